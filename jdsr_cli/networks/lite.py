@@ -1,0 +1,148 @@
+"""`lite`: our own generator for machines without a GPU.
+
+It has the interface of the paper's generator at a twentieth of its arithmetic. A U-Net with
+channel attention looks at the whole face on a 32x32 grid, whatever the input size: 16 px inputs
+are enlarged to it, 64 px inputs are folded into it (pixel unshuffle) and also keep a path of
+their own to the 64x64 stage of the tail. Heads on the U-Net give the denoised low-resolution
+face, the noise map and the occlusion map; the tail gives what bicubic enlargement of the
+denoised face lacks.
+
+Since all three sizes share one trunk, a generator of one size can start from the trained trunk
+of another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.attention import ResidualBlock
+from jdsr_cli.networks.output import GeneratorOutput
+
+HR_SIZE = 128
+GRID = 32
+HEAD_CHANNELS = 7
+"""3 of the denoised image, 3 of the noise map, 1 of the occlusion map."""
+
+
+@dataclass(frozen=True)
+class LiteConfig:
+    """Shape of a `LiteGenerator`."""
+
+    lr_size: int = 32
+    """Side of the input in pixels: 16, 32 or 64."""
+    widths: tuple[int, ...] = (80, 128, 192, 224)
+    """Channels at 32x32, 16x16, 8x8 and 4x4; one level for each entry."""
+    encoder_blocks: tuple[int, ...] = (3, 3, 2, 2)
+    """Residual blocks on the way down, by level."""
+    decoder_blocks: tuple[int, ...] = (4, 3, 2)
+    """Residual blocks on the way up, by level, finest first."""
+    tail_width: int = 48
+    """Channels at 64x64."""
+    tail_blocks: int = 1
+    """Residual blocks at 64x64."""
+
+    def __post_init__(self) -> None:
+        if self.lr_size not in (16, 32, 64):
+            raise UsageError(f"lr_size is {self.lr_size}, it can be 16, 32 or 64", where="lite")
+        levels = len(self.widths)
+        if len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
+            raise UsageError(
+                f"{levels} widths need {levels} encoder and {levels - 1} decoder entries",
+                where="lite",
+            )
+
+
+def _stack(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+
+class LiteGenerator(nn.Module):
+    """U-Net on the 32x32 grid with sub-pixel upsampling to 128x128."""
+
+    def __init__(self, config: LiteConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or LiteConfig()
+        self.lr_size = config.lr_size
+        widths, tail = config.widths, config.tail_width
+        fold = max(1, self.lr_size // GRID)
+        self.stem = nn.Conv2d(3 * fold * fold, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(map(_stack, widths, config.encoder_blocks))
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2)
+            for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.decoder = nn.ModuleList(map(_stack, widths, config.decoder_blocks))
+        self.head = nn.Conv2d(widths[0], HEAD_CHANNELS * fold * fold, 3, padding=1)
+        self.detail = nn.Conv2d(3, tail, 3, padding=1) if self.lr_size == 2 * GRID else None
+        self.to_tail = nn.Conv2d(widths[0], 4 * tail, 3, padding=1)
+        self.tail = _stack(tail, config.tail_blocks)
+        self.to_image = nn.Conv2d(tail, 12, 3, padding=1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """He initialisation; blocks start near the identity, the output at plain enlargement."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                with torch.no_grad():
+                    module.conv2.weight.mul_(0.1)
+        for last in (self.head, self.to_image):
+            with torch.no_grad():
+                last.weight.mul_(0.1)
+
+    def forward(self, lr: Tensor) -> GeneratorOutput:
+        """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1]."""
+        features = self._trunk(self._to_grid(lr))
+        head = self._from_grid(self.head(features)).float()
+        denoised = lr + head[:, 0:3]
+        tail = F.pixel_shuffle(self.to_tail(features), 2)
+        if self.detail is not None:
+            tail = tail + self.detail(lr)
+        detail = F.pixel_shuffle(self.to_image(self.tail(tail.relu())), 2).float()
+        enlarged = F.interpolate(
+            denoised, size=(HR_SIZE, HR_SIZE), mode="bicubic", align_corners=False
+        )
+        return GeneratorOutput(
+            restored=enlarged + detail,
+            denoised=denoised,
+            noise_map=F.softplus(head[:, 3:6], beta=20.0),
+            occlusion=head[:, 6:7].sigmoid(),
+        )
+
+    def _trunk(self, x: Tensor) -> Tensor:
+        features: Tensor = self.stem(x)
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            if level:
+                features = self.down[level - 1](features)
+            features = blocks(features)
+            skips.append(features)
+        for level in reversed(range(len(self.decoder))):
+            features = F.pixel_shuffle(self.up[level](features), 2) + skips[level]
+            features = self.decoder[level](features)
+        return features
+
+    def _to_grid(self, lr: Tensor) -> Tensor:
+        if self.lr_size > GRID:
+            return F.pixel_unshuffle(lr, self.lr_size // GRID)
+        if self.lr_size < GRID:
+            return F.interpolate(lr, size=(GRID, GRID), mode="bicubic", align_corners=False)
+        return lr
+
+    def _from_grid(self, maps: Tensor) -> Tensor:
+        if self.lr_size > GRID:
+            return F.pixel_shuffle(maps, self.lr_size // GRID)
+        if self.lr_size < GRID:
+            return F.avg_pool2d(maps, GRID // self.lr_size)
+        return maps
