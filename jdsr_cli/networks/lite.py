@@ -98,8 +98,7 @@ class LiteGenerator(nn.Module):
                 with torch.no_grad():
                     module.conv2.weight.mul_(0.1)
         for last in (self.head, self.to_image):
-            with torch.no_grad():
-                last.weight.mul_(0.1)
+            nn.init.zeros_(last.weight)
 
     def forward(self, lr: Tensor) -> GeneratorOutput:
         """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1]."""

@@ -1,0 +1,1 @@
+"""Training of the generators: data, masks, degradations, losses, recipes, trainer."""

@@ -1,0 +1,55 @@
+"""Checkpoints: everything a run needs to go on as if it had not stopped, written atomically."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jdsr_cli.errors import OutputError, TrainingError
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` so that `path` holds either the old or the new checkpoint, never half of one.
+
+    Raises:
+        OutputError: The disk is full or the folder cannot be written.
+
+    """
+    partial = path.with_suffix(".part")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"the checkpoint cannot be written ({error})", where=path) from error
+
+
+def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint that was made by the same recipe.
+
+    Raises:
+        TrainingError: The file is damaged or belongs to another recipe.
+
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(
+            f"the checkpoint cannot be read ({type(error).__name__})",
+            where=path,
+            hint="Delete it to start again",
+        ) from error
+    if state["recipe"] != recipe:
+        changed = sorted(key for key in recipe if state["recipe"].get(key) != recipe[key])
+        raise TrainingError(
+            f"the checkpoint was made with other settings ({', '.join(changed)})",
+            where=path,
+            hint="Use another --out, or the recipe it was made with",
+        )
+    return state

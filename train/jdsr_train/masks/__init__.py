@@ -1,0 +1,19 @@
+"""Face masks: drawn by our code or loaded from templates, and worn by landmarks."""
+
+from jdsr_train.masks.drawing import draw_pool, draw_sprite
+from jdsr_train.masks.sprite import Sprite, View, load_templates
+from jdsr_train.masks.wear import Worn, choose, landmarks_from_five, rng_for, view_of, wear
+
+__all__ = [
+    "Sprite",
+    "View",
+    "Worn",
+    "choose",
+    "draw_pool",
+    "draw_sprite",
+    "landmarks_from_five",
+    "load_templates",
+    "rng_for",
+    "view_of",
+    "wear",
+]

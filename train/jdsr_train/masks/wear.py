@@ -1,0 +1,177 @@
+"""Put a mask on a face by its landmarks (PAPER section 4.1; order and geometry of its ref. 44).
+
+The mask is composited at full resolution, before any reduction. Which mask a face gets, and how
+it sits, is drawn from a generator seeded by the face's name, so that every method that is
+compared sees the same picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_train.masks.sprite import Sprite, View
+
+TURNED = 0.22
+"""Nose offset, in half jaw widths, from which a head counts as turned (about 13 degrees)."""
+
+
+@dataclass(frozen=True)
+class Worn:
+    """A face with a mask on."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    alpha: NDArray[np.float32]
+    """(H, W) in [0, 1]: how much of each pixel the mask covers."""
+    sprite: str
+    """Name of the mask."""
+
+
+def rng_for(name: str, seed: int = 0) -> np.random.Generator:
+    """Return the random generator that belongs to a file name."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def landmarks_from_five(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Estimate the iBUG points that `wear` uses from eyes, nose and mouth corners.
+
+    Args:
+        points: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner.
+
+    Returns:
+        (68, 2) of which only indices 1 to 15 (jaw) and 27 to 30 (nose bridge) are meaningful;
+        mean-shape numbers along the line from the eyes' to the mouth's centre (SPEC 4.3).
+
+    """
+    five = np.asarray(points, np.float64)
+    eyes, mouth = five[:2].mean(0), five[3:].mean(0)
+    down = mouth - eyes
+    drop = float(np.linalg.norm(down))
+    down /= max(drop, 1e-6)
+    side = np.array([down[1], -down[0]])
+    half = 0.97 * float(np.linalg.norm(five[1] - five[0]))
+    turned = float(np.dot(five[2] - 0.5 * (eyes + mouth), side))
+    found = np.zeros((68, 2))
+    found[27:31] = eyes + np.outer(np.linspace(0.02, 0.62, 4) * drop, down)
+    found[27:31] += np.outer(np.linspace(0.1, 0.9, 4) * turned, side)
+    chin = mouth + 0.60 * drop * down + 0.3 * turned * side
+    level = eyes + 0.10 * drop * down
+    for index in range(1, 16):
+        angle = (index - 8) / 8.0 * (np.pi / 2)
+        across, height = np.sin(angle), np.cos(angle)
+        found[index] = (
+            level * (1 - height) + chin * height + side * (half * across)
+        )  # an elliptic arc from ear to ear through the chin
+    return found.astype(np.float32)
+
+
+def view_of(landmarks: NDArray[np.floating]) -> View:
+    """Tell from (68, 2) landmarks to which side of the picture the nose points."""
+    left, right = landmarks[2], landmarks[14]
+    width = float(np.linalg.norm(right - left))
+    if width < 1e-6:
+        return "front"
+    axis = (right - left) / width
+    offset = float(np.dot(landmarks[30] - 0.5 * (left + right), axis)) / (0.5 * width)
+    if offset < -TURNED:
+        return "left"
+    return "right" if offset > TURNED else "front"
+
+
+def wear(
+    face: NDArray[np.uint8],
+    landmarks: NDArray[np.floating],
+    sprite: Sprite,
+    rng: np.random.Generator,
+    jitter: float = 1.0,
+) -> Worn:
+    """Composite `sprite` onto `face`.
+
+    Args:
+        face: (H, W, 3) RGB.
+        landmarks: (68, 2) iBUG points in the face's pixels.
+        sprite: The mask, seen from the side that fits (see `view_of`).
+        rng: Draws how the mask sits and how it is lit.
+        jitter: 1 for the natural spread of position and light, 0 for none.
+
+    """
+    target = _anchor_points(landmarks, rng, jitter)
+    matrix = _fit(sprite.points, target)
+    height, width = face.shape[:2]
+    worn = cv2.warpPerspective(
+        sprite.premultiplied, matrix, (width, height), flags=cv2.INTER_LINEAR
+    )
+    alpha = np.clip(worn[..., 3:], 0.0, 1.0)
+    light = _light(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
+    image = face * (1.0 - alpha) + worn[..., :3] * light
+    return Worn(
+        np.clip(np.rint(image), 0, 255).astype(np.uint8),
+        np.ascontiguousarray(alpha[..., 0], dtype=np.float32),
+        sprite.name,
+    )
+
+
+def choose(
+    sprites: Sequence[Sprite], landmarks: NDArray[np.floating], rng: np.random.Generator
+) -> Sprite:
+    """Draw one of the masks that suit the way the head is turned."""
+    view = view_of(landmarks)
+    fitting = [sprite for sprite in sprites if sprite.view == view]
+    pool = fitting or list(sprites)
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _anchor_points(
+    landmarks: NDArray[np.floating], rng: np.random.Generator, jitter: float
+) -> NDArray[np.float32]:
+    """Where on the face a mask's six key points go."""
+    points = np.asarray(landmarks, np.float64)
+    bridge = points[28] + float(np.clip(rng.normal(0.0, 0.25), -0.6, 0.9)) * jitter * (
+        points[29] - points[28]
+    )
+    chin = points[8]
+    down = chin - bridge
+    width = points[14] - points[2]
+    target = np.stack(
+        [
+            points[1] * 0.3 + points[2] * 0.7 - 0.02 * width,
+            bridge,
+            points[15] * 0.3 + points[14] * 0.7 + 0.02 * width,
+            0.5 * (points[4] + points[5]) - 0.015 * width,
+            chin + 0.04 * down,
+            0.5 * (points[11] + points[12]) + 0.015 * width,
+        ]
+    )
+    target += rng.normal(0.0, 0.008, target.shape) * jitter * float(np.linalg.norm(width))
+    return target.astype(np.float32)
+
+
+def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Homography through the six pairs by least squares; affine where that degenerates."""
+    matrix, _ = cv2.findHomography(source, target, 0)
+    if matrix is not None and np.isfinite(matrix).all():
+        scale = matrix[2, 0] * source[:, 0] + matrix[2, 1] * source[:, 1] + 1.0
+        if float(scale.min()) > 0.4 and float(scale.max()) < 2.5:
+            return np.asarray(matrix, np.float64)
+    columns = np.column_stack([source, np.ones(len(source))])
+    affine, *_ = np.linalg.lstsq(columns, target.astype(np.float64), rcond=None)
+    return np.vstack([affine.T, [0.0, 0.0, 1.0]])
+
+
+def _light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
+    """Brightness of the face around the nose relative to a well lit one, 0.35 to 1.1."""
+    points = np.asarray(landmarks)[[2, 14, 29, 30]]
+    x0, y0 = np.floor(points.min(0)).astype(int).clip(0)
+    x1, y1 = np.ceil(points.max(0)).astype(int)
+    patch = face[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    if patch.size == 0:
+        return 1.0
+    luma = float((patch @ np.array([0.299, 0.587, 0.114])).mean())
+    return float(np.clip(0.4 + 0.6 * luma / 155.0, 0.35, 1.1))
