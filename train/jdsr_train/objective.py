@@ -9,17 +9,29 @@ from jdsr_cli.errors import TrainingError
 from jdsr_cli.networks.output import GeneratorOutput
 from jdsr_train import losses
 from jdsr_train.data import Batch
+from jdsr_train.features import SqueezeNetFeatures
 from jdsr_train.recipes import LossRecipe
 
 
-def terms(output: GeneratorOutput, batch: Batch, weights: LossRecipe) -> dict[str, Tensor]:
-    """Return every term that has a weight, already multiplied by it."""
+def terms(
+    output: GeneratorOutput,
+    batch: Batch,
+    weights: LossRecipe,
+    features: SqueezeNetFeatures | None = None,
+) -> dict[str, Tensor]:
+    """Return every term that has a weight, already multiplied by it.
+
+    `features` are needed where the perceptual term has a weight.
+    """
     truth = losses.noise_level(batch.lr, batch.lr_clean)
     found: dict[str, Tensor] = {}
     if weights.pixel_hr:
         found["pixel_hr"] = weights.pixel_hr * losses.pixel_loss(output.restored, batch.hr)
     if weights.decibel_hr:
         found["decibel_hr"] = weights.decibel_hr * losses.decibel_loss(output.restored, batch.hr)
+    if weights.perceptual_hr and features is not None:
+        distance = features.distance(output.restored, batch.hr)
+        found["perceptual_hr"] = weights.perceptual_hr * distance
     if weights.pixel_lr:
         found["pixel_lr"] = weights.pixel_lr * losses.pixel_loss(output.denoised, batch.lr_clean)
     if weights.asymmetric:

@@ -57,6 +57,8 @@ class LossRecipe:
     """Mean absolute error of the restored face."""
     decibel_hr: float = 0.0
     """Minus the PSNR of the restored face, per dB."""
+    perceptual_hr: float = 0.0
+    """Distance of frozen features of the restored face (eq. 11); needs a feature file."""
     pixel_lr: float = 1.0
     """Mean absolute error of the denoised face (eq. 10)."""
     asymmetric: float = 0.5

@@ -23,6 +23,7 @@ from jdsr_train.data import (
     to_tensor,
 )
 from jdsr_train.degradations import CameraSettings
+from jdsr_train.features import SqueezeNetFeatures
 from jdsr_train.masks import Sprite, draw_pool, load_templates
 from jdsr_train.pictures import curves, face_rows
 from jdsr_train.recipes import Recipe
@@ -44,6 +45,8 @@ class TrainRequest:
     """Template folder whose masks are worn beside the drawn ones, half and half."""
     init: str | None = None
     """Weights to start from: a name of the registry or a file."""
+    features: Path | None = None
+    """SqueezeNet 1.1 state dict for the perceptual term, where the recipe has one."""
     cache: Path | None = None
     """Folder of the decoded faces; `cache` in the output folder when None."""
     validation_faces: int = 200
@@ -72,6 +75,7 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
         TrainingSamples(training, degrader, recipe.seed),
         run,
         initial=None if request.init is None else _starting_weights(request.init),
+        features=None if request.features is None else SqueezeNetFeatures(request.features),
         validate=Validation(validation, degrader, request),
         progress=progress,
     )
@@ -82,7 +86,11 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
     generator = recipe.generator
     save_generator(
         path, generator.network, generator.arguments, network,
-        {"recipe": recipe.name, "steps": str(recipe.optimiser.steps)},
+        {
+            "recipe": recipe.name,
+            "steps": str(recipe.optimiser.steps),
+            "features": "none" if request.features is None else request.features.name,
+        },
     )  # fmt: skip
     return path
 

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import JdsrError, OutputError, TrainingError
+from jdsr_cli.errors import JdsrError, OutputError, TrainingError, UsageError
 from jdsr_cli.networks import build
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint, objective
 from jdsr_train.data import Batch, TrainingSamples
+from jdsr_train.features import SqueezeNetFeatures
 from jdsr_train.recipes import OptimiserRecipe, Recipe, to_dict
 
 CHECKPOINT = "checkpoint.pt"
@@ -59,10 +60,17 @@ class Trainer:
         settings: RunSettings,
         *,
         initial: dict[str, Tensor] | None = None,
+        features: SqueezeNetFeatures | None = None,
         validate: Validate | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.recipe, self.samples, self.settings = recipe, samples, settings
+        if recipe.loss.perceptual_hr and features is None:
+            raise UsageError(
+                f"recipe {recipe.name} has a perceptual term and no features were given",
+                hint="Give --features FILE, or set loss.perceptual_hr = 0",
+            )
+        self.features = None if features is None else features.to(settings.device)
         self.validate = validate
         self.progress = progress or Silent()
         torch.manual_seed(recipe.seed)
@@ -144,7 +152,7 @@ class Trainer:
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             output = self.network(lr)
         with torch.autocast(torch.device(device).type, enabled=False):
-            found = objective.terms(output, batch, self.recipe.loss)
+            found = objective.terms(output, batch, self.recipe.loss, self.features)
             loss = objective.total(found, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -162,8 +170,8 @@ class Trainer:
                 self.average.parameters(), self.network.parameters(), strict=True
             ):
                 kept.lerp_(fresh, 1 - decay)
-            for kept, fresh in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                kept.copy_(fresh)
+            for held, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                held.copy_(current)
         return found
 
     def _state(self) -> dict[str, Any]:

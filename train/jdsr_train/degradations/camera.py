@@ -93,8 +93,8 @@ def _misalignment(
     angle = float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.rotation
     zoom = 1.0 + float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.zoom
     centre = (size - 1) / 2
-    matrix = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
-    matrix = np.asarray(matrix, np.float64)
+    rotated = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
+    matrix: NDArray[np.float64] = np.asarray(rotated, np.float64)
     matrix[:, 2] += np.clip(rng.normal(0, 0.5, 2), -1, 1) * settings.shift
     return matrix
 

@@ -163,9 +163,9 @@ def _print(surface: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
             np.sin(2 * np.pi * along / pitch) * np.sin(2 * np.pi * across / pitch) > 0.45
         ).astype(np.float32)
     else:  # blotches, like flowers or camouflage
-        noise = rng.normal(size=(CANVAS_HEIGHT // 30 + 2, CANVAS_WIDTH // 30 + 2))
+        coarse = rng.normal(size=(CANVAS_HEIGHT // 30 + 2, CANVAS_WIDTH // 30 + 2))
         noise = cv2.resize(
-            noise.astype(np.float32),
+            coarse.astype(np.float32),
             (CANVAS_WIDTH, CANVAS_HEIGHT),
             interpolation=cv2.INTER_CUBIC,
         )

@@ -1,0 +1,76 @@
+"""The generators and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.attention import ChannelAttention, ResidualBlock
+from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
+from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
+from jdsr_cli.networks.output import Generator, GeneratorOutput
+
+__all__ = [
+    "NETWORKS",
+    "ChannelAttention",
+    "Generator",
+    "GeneratorOutput",
+    "JDSRConfig",
+    "JDSRGenerator",
+    "LiteConfig",
+    "LiteGenerator",
+    "ResidualBlock",
+    "build",
+    "occlusion_from_noise",
+]
+
+_BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
+    "lite": (LiteConfig, LiteGenerator),
+    "jdsr": (JDSRConfig, JDSRGenerator),
+}
+
+NETWORKS: tuple[str, ...] = tuple(_BUILDERS)
+"""Names that `build` knows."""
+
+
+def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
+    """Make a generator with fresh random weights.
+
+    Args:
+        network: One of `NETWORKS`.
+        arguments: Fields of its configuration, as TOML or JSON hold them (arrays may be lists);
+            those left out keep their defaults.
+
+    Returns:
+        A module that follows `Generator`, in training mode, on the default device.
+
+    Raises:
+        UsageError: the network or an argument is unknown, or a value cannot work.
+
+    """
+    if network not in _BUILDERS:
+        raise UsageError(
+            f"no network is called {network!r}", hint=f"Known are {', '.join(NETWORKS)}."
+        )
+    configuration, module = _BUILDERS[network]
+    known = [field.name for field in fields(configuration)]  # type: ignore[arg-type]
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise UsageError(
+            f"network {network!r} has no argument {unknown[0]!r}",
+            hint=f"Known are {', '.join(known)}.",
+        )
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in arguments.items()
+    }
+    try:
+        return module(configuration(**values))
+    except TypeError as error:
+        raise UsageError(
+            f"network {network!r} cannot be built from {dict(arguments)}: {error}"
+        ) from error

@@ -1,0 +1,131 @@
+"""The paper's generator: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
+
+Written from arXiv 2103.13676; where it is silent from the works it builds on (CBDNet, FSRNet,
+FCSR-GAN, RCAN).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.denoiser import Denoiser
+from jdsr_cli.networks.layers import enlarge, initialise
+from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.networks.super_resolver import SuperResolver
+
+HR_SIZE = 128
+NOISE_FLOOR = 0.02
+"""Noise level up to which a pixel counts as not covered: what sensors and codecs do."""
+NOISE_FULL = 0.12
+"""Noise level from which a pixel counts as wholly covered."""
+_REDUCTION = 16
+
+
+@dataclass(frozen=True)
+class JDSRConfig:
+    """Shape of a `JDSRGenerator`; the defaults are the paper's."""
+
+    grid: Literal["hr", "lr"] = "hr"
+    """Where the denoiser works: on the input enlarged to 128 px, or on the input itself."""
+    lr_size: int = 32
+    """Side of the input in pixels: 32 (x4) or 16 (x8)."""
+    landmarks: int = 81
+    """Landmark heat maps."""
+    hourglass_blocks: int = 4
+    """Bottlenecks at each position of an hourglass; 1 is the light generator."""
+    hourglass_attention: bool = False
+    """Whether the bottlenecks carry channel attention."""
+    noise_width: int = 32
+    """Channels of the noise estimator."""
+    denoiser_widths: tuple[int, int, int] = (64, 128, 256)
+    """Channels of the denoiser's U-Net, finest level first."""
+    width: int = 64
+    """Channels of the coarse network, the encoder and the decoder."""
+    prior_width: int = 256
+    """Channels of the prior network."""
+
+    def __post_init__(self) -> None:
+        if self.grid not in ("hr", "lr"):
+            raise UsageError(f"grid is {self.grid!r}, it can be 'hr' or 'lr'", where="jdsr")
+        if self.lr_size not in (16, 32):
+            raise UsageError(f"lr_size is {self.lr_size}, it can be 16 or 32", where="jdsr")
+        if self.landmarks < 1 or self.hourglass_blocks < 1:
+            raise UsageError("landmarks and hourglass_blocks are at least 1", where="jdsr")
+        if len(self.denoiser_widths) != 3:
+            raise UsageError("denoiser_widths has 3 entries", where="jdsr")
+        if min(self.noise_width, *self.denoiser_widths, self.width, self.prior_width) < _REDUCTION:
+            raise UsageError(
+                f"channel attention needs widths of at least {_REDUCTION}", where="jdsr"
+            )
+
+
+class JDSRGenerator(nn.Module):
+    """Denoiser (4.4 M parameters) and super-resolver (27.6 M) from a masked low-resolution face.
+
+    On grid ``hr`` the input is enlarged before the denoiser, on grid ``lr`` after it; the
+    parameters are the same.
+    """
+
+    def __init__(self, config: JDSRConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or JDSRConfig()
+        self.lr_size = config.lr_size
+        self.denoiser = Denoiser(config.noise_width, config.denoiser_widths)
+        self.super_resolver = SuperResolver(
+            config.landmarks,
+            config.width,
+            config.prior_width,
+            config.hourglass_blocks,
+            config.hourglass_attention,
+        )
+        initialise(
+            self,
+            outputs=(
+                self.denoiser.noise.output,
+                self.denoiser.output,
+                self.super_resolver.coarse.output,
+                self.super_resolver.decoder.output,
+            ),
+        )
+
+    def forward(self, lr: Tensor) -> GeneratorOutput:
+        """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1].
+
+        The output's `denoised`, `noise_map` and `occlusion` are 128 px wide on grid ``hr`` and
+        lr_size on grid ``lr``. Images are not clamped.
+        """
+        masked = enlarge(lr, HR_SIZE) if self.config.grid == "hr" else lr.float()
+        denoised, gamma = self.denoiser(masked)
+        face = denoised if self.config.grid == "hr" else enlarge(denoised, HR_SIZE)
+        restored, coarse, landmarks, parsing = self.super_resolver(face)
+        return GeneratorOutput(
+            restored=restored,
+            denoised=denoised,
+            noise_map=gamma,
+            occlusion=occlusion_from_noise(gamma),
+            coarse=coarse,
+            landmarks=landmarks,
+            parsing=parsing,
+        )
+
+
+def occlusion_from_noise(noise_map: Tensor) -> Tensor:
+    """Read an occlusion map off a noise map, since the paper's denoiser has no head for one.
+
+    gamma estimates |masked - clean| (PAPER eq. 8), so a pixel was covered where any of its
+    channels is high: the highest channel, taken linearly from `NOISE_FLOOR` (0) to `NOISE_FULL`
+    (1). A mask of the very colour of the skin beneath is not seen this way.
+
+    Args:
+        noise_map: (B, 3, H, W), not negative.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
+
+    """
+    highest = noise_map.amax(dim=1, keepdim=True)
+    return ((highest - NOISE_FLOOR) / (NOISE_FULL - NOISE_FLOOR)).clamp(0.0, 1.0)
