@@ -1,0 +1,97 @@
+"""Files that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jdsr_cli.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another --out."),
+    errno.EFBIG: ("the file would be larger than is allowed here", "Choose another --out."),
+    errno.EROFS: ("the place is read-only", "Choose another --out."),
+    errno.EACCES: ("writing is not permitted here", "Choose another --out."),
+    errno.EPERM: ("writing is not permitted here", "Choose another --out."),
+    errno.ENOENT: ("the folder does not exist", "Create it or choose another --out."),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another --out."),
+    errno.EISDIR: ("is a folder", "Choose another name."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
+}
+
+
+def output_error(exc: Exception, path: Path) -> OutputError:
+    """Tell an operating system's or FFmpeg's error while writing in one clear line."""
+    number = getattr(exc, "errno", None)
+    if number in _REASONS:
+        what, hint = _REASONS[number]
+        return OutputError(f"cannot be written: {what}", where=path, hint=hint)
+    reason = getattr(exc, "strerror", None) or str(exc)
+    return OutputError(
+        f"cannot be written ({reason})", where=path, hint="Choose another --out or codec."
+    )
+
+
+def partial_name(path: Path) -> Path:
+    """Return a hidden, unused name beside `path`, with the same suffix."""
+    return path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.partial{path.suffix}")
+
+
+def create_partial(path: Path) -> Path:
+    """Create the empty file that will become `path`, and return its name.
+
+    Raises:
+        OutputError: The folder is missing, read-only or full, or `path` is a folder.
+
+    """
+    partial = partial_name(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with suppress(FileNotFoundError):
+            path.lstat()
+        partial.open("xb").close()
+    except OSError as exc:
+        raise output_error(exc, path) from exc
+    return partial
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Make `partial` durable and give it its final name, in one step.
+
+    Raises:
+        OutputError: The disk could not take it; `partial` is left to the caller.
+
+    """
+    try:
+        with partial.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as exc:
+        raise output_error(exc, path) from exc
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to; it becomes `path` on a clean exit.
+
+    Whatever stood at `path` stays as it was until then. On an exception nothing is left behind.
+
+    Raises:
+        OutputError: The place is missing, full or read-only.
+
+    """
+    partial = create_partial(path)
+    try:
+        yield partial
+        publish(partial, path)
+    except OSError as exc:
+        raise exc if isinstance(exc, OutputError) else output_error(exc, path) from exc
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

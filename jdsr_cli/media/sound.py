@@ -1,0 +1,76 @@
+"""Keeping sound that neither MP4 nor QuickTime can hold: decoded once, stored as plain PCM."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+PCM_CODEC = "pcm_s16le"
+"""Sixteen bits, uncompressed: what telephone and DVR codecs decode to, without further loss."""
+
+_GAP = Fraction(1, 50)
+"""Seconds between the end of a packet and the start of the next that are a real gap."""
+
+
+class DecodedTrack:
+    """Decodes one sound track and stores its samples, each run of them at its own time.
+
+    Args:
+        source: The track, whose codec is known.
+        output: Where it goes; not yet begun.
+
+    """
+
+    def __init__(self, source: AudioStream, output: OutputContainer) -> None:
+        context = source.codec_context
+        self._context = context
+        self._rate = context.sample_rate
+        self._resampler = AudioResampler(format="s16", layout=context.layout, rate=self._rate)
+        self.target = cast(
+            AudioStream, output.add_stream(PCM_CODEC, rate=self._rate, layout=context.layout)
+        )
+        self.target.time_base = Fraction(1, self._rate)
+        self._next = 0
+        self.undecoded = 0
+
+    def mux(self, output: OutputContainer, packet: Packet[Stream] | None, shift: Fraction) -> None:
+        """Decode a packet (None: what the decoder still holds) and mux its samples.
+
+        Raises:
+            av.FFmpegError: The output cannot be written.
+
+        """
+        try:
+            frames = self._context.decode(packet)
+        except av.error.EOFError:
+            frames = []
+        except av.FFmpegError:
+            self.undecoded += 1
+            return
+        for decoded in frames:
+            start = decoded.pts
+            if start is not None and decoded.time_base is not None:
+                self._seek(start * decoded.time_base + shift)
+            decoded.pts = None
+            for frame in self._resampler.resample(decoded):
+                self._store(output, frame)
+
+    def _seek(self, time: Fraction) -> None:
+        """Go on at `time` where that is a gap ahead, else without a break."""
+        wanted = round(time * self._rate)
+        if wanted - self._next > _GAP * self._rate or (self._next == 0 and wanted > 0):
+            self._next = wanted
+
+    def _store(self, output: OutputContainer, frame: AudioFrame) -> None:
+        frame.pts, frame.time_base = self._next, Fraction(1, self._rate)
+        self._next += frame.samples
+        for packet in self.target.encode(frame):
+            output.mux_one(packet)

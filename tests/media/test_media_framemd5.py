@@ -1,0 +1,67 @@
+"""The independent witness: the ffmpeg program of imageio-ffmpeg, another build of FFmpeg."""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from clips import HEIGHT, WIDTH, encode, gif, ntsc, picture, rotated, vfr
+
+from jdsr_cli.media import VideoWriter, open_reader, read_image
+
+
+def ffmpeg(*arguments: str) -> bytes:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def framemd5(path: Path) -> tuple[list[Fraction], list[str]]:
+    """Times and hashes of the decoded frames, as they are in the file."""
+    text = ffmpeg(
+        "-i", str(path), "-map", "0:v", "-fps_mode", "passthrough", "-copyts",
+        "-enc_time_base", "demux", "-f", "framemd5", "-",
+    ).decode()  # fmt: skip
+    base = next(line for line in text.splitlines() if line.startswith("#tb 0:"))
+    unit = Fraction(base.split(":")[1].strip())
+    rows = [line.split(",") for line in text.splitlines() if line and line[0] != "#"]
+    return [int(row[2]) * unit for row in rows], [row[5].strip() for row in rows]
+
+
+@pytest.mark.parametrize("make", [vfr, ntsc, gif], ids=["variable", "23.976", "gif"])
+def test_ffmpeg_sees_the_same_frames_at_the_same_times(tmp_path: Path, make) -> None:
+    path = make(tmp_path)
+    with open_reader(path) as reader:
+        info = reader.info
+        frames = list(reader)
+    with VideoWriter(tmp_path / "out.mp4", info, info.width, info.height) as sink:
+        for frame in frames:
+            sink.write(frame.image, frame.pts)
+    times, hashes = framemd5(sink.path)
+    assert times == [frame.time for frame in frames]
+    assert len(set(hashes)) == len(frames)
+    assert framemd5(path)[0] == times
+
+
+def test_lossless_frames_hash_like_the_originals(tmp_path: Path) -> None:
+    source = encode(tmp_path / "in.mp4")
+    with open_reader(source) as reader:
+        info = reader.info
+    with VideoWriter(tmp_path / "out.mp4", info, WIDTH, HEIGHT, codec="ffv1") as sink:
+        for index in range(12):
+            sink.write(picture(index), index * 512)
+    raw = ffmpeg("-i", str(sink.path), "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
+    stored = np.frombuffer(raw, np.uint8).reshape(12, HEIGHT, WIDTH, 3)
+    np.testing.assert_array_equal(stored, [picture(index) for index in range(12)])
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_ffmpeg_turns_the_same_way(tmp_path: Path, degrees: int) -> None:
+    path = rotated(tmp_path, degrees)
+    ours = read_image(path)
+    raw = ffmpeg("-i", str(path), "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
+    theirs = np.frombuffer(raw, np.uint8).reshape(ours.shape)
+    assert np.abs(ours.astype(int) - theirs).mean() < 4

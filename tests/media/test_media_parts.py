@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from clips import picture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jdsr_cli.media.colour import over_black
+from jdsr_cli.media.encoding import movie_timescale
+from jdsr_cli.media.orientation import Orientation, from_display_matrix
+from jdsr_cli.media.timeline import Timeline
+
+ONE = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("matrix", "orientation"),
+    [
+        ((1, 0, 0, 1), Orientation(0)),
+        ((0, 1, -1, 0), Orientation(90)),
+        ((-1, 0, 0, -1), Orientation(180)),
+        ((0, -1, 1, 0), Orientation(270)),
+        ((-1, 0, 0, 1), Orientation(0, mirrored=True)),
+        ((1, 0, 0, -1), Orientation(180, mirrored=True)),
+        ((0, 1, 1, 0), Orientation(270, mirrored=True)),
+        ((0, -1, -1, 0), Orientation(90, mirrored=True)),
+    ],
+)
+def test_display_matrix_moves_points_where_it_says(
+    matrix: tuple[int, int, int, int], orientation: Orientation
+) -> None:
+    a, b, c, d = matrix
+    data = struct.pack("=9i", a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
+    found, exact = from_display_matrix(data)
+    assert (found, exact) == (orientation, True)
+    image = picture(0, 5, 3)
+    turned = found.apply(image)
+    ys, xs = np.mgrid[:3, :5]
+    p, q = a * xs + c * ys, b * xs + d * ys
+    np.testing.assert_array_equal(turned[q - q.min(), p - p.min()], image)
+
+
+def test_slanted_matrix_is_told() -> None:
+    angle = np.deg2rad(70)
+    cos, sin = int(np.cos(angle) * ONE), int(np.sin(angle) * ONE)
+    data = struct.pack("=9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
+    assert from_display_matrix(data) == (Orientation(90), False)
+    assert from_display_matrix(b"") == (Orientation(), True)
+    assert from_display_matrix(bytes(36)) == (Orientation(), True)
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(10**6), 10**6)), max_size=40))
+def test_times_always_increase(stamps: list[int | None]) -> None:
+    timeline = Timeline(Fraction(1, 90000), Fraction(25))
+    placed = [timeline.place(stamp) for stamp in stamps]
+    assert all(early < late for early, late in pairwise(placed))
+
+
+@given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
+def test_times_that_increase_are_untouched(stamps: set[int]) -> None:
+    timeline = Timeline(Fraction(1, 1000), None)
+    assert [timeline.place(stamp) for stamp in sorted(stamps)] == sorted(stamps)
+    assert not [text for text in timeline.warnings() if "missing" not in text]
+
+
+def test_faults_of_time_are_mended_and_told() -> None:
+    timeline = Timeline(Fraction(1, 1000), Fraction(10))
+    stamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
+    assert [timeline.place(stamp) for stamp in stamps] == [
+        0, 100, 101, 201, 300, 5000, 5100, 5200, 5300,
+    ]  # fmt: skip
+    text = " ".join(timeline.warnings())
+    assert "1 frames had no timestamp" in text
+    assert "1 timestamps did not increase" in text
+    assert "jumps back 1 times" in text
+
+
+def test_a_gap_is_told_only_where_the_rate_is_steady() -> None:
+    steady = Timeline(Fraction(1, 1000), Fraction(10))
+    for stamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
+        steady.place(stamp)
+    assert steady.warnings() == [
+        "about 5 frames are missing in 1 gaps of an otherwise steady rate, the first after 2.90 s"
+    ]
+    variable = Timeline(Fraction(1, 1000), Fraction(10))
+    for stamp in [0, 100, 300, 900, 1000, 1500, 2500]:
+        variable.place(stamp)
+    assert variable.warnings() == []
+
+
+def test_timescale_holds_every_start() -> None:
+    assert movie_timescale(Fraction(1, 30000), [48000]) == 240000
+    assert movie_timescale(Fraction(1, 25), []) == 25
+    assert movie_timescale(Fraction(1, 2**31 - 1), [48000]) == 2**31 - 1
+
+
+def test_over_black_weighs_by_alpha() -> None:
+    rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
+    np.testing.assert_array_equal(over_black(rgba)[0], [[200, 100, 50], [0, 0, 0], [40, 20, 10]])

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import encode, picture
+from PIL import Image
+
+from jdsr_cli.errors import MediaError, OutputError, UsageError
+from jdsr_cli.media import open_reader, probe, read_image, write_image
+from jdsr_cli.media.stills import XMP_KEY
+
+
+@pytest.mark.parametrize("name", ["out.png", "Bild für 監視.PNG"])
+def test_png_is_lossless_and_carries_text(tmp_path: Path, name: str) -> None:
+    image = picture(3, 65, 49)
+    write_image(tmp_path / name, image, {"Software": "jdsr", "Grund": "Übung", XMP_KEY: "<x/>"})
+    np.testing.assert_array_equal(read_image(tmp_path / name), image)
+    with Image.open(tmp_path / name) as stored:
+        assert stored.text == {"Software": "jdsr", "Grund": "Übung", XMP_KEY: "<x/>"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_jpeg_is_close_and_carries_text(tmp_path: Path) -> None:
+    path = tmp_path / "out.jpg"
+    write_image(path, picture(3), {"Software": "jdsr", XMP_KEY: "<x/>"})
+    assert np.abs(read_image(path).astype(int) - picture(3)).mean() < 3
+    with Image.open(path) as stored:
+        assert stored.info["comment"] == b"Software: jdsr"
+        assert stored.info["xmp"] == b"<x/>"
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_exif_orientation(tmp_path: Path, value: int) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = value
+    path = tmp_path / "turned.png"
+    Image.fromarray(picture(0)).save(path, exif=exif)
+    with Image.open(path) as stored:
+        wanted = np.asarray(ImageOps.exif_transpose(stored))
+    np.testing.assert_array_equal(read_image(path), wanted)
+    info = probe(path)
+    assert (info.height, info.width, 3) == wanted.shape
+    turned = picture(0)[:, ::-1] if info.mirrored else picture(0)
+    np.testing.assert_array_equal(np.rot90(turned, -info.rotation // 90), wanted)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    wide = np.linspace(0, 65535, 64 * 8).astype(np.uint16).reshape(8, 64)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    found = read_image(tmp_path / "wide.png")
+    assert found.shape == (8, 64, 3)
+    np.testing.assert_allclose(found[..., 0], wide / 257, atol=0.51)
+    dark = np.full((8, 8), 200, np.uint16)
+    Image.fromarray(dark).save(tmp_path / "dark.png")
+    assert read_image(tmp_path / "dark.png").max() == 1
+
+
+def test_gray_palette_and_alpha(tmp_path: Path) -> None:
+    gray = picture(0)[..., 0]
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.dstack([gray] * 3))
+    alpha = np.full((48, 64), 255, np.uint8)
+    alpha[:10], alpha[10:20] = 0, 128
+    Image.fromarray(np.dstack([picture(0), alpha])).save(tmp_path / "alpha.png")
+    found = read_image(tmp_path / "alpha.png")
+    assert found[:10].max() == 0
+    np.testing.assert_allclose(found[10:20], picture(0)[10:20] * (128 / 255), atol=1)
+    np.testing.assert_array_equal(found[20:], picture(0)[20:])
+    Image.fromarray(picture(0)).convert("P").save(tmp_path / "palette.gif")
+    assert probe(tmp_path / "palette.gif").kind == "image"
+    assert read_image(tmp_path / "palette.gif").shape == (48, 64, 3)
+
+
+def test_other_still_formats(tmp_path: Path) -> None:
+    for name in ("a.bmp", "a.tif", "a.webp", "a.ppm"):
+        Image.fromarray(picture(0)).save(tmp_path / name, lossless=True)
+        np.testing.assert_array_equal(read_image(tmp_path / name), picture(0), err_msg=name)
+
+
+def test_pages_that_are_not_read_are_told(tmp_path: Path) -> None:
+    pages = [Image.fromarray(picture(i)) for i in range(3)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with open_reader(tmp_path / "pages.tif") as reader:
+        assert len(list(reader)) == 1
+    assert "first of 3 pages" in reader.report.warnings[0]
+
+
+def test_damaged_pictures(tmp_path: Path) -> None:
+    write_image(tmp_path / "whole.jpg", picture(0))
+    write_image(tmp_path / "whole.png", picture(0))
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
+    for name in ("whole.jpg", "whole.png"):
+        data = (tmp_path / name).read_bytes()
+        cut = tmp_path / f"cut-{name}"
+        cut.write_bytes(data[: len(data) // 2])
+        with pytest.raises(MediaError, match="cut off or damaged"):
+            read_image(cut)
+    with pytest.raises(MediaError, match="floating-point"):
+        read_image(tmp_path / "float.tif")
+
+
+def test_first_frame_of_a_video(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4")
+    assert np.abs(read_image(path).astype(int) - picture(0)).mean() < 4
+
+
+def test_bad_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="does not exist"):
+        write_image(tmp_path / "none" / "a.png", picture(0))
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        write_image(tmp_path / "file" / "a.png", picture(0))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = tmp_path / "a.png"
+    write_image(target, picture(0))
+    monkeypatch.setattr("jdsr_cli.media.atomic.os.fsync", refuse)
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_image(target, picture(1))
+    np.testing.assert_array_equal(read_image(target), picture(0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    for name, image in (
+        ("a.png", picture(0).astype(np.float32)),
+        ("a.png", picture(0)[..., 0]),
+        ("a.png", np.zeros((0, 0, 3), np.uint8)),
+        ("a.exe", picture(0)),
+        ("a", picture(0)),
+    ):
+        with pytest.raises(UsageError):
+            write_image(tmp_path / name, image)
+    assert list(tmp_path.iterdir()) == []
