@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
-from jdsr_cli.networks.layers import enlarge, initialise
+from jdsr_cli.networks.initialisation import initialise
+from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.networks.output import GeneratorOutput
 from jdsr_cli.networks.super_resolver import SuperResolver
 
@@ -88,6 +89,9 @@ class JDSRGenerator(nn.Module):
                 self.denoiser.noise.output,
                 self.denoiser.output,
                 self.super_resolver.coarse.output,
+                self.super_resolver.prior.features,
+                self.super_resolver.prior.landmarks,
+                self.super_resolver.prior.parsing,
                 self.super_resolver.decoder.output,
             ),
         )

@@ -12,6 +12,10 @@ DEPTH = 4
 """Times an hourglass halves its grid: 64, 32, 16, 8 and 4 pixels."""
 
 
+def _bn_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+
+
 class Bottleneck(nn.Module):
     """Three times batch normalisation, ReLU and convolution (1x1, 3x3, 1x1), plus identity.
 
@@ -22,20 +26,19 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, attention: bool) -> None:
         super().__init__()
         half = channels // 2
-        layers: list[nn.Module] = []
-        for inputs, outputs, kernel in ((channels, half, 1), (half, half, 3), (half, channels, 1)):
-            layers += [
-                nn.BatchNorm2d(inputs),
-                nn.ReLU(inplace=True),
-                conv(inputs, outputs, kernel),
-            ]
-        if attention:
-            layers.append(ChannelAttention(channels))
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(
+            *_bn_relu(channels),
+            conv(channels, half, 1),
+            *_bn_relu(half),
+            conv(half, half),
+            *_bn_relu(half),
+        )
+        self.last = conv(half, channels, 1)
+        self.attention = ChannelAttention(channels) if attention else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` plus what the block adds to it."""
-        residual: Tensor = self.body(x)
+        residual: Tensor = self.attention(self.last(self.body(x)))
         return x + residual
 
 

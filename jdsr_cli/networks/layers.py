@@ -1,8 +1,7 @@
-"""Layers that several parts of the paper's generator share, and how they start."""
+"""Layers that several parts of the paper's generator share."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,21 +31,3 @@ def enlarge(image: Tensor, side: int) -> Tensor:
     The kernel has a = -0.5; torch's plain bicubic mode has -0.75. Works in float32.
     """
     return F.interpolate(image.float(), size=(side, side), mode="bicubic", antialias=True)
-
-
-def initialise(module: nn.Module, outputs: tuple[nn.Conv2d, ...]) -> None:
-    """Start convolutions as He normal with zero bias (PAPER section 3.1, CBDNet).
-
-    The last convolution of every residual block and those in `outputs` start at a tenth of
-    that, so that a deep stack starts near the identity and images near zero.
-    """
-    last = list(outputs)
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(part.weight)
-            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
-        if isinstance(part, ResidualBlock):
-            last.append(part.conv2)
-    with torch.no_grad():
-        for part in last:
-            part.weight.mul_(0.1)

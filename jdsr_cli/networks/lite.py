@@ -13,6 +13,7 @@ of another.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -73,11 +74,10 @@ class LiteGenerator(nn.Module):
         self.stem = nn.Conv2d(3 * fold * fold, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(map(_stack, widths, config.encoder_blocks))
         self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2)
-            for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
         )
         self.up = nn.ModuleList(
-            nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in itertools.pairwise(widths)
         )
         self.decoder = nn.ModuleList(map(_stack, widths, config.decoder_blocks))
         self.head = nn.Conv2d(widths[0], HEAD_CHANNELS * fold * fold, 3, padding=1)

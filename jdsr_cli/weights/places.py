@@ -1,0 +1,111 @@
+"""Where weight files live, and how a file becomes one of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jdsr_cli.errors import OutputError, WeightsCorruptError, WeightsError
+
+OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
+"""Environment variable that names a folder to be searched first."""
+
+ROOM = Path(__file__).resolve().parent
+"""This folder; an installed package carries its weights in ``files`` inside it."""
+
+
+def cache_directory() -> Path:
+    """Folder that fetched files go to: ``$XDG_CACHE_HOME/jdsr/weights`` or under ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    root = Path(base) if base else Path("~/.cache").expanduser()
+    return root / "jdsr" / "weights"
+
+
+def search_directories() -> tuple[Path, ...]:
+    """Folders that are searched for a weight file, in order; they need not exist.
+
+    ``$JDSR_WEIGHTS``, the files carried by the installed package, those of a checkout, and the
+    cache.
+    """
+    places = [ROOM / "files"]
+    checkout = ROOM.parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        places.append(checkout / "weights")
+    override = os.environ.get(OVERRIDE_VARIABLE)
+    if override:
+        places.insert(0, Path(override).expanduser())
+    return (*places, cache_directory())
+
+
+def find_file(name: str) -> Path | None:
+    """Return the first file called `name` in the search directories, None where there is none."""
+    for directory in search_directories():
+        if (directory / name).is_file():
+            return directory / name
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal.
+
+    Raises:
+        WeightsError: the file cannot be read.
+
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"cannot be read ({error.strerror or error})",
+            where=path,
+            hint="Check that it is a file and that you may read it.",
+        ) from error
+
+
+def check_digest(path: Path, found: str, recorded: str, hint: str) -> None:
+    """Compare the SHA-256 that was found with the recorded one.
+
+    Raises:
+        WeightsCorruptError: they differ; the message shows both and ends in `hint`.
+
+    """
+    if found != recorded:
+        raise WeightsCorruptError(
+            f"SHA-256 is {found}, recorded is {recorded}", where=path, hint=hint
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
+
+    The bytes are synced before the rename. When the block raises, nothing is left behind and
+    a file that was at `path` stays as it was.
+
+    Raises:
+        OutputError: the folder or the file cannot be written.
+
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch()
+            yield temporary
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror or error})",
+            where=path,
+            hint="Choose a folder that exists, is writable and has room.",
+        ) from error

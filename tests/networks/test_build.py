@@ -1,0 +1,44 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import NETWORKS, JDSRConfig, JDSRGenerator, LiteConfig, LiteGenerator, build
+
+
+def test_known_networks() -> None:
+    assert NETWORKS == ("lite", "jdsr")
+
+
+def test_arrays_may_be_lists_as_toml_and_json_have_them() -> None:
+    arguments = {"lr_size": 16, "widths": [16, 16], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
+    network = build("lite", arguments)
+    assert isinstance(network, LiteGenerator)
+    assert network.config == LiteConfig(16, (16, 16), (1, 1), (1,))
+
+
+def test_paper_generator() -> None:
+    with torch.device("meta"):
+        network = build("jdsr", {"grid": "lr", "landmarks": 68})
+    assert isinstance(network, JDSRGenerator)
+    assert network.config == JDSRConfig(grid="lr", landmarks=68)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("light", {}, "'light'.*lite, jdsr"),
+        ("lite", {"scale": 4}, "no argument 'scale'.*lr_size"),
+        ("lite", {"lr_size": 48}, "lr_size is 48"),
+        ("lite", {"widths": 16}, "cannot be built"),
+        ("jdsr", {"width": "wide"}, "cannot be built"),
+    ],
+)
+def test_what_cannot_be_built_is_said(
+    name: str, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(name, arguments)

@@ -1,0 +1,178 @@
+"""The paper's generator at a width that runs in no time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import JDSRConfig, JDSRGenerator, occlusion_from_noise
+from jdsr_cli.networks.denoiser import NoiseEstimator
+from jdsr_cli.networks.hourglass import Bottleneck, Hourglass
+from jdsr_cli.networks.layers import enlarge
+
+TINY = {
+    "landmarks": 5,
+    "hourglass_blocks": 1,
+    "noise_width": 16,
+    "denoiser_widths": (16, 16, 16),
+    "width": 16,
+    "prior_width": 32,
+}
+
+
+def tiny(**changes: object) -> JDSRGenerator:
+    torch.manual_seed(0)
+    return JDSRGenerator(JDSRConfig(**{**TINY, **changes}))  # type: ignore[arg-type]
+
+
+def faces(side: int, count: int = 2) -> Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("grid", ["hr", "lr"])
+@pytest.mark.parametrize("side", [32, 16])
+def test_one_call_returns_everything(grid: str, side: int) -> None:
+    network = tiny(grid=grid, lr_size=side).eval()
+    with torch.no_grad():
+        output = network(faces(side))
+    inner = 128 if grid == "hr" else side
+    assert output.restored.shape == output.coarse.shape == (2, 3, 128, 128)
+    assert output.denoised.shape == output.noise_map.shape == (2, 3, inner, inner)
+    assert output.occlusion.shape == (2, 1, inner, inner)
+    assert output.landmarks.shape == (2, 5, 64, 64)
+    assert output.parsing.shape == (2, 11, 64, 64)
+    for value in vars(output).values():
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
+    assert output.noise_map.min() > 0
+    assert 0 < output.landmarks.min() <= output.landmarks.max() < 1
+    assert 0 <= output.occlusion.min() <= output.occlusion.max() <= 1
+
+
+@pytest.mark.parametrize("grid", ["hr", "lr"])
+def test_denoiser_adds_to_its_input(grid: str) -> None:
+    network = tiny(grid=grid).eval()
+    network.denoiser.output.weight.data.zero_()
+    lr = faces(32)
+    with torch.no_grad():
+        output = network(lr)
+    expected = enlarge(lr, 128) if grid == "hr" else lr
+    assert torch.equal(output.denoised, expected)
+
+
+@pytest.mark.parametrize("grid", ["hr", "lr"])
+def test_super_resolver_sees_the_denoised_face(grid: str) -> None:
+    network = tiny(grid=grid).eval()
+    seen: list[Tensor] = []
+    network.super_resolver.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        output = network(faces(32))
+    assert torch.equal(seen[0], enlarge(output.denoised, 128) if grid == "lr" else output.denoised)
+
+
+def test_prior_and_encoder_see_the_coarse_face_and_the_decoder_the_maps() -> None:
+    network = tiny().eval()
+    seen: dict[str, Tensor] = {}
+    for name in ("prior", "encoder", "decoder"):
+        part = network.super_resolver.get_submodule(name)
+        part.register_forward_pre_hook(lambda _, x, name=name: seen.update({name: x[0]}))
+    with torch.no_grad():
+        output = network(faces(32))
+    assert torch.equal(seen["prior"], output.coarse)
+    assert torch.equal(seen["encoder"], output.coarse)
+    assert seen["decoder"].shape[1] == 16 + 5 + 11
+    assert torch.equal(seen["decoder"][:, 16:21], output.landmarks)
+    parts = seen["decoder"][:, 21:]
+    assert torch.equal(parts, output.parsing.softmax(dim=1))
+    assert torch.allclose(parts.sum(dim=1), torch.ones(2, 64, 64), atol=1e-5)
+
+
+def test_every_parameter_learns_from_the_restored_face() -> None:
+    network = tiny().train()
+    network(faces(32)).restored.square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        # Batch normalisation takes a constant bias before it away again, and the one hidden
+        # channel of so narrow an attention may be off.
+        if not name.endswith("bias") and "squeeze" not in name and "excite" not in name:
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_fresh_heat_maps_are_not_saturated() -> None:
+    network = tiny(hourglass_blocks=4, prior_width=64).train()
+    with torch.no_grad():
+        output = network(faces(32))
+    assert output.parsing.abs().max() < 10
+    assert 0.01 < output.landmarks.min() < output.landmarks.max() < 0.99
+
+
+def test_half_precision_gives_float32_close_to_full() -> None:
+    network = tiny().eval()
+    with torch.no_grad():
+        exact = network(faces(32))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = network(faces(32))
+    for name, value in vars(rough).items():
+        assert value.dtype == torch.float32, name
+    assert not torch.equal(rough.restored, exact.restored)
+    assert (rough.denoised - exact.denoised).abs().mean() < 0.02
+
+
+def test_noise_map_cannot_die() -> None:
+    estimator = NoiseEstimator(16)
+    with torch.no_grad():
+        estimator.output.weight.zero_()
+        estimator.output.bias.fill_(-0.5)
+    gamma = estimator(faces(16))
+    gamma.sum().backward()
+    assert gamma.min() > 0
+    assert gamma.max() < 1e-4
+    assert estimator.output.bias.grad is not None
+    assert estimator.output.bias.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize(("blocks", "bottlenecks"), [(4, 52), (1, 13)])
+def test_hourglass_has_the_bottlenecks_of_its_parent(blocks: int, bottlenecks: int) -> None:
+    with torch.device("meta"):
+        hourglass = Hourglass(32, blocks, attention=False)
+    count = sum(isinstance(part, Bottleneck) for part in hourglass.modules())
+    assert count == bottlenecks
+
+
+def test_hourglass_of_identities_adds_its_levels() -> None:
+    hourglass = Hourglass(16, 1, attention=True).eval()
+    for part in hourglass.modules():
+        if isinstance(part, Bottleneck):
+            part.last.weight.data.zero_()
+            part.last.bias.data.zero_()
+    with torch.no_grad():
+        result = hourglass(torch.ones(1, 16, 64, 64))
+    # Each of four levels adds its branch, which is one, to the one from the bottom.
+    assert torch.equal(result, torch.full_like(result, 5.0))
+
+
+def test_occlusion_is_read_off_the_noise_map() -> None:
+    noise = torch.zeros(1, 3, 1, 5)
+    noise[0, 1, 0] = torch.tensor([0.0, 0.02, 0.07, 0.12, 0.9])
+    occlusion = occlusion_from_noise(noise)
+    assert occlusion.shape == (1, 1, 1, 5)
+    assert torch.allclose(occlusion.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grid": "mid"},
+        {"lr_size": 24},
+        {"landmarks": 0},
+        {"hourglass_blocks": 0},
+        {"width": 8},
+        {"denoiser_widths": (16, 16)},
+    ],
+)
+def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="jdsr"):
+        tiny(**changes)

@@ -1,0 +1,93 @@
+"""`lite`: within its budget, same interface, one trunk for three input sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import LiteConfig, LiteGenerator
+
+TINY = {
+    "widths": (16, 16),
+    "encoder_blocks": (1, 1),
+    "decoder_blocks": (1,),
+    "tail_width": 16,
+}
+SIDES = [16, 32, 64]
+
+
+def tiny(side: int) -> LiteGenerator:
+    torch.manual_seed(0)
+    return LiteGenerator(LiteConfig(lr_size=side, **TINY))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("side", "budget"), [(16, 3.0), (32, 3.0), (64, 4.0)])
+def test_budget(side: int, budget: float) -> None:
+    with torch.device("meta"):
+        network = LiteGenerator(LiteConfig(lr_size=side)).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            output = network(torch.zeros(1, 3, side, side))
+    assert counter.get_total_flops() / 2e9 <= budget
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 8_000_000
+    assert output.restored.shape == (1, 3, 128, 128)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_outputs(side: int) -> None:
+    network = tiny(side).eval()
+    assert network.lr_size == side
+    with torch.no_grad():
+        # The heads start at zero: give them something to say.
+        for layer in (network.head, network.to_image):
+            layer.weight.normal_(std=0.5)
+        output = network(torch.rand(2, 3, side, side))
+    assert output.restored.shape == (2, 3, 128, 128)
+    assert output.denoised.shape == output.noise_map.shape == (2, 3, side, side)
+    assert output.occlusion.shape == (2, 1, side, side)
+    assert output.coarse is None
+    assert output.landmarks is None
+    assert output.parsing is None
+    assert output.noise_map.min() >= 0
+    assert output.noise_map.std() > 0
+    assert 0 <= output.occlusion.min() < output.occlusion.max() <= 1
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_fresh_network_enlarges_by_bicubic(side: int) -> None:
+    lr = torch.rand(1, 3, side, side)
+    with torch.no_grad():
+        output = tiny(side).eval()(lr)
+    expected = F.interpolate(lr, size=(128, 128), mode="bicubic", align_corners=False)
+    assert torch.allclose(output.restored, expected, atol=1e-6)
+    assert torch.equal(output.denoised, lr)
+
+
+def test_sizes_share_a_trunk() -> None:
+    states = {side: tiny(side).state_dict() for side in SIDES}
+    assert {k: v.shape for k, v in states[16].items()} == {
+        k: v.shape for k, v in states[32].items()
+    }
+    shared = {
+        k for k, v in states[64].items() if k in states[32] and v.shape == states[32][k].shape
+    }
+    own = {key.split(".")[0] for key in set(states[64]) - shared}
+    assert own == {"stem", "head", "detail"}
+
+
+def test_outputs_are_float32_in_half_precision() -> None:
+    network = tiny(32).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        output = network(torch.rand(1, 3, 32, 32))
+    for name in ("restored", "denoised", "noise_map", "occlusion"):
+        assert getattr(output, name).dtype == torch.float32, name
+
+
+@pytest.mark.parametrize(
+    "changes", [{"lr_size": 128}, {"encoder_blocks": (1,)}, {"decoder_blocks": (1, 1)}]
+)
+def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="lite"):
+        LiteConfig(**{**TINY, **changes})  # type: ignore[arg-type]

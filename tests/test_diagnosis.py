@@ -1,0 +1,168 @@
+"""What `jdsr doctor` finds, and when it says that `restore` can run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import jdsr_cli.faces
+from jdsr_cli import diagnosis
+from jdsr_cli.cli.app import app
+from jdsr_cli.diagnosis import Diagnosis, Finding, examine
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
+from jdsr_cli.weights import Condition, WeightEntry, places
+
+
+def entry(name: str) -> WeightEntry:
+    return WeightEntry(name, "f", "0" * 64, 1, "lite", 2, 64, "d", "l", "c", "r")
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which everything works."""
+    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
+    (tmp_path / "a.bin").write_bytes(b"0" * 2_000_000)
+    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good,))
+    monkeypatch.setattr(
+        jdsr_cli.faces, "create_detector", lambda name, _: SimpleNamespace(name=name)
+    )
+
+
+def find(found: Diagnosis, group: str, name: str) -> Finding:
+    (one,) = (one for one in found.findings if (one.group, one.name) == (group, name))
+    return one
+
+
+def test_a_machine_that_has_all(tmp_path: Path) -> None:
+    found = examine()
+    assert found.ready
+    assert [one for one in found.findings if one.state == "fault"] == []
+    assert find(found, "versions", "torch").detail == torch.__version__
+    assert find(found, "versions", "ffmpeg").state == "ok"
+    assert f"{torch.get_num_threads()} threads" in find(found, "devices", "cpu").detail
+    assert find(found, "weights", DEFAULT_WEIGHTS).detail.startswith("verified")
+    assert find(found, "detectors", "retinaface-r50").detail == "works"
+    assert find(found, "places", str(tmp_path)).detail == "1 files, 2.0 MB"
+    groups = [one.group for one in found.findings]
+    assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
+
+
+def test_a_missing_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    found = examine()
+    assert find(found, "devices", "cuda").state == "absent"
+    assert find(found, "devices", "cuda").advice
+    assert found.ready
+
+
+def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 << 30, 8 << 30))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Card")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    detail = find(examine(), "devices", "cuda:0").detail
+    assert detail.startswith("Card, 8.0 GiB, 3.0 free, native bfloat16")
+    assert detail.endswith("--precision auto is bfloat16")
+
+
+def test_a_package_that_is_installed_but_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> ModuleType:
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return import_module(name)
+
+    monkeypatch.setattr(diagnosis, "import_module", broken)
+    found = examine()
+    (one,) = found.blocking
+    assert one.name == "opencv-python"
+    assert "libgl1" in str(one.advice)
+    assert "weights" not in {one.group for one in found.findings}
+    assert "places" in {one.group for one in found.findings}
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("missing", WeightsMissingError("gone", hint="Copy it.")),
+        ("unusable", WeightsCorruptError("altered", hint="Copy it.")),
+    ],
+)
+def test_the_default_weights_must_be_good(
+    monkeypatch: pytest.MonkeyPatch, state: str, error: WeightsMissingError
+) -> None:
+    bad = Condition(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (bad,))
+    found = examine()
+    (one,) = found.blocking
+    assert (one.name, one.detail, one.advice) == (DEFAULT_WEIGHTS, error.what, "Copy it.")
+
+
+def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    gone = Condition(entry("other"), "missing", None, WeightsMissingError("gone"))
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    found = examine()
+    assert find(found, "weights", "other").state == "fault"
+    assert found.ready
+
+
+def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Condition(entry("other"), "verified", Path("x"))
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (other,))
+    assert [one.name for one in examine().blocking] == [DEFAULT_WEIGHTS]
+
+
+def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*, hashed: bool) -> None:
+        raise WeightsMissingError("no manifest", hint="Install.")
+
+    monkeypatch.setattr(diagnosis, "conditions", none)
+    found = examine()
+    assert [one.detail for one in found.blocking] == ["no manifest"]
+    assert find(found, "weights", "retinaface-mobile").state == "absent"
+
+
+def test_one_detector_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only(*names: str) -> None:
+        def create(name: str, _: object) -> SimpleNamespace:
+            if name not in names:
+                raise WeightsMissingError("not here", hint="Fetch it.")
+            return SimpleNamespace(name="centerface")
+
+        monkeypatch.setattr(jdsr_cli.faces, "create_detector", create)
+
+    only("auto", "centerface")
+    found = examine()
+    assert found.ready
+    assert find(found, "detectors", "auto").detail == "uses centerface"
+    assert find(found, "detectors", "retinaface-r50").state == "absent"
+    assert find(found, "detectors", "retinaface-r50").advice == "jdsr weights fetch retinaface-r50"
+    only()
+    assert [one.name for one in examine().blocking] == ["auto"]
+
+
+def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Finding("versions", "jdsr", "ok", "1.0", needed=True)
+    less = Finding("devices", "cuda", "absent", "none", "Buy one")
+    bad = Finding("weights", "w", "fault", "gone", "Copy it", needed=True)
+    monkeypatch.setattr(diagnosis, "examine", lambda: Diagnosis((good, less)))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    assert "ready" in result.stdout
+    assert "Buy one" in result.stdout
+    monkeypatch.setattr(diagnosis, "examine", lambda: Diagnosis((good, less, bad)))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 5
+    assert "ready" not in result.stdout
+    assert result.stderr == "error: weights, w: gone. Copy it\n"

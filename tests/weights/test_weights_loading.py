@@ -1,0 +1,244 @@
+"""Generators to files and back, and files that must be refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from weights_home import TINY, Home
+
+from jdsr_cli.errors import (
+    OutputError,
+    UsageError,
+    WeightsCorruptError,
+    WeightsError,
+    WeightsMissingError,
+)
+from jdsr_cli.networks import build
+from jdsr_cli.weights import load_generator, load_state, save_generator
+
+JDSR: dict[str, object] = {
+    "lr_size": 16,
+    "landmarks": 5,
+    "hourglass_blocks": 1,
+    "noise_width": 16,
+    "denoiser_widths": [16, 16, 16],
+    "width": 16,
+    "prior_width": 32,
+}
+
+
+def rewrite(path: Path, tensors: dict[str, Tensor], **metadata: str) -> Path:
+    """Write tensors with the metadata of a tiny lite generator."""
+    described = {"network": "lite", "arguments": json.dumps(TINY), **metadata}
+    safetensors.torch.save_file(tensors, path, described)
+    return path
+
+
+@pytest.fixture
+def state() -> dict[str, Tensor]:
+    torch.manual_seed(3)
+    return {key: value.half() for key, value in build("lite", TINY).state_dict().items()}
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("lite", TINY), ("jdsr", JDSR)])
+def test_what_is_saved_is_loaded(
+    home: Home, tmp_path: Path, name: str, arguments: dict[str, object]
+) -> None:
+    torch.manual_seed(0)
+    network = build(name, arguments).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = tmp_path / "deep" / "a.safetensors"
+    digest = save_generator(path, name, arguments, network, {"licence": "MIT"})
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    with safetensors.safe_open(path, "pt") as file:
+        assert file.metadata()["licence"] == "MIT"
+        assert {file.get_tensor(key).dtype for key in file.keys()} <= {torch.half, torch.int64}  # noqa: SIM118
+    loaded = load_generator(path, "cpu", "float32")
+    assert loaded.entry is None
+    assert loaded.sha256 == digest
+    assert loaded.path == path
+    assert loaded.lr_size == 16
+    assert (loaded.device, loaded.dtype) == (torch.device("cpu"), torch.float32)
+    assert not loaded.network.training
+    lr = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        expected = network.half().float()(lr).restored
+    assert torch.allclose(loaded(lr).restored, expected, atol=1e-5)
+
+
+def test_by_name_and_by_hash_the_entry_is_found(home: Home, tmp_path: Path) -> None:
+    home.add("one", seed=1)
+    path = home.add("two", seed=2)
+    by_name = load_generator("two", "cpu")
+    assert by_name.entry is not None
+    assert by_name.entry.name == "two"
+    elsewhere = tmp_path / "copy.safetensors"
+    elsewhere.write_bytes(path.read_bytes())
+    assert load_generator(elsewhere, "cpu").entry == by_name.entry
+    assert load_generator(str(elsewhere), "cpu").entry == by_name.entry
+
+
+def test_loading_draws_no_random_numbers(home: Home) -> None:
+    home.add("tiny")
+    before = torch.get_rng_state()
+    load_generator("tiny", "cpu")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_calls_record_no_gradient_and_take_a_precision(home: Home) -> None:
+    home.add("tiny")
+    loaded = load_generator("tiny", "cpu", "bfloat16")
+    seen: list[torch.dtype] = []
+    stem = loaded.network.get_submodule("stem")
+    stem.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    lr = torch.rand(1, 3, 16, 16, requires_grad=True)
+    assert not loaded(lr).restored.requires_grad
+    loaded(lr, torch.float32)
+    assert seen == [torch.bfloat16, torch.float32]
+    assert all(not parameter.requires_grad for parameter in loaded.network.parameters())
+
+
+def test_state_to_start_from(home: Home) -> None:
+    path = home.add("tiny")
+    state = load_state("tiny")
+    assert state.keys() == load_state(path).keys() == build("lite", TINY).state_dict().keys()
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
+def test_unknown_name_and_missing_file_differ(home: Home, tmp_path: Path) -> None:
+    home.add("tiny")
+    with pytest.raises(UsageError, match="Did you mean tiny"):
+        load_generator("tinny", "cpu")
+    for place in ("tinny.safetensors", "folder/tinny", tmp_path / "tinny"):
+        with pytest.raises(WeightsMissingError, match="tinny"):
+            load_generator(place, "cpu")
+
+
+def test_altered_listed_file_is_refused(home: Home) -> None:
+    path = home.add("tiny")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsCorruptError, match="SHA-256"):
+        load_generator("tiny", "cpu")
+    path.write_bytes(data[:100])
+    with pytest.raises(WeightsCorruptError, match="100 bytes"):
+        load_generator("tiny", "cpu")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 64, b"\x02\x00\x00\x00\x00\x00\x00\x00{}x"])
+def test_bytes_that_are_no_safetensors(home: Home, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(WeightsCorruptError, match="not a safetensors file"):
+        load_generator(path, "cpu")
+
+
+def test_tensors_must_be_those_of_the_network(
+    home: Home, tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    path = tmp_path / "a.safetensors"
+    faults = {
+        "1 tensors are missing, the first is 'head.bias'": {
+            key: value for key, value in state.items() if key != "head.bias"
+        },
+        "1 tensors have no use, the first is 'extra'": {**state, "extra": torch.zeros(1)},
+        r"'stem.bias' is \(3,\), not \(16,\)": {**state, "stem.bias": torch.zeros(3)},
+        "'stem.bias' is torch.int64": {**state, "stem.bias": torch.zeros(16, dtype=torch.int64)},
+        "'stem.bias' holds values that are not finite": {
+            **state,
+            "stem.bias": torch.full((16,), float("nan")),
+        },
+    }
+    for message, tensors in faults.items():
+        with pytest.raises(WeightsCorruptError, match=message):
+            load_generator(rewrite(path, tensors), "cpu")
+    assert load_generator(rewrite(path, state), "cpu").lr_size == 16
+
+
+def test_a_file_must_say_what_it_is(home: Home, tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(state, path)
+    with pytest.raises(WeightsError, match="does not say which network"):
+        load_generator(path, "cpu")
+    with pytest.raises(WeightsError, match="does not say which network"):
+        load_generator(rewrite(path, state, arguments="{"), "cpu")
+    with pytest.raises(WeightsError, match="another version of jdsr: no network is called 'x'"):
+        load_generator(rewrite(path, state, network="x"), "cpu")
+    with pytest.raises(WeightsError, match="no argument 'colour'"):
+        load_generator(rewrite(path, state, arguments='{"colour": 1}'), "cpu")
+    with pytest.raises(WeightsCorruptError, match="not a mapping"):
+        load_generator(rewrite(path, state, arguments="[1]"), "cpu")
+
+
+def test_plain_state_dict_needs_an_entry(
+    home: Home, tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    path = home.override / "old.pth"
+    path.parent.mkdir()
+    torch.save(state, path)
+    with pytest.raises(WeightsError, match="does not say which network"):
+        load_generator(path, "cpu")
+    home.write(home.override, [home.describe("old", "old.pth", path.read_bytes())])
+    assert torch.equal(load_generator("old", "cpu").network.state_dict()["stem.weight"],
+                       state["stem.weight"].float())  # fmt: skip
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("content", ["trap", "module", "list", "nested", "rubbish"])
+def test_pickles_that_are_no_plain_state_dict(home: Home, tmp_path: Path, content: str) -> None:
+    mark = tmp_path / "sprung"
+    path = tmp_path / "a.pth"
+    held = {
+        "trap": {"a": Trap(mark)},
+        "module": nn.Linear(1, 1),
+        "list": [torch.zeros(1)],
+        "nested": {"state": {"a": torch.zeros(1)}},
+    }
+    if content == "rubbish":
+        path.write_bytes(b"rubbish")
+    else:
+        torch.save(held[content], path)
+    with pytest.raises(WeightsCorruptError, match="plain"):
+        load_generator(path, "cpu")
+    assert not mark.exists()
+
+
+def test_saving_another_network_than_stated_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(UsageError, match="is not this module"):
+        save_generator(path, "lite", {**TINY, "tail_width": 32}, build("lite", TINY))
+    assert not path.exists()
+
+
+def test_saving_what_overflows_is_refused(tmp_path: Path) -> None:
+    network = build("lite", TINY)
+    network.get_parameter("stem.bias").data.fill_(1e6)
+    path = tmp_path / "a.safetensors"
+    path.write_text("old")
+    with pytest.raises(WeightsError, match=r"'stem\.bias' is not finite in half precision"):
+        save_generator(path, "lite", TINY, network)
+    assert path.read_text() == "old"
+    assert network.get_parameter("stem.bias").dtype == torch.float32
+
+
+def test_saving_where_one_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_generator(tmp_path / "file" / "a.safetensors", "lite", TINY, build("lite", TINY))

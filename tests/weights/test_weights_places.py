@@ -1,0 +1,87 @@
+"""Search order and whole-or-nothing writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from weights_home import Home
+
+from jdsr_cli.errors import OutputError, WeightsCorruptError, WeightsError
+from jdsr_cli.weights import places
+
+
+def test_search_order(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried = places.ROOM / "files"
+    assert places.search_directories() == (home.override, carried, home.cache)
+    monkeypatch.delenv("JDSR_WEIGHTS")
+    assert places.search_directories() == (carried, home.cache)
+
+
+def test_checkout_is_searched(home: Home) -> None:
+    checkout = places.ROOM.parents[1]
+    checkout.mkdir()
+    (checkout / "pyproject.toml").touch()
+    assert checkout / "weights" == places.search_directories()[2]
+
+
+def test_cache_is_in_the_home_folder_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert places.cache_directory() == tmp_path / ".cache" / "jdsr" / "weights"
+
+
+def test_first_folder_that_has_a_file_wins(home: Home) -> None:
+    assert places.find_file("a.bin") is None
+    for directory in (home.cache, home.override):
+        directory.mkdir(parents=True)
+        (directory / "a.bin").touch()
+        assert places.find_file("a.bin") == directory / "a.bin"
+
+
+def test_replacing_makes_folders_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.bin"
+    for text in ("one", "two"):
+        with places.replacing(path) as temporary:
+            assert temporary != path
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replacing_leaves_all_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), places.replacing(path) as temporary:
+        temporary.write_text(str(1 / 0))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        places.replacing(tmp_path / "file" / "a.bin"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No space left"), places.replacing(tmp_path / "a.bin"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hash(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert places.sha256_of(path) == known
+    places.check_digest(path, known, known, "")
+    with pytest.raises(WeightsCorruptError, match="recorded is 00"):
+        places.check_digest(path, known, "00", "")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        places.sha256_of(tmp_path)

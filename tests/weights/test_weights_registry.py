@@ -1,0 +1,116 @@
+"""Manifests and the files they describe."""
+
+from __future__ import annotations
+
+import pytest
+from weights_home import TINY, Home
+
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights import entries, entry, locate, places, read_manifest, verify
+
+
+def test_entries_hold_what_the_manifest_says(home: Home) -> None:
+    path = home.add("tiny-x8")
+    (one,) = entries()
+    assert one == entry("tiny-x8")
+    assert (one.name, one.file, one.network) == ("tiny-x8", path.name, "lite")
+    assert (one.scale, one.lr_size, one.bytes) == (8, 16, path.stat().st_size)
+    assert one.arguments == TINY
+    assert one.figures == {"psnr_db": 12.5}
+    assert locate(one) == verify(one) == path
+
+
+def test_manifests_are_joined_and_the_first_wins(home: Home) -> None:
+    ours = home.describe("both", "a.safetensors", b"a", data="ours")
+    theirs = home.describe("both", "b.safetensors", b"b", data="theirs")
+    home.write(home.override, [ours])
+    home.write(places.ROOM / "files", [theirs, home.describe("carried", "c", b"c")])
+    assert [(one.name, one.data) for one in entries()] == [("both", "ours"), ("carried", "noise")]
+
+
+@pytest.mark.parametrize("text", [None, "", "# nothing yet\n"])
+def test_absent_or_empty_manifest_is_said(home: Home, text: str | None) -> None:
+    if text is not None:
+        home.override.mkdir()
+        (home.override / "manifest.toml").write_text(text)
+    with pytest.raises(WeightsMissingError, match=r"manifest\.toml.*JDSR_WEIGHTS") as raised:
+        entries()
+    assert str(home.override) in str(raised.value)
+
+
+def test_unknown_name_suggests_the_nearest(home: Home) -> None:
+    home.add("lite-camera")
+    home.add("lite-x4")
+    with pytest.raises(UsageError, match=r"'lite-camra'\. Did you mean lite-camera\? Known are"):
+        entry("lite-camra")
+
+
+def test_missing_file_says_where_it_belongs(home: Home) -> None:
+    home.add("tiny-x8").unlink()
+    with pytest.raises(WeightsMissingError) as raised:
+        verify(entry("tiny-x8"))
+    assert str(home.override / "tiny-x8.safetensors") in str(raised.value)
+
+
+def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
+    path = home.add("tiny-x8")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(WeightsCorruptError, match=f"recorded are {len(data):,}"):
+        verify(entry("tiny-x8"))
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(WeightsCorruptError, match="SHA-256 is"):
+        verify(entry("tiny-x8"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sha256": "ABC"}, "sha256 is not 64"),
+        ({"file": "../a.safetensors"}, "without folders"),
+        ({"bytes": 0}, "bytes cannot be 0"),
+        ({"bytes": "12"}, "bytes cannot be '12'"),
+        ({"scale": 4.0}, "scale cannot be 4.0"),
+        ({"licence": ""}, "licence cannot be ''"),
+        ({"arguments": [1]}, "arguments cannot be"),
+        ({"colour": "red"}, "unknown field 'colour'"),
+        ({"licence": None}, "lacks the field 'licence'"),
+        ({"name": None}, r"\(without a name\)"),
+    ],
+)
+def test_broken_entry_is_named(home: Home, changes: dict[str, object], message: str) -> None:
+    table = {**home.describe("odd", "a.safetensors", b"a"), **changes}
+    path = home.write(home.override, [{k: v for k, v in table.items() if v is not None}])
+    with pytest.raises(WeightsCorruptError, match=message) as raised:
+        read_manifest(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[weights]", "cannot be read"),
+        ('weights = "all"', "not a list"),
+        ("weights = [1]", "not a list"),
+    ],
+)
+def test_what_is_no_manifest_is_said(home: Home, text: str, message: str) -> None:
+    home.override.mkdir()
+    (home.override / "manifest.toml").write_text(text)
+    with pytest.raises(WeightsCorruptError, match=message):
+        entries()
+
+
+def test_a_name_listed_twice_is_refused(home: Home) -> None:
+    one = home.describe("twin", "a.safetensors", b"a")
+    home.write(home.override, [one, one])
+    with pytest.raises(WeightsCorruptError, match="'twin' is listed more than once"):
+        entries()
+
+
+def test_optional_tables_may_be_left_out(home: Home) -> None:
+    one = home.describe("plain", "a.safetensors", b"a")
+    del one["arguments"], one["figures"]
+    home.write(home.override, [one])
+    assert entry("plain").arguments == {}
+    assert entry("plain").figures == {}

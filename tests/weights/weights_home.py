@@ -1,0 +1,89 @@
+"""A home for weights that tests fill: manifests and tiny generators."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from jdsr_cli.networks import build
+from jdsr_cli.weights import save_generator
+
+TINY: dict[str, object] = {
+    "lr_size": 16,
+    "widths": [16, 16],
+    "encoder_blocks": [1, 1],
+    "decoder_blocks": [1],
+    "tail_width": 16,
+}
+
+
+def toml_entry(values: Mapping[str, object]) -> str:
+    """Write one [[weights]] table; nested mappings become inline tables."""
+
+    def text(value: object) -> str:
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{k} = {text(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(text, value)) + "]"
+        return f'"{value}"' if isinstance(value, str) else str(value)
+
+    return "[[weights]]\n" + "".join(f"{k} = {text(v)}\n" for k, v in values.items())
+
+
+@dataclass
+class Home:
+    """Folders that stand for those of a machine."""
+
+    root: Path
+    entries: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def override(self) -> Path:
+        """Folder that JDSR_WEIGHTS names."""
+        return self.root / "override"
+
+    @property
+    def cache(self) -> Path:
+        """Cache folder."""
+        return self.root / "cache" / "jdsr" / "weights"
+
+    def write(self, directory: Path, entries: list[dict[str, object]]) -> Path:
+        """Write a manifest."""
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "manifest.toml"
+        path.write_text("\n".join(map(toml_entry, entries)), encoding="utf-8")
+        return path
+
+    def describe(
+        self, name: str, file: str, content: bytes, /, **changes: object
+    ) -> dict[str, object]:
+        """Make the entry of a file with these bytes."""
+        return {
+            "name": name,
+            "file": file,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+            "network": "lite",
+            "scale": 8,
+            "lr_size": 16,
+            "data": "noise",
+            "licence": "MIT",
+            "commit": "0000000",
+            "recipe": "none",
+            "arguments": TINY,
+            "figures": {"psnr_db": 12.5},
+            **changes,
+        }
+
+    def add(self, name: str, seed: int = 0) -> Path:
+        """Put a tiny generator into the override folder and its manifest."""
+        torch.manual_seed(seed)
+        path = self.override / f"{name}.safetensors"
+        save_generator(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
+        self.entries.append(self.describe(name, path.name, path.read_bytes()))
+        self.write(self.override, self.entries)
+        return path
