@@ -24,6 +24,7 @@ class SqueezeNetFeatures(nn.Module):
     Args:
         path: State dict of torchvision's `squeezenet1_1` that expects BGR 0 to 255 minus
             `CAFFE_MEAN_BGR`.
+        half: Compute in bfloat16; the outputs are float32 all the same.
 
     Raises:
         InputMissingError: No such file.
@@ -33,7 +34,7 @@ class SqueezeNetFeatures(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, half: bool = False) -> None:
         super().__init__()
         if not path.exists():
             raise InputMissingError("no feature weights", where=path, hint="Give --features FILE")
@@ -44,21 +45,23 @@ class SqueezeNetFeatures(nn.Module):
             raise WeightsCorruptError(
                 "not a state dict of torchvision's squeezenet1_1", where=path
             ) from error
+        self.half_precision = half
         layers = list(network.features.children())
         self.stages = nn.ModuleList(
             nn.Sequential(*layers[first:last])
             for first, last in zip((0, *STAGES), STAGES, strict=False)
         )
         self.register_buffer("mean", torch.tensor(CAFFE_MEAN_BGR).view(1, 3, 1, 1))
-        self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the stages' outputs, finest first."""
-        x = images.flip(1) * 255.0 - self.mean
+        x = (images.flip(1) * 255.0 - self.mean).contiguous(memory_format=torch.channels_last)
         found = []
-        for stage in self.stages:
-            x = stage(x)
-            found.append(x)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision):
+            for stage in self.stages:
+                x = stage(x)
+                found.append(x.float())
         return found
 
     def distance(self, images: Tensor, truth: Tensor) -> Tensor:

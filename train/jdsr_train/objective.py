@@ -21,7 +21,7 @@ def terms(
 ) -> dict[str, Tensor]:
     """Return every term that has a weight, already multiplied by it.
 
-    `features` are needed where the perceptual term has a weight.
+    The perceptual term is left out where no `features` are given.
     """
     truth = losses.noise_level(batch.lr, batch.lr_clean)
     found: dict[str, Tensor] = {}

@@ -59,6 +59,8 @@ class LossRecipe:
     """Minus the PSNR of the restored face, per dB."""
     perceptual_hr: float = 0.0
     """Distance of frozen features of the restored face (eq. 11); needs a feature file."""
+    perceptual_from: float = 0.0
+    """Share of the steps after which the perceptual term acts, 0 to 1."""
     pixel_lr: float = 1.0
     """Mean absolute error of the denoised face (eq. 10)."""
     asymmetric: float = 0.5
@@ -134,7 +136,7 @@ def load(name_or_path: str) -> Recipe:
         )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"not readable as TOML ({error})", where=path) from error
     return _build(Recipe, {"name": path.stem, **values}, path.name)
 
@@ -166,9 +168,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _build(hint, value, where)
     plain = getattr(hint, "__origin__", hint)
     if plain is tuple and isinstance(value, list):
-        return tuple(value)
+        parts = hint.__args__
+        if len(value) != len(parts):
+            raise UsageError(f"{len(parts)} values are needed, not {len(value)}", where=where)
+        return tuple(_convert(*pair, where) for pair in zip(parts, value, strict=True))
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, plain):
+    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         raise UsageError(f"{value!r} is not of type {plain.__name__}", where=where)
     return value

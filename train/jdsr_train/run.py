@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.weights import load_generator, save_generator
+from jdsr_cli.weights import load_state, save_generator
 from jdsr_train import evaluation
 from jdsr_train.data import (
     Degrader,
@@ -74,8 +74,8 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
         recipe,
         TrainingSamples(training, degrader, recipe.seed),
         run,
-        initial=None if request.init is None else _starting_weights(request.init),
-        features=None if request.features is None else SqueezeNetFeatures(request.features),
+        initial=None if request.init is None else load_state(request.init),
+        features=_features(request),
         validate=Validation(validation, degrader, request),
         progress=progress,
     )
@@ -95,8 +95,11 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
     return path
 
 
-def _starting_weights(name_or_path: str) -> dict[str, Tensor]:
-    return load_generator(name_or_path, "cpu", "float32").network.state_dict()
+def _features(request: TrainRequest) -> SqueezeNetFeatures | None:
+    if request.features is None:
+        return None
+    half = request.recipe.optimiser.precision == "bfloat16"
+    return SqueezeNetFeatures(request.features, half=half)
 
 
 def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:

@@ -152,7 +152,9 @@ class Trainer:
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             output = self.network(lr)
         with torch.autocast(torch.device(device).type, enabled=False):
-            found = objective.terms(output, batch, self.recipe.loss, self.features)
+            late = self.step >= self.recipe.loss.perceptual_from * options.steps
+            features = self.features if late else None
+            found = objective.terms(output, batch, self.recipe.loss, features)
             loss = objective.total(found, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -11,12 +11,13 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from jdsr_cli.errors import DatasetError, InputMissingError
+from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.masks import landmarks_from_five
 
@@ -55,6 +56,7 @@ def load_faces(
     Raises:
         InputMissingError: `source` does not exist.
         DatasetError: No face, a picture of another size, or a face without landmarks.
+        OutputError: The cache cannot be written.
 
     """
     progress = progress or Silent()
@@ -64,7 +66,14 @@ def load_faces(
     files = _picture_files(source, split)
     stem = cache / f"faces-{_fingerprint(files)}"
     if not stem.with_suffix(".json").exists():
-        _fill(stem, files, folder, progress)
+        try:
+            _fill(stem, files, folder, progress)
+        except JdsrError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"the cache of faces cannot be written ({error.strerror or error})", where=cache
+            ) from error
     described = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
     count = len(described["keys"])
     images = np.memmap(
@@ -96,18 +105,19 @@ def _fingerprint(files: list[Path]) -> str:
 
 def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
     for path in files:
-        if path.suffix != ".tar":
-            yield path.stem, path.read_bytes()
-            continue
         try:
+            if path.suffix != ".tar":
+                yield path.stem, path.read_bytes()
+                continue
             with tarfile.open(path) as archive:
                 for member in archive:
                     name = Path(member.name)
                     stream = archive.extractfile(member) if member.isfile() else None
                     if stream is not None and name.suffix.lower() in _PICTURES:
                         yield name.stem, stream.read()
-        except tarfile.TarError as error:
-            raise DatasetError(f"not a readable tar archive ({error})", where=path) from error
+        except (tarfile.TarError, OSError) as error:
+            kind = "tar archive" if path.suffix == ".tar" else "picture"
+            raise DatasetError(f"not a readable {kind} ({error})", where=path) from error
 
 
 def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
@@ -163,13 +173,13 @@ def _landmarks(folder: Path) -> dict[str, NDArray[np.float32]]:
     dense, sparse = folder / "landmarks68.npz", folder / "faces.csv"
     try:
         if dense.exists():
-            with np.load(dense) as stored:
+            with dense.open("rb") as file, np.load(file) as stored:
                 points = stored["points"].astype(np.float32)
                 return dict(zip(stored["key"].tolist(), points, strict=True))
         if sparse.exists():
             with sparse.open(newline="", encoding="utf-8") as table:
                 return {row["key"]: _from_row(row) for row in csv.DictReader(table)}
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
         raise DatasetError(f"landmarks cannot be read ({error})", where=folder) from error
     raise DatasetError(
         "no landmarks", where=folder, hint="Put landmarks68.npz or faces.csv beside the pictures"

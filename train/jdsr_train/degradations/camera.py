@@ -44,11 +44,11 @@ class CameraSettings:
     """Probability of no compression at all."""
     infrared: float = 0.12
     """Probability of a picture without colour."""
-    rotation: float = 4.0
+    rotation: float = 8.0
     """Largest misalignment of the crop, in degrees."""
-    zoom: float = 0.06
+    zoom: float = 0.12
     """Largest relative misalignment of the crop's scale."""
-    shift: float = 3.0
+    shift: float = 5.0
     """Largest misalignment of the crop, in pixels of 128."""
 
 
@@ -83,7 +83,7 @@ def degrade_camera(
         lr=_film(scene, lr_size, infrared, rng, settings),
         lr_clean=resize_bicubic(hr, lr_size),
         hr=hr,
-        occlusion=np.asarray(covered, np.float32),
+        occlusion=np.asarray(np.clip(covered, 0.0, 1.0), np.float32),
     )
 
 

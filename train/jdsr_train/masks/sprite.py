@@ -56,14 +56,25 @@ def load_templates(folder: Path) -> list[Sprite]:
     that ends in ``_left`` or ``_right`` is the view of a turned head.
 
     Raises:
-        DatasetError: The folder, its index or one of its pictures cannot be read.
+        DatasetError: The folder, its index or one of its pictures cannot be read, or the index
+            is empty.
 
     """
     index = folder / "templates.json"
     try:
         described = json.loads(index.read_text(encoding="utf-8"))
+        if not isinstance(described, dict) or not described:
+            raise ValueError("no entry in it")
         return [_load(folder, name, entry) for name, entry in sorted(described.items())]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except DatasetError:
+        raise
+    except OSError as error:
+        raise DatasetError(
+            f"the mask templates cannot be read ({error.strerror or error})",
+            where=error.filename or index,
+            hint="Give a folder that holds templates.json and the pictures it names",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"the mask templates cannot be read ({error})",
             where=index,
@@ -74,7 +85,7 @@ def load_templates(folder: Path) -> list[Sprite]:
 def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
     path = folder / str(entry["file"])
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         raise DatasetError(
             "not an RGBA picture", where=path, hint="Mask templates need an alpha channel"
@@ -84,6 +95,8 @@ def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
     if not isinstance(named, dict):
         raise TypeError(f"points of {name} are not a table")
     points = np.array([named[letter] for letter in "abcdef"], dtype=np.float32)
+    if points.shape != (6, 2):
+        raise ValueError(f"points of {name} are not pairs of x and y")
     view: View = "front"
     if name.endswith("_left"):
         view = "left"

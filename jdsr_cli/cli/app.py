@@ -1,0 +1,72 @@
+"""The command `jdsr`: registers the commands and turns errors into exit codes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from jdsr_cli import __version__
+from jdsr_cli.cli.crop_faces import crop_faces
+from jdsr_cli.cli.demo import demo
+from jdsr_cli.cli.doctor import doctor
+from jdsr_cli.cli.eval import evaluate
+from jdsr_cli.cli.restore import restore
+from jdsr_cli.cli.train import train
+from jdsr_cli.cli.weights import app as weights
+from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
+
+
+class Commands(TyperGroup):
+    """Ends in the exit code of an error with one line on standard error, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except JdsrError as fault:
+            typer.echo(f"error: {fault}", err=True)
+            raise typer.Exit(fault.exit_code) from fault
+        except KeyboardInterrupt as fault:
+            typer.echo("interrupted: nothing unfinished was kept", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from fault
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"jdsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Restore small and masked faces in surveillance footage (JDSR-GAN)."""
+
+
+app.command()(restore)
+app.command("crop-faces")(crop_faces)
+app.add_typer(weights, name="weights")
+app.command()(demo)
+app.command()(doctor)
+app.command()(train)
+app.command("eval")(evaluate)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    app()

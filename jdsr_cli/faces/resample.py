@@ -1,0 +1,154 @@
+"""Antialiased affine resampling: every pixel of the source that matters is seen exactly once."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+
+KERNEL_A = -0.5
+"""Of the cubic kernel; PIL's, by which the training pictures were reduced."""
+MOST_GRID = 16
+"""Grid points per output pixel and axis; beyond it the source is averaged in blocks first."""
+MARGIN = 4
+"""Pixels around the part of the source that is cut out, for the kernel's reach."""
+
+
+def zoom(factor: float) -> NDArray[np.float64]:
+    """Return (2, 3), the map of pixel centres x -> factor (x + 0.5) - 0.5."""
+    shift = 0.5 * factor - 0.5
+    return np.array([[factor, 0.0, shift], [0.0, factor, shift]])
+
+
+def chain(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (2, 3), the affine map that applies `inner` and then `outer`, both (2, 3)."""
+    linear = outer[:, :2] @ inner
+    linear[:, 2] += outer[:, 2]
+    return linear
+
+
+def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse of an affine map (2, 3).
+
+    Raises:
+        UsageError: the map has none, or its numbers are not finite.
+
+    """
+    determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
+    if not np.isfinite(matrix).all() or determinant == 0.0:
+        raise UsageError(
+            f"the affine map {matrix.tolist()} cannot be inverted",
+            hint="Use points that are not all in one place.",
+        )
+    linear = np.array([[matrix[1, 1], -matrix[0, 1]], [-matrix[1, 0], matrix[0, 0]]])
+    linear /= determinant
+    return np.hstack([linear, -linear @ matrix[:, 2:]])
+
+
+def extent(matrix: NDArray[np.float64]) -> float:
+    """Return by what factor an affine map (2, 3) enlarges lengths (root of its determinant)."""
+    return math.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
+
+
+def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """Cut a square out of an image under a similarity, without aliasing.
+
+    Enlarging is bicubic. When shrinking, the image is read on a grid at least as fine as its own
+    pixels, which PIL's bicubic kernel then reduces: for an upright square that is what
+    ``PIL.Image.resize`` with ``BICUBIC`` gives, up to rounding and a fraction of a source pixel.
+
+    Args:
+        image: uint8 (H, W, 3). What lies beyond its border is its nearest border pixel.
+        matrix: (2, 3) from pixels of the square to pixels of the image.
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        UsageError: `size` is not positive, the image is empty or the matrix is not finite.
+
+    """
+    if size < 1 or image.size == 0 or not np.isfinite(matrix).all():
+        raise UsageError(
+            f"cannot cut {size} x {size} pixels out of an image of shape {image.shape} "
+            f"by {matrix.tolist()}",
+            hint="Size and image must not be empty and the matrix finite.",
+        )
+    source, to_source = cut_out(image, matrix, size, size)
+    ratio = extent(matrix)
+    if ratio > MOST_GRID:
+        source, to_source = average_blocks(source, to_source, int(ratio / MOST_GRID * 2.0))
+        ratio = extent(to_source)
+    fine = max(1, math.ceil(ratio - 1e-6))
+    grid = cv2.warpAffine(
+        source,
+        chain(to_source, zoom(1.0 / fine)),
+        (size * fine, size * fine),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if fine == 1:
+        return np.asarray(grid, dtype=np.uint8)
+    weights = _reduction(size, fine)
+    rows = np.tensordot(weights, grid.astype(np.float32), axes=(1, 0))
+    reduced = np.tensordot(rows, weights, axes=(1, 1)).transpose(0, 2, 1)
+    return np.clip(np.rint(reduced), 0.0, 255.0).astype(np.uint8)
+
+
+def cut_out(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], width: int, height: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Return the part of `image` that a target of `width` x `height` reads, as a view.
+
+    Args:
+        image: (H, W, 3).
+        matrix: (2, 3) from pixels of the target to pixels of the image.
+        width: Of the target.
+        height: Of the target.
+
+    Returns:
+        The part, never empty, and the matrix from the target to it.
+
+    """
+    corners = np.array([[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]])
+    reached = corners @ matrix[:, :2].T + matrix[:, 2]
+    limits = np.array([image.shape[1], image.shape[0]])
+    first = np.clip(np.floor(reached.min(axis=0)) - MARGIN, 0, limits - 1).astype(int)
+    last = np.clip(np.ceil(reached.max(axis=0)) + MARGIN + 1, first + 1, limits).astype(int)
+    moved = matrix.copy()
+    moved[:, 2] -= first
+    return image[first[1] : last[1], first[0] : last[0]], moved
+
+
+def average_blocks(
+    source: NDArray[np.uint8], to_source: NDArray[np.float64], block: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Shrink the source by `block`, leaving out what does not fill a block at its far edges."""
+    width, height = (max(1, side // block) for side in (source.shape[1], source.shape[0]))
+    if width * block > source.shape[1] or height * block > source.shape[0]:
+        return source, to_source
+    whole = source[: height * block, : width * block]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8), chain(zoom(1.0 / block), to_source)
+
+
+@lru_cache(maxsize=64)
+def _reduction(size: int, fine: int) -> NDArray[np.float32]:
+    """Weights (size, size * fine) by which PIL's bicubic kernel reduces a row `fine` to one.
+
+    Beyond the ends of the row the kernel is cut and the rest scaled up, as PIL does.
+    """
+    centres = (np.arange(size)[:, None] + 0.5) * fine
+    away = np.abs(np.arange(size * fine)[None] + 0.5 - centres) / fine
+    near = ((KERNEL_A + 2.0) * away - (KERNEL_A + 3.0)) * away**2 + 1.0
+    far = ((away - 5.0) * away + 8.0) * away - 4.0
+    kernel = np.where(away < 1.0, near, np.where(away < 2.0, KERNEL_A * far, 0.0))
+    weights = np.asarray(kernel / kernel.sum(axis=1, keepdims=True), dtype=np.float32)
+    weights.setflags(write=False)
+    return weights

@@ -1,0 +1,164 @@
+"""The command line as a user meets it: help, versions, exit codes, one clear line."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import jdsr_cli
+from jdsr_cli.cli.app import app
+
+HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
+COMMANDS = ("restore", "crop-faces", "demo", "weights", "doctor", "train", "eval")
+Weights = Callable[[int], Path]
+RUN = "import sys; from jdsr_cli.cli.app import main; main()"
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+def restore(weights: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    fixed = ("--weights", weights, "--detector", "centerface", "--device", "cpu")
+    return run("restore", *fixed, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["restore", "--help"]])
+def test_help_and_version_are_light_and_quick(arguments: list[str]) -> None:
+    code = (
+        "import atexit, sys; sys.argv[0] = 'jdsr';"
+        "atexit.register(lambda: print('MODULES', *sys.modules));" + RUN
+    )
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    after = os.times()
+    loaded = done.stdout.split("MODULES")[1].split()
+    assert not HEAVY & set(loaded)
+    # Of the processor, not of the clock: other work on the machine is no fault of the command.
+    spent = after.children_user - before.children_user
+    assert spent + after.children_system - before.children_system < 0.5
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"jdsr {jdsr_cli.__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    output = CliRunner().invoke(app, ["--help"]).output
+    for command in COMMANDS:
+        assert f"  {command} " in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_restore_tells_what_it_did(clip: Path, tiny_weights: Weights, tmp_path: Path) -> None:
+    done = restore(tiny_weights(64), clip, "--out", tmp_path / "out")
+    assert done.returncode == 0
+    (line,) = done.stdout.splitlines()
+    assert str(tmp_path / "out" / "street") in line
+    assert "6 frames, 12 faces found, 12 restored" in line
+    assert "detector: centerface" in done.stderr
+    assert (tmp_path / "out" / "street" / "restored.mp4").exists()
+
+
+def test_some_bad_inputs_end_in_4_and_are_told_in_one_line(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no media")
+    done = restore(tiny_weights(32), tmp_path / "bad.mp4", clip, "-o", tmp_path / "out", "--quiet")
+    assert done.returncode == 4
+    assert len(done.stdout.splitlines()) == 1
+    errors = done.stderr.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith(f"error: {tmp_path / 'bad.mp4'}: ")
+    assert errors[1] == "error: 1 of 2 inputs failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["absent.mp4"], 3, "absent.mp4"),
+        (["clip", "--scale", "3"], 2, "--scale"),
+        (["clip", "--mode", "paint"], 2, "paint"),
+        (["clip", "--batch", "0"], 2, "--batch"),
+        (["clip", "--device", "abacus"], 2, "abacus"),
+        (["clip", "--out", "file/out"], 6, "--out"),
+        (["clip", "--weights", "no.safetensors"], 5, "no.safetensors"),
+        ([], 2, "INPUT"),
+    ],
+)
+def test_errors_end_in_their_code_with_one_line(
+    clip: Path, tiny_weights: Weights, tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "file").write_text("x")
+    given = [str(clip) if word == "clip" else word for word in arguments]
+    given = [str(tmp_path / word) if word == "file/out" else word for word in given]
+    if "--out" not in given:
+        given += ["--out", str(tmp_path / "out")]
+    done = restore(tiny_weights(32), *given)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    if code != 2 or "--scale" in arguments:
+        assert len([line for line in done.stderr.splitlines() if "error" in line.lower()]) == 1
+    assert not (tmp_path / "out" / clip.stem).exists()
+
+
+def test_ctrl_c_ends_in_130_and_leaves_nothing(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal\n"
+        "from jdsr_cli.restoration import finishing\n"
+        "old, seen = finishing.enlarge, []\n"
+        "def enlarge(image, factor):\n"
+        "    seen.append(0)\n"
+        "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return old(image, factor)\n"
+        "finishing.enlarge = enlarge\n" + RUN
+    )
+    arguments = ["restore", str(clip), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    arguments += ["--weights", str(tiny_weights(32)), "--detector", "centerface"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_crop_faces_makes_a_folder_to_train_on(clip: Path, tmp_path: Path) -> None:
+    done = run("crop-faces", clip, "--out", tmp_path, "--detector", "centerface", "--every", "3")
+    assert done.returncode == 0
+    assert "4 exported" in done.stdout
+    assert len(list((tmp_path / "street").glob("*.png"))) == 4
+    lines = (tmp_path / "street" / "faces.jsonl").read_text().splitlines()
+    assert {json.loads(line)["frame"] for line in lines} == {0, 3}
+
+
+def test_an_unexpected_fault_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jdsr_cli.restoration.restore", broken)
+    result = CliRunner().invoke(app, ["restore", "x.mp4"])
+    assert isinstance(result.exception, ZeroDivisionError)

@@ -1,0 +1,154 @@
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from face_photos import Photo
+from facexlib.detection.retinaface import RetinaFace as FacexlibRetinaFace
+from facexlib.detection.retinaface_utils import PriorBox
+
+from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.faces import DetectorSettings
+from jdsr_cli.faces.letterbox import Letterbox
+from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.faces.retinaface import KINDS, RetinaFace, RetinaFaceNet, make_priors
+
+CPU = torch.device("cpu")
+
+
+def facexlib_network(kind: str) -> FacexlibRetinaFace:
+    """The package's own class, untrained."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it names a parameter by its old name
+        return FacexlibRetinaFace(kind, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the mobile network that call many places a face."""
+    torch.manual_seed(0)
+    network = facexlib_network("mobile0.25")
+    path = tmp_path_factory.mktemp("retinaface") / "mobile.pth"
+    torch.save({f"module.{key}": value for key, value in network.state_dict().items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"), [("retinaface-mobile", "mobile0.25"), ("retinaface-r50", "resnet50")]
+)
+def test_the_networks_compute_what_the_packages_own_do(name: str, theirs: str) -> None:
+    torch.manual_seed(1)
+    wanted = facexlib_network(theirs)
+    ours = RetinaFaceNet(KINDS[name]).eval()
+    ours.load_state_dict(wanted.state_dict())
+    images = torch.randn(2, 3, 64, 96) * 50
+    with torch.no_grad():
+        for one, other in zip(ours(images), wanted(images), strict=True):
+            expected = other[..., 1] if other.shape[-1] == 2 else other
+            torch.testing.assert_close(one, expected)
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 96), (640, 352), (32, 32)])
+def test_priors_are_those_of_the_package(width: int, height: int) -> None:
+    config = facexlib_network("mobile0.25").cfg
+    wanted = PriorBox(config, image_size=(height, width)).forward()
+    scale = torch.tensor([width, height, width, height])
+    torch.testing.assert_close(make_priors(width, height), wanted * scale)
+
+
+def test_a_batch_decodes_as_the_packages_own_does(
+    untrained: Path, hopper_photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jdsr_cli.faces.retinaface.OVERLAP", 1.0)  # keep all: scores nearly tie
+    image = np.ascontiguousarray(hopper_photo.image[100:356, 60:380])
+    theirs = facexlib_network("mobile0.25")
+    state = torch.load(untrained, weights_only=True)
+    theirs.load_state_dict({key.removeprefix("module."): one for key, one in state.items()})
+    letterbox = Letterbox.of(320, 256, 1.0)
+    network = RetinaFace("retinaface-mobile", untrained, CPU)
+    with torch.no_grad():
+        rows = theirs.detect_faces(image[..., ::-1], conf_threshold=0.0, nms_threshold=1.0)
+    first, second = network.find([image, image[::-1]], letterbox, 0.0)
+    assert len(first) > 100
+    seen = (rows[:, :2] < (319, 255)).all(axis=1) & (rows[:, 2:4] > 1).all(axis=1)
+    for row in rows[seen][::50]:
+        points = row[5:].reshape(5, 2) - 0.5
+        nearest = min(first, key=lambda face, at=points: np.abs(face.points - at).sum())
+        np.testing.assert_allclose(nearest.points, points, atol=0.02)
+        box = np.clip(row[:4] - 0.5, 0.0, [319.0, 255.0] * 2)
+        np.testing.assert_allclose(nearest.box, box, atol=0.02)
+        assert nearest.score == pytest.approx(row[4], abs=1e-4)
+    assert [face.box for face in second] != [face.box for face in first]
+
+
+def test_priors_are_made_once_for_each_size_and_few_are_kept(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, int]] = []
+
+    def counted(width: int, height: int) -> torch.Tensor:
+        made.append((width, height))
+        return make_priors(width, height)
+
+    monkeypatch.setattr("jdsr_cli.faces.retinaface.make_priors", counted)
+    network = RetinaFace("retinaface-mobile", untrained, CPU)
+    for side in (32, 64, 32, 64):
+        image = np.zeros((side, side, 3), np.uint8)
+        network.find([image], Letterbox.of(side, side, 1.0), 0.9)
+    assert made == [(32, 32), (64, 64)]
+    for side in range(96, 96 + 32 * 8, 32):
+        network.find([np.zeros((32, side, 3), np.uint8)], Letterbox.of(side, 32, 1.0), 0.9)
+    network.find([np.zeros((32, 32, 3), np.uint8)], Letterbox.of(32, 32, 1.0), 0.9)
+    assert made[-1] == (32, 32)
+    assert made.count((32, 32)) == 2
+
+
+def test_weights_that_are_not_the_networks_are_refused(untrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsCorruptError, match="retinaface-r50"):
+        RetinaFace("retinaface-r50", untrained, CPU)
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(untrained.read_bytes()[:1000])
+    with pytest.raises(WeightsCorruptError, match="weights fetch retinaface-mobile"):
+        RetinaFace("retinaface-mobile", broken, CPU)
+    listed = tmp_path / "list.pth"
+    torch.save([1, 2, 3], listed)
+    with pytest.raises(WeightsCorruptError):
+        RetinaFace("retinaface-mobile", listed, CPU)
+    with pytest.raises(UsageError, match="retinaface-r50"):
+        RetinaFace("retinaface", untrained, CPU)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("photo", ["astronaut_photo", "hopper_photo"])
+@pytest.mark.parametrize("width", [24, 90, 400])
+def test_published_weights_find_the_face(
+    photo: str, width: int, request: pytest.FixtureRequest, mobile_weights: Path
+) -> None:
+    import cv2
+
+    known: Photo = request.getfixturevalue(photo)
+    network = RetinaFace("retinaface-mobile", mobile_weights, CPU)
+    factor = width / known.width
+    image = cv2.resize(known.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    (faces,) = NetworkDetector(network, DetectorSettings()).detect([image.astype(np.uint8)])
+    assert len([face for face in faces if face.width > 0.4 * width]) == 1
+    points = (known.points + 0.5) * factor - 0.5
+    eyes = np.hypot(*(points[1] - points[0]))
+    assert np.hypot(*(faces[0].points - points).T).max() < 0.22 * eyes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_gives_what_the_cpu_gives(untrained: Path, hopper_photo: Photo) -> None:
+    image = hopper_photo.image[:256, :320]
+    letterbox = Letterbox.of(320, 256, 1.0)
+    on_cpu, on_gpu = (
+        RetinaFace("retinaface-mobile", untrained, torch.device(device))
+        for device in ("cpu", "cuda")
+    )
+    best = max(face.score for face in on_cpu.find([image], letterbox, 0.01)[0])
+    pair = [one.find([image] * 3, letterbox, 0.9 * best) for one in (on_cpu, on_gpu)]
+    assert pair[0][0]
+    for one, other in zip(*(faces[2] for faces in pair), strict=True):
+        np.testing.assert_allclose(one.box, other.box, atol=0.5)

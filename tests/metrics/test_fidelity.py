@@ -1,0 +1,142 @@
+"""PSNR and SSIM on luma against hand-computed values and two other implementations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.metrics import luma, psnr, ssim
+
+
+def plain(*rgb: float, size: int = 16) -> Tensor:
+    return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, size, size).clone()
+
+
+@pytest.fixture(scope="module")
+def pair(portraits: list) -> tuple[Tensor, Tensor]:
+    """Three photographs and noisy copies of them, on 8-bit levels."""
+    images = np.stack([face.image for face in portraits[::2]])
+    noise = np.random.default_rng(0).normal(0, 9, images.shape)
+    noisy = np.clip(np.rint(images + noise), 0, 255)
+    truth, other = (
+        torch.from_numpy(np.asarray(x, np.float64) / 255).permute(0, 3, 1, 2)
+        for x in (images, noisy)
+    )
+    return other, truth
+
+
+@pytest.mark.parametrize(
+    ("rgb", "level"),
+    [
+        ((1, 1, 1), 235.0),
+        ((0, 0, 0), 16.0),
+        ((1, 0, 0), 81.481),
+        ((0, 1, 0), 144.553),
+        ((0, 0, 1), 40.966),
+    ],
+)
+def test_luma_of_plain_colours(rgb: tuple[float, ...], level: float) -> None:
+    found = luma(plain(*rgb))
+    assert found.shape == (1, 1, 16, 16)
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, torch.tensor(level, dtype=torch.float64), atol=1e-9)
+
+
+def test_outputs_are_clamped_and_rounded_to_eight_bits() -> None:
+    assert torch.equal(luma(plain(1.7, -0.4, 0.5)), luma(plain(1.0, 0.0, 0.5)))
+    assert torch.equal(luma(plain(100.4 / 255, 0, 0)), luma(plain(100 / 255, 0, 0)))
+    assert not torch.equal(luma(plain(100.6 / 255, 0, 0)), luma(plain(100 / 255, 0, 0)))
+
+
+def test_a_uniform_error_of_one_level_of_luma() -> None:
+    # The peak is 255 although luma spans 219 levels: an RGB step of 1 is a Y step of 219/255.
+    value = psnr(plain(*3 * [100 / 255]), plain(*3 * [101 / 255]))
+    assert float(value) == pytest.approx(48.1308 + 20 * math.log10(255 / 219), abs=1e-4)
+    # 255/219 levels of RGB cannot be had in 8 bits; 255 of them are 219 levels of Y.
+    value = psnr(plain(0, 0, 0), plain(1, 1, 1))
+    assert float(value) + 20 * math.log10(219) == pytest.approx(48.13, abs=2e-3)
+
+
+def test_psnr_and_ssim_are_given_for_each_image(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = pair
+    for measure in (psnr, ssim):
+        together = measure(noisy, truth)
+        assert together.shape == (3,)
+        alone = torch.cat([measure(noisy[i : i + 1], truth[i : i + 1]) for i in range(3)])
+        assert torch.allclose(together, alone)
+
+
+def test_equal_images_have_ssim_one_and_infinite_psnr(pair: tuple[Tensor, Tensor]) -> None:
+    _, truth = pair
+    assert torch.allclose(ssim(truth, truth), torch.ones(3, dtype=torch.float64))
+    assert torch.isinf(psnr(truth, truth)).all()
+
+
+def test_agreement_with_scikit_image(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = (luma(images)[:, 0].numpy() for images in pair)
+    found_psnr, found_ssim = psnr(*pair), ssim(*pair)
+    for place in range(len(truth)):
+        wanted = peak_signal_noise_ratio(truth[place], noisy[place], data_range=255)
+        assert float(found_psnr[place]) == pytest.approx(wanted, abs=1e-9)
+        _, local = structural_similarity(
+            truth[place], noisy[place], data_range=255, full=True,
+            gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        )  # fmt: skip
+        wanted = local[5:-5, 5:-5].mean()  # where the 11x11 window lies inside
+        assert float(found_ssim[place]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_agreement_with_torchmetrics(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = (luma(images) for images in pair)
+    _, local = structural_similarity_index_measure(
+        noisy, truth, data_range=255.0, sigma=1.5, reduction="none", return_full_image=True
+    )
+    wanted = local[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    assert torch.allclose(ssim(*pair), wanted, rtol=0, atol=1e-3)
+
+
+def test_regions_split_the_squared_error(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = pair
+    region = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
+    region[..., :32, :] = True
+    mixed = truth.clone()
+    mixed[..., :32, :] = noisy[..., :32, :]
+    assert torch.isinf(psnr(mixed, truth, ~region)).all()
+    whole, inside = psnr(mixed, truth), psnr(mixed, truth, region)
+    # The whole error is in a quarter of the picture, so the mean there is four times as large.
+    assert torch.allclose(whole - inside, torch.tensor(10 * math.log10(4), dtype=torch.float64))
+    everywhere = torch.ones_like(region)
+    assert torch.allclose(psnr(noisy, truth, everywhere), psnr(noisy, truth))
+
+
+def test_an_empty_region_is_not_a_number(pair: tuple[Tensor, Tensor]) -> None:
+    region = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
+    region[0] = True
+    found = psnr(*pair, region)
+    assert torch.isfinite(found[0])
+    assert torch.isnan(found[1:]).all()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(3, 8, 8),
+        torch.zeros(1, 1, 8, 8),
+        torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
+    ],
+)
+def test_other_tensors_are_refused(images: Tensor) -> None:
+    with pytest.raises(UsageError, match=r"floating RGB in \[0, 1\]"):
+        luma(images)
+
+
+def test_images_and_truth_of_different_shapes_are_refused() -> None:
+    with pytest.raises(UsageError, match="their truth is"):
+        psnr(torch.zeros(1, 3, 16, 16), torch.zeros(2, 3, 16, 16))
+    with pytest.raises(UsageError, match="their truth is"):
+        ssim(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 20))

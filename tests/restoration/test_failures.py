@@ -1,0 +1,189 @@
+"""Bad inputs, bad places and interruptions: one clear error, and nothing half-written."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jdsr_cli.errors import (
+    InputMissingError,
+    MediaError,
+    OutputError,
+    WeightsCorruptError,
+    WeightsError,
+)
+from jdsr_cli.media import write_image
+from jdsr_cli.restoration import RestoreSettings, finishing, footage, restore
+from jdsr_cli.restoration.generate import FaceGenerator
+
+Weights = Callable[[int], Path]
+
+
+@pytest.fixture
+def settings(tiny_weights: Weights) -> RestoreSettings:
+    return RestoreSettings(weights=str(tiny_weights(32)), detector="centerface", device="cpu")
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, clip: Path) -> Path:
+    """A folder with one good clip and several bad ones."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    shutil.copy(clip, folder / "good.mp4")
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("this is not a video\n" * 50)
+    (folder / "cut.mp4").write_bytes(clip.read_bytes()[:600])
+    return folder
+
+
+def state(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_bad_inputs_do_not_stop_the_good_one(
+    mixed: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
+    before = state(mixed)
+    summary = restore([mixed, tmp_path / "absent.mp4"], tmp_path / "out", settings)
+    assert summary.exit_code == 4
+    assert [result.source.name for result in summary.done] == ["good.mp4"]
+    errors = {result.source.name: result.error for result in summary.failed}
+    assert set(errors) == {"empty.mp4", "text.mp4", "cut.mp4", "absent.mp4"}
+    assert isinstance(errors["absent.mp4"], InputMissingError)
+    for name in ("empty.mp4", "text.mp4", "cut.mp4"):
+        assert isinstance(errors[name], MediaError)
+        assert name in str(errors[name])
+        assert "\n" not in str(errors[name])
+    assert state(mixed) == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good"]
+
+
+def test_only_bad_inputs_end_in_3(mixed: Path, tmp_path: Path, settings: RestoreSettings) -> None:
+    summary = restore([mixed / "empty.mp4", mixed / "none.mp4"], tmp_path / "out", settings)
+    assert summary.exit_code == 3
+
+
+def test_inputs_of_one_stem_do_not_overwrite_each_other(
+    tmp_path: Path, settings: RestoreSettings, astronaut: np.ndarray
+) -> None:
+    for name in ("face.png", "face.jpg"):
+        write_image(tmp_path / name, astronaut)
+    summary = restore([tmp_path / "face.png", tmp_path / "face.jpg"], tmp_path / "out", settings)
+    assert [result.output for result in summary.results] == [
+        tmp_path / "out" / "face",
+        tmp_path / "out" / "face-2",
+    ]
+
+
+def test_an_earlier_result_needs_force(
+    tmp_path: Path, settings: RestoreSettings, astronaut: np.ndarray
+) -> None:
+    write_image(tmp_path / "face.png", astronaut)
+    sources, out = [tmp_path / "face.png"], tmp_path / "out"
+    restore(sources, out, settings)
+    before = state(out)
+    again = restore(sources, out, settings)
+    assert again.exit_code == 6
+    assert "--force" in str(again.results[0].error)
+    assert state(out) == before
+    forced = RestoreSettings(**{**vars(settings), "force": True, "mode": "crops"})
+    assert restore(sources, out, forced).exit_code == 0
+    assert not (out / "face" / "restored.png").exists()
+
+
+def test_a_place_that_cannot_be_written(
+    clip: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError) as caught:
+        restore([clip], tmp_path / "file" / "out", settings)
+    assert caught.value.exit_code == 6
+
+
+def test_weights_that_are_missing_or_altered(
+    clip: Path, tmp_path: Path, tiny_weights: Weights
+) -> None:
+    absent = RestoreSettings(weights=str(tmp_path / "no.safetensors"), detector="centerface")
+    with pytest.raises(WeightsError) as caught:
+        restore([clip], tmp_path / "out", absent)
+    assert caught.value.exit_code == 5
+    data = bytearray(tiny_weights(32).read_bytes())
+    del data[-100:]
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(data)
+    with pytest.raises(WeightsCorruptError):
+        restore([clip], tmp_path / "out", RestoreSettings(weights=str(broken), device="cpu"))
+    assert not (tmp_path / "out" / "street").exists()
+
+
+def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
+    """A stand-in for `enlarge` that raises at its n-th call."""
+    original, seen = finishing.enlarge, [0]
+
+    def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
+        seen[0] += 1
+        if seen[0] == calls:
+            raise error("stopped")
+        return original(image, factor)
+
+    return enlarge
+
+
+def test_ctrl_c_leaves_nothing_behind(
+    clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "enlarge", interrupt_at(4, KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        restore([clip], tmp_path / "out", settings)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_fault_of_our_own_fails_one_input_only(
+    clip: Path,
+    tmp_path: Path,
+    settings: RestoreSettings,
+    astronaut: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_image(tmp_path / "face.png", astronaut)
+    monkeypatch.setattr(finishing, "enlarge", interrupt_at(4, ZeroDivisionError))
+    summary = restore([clip, tmp_path / "face.png"], tmp_path / "out", settings)
+    assert summary.exit_code == 4
+    error = summary.failed[0].error
+    assert "ZeroDivisionError" in str(error)
+    assert error is not None
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["face"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(footage.Manifest, "write", full)
+    summary = restore([clip], tmp_path / "out", settings)
+    assert summary.exit_code == 6
+    assert "No space left" in str(summary.results[0].error)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_faces_without_finite_numbers_are_refused_and_kept_as_they_were(
+    clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FaceGenerator, "restore", lambda _, crops: [None] * len(crops))
+    summary = restore([clip], tmp_path / "out", settings)
+    (result,) = summary.results
+    assert result.counts is not None
+    assert result.counts.faces_restored == 0
+    assert result.counts.refusals == {"not finite": result.counts.faces_found}
+    assert result.counts.frames_written == result.counts.frames_read

@@ -1,0 +1,112 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.weights import LoadedGenerator, load_generator
+
+SIDE = 32
+
+
+class Echo(nn.Module):
+    """Enlarges its input; gives NaN for black faces under autocast, and for white ones always."""
+
+    lr_size = SIDE
+
+    def __init__(self, most: int = 1000) -> None:
+        super().__init__()
+        self.most = most
+        self.sizes: list[int] = []
+
+    def forward(self, lr: Tensor) -> GeneratorOutput:
+        if len(lr) > self.most:
+            raise torch.OutOfMemoryError("too many")
+        self.sizes.append(len(lr))
+        restored = nn.functional.interpolate(lr, size=(128, 128))
+        means = lr.mean(dim=(1, 2, 3))
+        broken = means > 0.99
+        if torch.is_autocast_enabled("cpu"):
+            broken = broken | (means < 0.01)
+        restored[broken] = float("nan")
+        return GeneratorOutput(restored, lr, lr, lr[:, :1].clamp(0, 1))
+
+
+def loaded(module: nn.Module, dtype: torch.dtype = torch.float32) -> LoadedGenerator:
+    return LoadedGenerator(
+        entry=None,
+        network=module,
+        device=torch.device("cpu"),
+        dtype=dtype,
+        sha256="0" * 64,
+        path=Path("echo.safetensors"),
+        lr_size=SIDE,
+    )
+
+
+def flat(*values: int) -> list[np.ndarray]:
+    return [np.full((SIDE, SIDE, 3), value, np.uint8) for value in values]
+
+
+def test_each_crop_gets_its_own_face() -> None:
+    faces = FaceGenerator(loaded(Echo()), batch=2).restore(flat(10, 100, 200))
+    for face, value in zip(faces, (10, 100, 200), strict=True):
+        assert face is not None
+        assert face.image.shape == (128, 128, 3)
+        assert (face.image == value).all()
+        assert face.occlusion.shape == (128, 128)
+        assert face.occlusion == pytest.approx(value / 255.0, abs=1e-6)
+
+
+def test_no_crops_give_no_faces() -> None:
+    assert FaceGenerator(loaded(Echo()), batch=2).restore([]) == []
+
+
+def test_faces_that_are_not_finite_are_redone_in_float32() -> None:
+    generator = FaceGenerator(loaded(Echo(), torch.bfloat16), batch=8)
+    black, gray, white = generator.restore(flat(0, 100, 255))
+    assert black is not None
+    assert black.redone
+    assert (black.image == 0).all()
+    assert gray is not None
+    assert not gray.redone
+    assert white is None
+
+
+def test_float32_is_not_run_twice() -> None:
+    echo = Echo()
+    assert FaceGenerator(loaded(echo), batch=8).restore(flat(255)) == [None]
+    assert echo.sizes == [1]
+
+
+def test_batches_are_halved_when_memory_runs_out() -> None:
+    echo = Echo(most=3)
+    generator = FaceGenerator(loaded(echo), batch=8)
+    assert all(face is not None for face in generator.restore(flat(*range(1, 10))))
+    assert generator.batch == 2
+    assert echo.sizes == [2, 2, 2, 2, 1]
+
+
+def test_memory_that_holds_no_single_face_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        FaceGenerator(loaded(Echo(most=0)), batch=4).restore(flat(1))
+
+
+@pytest.mark.parametrize("lr_size", [32, 64])
+def test_batch_size_does_not_change_the_pictures(
+    tiny_weights: Callable[[int], Path], lr_size: int
+) -> None:
+    network = load_generator(tiny_weights(lr_size), "cpu", "float32")
+    random = np.random.default_rng(0)
+    crops = list(random.integers(0, 256, (5, lr_size, lr_size, 3), np.uint8))
+    one = FaceGenerator(network, batch=1).restore(crops)
+    many = FaceGenerator(network, batch=5).restore(crops)
+    for a, b in zip(one, many, strict=True):
+        assert a is not None
+        assert b is not None
+        assert np.abs(a.image.astype(int) - b.image).max() <= 1
+        np.testing.assert_allclose(a.occlusion, b.occlusion, atol=1e-4)

@@ -1,0 +1,54 @@
+import subprocess
+import sys
+
+import pytest
+
+import jdsr_cli
+
+NAMES = [
+    "Counts",
+    "CropSettings",
+    "DatasetError",
+    "DeviceError",
+    "InputError",
+    "InputMissingError",
+    "InputResult",
+    "InputUnreadableError",
+    "JdsrError",
+    "MediaError",
+    "OutputError",
+    "Progress",
+    "RestoreSettings",
+    "RunSummary",
+    "Silent",
+    "TrainingError",
+    "UsageError",
+    "WeightsCorruptError",
+    "WeightsError",
+    "WeightsMissingError",
+    "__version__",
+    "crop_faces",
+    "restore",
+]
+
+
+def test_public_names_are_pinned() -> None:
+    assert jdsr_cli.__all__ == NAMES
+
+
+def test_every_public_name_is_there_and_comes_from_its_home() -> None:
+    for name in NAMES:
+        value = getattr(jdsr_cli, name)
+        assert name == "__version__" or value.__name__ == name
+        assert name in dir(jdsr_cli)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'enhance'"):
+        _ = jdsr_cli.enhance  # type: ignore[attr-defined]
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import jdsr_cli, sys; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "cv2", "av", "numpy", "scipy", "typer"} & set(done.stdout.split())

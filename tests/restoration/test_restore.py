@@ -1,0 +1,326 @@
+"""The whole way with an untrained generator on clips made here."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from footage_times import VARIABLE_PTS, clip_times
+
+from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.media import open_reader, read_image, write_image
+from jdsr_cli.restoration import RestoreSettings, RunSummary, engine, restore
+
+Weights = Callable[[int], Path]
+
+
+class Notes:
+    """Keeps what progress was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.advanced: dict[str, int] = {}
+        self.open: set[str] = set()
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.open.add(task)
+        self.advanced[task] = 0
+
+    def advance(self, task: str, units: int = 1) -> None:
+        self.advanced[task] += units
+
+    def end(self, task: str) -> None:
+        self.open.remove(task)
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def settings(weights: Path, **changes: Any) -> RestoreSettings:
+    plain: dict[str, Any] = {"weights": str(weights), "detector": "centerface", "device": "cpu"}
+    return RestoreSettings(**(plain | changes))
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return read
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def told() -> Notes:
+    return Notes()
+
+
+@pytest.fixture(scope="module")
+def done(
+    clip: Path, tiny_weights: Weights, told: Notes, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RunSummary]:
+    """The clip of two people, restored once for the tests that only look."""
+    out = tmp_path_factory.mktemp("done")
+    before = digest(clip)
+    summary = restore([clip], out, settings(tiny_weights(64)), told)
+    assert digest(clip) == before
+    return out / "street", summary
+
+
+def test_frames_and_times_are_those_of_the_input(clip: Path, done: tuple[Path, RunSummary]) -> None:
+    assert clip_times(clip) == [Fraction(pts, 1000) for pts in VARIABLE_PTS]
+    assert clip_times(done[0] / "restored.mp4") == clip_times(clip)
+    with open_reader(done[0] / "restored.mp4") as reader:
+        assert (reader.info.width, reader.info.height) == (280 * 4, 140 * 4)
+
+
+def test_counts_add_up(done: tuple[Path, RunSummary]) -> None:
+    folder, summary = done
+    (result,) = summary.results
+    assert summary.exit_code == 0
+    assert result.output == folder
+    assert result.counts is not None
+    assert result.counts.frames_read == result.counts.frames_written == len(VARIABLE_PTS)
+    assert result.counts.faces_found == 2 * len(VARIABLE_PTS)
+    lines = records(folder)
+    assert len(lines) == result.counts.faces_found
+    restored = [line for line in lines if line["status"] == "restored"]
+    assert len(restored) == result.counts.faces_restored
+    assert sorted({line["frame"] for line in lines}) == list(range(len(VARIABLE_PTS)))
+    for line in restored:
+        assert 0.0 <= line["covered"] <= 1.0
+    seconds = {line["frame"]: line["seconds"] for line in lines}
+    assert [seconds[index] for index in sorted(seconds)] == [pts / 1000 for pts in VARIABLE_PTS]
+
+
+def test_each_restored_face_has_its_picture(done: tuple[Path, RunSummary]) -> None:
+    folder, _ = done
+    lines = [line for line in records(folder) if line["status"] == "restored"]
+    assert sorted(path.name for path in (folder / "faces").iterdir()) == sorted(
+        Path(line["file"]).name for line in lines
+    )
+    for line in lines:
+        image = read_image(folder / line["file"])
+        side = max(128, round(4 * line["native_width"]))
+        assert abs(image.shape[0] - side) <= 1
+        assert image.shape[1] == 2 * image.shape[0]
+        assert digest(folder / line["file"]) == line["sha256"]
+        before, after = np.split(image, 2, axis=1)
+        assert (before[0] == after[0]).all(), "the border of a crop is not the input's"
+        assert (before != after).any()
+
+
+def test_manifest_ties_input_and_results_together(
+    clip: Path, done: tuple[Path, RunSummary], tiny_weights: Weights
+) -> None:
+    folder, _ = done
+    read = manifest(folder)
+    assert read["input"]["sha256"] == digest(clip)
+    assert {mark["file"]: mark["sha256"] for mark in read["outputs"]} == {
+        name: digest(folder / name) for name in ("restored.mp4", "faces.jsonl")
+    }
+    assert read["weights"]["sha256"] == digest(tiny_weights(64))
+    assert read["counts"]["frames_read"] == read["counts"]["frames_written"]
+    assert read["settings"]["scale"] == 4
+    assert read["detector"]["name"] == "centerface"
+    assert {"read", "detect", "align", "restore", "paste", "crops", "write", "total"} <= set(
+        read["seconds"]
+    )
+    stages = [seconds for stage, seconds in read["seconds"].items() if stage != "total"]
+    assert sum(stages) <= read["seconds"]["total"] + 0.02
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "faces",
+        "faces.jsonl",
+        "manifest.json",
+        "restored.mp4",
+    ]
+
+
+def test_progress_is_told_of_every_frame(done: tuple[Path, RunSummary], told: Notes) -> None:
+    assert done[1].exit_code == 0
+    assert told.advanced == {"street.mp4": len(VARIABLE_PTS)}
+    assert told.open == set()
+    assert any("centerface" in line for line in told.lines)
+    assert any("tiny-64" in line for line in told.lines)
+
+
+def test_only_faces_and_label_are_changed(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    """Where there is no face the frame is the enlarged input, up to the codec."""
+    plain = settings(tiny_weights(32), frame_scale=1, label=False, codec="ffv1", mode="paste")
+    restore([clip], tmp_path, plain)
+    (product,) = (tmp_path / "street").glob("restored.*")
+    boxes = [(line["frame"], line["box"]) for line in records(tmp_path / "street")]
+    with open_reader(clip) as before, open_reader(product) as after:
+        for old, new in zip(before, after, strict=True):
+            changed = (np.abs(old.image.astype(int) - new.image) > 3).any(axis=2)
+            assert changed.any()
+            for frame, (x0, y0, x1, y1) in boxes:
+                if frame == old.index:
+                    grow = x1 - x0
+                    rows = slice(max(0, int(y0 - grow)), int(y1 + grow))
+                    changed[rows, max(0, int(x0 - grow)) : int(x1 + grow)] = False
+            assert not changed.any()
+    assert not (tmp_path / "street" / "faces").exists()
+
+
+@pytest.mark.parametrize("lr_size", [32, 64])
+def test_batch_size_does_not_change_results(
+    clip: Path, tiny_weights: Weights, tmp_path: Path, lr_size: int
+) -> None:
+    for batch in (1, 5):
+        chosen = settings(tiny_weights(lr_size), batch=batch, mode="crops")
+        restore([clip], tmp_path / str(batch), chosen)
+    one, many = tmp_path / "1" / "street", tmp_path / "5" / "street"
+    for a, b in zip(records(one), records(many), strict=True):
+        image_a, image_b = read_image(one / a["file"]), read_image(many / b["file"])
+        assert np.abs(image_a.astype(int) - image_b).max() <= 2
+        for name in ("sha256", "covered", "masked"):
+            del a[name], b[name]
+        assert a == b
+    assert not list(one.glob("restored*"))
+    assert manifest(one)["counts"]["frames_written"] is None
+
+
+def test_small_faces_are_refused_with_a_reason(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    summary = restore([clip], tmp_path, settings(tiny_weights(32), min_face=45.0))
+    (result,) = summary.results
+    assert result.counts is not None
+    assert result.counts.refusals == {"too small": len(VARIABLE_PTS)}
+    assert result.counts.faces_restored == len(VARIABLE_PTS)
+    refused = [line for line in records(tmp_path / "street") if line["status"] == "refused"]
+    assert all("--min-face" in line["reason"] and line["file"] is None for line in refused)
+
+
+class SixPixels:
+    """Finds one face 6 px wide in every frame."""
+
+    name = "six"
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        points = ((TEMPLATE - 64.0) * 0.06 + 50.0).astype(np.float32)
+        return [[Detection((47.0, 46.0, 53.0, 54.0), points, 0.8)] for _ in images]
+
+
+def test_a_face_of_6_px_is_refused_and_left_as_it_was(
+    clip: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "create_detector", lambda *_: SixPixels())
+    plain = settings(tiny_weights(64), label=False, codec="ffv1", frame_scale=1)
+    summary = restore([clip], tmp_path, plain)
+    assert summary.exit_code == 0
+    lines = records(tmp_path / "street")
+    assert len(lines) == len(VARIABLE_PTS)
+    assert all(line["status"] == "refused" and "6.0 px" in line["reason"] for line in lines)
+    (product,) = (tmp_path / "street").glob("restored.*")
+    with open_reader(clip) as before, open_reader(product) as after:
+        for old, new in zip(before, after, strict=True):
+            assert np.abs(old.image.astype(int) - new.image).max() <= 2
+
+
+def test_no_faces_at_all_is_fine(
+    tiny_weights: Weights, tmp_path: Path, write_clip: Callable[..., Path]
+) -> None:
+    gray = [np.full((96, 128, 3), 60 + 5 * step, np.uint8) for step in range(4)]
+    source = write_clip(tmp_path / "empty.mp4", gray, (0, 40, 80, 120))
+    summary = restore([source], tmp_path / "out", settings(tiny_weights(64)))
+    assert summary.exit_code == 0
+    assert summary.results[0].counts is not None
+    assert summary.results[0].counts.faces_found == 0
+    assert clip_times(tmp_path / "out/empty/restored.mp4") == clip_times(source)
+    assert (tmp_path / "out/empty/faces.jsonl").read_text() == ""
+
+
+def test_a_still_image_becomes_a_still_image(
+    tiny_weights: Weights, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    write_image(tmp_path / "Änne 1.jpg", astronaut)
+    summary = restore([tmp_path / "Änne 1.jpg"], tmp_path / "out", settings(tiny_weights(64)))
+    folder = tmp_path / "out" / "Änne 1"
+    assert summary.exit_code == 0
+    assert read_image(folder / "restored.png").shape == (480, 480, 3)
+    assert b"compositeWithTrainedAlgorithmicMedia" in (folder / "restored.png").read_bytes()
+    assert [line["frame"] for line in records(folder)] == [0]
+    assert manifest(folder)["media"]["kind"] == "image"
+
+
+def test_an_animation_keeps_its_delays(
+    tiny_weights: Weights, tmp_path: Path, two_people: list[np.ndarray]
+) -> None:
+    from PIL import Image
+
+    pages = [Image.fromarray(frame) for frame in two_people[:3]]
+    delays = [70, 200, 30]
+    pages[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=delays, loop=0
+    )
+    summary = restore([tmp_path / "a.gif"], tmp_path / "out", settings(tiny_weights(64)))
+    assert summary.exit_code == 0
+    times = clip_times(tmp_path / "out/a/restored.mp4")
+    assert times == [Fraction(0), Fraction(7, 100), Fraction(27, 100)]
+
+
+def test_label_is_on_frames_unless_it_is_not_wanted(tiny_weights: Weights, tmp_path: Path) -> None:
+    write_image(tmp_path / "gray.png", np.full((90, 160, 3), 128, np.uint8))
+    for label in (True, False):
+        out = tmp_path / str(label)
+        restore([tmp_path / "gray.png"], out, settings(tiny_weights(64), label=label))
+        image = read_image(out / "gray" / "restored.png")
+        assert (image[-40:, :200] != 128).any() == label
+        assert (image[:-60] == 128).all()
+
+
+def test_wide_frames_are_enlarged_less_and_it_is_said(
+    tiny_weights: Weights, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "wide.png", np.zeros((40, 1300, 3), np.uint8))
+    told = Notes()
+    summary = restore([tmp_path / "wide.png"], tmp_path, settings(tiny_weights(64)), told)
+    assert read_image(tmp_path / "wide/restored.png").shape[1] == 3900
+    assert manifest(tmp_path / "wide")["settings"]["frame_scale_used"] == 3
+    (note,) = summary.results[0].notes
+    assert "3 times instead of 4" in note
+    assert any(note in line for line in told.lines)
+
+
+def test_audio_is_carried_over(
+    tiny_weights: Weights, tmp_path: Path, two_people: list[np.ndarray]
+) -> None:
+    source = tmp_path / "sound.mp4"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.height, video.width = two_people[0].shape[:2]
+        audio = container.add_stream("aac", rate=16000)
+        audio.layout = "mono"
+        for index, image in enumerate(two_people):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        for block in range(4):
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            sound.sample_rate, sound.pts = 16000, block * 1024
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    restore([source], tmp_path / "out", settings(tiny_weights(64), mode="paste"))
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(p) for p in container.demux(audio=0) if p.size]
+
+    assert len(packets(source)) > 2
+    assert packets(tmp_path / "out/sound/restored.mp4") == packets(source)

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from jdsr_cli.errors import InputMissingError, JdsrError, MediaError, OutputError
+from jdsr_cli.restoration import Counts, InputResult, RunSummary
+
+GOOD = InputResult(Path("a.mp4"), Path("out/a"), Counts())
+
+
+def failed(error: JdsrError) -> InputResult:
+    return InputResult(Path("b.mp4"), error=error)
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ((GOOD, GOOD), 0),
+        ((), 0),
+        ((GOOD, failed(MediaError("x"))), 4),
+        ((failed(MediaError("x")), failed(InputMissingError("x"))), 3),
+        ((failed(OutputError("x")),), 6),
+        ((failed(OutputError("x")), failed(MediaError("x"))), 3),
+    ],
+)
+def test_exit_code(results: tuple[InputResult, ...], code: int) -> None:
+    assert RunSummary(results).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        Counts(frames_read=2, frames_written=1),
+        Counts(faces_found=2, faces_restored=1),
+        Counts(faces_found=1, faces_refused=1),
+    ],
+)
+def test_counts_that_do_not_add_up_are_an_error(counts: Counts) -> None:
+    with pytest.raises(JdsrError, match="clip"):
+        counts.check(Path("clip.mp4"))
+
+
+def test_counts_that_add_up_pass() -> None:
+    Counts(5, 5, 3, 2, 1, 1, {"too small": 1}).check(Path("clip.mp4"))
+    Counts(frames_read=5).check(Path("clip.mp4"))

@@ -1,0 +1,197 @@
+"""Faces from archives and folders, read once, and every way in which a set can be wrong."""
+
+import csv
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
+from jdsr_train.data import load_faces
+from jdsr_train.masks import landmarks_from_five
+
+WriteFaces = Callable[..., Path]
+
+
+class Counter:
+    """A progress that counts the faces it is told of."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.open: list[str] = []
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.open.append(task)
+
+    def advance(self, task: str, units: int = 1) -> None:
+        self.read += units
+
+    def end(self, task: str) -> None:
+        self.open.remove(task)
+
+    def note(self, message: str) -> None:
+        raise AssertionError(message)
+
+
+def test_archives_hold_the_faces_in_their_order(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data")
+    faces = load_faces(folder, "train", tmp_path / "cache")
+    assert len(faces) == 6
+    assert faces.keys == tuple(face.key for face in portraits)
+    for place, face in enumerate(portraits):
+        assert np.array_equal(faces.images[place], face.image)
+        assert np.allclose(faces.landmarks[place], landmarks_from_five(face.five), atol=1e-3)
+    assert faces.images.dtype == np.uint8
+    assert faces.landmarks.dtype == np.float32
+    assert not faces.images.flags.writeable
+
+
+def test_a_split_is_a_prefix_of_archives(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ("train-0.tar", "train-1.tar", "val-0.tar"))
+    assert len(load_faces(folder, "train", tmp_path / "cache")) == 12
+    assert len(load_faces(folder, "val", tmp_path / "cache")) == 6
+    assert len(load_faces(folder, None, tmp_path / "cache")) == 18
+    assert len(load_faces(folder / "val-0.tar", None, tmp_path / "cache")) == 6
+    with pytest.raises(DatasetError, match=r"no faces found.*test\*\.tar"):
+        load_faces(folder, "test", tmp_path / "cache")
+
+
+def test_loose_pictures_are_faces_too(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    faces = load_faces(folder, None, tmp_path / "cache")
+    assert faces.keys == tuple(sorted(face.key for face in portraits))
+    assert np.array_equal(faces.images[0], portraits[0].image)
+
+
+def test_dense_landmarks_win_over_five_points(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    points = np.random.default_rng(0).uniform(0, 127, (6, 68, 2))
+    np.savez(folder / "landmarks68.npz", key=[face.key for face in portraits], points=points)
+    faces = load_faces(folder, None, tmp_path / "cache")
+    assert np.allclose(faces.landmarks, points, atol=1e-4)
+
+
+def test_pictures_are_decoded_once(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
+    first, second, third = Counter(), Counter(), Counter()
+    before = load_faces(folder, "train", cache, first)
+    after = load_faces(folder, "train", cache, second)
+    assert (first.read, second.read) == (6, 0)
+    assert first.open == second.open == []
+    assert after.keys == before.keys
+    assert np.array_equal(after.images, before.images)
+    assert np.array_equal(after.landmarks, before.landmarks)
+    (folder / "train-0.tar").write_bytes((folder / "train-0.tar").read_bytes() + bytes(512))
+    load_faces(folder, "train", cache, third)
+    assert third.read == 6
+    assert not list(cache.glob("*.part"))
+
+
+def test_pictures_of_another_size_are_refused(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    Image.new("RGB", (120, 128)).save(folder / "hopper1.png")
+    with pytest.raises(DatasetError, match="hopper1 is 120x128, not 128x128") as caught:
+        load_faces(folder, None, tmp_path / "cache")
+    assert "crop-faces" in str(caught.value)
+    assert not list((tmp_path / "cache").iterdir())  # nothing half done is taken for whole
+    write_faces(folder, ())
+    assert len(load_faces(folder, None, tmp_path / "cache")) == 6
+
+
+def test_grey_pictures_become_three_channels(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    Image.fromarray(portraits[0].image).convert("L").save(folder / "astronaut0.png")
+    faces = load_faces(folder, None, tmp_path / "cache")
+    assert (faces.images[0] == faces.images[0][..., :1]).all()
+
+
+def test_a_broken_picture_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    whole = (folder / "hopper2.png").read_bytes()
+    for broken in (b"", b"text", whole[: len(whole) // 2]):
+        (folder / "hopper2.png").write_bytes(broken)
+        with pytest.raises(DatasetError, match="hopper2 is not a readable picture"):
+            load_faces(folder, None, tmp_path / "cache")
+
+
+def test_a_face_without_landmarks_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    Image.new("RGB", (128, 128)).save(folder / "stranger.png")
+    with pytest.raises(DatasetError, match=r"no landmarks for stranger.*faces\.csv"):
+        load_faces(folder, None, tmp_path / "cache")
+    (folder / "faces.csv").unlink()
+    with pytest.raises(DatasetError, match=r"no landmarks\. Put landmarks68\.npz or faces\.csv"):
+        load_faces(folder, None, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("faces.csv", b"key,leye_x\nastronaut0,3\n"),
+        ("faces.csv", b"\xff\xfe\xff"),
+        ("faces.csv", b"SHORT ROW"),
+        ("faces.csv", b"A WORD"),
+        ("landmarks68.npz", b""),
+        ("landmarks68.npz", b"not an archive"),
+        ("landmarks68.npz", b"PK\x03\x04 cut off"),
+        ("landmarks68.npz", b"NO POINTS"),
+    ],
+)
+def test_broken_landmarks_are_a_dataset_error(
+    name: str, content: bytes, tmp_path: Path, write_faces: WriteFaces
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    path = folder / name
+    if content in (b"SHORT ROW", b"A WORD"):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        rows[1] = rows[1][:-1] if content == b"SHORT ROW" else [*rows[1][:-1], "left"]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+    elif content == b"NO POINTS":
+        np.savez(path, key=np.array(["astronaut0"]))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DatasetError, match="landmarks cannot be read"):
+        load_faces(folder, None, tmp_path / "cache")
+
+
+def test_missing_empty_and_broken_sources(tmp_path: Path, write_faces: WriteFaces) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(InputMissingError, match="absent: no such file"):
+        load_faces(tmp_path / "absent", None, cache)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no faces found"):
+        load_faces(tmp_path / "empty", None, cache)
+    folder = write_faces(tmp_path / "data")
+    whole = (folder / "train-0.tar").read_bytes()
+    for broken in (b"no archive" * 200, whole[: len(whole) // 2]):
+        (folder / "train-0.tar").write_bytes(broken)
+        with pytest.raises(DatasetError):
+            load_faces(folder, "train", cache)
+    with tarfile.open(folder / "train-0.tar", "w") as tar:
+        member = tarfile.TarInfo("notes.txt")
+        member.size = 2
+        tar.addfile(member, io.BytesIO(b"no"))
+    with pytest.raises(DatasetError, match="no faces found"):
+        load_faces(folder, "train", cache)
+
+
+def test_a_cache_that_cannot_be_made_is_an_output_error(
+    tmp_path: Path, write_faces: WriteFaces
+) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="taken"):
+        load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "taken" / "cache")

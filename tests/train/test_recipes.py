@@ -1,0 +1,132 @@
+"""Recipes: those that ship, and every way in which a file can be wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import build
+from jdsr_train import recipes
+from jdsr_train.run import sample_settings
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_recipes_ship() -> None:
+    assert {"lite_x4", "lite_x8", "lite_camera"} <= set(recipes.names())
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
+    recipe = recipes.load(name)
+    assert recipe.name == name
+    network = build(recipe.generator.network, recipe.generator.arguments)
+    settings = sample_settings(recipe)
+    assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
+    assert settings.degradation == recipe.data.degradation
+    assert settings.masked == recipe.data.masked
+    assert settings.camera.native_width == recipe.data.native_width
+    assert recipe.optimiser.warmup < recipe.optimiser.steps
+
+
+def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
+    recipe = recipes.load("lite_camera")
+    assert recipe.data.degradation == "camera"
+    assert recipe.data.masked == 0.5
+    assert recipe.data.native_width == (12.0, 128.0)
+
+
+def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
+    recipe = recipes.load(write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0.5, 1]\n"))
+    assert recipe.name == "own"
+    assert recipe.seed == 9
+    assert recipe.optimiser.rate == 1.0
+    assert isinstance(recipe.optimiser.rate, float)
+    assert recipe.optimiser.betas == (0.5, 1.0)
+    assert all(isinstance(beta, float) for beta in recipe.optimiser.betas)
+    assert recipe.loss == recipes.LossRecipe()
+    assert recipes.load(write(tmp_path, 'name = "other"')).name == "other"
+
+
+def test_a_recipe_survives_being_plain_values(tmp_path: Path) -> None:
+    plain = recipes.to_dict(recipes.load("lite_x4"))
+    assert plain["generator"]["arguments"] == {"lr_size": 32}
+    assert plain["optimiser"]["batch"] == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[optimizer]\nsteps = 3", ("optimizer", "optimiser")),
+        ("[optimiser]\nstep = 3", ("step", "steps")),
+        ("[loss]\npixel = 1.0", ("pixel", "pixel_")),
+        ("[data]\nmask = 0.5", ("mask", "masked")),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(
+    text: str, named: tuple[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        recipes.load(write(tmp_path, text))
+    unknown, nearest = named
+    assert f"unknown key {unknown!r}" in str(caught.value)
+    assert f"Nearest: {nearest}" in str(caught.value)
+    assert "own.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[optimiser]\nsteps = 3.5",
+        '[optimiser]\nsteps = "many"',
+        "[optimiser]\nsteps = true",
+        "[optimiser]\nrate = true",
+        "[optimiser]\nbetas = 0.9",
+        "[optimiser]\nbetas = [0.9]",
+        '[data]\nnative_width = [12, "wide"]',
+        "[data]\nnative_width = [12, 64, 128]",
+        "[generator]\nnetwork = 4",
+        "[generator]\narguments = [32]",
+        "optimiser = 3",
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        recipes.load(write(tmp_path, text))
+    key = text.splitlines()[-1].split(" = ")[0]
+    assert key in str(caught.value)
+    assert "own.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[optimiser]\nsteps = 0", "at least 1"),
+        ("[optimiser]\nbatch = -2", "at least 1"),
+        ('[optimiser]\nprecision = "int8"', "precision is 'int8'"),
+        ('[data]\ndegradation = "fog"', "degradation is 'fog'"),
+        ("[data]\nmasked = 1.5", "masked is 1.5"),
+        ("[optimiser", "not readable as TOML"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        recipes.load(write(tmp_path, text))
+
+
+def test_an_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no recipe 'lite-x4'\. Nearest: lite_x4"):
+        recipes.load("lite-x4")
+    with pytest.raises(UsageError, match="no recipe"):
+        recipes.load(str(tmp_path / "absent.toml"))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(b"\xff\xfe name")
+    with pytest.raises(UsageError, match="not readable as TOML"):
+        recipes.load(str(path))
