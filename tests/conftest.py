@@ -31,6 +31,8 @@ from PIL import Image
 
 from jdsr_cli.networks.lite import LiteGenerator
 from jdsr_cli.weights import save_generator
+from jdsr_train.data import FaceSet
+from jdsr_train.masks import landmarks_from_five
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -171,6 +173,16 @@ def portraits() -> list[Portrait]:
             corner, width = (x - 4 * step, y - 3 * step), side + 8 * step
             made.append(_portrait(f"{name}{step}", photograph, corner, width, five))
     return made
+
+
+@pytest.fixture(scope="session")
+def face_set(portraits: list[Portrait]) -> FaceSet:
+    """The portraits as a set of faces in memory."""
+    return FaceSet(
+        tuple(face.key for face in portraits),
+        np.stack([face.image for face in portraits]),
+        np.stack([landmarks_from_five(face.five) for face in portraits]),
+    )
 
 
 WriteFaces = Callable[..., Path]

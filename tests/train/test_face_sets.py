@@ -97,6 +97,16 @@ def test_pictures_are_decoded_once(tmp_path: Path, write_faces: WriteFaces) -> N
     assert not list(cache.glob("*.part"))
 
 
+def test_new_landmarks_are_not_hidden_by_the_cache(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
+    load_faces(folder, "train", cache)
+    points = np.random.default_rng(0).uniform(0, 127, (6, 68, 2))
+    np.savez(folder / "landmarks68.npz", key=[face.key for face in portraits], points=points)
+    assert np.allclose(load_faces(folder, "train", cache).landmarks, points, atol=1e-4)
+
+
 def test_pictures_of_another_size_are_refused(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data", ())
     Image.new("RGB", (120, 128)).save(folder / "hopper1.png")

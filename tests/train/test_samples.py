@@ -18,7 +18,7 @@ from jdsr_train.data import (
 )
 from jdsr_train.data.samples import MIRROR
 from jdsr_train.degradations import Pair
-from jdsr_train.masks import draw_pool, landmarks_from_five
+from jdsr_train.masks import draw_pool
 
 MIRRORED_PAIRS = [
     (0, 16), (1, 15), (7, 9), (8, 8), (17, 26), (21, 22), (27, 27), (30, 30), (31, 35), (33, 33),
@@ -29,17 +29,8 @@ MIRRORED_PAIRS = [
 
 
 @pytest.fixture(scope="module")
-def faces(portraits: list) -> FaceSet:
-    return FaceSet(
-        tuple(face.key for face in portraits),
-        np.stack([face.image for face in portraits]),
-        np.stack([landmarks_from_five(face.five) for face in portraits]),
-    )
-
-
-@pytest.fixture(scope="module")
-def samples(faces: FaceSet) -> TrainingSamples:
-    return TrainingSamples(faces, degrader("camera", 0.5), seed=3)
+def samples(face_set: FaceSet) -> TrainingSamples:
+    return TrainingSamples(face_set, degrader("camera", 0.5), seed=3)
 
 
 def degrader(degradation: str = "paper", masked: float = 1.0, lr_size: int = 32) -> Degrader:
@@ -60,8 +51,8 @@ def test_mirroring_renumbers_the_points() -> None:
         assert MIRROR[left] == right
 
 
-def test_a_mirrored_face_keeps_its_points_on_its_features(faces: FaceSet) -> None:
-    image, points = np.asarray(faces.images[3]), faces.landmarks[3].copy()
+def test_a_mirrored_face_keeps_its_points_on_its_features(face_set: FaceSet) -> None:
+    image, points = np.asarray(face_set.images[3]), face_set.landmarks[3].copy()
     points[45] = (100.0, 40.0)
     flipped, moved = mirror(image, points)
     assert np.array_equal(flipped, image[:, ::-1])
@@ -72,36 +63,36 @@ def test_a_mirrored_face_keeps_its_points_on_its_features(faces: FaceSet) -> Non
     assert np.allclose(again, points)
 
 
-def test_a_sample_depends_on_its_number_alone(faces: FaceSet, samples: TrainingSamples) -> None:
+def test_a_sample_depends_on_its_number_alone(face_set: FaceSet, samples: TrainingSamples) -> None:
     first = samples[7]
     for number in (0, 12, 3):
         samples[number]
     assert same(first, samples[7])
-    assert same(first, TrainingSamples(faces, samples.degrader, seed=3)[7])
-    assert not same(first, TrainingSamples(faces, samples.degrader, seed=4)[7])
-    assert not same(first, samples[7 + len(faces)])
+    assert same(first, TrainingSamples(face_set, samples.degrader, seed=3)[7])
+    assert not same(first, TrainingSamples(face_set, samples.degrader, seed=4)[7])
+    assert not same(first, samples[7 + len(face_set)])
 
 
-def test_an_epoch_shows_every_face_once_in_an_order_of_its_own(faces: FaceSet) -> None:
-    samples = TrainingSamples(faces, degrader(masked=0.0), seed=0)
+def test_an_epoch_shows_every_face_once_in_an_order_of_its_own(face_set: FaceSet) -> None:
+    samples = TrainingSamples(face_set, degrader(masked=0.0), seed=0)
     orders, flips = [], 0
     for epoch in range(4):
         order = []
-        for place in range(len(faces)):
-            hr = samples[epoch * len(faces) + place].hr
-            straight = (faces.images == hr).all(axis=(1, 2, 3))
-            turned = (faces.images[:, :, ::-1] == hr).all(axis=(1, 2, 3))
+        for place in range(len(face_set)):
+            hr = samples[epoch * len(face_set) + place].hr
+            straight = (face_set.images == hr).all(axis=(1, 2, 3))
+            turned = (face_set.images[:, :, ::-1] == hr).all(axis=(1, 2, 3))
             flips += bool(turned.any())
             order.append(int((straight | turned).argmax()))
-        assert sorted(order) == list(range(len(faces)))
+        assert sorted(order) == list(range(len(face_set)))
         orders.append(tuple(order))
     assert len(set(orders)) > 1
     assert 4 <= flips <= 20
 
 
-def test_the_share_of_masks_is_kept(faces: FaceSet) -> None:
+def test_the_share_of_masks_is_kept(face_set: FaceSet) -> None:
     def masks(share: float) -> list[bool]:
-        samples = TrainingSamples(faces, degrader(masked=share, lr_size=16), seed=1)
+        samples = TrainingSamples(face_set, degrader(masked=share, lr_size=16), seed=1)
         return [bool(samples[number].occlusion.max() > 0.5) for number in range(60)]
 
     assert all(masks(1.0))
@@ -140,26 +131,26 @@ def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
     assert float(to_tensor([np.full((4, 4, 3), 255, np.uint8)]).max()) == 1
 
 
-def test_exams_are_decided_by_the_key(faces: FaceSet) -> None:
+def test_exams_are_decided_by_the_key(face_set: FaceSet) -> None:
     judge = degrader()
-    whole = list(exams(faces, judge, masked=True))
-    assert [exam.key for exam in whole] == list(faces.keys)
-    shuffled = FaceSet(faces.keys[::-1], faces.images[::-1], faces.landmarks[::-1])
+    whole = list(exams(face_set, judge, masked=True))
+    assert [exam.key for exam in whole] == list(face_set.keys)
+    shuffled = FaceSet(face_set.keys[::-1], face_set.images[::-1], face_set.landmarks[::-1])
     for one, other in zip(whole, reversed(list(exams(shuffled, judge, masked=True))), strict=True):
         assert one.key == other.key
         assert same(one.pair, other.pair)
         assert np.array_equal(one.alpha, other.alpha)
-    reseeded = next(exams(faces, judge, masked=True, seed=1))
+    reseeded = next(exams(face_set, judge, masked=True, seed=1))
     assert not np.array_equal(reseeded.alpha, whole[0].alpha)
 
 
-def test_exams_are_never_mirrored_and_masked_as_asked(faces: FaceSet) -> None:
-    for exam, image in zip(exams(faces, degrader(), masked=True), faces.images, strict=True):
+def test_exams_are_never_mirrored_and_masked_as_asked(face_set: FaceSet) -> None:
+    for exam, image in zip(exams(face_set, degrader(), masked=True), face_set.images, strict=True):
         assert np.array_equal(exam.pair.hr, image)
         assert exam.alpha.shape == (128, 128)
         assert exam.alpha.max() > 0.9
         assert not np.array_equal(exam.pair.lr, exam.pair.lr_clean)
-    for exam in exams(faces, degrader(), masked=False):
+    for exam in exams(face_set, degrader(), masked=False):
         assert not exam.alpha.any()
         assert np.array_equal(exam.pair.lr, exam.pair.lr_clean)
 
@@ -167,15 +158,17 @@ def test_exams_are_never_mirrored_and_masked_as_asked(faces: FaceSet) -> None:
 @pytest.mark.parametrize(
     ("limit", "places"), [(3, [0, 2, 4]), (1, [0]), (6, range(6)), (99, range(6))]
 )
-def test_a_limit_takes_evenly_spaced_faces(limit: int, places: list[int], faces: FaceSet) -> None:
-    found = [exam.key for exam in exams(faces, degrader(), masked=False, limit=limit)]
-    assert found == [faces.keys[place] for place in places]
+def test_a_limit_takes_evenly_spaced_faces(
+    limit: int, places: list[int], face_set: FaceSet
+) -> None:
+    found = [exam.key for exam in exams(face_set, degrader(), masked=False, limit=limit)]
+    assert found == [face_set.keys[place] for place in places]
 
 
-def test_memory_maps_serve_as_well(tmp_path: Path, faces: FaceSet) -> None:
-    path = tmp_path / "faces.rgb"
-    path.write_bytes(np.asarray(faces.images).tobytes())
-    mapped = np.memmap(path, np.uint8, "r", shape=faces.images.shape)
-    stored = FaceSet(faces.keys, mapped, faces.landmarks)
+def test_memory_maps_serve_as_well(tmp_path: Path, face_set: FaceSet) -> None:
+    path = tmp_path / "face_set.rgb"
+    path.write_bytes(np.asarray(face_set.images).tobytes())
+    mapped = np.memmap(path, np.uint8, "r", shape=face_set.images.shape)
+    stored = FaceSet(face_set.keys, mapped, face_set.landmarks)
     judge = degrader()
-    assert same(TrainingSamples(stored, judge, 0)[2], TrainingSamples(faces, judge, 0)[2])
+    assert same(TrainingSamples(stored, judge, 0)[2], TrainingSamples(face_set, judge, 0)[2])

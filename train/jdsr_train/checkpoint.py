@@ -39,14 +39,15 @@ def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        made_by = dict(state["recipe"])
     except Exception as error:
         raise TrainingError(
             f"the checkpoint cannot be read ({type(error).__name__})",
             where=path,
             hint="Delete it to start again",
         ) from error
-    if state["recipe"] != recipe:
-        changed = sorted(key for key in recipe if state["recipe"].get(key) != recipe[key])
+    if made_by != recipe:
+        changed = sorted(key for key in recipe if made_by.get(key) != recipe[key])
         raise TrainingError(
             f"the checkpoint was made with other settings ({', '.join(changed)})",
             where=path,

@@ -89,7 +89,7 @@ class Trainer:
     def run(self) -> nn.Module:
         """Train to the recipe's last step and return the averaged network.
 
-        On Ctrl-C or any failure of the loop the state is saved before the exception goes on.
+        On Ctrl-C the state is saved before the exception goes on.
 
         Raises:
             TrainingError: A loss is not finite, or the checkpoint is of another recipe.

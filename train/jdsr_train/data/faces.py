@@ -23,6 +23,7 @@ from jdsr_train.masks import landmarks_from_five
 
 FACE_SIZE = 128
 _PICTURES = {".png", ".webp", ".jpg", ".jpeg", ".bmp"}
+_LANDMARKS = ("landmarks68.npz", "faces.csv")
 _FIVE = ("leye", "reye", "nose", "lmouth", "rmouth")
 
 
@@ -64,7 +65,8 @@ def load_faces(
         raise InputMissingError("no such file or folder", where=source)
     folder = source if source.is_dir() else source.parent
     files = _picture_files(source, split)
-    stem = cache / f"faces-{_fingerprint(files)}"
+    beside = [folder / name for name in _LANDMARKS if (folder / name).exists()]
+    stem = cache / f"faces-{_fingerprint([*files, *beside])}"
     if not stem.with_suffix(".json").exists():
         try:
             _fill(stem, files, folder, progress)
@@ -170,7 +172,7 @@ def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:
 
 def _landmarks(folder: Path) -> dict[str, NDArray[np.float32]]:
     """68 points by key: from `landmarks68.npz`, else estimated from the five of `faces.csv`."""
-    dense, sparse = folder / "landmarks68.npz", folder / "faces.csv"
+    dense, sparse = (folder / name for name in _LANDMARKS)
     try:
         if dense.exists():
             with dense.open("rb") as file, np.load(file) as stored:

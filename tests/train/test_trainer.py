@@ -1,0 +1,384 @@
+"""The training loop: it learns, stops cleanly at any moment, and goes on as if it had not."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import squeezenet1_1
+
+from jdsr_cli.errors import JdsrError, OutputError, TrainingError, UsageError
+from jdsr_train import checkpoint
+from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
+from jdsr_train.features import SqueezeNetFeatures
+from jdsr_train.masks import draw_pool
+from jdsr_train.recipes import GeneratorRecipe, LossRecipe, OptimiserRecipe, Recipe
+from jdsr_train.trainer import CHECKPOINT, LOG, RunSettings, Trainer, rate_at, start_from
+
+TINY = {
+    "lr_size": 16,
+    "widths": [16, 16],
+    "encoder_blocks": [1, 1],
+    "decoder_blocks": [1],
+    "tail_width": 16,
+    "tail_blocks": 1,
+}
+RECIPE = Recipe(
+    "tiny",
+    GeneratorRecipe("lite", TINY, scale=8),
+    loss=LossRecipe(decibel_hr=0.01, occlusion=0.02),
+    optimiser=OptimiserRecipe(steps=6, batch=2, rate=2e-3, warmup=2, precision="float32"),
+)
+Make = Callable[..., Trainer]
+
+
+class Acts:
+    """A progress that acts when a number of steps is done; it keeps the notes."""
+
+    def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
+        self.at, self.act = at, act
+        self.done, self.notes = 0, list[str]()
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.task, self.total = task, total
+
+    def advance(self, task: str, units: int = 1) -> None:
+        self.done += units
+        if self.done == self.at:
+            self.act()
+
+    def end(self, task: str) -> None:
+        assert task == self.task
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def optimised(**changes: Any) -> Recipe:
+    return dataclasses.replace(RECIPE, optimiser=dataclasses.replace(RECIPE.optimiser, **changes))
+
+
+@pytest.fixture(scope="module")
+def make(face_set: FaceSet) -> Make:
+    """Return a maker of trainers on the portraits."""
+    samples = TrainingSamples(
+        face_set, Degrader(draw_pool(4, 1), SampleSettings(16, "paper", 1.0)), 0
+    )
+
+    def build(out: Path, recipe: Recipe = RECIPE, every: int = 100, **more: Any) -> Trainer:
+        settings = RunSettings(
+            out, workers=0, checkpoint_every=every, validate_every=2, log_every=1
+        )
+        return Trainer(recipe, samples, settings, **more)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def whole(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole")
+    make(out).run()
+    return out
+
+
+def state(out: Path) -> dict[str, Any]:
+    return torch.load(out / CHECKPOINT, weights_only=True)  # type: ignore[no-any-return]
+
+
+def losses(out: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    for row in rows:
+        row.pop("samples_per_s", None)
+    return rows
+
+
+def assert_same(first: Any, second: Any) -> None:
+    """Compare to the bit whatever a checkpoint holds."""
+    assert type(first) is type(second)
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key, value in first.items():
+            assert_same(value, second[key])
+    elif isinstance(first, (list, tuple)):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert_same(one, other)
+    elif isinstance(first, Tensor):
+        assert first.dtype == second.dtype
+        assert torch.equal(first, second)
+    else:
+        assert first == second
+
+
+def test_the_loss_goes_down(make: Make, tmp_path: Path) -> None:
+    trainer = make(tmp_path, optimised(steps=40, batch=4, ema=0.9))
+    network = trainer.run()
+    rows = losses(tmp_path)
+    assert [row["step"] for row in rows] == list(range(1, 41))
+    for name in ("pixel_lr", "asymmetric", "occlusion", "decibel_hr"):
+        first, last = (sum(row[name] for row in part) for part in (rows[:8], rows[-8:]))
+        assert last < first
+    assert network is trainer.average
+    assert not network.training
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_the_average_lags_behind_the_network(whole: Path) -> None:
+    kept = state(whole)
+    pairs = [(kept["average"][key], value) for key, value in kept["network"].items()]
+    assert any(not torch.equal(one, other) for one, other in pairs)
+    assert all((one - other).abs().max() < 0.1 for one, other in pairs)
+
+
+def test_the_same_run_twice_is_the_same_to_the_bit(whole: Path, make: Make, tmp_path: Path) -> None:
+    make(tmp_path).run()
+    assert_same(state(tmp_path), state(whole))
+    assert losses(tmp_path) == losses(whole)
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_ctrl_c_saves_and_a_resumed_run_is_the_uninterrupted_one(
+    stop: int, whole: Path, make: Make, tmp_path: Path
+) -> None:
+    interrupt = Acts(stop, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, progress=interrupt).run()
+    assert state(tmp_path)["step"] == stop
+    torch.manual_seed(999)  # the checkpoint brings its own random state
+    resumed = Acts()
+    make(tmp_path, progress=resumed).run()
+    assert resumed.notes == [f"resumed at step {stop}"]
+    assert (resumed.done, resumed.total) == (6, 6)
+    assert_same(state(tmp_path), state(whole))
+    by_step = {row["step"]: row for row in losses(tmp_path)}
+    wanted = {row["step"]: row for row in losses(whole)}
+    for step in range(stop + 1, 7):
+        assert by_step[step] == wanted[step]
+
+
+CHILD = """
+import os, pickle, signal, sys, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from jdsr_train.trainer import RunSettings, Trainer
+
+class Killed:
+    done = 0
+    def begin(self, task, total): pass
+    def advance(self, task, units=1):
+        self.done += units
+        if self.done == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def end(self, task): pass
+    def note(self, message): pass
+
+recipe, samples = pickle.load(open(sys.argv[1], "rb"))
+settings = RunSettings(Path(sys.argv[2]), workers=0, checkpoint_every=2, log_every=1)
+Trainer(recipe, samples, settings, progress=Killed()).run()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    whole: Path, make: Make, tmp_path: Path
+) -> None:
+    import pickle
+
+    trainer = make(tmp_path / "run", every=2)
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps((RECIPE, trainer.samples)))
+    killed = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path / "job.pickle"), str(tmp_path / "run")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert state(tmp_path / "run")["step"] == 4
+    trainer.run()
+    assert_same(state(tmp_path / "run"), state(whole))
+    wanted = {row["step"]: row for row in losses(whole)}
+    rows = losses(tmp_path / "run")
+    assert {row["step"] for row in rows} == set(range(1, 7))
+    for row in rows:
+        assert row == wanted[row["step"]]
+
+
+def test_a_finished_run_is_not_trained_again(whole: Path, make: Make) -> None:
+    before = state(whole)
+    written = (whole / LOG).read_text()
+    network = make(whole).run()
+    assert_same(state(whole), before)
+    assert (whole / LOG).read_text() == written
+    assert_same(dict(network.state_dict()), dict(before["average"]))
+
+
+def poisoned(make: Make, out: Path, poison: Callable[[Trainer], None]) -> Trainer:
+    """Return a trainer that saves after two steps and is then poisoned."""
+    found: list[Trainer] = []
+
+    def validate(network: nn.Module, step: int) -> dict[str, float]:
+        if step == 2:
+            poison(found[0])
+        return {"figure": float(step)}
+
+    found.append(make(out, every=2, validate=validate))
+    return found[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(
+    whole: Path, make: Make, tmp_path: Path
+) -> None:
+    def poison(trainer: Trainer) -> None:
+        with torch.no_grad():
+            trainer.network.get_parameter("to_image.bias")[0] = float("nan")
+
+    with pytest.raises(TrainingError, match="not finite at step 2: pixel_hr, decibel_hr") as caught:
+        poisoned(make, tmp_path, poison).run()
+    assert "pixel_lr" not in str(caught.value)
+    assert "last checkpoint is intact" in str(caught.value)
+    kept = state(tmp_path)
+    assert kept["step"] == 2
+    assert all(torch.isfinite(value).all() for value in kept["network"].values())
+    make(tmp_path).run()
+    assert_same(state(tmp_path), state(whole))
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(make: Make, tmp_path: Path) -> None:
+    def poison(trainer: Trainer) -> None:
+        weight = trainer.network.get_parameter("to_image.bias")
+        weight.register_hook(lambda gradient: gradient * float("inf"))
+
+    with pytest.raises(TrainingError, match="gradient is not finite at step 2"):
+        poisoned(make, tmp_path, poison).run()
+    assert state(tmp_path)["step"] == 2
+
+
+def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Path) -> None:
+    seen: list[tuple[nn.Module, int]] = []
+
+    def validate(network: nn.Module, step: int) -> dict[str, float]:
+        seen.append((network, step))
+        return {"figure": step / 2}
+
+    notes = Acts()
+    trainer = make(tmp_path, optimised(steps=5), validate=validate, progress=notes)
+    trainer.run()
+    assert [step for _, step in seen] == [2, 4, 5]
+    assert all(network is trainer.average for network, _ in seen)
+    rows = [row for row in losses(tmp_path) if "figure" in row]
+    assert rows == [{"step": step, "figure": step / 2} for step in (2, 4, 5)]
+    assert notes.notes[0] == "step 2: figure 1.000"
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (optimised(rate=1e-3), "optimiser"),
+        (dataclasses.replace(RECIPE, seed=1), "seed"),
+        (dataclasses.replace(RECIPE, loss=LossRecipe(occlusion=0.1)), "loss"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_refused(
+    other: Recipe, named: str, whole: Path, make: Make, tmp_path: Path
+) -> None:
+    (tmp_path / CHECKPOINT).write_bytes((whole / CHECKPOINT).read_bytes())
+    with pytest.raises(TrainingError, match=rf"other settings \({named}\)"):
+        make(tmp_path, other).run()
+    assert (tmp_path / CHECKPOINT).read_bytes() == (whole / CHECKPOINT).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["half", "text", "empty", "weights"])
+def test_a_damaged_checkpoint_is_refused(
+    kind: str, whole: Path, make: Make, tmp_path: Path
+) -> None:
+    path, data = tmp_path / CHECKPOINT, (whole / CHECKPOINT).read_bytes()
+    if kind == "weights":
+        torch.save({"step": torch.tensor(3)}, path)
+    else:
+        path.write_bytes({"half": data[: len(data) // 2], "text": b"hello", "empty": b""}[kind])
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt: the checkpoint cannot be read"):
+        make(tmp_path).run()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    checkpoint.save(path, {"recipe": {}, "value": torch.ones(3)})
+    (tmp_path / "checkpoint.part").mkdir()
+    with pytest.raises(OutputError, match=r"checkpoint\.pt: the checkpoint cannot be written"):
+        checkpoint.save(path, {"recipe": {}})
+    assert checkpoint.load(path, {})["value"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    path, partial = tmp_path / CHECKPOINT, tmp_path / "checkpoint.part"
+    checkpoint.save(path, {"recipe": {}, "value": torch.ones(3)})
+    assert not partial.exists()
+    partial.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="cannot be written"):
+        checkpoint.save(path, {"recipe": {}, "value": torch.zeros(100_000)})
+    assert not partial.is_symlink()
+    assert checkpoint.load(path, {})["value"].tolist() == [1, 1, 1]
+
+
+def test_an_output_folder_that_cannot_be_made(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match="taken"):
+        make(tmp_path / "taken").run()
+
+
+def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
+    options = OptimiserRecipe(steps=110, warmup=10, rate=1.0)
+    rates = [rate_at(step, options) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.505)
+    assert rates[110] == pytest.approx(0.01)
+    assert all(late <= early for early, late in zip(rates[10:], rates[11:], strict=False))
+    assert rate_at(0, OptimiserRecipe(warmup=0, rate=1.0)) == 1.0
+
+
+def test_training_starts_from_the_tensors_that_fit(make: Make, tmp_path: Path) -> None:
+    given = make(tmp_path).network.state_dict()
+    weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
+    weights["stem.weight"] = torch.zeros(1)
+    weights["unknown"] = torch.zeros(3)
+    notes = Acts()
+    trainer = make(tmp_path, initial=weights, progress=notes)
+    assert notes.notes == [
+        f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
+    ]
+    for network in (trainer.network, trainer.average):
+        assert float(network.get_parameter("head.weight").min()) == 0.5
+        assert network.get_parameter("head.weight").dtype == torch.float32
+        assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
+    with pytest.raises(JdsrError, match="no tensor of the starting weights fits"):
+        start_from(trainer.network, {"unknown": torch.zeros(3)})
+
+
+def test_a_perceptual_term_needs_features_and_waits_for_its_share_of_steps(
+    make: Make, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(
+        optimised(steps=4), loss=LossRecipe(perceptual_hr=0.1, perceptual_from=0.5)
+    )
+    with pytest.raises(UsageError, match="perceptual term and no features"):
+        make(tmp_path, recipe)
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1(weights=None).state_dict(), tmp_path / "features.pth")
+    make(tmp_path, recipe, features=SqueezeNetFeatures(tmp_path / "features.pth")).run()
+    assert ["perceptual_hr" in row for row in losses(tmp_path)] == [False, False, True, True]
+
+
+def test_half_precision_trains_float32_weights(make: Make, tmp_path: Path) -> None:
+    network = make(tmp_path, optimised(steps=2, precision="bfloat16")).run()
+    assert all(weight.dtype == torch.float32 for weight in network.parameters())
+    assert all(torch.isfinite(weight).all() for weight in network.parameters())
