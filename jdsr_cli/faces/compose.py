@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import TEMPLATE_SIZE
 from jdsr_cli.faces.colour import match_colour
+from jdsr_cli.faces.overhang import cover_overhang
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 from jdsr_cli.faces.resample import extent, invert
 
@@ -94,10 +95,12 @@ def compose(
     share = np.maximum(replaced * face_region(), covered * inner_region())
     to_template = invert(matrix)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
-    box = base[top:bottom, left:right]
-    if box.size == 0:
-        return Composite(base, left, top, np.zeros(box.shape[:2], np.float32))
+    if right == left or bottom == top:
+        return Composite(base, left, top, np.zeros((bottom - top, right - left), np.float32))
     face = match_colour(restored, base, matrix, covered)
+    face, share = cover_overhang(face, share, base, matrix, occlusion, native_width)
+    left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
+    box = base[top:bottom, left:right]
     if extent(matrix) < 1.0:
         face, share = (_blur(one, 1.0 / extent(matrix)) for one in (face, share))
     to_template[:, 2] += to_template[:, :2] @ (left, top)

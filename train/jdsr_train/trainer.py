@@ -75,6 +75,13 @@ class Trainer:
         self.progress = progress or Silent()
         torch.manual_seed(recipe.seed)
         self.network = build(recipe.generator.network, recipe.generator.arguments)
+        given, wanted = samples.degrader.settings.lr_size, self.network.lr_size
+        if given != wanted:
+            raise UsageError(
+                f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
+                where=f"recipe {recipe.name}",
+                hint="Let scale be 128 divided by the network's lr_size",
+            )
         if initial is not None:
             self.progress.note(start_from(self.network, initial))
         self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -104,7 +104,7 @@ class TrainingSamples(Dataset[Pair]):
         return pair
 
     def batches(self, size: int, first: int, last: int, workers: int) -> Iterator[Batch]:
-        """Batches number `first` up to and without `last`."""
+        """Batches number `first` up to and without `last`; no global random state is touched."""
         loader = DataLoader(
             self,
             batch_size=size,
@@ -112,6 +112,7 @@ class TrainingSamples(Dataset[Pair]):
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=4 if workers else None,
+            generator=torch.Generator(),
         )
         return iter(loader)
 

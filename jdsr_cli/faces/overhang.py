@@ -1,0 +1,204 @@
+"""Takes away the part of a mask that hangs below the template, under the restored chin.
+
+The template ends at the chin, a mask does not: its lower rim would stay as a coloured strip.
+It is found by colour, joined to what is covered, and painted over from the restored chin above
+and the picture around. Where that is not certain, nothing is done.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region
+from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent
+
+FIRST = 48
+"""Row of the template from which the picture is read: the cheeks tell the colour of skin."""
+BELOW = 48
+"""Rows below the template in which a mask may hang."""
+CERTAIN = 0.6
+"""Occlusion above which a pixel belongs to the mask."""
+LOWEST = 16
+"""Rows at the template's lower edge that tell the mask's colour."""
+LEAST_COLUMNS = 20
+"""Of the lower edge, which must be covered; less is a hand or hair."""
+MANY_COLUMNS = 34
+"""Of the lower edge; with fewer the colour must be the more uniform."""
+NEAR = 8
+"""Columns beside the overhang in which the mask is taken away above it as well."""
+LEAST_PIXELS = 16
+"""Pixels of a mask below the template that are worth painting over."""
+LIGHTNESS = 0.5
+"""Weight of lightness against colour in distances, since shade changes it first."""
+SHADES = (1.0, 0.8, 0.6, 0.4)
+"""Light on skin: a neck lies in the shade."""
+TOLERANCE = 14.0
+"""Distance in Lab from the mask's colours at which a pixel is no longer the mask's."""
+CLEARLY = 0.6
+"""A pixel of the mask is nearer to it than this share of its distance to skin."""
+UNIFORM = (0.95, 0.8)
+"""Share of the covered pixels that must be clearly mask, with few and with many columns.
+
+Below it they may be beard or skin.
+"""
+ASIDE = 6
+"""Columns by which the mask may be wider below the template than within."""
+STRAY = 0.1
+"""Share of the found pixels that may lie farther aside. Above it they may be clothes."""
+JOINT = 5
+"""Rows of the restored face that are painted as well: at its border the network sees least."""
+LEVELS = 5
+"""Of the pyramid that fills; its coarsest pixels are 32 pixels wide."""
+LEAST = 1e-6
+
+
+def cover_overhang(
+    face: NDArray[np.float32],
+    share: NDArray[np.float32],
+    base: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    occlusion: NDArray[np.float32],
+    native_width: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lengthen a restored face downward to where its mask ends.
+
+    Args:
+        face: RGB float32 (128, 128, 3) in the picture's colours, in the template.
+        share: (128, 128) in [0, 1], how much of `face` is used.
+        base: RGB uint8 (H, W, 3), not yet composed.
+        matrix: (2, 3) from the template to `base`.
+        occlusion: (128, 128) in [0, 1].
+        native_width: Of the template in the frame as it was filmed, in pixels.
+
+    Returns:
+        `face` and `share`, (176, 128, 3) and (176, 128) with what was painted below the
+        template; the same arrays where no mask hangs there for certain.
+
+    """
+    mask = occlusion > CERTAIN
+    columns = np.count_nonzero(mask[-4:].all(axis=0))
+    if columns < LEAST_COLUMNS:
+        return face, share
+    picture, inside = _read(base, matrix)
+    if not inside[SIDE - FIRST :].any():
+        return face, share
+    found = _find(picture, inside, mask, UNIFORM[int(columns >= MANY_COLUMNS)])
+    if found is None:
+        return face, share
+    radius = round(3.0 + min(3.0, 64.0 / native_width))
+    above = SIDE - FIRST
+    hole = cv2.dilate(found, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
+    soft = cv2.GaussianBlur(cv2.dilate(hole, np.ones((3, 3), np.uint8)) * np.float32(1), (0, 0), SOFTEN)
+    longer = np.concatenate([share, np.zeros((BELOW, SIDE), np.float32)])
+    np.maximum(longer[FIRST:], soft, out=longer[FIRST:])
+    known = picture.astype(np.float32)
+    known[:above] += longer[FIRST:SIDE, :, None] * (face[FIRST:] - known[:above])
+    hole[: above - JOINT] = 0
+    start = above - LOWEST
+    painted = _fill(known[start:], ((hole == 0) & inside)[start:])
+    painted[: LOWEST - JOINT] = face[FIRST + start : SIDE - JOINT]
+    joint = painted[LOWEST - JOINT : LOWEST]
+    open_ = hole[above - JOINT : above, :, None] == 0
+    np.copyto(joint, face[SIDE - JOINT :], where=open_)
+    return np.concatenate([face[: FIRST + start], painted]), longer
+
+
+def _fill(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Spread the known pixels of (H, W, 3) smoothly over the others (a pyramid, down and up)."""
+    weight = known.astype(np.float32)
+    levels = [(values, weight)]
+    for _ in range(LEVELS):
+        fine, trust = levels[-1]
+        weight = cv2.pyrDown(trust)
+        total = cv2.pyrDown(fine * trust[..., None])
+        levels.append((total / np.maximum(weight, LEAST)[..., None], np.minimum(1.0, 2.0 * weight)))
+    filled = levels[-1][0]
+    for fine, trust in levels[-2::-1]:
+        coarse = cv2.pyrUp(filled, dstsize=(fine.shape[1], fine.shape[0]))
+        filled = coarse + trust[..., None] * (fine - coarse)
+    return np.asarray(filled, dtype=np.float32)
+
+
+def _read(
+    base: NDArray[np.uint8], matrix: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the base from row FIRST of the template to BELOW it, and which pixels exist."""
+    height = SIDE + BELOW - FIRST
+    to_base = chain(matrix, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, FIRST]]))
+    source, to_source = cut_out(base, to_base, SIDE, height)
+    block = int(extent(to_source))
+    if block > 1:
+        source, to_source = average_blocks(source, to_source, block)
+    picture = cv2.warpAffine(
+        source,
+        to_source,
+        (SIDE, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    y, x = np.ogrid[:height, :SIDE]
+    u, v = (row[0] * x + row[1] * y + row[2] for row in to_base)
+    inside = (u >= -0.5) & (u <= base.shape[1] - 0.5) & (v >= -0.5) & (v <= base.shape[0] - 0.5)
+    return np.asarray(picture, dtype=np.uint8), inside
+
+
+def _find(
+    picture: NDArray[np.uint8], inside: NDArray[np.bool_], mask: NDArray[np.bool_], uniform: float
+) -> NDArray[np.uint8] | None:
+    """Return the mask below the template with the covered rows above it, None if uncertain."""
+    above = SIDE - FIRST
+    covered = mask[FIRST:].astype(np.uint8)
+    skin = (_cheeks() & (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0)) & inside[:above]
+    core = (cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0) & inside[:above]
+    low = core[-LOWEST:]
+    if not skin.any() or not low.any():
+        return None
+    values = _lab(picture)
+    tone = np.median(picture[:above][skin], axis=0)
+    skins = _lab(np.array([[tone * shade for shade in SHADES]]).astype(np.uint8))[0]
+    sample = values[above - LOWEST : above][low]
+    parts = np.array_split(sample[np.argsort(sample[:, 0])], 3)
+    colours = np.array([np.median(part, axis=0) for part in parts])
+    to_mask, to_skin = _nearest(values, colours), _nearest(values, skins)
+    clearly = to_mask < CLEARLY * to_skin
+    if np.count_nonzero(clearly[:above] & core) < uniform * np.count_nonzero(core):
+        return None
+    alike = (clearly & (to_mask < TOLERANCE) & inside).astype(np.uint8)[above - LOWEST :]
+    alike[:LOWEST] = covered[-LOWEST:]
+    closed = cv2.morphologyEx(alike, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels = cv2.connectedComponents(closed, connectivity=4)
+    joined = np.zeros(count, np.uint8)
+    joined[labels[LOWEST - 2 : LOWEST][low[-2:]]] = 1
+    part = joined[labels]
+    lower = part[LOWEST:]
+    columns = np.flatnonzero(low.any(axis=0))
+    left, right = max(0, columns[0] - ASIDE), columns[-1] + ASIDE + 1
+    area = np.count_nonzero(lower)
+    beside = area - np.count_nonzero(lower[:, left:right])
+    if area < LEAST_PIXELS or lower[-1].any() or beside > STRAY * area:
+        return None
+    near = cv2.dilate(lower.max(axis=0)[None], np.ones((1, 2 * NEAR + 1), np.uint8))
+    part[:LOWEST] *= near
+    return np.concatenate([np.zeros((above - LOWEST, SIDE), np.uint8), part])
+
+
+@cache
+def _cheeks() -> NDArray[np.bool_]:
+    return face_region()[FIRST:] > 0.6
+
+
+def _lab(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return Lab with lightness reduced, (H, W, 3)."""
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab[..., 0] *= LIGHTNESS * 100.0 / 255.0
+    return lab
+
+
+def _nearest(values: NDArray[np.float32], colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the distance of each pixel to the nearest of `colours` (n, 3)."""
+    away = [np.square(values - colour).sum(axis=-1) for colour in colours]
+    return np.sqrt(np.minimum.reduce(away)).astype(np.float32)
