@@ -68,7 +68,7 @@ def evaluate(
 
     request = CompareRequest(
         data=data,
-        methods=tuple((compare or f"bicubic,lite-x{scale}").split(",")),
+        methods=tuple(name.strip() for name in (compare or f"bicubic,lite-x{scale}").split(",")),
         out=out,
         degradation=degradation.value,
         masks=masks,

@@ -176,10 +176,23 @@ def save_generator(
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
-    data = safetensors.torch.save(tensors, described)
+    data = _ordered(safetensors.torch.save(tensors, described))
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _ordered(data: bytes) -> bytes:
+    """Sort the metadata of a safetensors file, whose writer leaves their order to chance.
+
+    The same weights then always give the same bytes, and so the same hash.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 @dataclass(frozen=True)

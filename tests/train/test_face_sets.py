@@ -12,6 +12,7 @@ from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
 from jdsr_train.data import load_faces
+from jdsr_train.data.faces import _belongs as belongs
 from jdsr_train.masks import landmarks_from_five
 
 WriteFaces = Callable[..., Path]
@@ -69,6 +70,21 @@ def test_loose_pictures_are_faces_too(
     faces = load_faces(folder, None, tmp_path / "cache")
     assert faces.keys == tuple(sorted(face.key for face in portraits))
     assert np.array_equal(faces.images[0], portraits[0].image)
+
+
+def test_loose_pictures_are_split_by_name(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    whole = load_faces(folder, None, tmp_path / "cache")
+    training = load_faces(folder, "train", tmp_path / "cache")
+    assert set(training.keys) <= set(whole.keys)
+    with pytest.raises(DatasetError):
+        load_faces(folder, "test", tmp_path / "cache")
+    names = [tmp_path / f"face{number}.png" for number in range(400)]
+    held_out = [name for name in names if belongs(name, "val")]
+    assert 5 <= len(held_out) <= 40
+    assert all(belongs(name, "train") != belongs(name, "val") for name in names)
 
 
 def test_dense_landmarks_win_over_five_points(

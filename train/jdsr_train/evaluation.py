@@ -40,12 +40,12 @@ class Scores:
     def mean(self, figure: str) -> float:
         """Return the mean of a figure over the faces that have it."""
         values = np.array([getattr(face, figure) for face in self.faces], np.float64)
-        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
     def means(self) -> dict[str, float]:
         """Return the mean of every figure that at least one face has."""
         found = {name: self.mean(name) for name in FIGURES}
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+        return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
 FIGURES = ("psnr", "ssim", "psnr_covered", "psnr_beside")

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from jdsr_cli.errors import UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import load_state, save_generator
 from jdsr_train import evaluation
@@ -59,6 +60,7 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
         The exported weight file, `<recipe>.safetensors` in the output folder.
 
     Raises:
+        UsageError: Features are given that nothing uses, or are needed and not given.
         DatasetError, InputMissingError: The faces or masks cannot be read.
         TrainingError: A loss is not finite, or the checkpoint is of another recipe.
         OutputError: The output folder cannot be written.
@@ -98,6 +100,12 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
 def _features(request: TrainRequest) -> SqueezeNetFeatures | None:
     if request.features is None:
         return None
+    if not request.recipe.loss.perceptual_hr:
+        raise UsageError(
+            f"recipe {request.recipe.name} has no perceptual term that could use them",
+            where="--features",
+            hint="Leave the option out, or set loss.perceptual_hr",
+        )
     half = request.recipe.optimiser.precision == "bfloat16"
     return SqueezeNetFeatures(request.features, half=half)
 

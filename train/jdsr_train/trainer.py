@@ -92,6 +92,7 @@ class Trainer:
             betas=options.betas, weight_decay=options.weight_decay,
         )  # fmt: skip
         self.step = 0
+        self._whole = True
 
     def run(self) -> nn.Module:
         """Train to the recipe's last step and return the averaged network.
@@ -118,7 +119,9 @@ class Trainer:
         try:
             self._loop(batches, task)
         except KeyboardInterrupt:
-            self._save()
+            # In the middle of an update the last checkpoint is the newest whole state.
+            if self._whole:
+                self._save()
             raise
         finally:
             self.progress.end(task)
@@ -171,6 +174,7 @@ class Trainer:
                 f"the gradient is not finite at step {self.step}",
                 hint="Lower the learning rate; the last checkpoint is intact",
             )
+        self._whole = False
         self.optimiser.step()
         self.step += 1
         decay = min(options.ema, (1 + self.step) / (10 + self.step))
@@ -181,6 +185,7 @@ class Trainer:
                 kept.lerp_(fresh, 1 - decay)
             for held, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 held.copy_(current)
+        self._whole = True
         return found
 
     def _state(self) -> dict[str, Any]:
@@ -206,7 +211,17 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         self.step = int(state["step"])
+        self._trim_log()
         self.progress.note(f"resumed at step {self.step}")
+
+    def _trim_log(self) -> None:
+        """Drop what was logged after the checkpoint and will be logged again."""
+        path = self.settings.out / LOG
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("}\n")]
+            kept = [line for line in whole if json.loads(line)["step"] <= self.step]
+            path.write_text("".join(kept), encoding="utf-8")
 
     def _log(self, row: dict[str, float]) -> None:
         with (self.settings.out / LOG).open("a", encoding="utf-8") as file:

@@ -22,6 +22,8 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_train.masks import landmarks_from_five
 
 FACE_SIZE = 128
+HELD_OUT = 20
+"""Of a folder of loose pictures, one in this many is for validation."""
 _PICTURES = {".png", ".webp", ".jpg", ".jpeg", ".bmp"}
 _LANDMARKS = ("landmarks68.npz", "faces.csv")
 _FIVE = ("leye", "reye", "nose", "lmouth", "rmouth")
@@ -50,7 +52,8 @@ def load_faces(
     Args:
         source: A tar archive of 128x128 pictures, or a folder of such archives or pictures.
             `landmarks68.npz` (key, points) or `faces.csv` (five points) lie beside them.
-        split: Archives of a folder are taken when their name starts with it; None takes all.
+        split: Archives of a folder are taken when their name starts with it; of loose pictures
+            `val` takes one in twenty, by name, and `train` the others. None takes all.
         cache: Folder for the decoded pictures; made if absent.
         progress: Told of each face read.
 
@@ -88,13 +91,22 @@ def _picture_files(source: Path, split: str | None) -> list[Path]:
     if source.is_file():
         return [source]
     archives = sorted(path for path in source.glob("*.tar") if path.name.startswith(split or ""))
-    files = archives or sorted(p for p in source.iterdir() if p.suffix.lower() in _PICTURES)
+    pictures = (path for path in source.iterdir() if path.suffix.lower() in _PICTURES)
+    files = archives or sorted(path for path in pictures if _belongs(path, split))
     if not files:
         wanted = "tar archives or pictures" if split is None else f"{split}*.tar or pictures"
         raise DatasetError(
             "no faces found", where=source, hint=f"Expected {wanted}, aligned, 128x128"
         )
     return files
+
+
+def _belongs(picture: Path, split: str | None) -> bool:
+    """Whether a loose picture is of a split: by its name, one in twenty is for validation."""
+    if split is None:
+        return True
+    held_out = hashlib.sha256(picture.stem.encode()).digest()[0] % HELD_OUT == 0
+    return split == ("val" if held_out else "train")
 
 
 def _fingerprint(files: list[Path]) -> str:

@@ -86,7 +86,7 @@ def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
     path = folder / str(entry["file"])
     data = np.frombuffer(path.read_bytes(), np.uint8)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+    if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4:
         raise DatasetError(
             "not an RGBA picture", where=path, hint="Mask templates need an alpha channel"
         )
