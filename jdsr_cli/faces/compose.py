@@ -2,7 +2,7 @@
 
 All maps are made on the template's 128 x 128 grid, where a face always has the same size; then
 the restored face and one map of weights are warped to the face's box. Nothing outside that box
-is read or written.
+is read or written, but for what hangs below the template of a mask, see `overhang`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Composite:
     """Of the box that holds every changed pixel, as `top`."""
     top: int
     weight: NDArray[np.float32]
-    """Share of the restored face in each pixel of the box, (height, width) in [0, 1]."""
+    """Share of what was made in each pixel of the box, (height, width) in [0, 1]: of the restored
+    face, and of what was painted over a mask below it."""
 
 
 def compose(
@@ -75,7 +76,8 @@ def compose(
 
     What was covered comes from the restored face. What was not comes from it as well while the
     native width is small, and stays as it was where the picture holds more detail than the
-    generator can give. The restored face takes on the slowly varying colour of the picture.
+    generator can give. The restored face takes on the slowly varying colour of the picture. A mask
+    that hangs below the template is painted over where it is certain.
 
     Args:
         base: RGB uint8 (H, W, 3), writeable: the enlarged frame or the enlarged aligned crop.

@@ -8,36 +8,41 @@ and the picture around. Where that is not certain, nothing is done.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region
+from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region, inner_region
 from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent
 
 FIRST = 48
 """Row of the template from which the picture is read: the cheeks tell the colour of skin."""
-BELOW = 48
-"""Rows below the template in which a mask may hang."""
+BELOW = 56
+"""Rows below the template that are looked at."""
+CLEAR = 12
+"""The last of them, which no mask may reach: what goes on and on is clothes."""
 CERTAIN = 0.6
 """Occlusion above which a pixel belongs to the mask."""
 LOWEST = 16
 """Rows at the template's lower edge that tell the mask's colour."""
-LEAST_COLUMNS = 20
+LEAST_COLUMNS = 16
 """Of the lower edge, which must be covered; less is a hand or hair."""
 MANY_COLUMNS = 34
 """Of the lower edge; with fewer the colour must be the more uniform."""
 NEAR = 8
 """Columns beside the overhang in which the mask is taken away above it as well."""
-LEAST_PIXELS = 16
+LEAST_PIXELS = 8
 """Pixels of a mask below the template that are worth painting over."""
 LIGHTNESS = 0.5
 """Weight of lightness against colour in distances, since shade changes it first."""
-SHADES = (1.0, 0.8, 0.6, 0.4)
+SHADES = (1.0, 0.85, 0.7, 0.55, 0.4)
 """Light on skin: a neck lies in the shade."""
 TOLERANCE = 14.0
 """Distance in Lab from the mask's colours at which a pixel is no longer the mask's."""
+UNLIKE = 8.0
+"""Distance in Lab from skin that most of the mask's colours must have."""
 CLEARLY = 0.6
 """A pixel of the mask is nearer to it than this share of its distance to skin."""
 UNIFORM = (0.95, 0.8)
@@ -75,7 +80,7 @@ def cover_overhang(
         native_width: Of the template in the frame as it was filmed, in pixels.
 
     Returns:
-        `face` and `share`, (176, 128, 3) and (176, 128) with what was painted below the
+        `face` and `share`, (184, 128, 3) and (184, 128) with what was painted below the
         template; the same arrays where no mask hangs there for certain.
 
     """
@@ -90,32 +95,28 @@ def cover_overhang(
     if found is None:
         return face, share
     radius = round(3.0 + min(3.0, 64.0 / native_width))
-    above = SIDE - FIRST
+    above, start = SIDE - FIRST, SIDE - FIRST - LOWEST
     hole = cv2.dilate(found, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
-    soft = cv2.GaussianBlur(cv2.dilate(hole, np.ones((3, 3), np.uint8)) * np.float32(1), (0, 0), SOFTEN)
+    wide = cv2.dilate(hole, np.ones((3, 3), np.uint8)).astype(np.float32)
+    soft = cv2.GaussianBlur(wide, (0, 0), SOFTEN) * inner_region()[SIDE // 2]
     longer = np.concatenate([share, np.zeros((BELOW, SIDE), np.float32)])
     np.maximum(longer[FIRST:], soft, out=longer[FIRST:])
     known = picture.astype(np.float32)
     known[:above] += longer[FIRST:SIDE, :, None] * (face[FIRST:] - known[:above])
     hole[: above - JOINT] = 0
-    start = above - LOWEST
     painted = _fill(known[start:], ((hole == 0) & inside)[start:])
-    painted[: LOWEST - JOINT] = face[FIRST + start : SIDE - JOINT]
-    joint = painted[LOWEST - JOINT : LOWEST]
-    open_ = hole[above - JOINT : above, :, None] == 0
-    np.copyto(joint, face[SIDE - JOINT :], where=open_)
-    return np.concatenate([face[: FIRST + start], painted]), longer
+    np.copyto(painted[:LOWEST], face[-LOWEST:], where=hole[start:above, :, None] == 0)
+    return np.concatenate([face[:-LOWEST], painted]), longer
 
 
 def _fill(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Spread the known pixels of (H, W, 3) smoothly over the others (a pyramid, down and up)."""
-    weight = known.astype(np.float32)
-    levels = [(values, weight)]
+    levels: list[tuple[Any, Any]] = [(values, known.astype(np.float32))]
     for _ in range(LEVELS):
         fine, trust = levels[-1]
         weight = cv2.pyrDown(trust)
-        total = cv2.pyrDown(fine * trust[..., None])
-        levels.append((total / np.maximum(weight, LEAST)[..., None], np.minimum(1.0, 2.0 * weight)))
+        mean = cv2.pyrDown(fine * trust[..., None]) / np.maximum(weight, LEAST)[..., None]
+        levels.append((mean, np.minimum(1.0, 2.0 * weight)))
     filled = levels[-1][0]
     for fine, trust in levels[-2::-1]:
         coarse = cv2.pyrUp(filled, dstsize=(fine.shape[1], fine.shape[0]))
@@ -155,7 +156,7 @@ def _find(
     skin = (_cheeks() & (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0)) & inside[:above]
     core = (cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0) & inside[:above]
     low = core[-LOWEST:]
-    if not skin.any() or not low.any():
+    if not skin.any() or np.count_nonzero(low) < LEAST_PIXELS:
         return None
     values = _lab(picture)
     tone = np.median(picture[:above][skin], axis=0)
@@ -163,13 +164,16 @@ def _find(
     sample = values[above - LOWEST : above][low]
     parts = np.array_split(sample[np.argsort(sample[:, 0])], 3)
     colours = np.array([np.median(part, axis=0) for part in parts])
-    to_mask, to_skin = _nearest(values, colours), _nearest(values, skins)
-    clearly = to_mask < CLEARLY * to_skin
-    if np.count_nonzero(clearly[:above] & core) < uniform * np.count_nonzero(core):
+    if np.median(_nearest(colours, skins)) < UNLIKE:
         return None
-    alike = (clearly & (to_mask < TOLERANCE) & inside).astype(np.uint8)[above - LOWEST :]
-    alike[:LOWEST] = covered[-LOWEST:]
-    closed = cv2.morphologyEx(alike, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    some = values[:above][core][::3]
+    if (_nearest(some, colours) < CLEARLY * _nearest(some, skins)).mean() < uniform:
+        return None
+    values, inside = values[above:], inside[above:]
+    to_mask = _nearest(values, colours)
+    alike = (to_mask < TOLERANCE) & (to_mask < CLEARLY * _nearest(values, skins)) & inside
+    joinable = np.concatenate([mask[-LOWEST:], alike]).astype(np.uint8)
+    closed = cv2.morphologyEx(joinable, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, labels = cv2.connectedComponents(closed, connectivity=4)
     joined = np.zeros(count, np.uint8)
     joined[labels[LOWEST - 2 : LOWEST][low[-2:]]] = 1
@@ -179,7 +183,7 @@ def _find(
     left, right = max(0, columns[0] - ASIDE), columns[-1] + ASIDE + 1
     area = np.count_nonzero(lower)
     beside = area - np.count_nonzero(lower[:, left:right])
-    if area < LEAST_PIXELS or lower[-1].any() or beside > STRAY * area:
+    if area < LEAST_PIXELS or lower[-CLEAR:].any() or beside > STRAY * area:
         return None
     near = cv2.dilate(lower.max(axis=0)[None], np.ones((1, 2 * NEAR + 1), np.uint8))
     part[:LOWEST] *= near
@@ -188,6 +192,7 @@ def _find(
 
 @cache
 def _cheeks() -> NDArray[np.bool_]:
+    """Return where skin shows unless it is covered, from row FIRST on."""
     return face_region()[FIRST:] > 0.6
 
 
@@ -199,6 +204,9 @@ def _lab(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _nearest(values: NDArray[np.float32], colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the distance of each pixel to the nearest of `colours` (n, 3)."""
-    away = [np.square(values - colour).sum(axis=-1) for colour in colours]
-    return np.sqrt(np.minimum.reduce(away)).astype(np.float32)
+    """Return the distance of each of `values` (..., 3) to the nearest of `colours` (n, 3)."""
+    # |v - c|^2 = |v|^2 - 2 v c + |c|^2: one product for all pixels.
+    products = values.reshape(-1, 3) @ (-2.0 * colours.T) + np.square(colours).sum(axis=1)
+    squares = np.square(values).reshape(-1, 3) @ np.ones(3, np.float32) + products.min(axis=1)
+    distances = np.sqrt(np.maximum(squares, 0.0)).reshape(values.shape[:-1])
+    return np.asarray(distances, dtype=np.float32)

@@ -1,0 +1,125 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from jdsr_cli.faces import compose
+from jdsr_cli.faces.overhang import cover_overhang
+from jdsr_cli.faces.regions import covered_region, inner_region
+
+Bytes = NDArray[np.uint8]
+SKIN, WALL, CLOTH, COAT = (190, 140, 115), (90, 100, 110), (70, 150, 190), (30, 28, 32)
+NATIVE = 60.0
+
+
+def scene(scale: float = 1.0, hem: int = 144, mask: tuple[int, ...] = CLOTH) -> Bytes:
+    """A face with a mask down to row `hem` of the template, neck and coat, template at (0, 0)."""
+    height, width = round(230 * scale), round(128 * scale)
+    y, x = (np.mgrid[:height, :width] + 0.5) / scale - 0.5
+    picture = np.full((height, width, 3), WALL, np.uint8)
+    picture[(np.abs(x - 64) < 44) & (y < 140)] = SKIN
+    picture[(np.abs(x - 64) < 30) & (y < 190)] = SKIN
+    picture[y >= 176] = COAT
+    picture[(y >= 84) & (y < hem) & (np.abs(x - 64) < 40 - 0.25 * np.maximum(y - 100, 0))] = mask
+    return picture
+
+
+def covered() -> NDArray[np.float32]:
+    y, x = np.mgrid[:128, :128]
+    inside = (y >= 84) & (np.abs(x - 64) < 40 - 0.25 * np.maximum(y - 100, 0))
+    return inside.astype(np.float32)
+
+
+def placed(scale: float, x: float = 0.0, y: float = 0.0) -> Any:
+    shift = 0.5 * scale - 0.5
+    return np.array([[scale, 0.0, shift + x], [0.0, scale, shift + y]])
+
+
+RESTORED = np.full((128, 128, 3), SKIN, np.uint8)
+
+
+def done(base: Bytes, scale: float = 1.0, occlusion: NDArray[np.float32] | None = None) -> Any:
+    return compose(
+        base, RESTORED, covered() if occlusion is None else occlusion, placed(scale), NATIVE
+    )
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 4.0])
+def test_a_mask_below_the_template_gives_way_to_the_skin_around_it(scale: float) -> None:
+    base = scene(scale)
+    done(base, scale)
+    strip = base[round(120 * scale) : round(150 * scale), round(44 * scale) : round(84 * scale)]
+    assert np.abs(strip.astype(int) - SKIN).max() <= 18
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_every_changed_pixel_is_accounted_for(scale: float) -> None:
+    base, before = scene(scale), scene(scale)
+    result = done(base, scale)
+    weight = np.zeros(base.shape[:2], np.float32)
+    height, width = result.weight.shape
+    weight[result.top : result.top + height, result.left : result.left + width] = result.weight
+    changed = (base != before).any(axis=2)
+    assert (weight[changed] > 0).all()
+    assert weight[round(138 * scale), round(64 * scale)] > 0.99
+    assert changed[round(140 * scale) :].any()
+    assert not changed[round(158 * scale) :].any()
+    assert np.abs(np.diff(np.pad(weight, 1), axis=0)).max() < (0.5 if scale == 1.0 else 0.2)
+
+
+def test_a_mask_is_removed_up_to_the_frames_border() -> None:
+    base = np.ascontiguousarray(scene()[:138])
+    done(base)
+    assert np.abs(base[128:, 48:80].astype(int) - SKIN).max() <= 20
+
+
+def test_a_canvas_that_ends_at_the_template_is_left_as_it_was() -> None:
+    face = RESTORED.astype(np.float32)
+    share = covered_region(covered()) * inner_region()
+    for scale in (1, 4):
+        canvas = np.ascontiguousarray(scene(scale)[: 128 * scale])
+        found = cover_overhang(face, share, canvas, placed(scale), covered(), NATIVE)
+        assert found[0] is face
+        assert found[1] is share
+
+
+def untouched(base: Bytes, occlusion: NDArray[np.float32] | None = None) -> bool:
+    before = base.copy()
+    done(base, 1.0, occlusion)
+    return bool((base[128:] == before[128:]).all())
+
+
+def test_below_an_uncovered_face_nothing_changes() -> None:
+    assert untouched(scene(), np.zeros((128, 128), np.float32))
+
+
+def test_a_bare_face_that_was_taken_for_masked_stays_as_it_was_below() -> None:
+    assert untouched(scene(mask=SKIN))
+    assert untouched(scene(mask=tuple(round(0.7 * value) for value in SKIN)))
+
+
+def test_a_mask_that_ends_within_the_template_leaves_the_neck_alone() -> None:
+    occlusion = covered()
+    occlusion[118:] = 0.0
+    assert untouched(scene(hem=118), occlusion)
+    assert untouched(scene(hem=128))
+
+
+def test_clothes_of_the_masks_colour_are_not_taken_for_the_mask() -> None:
+    base = scene(mask=COAT)
+    base[140:] = COAT
+    assert untouched(base)
+
+
+def test_a_beard_below_a_mouth_that_was_taken_for_covered_is_kept() -> None:
+    base = scene(mask=COAT)
+    base[84:112, 20:108] = SKIN
+    assert untouched(base)
+
+
+def test_the_same_input_gives_the_same_picture() -> None:
+    first, second = scene(2.0), scene(2.0)
+    done(first, 2.0)
+    done(second, 2.0)
+    assert (first == second).all()
