@@ -14,6 +14,7 @@ of another.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,30 @@ class LiteConfig:
                 f"{levels} widths need {levels} encoder and {levels - 1} decoder entries",
                 where="lite",
             )
+
+
+def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[str, Tensor]:
+    """Make of the weights for 32 px inputs the starting weights of a 64 px `network`.
+
+    The result does to the mean of each 2x2 pixels what the given weights do to a pixel: the
+    stem's weights are shared among the four, the head's are repeated for them, and what the
+    smaller generator lacks adds nothing.
+
+    Args:
+        state: Of a generator with `lr_size` 32.
+        network: With `lr_size` 64 and the same widths.
+
+    """
+    own = network.state_dict()
+    shares = own["stem.weight"].shape[1] // state["stem.weight"].shape[1]
+    unfolded = dict(state)
+    unfolded["stem.weight"] = state["stem.weight"].repeat_interleave(shares, 1) / shares
+    for name in ("head.weight", "head.bias"):
+        unfolded[name] = state[name].repeat_interleave(shares, 0)
+    for name in own.keys() - state.keys():
+        silent = name.startswith("detail.") or ".conv2." in name
+        unfolded[name] = torch.zeros_like(own[name]) if silent else own[name]
+    return unfolded
 
 
 def _stack(width: int, blocks: int) -> nn.Sequential:

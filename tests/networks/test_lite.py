@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import LiteConfig, LiteGenerator
+from jdsr_cli.networks.lite import unfold_state
 
 TINY = {
     "widths": (16, 16),
@@ -91,3 +92,21 @@ def test_outputs_are_float32_in_half_precision() -> None:
 def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="lite"):
         LiteConfig(**{**TINY, **changes})  # type: ignore[arg-type]
+
+
+def test_weights_for_32_px_start_a_64_px_generator_that_does_the_same() -> None:
+    small = LiteGenerator(LiteConfig(widths=(16, 16), encoder_blocks=(1, 1), decoder_blocks=(1,)))
+    for parameter in small.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    large = LiteGenerator(
+        LiteConfig(
+            lr_size=64, widths=(16, 16), encoder_blocks=(1, 1), decoder_blocks=(1,), tail_blocks=2
+        )
+    )
+    large.load_state_dict(unfold_state(small.state_dict(), large))
+    lr = torch.rand(2, 3, 32, 32)
+    doubled = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.no_grad():
+        wanted, found = small(lr), large(doubled)
+    assert torch.allclose(found.occlusion[..., ::2, ::2], wanted.occlusion, atol=1e-4)
+    assert torch.allclose(found.denoised[..., ::2, ::2], wanted.denoised, atol=1e-4)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import JdsrError, OutputError, TrainingError, UsageError
 from jdsr_cli.networks import build
+from jdsr_cli.networks.lite import GRID, LiteGenerator, unfold_state
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint, objective
 from jdsr_train.data import Batch, TrainingSamples
@@ -244,6 +245,8 @@ def start_from(network: nn.Module, weights: dict[str, Tensor]) -> str:
 
     """
     own = network.state_dict()
+    if isinstance(network, LiteGenerator) and _is_folded(network, weights):
+        weights = unfold_state(weights, network)
     fitting = {
         name: value.float()
         for name, value in weights.items()
@@ -253,6 +256,12 @@ def start_from(network: nn.Module, weights: dict[str, Tensor]) -> str:
         raise JdsrError("no tensor of the starting weights fits the network", where="--init")
     network.load_state_dict(fitting, strict=False)
     return f"started from given weights: {len(fitting)} of {len(own)} tensors fit"
+
+
+def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
+    """Whether the weights are those of a 32 px generator and the network takes 64 px."""
+    stem = weights.get("stem.weight")
+    return network.lr_size > GRID and stem is not None and stem.shape[1] == 3
 
 
 def _plain(value: Any) -> Any:
