@@ -129,6 +129,8 @@ class LiteGenerator(nn.Module):
         """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1]."""
         features = self._trunk(self._to_grid(lr))
         head = self._from_grid(self.head(features)).float()
+        occlusion = head[:, 6:7].sigmoid()
+        lr = self._without_covered_detail(lr, occlusion)
         denoised = lr + head[:, 0:3]
         tail = F.pixel_shuffle(self.to_tail(features), 2)
         if self.detail is not None:
@@ -141,7 +143,7 @@ class LiteGenerator(nn.Module):
             restored=enlarged + detail,
             denoised=denoised,
             noise_map=F.softplus(head[:, 3:6], beta=20.0),
-            occlusion=head[:, 6:7].sigmoid(),
+            occlusion=occlusion,
         )
 
     def _trunk(self, x: Tensor) -> Tensor:
@@ -156,6 +158,17 @@ class LiteGenerator(nn.Module):
             features = F.pixel_shuffle(self.up[level](features), 2) + skips[level]
             features = self.decoder[level](features)
         return features
+
+    def _without_covered_detail(self, lr: Tensor, occlusion: Tensor) -> Tensor:
+        """Keep of a 64 px input, where it is covered, no more than the 32x32 grid shows.
+
+        The folds and prints of a mask are finer than that; the trunk replaces the rest.
+        """
+        if self.lr_size <= GRID:
+            return lr
+        fold = self.lr_size // GRID
+        coarse = F.interpolate(F.avg_pool2d(lr, fold), scale_factor=fold, mode="nearest")
+        return coarse + (1.0 - occlusion) * (lr - coarse)
 
     def _to_grid(self, lr: Tensor) -> Tensor:
         if self.lr_size > GRID:

@@ -58,12 +58,26 @@ def test_outputs(side: int) -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_fresh_network_enlarges_by_bicubic(side: int) -> None:
-    lr = torch.rand(1, 3, side, side)
+    grid = min(side, 32)
+    lr = F.interpolate(torch.rand(1, 3, grid, grid), size=(side, side), mode="nearest")
     with torch.no_grad():
         output = tiny(side).eval()(lr)
     expected = F.interpolate(lr, size=(128, 128), mode="bicubic", align_corners=False)
     assert torch.allclose(output.restored, expected, atol=1e-6)
-    assert torch.equal(output.denoised, lr)
+    assert torch.allclose(output.denoised, lr, atol=1e-6)
+
+
+def test_detail_of_what_is_covered_is_dropped() -> None:
+    network = tiny(64).eval()
+    lr = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.head.bias.copy_(torch.zeros(28).index_fill(0, torch.arange(24, 28), 30.0))
+        covered = network(lr).denoised
+        network.head.bias.copy_(torch.zeros(28).index_fill(0, torch.arange(24, 28), -30.0))
+        bare = network(lr).denoised
+    coarse = F.interpolate(F.avg_pool2d(lr, 2), size=(64, 64), mode="nearest")
+    assert torch.allclose(covered, coarse, atol=1e-5)
+    assert torch.allclose(bare, lr, atol=1e-5)
 
 
 def test_sizes_share_a_trunk() -> None:
