@@ -1,4 +1,4 @@
-"""Options that `restore` and `crop-faces` share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ DetectionScale = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace earlier results of the same name.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
+    ),
+]

@@ -7,20 +7,14 @@ from typing import Annotated
 
 import typer
 
-from jdsr_cli.cli.choices import Detector, DetectorChoice, Device, Force, Quiet
+from jdsr_cli.cli.choices import Detector, DetectorChoice, Device, Force, Quiet, Weights
 
 
 def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path("jdsr-demo"),
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
-        ),
-    ] = "auto",
+    weights: Weights = "auto",
     detector: Detector = DetectorChoice.AUTO,
     device: Device = "auto",
     force: Force = False,

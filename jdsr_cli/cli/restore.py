@@ -18,6 +18,7 @@ from jdsr_cli.cli.choices import (
     MinFace,
     Quiet,
     Threshold,
+    Weights,
 )
 
 
@@ -50,13 +51,7 @@ def restore(
         ModeChoice,
         typer.Option(help="Restored frames (paste), pictures of single faces (crops), or both."),
     ] = ModeChoice.BOTH,
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
-        ),
-    ] = "auto",
+    weights: Weights = "auto",
     detector: Detector = DetectorChoice.AUTO,
     threshold: Threshold = None,
     min_face: MinFace = 10.0,

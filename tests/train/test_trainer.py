@@ -23,7 +23,8 @@ from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
 from jdsr_train.features import SqueezeNetFeatures
 from jdsr_train.masks import draw_pool
 from jdsr_train.recipes import GeneratorRecipe, LossRecipe, OptimiserRecipe, Recipe
-from jdsr_train.trainer import CHECKPOINT, LOG, RunSettings, Trainer, rate_at, start_from
+from jdsr_train.starting import start_from
+from jdsr_train.trainer import CHECKPOINT, LOG, RunSettings, Trainer, rate_at
 
 TINY = {
     "lr_size": 16,

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import JdsrError, OutputError, TrainingError, UsageError
+from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.networks import build
-from jdsr_cli.networks.lite import GRID, LiteGenerator, unfold_state
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint, objective
 from jdsr_train.data import Batch, TrainingSamples
 from jdsr_train.features import SqueezeNetFeatures
 from jdsr_train.recipes import OptimiserRecipe, Recipe, to_dict
+from jdsr_train.starting import start_from
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -235,33 +235,6 @@ def rate_at(step: int, options: OptimiserRecipe) -> float:
         return options.rate * (step + 1) / options.warmup
     done = (step - options.warmup) / max(1, options.steps - options.warmup)
     return options.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def start_from(network: nn.Module, weights: dict[str, Tensor]) -> str:
-    """Copy every tensor of `weights` whose name and shape the network has; say how many.
-
-    Raises:
-        JdsrError: None fits.
-
-    """
-    own = network.state_dict()
-    if isinstance(network, LiteGenerator) and _is_folded(network, weights):
-        weights = unfold_state(weights, network)
-    fitting = {
-        name: value.float()
-        for name, value in weights.items()
-        if name in own and own[name].shape == value.shape
-    }
-    if not fitting:
-        raise JdsrError("no tensor of the starting weights fits the network", where="--init")
-    network.load_state_dict(fitting, strict=False)
-    return f"started from given weights: {len(fitting)} of {len(own)} tensors fit"
-
-
-def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
-    """Whether the weights are those of a 32 px generator and the network takes 64 px."""
-    stem = weights.get("stem.weight")
-    return network.lr_size > GRID and stem is not None and stem.shape[1] == 3
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,35 @@
+"""Begin a run from the weights of another network, as far as they fit."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from jdsr_cli.errors import JdsrError
+from jdsr_cli.networks.lite import GRID, LiteGenerator, unfold_state
+
+
+def start_from(network: nn.Module, weights: dict[str, Tensor]) -> str:
+    """Copy every tensor of `weights` whose name and shape the network has; say how many.
+
+    Raises:
+        JdsrError: None fits.
+
+    """
+    own = network.state_dict()
+    if isinstance(network, LiteGenerator) and _is_folded(network, weights):
+        weights = unfold_state(weights, network)
+    fitting = {
+        name: value.float()
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not fitting:
+        raise JdsrError("no tensor of the starting weights fits the network", where="--init")
+    network.load_state_dict(fitting, strict=False)
+    return f"started from given weights: {len(fitting)} of {len(own)} tensors fit"
+
+
+def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
+    """Whether the weights are those of a 32 px generator and the network takes 64 px."""
+    stem = weights.get("stem.weight")
+    return network.lr_size > GRID and stem is not None and stem.shape[1] == 3
