@@ -5,7 +5,8 @@ channel attention looks at the whole face on a 32x32 grid, whatever the input si
 are enlarged to it, 64 px inputs are folded into it (pixel unshuffle) and also keep a path of
 their own to the 64x64 stage of the tail. Heads on the U-Net give the denoised low-resolution
 face, the noise map and the occlusion map; the tail gives what bicubic enlargement of the
-denoised face lacks.
+denoised face lacks. Of a 64 px input the grid shows 2x2 means: the finer detail goes past the
+U-Net where the face is bare, and is left out where the occlusion map says that it is a mask's.
 
 Since all three sizes share one trunk, a generator of one size can start from the trained trunk
 of another.
@@ -63,8 +64,8 @@ def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[st
     """Make of the weights for 32 px inputs the starting weights of a 64 px `network`.
 
     The result does to the mean of each 2x2 pixels what the given weights do to a pixel: the
-    stem's weights are shared among the four, the head's are repeated for them, and what the
-    smaller generator lacks adds nothing.
+    stem's weights are shared among the four, and what the smaller generator lacks (the heads of
+    finer detail, further blocks) adds nothing.
 
     Args:
         state: Of a generator with `lr_size` 32.
@@ -75,10 +76,8 @@ def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[st
     shares = own["stem.weight"].shape[1] // state["stem.weight"].shape[1]
     unfolded = dict(state)
     unfolded["stem.weight"] = state["stem.weight"].repeat_interleave(shares, 1) / shares
-    for name in ("head.weight", "head.bias"):
-        unfolded[name] = state[name].repeat_interleave(shares, 0)
     for name in own.keys() - state.keys():
-        silent = name.startswith("detail.") or ".conv2." in name
+        silent = name.startswith(("fine_head.", "detail.")) or ".conv2." in name
         unfolded[name] = torch.zeros_like(own[name]) if silent else own[name]
     return unfolded
 
@@ -95,7 +94,7 @@ class LiteGenerator(nn.Module):
         self.config = config = config or LiteConfig()
         self.lr_size = config.lr_size
         widths, tail = config.widths, config.tail_width
-        fold = max(1, self.lr_size // GRID)
+        self.fold = fold = max(1, self.lr_size // GRID)
         self.stem = nn.Conv2d(3 * fold * fold, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(map(_stack, widths, config.encoder_blocks))
         self.down = nn.ModuleList(
@@ -105,8 +104,11 @@ class LiteGenerator(nn.Module):
             nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in itertools.pairwise(widths)
         )
         self.decoder = nn.ModuleList(map(_stack, widths, config.decoder_blocks))
-        self.head = nn.Conv2d(widths[0], HEAD_CHANNELS * fold * fold, 3, padding=1)
-        self.detail = nn.Conv2d(3, tail, 3, padding=1) if self.lr_size == 2 * GRID else None
+        self.head = nn.Conv2d(widths[0], HEAD_CHANNELS, 3, padding=1)
+        self.fine_head = self.detail = None
+        if fold > 1:
+            self.fine_head = nn.Conv2d(widths[0], HEAD_CHANNELS * fold * fold, 3, padding=1)
+            self.detail = nn.Conv2d(3, tail, 3, padding=1)
         self.to_tail = nn.Conv2d(widths[0], 4 * tail, 3, padding=1)
         self.tail = _stack(tail, config.tail_blocks)
         self.to_image = nn.Conv2d(tail, 12, 3, padding=1)
@@ -122,13 +124,14 @@ class LiteGenerator(nn.Module):
             if isinstance(module, ResidualBlock):
                 with torch.no_grad():
                     module.conv2.weight.mul_(0.1)
-        for last in (self.head, self.to_image):
-            nn.init.zeros_(last.weight)
+        for last in (self.head, self.fine_head, self.to_image):
+            if last is not None:
+                nn.init.zeros_(last.weight)
 
     def forward(self, lr: Tensor) -> GeneratorOutput:
         """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1]."""
         features = self._trunk(self._to_grid(lr))
-        head = self._from_grid(self.head(features)).float()
+        head = self._heads(features).float()
         occlusion = head[:, 6:7].sigmoid()
         lr = self._without_covered_detail(lr, occlusion)
         denoised = lr + head[:, 0:3]
@@ -159,27 +162,28 @@ class LiteGenerator(nn.Module):
             features = self.decoder[level](features)
         return features
 
+    def _heads(self, features: Tensor) -> Tensor:
+        """Return the heads' maps at the input's size."""
+        maps: Tensor = self.head(features)
+        if self.fine_head is not None:
+            return self._enlarge(maps) + F.pixel_shuffle(self.fine_head(features), self.fold)
+        return F.avg_pool2d(maps, GRID // self.lr_size) if self.lr_size < GRID else maps
+
     def _without_covered_detail(self, lr: Tensor, occlusion: Tensor) -> Tensor:
-        """Keep of a 64 px input, where it is covered, no more than the 32x32 grid shows.
+        """Keep of the input, where it is covered, no more than the grid shows.
 
         The folds and prints of a mask are finer than that; the trunk replaces the rest.
         """
-        if self.lr_size <= GRID:
+        if self.fold == 1:
             return lr
-        fold = self.lr_size // GRID
-        coarse = F.interpolate(F.avg_pool2d(lr, fold), scale_factor=fold, mode="nearest")
-        return coarse + (1.0 - occlusion) * (lr - coarse)
+        shown = self._enlarge(F.avg_pool2d(lr, self.fold))
+        return shown + (1.0 - occlusion) * (lr - shown)
+
+    def _enlarge(self, maps: Tensor) -> Tensor:
+        """Enlarge from the grid to the input without showing the grid."""
+        return F.interpolate(maps, scale_factor=self.fold, mode="bilinear", align_corners=False)
 
     def _to_grid(self, lr: Tensor) -> Tensor:
-        if self.lr_size > GRID:
-            return F.pixel_unshuffle(lr, self.lr_size // GRID)
         if self.lr_size < GRID:
             return F.interpolate(lr, size=(GRID, GRID), mode="bicubic", align_corners=False)
-        return lr
-
-    def _from_grid(self, maps: Tensor) -> Tensor:
-        if self.lr_size > GRID:
-            return F.pixel_shuffle(maps, self.lr_size // GRID)
-        if self.lr_size < GRID:
-            return F.avg_pool2d(maps, GRID // self.lr_size)
-        return maps
+        return F.pixel_unshuffle(lr, self.fold) if self.fold > 1 else lr

@@ -1,5 +1,6 @@
 """Each loss term against values worked out by hand (eq. 8 to 11 and our own)."""
 
+import dataclasses
 import math
 
 import pytest
@@ -116,6 +117,31 @@ def test_terms_are_weighted_and_only_those_with_a_weight_are_there() -> None:
     assert float(objective.total(found, 0)) == pytest.approx(sum(wanted.values()), abs=1e-4)
     alone = LossRecipe(pixel_hr=1.0, pixel_lr=0.0, asymmetric=0.0, total_variation=0.0)
     assert list(objective.terms(*output_and_batch(), alone)) == ["pixel_hr"]
+
+
+class Pictures:
+    """A stand-in for frozen features: the mean absolute difference of the pictures."""
+
+    def distance(self, images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return (images - truth).abs().mean()
+
+
+def test_features_can_judge_the_covered_part_alone() -> None:
+    output, batch = output_and_batch()
+    half = torch.zeros_like(batch.occlusion)
+    half[..., half.shape[-1] // 2 :] = 1.0
+    recipe = LossRecipe(
+        pixel_hr=0.0, pixel_lr=0.0, asymmetric=0.0, total_variation=0.0, perceptual_covered=2.0
+    )
+    found = objective.terms(
+        output,
+        dataclasses.replace(batch, occlusion=half),
+        recipe,
+        Pictures(),  # type: ignore[arg-type]
+    )
+    whole = float((output.restored - batch.hr).abs().mean())
+    assert list(found) == ["perceptual_covered"]
+    assert float(found["perceptual_covered"]) == pytest.approx(2 * whole / 2, rel=0.02)
 
 
 def test_terms_that_are_not_finite_are_named_with_the_step() -> None:

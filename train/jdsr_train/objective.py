@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from jdsr_cli.errors import TrainingError
 from jdsr_cli.networks.output import GeneratorOutput
@@ -21,7 +22,7 @@ def terms(
 ) -> dict[str, Tensor]:
     """Return every term that has a weight, already multiplied by it.
 
-    The perceptual term is left out where no `features` are given.
+    The perceptual terms are left out where no `features` are given.
     """
     truth = losses.noise_level(batch.lr, batch.lr_clean)
     found: dict[str, Tensor] = {}
@@ -32,6 +33,11 @@ def terms(
     if weights.perceptual_hr and features is not None:
         distance = features.distance(output.restored, batch.hr)
         found["perceptual_hr"] = weights.perceptual_hr * distance
+    if weights.perceptual_covered and features is not None:
+        share = F.interpolate(batch.occlusion, size=batch.hr.shape[-2:], mode="bilinear")
+        covered = batch.hr + share * (output.restored - batch.hr)
+        distance = features.distance(covered, batch.hr)
+        found["perceptual_covered"] = weights.perceptual_covered * distance
     if weights.pixel_lr:
         found["pixel_lr"] = weights.pixel_lr * losses.pixel_loss(output.denoised, batch.lr_clean)
     if weights.asymmetric:

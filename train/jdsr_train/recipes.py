@@ -59,8 +59,11 @@ class LossRecipe:
     """Minus the PSNR of the restored face, per dB."""
     perceptual_hr: float = 0.0
     """Distance of frozen features of the restored face (eq. 11); needs a feature file."""
+    perceptual_covered: float = 0.0
+    """The same of the restored face with the truth wherever the mask did not cover it, so that it
+    sharpens what was under a mask and leaves the rest alone. Ours."""
     perceptual_from: float = 0.0
-    """Share of the steps after which the perceptual term acts, 0 to 1."""
+    """Share of the steps after which the perceptual terms act, 0 to 1."""
     pixel_lr: float = 1.0
     """Mean absolute error of the denoised face (eq. 10)."""
     asymmetric: float = 0.5
@@ -69,6 +72,11 @@ class LossRecipe:
     """Smoothness of the noise map (eq. 9)."""
     occlusion: float = 0.0
     """Cross-entropy of the occlusion map; for generators that have a map of their own."""
+
+    @property
+    def features(self) -> bool:
+        """Whether a term needs frozen features."""
+        return max(self.perceptual_hr, self.perceptual_covered) > 0
 
 
 @dataclass(frozen=True)

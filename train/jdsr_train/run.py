@@ -100,11 +100,11 @@ def train(request: TrainRequest, progress: Progress | None = None) -> Path:
 def _features(request: TrainRequest) -> SqueezeNetFeatures | None:
     if request.features is None:
         return None
-    if not request.recipe.loss.perceptual_hr:
+    if not request.recipe.loss.features:
         raise UsageError(
             f"recipe {request.recipe.name} has no perceptual term that could use them",
             where="--features",
-            hint="Leave the option out, or set loss.perceptual_hr",
+            hint="Leave the option out, or give the recipe one",
         )
     half = request.recipe.optimiser.precision == "bfloat16"
     return SqueezeNetFeatures(request.features, half=half)

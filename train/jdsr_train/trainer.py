@@ -66,10 +66,10 @@ class Trainer:
         progress: Progress | None = None,
     ) -> None:
         self.recipe, self.samples, self.settings = recipe, samples, settings
-        if recipe.loss.perceptual_hr and features is None:
+        if recipe.loss.features and features is None:
             raise UsageError(
                 f"recipe {recipe.name} has a perceptual term and no features were given",
-                hint="Give --features FILE, or set loss.perceptual_hr = 0",
+                hint="Give --features FILE, or set the term to 0",
             )
         self.features = None if features is None else features.to(settings.device)
         self.validate = validate
