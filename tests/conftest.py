@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import signal
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from jdsr_cli.networks.lite import LiteGenerator
 from jdsr_cli.weights import save_generator
 from jdsr_train.data import FaceSet
 from jdsr_train.masks import landmarks_from_five
+
+# A shell that starts the tests in the background makes Python ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)

@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.attention import ChannelAttention
 from jdsr_cli.networks.denoiser import Denoiser
 from jdsr_cli.networks.initialisation import initialise
 from jdsr_cli.networks.layers import enlarge
@@ -33,11 +34,13 @@ class JDSRConfig:
     grid: Literal["hr", "lr"] = "hr"
     """Where the denoiser works: on the input enlarged to 128 px, or on the input itself."""
     lr_size: int = 32
-    """Side of the input in pixels: 32 (x4) or 16 (x8)."""
+    """Side of the input in pixels: 32 (x4), 16 (x8), or 64 for footage."""
     landmarks: int = 81
     """Landmark heat maps."""
     hourglass_blocks: int = 4
     """Bottlenecks at each position of an hourglass; 1 is the light generator."""
+    attention: bool = True
+    """Whether there is channel attention at all; off for the ablation of table 2."""
     hourglass_attention: bool = False
     """Whether the bottlenecks carry channel attention."""
     noise_width: int = 32
@@ -52,8 +55,8 @@ class JDSRConfig:
     def __post_init__(self) -> None:
         if self.grid not in ("hr", "lr"):
             raise UsageError(f"grid is {self.grid!r}, it can be 'hr' or 'lr'", where="jdsr")
-        if self.lr_size not in (16, 32):
-            raise UsageError(f"lr_size is {self.lr_size}, it can be 16 or 32", where="jdsr")
+        if self.lr_size not in (16, 32, 64):
+            raise UsageError(f"lr_size is {self.lr_size}, it can be 16, 32 or 64", where="jdsr")
         if self.landmarks < 1 or self.hourglass_blocks < 1:
             raise UsageError("landmarks and hourglass_blocks are at least 1", where="jdsr")
         if len(self.denoiser_widths) != 3:
@@ -83,6 +86,8 @@ class JDSRGenerator(nn.Module):
             config.hourglass_blocks,
             config.hourglass_attention,
         )
+        if not config.attention:
+            _remove_attention(self)
         initialise(
             self,
             outputs=(
@@ -102,8 +107,7 @@ class JDSRGenerator(nn.Module):
         The output's `denoised`, `noise_map` and `occlusion` are 128 px wide on grid ``hr`` and
         lr_size on grid ``lr``. Images are not clamped.
         """
-        masked = enlarge(lr, HR_SIZE) if self.config.grid == "hr" else lr.float()
-        denoised, gamma = self.denoiser(masked)
+        denoised, gamma = self.denoise(lr)
         face = denoised if self.config.grid == "hr" else enlarge(denoised, HR_SIZE)
         restored, coarse, landmarks, parsing = self.super_resolver(face)
         return GeneratorOutput(
@@ -115,6 +119,19 @@ class JDSRGenerator(nn.Module):
             landmarks=landmarks,
             parsing=parsing,
         )
+
+    def denoise(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the denoiser alone makes of the input: I_D_LR and gamma (eq. 1-2)."""
+        masked = enlarge(lr, HR_SIZE) if self.config.grid == "hr" else lr.float()
+        denoised, gamma = self.denoiser(masked)
+        return denoised, gamma
+
+
+def _remove_attention(network: nn.Module) -> None:
+    for part in network.modules():
+        for name, child in part.named_children():
+            if isinstance(child, ChannelAttention):
+                setattr(part, name, nn.Identity())
 
 
 def occlusion_from_noise(noise_map: Tensor) -> Tensor:

@@ -22,7 +22,13 @@ from jdsr_cli.weights.registry import WeightEntry, entries, entry, locate, read_
 
 if TYPE_CHECKING:
     from jdsr_cli.weights.devices import has_native_bfloat16, resolve_device, resolve_precision
-    from jdsr_cli.weights.loading import LoadedGenerator, load_generator, load_state, save_generator
+    from jdsr_cli.weights.loading import (
+        LoadedGenerator,
+        load_generator,
+        load_state,
+        save_generator,
+        save_network,
+    )
 
 __all__ = [
     "AUXILIARY",
@@ -47,6 +53,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "save_generator",
+    "save_network",
     "search_directories",
     "sha256_of",
     "verify",
@@ -58,6 +65,7 @@ _LAZY = {
     "load_generator": "loading",
     "load_state": "loading",
     "save_generator": "loading",
+    "save_network": "loading",
     "resolve_device": "devices",
     "resolve_precision": "devices",
 }

@@ -155,15 +155,42 @@ def save_generator(
         OutputError: the file cannot be written.
 
     """
+    with torch.device("meta"):
+        wanted = build(network_name, arguments)
+    fault = _difference(wanted.state_dict(), module.state_dict())
+    if fault is not None:
+        raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
+    return save_network(path, network_name, arguments, module, metadata)
+
+
+def save_network(
+    path: Path,
+    network_name: str,
+    arguments: Mapping[str, object],
+    module: nn.Module,
+    metadata: Mapping[str, str] | None = None,
+) -> str:
+    """Write any network as half-precision safetensors, whole or not at all.
+
+    Args:
+        path: The file; missing folders are made, an existing file is replaced.
+        network_name: What the network is, kept in the file.
+        arguments: What it was made from, kept in the file; able to be JSON.
+        module: The network; its parameters are not changed.
+        metadata: More to be kept in the file.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        WeightsError: a parameter is not finite in half precision.
+        OutputError: the file cannot be written.
+
+    """
     tensors = {
         key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in module.state_dict().items()
     }
-    with torch.device("meta"):
-        wanted = build(network_name, arguments)
-    fault = _difference(wanted.state_dict(), tensors)
-    if fault is not None:
-        raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
     for key, value in tensors.items():
         if not torch.isfinite(value).all():
             raise WeightsError(

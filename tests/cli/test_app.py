@@ -56,6 +56,13 @@ def test_version_is_that_of_the_package() -> None:
     assert CliRunner().invoke(app, ["--version"]).output == f"jdsr {jdsr_cli.__version__}\n"
 
 
+def test_launchers_can_start_it_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jdsr_cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"jdsr {jdsr_cli.__version__}\n"
+
+
 def test_help_names_every_command() -> None:
     output = CliRunner().invoke(app, ["--help"]).output
     for command in COMMANDS:

@@ -41,8 +41,9 @@ def generator() -> JDSRGenerator:
         (JDSRConfig(grid="lr", lr_size=16), 31_985_864, 40.88),
         (JDSRConfig(hourglass_attention=True), 32_866_120, 50.00),
         (JDSRConfig(hourglass_blocks=1), 15_252_680, 39.55),
+        (JDSRConfig(attention=False), 4_365_382 + 27_517_794, 50.00),
     ],
-    ids=["hr-x4", "hr-x8", "lr-x4", "lr-x8", "hourglass-attention", "light"],
+    ids=["hr-x4", "hr-x8", "lr-x4", "lr-x8", "hourglass-attention", "light", "no-attention"],
 )
 def test_generator(config: JDSRConfig, count: int, cost: float) -> None:
     with torch.device("meta"):
