@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_train.data import load_faces
-from jdsr_train.data.faces import _belongs as belongs
+from jdsr_train.data import FaceSet, load_faces
+from jdsr_train.data.faces import belongs
 from jdsr_train.masks import landmarks_from_five
 
 WriteFaces = Callable[..., Path]
@@ -221,3 +221,43 @@ def test_a_cache_that_cannot_be_made_is_an_output_error(
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="taken"):
         load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "taken" / "cache")
+
+
+def test_five_points_are_learnt_as_they_are_and_dense_ones_where_known(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
+    sparse = load_faces(folder, "train", cache)
+    assert np.allclose(sparse.heat_points, [face.five for face in portraits], atol=1e-3)
+    points = np.random.default_rng(0).uniform(0, 127, (6, 68, 2))
+    np.savez(folder / "landmarks68.npz", key=[face.key for face in portraits], points=points)
+    dense = load_faces(folder, "train", cache)
+    assert np.array_equal(dense.heat_points, dense.landmarks)
+    assert dense.heat_points.dtype == np.float32
+
+
+def test_names_of_people_are_read_where_the_table_has_them(
+    tmp_path: Path, write_faces: WriteFaces
+) -> None:
+    folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
+    nameless = load_faces(folder, "train", cache)
+    assert nameless.identities is None
+    assert nameless.people == ()
+    assert nameless.person_of is None
+    with (folder / "faces.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    names = ["identity", "eileen", "eileen", "", "grace", "grace", "grace"]
+    with (folder / "faces.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([*row, name] for row, name in zip(rows, names, strict=True))
+    for _ in range(2):  # from the archive, then from the cache
+        named = load_faces(folder, "train", cache)
+        assert named.identities == tuple(names[1:])
+        assert named.people == ("eileen", "grace")
+        assert named.person_of is not None
+        assert named.person_of.tolist() == [0, 0, -1, 1, 1, 1]
+
+
+def test_a_set_made_by_hand_learns_its_landmarks(face_set: FaceSet) -> None:
+    assert face_set.heat_points is face_set.landmarks
+    assert face_set.identities is None
+    assert face_set.parsing is None

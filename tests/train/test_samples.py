@@ -1,5 +1,6 @@
 """Samples: a pure function of their number, mirrored with their points, stacked into batches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +8,19 @@ import pytest
 import torch
 
 from jdsr_train.data import (
+    Batch,
     Degrader,
     FaceSet,
     SampleSettings,
     TrainingSamples,
     collate,
     exams,
+    heat_maps,
     mirror,
     to_tensor,
 )
-from jdsr_train.data.samples import MIRROR
-from jdsr_train.degradations import Pair
+from jdsr_train.data.labels import MIRROR_68, mirror_labels, mirror_points
+from jdsr_train.degradations import CameraSettings, Pair
 from jdsr_train.masks import draw_pool
 
 MIRRORED_PAIRS = [
@@ -44,11 +47,20 @@ def same(first: Pair, second: Pair) -> bool:
     )
 
 
+def equal(first: Batch, second: Batch) -> bool:
+    """Whether batches hold the same; what one lacks the other must lack."""
+    pairs = [(value, getattr(second, name)) for name, value in vars(first).items()]
+    return all(
+        torch.equal(one, other) if one is not None and other is not None else one is other
+        for one, other in pairs
+    )
+
+
 def test_mirroring_renumbers_the_points() -> None:
-    assert sorted(MIRROR.tolist()) == list(range(68))
-    assert np.array_equal(MIRROR[MIRROR], np.arange(68))
+    assert sorted(MIRROR_68.tolist()) == list(range(68))
+    assert np.array_equal(MIRROR_68[MIRROR_68], np.arange(68))
     for left, right in MIRRORED_PAIRS:
-        assert MIRROR[left] == right
+        assert MIRROR_68[left] == right
 
 
 def test_a_mirrored_face_keeps_its_points_on_its_features(face_set: FaceSet) -> None:
@@ -71,6 +83,7 @@ def test_a_sample_depends_on_its_number_alone(face_set: FaceSet, samples: Traini
     assert same(first, TrainingSamples(face_set, samples.degrader, seed=3)[7])
     assert not same(first, TrainingSamples(face_set, samples.degrader, seed=4)[7])
     assert not same(first, samples[7 + len(face_set)])
+    assert first.heat_maps is first.parsing is first.identity is None
 
 
 def test_an_epoch_shows_every_face_once_in_an_order_of_its_own(face_set: FaceSet) -> None:
@@ -106,8 +119,7 @@ def test_batches_from_the_middle_are_those_of_the_whole_stream(samples: Training
     assert len(whole) == 4
     assert len(rest) == 2
     for one, other in zip(whole[2:], rest, strict=True):
-        for name, value in vars(one).items():
-            assert torch.equal(value, getattr(other, name))
+        assert equal(one, other)
     assert not torch.equal(whole[0].hr, whole[1].hr)
     assert list(samples.batches(3, 4, 4, workers=0)) == []
 
@@ -116,8 +128,7 @@ def test_batches_from_the_middle_are_those_of_the_whole_stream(samples: Training
 def test_workers_change_nothing(samples: TrainingSamples) -> None:
     (here,) = samples.batches(2, 1, 2, workers=0)
     (there,) = samples.batches(2, 1, 2, workers=1)
-    for name, value in vars(here).items():
-        assert torch.equal(value, getattr(there, name))
+    assert equal(here, there)
 
 
 def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
@@ -126,7 +137,9 @@ def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
     assert batch.lr.shape == batch.lr_clean.shape == (2, 3, 32, 32)
     assert batch.hr.shape == (2, 3, 128, 128)
     assert batch.occlusion.shape == (2, 1, 32, 32)
-    assert all(value.dtype == torch.float32 for value in vars(batch).values())
+    assert batch.heat_maps is batch.parsing is batch.identity is None
+    images = (batch.lr, batch.lr_clean, batch.hr, batch.occlusion)
+    assert all(value.dtype == torch.float32 for value in images)
     assert batch.hr[1, 2, 5, 9] == pytest.approx(pairs[1].hr[5, 9, 2] / 255)
     assert float(to_tensor([np.full((4, 4, 3), 255, np.uint8)]).max()) == 1
 
@@ -172,3 +185,95 @@ def test_memory_maps_serve_as_well(tmp_path: Path, face_set: FaceSet) -> None:
     stored = FaceSet(face_set.keys, mapped, face_set.landmarks)
     judge = degrader()
     assert same(TrainingSamples(stored, judge, 0)[2], TrainingSamples(face_set, judge, 0)[2])
+
+
+@pytest.mark.parametrize(("size", "world"), [(2, 2), (1, 3)])
+def test_processes_share_a_batch(size: int, world: int, samples: TrainingSamples) -> None:
+    whole = list(samples.batches(size * world, 1, 4, workers=0))
+    parts = [list(samples.batches(size, 1, 4, 0, rank=rank, world=world)) for rank in range(world)]
+    assert len(whole) == 3
+    for step, batch in enumerate(whole):
+        assert torch.equal(batch.hr, torch.cat([part[step].hr for part in parts]))
+        assert torch.equal(batch.lr, torch.cat([part[step].lr for part in parts]))
+
+
+@pytest.fixture
+def known(face_set: FaceSet) -> FaceSet:
+    """The portraits with five points, part labels and, but for one, the people's names."""
+    labels = np.random.default_rng(5).integers(0, 11, (6, 64, 64)).astype(np.uint8)
+    five = np.random.default_rng(6).uniform(20, 100, (6, 5, 2)).astype(np.float32)
+    names = ("eileen", "eileen", "", "grace", "grace", "grace")
+    return replace(face_set, heat_points=five, identities=names, parsing=labels)
+
+
+def with_priors(degradation: str = "paper") -> Degrader:
+    return Degrader(draw_pool(4, 1), SampleSettings(32, degradation, 1.0, priors=True))
+
+
+def test_priors_change_nothing_of_the_pictures(known: FaceSet) -> None:
+    for degradation in ("paper", "camera"):
+        plain = TrainingSamples(known, degrader(degradation), seed=3)
+        rich = TrainingSamples(known, with_priors(degradation), seed=3)
+        for number in range(4):
+            assert same(plain[number], rich[number])
+
+
+def test_priors_are_those_of_the_face_mirrored_with_it(known: FaceSet) -> None:
+    samples = TrainingSamples(known, with_priors(), seed=0)
+    flips = []
+    for number in range(12):
+        sample = samples[number]
+        straight = (known.images == sample.hr).all(axis=(1, 2, 3))
+        turned = (known.images[:, :, ::-1] == sample.hr).all(axis=(1, 2, 3))
+        index, flipped = int((straight | turned).argmax()), bool(turned.any())
+        flips.append(flipped)
+        points, labels = known.heat_points[index], known.parsing[index]
+        if flipped:
+            points, labels = mirror_points(points), mirror_labels(labels)
+        assert np.array_equal(sample.heat_maps, heat_maps(points))
+        assert np.array_equal(sample.parsing, labels)
+        assert sample.identity == [0, 0, -1, 1, 1, 1][index]
+    assert True in flips
+    assert False in flips
+
+
+def test_priors_follow_a_face_that_the_camera_displaces(face_set: FaceSet) -> None:
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[28:36, 78:86] = 255  # around (81.5, 31.5)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[14:18, 39:43] = 6
+    points = np.array([[[40, 50], [80, 50], [81.5, 31.5], [40, 100], [80, 100]]], np.float32)
+    marked = FaceSet(("dot",), image[None], face_set.landmarks[:1], points, parsing=labels[None])
+    camera = CameraSettings(rotation=20.0, zoom=0.2, shift=8.0, infrared=0.0)
+    settings = SampleSettings(32, "camera", 0.0, camera, priors=True)
+    samples = TrainingSamples(marked, Degrader([], settings), seed=0)
+    places = []
+    for number in range(8):
+        sample = samples[number]
+        bright = sample.hr.astype(float).sum(axis=2)
+        rows, columns = np.nonzero(bright > (bright.min() + bright.max()) / 2)
+        seen = (np.array([columns.mean(), rows.mean()]) + 0.5) / 2 - 0.5
+        peak = np.array(np.divmod(int(sample.heat_maps[2].argmax()), 64)[::-1])
+        assert np.abs(peak - seen).max() < 0.8
+        part = np.argwhere(sample.parsing == 6).mean(axis=0)[::-1]
+        assert np.abs(part - seen).max() < 0.7
+        places.append(seen)
+    assert np.ptp(places, axis=0).min() > 4
+
+
+def test_batches_carry_priors(known: FaceSet) -> None:
+    samples = TrainingSamples(known, with_priors(), seed=0)
+    (batch,) = samples.batches(6, 0, 1, workers=0)
+    assert batch.heat_maps.shape == (6, 5, 64, 64)
+    assert batch.heat_maps.dtype == torch.float32
+    assert batch.parsing.shape == (6, 64, 64)
+    assert batch.parsing.dtype == batch.identity.dtype == torch.int64
+    assert 0 <= int(batch.parsing.min()) < int(batch.parsing.max()) == 10
+    assert sorted(batch.identity.tolist()) == [-1, 0, 0, 1, 1, 1]
+
+
+def test_what_a_set_does_not_know_is_marked(face_set: FaceSet) -> None:
+    (batch,) = TrainingSamples(face_set, with_priors(), 0).batches(2, 0, 1, workers=0)
+    assert batch.heat_maps.shape == (2, 68, 64, 64)
+    assert (batch.parsing == -1).all()
+    assert batch.identity is None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
 import os
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,39 +16,24 @@ from PIL import Image, UnidentifiedImageError
 
 from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.masks import landmarks_from_five
+from jdsr_train.data.face_set import FaceSet
+from jdsr_train.data.labels import FACE_SIZE
+from jdsr_train.data.prepared import PICTURES, find_prepared, load_prepared
+from jdsr_train.data.tables import TABLES, read_table
 
-FACE_SIZE = 128
 HELD_OUT = 20
 """Of a folder of loose pictures, one in this many is for validation."""
-_PICTURES = {".png", ".webp", ".jpg", ".jpeg", ".bmp"}
-_LANDMARKS = ("landmarks68.npz", "faces.csv")
-_FIVE = ("leye", "reye", "nose", "lmouth", "rmouth")
-
-
-@dataclass(frozen=True)
-class FaceSet:
-    """Aligned faces with their landmarks, in the order of their keys in the source."""
-
-    keys: tuple[str, ...]
-    images: NDArray[np.uint8]
-    """(N, 128, 128, 3) RGB; a memory map of the cache."""
-    landmarks: NDArray[np.float32]
-    """(N, 68, 2) iBUG points in 128-px coordinates."""
-
-    def __len__(self) -> int:
-        """Return the number of faces."""
-        return len(self.keys)
 
 
 def load_faces(
     source: Path, split: str | None, cache: Path, progress: Progress | None = None
 ) -> FaceSet:
-    """Read faces once, and from then on from the cache.
+    """Read aligned faces once, and from then on from the cache.
 
     Args:
         source: A tar archive of 128x128 pictures, or a folder of such archives or pictures.
-            `landmarks68.npz` (key, points) or `faces.csv` (five points) lie beside them.
+            `landmarks68.npz` (key, points) or `faces.csv` (five points, identity) lie beside
+            them. Or a folder made by `prepare`, which is its own cache.
         split: Archives of a folder are taken when their name starts with it; of loose pictures
             `val` takes one in twenty, by name, and `train` the others. None takes all.
         cache: Folder for the decoded pictures; made if absent.
@@ -66,10 +48,12 @@ def load_faces(
     progress = progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
+    prepared = find_prepared(source)
+    if prepared is not None:
+        return load_prepared(prepared, split)
     folder = source if source.is_dir() else source.parent
-    files = _picture_files(source, split)
-    beside = [folder / name for name in _LANDMARKS if (folder / name).exists()]
-    stem = cache / f"faces-{_fingerprint([*files, *beside])}"
+    files = aligned_files(source, split)
+    stem = cache / f"faces-{fingerprint(source, split)}"
     if not stem.with_suffix(".json").exists():
         try:
             _fill(stem, files, folder, progress)
@@ -80,19 +64,33 @@ def load_faces(
                 f"the cache of faces cannot be written ({error.strerror or error})", where=cache
             ) from error
     described = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-    count = len(described["keys"])
-    images = np.memmap(
-        stem.with_suffix(".rgb"), np.uint8, "r", shape=(count, FACE_SIZE, FACE_SIZE, 3)
+    keys, names = tuple(described["keys"]), described["identities"]
+    return FaceSet(
+        keys,
+        np.memmap(raw_path(stem), np.uint8, "r", shape=(len(keys), FACE_SIZE, FACE_SIZE, 3)),
+        np.load(stem.with_suffix(".npy")),
+        np.load(stem.with_suffix(".heat.npy")),
+        None if names is None else tuple(names),
     )
-    return FaceSet(tuple(described["keys"]), images, np.load(stem.with_suffix(".npy")))
 
 
-def _picture_files(source: Path, split: str | None) -> list[Path]:
+def raw_path(stem: Path) -> Path:
+    """Return where the pixels of a cached set lie."""
+    return stem.with_suffix(".rgb")
+
+
+def aligned_files(source: Path, split: str | None) -> list[Path]:
+    """List the archives or pictures of a split.
+
+    Raises:
+        DatasetError: There is none.
+
+    """
     if source.is_file():
         return [source]
     archives = sorted(path for path in source.glob("*.tar") if path.name.startswith(split or ""))
-    pictures = (path for path in source.iterdir() if path.suffix.lower() in _PICTURES)
-    files = archives or sorted(path for path in pictures if _belongs(path, split))
+    pictures = (path for path in source.iterdir() if path.suffix.lower() in PICTURES)
+    files = archives or sorted(path for path in pictures if belongs(path, split))
     if not files:
         wanted = "tar archives or pictures" if split is None else f"{split}*.tar or pictures"
         raise DatasetError(
@@ -101,7 +99,7 @@ def _picture_files(source: Path, split: str | None) -> list[Path]:
     return files
 
 
-def _belongs(picture: Path, split: str | None) -> bool:
+def belongs(picture: Path, split: str | None) -> bool:
     """Whether a loose picture is of a split: by its name, one in twenty is for validation."""
     if split is None:
         return True
@@ -109,9 +107,12 @@ def _belongs(picture: Path, split: str | None) -> bool:
     return split == ("val" if held_out else "train")
 
 
-def _fingerprint(files: list[Path]) -> str:
-    digest = hashlib.sha256(b"faces-1")
-    for path in files:
+def fingerprint(source: Path, split: str | None) -> str:
+    """Return 16 hexadecimal digits that change when a file of the split or its tables does."""
+    folder = source if source.is_dir() else source.parent
+    beside = [folder / name for name in TABLES if (folder / name).exists()]
+    digest = hashlib.sha256(b"faces-2")
+    for path in [*aligned_files(source, split), *beside]:
         state = path.stat()
         digest.update(f"{path.name}:{state.st_size}:{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
@@ -127,7 +128,7 @@ def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
                 for member in archive:
                     name = Path(member.name)
                     stream = archive.extractfile(member) if member.isfile() else None
-                    if stream is not None and name.suffix.lower() in _PICTURES:
+                    if stream is not None and name.suffix.lower() in PICTURES:
                         yield name.stem, stream.read()
         except (tarfile.TarError, OSError) as error:
             kind = "tar archive" if path.suffix == ".tar" else "picture"
@@ -136,16 +137,15 @@ def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
 
 def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
     """Decode every picture into the cache; its index is written last, so it is whole or absent."""
-    known = _landmarks(folder)
+    table = read_table(folder)
     stem.parent.mkdir(parents=True, exist_ok=True)
     keys: list[str] = []
-    points: list[NDArray[np.float32]] = []
     partial = stem.with_suffix(f".{os.getpid()}.part")
     progress.begin("reading faces", None)
     try:
         with partial.open("wb") as store:
             for key, data in _pictures(files):
-                if key not in known:
+                if key not in table.landmarks:
                     raise DatasetError(
                         f"no landmarks for {key}",
                         where=folder,
@@ -153,17 +153,20 @@ def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> No
                     )
                 store.write(_decode(key, data, folder).tobytes())
                 keys.append(key)
-                points.append(known[key])
                 progress.advance("reading faces")
         if not keys:
             raise DatasetError("no faces found", where=files[0])
-        np.save(stem.with_suffix(".npy"), np.stack(points).astype(np.float32))
-        partial.replace(stem.with_suffix(".rgb"))
+        for suffix, points in ((".npy", table.landmarks), (".heat.npy", table.heat_points)):
+            stacked = np.stack([points[key] for key in keys]).astype(np.float32)
+            np.save(stem.with_suffix(suffix), stacked)
+        partial.replace(raw_path(stem))
     finally:
         partial.unlink(missing_ok=True)
         progress.end("reading faces")
+    names = table.identities
+    identities = None if names is None else [names.get(key, "") for key in keys]
     index = stem.with_suffix(".json.part")
-    index.write_text(json.dumps({"keys": keys}), encoding="utf-8")
+    index.write_text(json.dumps({"keys": keys, "identities": identities}), encoding="utf-8")
     index.replace(stem.with_suffix(".json"))
 
 
@@ -180,26 +183,3 @@ def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:
             hint="Align the faces first: jdsr crop-faces --size 128",
         )
     return image
-
-
-def _landmarks(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """68 points by key: from `landmarks68.npz`, else estimated from the five of `faces.csv`."""
-    dense, sparse = (folder / name for name in _LANDMARKS)
-    try:
-        if dense.exists():
-            with dense.open("rb") as file, np.load(file) as stored:
-                points = stored["points"].astype(np.float32)
-                return dict(zip(stored["key"].tolist(), points, strict=True))
-        if sparse.exists():
-            with sparse.open(newline="", encoding="utf-8") as table:
-                return {row["key"]: _from_row(row) for row in csv.DictReader(table)}
-    except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
-        raise DatasetError(f"landmarks cannot be read ({error})", where=folder) from error
-    raise DatasetError(
-        "no landmarks", where=folder, hint="Put landmarks68.npz or faces.csv beside the pictures"
-    )
-
-
-def _from_row(row: dict[str, str]) -> NDArray[np.float32]:
-    five = [[float(row[f"{part}_x"]), float(row[f"{part}_y"])] for part in _FIVE]
-    return landmarks_from_five(np.array(five, np.float32))

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from jdsr_train.data.faces import FaceSet
+from jdsr_train.data.face_set import FaceSet
+from jdsr_train.data.labels import (
+    MAP_SIZE,
+    heat_maps,
+    mirror_labels,
+    mirror_points,
+    moved,
+    moved_labels,
+)
 from jdsr_train.degradations import CameraSettings, Pair, degrade_camera, degrade_paper
 from jdsr_train.masks import Sprite, choose, rng_for, wear
-
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
-     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-)  # fmt: skip
-"""Index of each iBUG point's mirror image."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,24 @@ class Batch:
     """(B, 3, 128, 128)."""
     occlusion: Tensor
     """(B, 1, s, s) in [0, 1]."""
+    heat_maps: Tensor | None = None
+    """(B, P, 64, 64) in [0, 1], one for each of the set's `heat_points`; with priors only."""
+    parsing: Tensor | None = None
+    """(B, 64, 64) int64 classes of the 11, -1 where unknown; with priors only."""
+    identity: Tensor | None = None
+    """(B,) int64 place in the set's `people`, -1 where unknown; with priors, of a set that
+    names its people."""
+
+
+@dataclass(frozen=True)
+class Sample(Pair):
+    """A pair with what the prior and identity networks learn of it, where that is asked."""
+
+    heat_maps: NDArray[np.float32] | None = None
+    """(P, 64, 64) of the face without mask."""
+    parsing: NDArray[np.int64] | None = None
+    """(64, 64), -1 where unknown."""
+    identity: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,8 @@ class SampleSettings:
     """Share of faces that wear a mask."""
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Used by the camera degradation."""
+    priors: bool = False
+    """Whether samples carry heat maps, parsing labels and identities."""
 
 
 class Degrader:
@@ -83,7 +104,7 @@ class Degrader:
         return degrade_camera(face, scene, alpha, size, rng, self.settings.camera), alpha
 
 
-class TrainingSamples(Dataset[Pair]):
+class TrainingSamples(Dataset[Sample]):
     """Sample number n of an endless, shuffled, augmented stream of faces."""
 
     def __init__(self, faces: FaceSet, degrader: Degrader, seed: int) -> None:
@@ -91,24 +112,65 @@ class TrainingSamples(Dataset[Pair]):
         self.degrader = degrader
         self.seed = seed
 
-    def __getitem__(self, number: int) -> Pair:
+    def __getitem__(self, number: int) -> Sample:
         """Return the sample; the same number always gives the same bytes."""
         epoch, place = divmod(number, len(self.faces))
-        index = int(_shuffled(len(self.faces), self.seed, epoch)[place])
+        index = int(shuffled(len(self.faces), self.seed, epoch)[place])
         rng = np.random.default_rng((self.seed, epoch, index))
         face = np.asarray(self.faces.images[index])
         landmarks = self.faces.landmarks[index]
-        if rng.random() < 0.5:
+        mirrored = rng.random() < 0.5
+        if mirrored:
             face, landmarks = mirror(face, landmarks)
         pair, _ = self.degrader(face, landmarks, rng)
-        return pair
+        sample = Sample(pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.matrix)
+        return self._with_priors(sample, index, mirrored) if self._priors else sample
 
-    def batches(self, size: int, first: int, last: int, workers: int) -> Iterator[Batch]:
-        """Batches number `first` up to and without `last`; no global random state is touched."""
+    @property
+    def _priors(self) -> bool:
+        return self.degrader.settings.priors
+
+    def _with_priors(self, sample: Sample, index: int, mirrored: bool) -> Sample:
+        points = np.asarray(self.faces.heat_points[index])
+        people = self.faces.person_of
+        if mirrored:
+            points = mirror_points(points)
+        if sample.matrix is not None:
+            points = moved(points, sample.matrix)
+        parsing = np.full((MAP_SIZE, MAP_SIZE), -1, np.int64)
+        if self.faces.parsing is not None:
+            labels = np.asarray(self.faces.parsing[index])
+            if mirrored:
+                labels = mirror_labels(labels)
+            if sample.matrix is not None:
+                labels = moved_labels(labels, sample.matrix)
+            parsing = labels.astype(np.int64)
+        return replace(
+            sample,
+            heat_maps=heat_maps(points),
+            parsing=parsing,
+            identity=None if people is None else int(people[index]),
+        )
+
+    def batches(
+        self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
+    ) -> Iterator[Batch]:
+        """Batches number `first` up to and without `last`; no global random state is touched.
+
+        Args:
+            size: Faces of a batch of one process.
+            first: Number of the first batch.
+            last: Number after the last one.
+            workers: Processes that make samples; 0 makes them here.
+            rank: Place of this process among `world`.
+            world: Number of processes. Batch n of all of them together is batch n of one
+                process with `size * world` faces.
+
+        """
         loader = DataLoader(
             self,
             batch_size=size,
-            sampler=range(first * size, last * size),
+            sampler=SampleNumbers(size, first, last, rank, world),
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=4 if workers else None,
@@ -117,8 +179,27 @@ class TrainingSamples(Dataset[Pair]):
         return iter(loader)
 
 
+class SampleNumbers(Sampler[int]):
+    """Numbers of the samples of one process: of each batch its part, in order."""
+
+    def __init__(self, size: int, first: int, last: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.rank, self.world = size, rank, world
+        self.steps = range(first, last)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the numbers, batch by batch."""
+        for step in self.steps:
+            start = (step * self.world + self.rank) * self.size
+            yield from range(start, start + self.size)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.steps) * self.size
+
+
 @lru_cache(maxsize=2)
-def _shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order in which an epoch shows `count` things."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
@@ -126,24 +207,29 @@ def mirror(
     face: NDArray[np.uint8], landmarks: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Flip a face left to right, and its points with it, renumbered."""
-    flipped = landmarks[MIRROR].copy()
-    flipped[:, 0] = face.shape[1] - 1 - flipped[:, 0]
-    return np.ascontiguousarray(face[:, ::-1]), flipped
+    return np.ascontiguousarray(face[:, ::-1]), mirror_points(landmarks, face.shape[1])
 
 
-def collate(pairs: Sequence[Pair]) -> Batch:
-    """Stack pairs into a batch."""
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch; what one of them lacks, the batch lacks."""
+    heats = [sample.heat_maps for sample in samples if sample.heat_maps is not None]
+    parsings = [sample.parsing for sample in samples if sample.parsing is not None]
+    people = [sample.identity for sample in samples if sample.identity is not None]
+    whole = len(samples)
     return Batch(
-        lr=to_tensor([pair.lr for pair in pairs]),
-        lr_clean=to_tensor([pair.lr_clean for pair in pairs]),
-        hr=to_tensor([pair.hr for pair in pairs]),
-        occlusion=torch.from_numpy(np.stack([pair.occlusion for pair in pairs])[:, None]),
+        lr=to_tensor([sample.lr for sample in samples]),
+        lr_clean=to_tensor([sample.lr_clean for sample in samples]),
+        hr=to_tensor([sample.hr for sample in samples]),
+        occlusion=torch.from_numpy(np.stack([sample.occlusion for sample in samples])[:, None]),
+        heat_maps=torch.from_numpy(np.stack(heats)) if len(heats) == whole else None,
+        parsing=torch.from_numpy(np.stack(parsings)) if len(parsings) == whole else None,
+        identity=torch.tensor(people) if len(people) == whole else None,
     )
 
 
-def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+def to_tensor(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tensor:
     """Stack uint8 (H, W, 3) pictures to float32 (B, 3, H, W) in [0, 1]."""
-    stacked = torch.from_numpy(np.stack(images))
+    stacked = torch.from_numpy(np.stack(list(images)))
     return stacked.permute(0, 3, 1, 2).contiguous().float() / 255.0
 
 

@@ -84,6 +84,7 @@ def degrade_camera(
         lr_clean=resize_bicubic(hr, lr_size),
         hr=hr,
         occlusion=np.asarray(np.clip(covered, 0.0, 1.0), np.float32),
+        matrix=matrix,
     )
 
 

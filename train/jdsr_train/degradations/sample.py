@@ -20,3 +20,5 @@ class Pair:
     """(128, 128, 3): I_HR, the face without mask."""
     occlusion: NDArray[np.float32]
     """(s, s) in [0, 1]: how much of each low-resolution pixel the mask covers."""
+    matrix: NDArray[np.float64] | None = None
+    """(2, 3) from pixels of the face to those of `hr`; None where they are the same."""

@@ -1,0 +1,197 @@
+"""Networks that mark faces: landmarks brought to the face's pixels, parts to eleven classes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from celeba_folder import write_celeba
+from judge_files import write_points_onnx
+
+from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_train.data import PARSING_CLASSES, PrepareSettings, open_faces
+from jdsr_train.data.landmarkers import (
+    WFLW_TO_IBUG,
+    FanLandmarks,
+    OnnxLandmarks,
+    open_landmarks,
+    peaks,
+    to_ibug,
+)
+from jdsr_train.data.part_labellers import _BISENET_TO_11, FacexlibParser, OwnParser, open_labeller
+from jdsr_train.networks.parser import Parser
+
+POINTS_FILE = Path(__file__).parents[3] / "shared/weights/landmarks68_pfld_112.onnx"
+DATA = Path(__file__).parents[3] / "shared/data/faces128"
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without files of others."""
+    monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    monkeypatch.setattr("jdsr_cli.weights.places.ROOM", tmp_path / "a" / "b")
+
+
+def places_onnx(path: Path) -> Path:
+    """A network that always sees its points at the same places of its square."""
+    places = np.random.default_rng(0).uniform(0.2, 0.8, 136)
+    return write_points_onnx(path, [0.0] * 136, places.tolist())
+
+
+def test_points_of_an_onnx_file_follow_the_window(tmp_path: Path, portraits: list) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits)
+    network = places_onnx(tmp_path / "points.onnx")
+    answers = np.random.default_rng(0).uniform(0.2, 0.8, 136).reshape(68, 2)
+    left, top, side = OnnxLandmarks.window
+    expected = answers * side + (left, top) - 0.5  # in the window 138 the face is the template
+    found = {}
+    for crop in ("138", "138-left", "178"):
+        settings = PrepareSettings(crop=crop, landmarks=str(network))
+        faces = open_faces(folder, "train", tmp_path / "cache", settings)
+        assert np.array_equal(faces.landmarks, faces.heat_points)
+        found[crop] = faces.landmarks
+    assert np.allclose(found["138"], expected, atol=0.01)
+    assert np.allclose(found["138-left"], expected - (10 * 128 / 138, 0), atol=0.01)
+    in_celeba = (expected + 0.5) * (138 / 128) - 0.5 + (20, 40)
+    assert np.allclose(found["178"], (in_celeba - (0, 20) + 0.5) * (128 / 178) - 0.5, atol=0.01)
+
+
+def test_points_follow_the_picture(tmp_path: Path) -> None:
+    # Outputs follow the mean red: each square is looked at for itself.
+    network = OnnxLandmarks(write_points_onnx(tmp_path / "p.onnx", [1.0] * 136, [0.0] * 136))
+    squares = np.stack([np.full((112, 112, 3), level, np.uint8) for level in (51, 204)])
+    squares[..., 1:] = 0
+    found = network.locate(squares)
+    assert found.shape == (2, 68, 2)
+    assert np.allclose(found[0], 0.2 * 112 - 0.5, atol=0.05)
+    assert np.allclose(found[1], 0.8 * 112 - 0.5, atol=0.05)
+
+
+def test_files_that_are_no_landmark_network_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(WeightsError, match=r"text\.onnx: is not an ONNX network"):
+        open_landmarks(str(tmp_path / "text.onnx"))
+    ten = OnnxLandmarks(write_points_onnx(tmp_path / "ten.onnx", [0.0] * 10, [0.5] * 10))
+    with pytest.raises(WeightsError, match="gives 10 numbers, not 136"):
+        ten.locate(np.zeros((1, 112, 112, 3), np.uint8))
+
+
+def test_98_points_become_68() -> None:
+    places = np.arange(98, dtype=np.float32)
+    (found,) = to_ibug(np.stack([places, -places], axis=1)[None])
+    assert found.shape == (68, 2)
+    assert found[[0, 8, 16], 0].tolist() == [0, 16, 32]  # the jaw, every other point
+    assert found[[17, 18, 26], 0].tolist() == [33, 37.5, 46]  # middle lines of the brows
+    assert found[[27, 30, 33, 35], 0].tolist() == [51, 54, 57, 59]
+    assert found[[36, 38, 41, 42, 47], 0].tolist() == [60, 63, 67, 68, 75]
+    assert found[[48, 54, 60, 67], 0].tolist() == [76, 82, 88, 95]
+    assert np.array_equal(found[:, 1], -found[:, 0])
+    assert WFLW_TO_IBUG.shape == (68, 2)
+    assert WFLW_TO_IBUG.max() == 95  # the pupils have no place in it
+
+
+def test_peaks_lean_towards_the_higher_neighbour() -> None:
+    maps = np.zeros((1, 3, 8, 8), np.float32)
+    maps[0, 0, 2, 5], maps[0, 0, 2, 6], maps[0, 0, 1, 5] = 1.0, 0.5, 0.2
+    maps[0, 1, 0, 0] = 1.0
+    maps[0, 2, 7, 7], maps[0, 2, 7, 6] = 1.0, 0.3
+    (found,) = peaks(maps)
+    assert found[0].tolist() == [5.75, 2.25]
+    assert found[1].tolist() == [0.5, 0.5]
+    assert found[2].tolist() == [7.5, 7.5]
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_files_of_others_that_are_missing_are_named(tmp_path: Path, portraits: list) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits)
+    for settings, name in (
+        (PrepareSettings(landmarks="fan"), "landmarks-wflw"),
+        (PrepareSettings(parsing="facexlib"), "parsing-bisenet"),
+    ):
+        with pytest.raises(WeightsMissingError, match=f"jdsr weights fetch {name}"):
+            open_faces(folder, "val", tmp_path / "cache", settings)
+
+
+def test_files_of_others_that_are_altered_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.pth"
+    torch.save({"state_dict": {"weight": torch.zeros(2)}}, other)
+    monkeypatch.setattr("jdsr_train.data.landmarkers.auxiliary", lambda name: other)
+    with pytest.raises(WeightsCorruptError, match=r"other\.pth: is not facexlib's FAN"):
+        FanLandmarks("cpu")
+    monkeypatch.setattr("jdsr_train.data.part_labellers.auxiliary", lambda name: other)
+    with pytest.raises(WeightsCorruptError, match=r"other\.pth: is not facexlib's parsing-bisenet"):
+        FacexlibParser("cpu")
+
+
+def test_bisenets_order_becomes_ours() -> None:
+    names = [PARSING_CLASSES[place] for place in _BISENET_TO_11]
+    assert len(names) == 19
+    assert names[2:6] == ["right brow", "left brow", "right eye", "left eye"]
+    assert names[10:14] == ["nose", "inner mouth", "upper lip", "lower lip"]
+    assert names[14:] == ["background", "background", "background", "hair", "background"]
+
+
+def write_parser(path: Path, metadata: dict[str, str] | None = None) -> Parser:
+    torch.manual_seed(1)
+    network = Parser(width=4, levels=2).eval()
+    for weight in network.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight)
+    described = {"network": "parser", "arguments": json.dumps({"width": 4, "levels": 2})}
+    safetensors.torch.save_file(network.state_dict(), path, metadata or described)
+    return network
+
+
+def test_our_own_parser_labels_the_faces(tmp_path: Path, portraits: list) -> None:
+    folder, path = write_celeba(tmp_path / "celeba", portraits), tmp_path / "parser.safetensors"
+    network = write_parser(path)
+    settings = PrepareSettings(parsing=str(path))
+    faces = open_faces(folder, "train", tmp_path / "cache", settings)
+    assert faces.parsing is not None
+    assert faces.parsing.shape == (3, 64, 64)
+    assert len(np.unique(faces.parsing)) > 1
+    image = torch.from_numpy(np.array(faces.images[1])).permute(2, 0, 1)[None] / 255.0
+    with torch.no_grad():
+        classes = network(image).argmax(dim=1)[0].numpy()
+    assert np.array_equal(faces.parsing[1], classes[1::2, 1::2])
+    without = open_faces(folder, "train", tmp_path / "cache")
+    assert without.parsing is None
+    assert np.array_equal(without.images, faces.images)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"network": "lite", "arguments": "{}"}, "is of network 'lite', not of a parser"),
+        ({"network": "parser"}, "is not a parser of this version"),
+        ({"network": "parser", "arguments": '{"height": 3}'}, "is not a parser of this version"),
+        ({"network": "parser", "arguments": '{"width": 5}'}, "is not a parser of this version"),
+    ],
+)
+def test_files_that_are_no_parser_are_refused(
+    metadata: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    write_parser(tmp_path / "parser.safetensors", metadata)
+    with pytest.raises(WeightsError, match=message):
+        open_labeller(str(tmp_path / "parser.safetensors"))
+
+
+def test_a_file_of_text_is_no_parser(tmp_path: Path) -> None:
+    (tmp_path / "parser.safetensors").write_text("no tensors at all")
+    with pytest.raises(WeightsCorruptError, match="is not a safetensors file"):
+        OwnParser(tmp_path / "parser.safetensors", "cpu")
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not (POINTS_FILE.is_file() and DATA.is_dir()), reason="no ../shared")
+def test_the_development_points_are_found_again(tmp_path: Path) -> None:
+    known = open_faces(DATA / "val.tar", None, tmp_path)
+    settings = PrepareSettings(landmarks=str(POINTS_FILE))
+    found = open_faces(DATA / "val.tar", None, tmp_path, settings)
+    assert found.keys == known.keys
+    assert np.linalg.norm(found.landmarks - known.landmarks, axis=2).mean() < 1.5

@@ -1,0 +1,368 @@
+"""The prepare stage: crops, resuming, sharing the work, what is left out, and the one door."""
+
+import csv
+import json
+import pickle
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from celeba_folder import embedded, write_celeba
+from judge_files import write_points_onnx
+from PIL import Image
+
+from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_train.data import PreparedSets, PrepareSettings, load_faces, open_faces, prepare
+from jdsr_train.data import shards as shards_room
+from jdsr_train.data.cropping import overlap
+from jdsr_train.data.shards import ShardMaker, ShardTask
+from jdsr_train.masks import landmarks_from_five
+
+WriteFaces = Callable[..., Path]
+
+
+class Told:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.open: list[str] = []
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.open.append(task)
+
+    def advance(self, task: str, units: int = 1) -> None:
+        assert task in self.open
+        self.done[task] = self.done.get(task, 0) + units
+
+    def end(self, task: str) -> None:
+        self.open.remove(task)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.fixture
+def celeba(tmp_path: Path, portraits: list) -> Path:
+    return write_celeba(tmp_path / "celeba", portraits)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("jdsr_train.data.prepare"), "SHARD", 2)
+
+
+def contents(made: PreparedSets) -> dict[str, bytes]:
+    paths = sorted(path for path in made.folder.iterdir() if path.is_file())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("crop", "window"), [("138", (20, 40, 138)), ("138-left", (30, 40, 138)), ("178", (0, 20, 178))]
+)
+def test_windows_of_celeba_are_cut_and_reduced_as_pil_does(
+    crop: str, window: tuple[int, int, int], celeba: Path, tmp_path: Path, portraits: list
+) -> None:
+    told = Told()
+    faces = open_faces(celeba, "train", tmp_path / "cache", PrepareSettings(crop=crop), told)
+    assert faces.keys == ("000001", "000002", "000003")
+    assert faces.identities == ("7", "7", "7")
+    assert faces.parsing is None
+    assert told.done == {"preparing train": 3}
+    left, top, side = window
+    for place, face in enumerate(portraits[:3]):
+        picture, five = embedded(face)
+        part = Image.fromarray(picture).crop((left, top, left + side, top + side))
+        expected = part.resize((128, 128), Image.Resampling.BICUBIC)
+        assert np.array_equal(faces.images[place], np.asarray(expected))
+        inside = (five - [left, top] + 0.5) * (128 / side) - 0.5
+        assert np.allclose(faces.heat_points[place], inside, atol=0.02)
+        assert np.allclose(faces.landmarks[place], landmarks_from_five(inside), atol=0.1)
+
+
+def test_aligned_crops_bring_the_eyes_to_the_template(celeba: Path, tmp_path: Path) -> None:
+    settings = PrepareSettings(crop="aligned")
+    faces = open_faces(celeba, "test", tmp_path / "cache", settings)
+    assert np.allclose(faces.heat_points.mean(axis=1), (63.5, 85.0), atol=4)
+    eyes = faces.heat_points[:, :2]
+    assert np.allclose(eyes, [[45.9, 65.9], [81.3, 65.9]], atol=4)
+
+
+def test_in_the_wild_pictures_are_aligned_in_the_same_window(
+    tmp_path: Path, portraits: list
+) -> None:
+    aligned = write_celeba(tmp_path / "aligned", portraits)
+    wild = write_celeba(tmp_path / "wild", portraits, wild=True)
+    for crop in ("aligned", "178"):
+        settings = PrepareSettings(crop=crop)
+        one = open_faces(wild, "train", tmp_path / "cache", settings)
+        middle = np.linalg.norm(one.heat_points[:, 1] - one.heat_points[:, 0], axis=1)
+        assert middle == pytest.approx(35.4 * (138 / 178 if crop == "178" else 1), rel=0.12)
+        if crop == "aligned":
+            other = open_faces(aligned, "train", tmp_path / "cache", settings)
+            assert np.allclose(one.heat_points, other.heat_points, atol=0.05)
+            gap = np.abs(one.images[:, 20:].astype(int) - other.images[:, 20:])
+            assert gap.mean() < 1
+
+
+def test_all_splits_are_prepared_and_kept(celeba: Path, tmp_path: Path) -> None:
+    told = Told()
+    made = prepare(celeba, tmp_path / "out", progress=told)
+    assert dict(made.counts) == {"train": 3, "val": 1, "test": 2}
+    assert made.skipped == 0
+    assert made.folder.parent == tmp_path / "out"
+    described = json.loads((made.folder / "settings.json").read_text(encoding="utf-8"))
+    assert described["hash"] == made.folder.name
+    assert (described["crop"], described["landmarks"]) == ("138", "five")
+    assert not list(made.folder.glob("*.shards"))
+    again = Told()
+    assert prepare(celeba, tmp_path / "out", progress=again) == made
+    assert again.done == {}
+    # The folder itself is a source, for every split, with nothing more to be done.
+    for source in (made.folder, tmp_path / "out"):
+        assert open_faces(source, "val", tmp_path / "none").keys == ("000004",)
+        assert load_faces(source, "test", tmp_path / "none").keys == ("000005", "000006")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(DatasetError, match=r"no prepared set 'all'.*There are: test, train, val"):
+        open_faces(made.folder, None, tmp_path / "none")
+
+
+def test_a_source_that_holds_its_own_cache_stays_a_source(celeba: Path) -> None:
+    one = open_faces(celeba, "val", celeba)
+    other = open_faces(celeba, "val", celeba, PrepareSettings(crop="178"))
+    assert not np.array_equal(one.images, other.images)
+
+
+def test_all_faces_are_a_set_too(celeba: Path, tmp_path: Path) -> None:
+    faces = open_faces(celeba, None, tmp_path / "cache")
+    assert faces.keys == tuple(f"{number:06d}" for number in range(1, 7))
+    assert faces.people == ("7", "8")
+    assert faces.person_of is not None
+    assert faces.person_of.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_other_settings_or_data_get_a_fresh_folder(celeba: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = prepare(celeba, out, splits=("val",))
+    assert prepare(celeba, out, PrepareSettings(workers=1), splits=("val",)) == first
+    assert prepare(celeba, out, PrepareSettings(crop="178"), splits=("val",)) != first
+    with pytest.raises(DatasetError, match="2 sets prepared with different settings"):
+        load_faces(out, "val", tmp_path / "cache")
+    identities = celeba / "identity_CelebA.txt"
+    identities.write_text(identities.read_text(encoding="utf-8").replace(" 8", " 9"))
+    changed = prepare(celeba, out, splits=("val",))
+    assert changed.folder != first.folder
+    assert load_faces(changed.folder, "val", out).identities == ("9",)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_stopped_run_goes_on_where_it_was(
+    celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepare(celeba, tmp_path / "whole", splits=("all",))
+    made: list[str] = []
+    right = ShardMaker.make
+
+    def make(self: ShardMaker, task: ShardTask, advance: Callable[[], None]) -> None:
+        if len(made) == 1:
+            made.append("killed")
+            raise KeyboardInterrupt
+        made.append(task.path.stem)
+        right(self, task, advance)
+
+    monkeypatch.setattr(ShardMaker, "make", make)
+    told = Told()
+    with pytest.raises(KeyboardInterrupt):
+        prepare(celeba, tmp_path / "out", progress=told, splits=("all",))
+    assert told.open == []
+    with pytest.raises(DatasetError, match="no prepared set 'all'"):
+        load_faces(tmp_path / "out", None, tmp_path)
+    told = Told()
+    resumed = prepare(celeba, tmp_path / "out", progress=told, splits=("all",))
+    assert made == ["00000", "killed", "00001", "00002"]
+    assert told.done == {"preparing all": 6}
+    assert contents(resumed) == contents(whole)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_workers_make_the_same_set(celeba: Path, tmp_path: Path) -> None:
+    alone = prepare(celeba, tmp_path / "alone", splits=("all",))
+    picture = celeba / "img_align_celeba" / "000006.png"
+    whole, settings = picture.read_bytes(), PrepareSettings(workers=2)
+    Image.new("RGB", (30, 30)).save(picture)
+    # An error of a worker arrives as it was raised; what others finished is kept.
+    with pytest.raises(DatasetError, match=r"000006\.png: 30x30, not 178x218"):
+        prepare(celeba, tmp_path / "shared", settings, splits=("all",))
+    finished = list((tmp_path / "shared").rglob("*.npz"))
+    assert len(finished) == 2
+    picture.write_bytes(whole)
+    told = Told()
+    shared = prepare(celeba, tmp_path / "shared", settings, told, splits=("all",))
+    assert told.done == {"preparing all": 6}
+    assert contents(shared) == contents(alone)
+
+
+def test_errors_travel_between_processes() -> None:
+    error = DatasetError("broken", where="here", hint="mend it")
+    copy = pickle.loads(pickle.dumps(error))
+    assert isinstance(copy, DatasetError)
+    assert str(copy) == str(error)
+    assert (copy.what, copy.where, copy.hint) == ("broken", "here", "mend it")
+
+
+def test_a_damaged_celeba_picture_is_an_error_and_not_left_out(
+    celeba: Path, tmp_path: Path
+) -> None:
+    path = celeba / "img_align_celeba" / "000002.png"
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(DatasetError, match=r"000002\.png: the picture is cut off or damaged"):
+        open_faces(celeba, "train", tmp_path / "cache")
+    assert len(open_faces(celeba, "test", tmp_path / "cache")) == 2
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A face, the same one small, no face, and no picture."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    portrait = Image.fromarray(skimage.data.astronaut()[:300, 60:400])
+    portrait.save(folder / "astronaut.png")
+    portrait.resize((113, 100)).save(folder / "distant.png")
+    Image.new("RGB", (150, 120), "grey").save(folder / "wall.jpg")
+    (folder / "notes.jpg").write_text("no picture")
+    (folder / "readme.txt").write_text("not asked for")
+    return folder
+
+
+def test_faces_of_pictures_are_found_and_aligned(pictures: Path, tmp_path: Path) -> None:
+    told = Told()
+    faces = open_faces(pictures, "test", tmp_path / "cache", progress=told)
+    assert faces.keys == ("astronaut",)
+    assert faces.identities is None
+    assert np.allclose(faces.heat_points[0][:2], [[45.9, 65.9], [81.3, 65.9]], atol=5)
+    assert "all its 4 pictures are the test set" in told.notes[0]
+    assert "test: 3 of 4 pictures left out" in told.notes[1]
+    (listed,) = (tmp_path / "cache").glob("*/skipped.csv")
+    with listed.open(newline="", encoding="utf-8") as file:
+        reasons = {row["key"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(reasons) == {"distant", "wall", "notes"}
+    assert reasons["wall"] == "no face found"
+    assert "px wide, under 64" in reasons["distant"]
+    assert "picture" in reasons["notes"]
+    kept = PrepareSettings(least_width=0)
+    assert open_faces(pictures, "test", tmp_path / "cache", kept).keys == ("astronaut", "distant")
+
+
+def test_a_folder_of_which_nothing_is_left_is_an_error(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "astronaut.png").unlink()
+    with pytest.raises(DatasetError, match=r"skipped\.csv: none of 3 pictures"):
+        open_faces(pictures, "test", tmp_path / "cache")
+
+
+def test_pictures_are_split_by_folders_or_by_name(pictures: Path, tmp_path: Path) -> None:
+    told = Told()
+    made = prepare(pictures, tmp_path / "by name", progress=told)
+    assert set(made.counts) == {"train"}
+    assert not any("test set" in note for note in told.notes)
+    (pictures / "test").mkdir()
+    (pictures / "astronaut.png").rename(pictures / "test" / "astronaut.png")
+    made = prepare(pictures, tmp_path / "by folder")
+    assert dict(made.counts) == {"test": 1}
+    with pytest.raises(DatasetError, match="the split 'train' has no pictures"):
+        open_faces(pictures, "train", tmp_path / "cache")
+
+
+def test_names_tell_faces_apart(pictures: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(pictures / "wall.png")
+    with pytest.raises(DatasetError, match=r"wall\.jpg and wall\.png have the same name"):
+        open_faces(pictures, "test", tmp_path / "cache")
+
+
+def test_a_box_says_which_face_is_meant(tmp_path: Path, portraits: list) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits[:3] * 2, wild=True)
+    (folder / "list_landmarks_celeba.txt").unlink()
+    picture = np.zeros((300, 420, 3), np.uint8)
+    picture[:, 40:380] = skimage.data.astronaut()[:300, 60:400]
+    boxes = ["6", "image_id x_1 y_1 width height"]
+    for number in range(1, 7):
+        Image.fromarray(picture).save(folder / "img_celeba" / f"{number:06d}.png")
+        boxes.append(f"{number:06d}.png 170 40 85 120")
+    (folder / "list_bbox_celeba.txt").write_text("\n".join(boxes), encoding="utf-8")
+    faces = open_faces(folder, "val", tmp_path / "cache")
+    assert np.allclose(faces.heat_points[0][:2], [[45.9, 65.9], [81.3, 65.9]], atol=5)
+    boxes[5] = "000004.png 300 200 60 60"
+    (folder / "list_bbox_celeba.txt").write_text("\n".join(boxes), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"000004\.png: no face found in its box"):
+        open_faces(folder, "val", tmp_path / "cache")
+    assert overlap((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
+    assert overlap((0, 0, 2, 2), (2, 2, 3, 3)) == 0
+
+
+def test_aligned_faces_pass_through_the_door_untouched(
+    tmp_path: Path, write_faces: WriteFaces
+) -> None:
+    folder = write_faces(tmp_path / "data")
+    plain = load_faces(folder, "train", tmp_path / "cache")
+    opened = open_faces(folder, "train", tmp_path / "cache")
+    assert opened.keys == plain.keys
+    assert not list((tmp_path / "cache").glob("*/settings.json"))
+    points = write_points_onnx(tmp_path / "points.onnx", [0.0] * 136, [0.5] * 136)
+    settings = PrepareSettings(landmarks=str(points))
+    prepared = open_faces(folder, "train", tmp_path / "cache", settings)
+    assert prepared.keys == plain.keys
+    assert np.array_equal(prepared.images, plain.images)
+    assert prepared.heat_points.shape == (6, 68, 2)
+    assert plain.heat_points.shape == (6, 5, 2)
+    assert dict(prepare(folder, tmp_path / "out", settings).counts) == {"train": 6, "val": 6}
+    alone = prepare(folder / "val-0.tar", tmp_path / "alone", settings)
+    assert dict(alone.counts) == {"all": 6}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"crop": "140"}, "no crop '140'.*138-left"),
+        ({"landmarks": "absent.onnx"}, "'absent.onnx' is neither five nor fan nor a file"),
+        ({"parsing": "absent.safetensors"}, "neither none nor facexlib nor a file"),
+        ({"workers": -1}, "-1 workers"),
+        ({"least_width": float("nan")}, "least_width"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PrepareSettings(**values)
+
+
+def test_sources_and_places_that_cannot_be_used(celeba: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputMissingError):
+        open_faces(tmp_path / "absent", None, tmp_path / "cache")
+    with pytest.raises(InputMissingError):
+        prepare(tmp_path / "absent", tmp_path / "cache")
+    with pytest.raises(UsageError, match="no split 'tset'"):
+        open_faces(celeba, "tset", tmp_path / "cache")
+    (tmp_path / "notes.txt").write_text("no faces")
+    with pytest.raises(DatasetError, match="not a folder or tar archive"):
+        open_faces(tmp_path / "notes.txt", None, tmp_path / "cache")
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="taken"):
+        open_faces(celeba, "val", tmp_path / "taken" / "cache")
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_damage_to_what_was_prepared_is_named(
+    celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare(celeba, tmp_path / "out", splits=("val",))
+    (made.folder / "val.rgb").write_bytes(b"short")
+    with pytest.raises(DatasetError, match="prepared set 'val' is damaged"):
+        load_faces(made.folder, "val", tmp_path)
+    monkeypatch.setattr(
+        shards_room.ShardMaker, "make", lambda self, task, advance: task.path.write_bytes(b"bad")
+    )
+    with pytest.raises(DatasetError, match=r"00000\.npz: a prepared part is damaged"):
+        prepare(celeba, tmp_path / "out", splits=("train",))

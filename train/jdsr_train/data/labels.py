@@ -1,0 +1,139 @@
+"""What the prior network learns: heat maps of landmarks and classes of face parts."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.resample import chain, zoom
+
+FACE_SIZE = 128
+"""Side of an aligned face in pixels."""
+MAP_SIZE = 64
+"""Side of heat maps and of parsing labels in pixels."""
+HEAT_SIGMA = 1.5
+"""Standard deviation of a heat map's peak in its own pixels (SPEC 3)."""
+
+PARSING_CLASSES = (
+    "background", "skin", "left brow", "right brow", "left eye", "right eye", "nose",
+    "upper lip", "inner mouth", "lower lip", "hair",
+)  # fmt: skip
+"""The 11 classes of SPEC 3; left and right are those of the picture."""
+
+CELEBAMASK_TO_11: NDArray[np.uint8] = np.array(
+    # background, skin, nose, glasses, l_eye, r_eye, l_brow, r_brow, l_ear, r_ear, mouth,
+    [0, 1, 6, 1, 5, 4, 3, 2, 1, 1, 8,
+     # upper lip, lower lip, hair, hat, earring, necklace, neck, cloth
+     7, 9, 10, 0, 1, 0, 0, 0], np.uint8
+)  # fmt: skip
+"""Our class of each of CelebAMask-HQ's 19; its left is the person's, so the picture's right."""
+CELEBAMASK_TO_11.setflags(write=False)
+
+MIRROR_68 = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+     *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+)  # fmt: skip
+"""Index of each iBUG point's mirror image."""
+MIRROR_5 = np.array([1, 0, 2, 4, 3])
+"""The same for eyes, nose and mouth corners."""
+MIRROR_PARSING: NDArray[np.uint8] = np.array([0, 1, 3, 2, 5, 4, 6, 7, 8, 9, 10], np.uint8)
+"""The same for the parsing classes."""
+
+
+def heat_maps(
+    points: NDArray[np.floating], size: int = MAP_SIZE, sigma: float = HEAT_SIGMA
+) -> NDArray[np.float32]:
+    """Draw a Gaussian for each landmark (SPEC 3: sub-pixel, not truncated, amplitude 1).
+
+    Args:
+        points: (P, 2) x, y in pixels of the 128-px face.
+        size: Side of the maps; the face's corners are theirs.
+        sigma: Standard deviation in pixels of the maps.
+
+    Returns:
+        (P, size, size) in [0, 1]; all zero for a point outside the face or not finite.
+
+    """
+    scale = size / FACE_SIZE
+    here = np.asarray(points, np.float64)
+    inside = np.all((here >= -0.5) & (here <= FACE_SIZE - 0.5), axis=1)
+    centres = (np.where(inside[:, None], here, 0.0) + 0.5) * scale - 0.5
+    away = np.arange(size)[None, None] - centres[..., None]
+    bells = np.exp(-(away**2) / (2.0 * sigma**2)) * inside[:, None, None]
+    return np.asarray(bells[:, 1, :, None] * bells[:, 0, None, :], np.float32)
+
+
+def mirror_points(points: NDArray[np.float32], width: int = FACE_SIZE) -> NDArray[np.float32]:
+    """Flip (68, 2) or (5, 2) points left to right and renumber them.
+
+    Raises:
+        UsageError: There are neither 68 nor 5.
+
+    """
+    tables = {68: MIRROR_68, 5: MIRROR_5}
+    if len(points) not in tables:
+        raise UsageError(
+            f"{len(points)} landmarks have no known mirror image", hint="Use 68 iBUG points or 5"
+        )
+    flipped: NDArray[np.float32] = points[tables[len(points)]].copy()
+    flipped[:, 0] = width - 1 - flipped[:, 0]
+    return flipped
+
+
+def moved(points: NDArray[np.floating], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Map (..., 2) points by an affine map (2, 3)."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+
+
+def moved_labels(labels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Map (64, 64) labels by an affine map (2, 3) of the 128-px face; its border is reflected."""
+    size = labels.shape[0]
+    scale = size / FACE_SIZE
+    own = chain(zoom(scale), chain(matrix, zoom(1.0 / scale)))
+    warped = cv2.warpAffine(
+        labels, own, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def mirror_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Flip (H, W) labels of the 11 classes left to right and swap the classes with sides."""
+    return np.ascontiguousarray(MIRROR_PARSING[labels[:, ::-1]])
+
+
+def reduce_labels(labels: NDArray[np.uint8], size: int = MAP_SIZE) -> NDArray[np.uint8]:
+    """Bring square (S, S) labels to (size, size) by their nearest neighbours."""
+    rows = ((np.arange(size) + 0.5) * labels.shape[0] / size).astype(np.int64)
+    columns = ((np.arange(size) + 0.5) * labels.shape[1] / size).astype(np.int64)
+    return np.ascontiguousarray(labels[rows[:, None], columns[None]])
+
+
+def from_celebamask(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn CelebAMask-HQ's 19 classes (H, W) into our 11.
+
+    Where a brow or an eye lies on the wrong side of its fellow, the picture was mirrored without
+    its labels, which copies of the set do: left and right are swapped then.
+
+    Raises:
+        UsageError: A label is above 18.
+
+    """
+    if labels.size and int(labels.max()) >= len(CELEBAMASK_TO_11):
+        raise UsageError(
+            f"label {int(labels.max())} is none of CelebAMask-HQ's 19 classes",
+            hint="Use label maps with values 0 to 18",
+        )
+    ours = CELEBAMASK_TO_11[labels]
+    votes = sum(_order(ours, left, right) for left, right in ((2, 3), (4, 5)))
+    return np.ascontiguousarray(MIRROR_PARSING[ours] if votes < 0 else ours)
+
+
+def _order(labels: NDArray[np.uint8], left: int, right: int) -> int:
+    """1 where `left` lies left of `right`, -1 where it does not, 0 where one is absent."""
+    columns = [np.flatnonzero((labels == part).any(axis=0)) for part in (left, right)]
+    if not all(len(one) for one in columns):
+        return 0
+    return 1 if columns[0].mean() < columns[1].mean() else -1

@@ -1,0 +1,251 @@
+"""Faces with labelled parts, in the manner of CelebAMask-HQ, as training pairs of a parser."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError, UsageError
+from jdsr_cli.progress import Progress, Silent
+from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
+from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
+from jdsr_train.data.samples import SampleNumbers, shuffled, to_tensor
+
+STORED_SIZE = 160
+"""Side at which pictures are kept; a little finer than the faces that are cut out of them."""
+WINDOW = (0.0703, 0.0352, 0.8594)
+"""Left, top and side, in parts of a CelebA-HQ picture, of the window that our template shows:
+from the mean places of eyes, nose and mouth in its label maps."""
+TURN = 15.0
+"""Largest turn of an augmented face in degrees."""
+ZOOM = (0.75, 1.15)
+"""Least and greatest enlargement; 138/178 is that of the wide crop."""
+SHIFT = 8.0
+"""Largest shift in pixels."""
+
+
+@dataclass(frozen=True)
+class ParsingSet:
+    """Pictures in CelebA-HQ's alignment with the labels of their parts."""
+
+    keys: tuple[str, ...]
+    images: NDArray[np.uint8]
+    """(N, 160, 160, 3) RGB, the whole pictures; a memory map of the cache."""
+    labels: NDArray[np.uint8]
+    """(N, 160, 160) of the 11 classes; a memory map of the cache."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.keys)
+
+
+@dataclass(frozen=True)
+class ParsingPair:
+    """A face and the labels of its parts."""
+
+    image: NDArray[np.uint8]
+    """(128, 128, 3) RGB, framed as our template frames a face."""
+    labels: NDArray[np.uint8]
+    """(128, 128) of the 11 classes."""
+
+
+@dataclass(frozen=True)
+class ParsingBatch:
+    """Pairs side by side."""
+
+    images: Tensor
+    """(B, 3, 128, 128) float32 RGB in [0, 1]."""
+    labels: Tensor
+    """(B, 128, 128) int64, 0 to 10."""
+
+
+def open_parsing_set(
+    source: Path, split: str | None, cache: Path, progress: Progress | None = None
+) -> ParsingSet:
+    """Read a set like CelebAMask-HQ once, and from then on from the cache.
+
+    Args:
+        source: A tar archive or folder that holds `train/` and `test/` (and maybe `val/`) with
+            pictures (`.webp`, `.jpg`) and label maps of 19 classes (`.png` of the same name).
+        split: One of these. Where there is no `val/`, it is one in twenty of `train/`, by name,
+            and `train` the others. None takes all.
+        cache: Folder for the decoded pictures; made if absent.
+        progress: Told of each picture read.
+
+    Raises:
+        InputMissingError: `source` does not exist.
+        DatasetError: It cannot be read, has no such pictures, or one lacks its labels.
+        OutputError: The cache cannot be written.
+
+    """
+    progress = progress or Silent()
+    if not source.exists():
+        raise InputMissingError("no such file or folder", where=source)
+    files = labelled_files(source, split)
+    named = "\n".join(file.key for file in files)
+    state = f"parsing-1 {STORED_SIZE}\n{source_state(source)}\n{named}"
+    stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+    index = stem.with_suffix(".json")
+    if not index.exists():
+        try:
+            _fill(stem, files, source, progress)
+        except JdsrError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"the cache of label maps cannot be written ({error.strerror or error})",
+                where=cache,
+            ) from error
+    keys = tuple(json.loads(index.read_text(encoding="utf-8"))["keys"])
+    shape = (len(keys), STORED_SIZE, STORED_SIZE)
+    return ParsingSet(
+        keys,
+        np.memmap(stem.with_suffix(".rgb"), np.uint8, "r", shape=(*shape, 3)),
+        np.memmap(stem.with_suffix(".labels"), np.uint8, "r", shape=shape),
+    )
+
+
+def _fill(stem: Path, files: Sequence[LabelledFile], source: Path, progress: Progress) -> None:
+    """Decode every picture into the cache; its index is written last, so it is whole or absent."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    partial = [stem.with_suffix(f".{os.getpid()}.{kind}.part") for kind in ("rgb", "labels")]
+    progress.begin("reading label maps", len(files))
+    try:
+        with partial[0].open("wb") as images, partial[1].open("wb") as labels:
+            for file in files:
+                picture, parts = file.read()
+                images.write(_picture(picture, file.key, source).tobytes())
+                labels.write(_labels(parts, file.key, source).tobytes())
+                progress.advance("reading label maps")
+        partial[0].replace(stem.with_suffix(".rgb"))
+        partial[1].replace(stem.with_suffix(".labels"))
+    finally:
+        for path in partial:
+            path.unlink(missing_ok=True)
+        progress.end("reading label maps")
+    index = stem.with_suffix(".json.part")
+    index.write_text(json.dumps({"keys": [file.key for file in files]}), encoding="utf-8")
+    index.replace(stem.with_suffix(".json"))
+
+
+def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            square = picture.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise DatasetError(f"{key} is not a readable picture", where=source) from error
+    if square.width != square.height:
+        raise DatasetError(f"{key} is {square.width}x{square.height}, not square", where=source)
+    small = square.resize((STORED_SIZE, STORED_SIZE), Image.Resampling.BICUBIC)
+    return np.asarray(small, np.uint8)
+
+
+def _labels(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            labels = np.asarray(picture)
+        if labels.dtype != np.uint8 or labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
+            raise UsageError(f"an array {labels.shape} of {labels.dtype}, not square 8-bit labels")
+        return reduce_labels(from_celebamask(labels), STORED_SIZE)
+    except (OSError, UnidentifiedImageError, UsageError) as error:
+        raise DatasetError(
+            f"the label map of {key} cannot be used ({error})", where=source
+        ) from error
+
+
+class ParsingSamples(Dataset[ParsingPair]):
+    """Pair number n of an endless stream; the same number always gives the same bytes.
+
+    Augmented pairs come in an order shuffled by epoch, mirrored, turned, enlarged and shifted a
+    little; others as they are, in the order of the set.
+    """
+
+    def __init__(self, pictures: ParsingSet, seed: int, *, augment: bool = True) -> None:
+        self.pictures = pictures
+        self.seed = seed
+        self.augment = augment
+
+    def __getitem__(self, number: int) -> ParsingPair:
+        """Return the pair."""
+        epoch, place = divmod(number, len(self.pictures))
+        if not self.augment:
+            return self._cut(place, framing())
+        index = int(shuffled(len(self.pictures), self.seed, epoch)[place])
+        rng = np.random.default_rng((self.seed, epoch, index))
+        mirrored = rng.random() < 0.5
+        turn, zoom = rng.uniform(-TURN, TURN), float(np.exp(rng.uniform(*np.log(ZOOM))))
+        pair = self._cut(index, framing(turn, zoom, rng.uniform(-SHIFT, SHIFT, 2)))
+        if not mirrored:
+            return pair
+        return ParsingPair(np.ascontiguousarray(pair.image[:, ::-1]), mirror_labels(pair.labels))
+
+    def _cut(self, index: int, matrix: NDArray[np.float64]) -> ParsingPair:
+        def warp(source: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
+            cut = cv2.warpAffine(
+                np.asarray(source),
+                matrix,
+                (FACE_SIZE, FACE_SIZE),
+                flags=interpolation | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            return np.asarray(cut, np.uint8)
+
+        return ParsingPair(
+            warp(self.pictures.images[index], cv2.INTER_LINEAR),
+            warp(self.pictures.labels[index], cv2.INTER_NEAREST),
+        )
+
+    def batches(
+        self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
+    ) -> Iterator[ParsingBatch]:
+        """Batches number `first` up to and without `last`; see `TrainingSamples.batches`."""
+        loader = DataLoader(
+            self,
+            batch_size=size,
+            sampler=SampleNumbers(size, first, last, rank, world),
+            num_workers=workers,
+            collate_fn=stack_pairs,
+            prefetch_factor=4 if workers else None,
+            generator=torch.Generator(),
+        )
+        return iter(loader)
+
+
+def framing(
+    turn: float = 0.0, zoom: float = 1.0, shift: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return (2, 3), the map from pixels of a face to those of a stored picture.
+
+    Args:
+        turn: Of the face about its middle, in degrees, clockwise in the picture.
+        zoom: Enlargement of the face.
+        shift: (2,) x and y by which the face is moved, in its pixels.
+
+    """
+    left, top, side = (part * STORED_SIZE for part in WINDOW)
+    scale = side / FACE_SIZE / zoom
+    angle = np.deg2rad(-turn)
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.full(2, (FACE_SIZE - 1) / 2)
+    moved = middle if shift is None else middle + shift
+    centre = np.array([left, top]) + side / 2 - 0.5
+    return np.column_stack([linear, centre - linear @ moved])
+
+
+def stack_pairs(pairs: Sequence[ParsingPair]) -> ParsingBatch:
+    """Stack pairs into a batch."""
+    labels = np.stack([pair.labels for pair in pairs]).astype(np.int64)
+    return ParsingBatch(to_tensor([pair.image for pair in pairs]), torch.from_numpy(labels))

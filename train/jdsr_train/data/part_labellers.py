@@ -1,0 +1,150 @@
+"""Networks that label the parts of aligned faces with our 11 classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_train.data.labels import CELEBAMASK_TO_11, reduce_labels
+from jdsr_train.data.samples import to_tensor
+
+FACEXLIB = ("parsing-bisenet", "parsing-parsenet")
+"""facexlib's parsers, the cheaper first."""
+
+# background, skin, l_brow, r_brow, l_eye, r_eye, glasses, l_ear, r_ear, earring, nose, mouth,
+# upper lip, lower lip, neck, necklace, cloth, hair, hat
+_BISENET_TO_11 = np.array([0, 1, 3, 2, 5, 4, 1, 1, 1, 1, 6, 8, 7, 9, 0, 0, 0, 10, 0], np.uint8)
+"""BiSeNet numbers CelebAMask-HQ's parts in an order of its own."""
+_SIDE = 512
+"""Side in pixels of the pictures that facexlib's parsers were trained on."""
+
+
+class PartLabeller(Protocol):
+    """Labels the parts of faces."""
+
+    def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
+
+
+class OwnParser:
+    """A parser that the stage `parser` trained.
+
+    Raises:
+        WeightsError: The file is not one of those.
+        WeightsCorruptError: It is damaged.
+
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        from jdsr_train.networks.parser import Parser
+
+        try:
+            with safetensors.safe_open(str(path), "pt") as file:
+                metadata = file.metadata() or {}
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError) as error:
+            raise WeightsCorruptError(f"is not a safetensors file ({error})", where=path) from error
+        if metadata.get("network") != "parser":
+            raise WeightsError(
+                f"is of network {metadata.get('network')!r}, not of a parser",
+                where=path,
+                hint="Give the file that the stage `parser` wrote",
+            )
+        try:
+            network = Parser(**json.loads(metadata["arguments"]))
+            network.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsCorruptError(
+                f"is not a parser of this version ({error})", where=path
+            ) from error
+        self._device = resolve_device(device)
+        self._network = network.float().eval().to(self._device)
+
+    def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
+        with torch.inference_mode():
+            logits = self._network(to_tensor(faces).to(self._device))
+        return _reduced(logits)
+
+
+class FacexlibParser:
+    """facexlib's BiSeNet or ParseNet, whichever has its weights here.
+
+    Raises:
+        WeightsMissingError: Neither has.
+        WeightsCorruptError: They are altered or not its own.
+
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        self.name, path = find_facexlib()
+        if self.name == "parsing-bisenet":
+            from facexlib.parsing.bisenet import BiSeNet
+
+            network: nn.Module = BiSeNet(num_class=19)
+            self._table, mean, spread = _BISENET_TO_11, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        else:
+            from facexlib.parsing.parsenet import ParseNet
+
+            network = ParseNet(in_size=_SIDE, out_size=_SIDE, parsing_ch=19)
+            self._table, mean, spread = CELEBAMASK_TO_11, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        try:
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except (TypeError, RuntimeError) as error:
+            raise WeightsCorruptError(f"is not facexlib's {self.name}", where=path) from error
+        self._device = resolve_device(device)
+        self._network = network.eval().to(self._device)
+        self._mean, self._spread = (
+            torch.tensor(values, device=self._device).view(3, 1, 1) for values in (mean, spread)
+        )
+
+    def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
+        found = []
+        for face in faces:
+            image = to_tensor([face]).to(self._device)
+            large = F.interpolate(image, size=(_SIDE, _SIDE), mode="bicubic").clamp(0, 1)
+            with torch.inference_mode():
+                logits = self._network((large - self._mean) / self._spread)[0]
+            found.append(_reduced(logits, self._table)[0])
+        return np.stack(found)
+
+
+def _reduced(logits: Tensor, table: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    classes = logits.argmax(dim=1).byte().cpu().numpy()
+    labels = classes if table is None else table[classes]
+    return np.stack([reduce_labels(one) for one in labels])
+
+
+def find_facexlib() -> tuple[str, Path]:
+    """Return name and path of the parser of facexlib's that is on this machine.
+
+    Raises:
+        WeightsMissingError: There is none.
+
+    """
+    missing: WeightsMissingError | None = None
+    for name in FACEXLIB:
+        try:
+            return name, auxiliary(name)
+        except WeightsMissingError as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
+
+
+def open_labeller(setting: str) -> PartLabeller | None:
+    """Return the network of a `parsing` setting, None for `none`."""
+    if setting == "none":
+        return None
+    return FacexlibParser() if setting == "facexlib" else OwnParser(Path(setting))
