@@ -1,13 +1,30 @@
-"""The frozen features of the perceptual term, with random weights of the right layout."""
+"""The frozen features of perceptual and style terms, with random weights of the right layout."""
 
+import hashlib
+import urllib.error
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import squeezenet1_1
+from torchvision.models.vgg import cfgs, make_layers
 
-from jdsr_cli.errors import InputMissingError, WeightsCorruptError
-from jdsr_train.features import SqueezeNetFeatures
+from jdsr_cli.errors import InputMissingError, WeightsCorruptError, WeightsMissingError
+from jdsr_train import losses
+from jdsr_train.features import (
+    FeatureExtractor,
+    SqueezeNetFeatures,
+    Vgg16Features,
+    load_features,
+    vgg,
+)
+from jdsr_train.features.squeezenet import SCALES
+
+SHARED = Path(__file__).parents[3] / "shared/weights/squeezenet1_1_caffe_bgr.pth"
+TRUNK = make_layers(cfgs["D"][:10])
+"""torchvision's own VGG-16 up to pool3."""
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +36,33 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("features") / "vgg.pth"
+    whole = {f"features.{name}": value for name, value in TRUNK.state_dict().items()}
+    whole["features.17.weight"] = torch.zeros(512, 256, 3, 3)
+    whole["classifier.0.weight"] = torch.zeros(4, 4)
+    torch.save(whole, path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def features(weights: Path) -> SqueezeNetFeatures:
     return SqueezeNetFeatures(weights)
+
+
+@pytest.fixture(scope="module")
+def vgg_features(vgg_weights: Path) -> Vgg16Features:
+    return Vgg16Features(vgg_weights)
 
 
 @pytest.fixture(scope="module")
 def faces(portraits: list) -> torch.Tensor:
     stacked = torch.stack([torch.from_numpy(face.image.copy()) for face in portraits[::3]])
     return stacked.permute(0, 3, 1, 2).float() / 255
+
+
+def close(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
 
 
 def test_stages_are_those_of_the_network_on_bgr_levels(
@@ -38,34 +74,77 @@ def test_stages_are_those_of_the_network_on_bgr_levels(
     x = torch.stack([blue, green, red], 1)
     found = features(faces)
     assert [tuple(stage.shape[1:]) for stage in found] == [
-        (64, 63, 63), (128, 31, 31), (256, 15, 15), (384, 7, 7)
+        (64, 63, 63), (128, 31, 31), (256, 15, 15)
     ]  # fmt: skip
     with torch.no_grad():
-        for last, stage in zip((2, 5, 8, 10), found, strict=True):
-            wanted = network.features[:last](x)
-            assert torch.allclose(stage, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+        for last, stage in zip((2, 5, 8), found, strict=True):
+            assert close(stage, network.features[:last](x))
 
 
-def test_distance_is_zero_for_equal_images_and_grows_with_the_error(
+def test_squeezenet_maps_are_the_first_three_stages_scaled(
     features: SqueezeNetFeatures, faces: torch.Tensor
 ) -> None:
-    assert float(features.distance(faces, faces)) == 0
+    maps = features.maps(faces)
+    assert len(maps) == 3
+    for level, stage, scale in zip(maps, features(faces), SCALES, strict=False):
+        assert torch.allclose(level * scale, stage)
+
+
+def test_vgg_maps_are_its_pools_on_standardised_colours(
+    vgg_features: Vgg16Features, faces: torch.Tensor
+) -> None:
+    mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    x = (faces - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    maps = vgg_features.maps(faces)
+    assert [tuple(level.shape[1:]) for level in maps] == [
+        (64, 64, 64), (128, 32, 32), (256, 16, 16)
+    ]  # fmt: skip
+    with torch.no_grad():
+        for last, level in zip((5, 10, 17), maps, strict=True):
+            assert close(level, TRUNK[:last](x))
+
+
+def test_vgg_has_the_size_and_cost_of_the_specification(vgg_weights: Path) -> None:
+    extractor = Vgg16Features(vgg_weights)
+    assert sum(weight.numel() for weight in extractor.parameters()) == 1_735_488
+    with torch.device("meta"):
+        trunk = vgg.vgg16_trunk()
+    for side, cost in ((128, 3.048), (32, 0.191)):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            trunk(torch.zeros(1, 3, side, side, device="meta"))
+        assert counter.get_total_flops() / 2e9 == pytest.approx(cost, abs=0.0005)
+
+
+@pytest.mark.parametrize("kind", ["features", "vgg_features"])
+def test_perceptual_loss_is_zero_for_equal_images_and_grows_with_the_error(
+    kind: str, request: pytest.FixtureRequest, faces: torch.Tensor
+) -> None:
+    extractor: FeatureExtractor = request.getfixturevalue(kind)
+    truth = extractor.maps(faces)
+    assert float(losses.perceptual_loss(truth, truth)) == 0
     noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(0))
-    near, far = (float(features.distance(faces + s * noise, faces)) for s in (0.02, 0.1))
+    near, far = (
+        float(losses.perceptual_loss(extractor.maps(faces + strength * noise), truth))
+        for strength in (0.02, 0.1)
+    )
     assert 0 < near < far
 
 
+@pytest.mark.parametrize("kind", ["features", "vgg_features"])
+@pytest.mark.parametrize("term", ["perceptual", "style"])
 def test_gradient_reaches_the_image_but_neither_the_weights_nor_the_truth(
-    features: SqueezeNetFeatures, faces: torch.Tensor
+    kind: str, term: str, request: pytest.FixtureRequest, faces: torch.Tensor
 ) -> None:
+    extractor: FeatureExtractor = request.getfixturevalue(kind)
     image, truth = (faces * 0.9).requires_grad_(), faces.clone().requires_grad_()
-    features.distance(image, truth).backward()
+    compare = losses.perceptual_loss if term == "perceptual" else losses.style_loss
+    compare(extractor.maps(image), extractor.maps(truth)).backward()
     assert image.grad is not None
     assert float(image.grad.abs().sum()) > 0
     assert truth.grad is None
-    assert not any(weight.requires_grad for weight in features.parameters())
-    assert all(weight.grad is None for weight in features.parameters())
-    assert not features.training
+    assert not any(weight.requires_grad for weight in extractor.parameters())
+    assert all(weight.grad is None for weight in extractor.parameters())
+    assert not extractor.training
 
 
 def test_half_precision_gives_nearly_the_same_in_float32(
@@ -73,13 +152,25 @@ def test_half_precision_gives_nearly_the_same_in_float32(
 ) -> None:
     half = SqueezeNetFeatures(weights, half=True)
     assert all(stage.dtype == torch.float32 for stage in half(faces))
-    exact, rough = features.distance(faces * 0.8, faces), half.distance(faces * 0.8, faces)
+    exact, rough = (
+        losses.perceptual_loss(extractor.maps(faces * 0.8), extractor.maps(faces))
+        for extractor in (features, half)
+    )
     assert float(rough) == pytest.approx(float(exact), rel=0.05)
 
 
+def test_full_precision_stays_so_under_autocast(
+    features: SqueezeNetFeatures, faces: torch.Tensor
+) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = features.maps(faces)
+    assert all(torch.equal(a, b) for a, b in zip(found, features.maps(faces), strict=True))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputMissingError, match=r"absent\.pth: no feature weights"):
-        SqueezeNetFeatures(tmp_path / "absent.pth")
+    for make in (SqueezeNetFeatures, Vgg16Features, load_features):
+        with pytest.raises(InputMissingError, match=r"absent\.pth: no feature weights"):
+            make(tmp_path / "absent.pth")
 
 
 def test_other_files_are_refused(tmp_path: Path, weights: Path) -> None:
@@ -92,3 +183,85 @@ def test_other_files_are_refused(tmp_path: Path, weights: Path) -> None:
             path.write_bytes(content)
         with pytest.raises(WeightsCorruptError, match="not a state dict"):
             SqueezeNetFeatures(path)
+        with pytest.raises(WeightsCorruptError, match="not a state dict"):
+            load_features(path)
+
+
+def test_files_that_are_not_tensors_by_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.pth"
+    for content in ([torch.zeros(1)], {"epoch": 3}, {}):
+        torch.save(content, path)
+        with pytest.raises(WeightsCorruptError, match="not a state dict"):
+            load_features(path)
+
+
+def test_the_deeper_vgg_19_is_refused(tmp_path: Path, vgg_weights: Path) -> None:
+    state = torch.load(vgg_weights, weights_only=True)
+    state["features.16.weight"] = torch.zeros(256, 256, 3, 3)
+    torch.save(state, tmp_path / "vgg19.pth")
+    with pytest.raises(WeightsCorruptError, match=r"vgg19\.pth: not a state dict"):
+        load_features(tmp_path / "vgg19.pth")
+
+
+def test_the_tensors_of_a_file_decide_which_network_it_is(
+    tmp_path: Path, weights: Path, vgg_weights: Path
+) -> None:
+    squeezenet = load_features(weights, half=True)
+    assert isinstance(squeezenet, SqueezeNetFeatures)
+    assert squeezenet.half_precision
+    assert squeezenet.name == "SqueezeNet 1.1 (squeezenet.pth)"
+    assert "SqueezeNet" in str(squeezenet.deviation)
+    trimmed = {f"features.{name}": value for name, value in TRUNK.state_dict().items()}
+    safetensors.torch.save_file(trimmed, tmp_path / "a.safetensors")
+    for path in (vgg_weights, str(tmp_path / "a.safetensors")):
+        loaded = load_features(path)
+        assert isinstance(loaded, Vgg16Features)
+        assert loaded.name == f"VGG-16 ({Path(path).name})"
+        assert "not torchvision's file" in str(loaded.deviation)
+        assert torch.equal(loaded.stages[2][4].weight, TRUNK[14].weight)
+
+
+def test_torchvisions_own_file_is_fetched_once_and_no_deviation(
+    tmp_path: Path, vgg_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = vgg_weights.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    asked: list[tuple[str, str]] = []
+
+    def download(url: str, place: str, start: str, progress: bool) -> None:
+        asked.append((url, start))
+        assert not progress
+        Path(place).write_bytes(content)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(vgg, "URL", f"https://models.example/vgg16-{digest}.pth")
+    for _ in range(2):
+        extractor = load_features("vgg16")
+        assert extractor.deviation is None
+        assert extractor.name == f"VGG-16 (vgg16-{digest}.pth)"
+    assert asked == [(f"https://models.example/vgg16-{digest}.pth", digest)]
+
+
+def test_a_file_that_cannot_be_fetched_is_named_with_its_place_and_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    with pytest.raises(WeightsMissingError, match="cannot be fetched") as caught:
+        load_features(Path("vgg16"))
+    place = tmp_path / "hub/checkpoints/vgg16-397923af.pth"
+    assert caught.value.where == str(place)
+    assert "https://download.pytorch.org/models/vgg16-397923af.pth" in str(caught.value)
+    assert "--features FILE" in str(caught.value)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_file(), reason="no ../shared/weights")
+def test_real_features_of_a_face_have_a_mean_near_one(faces: torch.Tensor) -> None:
+    maps = load_features(SHARED).maps(faces)
+    for level in maps:
+        assert 0.5 < float(level.abs().mean()) < 2

@@ -1,0 +1,45 @@
+"""The loss terms, each a small function with its equation of the paper.
+
+All are averaged over the batch and over elements and computed in float32; truths get no gradient.
+Those of the low-resolution grid and of the restored face are the same functions (SPEC 2).
+"""
+
+from jdsr_train.losses.adversarial import (
+    critic_loss,
+    generator_adversarial,
+    gradient_penalty,
+    wasserstein,
+)
+from jdsr_train.losses.features import gram, perceptual_loss, style_loss
+from jdsr_train.losses.identity import identity_loss
+from jdsr_train.losses.image import coarse_loss, decibel_loss, pixel_loss, smooth_loss
+from jdsr_train.losses.noise import (
+    UNDER_ESTIMATED,
+    asymmetric_loss,
+    noise_level,
+    occlusion_loss,
+    total_variation,
+)
+from jdsr_train.losses.prior import landmark_loss, parsing_loss
+
+__all__ = [
+    "UNDER_ESTIMATED",
+    "asymmetric_loss",
+    "coarse_loss",
+    "critic_loss",
+    "decibel_loss",
+    "generator_adversarial",
+    "gradient_penalty",
+    "gram",
+    "identity_loss",
+    "landmark_loss",
+    "noise_level",
+    "occlusion_loss",
+    "parsing_loss",
+    "perceptual_loss",
+    "pixel_loss",
+    "smooth_loss",
+    "style_loss",
+    "total_variation",
+    "wasserstein",
+]
