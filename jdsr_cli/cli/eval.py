@@ -9,9 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jdsr_cli.cli.choices import Device, Quiet
+from jdsr_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from jdsr_train.compare import Comparison
+    from jdsr_train.evaluation import Estimate
+
+HEADINGS = {
+    "psnr": ("PSNR", 2),
+    "ssim": ("SSIM", 4),
+    "psnr_crop": ("PSNR cropped", 2),
+    "ssim_crop": ("SSIM cropped", 4),
+    "psnr_covered": ("PSNR covered", 2),
+    "ssim_covered": ("SSIM covered", 4),
+    "psnr_beside": ("PSNR beside", 2),
+    "ssim_beside": ("SSIM beside", 4),
+    "lpips": ("LPIPS", 4),
+    "identity": ("identity", 4),
+    "landmark_error": ("landmarks, %", 2),
+}
+"""What the table calls each figure, and its decimals."""
+PLAIN_WIDTH = 100
+"""Columns of a table that goes to a file or pipe."""
 
 
 class DegradationChoice(StrEnum):
@@ -26,15 +47,31 @@ def evaluate(
         Path,
         typer.Option(
             metavar="TAR|DIR",
-            help="Aligned 128x128 faces, with landmarks68.npz or faces.csv beside them.",
+            help="Faces: an official CelebA folder, archives of aligned faces, a folder of "
+            "pictures, or one that was prepared.",
         ),
     ],
-    scale: Annotated[int, typer.Option(help="4 or 8; picks the weights compared by default.")] = 4,
+    scale: Annotated[
+        int | None, typer.Option(help="2, 4 or 8 [that of the weights; lite and paper: 4].")
+    ] = None,
     compare: Annotated[
-        str | None,
+        str,
         typer.Option(
-            metavar="NAME,...", help="Weights by name or file, and bicubic [bicubic,lite-x<scale>]."
+            metavar="NAME,...",
+            help="bicubic, lite, paper, other weights by name or file; the first is what the "
+            "others are compared with.",
         ),
+    ] = "bicubic,lite",
+    results: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIR",
+            help="Ready-made 128x128 pictures of another tool, named like the faces; repeatable.",
+        ),
+    ] = None,
+    write_inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the inputs here as PNG, for other tools."),
     ] = None,
     degradation: Annotated[
         DegradationChoice, typer.Option(help="paper: bicubic; camera: what footage suffers.")
@@ -44,22 +81,49 @@ def evaluate(
         typer.Option(metavar="DIR", help="Mask templates to wear [masks drawn by jdsr]."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Of a folder, the archives whose names start with this.")
+        str | None, typer.Option(help="train, val or test [test where the data has one].")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Evenly spaced faces instead of all.")
     ] = None,
+    lpips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|download",
+            help="LPIPS by torchvision's alexnet, vgg16 or squeezenet1_1 state dict ('caffe' in "
+            "its name: BGR 0-255), or by AlexNet, downloaded.",
+        ),
+    ] = None,
+    lpips_heads: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Heads of LPIPS [torchmetrics'].")
+    ] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Identity by a TorchScript network, 112x112 as ArcFace takes it."
+        ),
+    ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Landmark error by an ONNX network, 112x112 to 68 points."
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("jdsr-eval"),
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Decoded faces [cache in --out].")
+    ] = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Faces at once.")] = 32,
     quiet: Quiet = False,
 ) -> None:
-    """Measure restorers on faces with masks put on: PSNR and SSIM on Y, by region.
+    """Measure restorers on faces with masks put on: PSNR and SSIM on Y, by region, and more.
 
-    Every method sees the same pictures. Writes results.json, scores.csv (one
-    line a face) and sheet.png (input, each method, truth).
+    Every method sees the same pictures. Prints means with 95 % intervals and
+    paired differences; writes results.json, scores.csv (one line a face) and
+    sheet.png (input, each method, truth).
     """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.weights import resolve_device
@@ -68,12 +132,20 @@ def evaluate(
 
     request = CompareRequest(
         data=data,
-        methods=tuple(name.strip() for name in (compare or f"bicubic,lite-x{scale}").split(",")),
+        methods=tuple(name for name in map(str.strip, compare.split(",")) if name),
         out=out,
+        scale=scale,
+        results=tuple(_named(one) for one in results or ()),
+        write_inputs=write_inputs,
         degradation=degradation.value,
         masks=masks,
         split=split,
         limit=limit,
+        lpips=lpips,
+        lpips_heads=lpips_heads,
+        identity=identity,
+        landmarks=landmarks,
+        cache=cache,
         device=str(resolve_device(device)),
         batch=batch,
     )
@@ -82,25 +154,66 @@ def evaluate(
     _write(found)
 
 
+def _named(text: str) -> tuple[str, Path]:
+    name, sign, folder = text.partition("=")
+    if not (name.strip() and sign and folder):
+        raise UsageError(
+            f"{text!r} is not NAME=DIR", where="--results", hint="Such as --results other=out/"
+        )
+    return name.strip(), Path(folder)
+
+
 def _write(found: Comparison) -> None:
     from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(_table(found))
+    typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
+
+
+def _table(found: Comparison) -> Table:
+    """Lay out a heading for each figure with a line for each method below it."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"{found.count} faces", title_justify="left")
-    table.add_column("faces")
-    table.add_column("method")
-    for heading in ("PSNR dB", "SSIM", "covered dB", "beside dB"):
-        table.add_column(heading, justify="right")
-    for row in found.rows:
-        means = row.scores.means()
-        covered = means.get("psnr_covered")
-        table.add_row(
-            row.faces,
-            row.method,
-            f"{means['psnr']:.2f}",
-            f"{means['ssim']:.4f}",
-            "-" if covered is None else f"{covered:.2f}",
-            f"{means['psnr_beside']:.2f}",
-        )
-    Console().print(table)
-    typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
+    kinds = list(dict.fromkeys(row.faces for row in found.rows))
+    paired = f"; difference: to {found.rows[0].method}, face by face"
+    several = len(found.rows) > len(kinds)
+    table = Table(
+        title=f"{found.count} faces", title_justify="left", box=box.SIMPLE_HEAD,
+        caption=f"PSNR in dB{paired if several else ''}",
+        caption_justify="left",
+    )  # fmt: skip
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in ("mean", "95 %", "difference", "95 %")[: 4 if several else 2]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kind in kinds:
+        rows = [row for row in found.rows if row.faces == kind]
+        if len(kinds) > 1:
+            table.add_row(f"{kind} faces", style="bold underline")
+        for figure, (heading, decimals) in HEADINGS.items():
+            shown = [row for row in rows if figure in row.estimates]
+            if shown:
+                table.add_row(heading, style="bold")
+            for row in shown:
+                gain = row.differences.get(figure)
+                table.add_row(
+                    f"  {row.method}",
+                    *_cells(row.estimates[figure], decimals, ""),
+                    *(_cells(gain, decimals, "+") if gain else ()),
+                )
+        timed = [row for row in rows if row.scores.faces_per_second is not None]
+        if timed:
+            table.add_row("faces a second", style="bold")
+        for row in timed:
+            table.add_row(f"  {row.method}", f"{row.scores.faces_per_second:.1f}")
+    return table
+
+
+def _cells(one: Estimate, decimals: int, sign: str) -> tuple[str, str]:
+    mean = f"{one.mean:{sign}.{decimals}f}"
+    if one.low is None or one.high is None:
+        return mean, ""
+    return mean, f"{one.low:{sign}.{decimals}f} to {one.high:{sign}.{decimals}f}"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.metrics import luma, psnr, ssim
+from jdsr_cli.metrics import FIDELITY, fidelity, luma, psnr, ssim
 
 
 def plain(*rgb: float, size: int = 16) -> Tensor:
@@ -140,3 +140,54 @@ def test_images_and_truth_of_different_shapes_are_refused() -> None:
         psnr(torch.zeros(1, 3, 16, 16), torch.zeros(2, 3, 16, 16))
     with pytest.raises(UsageError, match="their truth is"):
         ssim(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 20))
+
+
+def test_a_border_is_cut_before_anything_is_measured(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = pair
+    inner = [images[..., 4:-4, 4:-4] for images in pair]
+    for measure in (psnr, ssim):
+        found = measure(noisy, truth, border=4)
+        assert torch.allclose(found, measure(*inner), rtol=0, atol=1e-9)
+        assert not torch.allclose(found, measure(noisy, truth), rtol=0, atol=1e-6)
+    for place in range(len(truth)):
+        levels = [luma(images)[place, 0].numpy() for images in inner]
+        wanted = peak_signal_noise_ratio(levels[1], levels[0], data_range=255)
+        assert float(psnr(noisy, truth, border=4)[place]) == pytest.approx(wanted, abs=1e-9)
+    for border in (-1, 64):
+        with pytest.raises(UsageError, match=f"border of {border} pixels"):
+            psnr(noisy, truth, border=border)
+
+
+def test_regions_of_ssim_go_by_the_centre_of_the_window(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = pair
+    mixed = truth.clone()
+    mixed[..., :32, :] = noisy[..., :32, :]
+    near = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
+    near[..., : 32 + 5, :] = True  # a window reaches five pixels from its centre
+    assert torch.allclose(ssim(mixed, truth, ~near), torch.ones(3, dtype=torch.float64))
+    _, local = structural_similarity_index_measure(
+        luma(mixed), luma(truth), data_range=255.0, sigma=1.5,
+        reduction="none", return_full_image=True,
+    )  # fmt: skip
+    wanted = local[..., 5:37, 5:-5].mean(dim=(1, 2, 3))
+    assert torch.allclose(ssim(mixed, truth, near), wanted, rtol=0, atol=1e-3)
+
+
+def test_all_figures_at_once_are_those_had_one_by_one(pair: tuple[Tensor, Tensor]) -> None:
+    noisy, truth = pair
+    covered = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
+    covered[:2, :, 60:, 20:100] = True
+    found = fidelity(noisy, truth, covered, border=8)
+    assert tuple(found) == FIDELITY
+    for name, measure in (("psnr", psnr), ("ssim", ssim)):
+        assert torch.equal(found[name], measure(noisy, truth))
+        assert torch.equal(found[f"{name}_crop"], measure(noisy, truth, border=8))
+        assert torch.equal(found[f"{name}_beside"], measure(noisy, truth, ~covered))
+        under = measure(noisy, truth, covered)
+        assert torch.equal(found[f"{name}_covered"].isnan(), torch.tensor([False, False, True]))
+        assert torch.equal(found[f"{name}_covered"][:2], under[:2])
+
+
+def test_images_smaller_than_the_window_have_no_ssim() -> None:
+    with pytest.raises(UsageError, match="smaller than the window"):
+        ssim(torch.zeros(1, 3, 10, 20), torch.zeros(1, 3, 10, 20))

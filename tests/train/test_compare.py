@@ -1,24 +1,23 @@
-"""Several restorers on the same faces: the figures, the files, and what is refused."""
+"""Several restorers on the same faces: the files that come out, and what is refused."""
 
 import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
-from jdsr_cli.errors import InputMissingError, OutputError, UsageError, WeightsMissingError
-from jdsr_train import compare as module
-from jdsr_train import evaluation
+from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_train.compare import CompareRequest, Comparison, compare
-from jdsr_train.data import Degrader, FaceSet, SampleSettings, exams, to_tensor
-from jdsr_train.degradations import resize_bicubic
-from jdsr_train.evaluation import FaceScore, Scores
-from jdsr_train.masks import draw_pool, load_templates
+from jdsr_train.data import FaceSet
+from jdsr_train.evaluation import FIGURES, protocol
+from jdsr_train.evaluation.sheet import FACE, GAP, HEAD, LETTERS, choose, offsets
+from jdsr_train.evaluation.subset import default_split
 
 Weights = Callable[[int], Path]
 
@@ -38,7 +37,17 @@ def found(
     data: Path, tiny: str, template_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Comparison:
     out = tmp_path_factory.mktemp("eval")
-    return compare(CompareRequest(data, ("bicubic", tiny), out, masks=template_folder, batch=4))
+    identity = write_torchscript(out / "identity.pt")
+    landmarks = write_points_onnx(out / "points.onnx", [0.1, -0.1] * 68, np.linspace(0, 1, 136))
+    request = CompareRequest(
+        data, ("bicubic", tiny), out, masks=template_folder, batch=4,
+        identity=identity, landmarks=landmarks, write_inputs=out / "inputs",
+    )  # fmt: skip
+    return compare(request)
+
+
+def record(found: Comparison) -> dict:
+    return json.loads(found.results.read_text(encoding="utf-8"))
 
 
 def table(found: Comparison) -> list[dict[str, str]]:
@@ -46,117 +55,91 @@ def table(found: Comparison) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_bicubic_is_that_of_pil(face_set: FaceSet) -> None:
-    small = np.stack([resize_bicubic(np.asarray(image), 32) for image in face_set.images])
-    restored = evaluation.bicubic(to_tensor(list(small)))
-    wanted = Image.fromarray(small[2]).resize((128, 128), Image.Resampling.BICUBIC)
-    levels = (restored[2] * 255).round().permute(1, 2, 0).numpy()
-    assert np.array_equal(levels, np.asarray(wanted))
+def test_results_say_what_was_measured_and_how(found: Comparison, template_folder: Path) -> None:
+    told = record(found)
+    assert told["data"] | {"inputs_sha256": ""} == {
+        "source": "test.tar", "split": "all", "faces": 6, "of": 6, "inputs_sha256": "",
+    }  # fmt: skip
+    assert told["masks"] | {"sha256": ""} == {
+        "generator": "templates", "folder": template_folder.name, "masks": 3, "sha256": "",
+    }  # fmt: skip
+    assert (told["degradation"], told["scale"], told["lr_size"]) == ("paper", 4, 32)
+    assert "BT.601" in told["protocol"]["fidelity"]
+    assert "identity.pt" in told["protocol"]["identity"]
+    assert "points.onnx" in told["protocol"]["landmark_error"]
+    assert "batch 4" in told["protocol"]["throughput"]
+    assert {"python", "torch", "numpy"} <= set(told["versions"])
+    assert [one["name"] for one in told["methods"]] == ["bicubic", "tiny-32"]
+    assert told["methods"][1]["file"] == "tiny-32.safetensors"
 
 
-def test_a_perfect_restorer_is_told_from_one_that_errs_beside_the_mask(face_set: FaceSet) -> None:
-    chosen = list(exams(face_set, Degrader(draw_pool(2, 0), SampleSettings(32, "paper", 1.0)),
-                        masked=True))  # fmt: skip
-    truth = to_tensor([exam.pair.hr for exam in chosen])
-    covered = torch.from_numpy(np.stack([exam.alpha for exam in chosen])[:, None]) > 0.5
-    wrong = torch.where(covered, truth, 1 - truth)
-    scores = evaluation.score(lambda lr: wrong, chosen, batch=99)
-    assert [face.key for face in scores.faces] == list(face_set.keys)
-    for face in scores.faces:
-        assert np.isinf(face.psnr_covered)
-        assert face.psnr_beside < face.psnr < 25
-    perfect = evaluation.score(lambda lr: truth, chosen, batch=99)
-    assert all(face.ssim == pytest.approx(1) for face in perfect.faces)
-
-
-def test_batches_do_not_change_the_figures(face_set: FaceSet) -> None:
-    chosen = list(exams(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False))
-    whole, parts = (evaluation.score(evaluation.bicubic, chosen, batch=batch) for batch in (6, 4))
-    for one, other in zip(whole.faces, parts.faces, strict=True):
-        assert one.key == other.key
-        assert one.psnr == pytest.approx(other.psnr, abs=1e-9)
-        assert one.ssim == pytest.approx(other.ssim, abs=1e-9)
-        assert np.isnan(one.psnr_covered)  # nothing is covered on a plain face
-        assert one.psnr_beside == pytest.approx(one.psnr)
-    assert set(whole.means()) == {"psnr", "ssim", "psnr_beside"}
-
-
-def test_means_are_over_the_faces_that_have_a_figure() -> None:
-    nan = float("nan")
-    scores = Scores((FaceScore("a", 20, 0.5, nan, 21), FaceScore("b", 30, 0.7, 15, 33)))
-    means = {"psnr": 25, "ssim": 0.6, "psnr_covered": 15, "psnr_beside": 27}
-    assert scores.means() == pytest.approx(means)
-    assert np.isnan(Scores(()).mean("psnr"))
-
-
-def test_results_say_what_was_measured_and_how(found: Comparison, tiny: str) -> None:
-    record = json.loads(found.results.read_text(encoding="utf-8"))
-    assert record["faces"] == found.count == 6
-    assert record["data"] == "test.tar"
-    assert record["degradation"] == "paper"
-    assert record["lr_size"] == 32
-    assert "BT.601" in record["protocol"]
-    assert [row["method"] for row in record["results"]] == ["bicubic", tiny]
-    assert {row["faces"] for row in record["results"]} == {"masked"}
-    for row, scored in zip(record["results"], found.rows, strict=True):
-        figures = {name: row[name] for name in evaluation.FIGURES}
-        assert figures == pytest.approx(scored.scores.means())
-        assert 10 < row["psnr_covered"] < row["psnr"] < row["psnr_beside"] < 40
-        assert 0.3 < row["ssim"] < 1
+def test_figures_have_intervals_and_differences(found: Comparison) -> None:
+    bicubic, network = record(found)["results"]
+    assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
+    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips"}
+    for name, told in network["figures"].items():
+        scored = found.rows[1].scores.figures[name]
+        assert told["mean"] == pytest.approx(scored.mean(), abs=1e-6)
+        assert told["interval"][0] <= told["mean"] <= told["interval"][1]
+        gain = scored - found.rows[0].scores.figures[name]
+        assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
+        assert "difference" not in bicubic["figures"][name]
+    figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
+    assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40
+    assert figures["ssim_covered"] < figures["ssim"] < figures["ssim_beside"]
+    assert bicubic["faces_per_second"] > network["faces_per_second"] > 0
 
 
 def test_the_table_has_a_line_for_every_face_and_method(found: Comparison) -> None:
-    rows = table(found)
-    assert len(rows) == 12
-    assert list(rows[0]) == ["faces", "method", "key", *evaluation.FIGURES]
-    assert [row["key"] for row in rows[:6]] == [row["key"] for row in rows[6:]]
-    for place, method in enumerate(found.rows):
-        lines = rows[6 * place : 6 * place + 6]
-        mean = np.mean([float(line["psnr"]) for line in lines])
-        assert mean == pytest.approx(method.scores.mean("psnr"))
+    lines = table(found)
+    assert len(lines) == 12
+    assert list(lines[0]) == ["faces", "method", "key", *(set_of(FIGURES, found))]
+    assert [line["key"] for line in lines[:6]] == [line["key"] for line in lines[6:]]
+    for place, row in enumerate(found.rows):
+        mean = np.mean([float(line["psnr"]) for line in lines[6 * place : 6 * place + 6]])
+        assert mean == pytest.approx(row.scores.mean("psnr"), abs=1e-5)
 
 
-def test_the_sheet_shows_input_methods_and_truth_from_worst_to_best(
+def set_of(figures: tuple[str, ...], found: Comparison) -> list[str]:
+    return [name for name in figures if name in found.rows[0].scores.figures]
+
+
+def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
     found: Comparison, face_set: FaceSet
 ) -> None:
     with Image.open(found.sheet) as picture:
         assert picture.format == "PNG"
         sheet = np.asarray(picture)
-    assert sheet.shape == (4 * 128, 12 * 128, 3)  # worst, middle and best four faces
-    ranked = sorted(found.rows[-1].scores.faces, key=lambda face: face.psnr)
-    for face, column in ((ranked[0], 0), (ranked[3], 3), (ranked[-1], 11)):
-        truth = sheet[3 * 128 :, column * 128 : (column + 1) * 128]
-        assert np.array_equal(truth, face_set.images[face_set.keys.index(face.key)])
-    assert np.array_equal(sheet[:128], sheet[128:256])  # the input is shown as bicubic shows it
-    assert not np.array_equal(sheet[128:256], sheet[256:384])
-    assert not np.array_equal(sheet[256:384], sheet[384:])
+    scores = found.rows[-1].scores
+    columns = choose(scores.figures["psnr"])
+    assert [column.group for column in columns] == 2 * ["best"] + 2 * ["median"] + 2 * ["worst"]
+    top = LETTERS + GAP + HEAD
+    assert sheet.shape[0] == top + 4 * FACE + GAP
+    left = sheet.shape[1] - GAP - FACE - offsets(columns)[-1]
+    ranked = [key for _, key in sorted(zip(-scores.figures["psnr"], scores.keys, strict=True))]
+    assert [scores.keys[column.place] for column in columns] == ranked
+    for x, key in zip(offsets(columns), ranked, strict=True):
+        line = sheet[top : top + 4 * FACE, left + x : left + x + FACE]
+        shown, bicubic, network, truth = np.split(line, 4)
+        assert np.array_equal(truth, face_set.images[face_set.keys.index(key)])
+        with Image.open(found.results.parent / "inputs" / f"{key}.png") as given:
+            assert np.array_equal(shown[::4, ::4], np.asarray(given))
+            large = given.resize((FACE, FACE), Image.Resampling.BICUBIC)
+        assert np.array_equal(bicubic, np.asarray(large))
+        assert not np.array_equal(network, bicubic)
+    assert sheet[top : top + 4 * FACE, :left].min() < 100  # labels of the rows
 
 
-def test_every_method_sees_the_same_masked_faces(
-    data: Path, tiny: str, template_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: dict[str, list[torch.Tensor]] = {"bicubic": [], "network": []}
-    bicubic, restorer = evaluation.bicubic, evaluation.restorer
-
-    def watched(lr: torch.Tensor) -> torch.Tensor:
-        seen["bicubic"].append(lr)
-        return bicubic(lr)
-
-    def wrapped(*arguments: object) -> evaluation.Restorer:
-        restore = restorer(*arguments)  # type: ignore[arg-type]
-
-        def call(lr: torch.Tensor) -> torch.Tensor:
-            seen["network"].append(lr)
-            return restore(lr)
-
-        return call
-
-    monkeypatch.setattr(evaluation, "bicubic", watched)
-    monkeypatch.setattr(evaluation, "restorer", wrapped)
-    compare(CompareRequest(data, (tiny, "bicubic"), tmp_path, masks=template_folder))
-    assert len(seen["bicubic"]) == len(seen["network"]) > 0
-    for one, other in zip(seen["bicubic"], seen["network"], strict=True):
-        assert torch.equal(one, other)
+@pytest.mark.parametrize(
+    ("count", "groups"),
+    [(1, "b"), (2, "bw"), (3, "bmw"), (5, "bmw"), (8, "bbmmww"), (40, "bbbbmmmmwwww")],
+)
+def test_no_face_is_on_the_sheet_twice(count: int, groups: str) -> None:
+    columns = choose(np.arange(count, dtype=np.float64))
+    assert "".join(column.group[0] for column in columns) == groups
+    assert len({column.place for column in columns}) == len(columns)
+    assert columns[0].psnr == count - 1
+    assert columns[-1].place == 0
 
 
 def test_figures_do_not_depend_on_company_order_or_run(
@@ -167,58 +150,124 @@ def test_figures_do_not_depend_on_company_order_or_run(
     methods = (str(copy), tiny, "bicubic")
     again = compare(CompareRequest(data, methods, tmp_path / "out", masks=template_folder))
     twin, network, bicubic = again.rows
-    assert twin.scores == network.scores
+    assert twin.scores.means() == network.scores.means()
     for one, other in ((bicubic, found.rows[0]), (network, found.rows[1])):
-        assert one.scores.means() == pytest.approx(other.scores.means(), abs=1e-9)
+        known = other.scores.means()
+        assert one.scores.means() == pytest.approx(
+            {name: known[name] for name in one.scores.figures}, abs=1e-9
+        )
+    assert record(again)["data"]["inputs_sha256"] == record(found)["data"]["inputs_sha256"]
 
 
-def test_a_limit_takes_some_faces(
-    data: Path, tiny: str, template_folder: Path, tmp_path: Path, face_set: FaceSet
+def test_written_inputs_restored_elsewhere_score_the_same(
+    found: Comparison, data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
-    request = CompareRequest(data, (tiny,), tmp_path, masks=template_folder, limit=2)
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in (found.results.parent / "inputs").iterdir():
+        with Image.open(path) as given:
+            given.resize((128, 128), Image.Resampling.BICUBIC).save(other / path.name)
+    request = CompareRequest(
+        data, (), tmp_path / "out", scale=4, results=(("elsewhere", other),),
+        masks=template_folder,
+    )  # fmt: skip
+    (row,) = compare(request).rows
+    known = found.rows[0].scores.means()
+    assert row.scores.means() == {name: known[name] for name in row.scores.figures}
+
+
+def test_a_limit_takes_evenly_spaced_faces(
+    data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet
+) -> None:
+    request = CompareRequest(data, ("bicubic",), tmp_path, masks=template_folder, limit=2)
     found = compare(request)
     assert found.count == 2
     assert [row["key"] for row in table(found)] == [face_set.keys[0], face_set.keys[3]]
+    assert (record(found)["data"]["faces"], record(found)["data"]["of"]) == (2, 6)
 
 
 def test_the_camera_is_measured_on_masked_and_on_plain_faces(
     data: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DRAWN_MASKS", 4)
-    methods = ("bicubic", str(tiny_weights(64)))
-    found = compare(CompareRequest(data, methods, tmp_path, "camera", limit=3))
+    monkeypatch.setattr(protocol, "DRAWN_MASKS", 4)
+    request = CompareRequest(
+        data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera", limit=3,
+        write_inputs=tmp_path / "inputs",
+    )  # fmt: skip
+    found = compare(request)
     assert [(row.faces, row.method) for row in found.rows] == [
-        ("masked", methods[0]), ("masked", methods[1]),
-        ("plain", methods[0]), ("plain", methods[1]),
+        ("masked", "bicubic"), ("masked", "tiny-64"), ("plain", "bicubic"), ("plain", "tiny-64"),
     ]  # fmt: skip
-    record = json.loads(found.results.read_text(encoding="utf-8"))
-    assert record["masks"] == "drawn"
-    assert ["psnr_covered" in row for row in record["results"]] == [True, True, False, False]
+    told = record(found)
+    assert told["masks"] == {"generator": "drawn", "masks": 4, "seed": protocol.TEST_MASK_SEED}
+    covered = ["psnr_covered" in row["figures"] for row in told["results"]]
+    assert covered == [True, True, False, False]
+    assert table(found)[-1]["psnr_covered"] == ""
     with Image.open(found.sheet) as picture:
-        assert picture.size[1] == 8 * 128
+        assert picture.size[1] == 2 * (LETTERS + GAP + HEAD + 4 * FACE + GAP)
+    inputs = sorted(str(path.relative_to(tmp_path / "inputs")) for path in
+                    (tmp_path / "inputs").rglob("*.png"))  # fmt: skip
+    assert len(inputs) == 6
+    assert {Path(name).parts[0] for name in inputs} == {"masked", "plain"}
 
 
-def test_methods_of_different_input_sizes_are_refused(
+def test_the_test_split_is_taken_where_there_is_one(
+    tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    assert default_split(write_faces(tmp_path / "some", ("train-0.tar", "test-0.tar"))) == "test"
+    assert default_split(write_faces(tmp_path / "others", ("train-0.tar",))) is None
+    assert default_split(tmp_path / "some" / "train-0.tar") is None
+    assert default_split(tmp_path / "absent") is None
+
+
+def test_an_interrupted_run_leaves_no_half_written_results(
+    data: Path, template_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    request = CompareRequest(data, ("bicubic",), tmp_path / "out", masks=template_folder, limit=2)
+    before = compare(request)
+    known = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
+    monkeypatch.setattr(csv, "writer", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(replace(request, limit=3))
+    after = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
+    assert after == known
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cache", "results.json", "scores.csv", "sheet.png",
+    ]  # fmt: skip
+
+
+def test_methods_of_different_input_sizes_are_refused_before_anything_is_made(
     data: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     methods = ("bicubic", str(tiny_weights(32)), str(tiny_weights(16)))
-    with pytest.raises(UsageError, match="one input size") as caught:
+    with pytest.raises(UsageError, match="one input size"):
         compare(CompareRequest(data, methods, tmp_path / "out"))
-    assert "tiny-32.safetensors 32 px" in str(caught.value)
-    assert "tiny-16.safetensors 16 px" in str(caught.value)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UsageError, match="none given"):
-        compare(CompareRequest(data, ("bicubic",), tmp_path / "out"))
 
 
-def test_what_is_missing_is_named(
-    data: Path, tiny: str, template_folder: Path, tmp_path: Path
+def test_what_cannot_be_used_is_named(
+    data: Path, template_folder: Path, tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:
-    with pytest.raises(WeightsMissingError, match=r"absent\.safetensors"):
-        compare(CompareRequest(data, (str(tmp_path / "absent.safetensors"),), tmp_path))
+    bicubic = ("bicubic",)
     with pytest.raises(InputMissingError, match=r"absent\.tar"):
-        compare(CompareRequest(tmp_path / "absent.tar", (tiny,), tmp_path))
+        compare(CompareRequest(tmp_path / "absent.tar", bicubic, tmp_path))
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
-        compare(CompareRequest(data, (tiny,), tmp_path / "taken", masks=template_folder))
-    assert len(load_templates(template_folder)) == 3
+        compare(CompareRequest(data, bicubic, tmp_path / "taken", masks=template_folder))
+    out = tmp_path / "out"
+    twice = write_faces(tmp_path / "twice", ("test-0.tar", "test-1.tar"))
+    with pytest.raises(DatasetError, match="astronaut0: two faces of the set have this name"):
+        compare(CompareRequest(twice, bicubic, out, masks=template_folder))
+    some = write_faces(tmp_path / "some", ("train-0.tar",))
+    with pytest.raises(DatasetError, match=r"some: .*val"):
+        compare(CompareRequest(some, bicubic, out, split="val"))
+    with pytest.raises(UsageError, match="nothing to compare"):
+        compare(CompareRequest(data, (), out, scale=4, masks=template_folder))
+    results = (("bicubic", tmp_path),)
+    with pytest.raises(UsageError, match="bicubic is named twice"):
+        compare(CompareRequest(data, bicubic, out, results=results, masks=template_folder))
+    with pytest.raises(UsageError, match="no use without a trunk"):
+        compare(CompareRequest(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from jdsr_cli.errors import OutputError, UsageError
+from jdsr_cli.errors import DatasetError, UsageError
+from jdsr_cli.media.atomic import output_error
+from jdsr_cli.metrics import Judge
+from jdsr_cli.metrics.identity import IdentityJudge
+from jdsr_cli.metrics.landmarks import LandmarkJudge
+from jdsr_cli.metrics.lpips import LpipsJudge
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.weights import load_generator
-from jdsr_train import evaluation
-from jdsr_train.data import Degrader, Exam, SampleSettings, exams, load_faces, to_tensor
-from jdsr_train.evaluation import FIGURES, Restorer, Scores
-from jdsr_train.masks import draw_pool, load_templates
-from jdsr_train.pictures import face_rows
-
-TEST_MASK_SEED = 777
-DRAWN_MASKS = 200
-PROTOCOL = (
-    "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255, "
-    "no border crop; SSIM with an 11x11 Gaussian window of sigma 1.5, valid places only; means "
-    "over faces; bicubic is PIL's"
-)
+from jdsr_train.data import Degrader, SampleSettings, open_faces
+from jdsr_train.evaluation import Method, ReadyMade, examine, exported, resolve
+from jdsr_train.evaluation.protocol import Fingerprint, eval_masks, protocol, versions
+from jdsr_train.evaluation.report import Row, rows, write_results, write_table
+from jdsr_train.evaluation.sheet import Block, choose, write_sheet
+from jdsr_train.evaluation.subset import Subject, default_split, spread
 
 
 @dataclass(frozen=True)
@@ -34,30 +30,36 @@ class CompareRequest:
     """What `jdsr eval` is asked to do."""
 
     data: Path
-    """A tar archive of aligned faces, or a folder of them."""
+    """Whatever `open_faces` reads: a CelebA folder, archives, a folder of pictures."""
     methods: tuple[str, ...]
-    """Names or files of weights, or `bicubic`; all must take the same input size."""
+    """As `evaluation.resolve` reads them; the first is what the others are compared with."""
     out: Path
+    scale: int | None = None
+    """2, 4 or 8; that of the weights when None."""
+    results: tuple[tuple[str, Path], ...] = ()
+    """Names and folders of ready-made results, beside the methods."""
+    write_inputs: Path | None = None
+    """Folder that the inputs are written to as PNG, for other tools; in `masked` and `plain`
+    inside it where both are measured."""
     degradation: str = "paper"
     """`paper` or `camera`."""
     masks: Path | None = None
     """Folder of mask templates; masks drawn by our code when None."""
     split: str | None = None
-    """Of a folder, the archives whose names start with this."""
+    """`train`, `val` or `test`; when None `test` where the data has one, else all faces."""
     limit: int | None = None
     """Evenly spaced faces; all when None."""
+    lpips: str | None = None
+    """Trunk of LPIPS: a file, or `download`."""
+    lpips_heads: Path | None = None
+    identity: Path | None = None
+    """TorchScript network."""
+    landmarks: Path | None = None
+    """ONNX network."""
+    cache: Path | None = None
+    """Folder of decoded and prepared faces; `cache` in the output folder when None."""
     device: str = "cpu"
     batch: int = 32
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method on one set of faces."""
-
-    faces: str
-    """`masked` or `plain`."""
-    method: str
-    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -76,106 +78,120 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
 
     Raises:
         UsageError: Methods of different input sizes, or none.
-        DatasetError, InputMissingError: The faces or masks cannot be read.
-        WeightsError: A method's weights are missing or altered.
+        DatasetError, InputMissingError: The faces, masks or ready-made results cannot be used.
+        WeightsError: Weights of a method or a judge are missing or altered.
         OutputError: The output folder cannot be written.
 
     """
     progress = progress or Silent()
-    methods, lr_size = _methods(request)
-    try:
-        request.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder cannot be made ({error})", where=request.out) from error
-    faces = load_faces(request.data, request.split, request.out / "cache", progress)
-    masks = (
-        load_templates(request.masks) if request.masks else draw_pool(DRAWN_MASKS, TEST_MASK_SEED)
+    methods, lr_size = resolve(request.methods, request.scale, request.device)
+    judges = _judges(request)
+    _make_folder(request.out)
+    split = request.split or default_split(request.data)
+    opened = open_faces(
+        request.data, split, request.cache or request.out / "cache", progress=progress
     )
-    degrader = Degrader(masks, SampleSettings(lr_size, request.degradation, masked=1.0))
-    count = len(faces) if request.limit is None else min(request.limit, len(faces))
+    if not len(opened):
+        raise DatasetError(f"no faces in the split {split or 'all'}", where=request.data)
+    chosen = spread(opened, request.limit)
+    sprites, masks = eval_masks(request.masks)
+    settings = SampleSettings(lr_size, request.degradation, masked=1.0)
+    faces = Subject(chosen, Degrader(sprites, settings))
     kinds = ("masked",) if request.degradation == "paper" else ("masked", "plain")
-    rows: list[Row] = []
-    chosen: dict[str, list[Exam]] = {}
-    for kind in kinds:
-        chosen[kind] = list(exams(faces, degrader, masked=kind == "masked", limit=request.limit))
-        for name, restore in methods.items():
-            scores = evaluation.score(
-                restore, chosen[kind], batch=request.batch, progress=progress,
-                task=f"{kind} faces, {name}", total=count,
-            )  # fmt: skip
-            rows.append(Row(kind, name, scores))
+    found: list[Row] = []
+    blocks: list[Block] = []
+    seen = {kind: Fingerprint() for kind in kinds}
+    everyone = {
+        kind: _with_results(methods, request, chosen.keys, kind if len(kinds) > 1 else "")
+        for kind in kinds
+    }
+    for kind, compared in everyone.items():
+        stream = seen[kind].watch(faces.exams(kind))
+        if request.write_inputs is not None:
+            inside = request.write_inputs / (kind if len(kinds) > 1 else "")
+            stream = exported(stream, inside)
+        scores = examine(
+            compared, stream, judges=judges, batch=request.batch,
+            progress=progress, task=f"{kind} faces", total=len(chosen),
+        )  # fmt: skip
+        found += rows(kind, scores)
+        blocks.append(_block(kind, compared, found[-1], faces))
+    described: dict[str, Any] = {
+        "protocol": protocol(judges, request.device, request.batch),
+        "versions": versions(),
+        "data": {
+            "source": request.data.name, "split": split or "all", "faces": len(chosen),
+            "of": len(opened), "inputs_sha256": {kind: one.value for kind, one in seen.items()},
+        },
+        "masks": masks,
+        "degradation": request.degradation,
+        "scale": 128 // lr_size,
+        "lr_size": lr_size,
+        "methods": [{"name": one.name, **one.described} for one in next(iter(everyone.values()))],
+    }  # fmt: skip
     results, per_face, sheet = (
         request.out / name for name in ("results.json", "scores.csv", "sheet.png")
     )
-    _write_results(results, request, rows, count, lr_size)
-    _write_table(per_face, rows)
-    _write_sheet(sheet, rows, chosen, methods)
-    return Comparison(tuple(rows), count, results, per_face, sheet)
+    write_table(per_face, found)
+    write_sheet(blocks, sheet)
+    write_results(results, described, found)
+    return Comparison(tuple(found), len(chosen), results, per_face, sheet)
 
 
-def _methods(request: CompareRequest) -> tuple[dict[str, Restorer], int]:
-    methods: dict[str, Restorer] = {}
-    sizes: dict[str, int] = {}
-    for name in request.methods:
-        if name == "bicubic":
-            methods[name] = evaluation.bicubic
-            continue
-        loaded = load_generator(name, request.device, "float32")
-        methods[name] = evaluation.restorer(loaded.network, request.device)
-        sizes[name] = loaded.lr_size
-    if len(set(sizes.values())) != 1:
-        listed = ", ".join(f"{name} {size} px" for name, size in sizes.items()) or "none given"
+def _judges(request: CompareRequest) -> list[Judge]:
+    judges: list[Judge] = []
+    if request.lpips is not None:
+        judges.append(LpipsJudge(request.lpips, request.lpips_heads, request.device))
+    elif request.lpips_heads is not None:
         raise UsageError(
-            f"methods must take one input size ({listed})",
-            where="--compare",
-            hint="Compare weights of one scale at a time, and name at least one",
+            "heads of LPIPS are of no use without a trunk",
+            where="--lpips-heads",
+            hint="Give --lpips FILE or --lpips download",
         )
-    return methods, next(iter(sizes.values()))
+    if request.identity is not None:
+        judges.append(IdentityJudge(request.identity, request.device))
+    if request.landmarks is not None:
+        judges.append(LandmarkJudge(request.landmarks))
+    return judges
 
 
-def _write_results(
-    path: Path, request: CompareRequest, rows: Sequence[Row], count: int, lr_size: int
-) -> None:
-    record = {
-        "protocol": PROTOCOL,
-        "data": request.data.name,
-        "faces": count,
-        "masks": "drawn" if request.masks is None else request.masks.name,
-        "degradation": request.degradation,
-        "lr_size": lr_size,
-        "torch": torch.__version__,
-        "results": [{"faces": r.faces, "method": r.method, **r.scores.means()} for r in rows],
-    }
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
 
 
-def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["faces", "method", "key", *FIGURES])
-        writer.writeheader()
-        for row in rows:
-            for face in row.scores.faces:
-                writer.writerow({"faces": row.faces, "method": row.method, **asdict(face)})
+def _with_results(
+    methods: Sequence[Method], request: CompareRequest, keys: Sequence[str], inside: str
+) -> list[Method]:
+    """Put the ready-made results beside the methods."""
+    names = [one.name for one in methods] + [name for name, _ in request.results]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"{name} is named twice", where="--results", hint="Give every method its own name"
+            )
+    if not names:
+        raise UsageError(
+            "nothing to compare", where="--compare", hint="Name a method or --results NAME=FOLDER"
+        )
+    made = [ReadyMade(name, folder / inside, keys).method for name, folder in request.results]
+    return [*methods, *made]
 
 
-def _write_sheet(
-    path: Path,
-    rows: Sequence[Row],
-    chosen: dict[str, list[Exam]],
-    methods: dict[str, Restorer],
-) -> None:
-    """Draw the worst, middle and best four faces by the last method: input, methods, truth."""
-    lines = []
-    for kind, faces in chosen.items():
-        last = [row for row in rows if row.faces == kind][-1]
-        order = np.argsort([face.psnr for face in last.scores.faces])
-        middle = len(order) // 2
-        picked = [*order[:4], *order[max(0, middle - 2) : middle + 2], *order[-4:]]
-        shown = [faces[int(place)] for place in picked]
-        lr = to_tensor([exam.pair.lr for exam in shown])
-        lines.append([exam.pair.lr for exam in shown])
-        for restore in methods.values():
-            levels = (restore(lr).clamp(0, 1) * 255).round().to(torch.uint8)
-            lines.append(list(levels.permute(0, 2, 3, 1).numpy()))
-        lines.append([exam.pair.hr for exam in shown])
-    face_rows(lines, path)
+def _block(kind: str, methods: Sequence[Method], last: Row, faces: Subject) -> Block:
+    """Draw the best, median and worst faces by the last method."""
+    columns = choose(last.scores.figures["psnr"])
+    shown = faces.some(kind, [column.place for column in columns])
+    lines = [[exam.pair.lr for exam in shown]]
+    for method in methods:
+        levels = (method.answer(shown).clamp(0, 1) * 255).round().to(torch.uint8)
+        lines.append(list(np.asarray(levels.permute(0, 2, 3, 1))))
+    lines.append([exam.pair.hr for exam in shown])
+    return Block(
+        f"{kind} faces, by PSNR of {last.method}",
+        columns,
+        ["input", *(method.name for method in methods), "truth"],
+        lines,
+    )

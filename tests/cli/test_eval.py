@@ -1,0 +1,150 @@
+"""`jdsr eval` as a user types it: the table, the files, and mistakes in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judge_files import write_points_onnx, write_torchscript
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from jdsr_cli.cli.app import app
+
+Weights = Callable[[int], Path]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path]) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"), ("train-0.tar", "test-0.tar"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    data: Path,
+    template_folder: Path,
+    tiny_weights: Weights,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Result]:
+    out = tmp_path_factory.mktemp("eval")
+    judges = (
+        "--identity", write_torchscript(out / "identity.pt"),
+        "--landmarks", write_points_onnx(out / "p.onnx", [0.1] * 136, np.linspace(0, 1, 136)),
+    )  # fmt: skip
+    compared = ("--compare", f"bicubic,{tiny_weights(32)}", "--scale", 4)
+    return out, evaluate(data, out, template_folder, *compared, "--limit", 3, *judges)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def evaluate(data: Path, out: Path, masks: Path, *more: object) -> Result:
+    fixed = ("--masks", masks, "--out", out, "--device", "cpu", "--quiet")
+    return run("eval", "--data", data, *fixed, *more)
+
+
+def one_line(result: Result, code: int) -> str:
+    """Return what went wrong: one line on standard error, nothing else, no traceback."""
+    assert result.exit_code == code
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def section(result: Result, heading: str) -> list[list[str]]:
+    """Return the words of the lines of two methods below a heading of the table."""
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    first = lines.index(heading) + 1
+    return [line.split() for line in lines[first : first + 2]]
+
+
+def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, Result]) -> None:
+    out, result = evaluated
+    assert result.exit_code == 0, result.output
+    assert "3 faces" in result.stdout
+    assert "difference: to bicubic" in result.stdout
+    told = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
+    for heading, figure, decimals in (
+        ("PSNR", "psnr", 2), ("SSIM cropped", "ssim_crop", 4), ("PSNR beside", "psnr_beside", 2),
+        ("identity", "identity", 4), ("landmarks, %", "landmark_error", 2),
+    ):  # fmt: skip
+        bicubic, network = section(result, heading)
+        wanted = [row["figures"][figure] for row in told]
+        low, high = (f"{end:.{decimals}f}" for end in wanted[0]["interval"])
+        assert bicubic == ["bicubic", f"{wanted[0]['mean']:.{decimals}f}", low, "to", high]
+        gain = wanted[1]["difference"]
+        ends = [f"{end:+.{decimals}f}" for end in gain["interval"]]
+        assert network[0] == "tiny-32"
+        assert network[5:] == [f"{gain['mean']:+.{decimals}f}", ends[0], "to", ends[1]]
+    assert "LPIPS" not in result.stdout
+    (_, rate), (_, slower) = section(result, "faces a second")
+    assert float(rate) > float(slower) > 0
+
+
+def test_the_test_archives_of_a_folder_are_taken(evaluated: tuple[Path, Result]) -> None:
+    out, result = evaluated
+    told = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert told["data"]["split"] == "test"
+    for name in ("results.json", "scores.csv", "sheet.png"):
+        assert str(out / name) in result.stdout.replace("\n", "")
+        assert (out / name).stat().st_size > 0
+
+
+def test_the_camera_has_no_covered_figure_on_plain_faces(
+    data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
+) -> None:
+    compared = ("--compare", tiny_weights(64), "--degradation", "camera", "--limit", 2)
+    result = evaluate(data, tmp_path, template_folder, *compared)
+    assert result.exit_code == 0, result.output
+    masked, plain = result.stdout.split("plain faces")
+    assert "PSNR covered" in masked
+    assert "PSNR covered" not in plain
+    assert "PSNR beside" in plain
+
+
+def test_inputs_go_out_and_ready_made_results_come_back(
+    data: Path, template_folder: Path, tmp_path: Path
+) -> None:
+    small = ("--scale", 8, "--limit", 2)
+    inputs = tmp_path / "inputs"
+    first = evaluate(data, tmp_path / "first", template_folder, "--compare", "bicubic", *small,
+                     "--write-inputs", inputs)  # fmt: skip
+    assert first.exit_code == 0, first.output
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    for path in inputs.iterdir():
+        with Image.open(path) as given:
+            assert given.size == (16, 16)
+            given.resize((128, 128), Image.Resampling.BICUBIC).save(restored / path.name)
+    result = evaluate(data, tmp_path / "second", template_folder, "--compare", "bicubic", *small,
+                      "--results", f"mine={restored}")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    bicubic, mine = section(result, "PSNR")
+    assert mine[0] == "mine"
+    assert mine[1:5] == bicubic[1:]
+    assert mine[5] == "+0.00"
+    path = next(restored.iterdir())
+    path.unlink()
+    again = evaluate(data, tmp_path / "third", template_folder, "--compare", "bicubic", *small,
+                     "--results", f"mine={restored}")  # fmt: skip
+    assert path.name in one_line(again, 3)
+
+
+def test_methods_that_cannot_be_compared_are_one_line(
+    data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
+) -> None:
+    def line(*more: object, code: int = 2) -> str:
+        return one_line(evaluate(data, tmp_path / "out", template_folder, *more), code)
+
+    both = f"{tiny_weights(16)},{tiny_weights(32)}"
+    assert "one input size" in line("--compare", both)
+    assert "--scale 8" in line("--compare", tiny_weights(16), "--scale", 4)
+    assert "no scale 5" in line("--compare", "bicubic", "--scale", 5)
+    assert "'mine' is not NAME=DIR" in line("--results", "mine")
+    assert "paper's network" in line("--compare", "paper", "--scale", 2)
+    absent = ("--compare", "bicubic", "--identity", tmp_path / "absent.pt")
+    assert "absent.pt" in line(*absent, code=5)
+    assert not (tmp_path / "out").exists()

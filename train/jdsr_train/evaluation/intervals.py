@@ -1,0 +1,89 @@
+"""How far a mean over faces can be trusted: bootstrap over the faces (Efron 1979)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+SEED = 20240
+CONFIDENCE = 0.95
+_CHUNK = 1 << 22
+"""Faces drawn at once, which bounds memory."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over faces with its interval."""
+
+    mean: float
+    low: float | None
+    """Lower end of the 95 % interval; None where a face's value is infinite, or one face alone
+    has a value."""
+    high: float | None
+    """Upper end."""
+    faces: int
+    """That have the figure."""
+
+
+def estimate(
+    columns: Mapping[str, NDArray[np.float64]], resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, Estimate]:
+    """Return the mean and the 95 % percentile interval of each column.
+
+    Faces are drawn with replacement, the same ones for every column, so that the columns stay
+    paired; a resample's mean is over those of its faces that have a value.
+
+    Args:
+        columns: By name, (N,) values of the same N faces, NaN where a face has none.
+        resamples: How many sets of N faces are drawn.
+        seed: Of the draw.
+
+    Returns:
+        The estimates of the columns that at least one face has.
+
+    """
+    known = {name: ~np.isnan(values) for name, values in columns.items()}
+    kept = [name for name in columns if known[name].any()]
+    if not kept:
+        return {}
+    finite = [name for name in kept if np.isfinite(columns[name][known[name]]).all()]
+    drawn = dict(
+        zip(
+            finite,
+            _resampled([np.where(known[n], columns[n], 0.0) for n in finite],
+                       [known[n] for n in finite], resamples, seed),
+            strict=True,
+        )
+    ) if finite else {}  # fmt: skip
+    found = {}
+    for name in kept:
+        values = columns[name][known[name]]
+        low = high = None
+        if name in drawn and len(values) > 1:
+            tail = 50 * (1 - CONFIDENCE)
+            low, high = (float(v) for v in np.nanpercentile(drawn[name], [tail, 100 - tail]))
+        found[name] = Estimate(float(values.mean()), low, high, len(values))
+    return found
+
+
+def _resampled(
+    values: list[NDArray[np.float64]], known: list[NDArray[np.bool_]], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the columns' means over each resample, (columns, resamples)."""
+    rng = np.random.default_rng(seed)
+    table = np.stack([*values, *(one.astype(np.float64) for one in known)], axis=1)
+    count = len(table)
+    step = max(1, _CHUNK // count)
+    sums = []
+    for first in range(0, resamples, step):
+        rows = min(step, resamples - first)
+        picked = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
+        times = np.bincount(picked.ravel(), minlength=rows * count).reshape(rows, count)
+        sums.append(times @ table)
+    whole = np.concatenate(sums).T
+    totals, counts = whole[: len(values)], whole[len(values) :]
+    return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
