@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jdsr_cli.cli.choices import Device, Quiet
+
+if TYPE_CHECKING:
+    from jdsr_train.plan import Plan
 
 
 def train(
@@ -15,8 +18,8 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Aligned 128x128 faces: train*.tar and val*.tar with landmarks68.npz or "
-            "faces.csv beside them.",
+            help="Official CelebA folder, folder of face pictures, or aligned 128x128 faces "
+            "(train*.tar and val*.tar, or pictures, with landmarks68.npz or faces.csv).",
         ),
     ],
     out: Annotated[
@@ -28,40 +31,140 @@ def train(
         str | None,
         typer.Option(metavar="NAME|FILE", help="Recipe by name or TOML file [lite_x<scale>]."),
     ] = None,
+    stage: Annotated[
+        str,
+        typer.Option(
+            help="prepare, parser, identity, denoise or joint; all: the recipe's, in turn."
+        ),
+    ] = "all",
     masks: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Mask templates to wear beside the drawn masks."),
+    ] = None,
+    landmarks: Annotated[
+        str,
+        typer.Option(
+            metavar="five|fan|FILE",
+            help="Landmarks that the prior learns: those of the data, facexlib's FAN, or an ONNX "
+            "file.",
+        ),
+    ] = "five",
+    parsing: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TAR|DIR", help="Faces labelled as in CelebAMask-HQ, for the parser stage."
+        ),
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="own|facexlib|none|FILE",
+            help="Who labels the faces' parts: the run's parser, facexlib's, nobody, or a file.",
+        ),
+    ] = "own",
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Frozen features, VGG-16 or SqueezeNet 1.1 weights [torchvision's VGG-16].",
+        ),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help="Weights whose fitting tensors to start from."),
     ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="SqueezeNet 1.1 weights for a perceptual term."),
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of every stage instead of the recipe's, for a trial."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and what it takes; train nothing."),
+    ] = False,
     device: Device = "auto",
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that prepare samples (0: in the main one).")
     ] = 1,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 500,
     quiet: Quiet = False,
 ) -> None:
     """Train a generator by a recipe; the same command resumes a run that was stopped.
 
-    Writes checkpoint.pt, log.jsonl, panel.png (input, restored, truth),
-    curves.png and, at the end, RECIPE.safetensors.
+    Each stage writes checkpoint.pt, log.jsonl, curves.png and TensorBoard
+    records into a folder of its name; the joint stage draws panel.png (input,
+    restored, truth). The weights and a manifest that lists them go into
+    weights/: JDSR_WEIGHTS=OUT/weights makes every command find them.
+
+    Several GPUs: torchrun --standalone --nproc-per-node 4 -m jdsr_cli train ...
     """
     from jdsr_cli.cli.rendering import Bars
+    from jdsr_cli.errors import UsageError
     from jdsr_cli.weights import resolve_device
-    from jdsr_train.recipes import load
-    from jdsr_train.run import TrainRequest
-    from jdsr_train.run import train as run
+    from jdsr_train import recipes
+    from jdsr_train.materials import TrainRequest
     from jdsr_train.trainer import RunSettings
 
-    chosen = load(recipe or f"lite_x{scale}")
+    chosen = recipes.load(recipe or f"lite_x{scale}")
+    if recipe and scale not in (4, chosen.generator.scale):
+        raise UsageError(
+            f"recipe {chosen.name} enlarges {chosen.generator.scale} times, not {scale}",
+            where="--scale",
+        )
+    if steps is not None:
+        chosen = recipes.shortened(chosen, steps)
     settings = RunSettings(
-        out or Path("runs") / chosen.name, device=str(resolve_device(device)), workers=workers
+        out or Path("runs") / chosen.name,
+        device=str(resolve_device(device)),
+        workers=workers,
+        checkpoint_every=checkpoint_every,
+        validate_every=validate_every,
     )
+    request = TrainRequest(
+        chosen, data, settings, stage=stage, masks=masks, init=init, features=features,
+        parsing=parsing, labels=labels, landmarks=landmarks,
+    )  # fmt: skip
     with Bars(quiet=quiet) as bars:
-        path = run(TrainRequest(chosen, data, settings, masks, init, features), bars)
-    typer.echo(f"{chosen.name} -> {path}")
+        if dry_run:
+            from jdsr_train.plan import plan
+
+            made = plan(request, bars)
+        else:
+            from jdsr_train.run import train as run
+
+            results = run(request, bars)
+    if dry_run:
+        _tell(made, chosen.name)
+        return
+    for result in results:
+        typer.echo(f"{result.stage} -> {result.path}")
+
+
+def _tell(made: Plan, name: str) -> None:
+    """Print a plan as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{name} on {made.processes} x {made.device}")
+    for heading in ("stage", "steps", "faces a step", "trained parameters", "time", "memory"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage in made.stages:
+        sizes = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
+        table.add_row(
+            stage.stage, f"{stage.steps:,}", str(stage.batch), sizes,
+            _duration(stage.seconds), f"{stage.gigabytes:.1f} GiB",
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    console.print("Timed on made-up faces; preparation and validation come on top.")
+    for deviation in made.deviations:
+        console.print(f"differs from the paper: {deviation}", markup=False)
+    if made.missing:
+        console.print(f"cannot start yet: {made.missing}", markup=False)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
 from jdsr_train import recipes
-from jdsr_train.run import sample_settings
+from jdsr_train.materials import sample_settings
+from jdsr_train.recipe import LossRecipe
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -17,20 +19,78 @@ def write(tmp_path: Path, text: str) -> str:
 
 
 def test_recipes_ship() -> None:
-    assert {"lite_x4", "lite_x8", "lite_camera"} <= set(recipes.names())
+    assert set(recipes.names()) == {
+        "lite_x4", "lite_x8", "lite_camera", "camera",
+        "paper_x4", "paper_x8", "short_x4", "short_x8",
+        "without_attention", "without_identity", "without_perceptual", "without_smooth",
+        "without_style",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.name == name
-    network = build(recipe.generator.network, recipe.generator.arguments)
+    with torch.device("meta"):
+        network = build(recipe.generator.network, recipe.generator.arguments)
     settings = sample_settings(recipe)
     assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
     assert settings.degradation == recipe.data.degradation
     assert settings.masked == recipe.data.masked
     assert settings.camera.native_width == recipe.data.native_width
     assert recipe.optimiser.warmup < recipe.optimiser.steps
+
+
+def test_the_papers_weights_are_in_its_recipe() -> None:
+    recipe = recipes.load("paper_x4")
+    loss = recipe.loss
+    assert (loss.asymmetric, loss.total_variation, loss.style_lr) == (0.5, 0.05, 10.0)
+    assert (loss.perceptual_lr, loss.pixel_lr, loss.smooth_lr) == (0.1, 1.0, 1.0)
+    assert (loss.prior, loss.prior_landmarks, loss.prior_parsing) == (1.0, 1.0, 0.1)
+    assert (loss.perceptual_hr, loss.pixel_hr, loss.smooth_hr) == (0.1, 1.0, 0.01)
+    assert (loss.identity, loss.adversarial, recipe.critic.gradient_penalty) == (1.0, 1e-3, 0.1)
+    assert (recipe.optimiser.rate, recipe.optimiser.betas) == (1e-4, (0.5, 0.999))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("style", {"style_lr"}),
+        ("perceptual", {"perceptual_lr", "perceptual_hr"}),
+        ("identity", {"identity"}),
+        ("smooth", {"smooth_lr", "smooth_hr"}),
+        ("attention", set()),
+    ],
+)
+def test_an_ablation_changes_nothing_else(name: str, changed: set[str]) -> None:
+    whole, without = recipes.load("paper_x4"), recipes.load(f"without_{name}")
+    differing = {key for key, value in vars(whole.loss).items() if vars(without.loss)[key] != value}
+    assert differing == changed
+    assert all(vars(without.loss)[key] == 0 for key in changed)
+    assert without.optimiser == whole.optimiser
+    assert without.generator.arguments.get("attention", True) is (name != "attention")
+
+
+def test_a_base_is_followed_and_overridden_key_by_key(tmp_path: Path) -> None:
+    recipe = recipes.load(write(tmp_path, 'base = "paper_x8"\n[loss]\nstyle_lr = 1\n'))
+    assert recipe.name == "own"
+    assert recipe.generator.scale == 8
+    assert recipe.generator.arguments == {"lr_size": 16, "grid": "hr"}
+    assert (recipe.loss.style_lr, recipe.loss.perceptual_lr) == (1.0, 0.1)
+
+
+def test_a_base_that_leads_back_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    with pytest.raises(UsageError, match="cannot be followed"):
+        recipes.load(write(tmp_path, f'base = "{path}"'))
+
+
+def test_a_trial_shortens_every_stage() -> None:
+    recipe = recipes.shortened(recipes.load("paper_x4"), 7)
+    assert {stage: recipe.steps(stage).steps for stage in recipe.stages} == dict.fromkeys(
+        recipe.stages, 7
+    )
+    assert recipe.loss == recipes.load("paper_x4").loss
 
 
 def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
@@ -48,7 +108,7 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert isinstance(recipe.optimiser.rate, float)
     assert recipe.optimiser.betas == (0.5, 1.0)
     assert all(isinstance(beta, float) for beta in recipe.optimiser.betas)
-    assert recipe.loss == recipes.LossRecipe()
+    assert recipe.loss == LossRecipe()
     assert recipes.load(write(tmp_path, 'name = "other"')).name == "other"
 
 
@@ -107,9 +167,13 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
     [
         ("[optimiser]\nsteps = 0", "at least 1"),
         ("[optimiser]\nbatch = -2", "at least 1"),
-        ('[optimiser]\nprecision = "int8"', "precision is 'int8'"),
-        ('[data]\ndegradation = "fog"', "degradation is 'fog'"),
+        ('[optimiser]\nprecision = "int8"', "optimiser.precision: 'int8' is not known"),
+        ('[data]\ndegradation = "fog"', "data.degradation: 'fog' is not known"),
         ("[data]\nmasked = 1.5", "masked is 1.5"),
+        ('stages = ["joint", "polish"]', "stages: 'polish' is not known"),
+        ("[loss]\npixel_hr = -1.0", "cannot be negative"),
+        ("[loss]\nadversarial_from = 1.5", "adversarial_from is 1.5"),
+        ("[critic]\nsteps_per_update = 0", "at least 1"),
         ("[optimiser", "not readable as TOML"),
     ],
 )

@@ -15,16 +15,24 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import squeezenet1_1
 
-from jdsr_cli.errors import JdsrError, OutputError, TrainingError, UsageError
+from jdsr_cli.errors import JdsrError, OutputError, TrainingError
+from jdsr_cli.networks import build
 from jdsr_train import checkpoint
 from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
-from jdsr_train.features import SqueezeNetFeatures
+from jdsr_train.logbook import LOG
 from jdsr_train.masks import draw_pool
-from jdsr_train.recipes import GeneratorRecipe, LossRecipe, OptimiserRecipe, Recipe
+from jdsr_train.recipe import (
+    CriticRecipe,
+    GeneratorRecipe,
+    LossRecipe,
+    OptimiserRecipe,
+    Recipe,
+)
+from jdsr_train.run import relevant
+from jdsr_train.stages import JointStage
 from jdsr_train.starting import start_from
-from jdsr_train.trainer import CHECKPOINT, LOG, RunSettings, Trainer, rate_at
+from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer, gradient_shares, rate_at
 
 TINY = {
     "lr_size": 16,
@@ -36,8 +44,9 @@ TINY = {
 }
 RECIPE = Recipe(
     "tiny",
-    GeneratorRecipe("lite", TINY, scale=8),
-    loss=LossRecipe(decibel_hr=0.01, occlusion=0.02),
+    generator=GeneratorRecipe("lite", TINY, scale=8),
+    loss=LossRecipe(decibel_hr=0.01, occlusion=0.02, adversarial=1e-3, adversarial_from=0.5),
+    critic=CriticRecipe(widths=(4, 4, 4, 4, 4, 4), steps_per_update=1),
     optimiser=OptimiserRecipe(steps=6, batch=2, rate=2e-3, warmup=2, precision="float32"),
 )
 Make = Callable[..., Trainer]
@@ -65,6 +74,15 @@ class Acts:
         self.notes.append(message)
 
 
+class Measured(JointStage):
+    """A joint stage that is validated by whatever the test gives it."""
+
+    measure: Callable[[nn.Module, int], dict[str, float]] = staticmethod(lambda network, step: {})
+
+    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+        return self.measure(network, step)
+
+
 def optimised(**changes: Any) -> Recipe:
     return dataclasses.replace(RECIPE, optimiser=dataclasses.replace(RECIPE.optimiser, **changes))
 
@@ -76,13 +94,23 @@ def make(face_set: FaceSet) -> Make:
         face_set, Degrader(draw_pool(4, 1), SampleSettings(16, "paper", 1.0)), 0
     )
 
-    def build(out: Path, recipe: Recipe = RECIPE, every: int = 100, **more: Any) -> Trainer:
+    def make_trainer(
+        out: Path,
+        recipe: Recipe = RECIPE,
+        every: int = 100,
+        validate: Callable[[nn.Module, int], dict[str, float]] | None = None,
+        progress: Acts | None = None,
+    ) -> Trainer:
+        torch.manual_seed(recipe.seed)
+        stage = Measured(recipe, build("lite", TINY), samples)
+        if validate is not None:
+            stage.measure = validate
         settings = RunSettings(
             out, workers=0, checkpoint_every=every, validate_every=2, log_every=1
         )
-        return Trainer(recipe, samples, settings, **more)
+        return Trainer(stage, settings, relevant(recipe, "joint"), progress=progress)
 
-    return build
+    return make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +122,11 @@ def whole(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def state(out: Path) -> dict[str, Any]:
-    return torch.load(out / CHECKPOINT, weights_only=True)  # type: ignore[no-any-return]
+    return torch.load(out / "joint" / CHECKPOINT, weights_only=True)  # type: ignore[no-any-return]
 
 
 def losses(out: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "joint" / LOG).read_text().splitlines()]
     for row in rows:
         row.pop("samples_per_s", None)
     return rows
@@ -137,7 +165,7 @@ def test_the_loss_goes_down(make: Make, tmp_path: Path) -> None:
 
 def test_the_average_lags_behind_the_network(whole: Path) -> None:
     kept = state(whole)
-    pairs = [(kept["average"][key], value) for key, value in kept["network"].items()]
+    pairs = [(kept["average"][key], value) for key, value in kept["networks"]["generator"].items()]
     assert any(not torch.equal(one, other) for one, other in pairs)
     assert all((one - other).abs().max() < 0.1 for one, other in pairs)
 
@@ -159,7 +187,7 @@ def test_ctrl_c_saves_and_a_resumed_run_is_the_uninterrupted_one(
     torch.manual_seed(999)  # the checkpoint brings its own random state
     resumed = Acts()
     make(tmp_path, progress=resumed).run()
-    assert resumed.notes == [f"resumed at step {stop}"]
+    assert resumed.notes == [f"joint: resumed at step {stop}"]
     assert (resumed.done, resumed.total) == (6, 6)
     assert_same(state(tmp_path), state(whole))
     by_step = {row["step"]: row for row in losses(tmp_path)}
@@ -172,6 +200,9 @@ CHILD = """
 import os, pickle, signal, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
+from jdsr_cli.networks import build
+from jdsr_train.run import relevant
+from jdsr_train.stages import JointStage
 from jdsr_train.trainer import RunSettings, Trainer
 
 class Killed:
@@ -185,8 +216,11 @@ class Killed:
     def note(self, message): pass
 
 recipe, samples = pickle.load(open(sys.argv[1], "rb"))
-settings = RunSettings(Path(sys.argv[2]), workers=0, checkpoint_every=2, log_every=1)
-Trainer(recipe, samples, settings, progress=Killed()).run()
+every = dict(checkpoint_every=2, validate_every=2, log_every=1)
+settings = RunSettings(Path(sys.argv[2]), workers=0, **every)
+torch.manual_seed(recipe.seed)
+stage = JointStage(recipe, build("lite", recipe.generator.arguments), samples)
+Trainer(stage, settings, relevant(recipe, "joint"), progress=Killed()).run()
 """
 
 
@@ -195,7 +229,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     whole: Path, make: Make, tmp_path: Path
 ) -> None:
     trainer = make(tmp_path / "run", every=2)
-    (tmp_path / "job.pickle").write_bytes(pickle.dumps((RECIPE, trainer.samples)))
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps((RECIPE, trainer.task.samples)))
     killed = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path / "job.pickle"), str(tmp_path / "run")],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -214,11 +248,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
 
 def test_a_finished_run_is_not_trained_again(whole: Path, make: Make) -> None:
     before = state(whole)
-    written = (whole / LOG).read_text()
+    written = (whole / "joint" / LOG).read_text()
     network = make(whole).run()
     assert_same(state(whole), before)
-    assert (whole / LOG).read_text() == written
+    assert (whole / "joint" / LOG).read_text() == written
     assert_same(dict(network.state_dict()), dict(before["average"]))
+
+
+def generator(trainer: Trainer) -> nn.Module:
+    return trainer.task.players["generator"].network
 
 
 def poisoned(make: Make, out: Path, poison: Callable[[Trainer], None]) -> Trainer:
@@ -239,7 +277,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(
 ) -> None:
     def poison(trainer: Trainer) -> None:
         with torch.no_grad():
-            trainer.network.get_parameter("to_image.bias")[0] = float("nan")
+            generator(trainer).get_parameter("to_image.bias")[0] = float("nan")
 
     with pytest.raises(TrainingError, match="not finite at step 2: pixel_hr, decibel_hr") as caught:
         poisoned(make, tmp_path, poison).run()
@@ -247,14 +285,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(
     assert "last checkpoint is intact" in str(caught.value)
     kept = state(tmp_path)
     assert kept["step"] == 2
-    assert all(torch.isfinite(value).all() for value in kept["network"].values())
+    assert all(torch.isfinite(value).all() for value in kept["networks"]["generator"].values())
     make(tmp_path).run()
     assert_same(state(tmp_path), state(whole))
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(make: Make, tmp_path: Path) -> None:
     def poison(trainer: Trainer) -> None:
-        weight = trainer.network.get_parameter("to_image.bias")
+        weight = generator(trainer).get_parameter("to_image.bias")
         weight.register_hook(lambda gradient: gradient * float("inf"))
 
     with pytest.raises(TrainingError, match="gradient is not finite at step 2"):
@@ -276,7 +314,7 @@ def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Pat
     assert all(network is trainer.average for network, _ in seen)
     rows = [row for row in losses(tmp_path) if "figure" in row]
     assert rows == [{"step": step, "figure": step / 2} for step in (2, 4, 5)]
-    assert notes.notes[0] == "step 2: figure 1.000"
+    assert notes.notes[0] == "joint, step 2: figure 1"
 
 
 @pytest.mark.parametrize(
@@ -290,17 +328,21 @@ def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Pat
 def test_a_checkpoint_of_another_recipe_is_refused(
     other: Recipe, named: str, whole: Path, make: Make, tmp_path: Path
 ) -> None:
-    (tmp_path / CHECKPOINT).write_bytes((whole / CHECKPOINT).read_bytes())
+    (tmp_path / "joint").mkdir()
+    (tmp_path / "joint" / CHECKPOINT).write_bytes((whole / "joint" / CHECKPOINT).read_bytes())
     with pytest.raises(TrainingError, match=rf"other settings \({named}\)"):
         make(tmp_path, other).run()
-    assert (tmp_path / CHECKPOINT).read_bytes() == (whole / CHECKPOINT).read_bytes()
+    assert (tmp_path / "joint" / CHECKPOINT).read_bytes() == (
+        whole / "joint" / CHECKPOINT
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["half", "text", "empty", "weights"])
 def test_a_damaged_checkpoint_is_refused(
     kind: str, whole: Path, make: Make, tmp_path: Path
 ) -> None:
-    path, data = tmp_path / CHECKPOINT, (whole / CHECKPOINT).read_bytes()
+    path, data = tmp_path / "joint" / CHECKPOINT, (whole / "joint" / CHECKPOINT).read_bytes()
+    path.parent.mkdir()
     if kind == "weights":
         torch.save({"step": torch.tensor(3)}, path)
     else:
@@ -344,36 +386,93 @@ def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
     assert rate_at(0, OptimiserRecipe(warmup=0, rate=1.0)) == 1.0
 
 
-def test_training_starts_from_the_tensors_that_fit(make: Make, tmp_path: Path) -> None:
-    given = make(tmp_path).network.state_dict()
+def test_a_constant_rate_falls_to_zero_at_the_end() -> None:
+    options = OptimiserRecipe(steps=60, warmup=0, rate=1.0, schedule="constant", tail=1 / 6)
+    rates = [rate_at(step, options) for step in range(61)]
+    assert rates[:51] == [1.0] * 51
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[60] == 0
+
+
+def test_training_starts_from_the_tensors_that_fit() -> None:
+    network = build("lite", TINY)
+    given = {name: value.clone() for name, value in network.state_dict().items()}
     weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
     weights["stem.weight"] = torch.zeros(1)
     weights["unknown"] = torch.zeros(3)
-    notes = Acts()
-    trainer = make(tmp_path, initial=weights, progress=notes)
-    assert notes.notes == [
-        f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
-    ]
-    for network in (trainer.network, trainer.average):
-        assert float(network.get_parameter("head.weight").detach().min()) == 0.5
-        assert network.get_parameter("head.weight").dtype == torch.float32
-        assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
+    told = start_from(network, weights)
+    assert told == f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
+    assert float(network.get_parameter("head.weight").detach().min()) == 0.5
+    assert network.get_parameter("head.weight").dtype == torch.float32
+    assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
     with pytest.raises(JdsrError, match="no tensor of the starting weights fits"):
-        start_from(trainer.network, {"unknown": torch.zeros(3)})
+        start_from(network, {"unknown": torch.zeros(3)})
 
 
-def test_a_perceptual_term_needs_features_and_waits_for_its_share_of_steps(
+def test_the_generator_moves_on_every_nth_batch_and_the_critic_on_all(
     make: Make, tmp_path: Path
 ) -> None:
     recipe = dataclasses.replace(
-        optimised(steps=4), loss=LossRecipe(perceptual_hr=0.1, perceptual_from=0.5)
+        optimised(steps=4, ema=0.0),
+        loss=dataclasses.replace(RECIPE.loss, adversarial_from=0.0),
+        critic=dataclasses.replace(RECIPE.critic, steps_per_update=2),
     )
-    with pytest.raises(UsageError, match="perceptual term and no features"):
-        make(tmp_path, recipe)
-    torch.manual_seed(0)
-    torch.save(squeezenet1_1(weights=None).state_dict(), tmp_path / "features.pth")
-    make(tmp_path, recipe, features=SqueezeNetFeatures(tmp_path / "features.pth")).run()
-    assert ["perceptual_hr" in row for row in losses(tmp_path)] == [False, False, True, True]
+    trainer = make(tmp_path, recipe)
+    seen: dict[str, list[list[Tensor]]] = {"generator": [], "critic": []}
+
+    def note() -> None:
+        for name, player in trainer.task.players.items():
+            seen[name].append([w.detach().clone() for w in player.network.parameters()])
+
+    note()
+    for batch in trainer.task.batches(0, 4, 0, 0, 1):
+        trainer.advance(batch)
+        note()
+    moved = {
+        name: [
+            any(not torch.equal(*pair) for pair in zip(early, late, strict=True))
+            for early, late in itertools.pairwise(states)
+        ]
+        for name, states in seen.items()
+    }
+    assert moved == {"generator": [False, True, False, True], "critic": [True] * 4}
+
+
+def test_the_adversary_waits_for_its_share_of_steps(make: Make, tmp_path: Path) -> None:
+    make(tmp_path, optimised(steps=4)).run()
+    rows = [row for row in losses(tmp_path) if "pixel_hr" in row]
+    assert ["adversarial" in row for row in rows] == [False, False, True, True]
+    assert ["critic_gradient_penalty" in row for row in rows] == [False, False, True, True]
+
+
+def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_path: Path) -> None:
+    trainer = make(tmp_path)
+    (batch,) = trainer.task.batches(0, 1, 0, 0, 1)
+    critic = trainer.task.players["critic"].network
+    for turn in trainer.task.play(trainer.networks, batch, 5):
+        if turn.player == "generator":
+            torch.stack(list(turn.terms.values())).sum().backward()
+            assert all(weight.grad is None for weight in critic.parameters())
+    assert all(weight.requires_grad for weight in critic.parameters())
+
+
+def test_shares_of_the_gradient_add_up_to_one() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+    terms = {"one": 3 * weight[0], "other": weight[1], "fixed": torch.tensor(1.0)}
+    shares = gradient_shares(terms, iter([weight]))
+    assert {name: float(share) for name, share in shares.items()} == {
+        "share_one": pytest.approx(0.75),
+        "share_other": pytest.approx(0.25),
+    }
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+def test_every_optimiser_moves_the_weights(kind: str, make: Make, tmp_path: Path) -> None:
+    trainer = make(tmp_path, optimised(steps=1, kind=kind))
+    before = [weight.detach().clone() for weight in generator(trainer).parameters()]
+    trainer.run()
+    after = generator(trainer).parameters()
+    assert any(not torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
 def test_half_precision_trains_float32_weights(make: Make, tmp_path: Path) -> None:

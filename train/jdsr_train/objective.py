@@ -1,68 +1,142 @@
-"""The loss of a generator without adversary: named terms, each with its weight."""
+"""The generator's loss: named terms, each with its weight (PAPER eq. 16-18, SPEC 2)."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.errors import TrainingError
+from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.networks.output import GeneratorOutput
 from jdsr_train import losses
 from jdsr_train.data import Batch
-from jdsr_train.features import SqueezeNetFeatures
-from jdsr_train.recipes import LossRecipe
+from jdsr_train.features import FeatureExtractor
+from jdsr_train.recipe import LossRecipe
+
+Term = Callable[[], Tensor]
 
 
-def terms(
-    output: GeneratorOutput,
+@dataclass(frozen=True)
+class Judges:
+    """The frozen networks and the critic that a step's terms use; None where they do not act."""
+
+    features: FeatureExtractor | None = None
+    perceptual_hr: bool = True
+    """Whether the features judge the restored face at this step, too."""
+    identity: nn.Module | None = None
+    critic: Callable[[Tensor], Tensor] | None = None
+
+
+def denoising_terms(
+    denoised: Tensor,
+    noise_map: Tensor,
     batch: Batch,
     weights: LossRecipe,
-    features: SqueezeNetFeatures | None = None,
+    features: FeatureExtractor | None = None,
+    noise_truth: str = "difference",
 ) -> dict[str, Tensor]:
-    """Return every term that has a weight, already multiplied by it.
+    """L_de of eq. 17: the terms of the denoised image and the noise map, times their weights.
 
-    The perceptual terms are left out where no `features` are given.
+    Works on the grid of `denoised`: where that is finer than the batch's low-resolution pictures
+    (the paper's generator on grid `hr`), these are enlarged as the generator enlarges its input.
     """
-    truth = losses.noise_level(batch.lr, batch.lr_clean)
-    found: dict[str, Tensor] = {}
-    if weights.pixel_hr:
-        found["pixel_hr"] = weights.pixel_hr * losses.pixel_loss(output.restored, batch.hr)
-    if weights.decibel_hr:
-        found["decibel_hr"] = weights.decibel_hr * losses.decibel_loss(output.restored, batch.hr)
-    if weights.perceptual_hr and features is not None:
-        distance = features.distance(output.restored, batch.hr)
-        found["perceptual_hr"] = weights.perceptual_hr * distance
-    if weights.perceptual_covered and features is not None:
-        share = F.interpolate(batch.occlusion, size=batch.hr.shape[-2:], mode="bilinear")
-        covered = batch.hr + share * (output.restored - batch.hr)
-        distance = features.distance(covered, batch.hr)
-        found["perceptual_covered"] = weights.perceptual_covered * distance
-    if weights.pixel_lr:
-        found["pixel_lr"] = weights.pixel_lr * losses.pixel_loss(output.denoised, batch.lr_clean)
-    if weights.asymmetric:
-        found["asymmetric"] = weights.asymmetric * losses.asymmetric_loss(output.noise_map, truth)
-    if weights.total_variation:
-        smooth = losses.total_variation(output.noise_map)
-        found["total_variation"] = weights.total_variation * smooth
-    if weights.occlusion:
-        covered = losses.occlusion_loss(output.occlusion, batch.occlusion)
-        found["occlusion"] = weights.occlusion * covered
+    side = denoised.shape[-1]
+    masked, clean = (_on_grid(picture, side) for picture in (batch.lr, batch.lr_clean))
+    if noise_truth == "alpha":
+        level = _on_grid(batch.occlusion, side).clamp(0, 1).expand_as(noise_map)
+    else:
+        level = losses.noise_level(masked, clean)
+    terms: dict[str, tuple[float, Term]] = {
+        "asymmetric": (weights.asymmetric, lambda: losses.asymmetric_loss(noise_map, level)),
+        "total_variation": (weights.total_variation, lambda: losses.total_variation(noise_map)),
+        "pixel_lr": (weights.pixel_lr, lambda: losses.pixel_loss(denoised, clean)),
+        "smooth_lr": (weights.smooth_lr, lambda: losses.smooth_loss(denoised)),
+    }
+    found = _weigh(terms)
+    if features is not None and (weights.style_lr or weights.perceptual_lr):
+        maps, wanted = features.maps(denoised), features.maps(clean)
+        found |= _weigh(
+            {
+                "style_lr": (weights.style_lr, lambda: losses.style_loss(maps, wanted)),
+                "perceptual_lr": (
+                    weights.perceptual_lr,
+                    lambda: losses.perceptual_loss(maps, wanted),
+                ),
+            }
+        )
     return found
 
 
-def total(found: dict[str, Tensor], step: int) -> Tensor:
-    """Sum the terms.
+def restoring_terms(
+    output: GeneratorOutput, batch: Batch, weights: LossRecipe, judges: Judges
+) -> dict[str, Tensor]:
+    """L_fsr of eq. 17 and our own terms: those of the restored face and of what leads to it.
 
-    Raises:
-        TrainingError: A term is not finite; it is named.
-
+    A term is left out where its judge is None or the batch has no truth for it.
     """
-    loss = torch.stack(list(found.values())).sum()
-    if not torch.isfinite(loss):
-        broken = [name for name, value in found.items() if not torch.isfinite(value)]
-        raise TrainingError(
-            f"the loss is not finite at step {step}: {', '.join(broken)}",
-            hint="Lower the learning rate; the last checkpoint is intact",
+    restored, truth = output.restored, batch.hr
+    terms: dict[str, tuple[float, Term]] = {
+        "pixel_hr": (weights.pixel_hr, lambda: losses.pixel_loss(restored, truth)),
+        "decibel_hr": (weights.decibel_hr, lambda: losses.decibel_loss(restored, truth)),
+        "smooth_hr": (weights.smooth_hr, lambda: losses.smooth_loss(restored)),
+        "occlusion": (
+            weights.occlusion,
+            lambda: losses.occlusion_loss(
+                output.occlusion, _on_grid(batch.occlusion, output.occlusion.shape[-1])
+            ),
+        ),
+    }
+    coarse, landmarks, parsing = output.coarse, output.landmarks, output.parsing
+    if coarse is not None:
+        terms["coarse"] = (weights.coarse, lambda: losses.coarse_loss(coarse, truth))
+    heat_maps, labels = batch.heat_maps, batch.parsing
+    if landmarks is not None and heat_maps is not None:
+        terms["prior_landmarks"] = (
+            weights.prior * weights.prior_landmarks,
+            lambda: losses.landmark_loss(landmarks, heat_maps),
         )
-    return loss
+    if parsing is not None and labels is not None:
+        terms["prior_parsing"] = (
+            weights.prior * weights.prior_parsing,
+            lambda: losses.parsing_loss(parsing, labels, weights.parsing_kind),
+        )
+    features, identity, critic = judges.features, judges.identity, judges.critic
+    if features is not None and judges.perceptual_hr:
+        terms["perceptual_hr"] = (
+            weights.perceptual_hr,
+            lambda: losses.perceptual_loss(features.maps(restored), features.maps(truth)),
+        )
+        covered = _where_covered(restored, truth, batch.occlusion)
+        terms["perceptual_covered"] = (
+            weights.perceptual_covered,
+            lambda: losses.perceptual_loss(features.maps(covered), features.maps(truth)),
+        )
+    if identity is not None:
+        terms["identity"] = (
+            weights.identity,
+            lambda: losses.identity_loss(
+                identity(restored), identity(truth), weights.identity_reduction
+            ),
+        )
+    if critic is not None:
+        terms["adversarial"] = (
+            weights.adversarial,
+            lambda: losses.generator_adversarial(critic(restored)),
+        )
+    return _weigh(terms)
+
+
+def _weigh(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
+    return {name: weight * term() for name, (weight, term) in terms.items() if weight}
+
+
+def _where_covered(restored: Tensor, truth: Tensor, occlusion: Tensor) -> Tensor:
+    """Put the restored face into the true one where the mask was."""
+    share = F.interpolate(occlusion, size=truth.shape[-2:], mode="bilinear")
+    return truth + share * (restored - truth)
+
+
+def _on_grid(pictures: Tensor, side: int) -> Tensor:
+    return pictures if pictures.shape[-1] == side else enlarge(pictures, side)

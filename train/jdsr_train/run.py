@@ -1,162 +1,151 @@
-"""`jdsr train` as a plain function: a recipe, a set of faces, a folder; weights come out."""
+"""`jdsr train` as plain functions: a recipe, faces, a folder; weights come out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.weights import load_state, save_generator
-from jdsr_train import evaluation
-from jdsr_train.data import (
-    Degrader,
-    Exam,
-    FaceSet,
-    SampleSettings,
-    TrainingSamples,
-    exams,
-    load_faces,
-    to_tensor,
-)
-from jdsr_train.degradations import CameraSettings
-from jdsr_train.features import SqueezeNetFeatures
-from jdsr_train.masks import Sprite, draw_pool, load_templates
-from jdsr_train.pictures import curves, face_rows
-from jdsr_train.recipes import Recipe
-from jdsr_train.trainer import LOG, RunSettings, Trainer
+from jdsr_cli.weights import save_network
+from jdsr_train.export import export
+from jdsr_train.fabric import open_fabric
+from jdsr_train.logbook import LOG
+from jdsr_train.materials import Materials, TrainRequest
+from jdsr_train.recipe import STAGES, Recipe
+from jdsr_train.recipes import to_dict
+from jdsr_train.stages import JointStage, Stage, build_stage
+from jdsr_train.trainer import Trainer
 
-MASK_SEED = 20231
-PANEL_FACES = 10
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PREPARE = "prepare"
+ALL = "all"
+
+_DEPENDS = {
+    "parser": ("parser", "seed"),
+    "identity": ("identity", "data", "seed"),
+    "denoise": ("generator", "data", "loss", "denoise", "seed"),
+    "joint": ("generator", "data", "loss", "optimiser", "critic", "stages", "seed"),
+}
+"""The parts of a recipe that decide what a stage makes."""
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """What `jdsr train` is asked to do."""
+class StageResult:
+    """What a stage left behind."""
 
-    recipe: Recipe
-    data: Path
-    """Folder of aligned faces: `train*.tar` and `val*.tar`."""
-    run: RunSettings
-    masks: Path | None = None
-    """Template folder whose masks are worn beside the drawn ones, half and half."""
-    init: str | None = None
-    """Weights to start from: a name of the registry or a file."""
-    features: Path | None = None
-    """SqueezeNet 1.1 state dict for the perceptual term, where the recipe has one."""
-    cache: Path | None = None
-    """Folder of the decoded faces; `cache` in the output folder when None."""
-    validation_faces: int = 200
+    stage: str
+    path: Path
+    """The weights that it made, or the folder of prepared faces."""
+    figures: dict[str, float]
+    """The last validation."""
 
 
-def train(request: TrainRequest, progress: Progress | None = None) -> Path:
-    """Run a recipe to its end, or on from its checkpoint.
+def train(request: TrainRequest, progress: Progress | None = None) -> list[StageResult]:
+    """Run the stages of a recipe that were asked for, each on from its checkpoint.
+
+    Everything that is missing is told before anything is trained.
 
     Returns:
-        The exported weight file, `<recipe>.safetensors` in the output folder.
+        One result for each stage that was run, in order.
 
     Raises:
-        UsageError: Features are given that nothing uses, or are needed and not given.
+        UsageError: A stage that the recipe has not, or something it needs that was not given.
         DatasetError, InputMissingError: The faces or masks cannot be read.
-        TrainingError: A loss is not finite, or the checkpoint is of another recipe.
+        WeightsError: Frozen networks or starting weights are missing or altered.
+        TrainingError: A loss is not finite, or a checkpoint is of another recipe.
         OutputError: The output folder cannot be written.
 
     """
     progress = progress or Silent()
-    recipe, run = request.recipe, request.run
-    cache = request.cache or run.out / "cache"
-    training = load_faces(request.data, "train", cache, progress)
-    validation = load_faces(request.data, "val", cache, progress)
-    degrader = Degrader(sprites(recipe, request.masks), sample_settings(recipe))
+    fabric = open_fabric(request.run.device)
+    if not fabric.is_global_zero:
+        progress = Silent()
+    materials = Materials(request, fabric, progress)
+    stages = stages_of(request)
+    materials.check(stages)
+    return [_run_stage(stage, materials, fabric, progress) for stage in stages]
+
+
+def stages_of(request: TrainRequest) -> tuple[str, ...]:
+    """Return what is to be run, in order: `prepare` comes after the parser, which labels it.
+
+    Raises:
+        UsageError: No such stage, or one that the recipe has not.
+
+    """
+    recipe, asked = request.recipe, request.stage
+    ordered = [stage for stage in STAGES if stage in recipe.stages]
+    if asked == ALL:
+        if "parser" in ordered and request.parsing is None:
+            ordered.remove("parser")
+        place = 1 if "parser" in ordered else 0
+        return (*ordered[:place], PREPARE, *ordered[place:])
+    if asked != PREPARE and asked not in recipe.stages:
+        raise UsageError(
+            f"recipe {recipe.name} has no stage {asked!r}",
+            where="--stage",
+            hint=f"It has {', '.join((PREPARE, *ordered))}; all runs them in order",
+        )
+    return (asked,)
+
+
+def relevant(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Return the parts of a recipe that decide what a stage makes, as plain values."""
+    values = to_dict(recipe)
+    return {name: values[name] for name in _DEPENDS[stage]}
+
+
+def _run_stage(stage: str, materials: Materials, fabric: Fabric, progress: Progress) -> StageResult:
+    out = materials.request.run.out
+    if stage == PREPARE:
+        materials.faces("train")
+        materials.faces("val")
+        return StageResult(stage, materials.cache, {})
+    task = build_stage(stage, materials)
     trainer = Trainer(
-        recipe,
-        TrainingSamples(training, degrader, recipe.seed),
-        run,
-        initial=None if request.init is None else load_state(request.init),
-        features=_features(request),
-        validate=Validation(validation, degrader, request),
-        progress=progress,
-    )
-    network = trainer.run()
-    if (run.out / LOG).exists():
-        curves(run.out / LOG, run.out / "curves.png")
-    path = run.out / f"{recipe.name}.safetensors"
-    generator = recipe.generator
-    save_generator(
-        path, generator.network, generator.arguments, network,
-        {
-            "recipe": recipe.name,
-            "steps": str(recipe.optimiser.steps),
-            "features": "none" if request.features is None else request.features.name,
-        },
+        task, materials.request.run, relevant(materials.request.recipe, stage),
+        fabric=fabric, progress=progress,
     )  # fmt: skip
+    network = trainer.run()
+    figures = last_figures(trainer.folder / LOG)
+    path = trainer.folder / "checkpoint.pt"
+    if fabric.is_global_zero:
+        path = _keep(task, materials, network, figures, out)
+    fabric.barrier()
+    return StageResult(stage, path, figures)
+
+
+def _keep(
+    task: Stage, materials: Materials, network: Any, figures: dict[str, float], out: Path
+) -> Path:
+    """Write what later stages, or other commands, use of a stage."""
+    recipe = materials.request.recipe
+    if isinstance(task, JointStage):
+        return export(
+            out / "weights", recipe, materials.generator_arguments(), network,
+            data=materials.described(), figures=figures, deviations=task.deviations,
+        )  # fmt: skip
+    path = out / task.name / f"{task.name}.safetensors"
+    arguments, kept = task.exported(network)
+    save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
     return path
 
 
-def _features(request: TrainRequest) -> SqueezeNetFeatures | None:
-    if request.features is None:
-        return None
-    if not request.recipe.loss.features:
-        raise UsageError(
-            f"recipe {request.recipe.name} has no perceptual term that could use them",
-            where="--features",
-            hint="Leave the option out, or give the recipe one",
-        )
-    half = request.recipe.optimiser.precision == "bfloat16"
-    return SqueezeNetFeatures(request.features, half=half)
+def last_figures(log: Path) -> dict[str, float]:
+    """Return the last validation of a log; empty where there was none."""
+    for row in reversed(list(_rows(log))):
+        if "validation_loss" in row:
+            return {name: value for name, value in row.items() if name != "step"}
+    return {}
 
 
-def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:
-    """Masks of a recipe: drawn ones, and as many copies of the templates as weigh the same."""
-    drawn = draw_pool(recipe.data.drawn_masks, MASK_SEED)
-    if templates is None:
-        return drawn
-    loaded = load_templates(templates)
-    return drawn + loaded * max(1, round(len(drawn) / len(loaded)))
-
-
-def sample_settings(recipe: Recipe) -> SampleSettings:
-    """How a recipe makes samples of faces."""
-    return SampleSettings(
-        lr_size=128 // recipe.generator.scale,
-        degradation=recipe.data.degradation,
-        masked=recipe.data.masked,
-        camera=CameraSettings(native_width=recipe.data.native_width),
-    )
-
-
-class Validation:
-    """Scores a network on the validation faces and draws a panel of some of them."""
-
-    def __init__(self, faces: FaceSet, degrader: Degrader, request: TrainRequest) -> None:
-        self.out = request.run.out
-        self.device = request.run.device
-        limit = request.validation_faces
-        self.sets: dict[str, Sequence[Exam]] = {}
-        if degrader.settings.masked > 0:
-            self.sets["masked"] = list(exams(faces, degrader, masked=True, limit=limit))
-        if degrader.settings.masked < 1:
-            self.sets["plain"] = list(exams(faces, degrader, masked=False, limit=limit))
-
-    def __call__(self, network: nn.Module, step: int) -> dict[str, float]:
-        """Return the mean figures of each set; the panel is written as `panel.png`."""
-        figures: dict[str, float] = {}
-        restore = evaluation.restorer(network, self.device)
-        rows = []
-        for name, chosen in self.sets.items():
-            scores = evaluation.score(restore, chosen)
-            figures |= {f"{name}_{figure}": value for figure, value in scores.means().items()}
-            shown = chosen[:: max(1, len(chosen) // PANEL_FACES)][:PANEL_FACES]
-            restored = restore(to_tensor([exam.pair.lr for exam in shown])).clamp(0, 1)
-            pictures = (restored * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-            rows += [
-                [exam.pair.lr for exam in shown],
-                list(pictures),
-                [exam.pair.hr for exam in shown],
-            ]
-        face_rows(rows, self.out / "panel.png")
-        return figures
+def _rows(log: Path) -> Iterator[dict[str, float]]:
+    if log.exists():
+        for line in log.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)

@@ -1,37 +1,34 @@
-"""The training loop: one generator, one objective, averaged weights, checkpoints, validation.
+"""The training loop: players take turns, weights are averaged, everything is kept to go on.
 
-A step depends on the recipe, the faces and its own number alone, so a run that was stopped and
+A step depends on the recipe, the data and its own number alone, so a run that was stopped and
 resumed goes on exactly as one that was not.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import OutputError, TrainingError, UsageError
-from jdsr_cli.networks import build
+from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train import checkpoint, objective
-from jdsr_train.data import Batch, TrainingSamples
-from jdsr_train.features import SqueezeNetFeatures
-from jdsr_train.recipes import OptimiserRecipe, Recipe, to_dict
-from jdsr_train.starting import start_from
+from jdsr_train import checkpoint
+from jdsr_train.fabric import Adapted, open_fabric
+from jdsr_train.logbook import Logbook
+from jdsr_train.recipe import OptimiserRecipe
+from jdsr_train.task import Task, Turn, to_device
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
-
-Validate = Callable[[nn.Module, int], dict[str, float]]
-"""Measures a network in evaluation mode at a step; returns named figures."""
 
 
 @dataclass(frozen=True)
@@ -39,64 +36,61 @@ class RunSettings:
     """Where and how a recipe is run; none of it changes the result."""
 
     out: Path
-    """Folder of the checkpoint, the log and the pictures."""
+    """Folder of the run; a folder in it for each stage."""
     device: str = "cpu"
     workers: int = 1
-    """Processes that prepare samples."""
+    """Processes that prepare samples, for each process that trains."""
     checkpoint_every: int = 250
     """Steps."""
     validate_every: int = 500
-    """Steps."""
+    """Steps; the terms' shares of the gradient are measured as often."""
     log_every: int = 50
     """Steps."""
 
 
 class Trainer:
-    """Runs a recipe from its start or its last checkpoint."""
+    """Runs one stage from its start or its last checkpoint.
+
+    Args:
+        task: The stage.
+        settings: Where and how; the stage's files go into a folder of its name.
+        identity: What the checkpoint must have been made with, as plain values: the parts of
+            the recipe on which the stage depends.
+        fabric: The run's processes and device; the only process when None.
+        progress: Told of each step.
+
+    """
 
     def __init__(
         self,
-        recipe: Recipe,
-        samples: TrainingSamples,
+        task: Task,
         settings: RunSettings,
+        identity: Mapping[str, Any],
         *,
-        initial: dict[str, Tensor] | None = None,
-        features: SqueezeNetFeatures | None = None,
-        validate: Validate | None = None,
+        fabric: Fabric | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.recipe, self.samples, self.settings = recipe, samples, settings
-        if recipe.loss.features and features is None:
-            raise UsageError(
-                f"recipe {recipe.name} has a perceptual term and no features were given",
-                hint="Give --features FILE, or set the term to 0",
-            )
-        self.features = None if features is None else features.to(settings.device)
-        self.validate = validate
+        self.task, self.settings, self.identity = task, settings, dict(identity)
+        self.folder = settings.out / task.name
         self.progress = progress or Silent()
-        torch.manual_seed(recipe.seed)
-        self.network = build(recipe.generator.network, recipe.generator.arguments)
-        given, wanted = samples.degrader.settings.lr_size, self.network.lr_size
-        if given != wanted:
-            raise UsageError(
-                f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
-                where=f"recipe {recipe.name}",
-                hint="Let scale be 128 divided by the network's lr_size",
+        self.fabric = fabric or open_fabric(settings.device)
+        self.options = task.players[task.kept].options
+        self.networks: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        for name, player in task.players.items():
+            network = player.network.to(memory_format=torch.channels_last)
+            half = player.options.precision == "bfloat16"
+            made = optimiser(network.parameters(), player.options)
+            self.networks[name], self.optimisers[name] = self.fabric.setup(
+                Adapted(network, half), made
             )
-        if initial is not None:
-            self.progress.note(start_from(self.network, initial))
-        self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        options = recipe.optimiser
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), options.rate,
-            betas=options.betas, weight_decay=options.weight_decay,
-        )  # fmt: skip
+        moved = task.players[task.kept].network
+        self.average = copy.deepcopy(moved).eval().requires_grad_(False)
         self.step = 0
         self._whole = True
 
     def run(self) -> nn.Module:
-        """Train to the recipe's last step and return the averaged network.
+        """Train to the stage's last step and return the network that is kept.
 
         On Ctrl-C the state is saved before the exception goes on.
 
@@ -105,20 +99,21 @@ class Trainer:
             OutputError: The output folder cannot be written.
 
         """
-        out, options = self.settings.out, self.recipe.optimiser
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"the folder cannot be made ({error})", where=out) from error
+            raise OutputError(f"the folder cannot be made ({error})", where=self.folder) from error
         self._resume()
-        batches = self.samples.batches(
-            options.batch, self.step, options.steps, self.settings.workers
+        fabric, last = self.fabric, self.options.steps
+        batches = self.task.batches(
+            self.step, last, self.settings.workers, fabric.global_rank, fabric.world_size
         )
-        task = f"training {self.recipe.name}"
-        self.progress.begin(task, options.steps)
+        logbook = Logbook(self.folder, self.step) if fabric.is_global_zero else None
+        task = f"training {self.task.name}"
+        self.progress.begin(task, last)
         self.progress.advance(task, self.step)
         try:
-            self._loop(batches, task)
+            self._loop(batches, task, logbook)
         except KeyboardInterrupt:
             # In the middle of an update the last checkpoint is the newest whole state.
             if self._whole:
@@ -126,121 +121,191 @@ class Trainer:
             raise
         finally:
             self.progress.end(task)
+            if logbook is not None:
+                logbook.close()
         self._save()
         return self.average
 
-    def _loop(self, batches: Any, task: str) -> None:
-        settings, last = self.settings, self.recipe.optimiser.steps
-        sums: dict[str, float] = {}
-        counted, started = 0, time.monotonic()
+    def _loop(self, batches: Iterator[Any], task: str, logbook: Logbook | None) -> None:
+        settings, last = self.settings, self.options.steps
+        meter = Meter(self.fabric)
         for batch in batches:
-            found = self._advance(batch)
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            counted += 1
+            checking = (self.step + 1) % settings.validate_every == 0
+            meter.add(self.advance(batch, shares=checking))
             self.progress.advance(task)
             if self.step % settings.log_every == 0 or self.step == last:
-                speed = counted * self.recipe.optimiser.batch / (time.monotonic() - started)
-                means = {name: total / counted for name, total in sums.items()}
-                self._log({"step": self.step, "samples_per_s": round(speed, 2), **means})
-                sums, counted, started = {}, 0, time.monotonic()
+                row = meter.read(self.options.batch)
+                if logbook is not None:
+                    logbook.record({"step": self.step, **row})
             if self.step % settings.checkpoint_every == 0:
                 self._save()
-            if self.validate and (self.step % settings.validate_every == 0 or self.step == last):
-                figures = self.validate(self.average, self.step)
-                self._log({"step": self.step, **figures})
-                listed = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                self.progress.note(f"step {self.step}: {listed}")
-                started = time.monotonic()
+            if checking or self.step == last:
+                self._validate(logbook)
+                meter.restart()
 
-    def _advance(self, batch: Batch) -> dict[str, Tensor]:
-        options, device = self.recipe.optimiser, self.settings.device
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.step, options)
-        batch = Batch(*(value.to(device, non_blocking=True) for value in vars(batch).values()))
-        lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        half = options.precision == "bfloat16"
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            output = self.network(lr)
-        with torch.autocast(torch.device(device).type, enabled=False):
-            late = self.step >= self.recipe.loss.perceptual_from * options.steps
-            features = self.features if late else None
-            found = objective.terms(output, batch, self.recipe.loss, features)
-            loss = objective.total(found, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
-        if not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient is not finite at step {self.step}",
-                hint="Lower the learning rate; the last checkpoint is intact",
-            )
-        self._whole = False
-        self.optimiser.step()
+    def _validate(self, logbook: Logbook | None) -> None:
+        if logbook is not None:
+            figures = self.task.validate(self.average, self.step)
+            if figures:
+                logbook.record({"step": self.step, **figures})
+                logbook.panel(self.step)
+                listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                self.progress.note(f"{self.task.name}, step {self.step}: {listed}")
+        self.fabric.barrier()
+
+    def advance(self, batch: Any, *, shares: bool = False) -> dict[str, Tensor]:
+        """Take one step and return its terms, with their gradient shares where asked.
+
+        Raises:
+            TrainingError: A term or a gradient is not finite.
+
+        """
+        batch = to_device(batch, self.fabric.device)
+        found: dict[str, Tensor] = {}
+        for turn in self.task.play(self.networks, batch, self.step):
+            found |= turn.terms
+            if shares and turn.player == self.task.kept:
+                found |= gradient_shares(turn.terms, self.networks[turn.player].parameters())
+            self._descend(turn)
         self.step += 1
-        decay = min(options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, fresh in zip(
-                self.average.parameters(), self.network.parameters(), strict=True
-            ):
-                kept.lerp_(fresh, 1 - decay)
-            for held, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                held.copy_(current)
+        self._move_average()
         self._whole = True
         return found
 
+    def _descend(self, turn: Turn) -> None:
+        """Take one step of one player down its loss."""
+        network, made = self.networks[turn.player], self.optimisers[turn.player]
+        options = self.task.players[turn.player].options
+        loss = torch.stack(list(turn.terms.values())).sum()
+        if not torch.isfinite(loss):
+            broken = [name for name, value in turn.terms.items() if not torch.isfinite(value)]
+            raise TrainingError(
+                f"the loss is not finite at step {self.step}: {', '.join(broken)}",
+                where=self.task.name,
+                hint="Lower the learning rate; the last checkpoint is intact",
+            )
+        for group in made.param_groups:
+            group["lr"] = rate_at(self.step, options)
+        made.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), options.clip or math.inf)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"the gradient is not finite at step {self.step}",
+                where=f"{self.task.name}, {turn.player}",
+                hint="Lower the learning rate; the last checkpoint is intact",
+            )
+        self._whole = False
+        made.step()
+
+    def _move_average(self) -> None:
+        fresh = self.task.players[self.task.kept].network
+        ema = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, moved in zip(self.average.parameters(), fresh.parameters(), strict=True):
+                kept.lerp_(moved, 1 - ema)
+            for held, current in zip(self.average.buffers(), fresh.buffers(), strict=True):
+                held.copy_(current)
+
     def _state(self) -> dict[str, Any]:
         return {
-            "recipe": _plain(to_dict(self.recipe)),
+            "recipe": self.identity,
+            "deviations": list(self.task.deviations),
             "step": self.step,
-            "network": self.network.state_dict(),
+            "networks": {
+                name: player.network.state_dict() for name, player in self.task.players.items()
+            },
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": {name: made.state_dict() for name, made in self.optimisers.items()},
             "random": torch.get_rng_state(),
         }
 
     def _save(self) -> None:
-        checkpoint.save(self.settings.out / CHECKPOINT, self._state())
+        if self.fabric.is_global_zero:
+            checkpoint.save(self.folder / CHECKPOINT, self._state())
+        self.fabric.barrier()
 
     def _resume(self) -> None:
-        path = self.settings.out / CHECKPOINT
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return
-        state = checkpoint.load(path, _plain(to_dict(self.recipe)))
-        self.network.load_state_dict(state["network"])
+        state = checkpoint.load(path, self.identity)
+        for name, player in self.task.players.items():
+            player.network.load_state_dict(state["networks"][name])
+            self.optimisers[name].load_state_dict(state["optimisers"][name])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         self.step = int(state["step"])
-        self._trim_log()
-        self.progress.note(f"resumed at step {self.step}")
+        self.progress.note(f"{self.task.name}: resumed at step {self.step}")
 
-    def _trim_log(self) -> None:
-        """Drop what was logged after the checkpoint and will be logged again."""
-        path = self.settings.out / LOG
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("}\n")]
-            kept = [line for line in whole if json.loads(line)["step"] <= self.step]
-            path.write_text("".join(kept), encoding="utf-8")
 
-    def _log(self, row: dict[str, float]) -> None:
-        with (self.settings.out / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+class Meter:
+    """Means of what was seen since it was last read, over all processes."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.fabric = fabric
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget, and start the clock."""
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+        self._steps, self._started = 0, time.monotonic()
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """See the values of one more step; each is averaged over the steps that had it."""
+        self._steps += 1
+        for name, value in values.items():
+            total, seen = self._sums.get(name, (torch.zeros_like(value), 0))
+            self._sums[name] = total + value.detach(), seen + 1
+
+    def read(self, batch: int) -> dict[str, float]:
+        """Return the means and the speed, and forget them."""
+        speed = self._steps * batch / max(time.monotonic() - self._started, 1e-9)
+        means = {name: float(total / seen) for name, (total, seen) in self._sums.items()}
+        if self.fabric.world_size > 1 and means:
+            local = torch.tensor(list(means.values()), device=self.fabric.device)
+            shared = self.fabric.all_reduce(local, reduce_op="mean")
+            assert isinstance(shared, Tensor)
+            means = dict(zip(means, shared.tolist(), strict=True))
+        self.restart()
+        return {"samples_per_s": round(speed, 2), **means}
+
+
+def gradient_shares(
+    terms: Mapping[str, Tensor], parameters: Iterator[nn.Parameter]
+) -> dict[str, Tensor]:
+    """Return each term's share of the summed gradient norms over the parameters, 0 to 1."""
+    moved = [parameter for parameter in parameters if parameter.requires_grad]
+    norms: dict[str, Tensor] = {}
+    for name, term in terms.items():
+        if term.requires_grad:
+            found = torch.autograd.grad(term, moved, retain_graph=True, allow_unused=True)
+            squares = [(part.detach() ** 2).sum() for part in found if part is not None]
+            norms[f"share_{name}"] = torch.stack(squares).sum().sqrt()
+    total = sum(norms.values(), torch.zeros(())) + 1e-30
+    return {name: norm / total for name, norm in norms.items()}
+
+
+def optimiser(parameters: Iterator[nn.Parameter], options: OptimiserRecipe) -> Any:
+    """Make the optimiser of a recipe."""
+    moved = [parameter for parameter in parameters if parameter.requires_grad]
+    if options.kind == "sgd":
+        return torch.optim.SGD(
+            moved, options.rate, momentum=options.betas[0],
+            weight_decay=options.weight_decay, nesterov=True,
+        )  # fmt: skip
+    kind: Callable[..., torch.optim.Optimizer] = (
+        torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
+    )
+    return kind(moved, options.rate, betas=options.betas, weight_decay=options.weight_decay)
 
 
 def rate_at(step: int, options: OptimiserRecipe) -> float:
-    """Learning rate of a step: linear warm-up, then cosine to a hundredth of the peak."""
+    """Learning rate of a step, counted from 0: linear warm-up, then the recipe's schedule."""
     if step < options.warmup:
         return options.rate * (step + 1) / options.warmup
+    if options.schedule == "constant":
+        left = (options.steps - step) / max(1.0, options.tail * options.steps)
+        return options.rate * min(1.0, left)
     done = (step - options.warmup) / max(1, options.steps - options.warmup)
     return options.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists, as they come back from JSON and TOML."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

@@ -1,0 +1,169 @@
+"""The generator's loss: the paper's terms with their weights, and those that are left out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jdsr_cli.networks import GeneratorOutput
+from jdsr_train.data import Batch
+from jdsr_train.objective import Judges, denoising_terms, restoring_terms
+from jdsr_train.recipe import LossRecipe
+from jdsr_train.recipes import load
+
+NOTHING = LossRecipe(
+    asymmetric=0.0, total_variation=0.0, pixel_lr=0.0, pixel_hr=0.0, prior_parsing=0.1
+)
+
+
+def full(value: float, *shape: int) -> Tensor:
+    return torch.full(shape, value)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two faces of 32 px whose mask is half a level brighter than the clean ones."""
+    return Batch(
+        lr=full(0.75, 2, 3, 32, 32),
+        lr_clean=full(0.25, 2, 3, 32, 32),
+        hr=full(0.25, 2, 3, 128, 128),
+        occlusion=full(0.5, 2, 1, 32, 32),
+        heat_maps=full(0.0, 2, 5, 64, 64),
+        parsing=torch.zeros(2, 64, 64, dtype=torch.int64),
+    )
+
+
+def output(grid: int, **changes: Tensor | None) -> GeneratorOutput:
+    made = GeneratorOutput(
+        restored=full(0.5, 2, 3, 128, 128),
+        denoised=full(0.5, 2, 3, grid, grid),
+        noise_map=full(0.0, 2, 3, grid, grid),
+        occlusion=full(0.5, 2, 1, grid, grid),
+        coarse=full(0.75, 2, 3, 128, 128),
+        landmarks=full(0.5, 2, 5, 64, 64),
+        parsing=full(0.0, 2, 11, 64, 64),
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def alone(name: str, weight: float = 1.0) -> LossRecipe:
+    return dataclasses.replace(NOTHING, **{name: weight})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("grid", [32, 128])
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("asymmetric", 0.7 * 0.5**2), ("total_variation", 0.0), ("pixel_lr", 0.25)],
+)
+def test_denoising_terms_work_on_either_grid(
+    grid: int, name: str, wanted: float, batch: Batch
+) -> None:
+    made = output(grid)
+    found = denoising_terms(made.denoised, made.noise_map, batch, alone(name, 2.0))
+    assert {key: float(value) for key, value in found.items()} == {
+        name: pytest.approx(2 * wanted, abs=1e-6)
+    }
+
+
+def test_the_noise_map_can_be_told_the_masks_share(batch: Batch) -> None:
+    made = output(32)
+    found = denoising_terms(
+        made.denoised, made.noise_map, batch, alone("asymmetric"), noise_truth="alpha"
+    )
+    assert float(found["asymmetric"]) == pytest.approx(0.7 * 0.5**2)
+    other = dataclasses.replace(batch, occlusion=full(1.0, 2, 1, 32, 32))
+    found = denoising_terms(
+        made.denoised, made.noise_map, other, alone("asymmetric"), noise_truth="alpha"
+    )
+    assert float(found["asymmetric"]) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "wanted"),
+    [
+        ("pixel_hr", "pixel_hr", 0.25),
+        ("coarse", "coarse", 0.25),
+        ("smooth_hr", "smooth_hr", 0.0),
+        ("decibel_hr", "decibel_hr", -12.0412),
+        ("prior", "prior_landmarks", 0.25),
+    ],
+)
+def test_restoring_terms(name: str, key: str, wanted: float, batch: Batch) -> None:
+    weights = dataclasses.replace(alone(name), prior_parsing=0.0)
+    found = restoring_terms(output(32), batch, weights, Judges())
+    assert {one: float(value) for one, value in found.items()} == {
+        key: pytest.approx(wanted, abs=1e-4)
+    }
+
+
+def test_the_prior_weighs_landmarks_and_parsing(batch: Batch) -> None:
+    weights = dataclasses.replace(NOTHING, prior=2.0, prior_landmarks=3.0, prior_parsing=0.5)
+    found = restoring_terms(output(32), batch, weights, Judges())
+    assert float(found["prior_landmarks"]) == pytest.approx(2 * 3 * 0.25)
+    parsing = ((10 / 11) ** 2 + 10 * (1 / 11) ** 2) / 11
+    assert float(found["prior_parsing"]) == pytest.approx(2 * 0.5 * parsing, rel=1e-5)
+
+
+def test_terms_without_a_judge_or_a_truth_are_left_out(batch: Batch) -> None:
+    weights = load("paper_x4").loss
+    bare = dataclasses.replace(batch, heat_maps=None, parsing=None)
+    found = restoring_terms(output(128), bare, weights, Judges())
+    assert set(found) == {"pixel_hr", "smooth_hr", "coarse"}
+    lite = restoring_terms(
+        output(128, coarse=None, landmarks=None, parsing=None), batch, weights, Judges()
+    )
+    assert set(lite) == {"pixel_hr", "smooth_hr"}
+
+
+class _Sums(nn.Module):
+    """A stand-in for frozen networks and critics: one number for each image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3)) + 1], 1)
+
+
+def test_identity_and_adversary_judge_the_restored_face_only(batch: Batch) -> None:
+    weights = dataclasses.replace(NOTHING, identity=2.0, adversarial=0.5, identity_reduction="sum")
+    restored = full(0.5, 2, 3, 128, 128).requires_grad_()
+    judges = Judges(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
+    found = restoring_terms(output(32, restored=restored), batch, weights, judges)
+    assert set(found) == {"identity", "adversarial"}
+    assert float(found["adversarial"].detach()) == pytest.approx(-0.25)
+    one, other = (
+        nn.functional.normalize(_Sums()(images)[:1]) for images in (restored.detach(), batch.hr)
+    )
+    assert float(found["identity"].detach()) == pytest.approx(2 * float(((one - other) ** 2).sum()))
+    torch.stack(list(found.values())).sum().backward()
+    assert restored.grad is not None
+    assert batch.hr.grad is None
+
+
+class _Levels:
+    """A stand-in for frozen features: the pictures themselves."""
+
+    name, deviation = "levels", None
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+
+def test_features_can_judge_the_covered_part_alone(batch: Batch) -> None:
+    half = torch.zeros(2, 1, 32, 32)
+    half[..., 16:] = 1.0
+    covered = dataclasses.replace(batch, occlusion=half)
+    restored = full(0.75, 2, 3, 128, 128).requires_grad_()
+    found = restoring_terms(
+        output(32, restored=restored),
+        covered,
+        alone("perceptual_covered", 2.0),
+        Judges(features=_Levels()),  # type: ignore[arg-type]
+    )
+    assert set(found) == {"perceptual_covered"}
+    assert float(found["perceptual_covered"].detach()) == pytest.approx(2 * 0.5 * 0.5)
+    found["perceptual_covered"].backward()
+    assert restored.grad is not None
+    assert not restored.grad[..., :60].any()
+    assert restored.grad[..., 68:].all()

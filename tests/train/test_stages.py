@@ -1,0 +1,317 @@
+"""Every stage of the paper's recipe, with tiny networks: it learns, stops and goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import squeezenet1_1
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import JDSRGenerator
+from jdsr_cli.weights import load_generator, load_state, read_manifest
+from jdsr_train import recipes
+from jdsr_train.logbook import LOG
+from jdsr_train.materials import TrainRequest
+from jdsr_train.plan import plan
+from jdsr_train.recipe import Recipe
+from jdsr_train.run import StageResult, stages_of, train
+from jdsr_train.trainer import CHECKPOINT, RunSettings
+
+TINY = """
+base = "paper_x4"
+
+[generator]
+arguments = { hourglass_blocks = 1, noise_width = 16, denoiser_widths = [16, 16, 16], width = 16, prior_width = 32 }
+
+[data]
+drawn_masks = 4
+
+[critic]
+widths = [4, 4, 4, 4, 4, 4]
+steps_per_update = 2
+
+[identity]
+widths = [4, 4, 8, 8]
+blocks = [1, 1, 1, 1]
+features = 16
+optimiser = { batch = 2, kind = "sgd", warmup = 0, rate = 0.01 }
+
+[parser]
+width = 4
+optimiser = { batch = 2, warmup = 0 }
+
+[optimiser]
+batch = 2
+
+[denoise]
+batch = 2
+"""  # noqa: E501
+STEPS = 4
+Make = Callable[..., TrainRequest]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return recipes.shortened(recipes.load(str(path)), STEPS)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path]) -> Path:
+    """Portraits of two people whose names are known."""
+    folder = write_faces(tmp_path_factory.mktemp("faces"), ("train.tar", "val.tar"))
+    lines = (folder / "faces.csv").read_text(encoding="utf-8").splitlines()
+    named = [lines[0] + ",identity"] + [f"{line},{line.split(',')[0][:-1]}" for line in lines[1:]]
+    (folder / "faces.csv").write_text("\n".join(named) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few pictures with label maps, skin in the middle of background."""
+    path = tmp_path_factory.mktemp("labelled") / "parts.tar"
+    rng = np.random.default_rng(0)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[16:48, 16:48] = 1
+    with tarfile.open(path, "w") as archive:
+        for split, count in (("train", 5), ("val", 2), ("test", 1)):
+            for number in range(count):
+                picture = np.where(labels[..., None] > 0, 200, 60) + rng.integers(
+                    0, 20, (64, 64, 3)
+                )
+                for name, image in (
+                    (f"{split}/{number}.webp", picture.astype(np.uint8)),
+                    (f"{split}/{number}.png", labels),
+                ):
+                    stream = io.BytesIO()
+                    Image.fromarray(image).save(stream, format=Path(name).suffix[1:])
+                    member = tarfile.TarInfo(name)
+                    member.size = len(stream.getvalue())
+                    archive.addfile(member, io.BytesIO(stream.getvalue()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def make(
+    recipe: Recipe, faces: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Make:
+    torch.manual_seed(0)
+    features = tmp_path_factory.mktemp("features") / "squeezenet.pth"
+    torch.save(squeezenet1_1(weights=None).state_dict(), features)
+    cache = tmp_path_factory.mktemp("cache")
+
+    def request(out: Path, **changes: object) -> TrainRequest:
+        settings = RunSettings(out, workers=0, checkpoint_every=2, validate_every=2, log_every=1)
+        whole = TrainRequest(
+            recipe, faces, settings, features=str(features), parsing=labelled, cache=cache,
+            validation_faces=2,
+        )  # fmt: skip
+        return dataclasses.replace(whole, **changes)  # type: ignore[arg-type]
+
+    return request
+
+
+@pytest.fixture(scope="module")
+def whole(make: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StageResult]]:
+    out = tmp_path_factory.mktemp("whole")
+    return out, train(make(out))
+
+
+def rows(out: Path, stage: str) -> list[dict[str, float]]:
+    found = [json.loads(line) for line in (out / stage / LOG).read_text().splitlines()]
+    for row in found:
+        row.pop("samples_per_s", None)
+    return found
+
+
+def test_all_stages_run_in_order_and_leave_what_they_promise(
+    whole: tuple[Path, list[StageResult]],
+) -> None:
+    out, results = whole
+    assert [result.stage for result in results] == [
+        "parser", "prepare", "identity", "denoise", "joint",
+    ]  # fmt: skip
+    for stage in ("parser", "identity", "denoise"):
+        assert (out / stage / f"{stage}.safetensors").is_file()
+        assert (out / stage / "curves.png").is_file()
+    assert (out / "joint" / "panel.png").is_file()
+    assert all(result.figures["validation_loss"] > 0 for result in results if result.figures)
+    assert [bool(result.figures) for result in results][2:] == [True] * 3 or (
+        results[2].figures == {}  # no face of the portraits may be held out
+    )
+
+
+def test_every_term_of_the_paper_is_logged_with_its_share(
+    whole: tuple[Path, list[StageResult]],
+) -> None:
+    found = {name for row in rows(whole[0], "joint") for name in row}
+    terms = {
+        "asymmetric", "total_variation", "style_lr", "perceptual_lr", "pixel_lr", "smooth_lr",
+        "prior_landmarks", "prior_parsing", "perceptual_hr", "pixel_hr", "smooth_hr", "identity",
+        "adversarial", "coarse",
+    }  # fmt: skip
+    assert terms <= found
+    assert {f"share_{name}" for name in terms} <= found
+    assert {"critic_wasserstein", "critic_gradient_penalty"} <= found
+    assert {"masked_psnr", "masked_ssim", "validation_loss"} <= found
+
+
+def test_the_weights_are_an_entry_of_a_registry(whole: tuple[Path, list[StageResult]]) -> None:
+    out, results = whole
+    (entry,) = read_manifest(out / "weights" / "manifest.toml")
+    assert (entry.name, entry.recipe, entry.network, entry.scale) == ("tiny", "tiny", "jdsr", 4)
+    assert entry.arguments["landmarks"] == 5
+    assert "faces" in entry.data
+    assert float(entry.figures["masked_psnr"]) > 0
+    assert "5 landmarks instead of the 81" in str(entry.figures["protocol"])
+    assert "SqueezeNet" in str(entry.figures["protocol"])
+    loaded = load_generator(results[-1].path, "cpu", "float32")
+    assert isinstance(loaded.network, JDSRGenerator)
+    assert loaded.sha256 == entry.sha256
+
+
+def test_the_joint_stage_starts_from_the_warmed_up_denoiser(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    out, _ = whole
+    warmed = load_state(out / "denoise" / "denoise.safetensors")
+    (tmp_path / "denoise").mkdir()
+    (tmp_path / "identity").mkdir()
+    for stage in ("denoise", "identity"):
+        name = f"{stage}/{stage}.safetensors"
+        (tmp_path / name).write_bytes((out / name).read_bytes())
+    frozen = make(tmp_path, stage="joint")
+    still = dataclasses.replace(
+        frozen.recipe,
+        optimiser=dataclasses.replace(frozen.recipe.optimiser, rate=0.0, steps=1),
+    )
+    train(dataclasses.replace(frozen, recipe=still))
+    found = torch.load(tmp_path / "joint" / CHECKPOINT, weights_only=True)["average"]
+    for name, value in warmed.items():
+        assert torch.equal(found[f"denoiser.{name}"], value)
+
+
+CHILD = """
+import os, pickle, signal, sys, torch
+torch.set_num_threads(1)
+from jdsr_train.run import train
+
+class Killed:
+    done = {}
+    def begin(self, task, total): pass
+    def advance(self, task, units=1):
+        self.done[task] = self.done.get(task, 0) + units
+        if self.done[task] == 3 and task == "training " + sys.argv[2]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def end(self, task): pass
+    def note(self, message): pass
+
+train(pickle.load(open(sys.argv[1], "rb")), Killed())
+"""
+
+
+@pytest.mark.parametrize("stage", ["parser", "identity", "denoise", "joint"])
+def test_a_run_that_is_killed_in_any_stage_ends_as_one_that_was_not(
+    stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    request = make(tmp_path / "run")
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps(request))
+    killed = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path / "job.pickle"), stage],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert killed.returncode == -9
+    train(request)
+    for name in ("parser", "identity", "denoise", "joint"):
+        assert rows(tmp_path / "run", name) == rows(whole[0], name)
+    states = [
+        torch.load(out / "joint" / CHECKPOINT, weights_only=True)["average"]
+        for out in (tmp_path / "run", whole[0])
+    ]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_stage_alone_says_what_it_needs_first(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        train(make(tmp_path, stage="joint"))
+    assert "run --stage identity first" in str(caught.value)
+    assert "run --stage denoise first" in str(caught.value)
+
+
+def test_options_that_nothing_uses_are_refused(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path)
+    plain = dataclasses.replace(request, recipe=recipes.load("lite_x4"))
+    with pytest.raises(UsageError, match="nothing in the recipe uses --features"):
+        train(plain)
+
+
+def test_a_stage_that_the_recipe_has_not(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path, recipe=recipes.load("lite_x4"), stage="denoise")
+    with pytest.raises(UsageError, match="lite_x4 has no stage 'denoise'"):
+        stages_of(request)
+
+
+def test_without_labelled_faces_the_parser_is_left_out(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path, parsing=None)
+    assert stages_of(request) == ("prepare", "identity", "denoise", "joint")
+
+
+def test_a_plan_tells_sizes_and_what_is_missing_and_writes_nothing(
+    make: Make, tmp_path: Path
+) -> None:
+    made = plan(make(tmp_path / "run", stage="joint"))
+    (stage,) = made.stages
+    assert (stage.stage, stage.steps, stage.batch) == ("joint", STEPS, 2)
+    assert set(stage.parameters) == {"generator", "critic"}
+    assert stage.seconds > 0
+    assert 0 < stage.gigabytes < 4
+    assert made.missing is not None
+    assert "identity" in made.missing
+    assert not (tmp_path / "run").exists()
+
+
+WORKER = """
+import pickle, sys, torch
+torch.set_num_threads(1)
+from jdsr_train.run import train
+train(pickle.load(open(sys.argv[1], "rb")))
+"""
+
+
+def test_two_processes_train_as_one(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    request = make(tmp_path / "run")
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps(request))
+    (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
+    subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+            str(tmp_path / "worker.py"), str(tmp_path / "job.pickle"),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True, capture_output=True, timeout=600,
+    )  # fmt: skip
+    for stage in ("identity", "denoise"):
+        alone, shared = (
+            next(row for row in rows(out, stage) if row["step"] == 1)
+            for out in (whole[0], tmp_path / "run")
+        )
+        name = "margin" if stage == "identity" else "pixel_lr"
+        assert shared[name] == pytest.approx(alone[name], rel=0.05)
+    assert (tmp_path / "run" / "weights" / "tiny.safetensors").is_file()

@@ -1,0 +1,112 @@
+"""From a trained generator to an entry of the weights registry."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from jdsr_cli.weights import save_generator
+from jdsr_cli.weights.places import replacing
+from jdsr_train.recipe import Recipe
+
+LICENCE = "Terms of the training faces; state them before passing the file on"
+
+
+def export(
+    folder: Path,
+    recipe: Recipe,
+    arguments: Mapping[str, Any],
+    network: nn.Module,
+    *,
+    data: str,
+    figures: Mapping[str, float],
+    deviations: tuple[str, ...],
+) -> Path:
+    """Write the weights and a manifest that lists them.
+
+    `JDSR_WEIGHTS=<folder>` puts them at once within reach of every command; to ship them, move
+    the file into `weights/` and its table into the manifest there.
+
+    Args:
+        folder: Where `<recipe>.safetensors` and `manifest.toml` go.
+        recipe: What made the network.
+        arguments: What the network is built from.
+        network: The network.
+        data: What it was trained on, in words.
+        figures: Measured quality.
+        deviations: In what the run differs from the recipe's paper.
+
+    Returns:
+        The weight file.
+
+    Raises:
+        WeightsError: A parameter is not finite in half precision.
+        OutputError: The folder cannot be written.
+
+    """
+    path = folder / f"{recipe.name}.safetensors"
+    sha256 = save_generator(
+        path, recipe.generator.network, arguments, network,
+        {
+            "recipe": recipe.name,
+            "steps": str(recipe.optimiser.steps),
+            "data": data,
+            "deviations": "; ".join(deviations) or "none",
+        },
+    )  # fmt: skip
+    entry: dict[str, Any] = {
+        "name": recipe.name.replace("_", "-"),
+        "file": path.name,
+        "sha256": sha256,
+        "bytes": path.stat().st_size,
+        "network": recipe.generator.network,
+        "scale": recipe.generator.scale,
+        "lr_size": 128 // recipe.generator.scale,
+        "data": data,
+        "licence": LICENCE,
+        "commit": _commit(),
+        "recipe": recipe.name,
+        "arguments": dict(arguments),
+        "figures": {
+            **{name: round(float(value), 4) for name, value in figures.items()},
+            "protocol": "validation faces of the training data, step "
+            f"{recipe.optimiser.steps}; deviations: {'; '.join(deviations) or 'none'}",
+        },
+    }
+    with replacing(folder / "manifest.toml") as temporary:
+        temporary.write_text(_toml(entry), encoding="utf-8")
+    return path
+
+
+def _toml(entry: Mapping[str, Any]) -> str:
+    lines = ["[[weights]]"]
+    lines += [f"{name} = {_value(value)}" for name, value in entry.items() if name != "figures"]
+    lines += ["", "[weights.figures]"]
+    lines += [f"{name} = {_value(value)}" for name, value in entry["figures"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    """Write a value as TOML, whose strings, numbers, booleans and arrays are JSON's."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that this code runs from, or the installed version."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        from importlib.metadata import version
+
+        return f"jdsr {version('jdsr')}"
+    return found.stdout.strip()

@@ -1,0 +1,71 @@
+"""Processes and devices of a training run, by Lightning Fabric.
+
+One process drives one device. Several are started by ``torchrun``, which tells each its rank
+through the environment::
+
+    torchrun --standalone --nproc-per-node 4 -m jdsr_cli train --data celeba/ --recipe paper_x4
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from jdsr_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def open_fabric(device: str) -> Fabric:
+    """Join the run's processes, or be the only one.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`; of a run of several processes only its kind counts.
+
+    Raises:
+        UsageError: Lightning Fabric is not installed.
+
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise UsageError(
+            "training needs Lightning Fabric, which is not installed",
+            hint="pip install 'jdsr[train]'",
+        ) from error
+    kind, _, index = device.partition(":")
+    world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    nodes = int(os.environ.get("WORLD_SIZE", "1")) // world
+    several = world * nodes > 1
+    devices: Any = [int(index)] if index and not several else world
+    fabric = Fabric(
+        accelerator="gpu" if kind == "cuda" else kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+class Adapted(nn.Module):
+    """A network as Fabric carries it: in its own precision, and with a dict as its output.
+
+    Fabric walks through what a network returns and cannot walk through frozen dataclasses.
+    """
+
+    def __init__(self, network: nn.Module, half: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.in_bfloat16 = half
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Return the network's output, of a dataclass its fields by name."""
+        with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            output = self.network(*inputs)
+        return dict(vars(output)) if dataclasses.is_dataclass(output) else output

@@ -1,0 +1,75 @@
+"""What a run tells of itself: a line of JSON for each record, curves, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jdsr_train.pictures import curves
+
+LOG = "log.jsonl"
+CURVES = "curves.png"
+PANEL = "panel.png"
+
+
+class Logbook:
+    """Writes the records of one stage into its folder, from a given step on."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        self.folder = folder
+        self._trim(first)
+        self._board = _board(folder, first)
+        self._panel_time = self._panel_state()
+
+    def record(self, row: Mapping[str, float]) -> None:
+        """Add a record; `step` is one of its figures."""
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row)) + "\n")
+        if self._board is not None:
+            for name, value in row.items():
+                if name != "step":
+                    self._board.add_scalar(name.replace("share_", "share/"), value, row["step"])
+
+    def panel(self, step: int) -> None:
+        """Hand on the panel of pictures, where a validation has just drawn one."""
+        state = self._panel_state()
+        if self._board is not None and state is not None and state != self._panel_time:
+            with Image.open(self.folder / PANEL) as picture:
+                self._board.add_image(
+                    "panel", np.asarray(picture.convert("RGB")), step, dataformats="HWC"
+                )
+        self._panel_time = state
+
+    def close(self) -> None:
+        """Draw the curves and let go of the files."""
+        if self._board is not None:
+            self._board.close()
+        if (self.folder / LOG).exists():
+            curves(self.folder / LOG, self.folder / CURVES)
+
+    def _panel_state(self) -> int | None:
+        path = self.folder / PANEL
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    def _trim(self, step: int) -> None:
+        """Drop what was logged after the checkpoint and will be logged again."""
+        path = self.folder / LOG
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("}\n")]
+            kept = [line for line in whole if json.loads(line)["step"] <= step]
+            path.write_text("".join(kept), encoding="utf-8")
+
+
+def _board(folder: Path, first: int) -> Any:
+    """Return TensorBoard's writer, or None where the package is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)

@@ -1,0 +1,294 @@
+"""What the stages of a run are made from: faces, masks, frozen networks, the generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import JDSRGenerator, build
+from jdsr_cli.progress import Progress
+from jdsr_cli.weights import load_state
+from jdsr_train.data import (
+    Degrader,
+    FaceSet,
+    ParsingSamples,
+    PrepareSettings,
+    SampleSettings,
+    TrainingSamples,
+    open_faces,
+    open_parsing_set,
+)
+from jdsr_train.degradations import CameraSettings
+from jdsr_train.features import VGG16, FeatureExtractor, load_features
+from jdsr_train.masks import Sprite, draw_pool, load_templates
+from jdsr_train.networks import IdentityNetwork
+from jdsr_train.recipe import Recipe
+from jdsr_train.starting import start_from
+from jdsr_train.trainer import RunSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+T = TypeVar("T")
+
+MASK_SEED = 20231
+PAPER_LANDMARKS = 81
+OWN_PARSER = "own"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What `jdsr train` is asked to do."""
+
+    recipe: Recipe
+    data: Path
+    """An official CelebA folder, a folder or archives of faces, or prepared faces."""
+    run: RunSettings
+    stage: str = "all"
+    """One of the recipe's stages, `prepare`, or `all`."""
+    masks: Path | None = None
+    """Template folder whose masks are worn beside the drawn ones, half and half."""
+    init: str | None = None
+    """Weights to start the joint stage from: a name of the registry or a file."""
+    features: str | None = None
+    """Frozen features: a file of VGG-16 or SqueezeNet 1.1 weights; torchvision's VGG-16 when
+    None."""
+    parsing: Path | None = None
+    """Labelled faces in the manner of CelebAMask-HQ, for the parser stage."""
+    labels: str = OWN_PARSER
+    """Where parsing labels come from: `own` (the parser stage's network, where it was trained),
+    `facexlib`, `none`, or a parser file."""
+    landmarks: str = "five"
+    """`five`, `fan`, or an ONNX landmark file; see `PrepareSettings`."""
+    cache: Path | None = None
+    """Folder of the prepared faces; `cache` in the output folder when None."""
+    validation_faces: int = 200
+
+
+class Materials:
+    """Opens what the stages need, once, and tells early what is missing."""
+
+    def __init__(self, request: TrainRequest, fabric: Fabric, progress: Progress) -> None:
+        self.request, self.fabric, self.progress = request, fabric, progress
+        self.recipe = request.recipe
+        self.cache = request.cache or request.run.out / "cache"
+        self._faces: dict[str, FaceSet] = {}
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Say at once what these stages need and was not given.
+
+        Raises:
+            UsageError: Everything that is missing, in one message.
+            WeightsError: The frozen features cannot be had.
+
+        """
+        weights, faults = self.recipe.loss, list[str]()
+        out = self.request.run.out
+        if "parser" in stages and self.request.parsing is None:
+            faults.append("the parser stage needs labelled faces (--parsing)")
+        for option, given, used in (
+            ("--features", self.request.features is not None, weights.features),
+            ("--parsing", self.request.parsing is not None, "parser" in self.recipe.stages),
+            ("--labels", self.request.labels != OWN_PARSER, weights.prior > 0),
+        ):
+            if given and not used:
+                faults.append(f"nothing in the recipe uses {option}, leave it out")
+        for earlier, needed, otherwise in (
+            ("identity", weights.identity > 0, "loss.identity = 0"),
+            ("denoise", "denoise" in self.recipe.stages, 'stages = ["joint"]'),
+        ):
+            absent = earlier not in stages and not self._trained(earlier).exists()
+            if "joint" in stages and needed and absent:
+                faults.append(
+                    f"the joint stage needs {self._trained(earlier)}: "
+                    f"run --stage {earlier} first, or set {otherwise}"
+                )
+        for stage in stages:
+            if stage in self.recipe.stages:
+                batch, world = self.recipe.steps(stage).batch, self.fabric.world_size
+                if batch % world:
+                    faults.append(f"{stage}: {world} processes cannot share {batch} faces equally")
+        if faults:
+            raise UsageError("; ".join(faults), where=f"recipe {self.recipe.name} in {out}")
+        if {"denoise", "joint"} & set(stages):
+            _ = self.features
+
+    def faces(self, split: str) -> FaceSet:
+        """Return a split's faces; the first process prepares them for all."""
+        if split not in self._faces:
+            self._faces[split] = self._in_turn(
+                lambda: open_faces(
+                    self.request.data, split, self.cache, self.prepare_settings, self.progress
+                )
+            )
+        return self._faces[split]
+
+    def _in_turn(self, opened: Callable[[], T]) -> T:
+        """Let the first process fill the cache before the others read it."""
+        if not self.fabric.is_global_zero:
+            self.fabric.barrier()
+        found = opened()
+        if self.fabric.is_global_zero:
+            self.fabric.barrier()
+        return found
+
+    @property
+    def prepare_settings(self) -> PrepareSettings:
+        """How the faces are prepared."""
+        labels = self.request.labels
+        if labels == OWN_PARSER:
+            trained = self._trained("parser")
+            labels = str(trained) if trained.exists() and self.recipe.loss.prior else "none"
+        return PrepareSettings(
+            crop=self.recipe.data.crop,
+            landmarks=self.request.landmarks,
+            parsing=labels,
+            workers=self.request.run.workers,
+        )
+
+    @cached_property
+    def degrader(self) -> Degrader:
+        """Masks and cameras of the recipe."""
+        return Degrader(sprites(self.recipe, self.request.masks), sample_settings(self.recipe))
+
+    def samples(self, split: str, seed: int) -> TrainingSamples:
+        """Return the stream of samples of a split."""
+        return TrainingSamples(self.faces(split), self.degrader, seed)
+
+    def parsing_samples(self, split: str) -> ParsingSamples:
+        """Return the stream of labelled faces of a split."""
+        source = self.request.parsing
+        assert source is not None
+        opened = self._in_turn(lambda: open_parsing_set(source, split, self.cache, self.progress))
+        return ParsingSamples(opened, self.recipe.seed, augment=split == "train")
+
+    @cached_property
+    def features(self) -> FeatureExtractor | None:
+        """The frozen features, where a term needs them."""
+        if not self.recipe.loss.features:
+            return None
+        found = self._open_features()
+        return None if found is None else found.to(self.fabric.device)
+
+    def _open_features(self) -> FeatureExtractor | None:
+        half = self.recipe.optimiser.precision == "bfloat16"
+        return load_features(self.request.features or VGG16, half=half)
+
+    @cached_property
+    def identity(self) -> IdentityNetwork | None:
+        """The frozen identity network, where the identity term has a weight."""
+        if not self.recipe.loss.identity:
+            return None
+        settings = self.recipe.identity
+        network = IdentityNetwork(settings.widths, settings.blocks, settings.features)
+        self._fill_identity(network)
+        return network.eval().requires_grad_(False).to(self.fabric.device)
+
+    def _fill_identity(self, network: IdentityNetwork) -> None:
+        network.load_state_dict(load_state(self._trained("identity")))
+
+    def generator_arguments(self) -> dict[str, Any]:
+        """Return what the generator is built from: the recipe's, and the data's landmark count.
+
+        Raises:
+            UsageError: The recipe names another number than the data has.
+
+        """
+        chosen = dict(self.recipe.generator.arguments)
+        if self.recipe.generator.network != "jdsr" or not self.recipe.loss.prior:
+            return chosen
+        found = self.faces("train").heat_points.shape[1]
+        if chosen.setdefault("landmarks", found) != found:
+            raise UsageError(
+                f"the recipe's generator has {chosen['landmarks']} landmarks, the faces {found}",
+                where=f"recipe {self.recipe.name}",
+                hint="Leave generator.arguments.landmarks out, or choose other --landmarks",
+            )
+        return chosen
+
+    def generator(self) -> nn.Module:
+        """Build the generator with the weights that the recipe's seed draws.
+
+        Raises:
+            UsageError: Its input is not what the recipe's scale makes.
+
+        """
+        torch.manual_seed(self.recipe.seed)
+        network = build(self.recipe.generator.network, self.generator_arguments())
+        given, wanted = self.degrader.settings.lr_size, network.lr_size
+        if given != wanted:
+            raise UsageError(
+                f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
+                where=f"recipe {self.recipe.name}",
+                hint="Let scale be 128 divided by the network's lr_size",
+            )
+        return network
+
+    def start(self, generator: nn.Module) -> None:
+        """Give the generator what the warm-up learnt, or the weights that were named."""
+        if self.request.init is not None:
+            self.progress.note(start_from(generator, load_state(self.request.init)))
+        elif "denoise" in self.recipe.stages and isinstance(generator, JDSRGenerator):
+            generator.denoiser.load_state_dict(load_state(self._trained("denoise")))
+
+    def deviations(self) -> tuple[str, ...]:
+        """In what this run differs from the paper, for runs of the paper's network."""
+        if self.recipe.generator.network != "jdsr":
+            return ()
+        found = []
+        if self.features is not None and self.features.deviation:
+            found.append(self.features.deviation)
+        if self.recipe.loss.prior:
+            faces = self.faces("train")
+            count = faces.heat_points.shape[1]
+            if count != PAPER_LANDMARKS:
+                found.append(f"{count} landmarks instead of the {PAPER_LANDMARKS} of SeetaFace")
+            if faces.parsing is None:
+                found.append("no parsing labels: the parsing half of eq. 14 is idle")
+        if self.recipe.generator.arguments.get("grid") == "lr":
+            found.append("the denoiser works on the low-resolution grid")
+        if "denoise" in self.recipe.stages:
+            found.append("the denoiser is warmed up alone")
+        return tuple(found)
+
+    def described(self) -> str:
+        """Say what the generator is trained on."""
+        masks = "drawn masks"
+        if self.request.masks is not None:
+            masks += f" and {self.request.masks.name}"
+        data = self.recipe.data
+        return (
+            f"{len(self.faces('train'))} faces of {self.request.data.name}; {masks}; "
+            f"{data.degradation} degradation"
+        )
+
+    def _trained(self, stage: str) -> Path:
+        return self.request.run.out / stage / f"{stage}.safetensors"
+
+
+def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:
+    """Masks of a recipe: drawn ones, and as many copies of the templates as weigh the same."""
+    drawn = draw_pool(recipe.data.drawn_masks, MASK_SEED)
+    if templates is None:
+        return drawn
+    loaded = load_templates(templates)
+    return drawn + loaded * max(1, round(len(drawn) / len(loaded)))
+
+
+def sample_settings(recipe: Recipe) -> SampleSettings:
+    """How a recipe makes samples of faces."""
+    data = recipe.data
+    return SampleSettings(
+        lr_size=128 // recipe.generator.scale,
+        degradation=data.degradation,
+        masked=data.masked,
+        camera=CameraSettings(native_width=data.native_width),
+        priors=recipe.loss.prior > 0,
+    )

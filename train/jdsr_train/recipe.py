@@ -1,0 +1,257 @@
+"""What a training run is: frozen, checked dataclasses, one for each table of a recipe file.
+
+Defaults are the paper's (arXiv 2103.13676) where it states a number, otherwise those of the work
+that it continues, FCSR-GAN. A term of the loss or a stage that a recipe does not name is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jdsr_cli.errors import UsageError
+
+STAGES = ("parser", "identity", "denoise", "joint")
+"""In the order in which they run; each uses what the ones before it have made."""
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
+    if value not in allowed:
+        raise UsageError(f"{value!r} is not known", where=where, hint=f"Use {', '.join(allowed)}")
+
+
+@dataclass(frozen=True)
+class GeneratorRecipe:
+    """Which network is trained."""
+
+    network: str = "lite"
+    """Name known to `jdsr_cli.networks.build`."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Passed to the network's configuration. The paper's generator takes `landmarks` from the
+    data where it is not given."""
+    scale: int = 4
+    """Enlargement of the low-resolution side to 128."""
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """What it is trained on."""
+
+    degradation: str = "paper"
+    """`paper` or `camera`."""
+    masked: float = 1.0
+    """Share of faces that wear a mask, 0 to 1."""
+    drawn_masks: int = 400
+    """Number of masks drawn by our own code."""
+    native_width: tuple[float, float] = (12.0, 128.0)
+    """Camera degradation: width of the face region on the sensor, in pixels."""
+    crop: str = "138"
+    """Of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
+    same at (30, 40), `178` the centre square, `aligned` a similarity by the five points."""
+    noise_truth: str = "difference"
+    """What the noise map is to be: `difference`, |masked - clean|, or `alpha`, the share of each
+    pixel that the mask covers (SPEC 2)."""
+
+    def __post_init__(self) -> None:
+        _one_of(self.degradation, ("paper", "camera"), "data.degradation")
+        _one_of(self.crop, ("138", "138-left", "178", "aligned"), "data.crop")
+        _one_of(self.noise_truth, ("difference", "alpha"), "data.noise_truth")
+        if not 0 <= self.masked <= 1:
+            raise UsageError(f"masked is {self.masked}, a share from 0 to 1 is needed")
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights of the loss terms; `_lr` of the denoised, `_hr` of the restored face."""
+
+    asymmetric: float = 0.5
+    """Asymmetric error of the noise map (eq. 8)."""
+    total_variation: float = 0.05
+    """Smoothness of the noise map (eq. 9)."""
+    style_lr: float = 0.0
+    """Gram matrices of frozen features (eq. 13); the paper's weight is 10."""
+    perceptual_lr: float = 0.0
+    """Frozen features (eq. 11); the paper's weight is 0.1."""
+    pixel_lr: float = 1.0
+    """Mean absolute error (eq. 10)."""
+    smooth_lr: float = 0.0
+    """Differences of neighbours (eq. 12); the paper's weight is 1, which suits grid `hr` only."""
+    prior: float = 0.0
+    """Face prior (eq. 14); the paper's weight is 1."""
+    prior_landmarks: float = 1.0
+    """mu of eq. 14."""
+    prior_parsing: float = 0.1
+    """nu of eq. 14."""
+    parsing_kind: str = "mse"
+    """`mse` on probabilities as eq. 14 is printed, or `ce` as its parent's code has it."""
+    perceptual_hr: float = 0.0
+    """Frozen features (eq. 11); the paper's weight is 0.1."""
+    pixel_hr: float = 1.0
+    """Mean absolute error."""
+    smooth_hr: float = 0.0
+    """Differences of neighbours; the paper's weight is 0.01."""
+    identity: float = 0.0
+    """Frozen identity network (eq. 15); the paper's weight is 1."""
+    identity_reduction: str = "mean"
+    """`mean` or `sum` of the squared differences over the feature."""
+    adversarial: float = 0.0
+    """Minus the critic's score (eq. 16); the paper's weight is 1e-3."""
+    coarse: float = 0.0
+    """Squared error of the coarse face; not in eq. 17, weight 1 in the paper's parent works."""
+    decibel_hr: float = 0.0
+    """Minus the PSNR of the restored face, per dB. Ours, for the light generators."""
+    occlusion: float = 0.0
+    """Cross-entropy of the occlusion map. Ours, for generators that have a map of their own."""
+    perceptual_covered: float = 0.0
+    """Frozen features of the restored face with the truth wherever the mask did not cover it, so
+    that they sharpen what was under a mask and leave the rest alone. Ours."""
+    perceptual_from: float = 0.0
+    """Share of the joint steps after which the restored face's perceptual terms act, 0 to 1."""
+    identity_from: float = 0.0
+    """Share of the joint steps after which the identity term acts, 0 to 1."""
+    adversarial_from: float = 0.0
+    """Share of the joint steps after which critic and adversarial term act, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        _one_of(self.parsing_kind, ("mse", "ce"), "loss.parsing_kind")
+        _one_of(self.identity_reduction, ("mean", "sum"), "loss.identity_reduction")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and value < 0:
+                raise UsageError(f"{name} is {value}, a weight cannot be negative", where="loss")
+            if name.endswith("_from") and value > 1:
+                raise UsageError(f"{name} is {value}, a share from 0 to 1 is needed", where="loss")
+
+    @property
+    def features(self) -> bool:
+        """Whether a term needs frozen features."""
+        perceptual = self.perceptual_lr, self.perceptual_hr, self.perceptual_covered
+        return max(self.style_lr, *perceptual) > 0
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """How the weights of one network move in one stage."""
+
+    steps: int = 10_000
+    """Batches in all."""
+    batch: int = 16
+    """Faces in a step, over all processes."""
+    kind: str = "adamw"
+    """`adamw`, `adam` or `sgd` (with Nesterov momentum betas[0])."""
+    rate: float = 4e-4
+    """Peak learning rate, after a linear warm-up."""
+    schedule: str = "cosine"
+    """`cosine` to a hundredth of the rate, or `constant` with a linear `tail` to zero."""
+    tail: float = 0.0
+    """Share of the steps in which a `constant` rate falls to zero, 0 to 1."""
+    warmup: int = 200
+    """Steps of warm-up."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's moment decays."""
+    weight_decay: float = 1e-4
+    """Weight decay; decoupled in `adamw`."""
+    clip: float = 1.0
+    """Largest gradient norm; 0 leaves gradients alone."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are the ones that are kept; 0 keeps the last ones."""
+    precision: str = "bfloat16"
+    """Arithmetic of the forward pass: `bfloat16` or `float32`."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch) < 1:
+            raise UsageError("steps and batch must be at least 1", where="optimiser")
+        _one_of(self.kind, ("adamw", "adam", "sgd"), "optimiser.kind")
+        _one_of(self.schedule, ("cosine", "constant"), "optimiser.schedule")
+        _one_of(self.precision, ("bfloat16", "float32"), "optimiser.precision")
+        for name in ("tail", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, not in 0 to 1")
+
+
+@dataclass(frozen=True)
+class CriticRecipe:
+    """The adversary of the joint stage (eq. 7, WGAN-GP)."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
+    """Channels of its first convolution and of its residual stages."""
+    wasserstein: float = 1e-3
+    """Weight of the Wasserstein part; with eta 0.1 the effective penalty is 100 (SPEC 0.7)."""
+    gradient_penalty: float = 0.1
+    """eta of eq. 7."""
+    steps_per_update: int = 5
+    """Critic steps for each step of the generator."""
+    rate: float = 1e-4
+    """Learning rate of Adam, with the generator's schedule."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's moment decays."""
+
+    def __post_init__(self) -> None:
+        if self.steps_per_update < 1:
+            raise UsageError("steps_per_update is at least 1", where="critic")
+
+
+@dataclass(frozen=True)
+class IdentityRecipe:
+    """The identity network of eq. 15 (table 1), trained once and frozen afterwards."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Channels of its four stages."""
+    blocks: tuple[int, ...] = (2, 4, 8, 2)
+    """Residual blocks of its four stages."""
+    features: int = 512
+    """Length of the feature."""
+    scale: float = 30.0
+    """s of the margin softmax (CosFace)."""
+    margin: float = 0.35
+    """m of the margin softmax."""
+    degraded: float = 0.3
+    """Share of faces that are reduced by x4 or x8 and enlarged again."""
+    optimiser: OptimiserRecipe = OptimiserRecipe(
+        steps=60_000, batch=128, kind="sgd", rate=0.05, betas=(0.9, 0.999), weight_decay=5e-4,
+        clip=5.0, ema=0.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ParserRecipe:
+    """The face parser that labels the training faces."""
+
+    width: int = 32
+    """Channels of its first level."""
+    optimiser: OptimiserRecipe = OptimiserRecipe(
+        steps=20_000, batch=32, rate=1e-3, betas=(0.9, 0.999)
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run but the place of its data."""
+
+    name: str
+    stages: tuple[str, ...] = ("joint",)
+    """What `--stage all` runs; `joint` alone is the paper's literal reading."""
+    generator: GeneratorRecipe = GeneratorRecipe()
+    data: DataRecipe = DataRecipe()
+    loss: LossRecipe = LossRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    """Of the joint stage's generator."""
+    denoise: OptimiserRecipe = OptimiserRecipe()
+    """Of the denoiser's warm-up."""
+    critic: CriticRecipe = CriticRecipe()
+    identity: IdentityRecipe = IdentityRecipe()
+    parser: ParserRecipe = ParserRecipe()
+    seed: int = 0
+    """Of the weights, the order of faces, the masks and the cameras."""
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            _one_of(stage, STAGES, "stages")
+
+    def steps(self, stage: str) -> OptimiserRecipe:
+        """Return how the weights of a stage's network move."""
+        return {
+            "parser": self.parser.optimiser,
+            "identity": self.identity.optimiser,
+            "denoise": self.denoise,
+            "joint": self.optimiser,
+        }[stage]

@@ -1,0 +1,74 @@
+"""What the joint stage is measured by: figures on validation faces, its own loss, a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from jdsr_train import evaluation
+from jdsr_train.data import Batch, Degrader, Exam, FaceSet, TrainingSamples, exams, to_tensor
+from jdsr_train.logbook import PANEL
+from jdsr_train.pictures import face_rows
+from jdsr_train.task import to_device
+
+PANEL_FACES = 10
+LOSS_BATCHES = 4
+LOSS_BATCH = 8
+
+Terms = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
+"""The weighted terms of a network on a batch at a step."""
+
+
+class Validation:
+    """Scores a generator on validation faces and draws a panel of some of them.
+
+    Args:
+        faces: The validation split.
+        degrader: Makes its masked and bare faces.
+        folder: Where the panel goes.
+        limit: Evenly spaced faces of the split.
+        device: Where the generator is.
+
+    """
+
+    def __init__(
+        self, faces: FaceSet, degrader: Degrader, folder: Path, limit: int, device: torch.device
+    ) -> None:
+        self.folder, self.device = folder, device
+        self.samples = TrainingSamples(faces, degrader, seed=1)
+        self.sets: dict[str, Sequence[Exam]] = {}
+        if degrader.settings.masked > 0:
+            self.sets["masked"] = list(exams(faces, degrader, masked=True, limit=limit))
+        if degrader.settings.masked < 1:
+            self.sets["plain"] = list(exams(faces, degrader, masked=False, limit=limit))
+
+    def figures(self, network: nn.Module) -> dict[str, float]:
+        """Return the mean figures of each set; the panel is written beside."""
+        found: dict[str, float] = {}
+        restore = evaluation.restorer(network, str(self.device))
+        rows = []
+        for name, chosen in self.sets.items():
+            scores = evaluation.score(restore, chosen)
+            found |= {f"{name}_{figure}": value for figure, value in scores.means().items()}
+            shown = chosen[:: max(1, len(chosen) // PANEL_FACES)][:PANEL_FACES]
+            restored = restore(to_tensor([exam.pair.lr for exam in shown])).clamp(0, 1)
+            pictures = (restored * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+            rows += [
+                [exam.pair.lr for exam in shown],
+                list(pictures),
+                [exam.pair.hr for exam in shown],
+            ]
+        face_rows(rows, self.folder / PANEL)
+        return found
+
+    def loss(self, network: nn.Module, terms: Terms, step: int) -> float:
+        """Return the mean loss on a few batches of the same faces."""
+        total = 0.0
+        with torch.inference_mode():
+            for batch in self.samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0):
+                found = terms(network, to_device(batch, self.device), step)
+                total += sum(float(term) for term in found.values())
+        return total / LOSS_BATCHES

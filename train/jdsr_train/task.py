@@ -1,0 +1,75 @@
+"""What a stage is to the trainer: players that move in turns, batches, and a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from jdsr_train.recipe import OptimiserRecipe
+
+
+@dataclass(frozen=True)
+class Player:
+    """A network that a stage trains."""
+
+    network: nn.Module
+    options: OptimiserRecipe
+    """How it moves; `steps` and `batch` are those of the stage."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A player's loss: it is minimised as soon as it is given, before the next turn is asked."""
+
+    player: str
+    terms: Mapping[str, Tensor]
+    """Scalars, already multiplied by their weights; the loss is their sum."""
+
+
+BatchT = TypeVar("BatchT")
+
+
+def to_device(batch: BatchT, device: torch.device) -> BatchT:
+    """Return a batch, a dataclass of tensors and Nones, on a device."""
+    moved = {
+        name: None if value is None else value.to(device, non_blocking=True)
+        for name, value in vars(batch).items()
+    }
+    return type(batch)(**moved)
+
+
+Networks = Mapping[str, Callable[..., Any]]
+"""The players' networks by name, ready to be called on the run's device."""
+
+
+class Task(Protocol):
+    """One stage of training."""
+
+    @property
+    def name(self) -> str:
+        """What the stage is called; its folder, too."""
+
+    @property
+    def players(self) -> Mapping[str, Player]:
+        """The networks that it trains, by name."""
+
+    @property
+    def kept(self) -> str:
+        """The player whose (averaged) weights are validated and kept."""
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """In what the run differs from the paper, in words; kept in checkpoints."""
+
+    def batches(self, first: int, last: int, workers: int, rank: int, world: int) -> Iterator[Any]:
+        """Batches number `first` up to and without `last`, of one process among `world`."""
+
+    def play(self, networks: Networks, batch: Any, step: int) -> Iterator[Turn]:
+        """Give the turns of a step, one after the other."""
+
+    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+        """Measure the kept player's network, in evaluation mode; returns named figures."""
