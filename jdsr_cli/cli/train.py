@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +114,7 @@ def train(
         )
     if steps is not None:
         chosen = recipes.shortened(chosen, steps)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     settings = RunSettings(
         out or Path("runs") / chosen.name,
         device=str(resolve_device(device)),
@@ -124,7 +126,7 @@ def train(
         chosen, data, settings, stage=stage, masks=masks, init=init, features=features,
         parsing=parsing, labels=labels, landmarks=landmarks,
     )  # fmt: skip
-    with Bars(quiet=quiet) as bars:
+    with Bars(quiet=quiet or not first) as bars:
         if dry_run:
             from jdsr_train.plan import plan
 
@@ -133,6 +135,8 @@ def train(
             from jdsr_train.run import train as run
 
             results = run(request, bars)
+    if not first:
+        return
     if dry_run:
         _tell(made, chosen.name)
         return

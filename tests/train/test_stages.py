@@ -266,6 +266,19 @@ def test_a_stage_that_the_recipe_has_not(make: Make, tmp_path: Path) -> None:
         stages_of(request)
 
 
+def test_what_a_recipe_uses_can_be_trained_though_it_is_left_out_of_all(
+    make: Make, tmp_path: Path
+) -> None:
+    request = make(tmp_path)
+    literal = dataclasses.replace(request.recipe, stages=("joint",))
+    assert stages_of(dataclasses.replace(request, recipe=literal)) == ("prepare", "joint")
+    for stage in ("parser", "identity"):
+        asked = dataclasses.replace(request, recipe=literal, stage=stage)
+        assert stages_of(asked) == (stage,)
+    with pytest.raises(UsageError, match="run --stage identity first"):
+        train(dataclasses.replace(request, recipe=literal))
+
+
 def test_without_labelled_faces_the_parser_is_left_out(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, parsing=None)
     assert stages_of(request) == ("prepare", "identity", "denoise", "joint")

@@ -95,7 +95,7 @@ class Materials:
             faults.append("the parser stage needs labelled faces (--parsing)")
         for option, given, used in (
             ("--features", self.request.features is not None, weights.features),
-            ("--parsing", self.request.parsing is not None, "parser" in self.recipe.stages),
+            ("--parsing", self.request.parsing is not None, weights.prior > 0),
             ("--labels", self.request.labels != OWN_PARSER, weights.prior > 0),
         ):
             if given and not used:

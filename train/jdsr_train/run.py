@@ -86,7 +86,13 @@ def stages_of(request: TrainRequest) -> tuple[str, ...]:
             ordered.remove("parser")
         place = 1 if "parser" in ordered else 0
         return (*ordered[:place], PREPARE, *ordered[place:])
-    if asked != PREPARE and asked not in recipe.stages:
+    # A recipe may leave out of `all` what it still uses, such as a frozen identity network.
+    used = {
+        PREPARE: True,
+        "parser": recipe.loss.prior > 0,
+        "identity": recipe.loss.identity > 0,
+    }
+    if not (asked in recipe.stages or used.get(asked, False)):
         raise UsageError(
             f"recipe {recipe.name} has no stage {asked!r}",
             where="--stage",
