@@ -100,7 +100,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding("versions", package, "ok", metadata.version(package))
         except metadata.PackageNotFoundError:
-            advice = "Only training needs it: pip install 'jdsr[train]'"
+            advice = "Training and LPIPS need it: pip install 'jdsr[train]'"
             yield Finding("versions", package, "absent", "not installed", advice)
 
 
