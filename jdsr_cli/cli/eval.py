@@ -176,6 +176,7 @@ def _write(found: Comparison) -> None:
 def _table(found: Comparison) -> Table:
     """Lay out a heading for each figure with a line for each method below it."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     kinds = list(dict.fromkeys(row.faces for row in found.rows))
@@ -183,7 +184,7 @@ def _table(found: Comparison) -> Table:
     several = len(found.rows) > len(kinds)
     table = Table(
         title=f"{found.count} faces", title_justify="left", box=box.SIMPLE_HEAD,
-        caption=f"PSNR in dB{paired if several else ''}",
+        caption=escape(f"PSNR in dB{paired if several else ''}"),
         caption_justify="left",
     )  # fmt: skip
     table.add_column("", overflow="fold", min_width=14)
@@ -200,7 +201,7 @@ def _table(found: Comparison) -> Table:
             for row in shown:
                 gain = row.differences.get(figure)
                 table.add_row(
-                    f"  {row.method}",
+                    escape(f"  {row.method}"),
                     *_cells(row.estimates[figure], decimals, ""),
                     *(_cells(gain, decimals, "+") if gain else ()),
                 )
@@ -208,7 +209,7 @@ def _table(found: Comparison) -> Table:
         if timed:
             table.add_row("faces a second", style="bold")
         for row in timed:
-            table.add_row(f"  {row.method}", f"{row.scores.faces_per_second:.1f}")
+            table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
     return table
 
 

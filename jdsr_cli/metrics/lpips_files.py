@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,7 +124,9 @@ def read_state(path: Path, what: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsMissingError(f"no such {what}", where=path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes of any kind make torch raise errors of any kind
         raise WeightsCorruptError(f"the {what} cannot be read", where=path) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

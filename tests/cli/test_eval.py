@@ -120,10 +120,10 @@ def test_inputs_go_out_and_ready_made_results_come_back(
             assert given.size == (16, 16)
             given.resize((128, 128), Image.Resampling.BICUBIC).save(restored / path.name)
     result = evaluate(data, tmp_path / "second", template_folder, "--compare", "bicubic", *small,
-                      "--results", f"mine={restored}")  # fmt: skip
+                      "--results", f"[b]mine={restored}")  # fmt: skip
     assert result.exit_code == 0, result.output
     bicubic, mine = section(result, "PSNR")
-    assert mine[0] == "mine"
+    assert mine[0] == "[b]mine"
     assert mine[1:5] == bicubic[1:]
     assert mine[5] == "+0.00"
     path = next(restored.iterdir())

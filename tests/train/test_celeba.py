@@ -130,3 +130,21 @@ def test_a_folder_without_pictures_says_what_to_unpack(tmp_path: Path, portraits
     (folder / "img_align_celeba").rename(folder / "pictures")
     with pytest.raises(DatasetError, match=r"cannot be listed.*img_align_celeba\.zip"):
         read_celeba(folder, "train")
+
+
+def test_lists_may_start_with_a_byte_order_mark(tmp_path: Path, portraits: list) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits)
+    for name in (PARTITION, LANDMARKS):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8-sig", newline="\r\n")
+    assert len(read_celeba(folder, "train")) == 3
+
+
+def test_a_list_that_starts_with_no_count_is_named(tmp_path: Path, portraits: list) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits)
+    edit(folder / LANDMARKS, 1, "²")
+    with pytest.raises(DatasetError, match=r"txt line 1: '²' is not the number of pictures"):
+        read_celeba(folder, "train")
+    (folder / LANDMARKS).write_text("", encoding="utf-8")
+    with pytest.raises(DatasetError, match="the list is empty"):
+        read_celeba(folder, "train")

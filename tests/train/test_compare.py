@@ -13,6 +13,7 @@ from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_cli.progress import Silent
 from jdsr_train.compare import CompareRequest, Comparison, compare
 from jdsr_train.data import FaceSet
 from jdsr_train.evaluation import FIGURES, protocol
@@ -271,3 +272,25 @@ def test_what_cannot_be_used_is_named(
         compare(CompareRequest(data, bicubic, out, results=results, masks=template_folder))
     with pytest.raises(UsageError, match="no use without a trunk"):
         compare(CompareRequest(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
+
+
+class Notes(Silent):
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.told.append(message)
+
+
+def test_a_folder_without_tests_is_told_of(
+    tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    folder, notes = write_faces(tmp_path / "some", ("train-0.tar",)), Notes()
+    compare(CompareRequest(folder, ("bicubic",), tmp_path / "out", limit=2), notes)
+    assert any("nothing may have been trained on them" in one for one in notes.told)
+    notes.told.clear()
+    alone = CompareRequest(folder / "train-0.tar", ("bicubic",), tmp_path / "out", limit=2)
+    compare(alone, notes)
+    assert not notes.told

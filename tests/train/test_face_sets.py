@@ -3,6 +3,7 @@
 import csv
 import io
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_train.data import FaceSet, load_faces
+from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_train.data import FaceSet, load_faces, open_faces
 from jdsr_train.data.faces import belongs
 from jdsr_train.masks import landmarks_from_five
 
@@ -261,3 +262,58 @@ def test_a_set_made_by_hand_learns_its_landmarks(face_set: FaceSet) -> None:
     assert face_set.heat_points is face_set.landmarks
     assert face_set.identities is None
     assert face_set.parsing is None
+
+
+def test_points_that_no_mask_can_be_worn_by_are_named(
+    tmp_path: Path, write_faces: WriteFaces, portraits: list
+) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    keys = [face.key for face in portraits]
+    points = np.full((6, 68, 2), 40.0)
+    points[2] = np.nan
+    for wrong, fault in (
+        (points, f"those of {keys[2]} are not all finite"),
+        (points[:, :20], "not .N, 68, 2."),
+        (points[:3], "for 6 keys"),
+    ):
+        np.savez(folder / "landmarks68.npz", key=keys, points=wrong)
+        with pytest.raises(DatasetError, match=rf"landmarks68\.npz: .*{fault}"):
+            load_faces(folder, None, tmp_path / "cache")
+    (folder / "landmarks68.npz").write_bytes(b"junk")
+    with pytest.raises(DatasetError, match="not a zip file"):
+        load_faces(folder, None, tmp_path / "cache")
+
+
+def test_a_single_archive_is_of_one_split(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ("train-0.tar", "faces.tar"))
+    assert len(load_faces(folder / "train-0.tar", "train", tmp_path / "cache")) == 6
+    assert len(load_faces(folder / "faces.tar", "test", tmp_path / "cache")) == 6
+    for name, split in (("train-0.tar", "val"), ("train-0.tar", "test"), ("faces.tar", "val")):
+        with pytest.raises(DatasetError, match=rf"{name}: .* not '{split}'"):
+            load_faces(folder / name, split, tmp_path / "cache")
+
+
+def test_no_other_split_is_there(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data")
+    with pytest.raises(UsageError, match="no split 'trian'"):
+        open_faces(folder, "trian", tmp_path / "cache")
+    assert len(open_faces(folder, "all", tmp_path / "cache")) == 12
+
+
+def test_what_is_no_archive_is_one_line(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data")
+    (folder / "train-0.tar").write_bytes(b"junk" * 999)
+    with pytest.raises(DatasetError, match="not a readable tar archive") as caught:
+        load_faces(folder, "train", tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_that_claims_to_be_huge_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+    folder = write_faces(tmp_path / "data", ())
+    path = sorted(folder.glob("*.png"))[0]
+    data = bytearray(path.read_bytes())
+    data[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in the header
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=f"{path.stem} is not a readable picture"):
+        load_faces(folder, None, tmp_path / "cache")

@@ -297,8 +297,14 @@ def test_a_box_says_which_face_is_meant(tmp_path: Path, portraits: list) -> None
     assert np.allclose(faces.heat_points[0][:2], [[45.9, 65.9], [81.3, 65.9]], atol=5)
     boxes[5] = "000004.png 300 200 60 60"
     (folder / "list_bbox_celeba.txt").write_text("\n".join(boxes), encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"000004\.png: no face found in its box"):
+    with pytest.raises(DatasetError, match=r"skipped\.csv: none of 1 pictures"):
         open_faces(folder, "val", tmp_path / "cache")
+    lists = [path.read_text(encoding="utf-8") for path in tmp_path.glob("cache/*/skipped.csv")]
+    assert any("val,000004,no face found in its box" in text for text in lists)
+    settings = PrepareSettings(least_width=500)
+    with pytest.raises(DatasetError, match=r"none of 3 pictures"):  # nor those of another width
+        open_faces(folder, "train", tmp_path / "cache", settings)
+    assert len(open_faces(folder, "train", tmp_path / "cache")) == 3
     assert overlap((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
     assert overlap((0, 0, 2, 2), (2, 2, 3, 3)) == 0
 

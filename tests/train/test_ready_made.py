@@ -58,6 +58,9 @@ def test_what_is_missing_or_unfit_is_named(folder: Path, face_set: FaceSet) -> N
     Image.new("RGB", (64, 128)).save(path)
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: the picture is 64x128, not 128x128"):
         ReadyMade("other", folder, keys)
+    Image.new("I;16", (128, 128)).save(path)
+    with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: .* more than 8 bits"):
+        ReadyMade("other", folder, keys)
     path.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: not a readable picture"):
         ReadyMade("other", folder, keys)

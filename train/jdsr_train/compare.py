@@ -93,6 +93,11 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     )
     if not len(opened):
         raise DatasetError(f"no faces in the split {split or 'all'}", where=request.data)
+    if split is None and request.data.is_dir():
+        progress.note(
+            f"{request.data} has no split of its own for tests: all its faces are measured, so "
+            "nothing may have been trained on them"
+        )
     chosen = spread(opened, request.limit)
     sprites, masks = eval_masks(request.masks)
     settings = SampleSettings(lr_size, request.degradation, masked=1.0)

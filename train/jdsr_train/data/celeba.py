@@ -51,6 +51,11 @@ def in_the_wild(folder: Path) -> bool:
     return (folder / WILD).is_dir() and not (folder / ALIGNED).is_dir()
 
 
+def has_landmarks(folder: Path) -> bool:
+    """Whether its lists tell the points of faces, so that none has to be looked for."""
+    return not in_the_wild(folder) or (folder / WILD_LANDMARKS).exists()
+
+
 def lists_of(folder: Path) -> list[Path]:
     """Return the lists that decide what is read from a folder."""
     names = (PARTITION, IDENTITIES, ALIGNED_LANDMARKS, WILD_LANDMARKS, BOXES)
@@ -126,7 +131,7 @@ def _box(numbers: Sequence[float]) -> tuple[float, float, float, float] | None:
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and words of each line that is not empty."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DatasetError(
             "the list is missing", where=path, hint="Put it beside the others from CelebA's page"
@@ -154,7 +159,7 @@ def _people(path: Path) -> dict[str, str]:
         return {}
     people = {}
     for number, words in _lines(path):
-        if len(words) != 2 or not words[1].isdigit():
+        if len(words) != 2 or not words[1].isdecimal():
             raise _malformed(path, number, words, "a picture and a person's number")
         people[words[0]] = words[1]
     return people
@@ -166,7 +171,7 @@ def _numbers(path: Path, count: int) -> dict[str, list[float]]:
     promised = None
     for number, words in _lines(path):
         if number == 1:
-            if len(words) != 1 or not words[0].isdigit():
+            if len(words) != 1 or not words[0].isdecimal():
                 raise _malformed(path, number, words, "the number of pictures")
             promised = int(words[0])
         elif number > 2:
@@ -177,7 +182,9 @@ def _numbers(path: Path, count: int) -> dict[str, list[float]]:
             if len(values) != count or not all(math.isfinite(value) for value in values):
                 raise _malformed(path, number, words, f"a picture and {count} numbers")
             found[words[0]] = values
-    if promised is None or len(found) != promised:
+    if promised is None:
+        raise DatasetError("the list is empty", where=path, hint="Download the list again")
+    if len(found) != promised:
         raise DatasetError(
             f"the first line promises {promised} pictures, {len(found)} are listed",
             where=f"{path} line 1",

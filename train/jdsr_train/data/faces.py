@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError
 from jdsr_cli.progress import Progress, Silent
+from jdsr_train.data.celeba import SPLITS
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.labels import FACE_SIZE
-from jdsr_train.data.prepared import PICTURES, find_prepared, load_prepared
+from jdsr_train.data.prepared import PICTURES, UNREADABLE, find_prepared, load_prepared
 from jdsr_train.data.tables import TABLES, read_table
 
 HELD_OUT = 20
@@ -34,8 +35,8 @@ def load_faces(
         source: A tar archive of 128x128 pictures, or a folder of such archives or pictures.
             `landmarks68.npz` (key, points) or `faces.csv` (five points, identity) lie beside
             them. Or a folder made by `prepare`, which is its own cache.
-        split: Archives of a folder are taken when their name starts with it; of loose pictures
-            `val` takes one in twenty, by name, and `train` the others. None takes all.
+        split: Archives are taken when their name starts with it; of loose pictures `val` takes
+            one in twenty, by name, and `train` the others. None takes all.
         cache: Folder for the decoded pictures; made if absent.
         progress: Told of each face read.
 
@@ -82,11 +83,20 @@ def raw_path(stem: Path) -> Path:
 def aligned_files(source: Path, split: str | None) -> list[Path]:
     """List the archives or pictures of a split.
 
+    A single archive is of the split that its name starts with, else of `test`.
+
     Raises:
         DatasetError: There is none.
 
     """
     if source.is_file():
+        named = next((one for one in SPLITS if source.name.startswith(one)), "test")
+        if split not in (None, named):
+            raise DatasetError(
+                f"this archive is of the split {named!r}, not {split!r}",
+                where=source,
+                hint="Give the folder of the archives, or no split",
+            )
         return [source]
     archives = sorted(path for path in source.glob("*.tar") if path.name.startswith(split or ""))
     pictures = (path for path in source.iterdir() if path.suffix.lower() in PICTURES)
@@ -132,7 +142,8 @@ def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
                         yield name.stem, stream.read()
         except (tarfile.TarError, OSError) as error:
             kind = "tar archive" if path.suffix == ".tar" else "picture"
-            raise DatasetError(f"not a readable {kind} ({error})", where=path) from error
+            reason = str(error).partition(":\n")[0]  # tarfile goes on with a line for each kind
+            raise DatasetError(f"not a readable {kind} ({reason})", where=path) from error
 
 
 def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
@@ -174,7 +185,7 @@ def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             image = np.asarray(picture.convert("RGB"), np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
+    except UNREADABLE as error:
         raise DatasetError(f"{key} is not a readable picture", where=folder) from error
     if image.shape != (FACE_SIZE, FACE_SIZE, 3):
         raise DatasetError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jdsr_cli.errors import InputMissingError
+from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.faces import load_faces
 from jdsr_train.data.prepare import prepare
 from jdsr_train.data.prepared import find_prepared, load_prepared
 from jdsr_train.data.settings import PrepareSettings
-from jdsr_train.data.sources import kind_of
+from jdsr_train.data.sources import SPLITS, WHOLE, kind_of
 
 
 def open_faces(
@@ -44,11 +44,13 @@ def open_faces(
     chosen, told = settings or PrepareSettings(), progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
+    if split is not None and split not in (*SPLITS, WHOLE):
+        raise UsageError(f"there is no split {split!r}", hint=f"Use {', '.join(SPLITS)}")
     ready = find_prepared(source)
     if ready is not None:
         return load_prepared(ready, split)
     if kind_of(source) == "aligned" and chosen.plain:
-        return load_faces(source, split, cache, told)
+        return load_faces(source, None if split == WHOLE else split, cache, told)
     name = split or "all"
     made = prepare(source, cache, chosen, told, splits=(name,))
     return load_prepared(made.folder, name)

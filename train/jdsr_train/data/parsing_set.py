@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,6 +22,7 @@ from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputEr
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
 from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
+from jdsr_train.data.prepared import UNREADABLE
 from jdsr_train.data.samples import SampleNumbers, shuffled, to_tensor
 
 STORED_SIZE = 160
@@ -145,7 +146,7 @@ def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             square = picture.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    except UNREADABLE as error:
         raise DatasetError(f"{key} is not a readable picture", where=source) from error
     if square.width != square.height:
         raise DatasetError(f"{key} is {square.width}x{square.height}, not square", where=source)
@@ -160,7 +161,7 @@ def _labels(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
         if labels.dtype != np.uint8 or labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
             raise UsageError(f"an array {labels.shape} of {labels.dtype}, not square 8-bit labels")
         return reduce_labels(from_celebamask(labels), STORED_SIZE)
-    except (OSError, UnidentifiedImageError, UsageError) as error:
+    except UNREADABLE as error:
         raise DatasetError(
             f"the label map of {key} cannot be used ({error})", where=source
         ) from error

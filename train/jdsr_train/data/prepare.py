@@ -20,6 +20,7 @@ from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputEr
 from jdsr_cli.faces import create_detector
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import sha256_of
+from jdsr_train.data.celeba import has_landmarks
 from jdsr_train.data.part_labellers import find_facexlib
 from jdsr_train.data.prepared import FORMAT, SETTINGS_FILE, SKIPPED_FILE, SetFiles
 from jdsr_train.data.settings import LANDMARKS, PARSING, PrepareSettings
@@ -125,7 +126,7 @@ def _describe(source: Path, settings: PrepareSettings) -> dict[str, Any]:
     }
     if kind != "aligned":
         described["crop"] = settings.crop
-    if kind == "pictures":
+    if kind == "pictures" or (kind == "celeba" and not has_landmarks(source)):
         described["least_width"] = settings.least_width
         described["detector"] = create_detector().name
     return described

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from jdsr_cli.errors import DatasetError
 from jdsr_train.data.face_set import FaceSet
@@ -19,6 +20,8 @@ FORMAT = "jdsr prepared faces 1"
 SKIPPED_FILE = "skipped.csv"
 PICTURES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
 """Suffixes of pictures of faces, in lower case."""
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+"""What Pillow raises at bytes that are no whole picture."""
 _SOURCES = PICTURES | {".tar", ".txt"}
 
 

@@ -36,8 +36,8 @@ class PrepareSettings:
     workers: int = 0
     """Processes that share the work; 0 does it in this one."""
     least_width: float = 64.0
-    """Pictures of folders whose face is narrower, in pixels of the crop before it is brought to
-    128, are left out: enlarged they are no truth to learn or measure from."""
+    """Pictures whose face has to be looked for are left out where it is narrower, in pixels of the
+    crop before it is brought to 128: enlarged it is no truth to learn or measure from."""
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:

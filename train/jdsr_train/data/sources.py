@@ -48,7 +48,8 @@ class SourceFace:
     """(P, 2) of an aligned face."""
     identity: str | None = None
     required: bool = True
-    """Whether a picture that cannot be used is an error; else it is skipped."""
+    """Whether a picture that cannot be used is an error; else it is skipped, as is any whose face
+    has to be looked for: no detector finds all."""
 
 
 def kind_of(source: Path) -> SourceKind:
@@ -117,7 +118,11 @@ def faces_of(source: Path, split: str, cache: Path, progress: Progress) -> tuple
                 "set, so nothing may be trained on them"
             )
     if not faces:
-        raise DatasetError(f"the split {split!r} has no pictures", where=source)
+        raise DatasetError(
+            "no pictures" if split == WHOLE else f"the split {split!r} has no pictures",
+            where=source,
+            hint="Expected pictures, archives of aligned faces, or CelebA's folder",
+        )
     _check_keys(faces, source)
     return tuple(faces)
 
@@ -132,6 +137,7 @@ def _of_celeba(source: Path, split: str) -> list[SourceFace]:
             five=entry.five,
             box=entry.box,
             identity=entry.identity,
+            required=entry.five is not None,
         )
         for entry in celeba.read_celeba(source, None if split == WHOLE else split)
     ]

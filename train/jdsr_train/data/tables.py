@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,24 +40,44 @@ def read_table(folder: Path) -> FaceTable:
     """
     dense, sparse = (folder / name for name in TABLES)
     rows: list[dict[str, str]] = []
-    try:
-        if sparse.exists():
-            with sparse.open(newline="", encoding="utf-8") as table:
-                rows = list(csv.DictReader(table))
-        if dense.exists():
-            with dense.open("rb") as file, np.load(file) as stored:
-                points = stored["points"].astype(np.float32)
-                found = dict(zip(stored["key"].tolist(), points, strict=True))
+    if sparse.exists():
+        with _named(sparse), sparse.open(newline="", encoding="utf-8-sig") as table:
+            rows = list(csv.DictReader(table))
+    if dense.exists():
+        with _named(dense), dense.open("rb") as file, zipfile.ZipFile(file):
+            file.seek(0)
+            with np.load(file) as stored:
+                keys, points = stored["key"].tolist(), stored["points"].astype(np.float32)
+            if points.shape != (len(keys), 68, 2):
+                raise ValueError(f"points {points.shape} for {len(keys)} keys, not (N, 68, 2)")
+            found = {key: _finite(key, one) for key, one in zip(keys, points, strict=True)}
+        with _named(sparse):
             return FaceTable(found, found, _names(rows))
-        if sparse.exists():
-            five = {row["key"]: _five(row) for row in rows}
+    if sparse.exists():
+        with _named(sparse):
+            five = {row["key"]: _finite(row["key"], _five(row)) for row in rows}
             estimated = {key: landmarks_from_five(points) for key, points in five.items()}
             return FaceTable(estimated, five, _names(rows))
-    except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
-        raise DatasetError(f"landmarks cannot be read ({error})", where=folder) from error
     raise DatasetError(
         "no landmarks", where=folder, hint="Put landmarks68.npz or faces.csv beside the pictures"
     )
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a table into one error that names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise DatasetError(f"landmarks cannot be read (no {error})", where=path) from error
+    except (TypeError, ValueError, EOFError, OSError, csv.Error, zipfile.BadZipFile) as error:
+        raise DatasetError(f"landmarks cannot be read ({error})", where=path) from error
+
+
+def _finite(key: str, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(points).all():
+        raise ValueError(f"those of {key} are not all finite")
+    return points
 
 
 def _five(row: dict[str, str]) -> NDArray[np.float32]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
 from jdsr_train.data import Exam, to_tensor
+from jdsr_train.data.prepared import UNREADABLE
 from jdsr_train.evaluation.methods import Method
 
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -73,12 +74,16 @@ def _open(path: Path, *, whole: bool) -> NDArray[np.uint8]:
             if picture.size != (128, 128):
                 width, height = picture.size
                 raise DatasetError(f"the picture is {width}x{height}, not 128x128", where=path)
+            if picture.mode.startswith(("I", "F")):
+                raise DatasetError(
+                    "the picture has more than 8 bits a channel", where=path, hint="Save 8-bit RGB"
+                )
             if not whole:
                 return np.zeros((0, 0, 3), np.uint8)
             return np.asarray(picture.convert("RGB"), np.uint8)
     except DatasetError:
         raise
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise DatasetError("not a readable picture", where=path) from error
 
 
