@@ -101,12 +101,12 @@ def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
 
 
 def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
-    recipe = recipes.load(write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0.5, 1]\n"))
+    recipe = recipes.load(write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0, 0.5]\n"))
     assert recipe.name == "own"
     assert recipe.seed == 9
     assert recipe.optimiser.rate == 1.0
     assert isinstance(recipe.optimiser.rate, float)
-    assert recipe.optimiser.betas == (0.5, 1.0)
+    assert recipe.optimiser.betas == (0.0, 0.5)
     assert all(isinstance(beta, float) for beta in recipe.optimiser.betas)
     assert recipe.loss == LossRecipe()
     assert recipes.load(write(tmp_path, 'name = "other"')).name == "other"
@@ -167,12 +167,29 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
     [
         ("[optimiser]\nsteps = 0", "at least 1"),
         ("[optimiser]\nbatch = -2", "at least 1"),
-        ('[optimiser]\nprecision = "int8"', "optimiser.precision: 'int8' is not known"),
-        ('[data]\ndegradation = "fog"', "data.degradation: 'fog' is not known"),
-        ("[data]\nmasked = 1.5", "masked is 1.5"),
+        ('[optimiser]\nprecision = "int8"', "optimiser: precision: 'int8' is not known"),
+        ('[data]\ndegradation = "fog"', "data: degradation: 'fog' is not known"),
+        ("[data]\nmasked = 1.5", "masked: 1.5 cannot be"),
         ('stages = ["joint", "polish"]', "stages: 'polish' is not known"),
-        ("[loss]\npixel_hr = -1.0", "cannot be negative"),
-        ("[loss]\nadversarial_from = 1.5", "adversarial_from is 1.5"),
+        ("[loss]\npixel_hr = -1.0", "own.toml: loss: pixel_hr: -1 cannot be, at least 0"),
+        ("[loss]\npixel_hr = nan", "loss: pixel_hr: nan cannot be"),
+        ("[optimiser]\nbatch = 0", "optimiser: batch: 0 cannot be, at least 1 is needed"),
+        ("[optimiser]\nrate = -1.0", "optimiser: rate: -1 cannot be"),
+        ("[optimiser]\nwarmup = -1", "optimiser: warmup: -1 cannot be"),
+        ("[optimiser]\nbetas = [2.0, 0.9]", "optimiser: betas: 2 cannot be"),
+        ("[identity.optimiser]\nclip = nan", "identity: optimiser: clip: nan cannot be"),
+        ("[identity]\nfeatures = 0", "identity: features: 0 cannot be"),
+        ("[critic]\nwidths = [4, 0]", "critic: widths: 0 cannot be"),
+        ("[parser]\nwidth = 0", "parser: width: 0 cannot be"),
+        ("[data]\ndrawn_masks = -1", "data: drawn_masks: -1 cannot be"),
+        ("[data]\nnative_width = [9.0, 4.0]", "native_width: the smaller width comes first"),
+        ("[generator]\nscale = 0", "generator: scale: 0 cannot be"),
+        ("[generator]\nscale = 3", "generator: scale: 3 does not divide 128"),
+        ("stages = []", "stages: each stage once"),
+        ('stages = ["joint", "joint"]', "stages: each stage once"),
+        ('name = "../x"', "cannot be the name of a file"),
+        ("seed = -1", "seed: -1 cannot be"),
+        ("[loss]\nadversarial_from = 1.5", "adversarial_from: 1.5 cannot be"),
         ("[critic]\nsteps_per_update = 0", "at least 1"),
         ("[optimiser", "not readable as TOML"),
     ],

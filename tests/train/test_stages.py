@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ import torch
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import InputMissingError, UsageError, WeightsCorruptError
 from jdsr_cli.networks import JDSRGenerator
 from jdsr_cli.weights import load_generator, load_state, read_manifest
 from jdsr_train import recipes
@@ -253,6 +254,55 @@ def test_a_stage_alone_says_what_it_needs_first(make: Make, tmp_path: Path) -> N
     assert "run --stage denoise first" in str(caught.value)
 
 
+@pytest.mark.parametrize("stage", ["identity", "denoise"])
+def test_weights_of_another_network_are_named(
+    stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    for name in ("identity", "denoise"):
+        (tmp_path / name).mkdir()
+        given = whole[1][-1].path if name == stage else whole[0] / name / f"{name}.safetensors"
+        (tmp_path / name / f"{name}.safetensors").write_bytes(given.read_bytes())
+    with pytest.raises(WeightsCorruptError, match=f"{stage}.safetensors: the weights of another"):
+        train(make(tmp_path, stage="joint"))
+
+
+def test_what_cannot_be_built_or_read_is_told_before_anything_is_trained(
+    make: Make, tmp_path: Path
+) -> None:
+    request = make(tmp_path / "run")
+    arguments = {**request.recipe.generator.arguments, "grid": "none"}
+    generator = dataclasses.replace(request.recipe.generator, arguments=arguments)
+    wrong = dataclasses.replace(request.recipe, generator=generator)
+    with pytest.raises(UsageError, match="grid is 'none'"):
+        train(dataclasses.replace(request, recipe=wrong))
+    with pytest.raises(InputMissingError, match="absent"):
+        train(dataclasses.replace(request, data=tmp_path / "absent"))
+    assert not (tmp_path / "run" / "parser").exists()
+
+
+def test_a_validation_that_was_cut_off_is_made_up_for(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(whole[0], tmp_path / "run")
+    log = tmp_path / "run" / "denoise" / LOG
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert "validation_loss" in lines[-1]
+    log.write_text("".join(lines[:-1]) + '{"step": 4, "half', encoding="utf-8")
+    (result,) = train(make(tmp_path / "run", stage="denoise"))
+    assert rows(tmp_path / "run", "denoise") == rows(whole[0], "denoise")
+    assert result.figures == whole[1][3].figures
+
+
+def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path, stage="denoise")
+    none = dataclasses.replace(
+        request.recipe.loss, asymmetric=0.0, total_variation=0.0, style_lr=0.0,
+        perceptual_lr=0.0, pixel_lr=0.0, smooth_lr=0.0,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="no term of the loss moves the denoiser"):
+        train(dataclasses.replace(request, recipe=dataclasses.replace(request.recipe, loss=none)))
+
+
 def test_options_that_nothing_uses_are_refused(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path)
     plain = dataclasses.replace(request, recipe=recipes.load("lite_x4"))
@@ -306,10 +356,7 @@ train(pickle.load(open(sys.argv[1], "rb")))
 """
 
 
-def test_two_processes_train_as_one(
-    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
-) -> None:
-    request = make(tmp_path / "run")
+def run_two(request: TrainRequest, tmp_path: Path) -> None:
     (tmp_path / "job.pickle").write_bytes(pickle.dumps(request))
     (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
     subprocess.run(
@@ -320,6 +367,12 @@ def test_two_processes_train_as_one(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True, capture_output=True, timeout=600,
     )  # fmt: skip
+
+
+def test_two_processes_train_as_one(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    run_two(make(tmp_path / "run"), tmp_path)
     for stage in ("identity", "denoise"):
         alone, shared = (
             next(row for row in rows(out, stage) if row["step"] == 1)
@@ -328,3 +381,19 @@ def test_two_processes_train_as_one(
         name = "margin" if stage == "identity" else "pixel_lr"
         assert shared[name] == pytest.approx(alone[name], rel=0.05)
     assert (tmp_path / "run" / "weights" / "tiny.safetensors").is_file()
+
+
+def test_two_processes_train_a_network_whose_parsing_head_no_term_reaches(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    for stage in ("identity", "denoise"):
+        (tmp_path / "run" / stage).mkdir(parents=True)
+        name = f"{stage}/{stage}.safetensors"
+        (tmp_path / "run" / name).write_bytes((whole[0] / name).read_bytes())
+    request = make(tmp_path / "run", stage="joint")
+    loss = dataclasses.replace(request.recipe.loss, prior_parsing=0.0)
+    changed = dataclasses.replace(request.recipe, loss=loss)
+    run_two(dataclasses.replace(request, recipe=changed), tmp_path)
+    found = rows(tmp_path / "run", "joint")
+    assert found[-1]["step"] == STEPS
+    assert not any("prior_parsing" in row for row in found)

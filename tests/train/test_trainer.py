@@ -16,9 +16,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import JdsrError, OutputError, TrainingError
+from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
-from jdsr_train import checkpoint
 from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
 from jdsr_train.logbook import LOG
 from jdsr_train.masks import draw_pool
@@ -31,8 +30,7 @@ from jdsr_train.recipe import (
 )
 from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
-from jdsr_train.starting import start_from
-from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer, gradient_shares, rate_at
+from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer
 
 TINY = {
     "lr_size": 16,
@@ -337,7 +335,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(
     ).read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["half", "text", "empty", "weights"])
+@pytest.mark.parametrize("kind", ["half", "text", "empty", "weights", "parts", "shapes"])
 def test_a_damaged_checkpoint_is_refused(
     kind: str, whole: Path, make: Make, tmp_path: Path
 ) -> None:
@@ -345,68 +343,24 @@ def test_a_damaged_checkpoint_is_refused(
     path.parent.mkdir()
     if kind == "weights":
         torch.save({"step": torch.tensor(3)}, path)
+    elif kind in ("parts", "shapes"):
+        state = torch.load(whole / "joint" / CHECKPOINT, weights_only=True)
+        if kind == "parts":
+            del state["optimisers"]
+        else:
+            name = next(iter(state["average"]))
+            state["average"][name] = torch.zeros(3, 3, 3)
+        torch.save(state, path)
     else:
         path.write_bytes({"half": data[: len(data) // 2], "text": b"hello", "empty": b""}[kind])
     with pytest.raises(TrainingError, match=r"checkpoint\.pt: the checkpoint cannot be read"):
         make(tmp_path).run()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
-    path = tmp_path / "absent" / CHECKPOINT
-    with pytest.raises(OutputError, match=r"checkpoint\.pt: the checkpoint cannot be written"):
-        checkpoint.save(path, {"recipe": {}})
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    path, partial = tmp_path / CHECKPOINT, tmp_path / "checkpoint.part"
-    checkpoint.save(path, {"recipe": {}, "value": torch.ones(3)})
-    assert not partial.exists()
-    partial.symlink_to("/dev/full")
-    with pytest.raises(OutputError, match="cannot be written"):
-        checkpoint.save(path, {"recipe": {}, "value": torch.zeros(100_000)})
-    assert not partial.is_symlink()
-    assert checkpoint.load(path, {})["value"].tolist() == [1, 1, 1]
-
-
 def test_an_output_folder_that_cannot_be_made(make: Make, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
         make(tmp_path / "taken").run()
-
-
-def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
-    options = OptimiserRecipe(steps=110, warmup=10, rate=1.0)
-    rates = [rate_at(step, options) for step in range(111)]
-    assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
-    assert rates[10] == 1.0
-    assert rates[60] == pytest.approx(0.505)
-    assert rates[110] == pytest.approx(0.01)
-    assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
-    assert rate_at(0, OptimiserRecipe(warmup=0, rate=1.0)) == 1.0
-
-
-def test_a_constant_rate_falls_to_zero_at_the_end() -> None:
-    options = OptimiserRecipe(steps=60, warmup=0, rate=1.0, schedule="constant", tail=1 / 6)
-    rates = [rate_at(step, options) for step in range(61)]
-    assert rates[:51] == [1.0] * 51
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[60] == 0
-
-
-def test_training_starts_from_the_tensors_that_fit() -> None:
-    network = build("lite", TINY)
-    given = {name: value.clone() for name, value in network.state_dict().items()}
-    weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
-    weights["stem.weight"] = torch.zeros(1)
-    weights["unknown"] = torch.zeros(3)
-    told = start_from(network, weights)
-    assert told == f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
-    assert float(network.get_parameter("head.weight").detach().min()) == 0.5
-    assert network.get_parameter("head.weight").dtype == torch.float32
-    assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
-    with pytest.raises(JdsrError, match="no tensor of the starting weights fits"):
-        start_from(network, {"unknown": torch.zeros(3)})
 
 
 def test_the_generator_moves_on_every_nth_batch_and_the_critic_on_all(
@@ -454,16 +408,6 @@ def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_pa
             torch.stack(list(turn.terms.values())).sum().backward()
             assert all(weight.grad is None for weight in critic.parameters())
     assert all(weight.requires_grad for weight in critic.parameters())
-
-
-def test_shares_of_the_gradient_add_up_to_one() -> None:
-    weight = nn.Parameter(torch.tensor([1.0, 2.0]))
-    terms = {"one": 3 * weight[0], "other": weight[1], "fixed": torch.tensor(1.0)}
-    shares = gradient_shares(terms, iter([weight]))
-    assert {name: float(share) for name, share in shares.items()} == {
-        "share_one": pytest.approx(0.75),
-        "share_other": pytest.approx(0.25),
-    }
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])

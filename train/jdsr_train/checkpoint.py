@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"the checkpoint cannot be written ({error})", where=path) from error
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"the checkpoint cannot be written ({error})",
+            where=path,
+            hint="Make room, or use another --out",
+        ) from error
 
 
 def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -41,16 +48,34 @@ def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         made_by = dict(state["recipe"])
     except Exception as error:
-        raise TrainingError(
-            f"the checkpoint cannot be read ({type(error).__name__})",
-            where=path,
-            hint="Delete it to start again",
-        ) from error
+        raise _broken(path, error) from error
     if made_by != recipe:
-        changed = sorted(key for key in recipe if made_by.get(key) != recipe[key])
+        keys = sorted({*made_by, *recipe})
+        changed = [key for key in keys if made_by.get(key) != recipe.get(key)]
         raise TrainingError(
             f"the checkpoint was made with other settings ({', '.join(changed)})",
             where=path,
             hint="Use another --out, or the recipe it was made with",
         )
     return state
+
+
+def restore(path: Path, state: dict[str, Any], put: Callable[[dict[str, Any]], None]) -> None:
+    """Let `put` copy a checkpoint's parts to where they belong.
+
+    Raises:
+        TrainingError: A part is missing or does not fit.
+
+    """
+    try:
+        put(state)
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"the checkpoint cannot be read ({type(error).__name__})",
+        where=path,
+        hint="Delete it to start again",
+    )

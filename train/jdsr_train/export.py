@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,6 +96,8 @@ def _value(value: Any) -> str:
     """Write a value as TOML, whose strings, numbers, booleans and arrays are JSON's."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # TOML's inf and nan are Python's, not JSON's
     return json.dumps(value, ensure_ascii=False)
 
 

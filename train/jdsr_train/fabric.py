@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,10 @@ from jdsr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+PATIENCE = timedelta(days=2)
+"""How long processes wait for one another."""
 
 
 def open_fabric(device: str) -> Fabric:
@@ -47,10 +52,21 @@ def open_fabric(device: str) -> Fabric:
         accelerator="gpu" if kind == "cuda" else kind,
         devices=devices,
         num_nodes=nodes,
-        strategy="ddp" if several else "auto",
+        strategy=_together() if several else "auto",
     )
     fabric.launch()
     return fabric
+
+
+def _together() -> Any:
+    """Return how several processes share a step.
+
+    A part of a network that no term reaches, such as a head without labels, is allowed, as it is
+    to a single process. One process prepares faces while the others wait, hours if need be.
+    """
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    return DDPStrategy(find_unused_parameters=True, timeout=PATIENCE)
 
 
 class Adapted(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jdsr_cli.errors import OutputError
+from jdsr_cli.weights.places import replacing
 from jdsr_train.pictures import curves
 
 LOG = "log.jsonl"
@@ -28,12 +31,24 @@ class Logbook:
 
     def record(self, row: Mapping[str, float]) -> None:
         """Add a record; `step` is one of its figures."""
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(row)) + "\n")
+        path = self.folder / LOG
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(row)) + "\n")
+        except OSError as error:
+            raise OutputError(f"the log cannot be written ({error})", where=path) from error
         if self._board is not None:
             for name, value in row.items():
                 if name != "step":
                     self._board.add_scalar(name.replace("share_", "share/"), value, row["step"])
+
+    def has_validation(self, step: int) -> bool:
+        """Whether the log holds a validation of this step."""
+        path = self.folder / LOG
+        if not path.exists():
+            return False
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        return any(row["step"] == step and "validation_loss" in row for row in rows)
 
     def panel(self, step: int) -> None:
         """Hand on the panel of pictures, where a validation has just drawn one."""
@@ -60,10 +75,18 @@ class Logbook:
         """Drop what was logged after the checkpoint and will be logged again."""
         path = self.folder / LOG
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("}\n")]
-            kept = [line for line in whole if json.loads(line)["step"] <= step]
-            path.write_text("".join(kept), encoding="utf-8")
+            text = path.read_text(encoding="utf-8", errors="replace")
+            kept = [line for line in text.splitlines(keepends=True) if _step(line) <= step]
+            with replacing(path) as temporary:
+                temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _step(line: str) -> float:
+    """Return the step of a line; infinite where the line is half written or damaged."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("}\n") else math.inf
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 def _board(folder: Path, first: int) -> Any:

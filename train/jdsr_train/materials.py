@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
 from jdsr_cli.weights import load_state
@@ -28,9 +28,9 @@ from jdsr_train.data import (
 from jdsr_train.degradations import CameraSettings
 from jdsr_train.features import VGG16, FeatureExtractor, load_features
 from jdsr_train.masks import Sprite, draw_pool, load_templates
-from jdsr_train.networks import IdentityNetwork
-from jdsr_train.recipe import Recipe
-from jdsr_train.starting import start_from
+from jdsr_train.networks import Critic, IdentityNetwork
+from jdsr_train.recipe import STAGES, Recipe
+from jdsr_train.starting import fill, start_from
 from jdsr_train.trainer import RunSettings
 
 if TYPE_CHECKING:
@@ -102,7 +102,11 @@ class Materials:
                 faults.append(f"nothing in the recipe uses {option}, leave it out")
         for earlier, needed, otherwise in (
             ("identity", weights.identity > 0, "loss.identity = 0"),
-            ("denoise", "denoise" in self.recipe.stages, 'stages = ["joint"]'),
+            (
+                "denoise",
+                "denoise" in self.recipe.stages and self.request.init is None,
+                'stages = ["joint"]',
+            ),
         ):
             absent = earlier not in stages and not self._trained(earlier).exists()
             if "joint" in stages and needed and absent:
@@ -111,14 +115,54 @@ class Materials:
                     f"run --stage {earlier} first, or set {otherwise}"
                 )
         for stage in stages:
-            if stage in self.recipe.stages:
+            if stage in STAGES:
                 batch, world = self.recipe.steps(stage).batch, self.fabric.world_size
                 if batch % world:
                     faults.append(f"{stage}: {world} processes cannot share {batch} faces equally")
+        data = self.recipe.data
+        if data.drawn_masks == 0 and data.masked > 0 and self.request.masks is None:
+            faults.append("data.drawn_masks = 0 needs mask templates (--masks)")
         if faults:
             raise UsageError("; ".join(faults), where=f"recipe {self.recipe.name} in {out}")
+        for path in (self.request.data, self.request.parsing, self.request.masks):
+            if path is not None and not path.exists():
+                raise InputMissingError("no such file or folder", where=path)
+        self._check_networks(stages)
+        if "joint" in stages and self.request.init is not None:
+            load_state(self.request.init)
         if {"denoise", "joint"} & set(stages):
             _ = self.features
+
+    def _check_networks(self, stages: Sequence[str]) -> None:
+        """Build what the stages train, without its weights."""
+        recipe = self.recipe
+        with torch.device("meta"):
+            if "identity" in stages or (recipe.loss.identity and "joint" in stages):
+                IdentityNetwork(
+                    recipe.identity.widths, recipe.identity.blocks, recipe.identity.features
+                )
+            if not {"denoise", "joint"} & set(stages):
+                return
+            if recipe.loss.adversarial and "joint" in stages:
+                Critic(recipe.critic.widths)
+            network = build(recipe.generator.network, dict(recipe.generator.arguments))
+        self._check_size(network)
+        if "denoise" in stages and not isinstance(network, JDSRGenerator):
+            raise UsageError(
+                f"network {recipe.generator.network!r} has no denoiser of its own to warm up",
+                where=f"recipe {recipe.name}",
+                hint='Leave "denoise" out of its stages',
+            )
+        _ = self.degrader
+
+    def _check_size(self, network: nn.Module) -> None:
+        given, wanted = sample_settings(self.recipe).lr_size, network.lr_size
+        if given != wanted:
+            raise UsageError(
+                f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
+                where=f"recipe {self.recipe.name}",
+                hint="Let scale be 128 divided by the network's lr_size",
+            )
 
     def faces(self, split: str) -> FaceSet:
         """Return a split's faces; the first process prepares them for all."""
@@ -192,7 +236,7 @@ class Materials:
         return network.eval().requires_grad_(False).to(self.fabric.device)
 
     def _fill_identity(self, network: IdentityNetwork) -> None:
-        network.load_state_dict(load_state(self._trained("identity")))
+        fill(network, self._trained("identity"))
 
     def generator_arguments(self) -> dict[str, Any]:
         """Return what the generator is built from: the recipe's, and the data's landmark count.
@@ -222,13 +266,7 @@ class Materials:
         """
         torch.manual_seed(self.recipe.seed)
         network = build(self.recipe.generator.network, self.generator_arguments())
-        given, wanted = self.degrader.settings.lr_size, network.lr_size
-        if given != wanted:
-            raise UsageError(
-                f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
-                where=f"recipe {self.recipe.name}",
-                hint="Let scale be 128 divided by the network's lr_size",
-            )
+        self._check_size(network)
         return network
 
     def start(self, generator: nn.Module) -> None:
@@ -236,7 +274,7 @@ class Materials:
         if self.request.init is not None:
             self.progress.note(start_from(generator, load_state(self.request.init)))
         elif "denoise" in self.recipe.stages and isinstance(generator, JDSRGenerator):
-            generator.denoiser.load_state_dict(load_state(self._trained("denoise")))
+            fill(generator.denoiser, self._trained("denoise"))
 
     def deviations(self) -> tuple[str, ...]:
         """In what this run differs from the paper, for runs of the paper's network."""

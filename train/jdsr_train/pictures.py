@@ -22,7 +22,7 @@ def face_rows(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path) -> None:
 
 
 def curves(log: Path, path: Path) -> None:
-    """Plot every figure of a training log against the step."""
+    """Plot every figure of a training log against the step; nothing of an empty log."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -34,6 +34,8 @@ def curves(log: Path, path: Path) -> None:
         step = row.pop("step")
         for name, value in row.items():
             series.setdefault(name, []).append((step, value))
+    if not series:
+        return
     columns = 4
     rows = -(-len(series) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.6 * rows), squeeze=False)

@@ -6,7 +6,9 @@ that it continues, FCSR-GAN. A term of the loss or a stage that a recipe does no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError
@@ -20,6 +22,20 @@ def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
         raise UsageError(f"{value!r} is not known", where=where, hint=f"Use {', '.join(allowed)}")
 
 
+def _within(table: Any, low: float, high: float, *names: str) -> None:
+    """Check that these numbers of a table, or all numbers of these tuples, lie in [low, high]."""
+    for name in names:
+        value = getattr(table, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not (low <= number <= high and math.isfinite(number)):
+                asked = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+                raise UsageError(f"{number:g} cannot be, {asked} is needed", where=name)
+
+
+BELOW_ONE = math.nextafter(1.0, 0.0)
+MOST_SEED = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class GeneratorRecipe:
     """Which network is trained."""
@@ -31,6 +47,11 @@ class GeneratorRecipe:
     data where it is not given."""
     scale: int = 4
     """Enlargement of the low-resolution side to 128."""
+
+    def __post_init__(self) -> None:
+        _within(self, 1, 128, "scale")
+        if 128 % self.scale:
+            raise UsageError(f"{self.scale} does not divide 128", where="scale")
 
 
 @dataclass(frozen=True)
@@ -53,11 +74,14 @@ class DataRecipe:
     pixel that the mask covers (SPEC 2)."""
 
     def __post_init__(self) -> None:
-        _one_of(self.degradation, ("paper", "camera"), "data.degradation")
-        _one_of(self.crop, ("138", "138-left", "178", "aligned"), "data.crop")
-        _one_of(self.noise_truth, ("difference", "alpha"), "data.noise_truth")
-        if not 0 <= self.masked <= 1:
-            raise UsageError(f"masked is {self.masked}, a share from 0 to 1 is needed")
+        _one_of(self.degradation, ("paper", "camera"), "degradation")
+        _one_of(self.crop, ("138", "138-left", "178", "aligned"), "crop")
+        _one_of(self.noise_truth, ("difference", "alpha"), "noise_truth")
+        _within(self, 0, 1, "masked")
+        _within(self, 0, math.inf, "drawn_masks")
+        _within(self, 1, 1024, "native_width")
+        if self.native_width[0] > self.native_width[1]:
+            raise UsageError("the smaller width comes first", where="native_width")
 
 
 @dataclass(frozen=True)
@@ -113,13 +137,11 @@ class LossRecipe:
     """Share of the joint steps after which critic and adversarial term act, 0 to 1."""
 
     def __post_init__(self) -> None:
-        _one_of(self.parsing_kind, ("mse", "ce"), "loss.parsing_kind")
-        _one_of(self.identity_reduction, ("mean", "sum"), "loss.identity_reduction")
+        _one_of(self.parsing_kind, ("mse", "ce"), "parsing_kind")
+        _one_of(self.identity_reduction, ("mean", "sum"), "identity_reduction")
         for name, value in vars(self).items():
-            if isinstance(value, float) and value < 0:
-                raise UsageError(f"{name} is {value}, a weight cannot be negative", where="loss")
-            if name.endswith("_from") and value > 1:
-                raise UsageError(f"{name} is {value}, a share from 0 to 1 is needed", where="loss")
+            if isinstance(value, float):
+                _within(self, 0, 1 if name.endswith("_from") else math.inf, name)
 
     @property
     def features(self) -> bool:
@@ -158,14 +180,13 @@ class OptimiserRecipe:
     """Arithmetic of the forward pass: `bfloat16` or `float32`."""
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch) < 1:
-            raise UsageError("steps and batch must be at least 1", where="optimiser")
-        _one_of(self.kind, ("adamw", "adam", "sgd"), "optimiser.kind")
-        _one_of(self.schedule, ("cosine", "constant"), "optimiser.schedule")
-        _one_of(self.precision, ("bfloat16", "float32"), "optimiser.precision")
-        for name in ("tail", "ema"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, not in 0 to 1")
+        _within(self, 1, math.inf, "steps", "batch")
+        _within(self, 0, math.inf, "rate", "warmup", "weight_decay", "clip")
+        _within(self, 0, BELOW_ONE, "betas")
+        _within(self, 0, 1, "tail", "ema")
+        _one_of(self.kind, ("adamw", "adam", "sgd"), "kind")
+        _one_of(self.schedule, ("cosine", "constant"), "schedule")
+        _one_of(self.precision, ("bfloat16", "float32"), "precision")
 
 
 @dataclass(frozen=True)
@@ -186,8 +207,9 @@ class CriticRecipe:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        if self.steps_per_update < 1:
-            raise UsageError("steps_per_update is at least 1", where="critic")
+        _within(self, 1, math.inf, "steps_per_update", "widths")
+        _within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")
+        _within(self, 0, BELOW_ONE, "betas")
 
 
 @dataclass(frozen=True)
@@ -211,6 +233,11 @@ class IdentityRecipe:
         clip=5.0, ema=0.0,
     )  # fmt: skip
 
+    def __post_init__(self) -> None:
+        _within(self, 1, math.inf, "widths", "features")
+        _within(self, 0, math.inf, "blocks", "scale", "margin")
+        _within(self, 0, 1, "degraded")
+
 
 @dataclass(frozen=True)
 class ParserRecipe:
@@ -221,6 +248,9 @@ class ParserRecipe:
     optimiser: OptimiserRecipe = OptimiserRecipe(
         steps=20_000, batch=32, rate=1e-3, betas=(0.9, 0.999)
     )
+
+    def __post_init__(self) -> None:
+        _within(self, 1, math.inf, "width")
 
 
 @dataclass(frozen=True)
@@ -246,6 +276,13 @@ class Recipe:
     def __post_init__(self) -> None:
         for stage in self.stages:
             _one_of(stage, STAGES, "stages")
+        if not self.stages or len(set(self.stages)) < len(self.stages):
+            raise UsageError(
+                "each stage once, and one at least", where="stages", hint=f"Use {', '.join(STAGES)}"
+            )
+        if self.name in ("", "..") or Path(self.name).name != self.name:
+            raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")
+        _within(self, 0, MOST_SEED, "seed")
 
     def steps(self, stage: str) -> OptimiserRecipe:
         """Return how the weights of a stage's network move."""

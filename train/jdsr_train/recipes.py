@@ -39,7 +39,7 @@ def _find(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = _folder() / f"{name_or_path}.toml"
-    if not path.exists():
+    if not path.is_file():
         near = difflib.get_close_matches(name_or_path, names(), 1, 0.0)
         raise UsageError(
             f"no recipe {name_or_path!r}", hint=f"Nearest: {near[0]}" if near else None
@@ -101,7 +101,11 @@ def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
             near = difflib.get_close_matches(key, hints, 1, 0.0)
             raise UsageError(f"unknown key {key!r}", where=where, hint=f"Nearest: {near[0]}")
         ready[key] = _convert(hints[key], value, f"{where}: {key}")
-    return kind(**ready)
+    try:
+        return kind(**ready)
+    except UsageError as fault:  # it knows the key, not the file and the table
+        place = where if fault.where is None else f"{where}: {fault.where}"
+        raise UsageError(fault.what, where=place, hint=fault.hint) from fault
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

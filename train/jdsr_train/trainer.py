@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import OutputError, TrainingError
+from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
 from jdsr_train.fabric import Adapted, open_fabric
@@ -113,11 +113,14 @@ class Trainer:
         self.progress.begin(task, last)
         self.progress.advance(task, self.step)
         try:
+            if self.step and self._is_checked(self.step):
+                self._validate(logbook)  # where it was stopped before it could
             self._loop(batches, task, logbook)
         except KeyboardInterrupt:
-            # In the middle of an update the last checkpoint is the newest whole state.
+            # In the middle of an update the last checkpoint is the newest whole state. No
+            # waiting for the other processes, which Ctrl-C may have met at another place.
             if self._whole:
-                self._save()
+                self._write()
             raise
         finally:
             self.progress.end(task)
@@ -130,8 +133,9 @@ class Trainer:
         settings, last = self.settings, self.options.steps
         meter = Meter(self.fabric)
         for batch in batches:
-            checking = (self.step + 1) % settings.validate_every == 0
-            meter.add(self.advance(batch, shares=checking))
+            checking = self._is_checked(self.step + 1)
+            shares = (self.step + 1) % settings.validate_every == 0
+            meter.add(self.advance(batch, shares=shares))
             self.progress.advance(task)
             if self.step % settings.log_every == 0 or self.step == last:
                 row = meter.read(self.options.batch)
@@ -139,12 +143,15 @@ class Trainer:
                     logbook.record({"step": self.step, **row})
             if self.step % settings.checkpoint_every == 0:
                 self._save()
-            if checking or self.step == last:
+            if checking:
                 self._validate(logbook)
                 meter.restart()
 
+    def _is_checked(self, step: int) -> bool:
+        return step % self.settings.validate_every == 0 or step >= self.options.steps
+
     def _validate(self, logbook: Logbook | None) -> None:
-        if logbook is not None:
+        if logbook is not None and not logbook.has_validation(self.step):
             figures = self.task.validate(self.average, self.step)
             if figures:
                 logbook.record({"step": self.step, **figures})
@@ -176,6 +183,12 @@ class Trainer:
         """Take one step of one player down its loss."""
         network, made = self.networks[turn.player], self.optimisers[turn.player]
         options = self.task.players[turn.player].options
+        if not turn.terms:
+            raise UsageError(
+                f"no term of the loss moves the {turn.player} at step {self.step}",
+                where=self.task.name,
+                hint="Give a weight above 0 in the recipe's [loss]",
+            )
         loss = torch.stack(list(turn.terms.values())).sum()
         if not torch.isfinite(loss):
             broken = [name for name, value in turn.terms.items() if not torch.isfinite(value)]
@@ -221,22 +234,27 @@ class Trainer:
         }
 
     def _save(self) -> None:
+        self._write()
+        self.fabric.barrier()
+
+    def _write(self) -> None:
         if self.fabric.is_global_zero:
             checkpoint.save(self.folder / CHECKPOINT, self._state())
-        self.fabric.barrier()
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
         if not path.exists():
             return
-        state = checkpoint.load(path, self.identity)
+        checkpoint.restore(path, checkpoint.load(path, self.identity), self._put)
+        self.progress.note(f"{self.task.name}: resumed at step {self.step}")
+
+    def _put(self, state: dict[str, Any]) -> None:
         for name, player in self.task.players.items():
             player.network.load_state_dict(state["networks"][name])
             self.optimisers[name].load_state_dict(state["optimisers"][name])
         self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
         self.step = int(state["step"])
-        self.progress.note(f"{self.task.name}: resumed at step {self.step}")
 
 
 class Meter:
@@ -281,7 +299,8 @@ def gradient_shares(
         if term.requires_grad:
             found = torch.autograd.grad(term, moved, retain_graph=True, allow_unused=True)
             squares = [(part.detach() ** 2).sum() for part in found if part is not None]
-            norms[f"share_{name}"] = torch.stack(squares).sum().sqrt()
+            if squares:
+                norms[f"share_{name}"] = torch.stack(squares).sum().sqrt()
     total = sum(norms.values(), torch.zeros(())) + 1e-30
     return {name: norm / total for name, norm in norms.items()}
 
@@ -292,7 +311,7 @@ def optimiser(parameters: Iterator[nn.Parameter], options: OptimiserRecipe) -> A
     if options.kind == "sgd":
         return torch.optim.SGD(
             moved, options.rate, momentum=options.betas[0],
-            weight_decay=options.weight_decay, nesterov=True,
+            weight_decay=options.weight_decay, nesterov=options.betas[0] > 0,
         )  # fmt: skip
     kind: Callable[..., torch.optim.Optimizer] = (
         torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from jdsr_cli.errors import DatasetError
 from jdsr_train.data import FaceSet, to_tensor
-from jdsr_train.data.samples import SampleNumbers
+from jdsr_train.data.samples import SampleNumbers, shuffled
 from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
@@ -54,8 +54,7 @@ class IdentityFaces(Dataset[tuple[NDArray[np.uint8], int]]):
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
         """Return a face and its person; the same number always gives the same bytes."""
         epoch, rank = divmod(number, len(self.places))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.places))
-        place = int(self.places[order[rank]])
+        place = int(self.places[shuffled(len(self.places), self.seed, epoch)[rank]])
         rng = np.random.default_rng((self.seed, epoch, place))
         face = np.asarray(self.faces.images[place])
         if rng.random() < 0.5:
@@ -133,8 +132,10 @@ class IdentityStage:
         figures = {
             "validation_loss": loss / len(people),
             "validation_accuracy": right / len(people),
-            "cosine_different": float(cosine[torch.from_numpy(people[:, None] != people)].mean()),
         }
+        other = torch.from_numpy(people[:, None] != people)
+        if other.any():
+            figures["cosine_different"] = float(cosine[other].mean())
         if same.any():
             figures["cosine_same"] = float(cosine[same].mean())
         return figures

@@ -1,0 +1,32 @@
+"""Beginning a run from the weights of another network."""
+
+import pytest
+import torch
+
+from jdsr_cli.errors import WeightsError
+from jdsr_cli.networks import build
+from jdsr_train.starting import start_from
+
+TINY = {
+    "lr_size": 16,
+    "widths": [16, 16],
+    "encoder_blocks": [1, 1],
+    "decoder_blocks": [1],
+    "tail_width": 16,
+    "tail_blocks": 1,
+}
+
+
+def test_training_starts_from_the_tensors_that_fit() -> None:
+    network = build("lite", TINY)
+    given = {name: value.clone() for name, value in network.state_dict().items()}
+    weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
+    weights["stem.weight"] = torch.zeros(1)
+    weights["unknown"] = torch.zeros(3)
+    told = start_from(network, weights)
+    assert told == f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
+    assert float(network.get_parameter("head.weight").detach().min()) == 0.5
+    assert network.get_parameter("head.weight").dtype == torch.float32
+    assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
+    with pytest.raises(WeightsError, match="no tensor of the starting weights fits"):
+        start_from(network, {"unknown": torch.zeros(3)})
