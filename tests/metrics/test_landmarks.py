@@ -9,6 +9,7 @@ from judge_files import write_points_onnx
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.faces.landmarks import OnnxLandmarks
 from jdsr_cli.metrics.landmarks import LandmarkJudge, normalised_mean_error
 
 
@@ -37,10 +38,12 @@ def test_the_error_is_in_per_cent_of_the_distance_of_the_eyes() -> None:
 def test_points_are_read_as_x_and_y(points: Path) -> None:
     judge = LandmarkJudge(points)
     (found,) = judge.describe(grey(0, 255))
+    left, top, side = OnnxLandmarks.window
+    middle = left + 0.5 * side - 0.5
     assert found.shape == (2, 68, 2)
-    assert torch.allclose(found[0, 0], torch.tensor([0.5, 0.5], dtype=torch.float64), atol=1e-6)
-    assert torch.allclose(found[1, 0], torch.tensor([0.5, 1.0], dtype=torch.float64), atol=1e-6)
-    assert found[0, 36, 0] == pytest.approx(0.3)
+    assert found[0, 0].tolist() == pytest.approx([middle, top + 0.5 * side - 0.5], abs=1e-3)
+    assert found[1, 0].tolist() == pytest.approx([middle, top + side - 0.5], abs=1e-3)
+    assert float(found[0, 36, 0]) == pytest.approx(left + 0.3 * side - 0.5, abs=1e-3)
 
 
 def test_the_error_between_two_brightnesses(points: Path) -> None:
@@ -67,6 +70,6 @@ def test_a_real_network_finds_the_eyes(shared: Path, portraits: list) -> None:
     judge = LandmarkJudge(shared / "weights" / "landmarks68_pfld_112.onnx")
     images = torch.from_numpy(np.stack([face.image for face in portraits[::3]]))
     (found,) = judge.describe(images.permute(0, 3, 1, 2).float() / 255)
-    for points, face in zip(found * 128, portraits[::3], strict=True):
+    for points, face in zip(found, portraits[::3], strict=True):
         eyes = torch.stack([points[36:42].mean(0), points[42:48].mean(0)])
         assert (eyes - torch.from_numpy(face.five[:2])).norm(dim=1).max() < 6

@@ -11,11 +11,11 @@ from celeba_folder import write_celeba
 from judge_files import write_points_onnx
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_cli.faces.landmarks import OnnxLandmarks
 from jdsr_train.data import PARSING_CLASSES, PrepareSettings, open_faces
 from jdsr_train.data.landmarkers import (
     WFLW_TO_IBUG,
     FanLandmarks,
-    OnnxLandmarks,
     open_landmarks,
     peaks,
     to_ibug,

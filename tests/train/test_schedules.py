@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from jdsr_train.meter import gradient_shares
 from jdsr_train.recipe import OptimiserRecipe
-from jdsr_train.trainer import gradient_shares, rate_at
+from jdsr_train.schedule import rate_at
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:

@@ -19,7 +19,7 @@ LICENCE = "Terms of the training faces; state them before passing the file on"
 
 
 def export(
-    folder: Path,
+    path: Path,
     recipe: Recipe,
     arguments: Mapping[str, Any],
     network: nn.Module,
@@ -27,14 +27,14 @@ def export(
     data: str,
     figures: Mapping[str, float],
     deviations: tuple[str, ...],
-) -> Path:
-    """Write the weights and a manifest that lists them.
+) -> None:
+    """Write the weights, and beside them a manifest that lists them.
 
-    `JDSR_WEIGHTS=<folder>` puts them at once within reach of every command; to ship them, move
+    `JDSR_WEIGHTS=<its folder>` puts them at once within reach of every command; to ship them, move
     the file into `weights/` and its table into the manifest there.
 
     Args:
-        folder: Where `<recipe>.safetensors` and `manifest.toml` go.
+        path: The weight file; `manifest.toml` goes beside it.
         recipe: What made the network.
         arguments: What the network is built from.
         network: The network.
@@ -42,15 +42,11 @@ def export(
         figures: Measured quality.
         deviations: In what the run differs from the recipe's paper.
 
-    Returns:
-        The weight file.
-
     Raises:
         WeightsError: A parameter is not finite in half precision.
         OutputError: The folder cannot be written.
 
     """
-    path = folder / f"{recipe.name}.safetensors"
     sha256 = save_generator(
         path, recipe.generator.network, arguments, network,
         {
@@ -79,9 +75,8 @@ def export(
             f"{recipe.optimiser.steps}; deviations: {'; '.join(deviations) or 'none'}",
         },
     }
-    with replacing(folder / "manifest.toml") as temporary:
+    with replacing(path.with_name("manifest.toml")) as temporary:
         temporary.write_text(_toml(entry), encoding="utf-8")
-    return path
 
 
 def _toml(entry: Mapping[str, Any]) -> str:

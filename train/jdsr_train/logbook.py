@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,7 @@ class Logbook:
 
     def has_validation(self, step: int) -> bool:
         """Whether the log holds a validation of this step."""
-        path = self.folder / LOG
-        if not path.exists():
-            return False
-        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        return any(row["step"] == step and "validation_loss" in row for row in rows)
+        return any(row["step"] == step for row in _validations(self.folder))
 
     def panel(self, step: int) -> None:
         """Hand on the panel of pictures, where a validation has just drawn one."""
@@ -79,6 +75,19 @@ class Logbook:
             kept = [line for line in text.splitlines(keepends=True) if _step(line) <= step]
             with replacing(path) as temporary:
                 temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def last_validation(folder: Path) -> dict[str, float]:
+    """Return the figures of a stage's last validation; empty where there was none."""
+    *_, last = {}, *_validations(folder)
+    return {name: value for name, value in last.items() if name != "step"}
+
+
+def _validations(folder: Path) -> Iterator[dict[str, float]]:
+    path = folder / LOG
+    if path.exists():
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        yield from (row for row in rows if "validation_loss" in row)
 
 
 def _step(line: str) -> float:

@@ -108,10 +108,10 @@ class Materials:
                 'stages = ["joint"]',
             ),
         ):
-            absent = earlier not in stages and not self._trained(earlier).exists()
+            absent = earlier not in stages and not self.product(earlier).exists()
             if "joint" in stages and needed and absent:
                 faults.append(
-                    f"the joint stage needs {self._trained(earlier)}: "
+                    f"the joint stage needs {self.product(earlier)}: "
                     f"run --stage {earlier} first, or set {otherwise}"
                 )
         for stage in stages:
@@ -188,7 +188,7 @@ class Materials:
         """How the faces are prepared."""
         labels = self.request.labels
         if labels == OWN_PARSER:
-            trained = self._trained("parser")
+            trained = self.product("parser")
             labels = str(trained) if trained.exists() and self.recipe.loss.prior else "none"
         return PrepareSettings(
             crop=self.recipe.data.crop,
@@ -236,7 +236,7 @@ class Materials:
         return network.eval().requires_grad_(False).to(self.fabric.device)
 
     def _fill_identity(self, network: IdentityNetwork) -> None:
-        fill(network, self._trained("identity"))
+        fill(network, self.product("identity"))
 
     def generator_arguments(self) -> dict[str, Any]:
         """Return what the generator is built from: the recipe's, and the data's landmark count.
@@ -274,7 +274,7 @@ class Materials:
         if self.request.init is not None:
             self.progress.note(start_from(generator, load_state(self.request.init)))
         elif "denoise" in self.recipe.stages and isinstance(generator, JDSRGenerator):
-            fill(generator.denoiser, self._trained("denoise"))
+            fill(generator.denoiser, self.product("denoise"))
 
     def deviations(self) -> tuple[str, ...]:
         """In what this run differs from the paper, for runs of the paper's network."""
@@ -307,8 +307,12 @@ class Materials:
             f"{data.degradation} degradation"
         )
 
-    def _trained(self, stage: str) -> Path:
-        return self.request.run.out / stage / f"{stage}.safetensors"
+    def product(self, stage: str) -> Path:
+        """Where a stage leaves its weights."""
+        out = self.request.run.out
+        if stage == "joint":
+            return out / "weights" / f"{self.recipe.name}.safetensors"
+        return out / stage / f"{stage}.safetensors"
 
 
 def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:

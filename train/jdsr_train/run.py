@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import save_network
 from jdsr_train.export import export
 from jdsr_train.fabric import open_fabric
-from jdsr_train.logbook import LOG
+from jdsr_train.logbook import last_validation
 from jdsr_train.materials import Materials, TrainRequest
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipes import to_dict
 from jdsr_train.stages import JointStage, Stage, build_stage
 from jdsr_train.trainer import Trainer
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 PREPARE = "prepare"
 ALL = "all"
@@ -69,7 +66,7 @@ def train(request: TrainRequest, progress: Progress | None = None) -> list[Stage
     materials = Materials(request, fabric, progress)
     stages = stages_of(request)
     materials.check(stages)
-    return [_run_stage(stage, materials, fabric, progress) for stage in stages]
+    return [_run_stage(stage, materials) for stage in stages]
 
 
 def stages_of(request: TrainRequest) -> tuple[str, ...]:
@@ -107,51 +104,32 @@ def relevant(recipe: Recipe, stage: str) -> dict[str, Any]:
     return {name: values[name] for name in _DEPENDS[stage]}
 
 
-def _run_stage(stage: str, materials: Materials, fabric: Fabric, progress: Progress) -> StageResult:
-    out = materials.request.run.out
+def _run_stage(stage: str, materials: Materials) -> StageResult:
     if stage == PREPARE:
         materials.faces("train")
         materials.faces("val")
         return StageResult(stage, materials.cache, {})
     task = build_stage(stage, materials)
     trainer = Trainer(
-        task, materials.request.run, relevant(materials.request.recipe, stage),
-        fabric=fabric, progress=progress,
+        task, materials.request.run, relevant(materials.recipe, stage),
+        fabric=materials.fabric, progress=materials.progress,
     )  # fmt: skip
     network = trainer.run()
-    figures = last_figures(trainer.folder / LOG)
-    path = trainer.folder / "checkpoint.pt"
-    if fabric.is_global_zero:
-        path = _keep(task, materials, network, figures, out)
-    fabric.barrier()
-    return StageResult(stage, path, figures)
+    figures = last_validation(trainer.folder)
+    if materials.fabric.is_global_zero:
+        _keep(task, materials, network, figures)
+    materials.fabric.barrier()
+    return StageResult(stage, materials.product(stage), figures)
 
 
-def _keep(
-    task: Stage, materials: Materials, network: Any, figures: dict[str, float], out: Path
-) -> Path:
+def _keep(task: Stage, materials: Materials, network: nn.Module, figures: dict[str, float]) -> None:
     """Write what later stages, or other commands, use of a stage."""
-    recipe = materials.request.recipe
+    recipe, path = materials.recipe, materials.product(task.name)
     if isinstance(task, JointStage):
-        return export(
-            out / "weights", recipe, materials.generator_arguments(), network,
+        export(
+            path, recipe, materials.generator_arguments(), network,
             data=materials.described(), figures=figures, deviations=task.deviations,
         )  # fmt: skip
-    path = out / task.name / f"{task.name}.safetensors"
-    arguments, kept = task.exported(network)
-    save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
-    return path
-
-
-def last_figures(log: Path) -> dict[str, float]:
-    """Return the last validation of a log; empty where there was none."""
-    for row in reversed(list(_rows(log))):
-        if "validation_loss" in row:
-            return {name: value for name, value in row.items() if name != "step"}
-    return {}
-
-
-def _rows(log: Path) -> Iterator[dict[str, float]]:
-    if log.exists():
-        for line in log.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+    else:
+        arguments, kept = task.exported(network)
+        save_network(path, task.name, arguments, kept, {"recipe": recipe.name})

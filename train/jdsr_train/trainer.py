@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,8 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.logbook import Logbook
-from jdsr_train.recipe import OptimiserRecipe
+from jdsr_train.meter import Meter, gradient_shares
+from jdsr_train.schedule import optimiser, rate_at
 from jdsr_train.task import Task, Turn, to_device
 
 if TYPE_CHECKING:
@@ -255,76 +255,3 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
         self.step = int(state["step"])
-
-
-class Meter:
-    """Means of what was seen since it was last read, over all processes."""
-
-    def __init__(self, fabric: Fabric) -> None:
-        self.fabric = fabric
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget, and start the clock."""
-        self._sums: dict[str, tuple[Tensor, int]] = {}
-        self._steps, self._started = 0, time.monotonic()
-
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        """See the values of one more step; each is averaged over the steps that had it."""
-        self._steps += 1
-        for name, value in values.items():
-            total, seen = self._sums.get(name, (torch.zeros_like(value), 0))
-            self._sums[name] = total + value.detach(), seen + 1
-
-    def read(self, batch: int) -> dict[str, float]:
-        """Return the means and the speed, and forget them."""
-        speed = self._steps * batch / max(time.monotonic() - self._started, 1e-9)
-        means = {name: float(total / seen) for name, (total, seen) in self._sums.items()}
-        if self.fabric.world_size > 1 and means:
-            local = torch.tensor(list(means.values()), device=self.fabric.device)
-            shared = self.fabric.all_reduce(local, reduce_op="mean")
-            assert isinstance(shared, Tensor)
-            means = dict(zip(means, shared.tolist(), strict=True))
-        self.restart()
-        return {"samples_per_s": round(speed, 2), **means}
-
-
-def gradient_shares(
-    terms: Mapping[str, Tensor], parameters: Iterator[nn.Parameter]
-) -> dict[str, Tensor]:
-    """Return each term's share of the summed gradient norms over the parameters, 0 to 1."""
-    moved = [parameter for parameter in parameters if parameter.requires_grad]
-    norms: dict[str, Tensor] = {}
-    for name, term in terms.items():
-        if term.requires_grad:
-            found = torch.autograd.grad(term, moved, retain_graph=True, allow_unused=True)
-            squares = [(part.detach() ** 2).sum() for part in found if part is not None]
-            if squares:
-                norms[f"share_{name}"] = torch.stack(squares).sum().sqrt()
-    total = sum(norms.values(), torch.zeros(())) + 1e-30
-    return {name: norm / total for name, norm in norms.items()}
-
-
-def optimiser(parameters: Iterator[nn.Parameter], options: OptimiserRecipe) -> Any:
-    """Make the optimiser of a recipe."""
-    moved = [parameter for parameter in parameters if parameter.requires_grad]
-    if options.kind == "sgd":
-        return torch.optim.SGD(
-            moved, options.rate, momentum=options.betas[0],
-            weight_decay=options.weight_decay, nesterov=options.betas[0] > 0,
-        )  # fmt: skip
-    kind: Callable[..., torch.optim.Optimizer] = (
-        torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
-    )
-    return kind(moved, options.rate, betas=options.betas, weight_decay=options.weight_decay)
-
-
-def rate_at(step: int, options: OptimiserRecipe) -> float:
-    """Learning rate of a step, counted from 0: linear warm-up, then the recipe's schedule."""
-    if step < options.warmup:
-        return options.rate * (step + 1) / options.warmup
-    if options.schedule == "constant":
-        left = (options.steps - step) / max(1.0, options.tail * options.steps)
-        return options.rate * min(1.0, left)
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from jdsr_cli.errors import WeightsCorruptError, WeightsError
+from jdsr_cli.errors import WeightsCorruptError
+from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
 from jdsr_cli.faces.resample import chain, invert, resample
 from jdsr_cli.weights import auxiliary, resolve_device
 from jdsr_train.data.cropping import Cut
@@ -20,7 +20,6 @@ from jdsr_train.data.labels import moved
 
 FAN_FILE = "landmarks-wflw"
 _FAN_SIZE, _FAN_MAP = 256, 64
-_ONNX_SIZE = 112
 
 _WFLW_BROWS = (
     (33, 33), (34, 41), (35, 40), (36, 39), (37, 38), (42, 50), (43, 49), (44, 48), (45, 47),
@@ -55,10 +54,7 @@ def landmarks_of(network: LandmarkNetwork, cuts: Sequence[Cut]) -> NDArray[np.fl
         (N, 68, 2) iBUG points in pixels of the faces.
 
     """
-    left, top, side = network.window
-    scale = side / network.size
-    middle = 0.5 * scale - 0.5
-    to_template = np.array([[scale, 0.0, left + middle], [0.0, scale, top + middle]])
+    to_template = window_to_template(network.window, network.size)
     to_picture = [chain(invert(cut.to_template), to_template) for cut in cuts]
     squares = [
         resample(cut.picture, matrix, network.size)
@@ -71,44 +67,6 @@ def landmarks_of(network: LandmarkNetwork, cuts: Sequence[Cut]) -> NDArray[np.fl
             for points, cut, matrix in zip(found, cuts, to_picture, strict=True)
         ]
     )
-
-
-class OnnxLandmarks:
-    """A network from an ONNX file: 112x112 RGB in [0, 1] to 136 numbers x, y in [0, 1].
-
-    Raises:
-        WeightsError: The file is no such network.
-
-    """
-
-    size = _ONNX_SIZE
-    window = (9.6, 21.6, 108.8)
-    """The box of the 68 points of a face in front view: such networks are trained on it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._network = cv2.dnn.readNetFromONNX(str(path))
-        except cv2.error as error:
-            raise WeightsError(
-                "is not an ONNX network that OpenCV can run",
-                where=path,
-                hint="Give a landmark network of 112x112 RGB with 136 outputs",
-            ) from error
-
-    def locate(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (N, 68, 2) in pixels of RGB squares (N, 112, 112, 3)."""
-        found = []
-        for square in squares:
-            try:
-                self._network.setInput(cv2.dnn.blobFromImage(square, 1.0 / 255.0))
-                answer = np.asarray(self._network.forward(), np.float32)
-            except cv2.error as error:
-                raise WeightsError("cannot run on 112x112 RGB", where=self.path) from error
-            if answer.size != 136:
-                raise WeightsError(f"gives {answer.size} numbers, not 136", where=self.path)
-            found.append(answer.reshape(68, 2) * _ONNX_SIZE - 0.5)
-        return np.stack(found)
 
 
 class FanLandmarks:

@@ -16,14 +16,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
 from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
 from jdsr_train.data.prepared import UNREADABLE
-from jdsr_train.data.samples import SampleNumbers, shuffled, to_tensor
+from jdsr_train.data.samples import to_tensor
+from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 
 STORED_SIZE = 160
 """Side at which pictures are kept; a little finer than the faces that are cut out of them."""
@@ -213,16 +214,8 @@ class ParsingSamples(Dataset[ParsingPair]):
         self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
     ) -> Iterator[ParsingBatch]:
         """Batches number `first` up to and without `last`; see `TrainingSamples.batches`."""
-        loader = DataLoader(
-            self,
-            batch_size=size,
-            sampler=SampleNumbers(size, first, last, rank, world),
-            num_workers=workers,
-            collate_fn=stack_pairs,
-            prefetch_factor=4 if workers else None,
-            generator=torch.Generator(),
-        )
-        return iter(loader)
+        numbers = SampleNumbers(size, first, last, rank, world)
+        return numbered_batches(self, stack_pairs, numbers, workers)
 
 
 def framing(

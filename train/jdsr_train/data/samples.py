@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.labels import (
@@ -21,6 +20,7 @@ from jdsr_train.data.labels import (
     moved,
     moved_labels,
 )
+from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 from jdsr_train.degradations import CameraSettings, Pair, degrade_camera, degrade_paper
 from jdsr_train.masks import Sprite, choose, rng_for, wear
 
@@ -167,40 +167,8 @@ class TrainingSamples(Dataset[Sample]):
                 process with `size * world` faces.
 
         """
-        loader = DataLoader(
-            self,
-            batch_size=size,
-            sampler=SampleNumbers(size, first, last, rank, world),
-            num_workers=workers,
-            collate_fn=collate,
-            prefetch_factor=4 if workers else None,
-            generator=torch.Generator(),
-        )
-        return iter(loader)
-
-
-class SampleNumbers(Sampler[int]):
-    """Numbers of the samples of one process: of each batch its part, in order."""
-
-    def __init__(self, size: int, first: int, last: int, rank: int = 0, world: int = 1) -> None:
-        self.size, self.rank, self.world = size, rank, world
-        self.steps = range(first, last)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield the numbers, batch by batch."""
-        for step in self.steps:
-            start = (step * self.world + self.rank) * self.size
-            yield from range(start, start + self.size)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.steps) * self.size
-
-
-@lru_cache(maxsize=2)
-def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order in which an epoch shows `count` things."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+        numbers = SampleNumbers(size, first, last, rank, world)
+        return numbered_batches(self, collate, numbers, workers)
 
 
 def mirror(

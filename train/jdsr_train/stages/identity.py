@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from jdsr_cli.errors import DatasetError
 from jdsr_train.data import FaceSet, to_tensor
-from jdsr_train.data.samples import SampleNumbers, shuffled
+from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
@@ -94,15 +94,8 @@ class IdentityStage:
     ) -> Iterator[IdentityBatch]:
         """Batches of faces; each process takes its part of a step's faces."""
         size = self.settings.optimiser.batch // world
-        loader = DataLoader(
-            self.training,
-            batch_size=size,
-            sampler=SampleNumbers(size, first, last, rank, world),
-            num_workers=workers,
-            collate_fn=_collate,
-            generator=torch.Generator(),
-        )
-        return iter(loader)
+        numbers = SampleNumbers(size, first, last, rank, world)
+        return numbered_batches(self.training, _collate, numbers, workers)
 
     def play(self, networks: Networks, batch: IdentityBatch, step: int) -> Iterator[Turn]:
         """Give the classifier's turn."""
