@@ -29,9 +29,10 @@ import torch
 from footage_times import VARIABLE_PTS
 from numpy.typing import NDArray
 from PIL import Image
+from tiny import tiny_arguments
 
 from jdsr_cli.networks.lite import LiteGenerator
-from jdsr_cli.weights import save_generator
+from jdsr_cli.weights import save_network
 from jdsr_train.data import FaceSet
 from jdsr_train.masks import landmarks_from_five
 
@@ -42,17 +43,6 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 ImageArray = NDArray[np.uint8]
-
-
-def tiny_arguments(lr_size: int) -> dict[str, object]:
-    return {
-        "lr_size": lr_size,
-        "widths": [16, 16],
-        "encoder_blocks": [1, 1],
-        "decoder_blocks": [1],
-        "tail_width": 16,
-        "tail_blocks": 1,
-    }
 
 
 def _shrunk(image: ImageArray, side: int) -> ImageArray:
@@ -132,7 +122,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Pa
             torch.manual_seed(0)
             network = build("lite", tiny_arguments(lr_size))
             assert isinstance(network, LiteGenerator)
-            save_generator(path, "lite", tiny_arguments(lr_size), network, {})
+            save_network(path, "lite", tiny_arguments(lr_size), network, {})
         return path
 
     return make

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError
-from jdsr_cli.media.atomic import atomic_file
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.reader import open_reader
 

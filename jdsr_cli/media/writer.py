@@ -16,8 +16,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from jdsr_cli.atomic import create_partial, output_error, publish
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_cli.media.atomic import create_partial, output_error, publish
 from jdsr_cli.media.colour import (
     PRIMARIES,
     TRANSFERS,

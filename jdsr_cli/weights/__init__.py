@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         LoadedGenerator,
         load_generator,
         load_state,
-        save_generator,
         save_network,
     )
 
@@ -52,7 +51,6 @@ __all__ = [
     "read_manifest",
     "resolve_device",
     "resolve_precision",
-    "save_generator",
     "save_network",
     "search_directories",
     "sha256_of",
@@ -64,7 +62,6 @@ _LAZY = {
     "LoadedGenerator": "loading",
     "load_generator": "loading",
     "load_state": "loading",
-    "save_generator": "loading",
     "save_network": "loading",
     "resolve_device": "devices",
     "resolve_precision": "devices",

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO
 
 from jdsr_cli import __version__
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError, WeightsMissingError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights.places import (
     cache_directory,
     check_digest,
     find_file,
-    replacing,
     sha256_of,
 )
 from jdsr_cli.weights.registry import unknown_name
@@ -177,7 +177,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     if find_file(wanted.file) is not None:
         return auxiliary(name)
     path = cache_directory() / wanted.file
-    with replacing(path) as temporary:
+    with atomic_file(path, make_folder=True) as temporary:
         _download(wanted, temporary, path, progress or Silent())
         _check(temporary, path, wanted, "What arrived was not kept.")
     return path

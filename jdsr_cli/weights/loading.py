@@ -19,10 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError, WeightsMissingError
-from jdsr_cli.networks import Generator, GeneratorOutput, build
+from jdsr_cli.networks import NETWORKS, Generator, GeneratorOutput, build
 from jdsr_cli.weights.devices import resolve_device, resolve_precision
-from jdsr_cli.weights.places import check_digest, replacing
+from jdsr_cli.weights.places import check_digest
 from jdsr_cli.weights.registry import (
     ALTERED_HINT,
     WeightEntry,
@@ -88,7 +89,7 @@ def load_generator(
 
     Args:
         name_or_path: A name that `entries` lists, or the path of a safetensors file whose
-            metadata says what it is (`save_generator` writes such files).
+            metadata says what it is (`save_network` writes such files).
         device: ``auto`` or a torch device.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
 
@@ -130,39 +131,6 @@ def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
     return _read(name_or_path).tensors
 
 
-def save_generator(
-    path: Path,
-    network_name: str,
-    arguments: Mapping[str, object],
-    module: nn.Module,
-    metadata: Mapping[str, str] | None = None,
-) -> str:
-    """Write a generator as half-precision safetensors, whole or not at all.
-
-    Args:
-        path: The file; missing folders are made, an existing file is replaced.
-        network_name: Name that `jdsr_cli.networks.build` knows.
-        arguments: Arguments that `build` makes the same network from, able to be JSON.
-        module: The network; its parameters are not changed.
-        metadata: More to be kept in the file, such as data, licence, commit and recipe.
-
-    Returns:
-        The SHA-256 of the file, for the manifest.
-
-    Raises:
-        UsageError: `module` is not what `build(network_name, arguments)` makes.
-        WeightsError: a parameter is not finite in half precision.
-        OutputError: the file cannot be written.
-
-    """
-    with torch.device("meta"):
-        wanted = build(network_name, arguments)
-    fault = _difference(wanted.state_dict(), module.state_dict())
-    if fault is not None:
-        raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
-    return save_network(path, network_name, arguments, module, metadata)
-
-
 def save_network(
     path: Path,
     network_name: str,
@@ -170,23 +138,31 @@ def save_network(
     module: nn.Module,
     metadata: Mapping[str, str] | None = None,
 ) -> str:
-    """Write any network as half-precision safetensors, whole or not at all.
+    """Write a network as half-precision safetensors, whole or not at all.
 
     Args:
         path: The file; missing folders are made, an existing file is replaced.
-        network_name: What the network is, kept in the file.
-        arguments: What it was made from, kept in the file; able to be JSON.
+        network_name: What the network is, kept in the file. Of a generator, the name that
+            `jdsr_cli.networks.build` knows: the file can then be loaded by itself.
+        arguments: What it is made from, kept in the file; able to be JSON.
         module: The network; its parameters are not changed.
-        metadata: More to be kept in the file.
+        metadata: More to be kept in the file, such as data, licence, commit and recipe.
 
     Returns:
-        The SHA-256 of the file.
+        The SHA-256 of the file, for the manifest.
 
     Raises:
+        UsageError: a generator is not what `build(network_name, arguments)` makes.
         WeightsError: a parameter is not finite in half precision.
         OutputError: the file cannot be written.
 
     """
+    if network_name in NETWORKS:
+        with torch.device("meta"):
+            wanted = build(network_name, arguments)
+        fault = _difference(wanted.state_dict(), module.state_dict())
+        if fault is not None:
+            raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
     tensors = {
         key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in module.state_dict().items()
@@ -204,7 +180,7 @@ def save_network(
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
     data = _ordered(safetensors.torch.save(tensors, described))
-    with replacing(Path(path)) as temporary:
+    with atomic_file(Path(path), make_folder=True) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 

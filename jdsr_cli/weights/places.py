@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from jdsr_cli.errors import OutputError, WeightsCorruptError, WeightsError
+from jdsr_cli.errors import WeightsCorruptError, WeightsError
 
 OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
 """Environment variable that names a folder to be searched first."""
@@ -77,35 +75,3 @@ def check_digest(path: Path, found: str, recorded: str, hint: str) -> None:
         raise WeightsCorruptError(
             f"SHA-256 is {found}, recorded is {recorded}", where=path, hint=hint
         )
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
-
-    The bytes are synced before the rename. When the block raises, nothing is left behind and
-    a file that was at `path` stays as it was.
-
-    Raises:
-        OutputError: the folder or the file cannot be written.
-
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.touch()
-            yield temporary
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror or error})",
-            where=path,
-            hint="Choose a folder that exists, is writable and has room.",
-        ) from error

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import one_line, run
 from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
-from typer.testing import CliRunner, Result
-
-from jdsr_cli.cli.app import app
+from typer.testing import Result
 
 Weights = Callable[[int], Path]
 
@@ -36,22 +35,9 @@ def evaluated(
     return out, evaluate(data, out, template_folder, *compared, "--limit", 3, *judges)
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def evaluate(data: Path, out: Path, masks: Path, *more: object) -> Result:
     fixed = ("--masks", masks, "--out", out, "--device", "cpu", "--quiet")
     return run("eval", "--data", data, *fixed, *more)
-
-
-def one_line(result: Result, code: int) -> str:
-    """Return what went wrong: one line on standard error, nothing else, no traceback."""
-    assert result.exit_code == code
-    assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def section(result: Result, heading: str) -> list[list[str]]:

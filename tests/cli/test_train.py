@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import one_line, run
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from jdsr_cli.cli.app import app
 from jdsr_cli.weights import load_generator, load_state
 
 RECIPE = """
@@ -54,22 +54,9 @@ def trained(
     return out, train(data, recipe, out, "--masks", template_folder)
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def train(data: Path, recipe: object, out: Path, *more: object) -> Result:
     fixed = ("--device", "cpu", "--workers", 0, "--quiet")
     return run("train", "--data", data, "--recipe", recipe, "--out", out, *fixed, *more)
-
-
-def one_line(result: Result, code: int) -> str:
-    """Return what went wrong: one line on standard error, nothing else, no traceback."""
-    assert result.exit_code == code
-    assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def test_training_writes_weights_log_and_pictures(trained: tuple[Path, Result]) -> None:

@@ -121,7 +121,7 @@ def test_bad_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     target = tmp_path / "a.png"
     write_image(target, picture(0))
-    monkeypatch.setattr("jdsr_cli.media.atomic.os.fsync", refuse)
+    monkeypatch.setattr("jdsr_cli.atomic.os.fsync", refuse)
     with pytest.raises(OutputError, match="the disk is full"):
         write_image(target, picture(1))
     np.testing.assert_array_equal(read_image(target), picture(0))

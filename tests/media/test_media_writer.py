@@ -336,7 +336,7 @@ def test_full_disk_is_named(info: MediaInfo, folder: Path, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("jdsr_cli.media.atomic.os.fsync", refuse)
+    monkeypatch.setattr("jdsr_cli.atomic.os.fsync", refuse)
     with pytest.raises(OutputError, match="the disk is full"):
         write(folder / "out.mp4", info, [(picture(0), 0)])
     assert leftovers(folder) == []

@@ -218,6 +218,16 @@ def test_priors_change_nothing_of_the_pictures(known: FaceSet) -> None:
             assert same(plain[number], rich[number])
 
 
+def test_heat_maps_are_as_wide_as_is_asked(known: FaceSet) -> None:
+    sizes = []
+    for sigma in (1.5, 3.0):
+        settings = SampleSettings(32, "paper", 1.0, priors=True, heat_sigma=sigma)
+        sample = TrainingSamples(known, Degrader(draw_pool(4, 1), settings), seed=0)[0]
+        assert sample.heat_maps is not None
+        sizes.append(float(sample.heat_maps[2].sum()))
+    assert sizes[1] / sizes[0] == pytest.approx(4.0, rel=0.05)
+
+
 def test_priors_are_those_of_the_face_mirrored_with_it(known: FaceSet) -> None:
     samples = TrainingSamples(known, with_priors(), seed=0)
     flips = []

@@ -2,23 +2,15 @@
 
 import pytest
 import torch
+from tiny import tiny_arguments
 
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
 from jdsr_train.starting import start_from
 
-TINY = {
-    "lr_size": 16,
-    "widths": [16, 16],
-    "encoder_blocks": [1, 1],
-    "decoder_blocks": [1],
-    "tail_width": 16,
-    "tail_blocks": 1,
-}
-
 
 def test_training_starts_from_the_tensors_that_fit() -> None:
-    network = build("lite", TINY)
+    network = build("lite", tiny_arguments(16))
     given = {name: value.clone() for name, value in network.state_dict().items()}
     weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
     weights["stem.weight"] = torch.zeros(1)

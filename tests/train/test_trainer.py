@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.errors import OutputError, TrainingError
@@ -32,14 +33,7 @@ from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
 from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer
 
-TINY = {
-    "lr_size": 16,
-    "widths": [16, 16],
-    "encoder_blocks": [1, 1],
-    "decoder_blocks": [1],
-    "tail_width": 16,
-    "tail_blocks": 1,
-}
+TINY = tiny_arguments(16)
 RECIPE = Recipe(
     "tiny",
     generator=GeneratorRecipe("lite", TINY, scale=8),

@@ -22,7 +22,7 @@ from jdsr_cli.errors import (
     WeightsMissingError,
 )
 from jdsr_cli.networks import build
-from jdsr_cli.weights import load_generator, load_state, save_generator
+from jdsr_cli.weights import load_generator, load_state, save_network
 
 JDSR: dict[str, object] = {
     "lr_size": 16,
@@ -55,7 +55,7 @@ def test_what_is_saved_is_loaded(
     torch.manual_seed(0)
     network = build(name, arguments).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     path = tmp_path / "deep" / "a.safetensors"
-    digest = save_generator(path, name, arguments, network, {"licence": "MIT"})
+    digest = save_network(path, name, arguments, network, {"licence": "MIT"})
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     with safetensors.safe_open(path, "pt") as file:
         assert file.metadata()["licence"] == "MIT"
@@ -223,7 +223,7 @@ def test_pickles_that_are_no_plain_state_dict(home: Home, tmp_path: Path, conten
 def test_saving_another_network_than_stated_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(UsageError, match="is not this module"):
-        save_generator(path, "lite", {**TINY, "tail_width": 32}, build("lite", TINY))
+        save_network(path, "lite", {**TINY, "tail_width": 32}, build("lite", TINY))
     assert not path.exists()
 
 
@@ -233,7 +233,7 @@ def test_saving_what_overflows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_text("old")
     with pytest.raises(WeightsError, match=r"'stem\.bias' is not finite in half precision"):
-        save_generator(path, "lite", TINY, network)
+        save_network(path, "lite", TINY, network)
     assert path.read_text() == "old"
     assert network.get_parameter("stem.bias").dtype == torch.float32
 
@@ -241,4 +241,4 @@ def test_saving_what_overflows_is_refused(tmp_path: Path) -> None:
 def test_saving_where_one_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        save_generator(tmp_path / "file" / "a.safetensors", "lite", TINY, build("lite", TINY))
+        save_network(tmp_path / "file" / "a.safetensors", "lite", TINY, build("lite", TINY))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from weights_home import Home
 
-from jdsr_cli.errors import OutputError, WeightsCorruptError, WeightsError
+from jdsr_cli.errors import WeightsCorruptError, WeightsError
 from jdsr_cli.weights import places
 
 
@@ -39,40 +39,6 @@ def test_first_folder_that_has_a_file_wins(home: Home) -> None:
         directory.mkdir(parents=True)
         (directory / "a.bin").touch()
         assert places.find_file("a.bin") == directory / "a.bin"
-
-
-def test_replacing_makes_folders_and_replaces(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.bin"
-    for text in ("one", "two"):
-        with places.replacing(path) as temporary:
-            assert temporary != path
-            temporary.write_text(text)
-        assert path.read_text() == text
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_replacing_leaves_all_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    path.write_text("old")
-    with pytest.raises(ZeroDivisionError), places.replacing(path) as temporary:
-        temporary.write_text(str(1 / 0))
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(OutputError, match="cannot be written"),
-        places.replacing(tmp_path / "file" / "a.bin"),
-    ):
-        pytest.fail("the block must not run")
-
-
-def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No space left"), places.replacing(tmp_path / "a.bin"):
-        raise OSError(28, "No space left on device")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_hash(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from jdsr_cli.networks import build
-from jdsr_cli.weights import save_generator
+from jdsr_cli.weights import save_network
 
 TINY: dict[str, object] = {
     "lr_size": 16,
@@ -83,7 +83,7 @@ class Home:
         """Put a tiny generator into the override folder and its manifest."""
         torch.manual_seed(seed)
         path = self.override / f"{name}.safetensors"
-        save_generator(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
+        save_network(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
         self.entries.append(self.describe(name, path.name, path.read_bytes()))
         self.write(self.override, self.entries)
         return path

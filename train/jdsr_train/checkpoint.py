@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import OutputError, TrainingError
 
 
@@ -20,20 +19,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
         OutputError: The disk is full or the folder cannot be written.
 
     """
-    partial = path.with_suffix(".part")
     try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        with atomic_file(path) as partial:
+            torch.save(state, partial)
+    except RuntimeError as error:  # so torch tells of a full disk
         raise OutputError(
-            f"the checkpoint cannot be written ({error})",
-            where=path,
-            hint="Make room, or use another --out",
+            f"cannot be written ({error})", where=path, hint="Make room, or use another --out"
         ) from error
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import DatasetError, UsageError
-from jdsr_cli.media.atomic import output_error
 from jdsr_cli.metrics import Judge
 from jdsr_cli.metrics.identity import IdentityJudge
 from jdsr_cli.metrics.landmarks import LandmarkJudge

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from jdsr_cli.weights import save_generator
-from jdsr_cli.weights.places import replacing
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.weights import save_network
 from jdsr_train.recipe import Recipe
 
 LICENCE = "Terms of the training faces; state them before passing the file on"
@@ -47,7 +47,7 @@ def export(
         OutputError: The folder cannot be written.
 
     """
-    sha256 = save_generator(
+    sha256 = save_network(
         path, recipe.generator.network, arguments, network,
         {
             "recipe": recipe.name,
@@ -75,7 +75,7 @@ def export(
             f"{recipe.optimiser.steps}; deviations: {'; '.join(deviations) or 'none'}",
         },
     }
-    with replacing(path.with_name("manifest.toml")) as temporary:
+    with atomic_file(path.with_name("manifest.toml")) as temporary:
         temporary.write_text(_toml(entry), encoding="utf-8")
 
 

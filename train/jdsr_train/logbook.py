@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import OutputError
-from jdsr_cli.weights.places import replacing
 from jdsr_train.pictures import curves
 
 LOG = "log.jsonl"
@@ -73,7 +73,7 @@ class Logbook:
         if path.exists():
             text = path.read_text(encoding="utf-8", errors="replace")
             kept = [line for line in text.splitlines(keepends=True) if _step(line) <= step]
-            with replacing(path) as temporary:
+            with atomic_file(path) as temporary:
                 temporary.write_text("".join(kept), encoding="utf-8")
 
 

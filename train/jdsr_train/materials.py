@@ -333,4 +333,5 @@ def sample_settings(recipe: Recipe) -> SampleSettings:
         masked=data.masked,
         camera=CameraSettings(native_width=data.native_width),
         priors=recipe.loss.prior > 0,
+        heat_sigma=data.heat_sigma,
     )

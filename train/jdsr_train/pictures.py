@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_train.degradations.paper import resize_bicubic
 
 
 def face_rows(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path) -> None:
     """Write rows of square pictures, each brought to 128 px, as one PNG."""
     grid = [np.hstack([resize_bicubic(face, 128) for face in row]) for row in rows]
-    partial = path.with_suffix(".part")
-    Image.fromarray(np.vstack(grid)).save(partial, format="PNG")
-    partial.replace(path)
+    with atomic_file(path) as partial:
+        Image.fromarray(np.vstack(grid)).save(partial, format="PNG")
 
 
 def curves(log: Path, path: Path) -> None:
@@ -49,7 +49,6 @@ def curves(log: Path, path: Path) -> None:
         axis.grid(alpha=0.3)
     figure.supxlabel("step", fontsize=9)
     figure.tight_layout()
-    partial = path.with_suffix(".part")
-    figure.savefig(partial, format="png", dpi=110)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
     plt.close(figure)
-    partial.replace(path)

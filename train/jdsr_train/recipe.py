@@ -69,6 +69,8 @@ class DataRecipe:
     crop: str = "138"
     """Of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
     same at (30, 40), `178` the centre square, `aligned` a similarity by the five points."""
+    heat_sigma: float = 1.5
+    """Standard deviation of a landmark's heat map, in pixels of 64 (SPEC 3; the parent's: 1.75)."""
     noise_truth: str = "difference"
     """What the noise map is to be: `difference`, |masked - clean|, or `alpha`, the share of each
     pixel that the mask covers (SPEC 2)."""
@@ -80,6 +82,7 @@ class DataRecipe:
         _within(self, 0, 1, "masked")
         _within(self, 0, math.inf, "drawn_masks")
         _within(self, 1, 1024, "native_width")
+        _within(self, 0.1, 64, "heat_sigma")
         if self.native_width[0] > self.native_width[1]:
             raise UsageError("the smaller width comes first", where="native_width")
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.labels import (
+    HEAT_SIGMA,
     MAP_SIZE,
     heat_maps,
     mirror_labels,
@@ -70,6 +71,8 @@ class SampleSettings:
     """Used by the camera degradation."""
     priors: bool = False
     """Whether samples carry heat maps, parsing labels and identities."""
+    heat_sigma: float = HEAT_SIGMA
+    """Standard deviation of a landmark's heat map, in pixels of 64."""
 
 
 class Degrader:
@@ -147,7 +150,7 @@ class TrainingSamples(Dataset[Sample]):
             parsing = labels.astype(np.int64)
         return replace(
             sample,
-            heat_maps=heat_maps(points),
+            heat_maps=heat_maps(points, sigma=self.degrader.settings.heat_sigma),
             parsing=parsing,
             identity=None if people is None else int(people[index]),
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jdsr_cli.media.atomic import atomic_file
+from jdsr_cli.atomic import atomic_file
 from jdsr_train.evaluation.intervals import Estimate, estimate
 from jdsr_train.evaluation.scoring import FIGURES, Scores
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from jdsr_cli.media.atomic import atomic_file
+from jdsr_cli.atomic import atomic_file
 from jdsr_train.degradations.paper import resize_bicubic
 
 FACE = 128

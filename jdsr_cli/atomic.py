@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jdsr_cli.errors import OutputError
+from jdsr_cli.errors import JdsrError, OutputError
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
@@ -32,9 +32,7 @@ def output_error(exc: Exception, path: Path) -> OutputError:
         what, hint = _REASONS[number]
         return OutputError(f"cannot be written: {what}", where=path, hint=hint)
     reason = getattr(exc, "strerror", None) or str(exc)
-    return OutputError(
-        f"cannot be written ({reason})", where=path, hint="Choose another --out or codec."
-    )
+    return OutputError(f"cannot be written ({reason})", where=path, hint="Choose another place.")
 
 
 def partial_name(path: Path) -> Path:
@@ -77,21 +75,30 @@ def publish(partial: Path, path: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; it becomes `path` on a clean exit.
 
     Whatever stood at `path` stays as it was until then. On an exception nothing is left behind.
+
+    Args:
+        path: The file.
+        make_folder: Make the folders that it lies in where they are missing.
 
     Raises:
         OutputError: The place is missing, full or read-only.
 
     """
+    if make_folder:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise output_error(exc, path) from exc
     partial = create_partial(path)
     try:
         yield partial
         publish(partial, path)
     except OSError as exc:
-        raise exc if isinstance(exc, OutputError) else output_error(exc, path) from exc
+        raise exc if isinstance(exc, JdsrError) else output_error(exc, path) from exc
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

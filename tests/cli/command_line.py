@@ -1,0 +1,18 @@
+"""Commands as a user types them, in this process."""
+
+from typer.testing import CliRunner, Result
+
+from jdsr_cli.cli.app import app
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def one_line(result: Result, code: int) -> str:
+    """Return what went wrong: one line on standard error, nothing else, no traceback."""
+    assert result.exit_code == code
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    return line
