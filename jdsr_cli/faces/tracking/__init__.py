@@ -1,0 +1,9 @@
+"""Following faces: detections of single frames become people with a number and smooth points."""
+
+from __future__ import annotations
+
+from jdsr_cli.faces.tracking.results import TrackedFace, TrackedFrame
+from jdsr_cli.faces.tracking.settings import TrackerSettings
+from jdsr_cli.faces.tracking.tracker import MOST_LAG, Tracker
+
+__all__ = ["MOST_LAG", "TrackedFace", "TrackedFrame", "Tracker", "TrackerSettings"]

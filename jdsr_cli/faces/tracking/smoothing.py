@@ -1,0 +1,141 @@
+"""Boxes and points of a face, smoothed along its track without lag.
+
+At the time of a frame a parabola is fitted to the detections before and after it, by least
+squares with Gaussian weights in time (local polynomial regression; Cleveland 1979, Fan and
+Gijbels 1996). Being fitted to both sides it does not lag behind, and it follows accelerated
+motion. At the ends of a track, where one side is missing, a parabola would overshoot: there it
+is a straight line. Detections that lie far off are given less weight (Tukey's biweight), so that
+one bad frame leaves no trace.
+
+The place of a face and its shape, the points as seen from their middle, are fitted apart: heads
+bob quickly as people walk, but hardly turn or grow. Where a motion is too quick for the fit,
+which shows in residuals beyond the noise of the detector, it is repeated with a narrower window.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+WINDOW = 2.5
+"""Standard deviations beyond which a detection does not count."""
+NARROWER = 0.7
+"""Factor by which the window shrinks where the motion is too quick for it."""
+QUICK = 1.8
+"""Residuals this many times the noise mean that the motion is too quick. Errors of a detector
+last for some frames, which `_judge` does not see: at 1.4 and below, their jitter stays."""
+LEAST_NOISE = 0.002
+"""Noise of a detection's points that is taken for granted, in face widths."""
+OUTLIER = 5.0
+"""Noise this many times as large as usual makes a detection a bad one."""
+SPARSE = 0.6
+"""Least standard deviation of the window as a share of the time between the detections before
+and after the frame: both must count."""
+
+
+def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Numbers:
+    """Estimate what a face's coordinates are at a time.
+
+    Args:
+        time: Of the frame, in seconds; between the first and last of `times`, or near them.
+        times: (n,) ascending times of detections, n at least 1.
+        values: (n, 7, 2) in pixels: five points, and two corners of the box.
+        deviation: Standard deviation of the Gaussian weights in seconds; 0 interpolates.
+
+    Returns:
+        (7, 2) in pixels.
+
+    """
+    here = int(np.searchsorted(times, time))
+    if deviation == 0.0 or len(times) == 1 or not times[0] <= time <= times[-1]:
+        return _between(time, times, values, here)
+    place: Numbers = values[:, :5].mean(axis=1)
+    shape = (values - place[:, None]).reshape(len(values), -1)
+    floor = LEAST_NOISE * float((values[:, 6, 0] - values[:, 5, 0]).mean())
+    sound, noises = np.ones(len(times), np.bool_), []
+    for part in (place, shape[:, :10]):
+        noise, fine = _judge(times, part, floor)
+        noises.append(noise)
+        sound &= fine
+    times, place, shape = times[sound], place[sound], shape[sound]
+    here = int(np.searchsorted(times, time))
+    low, high = max(here - 1, 0), here + 1 if times[here] == time else here
+    least = SPARSE * float(np.diff(times[low : high + 1]).max())
+    width = max(deviation, least)
+    middle = _estimate(times - time, place, width, least, noises[0])
+    return middle + _estimate(times - time, shape, width, least, noises[1]).reshape(7, 2)
+
+
+def _between(time: float, times: Numbers, values: Numbers, here: int) -> Numbers:
+    """Interpolate linearly; beyond the ends the nearest value holds."""
+    if here == 0 or here == len(times):
+        return np.asarray(values[min(here, len(times) - 1)], np.float64)
+    share = (time - times[here - 1]) / (times[here] - times[here - 1])
+    return np.asarray(values[here - 1] * (1 - share) + values[here] * share, np.float64)
+
+
+def _estimate(away: Numbers, values: Numbers, width: float, least: float, noise: float) -> Numbers:
+    """Return the fit (k,) at `away` 0 to values (n, k), of which the first ten are judged.
+
+    Args:
+        away: (n,) seconds from the frame.
+        values: (n, k).
+        width: Standard deviation of the weights in seconds, made smaller where need be.
+        least: Not smaller than this: neighbours on both sides must count.
+        noise: Standard deviation of the detector's noise in a coordinate.
+
+    """
+    while True:
+        estimate, residual = _fit(away / width, values)
+        if residual <= QUICK * noise or width <= least:
+            return estimate
+        width = max(NARROWER * width, least)
+
+
+def _fit(offset: Numbers, values: Numbers) -> tuple[Numbers, float]:
+    """Return the fit (k,) at offset 0 and the size of its residuals in a coordinate."""
+    near = np.abs(offset) <= WINDOW
+    offset, values = offset[near], values[near]
+    weight = np.exp(-0.5 * offset**2)
+    sides = min(int((offset <= 0.0).sum()), int((offset >= 0.0).sum()))
+    design = offset[:, None] ** np.arange(3 if sides >= 3 else 2)
+    scaled = design * weight[:, None]
+    middle = values[int(np.argmin(np.abs(offset)))]
+    coefficients = np.linalg.solve(scaled.T @ design, scaled.T @ (values - middle))
+    missed = np.mean((values - middle - design @ coefficients)[:, :10] ** 2, axis=1)
+    estimate: Numbers = coefficients[0] + middle
+    return estimate, math.sqrt(float(weight @ missed / weight.sum()))
+
+
+def _judge(times: Numbers, flat: Numbers, floor: float) -> tuple[float, NDArray[np.bool_]]:
+    """Return the detector's noise in a coordinate of (n, k), and which of n are sound.
+
+    Each detection is compared with the cubic through two before and two after it, which
+    cancels what is smooth; the median makes the noise deaf to single bad frames. A detection
+    that is farther off than its neighbours and than `OUTLIER` times the noise is a bad one.
+    """
+    sound = np.ones(len(times), np.bool_)
+    if len(times) < 5:
+        return floor, sound
+    others = np.stack([times[:-4], times[1:-3], times[3:-1], times[4:]])
+    way = times[2:-2] - others
+    share = np.ones_like(others)
+    for one in range(4):
+        for other in range(4):
+            if one != other:
+                share[one] *= way[other] / (others[one] - others[other])
+    missed = flat[2:-2] - (
+        share[0, :, None] * flat[:-4]
+        + share[1, :, None] * flat[1:-3]
+        + share[2, :, None] * flat[3:-1]
+        + share[3, :, None] * flat[4:]
+    )
+    off = np.sqrt(np.mean(missed**2, axis=1) / (1.0 + np.sum(share**2, axis=0)))
+    noise = max(float(np.median(off)), floor)
+    beside = np.maximum(np.append(off[1:], 0.0), np.insert(off[:-1], 0, 0.0))
+    sound[2:-2] = (off <= OUTLIER * noise) | (off < beside)
+    return noise, sound

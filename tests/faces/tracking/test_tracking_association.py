@@ -1,0 +1,103 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from jdsr_cli.faces.tracking.association import Expected, associate, find_again
+from jdsr_cli.faces.tracking.boxes import distances, enlarged, overlaps, sizes
+
+Numbers = NDArray[np.float64]
+
+
+def boxes(*places: tuple[float, float], width: float = 40.0) -> Numbers:
+    return np.array([(x, y, x + width, y + 1.2 * width) for x, y in places]).reshape(-1, 4)
+
+
+def expected(
+    places: Numbers,
+    count: int,
+    spread: float = 8.0,
+    hidden: float = 0.0,
+    likeness: Numbers | None = None,
+) -> Expected:
+    return Expected(
+        places,
+        np.full(len(places), spread),
+        np.full(len(places), hidden),
+        np.full((len(places), count), np.nan) if likeness is None else likeness,
+    )
+
+
+def test_measures_of_boxes() -> None:
+    some = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
+    others = np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
+    np.testing.assert_allclose(overlaps(some, others), [[1 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(enlarged(some, 0.5)[0], [-5, -5, 15, 15])
+    np.testing.assert_allclose(distances(some, others)[0], [5, 0, 0])
+    np.testing.assert_allclose(sizes(some), [10, 1])
+
+
+def test_each_takes_what_overlaps_it() -> None:
+    found = boxes((205, 1), (3, -2), (400, 0))
+    assert associate(expected(boxes((0, 0), (200, 0)), 3), found) == [(0, 1), (1, 0)]
+
+
+def test_two_poor_pairs_do_not_displace_a_good_one() -> None:
+    # Each of the two tracks overlaps something, but one detection is clearly the first's.
+    tracks, found = boxes((0, 0), (18, 0)), boxes((1, 0), (-18, 0))
+    assert associate(expected(tracks, 2), found)[0] == (0, 0)
+
+
+def test_a_fast_small_face_is_found_beyond_its_box_but_no_farther_than_is_likely() -> None:
+    track = boxes((0, 0), width=20.0)
+    near, far = boxes((24, 0), width=20.0), boxes((60, 0), width=20.0)
+    assert associate(expected(track, 1, spread=15.0), near) == [(0, 0)]
+    assert associate(expected(track, 1, spread=15.0), far) == []
+    assert associate(expected(track, 1, spread=2.0), near) == []
+    assert associate(expected(track, 1, spread=15.0, hidden=0.04), near) == []
+
+
+def test_a_face_of_another_size_is_someone_else() -> None:
+    track, found = boxes((0, 0)), boxes((-20, -24), width=75.0)
+    assert associate(expected(track, 1, spread=30.0), found) == []
+
+
+def test_tracks_seen_a_moment_ago_come_first() -> None:
+    tracks, found = boxes((0, 0), (4, 0)), boxes((3, 0))
+    both = expected(tracks, 1)
+    assert associate(both, found) == [(1, 0)]
+    hidden = Expected(tracks, both.spread, np.array([0.04, 0.3]), both.likeness)
+    assert associate(hidden, found) == [(0, 0)]
+
+
+def test_appearance_forbids_and_decides_between_like_overlaps() -> None:
+    tracks, found = boxes((0, 0), (6, 0)), boxes((2, 0), (5, 0))
+    assert associate(expected(tracks, 2), found) == [(0, 0), (1, 1)]
+    crossed = np.array([[0.2, 0.9], [0.9, 0.2]])
+    assert associate(expected(tracks, 2, likeness=crossed), found) == [(0, 1), (1, 0)]
+    foreign = np.array([[-0.1, np.nan], [np.nan, -0.1]])
+    assert associate(expected(tracks, 2, likeness=foreign), found) == [(0, 1), (1, 0)]
+    alone = np.array([[-0.1]])
+    assert associate(expected(tracks[:1], 1, likeness=alone), found[:1]) == []
+
+
+def test_people_are_found_again_by_the_best_likeness_if_nobody_else_is_as_like() -> None:
+    likeness = np.array([[0.3, 0.8, np.nan], [0.7, 0.2, np.nan], [np.nan, np.nan, 0.9]])
+    everybody = np.ones(3, np.bool_)
+    assert find_again(likeness, everybody) == [(0, 1), (1, 0), (2, 2)]
+    assert find_again(likeness, np.array([False, True, False])) == [(1, 0)]
+    assert find_again(np.array([[0.8], [0.75]]), np.array([True, False])) == []
+    assert find_again(np.array([[0.8], [0.6]]), np.array([True, False])) == [(0, 0)]
+    assert find_again(np.array([[0.5]]), everybody[:1]) == []
+    assert find_again(np.array([[np.nan]]), everybody[:1]) == []
+    assert find_again(np.zeros((0, 2)), everybody[:0]) == []
+
+
+@given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 1000))
+def test_nobody_gets_two_and_nothing_is_given_twice(n: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracks = boxes(*[tuple(rng.uniform(0, 120, 2)) for _ in range(n)])
+    found = boxes(*[tuple(rng.uniform(0, 120, 2)) for _ in range(m)])
+    pairs = associate(expected(tracks, m, spread=20.0), found)
+    assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+    assert pairs == associate(expected(tracks, m, spread=20.0), found)
