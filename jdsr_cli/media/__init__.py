@@ -5,20 +5,30 @@ from __future__ import annotations
 from jdsr_cli.media.frames import Frame, Image
 from jdsr_cli.media.info import MediaInfo, MediaKind
 from jdsr_cli.media.inputs import expand_inputs
+from jdsr_cli.media.joining import JoinedVideo, join_segments, plan_output
 from jdsr_cli.media.reader import Reader, ReadReport, open_reader, probe
+from jdsr_cli.media.segments import SEGMENT_SUFFIX, SegmentWriter
+from jdsr_cli.media.settings import Deinterlacing, ReadSettings
 from jdsr_cli.media.stills import read_image, write_image
 from jdsr_cli.media.writer import VideoWriter
 
 __all__ = [
+    "SEGMENT_SUFFIX",
+    "Deinterlacing",
     "Frame",
     "Image",
+    "JoinedVideo",
     "MediaInfo",
     "MediaKind",
     "ReadReport",
+    "ReadSettings",
     "Reader",
+    "SegmentWriter",
     "VideoWriter",
     "expand_inputs",
+    "join_segments",
     "open_reader",
+    "plan_output",
     "probe",
     "read_image",
     "write_image",

@@ -17,7 +17,8 @@ class Frame:
     """A frame of a video, or the one frame of a still.
 
     Attributes:
-        index: Position in the file, from 0, without gaps.
+        index: Position in the file, from 0, without gaps. It is that of the whole file: where
+            reading begins later (a trim), the first frame delivered has a higher one.
         pts: Presentation time in units of `time_base`; strictly increasing within a file.
         time_base: Seconds per unit of `pts`, exact.
         image: uint8 RGB, shape (height, width, 3), rotation already applied.

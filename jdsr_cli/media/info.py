@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-MediaKind = Literal["video", "image", "animation"]
+MediaKind = Literal["video", "image", "animation", "sequence"]
 
 UNSPECIFIED = "unspecified"
 
@@ -17,8 +17,9 @@ class MediaInfo:
     """The header of a media file, as its frames will be delivered.
 
     Attributes:
-        path: The file.
-        kind: "video", "image" (one picture) or "animation" (GIF, APNG, animated WebP or AVIF).
+        path: The file as the user named it; the pattern of a sequence.
+        kind: "video", "image" (one picture), "animation" (GIF, APNG, animated WebP or AVIF) or
+            "sequence" (numbered pictures).
         width: Width of the delivered frames in pixels, after rotation.
         height: Height of the delivered frames in pixels, after rotation.
         rotation: Degrees clockwise (0, 90, 180 or 270) that the reader turns each frame by.
@@ -37,6 +38,12 @@ class MediaInfo:
         colour_transfer: Tag in FFmpeg's names, "unspecified" where there is none.
         colour_matrix: Tag in FFmpeg's names, "unspecified" where there is none.
         audio_streams: Number of audio streams beside the picture.
+        bit_depth: Bits per channel as stored; frames are delivered in 8.
+        interlaced: Whether the first frame is flagged as interlaced.
+        stream: Which of the video streams is read, from 1.
+        streams: Number of video streams, cover pictures not counted.
+        salvaged: Whether the file could only be read by way of a stream copy.
+        salvaged_copy: That copy, which lives until the reader is closed; None where there is none.
 
     """
 
@@ -60,3 +67,9 @@ class MediaInfo:
     colour_transfer: str
     colour_matrix: str
     audio_streams: int
+    bit_depth: int = 8
+    interlaced: bool = False
+    stream: int = 1
+    streams: int = 1
+    salvaged: bool = False
+    salvaged_copy: Path | None = None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError
+from jdsr_cli.media.sequence import is_sequence, numbered_files
 
 _VIDEO = """
     3g2 3gp asf avi dv flv m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogv ts vob webm wmv y4m
@@ -31,7 +32,8 @@ def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
     A file is taken whatever its suffix. A folder stands for the media files directly in it, in
     order of name. A pattern (`*`, `?`, `[...]`, `**` for any depth), quoted or not, stands for
     what it matches; files that are no media by their suffix are left out unless the pattern
-    itself names a suffix. A file named twice is taken once.
+    itself names a suffix. The pattern of a sequence (`shot_%05d.png`) stands for one input and
+    stays as it is. A file named twice is taken once.
 
     Returns:
         The files in the order of `paths`, and one error for each name that gave none.
@@ -56,6 +58,9 @@ def _expand(name: str) -> list[Path]:
         raise InputUnreadableError(f"cannot be opened ({exc})", where=name) from exc
     if name and there:
         return _folder(path) if folder else [path]
+    if is_sequence(path):
+        numbered_files(path)
+        return [path]
     if glob.has_magic(name):
         return _pattern(str(path))
     raise InputMissingError("no such file or folder", where=name or "''", hint=_similar(path))

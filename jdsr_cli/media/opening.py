@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
-from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError, MediaError
+from jdsr_cli.errors import (
+    InputError,
+    InputMissingError,
+    InputUnreadableError,
+    MediaError,
+    UsageError,
+)
 
 _REFUSED_FORMATS = frozenset({"tty", "concat", "hls", "dash", "srt", "webvtt", "ass", "lrc"})
 """Formats that are text; some of them would open other files or make pictures of the text."""
@@ -49,8 +56,12 @@ def check_file(path: str | Path) -> Path:
 _RECOPY = "Copy it again from the recorder."
 
 
-def open_container(file: Path) -> InputContainer:
-    """Open a container for reading; `file` has passed `check_file`.
+def open_container(file: Path, demuxer: str | None = None) -> InputContainer:
+    """Open a container for reading.
+
+    Args:
+        file: A file that has passed `check_file`.
+        demuxer: FFmpeg's name of its format, where it is known; None to find out.
 
     Raises:
         MediaError: It is no container that can be decoded.
@@ -61,6 +72,7 @@ def open_container(file: Path) -> InputContainer:
         container = av.open(
             str(file.absolute()),
             mode="r",
+            format=demuxer,
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
             metadata_errors="replace",
         )
@@ -73,7 +85,7 @@ def open_container(file: Path) -> InputContainer:
 
 
 def _unopenable(file: Path, exc: Exception) -> MediaError:
-    if _index_missing(file):
+    if index_missing(file):
         return MediaError(
             "the file ends before its index (no moov box): it was cut off while it was recorded "
             "or copied",
@@ -88,7 +100,7 @@ def _unopenable(file: Path, exc: Exception) -> MediaError:
     )
 
 
-def _index_missing(file: Path) -> bool:
+def index_missing(file: Path) -> bool:
     """Whether the file is of the MP4 family and lacks its index."""
     names = set()
     with file.open("rb") as stream:
@@ -107,11 +119,28 @@ def _index_missing(file: Path) -> bool:
     return b"ftyp" in names and b"moov" not in names
 
 
-def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, int]:
-    """Return the first real video stream, and how many there are.
+@dataclass(frozen=True)
+class ChosenStream:
+    """The video stream that is read.
+
+    Attributes:
+        stream: The stream itself, its codec known.
+        number: Its number among the video streams, from 1.
+        count: Number of video streams, cover pictures not counted.
+
+    """
+
+    stream: VideoStream
+    number: int
+    count: int
+
+
+def choose_stream(container: InputContainer, file: Path, number: int | None) -> ChosenStream:
+    """Return the video stream of that number from 1, or the first whose codec is known.
 
     Raises:
         MediaError: There is none, or its codec is unknown.
+        UsageError: There are fewer.
 
     """
     streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
@@ -119,11 +148,33 @@ def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, in
         kinds = sorted({stream.type for stream in container.streams})
         held = f"only {', '.join(kinds)}" if kinds else "no streams at all"
         raise MediaError(f"holds no video ({held})", where=file, hint="Name a video or picture.")
-    for stream in streams:
-        if stream.codec_context is not None:
-            return stream, len(streams)
+    count = len(streams)
+    if number is not None and number > count:
+        raise no_such_stream(file, number, count)
+    for position, stream in enumerate(streams, start=1):
+        if number in (None, position) and stream.codec_context is not None:
+            return ChosenStream(stream, position, count)
     raise MediaError(
         "its video codec is not known to this version of FFmpeg",
         where=file,
         hint="Convert it with the recorder's own software first.",
     )
+
+
+def no_such_stream(file: Path, number: int, count: int) -> UsageError:
+    """Return the error for a stream that the input does not hold."""
+    held = "1 video stream" if count == 1 else f"{count} video streams"
+    return UsageError(
+        f"holds {held}, not {number}", where=file, hint=f"Give --stream 1 to {count} or none."
+    )
+
+
+def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, int]:
+    """Return the first real video stream, and how many there are.
+
+    Raises:
+        MediaError: There is none, or its codec is unknown.
+
+    """
+    chosen = choose_stream(container, file, None)
+    return chosen.stream, chosen.count

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +28,9 @@ _BY_PYAV = frozenset({"GIF", "PNG"})
 
 _STREAM_SUFFIXES = frozenset({".mjpg", ".mjpeg"})
 """Motion JPEG: many pictures end to end, of which Pillow would see the first."""
+
+_GIF_END = b";"
+"""Last byte of a whole GIF."""
 
 _EXIF_ORIENTATION = 0x0112
 _MILLISECOND = Fraction(1, 1000)
@@ -53,10 +59,14 @@ def open_picture(file: Path) -> Pillow.Image | None:
         raise MediaError(
             "the picture has too many pixels", where=file, hint="Make it smaller first."
         ) from exc
-    except (OSError, ValueError, SyntaxError, EOFError) as exc:
-        raise MediaError(
-            f"the picture is cut off or damaged ({exc})", where=file, hint=_RECOPY
-        ) from exc
+    except Exception as exc:  # whatever Pillow stumbles over in a damaged file
+        raise _damaged("the picture", file, exc) from exc
+
+
+def _damaged(what: str, file: Path, exc: Exception) -> MediaError:
+    """Tell what Pillow stumbled over; any exception can come of a damaged file."""
+    reason = " ".join(str(exc).split()) or type(exc).__name__
+    return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_RECOPY)
 
 
 @lru_cache
@@ -66,20 +76,65 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _WANTED if name in Pillow.OPEN)
 
 
-def kind_of(picture: Pillow.Image) -> MediaKind:
-    """Return whether an opened picture is a still or an animation."""
-    animated = picture.format in _ANIMATED and getattr(picture, "is_animated", False)
-    return "animation" if animated else "image"
-
-
 def read_by_pyav(picture: Pillow.Image) -> bool:
     """Whether this animation is one that PyAV decodes, with exact times."""
     return picture.format in _BY_PYAV
 
 
-def picture_count(picture: Pillow.Image) -> int:
-    """Return the number of pictures in the file."""
-    return int(getattr(picture, "n_frames", 1))
+@dataclass(frozen=True)
+class PictureCount:
+    """How many pictures a file holds.
+
+    Attributes:
+        pictures: Those that can be counted, at least 1.
+        damage: What is amiss behind them, None where nothing is.
+
+    """
+
+    pictures: int
+    damage: str | None
+
+
+def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
+    """Count the pictures of a file that was just opened; to be called once.
+
+    Raises:
+        OSError: The file cannot be read.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            count = int(getattr(picture, "n_frames", 1))
+        except Exception:  # Pillow raises whatever it meets
+            count = _count_whole(picture)
+            return PictureCount(count, f"the file is damaged behind its first {count} pictures")
+    if picture.format == "GIF":
+        with file.open("rb") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != _GIF_END:
+                damage = "the GIF does not end with its end mark: pictures may be missing"
+                return PictureCount(count, damage)
+    return PictureCount(count, None)
+
+
+def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:
+    """Return whether an opened picture is a still or an animation."""
+    animated = picture.format in _ANIMATED and count.pictures > 1
+    return "animation" if animated else "image"
+
+
+def _count_whole(picture: Pillow.Image) -> int:
+    """Return the number of pictures up to the first that is damaged, at least 1."""
+    count = 1
+    try:
+        while True:
+            picture.seek(count)
+            count += 1
+    except Exception:
+        with suppress(Exception):
+            picture.seek(0)
+        return count
 
 
 def orientation_of(picture: Pillow.Image) -> Orientation:
@@ -88,18 +143,18 @@ def orientation_of(picture: Pillow.Image) -> Orientation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # the tags are damaged, the picture may be whole
         return UPRIGHT
     return EXIF_ORIENTATIONS.get(value, UPRIGHT)
 
 
-def describe(file: Path, picture: Pillow.Image) -> MediaInfo:
+def describe(file: Path, picture: Pillow.Image, count: PictureCount) -> MediaInfo:
     """Return what the header of an opened picture says."""
     orientation = orientation_of(picture)
     width, height = picture.size
     if orientation.swaps_sides:
         width, height = height, width
-    kind = kind_of(picture)
+    kind = kind_of(picture, count)
     return MediaInfo(
         path=file,
         kind=kind,
@@ -110,7 +165,7 @@ def describe(file: Path, picture: Pillow.Image) -> MediaInfo:
         time_base=_MILLISECOND,
         timestamps=kind == "animation",
         frame_rate=None,
-        frames_promised=picture_count(picture) if kind == "animation" else 1,
+        frames_promised=count.pictures if kind == "animation" else 1,
         duration=None,
         container=(picture.format or "unknown").lower(),
         codec=(picture.format or "unknown").lower(),
@@ -121,7 +176,16 @@ def describe(file: Path, picture: Pillow.Image) -> MediaInfo:
         colour_transfer=UNSPECIFIED,
         colour_matrix=UNSPECIFIED,
         audio_streams=0,
+        bit_depth=_bit_depth(picture),
     )
+
+
+def _bit_depth(picture: Pillow.Image) -> int:
+    """Return the bits per channel as stored, which Pillow tells only of gray pictures itself."""
+    if picture.mode == "F":
+        return 32
+    stored = [str(tile[3]) for tile in getattr(picture, "tile", ())]
+    return 16 if picture.mode.startswith("I") or any(";16" in text for text in stored) else 8
 
 
 def _pixel_format(mode: str) -> str:
@@ -143,12 +207,10 @@ def pixels(picture: Pillow.Image, file: Path) -> Image:
             picture.load()
             upright = ImageOps.exif_transpose(picture)
             return _to_rgb(upright, file)
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as exc:
-        if isinstance(exc, MediaError):
-            raise
-        raise MediaError(
-            f"the picture is cut off or damaged ({exc})", where=file, hint=_RECOPY
-        ) from exc
+    except MediaError:
+        raise
+    except Exception as exc:
+        raise _damaged("the picture", file, exc) from exc
 
 
 def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
@@ -167,7 +229,7 @@ def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
-def animation_frames(picture: Pillow.Image, file: Path) -> Iterator[Frame]:
+def animation_frames(picture: Pillow.Image, file: Path, count: int) -> Iterator[Frame]:
     """Yield the pictures of an opened animation at the times that their durations add up to.
 
     Raises:
@@ -175,12 +237,10 @@ def animation_frames(picture: Pillow.Image, file: Path) -> Iterator[Frame]:
 
     """
     pts = 0
-    for index in range(picture_count(picture)):
+    for index in range(count):
         try:
             picture.seek(index)
-        except (EOFError, OSError, ValueError) as exc:
-            raise MediaError(
-                f"picture {index} is cut off or damaged ({exc})", where=file, hint=_RECOPY
-            ) from exc
+        except Exception as exc:
+            raise _damaged(f"picture {index}", file, exc) from exc
         yield Frame(index, pts, _MILLISECOND, pixels(picture, file))
         pts += max(1, round(picture.info.get("duration") or _DEFAULT_MILLISECONDS))

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
-
-from PIL import Image as Pillow
+from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.media.footage import open_video
 from jdsr_cli.media.frames import Frame
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file
-from jdsr_cli.media.pictures import (
-    animation_frames,
-    describe,
-    kind_of,
-    open_picture,
-    picture_count,
-    pixels,
-    read_by_pyav,
-)
-from jdsr_cli.media.video import VideoSource
+from jdsr_cli.media.picture_source import PictureSource
+from jdsr_cli.media.pictures import count_pictures, kind_of, open_picture, read_by_pyav
+from jdsr_cli.media.sequence import SequenceSource, is_sequence
+from jdsr_cli.media.settings import ReadSettings
+from jdsr_cli.media.sources import PendingFrame, Source
 
 
 @dataclass(frozen=True)
@@ -32,9 +25,9 @@ class ReadReport:
     """What became of a file that was read.
 
     Attributes:
-        frames: Frames delivered.
+        frames: Frames delivered, and those that `Reader.skip_to` passed over.
         corrupt: Frames delivered though the decoder marked them as damaged.
-        skipped: Packets that could not be decoded at all.
+        skipped: Packets (of a sequence: pictures) that could not be decoded at all.
         warnings: One sentence for each thing that a person should know, empty if all was well.
 
     """
@@ -43,54 +36,6 @@ class ReadReport:
     corrupt: int
     skipped: int
     warnings: tuple[str, ...]
-
-
-class _Source(Protocol):
-    info: MediaInfo
-    corrupt: int
-    skipped: int
-
-    def frames(self) -> Iterator[Frame]: ...
-
-    def warnings(self) -> list[str]: ...
-
-    def close(self) -> None: ...
-
-
-class _PictureSource:
-    """A still, or an animation that Pillow decodes."""
-
-    corrupt = 0
-    skipped = 0
-
-    def __init__(self, file: Path, picture: Pillow.Image) -> None:
-        self.info = describe(file, picture)
-        self._picture = picture
-        self._warnings: list[str] = []
-        try:
-            self._first = pixels(picture, file)
-        except MediaError:
-            picture.close()
-            raise
-        if self.info.kind == "image" and picture.format == "TIFF" and picture_count(picture) > 1:
-            self._warnings.append(
-                f"only the first of {picture_count(picture)} pages of the TIFF was read"
-            )
-
-    def frames(self) -> Iterator[Frame]:
-        if self.info.kind == "image":
-            yield Frame(0, 0, self.info.time_base, self._first)
-            return
-        try:
-            yield from animation_frames(self._picture, self.info.path)
-        except MediaError as exc:
-            self._warnings.append(exc.what)
-
-    def warnings(self) -> list[str]:
-        return self._warnings
-
-    def close(self) -> None:
-        self._picture.close()
 
 
 class Reader:
@@ -105,9 +50,11 @@ class Reader:
 
     """
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._frames = source.frames()
+        self._pending = source.frames()
+        self._held: PendingFrame | None = None
+        self._passed: int | None = None
         self._count = 0
         self.info = source.info
 
@@ -126,9 +73,49 @@ class Reader:
         return self
 
     def __next__(self) -> Frame:
-        frame = next(self._frames)
+        pending, self._held = self._held, None
+        frame = (pending or next(self._pending)).frame()
         self._count += 1
+        self._passed = frame.index
         return frame
+
+    def skip_to(self, index: int) -> None:
+        """Pass over all frames before the one of that index, so that it is the next delivered.
+
+        They are decoded and timed, so that all that follows (pictures, times, indices, report)
+        is as if they had been delivered, but not converted to RGB, which is the greater part of
+        the work. Where reading begins later by `ReadSettings.start`, an index before that passes
+        over nothing.
+
+        Args:
+            index: Of the next frame, counted in the file; the number of frames in it is allowed,
+                and leaves nothing to be delivered.
+
+        Raises:
+            UsageError: That frame was delivered already.
+            MediaError: The input ends before it.
+
+        """
+        if self._passed is not None and index <= self._passed:
+            raise UsageError(
+                f"frame {index} cannot be skipped to; {self._passed} was read", where=self.info.path
+            )
+        while self._passed is None or self._passed < index - 1:
+            pending = self._held or next(self._pending, None)
+            self._held = None
+            if pending is None:
+                if index <= 0:
+                    return
+                raise MediaError(
+                    f"ends before frame {index}: it is not the input that was read before",
+                    where=self.info.path,
+                    hint="Begin anew.",
+                )
+            if pending.index >= index:
+                self._held = pending
+                return
+            self._passed = pending.index
+            self._count += 1
 
     @property
     def report(self) -> ReadReport:
@@ -138,49 +125,59 @@ class Reader:
 
     def close(self) -> None:
         """Close the file; reading further is not possible."""
-        self._frames = iter(())
+        self._pending = iter(())
+        self._held = None
         self._source.close()
 
 
-def open_reader(path: str | Path, *, frame_rate: Fraction | None = None) -> Reader:
-    """Open a video, animation or still picture for reading.
+def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reader:
+    """Open a video, animation, still picture or sequence of pictures for reading.
 
     Args:
-        path: The file; what it is shows in its content, not its name.
-        frame_rate: Frames per second of a file that holds no timestamps (raw .h264), where its
-            own guess is wrong. Files with timestamps ignore it.
+        path: The file; what it is shows in its content, not its name. Or the pattern of a
+            sequence, such as `frames/shot_%05d.png`, where no file has that name.
+        settings: What is to be read and how; None for all of it as it is. A still ignores a
+            trim and says so in its report.
 
     Returns:
-        A reader whose first frame is known to decode.
+        A reader whose file has been proven to hold a frame that decodes.
 
     Raises:
         InputMissingError: Nothing is there.
         InputUnreadableError: It is a folder, or may not be read.
         MediaError: It is empty, cut off before its index, no media, or of an unknown codec.
-        UsageError: `frame_rate` is not positive.
+        OutputError: It has to be salvaged, and the temporary place is full.
+        UsageError: It holds no video stream of the chosen number. That the chosen part holds no
+            frame is known and raised only where the first frame is asked for.
 
     """
-    if frame_rate is not None and frame_rate <= 0:
-        raise UsageError(f"a frame rate of {frame_rate} cannot be", hint="Give frames per second.")
+    settings = settings or ReadSettings()
+    if is_sequence(path):
+        return Reader(SequenceSource(Path(path), settings))
     file = check_file(path)
     picture = open_picture(file)
     if picture is None:
-        return Reader(VideoSource(file, frame_rate))
-    if kind_of(picture) == "animation" and read_by_pyav(picture):
-        count = picture_count(picture)
+        return Reader(open_video(file, settings))
+    count = count_pictures(picture, file)
+    if kind_of(picture, count) == "animation" and read_by_pyav(picture):
         picture.close()
-        return Reader(VideoSource(file, frame_rate, animation_frames=count))
-    return Reader(_PictureSource(file, picture))
+        return Reader(open_video(file, settings, count))
+    return Reader(PictureSource(file, picture, count, settings))
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:
     """Return what a media file says about itself; its first frame is decoded, so that is proven.
+
+    A part chosen by `settings` is not looked at. A copy that had to be salvaged is gone when
+    this returns.
 
     Raises:
         InputMissingError: Nothing is there.
         InputUnreadableError: It is a folder, or may not be read.
         MediaError: It is empty, cut off before its index, no media, or of an unknown codec.
+        OutputError: It has to be salvaged, and the temporary place is full.
+        UsageError: It holds no video stream of the chosen number.
 
     """
-    with open_reader(path) as reader:
-        return reader.info
+    with open_reader(path, settings) as reader:
+        return replace(reader.info, salvaged_copy=None)

@@ -41,8 +41,11 @@ class DecodedTrack:
         self._next = 0
         self.undecoded = 0
 
-    def mux(self, output: OutputContainer, packet: Packet[Stream] | None, shift: Fraction) -> None:
+    def mux(self, output: OutputContainer, packet: Packet[Stream] | None, shift: Fraction) -> int:
         """Decode a packet (None: what the decoder still holds) and mux its samples.
+
+        Returns:
+            Bytes of samples that were muxed.
 
         Raises:
             av.FFmpegError: The output cannot be written.
@@ -54,14 +57,16 @@ class DecodedTrack:
             frames = []
         except av.FFmpegError:
             self.undecoded += 1
-            return
+            return 0
+        stored = 0
         for decoded in frames:
             start = decoded.pts
             if start is not None and decoded.time_base is not None:
                 self._seek(start * decoded.time_base + shift)
             decoded.pts = None
             for frame in self._resampler.resample(decoded):
-                self._store(output, frame)
+                stored += self._store(output, frame)
+        return stored
 
     def _seek(self, time: Fraction) -> None:
         """Go on at `time` where that is a gap ahead, else without a break."""
@@ -69,8 +74,11 @@ class DecodedTrack:
         if wanted - self._next > _GAP * self._rate or (self._next == 0 and wanted > 0):
             self._next = wanted
 
-    def _store(self, output: OutputContainer, frame: AudioFrame) -> None:
+    def _store(self, output: OutputContainer, frame: AudioFrame) -> int:
         frame.pts, frame.time_base = self._next, Fraction(1, self._rate)
         self._next += frame.samples
+        stored = 0
         for packet in self.target.encode(frame):
+            stored += packet.size
             output.mux_one(packet)
+        return stored

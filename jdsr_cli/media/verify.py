@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container.input import InputContainer
+from av.video.stream import VideoStream
 
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media.opening import open_container, video_stream
+
+_HINT = "The disk may be failing or full; the file was removed."
+
+_EMPTY_TEXT = 2
+"""Bytes of an MP4 subtitle packet that says nothing; the container adds such by itself."""
 
 
 @dataclass
@@ -36,50 +44,167 @@ class TimeTally:
         self.first = time if self.first is None else min(self.first, time)
         self.last = time if self.last is None else max(self.last, time)
 
+    def compare(self, written: TimeTally, path: Path) -> None:
+        """Compare what was found in the file with what was written.
 
-def tally_file(file: Path) -> TimeTally:
-    """Return the digest of the timestamps of the frames that a player will show.
+        Raises:
+            OutputError: They differ; with both figures.
 
-    Raises:
-        MediaError: The file cannot be opened or read to its end.
+        """
+        if self.count != written.count:
+            raise OutputError(
+                f"holds {self.count} frames after writing instead of {written.count}",
+                where=path,
+                hint=_HINT,
+            )
+        if self != written:
+            raise OutputError(
+                f"holds other times than were written (from {_seconds(self.first)} to "
+                f"{_seconds(self.last)} instead of {_seconds(written.first)} to "
+                f"{_seconds(written.last)})",
+                where=path,
+                hint=_HINT,
+            )
+
+
+@dataclass
+class TrackTally:
+    """What a sound or subtitle track holds.
+
+    Attributes:
+        type: "audio" or "subtitle".
+        codec: Name of its codec.
+        packets: Packets that say something.
+        bytes: Their size.
 
     """
-    tally = TimeTally()
-    with open_container(file) as container:
-        stream, _ = video_stream(container, file)
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is not None and packet.size and not packet.is_discard:
-                    tally.add(packet.pts * packet.time_base)
-        except av.FFmpegError as exc:
-            raise MediaError(f"ends early ({exc.strerror})", where=file) from exc
-    return tally
+
+    type: str
+    codec: str
+    packets: int = 0
+    bytes: int = 0
+
+    def add(self, size: int) -> None:
+        """Take in one packet of so many bytes."""
+        if size > (_EMPTY_TEXT if self.codec == "mov_text" else 0):
+            self.packets += 1
+            self.bytes += size
+
+    @property
+    def amount(self) -> tuple[int, str]:
+        """The figure by which two tallies compare: plain samples have no packets of their own."""
+        if self.codec.startswith(("pcm_", "adpcm_")):
+            return self.bytes, "bytes"
+        return self.packets, "packets"
 
 
-def verify(file: Path, written: TimeTally, path: Path) -> None:
+@dataclass(frozen=True)
+class Expected:
+    """What a finished file has to hold.
+
+    Attributes:
+        times: The times of its frames, in seconds.
+        duration: Seconds that the container states for the video, None where it states none.
+        width: Width as stored, in pixels.
+        height: Height as stored, in pixels.
+        tracks: Its sound and subtitles, in order.
+
+    """
+
+    times: TimeTally
+    duration: Fraction | None
+    width: int
+    height: int
+    tracks: Sequence[TrackTally] = field(default_factory=tuple)
+
+
+def verify(file: Path, expected: Expected, path: Path) -> list[str]:
     """Compare a written file with what was given to the writer.
 
     Args:
         file: The file as it lies on the disk, under its temporary name.
-        written: What was given to the writer.
+        expected: What was given to the writer.
         path: The name to be told in an error.
 
+    Returns:
+        A sentence for each track that does not hold as much as was copied.
+
     Raises:
-        OutputError: Frames are missing, or their times are others.
+        OutputError: Frames or tracks are missing, or the times, the duration or the size of the
+            picture are others; with both figures.
 
     """
-    hint = "The disk may be failing or full; the file was removed."
     try:
-        found = tally_file(file)
+        with open_container(file) as container:
+            stream, _ = video_stream(container, file)
+            times, tracks = _tallies(container, stream)
+            duration = _duration(stream)
+            size = (stream.codec_context.width, stream.codec_context.height)
     except MediaError as exc:
+        raise _unreadable(exc.what, path) from exc
+    except av.FFmpegError as exc:
+        raise _unreadable(f"ends early ({exc.strerror})", path) from exc
+    times.compare(expected.times, path)
+    if size != (expected.width, expected.height):
         raise OutputError(
-            f"cannot be read back after writing ({exc.what})", where=path, hint=hint
-        ) from exc
-    if found.count != written.count:
-        raise OutputError(
-            f"holds {found.count} frames after writing instead of {written.count}",
+            f"holds pictures of {size[0]}x{size[1]} pixels after writing instead of "
+            f"{expected.width}x{expected.height}",
             where=path,
-            hint=hint,
+            hint=_HINT,
         )
-    if found != written:
-        raise OutputError("holds other times than were written", where=path, hint=hint)
+    if expected.duration is not None and duration != expected.duration:
+        raise OutputError(
+            f"lasts {_seconds(duration)} after writing instead of {_seconds(expected.duration)}",
+            where=path,
+            hint=_HINT,
+        )
+    return _compare_tracks(tracks, expected.tracks, path)
+
+
+def _tallies(container: InputContainer, video: VideoStream) -> tuple[TimeTally, list[TrackTally]]:
+    """Return what the video holds that a player will show, and what the other tracks hold."""
+    times = TimeTally()
+    tracks = {
+        stream.index: TrackTally(stream.type, stream.codec_context.name)
+        for stream in container.streams
+        if stream.type in ("audio", "subtitle") and stream.codec_context is not None
+    }
+    for packet in container.demux(video, *(container.streams[index] for index in tracks)):
+        if packet.stream_index in tracks:
+            tracks[packet.stream_index].add(packet.size)
+        elif packet.pts is not None and packet.size and not packet.is_discard:
+            times.add(packet.pts * packet.time_base)
+    return times, list(tracks.values())
+
+
+def _duration(video: VideoStream) -> Fraction | None:
+    """Return the seconds that the container states for the video, None where it does not."""
+    if video.duration is None or video.time_base is None:
+        return None
+    return video.duration * video.time_base
+
+
+def _compare_tracks(
+    found: Sequence[TrackTally], expected: Sequence[TrackTally], path: Path
+) -> list[str]:
+    if [track.type for track in found] != [track.type for track in expected]:
+        raise OutputError(
+            f"holds {len(found)} sound and subtitle tracks after writing instead of "
+            f"{len(expected)}",
+            where=path,
+            hint=_HINT,
+        )
+    notes = []
+    for number, (there, given) in enumerate(zip(found, expected, strict=True), 1):
+        if there.amount != given.amount:
+            (count, unit), (wanted, _) = there.amount, given.amount
+            notes.append(f"track {number} ({given.type}) holds {count} {unit} instead of {wanted}")
+    return notes
+
+
+def _unreadable(what: str, path: Path) -> OutputError:
+    return OutputError(f"cannot be read back after writing ({what})", where=path, hint=_HINT)
+
+
+def _seconds(time: Fraction | None) -> str:
+    return "nothing" if time is None else f"{float(time):.6f} s"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import resource
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -177,3 +181,164 @@ def resolution_change(folder: Path) -> Path:
     joined = folder / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     return joined
+
+
+def combed(index: int) -> NDArray[np.uint8]:
+    """A picture of two fields: the upper lines show the bright bar half a frame later."""
+    image = picture(2 * index + 1)
+    image[1::2] = picture(2 * index)[1::2]
+    return image
+
+
+def interlaced(
+    path: Path, pts: Sequence[int] = tuple(range(COUNT)), time_base: Fraction = Fraction(1, 25)
+) -> Path:
+    """A clip whose frames hold two fields each, the bottom one first, and are flagged so."""
+    options = {"x264-params": "interlaced=1"}
+    return encode(path, pts, time_base, options=options, paint=combed)
+
+
+def interlaced_later(folder: Path) -> Path:
+    """A transport stream whose first frames are progressive and the others interlaced."""
+    parts = [encode(folder / "early.ts"), interlaced(folder / "later.ts")]
+    joined = folder / "mixed.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return joined
+
+
+def cameras(folder: Path, count: int = 3) -> Path:
+    """Several video streams in one file; that of number n has n times 32 columns."""
+    path = folder / "cameras.mkv"
+    with av.open(str(path), "w") as output:
+        streams = []
+        for number in range(1, count + 1):
+            stream = output.add_stream("ffv1", rate=Fraction(25))
+            stream.width, stream.height, stream.pix_fmt = 32 * number, 32, "yuv444p"
+            stream.codec_context.time_base = Fraction(1, 25)
+            streams.append(stream)
+        for index in range(COUNT):
+            for stream in streams:
+                image = picture(index, stream.width, stream.height)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame = frame.reformat(format="yuv444p")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    return path
+
+
+def noise(count: int, seed: int = 3) -> bytes:
+    """Bytes that are no media."""
+    return np.random.default_rng(seed).bytes(count)
+
+
+def behind(header: bytes, path: Path, name: str) -> Path:
+    """A copy of a file, put behind what a recorder might write before it."""
+    wrapped = path.with_name(name)
+    wrapped.write_bytes(header + path.read_bytes())
+    return wrapped
+
+
+def dahua(folder: Path) -> Path:
+    """The H.264 stream of 12 frames in Dahua's DHAV container, 40 ms apart."""
+    path = encode(folder / "camera.h264", container="h264", options={"bf": "0"})
+    chunks = []
+    with av.open(str(path)) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+    for number, packet in enumerate(packets):
+        payload = bytes(packet)
+        extension = bytes([0x82, 0, 0, 0, WIDTH, 0, HEIGHT, 0, 0x81, 0, 2, 25])
+        length = 24 + len(extension) + len(payload) + 8
+        date = 26 << 26 | 1 << 22 | 1 << 17 | 1 << 12
+        head = b"DHAV" + bytes([0xFD if packet.is_keyframe else 0xFC, 0, 0, 0])
+        head += number.to_bytes(4, "little") + length.to_bytes(4, "little")
+        head += date.to_bytes(4, "little") + (40 * number).to_bytes(2, "little")
+        head += bytes([len(extension), 0])
+        chunks.append(head + extension + payload + b"dhav" + length.to_bytes(4, "little"))
+    wrapped = folder / "camera.dav"
+    wrapped.write_bytes(b"".join(chunks))
+    return wrapped
+
+
+def numbered(folder: Path, numbers: Sequence[int], name: str = "shot_{:03d}.png") -> Path:
+    """Pictures with these numbers in their names, each painted by its number."""
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        Image.fromarray(picture(number)).save(folder / name.format(number))
+    return folder / "shot_%03d.png"
+
+
+def framemd5(path: Path) -> tuple[list[Fraction], list[str]]:
+    """Times and hashes of the decoded frames, by the ffmpeg program of imageio-ffmpeg."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", "0:v",
+        "-fps_mode", "passthrough", "-copyts", "-enc_time_base", "demux", "-f", "framemd5", "-",
+    ]  # fmt: skip
+    text = subprocess.run(command, check=True, capture_output=True).stdout.decode()
+    base = next(line for line in text.splitlines() if line.startswith("#tb 0:"))
+    unit = Fraction(base.split(":")[1].strip())
+    rows = [line.split(",") for line in text.splitlines() if line and line[0] != "#"]
+    return [int(row[2]) * unit for row in rows], [row[5].strip() for row in rows]
+
+
+def track_packets(path: Path, index: int) -> list[tuple[Fraction, Fraction, bytes]]:
+    """Start, duration and bytes of the packets of one stream, in seconds."""
+    with av.open(str(path)) as container:
+        return [
+            (packet.pts * packet.time_base, packet.duration * packet.time_base, bytes(packet))
+            for packet in container.demux(container.streams[index])
+            if packet.size
+        ]
+
+
+def subtitled(path: Path, *, seconds: int = 1) -> Path:
+    """A Matroska clip with two sound tracks, the second late, and two tracks of subtitles."""
+    plain = encode(
+        path.with_name(f"plain-{path.name}"),
+        range(25 * seconds),
+        tracks=[
+            Track(seconds=Fraction(seconds), language="deu"),
+            Track(
+                "mp2",
+                start=Fraction(477, 1000),
+                seconds=Fraction(seconds, 2),
+                language="eng",
+                sample_rate=48000,
+            ),
+        ],
+    )
+    texts = []
+    for name, words in (("subs", ("one", "two", "three")), ("more", ("eins", "zwei", "drei"))):
+        text = path.with_name(f"{path.stem}-{name}.srt")
+        spans = (("00,500", "01,500"), ("01,600", "01,900"), ("02,100", "02,400"))
+        text.write_text(
+            "".join(
+                f"{number}\n00:00:{start} --> 00:00:{end}\n{word}\n\n"
+                for number, ((start, end), word) in enumerate(zip(spans, words, strict=True), 1)
+            )
+        )
+        texts.append(text)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(plain)]
+    for text in texts:
+        command += ["-i", str(text)]
+    command += [
+        "-map", "0", "-map", "1", "-map", "2", "-c", "copy", "-copyts",
+        "-c:s:1", "ass", "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=deu",
+        "-disposition:s:1", "forced", "-disposition:a:1", "comment", str(path),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return path
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Make every write beyond so many bytes fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

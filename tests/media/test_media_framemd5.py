@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from clips import HEIGHT, WIDTH, encode, gif, ntsc, picture, rotated, vfr
+from clips import HEIGHT, WIDTH, encode, framemd5, gif, ntsc, picture, rotated, vfr
 
 from jdsr_cli.media import VideoWriter, open_reader, read_image
 
@@ -17,18 +16,6 @@ from jdsr_cli.media import VideoWriter, open_reader, read_image
 def ffmpeg(*arguments: str) -> bytes:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments]
     return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def framemd5(path: Path) -> tuple[list[Fraction], list[str]]:
-    """Times and hashes of the decoded frames, as they are in the file."""
-    text = ffmpeg(
-        "-i", str(path), "-map", "0:v", "-fps_mode", "passthrough", "-copyts",
-        "-enc_time_base", "demux", "-f", "framemd5", "-",
-    ).decode()  # fmt: skip
-    base = next(line for line in text.splitlines() if line.startswith("#tb 0:"))
-    unit = Fraction(base.split(":")[1].strip())
-    rows = [line.split(",") for line in text.splitlines() if line and line[0] != "#"]
-    return [int(row[2]) * unit for row in rows], [row[5].strip() for row in rows]
 
 
 @pytest.mark.parametrize("make", [vfr, ntsc, gif], ids=["variable", "23.976", "gif"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jdsr_cli.media.colour import over_black
-from jdsr_cli.media.encoding import movie_timescale
+from jdsr_cli.media.containers import movie_timescale
 from jdsr_cli.media.orientation import Orientation, from_display_matrix
 from jdsr_cli.media.timeline import Timeline
 

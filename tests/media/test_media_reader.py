@@ -28,7 +28,7 @@ from clips import (
 from PIL import Image
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
-from jdsr_cli.media import ReadReport, open_reader, probe
+from jdsr_cli.media import ReadReport, ReadSettings, open_reader, probe
 
 LONG = tuple(range(100))
 
@@ -67,10 +67,10 @@ def test_raw_stream_takes_its_rate_from_the_user(tmp_path: Path) -> None:
     times, report = read(path)
     assert times == [Fraction(i, 25) for i in range(COUNT)]
     assert "no timestamps" in report.warnings[0]
-    with open_reader(path, frame_rate=Fraction(25, 2)) as reader:
+    with open_reader(path, ReadSettings(frame_rate=Fraction(25, 2))) as reader:
         assert [frame.time for frame in reader] == [Fraction(2 * i, 25) for i in range(COUNT)]
     with pytest.raises(UsageError):
-        open_reader(path, frame_rate=Fraction(0))
+        open_reader(path, ReadSettings(frame_rate=Fraction(0)))
 
 
 def test_frames_are_numbered_rgb_pictures(tmp_path: Path) -> None:

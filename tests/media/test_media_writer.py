@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import errno
-import resource
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,7 @@ from clips import (
     WIDTH,
     Track,
     encode,
+    file_size_limit,
     gif,
     gray,
     ntsc,
@@ -28,7 +27,7 @@ from clips import (
 )
 
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_cli.media import Frame, MediaInfo, VideoWriter, open_reader, probe, writer
+from jdsr_cli.media import Frame, MediaInfo, SegmentWriter, VideoWriter, open_reader, probe
 
 
 def copy(path: Path, target: Path, **options: object) -> tuple[VideoWriter, list[Frame]]:
@@ -88,14 +87,17 @@ def test_times_are_the_same_rationals(tmp_path: Path, name: str) -> None:
     assert sink.frames == len(frames)
     assert sink.warnings == []
     assert sink.time_offset == 0
-    assert not warnings
+    # Whether gaps mean loss is a guess of the reader by the average rate.
+    assert not [text for text in warnings if "steady rate" not in text]
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1", "source"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "source"])
 def test_codecs(tmp_path: Path, codec: str) -> None:
     sink, frames = copy(vfr(tmp_path), tmp_path / "out.mp4", codec=codec)
     again, _ = load(sink.path)
-    assert probe(sink.path).codec == {"source": "h264"}.get(codec, codec)
+    with av.open(str(sink.path)) as container:
+        stored = container.streams.video[0].codec_context.codec.canonical_name
+    assert stored == {"source": "h264"}.get(codec, codec)
     assert [frame.time for frame in again] == [frame.time for frame in frames]
     errors = [
         np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(frames, again, strict=True)
@@ -313,17 +315,6 @@ def test_nothing_under_the_final_name_before_the_end(info: MediaInfo, folder: Pa
     assert leftovers(folder) == ["out.mp4"]
 
 
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Make every write beyond so many bytes fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_full_disk(info: MediaInfo, folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, HEIGHT, WIDTH, 3), np.uint8)
     frames = [(image, index) for index, image in enumerate(noise)]
@@ -373,7 +364,7 @@ def test_bad_places_are_refused_at_once(
 def test_a_frame_lost_on_the_way_is_found_out(
     info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = VideoWriter._mux
+    real = SegmentWriter._mux
     lost: list[object] = []
 
     def lossy(self, packets):
@@ -382,7 +373,7 @@ def test_a_frame_lost_on_the_way_is_found_out(
             packets = packets[:-1]
         real(self, packets)
 
-    monkeypatch.setattr(writer.VideoWriter, "_mux", lossy)
+    monkeypatch.setattr(SegmentWriter, "_mux", lossy)
     with pytest.raises(OutputError, match="frames after writing instead of 12"):
         write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
     assert leftovers(folder) == []

@@ -1,0 +1,226 @@
+"""Putting the packets of segments, of sound and of subtitles into one file, each at its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from jdsr_cli.atomic import output_error
+from jdsr_cli.errors import OutputError
+from jdsr_cli.media.containers import movie_timescale
+from jdsr_cli.media.encoding import nominal_rate, tag_picture
+from jdsr_cli.media.info import MediaInfo
+from jdsr_cli.media.packet_times import timed
+from jdsr_cli.media.segment_files import Segment, open_segment
+from jdsr_cli.media.survey import Survey
+from jdsr_cli.media.tracks import TrackCopier, Window
+from jdsr_cli.media.verify import TimeTally
+
+_LEADING_GAP_LIMIT = Fraction(10)
+"""Seconds of nothing before the first frame above which times are moved to start near 0.
+A recorder's stream may start at the time of day; a player would wait for hours."""
+
+_LONGEST_LEAD = Fraction(1)
+"""Seconds before the first frame at which decoding may start; players wait for that long."""
+
+_NOT_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+"""Keys that describe the old container, not what it shows."""
+
+_PLAIN_METADATA = frozenset(
+    ("title", "artist", "album", "comment", "copyright", "creation_time", "date", "description",
+     "genre", "grouping", "lyrics", "show", "synopsis", "track")
+)  # fmt: skip
+"""Keys that MP4 has a box for; others need QuickTime's free-form keys, which repeat the rest."""
+
+_PICTURE_METADATA = ("language", "title", "creation_time", "handler_name")
+"""Keys of the source's video stream that hold for the new pictures as well."""
+
+_APPLE_TAGS = {"hevc": "hvc1"}
+"""Codec to the tag by which QuickTime plays it; the usual one it refuses."""
+
+
+class Assembly:
+    """Puts one file together, without encoding anything.
+
+    Args:
+        path: The final name, for messages.
+        container: FFmpeg's name of the container.
+        survey: What the segments hold.
+        source: What the frames came from.
+        tracks: Its sound and subtitles, None where it has none.
+        trimmed: Whether the segments hold a part of the source only.
+
+    Attributes:
+        times: The times of the frames that were written, in seconds.
+        notes: One sentence for each thing that is not as it was in the source.
+
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        container: str,
+        survey: Survey,
+        source: MediaInfo,
+        tracks: TrackCopier | None,
+        trimmed: bool,
+    ) -> None:
+        self._path = path
+        self._container = container
+        self._survey = survey
+        self._source = source
+        self._tracks = tracks
+        self._trimmed = trimmed
+        self._last_duration = self._find_last_duration()
+        self._shift = self._find_shift()
+        self._fineness, self._lead = self._find_lead()
+        self.times = TimeTally()
+        self.notes: list[str] = []
+        if self._shift and not trimmed:
+            self.notes.append(f"times were moved by {float(self.time_offset):.3f} s")
+
+    @property
+    def time_offset(self) -> Fraction:
+        """Seconds added to every time."""
+        return self._shift * self._source.time_base
+
+    @property
+    def stated_duration(self) -> Fraction | None:
+        """Seconds that the container states for the video, None where it states none."""
+        if self._container == "matroska":
+            return None
+        short = self._survey.lead(self._last_duration) * self._fineness - self._lead
+        return self._duration * self._source.time_base - short * self._tick
+
+    @property
+    def _duration(self) -> int:
+        """Ticks of the source from the first frame to the end of the last."""
+        return self._survey.last - self._survey.first + self._last_duration
+
+    @property
+    def _tick(self) -> Fraction:
+        return self._source.time_base / self._fineness
+
+    def write(self, partial: Path, segments: Sequence[Path], metadata: Mapping[str, str]) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError: It cannot be written.
+
+        """
+        try:
+            output = self._open(partial, metadata)
+            try:
+                with open_segment(segments[0]) as first:
+                    stream = self._add_stream(output, first)
+                if self._tracks is not None:
+                    self._tracks.attach(output)
+                self._place_tracks()
+                self._copy(output, stream, segments)
+            except BaseException:
+                with suppress(av.FFmpegError, OSError, ValueError):
+                    output.close()
+                raise
+            output.close()
+        except OutputError:
+            raise
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self._path) from exc
+
+    def _find_last_duration(self) -> int:
+        """Return how long the last frame is shown, in ticks."""
+        source, survey = self._source, self._survey
+        nominal = survey.step or max(1, round(1 / (nominal_rate(source) * source.time_base)))
+        if source.duration is None or survey.frames != source.frames_promised:
+            return nominal
+        end = survey.first + round(source.duration / source.time_base)
+        return end - survey.last if end > survey.last else nominal
+
+    def _find_shift(self) -> int:
+        """Return the ticks that are added to every time."""
+        first, time_base = self._survey.first, self._source.time_base
+        if self._trimmed or first < 0:
+            return -first
+        if first * time_base <= _LEADING_GAP_LIMIT:
+            return 0
+        start = self._tracks.start if self._tracks else first * time_base
+        return -min(first, round(start / time_base))
+
+    def _find_lead(self) -> tuple[int, int]:
+        """Return by what to divide the source's ticks, and the lead of decoding in such parts.
+
+        MP4 may hold decoding times before 0 only where the first frame is at 0: FFmpeg moves the
+        whole track otherwise when it is read. A frame that comes less than `depth` ticks after 0
+        needs finer ticks.
+        """
+        survey = self._survey
+        first = survey.first + self._shift
+        lead = min(survey.lead(self._last_duration), round(_LONGEST_LEAD / self._source.time_base))
+        if 0 < first < survey.depth:
+            return survey.depth, first * survey.depth
+        return 1, max(min(lead, first) if first else lead, survey.depth)
+
+    def _place_tracks(self) -> None:
+        if self._tracks is None:
+            return
+        self._tracks.shift_by(self.time_offset)
+        if self._trimmed:
+            start = self._survey.first * self._source.time_base
+            end = start + self._duration * self._source.time_base
+            self._tracks.keep_only(Window(start, end))
+
+    def _open(self, partial: Path, metadata: Mapping[str, str]) -> OutputContainer:
+        texts = {**(self._tracks.metadata if self._tracks else {}), **metadata}
+        texts = {key: text for key, text in texts.items() if key not in _NOT_METADATA}
+        options = {}
+        if self._container != "matroska":
+            rates = [kind.sample_rate for kind in self._tracks.kinds] if self._tracks else []
+            options["movie_timescale"] = str(movie_timescale(self._source.time_base, rates))
+            if not _PLAIN_METADATA.issuperset(texts):
+                options["movflags"] = "+use_metadata_tags"
+        output = av.open(
+            str(partial.absolute()), mode="w", format=self._container, container_options=options
+        )
+        output.metadata.update(texts)
+        return output
+
+    def _add_stream(self, output: OutputContainer, first: Segment) -> VideoStream:
+        codec = self._survey.header.codec
+        stream = output.add_stream_from_template(first.stream, opaque=True)
+        stream.time_base = self._tick
+        context = stream.codec_context
+        context.framerate = self._source.frame_rate or Fraction(25)
+        if codec in _APPLE_TAGS and self._container != "matroska":
+            context.codec_tag = _APPLE_TAGS[codec]
+        tag_picture(context, codec, self._source)
+        if self._tracks is not None:
+            found = self._tracks.picture_metadata
+            stream.metadata.update({key: found[key] for key in _PICTURE_METADATA if key in found})
+        return stream
+
+    def _copy(self, output: OutputContainer, stream: VideoStream, segments: Sequence[Path]) -> None:
+        parts, tick = self._fineness, self._tick
+        packets = (((pts + self._shift) * parts, packet) for pts, packet in self._packets(segments))
+        for item in timed(packets, self._survey.depth, self._lead, self._last_duration * parts):
+            packet = item.payload
+            packet.pts, packet.dts, packet.duration = item.pts, item.dts, item.duration
+            packet.time_base = tick
+            packet.stream = stream
+            self.times.add(item.pts * tick)
+            output.mux_one(packet)
+            if self._tracks is not None:
+                self._tracks.copy_until(output, item.dts * tick)
+        if self._tracks is not None:
+            self._tracks.copy_until(output, None)
+
+    def _packets(self, segments: Sequence[Path]) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        for path in segments:
+            with open_segment(path) as segment:
+                yield from segment.packets()

@@ -1,0 +1,214 @@
+"""Salvage: a copy of the stream that lies in an odd or broken file, made without re-encoding.
+
+Recorders wrap their streams in headers of their own, and copies of them are cut anywhere. Where
+PyAV finds no way in, what lies behind the strange bytes is copied to a temporary file that it
+then reads: an elementary stream packet by packet (`-c copy`) by the ffmpeg program that
+imageio-ffmpeg carries, a container byte by byte from its beginning on, since a remuxed one would
+lose its rotation, rate and missing times; only where that cannot be read either, ffmpeg remuxes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from jdsr_cli.atomic import output_error
+from jdsr_cli.errors import OutputError
+from jdsr_cli.media.signatures import TIMED_DEMUXERS, Signature, find_signatures
+
+_RAW_MUXERS = {
+    "h264": "h264",
+    "hevc": "hevc",
+    "mpegvideo": "mpeg2video",
+    "m4v": "m4v",
+    "mjpeg": "mjpeg",
+}
+"""Demuxer of an elementary stream to the muxer that keeps it as one: it holds no times."""
+
+REMUXED = "nut"
+"""Format of a remuxed copy, which keeps any time base and negative times. What its header says
+of rate and length is the muxer's guess."""
+
+_CANDIDATES = 4
+"""Places in a file that are tried at most."""
+
+_LEAST_SECONDS = 30.0
+_BYTES_PER_SECOND = 1_000_000
+"""A copy may take this long for its size, the least of slow network drives."""
+
+_ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
+"""What ffmpeg puts before its words; it differs from run to run."""
+
+_QUOTED = 160
+"""Characters of ffmpeg's own message that are told."""
+
+
+@dataclass(frozen=True)
+class SalvagedCopy:
+    """A temporary copy of what a file holds.
+
+    Attributes:
+        path: The copy.
+        demuxer: FFmpeg's name of its format.
+        found: What was found in the original, and at which byte.
+
+    """
+
+    path: Path
+    demuxer: str
+    found: Signature
+    _folder: tempfile.TemporaryDirectory[str]
+
+    @property
+    def sentence(self) -> str:
+        """What is to be said of it."""
+        skipped = f" behind {self.found.offset} other bytes" if self.found.offset else ""
+        return (
+            f"the file could not be read as it is: a {self.found.demuxer} stream that lies in "
+            f"it{skipped} was salvaged by a stream copy"
+        )
+
+    def close(self) -> None:
+        """Remove the copy."""
+        with suppress(OSError):
+            self._folder.cleanup()
+
+
+class Salvage:
+    """The copies that can be made of a file, one after another.
+
+    Args:
+        file: The file.
+        only: Formats that are wanted, FFmpeg's names; None for all.
+
+    Attributes:
+        messages: What ffmpeg said where it failed, one short line for each attempt.
+
+    """
+
+    def __init__(self, file: Path, only: Container[str] | None = None) -> None:
+        self._file = file
+        self._only = only
+        self.messages: list[str] = []
+
+    def copies(self) -> Iterator[SalvagedCopy]:
+        """Yield each copy that could be made, the likeliest first; the caller closes it.
+
+        Raises:
+            OutputError: The temporary place is full or read-only.
+
+        """
+        try:
+            found = find_signatures(self._file)
+            if self._only is not None:
+                found = [item for item in found if item.demuxer in self._only]
+            program = imageio_ffmpeg.get_ffmpeg_exe() if found else ""
+        except (OSError, RuntimeError) as exc:
+            self.messages.append(_short(str(exc)))
+            return
+        for signature in found[:_CANDIDATES]:
+            demuxer = signature.demuxer
+            if signature.offset and demuxer in TIMED_DEMUXERS:
+                yield from self._make(signature, demuxer, demuxer, self._cut)
+            muxer = _RAW_MUXERS.get(demuxer, REMUXED)
+            reader = demuxer if muxer != REMUXED else REMUXED
+            yield from self._make(signature, muxer, reader, partial(self._remux, program))
+
+    def _make(
+        self,
+        signature: Signature,
+        suffix: str,
+        demuxer: str,
+        write: Callable[[Signature, str, Path], bool],
+    ) -> Iterator[SalvagedCopy]:
+        """Yield a copy in a new temporary folder, which is gone again where that fails."""
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="jdsr-salvage-")
+        except OSError as exc:
+            raise _no_room(exc) from exc
+        target = Path(folder.name) / f"copy.{suffix}"
+        kept = False
+        try:
+            size = self._file.stat().st_size - signature.offset
+            if shutil.disk_usage(folder.name).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            kept = write(signature, suffix, target) and target.stat().st_size > 0
+        except OSError as exc:
+            raise _no_room(exc) from exc
+        finally:
+            if not kept:
+                folder.cleanup()
+        if kept:
+            yield SalvagedCopy(target, demuxer, signature, folder)
+
+    def _remux(self, program: str, signature: Signature, muxer: str, target: Path) -> bool:
+        """Copy the stream by ffmpeg; returns whether that went to the end."""
+        command = _command(program, self._file, signature, muxer, target)
+        limit = _LEAST_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
+        done, message = _run(command, limit)
+        if os.strerror(errno.ENOSPC) in message:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if done and target.exists():
+            return True
+        self.messages.append(f"as {signature.demuxer}: {_short(message)}")
+        return False
+
+    def _cut(self, signature: Signature, _: str, target: Path) -> bool:
+        """Copy the bytes from the beginning of the stream on."""
+        with self._file.open("rb") as source, target.open("wb") as copy:
+            source.seek(signature.offset)
+            shutil.copyfileobj(source, copy)
+        return True
+
+
+def _command(program: str, file: Path, signature: Signature, muxer: str, target: Path) -> list[str]:
+    """Return the call of ffmpeg: one forced demuxer, no other file to be opened, times kept."""
+    source = f"file:{file.absolute()}"
+    if signature.offset:
+        source = f"subfile,,start,{signature.offset},end,0,,:{source}"
+    timing = ["-copyts", "-avoid_negative_ts", "disabled"] if muxer == REMUXED else []
+    return [
+        program, "-nostdin", "-hide_banner", "-loglevel", "error", "-y",
+        "-protocol_whitelist", "file,subfile", "-f", signature.demuxer, "-i", source,
+        "-map", "0:v", "-map", "0:a?", "-c", "copy", *timing, "-f", muxer, f"file:{target}",
+    ]  # fmt: skip
+
+
+def _run(command: list[str], seconds: float) -> tuple[bool, str]:
+    """Run ffmpeg to its end or to its time limit; returns whether all went well, and its words."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False, f"stopped after {seconds:.0f} s"
+    return done.returncode == 0, done.stderr.decode("utf-8", "replace")
+
+
+def _no_room(exc: OSError) -> OutputError:
+    """Tell of a temporary place that cannot take the copy."""
+    place = Path(tempfile.gettempdir())
+    what = output_error(exc, place).what
+    return OutputError(
+        f"the copy that salvages the file {what}",
+        where=place,
+        hint="Free some space there, or name another place by TMPDIR.",
+    )
+
+
+def _short(message: str) -> str:
+    """Return the last line of a message that says something, cut to a length, no addresses."""
+    lines = [_ADDRESS.sub("", line).strip() for line in message.splitlines() if line.strip()]
+    return (lines[-1] if lines else "nothing was found")[:_QUOTED]

@@ -1,0 +1,272 @@
+"""Writing a run of frames as a file of its own, to be joined with others later.
+
+A segment is a NUT file with video only. NUT was made for exact times: it keeps any rational
+time base, any gap and any reordering, holds all the codecs written here, needs no index to be
+read, and ends in one by which a file that was cut off is known. It keeps neither colour tags nor,
+for some codecs, the pixel aspect; both follow from the source again when segments are joined.
+Times in it are relative to its first frame, since NUT knows no time before 0; that frame's own
+time lies in the header.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+import numpy as np
+from av.container.output import OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from jdsr_cli.atomic import output_error
+from jdsr_cli.errors import OutputError, UsageError
+from jdsr_cli.media.colour import from_rgb, matrix_in_use
+from jdsr_cli.media.encoding import (
+    SMALLEST_SIDES,
+    choose_encoding,
+    nominal_rate,
+    stored_full_range,
+    tag_picture,
+)
+from jdsr_cli.media.frames import Image
+from jdsr_cli.media.info import MediaInfo
+from jdsr_cli.media.segment_files import FIRST_PTS, TIME_BASE, open_segment
+from jdsr_cli.media.verify import TimeTally
+
+SEGMENT_SUFFIX = ".nut"
+"""Suffix that names what a segment is; any other works as well."""
+
+
+class SegmentWriter:
+    """Writes frames with exact times as one segment of a video, with an encoder of its own.
+
+    A width or height that the codec cannot store (odd, with subsampled colour) is padded by
+    repeating the last column or row. The same frames give the same bytes, whatever the machine
+    is doing. On a clean exit of the context the file is complete and on the disk, and every
+    frame has been seen in it at its time; on an exception it is removed.
+
+    The encoder is told that frames follow each other at a steady rate, so that each gets the
+    same quality however briefly it is shown; their own times are put on its packets.
+
+    Args:
+        path: The file; what stands there is overwritten.
+        source: What the frames come from, whose `time_base` the times are in.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (the input's, where possible).
+        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None looks like the original.
+
+    Attributes:
+        path: The file.
+        frames: Frames written so far.
+        codec: Name of the codec that is written.
+        warnings: A sentence for each wish that could not be met.
+
+    Raises:
+        OutputError: The place is missing, full or read-only.
+        UsageError: An unknown codec, or a size or quality out of range.
+
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        source: MediaInfo,
+        width: int,
+        height: int,
+        *,
+        codec: str = "h264",
+        crf: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        if width < 2 or height < 2:
+            raise UsageError(f"a video of {width}x{height} pixels cannot be written", where=path)
+        self._source = source
+        self._size = (width, height)
+        self._encoding, self.warnings = choose_encoding(codec, source, crf)
+        self.codec = self._encoding.codec
+        least = SMALLEST_SIDES.get(self.codec, 0)
+        if min(width, height) < least:
+            raise UsageError(
+                f"a video of {width}x{height} pixels cannot be written as {self.codec}",
+                where=path,
+                hint=f"Its sides have to be {least} pixels or more; choose h264.",
+            )
+        self._matrix = matrix_in_use(source)
+        self._full_range = stored_full_range(self.codec, source)
+        self._times: dict[int, int] = {}
+        self._first = 0
+        self._last: int | None = None
+        self._tally = TimeTally()
+        self._output: OutputContainer | None = None
+        self._done = False
+        self.frames = 0
+        try:
+            with self.path.open("wb"):
+                pass
+        except (OSError, ValueError) as exc:
+            raise output_error(exc, self.path) from exc
+        try:
+            self._output, self._stream = self._open()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._abandon()
+
+    def write(self, image: Image, pts: int) -> None:
+        """Write the next frame.
+
+        Args:
+            image: uint8 RGB, shape (height, width, 3).
+            pts: Time in units of `source.time_base`; larger than that of the frame before.
+
+        Raises:
+            OutputError: The disk is full, or the file cannot be written.
+            UsageError: Another size or type, or a time that does not increase.
+
+        """
+        width, height = self._size
+        if image.dtype != np.uint8 or image.shape != (height, width, 3):
+            raise UsageError(
+                f"a frame of {image.dtype} {image.shape} was given",
+                where=self.path,
+                hint=f"uint8 of shape {(height, width, 3)} is needed.",
+            )
+        if self._output is None:
+            raise UsageError("a frame was given after the end", where=self.path)
+        if self._last is None:
+            self._first = pts
+            self._output.metadata.update(
+                {FIRST_PTS: str(pts), TIME_BASE: str(self._source.time_base)}
+            )
+        elif pts <= self._last:
+            raise UsageError(
+                f"time {pts} follows {self._last}",
+                where=self.path,
+                hint="Times have to increase from frame to frame.",
+            )
+        self._last = pts
+        self._encode(image, pts)
+
+    def _open(self) -> tuple[OutputContainer, VideoStream]:
+        encoding, (width, height) = self._encoding, self._size
+        try:
+            output = av.open(
+                str(self.path.absolute()),
+                mode="w",
+                format="nut",
+                container_options={"avoid_negative_ts": "disabled"},
+            )
+            stream = cast(
+                VideoStream, output.add_stream(encoding.encoder, options=dict(encoding.options))
+            )
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self.path) from exc
+        context = stream.codec_context
+        if encoding.codec == "h264":
+            # By slices, PyAV's choice, threads race for the lookahead, and bytes differ by run.
+            context.thread_type = "FRAME"
+        context.width = width + (width % 2 if encoding.subsampled else 0)
+        context.height = height + (height % 2 if encoding.subsampled else 0)
+        context.pix_fmt = encoding.pixel_format
+        context.framerate = nominal_rate(self._source)
+        context.time_base = 1 / nominal_rate(self._source)
+        stream.time_base = self._source.time_base
+        tag_picture(context, encoding.codec, self._source)
+        return output, stream
+
+    def _encode(self, image: Image, pts: int) -> None:
+        context = self._stream.codec_context
+        frame = from_rgb(
+            _padded(image, context.width, context.height),
+            self._encoding.pixel_format,
+            self._matrix,
+            full_range=self._full_range,
+        )
+        frame.pts, frame.time_base = self.frames, context.time_base
+        self._times[self.frames] = pts - self._first
+        self._tally.add(pts * self._source.time_base)
+        self._mux(self._encoded(frame))
+        self.frames += 1
+
+    def _encoded(self, frame: VideoFrame | None) -> Sequence[Packet[VideoStream]]:
+        try:
+            return self._stream.encode(frame)
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self.path) from exc
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        """Put the frames' own times on packets that are numbered by frame, and store them."""
+        assert self._output is not None
+        for packet in packets:
+            number = packet.pts
+            assert number is not None
+            decoded = number if packet.dts is None else packet.dts
+            packet.pts = self._times[number]
+            packet.dts = self._times[decoded] if decoded >= 0 else decoded
+            packet.time_base = self._source.time_base
+            packet.stream = self._stream
+            for old in [n for n in self._times if n < decoded]:
+                del self._times[old]
+            try:
+                self._output.mux_one(packet)
+            except (av.FFmpegError, OSError) as exc:
+                raise output_error(exc, self.path) from exc
+
+    def _finish(self) -> None:
+        if self._last is None or self._output is None:
+            raise OutputError("no frames were written", where=self.path, hint="Check the input.")
+        self._mux(self._encoded(None))
+        output, self._output = self._output, None
+        try:
+            output.close()
+            with self.path.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        except (av.FFmpegError, OSError) as exc:
+            raise output_error(exc, self.path) from exc
+        self._check()
+        self._done = True
+
+    def _check(self) -> None:
+        """Read the file back: the system may have told of no error."""
+        tally = TimeTally()
+        with open_segment(self.path) as segment:
+            for pts, _ in segment.packets():
+                tally.add(pts * segment.header.time_base)
+        tally.compare(self._tally, self.path)
+
+    def _abandon(self) -> None:
+        """Let go of everything; a file that is not complete is removed."""
+        if self._output is not None:
+            with suppress(av.FFmpegError, OSError, ValueError):
+                self._output.close()
+            self._output = None
+        if not self._done:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+
+def _padded(image: Image, width: int, height: int) -> Image:
+    """Repeat the last column and row until the picture is `width` by `height`."""
+    more = (height - image.shape[0], width - image.shape[1])
+    return np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), "edge") if any(more) else image

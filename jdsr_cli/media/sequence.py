@@ -1,0 +1,236 @@
+"""Numbered pictures (`shot_%05d.png`) as one input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+
+from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
+from jdsr_cli.media.frames import Image
+from jdsr_cli.media.info import MediaInfo
+from jdsr_cli.media.opening import check_file, no_such_stream
+from jdsr_cli.media.pictures import count_pictures, describe, open_picture, pixels
+from jdsr_cli.media.settings import ReadSettings
+from jdsr_cli.media.sources import PendingFrame, depth_warning, resized_warning
+from jdsr_cli.media.trimming import TrimWindow
+
+_PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
+"""The place of the number in a name: `%d`, or `%05d` for at least five digits."""
+
+_DEFAULT_RATE = Fraction(25)
+"""Frames per second where the user names none."""
+
+_NAMED = 3
+"""Unreadable pictures that are told by name; the others are counted."""
+
+
+@dataclass(frozen=True)
+class NumberedFile:
+    """A picture of a sequence.
+
+    Attributes:
+        number: The number in its name.
+        path: The file.
+
+    """
+
+    number: int
+    path: Path
+
+
+def is_sequence(path: str | Path) -> bool:
+    """Whether `path` is the pattern of a sequence: one place for a number, and no such file."""
+    name = Path(path).name
+    if len(_PLACE.findall(name)) != 1:
+        return False
+    try:
+        return not Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def numbered_files(pattern: Path) -> list[NumberedFile]:
+    """Return the files that a pattern stands for, in order of their numbers.
+
+    Raises:
+        InputMissingError: There are none, or no such folder.
+        InputUnreadableError: The folder cannot be listed.
+
+    """
+    place = next(_PLACE.finditer(pattern.name))
+    before, after = pattern.name[: place.start()], pattern.name[place.end() :]
+    width = int(place.group(1) or 0)
+    name = re.compile(re.escape(before) + r"([0-9]+)" + re.escape(after))
+    found = []
+    try:
+        for entry in pattern.parent.iterdir():
+            match = name.fullmatch(entry.name)
+            digits = match.group(1) if match else ""
+            if digits and digits == f"{int(digits):0{width}d}" and entry.is_file():
+                found.append(NumberedFile(int(digits), entry))
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise InputMissingError(
+            "the folder of this sequence does not exist", where=pattern, hint="Check the spelling."
+        ) from exc
+    except OSError as exc:
+        raise InputUnreadableError(
+            f"the folder cannot be listed ({exc.strerror})",
+            where=pattern,
+            hint="Check its permissions.",
+        ) from exc
+    if not found:
+        raise InputMissingError(
+            "the sequence has no pictures", where=pattern, hint="Check the spelling."
+        )
+    return sorted(found, key=lambda file: file.number)
+
+
+class SequenceSource:
+    """The pictures of a sequence, at a constant rate.
+
+    The time of a picture follows from its number, so a number that is missing leaves its time
+    empty and nothing after it drifts.
+
+    Args:
+        pattern: Folder and name with a place for the number.
+        settings: The rate and the part that is wanted.
+
+    Raises:
+        InputMissingError: There are no such files.
+        InputUnreadableError: The folder cannot be listed.
+        MediaError: None of them is a picture that can be read.
+        UsageError: Another video stream than the only one is chosen.
+
+    """
+
+    corrupt = 0
+
+    def __init__(self, pattern: Path, settings: ReadSettings) -> None:
+        self._files = numbered_files(pattern)
+        if (settings.stream or 1) > 1:
+            raise no_such_stream(pattern, settings.stream or 1, 1)
+        self._window = TrimWindow(settings)
+        self._unreadable: list[str] = []
+        self._resized = 0
+        self.skipped = 0
+        first = self._first_info()
+        rate = settings.frame_rate or _DEFAULT_RATE
+        count = self._files[-1].number - self._files[0].number + 1
+        self.info: MediaInfo = replace(
+            first,
+            path=pattern,
+            kind="sequence",
+            rotation=0,
+            mirrored=False,
+            time_base=1 / rate,
+            timestamps=False,
+            frame_rate=rate,
+            frames_promised=len(self._files),
+            duration=count / rate,
+        )
+        self._faults = [f"a sequence of pictures holds no times; {float(rate):g} frames/s taken"]
+        if count > len(self._files):
+            self._faults.append(self._gap(count - len(self._files)))
+        if self.info.bit_depth > 8:
+            self._faults.append(depth_warning(self.info.bit_depth))
+
+    def _first_info(self) -> MediaInfo:
+        """Return the header of the first picture that can be read."""
+        fault: MediaError | None = None
+        for file in self._files:
+            try:
+                return _read(file.path)[0]
+            except MediaError as exc:
+                fault = fault or exc
+        raise MediaError(
+            "none of the pictures of this sequence can be read",
+            where=self._files[0].path.parent,
+            hint=f"The first: {fault}",
+        )
+
+    def _gap(self, missing: int) -> str:
+        expected = self._files[0].number
+        for file in self._files:
+            if file.number != expected:
+                break
+            expected += 1
+        return (
+            f"{missing} numbers of the sequence are missing, the first is {expected}; their time "
+            "is left empty"
+        )
+
+    def frames(self) -> Iterator[PendingFrame]:
+        """Yield the pictures that can be read and lie in the window, in order of number.
+
+        Raises:
+            UsageError: The window holds none.
+
+        """
+        index, origin = 0, self._files[0].number
+        size = (self.info.width, self.info.height)
+        for file in self._files:
+            try:
+                _, image = _read(file.path)
+            except MediaError:
+                self._unreadable.append(file.path.name)
+                self.skipped += 1
+                continue
+            pts = file.number - origin
+            place = self._window.place(pts * self.info.time_base)
+            if place == "after":
+                break
+            if place == "inside":
+                self._resized += int(image.shape[1::-1] != size)
+                yield PendingFrame(index, pts, self.info.time_base, partial(_fit, image, size))
+            index += 1
+        self._window.check(self.info.path)
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each thing that was amiss so far."""
+        found = list(self._faults)
+        if self._unreadable:
+            names = ", ".join(self._unreadable[:_NAMED])
+            more = " and others" if len(self._unreadable) > _NAMED else ""
+            found.append(
+                f"{len(self._unreadable)} pictures of the sequence could not be read and were "
+                f"left out: {names}{more}"
+            )
+        if self._resized:
+            found.append(resized_warning(self._resized))
+        return found
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _read(file: Path) -> tuple[MediaInfo, Image]:
+    """Read one picture.
+
+    Raises:
+        MediaError: It is none, or damaged.
+
+    """
+    try:
+        picture = open_picture(check_file(file))
+    except (InputMissingError, InputUnreadableError) as exc:
+        raise MediaError(exc.what, where=file, hint=exc.hint) from exc
+    if picture is None:
+        raise MediaError("is no picture", where=file, hint="Check what the file is.")
+    with picture:
+        count = count_pictures(picture, file)
+        return describe(file, picture, count), pixels(picture, file)
+
+
+def _fit(image: Image, size: tuple[int, int]) -> Image:
+    """Bring a picture to (width, height) where it has another size."""
+    if image.shape[1::-1] == size:
+        return image
+    resized = Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC)
+    return np.asarray(resized, dtype=np.uint8).copy()

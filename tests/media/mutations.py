@@ -1,0 +1,210 @@
+"""Small media files of all kinds, and seeded damage to them: what a fuzzing run feeds on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from clips import (
+    Track,
+    cameras,
+    dahua,
+    encode,
+    gif,
+    interlaced,
+    interlaced_later,
+    picture,
+    raw_h264,
+    resolution_change,
+    rotated,
+    ten_bit,
+    vfr,
+)
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+
+from jdsr_cli.media import ReadSettings, open_reader, probe
+
+MOST_FRAMES = 300
+"""Frames that are read of one file; damage can make a file promise millions."""
+
+_EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\x80\0\0\0")
+
+
+def _still(name: str, **options: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        Image.fromarray(picture(0)).save(folder / name, **options)
+        return folder / name
+
+    return make
+
+
+def _animation(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        pages = [Image.fromarray(picture(i)) for i in range(4)]
+        pages[0].save(folder / name, save_all=True, append_images=pages[1:], duration=40)
+        return folder / name
+
+    return make
+
+
+def _clip(name: str, **options: object) -> Callable[[Path], Path]:
+    return lambda folder: encode(folder / name, **options)  # type: ignore[arg-type]
+
+
+SEEDS: dict[str, Callable[[Path], Path]] = {
+    "mp4": _clip("plain.mp4", tracks=[Track()]),
+    "mp4 variable": vfr,
+    "mp4 fast": _clip("fast.mp4", container_options={"movflags": "faststart"}),
+    "mp4 fragments": _clip("frag.mp4", container_options={"movflags": "frag_keyframe+empty_moov"}),
+    "mp4 rotated": lambda folder: rotated(folder, 90),
+    "mov": _clip("m.mov", codec="mpeg4"),
+    "mkv": _clip("m.mkv", tracks=[Track()]),
+    "mkv 10 bit": ten_bit,
+    "mkv interlaced": lambda folder: interlaced(folder / "i.mkv"),
+    "mkv cameras": cameras,
+    "webm": _clip("w.webm", codec="libvpx"),
+    "ts": _clip("t.ts", tracks=[Track()]),
+    "ts sizes": resolution_change,
+    "ts interlaced": interlaced_later,
+    "ps": _clip("p.mpg", codec="mpeg2video", container="vob"),
+    "avi": _clip("a.avi", codec="mpeg4"),
+    "avi mjpeg": _clip("j.avi", codec="mjpeg", pixel_format="yuvj420p"),
+    "flv": _clip("f.flv", tracks=[Track()]),
+    "asf": _clip("a.wmv", codec="mpeg4", container="asf"),
+    "nut": _clip("n.nut"),
+    "h264": raw_h264,
+    "hevc": _clip(
+        "r.hevc", codec="libx265", container="hevc", options={"x265-params": "log-level=none"}
+    ),
+    "m2v": _clip("r.m2v", codec="mpeg2video", container="mpeg2video"),
+    "mjpeg": _clip("r.mjpeg", codec="mjpeg", pixel_format="yuvj420p", container="mjpeg"),
+    "dav": dahua,
+    "gif": gif,
+    "apng": _animation("a.png"),
+    "webp animated": _animation("a.webp"),
+    "png": _still("s.png"),
+    "jpg": _still("s.jpg"),
+    "webp": _still("s.webp"),
+    "tiff": _still("s.tif", compression="tiff_lzw"),
+    "bmp": _still("s.bmp"),
+    "ppm": _still("s.ppm"),
+    "jp2": _still("s.jp2"),
+    "gif still": _still("s.gif"),
+}
+"""Name to the maker of one good file."""
+
+
+def _flip(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    places = rng.integers(0, len(data), rng.integers(1, 60))
+    data[places] = rng.integers(0, 256, len(places))
+    return data
+
+
+def _bits(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    places = rng.integers(0, len(data), rng.integers(1, 30))
+    data[places] ^= (1 << rng.integers(0, 8, len(places))).astype(np.uint8)
+    return data
+
+
+def _header(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    places = rng.integers(0, min(len(data), 512), rng.integers(1, 12))
+    data[places] = rng.integers(0, 256, len(places))
+    return data
+
+
+def _extreme(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    for _ in range(rng.integers(1, 5)):
+        place = rng.integers(0, max(1, len(data) - 4))
+        value = np.frombuffer(_EXTREMES[rng.integers(len(_EXTREMES))], np.uint8)
+        data[place : place + 4] = value[: len(data) - place]
+    return data
+
+
+def _ends(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    return data[: rng.integers(1, len(data))]
+
+
+def _begins(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    return data[rng.integers(0, len(data)) :]
+
+
+def _span(data: NDArray[np.uint8], rng: Generator) -> tuple[int, int]:
+    start, end = sorted(rng.integers(0, len(data) + 1, 2).tolist())
+    return start, min(end, start + int(rng.choice([16, 188, 1024, len(data)])))
+
+
+def _zero(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    start, end = _span(data, rng)
+    data[start:end] = 0
+    return data
+
+
+def _noise(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    start, end = _span(data, rng)
+    data[start:end] = rng.integers(0, 256, end - start)
+    return data
+
+
+def _double(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    start, end = _span(data, rng)
+    return np.concatenate([data[:end], data[start:end], data[end:]])
+
+
+def _drop(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    start, end = _span(data, rng)
+    return np.concatenate([data[:start], data[end:]])
+
+
+def _vendor(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    header = rng.integers(0, 256, rng.integers(1, 9000)).astype(np.uint8)
+    return np.concatenate([header, data])
+
+
+DAMAGE = (
+    _flip, _bits, _header, _extreme, _ends, _begins, _zero, _noise, _double, _drop, _vendor,
+)  # fmt: skip
+
+
+def mutate(seeds: Sequence[bytes], number: int, seed: int) -> tuple[int, bytes]:
+    """The damaged file of that number: which seed it is of, and its bytes."""
+    rng = np.random.default_rng([seed, number])
+    which = int(rng.integers(len(seeds)))
+    data = np.frombuffer(seeds[which], np.uint8).copy()
+    if rng.random() < 0.1:
+        other = np.frombuffer(seeds[rng.integers(len(seeds))], np.uint8)
+        head, tail = rng.integers(0, len(data)), rng.integers(0, len(other))
+        data = np.concatenate([data[:head], other[tail:]])
+    for _ in range(rng.integers(1, 4)):
+        if len(data):
+            data = DAMAGE[rng.integers(len(DAMAGE))](data, rng)
+    return which, data.tobytes()
+
+
+def read_all(path: Path) -> str:
+    """Probe and read a file, and see that what is delivered keeps its promises.
+
+    Returns "whole" or "told" (something was amiss, and said); raises what the reader raises.
+    """
+    info = probe(path)
+    settings = ReadSettings(frame_rate=None if info.timestamps else Fraction(10))
+    with open_reader(path, settings) as reader:
+        frames = []
+        for frame in reader:
+            assert frame.image.shape == (reader.info.height, reader.info.width, 3)
+            assert frame.image.dtype == np.uint8
+            frames.append((frame.index, frame.pts))
+            if len(frames) == MOST_FRAMES:
+                break
+        report = reader.report
+    assert frames
+    assert report.frames == len(frames)
+    for (early, before), (late, after) in pairwise(frames):
+        assert late == early + 1
+        assert after > before
+    assert all(text and "\n" not in text for text in report.warnings)
+    return "told" if report.warnings else "whole"

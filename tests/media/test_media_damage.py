@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from clips import COUNT, cameras, encode, gif, picture
+from PIL import Image
+
+from jdsr_cli.errors import MediaError
+from jdsr_cli.media import ReadSettings, open_reader
+from jdsr_cli.media.decoding import Decoder
+
+
+class Stumbling:
+    """A container whose demuxer fails at given packets and, asked again, goes on behind them."""
+
+    def __init__(self, container: av.container.InputContainer, faults: dict[int, int]) -> None:
+        self._packets = list(container.demux())
+        self._faults = faults
+        self._next = 0
+
+    def demux(self) -> Iterator[av.Packet]:
+        while self._next < len(self._packets):
+            if self._faults.get(self._next, 0):
+                self._faults[self._next] -= 1
+                raise av.error.InvalidDataError(1, "Invalid data found")
+            self._next += 1
+            yield self._packets[self._next - 1]
+
+
+def decode(path: Path, faults: dict[int, int]) -> tuple[int, Decoder]:
+    with av.open(str(path)) as container:
+        decoder = Decoder(Stumbling(container, faults), container.streams.video[0])
+        return sum(1 for _ in decoder.frames()), decoder
+
+
+def test_reading_goes_on_behind_a_fault(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mkv")
+    count, decoder = decode(path, {3: 2, 7: 1})
+    assert count == COUNT
+    assert decoder.warnings() == ["reading was interrupted 2 times by damaged data"]
+
+
+def test_a_fault_that_stays_ends_the_reading(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mkv")
+    count, decoder = decode(path, {5: 10**6})
+    assert count == 5
+    assert decoder.warnings() == ["reading stopped before the end of the file (Invalid data found)"]
+
+
+def test_a_decoder_that_cannot_open_is_not_asked_for_ever(tmp_path: Path) -> None:
+    path = cameras(tmp_path, 1)
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        extradata = bytes(container.streams.video[0].codec_context.extradata or b"")
+    assert data.count(extradata) == 1
+    path.write_bytes(data.replace(extradata, b"\xff" * len(extradata)))
+    with pytest.raises(MediaError, match="no frame can be decoded"):
+        open_reader(path)
+
+
+def test_another_stream_may_be_whole(tmp_path: Path) -> None:
+    path = cameras(tmp_path, 2)
+    with av.open(str(path)) as container:
+        first = bytes(container.streams.video[0].codec_context.extradata or b"")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(first, b"\xff" * len(first), 1))
+    with pytest.raises(MediaError, match="2 video streams: choose one with --stream"):
+        open_reader(path)
+    with open_reader(path, ReadSettings(stream=2)) as reader:
+        assert len(list(reader)) == COUNT
+
+
+def test_motion_jpeg_with_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    path = tmp_path / "exif.mjpeg"
+    with path.open("wb") as stream:
+        for index in range(5):
+            page = io.BytesIO()
+            Image.fromarray(picture(index)).save(page, "JPEG", exif=exif)
+            stream.write(page.getvalue())
+    with open_reader(path) as reader:
+        assert len(list(reader)) == 5
+    assert reader.info.rotation == 0
+
+
+def test_streams_that_begin_within_the_file_are_told(tmp_path: Path) -> None:
+    class Growing(Stumbling):
+        def demux(self) -> Iterator[av.Packet]:
+            yield from super().demux()
+            raise IndexError("list index out of range")  # as PyAV does
+
+    with av.open(str(encode(tmp_path / "clip.flv"))) as container:
+        decoder = Decoder(Growing(container, {}), container.streams.video[0])
+        assert sum(1 for _ in decoder.frames()) == COUNT
+    assert decoder.warnings() == ["streams that begin within the file were not read"]
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_an_animation_that_is_cut_off(tmp_path: Path, kept: int) -> None:
+    path = gif(tmp_path)
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux() if packet.size]
+    path.write_bytes(data[: places[kept]])
+    with open_reader(path) as reader:
+        assert len(list(reader)) == kept
+    assert reader.report.warnings == (
+        "the GIF does not end with its end mark: pictures may be missing",
+    )
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        assert len(list(reader)) == COUNT
+    assert reader.report.warnings == ()
+
+
+def test_an_animation_whose_second_picture_is_damaged(tmp_path: Path) -> None:
+    path = gif(tmp_path)
+    data = path.read_bytes()
+    second = data.index(b"\x21\xf9\x04", data.index(b"\x21\xf9\x04") + 8)
+    path.write_bytes(data[: second + 2] + b"\x01\x01\0" + data[second + 8 :])
+    with open_reader(path) as reader:
+        assert len(list(reader)) == 1
+    assert "damaged behind its first 1 pictures" in reader.report.warnings[0]

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import (
+    COUNT,
+    Track,
+    behind,
+    dahua,
+    encode,
+    noise,
+    ntsc,
+    raw_h264,
+    rotated,
+    truncated,
+    vfr,
+)
+from PIL import Image
+
+from jdsr_cli.errors import MediaError, OutputError
+from jdsr_cli.media import Frame, ReadReport, ReadSettings, open_reader, probe, salvage
+from jdsr_cli.media.signatures import find_signatures
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for copies of its own, to see that nothing is left there."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+def read(path: Path, settings: ReadSettings | None = None) -> tuple[list[Frame], ReadReport]:
+    with open_reader(path, settings) as reader:
+        frames = list(reader)
+    return frames, reader.report
+
+
+def mjpeg(folder: Path) -> Path:
+    return encode(folder / "a.mjpeg", codec="mjpeg", pixel_format="yuvj420p", container="mjpeg")
+
+
+@pytest.mark.parametrize(
+    ("make", "demuxer"),
+    [
+        (vfr, "mov"),
+        (ntsc, "mov"),
+        (lambda folder: vfr(folder, "vfr.mkv"), "matroska"),
+        (lambda folder: rotated(folder, 90), "mov"),
+        (lambda folder: encode(folder / "a.ts"), "mpegts"),
+        (lambda folder: encode(folder / "a.avi"), "avi"),
+        (dahua, "dhav"),
+        (mjpeg, "mjpeg"),
+    ],
+    ids=["mp4", "ntsc", "mkv", "rotated", "ts", "avi", "dav", "mjpeg"],
+)
+def test_what_lies_behind_a_vendor_header_is_read_as_without_it(
+    tmp_path: Path, temporary: Path, make, demuxer: str
+) -> None:
+    plain = make(tmp_path)
+    wanted, report = read(plain)
+    wrapped = behind(b"VENDOR\0" + noise(5000), plain, "export.dav")
+    with open_reader(wrapped) as reader:
+        info = reader.info
+        assert info.salvaged_copy is not None
+        assert info.salvaged_copy.exists()
+        frames = list(reader)
+    assert [(f.index, f.time) for f in frames] == [(f.index, f.time) for f in wanted]
+    for frame, same in zip(frames, wanted, strict=True):
+        np.testing.assert_array_equal(frame.image, same.image)
+    said = reader.report.warnings
+    assert f"a {demuxer} stream that lies in it behind 5007 other bytes was salvaged" in said[0]
+    assert said[1:] == report.warnings
+    assert info.path == wrapped
+    assert info.salvaged
+    own = probe(plain)
+    assert (info.rotation, info.frame_rate) == (own.rotation, own.frame_rate)
+    assert not own.salvaged
+    assert list(temporary.iterdir()) == []
+
+
+def test_raw_stream_behind_much_else(tmp_path: Path, temporary: Path) -> None:
+    wrapped = behind(noise(1 << 20) + b"\0", mjpeg(tmp_path), "big.264")
+    frames, report = read(wrapped, ReadSettings(frame_rate=Fraction(10)))
+    assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(COUNT)]
+    assert "salvaged" in report.warnings[0]
+    assert "10 frames/s taken" in report.warnings[1]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("share", [0.1, 0.37, 0.5])
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg", "camera.h264"])
+def test_a_stream_cut_at_its_beginning(tmp_path: Path, name: str, share: float) -> None:
+    pts = tuple(range(100))
+    if name == "camera.h264":
+        whole = encode(tmp_path / name, pts, container="h264", options={"repeat-headers": "1"})
+    elif name == "a.mpg":
+        whole = encode(tmp_path / name, pts, codec="mpeg2video", container="vob", size=(320, 240))
+    else:
+        whole = encode(tmp_path / name, pts)
+    data = whole.read_bytes()
+    cut = tmp_path / f"cut-{name}"
+    cut.write_bytes(data[int(share * len(data)) :])
+    frames, _ = read(cut)
+    assert len(frames) >= int((1 - share) * 100) - 26
+
+
+def test_dahua_is_read_with_its_times(tmp_path: Path) -> None:
+    frames, report = read(dahua(tmp_path))
+    assert [frame.time - frames[0].time for frame in frames] == [
+        Fraction(i, 25) for i in range(COUNT)
+    ]
+    assert report.warnings == ()
+
+
+def test_ffmpeg_remuxes_where_a_cut_is_no_use(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = vfr(tmp_path, "vfr.mkv")
+    wrapped = behind(noise(5000), plain, "export.dav")
+    monkeypatch.setattr(salvage.Salvage, "_cut", lambda *_: False)
+    with open_reader(wrapped) as reader:
+        assert reader.info.container == "nut"
+        times = [frame.time for frame in reader]
+    assert times == [frame.time for frame in read(plain)[0]]
+    assert "salvaged" in reader.report.warnings[0]
+    assert len(reader.report.warnings) == 1
+    assert list(temporary.iterdir()) == []
+
+
+def test_files_that_are_none_start_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    (tmp_path / "text.mp4").write_text("This is no video.\n" * 5000)
+    (tmp_path / "noise.dav").write_bytes(noise(1 << 20))
+    (tmp_path / "zero.ts").write_bytes(bytes(1 << 20))
+    cut = truncated(encode(tmp_path / "whole.mp4"), 0.6)
+    for path in (tmp_path / "text.mp4", tmp_path / "noise.dav", tmp_path / "zero.ts", cut):
+        with pytest.raises(MediaError) as caught:
+            open_reader(path)
+        assert "salvage" not in str(caught.value)
+    with pytest.raises(MediaError, match="no moov box"):
+        open_reader(cut)
+
+
+def test_pictures_in_documents_are_no_footage(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    picture = (tmp_path / "a.jpg").read_bytes()
+    document = tmp_path / "report.pdf"
+    document.write_bytes(b"%PDF-1.7\n" + (noise(100) + picture) * 5)
+    assert find_signatures(document) == []
+    single = tmp_path / "single.bin"
+    single.write_bytes(noise(100) + picture + noise(100))
+    assert find_signatures(single) == []
+
+
+def test_a_salvage_that_fails_is_told_in_one_line(tmp_path: Path, temporary: Path) -> None:
+    whole = vfr(tmp_path)
+    broken = tmp_path / "broken.dav"
+    broken.write_bytes(noise(3000) + whole.read_bytes()[:400])
+    with pytest.raises(MediaError, match="salvage failed too") as caught:
+        open_reader(broken)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert list(temporary.iterdir()) == []
+
+
+def test_full_disk(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = behind(noise(5000), vfr(tmp_path), "export.dav")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OutputError, match="the disk is full"):
+        open_reader(wrapped)
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    with pytest.raises(OutputError, match="the disk is full"):
+        open_reader(wrapped)
+    assert list(temporary.iterdir()) == []
+
+
+def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **options: float) -> None:
+        assert options["timeout"] > 0
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    data = raw_h264(tmp_path).read_bytes()
+    wrapped = tmp_path / "wrapped.jpg"
+    wrapped.write_bytes(data)
+    copies = salvage.Salvage(wrapped)
+    assert list(copies.copies()) == []
+    assert copies.messages == ["as h264: stopped after 30 s"]
+
+
+def test_ffmpeg_may_open_no_other_file(tmp_path: Path) -> None:
+    found = find_signatures(behind(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
+    command = salvage._command("ffmpeg", tmp_path / "a:b,c.dav", found[0], "nut", tmp_path / "o")
+    assert command[command.index("-protocol_whitelist") + 1] == "file,subfile"
+    assert "-nostdin" in command
+    assert command[command.index("-c") + 1] == "copy"
+    frames, _ = read(tmp_path / "a:b,c.dav")
+    assert len(frames) == COUNT
+
+
+def test_sound_is_still_no_video(tmp_path: Path) -> None:
+    import av
+
+    for name in ("a.m4a", "a.mka", "a.flac"):
+        with av.open(str(tmp_path / name), "w") as output:
+            track = Track("flac" if name == "a.flac" else "aac")
+            track.fill(output, track.add(output))
+        with pytest.raises(MediaError, match="holds no video"):
+            open_reader(tmp_path / name)
