@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jdsr_cli.media import ReadSettings
 
 
 class DetectorChoice(StrEnum):
@@ -17,9 +21,45 @@ class DetectorChoice(StrEnum):
     RETINAFACE_R50 = "retinaface-r50"
 
 
+class DeinterlaceChoice(StrEnum):
+    """Which frames are deinterlaced."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+def _number(text: str) -> Fraction:
+    """Read a number exactly: 25, 29.97 or 30000/1001."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise typer.BadParameter(f"{text!r} is no number") from error
+
+
+def _seconds(text: str) -> Fraction:
+    """Read a time: seconds, m:s or h:m:s."""
+    total = Fraction(0)
+    for part in text.split(":"):
+        total = 60 * total + _number(part)
+    return total
+
+
+def _rectangle(text: str) -> tuple[int, int, int, int]:
+    """Read four whole numbers between commas."""
+    try:
+        left, top, width, height = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not LEFT,TOP,WIDTH,HEIGHT") from error
+    return left, top, width, height
+
+
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT", help="Videos, images, folders of them, or quoted globs."),
+    typer.Argument(
+        metavar="INPUT",
+        help="Videos, images, folders of them, quoted globs, or sequences such as shot_%05d.png.",
+    ),
 ]
 Detector = Annotated[
     DetectorChoice,
@@ -32,12 +72,70 @@ Threshold = Annotated[
 MinFace = Annotated[
     float, typer.Option(metavar="PX", help="Refuse faces narrower than this in the frame.")
 ]
+MinSharpness = Annotated[
+    float, typer.Option(metavar="X", help="Refuse faces filmed less sharply than this, 0 to 1.")
+]
+MinTrack = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Refuse faces of people seen in fewer frames.")
+]
 DetectionScale = Annotated[
     float | None,
     typer.Option(help="Resize frames by this factor to look for faces [default: automatic]."),
 ]
+DetectEvery = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Look for faces in each N-th frame only."),
+]
+Roi = Annotated[
+    object,
+    typer.Option(
+        parser=_rectangle,
+        metavar="X,Y,W,H",
+        help="Look for faces in this part of the frame only, in pixels.",
+    ),
+]
+Smoothing = Annotated[
+    float,
+    typer.Option(min=0.0, metavar="S", help="Seconds over which points are smoothed; 0: not."),
+]
+Identity = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Face network (TorchScript) that tells people apart."),
+]
+Fps = Annotated[
+    object,
+    typer.Option(parser=_number, metavar="RATE", help="Frame rate of inputs that hold no times."),
+]
+Stream = Annotated[
+    int | None, typer.Option(metavar="N", help="Which of several video streams, from 1.")
+]
+Start = Annotated[
+    object,
+    typer.Option(parser=_seconds, metavar="TIME", help="Leave out what is before (s, m:s, h:m:s)."),
+]
+End = Annotated[
+    object,
+    typer.Option(parser=_seconds, metavar="TIME", help="Leave out what is after (s, m:s, h:m:s)."),
+]
+Deinterlace = Annotated[
+    DeinterlaceChoice, typer.Option(help="auto: frames that are flagged as interlaced.")
+]
+Segment = Annotated[
+    int,
+    typer.Option(metavar="N", help="Frames between points at which an interrupted run can go on."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace earlier results of the same name.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace earlier results, forget interrupted runs.")
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with interrupted runs; leave out inputs that are done."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Write nothing; tell what would be done and how long it takes."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")]
 Weights = Annotated[
     str,
@@ -46,3 +144,26 @@ Weights = Annotated[
         help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
     ),
 ]
+
+
+def reading(
+    fps: object, stream: int | None, start: object, end: object, deinterlace: DeinterlaceChoice
+) -> ReadSettings:
+    """Return how inputs are read."""
+    from jdsr_cli.media import ReadSettings
+
+    def exact(value: object) -> Fraction | None:
+        return value if isinstance(value, Fraction) else None
+
+    return ReadSettings(
+        frame_rate=exact(fps),
+        stream=stream,
+        start=exact(start),
+        end=exact(end),
+        deinterlace=deinterlace.value,
+    )
+
+
+def rectangle(roi: object) -> tuple[int, int, int, int] | None:
+    """Return the part of the frame that is looked at."""
+    return roi if isinstance(roi, tuple) else None

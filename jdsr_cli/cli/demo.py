@@ -31,7 +31,13 @@ def demo(
     from jdsr_cli.demo import demo as run
     from jdsr_cli.restoration import RestoreSettings
 
-    settings = RestoreSettings(weights=weights, detector=detector.value, device=device, force=force)
+    settings = RestoreSettings(
+        weights=weights,
+        detector=detector.value,
+        device=device,
+        force=force,
+        crops="all",
+    )
     with Bars(quiet=quiet) as bars:
         result = run(out, settings, progress=bars)
     typer.echo(f"clip          {result.clip}")

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from jdsr_cli.restoration import InputResult, RunSummary
+    from jdsr_cli.restoration import InputResult, PlannedInput, RunPlan, RunSummary
 
 
 class Bars:
@@ -101,17 +101,60 @@ def write_summary(summary: RunSummary, verb: str) -> None:
         write_error(f"{len(summary.failed)} of {len(summary.results)} inputs failed")
 
 
+def write_plan(plan: RunPlan) -> None:
+    """Write what a run would do: a line for each input, and the sum."""
+    for one in plan.inputs:
+        if one.error is None:
+            sys.stdout.write(_planned_line(one) + "\n")
+        else:
+            write_error(str(one.error))
+    todo = [one for one in plan.inputs if one.state in ("new", "resume")]
+    seconds = sum(one.seconds or 0.0 for one in todo)
+    size = sum(one.bytes or 0 for one in todo)
+    unknown = sum(one.seconds is None for one in todo)
+    more = f", and {_count(unknown, 'input')} of unknown length" if unknown else ""
+    sys.stdout.write(
+        f"{_count(len(todo), 'input')} to do: about {_duration(seconds)}, {_size(size)}{more}\n"
+    )
+
+
+def _planned_line(one: PlannedInput) -> str:
+    if one.state == "done":
+        return f"{one.source} -> {one.output}: done already, left out"
+    frames = "frames unknown" if one.frames is None else _count(one.frames, "frame")
+    size = "" if one.size is None else f" of {one.size[0]}x{one.size[1]}"
+    goes_on = f", goes on after {one.frames_done}" if one.frames_done else ""
+    cost = ""
+    if one.seconds is not None and one.bytes is not None:
+        cost = f", about {_duration(one.seconds)}, {_size(one.bytes)}"
+    return f"{one.source} -> {one.output}: {frames}{size}{goes_on}{cost}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
 def _line(result: InputResult, verb: str) -> str:
     counts = result.counts
     if counts is None:
-        return f"{result.source} -> {result.output}"
+        return f"{result.source} -> {result.output}: {'; '.join(result.notes)}"
     masked = f" ({counts.faces_masked} masked)" if counts.faces_masked else ""
     refused = "".join(f", {number} {kind}" for kind, number in sorted(counts.refusals.items()))
     refused = f", {counts.faces_refused} refused ({refused[2:]})" if refused else ""
+    bridged = f", {counts.faces_bridged} bridged" if counts.faces_bridged else ""
+    flicker = result.figures.get("flicker")
+    steady = "" if flicker is None else f", flicker {flicker:.2f} of the input's"
     return (
         f"{result.source} -> {result.output}: {_count(counts.frames_read, 'frame')}, "
-        f"{_count(counts.faces_found, 'face')} found, {counts.faces_restored} {verb}"
-        f"{masked}{refused}, {result.seconds.get('total', 0.0):.1f} s"
+        f"{_count(counts.tracks, 'track')}, {_count(counts.faces_found, 'face')} found{bridged}, "
+        f"{counts.faces_restored} {verb}{masked}{refused}{steady}, "
+        f"{result.seconds.get('total', 0.0):.1f} s"
     )
 
 

@@ -9,16 +9,33 @@ from typing import Annotated
 import typer
 
 from jdsr_cli.cli.choices import (
+    Deinterlace,
+    DeinterlaceChoice,
+    DetectEvery,
     DetectionScale,
     Detector,
     DetectorChoice,
     Device,
+    DryRun,
+    End,
     Force,
+    Fps,
+    Identity,
     Inputs,
     MinFace,
+    MinSharpness,
+    MinTrack,
     Quiet,
+    Resume,
+    Roi,
+    Segment,
+    Smoothing,
+    Start,
+    Stream,
     Threshold,
     Weights,
+    reading,
+    rectangle,
 )
 
 
@@ -28,6 +45,13 @@ class ModeChoice(StrEnum):
     BOTH = "both"
     PASTE = "paste"
     CROPS = "crops"
+
+
+class CropsChoice(StrEnum):
+    """Which pictures of single faces are written."""
+
+    BEST = "best"
+    ALL = "all"
 
 
 class PrecisionChoice(StrEnum):
@@ -51,11 +75,34 @@ def restore(
         ModeChoice,
         typer.Option(help="Restored frames (paste), pictures of single faces (crops), or both."),
     ] = ModeChoice.BOTH,
+    crops: Annotated[
+        CropsChoice, typer.Option(help="The best pictures of each person, or every face as well.")
+    ] = CropsChoice.BEST,
+    shots: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Best single pictures of each person.")
+    ] = 3,
     weights: Weights = "auto",
     detector: Detector = DetectorChoice.AUTO,
     threshold: Threshold = None,
     min_face: MinFace = 10.0,
+    min_sharpness: MinSharpness = 0.05,
+    min_track: MinTrack = 2,
     detection_scale: DetectionScale = None,
+    detect_every: DetectEvery = 1,
+    roi: Roi = None,
+    smoothing: Smoothing = 0.1,
+    stabilise: Annotated[
+        bool,
+        typer.Option(
+            "--stabilise/--no-stabilise", help="Blend faces along their track against flicker."
+        ),
+    ] = True,
+    identity: Identity = None,
+    start: Start = None,
+    end: End = None,
+    fps: Fps = None,
+    stream: Stream = None,
+    deinterlace: Deinterlace = DeinterlaceChoice.AUTO,
     frame_scale: Annotated[
         int | None,
         typer.Option(
@@ -70,49 +117,78 @@ def restore(
         PrecisionChoice, typer.Option(help="Arithmetic of the generator.")
     ] = PrecisionChoice.AUTO,
     codec: Annotated[
-        str, typer.Option(help="Codec of the video: h264, hevc, ffv1 or source (the input's).")
+        str, typer.Option(help="h264, hevc, av1, ffv1 (lossless) or source (the input's).")
     ] = "h264",
     crf: Annotated[
-        int, typer.Option(min=0, max=51, help="Quality of the video: 0 best, 51 worst.")
-    ] = 18,
+        int | None,
+        typer.Option(
+            min=0, max=63, help="Quality of the video, 0 best [default: no visible loss]."
+        ),
+    ] = None,
     label: Annotated[
         bool, typer.Option("--label/--no-label", help="Small visible label on restored frames.")
     ] = True,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Write a second video with boxes and track numbers.")
+    ] = False,
+    segment: Segment = 240,
+    resume: Resume = False,
+    dry_run: DryRun = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Take masks off faces in videos and images and enlarge them.
 
     Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
-    faces/*.png (input on the left, restored on the right), faces.jsonl and
-    manifest.json. Inputs are never changed.
+    faces/*.png (best pictures of each person and a fused one, input on the
+    left, restored on the right), tracks.jsonl, faces.jsonl and manifest.json.
+    Inputs are never changed.
 
     Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs
     failed, 5 weights missing or altered, 6 output cannot be written,
-    130 interrupted.
+    130 interrupted (--resume goes on).
     """
-    from jdsr_cli.cli.rendering import Bars, write_summary
-    from jdsr_cli.restoration import RestoreSettings
+    from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
+    from jdsr_cli.restoration import RestoreSettings, plan_restore
     from jdsr_cli.restoration import restore as run
 
     settings = RestoreSettings(
+        reading=reading(fps, stream, start, end, deinterlace),
         detector=detector.value,
         threshold=threshold,
         min_face=min_face,
+        min_sharpness=min_sharpness,
+        min_track=min_track,
         detection_scale=detection_scale,
+        detect_every=detect_every,
+        roi=rectangle(roi),
+        smoothing=smoothing,
+        identity=identity,
+        segment=segment,
         device=device,
+        force=force,
+        resume=resume,
         scale=scale,
         mode=mode.value,
+        crops=crops.value,
+        shots=shots,
         weights=weights,
+        stabilise=stabilise,
         frame_scale=frame_scale,
         batch=batch,
         precision=precision.value,
         codec=codec,
         crf=crf,
         label=label,
-        force=force,
+        overlay=overlay,
     )
     with Bars(quiet=quiet) as bars:
-        summary = run(inputs, out, settings, bars)
+        if dry_run:
+            plan = plan_restore(inputs, out, settings, bars)
+        else:
+            summary = run(inputs, out, settings, bars)
+    if dry_run:
+        write_plan(plan)
+        raise typer.Exit(plan.exit_code)
     write_summary(summary, "restored")
     raise typer.Exit(summary.exit_code)

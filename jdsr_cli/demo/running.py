@@ -53,8 +53,9 @@ def demo(
 
     Args:
         out: Folder for the results.
-        settings: Of the restoration; they have to ask for frames and crops (mode `both`). Their
-            `force` allows `out` to exist, and replaces an earlier demo in it.
+        settings: Of the restoration; they have to ask for frames and all crops (mode `both`,
+            crops `all`), as the default does. Their `force` allows `out` to exist, and replaces
+            an earlier demo in it.
         clip: What is filmed; default: 60 frames of 480x270.
         progress: Told of what is done.
 
@@ -64,12 +65,12 @@ def demo(
         UsageError: A setting cannot work.
 
     """
-    chosen, filmed = settings or RestoreSettings(), clip or ClipSettings()
+    chosen, filmed = settings or RestoreSettings(crops="all"), clip or ClipSettings()
     told = progress or Silent()
-    if chosen.mode != "both":
+    if chosen.mode != "both" or chosen.crops != "all":
         raise UsageError(
-            f"the demo cannot be made in mode {chosen.mode}",
-            hint="It shows frames and single faces: choose mode both.",
+            f"the demo cannot be made in mode {chosen.mode} with crops {chosen.crops}",
+            hint="It shows frames and single faces: choose mode both and crops all.",
         )
     with _folder(Path(out), force=chosen.force) as folder:
         build_clip(folder / CLIP, filmed, told)

@@ -9,24 +9,28 @@ from jdsr_cli.evidence.manifest import (
     package_versions,
     sha256_file,
 )
+from jdsr_cli.evidence.overlay import FaceMark, draw_faces
 from jdsr_cli.evidence.provenance import picture_metadata, video_metadata
-from jdsr_cli.evidence.record import FaceRecord, RecordWriter, Status, round_seconds
-from jdsr_cli.evidence.table import TableWriter, table_row
+from jdsr_cli.evidence.record import FaceRecord, Status, round_seconds
+from jdsr_cli.evidence.table import table_header, table_row
+from jdsr_cli.evidence.track_record import TrackRecord
 
 __all__ = [
+    "FaceMark",
     "FaceRecord",
     "FileMark",
     "Label",
     "Manifest",
-    "RecordWriter",
     "Status",
-    "TableWriter",
+    "TrackRecord",
     "describe_device",
+    "draw_faces",
     "mark",
     "package_versions",
     "picture_metadata",
     "round_seconds",
     "sha256_file",
+    "table_header",
     "table_row",
     "video_metadata",
 ]

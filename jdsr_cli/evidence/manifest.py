@@ -81,10 +81,12 @@ def describe_device(device: torch.device) -> dict[str, str]:
 class Manifest:
     """Everything that is needed to say later where a picture came from.
 
-    The pictures of single faces are hashed in `faces.jsonl`, which is hashed here.
+    The pictures of faces are hashed in `tracks.jsonl` and `faces.jsonl`, which are hashed here.
     """
 
     command: str
+    request: str
+    """Digest of everything that was asked for."""
     input: FileMark
     media: Mapping[str, Any]
     """What the input declared about itself."""
@@ -94,6 +96,8 @@ class Manifest:
     weights: Mapping[str, Any] | None
     device: Mapping[str, str]
     counts: Mapping[str, Any]
+    figures: Mapping[str, Any]
+    """Measures of the whole input, such as flicker."""
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
     versions: Mapping[str, str] = field(default_factory=package_versions)

@@ -1,4 +1,4 @@
-"""One record for each face in each frame, and the file that holds them."""
+"""One record for each face in each frame."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal
 
 Status = Literal["restored", "exported", "refused"]
 
@@ -28,23 +26,35 @@ class FaceRecord:
     """The same in seconds, rounded to the microsecond."""
     face: int
     """Number of the face within its frame, from 1."""
+    track: int
+    """Number of the track that it belongs to, from 1."""
+    bridged: bool
+    """Whether the detector missed it and its place follows from the frames around."""
     box: tuple[float, float, float, float]
-    """Left, top, right, bottom."""
+    """Left, top, right, bottom; smoothed along the track, as are the points."""
     points: tuple[tuple[float, float], ...]
     """Eye, eye, nose, mouth corner, mouth corner; the left one of the picture first."""
     score: float
-    """The detector's confidence, 0 to 1."""
+    """The detector's confidence, 0 to 1; of a bridged face that of a frame beside it."""
     eye_distance: float
     """Pixels between the eyes."""
     status: Status
     native_width: float | None = None
     """Width in the frame of the region that was aligned, in pixels."""
     sharpness: float | None = None
-    """Variance of the Laplacian of the aligned crop's luma, (0-255)^2: larger is sharper."""
+    """Of the face as it was filmed, 0 to 1, see `faces.quality.sharpness`."""
+    yaw: float | None = None
+    """Turn of the head to the side in degrees, estimated from the five points."""
+    pitch: float | None = None
+    """Turn up or down in degrees."""
+    roll: float | None = None
+    """Tilt in degrees."""
     covered: float | None = None
     """Share of the face that the generator found covered, 0 to 1."""
     masked: bool | None = None
     """Whether that share is taken for a mask."""
+    quality: float | None = None
+    """0 to 1: how good a shot of the person this is, see `faces.quality.FaceQuality`."""
     reason: str | None = None
     """Why the face was refused."""
     file: str | None = None
@@ -70,30 +80,3 @@ def _finite(value: Any) -> Any:
 def round_seconds(time: Fraction) -> float:
     """Return an exact time in seconds as a number to the microsecond."""
     return round(float(time), 6)
-
-
-class RecordWriter:
-    """Appends records to a JSON-lines file; a context manager."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        self._file = self.path.open("w", encoding="utf-8", newline="\n")
-        return self
-
-    def write(self, record: FaceRecord) -> None:
-        """Append one record; OSError where the disk is full."""
-        assert self._file is not None, "RecordWriter is used outside its with block"
-        self._file.write(record.to_json() + "\n")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None

@@ -1,6 +1,7 @@
-"""The way of a frame through `restore` and `crop-faces`: stages, windows, results."""
+"""The way of a frame through `restore` and `crop-faces`: stages, journal, results."""
 
 from jdsr_cli.restoration.cropping import crop_faces
+from jdsr_cli.restoration.plan import PlannedInput, RunPlan, plan_crops, plan_restore
 from jdsr_cli.restoration.restoring import restore
 from jdsr_cli.restoration.settings import CropSettings, DetectionSettings, RestoreSettings
 from jdsr_cli.restoration.summary import Counts, InputResult, RunSummary
@@ -10,8 +11,12 @@ __all__ = [
     "CropSettings",
     "DetectionSettings",
     "InputResult",
+    "PlannedInput",
     "RestoreSettings",
+    "RunPlan",
     "RunSummary",
     "crop_faces",
+    "plan_crops",
+    "plan_restore",
     "restore",
 ]

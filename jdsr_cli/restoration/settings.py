@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import DetectorName
+from jdsr_cli.faces.quality import LEAST_SHARPNESS
+from jdsr_cli.faces.tracking import MOST_LAG, TrackerSettings
+from jdsr_cli.media import ReadSettings
 
 MODES = ("both", "paste", "crops")
+CROPS = ("best", "all")
 DETECTORS = get_args(DetectorName)
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SCALES = (4, 8)
@@ -16,6 +20,10 @@ LARGEST_FRAME_SCALE = 8
 AUTO = "auto"
 DEFAULT_WEIGHTS = "lite-camera"
 """Footage holds faces of many sizes and camera faults: the one that was trained for both."""
+SEGMENT_STEP = 8
+"""Segments are multiples of this many frames, so that groups of frames never span two."""
+_UNDECIDING = ("force", "resume", "batch", "device", "precision")
+"""Settings that change no byte of a result, or whose outcome is told by the device."""
 
 
 def _require(condition: bool, what: str, option: str) -> None:
@@ -29,18 +37,38 @@ def _require_one_of(value: str, known: tuple[str, ...], option: str) -> None:
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """How faces are looked for and which are too small."""
+    """What is read, how faces are looked for and followed, and which are refused."""
 
+    reading: ReadSettings = field(default_factory=ReadSettings)
+    """Part of the input, video stream, frame rate of inputs without times, deinterlacing."""
     detector: str = AUTO
     """RetinaFace where its weights are on this machine, CenterFace otherwise."""
     threshold: float | None = None
     """Least score of a face, 0 to 1; None: the detector's own."""
     min_face: float = 10.0
     """Faces narrower than this many pixels of the frame are refused, with a reason."""
+    min_sharpness: float = LEAST_SHARPNESS
+    """Faces that were filmed less sharply, 0 to 1, are refused, with a reason."""
     detection_scale: float | None = None
     """Factor by which frames are resized for detection only; None: the detector's choice."""
+    detect_every: int = 1
+    """Faces are looked for in each n-th frame, starting with the first."""
+    roi: tuple[int, int, int, int] | None = None
+    """Left, top, width and height in pixels of the part of the frame that is looked at."""
+    min_track: int = 2
+    """Faces of people seen in fewer frames are refused, with a reason; a still has one frame."""
+    smoothing: float = 0.1
+    """Seconds over which the points of a face are smoothed along its track; 0: not at all."""
+    identity: str | None = None
+    """TorchScript file of a face network that tells people apart while they are followed."""
+    segment: int = 240
+    """Frames between the points at which an interrupted run can go on; a multiple of 8."""
     device: str = AUTO
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ..."""
+    force: bool = False
+    """Replace an earlier result of the same name, and forget an interrupted run."""
+    resume: bool = False
+    """Go on with interrupted runs, and leave out inputs that are done."""
 
     def __post_init__(self) -> None:
         _require_one_of(self.detector, DETECTORS, "--detector")
@@ -51,10 +79,45 @@ class DetectionSettings:
         )
         _require(self.min_face >= 0.0, f"{self.min_face} is less than 0 pixels", "--min-face")
         _require(
+            0.0 <= self.min_sharpness <= 1.0,
+            f"{self.min_sharpness} is not between 0 and 1",
+            "--min-sharpness",
+        )
+        _require(
             self.detection_scale is None or 0.05 <= self.detection_scale <= 8.0,
             f"{self.detection_scale} is not a factor between 0.05 and 8",
             "--detection-scale",
         )
+        _require(
+            1 <= self.detect_every <= MOST_LAG,
+            f"each {self.detect_every}th frame cannot be taken, n is 1 to {MOST_LAG}",
+            "--detect-every",
+        )
+        _require(
+            1 <= self.min_track <= MOST_LAG,
+            f"{self.min_track} is not between 1 and {MOST_LAG}",
+            "--min-track",
+        )
+        _require(0.0 <= self.smoothing <= 10.0, f"{self.smoothing} s is not 0 to 10", "--smoothing")
+        _require(
+            self.roi is None or (min(self.roi[:2]) >= 0 and min(self.roi[2:]) >= 16),
+            f"{self.roi} is no part of a frame: left, top, and at least 16 pixels each way",
+            "--roi",
+        )
+        _require(
+            self.segment >= SEGMENT_STEP and self.segment % SEGMENT_STEP == 0,
+            f"{self.segment} is not a multiple of {SEGMENT_STEP}",
+            "--segment",
+        )
+
+    @property
+    def tracker(self) -> TrackerSettings:
+        """How faces are followed."""
+        return TrackerSettings(min_track=self.min_track, smoothing=self.smoothing)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide about the bytes of a result."""
+        return {name: value for name, value in asdict(self).items() if name not in _UNDECIDING}
 
 
 @dataclass(frozen=True)
@@ -65,8 +128,14 @@ class RestoreSettings(DetectionSettings):
     """How many times larger restored crops (and, where it fits, frames) are: 4 or 8."""
     mode: str = "both"
     """`paste`: enlarged frames with restored faces; `crops`: single faces; `both`."""
+    crops: str = "best"
+    """`best`: the best pictures of each person and a fused one; `all`: every face as well."""
+    shots: int = 3
+    """Best single pictures of each person."""
     weights: str = AUTO
     """Name in the registry or path of a weight file; `auto` is `lite-camera`."""
+    stabilise: bool = True
+    """Blend restored faces along their track, so that they do not flicker."""
     frame_scale: int | None = None
     """Factor for whole frames, 1 to 8; None: `scale`, less for frames that would pass 4096 px."""
     batch: int = 32
@@ -74,18 +143,20 @@ class RestoreSettings(DetectionSettings):
     precision: str = AUTO
     """Of the generator's arithmetic: `auto`, `float32`, `bfloat16` or `float16`."""
     codec: str = "h264"
-    """`h264`, `hevc`, `ffv1` (lossless) or `source` for that of the input."""
-    crf: int = 18
-    """Constant rate factor of the encoder, 0 (best) to 51."""
+    """`h264`, `hevc`, `av1`, `ffv1` (lossless) or `source` for that of the input."""
+    crf: int | None = None
+    """Constant rate factor of the encoder, 0 is best; None: no loss to the eye, by codec."""
     label: bool = True
     """Print a small label on restored frames."""
-    force: bool = False
-    """Replace an earlier result of the same name."""
+    overlay: bool = False
+    """Write a second video that shows what was found, followed and refused."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.scale in SCALES, f"scale is {self.scale}, it can be 4 or 8", "--scale")
         _require_one_of(self.mode, MODES, "--mode")
+        _require_one_of(self.crops, CROPS, "--crops")
+        _require(1 <= self.shots <= 100, f"{self.shots} is not between 1 and 100", "--shots")
         _require_one_of(self.precision, PRECISIONS, "--precision")
         _require(
             self.frame_scale is None or 1 <= self.frame_scale <= LARGEST_FRAME_SCALE,
@@ -93,7 +164,9 @@ class RestoreSettings(DetectionSettings):
             "--frame-scale",
         )
         _require(self.batch >= 1, f"{self.batch} faces is not a batch", "--batch")
-        _require(0 <= self.crf <= 51, f"{self.crf} is not between 0 and 51", "--crf")
+        _require(
+            self.crf is None or 0 <= self.crf <= 63, f"{self.crf} is not between 0 and 63", "--crf"
+        )
 
     @property
     def pastes(self) -> bool:
@@ -105,19 +178,21 @@ class RestoreSettings(DetectionSettings):
         """Whether single faces are written."""
         return self.mode != "paste"
 
+    @property
+    def trims(self) -> bool:
+        """Whether a part of the input is left out."""
+        return self.reading.trims
+
 
 @dataclass(frozen=True)
 class CropSettings(DetectionSettings):
     """Everything `crop_faces` can be told."""
 
+    min_track: int = 1
+    """Faces of people seen in fewer frames are refused, with a reason."""
     size: int = 128
     """Side of the crops in pixels; the template of the training set at 128."""
-    every: int = 1
-    """Look at each n-th frame only, starting with the first."""
-    force: bool = False
-    """Replace an earlier result of the same name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(16 <= self.size <= 1024, f"{self.size} is not between 16 and 1024", "--size")
-        _require(self.every >= 1, f"each {self.every}th frame cannot be taken", "--every")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
 
@@ -15,7 +17,12 @@ class Counts:
     frames_read: int = 0
     frames_written: int | None = None
     """None where no frames were to be written."""
+    tracks: int = 0
+    """People who were followed, each from coming to going."""
     faces_found: int = 0
+    """By the detector."""
+    faces_bridged: int = 0
+    """Not found, but worked out from the frames around."""
     faces_restored: int = 0
     """Restored, or exported by `crop_faces`."""
     faces_refused: int = 0
@@ -33,9 +40,12 @@ class Counts:
                 hint="Nothing was kept. Please report this.",
             )
         told = self.faces_restored + self.faces_refused
-        if self.faces_found != told or self.faces_refused != sum(self.refusals.values()):
+        if self.faces_found + self.faces_bridged != told or self.faces_refused != sum(
+            self.refusals.values()
+        ):
             raise JdsrError(
-                f"{self.faces_found} faces were found but {told} accounted for",
+                f"{self.faces_found} faces were found and {self.faces_bridged} bridged, but {told} "
+                "accounted for",
                 where=where,
                 hint="Nothing was kept. Please report this.",
             )
@@ -49,11 +59,13 @@ class InputResult:
     output: Path | None = None
     """Folder with the results, None where the input failed."""
     counts: Counts | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Measures of the whole input, such as flicker."""
     error: JdsrError | None = None
     notes: tuple[str, ...] = ()
     """What a person should know: lowered scale, damaged input, ..."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by stage."""
+    """Time by stage, and `total`; stages run beside each other."""
 
     @property
     def failed(self) -> bool:

@@ -81,7 +81,7 @@ def test_restore_tells_what_it_did(clip: Path, tiny_weights: Weights, tmp_path: 
     assert done.returncode == 0
     (line,) = done.stdout.splitlines()
     assert str(tmp_path / "out" / "street") in line
-    assert "6 frames, 12 faces found, 12 restored" in line
+    assert "6 frames, 2 tracks, 12 faces found, 12 restored" in line
     assert "detector: centerface" in done.stderr
     assert (tmp_path / "out" / "street" / "restored.mp4").exists()
 
@@ -134,7 +134,7 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(
 ) -> None:
     code = (
         "import os, signal\n"
-        "from jdsr_cli.restoration import finishing\n"
+        "from jdsr_cli.restoration.finishers import restored as finishing\n"
         "old, seen = finishing.enlarge, []\n"
         "def enlarge(image, factor):\n"
         "    seen.append(0)\n"
@@ -154,7 +154,9 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(
 
 
 def test_crop_faces_makes_a_folder_to_train_on(clip: Path, tmp_path: Path) -> None:
-    done = run("crop-faces", clip, "--out", tmp_path, "--detector", "centerface", "--every", "3")
+    done = run(
+        "crop-faces", clip, "--out", tmp_path, "--detector", "centerface", "--detect-every", "3"
+    )
     assert done.returncode == 0
     assert "4 exported" in done.stdout
     assert len(list((tmp_path / "street").glob("*.png"))) == 4

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from jdsr_cli.cli.rendering import Bars, write_summary
+from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
 from jdsr_cli.errors import MediaError
-from jdsr_cli.restoration import Counts, InputResult, RunSummary
+from jdsr_cli.restoration import Counts, InputResult, PlannedInput, RunPlan, RunSummary
 
 
 def test_notes_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,17 +36,54 @@ def test_a_task_of_the_same_name_can_follow() -> None:
 
 
 def test_summary_has_a_line_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = Counts(1, 1, 5, 2, 3, 1, {"too small": 2, "outside": 1})
+    counts = Counts(
+        frames_read=1,
+        frames_written=1,
+        tracks=4,
+        faces_found=5,
+        faces_bridged=1,
+        faces_restored=3,
+        faces_refused=3,
+        faces_masked=1,
+        refusals={"too small": 2, "outside": 1},
+    )
+    figures = {"flicker": 0.5}
     summary = RunSummary(
         (
-            InputResult(Path("a.png"), Path("out/a"), counts, seconds={"total": 1.25}),
+            InputResult(
+                Path("a.png"), Path("out/a"), counts, figures=figures, seconds={"total": 1.25}
+            ),
             InputResult(Path("b.png"), error=MediaError("no media", where="b.png")),
         )
     )
     write_summary(summary, "restored")
     captured = capsys.readouterr()
     assert captured.out == (
-        "a.png -> out/a: 1 frame, 5 faces found, 2 restored (1 masked), "
-        "3 refused (1 outside, 2 too small), 1.2 s\n"
+        "a.png -> out/a: 1 frame, 4 tracks, 5 faces found, 1 bridged, 3 restored (1 masked), "
+        "3 refused (1 outside, 2 too small), flicker 0.50 of the input's, 1.2 s\n"
     )
     assert captured.err == "error: b.png: no media\nerror: 1 of 2 inputs failed\n"
+
+
+def test_plan_has_a_line_for_each_input_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Path("out/a")
+    plan = RunPlan(
+        (
+            PlannedInput(Path("a.mp4"), out, "new", 0, 3000, (640, 480), 4000.0, 2_500_000_000),
+            PlannedInput(Path("b.mp4"), out, "resume", 240, 480, (64, 48), 24.0, 1_000_000),
+            PlannedInput(Path("c.mp4"), out, "done"),
+            PlannedInput(Path("d.264"), out, "new", 0, None, (64, 48)),
+            PlannedInput(Path("e.mp4"), out, "failed", error=MediaError("no media", where="e.mp4")),
+        )
+    )
+    write_plan(plan)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "a.mp4 -> out/a: 3000 frames of 640x480, about 1 h 06 min, 2.5 GB",
+        "b.mp4 -> out/a: 480 frames of 64x48, goes on after 240, about 0 min 24 s, 1.0 MB",
+        "c.mp4 -> out/a: done already, left out",
+        "d.264 -> out/a: frames unknown of 64x48",
+        "3 inputs to do: about 1 h 07 min, 2.5 GB, and 1 input of unknown length",
+    ]
+    assert captured.err == "error: e.mp4: no media\n"
+    assert plan.exit_code == 4

@@ -36,6 +36,7 @@ def test_manifest_is_json_with_versions_and_time(tmp_path: Path) -> None:
     source.write_bytes(b"x")
     manifest = Manifest(
         command="restore",
+        request="0" * 64,
         input=mark(source),
         media={},
         outputs=(),
@@ -44,6 +45,7 @@ def test_manifest_is_json_with_versions_and_time(tmp_path: Path) -> None:
         weights=None,
         device=describe_device(torch.device("cpu")),
         counts={},
+        figures={"flicker": None},
         seconds={},
         notes=("a note",),
     )

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.restoration.candidates import Candidate, examine
+from jdsr_cli.faces.tracking import TrackedFace
+from jdsr_cli.restoration.candidates import Candidate, Limits, examine
 
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
 
@@ -14,8 +15,16 @@ def face(width: float, x: float = 80.0, y: float = 60.0) -> Detection:
     return Detection(box, points.astype(np.float32), 0.9)
 
 
-def examined(detection: Detection, min_face: float = 10.0) -> Candidate:
-    (candidate,) = examine(IMAGE, [detection], side=32, min_face=min_face)
+def examined(
+    detection: Detection,
+    min_face: float = 10.0,
+    min_sharpness: float = 0.0,
+    *,
+    too_short: bool = False,
+) -> Candidate:
+    tracked = TrackedFace(1, detection, detection, too_short)
+    limits = Limits(min_face, min_sharpness, 2)
+    (candidate,) = examine(IMAGE, [tracked], side=32, limits=limits)
     assert (candidate.crop is None) == (candidate.refusal is not None)
     return candidate
 
@@ -61,3 +70,19 @@ def test_a_face_outside_the_frame_is_refused() -> None:
     refusal = examined(face(40.0, x=-10.0)).refusal
     assert refusal is not None
     assert refusal.kind == "outside"
+
+
+def test_a_blurred_face_is_refused_with_its_sharpness() -> None:
+    candidate = examined(face(40.0), min_sharpness=0.5)
+    assert candidate.refusal is not None
+    assert candidate.refusal.kind == "too blurred"
+    assert "--min-sharpness" in candidate.refusal.reason
+    assert candidate.sharpness is not None
+    assert candidate.alignment is not None
+
+
+def test_a_face_of_a_short_track_is_refused() -> None:
+    candidate = examined(face(40.0), too_short=True)
+    assert candidate.refusal is not None
+    assert candidate.refusal.kind == "too short"
+    assert "--min-track" in candidate.refusal.reason

@@ -32,13 +32,13 @@ def test_crops_and_their_landmarks(clip: Path, tmp_path: Path) -> None:
 
 
 def test_size_and_every(clip: Path, tmp_path: Path) -> None:
-    chosen = CropSettings(detector="centerface", device="cpu", size=64, every=4)
+    chosen = CropSettings(detector="centerface", device="cpu", size=64, detect_every=4)
     summary = crop_faces([clip], tmp_path, chosen)
     folder = tmp_path / "street"
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    assert [name[:18] for name in pictures] == ["street_frame000000"] * 2 + [
-        "street_frame000004"
-    ] * 2
+    assert pictures == [
+        f"street_track000{track}_frame00000{frame}.png" for track in (1, 2) for frame in (0, 4)
+    ]
     assert read_image(folder / pictures[0]).shape == (64, 64, 3)
     assert summary.results[0].counts is not None
     assert summary.results[0].counts.frames_read == 6

@@ -16,8 +16,10 @@ from jdsr_cli.errors import (
     WeightsCorruptError,
     WeightsError,
 )
+from jdsr_cli.evidence import Manifest
 from jdsr_cli.media import write_image
-from jdsr_cli.restoration import RestoreSettings, finishing, footage, restore
+from jdsr_cli.restoration import RestoreSettings, restore
+from jdsr_cli.restoration.finishers import restored as finishing
 from jdsr_cli.restoration.generate import FaceGenerator
 
 Weights = Callable[[int], Path]
@@ -170,10 +172,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(footage.Manifest, "write", full)
+    monkeypatch.setattr(Manifest, "write", full)
     summary = restore([clip], tmp_path / "out", settings)
     assert summary.exit_code == 6
-    assert "No space left" in str(summary.results[0].error)
+    assert "the disk is full" in str(summary.results[0].error)
     assert list((tmp_path / "out").iterdir()) == []
 
 

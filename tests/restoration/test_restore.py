@@ -13,7 +13,7 @@ import pytest
 from footage_times import VARIABLE_PTS, clip_times
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.media import open_reader, read_image, write_image
+from jdsr_cli.media import ReadSettings, open_reader, read_image, write_image
 from jdsr_cli.restoration import RestoreSettings, RunSummary, engine, restore
 
 Weights = Callable[[int], Path]
@@ -71,7 +71,7 @@ def done(
     """The clip of two people, restored once for the tests that only look."""
     out = tmp_path_factory.mktemp("done")
     before = digest(clip)
-    summary = restore([clip], out, settings(tiny_weights(64)), told)
+    summary = restore([clip], out, settings(tiny_weights(64), crops="all"), told)
     assert digest(clip) == before
     return out / "street", summary
 
@@ -105,7 +105,7 @@ def test_counts_add_up(done: tuple[Path, RunSummary]) -> None:
 def test_each_restored_face_has_its_picture(done: tuple[Path, RunSummary]) -> None:
     folder, _ = done
     lines = [line for line in records(folder) if line["status"] == "restored"]
-    assert sorted(path.name for path in (folder / "faces").iterdir()) == sorted(
+    assert sorted(path.name for path in (folder / "faces").glob("*_frame*")) == sorted(
         Path(line["file"]).name for line in lines
     )
     for line in lines:
@@ -126,23 +126,23 @@ def test_manifest_ties_input_and_results_together(
     read = manifest(folder)
     assert read["input"]["sha256"] == digest(clip)
     assert {mark["file"]: mark["sha256"] for mark in read["outputs"]} == {
-        name: digest(folder / name) for name in ("restored.mp4", "faces.jsonl")
+        name: digest(folder / name) for name in ("restored.mp4", "faces.jsonl", "tracks.jsonl")
     }
     assert read["weights"]["sha256"] == digest(tiny_weights(64))
     assert read["counts"]["frames_read"] == read["counts"]["frames_written"]
     assert read["settings"]["scale"] == 4
     assert read["detector"]["name"] == "centerface"
-    assert {"read", "detect", "align", "restore", "paste", "crops", "write", "total"} <= set(
-        read["seconds"]
-    )
-    stages = [seconds for stage, seconds in read["seconds"].items() if stage != "total"]
-    assert sum(stages) <= read["seconds"]["total"] + 0.02
+    stages = {"read", "detect", "track", "align", "restore", "steady", "paste", "crops", "write"}
+    assert stages | {"hash", "total"} == set(read["seconds"])
+    assert max(read["seconds"].values()) == read["seconds"]["total"]
     assert sorted(path.name for path in folder.iterdir()) == [
         "faces",
         "faces.jsonl",
         "manifest.json",
         "restored.mp4",
+        "tracks.jsonl",
     ]
+    assert [path.name for path in folder.parent.iterdir()] == ["street"]
 
 
 def test_progress_is_told_of_every_frame(done: tuple[Path, RunSummary], told: Notes) -> None:
@@ -174,22 +174,125 @@ def test_only_faces_and_label_are_changed(
     assert not (tmp_path / "street" / "faces").exists()
 
 
+def tree(folder: Path) -> dict[str, str]:
+    """Hashes of all files of a result but its manifest, which tells times."""
+    return {
+        str(path.relative_to(folder)): digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
 @pytest.mark.parametrize("lr_size", [32, 64])
-def test_batch_size_does_not_change_results(
+def test_batch_size_changes_no_byte(
     clip: Path, tiny_weights: Weights, tmp_path: Path, lr_size: int
 ) -> None:
-    for batch in (1, 5):
-        chosen = settings(tiny_weights(lr_size), batch=batch, mode="crops")
-        restore([clip], tmp_path / str(batch), chosen)
-    one, many = tmp_path / "1" / "street", tmp_path / "5" / "street"
-    for a, b in zip(records(one), records(many), strict=True):
-        image_a, image_b = read_image(one / a["file"]), read_image(many / b["file"])
-        assert np.abs(image_a.astype(int) - image_b).max() <= 2
-        for name in ("sha256", "covered", "masked"):
-            del a[name], b[name]
-        assert a == b
-    assert not list(one.glob("restored*"))
-    assert manifest(one)["counts"]["frames_written"] is None
+    trees = []
+    for batch in (1, 5, 32):
+        chosen = settings(
+            tiny_weights(lr_size), batch=batch, crops="all", overlay=True, precision="float32"
+        )
+        assert restore([clip], tmp_path / str(batch), chosen).exit_code == 0
+        trees.append(tree(tmp_path / str(batch) / "street"))
+    assert trees[0] == trees[1] == trees[2]
+    assert {"restored.mp4", "overlay.mp4", "faces.jsonl"} <= set(trees[0])
+
+
+def test_crops_only_writes_no_frames(clip: Path, tiny_weights: Weights, tmp_path: Path) -> None:
+    restore([clip], tmp_path, settings(tiny_weights(64), mode="crops"))
+    assert not list((tmp_path / "street").glob("restored*"))
+    assert list((tmp_path / "street" / "faces").glob("track0001_best1.png"))
+    assert manifest(tmp_path / "street")["counts"]["frames_written"] is None
+
+
+def test_people_are_followed_and_their_best_pictures_written(
+    done: tuple[Path, RunSummary],
+) -> None:
+    folder, summary = done
+    tracks = [json.loads(line) for line in (folder / "tracks.jsonl").read_text().splitlines()]
+    assert [track["track"] for track in tracks] == [1, 2]
+    lines = records(folder)
+    assert summary.results[0].counts is not None
+    assert summary.results[0].counts.tracks == 2
+    for track in tracks:
+        own = [line for line in lines if line["track"] == track["track"]]
+        assert len(own) == track["seen"] == track["restored"] == len(VARIABLE_PTS)
+        assert track["first_seconds"] == 0.0
+        assert track["last_seconds"] == VARIABLE_PTS[-1] / 1000
+        assert 1 <= len(track["best"]) <= 3
+        qualities = [shot["quality"] for shot in track["best"]]
+        assert qualities == sorted(qualities, reverse=True)
+        assert qualities[0] == max(line["quality"] for line in own)
+        for shot in track["best"]:
+            assert digest(folder / shot["file"]) == shot["sha256"]
+            assert f"track{track['track']:04d}_best" in shot["file"]
+
+
+def test_flicker_is_measured_and_less_with_blending(done: tuple[Path, RunSummary]) -> None:
+    figures = manifest(done[0])["figures"]
+    assert 0.0 < figures["flicker"] < figures["flicker_unstabilised"]
+    assert figures["gray_frames"] == 0
+    assert done[1].results[0].figures["flicker"] == figures["flicker"]
+
+
+def test_without_blending_faces_are_as_the_generator_gave_them(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    plain = settings(tiny_weights(64), stabilise=False)
+    restore([clip], tmp_path, plain)
+    figures = manifest(tmp_path / "street")["figures"]
+    assert figures["flicker"] == figures["flicker_unstabilised"]
+
+
+def test_gray_footage_stays_gray(
+    tiny_weights: Weights,
+    tmp_path: Path,
+    two_people: list[np.ndarray],
+    write_clip: Callable[..., Path],
+) -> None:
+    gray = [
+        np.repeat(frame.mean(axis=2, keepdims=True), 3, 2).astype(np.uint8) for frame in two_people
+    ]
+    source = write_clip(tmp_path / "night.mp4", gray)
+    plain = settings(tiny_weights(64), codec="ffv1", frame_scale=1)
+    assert restore([source], tmp_path / "out", plain).exit_code == 0
+    (product,) = (tmp_path / "out" / "night").glob("restored.*")
+    assert manifest(tmp_path / "out" / "night")["figures"]["gray_frames"] == len(gray)
+    with open_reader(product) as reader, open_reader(source) as before:
+        for frame, old in zip(reader, before, strict=True):
+            assert np.ptp(old.image.astype(int), axis=2).max() == 0
+            assert np.ptp(frame.image.astype(int), axis=2).max() == 0
+            assert (frame.image != old.image).any()
+
+
+def test_each_nth_frame_is_looked_at_and_the_others_are_filled_in(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    summary = restore([clip], tmp_path, settings(tiny_weights(32), detect_every=2, mode="paste"))
+    counts = summary.results[0].counts
+    assert counts is not None
+    assert counts.faces_found == 6
+    assert counts.faces_bridged == 6
+    assert counts.faces_restored == 12
+    bridged = {line["frame"] for line in records(tmp_path / "street") if line["bridged"]}
+    assert bridged == {1, 3, 5}
+
+
+def test_a_part_of_the_frame_and_a_part_of_the_time(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    window = ReadSettings(start=Fraction(VARIABLE_PTS[2], 1000))
+    chosen = settings(tiny_weights(32), roi=(140, 0, 140, 140), reading=window, mode="paste")
+    summary = restore([clip], tmp_path, chosen)
+    counts = summary.results[0].counts
+    assert counts is not None
+    assert counts.frames_read == len(VARIABLE_PTS) - 2
+    lines = records(tmp_path / "street")
+    assert {line["frame"] for line in lines} == set(range(2, len(VARIABLE_PTS)))
+    assert all(line["box"][0] > 140 for line in lines)
+    first = Fraction(VARIABLE_PTS[2], 1000)
+    wanted = [Fraction(pts, 1000) - first for pts in VARIABLE_PTS[2:]]
+    assert clip_times(tmp_path / "street" / "restored.mp4") == wanted
 
 
 def test_small_faces_are_refused_with_a_reason(

@@ -17,7 +17,18 @@ from jdsr_cli.restoration import CropSettings, RestoreSettings
         ("--frame-scale", {"frame_scale": 0}),
         ("--batch", {"batch": 0}),
         ("--precision", {"precision": "int8"}),
-        ("--crf", {"crf": 52}),
+        ("--crf", {"crf": 64}),
+        ("--crops", {"crops": "some"}),
+        ("--shots", {"shots": 0}),
+        ("--min-sharpness", {"min_sharpness": 1.5}),
+        ("--detect-every", {"detect_every": 0}),
+        ("--detect-every", {"detect_every": 33}),
+        ("--min-track", {"min_track": 0}),
+        ("--smoothing", {"smoothing": -1.0}),
+        ("--roi", {"roi": (-1, 0, 50, 50)}),
+        ("--roi", {"roi": (0, 0, 5, 50)}),
+        ("--segment", {"segment": 100}),
+        ("--segment", {"segment": 0}),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(option: str, arguments: dict[str, object]) -> None:
@@ -26,7 +37,7 @@ def test_what_cannot_work_is_refused_by_name(option: str, arguments: dict[str, o
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [{"size": 8}, {"every": 0}, {"detector": "x"}])
+@pytest.mark.parametrize("arguments", [{"size": 8}, {"detect_every": 0}, {"detector": "x"}])
 def test_crop_settings_are_checked_as_well(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         CropSettings(**arguments)  # type: ignore[arg-type]
@@ -39,3 +50,11 @@ def test_modes_say_what_is_written() -> None:
         (True, False),
         (False, True),
     ]
+
+
+def test_what_decides_about_bytes_leaves_out_what_does_not() -> None:
+    plain = RestoreSettings()
+    for same in ({"batch": 1}, {"force": True}, {"resume": True}, {"device": "cpu"}):
+        assert RestoreSettings(**same).deciding() == plain.deciding()  # type: ignore[arg-type]
+    for other in ({"scale": 8}, {"label": False}, {"segment": 80}, {"min_face": 11.0}):
+        assert RestoreSettings(**other).deciding() != plain.deciding()  # type: ignore[arg-type]

@@ -33,6 +33,7 @@ def test_exit_code(results: tuple[InputResult, ...], code: int) -> None:
         Counts(frames_read=2, frames_written=1),
         Counts(faces_found=2, faces_restored=1),
         Counts(faces_found=1, faces_refused=1),
+        Counts(faces_found=1, faces_bridged=1, faces_restored=1),
     ],
 )
 def test_counts_that_do_not_add_up_are_an_error(counts: Counts) -> None:
@@ -41,5 +42,15 @@ def test_counts_that_do_not_add_up_are_an_error(counts: Counts) -> None:
 
 
 def test_counts_that_add_up_pass() -> None:
-    Counts(5, 5, 3, 2, 1, 1, {"too small": 1}).check(Path("clip.mp4"))
+    Counts(
+        frames_read=5,
+        frames_written=5,
+        tracks=2,
+        faces_found=3,
+        faces_bridged=1,
+        faces_restored=3,
+        faces_refused=1,
+        faces_masked=1,
+        refusals={"too small": 1},
+    ).check(Path("clip.mp4"))
     Counts(frames_read=5).check(Path("clip.mp4"))

@@ -1,77 +1,121 @@
-"""Frames in, windows of examined frames out, in bounded memory whatever the length of the video.
+"""Second stage: what is to be seen in each frame.
 
-Detection looks at a few frames of one size at a time; its groups do not depend on the batch of
-the generator. A window then holds as many frames as it takes to fill a batch with faces, within
-a limit of bytes.
+The detector looks at a few frames of one input at a time. Where these groups begin depends on
+the numbers of the frames alone, so that a run that goes on detects as the interrupted one did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from jdsr_cli.faces import Detector
-from jdsr_cli.media import Frame
-from jdsr_cli.restoration.candidates import Candidate, examine
-from jdsr_cli.restoration.clock import StageClock
+import numpy as np
+from numpy.typing import NDArray
 
-DETECTED_AT_ONCE = 8
-"""Frames that the detector is given together."""
-DETECTION_BYTES = 64 << 20
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces import Detection, Detector
+from jdsr_cli.faces.scene import is_cut, thumbnail
+from jdsr_cli.faces.tone import colourfulness
+from jdsr_cli.restoration.appearance import FaceEmbedder
+from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read, Seen
+from jdsr_cli.restoration.pipeline.facts import FrameFacts
+
+MOST_TOGETHER = 8
+"""Frames that the detector is given together; a power of two, see `group_size`."""
+BYTES_TOGETHER = 48 << 20
 """Of frames that the detector is given together."""
-WINDOW_BYTES = 256 << 20
-"""Of frames that wait for their faces."""
+
+Thumbnail = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class ExaminedFrame:
-    """A frame and the faces found in it."""
+class Look:
+    """How frames are looked at."""
 
-    frame: Frame
-    candidates: list[Candidate]
-
-    @property
-    def hopeful(self) -> int:
-        """Number of its faces that go to the generator."""
-        return sum(candidate.crop is not None for candidate in self.candidates)
-
-
-def examine_frames(
-    frames: Iterable[Frame], detector: Detector, clock: StageClock, *, side: int, min_face: float
-) -> Iterator[ExaminedFrame]:
-    """Find, align and crop the faces of each frame; stages `detect` and `align`."""
-    for group in _groups(frames):
-        with clock.stage("detect"):
-            found = detector.detect([frame.image for frame in group])
-        for frame, detections in zip(group, found, strict=True):
-            with clock.stage("align"):
-                candidates = examine(frame.image, detections, side=side, min_face=min_face)
-            yield ExaminedFrame(frame, candidates)
+    detector: Detector
+    every: int = 1
+    """Faces are looked for in each n-th frame, and where another scene begins."""
+    roi: tuple[int, int, int, int] | None = None
+    """Left, top, width and height of the part of the frame in which they are looked for."""
+    embedder: FaceEmbedder | None = None
+    """Tells people apart, where a face network was given."""
 
 
-def _groups(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """Cut a stream into runs of frames of one size, few and small enough to detect together."""
-    group: list[Frame] = []
-    for frame in frames:
-        full = len(group) >= DETECTED_AT_ONCE or len(group) * frame.image.nbytes >= DETECTION_BYTES
-        if group and (full or frame.image.shape != group[0].image.shape):
-            yield group
+def group_size(nbytes: int) -> int:
+    """Return how many frames of so many bytes are detected together: 8, 4, 2 or 1.
+
+    Being powers of two, groups end where a segment does, whose length is a multiple of 8.
+    """
+    size = MOST_TOGETHER
+    while size > 1 and size * nbytes > BYTES_TOGETHER:
+        size //= 2
+    return size
+
+
+def detect(stream: Iterable[Begun | Read | Ended], look: Look) -> Iterator[Begun | Seen | Ended]:
+    """Look at the frames of each input in groups; stage `detect`."""
+    group: list[Read] = []
+    before: Thumbnail | None = None
+    for element in stream:
+        if isinstance(element, Read):
+            group.append(element)
+            if (element.number + 1) % group_size(element.nbytes):
+                continue
+        if group:
+            seen = group[0].job.attempt(_see, group, look, before) or []
+            before = seen[-1].thumbnail if seen else None
             group = []
-        group.append(frame)
-    if group:
-        yield group
+            yield from seen
+        if not isinstance(element, Read):
+            if isinstance(element, Begun):
+                state = element.job.state
+                before = None if state is None else state.arrays["thumbnail"]
+            yield element
 
 
-def gather(examined: Iterable[ExaminedFrame], faces: int) -> Iterator[list[ExaminedFrame]]:
-    """Join frames until they hold `faces` faces to restore, or as many bytes as may wait."""
-    window: list[ExaminedFrame] = []
-    waiting = size = 0
-    for item in examined:
-        window.append(item)
-        waiting += item.hopeful
-        size += item.frame.image.nbytes
-        if waiting >= faces or size >= WINDOW_BYTES:
-            yield window
-            window, waiting, size = [], 0, 0
-    if window:
-        yield window
+def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Seen]:
+    with group[0].job.clock.stage("detect"):
+        small = [thumbnail(one.frame.image) for one in group]
+        pairs = pairwise([before, *small])
+        cuts = [a is not None and b is not None and is_cut(a, b) for a, b in pairs]
+        looked = [one.number % look.every == 0 or cut for one, cut in zip(group, cuts, strict=True)]
+        images = [one.frame.image for one, yes in zip(group, looked, strict=True) if yes]
+        found = iter(_find(images, look))
+        seen = []
+        for one, tiny, cut, yes in zip(group, small, cuts, looked, strict=True):
+            faces = tuple(next(found)) if yes else ()
+            embed = look.embedder
+            facts = FrameFacts(
+                time=float(one.frame.time),
+                looked=yes,
+                cut=cut,
+                colour=colourfulness(tiny),
+                detections=faces,
+                embeddings=None if embed is None else embed(one.frame.image, faces),
+            )
+            seen.append(Seen(one, facts, tiny))
+        return seen
+
+
+def _find(images: Sequence[NDArray[np.uint8]], look: Look) -> list[list[Detection]]:
+    if look.roi is None or not images:
+        return look.detector.detect(images) if images else []
+    left, top, width, height = look.roi
+    if left + width > images[0].shape[1] or top + height > images[0].shape[0]:
+        raise UsageError(
+            f"{left},{top},{width},{height} reaches beyond the frame of "
+            f"{images[0].shape[1]}x{images[0].shape[0]} pixels",
+            where="--roi",
+            hint="Give left, top, width and height in pixels of the upright frame.",
+        )
+    parts = [
+        np.ascontiguousarray(image[top : top + height, left : left + width]) for image in images
+    ]
+    return [[_moved(face, left, top) for face in faces] for faces in look.detector.detect(parts)]
+
+
+def _moved(face: Detection, right: int, down: int) -> Detection:
+    x0, y0, x1, y1 = face.box
+    points = (face.points + np.array([right, down], np.float32)).astype(np.float32)
+    return replace(face, box=(x0 + right, y0 + down, x1 + right, y1 + down), points=points)

@@ -1,11 +1,35 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.restoration.places import MANIFEST, name_outputs, prepare_folder, whole_folder
+from jdsr_cli.errors import OutputError
+from jdsr_cli.restoration.journal import Request, Segment, Workplace
+from jdsr_cli.restoration.journal.workplace import MANIFEST, name_outputs, prepare_folder
 
 SOURCE = Path("somewhere/clip.mp4")
+REQUEST = Request({"scale": 4}, {})
+OTHER = Request({"scale": 8}, {})
+
+
+def place(out: Path, source: Path = SOURCE) -> Workplace:
+    return Workplace(out, "clip", source)
+
+
+def begun(out: Path, *, force: bool = False, resume: bool = False) -> Workplace:
+    made = place(out)
+    made.open(REQUEST, force=force, resume=resume)
+    return made
+
+
+def finish_segment(made: Workplace) -> None:
+    number = len(made.journal.segments)
+    (made.work / f"{number}").write_bytes(b"abc")
+    made.journal.add(Segment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3}))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_names_of_the_same_stem_are_told_apart() -> None:
@@ -13,102 +37,158 @@ def test_names_of_the_same_stem_are_told_apart() -> None:
     assert name_outputs(paths) == ["x", "x-2", "X-3", "x-2-2", "hidden"]
 
 
-def test_folder_appears_whole(tmp_path: Path) -> None:
-    with whole_folder(tmp_path, "clip", SOURCE, force=False) as folder:
-        (folder / "a").write_text("a")
-        assert not (tmp_path / "clip").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
-    assert (tmp_path / "clip" / "a").read_text() == "a"
+def test_results_appear_whole_and_nothing_else(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    (made.results / "a").write_text("a")
+    finish_segment(made)
+    assert not (tmp_path / "clip").exists()
+    made.publish()
+    assert names(tmp_path) == ["clip"]
+    assert names(tmp_path / "clip") == ["a"]
 
 
-def fill_and_raise(out: Path, error: BaseException) -> None:
-    with whole_folder(out, "clip", SOURCE, force=False) as folder:
-        (folder / "a").write_text("a")
-        raise error
+def test_nothing_is_left_of_a_run_that_finished_no_segment(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    (made.results / "a").write_text("a")
+    assert made.leave() == 0
+    assert names(tmp_path) == []
+    assert made.leave() == 0
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt("x"), MediaError("x")])
-def test_nothing_is_left_after_an_exception(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error), match="x"):
-        fill_and_raise(tmp_path, error)
-    assert list(tmp_path.iterdir()) == []
+def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    finish_segment(made)
+    (made.results / "a").write_text("a")
+    assert made.leave() == 8
+    again = begun(tmp_path, resume=True)
+    assert again.journal.frames == 8
+    assert names(again.results) == ["a"]
+    again.publish()
+    assert names(tmp_path) == ["clip"]
 
 
-def test_operating_system_errors_become_output_errors(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OutputError, match="No space left"),
-        whole_folder(tmp_path, "clip", SOURCE, force=False),
-    ):
-        raise OSError(28, "No space left on device")
+def test_an_interrupted_run_is_not_lost_by_accident(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    finish_segment(made)
+    made.leave()
+    with pytest.raises(OutputError, match=r"with 8 frames done.*--resume"):
+        begun(tmp_path)
+    with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
+        place(tmp_path).open(OTHER, force=False, resume=True)
+    with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
+        place(tmp_path).open(OTHER, force=False, resume=False)
+    anew = begun(tmp_path, force=True)
+    assert anew.journal.frames == 0
+    anew.leave()
+    assert names(tmp_path) == []
 
 
-def test_leftovers_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".clip.partial").mkdir()
-    (tmp_path / ".clip.partial" / "old").write_text("old")
-    with whole_folder(tmp_path, "clip", SOURCE, force=False) as folder:
-        assert list(folder.iterdir()) == []
+def test_leftovers_without_a_finished_segment_are_cleared(tmp_path: Path) -> None:
+    begun(tmp_path).journal.close()
+    (tmp_path / ".clip.partial" / "results" / "old").write_text("old")
+    made = begun(tmp_path)
+    assert names(made.results) == []
+    made.leave()
 
 
-def earlier(out: Path) -> Path:
+def test_two_runs_do_not_share_a_workplace(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    for resume in (False, True):
+        with pytest.raises(OutputError, match="another run"):
+            begun(tmp_path, resume=resume)
+    made.leave()
+
+
+def earlier(out: Path, request: Request = REQUEST) -> Path:
     (out / "clip").mkdir()
-    (out / "clip" / MANIFEST).write_text("{}")
+    (out / "clip" / MANIFEST).write_text(f'{{"request": "{request.digest}"}}')
     return out / "clip"
 
 
-def test_an_earlier_result_is_kept_without_force(tmp_path: Path) -> None:
+def test_a_result_is_known_by_its_request(tmp_path: Path) -> None:
+    assert not place(tmp_path).is_finished(REQUEST)
     earlier(tmp_path)
-    with (
-        pytest.raises(OutputError, match="--force"),
-        whole_folder(tmp_path, "clip", SOURCE, force=False),
-    ):
-        pass
+    assert place(tmp_path).is_finished(REQUEST)
+    assert not place(tmp_path).is_finished(OTHER)
+    (tmp_path / "clip" / MANIFEST).write_text("[1]")
+    assert not place(tmp_path).is_finished(REQUEST)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_earlier_result_is_kept_without_force(tmp_path: Path, resume: bool) -> None:
+    earlier(tmp_path, OTHER)
+    with pytest.raises(OutputError, match="--force"):
+        begun(tmp_path, resume=resume)
     assert (tmp_path / "clip" / MANIFEST).exists()
+    assert names(tmp_path) == ["clip"]
 
 
-def test_an_earlier_result_is_replaced_with_force(tmp_path: Path) -> None:
+def test_an_earlier_result_is_replaced_with_force_and_only_at_the_end(tmp_path: Path) -> None:
     earlier(tmp_path)
-    with whole_folder(tmp_path, "clip", SOURCE, force=True) as folder:
-        (folder / "new").write_text("new")
-    assert [path.name for path in (tmp_path / "clip").iterdir()] == ["new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+    made = begun(tmp_path, force=True)
+    (made.results / "new").write_text("new")
+    assert names(tmp_path / "clip") == [MANIFEST]
+    made.publish()
+    assert names(tmp_path / "clip") == ["new"]
+    assert names(tmp_path) == ["clip"]
 
 
-def test_an_earlier_result_survives_a_failed_replacement(tmp_path: Path) -> None:
+def test_an_earlier_result_survives_a_replacement_that_is_given_up(tmp_path: Path) -> None:
     earlier(tmp_path)
-    with (
-        pytest.raises(MediaError),
-        whole_folder(tmp_path, "clip", SOURCE, force=True),
-    ):
-        raise MediaError("bad")
+    begun(tmp_path, force=True).leave()
+    assert names(tmp_path) == ["clip"]
     assert (tmp_path / "clip" / MANIFEST).exists()
 
 
 def test_what_is_no_result_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip" / "holiday.jpg").write_text("mine")
-    with (
-        pytest.raises(OutputError, match="not a result"),
-        whole_folder(tmp_path, "clip", SOURCE, force=True),
-    ):
-        pass
+    with pytest.raises(OutputError, match="not a result"):
+        begun(tmp_path, force=True)
     assert (tmp_path / "clip" / "holiday.jpg").read_text() == "mine"
 
 
 def test_an_input_inside_the_result_is_never_replaced(tmp_path: Path) -> None:
     source = earlier(tmp_path) / "clip.mp4"
     source.write_text("video")
-    with (
-        pytest.raises(OutputError, match="the input lies in"),
-        whole_folder(tmp_path, "clip", source, force=True),
-    ):
-        pass
+    with pytest.raises(OutputError, match="the input lies in"):
+        place(tmp_path, source).open(REQUEST, force=True, resume=False)
     assert source.read_text() == "video"
+
+
+def nothing(made: Workplace) -> None:
+    made.leave()
+
+
+def one_segment(made: Workplace) -> None:
+    finish_segment(made)
+    made.leave()
+
+
+@pytest.mark.parametrize(("work", "frames"), [(nothing, 0), (one_segment, 8)])
+def test_a_look_tells_what_is_done_and_changes_nothing(
+    tmp_path: Path, work: Callable[[Workplace], None], frames: int
+) -> None:
+    work(begun(tmp_path))
+    before = names(tmp_path)
+    assert place(tmp_path).look(REQUEST, force=False, resume=True) == frames
+    if frames:
+        with pytest.raises(OutputError, match="--resume"):
+            place(tmp_path).look(REQUEST, force=False, resume=False)
+    assert names(tmp_path) == before
+
+
+def test_a_look_at_a_finished_result_tells_that_nothing_is_to_be_done(tmp_path: Path) -> None:
+    earlier(tmp_path)
+    assert place(tmp_path).look(REQUEST, force=False, resume=True) is None
+    with pytest.raises(OutputError, match="--force"):
+        place(tmp_path).look(REQUEST, force=False, resume=False)
 
 
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("x")
-    for place in (taken, taken / "below"):
+    for folder in (taken, taken / "below"):
         with pytest.raises(OutputError, match="--out"):
-            prepare_folder(place)
+            prepare_folder(folder)
     assert prepare_folder(tmp_path / "a" / "b").is_dir()

@@ -1,0 +1,303 @@
+"""`restore`: faces steadied and pasted, shots kept, every face recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
+from jdsr_cli.faces import compose, crop
+from jdsr_cli.faces.quality import MASKED_SHARE, FaceQuality, covered_share
+from jdsr_cli.faces.stabilising import Stabiliser
+from jdsr_cli.faces.tone import as_luma
+from jdsr_cli.media import Frame
+from jdsr_cli.media.stills import XMP_KEY
+from jdsr_cli.metrics.temporal import FlickerMeter
+from jdsr_cli.restoration.candidates import Candidate, Refusal
+from jdsr_cli.restoration.finishers.book import Book
+from jdsr_cli.restoration.finishers.describing import describe_face, turn_of
+from jdsr_cli.restoration.framing import FramePlan, enlarge, template_to_frame
+from jdsr_cli.restoration.generate import RestoredFace
+from jdsr_cli.restoration.journal.snapshot import Snapshot
+from jdsr_cli.restoration.pipeline.clock import StageClock
+from jdsr_cli.restoration.pipeline.elements import Finished, Lines, Restored
+from jdsr_cli.restoration.places import RECORDS, TRACKS
+from jdsr_cli.restoration.settings import RestoreSettings
+from jdsr_cli.restoration.shots import (
+    FACES,
+    Exported,
+    Gallery,
+    Shot,
+    export_track,
+    track_name,
+    write_pair,
+)
+from jdsr_cli.restoration.summary import Counts
+
+FUSED_FROM = 8
+"""Best shots of a track that are fused at most."""
+PICTURE_METADATA = picture_metadata(XMP_KEY)
+NOT_FINITE = Refusal("not finite", "the generator gave values that are not finite")
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """A candidate and what became of it."""
+
+    number: int
+    candidate: Candidate
+    refusal: Refusal | None
+    raw: RestoredFace | None = None
+    """As the generator gave it, without invented colour."""
+    steady: RestoredFace | None = None
+    """Blended with what the track showed before."""
+
+
+class RestoreFinisher:
+    """Finishes the frames of one input; a `Finisher`.
+
+    Args:
+        folder: Of its results, which exists.
+        plan: Size of its enlarged frames.
+        settings: Of the run.
+        clock: For the stages `steady`, `paste` and `crops`.
+
+    """
+
+    def __init__(
+        self, folder: Path, plan: FramePlan, settings: RestoreSettings, clock: StageClock
+    ) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._settings = settings
+        self._clock = clock
+        self._book = Book()
+        self._gallery = Gallery(max(settings.shots, FUSED_FROM))
+        self._stabiliser = Stabiliser()
+        self._flicker, self._unsteadied = FlickerMeter(), FlickerMeter()
+        self._frames = self._gray = 0
+        self._label = Label(plan.width, plan.height) if settings.label else None
+        if settings.exports_crops:
+            (folder / FACES).mkdir(exist_ok=True)
+
+    def finish(self, restored: Restored) -> Finished:
+        """Finish a frame: paste its faces, record them, and export the tracks that ended."""
+        tracked = restored.examined.tracked
+        given = iter(restored.faces)
+        faces = [
+            self._prepare(restored, number, candidate, next(given) if _is_in(candidate) else None)
+            for number, candidate in enumerate(restored.examined.candidates, 1)
+        ]
+        images = {}
+        if self._settings.pastes:
+            with self._clock.stage("paste"):
+                images["restored"] = self._paste(tracked.frame.image, faces)
+        records = [self._record(tracked.frame, face) for face in faces]
+        for record, face in zip(records, faces, strict=True):
+            self._book.add(record, face.refusal)
+            self._keep(tracked.frame, record, face)
+        if self._settings.overlay:
+            with self._clock.stage("overlay"):
+                images["overlay"] = _overlaid(tracked.frame.image, records)
+        self._frames += 1
+        self._gray += tracked.gray
+        lines = {
+            RECORDS: tuple(record.to_json() for record in records),
+            TRACKS: tuple(line for track in tracked.ended for line in self._end(track)),
+        }
+        return Finished(tracked.seen, images, lines, None)
+
+    def close(self) -> Lines:
+        """Export the tracks that were open at the end."""
+        return {TRACKS: tuple(x for track in self._book.open_tracks for x in self._end(track))}
+
+    def counts(self, frames_read: int, frames_written: int | None) -> Counts:
+        """Return what became of frames and faces."""
+        return self._book.counts(frames_read, frames_written)
+
+    def figures(self) -> Mapping[str, Any]:
+        """Return flicker (restored relative to input, see `metrics.temporal`) and gray frames."""
+        shown = self._flicker if self._settings.stabilise else self._unsteadied
+        return {
+            "flicker": _rounded(shown.ratio),
+            "flicker_unstabilised": _rounded(self._unsteadied.ratio),
+            "gray_frames": self._gray,
+        }
+
+    def state(self) -> Snapshot:
+        """Return what later frames need of those so far."""
+        return Snapshot.join(
+            book=self._book.state(),
+            gallery=self._gallery.state(),
+            stabiliser=Snapshot(arrays=self._stabiliser.state()),
+            flicker=Snapshot(arrays=self._flicker.state()),
+            unsteadied=Snapshot(arrays=self._unsteadied.state()),
+            frames=Snapshot({"frames": self._frames, "gray": self._gray}),
+        )
+
+    def load(self, state: Snapshot) -> None:
+        """Go on from where `state` was taken."""
+        self._book.load(state.part("book"))
+        self._gallery.load(state.part("gallery"))
+        self._stabiliser.load(state.part("stabiliser").arrays)
+        self._flicker.load(state.part("flicker").arrays)
+        self._unsteadied.load(state.part("unsteadied").arrays)
+        counted = state.part("frames").values
+        self._frames, self._gray = counted["frames"], counted["gray"]
+
+    def _prepare(
+        self, restored: Restored, number: int, candidate: Candidate, face: RestoredFace | None
+    ) -> _Face:
+        """Take invented colour off a restored face and steady it."""
+        refusal = candidate.refusal
+        if refusal is None and face is None:
+            refusal = NOT_FINITE
+        if face is None or candidate.alignment is None:
+            return _Face(number, candidate, refusal)
+        with self._clock.stage("steady"):
+            tracked = restored.examined.tracked
+            reference = crop(tracked.frame.image, candidate.alignment)
+            if tracked.gray:
+                face = replace(face, image=as_luma(face.image, reference))
+            track, moment = candidate.face.track, tracked.seen.read.number
+            fresh = tracked.seen.facts.cut
+            image, occlusion = self._stabiliser.blend(
+                track, moment, reference, face.image, face.occlusion, fresh=fresh
+            )
+            self._flicker.add(track, moment, reference, image, fresh=fresh)
+            self._unsteadied.add(track, moment, reference, face.image, fresh=fresh)
+        return _Face(number, candidate, None, face, replace(face, image=image, occlusion=occlusion))
+
+    def _shown(self, face: _Face) -> RestoredFace | None:
+        return face.steady if self._settings.stabilise else face.raw
+
+    def _paste(self, image: NDArray[np.uint8], faces: Sequence[_Face]) -> NDArray[np.uint8]:
+        """Return the enlarged frame with its faces, those of near people over those of far ones."""
+        base = enlarge(image, self._plan.scale)
+        for face in sorted(faces, key=lambda one: one.candidate.detection.width):
+            shown, alignment = self._shown(face), face.candidate.alignment
+            if shown is not None and alignment is not None:
+                matrix = template_to_frame(alignment, self._plan.scale)
+                compose(base, shown.image, shown.occlusion, matrix, alignment.native_width)
+        if self._label is not None:
+            self._label.stamp(base)
+        return base
+
+    def _record(self, frame: Frame, face: _Face) -> FaceRecord:
+        status: Status = "restored" if face.refusal is None else "refused"
+        record = describe_face(frame, face.number, face.candidate, status)
+        if face.refusal is not None:
+            record = replace(record, reason=face.refusal.reason)
+        if face.raw is None:
+            return record
+        covered = covered_share(face.raw.occlusion)
+        record = replace(
+            record,
+            covered=round(covered, 4),
+            masked=covered > MASKED_SHARE,
+            quality=round(_quality(face.candidate, covered), 4),
+            redone_in_float32=face.raw.redone,
+        )
+        if self._settings.exports_crops and self._settings.crops == "all":
+            with self._clock.stage("crops"):
+                return self._export(frame, face, record)
+        return record
+
+    def _export(self, frame: Frame, face: _Face, record: FaceRecord) -> FaceRecord:
+        shown, alignment = self._shown(face), face.candidate.alignment
+        assert shown is not None
+        assert alignment is not None
+        file = f"{FACES}/{track_name(record.track)}_frame{frame.index:06d}.png"
+        shot = Shot.cut(frame.image, alignment, shown, frame=frame.index, seconds=0.0, quality=0.0)
+        digest = write_pair(
+            self._folder / file, *shot.render(shot.side(self._settings.scale)), PICTURE_METADATA
+        )
+        return replace(record, file=file, sha256=digest)
+
+    def _keep(self, frame: Frame, record: FaceRecord, face: _Face) -> None:
+        """Keep the face for the pictures of its track where it is one of the best so far."""
+        if face.raw is None or record.quality is None or not self._settings.exports_crops:
+            return
+        if record.bridged or not self._gallery.wants(record.track, record.seconds, record.quality):
+            return
+        alignment = face.candidate.alignment
+        assert alignment is not None
+        shot = Shot.cut(
+            frame.image,
+            alignment,
+            face.raw,
+            frame=frame.index,
+            seconds=record.seconds,
+            quality=record.quality,
+        )
+        self._gallery.add(record.track, shot)
+
+    def _end(self, track: int) -> list[str]:
+        """Export the pictures of a track; return its record, if it had a face."""
+        self._stabiliser.drop(track)
+        self._flicker.drop(track)
+        self._unsteadied.drop(track)
+        best: list[Exported] = []
+        fused = None
+        shots = self._gallery.take(track)
+        if shots:
+            with self._clock.stage("crops"):
+                best, fused = export_track(
+                    self._folder,
+                    track,
+                    shots,
+                    scale=self._settings.scale,
+                    most=self._settings.shots,
+                    metadata=PICTURE_METADATA,
+                )
+        record = self._book.close(
+            track,
+            tuple(one.to_json() for one in best),
+            None if fused is None else fused.to_json(),
+        )
+        return [] if record is None else [record.to_json()]
+
+
+def _is_in(candidate: Candidate) -> bool:
+    """Whether the candidate was given to the generator."""
+    return candidate.crop is not None
+
+
+def _quality(candidate: Candidate, covered: float) -> float:
+    turned = turn_of(candidate)
+    if turned is None or candidate.sharpness is None:
+        return 0.0
+    return FaceQuality(
+        eye_distance=candidate.detection.eye_distance,
+        sharpness=candidate.sharpness,
+        pose=turned,
+        covered=covered,
+        detector=candidate.detection.score,
+    ).score
+
+
+def _overlaid(image: NDArray[np.uint8], records: Sequence[FaceRecord]) -> NDArray[np.uint8]:
+    """Return a copy of the frame with what was found drawn on it."""
+    drawn = image.copy()
+    draw_faces(drawn, [_mark(record) for record in records])
+    return drawn
+
+
+def _mark(record: FaceRecord) -> FaceMark:
+    word = "bridged" if record.bridged else f"{record.score:.2f}"
+    return FaceMark(
+        box=record.box,
+        points=np.array(record.points, np.float32),
+        track=record.track,
+        text=word if record.reason is None else record.reason,
+        refused=record.status == "refused",
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,12 @@
+"""Names of the files in a folder of results."""
+
+RECORDS = "faces.jsonl"
+"""A line for each face in each frame."""
+TRACKS = "tracks.jsonl"
+"""A line for each person who was followed."""
+TABLE = "faces.csv"
+"""Landmarks of exported faces, as training reads them."""
+RESULT = "restored"
+"""Stem of the restored video or image."""
+OVERLAY = "overlay"
+"""Stem of the video or image that shows what was found."""

@@ -1,0 +1,197 @@
+"""What a run would do, and how long it would take: measured on a few frames, nothing written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
+from jdsr_cli.evidence import mark
+from jdsr_cli.media import MediaInfo, expand_inputs, probe
+from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.restoration.cropping import CropTask
+from jdsr_cli.restoration.engine import open_tools
+from jdsr_cli.restoration.journal.workplace import Workplace, name_outputs
+from jdsr_cli.restoration.pipeline.reading import make_request
+from jdsr_cli.restoration.pipeline.work import Task
+from jdsr_cli.restoration.restoring import RestoreTask
+from jdsr_cli.restoration.run import run_inputs
+from jdsr_cli.restoration.settings import CropSettings, DetectionSettings, RestoreSettings
+
+S = TypeVar("S", bound=DetectionSettings)
+
+SAMPLE_FRAMES = 24
+"""Frames on which the speed is measured."""
+MOST_SAMPLES = 8
+"""Kinds of inputs that are measured; for further kinds no time is told."""
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """What would be done with one input."""
+
+    source: Path
+    output: Path
+    state: str = "new"
+    """`new`, `resume` (an interrupted run goes on), `done` (it is left out) or `failed`."""
+    frames_done: int = 0
+    """By the interrupted run."""
+    frames: int | None = None
+    """In all; None where the input does not tell."""
+    size: tuple[int, int] | None = None
+    """Width and height of its frames in pixels."""
+    seconds: float | None = None
+    """Estimate of the time for what is left to do; None where it cannot be told."""
+    bytes: int | None = None
+    """Estimate of the size of the results."""
+    error: JdsrError | None = None
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run would do."""
+
+    inputs: tuple[PlannedInput, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """As that of the run: 0 where all can be done, 4 some, 3 none."""
+        failed = [one for one in self.inputs if one.error is not None]
+        if not failed:
+            return EXIT_OK
+        return EXIT_PARTIAL if len(failed) < len(self.inputs) else InputError.exit_code
+
+
+def plan_restore(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    settings: RestoreSettings | None = None,
+    progress: Progress | None = None,
+) -> RunPlan:
+    """Tell what `restore` would do with these arguments, without writing into `out`.
+
+    Raises:
+        UsageError, WeightsError: As `restore`.
+
+    """
+    chosen, told = settings or RestoreSettings(), progress or Silent()
+    return _plan(
+        inputs, Path(out), chosen, lambda own: RestoreTask(own, open_tools(own, told)), told
+    )
+
+
+def plan_crops(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    settings: CropSettings | None = None,
+    progress: Progress | None = None,
+) -> RunPlan:
+    """Tell what `crop_faces` would do with these arguments, without writing into `out`.
+
+    Raises:
+        UsageError, WeightsError: As `crop_faces`.
+
+    """
+    chosen, told = settings or CropSettings(), progress or Silent()
+    return _plan(inputs, Path(out), chosen, lambda own: CropTask(own, open_tools(own, told)), told)
+
+
+def _plan(
+    inputs: Sequence[str | Path],
+    out: Path,
+    settings: S,
+    make: Callable[[S], Task],
+    progress: Progress,
+) -> RunPlan:
+    paths, faults = expand_inputs([str(item) for item in inputs])
+    failed = tuple(
+        PlannedInput(Path(fault.where or ""), out, "failed", error=fault) for fault in faults
+    )
+    if not paths:
+        return RunPlan(failed)
+    task = make(settings)
+    sampler = _Sampler(make(replace(settings, force=False, resume=False)))
+    planned = []
+    progress.begin("plan", len(paths))
+    for path, name in zip(paths, name_outputs(paths), strict=True):
+        planned.append(_planned(path, Workplace(out, name, path), task, sampler))
+        progress.advance("plan")
+    progress.end("plan")
+    return RunPlan((*failed, *planned))
+
+
+def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) -> PlannedInput:
+    try:
+        info = probe(path, task.settings.reading)
+        request = make_request(task, mark(path).sha256)
+        done = workplace.look(request, force=task.settings.force, resume=task.settings.resume)
+        size = (info.width, info.height)
+        if done is None:
+            return PlannedInput(path, workplace.final, "done", 0, info.frames_promised, size, 0.0)
+        frames = _frames(info, task.settings)
+        speed = sampler.measure(path, info)
+        left = None if frames is None else max(0, frames - done)
+        known = speed is not None and left is not None
+        return PlannedInput(
+            source=path,
+            output=workplace.final,
+            state="resume" if done else "new",
+            frames_done=done,
+            frames=frames,
+            size=size,
+            seconds=left * speed.seconds if known else None,  # type: ignore[operator,union-attr]
+            bytes=round(frames * speed.bytes) if known else None,  # type: ignore[operator,union-attr]
+        )
+    except JdsrError as fault:
+        return PlannedInput(path, workplace.final, "failed", error=fault)
+
+
+def _frames(info: MediaInfo, settings: DetectionSettings) -> int | None:
+    """Return the number of frames that the input promises, in the part that is asked for."""
+    reading, rate = settings.reading, info.frame_rate
+    if not reading.trims and info.frames_promised is not None:
+        return info.frames_promised
+    if info.duration is None or rate is None:
+        return info.frames_promised
+    end = info.duration if reading.end is None else min(info.duration, reading.end)
+    return max(1, round((end - (reading.start or 0)) * rate))
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Of one kind of input."""
+
+    seconds: float
+    """Per frame."""
+    bytes: float
+    """Of results per frame."""
+
+
+class _Sampler:
+    """Measures the speed on the first frames of the first input of each kind."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._known: dict[tuple[str, int, int], _Speed | None] = {}
+
+    def measure(self, path: Path, info: MediaInfo) -> _Speed | None:
+        """Return the speed for inputs like this, None where it could not be measured."""
+        kind = (info.kind, info.width, info.height)
+        if kind not in self._known and len(self._known) < MOST_SAMPLES:
+            self._known[kind] = self._sample(path)
+        return self._known.get(kind)
+
+    def _sample(self, path: Path) -> _Speed | None:
+        with tempfile.TemporaryDirectory() as folder:
+            run = run_inputs(
+                [path], Path(folder), lambda: self._task, Silent(), limit=SAMPLE_FRAMES
+            )
+            (result,) = run.results
+            if result.counts is None or not result.counts.frames_read or result.output is None:
+                return None
+            size = sum(file.stat().st_size for file in result.output.rglob("*") if file.is_file())
+            frames = result.counts.frames_read
+            return _Speed(result.seconds["total"] / frames, size / frames)
