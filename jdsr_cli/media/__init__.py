@@ -8,6 +8,7 @@ from jdsr_cli.media.inputs import expand_inputs
 from jdsr_cli.media.joining import JoinedVideo, join_segments, plan_output
 from jdsr_cli.media.reader import Reader, ReadReport, open_reader, probe
 from jdsr_cli.media.segments import SEGMENT_SUFFIX, SegmentWriter
+from jdsr_cli.media.sequence import input_files
 from jdsr_cli.media.settings import Deinterlacing, ReadSettings
 from jdsr_cli.media.stills import read_image, write_image
 from jdsr_cli.media.writer import VideoWriter
@@ -26,6 +27,7 @@ __all__ = [
     "SegmentWriter",
     "VideoWriter",
     "expand_inputs",
+    "input_files",
     "join_segments",
     "open_reader",
     "plan_output",

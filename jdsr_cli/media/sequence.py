@@ -56,6 +56,16 @@ def is_sequence(path: str | Path) -> bool:
         return False
 
 
+def input_files(path: Path) -> list[Path]:
+    """Return the files that an input consists of: itself, or the pictures of a sequence.
+
+    Raises:
+        InputMissingError, InputUnreadableError: As `numbered_files`.
+
+    """
+    return [file.path for file in numbered_files(path)] if is_sequence(path) else [path]
+
+
 def numbered_files(pattern: Path) -> list[NumberedFile]:
     """Return the files that a pattern stands for, in order of their numbers.
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
-from jdsr_cli.evidence import mark
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.cropping import CropTask
 from jdsr_cli.restoration.engine import open_tools
 from jdsr_cli.restoration.journal.workplace import Workplace, name_outputs
+from jdsr_cli.restoration.pipeline.described import mark_input
 from jdsr_cli.restoration.pipeline.reading import make_request
-from jdsr_cli.restoration.pipeline.work import Task
+from jdsr_cli.restoration.pipeline.work import Task, Tools
 from jdsr_cli.restoration.restoring import RestoreTask
 from jdsr_cli.restoration.run import run_inputs
 from jdsr_cli.restoration.settings import CropSettings, DetectionSettings, RestoreSettings
@@ -78,9 +78,7 @@ def plan_restore(
 
     """
     chosen, told = settings or RestoreSettings(), progress or Silent()
-    return _plan(
-        inputs, Path(out), chosen, lambda own: RestoreTask(own, open_tools(own, told)), told
-    )
+    return _plan(inputs, Path(out), chosen, RestoreTask, told)
 
 
 def plan_crops(
@@ -96,14 +94,14 @@ def plan_crops(
 
     """
     chosen, told = settings or CropSettings(), progress or Silent()
-    return _plan(inputs, Path(out), chosen, lambda own: CropTask(own, open_tools(own, told)), told)
+    return _plan(inputs, Path(out), chosen, CropTask, told)
 
 
 def _plan(
     inputs: Sequence[str | Path],
     out: Path,
     settings: S,
-    make: Callable[[S], Task],
+    make: Callable[[S, Tools], Task],
     progress: Progress,
 ) -> RunPlan:
     paths, faults = expand_inputs([str(item) for item in inputs])
@@ -112,8 +110,9 @@ def _plan(
     )
     if not paths:
         return RunPlan(failed)
-    task = make(settings)
-    sampler = _Sampler(make(replace(settings, force=False, resume=False)))
+    tools = open_tools(settings, progress)
+    task = make(settings, tools)
+    sampler = _Sampler(make(replace(settings, force=False, resume=False), tools))
     planned = []
     progress.begin("plan", len(paths))
     for path, name in zip(paths, name_outputs(paths), strict=True):
@@ -126,7 +125,7 @@ def _plan(
 def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) -> PlannedInput:
     try:
         info = probe(path, task.settings.reading)
-        request = make_request(task, mark(path).sha256)
+        request = make_request(task, mark_input(path).sha256)
         done = workplace.look(request, force=task.settings.force, resume=task.settings.resume)
         size = (info.width, info.height)
         if done is None:

@@ -8,6 +8,7 @@ segment was finished yet.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -23,6 +24,10 @@ MANIFEST = "manifest.json"
 """Written last: a folder without it is no result."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
+
+
+_NUMBER = re.compile(r"%0?[0-9]*d")
+"""Where the name of an image sequence stands for a number."""
 
 
 def prepare_folder(out: Path) -> Path:
@@ -49,12 +54,14 @@ def prepare_folder(out: Path) -> Path:
 def name_outputs(paths: Sequence[Path]) -> list[str]:
     """Give each input the stem of its name, with -2, -3, ... where a stem comes again.
 
+    Of a sequence such as `shot_%05d.png` that is `shot`.
+
     Names that differ in case only count as the same, as they are on some file systems.
     """
     taken: set[str] = set()
     names: list[str] = []
     for path in paths:
-        stem = path.stem.lstrip(".") or "input"
+        stem = _NUMBER.sub("", path.stem).strip(". _-") or "input"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1

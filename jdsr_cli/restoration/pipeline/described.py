@@ -1,4 +1,4 @@
-"""What an input declared, ready for JSON."""
+"""What an input is and what it declared, for the manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.media import MediaInfo
+from jdsr_cli.evidence import FileMark, mark
+from jdsr_cli.media import MediaInfo, input_files
+
+
+def mark_input(path: Path) -> FileMark:
+    """Return size and hash of an input; of a sequence those of all its pictures together.
+
+    Raises:
+        InputError: It cannot be read.
+
+    """
+    return mark(path, files=input_files(path))
+
+
+_PLACES = ("path", "salvaged_copy")
+"""Where files lie on this machine, which is nobody's business elsewhere."""
 
 
 def describe_media(info: MediaInfo) -> dict[str, Any]:
@@ -14,5 +29,5 @@ def describe_media(info: MediaInfo) -> dict[str, Any]:
     return {
         name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
         for name, value in vars(info).items()
-        if not isinstance(value, Path)
+        if name not in _PLACES
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jdsr_cli.evidence import mark, package_versions
+from jdsr_cli.evidence import package_versions
 from jdsr_cli.media import Frame, Reader, open_reader
 from jdsr_cli.restoration.journal import Request, Snapshot
+from jdsr_cli.restoration.pipeline.described import mark_input
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read
 from jdsr_cli.restoration.pipeline.job import Job
 from jdsr_cli.restoration.pipeline.segments import state_file
@@ -37,7 +38,7 @@ def _open(job: Job, task: Task) -> Reader | None:
     """Make a job ready for its frames; None where an earlier run has done it already."""
     settings = task.settings
     with job.clock.stage("hash"):
-        job.mark = mark(job.source)
+        job.mark = mark_input(job.source)
     job.request = make_request(task, job.mark.sha256)
     if settings.resume and not settings.force and job.workplace.is_finished(job.request):
         job.finished_before = True

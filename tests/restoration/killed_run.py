@@ -1,0 +1,101 @@
+"""Runs in processes of their own that kill themselves at a chosen point.
+
+A point is the n-th call of a function of jdsr: no clock decides when the process dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli import atomic
+from jdsr_cli.media import joining
+from jdsr_cli.restoration import CropSettings, RestoreSettings, crop_faces, products, restore
+from jdsr_cli.restoration.journal import Journal, Workplace
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment of a run: the n-th call of a function, or the n-th whose arguments fit."""
+
+    owner: Any
+    function: str
+    call: int = 1
+    after: bool = False
+    """Whether the call is made before the process dies."""
+    fits: Callable[..., bool] = lambda *_, **__: True
+
+
+def _named(end: str) -> Callable[..., bool]:
+    return lambda _, path: path.name.endswith(end)
+
+
+def _published(folder: Path, **_: Any) -> bool:
+    """Whether the folder that is removed is that of the work, its results being in place."""
+    return folder.name.endswith(".partial") and not (folder / "results").exists()
+
+
+POINTS = {
+    "before a segment is done": Point(products.VideoProduct, "write", 5),
+    "in the middle of a segment": Point(products.VideoProduct, "write", 2 * 20),
+    "while a picture of a face is written": Point(atomic, "publish", 12, fits=_named(".png")),
+    "while a state is written": Point(atomic, "publish", 2, fits=_named(".state.npz")),
+    "before a line of the journal": Point(Journal, "add", 2),
+    "after a line of the journal": Point(Journal, "add", 2, after=True),
+    "after the last whole segment": Point(Journal, "add", 4, after=True),
+    "before segments are joined": Point(products, "join_segments"),
+    "while segments are joined": Point(joining, "verify", 2),
+    "before the results are published": Point(Workplace, "publish"),
+    "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
+}
+"""Moments of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
+
+Settings = RestoreSettings | CropSettings
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["jdsr_cli.restoration", "torch", "cv2"])
+
+
+def run_and_die(point: str, source: str | Path, out: Path, settings: Settings) -> None:
+    """Do a run in a process that has to die by SIGKILL at the point of that name."""
+    process = _CONTEXT.Process(target=_run, args=(point, str(source), out, settings))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, f"{point}: the run ended with {process.exitcode}"
+
+
+def _run(point: str, source: str, out: Path, settings: Settings) -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _die_at(POINTS[point])
+    if isinstance(settings, RestoreSettings):
+        restore([source], out, settings)
+    else:
+        crop_faces([source], out, settings)
+
+
+def _die_at(point: Point) -> None:
+    original = getattr(point.owner, point.function)
+    seen = 0
+
+    def wrapped(*args: Any, **named: Any) -> Any:
+        nonlocal seen
+        seen += point.fits(*args, **named)
+        due = seen == point.call
+        if due and not point.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **named)
+        if due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(point.owner, point.function, wrapped)
