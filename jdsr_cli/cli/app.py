@@ -30,7 +30,7 @@ class Commands(TyperGroup):
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
             typer.echo(
-                "interrupted: what was finished is kept; --resume goes on, training goes on by itself",
+                "interrupted: what was finished is kept (go on with --resume; training by itself)",
                 err=True,
             )
             raise typer.Exit(EXIT_INTERRUPTED) from fault

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jdsr_cli.errors import UsageError
+
 if TYPE_CHECKING:
     from jdsr_cli.media import ReadSettings
 
@@ -45,15 +47,6 @@ def _seconds(text: str) -> Fraction:
     return total
 
 
-def _rectangle(text: str) -> tuple[int, int, int, int]:
-    """Read four whole numbers between commas."""
-    try:
-        left, top, width, height = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not LEFT,TOP,WIDTH,HEIGHT") from error
-    return left, top, width, height
-
-
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -87,9 +80,8 @@ DetectEvery = Annotated[
     typer.Option(min=1, metavar="N", help="Look for faces in each N-th frame only."),
 ]
 Roi = Annotated[
-    object,
+    str | None,
     typer.Option(
-        parser=_rectangle,
         metavar="X,Y,W,H",
         help="Look for faces in this part of the frame only, in pixels.",
     ),
@@ -103,18 +95,18 @@ Identity = Annotated[
     typer.Option(metavar="FILE", help="Face network (TorchScript) that tells people apart."),
 ]
 Fps = Annotated[
-    object,
+    Fraction | None,
     typer.Option(parser=_number, metavar="RATE", help="Frame rate of inputs that hold no times."),
 ]
 Stream = Annotated[
     int | None, typer.Option(metavar="N", help="Which of several video streams, from 1.")
 ]
 Start = Annotated[
-    object,
+    Fraction | None,
     typer.Option(parser=_seconds, metavar="TIME", help="Leave out what is before (s, m:s, h:m:s)."),
 ]
 End = Annotated[
-    object,
+    Fraction | None,
     typer.Option(parser=_seconds, metavar="TIME", help="Leave out what is after (s, m:s, h:m:s)."),
 ]
 Deinterlace = Annotated[
@@ -147,23 +139,28 @@ Weights = Annotated[
 
 
 def reading(
-    fps: object, stream: int | None, start: object, end: object, deinterlace: DeinterlaceChoice
+    fps: Fraction | None,
+    stream: int | None,
+    start: Fraction | None,
+    end: Fraction | None,
+    deinterlace: DeinterlaceChoice,
 ) -> ReadSettings:
     """Return how inputs are read."""
     from jdsr_cli.media import ReadSettings
 
-    def exact(value: object) -> Fraction | None:
-        return value if isinstance(value, Fraction) else None
-
     return ReadSettings(
-        frame_rate=exact(fps),
-        stream=stream,
-        start=exact(start),
-        end=exact(end),
-        deinterlace=deinterlace.value,
+        frame_rate=fps, stream=stream, start=start, end=end, deinterlace=deinterlace.value
     )
 
 
-def rectangle(roi: object) -> tuple[int, int, int, int] | None:
-    """Return the part of the frame that is looked at."""
-    return roi if isinstance(roi, tuple) else None
+def rectangle(roi: str | None) -> tuple[int, int, int, int] | None:
+    """Return the part of the frame that is looked at: four whole numbers between commas."""
+    if roi is None:
+        return None
+    try:
+        left, top, width, height = (int(part) for part in roi.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{roi!r} is no part of a frame", where="--roi", hint="Give LEFT,TOP,WIDTH,HEIGHT."
+        ) from error
+    return left, top, width, height

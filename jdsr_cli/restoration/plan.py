@@ -14,7 +14,7 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.cropping import CropTask
 from jdsr_cli.restoration.engine import open_tools
 from jdsr_cli.restoration.journal.workplace import Workplace, name_outputs
-from jdsr_cli.restoration.pipeline.described import mark_input
+from jdsr_cli.restoration.pipeline.described import expected_frames, mark_input
 from jdsr_cli.restoration.pipeline.reading import make_request
 from jdsr_cli.restoration.pipeline.work import Task, Tools
 from jdsr_cli.restoration.restoring import RestoreTask
@@ -130,7 +130,7 @@ def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) ->
         size = (info.width, info.height)
         if done is None:
             return PlannedInput(path, workplace.final, "done", 0, info.frames_promised, size, 0.0)
-        frames = _frames(info, task.settings)
+        frames = expected_frames(info, task.settings.reading)
         speed = sampler.measure(path, info)
         left = None if frames is None else max(0, frames - done)
         known = speed is not None and left is not None
@@ -146,17 +146,6 @@ def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) ->
         )
     except JdsrError as fault:
         return PlannedInput(path, workplace.final, "failed", error=fault)
-
-
-def _frames(info: MediaInfo, settings: DetectionSettings) -> int | None:
-    """Return the number of frames that the input promises, in the part that is asked for."""
-    reading, rate = settings.reading, info.frame_rate
-    if not reading.trims and info.frames_promised is not None:
-        return info.frames_promised
-    if info.duration is None or rate is None:
-        return info.frames_promised
-    end = info.duration if reading.end is None else min(info.duration, reading.end)
-    return max(1, round((end - (reading.start or 0)) * rate))
 
 
 @dataclass(frozen=True)

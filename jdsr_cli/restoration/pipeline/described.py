@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.evidence import FileMark, mark
-from jdsr_cli.media import MediaInfo, input_files
+from jdsr_cli.media import MediaInfo, ReadSettings, input_files
 
 
 def mark_input(path: Path) -> FileMark:
@@ -22,6 +22,16 @@ def mark_input(path: Path) -> FileMark:
 
 _PLACES = ("path", "salvaged_copy")
 """Where files lie on this machine, which is nobody's business elsewhere."""
+
+
+def expected_frames(info: MediaInfo, reading: ReadSettings) -> int | None:
+    """Return how many frames an input promises in the part that is read, None where none."""
+    if not reading.trims and info.frames_promised is not None:
+        return info.frames_promised
+    if info.duration is None or info.frame_rate is None:
+        return info.frames_promised
+    end = info.duration if reading.end is None else min(info.duration, reading.end)
+    return max(1, round((end - (reading.start or 0)) * info.frame_rate))
 
 
 def describe_media(info: MediaInfo) -> dict[str, Any]:

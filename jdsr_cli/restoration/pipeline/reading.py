@@ -79,4 +79,5 @@ def make_request(task: Task, sha256: str) -> Request:
         "settings": task.settings.deciding(),
         **task.tools.deciding(),
     }
-    return Request(asked, {"device": dict(task.tools.device), "versions": package_versions()})
+    device = {name: task.tools.device[name] for name in ("kind", "name")}
+    return Request(asked, {"device": device, "versions": package_versions()})

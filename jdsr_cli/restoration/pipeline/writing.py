@@ -15,7 +15,7 @@ from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.journal import Segment
 from jdsr_cli.restoration.journal.facts import write_facts
 from jdsr_cli.restoration.journal.workplace import MANIFEST
-from jdsr_cli.restoration.pipeline.described import describe_media
+from jdsr_cli.restoration.pipeline.described import describe_media, expected_frames
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Finished, Lines
 from jdsr_cli.restoration.pipeline.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.job import Job
@@ -88,7 +88,7 @@ class _Writing:
         self._open = self._ended = False
         self._journal = job.workplace.journal
         self._frames = self._journal.frames
-        progress.begin(self._name, job.info.frames_promised)
+        progress.begin(self._name, expected_frames(job.info, task.settings.reading))
         if self._frames:
             progress.advance(self._name, self._frames)
 
