@@ -13,6 +13,8 @@ from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.faces.tracking import TrackedFace
 
+TOO_SHORT = "too short"
+"""Kind of the refusal of people who were seen too briefly; all faces of such a track have it."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 
@@ -115,7 +117,7 @@ def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refu
         return Refusal("outside", "the middle of the face lies outside the frame")
     if face.too_short:
         return Refusal(
-            "too short",
+            TOO_SHORT,
             f"seen in fewer than {limits.min_track} frames in a row (--min-track)",
         )
     return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evidence import picture_metadata, video_metadata
-from jdsr_cli.media import Frame, MediaInfo, SegmentWriter, join_segments, write_image
+from jdsr_cli.media import MediaInfo, SegmentWriter, join_segments, write_image
 from jdsr_cli.media.stills import XMP_KEY
 from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.segments import segment_file
@@ -56,10 +56,10 @@ class VideoProduct:
         )
         self._writer.__enter__()
 
-    def write(self, image: NDArray[np.uint8], frame: Frame) -> None:
-        """Encode `image` at the time of `frame`."""
+    def write(self, image: NDArray[np.uint8], pts: int) -> None:
+        """Encode `image` at a time in units of the input's time base."""
         assert self._writer is not None, "no segment is open"
-        self._writer.write(image, frame.pts)
+        self._writer.write(image, pts)
 
     def end(self) -> list[Path]:
         """Close the open segment; return its file."""
@@ -101,7 +101,7 @@ class StillProduct:
     def begin(self, number: int) -> None:
         """Nothing is to be opened."""
 
-    def write(self, image: NDArray[np.uint8], frame: Frame) -> None:
+    def write(self, image: NDArray[np.uint8], pts: int) -> None:
         """Store the only picture; `MediaError` where the input holds a second one."""
         if self._frames:
             raise MediaError("a still image with more than one picture", where=self._path)

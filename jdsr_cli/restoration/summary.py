@@ -18,7 +18,7 @@ class Counts:
     frames_written: int | None = None
     """None where no frames were to be written."""
     tracks: int = 0
-    """People who were followed, each from coming to going."""
+    """People who were followed, each from coming to going, but for those seen too briefly."""
     faces_found: int = 0
     """By the detector."""
     faces_bridged: int = 0

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jdsr_cli.evidence import FaceRecord, TrackRecord
-from jdsr_cli.restoration.candidates import Refusal
+from jdsr_cli.restoration.candidates import TOO_SHORT, Refusal
 from jdsr_cli.restoration.journal.snapshot import Snapshot
 from jdsr_cli.restoration.summary import Counts
 
@@ -41,7 +41,7 @@ class Book:
         if track is None:
             moment = (record.frame, record.frame, record.seconds, record.seconds)
             track = self._tracks[record.track] = _Open(*moment)
-            self._totals["tracks"] += 1
+            self._totals["tracks"] += refusal is None or refusal.kind != TOO_SHORT
         track.last_frame, track.last_seconds = record.frame, record.seconds
         track.bridged += record.bridged
         track.seen += not record.bridged

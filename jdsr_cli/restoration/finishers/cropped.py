@@ -69,7 +69,7 @@ class CropFinisher:
             TABLE: tuple(rows),
             TRACKS: tuple(line for track in tracked.ended for line in self._end(track)),
         }
-        return Finished(tracked.seen, {}, lines, None)
+        return Finished.of(tracked, {}, lines)
 
     def close(self) -> Lines:
         """Record the tracks that were open at the end."""

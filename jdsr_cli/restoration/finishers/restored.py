@@ -103,14 +103,14 @@ class RestoreFinisher:
             self._keep(tracked.frame, record, face)
         if self._settings.overlay:
             with self._clock.stage("overlay"):
-                images["overlay"] = _overlaid(tracked.frame.image, records)
+                images["overlay"] = _overlaid(tracked.frame.image, records, faces)
         self._frames += 1
         self._gray += tracked.gray
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
             TRACKS: tuple(line for track in tracked.ended for line in self._end(track)),
         }
-        return Finished(tracked.seen, images, lines, None)
+        return Finished.of(tracked, images, lines)
 
     def close(self) -> Lines:
         """Export the tracks that were open at the end."""
@@ -281,20 +281,22 @@ def _quality(candidate: Candidate, covered: float) -> float:
     ).score
 
 
-def _overlaid(image: NDArray[np.uint8], records: Sequence[FaceRecord]) -> NDArray[np.uint8]:
+def _overlaid(
+    image: NDArray[np.uint8], records: Sequence[FaceRecord], faces: Sequence[_Face]
+) -> NDArray[np.uint8]:
     """Return a copy of the frame with what was found drawn on it."""
     drawn = image.copy()
-    draw_faces(drawn, [_mark(record) for record in records])
+    draw_faces(drawn, [_mark(*pair) for pair in zip(records, faces, strict=True)])
     return drawn
 
 
-def _mark(record: FaceRecord) -> FaceMark:
+def _mark(record: FaceRecord, face: _Face) -> FaceMark:
     word = "bridged" if record.bridged else f"{record.score:.2f}"
     return FaceMark(
         box=record.box,
         points=np.array(record.points, np.float32),
         track=record.track,
-        text=word if record.reason is None else record.reason,
+        text=word if face.refusal is None else face.refusal.kind,
         refused=record.status == "refused",
     )
 

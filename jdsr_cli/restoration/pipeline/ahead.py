@@ -16,7 +16,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 QUEUE_ITEMS = 64
 """Elements that wait between two stages at most."""
-QUEUE_BYTES = 96 << 20
+QUEUE_BYTES = 48 << 20
 """Pixels that wait between two stages at most; one element always may."""
 
 

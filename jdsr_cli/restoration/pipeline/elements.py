@@ -147,19 +147,39 @@ class Restored:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A frame of which only writing is left."""
+    """A frame of which only writing is left; the frame as it was decoded is gone."""
 
-    seen: Seen
+    job: Job
+    number: int
+    """As that of `Read`."""
+    index: int
+    """Of the frame in the input."""
+    pts: int
+    """Its time in units of the input's time base."""
+    facts: FrameFacts
+    thumbnail: NDArray[np.uint8]
     images: Mapping[str, NDArray[np.uint8]]
     """Pictures to store as frame of each product, by its name; RGB uint8."""
     lines: Lines
-    border: Snapshot | None
+    border: Snapshot | None = None
     """What later frames need of earlier ones, where a segment ends with this frame."""
 
-    @property
-    def job(self) -> Job:
-        """The input."""
-        return self.seen.job
+    @classmethod
+    def of(
+        cls, tracked: Tracked, images: Mapping[str, NDArray[np.uint8]], lines: Lines
+    ) -> Finished:
+        """Make it of a frame with what is to be written of it."""
+        seen, frame = tracked.seen, tracked.frame
+        return cls(
+            job=seen.job,
+            number=seen.read.number,
+            index=frame.index,
+            pts=frame.pts,
+            facts=seen.facts,
+            thumbnail=seen.thumbnail,
+            images=images,
+            lines=lines,
+        )
 
     @property
     def nbytes(self) -> int:

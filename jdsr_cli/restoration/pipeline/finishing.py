@@ -39,8 +39,8 @@ def _close(job: Job) -> Lines:
 
 def _finish(restored: Restored, segment: int) -> Finished:
     done = restored.job.finisher.finish(restored)
-    if (done.seen.read.number + 1) % segment:
+    if (done.number + 1) % segment:
         return done
     state = Snapshot.join(finisher=restored.job.finisher.state())
-    arrays = {**state.arrays, "thumbnail": done.seen.thumbnail}
+    arrays = {**state.arrays, "thumbnail": done.thumbnail}
     return replace(done, border=replace(state, arrays=arrays))

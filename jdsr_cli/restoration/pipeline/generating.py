@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Examined, Restored
 
-WINDOW_BYTES = 160 << 20
+WINDOW_BYTES = 96 << 20
 """Of frames that wait until a batch is full."""
 
 

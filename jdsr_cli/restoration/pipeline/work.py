@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces import Detector
-from jdsr_cli.media import Frame
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.journal.snapshot import Snapshot
@@ -49,8 +48,8 @@ class Product(Protocol):
     def begin(self, number: int) -> None:
         """Open a segment."""
 
-    def write(self, image: NDArray[np.uint8], frame: Frame) -> None:
-        """Store a frame in the open segment."""
+    def write(self, image: NDArray[np.uint8], pts: int) -> None:
+        """Store a frame of that time in the open segment."""
 
     def end(self) -> list[Path]:
         """Close the open segment; return its files, complete and on the disk."""

@@ -97,9 +97,9 @@ class _Writing:
         with self.job.clock.stage("write"):
             self._begin()
             for name, image in done.images.items():
-                self.job.products[name].write(image, done.seen.read.frame)
+                self.job.products[name].write(image, done.pts)
             self._append(done.lines)
-            self._facts.append(done.seen.facts)
+            self._facts.append(done.facts)
             self._frames += 1
             if done.border is not None:
                 work, number = self.job.workplace.work, len(self._journal.segments)
@@ -108,8 +108,7 @@ class _Writing:
                 write_facts(facts_file(work, number), self._facts)
                 files.append(facts_file(work, number))
                 sizes = {path.name: path.stat().st_size for path in files}
-                index = done.seen.read.frame.index + 1
-                self._journal.add(Segment(number, self._frames, index, sizes))
+                self._journal.add(Segment(number, self._frames, done.index + 1, sizes))
                 if number:
                     state_file(work, number - 1).unlink(missing_ok=True)
                 self._facts = []
