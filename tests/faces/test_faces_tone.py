@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import compose, crop, estimate
 from jdsr_cli.faces.scene import thumbnail
-from jdsr_cli.faces.tone import as_luma, colourfulness, is_gray
+from jdsr_cli.faces.tone import GRAY, as_luma, colourfulness, footage_colour, is_gray
 
 Picture = NDArray[np.uint8]
 
@@ -85,3 +85,15 @@ def test_luma_stays_and_chroma_is_the_inputs(seed: int) -> None:
 def test_faces_of_two_sizes_are_refused() -> None:
     with pytest.raises(UsageError, match="colour"):
         as_luma(np.zeros((128, 128, 3), np.uint8), np.zeros((64, 64, 3), np.uint8))
+
+
+def test_a_face_in_a_white_room_is_in_colour(hopper_photo: Photo) -> None:
+    room = np.full((240, 420, 3), 215, np.uint8)
+    face = cv2.resize(hopper_photo.image[150:400, 140:390], (20, 20), interpolation=cv2.INTER_AREA)
+    room[90:110, 200:220] = face
+    box = (202.0, 92.0, 218.0, 110.0)
+    assert colourfulness(room) < GRAY < footage_colour(room, [box])
+    assert footage_colour(grayed(room), [box]) < 0.1
+    beyond = (-40.0, -30.0, -10.0, -5.0)
+    assert footage_colour(room, [beyond]) == colourfulness(room)
+    assert footage_colour(room, []) == colourfulness(room)

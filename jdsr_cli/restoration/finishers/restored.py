@@ -105,7 +105,7 @@ class RestoreFinisher:
             with self._clock.stage("overlay"):
                 images["overlay"] = _overlaid(tracked.frame.image, records, faces)
         self._frames += 1
-        self._gray += tracked.gray
+        self._gray += tracked.gray and bool(faces)
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
             TRACKS: tuple(line for track in tracked.ended for line in self._end(track)),
@@ -121,7 +121,7 @@ class RestoreFinisher:
         return self._book.counts(frames_read, frames_written)
 
     def figures(self) -> Mapping[str, Any]:
-        """Return flicker (restored relative to input, see `metrics.temporal`) and gray frames."""
+        """Return flicker (restored relative to input, see `metrics.temporal`) and frames with gray faces."""
         shown = self._flicker if self._settings.stabilise else self._unsteadied
         return {
             "flicker": _rounded(shown.ratio),

@@ -80,7 +80,7 @@ class Tracked:
     ended: tuple[int, ...]
     """Tracks of which nothing more will come."""
     gray: bool
-    """Whether the footage around this frame is without colour."""
+    """Whether the faces of this frame and those around it are without colour."""
 
     @property
     def job(self) -> Job:

@@ -21,7 +21,7 @@ class FrameFacts:
     cut: bool
     """Whether another scene begins with this frame."""
     colour: float
-    """How colourful the frame is, see `faces.tone`."""
+    """How colourful the frame and its faces are, see `faces.tone.footage_colour`."""
     detections: tuple[Detection, ...]
     embeddings: NDArray[np.float32] | None = None
     """(n, D), of length 1, where a face network is used."""

@@ -72,7 +72,7 @@ class _Follower:
         else:
             self._waiting.append(seen)
             decided = self._follow(seen.facts)
-        gray = is_gray(self._colours)
+        gray = bool(self._colours) and is_gray(self._colours)
         # Frames of finished segments were decided upon by the interrupted run.
         return [
             Tracked(self._waiting.popleft(), one.faces, one.ended, gray)
@@ -81,7 +81,8 @@ class _Follower:
         ]
 
     def _follow(self, facts: FrameFacts) -> list[tracking.TrackedFrame]:
-        self._colours.append(facts.colour)
+        if facts.detections:
+            self._colours.append(facts.colour)
         return self._tracker.add(
             facts.time,
             facts.detections,
