@@ -88,7 +88,8 @@ def test_faces_of_two_sizes_are_refused() -> None:
 
 
 def test_a_face_in_a_white_room_is_in_colour(hopper_photo: Photo) -> None:
-    room = np.full((240, 420, 3), 215, np.uint8)
+    room = np.zeros((240, 420, 3), np.uint8)
+    room[:] = np.linspace(150, 230, 420)[None, :, None]
     face = cv2.resize(hopper_photo.image[150:400, 140:390], (20, 20), interpolation=cv2.INTER_AREA)
     room[90:110, 200:220] = face
     box = (202.0, 92.0, 218.0, 110.0)
