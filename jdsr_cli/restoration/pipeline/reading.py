@@ -51,6 +51,8 @@ def _open(job: Job, task: Task) -> Reader | None:
     journal = job.workplace.journal
     if journal.segments:
         last = journal.segments[-1]
+        note = f"went on after {last.frames} frames of an interrupted run"
+        job.plan_notes = (*job.plan_notes, note)
         with job.clock.stage("read"):
             reader.skip_to(last.next_index)
         job.state = Snapshot.read(state_file(job.workplace.work, last.number))
