@@ -40,6 +40,17 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.partial{path.suffix}")
 
 
+def clear_partials(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing in a folder or below it.
+
+    Raises:
+        OSError: One cannot be removed.
+
+    """
+    for path in folder.rglob(".*.partial*"):
+        path.unlink(missing_ok=True)
+
+
 def create_partial(path: Path) -> Path:
     """Create the empty file that will become `path`, and return its name.
 

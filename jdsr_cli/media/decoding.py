@@ -14,7 +14,9 @@ from av.video.stream import VideoStream
 
 _THREADS = 4
 """Threads of the decoder. Fixed, since what H.264 makes of a damaged frame depends on it: the
-same file must give the same pictures on every machine, and in a run that is taken up again."""
+same file must give the same pictures on every machine, and in a run that is taken up again.
+They share the slices of a frame: threads that each have a frame lose whole frames that wait
+behind a damaged last packet."""
 
 _FLUSHES = 64
 """How often the decoder is asked for what it still holds while it answers with errors; more
@@ -45,7 +47,7 @@ class Decoder:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._container = container
         self._stream = stream
-        stream.codec_context.thread_type = "AUTO"
+        stream.codec_context.thread_type = "SLICE"
         stream.codec_context.thread_count = _THREADS
         self.packets = 0
         self.discarded = 0

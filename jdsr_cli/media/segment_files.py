@@ -28,7 +28,7 @@ _INDEX_START = b"NX\xdd\x67\x2f\x23\xe6\x4e"
 _INDEX_TAIL = 12
 """Bytes at the very end: the length of the index (8) and its checksum (4)."""
 
-_HINT = "Delete it and run again with --resume."
+_HINT = "The disk may be failing."
 
 
 @dataclass(frozen=True)

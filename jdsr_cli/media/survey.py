@@ -14,7 +14,7 @@ from jdsr_cli.media.segment_files import SegmentHeader, open_segment
 _LATEST_KEPT = 65
 """Times that are remembered: one more than any depth of reordering that is looked for."""
 
-_HINT = "Delete it and run again with --resume."
+_HINT = "The disk may be failing."
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
             raise OutputError(
                 "a segment of the video begins before the end of the one before it",
                 where=path,
-                hint="Delete the segments from there on and run again with --resume.",
+                hint=_HINT,
             )
     assert header is not None
     return Survey(header, frames, first, tuple(latest), last_decoded, reordering.depth)

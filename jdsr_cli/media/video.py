@@ -30,6 +30,9 @@ from jdsr_cli.media.trimming import TRIM_IGNORED, TrimWindow
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 """Codecs in which every packet holds a picture to be shown."""
 
+_DECODING_TIMES_ONLY = frozenset({"avi"})
+"""Containers without times of display; those that the decoder makes up are a frame late."""
+
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """A file that ends this much before the end its header promises is reported."""
 
@@ -166,7 +169,10 @@ class VideoSource:
         mode = self._settings.deinterlace if self.info.kind == "video" else "off"
         for shown in Deinterlacer(mode).through(self._frames):
             source, index = shown.source, self._placed
-            stamp = source.pts if source.pts is not None else source.dts
+            first, second = source.pts, source.dts
+            if self.info.container in _DECODING_TIMES_ONLY:
+                first, second = second, first
+            stamp = second if first is None else first
             pts = self._timeline.place(stamp) if self.info.timestamps else index
             self._placed += 1
             yield _Timed(index, pts, shown)

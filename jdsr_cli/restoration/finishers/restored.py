@@ -121,7 +121,7 @@ class RestoreFinisher:
         return self._book.counts(frames_read, frames_written)
 
     def figures(self) -> Mapping[str, Any]:
-        """Return flicker (restored relative to input, see `metrics.temporal`) and frames with gray faces."""
+        """Return flicker (relative to the input's, see `metrics.temporal`) and gray frames."""
         shown = self._flicker if self._settings.stabilise else self._unsteadied
         return {
             "flicker": _rounded(shown.ratio),

@@ -55,23 +55,48 @@ class Journal:
 
     def __init__(self, folder: Path, request: Request) -> None:
         self._path = folder / self.NAME
-        self.segments: list[Segment] = []
         try:
             self._file: IO[bytes] = self._path.open("ab+")
         except OSError as fault:
             raise output_error(fault, self._path) from fault
         try:
-            self._lock()
-            lines = self._read()
-            if lines:
-                self._check(request, lines[0])
-                self.segments = _complete(folder, lines[1:])
-                self._rewrite(lines[: 1 + len(self.segments)])
-            else:
-                self._rewrite([request.to_json()])
+            _lock(self._file, folder, alone=True)
+            self.segments, length = _read(self._file, folder, request)
+            self._keep(length, request)
         except BaseException:
             self._file.close()
             raise
+
+    @classmethod
+    def look(cls, folder: Path, request: Request) -> int:
+        """Return the number of frames in finished segments, changing nothing; 0 without a journal.
+
+        Raises:
+            OutputError: As the constructor.
+
+        """
+        try:
+            with (folder / cls.NAME).open("rb") as file:
+                _lock(file, folder, alone=False)
+                segments, _ = _read(file, folder, request)
+        except FileNotFoundError:
+            return 0
+        except OSError as fault:
+            if isinstance(fault, OutputError):
+                raise
+            raise output_error(fault, folder) from fault
+        return segments[-1].frames if segments else 0
+
+    @classmethod
+    def refuse_busy(cls, folder: Path) -> None:
+        """Raise `OutputError` where another run has the journal of `folder` open."""
+        try:
+            with (folder / cls.NAME).open("rb") as file:
+                _lock(file, folder, alone=False)
+        except OSError as fault:
+            if isinstance(fault, OutputError):
+                raise
+            raise output_error(fault, folder) from fault
 
     @property
     def frames(self) -> int:
@@ -96,44 +121,18 @@ class Journal:
         """Close the file."""
         self._file.close()
 
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
+    def _keep(self, length: int, request: Request) -> None:
+        """Cut off what is no whole line of use; begin with the request where nothing is left.
+
+        Never is there a moment at which a line of use is not on the disk.
+        """
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as fault:
-            raise OutputError(
-                "another run is at work on this result",
-                where=self._path.parent,
-                hint="Wait for it, or choose another folder with --out.",
-            ) from fault
-
-    def _read(self) -> list[Any]:
-        self._file.seek(0)
-        found = []
-        for line in self._file.read().split(b"\n")[:-1]:
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
-        return found
-
-    def _check(self, request: Request, stored: Any) -> None:
-        differences = request.differences(stored if isinstance(stored, dict) else {})
-        if differences:
-            more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-            raise OutputError(
-                f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
-                where=self._path.parent,
-                hint="Repeat the same command with --resume, or start anew with --force.",
-            )
-
-    def _rewrite(self, lines: Sequence[Any]) -> None:
-        """Keep these lines only."""
-        try:
-            self._file.truncate(0)
-            self._file.write(b"".join(map(_line, lines)))
-            self._flush()
+            if self._file.seek(0, os.SEEK_END) > length:
+                self._file.truncate(length)
+                self._flush()
+            if not length:
+                self._file.write(_line(request.to_json()))
+                self._flush()
         except OSError as fault:
             raise output_error(fault, self._path) from fault
 
@@ -144,6 +143,47 @@ class Journal:
 
 def _line(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def _lock(file: IO[bytes], folder: Path, *, alone: bool) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError as fault:
+        raise OutputError(
+            "another run is at work on this result",
+            where=folder,
+            hint="Wait for it, or choose another folder with --out.",
+        ) from fault
+
+
+def _read(file: IO[bytes], folder: Path, request: Request) -> tuple[list[Segment], int]:
+    """Return the segments that are safe, and the bytes of the journal that tell of them."""
+    file.seek(0)
+    lines = file.read().split(b"\n")[:-1]
+    values: list[Any] = []
+    for line in lines:
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            break
+    if not values:
+        return [], 0
+    _check(folder, request, values[0])
+    segments = _complete(folder, values[1:])
+    return segments, sum(len(line) + 1 for line in lines[: 1 + len(segments)])
+
+
+def _check(folder: Path, request: Request, stored: Any) -> None:
+    differences = request.differences(stored if isinstance(stored, dict) else {})
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise OutputError(
+            f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
+            where=folder,
+            hint="Repeat the same command with --resume, or start anew with --force.",
+        )
 
 
 def _complete(folder: Path, lines: Sequence[Any]) -> list[Segment]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import clear_partials, output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.restoration.journal.journal import Journal
 from jdsr_cli.restoration.journal.request import Request
@@ -128,10 +128,7 @@ class Workplace:
         if not resume:
             self._refuse_interrupted(request, force=force)
             return 0
-        journal = Journal(self.work, request)
-        frames = journal.frames
-        journal.close()
-        return frames
+        return Journal.look(self.work, request)
 
     def open(self, request: Request, *, force: bool, resume: bool) -> None:
         """Begin, or go on where an interrupted run of the same request stopped.
@@ -149,6 +146,7 @@ class Workplace:
         self._refuse_taken(force=force)
         started = (self.work / Journal.NAME).exists()
         if started and not resume:
+            Journal.refuse_busy(self.work)
             self._refuse_interrupted(request, force=force)
         try:
             if not (started and resume):
@@ -158,6 +156,10 @@ class Workplace:
         except OSError as fault:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
+        try:
+            clear_partials(self._hidden)
+        except OSError as fault:
+            raise output_error(fault, self.final) from fault
 
     def publish(self) -> None:
         """Give the results their final name and remove the work.
@@ -178,6 +180,18 @@ class Workplace:
         self._journal = None
         shutil.rmtree(self._hidden, ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove what a run left that was killed after it had published its results."""
+        if not self.results.exists():
+            shutil.rmtree(self._hidden, ignore_errors=True)
+
+    def is_finished_part(self, where: str | None) -> bool:
+        """Whether `where` names a file of a finished segment, which cannot be made again."""
+        if where is None or self._journal is None or Path(where).parent != self.work:
+            return False
+        number = Path(where).name.partition(".")[0]
+        return number.isdigit() and int(number) < len(self._journal.segments)
+
     def leave(self) -> int:
         """Close a run that did not end; return the number of frames kept for `--resume`.
 
@@ -197,15 +211,13 @@ class Workplace:
         if force:
             return
         try:
-            journal = Journal(self.work, request)
+            frames = Journal.look(self.work, request)
         except OutputError as fault:
             raise OutputError(
                 f"an interrupted run is here ({fault.what})",
                 where=self.final,
                 hint="Start anew with --force, or choose another folder with --out.",
             ) from fault
-        frames = journal.frames
-        journal.close()
         if frames:
             raise OutputError(
                 f"an interrupted run is here, with {frames} frames done",

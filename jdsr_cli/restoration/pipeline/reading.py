@@ -42,6 +42,7 @@ def _open(job: Job, task: Task) -> Reader | None:
     job.request = make_request(task, job.mark.sha256)
     if settings.resume and not settings.force and job.workplace.is_finished(job.request):
         job.finished_before = True
+        job.workplace.clear()
         return None
     # Open until the input is concluded: sound may be copied from what the reader salvaged.
     reader = job.reader = open_reader(job.source, settings.reading)

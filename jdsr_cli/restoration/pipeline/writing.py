@@ -57,19 +57,22 @@ def _conclude(job: Job, writing: _Writing | None, lines: Lines, progress: Progre
     if writing is not None:
         result = job.attempt(writing.conclude, lines)
     if result is None:
-        kept = job.close() if writing is None else writing.abandon()
         assert job.error is not None
-        return InputResult(job.source, error=_with_kept(job.error, kept))
+        spoilt = job.workplace.is_finished_part(job.error.where)
+        kept = job.close() if writing is None else writing.abandon()
+        return InputResult(job.source, error=_with_kept(job.error, kept, spoilt=spoilt))
     for note in result.notes:
         progress.note(f"{job.source}: {note}")
     return result
 
 
-def _with_kept(error: JdsrError, frames: int) -> JdsrError:
-    """Say that a failed run can go on, where it can."""
+def _with_kept(error: JdsrError, frames: int, *, spoilt: bool) -> JdsrError:
+    """Say that a failed run can go on, where it can; not where what was kept is the fault."""
     if not frames:
         return error
     hint = f"{frames} frames are kept: put this right and repeat the command with --resume."
+    if spoilt:
+        hint = "Start anew with --force."
     told = type(error)(error.what, where=error.where, hint=hint)
     told.__cause__ = error.__cause__
     return told
