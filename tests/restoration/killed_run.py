@@ -37,18 +37,20 @@ def _named(end: str) -> Callable[..., bool]:
 
 
 def _published(folder: Path, **_: Any) -> bool:
-    """Whether the folder that is removed is that of the work, its results being in place."""
-    return folder.name.endswith(".partial") and not (folder / "results").exists()
+    """Whether a folder that is removed held results that are in place by now."""
+    return (folder / "work").exists() and not (folder / "results").exists()
 
 
 POINTS = {
     "before a segment is done": Point(products.VideoProduct, "write", 5),
     "in the middle of a segment": Point(products.VideoProduct, "write", 2 * 20),
-    "while a picture of a face is written": Point(atomic, "publish", 12, fits=_named(".png")),
+    "while a picture of a face is written": Point(atomic, "publish", 2, fits=_named(".png")),
     "while a state is written": Point(atomic, "publish", 2, fits=_named(".state.npz")),
     "before a line of the journal": Point(Journal, "add", 2),
-    "after a line of the journal": Point(Journal, "add", 2, after=True),
-    "after the last whole segment": Point(Journal, "add", 4, after=True),
+    "after the first segment": Point(Journal, "add", after=True),
+    "after the second segment": Point(Journal, "add", 2, after=True),
+    "while the journal is written": Point(Journal, "_flush"),
+    "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(products, "join_segments"),
     "while segments are joined": Point(joining, "verify", 2),
     "before the results are published": Point(Workplace, "publish"),

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 from media.clips import encode
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 
-WALK = 36
-"""Frames of `walk`: four segments of 8 and a half one."""
+WALK = 28
+"""Frames of `walk`: three segments of 8 and a half one."""
 
 
 def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Path:
-    """A clip of 280x140 in which one person stays and another comes after 10 frames, for 12.
+    """A clip of 280x140 in which one person stays and another comes after 5 frames, for 6.
 
     Args:
         path: Of the clip.
@@ -33,7 +37,7 @@ def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Pat
         frame = np.full((140, 280, 3), 90, np.uint8)
         left = 5 + index // 4
         frame[10:130, left : left + 120] = first
-        if 10 <= index < 22:
+        if 5 <= index < 11:
             top = 10 + index % 3
             frame[top : top + 120, 150:270] = second
         return frame
@@ -64,9 +68,73 @@ def lasting(folder: Path) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     for setting in ("resume", "force", "batch"):
         read["settings"].pop(setting, None)
+    read["notes"] = [note for note in read["notes"] if not note.startswith("went on after")]
     return {key: value for key, value in read.items() if key not in ("seconds", "created")}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSONL file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def ffmpeg(*arguments: str) -> bytes:
+    """What the ffmpeg program of imageio-ffmpeg, another build of FFmpeg, writes to its output."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *arguments, "-"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What ffmpeg sees in a video, each frame upright and in order of time."""
+
+    times: list[Fraction]
+    """Seconds."""
+    size: tuple[int, int]
+    aspect: Fraction
+    """Of a pixel."""
+
+
+def seen(path: Path, stream: int = 0) -> Seen:
+    """Look at a video stream by ffmpeg's `framemd5`."""
+    text = ffmpeg(
+        "-i", str(path), "-map", f"0:v:{stream}", "-fps_mode", "passthrough", "-copyts",
+        "-enc_time_base", "demux", "-f", "framemd5",
+    ).decode()  # fmt: skip
+    head = _head(text)
+    width, height = head["dimensions 0"].split("x")
+    sar = head["sar 0"]
+    return Seen(
+        [int(row[2]) * Fraction(head["tb 0"]) for row in _rows(text)],
+        (int(width), int(height)),
+        Fraction(sar) if not sar.startswith("0") else Fraction(1),
+    )
+
+
+def heard(path: Path) -> list[tuple[str, Fraction, str]]:
+    """Stream, time and hash of each packet of sound, not decoded, by ffmpeg's `framemd5`."""
+    text = ffmpeg(
+        "-i", str(path), "-map", "0:v:0", "-map", "0:a?", "-c", "copy", "-copyts",
+        "-f", "framemd5",
+    ).decode()  # fmt: skip
+    head = _head(text)
+    rows = [row for row in _rows(text) if head[f"media_type {row[0]}"] == "audio"]
+    return sorted(
+        (row[0], int(row[2]) * Fraction(head[f"tb {row[0]}"]), row[5].strip()) for row in rows
+    )
+
+
+def _head(text: str) -> dict[str, str]:
+    return dict(line[1:].split(": ") for line in text.splitlines() if ": " in line)
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [line.split(",") for line in text.splitlines() if line and line[0] != "#"]
+
+
+def pictures(path: Path, size: tuple[int, int], stream: int = 0) -> Picture:
+    """All frames of a video as ffmpeg shows them: RGB, shape (frames, height, width, 3)."""
+    raw = ffmpeg(
+        "-i", str(path), "-map", f"0:v:{stream}", "-fps_mode", "passthrough",
+        "-pix_fmt", "rgb24", "-f", "rawvideo",
+    )  # fmt: skip
+    return np.frombuffer(raw, np.uint8).reshape(-1, size[1], size[0], 3)

@@ -1,0 +1,44 @@
+"""A clip of any length made of a short one, for the benchmarks that need a long input."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio_ffmpeg
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what the long clip is made of."""
+    parser.add_argument("clip", type=Path, help="any video or GIF; it is repeated")
+    parser.add_argument("--height", type=int, default=120, help="of its frames in pixels")
+    parser.add_argument("--rate", type=int, default=10, help="frames per second")
+
+
+def repeat_clip(source: Path, target: Path, *, seconds: int, height: int, rate: int) -> Path:
+    """Write `source`, again and again for so many seconds, as H.264 of that height and rate."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y",
+        "-stream_loop", "-1", "-i", str(source), "-t", str(seconds), "-an",
+        "-vf", f"fps={rate},scale=-2:{height}", "-pix_fmt", "yuv420p",
+        "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", str(target),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return target
+
+
+def frame_hashes(path: Path) -> str:
+    """Return ffmpeg's `framemd5` of the video: time, size and hash of every frame."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v",
+        "-fps_mode", "passthrough", "-copyts", "-enc_time_base", "demux", "-f", "framemd5", "-",
+    ]  # fmt: skip
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def say(line: str) -> None:
+    """Write a line at once, so that a long run can be watched."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,263 @@
+"""Inputs of every awkward kind, and what is to come of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from media.clips import (
+    COUNT,
+    Track,
+    cameras,
+    corrupt_middle,
+    dahua,
+    encode,
+    gif,
+    gray,
+    interlaced,
+    ntsc,
+    numbered,
+    picture,
+    raw_h264,
+    resolution_change,
+    rotated,
+    subtitled,
+    ten_bit,
+    truncated,
+    vfr,
+)
+from PIL import Image
+
+from jdsr_cli.media import ReadSettings
+
+LONG = tuple(range(60))
+Times = Sequence[Fraction]
+Make = Callable[[Path], Path]
+
+
+def steady(first: int, count: int, rate: Fraction | int = 25) -> list[Fraction]:
+    """Times of frames that follow each other at a rate."""
+    return [Fraction(index) / rate for index in range(first, first + count)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input that can be restored, and what is to come of it."""
+
+    make: Make
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """Words of each thing that is told, in order; nothing else may be."""
+    times: Times | None = None
+    """Of the frames, in seconds; None: those that ffmpeg sees in the source."""
+    stream: int = 0
+    """Video stream that ffmpeg looks at in the source."""
+    likeness: float | None = 4.0
+    """Mean difference up to which the pictures are those that ffmpeg shows of the source, 0 to
+    255; None where the picture is changed on purpose."""
+
+
+def wide(folder: Path) -> Path:
+    def configure(stream: av.VideoStream) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(12, 11)
+
+    return encode(folder / "wide.mp4", configure=configure)
+
+
+def odd(folder: Path) -> Path:
+    return encode(folder / "odd.mkv", size=(65, 49), pixel_format="yuv444p")
+
+
+def faststart(path: Path) -> Path:
+    return encode(path, LONG, container_options={"movflags": "+faststart"})
+
+
+def named(folder: Path) -> Path:
+    place = folder / "Straße 5 - été" / "кадр 01; $(x) %d.mp4"
+    place.parent.mkdir()
+    return encode(place)
+
+
+def cut_h264(folder: Path) -> Path:
+    return truncated(encode(folder / "camera.h264", LONG, container="h264"), 0.6)
+
+
+GERMAN, ENGLISH = Track(language="deu"), Track(language="eng", start=Fraction(1, 5))
+LATE = Track(start=Fraction(477, 1000))
+RATE = Fraction(25, 2)
+
+CASES: dict[str, Case] = {
+    "variable rate": Case(vfr),
+    "24000/1001": Case(ntsc, times=steady(0, COUNT, Fraction(24000, 1001))),
+    "rotated 90": Case(lambda folder: rotated(folder, 90)),
+    "rotated 180": Case(lambda folder: rotated(folder, 180)),
+    "rotated 270": Case(lambda folder: rotated(folder, 270)),
+    "aspect 12:11": Case(wide),
+    "odd size": Case(odd),
+    "10 bit": Case(ten_bit, notes=("10 bits per channel",)),
+    "gray": Case(gray),
+    "interlaced": Case(
+        lambda folder: interlaced(folder / "fields.mkv"),
+        notes=("12 frames were deinterlaced by bwdif",),
+        likeness=None,
+    ),
+    "raw .h264": Case(raw_h264, notes=("no timestamps; 25 frames/s taken",)),
+    "raw .h264 with --fps": Case(
+        raw_h264,
+        {"reading": ReadSettings(frame_rate=RATE)},
+        notes=("no timestamps; 12.5 frames/s taken",),
+        times=steady(0, COUNT, RATE),
+    ),
+    "raw .h264 that is cut off": Case(
+        cut_h264, notes=("no timestamps; 25 frames/s taken", "1 frames are marked as damaged")
+    ),
+    ".dav, which tells the time of day": Case(
+        dahua, notes=("times were moved by -1767229200.000 s",), times=steady(0, COUNT)
+    ),
+    ".avi": Case(lambda folder: encode(folder / "clip.avi", options={"bf": "0"})),
+    ".ts": Case(lambda folder: encode(folder / "clip.ts")),
+    ".gif, of eight colours": Case(gif, likeness=15.0),
+    "truncated mp4 with its index in front": Case(
+        lambda folder: truncated(faststart(folder / "cut.mp4"), 0.6),
+        notes=(
+            "promises 60 frames, the file held 32",
+            "promises 2.40 s, the file held 1.32 s",
+            "1 packets could not be decoded",
+        ),
+    ),
+    "truncated mkv": Case(
+        lambda folder: truncated(encode(folder / "cut.mkv", LONG), 0.6),
+        notes=("promises 2.40 s, the file held 1.28 s",),
+    ),
+    "truncated ts": Case(lambda folder: truncated(encode(folder / "cut.ts", LONG), 0.6)),
+    "corrupt middle of mp4": Case(
+        lambda folder: corrupt_middle(faststart(folder / "spoilt.mp4")),
+        notes=(
+            "about 13 frames are missing in 1 gaps",
+            "marked as damaged",
+            "packets could not be decoded",
+            "promises 60 frames, the file held 47",
+        ),
+        likeness=None,
+    ),
+    "corrupt middle of mkv": Case(
+        lambda folder: corrupt_middle(encode(folder / "spoilt.mkv", LONG)),
+        notes=("about 22 frames are missing in 1 gaps", "packets could not be decoded"),
+    ),
+    "corrupt middle of ts": Case(
+        lambda folder: corrupt_middle(encode(folder / "spoilt.ts", LONG)),
+        notes=("about 12 frames are missing in 1 gaps", "marked as damaged"),
+        likeness=None,
+    ),
+    "no sound": Case(lambda folder: encode(folder / "mute.mkv")),
+    "two sound tracks": Case(
+        lambda folder: encode(folder / "two.mp4", tracks=[GERMAN, ENGLISH]),
+    ),
+    "late sound": Case(lambda folder: encode(folder / "late.mp4", LONG, tracks=[LATE])),
+    "sound and subtitles": Case(lambda folder: subtitled(folder / "film.mkv")),
+    "size change": Case(
+        resolution_change,
+        notes=("time jumps back 1 times", "12 frames have another size than the first"),
+        times=steady(2, 2 * COUNT),
+        likeness=None,
+    ),
+    "several video streams": Case(
+        cameras, notes=("3 video streams; number 1 is read", "ffv1) could not be kept")
+    ),
+    "several video streams with --stream": Case(
+        cameras,
+        {"reading": ReadSettings(stream=2)},
+        notes=("ffv1) could not be kept",),
+        stream=1,
+    ),
+    "a part": Case(
+        lambda folder: encode(folder / "long.mp4", LONG),
+        {"reading": ReadSettings(start=Fraction(1, 2), end=Fraction(3, 2))},
+        times=steady(0, 25),
+        likeness=None,
+    ),
+    "pictures": Case(
+        lambda folder: numbered(folder / "shots", range(1, 8)),
+        notes=("25 frames/s taken",),
+    ),
+    "pictures with a gap": Case(
+        lambda folder: numbered(folder / "shots", [3, 4, 7]),
+        {"reading": ReadSettings(frame_rate=RATE)},
+        notes=("12.5 frames/s taken", "2 numbers of the sequence are missing, the first is 5"),
+        times=[Fraction(0), 1 / RATE, 4 / RATE],
+        likeness=None,
+    ),
+    "Unicode and spaces": Case(named),
+}
+
+
+def text(folder: Path) -> Path:
+    path = folder / "text.mp4"
+    path.write_text("this is not a video\n" * 50)
+    return path
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    path.touch()
+    return path
+
+
+def picture_cut_off(folder: Path) -> Path:
+    Image.fromarray(picture(0, 320, 240)).save(folder / "whole.jpg")
+    return truncated(folder / "whole.jpg", 0.5)
+
+
+def only_sound(folder: Path) -> Path:
+    path = folder / "sound.m4a"
+    track = Track()
+    with av.open(str(path), "w", format="mp4") as output:
+        track.fill(output, track.add(output))
+    return path
+
+
+BAD: dict[str, tuple[Make, dict[str, Any], str, int]] = {
+    "truncated mp4": (
+        lambda folder: truncated(encode(folder / "a.mp4", LONG), 0.6), {}, "before its index", 3
+    ),
+    "text named .mp4": (text, {}, "not a video or picture", 3),
+    "empty": (empty, {}, "is empty", 3),
+    "missing": (lambda folder: folder / "absent.mp4", {}, "no such file", 3),
+    "only sound": (only_sound, {}, "holds no video (only audio)", 3),
+    "a picture that is cut off": (picture_cut_off, {}, "", 3),
+    "no pictures": (lambda folder: folder / "shot_%03d.png", {}, "has no pictures", 3),
+    "no such stream": (
+        lambda folder: cameras(folder), {"reading": ReadSettings(stream=4)}, "not 4", 2
+    ),
+    "a part that is not there": (
+        lambda folder: encode(folder / "a.mp4"),
+        {"reading": ReadSettings(start=Fraction(5))},
+        "the last one lies at 0.440 s",
+        2,
+    ),
+    "a part of the frame that is not there": (
+        lambda folder: encode(folder / "a.mp4"), {"roi": (40, 0, 40, 40)}, "64x48", 2
+    ),
+}  # fmt: skip
+
+
+STILLS: dict[str, tuple[dict[str, Any], int, float]] = {
+    "a.png": ({}, 1, 0),
+    "a.bmp": ({}, 1, 0),
+    "a.tiff": ({}, 1, 0),
+    "a.ppm": ({}, 1, 0),
+    "a.webp": ({"lossless": True}, 1, 0),
+    "a.jp2": ({}, 1, 1),
+    "a.jpg": ({"quality": 95}, 1, 1),
+    "a.avif": ({"quality": 90}, 1, 4),
+    "turned.png": ({}, 6, 0),
+    "turned.tiff": ({}, 8, 0),
+    "mirrored.webp": ({"lossless": True}, 5, 0),
+    "mirrored.jpg": ({"quality": 95}, 2, 1),
+}
+"""What Pillow is told, the orientation by EXIF, and the mean difference that the restored picture
+may have to that which Pillow reads."""

@@ -1,0 +1,342 @@
+"""Footage of every awkward kind through `restore`: nothing lost, nothing drifted, all told.
+
+What comes out is compared with what goes in by a second implementation: the ffmpeg program.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.command_line import run
+from media.clips import (
+    COUNT,
+    Track,
+    encode,
+    file_size_limit,
+    ntsc,
+    picture,
+    raw_h264,
+    rotated,
+    truncated,
+    vfr,
+)
+from PIL import Image, ImageOps
+from suite_cases import BAD, CASES, LONG, STILLS, empty, text
+from suite_clips import heard, lines, pictures, seen, tiled, tree
+
+from jdsr_cli.errors import OutputError
+from jdsr_cli.media import ReadSettings, read_image, write_image
+from jdsr_cli.restoration import InputResult, RestoreSettings, restore
+
+
+@pytest.fixture
+def plain(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
+    """Settings by which a frame without faces stays as it is."""
+    return RestoreSettings(
+        weights=str(tiny_weights(64)),
+        detector="centerface",
+        device="cpu",
+        frame_scale=1,
+        mode="paste",
+        label=False,
+    )
+
+
+def only(sources: Sequence[Path | str], out: Path, settings: RestoreSettings) -> InputResult:
+    """Restore one input that is to succeed."""
+    summary = restore(sources, out, settings)
+    (result,) = summary.results
+    assert result.error is None
+    assert summary.exit_code == 0
+    return result
+
+
+def video(result: InputResult) -> Path:
+    """The restored video."""
+    assert result.output is not None
+    (path,) = result.output.glob("restored.*")
+    return path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_lost(tmp_path: Path, plain: RestoreSettings, name: str) -> None:
+    case = CASES[name]
+    source = case.make(tmp_path)
+    result = only([source], tmp_path / "out", replace(plain, **case.settings))
+    assert len(result.notes) == len(case.notes), result.notes
+    for words in case.notes:
+        assert any(words in note for note in result.notes), result.notes
+
+    restored, before = video(result), None
+    if case.times is None or case.likeness is not None:
+        before = seen(source, case.stream)
+    times = list(case.times) if case.times is not None else before.times
+    after = seen(restored)
+    assert after.times == times
+    assert result.counts is not None
+    assert result.counts.frames_read == result.counts.frames_written == len(times)
+    if before is not None and case.likeness is not None:
+        width, height = before.size
+        assert after.aspect == before.aspect
+        assert after.size == (width + width % 2, height + height % 2)
+        old = pictures(source, before.size, case.stream).astype(np.int16)
+        new = pictures(restored, after.size)[:, :height, :width]
+        assert np.abs(new - old).mean() < case.likeness
+
+
+@pytest.mark.parametrize("name", ["no sound", "two sound tracks", "late sound"])
+def test_sound_is_the_same_at_the_same_time(
+    tmp_path: Path, plain: RestoreSettings, name: str
+) -> None:
+    source = CASES[name].make(tmp_path)
+    result = only([source], tmp_path / "out", plain)
+    assert heard(video(result)) == heard(source)
+    assert bool(heard(source)) == (name != "no sound")
+
+
+def test_sound_of_a_part(tmp_path: Path, plain: RestoreSettings) -> None:
+    source = encode(tmp_path / "long.mp4", LONG, tracks=[Track(seconds=Fraction(2))])
+    part = ReadSettings(start=Fraction(1, 2), end=Fraction(3, 2))
+    result = only([source], tmp_path / "out", replace(plain, reading=part))
+    first = Fraction(13, 25)
+    whole = [(track, time - first, digest) for track, time, digest in heard(source)]
+    assert heard(video(result)) == [packet for packet in whole if 0 <= packet[1] < 1]
+    assert len(heard(video(result))) == 15
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_read_is_told_in_one_line(
+    tmp_path: Path, plain: RestoreSettings, name: str
+) -> None:
+    make, changes, said, code = BAD[name]
+    source = make(tmp_path)
+    summary = restore([source], tmp_path / "out", replace(plain, **changes))
+    (error,) = [result.error for result in summary.results]
+    assert error is not None
+    assert summary.exit_code == code
+    assert said in str(error)
+    assert "\n" not in str(error)
+    assert error.hint
+    if name != "a part of the frame that is not there":
+        assert str(source) in str(error)
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_of_good_and_bad(tmp_path: Path, plain: RestoreSettings) -> None:
+    folder = tmp_path / "from the recorder"
+    folder.mkdir()
+    good = [vfr(folder), ntsc(folder), raw_h264(folder)]
+    write_image(folder / "still.png", picture(0))
+    bad = [text(folder), empty(folder), truncated(encode(folder / "z.mp4"), 0.5)]
+    (folder / "z.mp4").unlink()
+    (folder / "notes.txt").write_text("not for us")
+    before = tree(folder)
+    done = run(
+        "restore", folder, "--out", tmp_path / "out", "--weights", plain.weights, "--detector",
+        "centerface", "--device", "cpu", "--frame-scale", 1, "--mode", "paste", "--quiet",
+    )  # fmt: skip
+    assert done.exit_code == 4
+    *errors, last = done.stderr.strip().splitlines()
+    assert [line.split(": ")[1] for line in errors] == sorted(map(str, bad))
+    assert last == "error: 3 of 7 inputs failed"
+    assert len(done.stdout.splitlines()) == 4
+    names = sorted([*(path.stem for path in good), "still"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    for path in good:
+        assert seen(tmp_path / "out" / path.stem / "restored.mp4").times == seen(path).times
+    assert tree(folder) == before
+
+
+def test_frames_are_enlarged_upright(tmp_path: Path, plain: RestoreSettings) -> None:
+    result = only([rotated(tmp_path, 90)], tmp_path / "out", replace(plain, frame_scale=2))
+    assert seen(video(result)).size == (2 * 48, 2 * 64)
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_stills_stay_as_they_are(tmp_path: Path, plain: RestoreSettings, name: str) -> None:
+    options, orientation, difference = STILLS[name]
+    if orientation != 1:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        options = {**options, "exif": exif}
+    Image.fromarray(picture(0, 161, 121)).save(tmp_path / name, **options)
+    result = only([tmp_path / name], tmp_path / "out", plain)
+    restored = read_image(video(result)).astype(np.int16)
+    with Image.open(tmp_path / name) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert restored.shape == wanted.shape
+    assert (wanted.shape == (121, 161, 3)) == (orientation in (1, 2))
+    assert np.abs(restored - wanted).mean() <= difference
+    assert result.notes == ()
+
+
+@pytest.fixture
+def occupied(tmp_path: Path) -> Path:
+    (tmp_path / "file").write_text("mine")
+    return tmp_path / "file"
+
+
+def test_a_file_in_place_of_the_output(plain: RestoreSettings, occupied: Path) -> None:
+    source = encode(occupied.with_name("clip.mp4"))
+    for out in (occupied, occupied / "below"):
+        with pytest.raises(OutputError) as caught:
+            restore([source], out, plain)
+        assert str(out) in str(caught.value)
+        assert "--out" in str(caught.value)
+    assert occupied.read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody may write")
+def test_an_output_that_nobody_may_write(tmp_path: Path, plain: RestoreSettings) -> None:
+    done = run("restore", encode(tmp_path / "clip.mp4"), "--out", "/proc/here", "--quiet",
+               "--weights", plain.weights)  # fmt: skip
+    assert done.exit_code == 6
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: /proc/here: nothing can be written here")
+    assert "--out" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(tmp_path: Path, plain: RestoreSettings) -> None:
+    source, out = encode(tmp_path / "clip.mp4"), tmp_path / "out"
+    out.mkdir(0o500)
+    with pytest.raises(OutputError, match="nothing can be written here"):
+        restore([source], out, plain)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, plain: RestoreSettings) -> None:
+    source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
+    with file_size_limit(2000):
+        summary = restore([source], out, plain)
+    (error,) = [result.error for result in summary.results]
+    assert summary.exit_code == 6
+    assert "cannot be written: the file would be larger than is allowed here" in str(error)
+    assert "\n" not in str(error)
+    assert list(out.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_the_end_can_be_cleared(
+    tmp_path: Path, plain: RestoreSettings
+) -> None:
+    source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
+    settings = replace(plain, segment=8)
+    whole = video(only([source], tmp_path / "whole", settings)).read_bytes()
+    with file_size_limit(len(whole) - 1):
+        summary = restore([source], out, settings)
+    assert summary.exit_code == 6
+    assert "56 frames are kept" in str(summary.results[0].error)
+    assert [path.name for path in out.iterdir()] == [".clip.partial"]
+    result = only([source], out, replace(settings, resume=True))
+    assert video(result).read_bytes() == whole
+    assert tree(out / "clip") == tree(tmp_path / "whole" / "clip")
+
+
+def test_fifty_faces_in_one_frame(
+    tmp_path: Path, plain: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+) -> None:
+    write_image(tmp_path / "crowd.png", tiled([astronaut, hopper], 5, 10, 64))
+    settings = replace(plain, mode="both", crops="all", shots=1)
+    result = only([tmp_path / "crowd.png"], tmp_path / "out", settings)
+    counts = result.counts
+    assert counts is not None
+    assert counts.faces_found == counts.tracks == 50
+    assert counts.faces_restored + counts.faces_refused == 50
+    faces = lines(tmp_path / "out" / "crowd" / "faces.jsonl")
+    assert [face["face"] for face in faces] == list(range(1, 51))
+    assert len({face["track"] for face in faces}) == 50
+    places = {(int(face["box"][0] // 64), int(face["box"][1] // 64)) for face in faces}
+    assert len(places) == 50
+    restored = [face for face in faces if face["status"] == "restored"]
+    assert len(restored) == counts.faces_restored
+    files = {path.name for path in (tmp_path / "out" / "crowd" / "faces").glob("*_frame*.png")}
+    assert files == {Path(face["file"]).name for face in restored}
+    assert all(face["reason"] for face in faces if face["status"] == "refused")
+
+
+EDGES = {
+    "left": (slice(20, 140), slice(0, 75), slice(None), slice(45, None)),
+    "right": (slice(20, 140), slice(130, 200), slice(None), slice(0, 70)),
+    "top": (slice(0, 90), slice(20, 140), slice(30, None), slice(None)),
+    "bottom": (slice(95, 160), slice(20, 140), slice(0, 65), slice(None)),
+}
+"""Rows and columns of the frame, and those of the portrait that are shown there."""
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_face_at_the_border(
+    tmp_path: Path, plain: RestoreSettings, hopper: np.ndarray, edge: str
+) -> None:
+    frame = np.full((160, 200, 3), 90, np.uint8)
+    rows, columns, own_rows, own_columns = EDGES[edge]
+    frame[rows, columns] = hopper[own_rows, own_columns]
+    write_image(tmp_path / "edge.png", frame)
+    result = only([tmp_path / "edge.png"], tmp_path / "out", replace(plain, mode="both"))
+    counts = result.counts
+    assert counts is not None
+    assert (counts.faces_found, counts.faces_restored, counts.faces_refused) == (1, 1, 0)
+    (face,) = lines(tmp_path / "out" / "edge" / "faces.jsonl")
+    left, top, right, bottom = face["box"]
+    changed = (read_image(video(result)) != frame).any(axis=2)
+    assert changed[int(max(0, top)) : int(bottom), int(max(0, left)) : int(right)].any()
+    reach = right - left
+    changed[int(max(0, top - reach)) : int(bottom + reach),
+            int(max(0, left - reach)) : int(right + reach)] = False  # fmt: skip
+    assert not changed.any()
+
+
+def test_faces_of_6_px_are_refused_and_left_as_they_were(
+    tmp_path: Path, plain: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+) -> None:
+    frame = np.full((96, 128, 3), 90, np.uint8)
+    frame[30:46, 20:36] = np.asarray(Image.fromarray(astronaut).resize((16, 16)))
+    frame[30:46, 80:96] = np.asarray(Image.fromarray(hopper).resize((16, 16)))
+    write_image(tmp_path / "far.png", frame)
+    settings = replace(plain, detection_scale=4.0, mode="both")
+    result = only([tmp_path / "far.png"], tmp_path / "out", settings)
+    assert result.counts is not None
+    assert result.counts.refusals == {"too small": 2}
+    for face in lines(tmp_path / "out" / "far" / "faces.jsonl"):
+        assert 4.0 < face["box"][2] - face["box"][0] < 8.0
+        assert face["status"] == "refused"
+        assert "px wide, less than 10 px (--min-face)" in face["reason"]
+    np.testing.assert_array_equal(read_image(video(result)), frame)
+
+
+def test_faces_are_found_upright(
+    tmp_path: Path, plain: RestoreSettings, two_people: list[np.ndarray]
+) -> None:
+    """The picture lies on its side in the file, which says so."""
+
+    def paint(index: int) -> np.ndarray:
+        return np.rot90(two_people[index // 2], 1)
+
+    source = encode(
+        tmp_path / "phone.mp4",
+        size=(140, 280),
+        paint=paint,
+        configure=lambda stream: stream.set_display_rotation(-90),
+    )
+    result = only([source], tmp_path / "out", plain)
+    assert result.counts is not None
+    assert result.counts.faces_found == result.counts.faces_restored == 2 * COUNT
+    assert result.counts.tracks == 2
+    assert seen(video(result)).size == (280, 140)
+
+
+def test_inputs_of_the_same_name_get_results_of_their_own(
+    tmp_path: Path, plain: RestoreSettings
+) -> None:
+    for folder in ("cam 1", "cam 2"):
+        (tmp_path / folder).mkdir()
+    first = encode(tmp_path / "cam 1" / "clip.mp4")
+    second = encode(tmp_path / "cam 2" / "clip.mp4", range(5))
+    shutil.copy(second, tmp_path / "cam 2" / "Clip.MP4.part")
+    summary = restore([first, second], tmp_path / "out", plain)
+    assert summary.exit_code == 0
+    counted = [result.counts.frames_read for result in summary.results if result.counts]
+    assert counted == [COUNT, 5]
