@@ -102,17 +102,7 @@ class VideoWriter:
         return [*self._segment.warnings, *(self._joined.warnings if self._joined else ())]
 
     def write(self, image: Image, pts: int) -> None:
-        """Write the next frame.
-
-        Args:
-            image: uint8 RGB, shape (height, width, 3).
-            pts: Time in units of `source.time_base`; larger than that of the frame before.
-
-        Raises:
-            OutputError: The disk is full, or the file cannot be written.
-            UsageError: Another size or type, or a time that does not increase.
-
-        """
+        """Write the next frame; see `SegmentWriter.write`."""
         self._segment.write(image, pts)
 
     def _remove_segment(self) -> None:

@@ -13,7 +13,8 @@ from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.cropping import CropTask
 from jdsr_cli.restoration.engine import open_tools
-from jdsr_cli.restoration.journal.workplace import Workplace, name_outputs
+from jdsr_cli.restoration.journal import Workplace
+from jdsr_cli.restoration.outputs import name_outputs
 from jdsr_cli.restoration.pipeline.described import expected_frames, mark_input
 from jdsr_cli.restoration.pipeline.reading import make_request
 from jdsr_cli.restoration.pipeline.work import Task, Tools
@@ -132,8 +133,10 @@ def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) ->
             return PlannedInput(path, workplace.final, "done", 0, info.frames_promised, size, 0.0)
         frames = expected_frames(info, task.settings.reading)
         speed = sampler.measure(path, info)
-        left = None if frames is None else max(0, frames - done)
-        known = speed is not None and left is not None
+        seconds = size_of_results = None
+        if speed is not None and frames is not None:
+            seconds = max(0, frames - done) * speed.seconds
+            size_of_results = round(frames * speed.bytes)
         return PlannedInput(
             source=path,
             output=workplace.final,
@@ -141,8 +144,8 @@ def _planned(path: Path, workplace: Workplace, task: Task, sampler: _Sampler) ->
             frames_done=done,
             frames=frames,
             size=size,
-            seconds=left * speed.seconds if known else None,  # type: ignore[operator,union-attr]
-            bytes=round(frames * speed.bytes) if known else None,  # type: ignore[operator,union-attr]
+            seconds=seconds,
+            bytes=size_of_results,
         )
     except JdsrError as fault:
         return PlannedInput(path, workplace.final, "failed", error=fault)

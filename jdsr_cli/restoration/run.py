@@ -13,7 +13,8 @@ from pathlib import Path
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.candidates import Limits
-from jdsr_cli.restoration.journal.workplace import Workplace, name_outputs, prepare_folder
+from jdsr_cli.restoration.journal import Workplace
+from jdsr_cli.restoration.outputs import name_outputs, prepare_folder
 from jdsr_cli.restoration.pipeline.ahead import Stages
 from jdsr_cli.restoration.pipeline.aligning import align
 from jdsr_cli.restoration.pipeline.detecting import Look, detect

@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+from some_counts import COUNTS
 
 from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
 from jdsr_cli.errors import MediaError
-from jdsr_cli.restoration import Counts, InputResult, PlannedInput, RunPlan, RunSummary
+from jdsr_cli.restoration import InputResult, PlannedInput, RunPlan, RunSummary
 
 
 def test_notes_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,22 +37,11 @@ def test_a_task_of_the_same_name_can_follow() -> None:
 
 
 def test_summary_has_a_line_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = Counts(
-        frames_read=1,
-        frames_written=1,
-        tracks=4,
-        faces_found=5,
-        faces_bridged=1,
-        faces_restored=3,
-        faces_refused=3,
-        faces_masked=1,
-        refusals={"too small": 2, "outside": 1},
-    )
     figures = {"flicker": 0.5}
     summary = RunSummary(
         (
             InputResult(
-                Path("a.png"), Path("out/a"), counts, figures=figures, seconds={"total": 1.25}
+                Path("a.png"), Path("out/a"), COUNTS, figures=figures, seconds={"total": 1.25}
             ),
             InputResult(Path("b.png"), error=MediaError("no media", where="b.png")),
         )

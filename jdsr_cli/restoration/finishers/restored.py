@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
 from jdsr_cli.faces import compose, crop
 from jdsr_cli.faces.quality import MASKED_SHARE, FaceQuality, covered_share
-from jdsr_cli.faces.stabilising import Stabiliser
 from jdsr_cli.faces.tone import as_luma
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
-from jdsr_cli.metrics.temporal import FlickerMeter
 from jdsr_cli.restoration.candidates import Candidate, Refusal
 from jdsr_cli.restoration.finishers.book import Book
 from jdsr_cli.restoration.finishers.describing import describe_face, turn_of
+from jdsr_cli.restoration.finishers.steadying import Steadying
 from jdsr_cli.restoration.framing import FramePlan, enlarge, template_to_frame
 from jdsr_cli.restoration.generate import RestoredFace
 from jdsr_cli.restoration.journal.snapshot import Snapshot
@@ -78,9 +77,8 @@ class RestoreFinisher:
         self._clock = clock
         self._book = Book()
         self._gallery = Gallery(max(settings.shots, FUSED_FROM))
-        self._stabiliser = Stabiliser()
-        self._flicker, self._unsteadied = FlickerMeter(), FlickerMeter()
-        self._frames = self._gray = 0
+        self._steadying = Steadying()
+        self._gray = 0
         self._label = Label(plan.width, plan.height) if settings.label else None
         if settings.exports_crops:
             (folder / FACES).mkdir(exist_ok=True)
@@ -104,7 +102,6 @@ class RestoreFinisher:
         if self._settings.overlay:
             with self._clock.stage("overlay"):
                 images["overlay"] = _overlaid(tracked.frame.image, records, faces)
-        self._frames += 1
         self._gray += tracked.gray and bool(faces)
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
@@ -121,34 +118,25 @@ class RestoreFinisher:
         return self._book.counts(frames_read, frames_written)
 
     def figures(self) -> Mapping[str, Any]:
-        """Return flicker (relative to the input's, see `metrics.temporal`) and gray frames."""
-        shown = self._flicker if self._settings.stabilise else self._unsteadied
-        return {
-            "flicker": _rounded(shown.ratio),
-            "flicker_unstabilised": _rounded(self._unsteadied.ratio),
-            "gray_frames": self._gray,
-        }
+        """Return flicker, see `Steadying.figures`, and the frames whose faces were gray."""
+        flicker = self._steadying.figures(blended=self._settings.stabilise)
+        return {**flicker, "gray_frames": self._gray}
 
     def state(self) -> Snapshot:
         """Return what later frames need of those so far."""
         return Snapshot.join(
             book=self._book.state(),
             gallery=self._gallery.state(),
-            stabiliser=Snapshot(arrays=self._stabiliser.state()),
-            flicker=Snapshot(arrays=self._flicker.state()),
-            unsteadied=Snapshot(arrays=self._unsteadied.state()),
-            frames=Snapshot({"frames": self._frames, "gray": self._gray}),
+            steadying=self._steadying.state(),
+            frames=Snapshot({"gray": self._gray}),
         )
 
     def load(self, state: Snapshot) -> None:
         """Go on from where `state` was taken."""
         self._book.load(state.part("book"))
         self._gallery.load(state.part("gallery"))
-        self._stabiliser.load(state.part("stabiliser").arrays)
-        self._flicker.load(state.part("flicker").arrays)
-        self._unsteadied.load(state.part("unsteadied").arrays)
-        counted = state.part("frames").values
-        self._frames, self._gray = counted["frames"], counted["gray"]
+        self._steadying.load(state.part("steadying"))
+        self._gray = state.part("frames").values["gray"]
 
     def _prepare(
         self, restored: Restored, number: int, candidate: Candidate, face: RestoredFace | None
@@ -164,14 +152,14 @@ class RestoreFinisher:
             reference = crop(tracked.frame.image, candidate.alignment)
             if tracked.gray:
                 face = replace(face, image=as_luma(face.image, reference))
-            track, moment = candidate.face.track, tracked.seen.read.number
-            fresh = tracked.seen.facts.cut
-            image, occlusion = self._stabiliser.blend(
-                track, moment, reference, face.image, face.occlusion, fresh=fresh
+            steady = self._steadying.steady(
+                candidate.face.track,
+                tracked.seen.read.number,
+                reference,
+                face,
+                fresh=tracked.seen.facts.cut,
             )
-            self._flicker.add(track, moment, reference, image, fresh=fresh)
-            self._unsteadied.add(track, moment, reference, face.image, fresh=fresh)
-        return _Face(number, candidate, None, face, replace(face, image=image, occlusion=occlusion))
+        return _Face(number, candidate, None, face, steady)
 
     def _shown(self, face: _Face) -> RestoredFace | None:
         return face.steady if self._settings.stabilise else face.raw
@@ -239,9 +227,7 @@ class RestoreFinisher:
 
     def _end(self, track: int) -> list[str]:
         """Export the pictures of a track; return its record, if it had a face."""
-        self._stabiliser.drop(track)
-        self._flicker.drop(track)
-        self._unsteadied.drop(track)
+        self._steadying.drop(track)
         best: list[Exported] = []
         fused = None
         shots = self._gallery.take(track)
@@ -299,7 +285,3 @@ def _mark(record: FaceRecord, face: _Face) -> FaceMark:
         text=word if face.refusal is None else face.refusal.kind,
         refused=record.status == "refused",
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,26 @@ from numpy.typing import NDArray
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 
 _NUMBERS = 15
 """Of a detection: box (4), points (10), score."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFacts:
+    """Measures of a frame and the faces found in it."""
+
+    time: float
+    """Seconds."""
+    looked: bool
+    """Whether faces were looked for."""
+    cut: bool
+    """Whether another scene begins with this frame."""
+    colour: float
+    """How colourful the frame and its faces are, see `faces.tone.footage_colour`."""
+    detections: tuple[Detection, ...]
+    embeddings: NDArray[np.float32] | None = None
+    """(n, D), of length 1, where a face network is used."""
 
 
 def write_facts(path: Path, facts: Sequence[FrameFacts]) -> None:

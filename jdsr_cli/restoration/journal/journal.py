@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -69,34 +70,21 @@ class Journal:
 
     @classmethod
     def look(cls, folder: Path, request: Request) -> int:
-        """Return the number of frames in finished segments, changing nothing; 0 without a journal.
+        """Return the number of frames in finished segments, changing nothing.
 
         Raises:
             OutputError: As the constructor.
 
         """
-        try:
-            with (folder / cls.NAME).open("rb") as file:
-                _lock(file, folder, alone=False)
-                segments, _ = _read(file, folder, request)
-        except FileNotFoundError:
-            return 0
-        except OSError as fault:
-            if isinstance(fault, OutputError):
-                raise
-            raise output_error(fault, folder) from fault
+        with _opened(folder) as file:
+            segments, _ = _read(file, folder, request)
         return segments[-1].frames if segments else 0
 
     @classmethod
     def refuse_busy(cls, folder: Path) -> None:
         """Raise `OutputError` where another run has the journal of `folder` open."""
-        try:
-            with (folder / cls.NAME).open("rb") as file:
-                _lock(file, folder, alone=False)
-        except OSError as fault:
-            if isinstance(fault, OutputError):
-                raise
-            raise output_error(fault, folder) from fault
+        with _opened(folder):
+            pass
 
     @property
     def frames(self) -> int:
@@ -143,6 +131,18 @@ class Journal:
 
 def _line(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[IO[bytes]]:
+    """Open the journal of a folder to look at it, while no other run writes to it."""
+    try:
+        file = (folder / Journal.NAME).open("rb")
+    except OSError as fault:
+        raise output_error(fault, folder) from fault
+    with file:
+        _lock(file, folder, alone=False)
+        yield file
 
 
 def _lock(file: IO[bytes], folder: Path, *, alone: bool) -> None:

@@ -8,10 +8,7 @@ segment was finished yet.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,51 +21,6 @@ MANIFEST = "manifest.json"
 """Written last: a folder without it is no result."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
-
-
-_NUMBER = re.compile(r"%0?[0-9]*d")
-"""Where the name of an image sequence stands for a number."""
-
-
-def prepare_folder(out: Path) -> Path:
-    """Make `out` with its parents and prove that files can be written in it.
-
-    Raises:
-        OutputError: It cannot be made, is not a folder, or is read-only or full.
-
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as probe:
-            probe.write(b"jdsr")
-            probe.flush()
-    except OSError as fault:
-        raise OutputError(
-            f"nothing can be written here ({fault.strerror or fault})",
-            where=out,
-            hint="Choose another folder with --out, or free the disk.",
-        ) from fault
-    return out
-
-
-def name_outputs(paths: Sequence[Path]) -> list[str]:
-    """Give each input the stem of its name, with -2, -3, ... where a stem comes again.
-
-    Of a sequence such as `shot_%05d.png` that is `shot`.
-
-    Names that differ in case only count as the same, as they are on some file systems.
-    """
-    taken: set[str] = set()
-    names: list[str] = []
-    for path in paths:
-        stem = _NUMBER.sub("", path.stem).strip(". _-") or "input"
-        name, number = stem, 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
 
 
 class Workplace:
@@ -126,7 +78,8 @@ class Workplace:
         if not (self.work / Journal.NAME).exists():
             return 0
         if not resume:
-            self._refuse_interrupted(request, force=force)
+            if not force:
+                self._refuse_interrupted(request)
             return 0
         return Journal.look(self.work, request)
 
@@ -146,8 +99,10 @@ class Workplace:
         self._refuse_taken(force=force)
         started = (self.work / Journal.NAME).exists()
         if started and not resume:
-            Journal.refuse_busy(self.work)
-            self._refuse_interrupted(request, force=force)
+            if force:
+                Journal.refuse_busy(self.work)
+            else:
+                self._refuse_interrupted(request)
         try:
             if not (started and resume):
                 _discard(self._hidden)
@@ -206,10 +161,8 @@ class Workplace:
             shutil.rmtree(self._hidden, ignore_errors=True)
         return frames
 
-    def _refuse_interrupted(self, request: Request, *, force: bool) -> None:
+    def _refuse_interrupted(self, request: Request) -> None:
         """Raise where finished segments would be lost without having been given up."""
-        if force:
-            return
         try:
             frames = Journal.look(self.work, request)
         except OutputError as fault:

@@ -18,8 +18,8 @@ from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.scene import is_cut, thumbnail
 from jdsr_cli.faces.tone import footage_colour
 from jdsr_cli.restoration.appearance import FaceEmbedder
+from jdsr_cli.restoration.journal.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read, Seen
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 
 MOST_TOGETHER = 8
 """Frames that the detector is given together; a power of two, see `group_size`."""

@@ -12,8 +12,8 @@ from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Frame
 from jdsr_cli.restoration.candidates import Candidate
 from jdsr_cli.restoration.generate import RestoredFace
+from jdsr_cli.restoration.journal.facts import FrameFacts
 from jdsr_cli.restoration.journal.snapshot import Snapshot
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.job import Job
 
 Lines = Mapping[str, tuple[str, ...]]

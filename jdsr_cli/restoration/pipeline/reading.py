@@ -8,10 +8,10 @@ from typing import Any
 from jdsr_cli.evidence import package_versions
 from jdsr_cli.media import Frame, Reader, open_reader
 from jdsr_cli.restoration.journal import Request, Snapshot
+from jdsr_cli.restoration.journal.files import state_file
 from jdsr_cli.restoration.pipeline.described import mark_input
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read
 from jdsr_cli.restoration.pipeline.job import Job
-from jdsr_cli.restoration.pipeline.segments import state_file
 from jdsr_cli.restoration.pipeline.work import Task
 
 

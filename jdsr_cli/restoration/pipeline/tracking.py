@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.faces import tracking
 from jdsr_cli.faces.tone import is_gray
-from jdsr_cli.faces.tracking import Tracker, TrackerSettings
-from jdsr_cli.restoration.journal.facts import read_facts
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
+from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
+from jdsr_cli.restoration.journal.files import facts_file
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Seen, Tracked
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.job import Job
-from jdsr_cli.restoration.pipeline.segments import facts_file
 
 USUAL_RATE = 25.0
 """Frames per second of an input that does not tell."""
@@ -80,7 +78,7 @@ class _Follower:
             if one.index >= self._done
         ]
 
-    def _follow(self, facts: FrameFacts) -> list[tracking.TrackedFrame]:
+    def _follow(self, facts: FrameFacts) -> list[TrackedFrame]:
         if facts.detections:
             self._colours.append(facts.colour)
         return self._tracker.add(

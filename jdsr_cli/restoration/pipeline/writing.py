@@ -13,13 +13,12 @@ from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import FileMark, Manifest, mark
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.journal import Segment
-from jdsr_cli.restoration.journal.facts import write_facts
+from jdsr_cli.restoration.journal.facts import FrameFacts, write_facts
+from jdsr_cli.restoration.journal.files import facts_file, segment_file, state_file
 from jdsr_cli.restoration.journal.workplace import MANIFEST
 from jdsr_cli.restoration.pipeline.described import describe_media, expected_frames
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Finished, Lines
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.job import Job
-from jdsr_cli.restoration.pipeline.segments import facts_file, segment_file, state_file
 from jdsr_cli.restoration.pipeline.work import Task
 from jdsr_cli.restoration.summary import InputResult
 

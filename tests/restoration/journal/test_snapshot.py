@@ -5,9 +5,8 @@ import pytest
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
-from jdsr_cli.restoration.journal.facts import read_facts, write_facts
+from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts, write_facts
 from jdsr_cli.restoration.journal.snapshot import Snapshot
-from jdsr_cli.restoration.pipeline.facts import FrameFacts
 
 
 def test_a_snapshot_comes_back_to_the_bit(tmp_path: Path) -> None:

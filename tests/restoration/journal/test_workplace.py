@@ -5,7 +5,7 @@ import pytest
 
 from jdsr_cli.errors import OutputError
 from jdsr_cli.restoration.journal import Request, Segment, Workplace
-from jdsr_cli.restoration.journal.workplace import MANIFEST, name_outputs, prepare_folder
+from jdsr_cli.restoration.journal.workplace import MANIFEST
 
 SOURCE = Path("somewhere/clip.mp4")
 REQUEST = Request({"scale": 4}, {})
@@ -30,11 +30,6 @@ def finish_segment(made: Workplace) -> None:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_names_of_the_same_stem_are_told_apart() -> None:
-    paths = [Path(name) for name in ("a/x.mp4", "b/x.mp4", "c/X.gif", "x-2.png", ".hidden")]
-    assert name_outputs(paths) == ["x", "x-2", "X-3", "x-2-2", "hidden"]
 
 
 def test_results_appear_whole_and_nothing_else(tmp_path: Path) -> None:
@@ -183,12 +178,3 @@ def test_a_look_at_a_finished_result_tells_that_nothing_is_to_be_done(tmp_path: 
     assert place(tmp_path).look(REQUEST, force=False, resume=True) is None
     with pytest.raises(OutputError, match="--force"):
         place(tmp_path).look(REQUEST, force=False, resume=False)
-
-
-def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
-    taken = tmp_path / "file"
-    taken.write_text("x")
-    for folder in (taken, taken / "below"):
-        with pytest.raises(OutputError, match="--out"):
-            prepare_folder(folder)
-    assert prepare_folder(tmp_path / "a" / "b").is_dir()
