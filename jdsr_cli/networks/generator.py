@@ -20,6 +20,8 @@ from jdsr_cli.networks.output import GeneratorOutput
 from jdsr_cli.networks.super_resolver import SuperResolver
 
 HR_SIZE = 128
+SIDES = (16, 32, 64, HR_SIZE)
+"""Sides of the inputs that there are generators for."""
 NOISE_FLOOR = 0.02
 """Noise level up to which a pixel counts as not covered: what sensors and codecs do."""
 NOISE_FULL = 0.12
@@ -34,7 +36,7 @@ class JDSRConfig:
     grid: Literal["hr", "lr"] = "hr"
     """Where the denoiser works: on the input enlarged to 128 px, or on the input itself."""
     lr_size: int = 32
-    """Side of the input in pixels: 32 (x4), 16 (x8), or 64 for footage."""
+    """Side of the input in pixels: 32 (x4), 16 (x8), or 64 or 128 for footage."""
     landmarks: int = 81
     """Landmark heat maps."""
     hourglass_blocks: int = 4
@@ -55,8 +57,10 @@ class JDSRConfig:
     def __post_init__(self) -> None:
         if self.grid not in ("hr", "lr"):
             raise UsageError(f"grid is {self.grid!r}, it can be 'hr' or 'lr'", where="jdsr")
-        if self.lr_size not in (16, 32, 64):
-            raise UsageError(f"lr_size is {self.lr_size}, it can be 16, 32 or 64", where="jdsr")
+        if self.lr_size not in SIDES:
+            raise UsageError(
+                f"lr_size is {self.lr_size}, it can be {', '.join(map(str, SIDES))}", where="jdsr"
+            )
         if self.landmarks < 1 or self.hourglass_blocks < 1:
             raise UsageError("landmarks and hourglass_blocks are at least 1", where="jdsr")
         if len(self.denoiser_widths) != 3:

@@ -2,19 +2,21 @@
 
 It has the interface of the paper's generator at a twentieth of its arithmetic. A U-Net with
 channel attention looks at the whole face on a 32x32 grid, whatever the input size: 16 px inputs
-are enlarged to it, 64 px inputs are folded into it (pixel unshuffle) and also keep a path of
-their own to the 64x64 stage of the tail. Heads on the U-Net give the denoised low-resolution
+are enlarged to it, 64 and 128 px inputs are folded into it (pixel unshuffle) and also keep a path
+of their own to the 64x64 stage of the tail. Heads on the U-Net give the denoised low-resolution
 face, the noise map and the occlusion map; the tail gives what bicubic enlargement of the
-denoised face lacks. Of a 64 px input the grid shows 2x2 means: the finer detail goes past the
-U-Net where the face is bare, and is left out where the occlusion map says that it is a mask's.
+denoised face lacks (of a 128 px face, what the heads on the coarse grid cannot draw). Of a folded
+input the grid shows the means of its folds: the finer detail goes past the U-Net where the face
+is bare, and is left out where the occlusion map says that it is a mask's.
 
-Since all three sizes share one trunk, a generator of one size can start from the trained trunk
-of another.
+Since all sizes share one trunk, a generator of one size can start from the trained trunk of
+another.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +30,9 @@ from jdsr_cli.networks.output import GeneratorOutput
 
 HR_SIZE = 128
 GRID = 32
+TAIL_SIZE = 64
+SIDES = (16, GRID, TAIL_SIZE, HR_SIZE)
+"""Sides of the inputs that there are generators for."""
 HEAD_CHANNELS = 7
 """3 of the denoised image, 3 of the noise map, 1 of the occlusion map."""
 
@@ -37,7 +42,7 @@ class LiteConfig:
     """Shape of a `LiteGenerator`."""
 
     lr_size: int = 32
-    """Side of the input in pixels: 16, 32 or 64."""
+    """Side of the input in pixels: 16, 32, 64 or 128."""
     widths: tuple[int, ...] = (80, 128, 192, 224)
     """Channels at 32x32, 16x16, 8x8 and 4x4; one level for each entry."""
     encoder_blocks: tuple[int, ...] = (3, 3, 2, 2)
@@ -50,8 +55,10 @@ class LiteConfig:
     """Residual blocks at 64x64."""
 
     def __post_init__(self) -> None:
-        if self.lr_size not in (16, 32, 64):
-            raise UsageError(f"lr_size is {self.lr_size}, it can be 16, 32 or 64", where="lite")
+        if self.lr_size not in SIDES:
+            raise UsageError(
+                f"lr_size is {self.lr_size}, it can be {', '.join(map(str, SIDES))}", where="lite"
+            )
         levels = len(self.widths)
         if len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
             raise UsageError(
@@ -61,25 +68,47 @@ class LiteConfig:
 
 
 def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[str, Tensor]:
-    """Make of the weights for 32 px inputs the starting weights of a 64 px `network`.
+    """Make of the weights for a smaller input the starting weights of a folding `network`.
 
-    The result does to the mean of each 2x2 pixels what the given weights do to a pixel: the
-    stem's weights are shared among the four, and what the smaller generator lacks (the heads of
-    finer detail, further blocks) adds nothing.
+    The result does to the mean of each square of pixels what the given weights do to a pixel: what
+    reads the input shares its weights among the pixels of a square, what draws on the input's grid
+    draws the same on each of them, and what the smaller generator lacks adds nothing.
 
     Args:
-        state: Of a generator with `lr_size` 32.
-        network: With `lr_size` 64 and the same widths.
+        state: Of a generator with a smaller `lr_size`, at least 32.
+        network: With `lr_size` 64 or 128 and the same widths; it may have more or fewer blocks.
 
     """
     own = network.state_dict()
-    shares = own["stem.weight"].shape[1] // state["stem.weight"].shape[1]
-    unfolded = dict(state)
-    unfolded["stem.weight"] = state["stem.weight"].repeat_interleave(shares, 1) / shares
-    for name in own.keys() - state.keys():
+    given = math.isqrt(state["stem.weight"].shape[1] // 3)
+    factor = network.fold // given
+    unfolded = {name: value for name, value in state.items() if name in own}
+    unfolded["stem.weight"] = _share(state["stem.weight"], given, factor)
+    if "detail.weight" in state:
+        shown = math.isqrt(state["detail.weight"].shape[1] // 3)
+        wanted = math.isqrt(own["detail.weight"].shape[1] // 3)
+        unfolded["detail.weight"] = _share(state["detail.weight"], shown, wanted // shown)
+        for name in ("fine_head.weight", "fine_head.bias"):
+            unfolded[name] = _repeat(state[name], given, factor)
+    for name in own.keys() - unfolded.keys():
         silent = name.startswith(("fine_head.", "detail.")) or ".conv2." in name
         unfolded[name] = torch.zeros_like(own[name]) if silent else own[name]
     return unfolded
+
+
+def _share(weight: Tensor, fold: int, factor: int) -> Tensor:
+    """Spread weights on inputs folded by `fold` over inputs folded `factor` times further."""
+    outputs, inputs, *kernel = weight.shape
+    squares = weight.reshape(outputs, inputs // fold**2, fold, fold, *kernel)
+    spread = squares.repeat_interleave(factor, 2).repeat_interleave(factor, 3) / factor**2
+    return spread.reshape(outputs, inputs * factor**2, *kernel)
+
+
+def _repeat(values: Tensor, fold: int, factor: int) -> Tensor:
+    """Let each of `factor` x `factor` unfolded outputs be the one that `values` give."""
+    squares = values.reshape(values.shape[0] // fold**2, fold, fold, *values.shape[1:])
+    spread = squares.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    return spread.reshape(values.shape[0] * factor**2, *values.shape[1:])
 
 
 def _stack(width: int, blocks: int) -> nn.Sequential:
@@ -108,7 +137,7 @@ class LiteGenerator(nn.Module):
         self.fine_head = self.detail = None
         if fold > 1:
             self.fine_head = nn.Conv2d(widths[0], HEAD_CHANNELS * fold * fold, 3, padding=1)
-            self.detail = nn.Conv2d(3, tail, 3, padding=1)
+            self.detail = nn.Conv2d(3 * (self.lr_size // TAIL_SIZE) ** 2, tail, 3, padding=1)
         self.to_tail = nn.Conv2d(widths[0], 4 * tail, 3, padding=1)
         self.tail = _stack(tail, config.tail_blocks)
         self.to_image = nn.Conv2d(tail, 12, 3, padding=1)
@@ -137,13 +166,10 @@ class LiteGenerator(nn.Module):
         denoised = lr + head[:, 0:3]
         tail = F.pixel_shuffle(self.to_tail(features), 2)
         if self.detail is not None:
-            tail = tail + self.detail(lr)
+            tail = tail + self.detail(F.pixel_unshuffle(lr, self.lr_size // TAIL_SIZE))
         detail = F.pixel_shuffle(self.to_image(self.tail(tail.relu())), 2).float()
-        enlarged = F.interpolate(
-            denoised, size=(HR_SIZE, HR_SIZE), mode="bicubic", align_corners=False
-        )
         return GeneratorOutput(
-            restored=enlarged + detail,
+            restored=self._to_picture(denoised) + detail,
             denoised=denoised,
             noise_map=F.softplus(head[:, 3:6], beta=20.0),
             occlusion=occlusion,
@@ -182,6 +208,12 @@ class LiteGenerator(nn.Module):
     def _enlarge(self, maps: Tensor) -> Tensor:
         """Enlarge from the grid to the input without showing the grid."""
         return F.interpolate(maps, scale_factor=self.fold, mode="bilinear", align_corners=False)
+
+    def _to_picture(self, denoised: Tensor) -> Tensor:
+        if self.lr_size == HR_SIZE:
+            return denoised
+        size = (HR_SIZE, HR_SIZE)
+        return F.interpolate(denoised, size=size, mode="bicubic", align_corners=False)
 
     def _to_grid(self, lr: Tensor) -> Tensor:
         if self.lr_size < GRID:

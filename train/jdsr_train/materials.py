@@ -144,7 +144,7 @@ class Materials:
             if not {"denoise", "joint"} & set(stages):
                 return
             if recipe.loss.adversarial and "joint" in stages:
-                Critic(recipe.critic.widths)
+                Critic(recipe.critic.widths, fold=recipe.critic.fold)
             network = build(recipe.generator.network, dict(recipe.generator.arguments))
         self._check_size(network)
         if "denoise" in stages and not isinstance(network, JDSRGenerator):

@@ -27,6 +27,8 @@ class Judges:
     """Whether the features judge the restored face at this step, too."""
     identity: nn.Module | None = None
     critic: Callable[[Tensor], Tensor] | None = None
+    sees: str = "face"
+    """What the critic judges, see `judged`."""
 
 
 def denoising_terms(
@@ -108,10 +110,11 @@ def restoring_terms(
             weights.perceptual_hr,
             lambda: losses.perceptual_loss(features.maps(restored), features.maps(truth)),
         )
-        covered = _where_covered(restored, truth, batch.occlusion)
         terms["perceptual_covered"] = (
             weights.perceptual_covered,
-            lambda: losses.perceptual_loss(features.maps(covered), features.maps(truth)),
+            lambda: losses.perceptual_loss(
+                features.maps(judged(restored, batch, "covered")), features.maps(truth)
+            ),
         )
     if identity is not None:
         terms["identity"] = (
@@ -123,7 +126,7 @@ def restoring_terms(
     if critic is not None:
         terms["adversarial"] = (
             weights.adversarial,
-            lambda: losses.generator_adversarial(critic(restored)),
+            lambda: losses.generator_adversarial(critic(judged(restored, batch, judges.sees))),
         )
     return _weigh(terms)
 
@@ -132,10 +135,12 @@ def _weigh(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
     return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 
 
-def _where_covered(restored: Tensor, truth: Tensor, occlusion: Tensor) -> Tensor:
-    """Put the restored face into the true one where the mask was."""
-    share = F.interpolate(occlusion, size=truth.shape[-2:], mode="bilinear")
-    return truth + share * (restored - truth)
+def judged(restored: Tensor, batch: Batch, sees: str) -> Tensor:
+    """Return what a judge is shown: the restored `face`, or what was `covered` in the true one."""
+    if sees == "face":
+        return restored
+    share = F.interpolate(batch.occlusion, size=restored.shape[-2:], mode="bilinear")
+    return batch.hr + share * (restored - batch.hr)
 
 
 def _on_grid(pictures: Tensor, side: int) -> Tensor:

@@ -198,6 +198,12 @@ class CriticRecipe:
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
     """Channels of its first convolution and of its residual stages."""
+    fold: int = 1
+    """Side of the squares of pixels that it folds into channels before it looks: 2 makes it four
+    times as cheap, which a CPU needs."""
+    sees: str = "face"
+    """What it judges: `face`, the restored face (PAPER section 3.3), or `covered`, the true face
+    with what was under the mask restored, so that it sharpens that and leaves the rest alone."""
     wasserstein: float = 1e-3
     """Weight of the Wasserstein part; with eta 0.1 the effective penalty is 100 (SPEC 0.7)."""
     gradient_penalty: float = 0.1
@@ -210,7 +216,8 @@ class CriticRecipe:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        _within(self, 1, math.inf, "steps_per_update", "widths")
+        _one_of(self.sees, ("face", "covered"), "sees")
+        _within(self, 1, math.inf, "steps_per_update", "widths", "fold")
         _within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")
         _within(self, 0, BELOW_ONE, "betas")
 

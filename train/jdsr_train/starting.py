@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
-from jdsr_cli.networks.lite import GRID, LiteGenerator, unfold_state
+from jdsr_cli.networks.lite import LiteGenerator, unfold_state
 from jdsr_cli.weights import load_state
 
 AGAIN = "Run its stage again with this recipe, into the same --out"
@@ -54,6 +54,6 @@ def fill(network: nn.Module, path: Path) -> None:
 
 
 def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
-    """Whether the weights are those of a 32 px generator and the network takes 64 px."""
+    """Whether the weights are those of a `lite` for a smaller input than the network folds."""
     stem = weights.get("stem.weight")
-    return network.lr_size > GRID and stem is not None and stem.shape[1] == 3
+    return stem is not None and network.fold**2 > stem.shape[1] // 3

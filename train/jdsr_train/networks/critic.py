@@ -55,26 +55,31 @@ class Critic(nn.Module):
 
     Args:
         widths: Channels of the first convolution and of each stage.
-        size: Side of the images; divisible by 2 for each stage.
+        size: Side of the images; divisible by `fold`, and by 2 for each stage after that.
+        fold: Side of the squares of pixels that become channels first (pixel unshuffle); 1 is
+            the critic of WGAN-GP.
 
     Raises:
         UsageError: The size cannot be halved that often, or there is no stage.
 
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, size: int = 128) -> None:
+    def __init__(
+        self, widths: Sequence[int] = WIDTHS, size: int = 128, *, fold: int = 1
+    ) -> None:
         super().__init__()
         stages = len(widths) - 1
-        if stages < 1 or size % 2**stages:
+        if stages < 1 or size % (fold * 2**stages):
             raise UsageError(
-                f"a critic of {stages} stages cannot take images of {size} px",
-                hint="The side must be divisible by two for each stage",
+                f"a critic of {stages} stages cannot take images of {size} px folded by {fold}",
+                hint="The side must be divisible by the fold, then by two for each stage",
             )
-        self.enter = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.fold = fold
+        self.enter = nn.Conv2d(3 * fold**2, widths[0], 3, padding=1)
         self.stages = nn.Sequential(
             *(_DownBlock(inputs, outputs) for inputs, outputs in pairwise(widths))
         )
-        self.score = nn.Linear(widths[-1] * (size >> stages) ** 2, 1)
+        self.score = nn.Linear(widths[-1] * (size // fold >> stages) ** 2, 1)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight)
@@ -83,6 +88,7 @@ class Critic(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return a score for each image, float32."""
-        features = self.stages(self.enter(images)).flatten(1)
+        folded = F.pixel_unshuffle(images, self.fold)
+        features = self.stages(self.enter(folded)).flatten(1)
         scores: Tensor = self.score(features).float().squeeze(1)
         return scores

@@ -13,7 +13,7 @@ from jdsr_train import losses
 from jdsr_train.data import Batch, TrainingSamples
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.networks import Critic
-from jdsr_train.objective import Judges, denoising_terms, restoring_terms
+from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
 from jdsr_train.recipe import OptimiserRecipe, Recipe
 from jdsr_train.stages.validation import Validation
 from jdsr_train.task import Networks, Player, Turn
@@ -57,7 +57,8 @@ class JointStage:
         self.players = {"generator": Player(generator, recipe.optimiser)}
         if recipe.loss.adversarial:
             self.players["critic"] = Player(
-                Critic(tuple(recipe.critic.widths)), critic_options(recipe)
+                Critic(tuple(recipe.critic.widths), fold=recipe.critic.fold),
+                critic_options(recipe),
             )
 
     def batches(
@@ -74,7 +75,8 @@ class JointStage:
         with torch.set_grad_enabled(moves):
             output = GeneratorOutput(**networks["generator"](batch.lr))
         if adversarial:
-            yield Turn("critic", self._critic_terms(networks, output.restored, batch, step))
+            shown = judged(output.restored, batch, self.recipe.critic.sees)
+            yield Turn("critic", self._critic_terms(networks, shown, batch, step))
         if not moves:
             return
         critic = self.players["critic"].network.requires_grad_(False) if adversarial else None
@@ -92,6 +94,7 @@ class JointStage:
             self._acts("perceptual", step),
             self.identity if self._acts("identity", step) else None,
             critic,
+            self.recipe.critic.sees,
         )
         return denoising_terms(
             output.denoised, output.noise_map, batch, weights, self.features,
@@ -113,13 +116,13 @@ class JointStage:
         return {"validation_loss": loss, **self.validation.figures(network)}
 
     def _critic_terms(
-        self, networks: Networks, restored: Tensor, batch: Batch, step: int
+        self, networks: Networks, shown: Tensor, batch: Batch, step: int
     ) -> dict[str, Tensor]:
         settings = self.recipe.critic
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        share = torch.rand(len(restored), generator=draw).to(restored.device)
+        share = torch.rand(len(shown), generator=draw).to(shown.device)
         terms = losses.critic_loss(
-            networks["critic"], restored, batch.hr,
+            networks["critic"], shown, batch.hr,
             weight=settings.wasserstein, eta=settings.gradient_penalty, share=share,
         )  # fmt: skip
         return {f"critic_{name}": term for name, term in terms.items()}
