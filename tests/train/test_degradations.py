@@ -103,6 +103,37 @@ def test_a_perfect_camera_only_reduces(face: NDArray[np.uint8]) -> None:
         assert np.array_equal(pair.lr, resize_bicubic(pair.hr, 64))
 
 
+def test_a_pristine_face_is_hardly_spoilt(face: NDArray[np.uint8]) -> None:
+    for lr_size in (64, 128):
+        for seed in range(12):
+            pair = film(face, seed, lr_size, pristine=1.0)
+            error = np.square(pair.lr.astype(float) - pair.lr_clean).mean()
+            assert 10 * np.log10(255**2 / (error + 1e-9)) > 34
+    spared = [film(face, seed, 128, pristine=1.0) for seed in range(24)]
+    untouched = sum(np.array_equal(pair.lr, pair.hr) for pair in spared)
+    assert 4 <= untouched <= 20  # about half are not compressed at all
+    assert not np.array_equal(spared[0].hr, face)  # light and place are drawn as for all others
+
+
+def test_the_share_of_pristine_faces_is_the_recipes(face: NDArray[np.uint8]) -> None:
+    def sharp(pair: Pair) -> bool:
+        return float(np.abs(pair.lr.astype(int) - pair.lr_clean).mean()) < 1.5
+
+    coarse = {"native_width": (12, 16)}
+    assert not any(sharp(film(face, seed, **coarse)) for seed in range(60))
+    found = sum(sharp(film(face, seed, pristine=0.5, **coarse)) for seed in range(60))
+    assert 18 <= found <= 42
+
+
+def test_without_pristine_faces_no_number_is_drawn_for_them(face: NDArray[np.uint8]) -> None:
+    """Recipes that do not ask for them keep their samples: the draws that follow are the same."""
+    rngs = [np.random.default_rng(3) for _ in range(2)]
+    degrade_camera(face, face, NO_ALPHA, 64, rngs[0], CameraSettings())
+    degrade_camera(face, face, NO_ALPHA, 64, rngs[1], CameraSettings(pristine=1e-9))
+    after = [rng.bit_generator.state["state"]["state"] for rng in rngs]
+    assert after[0] != after[1]
+
+
 def test_tone_and_misalignment_are_given_to_the_truth(face: NDArray[np.uint8]) -> None:
     rng = np.random.default_rng(2)
     crooked = dataclasses.replace(PERFECT, rotation=8.0, zoom=0.1, shift=8.0)

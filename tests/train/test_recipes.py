@@ -38,6 +38,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     assert settings.degradation == recipe.data.degradation
     assert settings.masked == recipe.data.masked
     assert settings.camera.native_width == recipe.data.native_width
+    assert settings.camera.pristine == recipe.data.pristine
     assert recipe.optimiser.warmup < recipe.optimiser.steps
 
 
@@ -170,6 +171,7 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
         ('[optimiser]\nprecision = "int8"', "optimiser: precision: 'int8' is not known"),
         ('[data]\ndegradation = "fog"', "data: degradation: 'fog' is not known"),
         ("[data]\nmasked = 1.5", "masked: 1.5 cannot be"),
+        ("[data]\npristine = 2.0", "pristine: 2 cannot be"),
         ('stages = ["joint", "polish"]', "stages: 'polish' is not known"),
         ("[loss]\npixel_hr = -1.0", "own.toml: loss: pixel_hr: -1 cannot be, at least 0"),
         ("[loss]\npixel_hr = nan", "loss: pixel_hr: nan cannot be"),

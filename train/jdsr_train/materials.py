@@ -331,7 +331,7 @@ def sample_settings(recipe: Recipe) -> SampleSettings:
         lr_size=128 // recipe.generator.scale,
         degradation=data.degradation,
         masked=data.masked,
-        camera=CameraSettings(native_width=data.native_width),
+        camera=CameraSettings(native_width=data.native_width, pristine=data.pristine),
         priors=recipe.loss.prior > 0,
         heat_sigma=data.heat_sigma,
     )

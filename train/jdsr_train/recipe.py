@@ -66,6 +66,8 @@ class DataRecipe:
     """Number of masks drawn by our own code."""
     native_width: tuple[float, float] = (12.0, 128.0)
     """Camera degradation: width of the face region on the sensor, in pixels."""
+    pristine: float = 0.0
+    """Camera degradation: share of faces that the camera does not spoil, 0 to 1."""
     crop: str = "138"
     """Of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
     same at (30, 40), `178` the centre square, `aligned` a similarity by the five points."""
@@ -79,7 +81,7 @@ class DataRecipe:
         _one_of(self.degradation, ("paper", "camera"), "degradation")
         _one_of(self.crop, ("138", "138-left", "178", "aligned"), "crop")
         _one_of(self.noise_truth, ("difference", "alpha"), "noise_truth")
-        _within(self, 0, 1, "masked")
+        _within(self, 0, 1, "masked", "pristine")
         _within(self, 0, math.inf, "drawn_masks")
         _within(self, 1, 1024, "native_width")
         _within(self, 0.1, 64, "heat_sigma")

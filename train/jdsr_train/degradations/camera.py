@@ -9,7 +9,7 @@ restored face is pasted back where it was and must keep its light; all the rest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -42,6 +42,8 @@ class CameraSettings:
     """JPEG quality that stands for the codec's quantiser."""
     uncompressed: float = 0.1
     """Probability of no compression at all."""
+    deblocked: float = 0.35
+    """Probability that a compressed picture is smoothed as decoders do."""
     infrared: float = 0.12
     """Probability of a picture without colour."""
     rotation: float = 8.0
@@ -50,6 +52,16 @@ class CameraSettings:
     """Largest relative misalignment of the crop's scale."""
     shift: float = 5.0
     """Largest misalignment of the crop, in pixels of 128."""
+    pristine: float = 0.0
+    """Probability of a camera that spoils nothing: full width, no blur, no noise, and as good as
+    no compression. From it a network learns to leave a sharp face alone."""
+
+    def spotless(self) -> CameraSettings:
+        """Return the camera that spoils nothing; it is held and exposed as before."""
+        return replace(
+            self, native_width=(128.0, 128.0), blur=(0.0, 0.0), motion=0.0, noise=(0.0, 0.0),
+            quality=(93, 98), uncompressed=0.5, deblocked=0.0,
+        )  # fmt: skip
 
 
 def degrade_camera(
@@ -79,6 +91,9 @@ def degrade_camera(
         _expose(_warp(picture, matrix), tone, infrared, tint) for picture in (clean, masked)
     )
     covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
+    # No number is drawn without need: recipes without pristine faces keep their samples.
+    if settings.pristine and rng.random() < settings.pristine:
+        settings = settings.spotless()
     return Pair(
         lr=_film(scene, lr_size, infrared, rng, settings),
         lr_clean=resize_bicubic(hr, lr_size),
@@ -209,7 +224,7 @@ def _compress(
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.uint8]:
-    """JPEG at a random place of the block grid, at times twice and then deblocked as H.264 is."""
+    """JPEG at a random place of the block grid, at times twice, and then deblocked as H.264 is."""
     if rng.random() < settings.uncompressed:
         return picture
     low, high = settings.quality
@@ -227,7 +242,7 @@ def _compress(
         _, data = cv2.imencode(".jpg", padded, options)
         decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
         picture = np.ascontiguousarray(decoded[top : top + size, left : left + size])
-    if rng.random() < 0.35:
+    if rng.random() < settings.deblocked:
         picture = np.asarray(cv2.bilateralFilter(picture, 3, 14, 1.5), np.uint8)
     if infrared:
         grey = np.rint(picture.astype(np.float32) @ _LUMA).astype(np.uint8)
