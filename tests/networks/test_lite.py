@@ -106,7 +106,7 @@ def test_outputs_are_float32_in_half_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"lr_size": 128}, {"encoder_blocks": (1,)}, {"decoder_blocks": (1, 1)}]
+    "changes", [{"lr_size": 96}, {"encoder_blocks": (1,)}, {"decoder_blocks": (1, 1)}]
 )
 def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="lite"):

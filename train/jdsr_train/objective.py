@@ -112,9 +112,7 @@ def restoring_terms(
         )
         terms["perceptual_covered"] = (
             weights.perceptual_covered,
-            lambda: losses.perceptual_loss(
-                features.maps(judged(restored, batch, "covered")), features.maps(truth)
-            ),
+            lambda: losses.perceptual_loss(*map(features.maps, judged(restored, batch, "covered"))),
         )
     if identity is not None:
         terms["identity"] = (
@@ -126,7 +124,7 @@ def restoring_terms(
     if critic is not None:
         terms["adversarial"] = (
             weights.adversarial,
-            lambda: losses.generator_adversarial(critic(judged(restored, batch, judges.sees))),
+            lambda: losses.generator_adversarial(critic(judged(restored, batch, judges.sees)[0])),
         )
     return _weigh(terms)
 
@@ -135,12 +133,21 @@ def _weigh(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
     return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 
 
-def judged(restored: Tensor, batch: Batch, sees: str) -> Tensor:
-    """Return what a judge is shown: the restored `face`, or what was `covered` in the true one."""
+def judged(restored: Tensor, batch: Batch, sees: str) -> tuple[Tensor, Tensor]:
+    """Return what a judge is shown, and the truth of it.
+
+    Args:
+        restored: (B, 3, 128, 128).
+        batch: Its truth and masks.
+        sees: `face`, everything; `covered`, of the faces that wear a mask the true ones with what
+            was under it restored. Of a batch without a mask that is the truth itself.
+
+    """
     if sees == "face":
-        return restored
+        return restored, batch.hr
     share = F.interpolate(batch.occlusion, size=restored.shape[-2:], mode="bilinear")
-    return batch.hr + share * (restored - batch.hr)
+    shown, masked = batch.hr + share * (restored - batch.hr), share.flatten(1).amax(1) > 0
+    return (shown[masked], batch.hr[masked]) if masked.any() else (shown, batch.hr)
 
 
 def _on_grid(pictures: Tensor, side: int) -> Tensor:

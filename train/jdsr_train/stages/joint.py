@@ -75,8 +75,8 @@ class JointStage:
         with torch.set_grad_enabled(moves):
             output = GeneratorOutput(**networks["generator"](batch.lr))
         if adversarial:
-            shown = judged(output.restored, batch, self.recipe.critic.sees)
-            yield Turn("critic", self._critic_terms(networks, shown, batch, step))
+            shown, truth = judged(output.restored, batch, self.recipe.critic.sees)
+            yield Turn("critic", self._critic_terms(networks, shown, truth, step))
         if not moves:
             return
         critic = self.players["critic"].network.requires_grad_(False) if adversarial else None
@@ -116,13 +116,13 @@ class JointStage:
         return {"validation_loss": loss, **self.validation.figures(network)}
 
     def _critic_terms(
-        self, networks: Networks, shown: Tensor, batch: Batch, step: int
+        self, networks: Networks, shown: Tensor, truth: Tensor, step: int
     ) -> dict[str, Tensor]:
         settings = self.recipe.critic
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         share = torch.rand(len(shown), generator=draw).to(shown.device)
         terms = losses.critic_loss(
-            networks["critic"], shown, batch.hr,
+            networks["critic"], shown, truth,
             weight=settings.wasserstein, eta=settings.gradient_penalty, share=share,
         )  # fmt: skip
         return {f"critic_{name}": term for name, term in terms.items()}
