@@ -45,7 +45,7 @@ class LiteConfig:
     """Side of the input in pixels: 16, 32, 64 or 128."""
     widths: tuple[int, ...] = (80, 128, 192, 224)
     """Channels at 32x32, 16x16, 8x8 and 4x4; one level for each entry."""
-    encoder_blocks: tuple[int, ...] = (3, 3, 2, 2)
+    encoder_blocks: tuple[int, ...] = (3, 3, 1, 2)
     """Residual blocks on the way down, by level."""
     decoder_blocks: tuple[int, ...] = (4, 3, 2)
     """Residual blocks on the way up, by level, finest first."""

@@ -1,4 +1,4 @@
-"""`lite`: within its budget, same interface, one trunk for three input sizes."""
+"""`lite`: within its budget, same interface, one trunk for every input size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ TINY = {
     "decoder_blocks": (1,),
     "tail_width": 16,
 }
-SIDES = [16, 32, 64]
+SIDES = [16, 32, 64, 128]
+SHAPE = {"widths": (16, 16), "encoder_blocks": (1, 1), "decoder_blocks": (1,)}
 
 
-def enlarge(grid: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(grid, scale_factor=2, mode="bilinear", align_corners=False)
+def enlarge(grid: torch.Tensor, factor: int = 2) -> torch.Tensor:
+    return F.interpolate(grid, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def tiny(side: int) -> LiteGenerator:
@@ -29,7 +30,7 @@ def tiny(side: int) -> LiteGenerator:
     return LiteGenerator(LiteConfig(lr_size=side, **TINY))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("side", "budget"), [(16, 3.0), (32, 3.0), (64, 4.0)])
+@pytest.mark.parametrize(("side", "budget"), [(16, 3.0), (32, 3.0), (64, 4.0), (128, 4.0)])
 def test_budget(side: int, budget: float) -> None:
     with torch.device("meta"):
         network = LiteGenerator(LiteConfig(lr_size=side)).eval()
@@ -72,15 +73,17 @@ def test_fresh_network_enlarges_what_is_bare_by_bicubic(side: int) -> None:
     assert torch.allclose(output.denoised, lr, atol=1e-6)
 
 
-def test_detail_of_what_is_covered_is_dropped() -> None:
-    network = tiny(64).eval()
-    lr = torch.rand(1, 3, 64, 64)
+@pytest.mark.parametrize("side", [64, 128])
+def test_detail_of_what_is_covered_is_dropped(side: int) -> None:
+    network = tiny(side).eval()
+    lr = torch.rand(1, 3, side, side)
     with torch.no_grad():
         network.head.bias[6] = 30.0
         covered = network(lr).denoised
         network.head.bias[6] = -30.0
         bare = network(lr).denoised
-    shown = enlarge(F.avg_pool2d(lr, 2))
+    fold = side // 32
+    shown = enlarge(F.avg_pool2d(lr, fold), fold)
     assert torch.allclose(covered, shown, atol=1e-5)
     assert torch.allclose(bare, lr, atol=1e-5)
 
@@ -90,11 +93,12 @@ def test_sizes_share_a_trunk() -> None:
     assert {k: v.shape for k, v in states[16].items()} == {
         k: v.shape for k, v in states[32].items()
     }
-    shared = {
-        k for k, v in states[64].items() if k in states[32] and v.shape == states[32][k].shape
-    }
-    own = {key.split(".")[0] for key in set(states[64]) - shared}
-    assert own == {"stem", "fine_head", "detail"}
+    for side in (64, 128):
+        shared = {
+            k for k, v in states[side].items() if k in states[32] and v.shape == states[32][k].shape
+        }
+        own = {key.split(".")[0] for key in set(states[side]) - shared}
+        assert own == {"stem", "fine_head", "detail"}
 
 
 def test_outputs_are_float32_in_half_precision() -> None:
@@ -113,21 +117,51 @@ def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None
         LiteConfig(**{**TINY, **changes})  # type: ignore[arg-type]
 
 
-def test_weights_for_32_px_start_a_64_px_generator_that_does_the_same() -> None:
-    small = LiteGenerator(LiteConfig(widths=(16, 16), encoder_blocks=(1, 1), decoder_blocks=(1,)))
-    for parameter in small.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
-    large = LiteGenerator(
-        LiteConfig(
-            lr_size=64, widths=(16, 16), encoder_blocks=(1, 1), decoder_blocks=(1,), tail_blocks=2
-        )
-    )
+def started(small: LiteGenerator, side: int, **changes: object) -> LiteGenerator:
+    config = LiteConfig(**{"lr_size": side, **SHAPE, **changes})  # type: ignore[arg-type]
+    large = LiteGenerator(config)
     large.load_state_dict(unfold_state(small.state_dict(), large))
+    return large
+
+
+def loud(side: int, **changes: object) -> LiteGenerator:
+    network = LiteGenerator(LiteConfig(**{"lr_size": side, **SHAPE, **changes}))  # type: ignore[arg-type]
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return network
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_weights_for_32_px_start_a_larger_generator_that_does_the_same(factor: int) -> None:
+    small = loud(32)
+    large = started(small, 32 * factor, tail_blocks=2)
     lr = torch.rand(2, 3, 32, 32)
-    doubled = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    spread = lr.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     with torch.no_grad():
-        wanted, found = small(lr), large(doubled)
-    odds = enlarge(wanted.occlusion.logit())
+        wanted, found = small(lr), large(spread)
+    odds = enlarge(wanted.occlusion.logit(), factor)
     assert torch.allclose(found.occlusion.logit(), odds, atol=1e-3)
-    visible = (1 - found.occlusion) * (doubled - enlarge(lr))
-    assert torch.allclose(found.denoised, enlarge(wanted.denoised) + visible, atol=1e-4)
+    visible = (1 - found.occlusion) * (spread - enlarge(lr, factor))
+    assert torch.allclose(found.denoised, enlarge(wanted.denoised, factor) + visible, atol=1e-4)
+
+
+def test_weights_for_64_px_start_a_128_px_generator_that_does_the_same() -> None:
+    small = loud(64)
+    large = started(small, 128)
+    lr = torch.rand(2, 3, 64, 64)
+    spread = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.no_grad():
+        wanted, found = small(lr), large(spread)
+    for name in ("occlusion", "denoised"):
+        expected, seen = getattr(wanted, name), F.avg_pool2d(getattr(found, name), 2)
+        assert torch.allclose(seen, expected, atol=0.02), name
+    # What the tail adds is drawn at 64 px and the same in both, but for the heads' smoother maps.
+    added = wanted.restored - F.interpolate(wanted.denoised, size=128, mode="bicubic")
+    assert torch.allclose(found.restored - found.denoised, added, atol=0.02)
+
+
+def test_a_generator_can_start_from_one_with_more_blocks() -> None:
+    rich = LiteGenerator(LiteConfig(widths=(16, 16), encoder_blocks=(2, 1), decoder_blocks=(1,)))
+    lean = started(rich, 64)
+    kept = lean.encoder[0][0].conv1.weight
+    assert torch.equal(kept, rich.encoder[0][0].conv1.weight)

@@ -42,6 +42,18 @@ def test_size_and_cost_are_those_of_the_specification() -> None:
     assert counter.get_total_flops() / 4e9 == pytest.approx(7.10, abs=0.005)
 
 
+def test_folding_makes_a_critic_cheap_and_loses_nothing() -> None:
+    torch.manual_seed(0)
+    critic, image = Critic(widths=(4, 8), size=16, fold=4), faces(1, 1)
+    assert critic.enter.in_channels == 48
+    changes = []
+    for place in (0, 1, 17, 255):
+        altered = image.clone()
+        altered.view(1, 3, -1)[..., place] += 0.5
+        changes.append(float((critic(altered) - critic(image)).detach().abs()))
+    assert min(changes) > 1e-6
+
+
 def test_a_score_depends_on_its_own_image_alone() -> None:
     critic, images = small(), faces(1)
     assert not [part for part in critic.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -53,8 +65,10 @@ def test_a_score_depends_on_its_own_image_alone() -> None:
 
 
 def test_sizes_that_cannot_be_halved_are_refused() -> None:
-    with pytest.raises(UsageError, match="3 stages cannot take images of 20 px"):
+    with pytest.raises(UsageError, match="3 stages cannot take images of 20 px folded by 1"):
         Critic(widths=(4, 4, 4, 4), size=20)
+    with pytest.raises(UsageError, match="folded by 3"):
+        Critic(widths=(4, 4), size=16, fold=3)
     with pytest.raises(UsageError, match="0 stages"):
         Critic(widths=(4,), size=16)
 

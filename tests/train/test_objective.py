@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train.data import Batch
-from jdsr_train.objective import Judges, denoising_terms, restoring_terms
+from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
 from jdsr_train.recipe import LossRecipe
 from jdsr_train.recipes import load
 
@@ -167,3 +167,45 @@ def test_features_can_judge_the_covered_part_alone(batch: Batch) -> None:
     assert restored.grad is not None
     assert not restored.grad[..., :60].any()
     assert restored.grad[..., 68:].all()
+
+
+def half_covered(batch: Batch) -> Batch:
+    """Let the first face wear a mask on its right half, and the second none."""
+    occlusion = torch.zeros(2, 1, 32, 32)
+    occlusion[0, ..., 16:] = 1.0
+    return dataclasses.replace(batch, occlusion=occlusion)
+
+
+def test_a_judge_of_what_was_covered_is_shown_nothing_else(batch: Batch) -> None:
+    restored = full(0.75, 2, 3, 128, 128)
+    shown, truth = judged(restored, half_covered(batch), "covered")
+    assert shown.shape == truth.shape == (1, 3, 128, 128)  # the face without a mask is left out
+    assert torch.equal(shown[..., :60], truth[..., :60])
+    assert torch.equal(shown[..., 68:], restored[:1, ..., 68:])
+    whole, same = judged(restored, half_covered(batch), "face")
+    assert whole is restored
+    assert same is batch.hr
+
+
+def test_of_faces_without_masks_the_judge_sees_the_truth(batch: Batch) -> None:
+    bare = dataclasses.replace(batch, occlusion=torch.zeros(2, 1, 32, 32))
+    shown, truth = judged(full(0.75, 2, 3, 128, 128), bare, "covered")
+    assert torch.equal(shown, truth)
+    assert torch.equal(truth, batch.hr)
+
+
+def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
+    restored = full(0.75, 2, 3, 128, 128).requires_grad_()
+    found = restoring_terms(
+        output(32, restored=restored),
+        half_covered(batch),
+        alone("adversarial", 2.0),
+        Judges(critic=lambda images: images.mean((1, 2, 3)), sees="covered"),
+    )
+    assert set(found) == {"adversarial"}
+    assert float(found["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
+    found["adversarial"].backward()
+    assert restored.grad is not None
+    assert not restored.grad[0, ..., :60].any()
+    assert not restored.grad[1].any()
+    assert restored.grad[0, ..., 68:].all()

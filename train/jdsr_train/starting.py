@@ -56,4 +56,4 @@ def fill(network: nn.Module, path: Path) -> None:
 def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
     """Whether the weights are those of a `lite` for a smaller input than the network folds."""
     stem = weights.get("stem.weight")
-    return stem is not None and network.fold**2 > stem.shape[1] // 3
+    return network.fold > 1 and stem is not None and stem.shape[1] < 3 * network.fold**2
