@@ -1,7 +1,7 @@
-"""Masks drawn by our own code: several shapes, colours, folds, prints and straps.
+"""Masks drawn by our own code: several shapes, colours, folds, prints, valves and straps.
 
 A mask is drawn as a smooth outline in a unit square (x to the right, y down; the nose at the
-middle of the upper edge), shaded like a bulging surface, given folds, a print and straps, and
+middle of the upper edge), printed, shaded like a bulging surface, given folds and straps, and
 turned for the views from the side by compressing the half that faces away.
 """
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_train.masks.prints import draw_print, ink, paper
 from jdsr_train.masks.sprite import Sprite, View, make_sprite
 
 CANVAS_WIDTH, CANVAS_HEIGHT = 480, 420
@@ -72,31 +73,44 @@ SHAPES = (
         0.2,
         strapped=False,
     ),
+    Shape(
+        "wide",
+        ((-0.1, 0.02), (0.25, 0.02), (0.42, 0.0), (0.5, 0.0), (0.58, 0.0), (0.75, 0.02),
+         (1.1, 0.02), (1.08, 0.6), (0.92, 0.9), (0.66, 1.04), (0.34, 1.04), (0.08, 0.9),
+         (-0.08, 0.6)),
+        ((0.0, 0.1), (0.5, 0.0), (1.0, 0.1), (0.02, 0.7), (0.5, 1.0), (0.98, 0.7)),
+        0.3,
+    ),
 )  # fmt: skip
 
-PALETTE = (
-    (236, 240, 242), (250, 250, 248), (168, 200, 222), (120, 170, 205), (150, 205, 195),
-    (30, 30, 34), (52, 54, 60), (96, 98, 102), (70, 80, 120), (30, 44, 84), (140, 40, 46),
-    (190, 120, 130), (222, 186, 178), (206, 164, 134), (150, 112, 84), (86, 100, 70),
-    (205, 190, 150), (230, 200, 90), (110, 70, 120), (240, 150, 170),
-)  # fmt: skip
+SHARES = (0.3, 0.15, 0.17, 0.16, 0.08, 0.14)
+"""How often each shape is drawn."""
+VALVED = ("cup", "folded", "cloth")
+"""Shapes that may have an exhalation valve."""
+STRETCH = (0.97, 1.12)
+"""How much wider the cloth is than the face on which its key points lie."""
 
 
 def draw_sprite(rng: np.random.Generator, view: View = "front") -> Sprite:
     """Draw a mask of random shape, colour, folds, print and straps, as seen from `view`."""
-    shape = SHAPES[int(rng.choice(len(SHAPES), p=(0.36, 0.17, 0.2, 0.19, 0.08)))]
+    shape = SHAPES[int(rng.choice(len(SHAPES), p=SHARES))]
     turn = 0.0 if view == "front" else float(rng.uniform(0.35, 0.8))
     if view == "left":
         turn = -turn
-    outline = _to_canvas(_turn(_smooth(np.array(shape.outline)), turn))
+    corners = np.array(shape.outline)
+    corners[:, 0] = 0.5 + (corners[:, 0] - 0.5) * rng.uniform(*STRETCH)
+    outline = _to_canvas(_turn(_smooth(corners), turn))
     points = _to_canvas(_turn(np.array(shape.points), turn))
 
     inside = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH), np.uint8)
     cv2.fillPoly(inside, [_fixed(outline)], 255, cv2.LINE_AA, shift=4)
-    colour = np.array(PALETTE[int(rng.integers(len(PALETTE)))], np.float32)
-    colour = np.clip(colour * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3), 8, 255)
+    colour = np.clip(ink(rng) * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3), 8, 255)
     surface = np.broadcast_to(colour, (CANVAS_HEIGHT, CANVAS_WIDTH, 3)).astype(np.float32)
-    surface = _print(surface, rng)
+    surface = draw_print(surface, rng)
+    if shape.name in VALVED and rng.random() < 0.3:
+        surface = _valve(surface, points, rng)
+    if rng.random() < 0.25:
+        surface = _border(surface, inside, rng)
     surface *= _shading(inside, points, shape, rng)[..., None]
 
     alpha = inside.astype(np.float32)
@@ -142,39 +156,6 @@ def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
     return np.round(points * 16).astype(np.int32).reshape(-1, 1, 2)
 
 
-def _print(surface: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    kind = rng.random()
-    if kind < 0.62:
-        return surface
-    ink = np.array(PALETTE[int(rng.integers(len(PALETTE)))], np.float32)
-    yy, xx = np.mgrid[0:CANVAS_HEIGHT, 0:CANVAS_WIDTH].astype(np.float32)
-    pitch = float(rng.uniform(14, 60))
-    angle = float(rng.uniform(0, np.pi))
-    along = np.cos(angle) * xx + np.sin(angle) * yy
-    across = -np.sin(angle) * xx + np.cos(angle) * yy
-    if kind < 0.74:  # stripes
-        cover = (np.sin(2 * np.pi * along / pitch) > 0.2).astype(np.float32)
-    elif kind < 0.84:  # checks
-        columns = np.sin(2 * np.pi * along / pitch) > 0
-        lines = np.sin(2 * np.pi * across / pitch) > 0
-        cover = 0.5 * (columns.astype(np.float32) + lines.astype(np.float32))
-    elif kind < 0.92:  # dots
-        cover = (
-            np.sin(2 * np.pi * along / pitch) * np.sin(2 * np.pi * across / pitch) > 0.45
-        ).astype(np.float32)
-    else:  # blotches, like flowers or camouflage
-        coarse = rng.normal(size=(CANVAS_HEIGHT // 30 + 2, CANVAS_WIDTH // 30 + 2))
-        noise = cv2.resize(
-            coarse.astype(np.float32),
-            (CANVAS_WIDTH, CANVAS_HEIGHT),
-            interpolation=cv2.INTER_CUBIC,
-        )
-        cover = (noise > 0.3).astype(np.float32)
-    cover = cv2.GaussianBlur(cover, (0, 0), 1.5)[..., None]
-    strength = float(rng.uniform(0.3, 1.0))
-    return np.asarray(surface * (1 - strength * cover) + ink * strength * cover, np.float32)
-
-
 def _shading(
     inside: NDArray[np.uint8],
     points: NDArray[np.float64],
@@ -202,10 +183,6 @@ def _shading(
     elif shape.name == "cup":
         ridge = down - 0.42 - 0.2 * across**2
         light -= 0.12 * np.exp(-((ridge / 0.03) ** 2))
-        if rng.random() < 0.3:  # exhalation valve
-            radius = np.hypot(xx - float(centre[0]) - 0.4 * half * rng.choice([-1, 1]),
-                              yy - float(centre[1]))  # fmt: skip
-            light = np.where(radius < 0.17 * half, light * 0.8, light)
     if shape.name in ("cloth", "scarf"):
         wrinkles = rng.normal(size=(8, 6)).astype(np.float32)
         light += 0.1 * cv2.resize(
@@ -220,6 +197,32 @@ def _shading(
     return np.asarray(np.clip(light, 0.25, 1.5), np.float32)
 
 
+def _valve(
+    surface: NDArray[np.float32], points: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Put an exhalation valve beside or below the nose: a disc with a ring and slots."""
+    half = max(20.0, 0.5 * float(points[2, 0] - points[0, 0]))
+    centre = 0.5 * (points[1] + points[4]) + (rng.uniform(-0.5, 0.5) * half, 0.0)
+    place, radius = (int(centre[0]), int(centre[1])), int(half * rng.uniform(0.14, 0.24))
+    body, detail = ink(rng), 0.6 * ink(rng)
+    printed = paper(surface)
+    cv2.circle(printed, place, radius, body.tolist(), -1, cv2.LINE_AA)
+    cv2.circle(printed, place, radius, detail.tolist(), 3, cv2.LINE_AA)
+    for row in range(-radius // 2, radius // 2 + 1, max(4, radius // 3)):
+        ends = (place[0] - radius // 2, place[1] + row), (place[0] + radius // 2, place[1] + row)
+        cv2.line(printed, *ends, detail.tolist(), 2, cv2.LINE_AA)
+    return printed.astype(np.float32)
+
+
+def _border(
+    surface: NDArray[np.float32], inside: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Give the cloth a seam of another colour along its edge."""
+    edge = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    cover = (edge < float(rng.uniform(6, 18))).astype(np.float32)[..., None]
+    return np.asarray(surface + cover * (ink(rng) - surface), np.float32)
+
+
 def _straps(
     surface: NDArray[np.float32],
     alpha: NDArray[np.float32],
@@ -228,7 +231,7 @@ def _straps(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     tone = colour if rng.random() < 0.5 else np.array([238, 238, 236], np.float32)
-    width = int(rng.integers(3, 8))
+    width = int(rng.integers(3, 14))
     lines = np.zeros(alpha.shape, np.uint8)
     reach = float(rng.uniform(0.5, 1.0)) * (MARGIN - 5)
     rise = float(rng.uniform(-0.25, 0.6))

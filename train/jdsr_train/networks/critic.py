@@ -64,9 +64,7 @@ class Critic(nn.Module):
 
     """
 
-    def __init__(
-        self, widths: Sequence[int] = WIDTHS, size: int = 128, *, fold: int = 1
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, size: int = 128, *, fold: int = 1) -> None:
         super().__init__()
         stages = len(widths) - 1
         if stages < 1 or size % (fold * 2**stages):
