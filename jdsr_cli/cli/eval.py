@@ -52,7 +52,7 @@ def evaluate(
         ),
     ],
     scale: Annotated[
-        int | None, typer.Option(help="2, 4 or 8 [that of the weights; lite and paper: 4].")
+        int | None, typer.Option(help="1, 2, 4 or 8 [that of the weights; lite and paper: 4].")
     ] = None,
     compare: Annotated[
         str,

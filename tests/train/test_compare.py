@@ -212,6 +212,31 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
     assert {Path(name).parts[0] for name in inputs} == {"masked", "plain"}
 
 
+@pytest.mark.parametrize("degradation", ["paper", "camera"])
+def test_inputs_of_128_px_are_measured_like_others(
+    data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet, degradation: str
+) -> None:
+    found = compare(CompareRequest(
+        data, ("bicubic",), tmp_path / "out", scale=1, degradation=degradation,
+        masks=template_folder, write_inputs=tmp_path / "inputs",
+    ))  # fmt: skip
+    told = record(found)
+    assert (told["scale"], told["lr_size"]) == (1, 128)
+    masked = found.rows[0].scores
+    assert masked.mean("psnr_covered") < masked.mean("psnr") < masked.mean("psnr_beside")
+    with Image.open(found.sheet) as picture:
+        sheet = np.asarray(picture)
+    column = choose(masked.figures["psnr"])[0]
+    top = LETTERS + GAP + HEAD
+    left = sheet.shape[1] - GAP - FACE - offsets(choose(masked.figures["psnr"]))[-1]
+    shown, bicubic, truth = np.split(sheet[top : top + 3 * FACE, left : left + FACE], 3)
+    inside = tmp_path / "inputs" / ("masked" if degradation == "camera" else "")
+    with Image.open(inside / f"{masked.keys[column.place]}.png") as given:
+        assert np.array_equal(shown, np.asarray(given))
+    assert np.array_equal(bicubic, shown)
+    assert not np.array_equal(truth, shown)
+
+
 def test_the_test_split_is_taken_where_there_is_one(
     tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:

@@ -4,13 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
-from jdsr_cli.weights import WeightEntry
+from jdsr_cli.networks import GeneratorOutput
+from jdsr_cli.weights import LoadedGenerator, WeightEntry
 from jdsr_train.evaluation import methods as module
 from jdsr_train.evaluation import resolve
 
 Weights = Callable[[int], Path]
+
+
+class Same(nn.Module):
+    """A generator that gives its 128 px input back."""
+
+    def forward(self, lr: Tensor) -> GeneratorOutput:
+        return GeneratorOutput(lr, lr, lr, lr[:, :1])
 
 
 def entry(name: str, network: str, scale: int) -> WeightEntry:
@@ -69,6 +79,21 @@ def test_files_are_called_by_their_stem_where_it_is_unique(
     assert len(str(methods[1].described["sha256"])) == 64
     methods, _ = resolve([str(first), str(second)], None)
     assert [one.name for one in methods] == [str(first), str(second)]
+
+
+def test_a_generator_of_128_px_inputs_has_scale_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(name: str, device: str, precision: str) -> LoadedGenerator:
+        return LoadedGenerator(
+            None, Same(), torch.device(device), torch.float32, "0" * 64, Path(name), 128
+        )
+
+    monkeypatch.setattr(module, "load_generator", loaded)
+    for scale in (None, 1):
+        methods, size = resolve(["bicubic", "same.safetensors"], scale)
+        assert [one.name for one in methods] == ["bicubic", "same"]
+        assert size == 128
+    with pytest.raises(UsageError, match=r"scale 2 makes inputs of 64 px.*same 128 px.*scale 1"):
+        resolve(["same.safetensors"], 2)
 
 
 def test_what_cannot_be_compared_is_refused(tiny_weights: Weights, tmp_path: Path) -> None:

@@ -77,6 +77,19 @@ def test_the_border_is_as_wide_as_the_scale(chosen: list[Exam]) -> None:
     assert np.isfinite(scores.figures["psnr_crop"]).all()
 
 
+def test_at_scale_1_bicubic_leaves_the_input_as_it_is(face_set: FaceSet) -> None:
+    degrader = Degrader(draw_pool(2, 0), SampleSettings(128, "paper", 1.0))
+    seen = list(exams(face_set, degrader, masked=True))
+    given = to_tensor([exam.pair.lr for exam in seen])
+    assert torch.equal(evaluation.bicubic(given), given)
+    framed = truth_of(seen)
+    framed[:, :, [0, -1]] = 1 - framed[:, :, [0, -1]]
+    framed[..., [0, -1]] = 1 - framed[..., [0, -1]]
+    scores = evaluation.score(lambda lr: framed, seen, batch=99)
+    assert np.isinf(scores.figures["psnr_crop"]).all()
+    assert np.isfinite(scores.figures["psnr"]).all()
+
+
 def test_batches_do_not_change_the_figures(face_set: FaceSet) -> None:
     plain = list(exams(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False))
     whole, parts = (evaluation.score(evaluation.bicubic, plain, batch=batch) for batch in (6, 4))
@@ -184,6 +197,13 @@ def test_columns_are_drawn_together_and_gaps_left_out() -> None:
     assert found["inf"].mean == float("inf")
     assert found["inf"].low is None
     assert (found["lone"].mean, found["lone"].low, found["lone"].faces) == (3.0, None, 1)
+
+
+def test_a_column_without_a_mean_is_left_out() -> None:
+    torn = np.array([np.inf, -np.inf, 3.0])
+    found = estimate({"torn": torn, "below": -np.abs(torn), "whole": np.array([1.0, 2.0, 3.0])})
+    assert set(found) == {"below", "whole"}
+    assert (found["below"].mean, found["below"].low) == (float("-inf"), None)
 
 
 def test_differences_are_face_by_face_to_the_first_method() -> None:

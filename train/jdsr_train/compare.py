@@ -35,7 +35,7 @@ class CompareRequest:
     """As `evaluation.resolve` reads them; the first is what the others are compared with."""
     out: Path
     scale: int | None = None
-    """2, 4 or 8; that of the weights when None."""
+    """1, 2, 4 or 8; that of the weights when None."""
     results: tuple[tuple[str, Path], ...] = ()
     """Names and folders of ready-made results, beside the methods."""
     write_inputs: Path | None = None

@@ -43,11 +43,12 @@ def estimate(
         seed: Of the draw.
 
     Returns:
-        The estimates of the columns that at least one face has.
+        The estimates of the columns that at least one face has, without those whose infinite
+        values have both signs, which have no mean.
 
     """
     known = {name: ~np.isnan(values) for name, values in columns.items()}
-    kept = [name for name in columns if known[name].any()]
+    kept = [name for name in columns if known[name].any() and not _torn(columns[name])]
     if not kept:
         return {}
     finite = [name for name in kept if np.isfinite(columns[name][known[name]]).all()]
@@ -68,6 +69,10 @@ def estimate(
             low, high = (float(v) for v in np.nanpercentile(drawn[name], [tail, 100 - tail]))
         found[name] = Estimate(float(values.mean()), low, high, len(values))
     return found
+
+
+def _torn(values: NDArray[np.float64]) -> bool:
+    return bool(np.isposinf(values).any() and np.isneginf(values).any())
 
 
 def _resampled(

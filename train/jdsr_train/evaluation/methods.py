@@ -15,8 +15,8 @@ from jdsr_cli.weights.loading import SUFFIXES
 from jdsr_train.data import Exam, to_tensor
 from jdsr_train.evaluation.restorers import Restorer, bicubic, restorer
 
-SCALES = (2, 4, 8)
-"""Factors by which a face of 64, 32 or 16 pixels becomes one of 128."""
+SCALES = (1, 2, 4, 8)
+"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
 DEFAULT_SCALE = 4
 Answer = Callable[[Sequence[Exam]], Tensor]
 """Gives (B, 3, 128, 128) RGB in [0, 1] for B faces."""
@@ -53,7 +53,7 @@ def resolve(
     Args:
         names: `bicubic`; `lite` and `paper` for the weights of that kind and scale; a name of
             the registry; a weight file.
-        scale: 2, 4 or 8; None takes that of the weights, or 4.
+        scale: One of `SCALES`; None takes that of the weights, or 4.
         device: Where networks run, in float32.
 
     Returns:
@@ -65,7 +65,7 @@ def resolve(
 
     """
     if scale is not None and scale not in SCALES:
-        raise UsageError(f"there is no scale {scale}", where="--scale", hint="Use 2, 4 or 8")
+        raise UsageError(f"there is no scale {scale}", where="--scale", hint="Use 1, 2, 4 or 8")
     full = [_full_name(name, scale or DEFAULT_SCALE) for name in names]
     labels = _labels(full)
     methods = [_load(name, label, device) for name, label in zip(full, labels, strict=True)]

@@ -15,7 +15,10 @@ Restorer = Callable[[Tensor], Tensor]
 
 
 def bicubic(lr: Tensor) -> Tensor:
-    """Enlarge by PIL's bicubic, the floor that every method is compared with."""
+    """Enlarge by PIL's bicubic, the floor that every method is compared with.
+
+    What has 128 pixels already comes back as it is.
+    """
     pictures = (lr.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return to_tensor([resize_bicubic(picture, 128) for picture in pictures])
 
