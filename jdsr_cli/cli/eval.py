@@ -26,6 +26,7 @@ HEADINGS = {
     "ssim_covered": ("SSIM covered", 4),
     "psnr_beside": ("PSNR beside", 2),
     "ssim_beside": ("SSIM beside", 4),
+    "psnr_unaltered": ("PSNR unaltered", 2),
     "lpips": ("LPIPS", 4),
     "identity": ("identity", 4),
     "landmark_error": ("landmarks, %", 2),
@@ -40,6 +41,7 @@ class DegradationChoice(StrEnum):
 
     PAPER = "paper"
     CAMERA = "camera"
+    SHARP = "sharp"
 
 
 def evaluate(
@@ -74,7 +76,11 @@ def evaluate(
         typer.Option(metavar="DIR", help="Write the inputs here as PNG, for other tools."),
     ] = None,
     degradation: Annotated[
-        DegradationChoice, typer.Option(help="paper: bicubic; camera: what footage suffers.")
+        DegradationChoice,
+        typer.Option(
+            help="paper: bicubic; camera: what footage suffers; sharp: bare faces, bicubic or at "
+            "scale 1 as they are, which should stay so."
+        ),
     ] = DegradationChoice.PAPER,
     masks: Annotated[
         Path | None,

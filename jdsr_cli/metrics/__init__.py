@@ -6,6 +6,6 @@ given by path, and are in their own modules.
 
 from jdsr_cli.metrics.fidelity import luma, psnr, ssim
 from jdsr_cli.metrics.judge import Judge
-from jdsr_cli.metrics.regions import FIDELITY, fidelity
+from jdsr_cli.metrics.regions import FIDELITY, fidelity, unaltered
 
-__all__ = ["FIDELITY", "Judge", "fidelity", "luma", "psnr", "ssim"]
+__all__ = ["FIDELITY", "Judge", "fidelity", "luma", "psnr", "ssim", "unaltered"]

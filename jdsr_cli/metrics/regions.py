@@ -1,10 +1,12 @@
-"""PSNR and SSIM of a face as a whole, without its border, under its mask and beside it."""
+"""PSNR and SSIM by region: without the border, under and beside a mask, beside eyes and mouth."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from jdsr_cli.metrics.fidelity import decibels, error_map, similarity, similarity_map
+from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.metrics.fidelity import decibels, error_map, psnr, similarity, similarity_map
 
 FIDELITY = (
     "psnr", "ssim", "psnr_crop", "ssim_crop",
@@ -37,3 +39,21 @@ def fidelity(images: Tensor, truth: Tensor, covered: Tensor, border: int = 0) ->
         found[f"psnr{name}"] = decibels(errors, region, cut)
         found[f"ssim{name}"] = similarity(similarities, region, cut)
     return found
+
+
+def unaltered(images: Tensor, given: Tensor) -> Tensor:
+    """PSNR in dB of restored faces against what was given, beside eyes and mouth, (B,).
+
+    A restorer has nothing to do on a face that is bare and sharp; from 40 dB on the change cannot
+    be seen. Infinite where no level of luma has changed.
+
+    Args:
+        images: (B, 3, 128, 128) RGB in [0, 1], aligned to the template.
+        given: The same before restoration, enlarged to this size where it was smaller.
+
+    Raises:
+        UsageError: Shapes differ.
+
+    """
+    beside = torch.from_numpy(~eyes_and_mouth()).to(images.device)
+    return psnr(images, given, beside.expand(len(images), 1, -1, -1))

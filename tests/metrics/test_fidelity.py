@@ -10,7 +10,8 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.metrics import FIDELITY, fidelity, luma, psnr, ssim
+from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.metrics import FIDELITY, fidelity, luma, psnr, ssim, unaltered
 
 
 def plain(*rgb: float, size: int = 16) -> Tensor:
@@ -191,3 +192,18 @@ def test_all_figures_at_once_are_those_had_one_by_one(pair: tuple[Tensor, Tensor
 def test_images_smaller_than_the_window_have_no_ssim() -> None:
     with pytest.raises(UsageError, match="smaller than the window"):
         ssim(torch.zeros(1, 3, 10, 20), torch.zeros(1, 3, 10, 20))
+
+
+def test_what_is_altered_counts_beside_eyes_and_mouth_only() -> None:
+    given = plain(*3 * [100 / 255], size=128).repeat(3, 1, 1, 1)
+    changed = given.clone()
+    for x, y in ((46, 66), (81, 66), (63, 104), (47, 104)):
+        changed[0, :, y, x] = 1.0
+    changed[1, :, 88, 63] = 1.0  # the tip of the nose
+    changed[2] += 1 / 255
+    lone, nose, all_over = (float(value) for value in unaltered(changed, given))
+    assert lone == math.inf
+    level = 219 * (255 - 100) / 255
+    pixels = 128 * 128 - int(eyes_and_mouth().sum())
+    assert nose == pytest.approx(10 * math.log10(255**2 * pixels / level**2), abs=1e-6)
+    assert all_over == pytest.approx(48.1308 + 20 * math.log10(255 / 219), abs=1e-4)

@@ -13,6 +13,7 @@ from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_cli.faces.parts import eyes_and_mouth
 from jdsr_cli.progress import Silent
 from jdsr_train.compare import CompareRequest, Comparison, compare
 from jdsr_train.data import FaceSet
@@ -77,7 +78,7 @@ def test_results_say_what_was_measured_and_how(found: Comparison, template_folde
 def test_figures_have_intervals_and_differences(found: Comparison) -> None:
     bicubic, network = record(found)["results"]
     assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
-    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips"}
+    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"}
     for name, told in network["figures"].items():
         scored = found.rows[1].scores.figures[name]
         assert told["mean"] == pytest.approx(scored.mean(), abs=1e-6)
@@ -212,6 +213,39 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
     assert {Path(name).parts[0] for name in inputs} == {"masked", "plain"}
 
 
+@pytest.mark.parametrize("scale", [1, 4])
+def test_sharp_faces_tell_what_was_altered_beside_eyes_and_mouth(
+    data: Path, tmp_path: Path, face_set: FaceSet, scale: int
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "dull").mkdir()
+    free = eyes_and_mouth()
+    for key, face in zip(face_set.keys, face_set.images, strict=True):
+        small = Image.fromarray(face).resize(2 * (128 // scale,), Image.Resampling.BICUBIC)
+        given = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
+        Image.fromarray(np.where(free[..., None], 255 - given, given)).save(
+            tmp_path / "kept" / f"{key}.png"
+        )
+        Image.fromarray(given // 2).save(tmp_path / "dull" / f"{key}.png")
+    request = CompareRequest(
+        data, ("bicubic",), tmp_path / "out", scale=scale, degradation="sharp",
+        results=(("kept", tmp_path / "kept"), ("dull", tmp_path / "dull")),
+    )  # fmt: skip
+    found = compare(request)
+    assert [row.faces for row in found.rows] == ["sharp"] * 3
+    unaltered = [row.scores.figures["psnr_unaltered"] for row in found.rows]
+    assert np.isposinf(unaltered[0]).all()
+    assert np.isposinf(unaltered[1]).all()
+    assert unaltered[2].max() < 25
+    assert found.rows[1].scores.mean("psnr") < 25
+    told = record(found)
+    assert (told["degradation"], told["masks"]) == ("sharp", None)
+    first, _, last = (one["figures"]["psnr_unaltered"] for one in told["results"])
+    assert first == {"mean": "inf", "interval": [None, None], "faces": 6}
+    assert last["difference"]["mean"] == "-inf"
+    assert "psnr_covered" not in told["results"][0]["figures"]
+
+
 @pytest.mark.parametrize("degradation", ["paper", "camera"])
 def test_inputs_of_128_px_are_measured_like_others(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet, degradation: str
@@ -295,6 +329,9 @@ def test_what_cannot_be_used_is_named(
     results = (("bicubic", tmp_path),)
     with pytest.raises(UsageError, match="bicubic is named twice"):
         compare(CompareRequest(data, bicubic, out, results=results, masks=template_folder))
+    sharp = CompareRequest(data, bicubic, out, degradation="sharp", masks=template_folder)
+    with pytest.raises(UsageError, match="sharp faces wear no masks"):
+        compare(sharp)
     with pytest.raises(UsageError, match="no use without a trunk"):
         compare(CompareRequest(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
 

@@ -24,6 +24,9 @@ from jdsr_train.evaluation.report import Row, rows, write_results, write_table
 from jdsr_train.evaluation.sheet import Block, choose, write_sheet
 from jdsr_train.evaluation.subset import Subject, default_split, spread
 
+KINDS = {"paper": ("masked",), "camera": ("masked", "plain"), "sharp": ("sharp",)}
+"""By degradation, the faces that are measured; `sharp` ones are bare and otherwise the paper's."""
+
 
 @dataclass(frozen=True)
 class CompareRequest:
@@ -42,9 +45,9 @@ class CompareRequest:
     """Folder that the inputs are written to as PNG, for other tools; in `masked` and `plain`
     inside it where both are measured."""
     degradation: str = "paper"
-    """`paper` or `camera`."""
+    """One of `KINDS`: bicubic with a mask on, what footage suffers, or nothing but bicubic."""
     masks: Path | None = None
-    """Folder of mask templates; masks drawn by our code when None."""
+    """Folder of mask templates; masks drawn by our code when None. Not for `sharp`."""
     split: str | None = None
     """`train`, `val` or `test`; when None `test` where the data has one, else all faces."""
     limit: int | None = None
@@ -74,10 +77,10 @@ class Comparison:
 
 
 def compare(request: CompareRequest, progress: Progress | None = None) -> Comparison:
-    """Score every method on the same masked faces, and on plain ones for the camera.
+    """Score every method on the same faces: masked, plain as well for the camera, or sharp.
 
     Raises:
-        UsageError: Methods of different input sizes, or none.
+        UsageError: Methods of different input sizes, or none; masks for sharp faces.
         DatasetError, InputMissingError: The faces, masks or ready-made results cannot be used.
         WeightsError: Weights of a method or a judge are missing or altered.
         OutputError: The output folder cannot be written.
@@ -86,6 +89,12 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     progress = progress or Silent()
     methods, lr_size = resolve(request.methods, request.scale, request.device)
     judges = _judges(request)
+    kinds = KINDS[request.degradation]
+    wearing = "masked" in kinds
+    if request.masks is not None and not wearing:
+        raise UsageError(
+            f"{request.degradation} faces wear no masks", where="--masks", hint="Leave it out"
+        )
     _make_folder(request.out)
     split = request.split or default_split(request.data)
     opened = open_faces(
@@ -99,10 +108,10 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
             "nothing may have been trained on them"
         )
     chosen = spread(opened, request.limit)
-    sprites, masks = eval_masks(request.masks)
-    settings = SampleSettings(lr_size, request.degradation, masked=1.0)
+    sprites, masks = eval_masks(request.masks) if wearing else ([], None)
+    degradation = "camera" if request.degradation == "camera" else "paper"
+    settings = SampleSettings(lr_size, degradation, masked=float(wearing))
     faces = Subject(chosen, Degrader(sprites, settings))
-    kinds = ("masked",) if request.degradation == "paper" else ("masked", "plain")
     found: list[Row] = []
     blocks: list[Block] = []
     seen = {kind: Fingerprint() for kind in kinds}
@@ -116,7 +125,7 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
             inside = request.write_inputs / (kind if len(kinds) > 1 else "")
             stream = exported(stream, inside)
         scores = examine(
-            compared, stream, judges=judges, batch=request.batch,
+            compared, stream, judges=judges, sharp=kind == "sharp", batch=request.batch,
             progress=progress, task=f"{kind} faces", total=len(chosen),
         )  # fmt: skip
         found += rows(kind, scores)

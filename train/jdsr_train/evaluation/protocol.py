@@ -24,8 +24,9 @@ FIDELITY_PROTOCOL = (
     "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid places only; means "
     "over faces of each face's figure; no border crop, but *_crop leaves out as many pixels along "
     "each edge as the scale is; *_covered and *_beside: pixels (SSIM: windows by their centre) "
-    "that the mask covers by more than half before the face is reduced, and the others; bicubic "
-    "is PIL's"
+    "that the mask covers by more than half before the face is reduced, and the others; "
+    "*_unaltered: against bicubic of the input instead of the truth, pixels beside eyes and mouth, "
+    "on bare faces that are only reduced; bicubic is PIL's"
 )
 
 

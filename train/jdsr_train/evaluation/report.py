@@ -22,7 +22,7 @@ class Row:
     """One method on one set of faces."""
 
     faces: str
-    """`masked` or `plain`."""
+    """`masked`, `plain` or `sharp`."""
     method: str
     scores: Scores
     estimates: Mapping[str, Estimate]

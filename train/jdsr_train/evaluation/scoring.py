@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.metrics import FIDELITY, Judge, fidelity
+from jdsr_cli.metrics import FIDELITY, Judge, fidelity, unaltered
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data import Exam, to_tensor
 from jdsr_train.evaluation.methods import Method, from_lr
-from jdsr_train.evaluation.restorers import Restorer
+from jdsr_train.evaluation.restorers import Restorer, bicubic
 
-FIGURES = (*FIDELITY, "lpips", "identity", "landmark_error")
+UNALTERED = "psnr_unaltered"
+FIGURES = (*FIDELITY, UNALTERED, "lpips", "identity", "landmark_error")
 """Every figure there is, in the order of tables; the last three need a judge."""
 
 
@@ -77,6 +78,7 @@ def examine(
     exams: Iterable[Exam],
     *,
     judges: Sequence[Judge] = (),
+    sharp: bool = False,
     batch: int = 32,
     progress: Progress | None = None,
     task: str = "scoring",
@@ -90,6 +92,8 @@ def examine(
         methods: Of different names.
         exams: The faces; read once.
         judges: Measures beside PSNR and SSIM.
+        sharp: Whether the faces are bare and undegraded, so that restoring should change nothing:
+            adds `psnr_unaltered`, against bicubic of the input.
         batch: Faces at once.
         progress: Told of every face and method.
         task: What progress calls it.
@@ -108,7 +112,7 @@ def examine(
     gathered = {method.name: _Gathered() for method in methods}
     try:
         for group in _groups(exams, batch):
-            sight = _Sight(group, judges)
+            sight = _Sight(group, judges, sharp=sharp)
             for method in methods:
                 one = gathered[method.name]
                 if method.timed and not one.keys:
@@ -126,14 +130,15 @@ def examine(
 
 
 class _Sight:
-    """The truth of some faces, prepared once for every method."""
+    """What some faces are compared with, prepared once for every method."""
 
-    def __init__(self, exams: Sequence[Exam], judges: Sequence[Judge]) -> None:
+    def __init__(self, exams: Sequence[Exam], judges: Sequence[Judge], *, sharp: bool) -> None:
         self.exams, self.judges = exams, judges
         self.truth = to_tensor([exam.pair.hr for exam in exams])
         self.covered = torch.from_numpy(np.stack([exam.alpha for exam in exams])[:, None]) > 0.5
         self.border = exams[0].pair.hr.shape[0] // exams[0].pair.lr.shape[0]
         self.wanted = [judge.describe(self.truth) for judge in judges]
+        self.given = bicubic(to_tensor([exam.pair.lr for exam in exams])) if sharp else None
 
     def measure(self, name: str, restored: Tensor) -> dict[str, NDArray[np.float64]]:
         if restored.shape != self.truth.shape:
@@ -143,6 +148,8 @@ class _Sight:
             )
         seen = (restored.clamp(0, 1) * 255).round() / 255
         found = fidelity(seen, self.truth, self.covered, self.border)
+        if self.given is not None:
+            found[UNALTERED] = unaltered(seen, self.given)
         for judge, wanted in zip(self.judges, self.wanted, strict=True):
             found[judge.figure] = judge.compare(judge.describe(seen), wanted)
         return {figure: values.double().cpu().numpy() for figure, values in found.items()}

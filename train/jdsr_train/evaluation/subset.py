@@ -49,7 +49,7 @@ class Subject:
     degrader: Degrader
 
     def exams(self, kind: str) -> Iterator[Exam]:
-        """Make every face, `masked` or `plain`."""
+        """Make every face: `masked`, or bare, which is both `plain` and `sharp`."""
         return exams(self.faces, self.degrader, masked=kind == "masked")
 
     def some(self, kind: str, places: Sequence[int]) -> list[Exam]:
