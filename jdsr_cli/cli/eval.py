@@ -12,26 +12,8 @@ from jdsr_cli.cli.choices import Device, Quiet
 from jdsr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from jdsr_train.compare import Comparison
-    from jdsr_train.evaluation import Estimate
 
-HEADINGS = {
-    "psnr": ("PSNR", 2),
-    "ssim": ("SSIM", 4),
-    "psnr_crop": ("PSNR cropped", 2),
-    "ssim_crop": ("SSIM cropped", 4),
-    "psnr_covered": ("PSNR covered", 2),
-    "ssim_covered": ("SSIM covered", 4),
-    "psnr_beside": ("PSNR beside", 2),
-    "ssim_beside": ("SSIM beside", 4),
-    "psnr_unaltered": ("PSNR unaltered", 2),
-    "lpips": ("LPIPS", 4),
-    "identity": ("identity", 4),
-    "landmark_error": ("landmarks, %", 2),
-}
-"""What the table calls each figure, and its decimals."""
 PLAIN_WIDTH = 100
 """Columns of a table that goes to a file or pipe."""
 
@@ -115,6 +97,13 @@ def evaluate(
             metavar="FILE", help="Landmark error by an ONNX network, 112x112 to 68 points."
         ),
     ] = None,
+    groups: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Figures of thirds of the faces as well, by lightness of the skin in the picture.",
+        ),
+    ] = "",
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("jdsr-eval"),
@@ -138,7 +127,7 @@ def evaluate(
 
     request = CompareRequest(
         data=data,
-        methods=tuple(name for name in map(str.strip, compare.split(",")) if name),
+        methods=_listed(compare),
         out=out,
         scale=scale,
         results=tuple(_named(one) for one in results or ()),
@@ -151,6 +140,7 @@ def evaluate(
         lpips_heads=lpips_heads,
         identity=identity,
         landmarks=landmarks,
+        groups=_listed(groups),
         cache=cache,
         device=str(resolve_device(device)),
         batch=batch,
@@ -158,6 +148,10 @@ def evaluate(
     with Bars(quiet=quiet) as bars:
         found = run(request, bars)
     _write(found)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name for name in map(str.strip, text.split(",")) if name)
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -172,55 +166,10 @@ def _named(text: str) -> tuple[str, Path]:
 def _write(found: Comparison) -> None:
     from rich.console import Console
 
+    from jdsr_cli.cli.eval_table import draw_table
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(_table(found))
+    console.print(draw_table(found))
     typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
-
-
-def _table(found: Comparison) -> Table:
-    """Lay out a heading for each figure with a line for each method below it."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    kinds = list(dict.fromkeys(row.faces for row in found.rows))
-    paired = f"; difference: to {found.rows[0].method}, face by face"
-    several = len(found.rows) > len(kinds)
-    table = Table(
-        title=f"{found.count} faces", title_justify="left", box=box.SIMPLE_HEAD,
-        caption=escape(f"PSNR in dB{paired if several else ''}"),
-        caption_justify="left",
-    )  # fmt: skip
-    table.add_column("", overflow="fold", min_width=14)
-    for heading in ("mean", "95 %", "difference", "95 %")[: 4 if several else 2]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for kind in kinds:
-        rows = [row for row in found.rows if row.faces == kind]
-        if len(kinds) > 1:
-            table.add_row(f"{kind} faces", style="bold underline")
-        for figure, (heading, decimals) in HEADINGS.items():
-            shown = [row for row in rows if figure in row.estimates]
-            if shown:
-                table.add_row(heading, style="bold")
-            for row in shown:
-                gain = row.differences.get(figure)
-                table.add_row(
-                    escape(f"  {row.method}"),
-                    *_cells(row.estimates[figure], decimals, ""),
-                    *(_cells(gain, decimals, "+") if gain else ()),
-                )
-        timed = [row for row in rows if row.scores.faces_per_second is not None]
-        if timed:
-            table.add_row("faces a second", style="bold")
-        for row in timed:
-            table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
-    return table
-
-
-def _cells(one: Estimate, decimals: int, sign: str) -> tuple[str, str]:
-    mean = f"{one.mean:{sign}.{decimals}f}"
-    if one.low is None or one.high is None:
-        return mean, ""
-    return mean, f"{one.low:{sign}.{decimals}f} to {one.high:{sign}.{decimals}f}"

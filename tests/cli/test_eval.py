@@ -134,3 +134,25 @@ def test_methods_that_cannot_be_compared_are_one_line(
     absent = ("--compare", "bicubic", "--identity", tmp_path / "absent.pt")
     assert "absent.pt" in line(*absent, code=5)
     assert not (tmp_path / "out").exists()
+
+
+def test_groups_have_lines_below_their_method(
+    data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
+) -> None:
+    compared = ("--compare", f"bicubic,{tiny_weights(32)}", "--groups", "lightness")
+    result = evaluate(data, tmp_path, template_folder, *compared)
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["groups"]
+    lines = [line.split() for line in result.stdout.splitlines()]
+    first = lines.index(["SSIM"])
+    names = [line[0] for line in lines[first + 1 : first + 9]]
+    thirds = ["darkest", "middle", "lightest"]
+    assert names == ["bicubic", *thirds, "tiny-32", *thirds]
+    darkest = next(one for one in told if (one["method"], one["group"]) == ("tiny-32", "darkest"))
+    ssim, shown = darkest["figures"]["ssim"], lines[first + 6]
+    assert shown[1] == f"{ssim['mean']:.4f}"
+    assert shown[5] == f"{ssim['difference']['mean']:+.4f}"
+    low, high = darkest["limits"]
+    assert f"darkest: L* {low:.1f} to {high:.1f}, 2 faces" in result.stdout
+    wrong = evaluate(data, tmp_path, template_folder, "--groups", "age")
+    assert "grouped by 'age'" in one_line(wrong, 2)

@@ -19,6 +19,7 @@ from jdsr_cli.metrics.lpips import LpipsJudge
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data import Degrader, SampleSettings, open_faces
 from jdsr_train.evaluation import Method, ReadyMade, examine, exported, resolve
+from jdsr_train.evaluation.groups import PROPERTIES, check_properties, measure, thirds
 from jdsr_train.evaluation.protocol import Fingerprint, eval_masks, protocol, versions
 from jdsr_train.evaluation.report import Row, rows, write_results, write_table
 from jdsr_train.evaluation.sheet import Block, choose, write_sheet
@@ -59,6 +60,8 @@ class CompareRequest:
     """TorchScript network."""
     landmarks: Path | None = None
     """ONNX network."""
+    groups: tuple[str, ...] = ()
+    """Properties (`evaluation.groups.PROPERTIES`) by whose thirds figures are given as well."""
     cache: Path | None = None
     """Folder of decoded and prepared faces; `cache` in the output folder when None."""
     device: str = "cpu"
@@ -70,6 +73,9 @@ class Comparison:
     """The table, and where its files are."""
 
     rows: tuple[Row, ...]
+    """Of all faces."""
+    groups: tuple[Row, ...]
+    """Of groups of them."""
     count: int
     results: Path
     per_face: Path
@@ -80,13 +86,15 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     """Score every method on the same faces: masked, plain as well for the camera, or sharp.
 
     Raises:
-        UsageError: Methods of different input sizes, or none; masks for sharp faces.
+        UsageError: Methods of different input sizes, or none; masks for sharp faces; an unknown
+            property.
         DatasetError, InputMissingError: The faces, masks or ready-made results cannot be used.
         WeightsError: Weights of a method or a judge are missing or altered.
         OutputError: The output folder cannot be written.
 
     """
     progress = progress or Silent()
+    check_properties(request.groups)
     methods, lr_size = resolve(request.methods, request.scale, request.device)
     judges = _judges(request)
     kinds = KINDS[request.degradation]
@@ -112,7 +120,10 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     degradation = "camera" if request.degradation == "camera" else "paper"
     settings = SampleSettings(lr_size, degradation, masked=float(wearing))
     faces = Subject(chosen, Degrader(sprites, settings))
+    properties = {by: measure(chosen, by) for by in request.groups}
+    groups = [group for by, values in properties.items() for group in thirds(by, values)]
     found: list[Row] = []
+    grouped: list[Row] = []
     blocks: list[Block] = []
     seen = {kind: Fingerprint() for kind in kinds}
     everyone = {
@@ -129,9 +140,11 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
             progress=progress, task=f"{kind} faces", total=len(chosen),
         )  # fmt: skip
         found += rows(kind, scores)
+        grouped += [row for group in groups for row in rows(kind, scores, group)]
         blocks.append(_block(kind, compared, found[-1], faces))
     described: dict[str, Any] = {
-        "protocol": protocol(judges, request.device, request.batch),
+        "protocol": protocol(judges, request.device, request.batch)
+        | {by: PROPERTIES[by].protocol for by in request.groups},
         "versions": versions(),
         "data": {
             "source": request.data.name, "split": split or "all", "faces": len(chosen),
@@ -146,10 +159,10 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> Compar
     results, per_face, sheet = (
         request.out / name for name in ("results.json", "scores.csv", "sheet.png")
     )
-    write_table(per_face, found)
+    write_table(per_face, found, properties)
     write_sheet(blocks, sheet)
-    write_results(results, described, found)
-    return Comparison(tuple(found), len(chosen), results, per_face, sheet)
+    write_results(results, described, found, grouped)
+    return Comparison(tuple(found), tuple(grouped), len(chosen), results, per_face, sheet)
 
 
 def _judges(request: CompareRequest) -> list[Judge]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_train.evaluation.groups import Group
 from jdsr_train.evaluation.intervals import Estimate, estimate
 from jdsr_train.evaluation.scoring import FIGURES, Scores
 
@@ -29,10 +31,21 @@ class Row:
     """By figure."""
     differences: Mapping[str, Estimate]
     """By figure, of each face's to that of the first method; empty for the first."""
+    group: Group | None = None
+    """Which of the faces these are; None for all."""
 
 
-def rows(faces: str, scores: Mapping[str, Scores]) -> list[Row]:
-    """Give every mean its interval, and every method but the first its difference to it."""
+def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -> list[Row]:
+    """Give every mean its interval, and every method but the first its difference to it.
+
+    Args:
+        faces: What the table calls the faces.
+        scores: By method, of the same faces.
+        group: Where given, only its faces count.
+
+    """
+    if group is not None:
+        scores = {method: one.of(group.places) for method, one in scores.items()}
     first = next(iter(scores.values()))
     columns = {}
     for method, one in scores.items():
@@ -49,41 +62,54 @@ def rows(faces: str, scores: Mapping[str, Scores]) -> list[Row]:
             one,
             {f: found[k] for f in one.figures if (k := f"{method}\0{f}") in found},
             {f: found[k] for f in one.figures if (k := f"{method}\0{f}\0-") in found},
+            group,
         )
         for method, one in scores.items()
     ]
 
 
-def write_results(path: Path, described: Mapping[str, Any], rows: Sequence[Row]) -> None:
+def write_results(
+    path: Path, described: Mapping[str, Any], rows: Sequence[Row], groups: Sequence[Row]
+) -> None:
     """Write what was measured and how as JSON.
 
     Args:
         path: The file.
         described: Protocol, data and methods, able to be JSON.
-        rows: The figures.
+        rows: The figures of all faces.
+        groups: Those of groups of them.
 
     Raises:
         OutputError: The file cannot be written.
 
     """
     results = [
-        {
-            "faces": row.faces,
-            "method": row.method,
-            "count": len(row.scores.keys),
-            "figures": {
-                figure: _told(one)
-                | ({"difference": _told(row.differences[figure])} if figure in row.differences
-                   else {})
-                for figure, one in row.estimates.items()
-            },
-            "faces_per_second": row.scores.faces_per_second,
-        }
+        _named(row) | {"faces_per_second": row.scores.faces_per_second} | _figures(row)
         for row in rows
-    ]  # fmt: skip
-    text = json.dumps({**described, "results": results}, indent=2, allow_nan=False)
+    ]
+    grouped = [
+        _named(row)
+        | {"by": row.group.by, "group": row.group.name}
+        | {"limits": [round(end, 3) for end in (row.group.low, row.group.high)]}
+        | _figures(row)
+        for row in groups
+        if row.group is not None
+    ]
+    told = {**described, "results": results, "groups": grouped}
+    text = json.dumps(told, indent=2, allow_nan=False)
     with atomic_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _named(row: Row) -> dict[str, Any]:
+    return {"faces": row.faces, "method": row.method, "count": len(row.scores.keys)}
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    told = {figure: _told(one) for figure, one in row.estimates.items()}
+    for figure, one in row.differences.items():
+        told[figure]["difference"] = _told(one)
+    return {"figures": told}
 
 
 def _told(one: Estimate) -> dict[str, Any]:
@@ -92,8 +118,15 @@ def _told(one: Estimate) -> dict[str, Any]:
     return {"mean": mean, "interval": ends, "faces": one.faces}
 
 
-def write_table(path: Path, rows: Sequence[Row]) -> None:
+def write_table(
+    path: Path, rows: Sequence[Row], properties: Mapping[str, NDArray[np.float64]]
+) -> None:
     """Write a line for every face and method as CSV; a figure that a face has not is empty.
+
+    Args:
+        path: The file.
+        rows: All of the same faces.
+        properties: By name, (N,) of the faces.
 
     Raises:
         OutputError: The file cannot be written.
@@ -102,9 +135,9 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     used = [figure for figure in FIGURES if figure in rows[0].scores.figures]
     with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["faces", "method", "key", *used])
+        writer.writerow(["faces", "method", "key", *properties, *used])
         for row in rows:
-            columns = [row.scores.figures[figure] for figure in used]
+            columns = [*properties.values(), *(row.scores.figures[figure] for figure in used)]
             for place, key in enumerate(row.scores.keys):
                 figures = ["" if np.isnan(v[place]) else f"{v[place]:.6f}" for v in columns]
                 writer.writerow([row.faces, row.method, key, *figures])

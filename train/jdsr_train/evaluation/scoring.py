@@ -50,6 +50,11 @@ class Scores:
         found = {name: self.mean(name) for name in self.figures}
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
+    def of(self, places: NDArray[np.intp]) -> Scores:
+        """Return the scores of some of the faces, without the time they took."""
+        figures = {name: values[places] for name, values in self.figures.items()}
+        return Scores(tuple(self.keys[place] for place in places), figures)
+
 
 @dataclass
 class _Gathered:
