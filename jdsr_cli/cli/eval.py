@@ -116,8 +116,9 @@ def evaluate(
 ) -> None:
     """Measure restorers on faces with masks put on: PSNR and SSIM on Y, by region, and more.
 
-    Every method sees the same pictures. Prints means with 95 % intervals and
-    paired differences; writes results.json, scores.csv (one line a face) and
+    Every method sees the same pictures. Prints means with 95 % intervals,
+    paired differences and on what share of the faces each method beats the
+    first; writes results.json, scores.csv (one line a face) and
     sheet.png (input, each method, truth).
     """
     from jdsr_cli.cli.rendering import Bars

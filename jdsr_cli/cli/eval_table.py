@@ -28,7 +28,7 @@ HEADINGS = {
     "landmark_error": ("landmarks, %", 2),
 }
 """What the table calls each figure, and its decimals."""
-COLUMNS = ("mean", "95 %", "difference", "95 %")
+COLUMNS = ("mean", "95 %", "difference", "95 %", "better")
 ALONE = 2
 """Columns that a single method has."""
 
@@ -62,7 +62,9 @@ def draw_table(found: Comparison) -> Table:
 def _caption(found: Comparison, several: bool) -> str:
     lines = ["PSNR in dB"]
     if several:
-        lines[0] += f"; difference: to {found.rows[0].method}, face by face"
+        lines[0] += (
+            f"; difference: to {found.rows[0].method}, face by face; better: on that share of faces"
+        )
     first = found.rows[0]
     for row in found.groups:
         if row.group is not None and (row.faces, row.method) == (first.faces, first.method):
@@ -89,7 +91,19 @@ def _cells(row: Row, figure: str) -> list[str]:
     cells = _estimate(row.estimates[figure], decimals, "")
     if figure in row.differences:
         cells += _estimate(row.differences[figure], decimals, "+")
+    if figure in row.better_share:
+        cells.append(_share(row.better_share[figure]))
     return cells
+
+
+def _share(share: float) -> str:
+    """Write a share in per cent; 100 % and 0 % only where it is every face or none."""
+    percent = f"{100 * share:.1f} %"
+    if percent == "100.0 %":
+        return "100 %" if share == 1 else ">99.9 %"
+    if percent == "0.0 %":
+        return "0 %" if share == 0 else "<0.1 %"
+    return percent
 
 
 def _estimate(one: Estimate, decimals: int, sign: str) -> list[str]:

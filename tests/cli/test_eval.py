@@ -11,6 +11,8 @@ from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 from typer.testing import Result
 
+from jdsr_cli.cli import eval_table
+
 Weights = Callable[[int], Path]
 
 
@@ -64,10 +66,21 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
         gain = wanted[1]["difference"]
         ends = [f"{end:+.{decimals}f}" for end in gain["interval"]]
         assert network[0] == "tiny-32"
-        assert network[5:] == [f"{gain['mean']:+.{decimals}f}", ends[0], "to", ends[1]]
+        assert network[5:9] == [f"{gain['mean']:+.{decimals}f}", ends[0], "to", ends[1]]
+        share = wanted[1].get("better_share")  # none of identity and landmarks
+        shown = {None: [], 0.0: ["0", "%"], 1.0: ["100", "%"]}
+        assert network[9:] == shown.get(share, [f"{100 * (share or 0):.1f}", "%"])
     assert "LPIPS" not in result.stdout
     (_, rate), (_, slower) = section(result, "faces a second")
     assert float(rate) > float(slower) > 0
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
+)
+def test_a_share_says_all_or_none_only_where_it_is(share: float, text: str) -> None:
+    assert eval_table._share(share) == text
 
 
 def test_the_test_archives_of_a_folder_are_taken(evaluated: tuple[Path, Result]) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.metrics import FIDELITY
 from jdsr_cli.progress import Silent
 from jdsr_train.compare import CompareRequest, Comparison, compare
 from jdsr_train.data import FaceSet
@@ -86,6 +87,9 @@ def test_figures_have_intervals_and_differences(found: Comparison) -> None:
         gain = scored - found.rows[0].scores.figures[name]
         assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
         assert "difference" not in bicubic["figures"][name]
+        assert "better_share" not in bicubic["figures"][name]
+        if name in FIDELITY:
+            assert told["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
     figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
     assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40
     assert figures["ssim_covered"] < figures["ssim"] < figures["ssim_beside"]

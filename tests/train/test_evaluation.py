@@ -199,6 +199,18 @@ def test_columns_are_drawn_together_and_gaps_left_out() -> None:
     assert (found["lone"].mean, found["lone"].low, found["lone"].faces) == (3.0, None, 1)
 
 
+def test_shares_count_the_faces_on_which_a_method_beats_the_first() -> None:
+    keys = tuple("abcde")
+    base = {"psnr": np.array([20.0, 21.0, 22.0, np.inf, 24.0]), "ssim": np.full(5, 0.5),
+            "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.1)}  # fmt: skip
+    other = {"psnr": np.array([19.0, 21.0, 23.0, np.inf, 25.0]),
+             "ssim": np.array([0.6, 0.6, 0.6, 0.6, np.nan]),
+             "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.2)}  # fmt: skip
+    first, second = rows("plain", {"a": Scores(keys, base), "b": Scores(keys, other)})
+    assert first.better_share == {}
+    assert second.better_share == {"psnr": 0.4, "ssim": 1.0}
+
+
 def test_a_column_without_a_mean_is_left_out() -> None:
     torn = np.array([np.inf, -np.inf, 3.0])
     found = estimate({"torn": torn, "below": -np.abs(torn), "whole": np.array([1.0, 2.0, 3.0])})

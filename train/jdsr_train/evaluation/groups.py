@@ -35,7 +35,8 @@ PROPERTIES: Mapping[str, Property] = {
         "CIELAB L* (sRGB, D65) of the true face without mask and before any degradation: of the "
         "median luminance over fixed ellipses of the template on forehead, bridge of the nose "
         "and cheeks; groups are thirds of the measured faces. It is the lightness of pixels, of "
-        "skin, light, exposure and make-up together, not anyone's skin colour",
+        "skin, light, exposure and make-up together, not anyone's skin colour. Errors in grey "
+        "levels shrink with the light, so PSNR favours darker faces: compare differences and SSIM",
     )
 }
 """What faces can be grouped by."""

@@ -38,7 +38,8 @@ def protocol(judges: Sequence[Judge], device: str, batch: int) -> dict[str, str]
         "interval": (
             f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
             f"{SEED}, the same for every method and figure; difference: of each face's figure "
-            "to that of the first method"
+            "to that of the first method; better_share: of the faces, on which the figure is above "
+            "that of the first method"
         ),
         "throughput": (
             "faces a second of the method alone, from 8-bit pictures in memory to float32 in "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.metrics import FIDELITY
 from jdsr_train.evaluation.groups import Group
 from jdsr_train.evaluation.intervals import Estimate, estimate
 from jdsr_train.evaluation.scoring import FIGURES, Scores
@@ -31,12 +32,15 @@ class Row:
     """By figure."""
     differences: Mapping[str, Estimate]
     """By figure, of each face's to that of the first method; empty for the first."""
+    better_share: Mapping[str, float]
+    """By PSNR or SSIM that the faces have, the share of faces in [0, 1] on which it is above that
+    of the first method, an equal one not counted; empty for the first."""
     group: Group | None = None
     """Which of the faces these are; None for all."""
 
 
 def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -> list[Row]:
-    """Give every mean its interval, and every method but the first its difference to it.
+    """Give every mean its interval, and every method but the first what it gains over that.
 
     Args:
         faces: What the table calls the faces.
@@ -62,10 +66,22 @@ def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -
             one,
             {f: found[k] for f in one.figures if (k := f"{method}\0{f}") in found},
             {f: found[k] for f in one.figures if (k := f"{method}\0{f}\0-") in found},
+            {} if one is first else _better_share(one, first),
             group,
         )
         for method, one in scores.items()
     ]
+
+
+def _better_share(one: Scores, first: Scores) -> dict[str, float]:
+    shares = {}
+    for figure in FIDELITY:
+        if figure in one.figures:
+            mine, theirs = one.figures[figure], first.figures[figure]
+            known = ~(np.isnan(mine) | np.isnan(theirs))
+            if known.any():
+                shares[figure] = float((mine[known] > theirs[known]).mean())
+    return shares
 
 
 def write_results(
@@ -109,6 +125,8 @@ def _figures(row: Row) -> dict[str, Any]:
     told = {figure: _told(one) for figure, one in row.estimates.items()}
     for figure, one in row.differences.items():
         told[figure]["difference"] = _told(one)
+    for figure, share in row.better_share.items():
+        told[figure]["better_share"] = round(share, 6)
     return {"figures": told}
 
 
