@@ -1,0 +1,185 @@
+"""Pictures for a model card, of people whose photographs installed packages ship.
+
+Run as `python -m jdsr_train.card --out weights/pictures [--weights NAME ...]`. Weights that take
+32 or 16 px are shown on the paper's degradation, those that take 64 or 128 px on footage of
+several native widths, with masks drawn by our own code. The same weights give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jdsr_cli.atomic import output_error
+from jdsr_cli.demo.people import COLLINS, HOPPER, Person
+from jdsr_cli.errors import JdsrError
+from jdsr_cli.faces import crop, estimate
+from jdsr_cli.weights import entries
+from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, to_tensor
+from jdsr_train.degradations import CameraSettings
+from jdsr_train.evaluation import Method, bicubic, resolve, score
+from jdsr_train.evaluation.sheet import Block, Column, write_sheet
+from jdsr_train.evaluation.subset import Subject
+from jdsr_train.masks import Sprite, draw_pool, landmarks_from_five
+
+PEOPLE = (COLLINS, HOPPER)
+MASKS = 24
+MASK_SEED = 3
+PAPER_SIZES = (32, 16)
+"""Input sizes of generators for the paper's degradation; larger ones are for footage."""
+NATIVE_WIDTHS = (16, 32, 64, 128)
+"""Of faces in the footage, in pixels; divisors of 128, so that their pixels can be shown."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of making faces small: a picture of the card."""
+
+    name: str
+    """Of the file, without its suffix."""
+    title: str
+    degradation: str
+    """`paper` or `camera`."""
+    kind: str
+    """Of the faces, `masked` or `plain`."""
+    each: int
+    """Faces of each person, which differ in their masks or cameras."""
+    shown: int
+    """Side of the input that is shown, in pixels."""
+
+    def exams(self, size: int) -> list[Exam]:
+        """Return the faces as inputs of some size, column by column."""
+        width = float(self.shown)
+        camera = CameraSettings(native_width=(width, width), infrared=0.0, uncompressed=0.0)
+        settings = SampleSettings(size, self.degradation, masked=1.0, camera=camera)
+        degrader = Degrader(_masks(), settings)
+        found: list[Exam] = []
+        for person in PEOPLE:
+            for number in range(1, self.each + 1):
+                faces = portrait(
+                    person, f"{person.name} {number}" if self.each > 1 else person.name
+                )
+                found += Subject(faces, degrader).exams(self.kind)
+        return found
+
+
+@cache
+def _masks() -> tuple[Sprite, ...]:
+    return tuple(draw_pool(MASKS, MASK_SEED))
+
+
+def portrait(person: Person, key: str) -> FaceSet:
+    """Return the one aligned face of a person's photograph under a name."""
+    alignment = estimate(person.points, weights=[1.0] * 5)
+    five = person.points @ alignment.matrix[:, :2].T + alignment.matrix[:, 2]
+    face = crop(person.load(), alignment)
+    return FaceSet((key,), face[None], landmarks_from_five(five)[None])
+
+
+def views(sizes: Sequence[int]) -> list[View]:
+    """Return the pictures that generators of these input sizes are shown on."""
+    found = [
+        View(f"paper-x{128 // size}", f"Bicubic to {size} px", "paper", "masked", 2, size)
+        for size in PAPER_SIZES
+        if size in sizes
+    ]
+    if any(size not in PAPER_SIZES for size in sizes):
+        found += [
+            View(f"camera-{name}-{width}", f"Footage, {width} px wide", "camera", kind, 1, width)
+            for name, kind in (("masked", "masked"), ("bare", "plain"))
+            for width in NATIVE_WIDTHS
+        ]
+    return found
+
+
+def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
+    """Write a picture for each view that some of the weights are for.
+
+    Args:
+        weights: Names of the registry, or weight files.
+        out: Folder of the pictures; made where it is missing.
+        device: Where the networks run.
+
+    Returns:
+        The files, PNG: input, bicubic, every generator and truth of a few faces.
+
+    Raises:
+        WeightsError, UsageError: Weights are unknown, missing or altered.
+        OutputError: The folder cannot be written.
+
+    """
+    methods: list[Method] = []
+    for name in weights:
+        methods += resolve([name], None, device)[0]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, out) from error
+    files = []
+    for view in views([size for one in methods if (size := one.lr_size)]):
+        fitting = [one for one in methods if _fits(one, view)]
+        path = out / f"{view.name}.png"
+        write_sheet([block(view, fitting)], path)
+        files.append(path)
+    return files
+
+
+def _fits(method: Method, view: View) -> bool:
+    if view.degradation == "paper":
+        return method.lr_size == view.shown
+    return method.lr_size not in (None, *PAPER_SIZES)
+
+
+def block(view: View, methods: Sequence[Method]) -> Block:
+    """Restore the faces of a view; each generator gets the same footage at its own input size.
+
+    The figures above the columns are the PSNR of the last of them.
+    """
+    sizes = sorted({size for one in methods if (size := one.lr_size)})
+    inputs = {size: view.exams(size) for size in sizes}
+    finest = inputs[sizes[-1]]
+    lines = [
+        [exam.pair.lr for exam in view.exams(view.shown)],
+        _pictures(bicubic(to_tensor([exam.pair.lr for exam in finest]))),
+    ]
+    lines += [_pictures(one.answer(inputs[one.lr_size or sizes[-1]])) for one in methods]
+    lines.append([exam.pair.hr for exam in finest])
+    last = to_tensor(lines[-2])
+    figures = score(lambda lr: last, finest, batch=len(finest)).figures["psnr"]
+    columns = [Column(exam.key, place, float(figures[place])) for place, exam in enumerate(finest)]
+    labels = ["input", "bicubic", *(one.name for one in methods), "truth"]
+    return Block(f"{view.title}. PSNR of {labels[-2]}", columns, labels, lines)
+
+
+def _pictures(restored: torch.Tensor) -> list[NDArray[np.uint8]]:
+    levels = (restored.clamp(0, 1) * 255).round().to(torch.uint8)
+    return list(np.asarray(levels.permute(0, 2, 3, 1)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw the pictures; return 0, or the exit code of the error that is told."""
+    parser = argparse.ArgumentParser(prog="python -m jdsr_train.card", description="Draw pictures.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument(
+        "--weights", nargs="+", metavar="NAME", help="names or files [all of the registry]"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        files = draw(given.weights or [one.name for one in entries()], given.out)
+    except JdsrError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.writelines(f"{path}\n" for path in files)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
