@@ -23,6 +23,7 @@ from jdsr_train.masks import (
     wear,
 )
 from jdsr_train.masks.drawing import SHAPES
+from jdsr_train.masks.prints import draw_print
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +291,15 @@ def test_a_folder_without_templates_is_a_dataset_error(tmp_path: Path) -> None:
 def test_drawing_asks_for_any_view() -> None:
     sprite = draw_sprite(np.random.default_rng(0), "right")
     assert sprite.view == "right"
+
+
+def test_half_of_the_cloths_are_printed_and_prints_are_of_many_inks() -> None:
+    plain = np.full((200, 240, 3), 90.0, np.float32)
+    printed = [draw_print(plain, np.random.default_rng(seed)) for seed in range(120)]
+    assert all(one.shape == plain.shape and one.dtype == np.float32 for one in printed)
+    assert all(0 <= one.min() and one.max() <= 255 for one in printed)
+    differing = [one for one in printed if not np.array_equal(one, plain)]
+    assert 40 <= len(differing) <= 80
+    colours = [len(np.unique(one.reshape(-1, 3).round(-1), axis=0)) for one in differing]
+    assert max(colours) > 20 > min(colours)
+    assert (plain == 90.0).all()  # the cloth itself is left alone
