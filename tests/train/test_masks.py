@@ -297,7 +297,7 @@ def test_half_of_the_cloths_are_printed_and_prints_are_of_many_inks() -> None:
     plain = np.full((200, 240, 3), 90.0, np.float32)
     printed = [draw_print(plain, np.random.default_rng(seed)) for seed in range(120)]
     assert all(one.shape == plain.shape and one.dtype == np.float32 for one in printed)
-    assert all(0 <= one.min() and one.max() <= 255 for one in printed)
+    assert all(one.min() >= 0 and one.max() <= 255 for one in printed)
     differing = [one for one in printed if not np.array_equal(one, plain)]
     assert 40 <= len(differing) <= 80
     colours = [len(np.unique(one.reshape(-1, 3).round(-1), axis=0)) for one in differing]
