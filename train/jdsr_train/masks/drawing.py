@@ -104,7 +104,8 @@ def draw_sprite(rng: np.random.Generator, view: View = "front") -> Sprite:
 
     inside = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH), np.uint8)
     cv2.fillPoly(inside, [_fixed(outline)], 255, cv2.LINE_AA, shift=4)
-    colour = np.clip(ink(rng) * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3), 8, 255)
+    shade = ink(rng) * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3)
+    colour = np.asarray(shade.clip(8, 255), np.float32)
     surface = np.broadcast_to(colour, (CANVAS_HEIGHT, CANVAS_WIDTH, 3)).astype(np.float32)
     surface = draw_print(surface, rng)
     if shape.name in VALVED and rng.random() < 0.3:

@@ -42,9 +42,8 @@ def paper(surface: Surface) -> NDArray[np.uint8]:
 
 def _covered_by(surface: Surface, cover: NDArray[np.float32], rng: np.random.Generator) -> Surface:
     """Let one ink cover a cloth where `cover`, (H, W) in [0, 1], says so."""
-    cover = cv2.GaussianBlur(cover, (0, 0), 1.5)[..., None]
-    strength = float(rng.uniform(0.3, 1.0))
-    return np.asarray(surface * (1 - strength * cover) + ink(rng) * strength * cover, np.float32)
+    share = float(rng.uniform(0.3, 1.0)) * cv2.GaussianBlur(cover, (0, 0), 1.5)[..., None]
+    return np.asarray(surface * (1 - share) + ink(rng) * share, np.float32)
 
 
 def _waves(
