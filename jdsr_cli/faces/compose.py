@@ -44,6 +44,16 @@ class ComposeSettings:
                 hint="The first width must be less than the second.",
             )
 
+    @classmethod
+    def of_input(cls, side: int) -> ComposeSettings:
+        """Return how to join the faces of a generator whose input is `side` pixels wide.
+
+        Up to that native width it saw all that was filmed, so that its faces replace the filmed
+        ones; from twice that width on, and from the template's own on, the picture holds more.
+        """
+        kept = min(2.0 * side, float(TEMPLATE_SIZE))
+        return cls(replaced_to=min(float(side), 0.875 * kept), kept_from=kept)
+
     def replaced(self, native_width: float) -> float:
         """Return the share of the restored face in what is not covered, 0 to 1."""
         share = (self.kept_from - native_width) / (self.kept_from - self.replaced_to)

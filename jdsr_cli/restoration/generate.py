@@ -33,6 +33,8 @@ class RestoredFace:
     """(128, 128) in [0, 1]: how much of each pixel was covered; in steps of 1/255."""
     redone: bool
     """Whether it took a second pass in float32."""
+    side: int
+    """Side in pixels of the crop that the generator saw."""
 
 
 class FaceGenerator:
@@ -93,7 +95,7 @@ class FaceGenerator:
         size = PASS_SIZES.get(device.type)
         parts = [given] if size is None else _filled_parts(given, size)
         packed = torch.cat([self._pass(part.contiguous(), exact) for part in parts])
-        return [_unpack(row, redone) for row in packed[: len(crops)].cpu().numpy()]
+        return [_unpack(row, redone, self.side) for row in packed[: len(crops)].cpu().numpy()]
 
     def _pass(self, lr: Tensor, exact: bool) -> Tensor:
         """Restore (B, 3, side, side); return (B, n) uint8: pictures, occlusion, finite or not."""
@@ -120,10 +122,10 @@ def _levels(values: Tensor) -> Tensor:
     return values.nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().to(torch.uint8)
 
 
-def _unpack(row: NDArray[np.uint8], redone: bool) -> RestoredFace | None:
+def _unpack(row: NDArray[np.uint8], redone: bool, side: int) -> RestoredFace | None:
     pixels = HR_SIZE * HR_SIZE
     if not row[-1]:
         return None
     image = row[: 3 * pixels].reshape(HR_SIZE, HR_SIZE, 3).copy()
     occlusion = row[3 * pixels : -1].reshape(HR_SIZE, HR_SIZE).astype(np.float32) / np.float32(255)
-    return RestoredFace(image, occlusion, redone)
+    return RestoredFace(image, occlusion, redone, side)

@@ -203,6 +203,18 @@ def test_what_cannot_be_composed_is_refused_before_anything_changes(wrong: dict[
     assert (good["base"] == 9).all()
 
 
+@pytest.mark.parametrize(
+    ("side", "whole", "half", "kept"),
+    [(16, 16, 24, 32), (32, 32, 48, 64), (64, 64, 96, 128), (128, 112, 120, 128)],
+)
+def test_a_generator_replaces_what_it_saw_in_full(
+    side: int, whole: float, half: float, kept: float
+) -> None:
+    settings = ComposeSettings.of_input(side)
+    shares = [settings.replaced(width) for width in (8, whole, half, kept, 500)]
+    assert shares == [1.0, 1.0, 0.5, 0.0, 0.0]
+
+
 def test_settings_out_of_order_are_refused() -> None:
     with pytest.raises(UsageError):
         ComposeSettings(replaced_to=128.0, kept_from=64.0)

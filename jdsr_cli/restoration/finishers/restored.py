@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
-from jdsr_cli.faces import compose, crop
+from jdsr_cli.faces import ComposeSettings, compose, crop
 from jdsr_cli.faces.quality import MASKED_SHARE, FaceQuality, covered_share
 from jdsr_cli.faces.tone import as_luma
 from jdsr_cli.media import Frame
@@ -171,7 +171,14 @@ class RestoreFinisher:
             shown, alignment = self._shown(face), face.candidate.alignment
             if shown is not None and alignment is not None:
                 matrix = template_to_frame(alignment, self._plan.scale)
-                compose(base, shown.image, shown.occlusion, matrix, alignment.native_width)
+                compose(
+                    base,
+                    shown.image,
+                    shown.occlusion,
+                    matrix,
+                    alignment.native_width,
+                    ComposeSettings.of_input(shown.side),
+                )
         if self._label is not None:
             self._label.stamp(base)
         return base

@@ -66,6 +66,7 @@ class Gallery:
                         "seconds": shot.seconds,
                         "quality": shot.quality,
                         "redone": shot.face.redone,
+                        "side": shot.face.side,
                     }
                 )
                 arrays[f"{name}.patch"] = shot.patch
@@ -82,7 +83,9 @@ class Gallery:
                 name: state.arrays[f"{number}.{name}"]
                 for name in ("patch", "matrix", "image", "occlusion")
             }
-            face = RestoredFace(arrays["image"], arrays["occlusion"], value["redone"])
+            face = RestoredFace(
+                arrays["image"], arrays["occlusion"], value["redone"], value["side"]
+            )
             shot = Shot(
                 value["frame"],
                 value["seconds"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, compose, crop
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, ComposeSettings, compose, crop
 from jdsr_cli.faces.resample import cut_out, invert
 from jdsr_cli.restoration.framing import canvas_side, template_to_canvas
 from jdsr_cli.restoration.generate import RestoredFace
@@ -58,5 +58,6 @@ class Shot:
             self.face.occlusion,
             template_to_canvas(side),
             self.alignment.native_width,
+            ComposeSettings.of_input(self.face.side),
         )
         return before, after

@@ -15,7 +15,10 @@ POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32
 
 def face(value: int = 120) -> RestoredFace:
     return RestoredFace(
-        np.full((128, 128, 3), value, np.uint8), np.zeros((128, 128), np.float32), redone=False
+        np.full((128, 128, 3), value, np.uint8),
+        np.zeros((128, 128), np.float32),
+        redone=False,
+        side=64,
     )
 
 
@@ -94,7 +97,7 @@ def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Pa
     shots = []
     for frame in range(4):
         noisy = np.clip(whole + random.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
-        made = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False)
+        made = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False, side=64)
         shots.append(
             Shot.cut(
                 astronaut, alignment, made, frame=frame, seconds=frame, quality=0.9 - frame / 9
