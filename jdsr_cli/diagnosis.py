@@ -16,11 +16,9 @@ from jdsr_cli.weights import (
     AuxiliaryFile,
     cache_directory,
     conditions,
-    default_weights,
     examine_auxiliary,
     search_directories,
 )
-from jdsr_cli.weights.default import CPU_WEIGHTS
 
 if TYPE_CHECKING:
     from jdsr_cli.faces import DetectorName
@@ -167,40 +165,29 @@ def _devices() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    default = CPU_WEIGHTS
+    try:
+        from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
+    except (ImportError, OSError) as error:
+        yield Finding("weights", "jdsr", "fault", str(error), "Install jdsr again", needed=True)
+        return
     try:
         looked = conditions(hashed=True)
-        chosen = default_weights(_device_kind())
-        default = chosen.name
-        yield Finding("weights", "auto", "ok", f"uses {chosen.name}, {chosen.reason}")
     except WeightsError as error:
         advice = error.hint
-        yield Finding("weights", default, "fault", error.what, advice, needed=True)
+        yield Finding("weights", DEFAULT_WEIGHTS, "fault", error.what, advice, needed=True)
         looked = examine_auxiliary()
     for one in looked:
-        needed = one.name == default
+        needed = one.name == DEFAULT_WEIGHTS
         if one.error is None:
             yield Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
-        elif one.state == "missing" and not one.carried:
-            described = one.described
-            purpose = described.purpose if isinstance(described, AuxiliaryFile) else "generator"
-            detail = f"not fetched ({purpose})"
+        elif isinstance(one.described, AuxiliaryFile) and one.state == "missing":
+            detail = f"not fetched ({one.described.purpose})"
             yield Finding("weights", one.name, "absent", detail, _fetch(one.name))
         else:
             detail = one.error.what if one.path is None else f"{one.path}: {one.error.what}"
             yield Finding("weights", one.name, "fault", detail, one.error.hint, needed)
-    ours = [one.name for one in looked if not isinstance(one.described, AuxiliaryFile)]
-    if default not in ours:
-        yield from _default_unlisted(default, bool(ours))
-
-
-def _device_kind() -> str:
-    """Return the kind of device that `auto` takes; `cpu` where torch cannot be imported."""
-    try:
-        from jdsr_cli.weights import resolve_device
-    except (ImportError, OSError):
-        return "cpu"
-    return resolve_device("auto").type
+    if not any(one.carried and one.name == DEFAULT_WEIGHTS for one in looked):
+        yield from _default_unlisted(DEFAULT_WEIGHTS, any(one.carried for one in looked))
 
 
 def _fetch(name: str) -> str:

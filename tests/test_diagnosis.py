@@ -15,8 +15,8 @@ from jdsr_cli import diagnosis
 from jdsr_cli.cli.app import app
 from jdsr_cli.diagnosis import Diagnosis, Finding, examine
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
 from jdsr_cli.weights import Condition, WeightEntry, places
-from jdsr_cli.weights.default import CPU_WEIGHTS as DEFAULT_WEIGHTS
 
 
 def entry(name: str) -> WeightEntry:

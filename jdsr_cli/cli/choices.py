@@ -133,8 +133,7 @@ Weights = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Weights by name ('jdsr weights list') or file; auto: camera on a GPU that has it, "
-        "else lite-camera.",
+        help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
     ),
 ]
 

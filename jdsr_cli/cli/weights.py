@@ -66,17 +66,8 @@ def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME...", help="Names that `jdsr weights list` shows.")
     ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="DIR|URL",
-            help="Folder, such as a stick, or http(s) address that has the files "
-            "[JDSR_WEIGHTS_SOURCE, then where each is published].",
-        ),
-    ] = None,
 ) -> None:
-    """Fetch weight files that are not on this machine into the cache and verify them."""
+    """Download weight files of others into the cache and verify them."""
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.errors import EXIT_OK, JdsrError
     from jdsr_cli.weights import obtain
@@ -85,7 +76,7 @@ def fetch(
     with Bars() as bars:
         for name in names:
             try:
-                typer.echo(f"{name}: verified, {obtain(name, bars, source)}")
+                typer.echo(f"{name}: verified, {obtain(name, bars)}")
             except JdsrError as error:
                 code = code or error.exit_code
                 typer.echo(f"error: {error}", err=True)

@@ -14,14 +14,8 @@ from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.pipeline.work import Tools
-from jdsr_cli.restoration.settings import AUTO, DetectionSettings, RestoreSettings
-from jdsr_cli.weights import (
-    AUXILIARY,
-    LoadedGenerator,
-    default_weights,
-    load_generator,
-    resolve_device,
-)
+from jdsr_cli.restoration.settings import AUTO, DEFAULT_WEIGHTS, DetectionSettings, RestoreSettings
+from jdsr_cli.weights import AUXILIARY, LoadedGenerator, load_generator, resolve_device
 
 
 def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
@@ -35,12 +29,10 @@ def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
     generator, weights = None, None
     device = resolve_device(settings.device)
     if isinstance(settings, RestoreSettings):
-        name, reason = settings.weights, ""
-        if settings.weights == AUTO:
-            default = default_weights(device.type)
-            name, reason = default.name, f" ({default.reason})"
+        name = DEFAULT_WEIGHTS if settings.weights == AUTO else settings.weights
         loaded = load_generator(name, settings.device, settings.precision)
-        progress.note(f"weights: {name}{reason}, {_short(loaded.dtype)} on {loaded.device}")
+        default = " (the default for footage)" if settings.weights == AUTO else ""
+        progress.note(f"weights: {name}{default}, {_short(loaded.dtype)} on {loaded.device}")
         generator, weights = FaceGenerator(loaded, settings.batch), _describe_weights(name, loaded)
         device = loaded.device
     detector = _open_detector(settings, progress)

@@ -18,6 +18,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SCALES = (4, 8)
 LARGEST_FRAME_SCALE = 8
 AUTO = "auto"
+DEFAULT_WEIGHTS = "lite-camera"
+"""Footage holds faces of many sizes and camera faults: the one that was trained for both."""
 SEGMENT_STEP = 8
 """Segments are multiples of this many frames, so that groups of frames never span two."""
 _UNDECIDING = ("force", "resume", "batch", "device", "precision")
@@ -131,8 +133,7 @@ class RestoreSettings(DetectionSettings):
     shots: int = 3
     """Best single pictures of each person."""
     weights: str = AUTO
-    """Name in the registry or path of a weight file; `auto` is `camera` on a GPU where it is on
-    this machine, `lite-camera` elsewhere."""
+    """Name in the registry or path of a weight file; `auto` is `lite-camera`."""
     stabilise: bool = True
     """Blend restored faces along their track, so that they do not flicker."""
     frame_scale: int | None = None

@@ -17,7 +17,6 @@ from jdsr_cli.weights.auxiliary_files import (
     fetch,
 )
 from jdsr_cli.weights.condition import Condition, conditions, examine_auxiliary, obtain
-from jdsr_cli.weights.default import DefaultWeights, default_weights
 from jdsr_cli.weights.places import cache_directory, search_directories, sha256_of
 from jdsr_cli.weights.registry import WeightEntry, entries, entry, locate, read_manifest, verify
 
@@ -34,14 +33,12 @@ __all__ = [
     "AUXILIARY",
     "AuxiliaryFile",
     "Condition",
-    "DefaultWeights",
     "LoadedGenerator",
     "WeightEntry",
     "auxiliary",
     "auxiliary_entry",
     "cache_directory",
     "conditions",
-    "default_weights",
     "entries",
     "entry",
     "examine_auxiliary",

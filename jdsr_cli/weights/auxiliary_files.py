@@ -6,13 +6,16 @@ records of the files and were not compared with a download; a mismatch says so.
 
 from __future__ import annotations
 
+import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from typing import IO
 
+from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import WeightsMissingError
+from jdsr_cli.errors import WeightsError, WeightsMissingError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.weights.downloading import address, download
 from jdsr_cli.weights.places import (
     cache_directory,
     check_digest,
@@ -21,6 +24,9 @@ from jdsr_cli.weights.places import (
 )
 from jdsr_cli.weights.registry import unknown_name
 
+TIMEOUT = 30.0
+"""Seconds without an answer after which a download is given up."""
+CHUNK = 1 << 18
 _RELEASES = "https://github.com/xinntao/facexlib/releases/download"
 
 
@@ -150,19 +156,18 @@ def auxiliary(name: str) -> Path:
     return path
 
 
-def fetch(name: str, progress: Progress | None = None, source: str | None = None) -> Path:
+def fetch(name: str, progress: Progress | None = None) -> Path:
     """Download a file of others into the cache unless it is on this machine already.
 
     Args:
         name: Name or file name of one of `AUXILIARY`.
         progress: Told of the bytes as they arrive, as a task named after the file.
-        source: Folder or address that has it, see `address`; its release where None.
 
     Returns:
         The path of the verified file.
 
     Raises:
-        UsageError: unknown name, or a source that is no place.
+        UsageError: unknown name.
         WeightsError: the download failed; says what to put where by hand.
         WeightsCorruptError: what arrived, or what was here already, is not what is recorded.
         OutputError: the cache cannot be written.
@@ -173,9 +178,7 @@ def fetch(name: str, progress: Progress | None = None, source: str | None = None
         return auxiliary(name)
     path = cache_directory() / wanted.file
     with atomic_file(path, make_folder=True) as temporary:
-        url = address(wanted.file, source, wanted.url)
-        assert url is not None
-        download(url, temporary, path, wanted.bytes, progress or Silent())
+        _download(wanted, temporary, path, progress or Silent())
         _check(temporary, path, wanted, "What arrived was not kept.")
     return path
 
@@ -184,3 +187,41 @@ def _check(file: Path, shown: Path, wanted: AuxiliaryFile, then: str) -> None:
     found = sha256_of(file)
     if found not in wanted.also:
         check_digest(shown, found, wanted.sha256, f"{_UNCHECKED} {then}")
+
+
+def _download(wanted: AuxiliaryFile, target: Path, final: Path, progress: Progress) -> None:
+    """Fill `target`; faults of the network become `WeightsError`, those of the disk pass."""
+    try:
+        request = urllib.request.Request(wanted.url, headers={"User-Agent": f"jdsr/{__version__}"})
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except (OSError, HTTPException) as error:
+        raise _failed(wanted, final, str(error)) from error
+    stated = answer.headers.get("Content-Length")
+    total = int(stated) if stated else wanted.bytes
+    received = 0
+    progress.begin(wanted.file, total)
+    try:
+        with answer, target.open("wb") as out:
+            while chunk := _read(answer, wanted, final):
+                out.write(chunk)
+                received += len(chunk)
+                progress.advance(wanted.file, len(chunk))
+    finally:
+        progress.end(wanted.file)
+    if total is not None and received != total:
+        raise _failed(wanted, final, f"it ended after {received:,} of {total:,} bytes")
+
+
+def _read(answer: IO[bytes], wanted: AuxiliaryFile, final: Path) -> bytes:
+    try:
+        return answer.read(CHUNK)
+    except (OSError, HTTPException) as error:
+        raise _failed(wanted, final, str(error)) from error
+
+
+def _failed(wanted: AuxiliaryFile, final: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"download failed ({why})",
+        where=wanted.url,
+        hint=f"Try again, or fetch it with a browser and put it at {final}.",
+    )

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError, WeightsMissingError
-from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.progress import Progress
 from jdsr_cli.weights.auxiliary_files import AUXILIARY, AuxiliaryFile, auxiliary, fetch
-from jdsr_cli.weights.downloading import address, download
-from jdsr_cli.weights.places import cache_directory, find_file
-from jdsr_cli.weights.registry import WeightEntry, entries, unknown_name, verify, verify_file
+from jdsr_cli.weights.places import find_file
+from jdsr_cli.weights.registry import WeightEntry, entries, unknown_name, verify
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Condition:
 
     @property
     def carried(self) -> bool:
-        """Whether jdsr brings it along, so that its absence is a fault."""
-        return isinstance(self.described, WeightEntry) and self.described.carried
+        """Whether it belongs to jdsr, so that its absence is a fault."""
+        return isinstance(self.described, WeightEntry)
 
 
 def conditions(names: Sequence[str] = (), *, hashed: bool) -> tuple[Condition, ...]:
@@ -60,33 +58,20 @@ def examine_auxiliary() -> tuple[Condition, ...]:
     return tuple(_look(one, hashed=True) for one in AUXILIARY)
 
 
-def obtain(name: str, progress: Progress | None = None, source: str | None = None) -> Path:
-    """Return the verified file of that name, fetching it into the cache if it is not here.
-
-    Args:
-        name: Of a generator, or name or file name of a file of others.
-        progress: Told of the bytes as they arrive.
-        source: Folder or http(s) address that has the file; None is `JDSR_WEIGHTS_SOURCE`, then
-            the place where the file is published.
+def obtain(name: str, progress: Progress | None = None) -> Path:
+    """Return the verified file of that name, downloading it if it is one of others.
 
     Raises:
-        UsageError: an unknown name, or a source that is no place.
+        UsageError: an unknown name.
         WeightsError: it is missing, cannot be downloaded, or is not what is recorded.
         OutputError: the cache cannot be written.
 
     """
     if any(name in (one.name, one.file) for one in AUXILIARY):
-        return fetch(name, progress, source)
+        return fetch(name, progress)
     (chosen,) = _select([name])
     assert isinstance(chosen, WeightEntry)
-    url = address(chosen.file, source, chosen.url or None)
-    if find_file(chosen.file) is not None or url is None:
-        return verify(chosen)
-    path = cache_directory() / chosen.file
-    with atomic_file(path, make_folder=True) as temporary:
-        download(url, temporary, path, chosen.bytes, progress or Silent())
-        verify_file(chosen, temporary, path)
-    return path
+    return verify(chosen)
 
 
 def _select(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:

@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.places import (
-    cache_directory,
-    check_digest,
-    find_file,
-    search_directories,
-    sha256_of,
-)
+from jdsr_cli.weights.places import check_digest, find_file, search_directories, sha256_of
 
 MANIFEST = "manifest.toml"
 
@@ -51,11 +45,6 @@ class WeightEntry:
     """Commit of this repository that trained it."""
     recipe: str
     """Recipe that trained it."""
-    carried: bool = True
-    """Whether the installed package holds the file; a large one lies in the repository's folder
-    weights/ and is fetched by name otherwise."""
-    url: str = ""
-    """Where a file that is not carried is published; empty where it is not."""
     arguments: Mapping[str, object] = field(default_factory=dict)
     """Arguments of `jdsr_cli.networks.build`."""
     figures: Mapping[str, float | str] = field(default_factory=dict)
@@ -63,8 +52,7 @@ class WeightEntry:
 
 
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
-_TABLES = ("arguments", "figures")
-_OPTIONAL = ("carried", "url", *_TABLES)
+_OPTIONAL = ("arguments", "figures")
 
 
 def entries() -> tuple[WeightEntry, ...]:
@@ -125,18 +113,11 @@ def locate(entry: WeightEntry) -> Path:
     path = find_file(entry.file)
     if path is None:
         place = search_directories()[0] / entry.file
-        hint = (
-            f"The file belongs to the repository's folder weights/; copy it to {place} "
-            "or install jdsr again."
-        )
-        if not entry.carried:
-            hint = (
-                f"Run `jdsr weights fetch {entry.name}` (--from a folder or address that has it), "
-                f"or put {entry.file} ({entry.bytes:,} bytes, SHA-256 {entry.sha256}) from the "
-                f"repository's folder weights/ at {cache_directory() / entry.file}."
-            )
         raise WeightsMissingError(
-            f"the weights {entry.name} are not on this machine", where=entry.file, hint=hint
+            f"the weights {entry.name} are not on this machine",
+            where=entry.file,
+            hint=f"The file belongs to the repository's folder weights/; copy it to {place} "
+            "or install jdsr again.",
         )
     return path
 
@@ -150,19 +131,9 @@ def verify(entry: WeightEntry) -> Path:
 
     """
     path = locate(entry)
-    verify_file(entry, path, path)
+    check_size(path, path.stat().st_size, entry)
+    check_digest(path, sha256_of(path), entry.sha256, ALTERED_HINT)
     return path
-
-
-def verify_file(entry: WeightEntry, file: Path, shown: Path) -> None:
-    """Compare size and SHA-256 of a file with those of an entry; messages call it `shown`.
-
-    Raises:
-        WeightsCorruptError: they differ.
-
-    """
-    check_size(shown, file.stat().st_size, entry)
-    check_digest(shown, sha256_of(file), entry.sha256, ALTERED_HINT)
 
 
 ALTERED_HINT = "The file was altered or only half copied; take it from the repository again."
@@ -211,14 +182,14 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         state = "has an unknown field" if wrong[0] in table else "lacks the field"
         raise _broken(path, f"{label} {state} {wrong[0]!r}")
     for name, value in table.items():
-        kind = {"str": str, "int": int, "bool": bool}.get(str(_TYPES[name]), dict)
-        if type(value) is not kind or (kind is not bool and value in (0, "")):
+        kind = {"str": str, "int": int}.get(str(_TYPES[name]), dict)
+        if not isinstance(value, kind) or isinstance(value, bool) or value in (0, ""):
             raise _broken(path, f"{label}: {name} cannot be {value!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
         raise _broken(path, f"{label}: sha256 is not 64 lower-case hexadecimal digits")
     if Path(table["file"]).name != table["file"]:
         raise _broken(path, f"{label}: file must be a name without folders")
-    optional = {name: dict(table.get(name, {})) for name in _TABLES}
+    optional = {name: dict(table.get(name, {})) for name in _OPTIONAL}
     return WeightEntry(**{**table, **optional})
 
 

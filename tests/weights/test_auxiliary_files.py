@@ -150,7 +150,7 @@ def test_cut_download_is_told_from_an_altered_file(
 ) -> None:
     install()
     parts = iter([DATA[:1000], b""])
-    monkeypatch.setattr("jdsr_cli.weights.downloading._read", lambda *_: next(parts))
+    monkeypatch.setattr("jdsr_cli.weights.auxiliary_files._read", lambda *_: next(parts))
     with pytest.raises(WeightsError, match=f"ended after 1,000 of {len(DATA):,} bytes"):
         fetch("net")
     assert list(home.cache.iterdir()) == []

@@ -29,8 +29,6 @@ def toml_entry(values: Mapping[str, object]) -> str:
             return "{" + ", ".join(f"{k} = {text(v)}" for k, v in value.items()) + "}"
         if isinstance(value, list):
             return "[" + ", ".join(map(text, value)) + "]"
-        if isinstance(value, bool):
-            return str(value).lower()
         return f'"{value}"' if isinstance(value, str) else str(value)
 
     return "[[weights]]\n" + "".join(f"{k} = {text(v)}\n" for k, v in values.items())
