@@ -13,12 +13,16 @@ app = typer.Typer(
 
 @app.command("list")
 def list_weights() -> None:
-    """List what exists, what is on this machine, its licence and its measured quality."""
+    """List what exists, what is on this machine, its licence and its measured quality.
+
+    Carried files come with the package; others are fetched by name, see
+    'jdsr weights fetch'.
+    """
     from jdsr_cli.weights import AuxiliaryFile, conditions
 
     for one in conditions(hashed=False):
         described = one.described
-        where = str(one.path) if one.path else "not fetched" if not one.carried else "MISSING"
+        where = one.path or ("MISSING" if one.carried else "not fetched")
         typer.echo(f"{one.name}: {where}")
         if isinstance(described, AuxiliaryFile):
             size = "size unknown" if described.bytes is None else _megabytes(described.bytes)
@@ -26,7 +30,8 @@ def list_weights() -> None:
             continue
         typer.echo(
             f"    network {described.network}, {described.lr_size} px to 128 px "
-            f"(x{described.scale}), {_megabytes(described.bytes)}"
+            f"(x{described.scale}), {_megabytes(described.bytes)}, "
+            f"{'carried' if described.carried else 'fetched by name'}"
         )
         typer.echo(f"    trained on {described.data} ({described.recipe}, {described.commit})")
         typer.echo(f"    licence: {described.licence}")
@@ -43,7 +48,7 @@ def verify(
 ) -> None:
     """Compare the size and SHA-256 of weight files with those recorded.
 
-    Without names, files of others that were never fetched are no fault.
+    Without names, files that nobody carries and that were never fetched are no fault.
     """
     from jdsr_cli.errors import EXIT_OK, WeightsError
     from jdsr_cli.weights import conditions
@@ -66,17 +71,31 @@ def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME...", help="Names that `jdsr weights list` shows.")
     ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER|ADDRESS",
+            envvar="JDSR_WEIGHTS_SOURCE",
+            help="Folder that has the files, or https:// address below which they lie.",
+        ),
+    ] = None,
 ) -> None:
-    """Download weight files of others into the cache and verify them."""
+    """Bring weight files into the cache and verify them.
+
+    They come from --from, such as the folder weights of a checkout or a USB
+    stick, or from the address that is recorded for a file. What is on this
+    machine already is only verified.
+    """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.errors import EXIT_OK, JdsrError
-    from jdsr_cli.weights import obtain
+    from jdsr_cli.weights import fetch as bring
 
     code = EXIT_OK
     with Bars() as bars:
         for name in names:
             try:
-                typer.echo(f"{name}: verified, {obtain(name, bars)}")
+                typer.echo(f"{name}: verified, {bring(name, source, bars)}")
             except JdsrError as error:
                 code = code or error.exit_code
                 typer.echo(f"error: {error}", err=True)

@@ -14,9 +14,9 @@ from jdsr_cli.weights.auxiliary_files import (
     AuxiliaryFile,
     auxiliary,
     auxiliary_entry,
-    fetch,
 )
-from jdsr_cli.weights.condition import Condition, conditions, examine_auxiliary, obtain
+from jdsr_cli.weights.condition import Condition, conditions, examine_auxiliary
+from jdsr_cli.weights.fetching import fetch
 from jdsr_cli.weights.places import cache_directory, search_directories, sha256_of
 from jdsr_cli.weights.registry import WeightEntry, entries, entry, locate, read_manifest, verify
 
@@ -47,7 +47,6 @@ __all__ = [
     "load_generator",
     "load_state",
     "locate",
-    "obtain",
     "read_manifest",
     "resolve_device",
     "resolve_precision",

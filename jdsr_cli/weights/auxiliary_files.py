@@ -1,21 +1,15 @@
 """Weight files of others, fetched on request: facexlib's detectors, parsers and so on.
 
-Nothing is fetched at import or behind the user's back. The sizes and hashes come from public
-records of the files and were not compared with a download; a mismatch says so.
+The sizes and hashes come from public records of the files and were not compared with a download;
+a mismatch says so.
 """
 
 from __future__ import annotations
 
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 
-from jdsr_cli import __version__
-from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import WeightsError, WeightsMissingError
-from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.weights.places import (
     cache_directory,
     check_digest,
@@ -24,9 +18,6 @@ from jdsr_cli.weights.places import (
 )
 from jdsr_cli.weights.registry import unknown_name
 
-TIMEOUT = 30.0
-"""Seconds without an answer after which a download is given up."""
-CHUNK = 1 << 18
 _RELEASES = "https://github.com/xinntao/facexlib/releases/download"
 
 
@@ -149,79 +140,20 @@ def auxiliary(name: str) -> Path:
         raise WeightsMissingError(
             f"the weights {wanted.name} ({wanted.purpose}) are not on this machine",
             where=wanted.file,
-            hint=f"Run `jdsr weights fetch {wanted.name}`, or offline put {wanted.url} at "
-            f"{cache_directory() / wanted.file}.",
+            hint=f"Run `jdsr weights fetch {wanted.name}` (offline with --from FOLDER), or put "
+            f"{wanted.url} at {cache_directory() / wanted.file}.",
         )
-    _check(path, path, wanted, f"Delete it and run `jdsr weights fetch {wanted.name}`.")
+    then = f"Delete it and run `jdsr weights fetch {wanted.name}`."
+    check_auxiliary(path, sha256_of(path), wanted, then)
     return path
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Download a file of others into the cache unless it is on this machine already.
-
-    Args:
-        name: Name or file name of one of `AUXILIARY`.
-        progress: Told of the bytes as they arrive, as a task named after the file.
-
-    Returns:
-        The path of the verified file.
+def check_auxiliary(where: str | Path, found: str, wanted: AuxiliaryFile, then: str) -> None:
+    """Compare the SHA-256 that was found with those accepted.
 
     Raises:
-        UsageError: unknown name.
-        WeightsError: the download failed; says what to put where by hand.
-        WeightsCorruptError: what arrived, or what was here already, is not what is recorded.
-        OutputError: the cache cannot be written.
+        WeightsCorruptError: it is none of them; the message ends in `then`.
 
     """
-    wanted = auxiliary_entry(name)
-    if find_file(wanted.file) is not None:
-        return auxiliary(name)
-    path = cache_directory() / wanted.file
-    with atomic_file(path, make_folder=True) as temporary:
-        _download(wanted, temporary, path, progress or Silent())
-        _check(temporary, path, wanted, "What arrived was not kept.")
-    return path
-
-
-def _check(file: Path, shown: Path, wanted: AuxiliaryFile, then: str) -> None:
-    found = sha256_of(file)
     if found not in wanted.also:
-        check_digest(shown, found, wanted.sha256, f"{_UNCHECKED} {then}")
-
-
-def _download(wanted: AuxiliaryFile, target: Path, final: Path, progress: Progress) -> None:
-    """Fill `target`; faults of the network become `WeightsError`, those of the disk pass."""
-    try:
-        request = urllib.request.Request(wanted.url, headers={"User-Agent": f"jdsr/{__version__}"})
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except (OSError, HTTPException) as error:
-        raise _failed(wanted, final, str(error)) from error
-    stated = answer.headers.get("Content-Length")
-    total = int(stated) if stated else wanted.bytes
-    received = 0
-    progress.begin(wanted.file, total)
-    try:
-        with answer, target.open("wb") as out:
-            while chunk := _read(answer, wanted, final):
-                out.write(chunk)
-                received += len(chunk)
-                progress.advance(wanted.file, len(chunk))
-    finally:
-        progress.end(wanted.file)
-    if total is not None and received != total:
-        raise _failed(wanted, final, f"it ended after {received:,} of {total:,} bytes")
-
-
-def _read(answer: IO[bytes], wanted: AuxiliaryFile, final: Path) -> bytes:
-    try:
-        return answer.read(CHUNK)
-    except (OSError, HTTPException) as error:
-        raise _failed(wanted, final, str(error)) from error
-
-
-def _failed(wanted: AuxiliaryFile, final: Path, why: str) -> WeightsError:
-    return WeightsError(
-        f"download failed ({why})",
-        where=wanted.url,
-        hint=f"Try again, or fetch it with a browser and put it at {final}.",
-    )
+        check_digest(where, found, wanted.sha256, f"{_UNCHECKED} {then}")

@@ -1,4 +1,4 @@
-"""The condition of every weight file on this machine, and getting one by name."""
+"""The condition of every weight file on this machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from jdsr_cli.errors import WeightsError, WeightsMissingError
-from jdsr_cli.progress import Progress
-from jdsr_cli.weights.auxiliary_files import AUXILIARY, AuxiliaryFile, auxiliary, fetch
+from jdsr_cli.weights.auxiliary_files import AUXILIARY, AuxiliaryFile, auxiliary
 from jdsr_cli.weights.places import find_file
 from jdsr_cli.weights.registry import WeightEntry, entries, unknown_name, verify
 
@@ -34,8 +33,8 @@ class Condition:
 
     @property
     def carried(self) -> bool:
-        """Whether it belongs to jdsr, so that its absence is a fault."""
-        return isinstance(self.described, WeightEntry)
+        """Whether every installation has it, so that its absence is a fault."""
+        return isinstance(self.described, WeightEntry) and self.described.carried
 
 
 def conditions(names: Sequence[str] = (), *, hashed: bool) -> tuple[Condition, ...]:
@@ -50,7 +49,7 @@ def conditions(names: Sequence[str] = (), *, hashed: bool) -> tuple[Condition, .
         WeightsMissingError, WeightsCorruptError: no manifest, or one that cannot be read.
 
     """
-    return tuple(_look(one, hashed) for one in _select(names))
+    return tuple(_look(one, hashed) for one in (select(names) if names else _all()))
 
 
 def examine_auxiliary() -> tuple[Condition, ...]:
@@ -58,32 +57,36 @@ def examine_auxiliary() -> tuple[Condition, ...]:
     return tuple(_look(one, hashed=True) for one in AUXILIARY)
 
 
-def obtain(name: str, progress: Progress | None = None) -> Path:
-    """Return the verified file of that name, downloading it if it is one of others.
+def select(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:
+    """Return what the names stand for; files of others go by their file names as well.
 
     Raises:
-        UsageError: an unknown name.
-        WeightsError: it is missing, cannot be downloaded, or is not what is recorded.
-        OutputError: the cache cannot be written.
+        UsageError: there is none of that name; the message names the nearest.
+        WeightsMissingError, WeightsCorruptError: as `entries`, where a generator is named.
 
     """
-    if any(name in (one.name, one.file) for one in AUXILIARY):
-        return fetch(name, progress)
-    (chosen,) = _select([name])
-    assert isinstance(chosen, WeightEntry)
-    return verify(chosen)
-
-
-def _select(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:
-    others = {one.name: one for one in AUXILIARY}
-    if names and set(names) <= set(others):
-        return [others[name] for name in names]
-    known: dict[str, WeightEntry | AuxiliaryFile] = {one.name: one for one in entries()}
-    known.update(others)
+    known: dict[str, WeightEntry | AuxiliaryFile] = {one.name: one for one in AUXILIARY}
+    known.update((one.file, one) for one in AUXILIARY)
+    if not set(names) <= set(known):
+        known.update((one.name, one) for one in entries())
     for name in names:
         if name not in known:
-            raise unknown_name(name, known)
-    return [known[name] for name in names] or list(known.values())
+            raise unknown_name(name, [one.name for one in _all()])
+    return [known[name] for name in names]
+
+
+def examined(one: WeightEntry | AuxiliaryFile) -> Path:
+    """Return the path of a weight file after checking its bytes.
+
+    Raises:
+        WeightsMissingError, WeightsCorruptError: it is not here, or not as recorded.
+
+    """
+    return verify(one) if isinstance(one, WeightEntry) else auxiliary(one.name)
+
+
+def _all() -> list[WeightEntry | AuxiliaryFile]:
+    return [*entries(), *AUXILIARY]
 
 
 def _look(one: WeightEntry | AuxiliaryFile, hashed: bool) -> Condition:
@@ -91,7 +94,7 @@ def _look(one: WeightEntry | AuxiliaryFile, hashed: bool) -> Condition:
     if path is not None and not hashed:
         return Condition(one, "present", path)
     try:
-        found = verify(one) if isinstance(one, WeightEntry) else auxiliary(one.name)
+        found = examined(one)
     except WeightsMissingError as error:
         return Condition(one, "missing", None, error)
     except WeightsError as error:

@@ -27,6 +27,7 @@ from jdsr_cli.weights.places import check_digest
 from jdsr_cli.weights.registry import (
     ALTERED_HINT,
     WeightEntry,
+    altered_hint,
     check_size,
     entries,
     entry,
@@ -223,8 +224,8 @@ def _read(name_or_path: str | Path) -> _Read:
     if listed is None:
         listed = _listed_by_hash(digest)
     else:
-        check_size(path, len(data), listed)
-        check_digest(path, digest, listed.sha256, ALTERED_HINT)
+        check_size(path, len(data), listed.bytes, altered_hint(listed))
+        check_digest(path, digest, listed.sha256, altered_hint(listed))
     tensors, metadata = _parse(path, data)
     for key, value in tensors.items():
         if not torch.isfinite(value).all():

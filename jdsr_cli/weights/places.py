@@ -64,7 +64,7 @@ def sha256_of(path: Path) -> str:
         ) from error
 
 
-def check_digest(path: Path, found: str, recorded: str, hint: str) -> None:
+def check_digest(where: str | Path, found: str, recorded: str, hint: str) -> None:
     """Compare the SHA-256 that was found with the recorded one.
 
     Raises:
@@ -73,5 +73,5 @@ def check_digest(path: Path, found: str, recorded: str, hint: str) -> None:
     """
     if found != recorded:
         raise WeightsCorruptError(
-            f"SHA-256 is {found}, recorded is {recorded}", where=path, hint=hint
+            f"SHA-256 is {found}, recorded is {recorded}", where=where, hint=hint
         )

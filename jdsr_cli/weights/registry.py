@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.places import check_digest, find_file, search_directories, sha256_of
+from jdsr_cli.weights.places import (
+    cache_directory,
+    check_digest,
+    find_file,
+    search_directories,
+    sha256_of,
+)
 
 MANIFEST = "manifest.toml"
 
@@ -34,7 +40,7 @@ class WeightEntry:
     network: str
     """Name that `jdsr_cli.networks.build` knows."""
     scale: int
-    """128 divided by `lr_size`: how much the generator enlarges."""
+    """128 divided by `lr_size`: how much the generator enlarges; 1 if it only restores."""
     lr_size: int
     """Side of the generator's input in pixels."""
     data: str
@@ -49,10 +55,16 @@ class WeightEntry:
     """Arguments of `jdsr_cli.networks.build`."""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """Measured quality, such as ``psnr_db``."""
+    carried: bool = True
+    """Whether the installed package holds the file; what it does not hold is fetched by name."""
+    url: str | None = None
+    """Where the file is fetched from if no other place is named; None: it is not published."""
 
 
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
-_OPTIONAL = ("arguments", "figures")
+_KINDS = {"str": str, "int": int, "bool": bool, "str | None": str}
+"""What TOML must hold for a field of that type; a table for any other."""
+_OPTIONAL = ("arguments", "figures", "carried", "url")
 
 
 def entries() -> tuple[WeightEntry, ...]:
@@ -112,14 +124,28 @@ def locate(entry: WeightEntry) -> Path:
     """
     path = find_file(entry.file)
     if path is None:
-        place = search_directories()[0] / entry.file
         raise WeightsMissingError(
             f"the weights {entry.name} are not on this machine",
             where=entry.file,
-            hint=f"The file belongs to the repository's folder weights/; copy it to {place} "
-            "or install jdsr again.",
+            hint=_carried_hint(entry) if entry.carried else _fetched_hint(entry),
         )
     return path
+
+
+def _carried_hint(entry: WeightEntry) -> str:
+    place = search_directories()[0] / entry.file
+    return (
+        f"The file belongs to the repository's folder weights/; copy it to {place} or install "
+        "jdsr again."
+    )
+
+
+def _fetched_hint(entry: WeightEntry) -> str:
+    place = cache_directory() / entry.file
+    return (
+        f"Run `jdsr weights fetch {entry.name}` (--from FOLDER names a place that has it), or put "
+        f"the file at {place}."
+    )
 
 
 def verify(entry: WeightEntry) -> Path:
@@ -131,24 +157,34 @@ def verify(entry: WeightEntry) -> Path:
 
     """
     path = locate(entry)
-    check_size(path, path.stat().st_size, entry)
-    check_digest(path, sha256_of(path), entry.sha256, ALTERED_HINT)
+    check_size(path, path.stat().st_size, entry.bytes, altered_hint(entry))
+    check_digest(path, sha256_of(path), entry.sha256, altered_hint(entry))
     return path
 
 
 ALTERED_HINT = "The file was altered or only half copied; take it from the repository again."
 
 
-def check_size(path: Path, found: int, entry: WeightEntry) -> None:
+def altered_hint(entry: WeightEntry) -> str:
+    """Return what to do about an entry's file that is not as recorded."""
+    if entry.carried:
+        return ALTERED_HINT
+    return (
+        "The file was altered or only half copied; delete it and run "
+        f"`jdsr weights fetch {entry.name}`."
+    )
+
+
+def check_size(where: str | Path, found: int, recorded: int, hint: str) -> None:
     """Compare a size in bytes with the recorded one, which says more than a hash can.
 
     Raises:
-        WeightsCorruptError: they differ.
+        WeightsCorruptError: they differ; the message ends in `hint`.
 
     """
-    if found != entry.bytes:
+    if found != recorded:
         raise WeightsCorruptError(
-            f"has {found:,} bytes, recorded are {entry.bytes:,}", where=path, hint=ALTERED_HINT
+            f"has {found:,} bytes, recorded are {recorded:,}", where=where, hint=hint
         )
 
 
@@ -182,15 +218,17 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         state = "has an unknown field" if wrong[0] in table else "lacks the field"
         raise _broken(path, f"{label} {state} {wrong[0]!r}")
     for name, value in table.items():
-        kind = {"str": str, "int": int}.get(str(_TYPES[name]), dict)
-        if not isinstance(value, kind) or isinstance(value, bool) or value in (0, ""):
+        kind = _KINDS.get(str(_TYPES[name]), dict)
+        if type(value) is not kind or (kind is not bool and value in (0, "")):
             raise _broken(path, f"{label}: {name} cannot be {value!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
         raise _broken(path, f"{label}: sha256 is not 64 lower-case hexadecimal digits")
     if Path(table["file"]).name != table["file"]:
         raise _broken(path, f"{label}: file must be a name without folders")
-    optional = {name: dict(table.get(name, {})) for name in _OPTIONAL}
-    return WeightEntry(**{**table, **optional})
+    url = table.get("url")
+    if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
+        raise _broken(path, f"{label}: url is no https:// or http:// address")
+    return WeightEntry(**table)
 
 
 def _broken(path: Path, what: str) -> WeightsCorruptError:

@@ -27,6 +27,7 @@ data = "faces"
 licence = "research only"
 commit = "abc"
 recipe = "lite_x4"
+carried = {carried}
 [weights.figures]
 psnr_db = 28.25
 """
@@ -37,8 +38,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
+    monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
     digest = hashlib.sha256(CONTENT).hexdigest()
-    text = "".join(ENTRY.format(name=name, digest=digest) for name in ("here", "gone"))
+    listed = {"here": "true", "gone": "true", "large": "false"}
+    text = "".join(
+        ENTRY.format(name=name, digest=digest, carried=carried) for name, carried in listed.items()
+    )
     (tmp_path / "manifest.toml").write_text(text)
     (tmp_path / "here.safetensors").write_bytes(CONTENT)
     return tmp_path
@@ -53,10 +58,12 @@ def test_list(home: Path) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == f"here: {home / 'here.safetensors'}"
-    assert "    network lite, 32 px to 128 px (x4), 0.0 MB" in lines
+    assert "    network lite, 32 px to 128 px (x4), 0.0 MB, carried" in lines
     assert "    licence: research only" in lines
     assert "    measured: psnr_db 28.25" in lines
     assert "gone: MISSING" in lines
+    assert "large: not fetched" in lines
+    assert "    network lite, 32 px to 128 px (x4), 0.0 MB, fetched by name" in lines
     assert "retinaface-r50: not fetched" in lines
 
 
@@ -84,6 +91,7 @@ def test_verify(home: Path) -> None:
     assert f"here: verified, {home / 'here.safetensors'}" in result.stdout
     assert "gone: MISSING" in result.stdout
     assert "retinaface-r50: not fetched" in result.stdout
+    assert "large: not fetched" in result.stdout
     assert result.stderr.count("error:") == 1
     assert str(home / "gone.safetensors") in result.stderr
 
@@ -91,6 +99,7 @@ def test_verify(home: Path) -> None:
 def test_verify_by_name(home: Path) -> None:
     assert run("verify", "here").exit_code == 0
     assert run("verify", "retinaface-r50").exit_code == 5
+    assert run("verify", "large").exit_code == 5
     result = run("verify", "heer")
     assert result.exit_code == 2
     assert "Did you mean here?" in result.stderr
@@ -108,3 +117,41 @@ def test_fetch_goes_on_after_a_failure(home: Path) -> None:
     assert f"here: verified, {home / 'here.safetensors'}" in result.stdout
     assert run("fetch", "here").exit_code == 0
     assert run("fetch").exit_code == 2
+
+
+@pytest.fixture
+def stick(home: Path) -> Path:
+    folder = home / "stick"
+    folder.mkdir()
+    (folder / "large.safetensors").write_bytes(CONTENT)
+    return folder
+
+
+def test_fetch_from_a_folder(home: Path, stick: Path) -> None:
+    result = run("fetch", "large", "--from", str(stick))
+    place = home / "cache" / "jdsr" / "weights" / "large.safetensors"
+    assert result.exit_code == 0
+    assert result.stdout == f"large: verified, {place}\n"
+    assert place.read_bytes() == CONTENT
+    assert f"large: {place}" in run("list").stdout.splitlines()
+    assert run("verify", "large").exit_code == 0
+
+
+def test_fetch_takes_the_source_of_the_environment(
+    home: Path, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JDSR_WEIGHTS_SOURCE", str(home / "nowhere"))
+    result = run("fetch", "large")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: --from {home / 'nowhere'}: there is no such folder")
+    assert len(result.stderr.splitlines()) == 1
+    assert run("fetch", "large", "--from", str(stick)).exit_code == 0
+
+
+def test_fetch_without_a_source_says_what_to_put_where(home: Path) -> None:
+    result = run("fetch", "large")
+    assert result.exit_code == 5
+    assert len(result.stderr.splitlines()) == 1
+    assert "7 bytes" in result.stderr
+    assert hashlib.sha256(CONTENT).hexdigest() in result.stderr
+    assert str(home / "cache" / "jdsr" / "weights" / "large.safetensors") in result.stderr

@@ -1,13 +1,17 @@
-"""An empty home for weights, cut off from those of the machine."""
+"""An empty home for weights, cut off from those of the machine, and places to fetch from."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from weights_home import Home
+from file_server import FileServer
+from weights_home import DATA, Home, Install
 
-from jdsr_cli.weights import places
+from jdsr_cli.weights import AuxiliaryFile, places
 
 
 @pytest.fixture
@@ -16,4 +20,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr(places, "ROOM", room)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "override"))
+    monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
     return Home(tmp_path)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server on this machine, reached without a proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with FileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def install(home: Home, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Make the only file of others one whose release is on the server."""
+    server.files["/v0.1.0/net.pth"] = DATA
+
+    def put(**changes: object) -> AuxiliaryFile:
+        digest = hashlib.sha256(DATA).hexdigest()
+        url = f"{server.address}/v0.1.0/net.pth"
+        plain = AuxiliaryFile("net", "net.pth", url, digest, len(DATA), "a test")
+        made = replace(plain, **changes)  # type: ignore[arg-type]
+        for module in ("auxiliary_files", "condition"):
+            monkeypatch.setattr(f"jdsr_cli.weights.{module}.AUXILIARY", (made,))
+        return made
+
+    return put

@@ -85,6 +85,25 @@ def test_by_name_and_by_hash_the_entry_is_found(home: Home, tmp_path: Path) -> N
     assert load_generator(str(elsewhere), "cpu").entry == by_name.entry
 
 
+def test_a_generator_on_the_128_px_grid(home: Home) -> None:
+    arguments = {**TINY, "lr_size": 128}
+    path = home.override / "same.safetensors"
+    save_network(path, "lite", arguments, build("lite", arguments))
+    entry = home.describe(
+        "same", path.name, path.read_bytes(), scale=1, lr_size=128, arguments=arguments
+    )
+    home.write(home.override, [entry])
+    loaded = load_generator("same", "cpu", "float32")
+    assert loaded.lr_size == 128
+    assert loaded(torch.rand(2, 3, 128, 128)).restored.shape == (2, 3, 128, 128)
+
+
+def test_what_was_not_fetched_says_how_to_fetch_it(home: Home) -> None:
+    home.add_uncarried("large", b"large")
+    with pytest.raises(WeightsMissingError, match="`jdsr weights fetch large`"):
+        load_generator("large", "cpu")
+
+
 def test_loading_draws_no_random_numbers(home: Home) -> None:
     home.add("tiny")
     before = torch.get_rng_state()

@@ -71,6 +71,13 @@ def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
         ({"bytes": 0}, "bytes cannot be 0"),
         ({"bytes": "12"}, "bytes cannot be '12'"),
         ({"scale": 4.0}, "scale cannot be 4.0"),
+        ({"scale": True}, "scale cannot be True"),
+        ({"carried": 0}, "carried cannot be 0"),
+        ({"carried": "no"}, "carried cannot be 'no'"),
+        ({"url": ""}, "url cannot be ''"),
+        ({"url": "ftp://host/file"}, "url is no https:// or http:// address"),
+        ({"url": "https://host"}, "url is no https:// or http:// address"),
+        ({"url": "weights/a"}, "url is no https:// or http:// address"),
         ({"licence": ""}, "licence cannot be ''"),
         ({"arguments": [1]}, "arguments cannot be"),
         ({"colour": "red"}, "unknown field 'colour'"),
@@ -108,9 +115,28 @@ def test_a_name_listed_twice_is_refused(home: Home) -> None:
         entries()
 
 
-def test_optional_tables_may_be_left_out(home: Home) -> None:
+def test_missing_file_that_nobody_carries_says_how_to_fetch_it(home: Home) -> None:
+    home.add_uncarried("large", b"large")
+    with pytest.raises(WeightsMissingError) as raised:
+        locate(entry("large"))
+    assert "`jdsr weights fetch large`" in str(raised.value)
+    assert str(home.cache / "large.safetensors") in str(raised.value)
+    home.cache.mkdir(parents=True)
+    (home.cache / "large.safetensors").write_bytes(b"Large")
+    with pytest.raises(WeightsCorruptError, match="delete it and run `jdsr weights fetch large`"):
+        verify(entry("large"))
+
+
+def test_generators_on_the_128_px_grid_are_listed(home: Home) -> None:
+    home.write(home.override, [home.describe("same", "a", b"a", scale=1, lr_size=128)])
+    assert (entry("same").scale, entry("same").lr_size) == (1, 128)
+
+
+def test_optional_fields_may_be_left_out(home: Home) -> None:
     one = home.describe("plain", "a.safetensors", b"a")
     del one["arguments"], one["figures"]
     home.write(home.override, [one])
     assert entry("plain").arguments == {}
     assert entry("plain").figures == {}
+    assert entry("plain").carried is True
+    assert entry("plain").url is None

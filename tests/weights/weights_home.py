@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from jdsr_cli.networks import build
-from jdsr_cli.weights import save_network
+from jdsr_cli.weights import AuxiliaryFile, save_network
+
+DATA = b"weights of others" * 40_000
+"""What the fixture `install` serves."""
+Install = Callable[..., AuxiliaryFile]
 
 TINY: dict[str, object] = {
     "lr_size": 16,
@@ -29,6 +33,8 @@ def toml_entry(values: Mapping[str, object]) -> str:
             return "{" + ", ".join(f"{k} = {text(v)}" for k, v in value.items()) + "}"
         if isinstance(value, list):
             return "[" + ", ".join(map(text, value)) + "]"
+        if isinstance(value, bool):
+            return str(value).lower()
         return f'"{value}"' if isinstance(value, str) else str(value)
 
     return "[[weights]]\n" + "".join(f"{k} = {text(v)}\n" for k, v in values.items())
@@ -87,3 +93,29 @@ class Home:
         self.entries.append(self.describe(name, path.name, path.read_bytes()))
         self.write(self.override, self.entries)
         return path
+
+    def add_uncarried(self, name: str, content: bytes, **changes: object) -> dict[str, object]:
+        """List a file that is on no machine yet."""
+        described = self.describe(name, f"{name}.safetensors", content, carried=False, **changes)
+        self.entries.append(described)
+        self.write(self.override, self.entries)
+        return described
+
+
+class Recorder:
+    """A `Progress` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.calls.append(("begin", task, total))
+
+    def advance(self, task: str, units: int = 1) -> None:
+        self.calls.append(("advance", task, units))
+
+    def end(self, task: str) -> None:
+        self.calls.append(("end", task))
+
+    def note(self, message: str) -> None:
+        self.calls.append(("note", message))

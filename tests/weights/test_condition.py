@@ -1,0 +1,47 @@
+"""What is on the machine and what is not."""
+
+from __future__ import annotations
+
+import pytest
+from weights_home import Home, Install
+
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights import conditions, examine_auxiliary, fetch
+
+
+def test_conditions(home: Home, install: Install) -> None:
+    install()
+    good, bad = home.add("good"), home.add("bad")
+    bad.write_bytes(b"bad")
+    home.add("gone").unlink()
+    home.add_uncarried("large", b"large")
+    quick = conditions(hashed=False)
+    assert [(one.name, one.state, one.carried) for one in quick] == [
+        ("good", "present", True),
+        ("bad", "present", True),
+        ("gone", "missing", True),
+        ("large", "missing", False),
+        ("net", "missing", False),
+    ]
+    fetch("net")
+    found = conditions(hashed=True)
+    assert [one.state for one in found] == [
+        "verified", "unusable", "missing", "missing", "verified",
+    ]  # fmt: skip
+    assert found[0].path == good
+    assert found[0].error is None
+    assert isinstance(found[1].error, WeightsCorruptError)
+    assert found[1].path == bad
+    assert found[2].path is None
+    assert [one.name for one in conditions(["net", "good"], hashed=True)] == ["net", "good"]
+    with pytest.raises(UsageError, match=r"Did you mean good\? Known are good, bad, .*, net\."):
+        conditions(["god"], hashed=True)
+
+
+def test_files_of_others_need_no_manifest(home: Home, install: Install) -> None:
+    install()
+    assert [one.state for one in examine_auxiliary()] == ["missing"]
+    fetch("net")
+    assert [one.state for one in conditions(["net"], hashed=True)] == ["verified"]
+    with pytest.raises(WeightsMissingError, match="no manifest"):
+        conditions(hashed=True)

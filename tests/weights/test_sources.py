@@ -1,0 +1,49 @@
+"""Folders and addresses that weight files come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.weights.sources import origin_of
+
+
+def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert origin_of("a.bin", str(tmp_path)) == tmp_path / "a.bin"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert origin_of("a.bin", "~") == tmp_path / "a.bin"
+
+
+@pytest.mark.parametrize(
+    ("source", "address"),
+    [
+        ("https://host", "https://host/a%20b.bin"),
+        ("https://host/", "https://host/a%20b.bin"),
+        ("HTTP://host:81/deep/er//", "http://host:81/deep/er/a%20b.bin"),
+        ("https://host/x?token=1&b=2#part", "https://host/x/a%20b.bin?token=1&b=2"),
+    ],
+)
+def test_the_name_is_appended_to_the_path(source: str, address: str) -> None:
+    assert origin_of("a b.bin", source) == address
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("ftp://host/weights", "no https:// or http:// address"),
+        ("file:///etc", "no https:// or http:// address"),
+        ("https://", "no https:// or http:// address"),
+        ("https://[", "no address"),
+        ("/no/such/folder", "no such folder"),
+        ("https:/host", "no such folder"),
+        (__file__, "is a file"),
+    ],
+)
+def test_anything_else_is_refused_in_one_line(source: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as raised:
+        origin_of("a.bin", source)
+    assert str(raised.value).startswith(f"--from {source}: ")
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 2
