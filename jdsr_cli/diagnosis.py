@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Literal
 from jdsr_cli import __version__
 from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
 from jdsr_cli.weights import (
-    AuxiliaryFile,
+    Condition,
+    WeightEntry,
     cache_directory,
     conditions,
+    default_weights,
     examine_auxiliary,
     search_directories,
 )
@@ -165,40 +167,37 @@ def _devices() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    from jdsr_cli.weights import resolve_device
+
     try:
-        from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
-    except (ImportError, OSError) as error:
-        yield Finding("weights", "jdsr", "fault", str(error), "Install jdsr again", needed=True)
-        return
-    try:
+        default = default_weights(resolve_device("auto"))
         looked = conditions(hashed=True)
     except WeightsError as error:
-        advice = error.hint
-        yield Finding("weights", DEFAULT_WEIGHTS, "fault", error.what, advice, needed=True)
-        looked = examine_auxiliary()
-    for one in looked:
-        needed = one.name == DEFAULT_WEIGHTS
-        if one.error is None:
-            yield Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
-        elif isinstance(one.described, AuxiliaryFile) and one.state == "missing":
-            detail = f"not fetched ({one.described.purpose})"
-            yield Finding("weights", one.name, "absent", detail, _fetch(one.name))
-        else:
-            detail = one.error.what if one.path is None else f"{one.path}: {one.error.what}"
-            yield Finding("weights", one.name, "fault", detail, one.error.hint, needed)
-    if not any(one.carried and one.name == DEFAULT_WEIGHTS for one in looked):
-        yield from _default_unlisted(DEFAULT_WEIGHTS, any(one.carried for one in looked))
+        yield Finding("weights", "auto", "fault", error.what, error.hint, needed=True)
+        yield from (_weight_file(one, needed=False) for one in examine_auxiliary())
+        return
+    if any(one.name == default.name for one in looked):
+        yield Finding("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
+    else:
+        advice = "Choose others with --weights, or install jdsr again"
+        detail = f"no manifest lists {default.name} ({default.reason})"
+        yield Finding("weights", "auto", "fault", detail, advice, needed=True)
+    yield from (_weight_file(one, needed=one.name == default.name) for one in looked)
+
+
+def _weight_file(one: Condition, *, needed: bool) -> Finding:
+    if one.error is None:
+        return Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
+    if one.state == "missing" and not one.carried:
+        file = one.described
+        purpose = "a generator" if isinstance(file, WeightEntry) else file.purpose
+        return Finding("weights", one.name, "absent", f"not fetched ({purpose})", _fetch(one.name))
+    detail = one.error.what if one.path is None else f"{one.path}: {one.error.what}"
+    return Finding("weights", one.name, "fault", detail, one.error.hint, needed)
 
 
 def _fetch(name: str) -> str:
     return f"jdsr weights fetch {name}"
-
-
-def _default_unlisted(name: str, some: bool) -> Iterator[Finding]:
-    """Say that the default is not listed where other generators are."""
-    if some:
-        advice = "Choose another with --weights, or install jdsr again"
-        yield Finding("weights", name, "fault", "no manifest lists it", advice, needed=True)
 
 
 def _detectors() -> Iterator[Finding]:

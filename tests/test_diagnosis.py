@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,8 +16,9 @@ from jdsr_cli import diagnosis
 from jdsr_cli.cli.app import app
 from jdsr_cli.diagnosis import Diagnosis, Finding, examine
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.restoration.settings import DEFAULT_WEIGHTS
-from jdsr_cli.weights import Condition, WeightEntry, places
+from jdsr_cli.weights import Condition, DefaultWeights, WeightEntry, places
+
+DEFAULT_WEIGHTS = "lite-camera"
 
 
 def entry(name: str) -> WeightEntry:
@@ -32,6 +34,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.bin").write_bytes(b"0" * 2_000_000)
     good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good,))
+    default = DefaultWeights(DEFAULT_WEIGHTS, "the default on a CPU")
+    monkeypatch.setattr(diagnosis, "default_weights", lambda _: default)
     monkeypatch.setattr(
         jdsr_cli.faces, "create_detector", lambda name, _: SimpleNamespace(name=name)
     )
@@ -50,6 +54,7 @@ def test_a_machine_that_has_all(tmp_path: Path) -> None:
     assert find(found, "versions", "ffmpeg").state == "ok"
     assert f"{torch.get_num_threads()} threads" in find(found, "devices", "cpu").detail
     assert find(found, "weights", DEFAULT_WEIGHTS).detail.startswith("verified")
+    assert find(found, "weights", "auto").detail == "uses lite-camera (the default on a CPU)"
     assert find(found, "detectors", "retinaface-r50").detail == "works"
     assert find(found, "places", str(tmp_path)).detail == "1 files, 2.0 MB"
     groups = [one.group for one in found.findings]
@@ -131,7 +136,33 @@ def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Condition(entry("other"), "verified", Path("x"))
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (other,))
-    assert [one.name for one in examine().blocking] == [DEFAULT_WEIGHTS]
+    (one,) = examine().blocking
+    assert (one.group, one.name) == ("weights", "auto")
+    assert one.detail.startswith("no manifest lists lite-camera")
+
+
+def test_weights_that_were_not_fetched_are_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    large = replace(entry("camera"), carried=False)
+    gone = Condition(large, "missing", None, WeightsMissingError("gone"))
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    found = examine()
+    assert find(found, "weights", "camera").state == "absent"
+    assert find(found, "weights", "camera").advice == "jdsr weights fetch camera"
+    assert found.ready
+
+
+def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bad = Condition(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
+    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, bad))
+    choice = DefaultWeights("camera", "the default on a GPU")
+    monkeypatch.setattr(diagnosis, "default_weights", lambda _: choice)
+    found = examine()
+    assert find(found, "weights", "auto").detail == "uses camera (the default on a GPU)"
+    assert [one.name for one in found.blocking] == ["camera"]
 
 
 def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:

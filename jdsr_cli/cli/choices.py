@@ -133,7 +133,8 @@ Weights = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Weights by name ('jdsr weights list') or file; auto is lite-camera.",
+        help="Weights by name ('jdsr weights list') or file; auto is lite-camera, or camera on a "
+        "GPU that has it.",
     ),
 ]
 

@@ -14,8 +14,14 @@ from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.pipeline.work import Tools
-from jdsr_cli.restoration.settings import AUTO, DEFAULT_WEIGHTS, DetectionSettings, RestoreSettings
-from jdsr_cli.weights import AUXILIARY, LoadedGenerator, load_generator, resolve_device
+from jdsr_cli.restoration.settings import AUTO, DetectionSettings, RestoreSettings
+from jdsr_cli.weights import (
+    AUXILIARY,
+    LoadedGenerator,
+    default_weights,
+    load_generator,
+    resolve_device,
+)
 
 
 def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
@@ -29,12 +35,13 @@ def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
     generator, weights = None, None
     device = resolve_device(settings.device)
     if isinstance(settings, RestoreSettings):
-        name = DEFAULT_WEIGHTS if settings.weights == AUTO else settings.weights
-        loaded = load_generator(name, settings.device, settings.precision)
-        default = " (the default for footage)" if settings.weights == AUTO else ""
-        progress.note(f"weights: {name}{default}, {_short(loaded.dtype)} on {loaded.device}")
+        name, why = settings.weights, ""
+        if name == AUTO:
+            default = default_weights(device)
+            name, why = default.name, f" ({default.reason})"
+        loaded = load_generator(name, device, settings.precision)
+        progress.note(f"weights: {name}{why}, {_short(loaded.dtype)} on {loaded.device}")
         generator, weights = FaceGenerator(loaded, settings.batch), _describe_weights(name, loaded)
-        device = loaded.device
     detector = _open_detector(settings, progress)
     embedder = None
     if settings.identity is not None:

@@ -38,7 +38,7 @@ def restore(
     Args:
         inputs: Videos, images, image sequences, folders of them, and globs.
         out: Folder for the results.
-        settings: Default: enlargement by 4, frames and crops, weights `lite-camera`.
+        settings: Default: enlargement by 4, frames and crops, the device's default weights.
         progress: Told of what is done.
 
     Returns:

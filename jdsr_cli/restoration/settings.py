@@ -18,12 +18,11 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SCALES = (4, 8)
 LARGEST_FRAME_SCALE = 8
 AUTO = "auto"
-DEFAULT_WEIGHTS = "lite-camera"
-"""Footage holds faces of many sizes and camera faults: the one that was trained for both."""
 SEGMENT_STEP = 8
 """Segments are multiples of this many frames, so that groups of frames never span two."""
-_UNDECIDING = ("force", "resume", "batch", "device", "precision")
-"""Settings that change no byte of a result, or whose outcome is told by the device."""
+_UNDECIDING = ("force", "resume", "batch", "device", "precision", "weights")
+"""Settings that change no byte of a result, or whose outcome is told by the device and by the
+weights that were opened."""
 
 
 def _require(condition: bool, what: str, option: str) -> None:
@@ -133,7 +132,7 @@ class RestoreSettings(DetectionSettings):
     shots: int = 3
     """Best single pictures of each person."""
     weights: str = AUTO
-    """Name in the registry or path of a weight file; `auto` is `lite-camera`."""
+    """Name in the registry or path of a weight file; `auto`: see `weights.default_weights`."""
     stabilise: bool = True
     """Blend restored faces along their track, so that they do not flicker."""
     frame_scale: int | None = None

@@ -16,6 +16,7 @@ from jdsr_cli.weights.auxiliary_files import (
     auxiliary_entry,
 )
 from jdsr_cli.weights.condition import Condition, conditions, examine_auxiliary
+from jdsr_cli.weights.default import DefaultWeights, default_weights
 from jdsr_cli.weights.fetching import fetch
 from jdsr_cli.weights.places import cache_directory, search_directories, sha256_of
 from jdsr_cli.weights.registry import WeightEntry, entries, entry, locate, read_manifest, verify
@@ -33,12 +34,14 @@ __all__ = [
     "AUXILIARY",
     "AuxiliaryFile",
     "Condition",
+    "DefaultWeights",
     "LoadedGenerator",
     "WeightEntry",
     "auxiliary",
     "auxiliary_entry",
     "cache_directory",
     "conditions",
+    "default_weights",
     "entries",
     "entry",
     "examine_auxiliary",
