@@ -21,10 +21,12 @@ from jdsr_cli.restoration import (
     CropSettings,
     RestoreSettings,
     crop_faces,
+    engine,
     plan_crops,
     plan_restore,
     restore,
 )
+from jdsr_cli.weights import DefaultWeights
 
 FIRST = "after the first segment"
 MID = "in the middle of a segment"
@@ -217,6 +219,49 @@ def test_an_interrupted_run_is_not_lost_or_mixed_up(walked: Walk, stopped: Path,
     assert str(stopped / "walk") in told or str(stopped / ".walk.partial") in told
     assert "\n" not in told
     assert state(stopped) == before
+
+
+@pytest.fixture
+def default(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return what makes a weight file the default."""
+
+    def choose(path: Path) -> None:
+        choice = DefaultWeights(str(path), "the default")
+        monkeypatch.setattr(engine, "default_weights", lambda _: choice)
+
+    return choose
+
+
+def test_a_default_that_changed_meanwhile_is_noticed(
+    walked: Walk,
+    stopped: Path,
+    default: Callable[[Path], None],
+    tiny_weights: Callable[[int], Path],
+) -> None:
+    default(tiny_weights(32))
+    before = state(stopped)
+    again = replace(walked.settings, resume=True, weights="auto")
+    (planned,) = plan_restore([walked.clip], stopped, again).inputs
+    (result,) = restore([walked.clip], stopped, again).results
+    told = str(result.error)
+    assert str(planned.error) == told
+    assert 'weights.file was "tiny-64.safetensors" and is "tiny-32.safetensors"' in told
+    assert "weights.sha256 was" in told
+    assert "--weights" in told
+    assert state(stopped) == before
+
+
+def test_a_run_with_named_weights_goes_on_where_they_are_the_default(
+    walked: Walk,
+    tmp_path: Path,
+    default: Callable[[Path], None],
+    tiny_weights: Callable[[int], Path],
+) -> None:
+    """Only the manifest tells how the weights were asked for."""
+    run_and_die(MID, walked.clip, tmp_path, walked.settings)
+    default(tiny_weights(64))
+    resumed = go_on(walked.clip, tmp_path, replace(walked.settings, weights="auto"))
+    assert tree(resumed) == tree(walked.whole)
 
 
 def test_another_input_of_the_same_name_is_not_gone_on_with(

@@ -54,7 +54,8 @@ def test_modes_say_what_is_written() -> None:
 
 def test_what_decides_about_bytes_leaves_out_what_does_not() -> None:
     plain = RestoreSettings()
-    for same in ({"batch": 1}, {"force": True}, {"resume": True}, {"device": "cpu"}):
+    changes = ({"batch": 1}, {"force": True}, {"resume": True}, {"device": "cpu"}, {"weights": "x"})
+    for same in changes:
         assert RestoreSettings(**same).deciding() == plain.deciding()  # type: ignore[arg-type]
     for other in ({"scale": 8}, {"label": False}, {"segment": 80}, {"min_face": 11.0}):
         assert RestoreSettings(**other).deciding() != plain.deciding()  # type: ignore[arg-type]

@@ -182,7 +182,8 @@ def _check(folder: Path, request: Request, stored: Any) -> None:
         raise OutputError(
             f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
             where=folder,
-            hint="Repeat the same command with --resume, or start anew with --force.",
+            hint="Repeat the same command with --resume (with the --weights of that run, if they "
+            "are not the default now), or start anew with --force.",
         )
 
 

@@ -87,11 +87,10 @@ class Tools:
 
     def deciding(self) -> dict[str, Any]:
         """Return what of the tools decides about the bytes of a result."""
-        weights = self.weights
-        return {
-            "detector": dict(self.detector_entry),
-            "weights": None if weights is None else [weights["sha256"], weights["precision"]],
-        }
+        weights = None
+        if self.weights is not None:
+            weights = {key: self.weights[key] for key in ("file", "sha256", "precision")}
+        return {"detector": dict(self.detector_entry), "weights": weights}
 
 
 class Task(Protocol):
