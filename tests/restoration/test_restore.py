@@ -183,7 +183,7 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("lr_size", [32, 64])
+@pytest.mark.parametrize("lr_size", [32, 128])
 def test_batch_size_changes_no_byte(
     clip: Path, tiny_weights: Weights, tmp_path: Path, lr_size: int
 ) -> None:
@@ -346,11 +346,12 @@ def test_no_faces_at_all_is_fine(
     assert (tmp_path / "out/empty/faces.jsonl").read_text() == ""
 
 
+@pytest.mark.parametrize("lr_size", [64, 128])
 def test_a_still_image_becomes_a_still_image(
-    tiny_weights: Weights, tmp_path: Path, astronaut: np.ndarray
+    tiny_weights: Weights, tmp_path: Path, astronaut: np.ndarray, lr_size: int
 ) -> None:
     write_image(tmp_path / "Änne 1.jpg", astronaut)
-    summary = restore([tmp_path / "Änne 1.jpg"], tmp_path / "out", settings(tiny_weights(64)))
+    summary = restore([tmp_path / "Änne 1.jpg"], tmp_path / "out", settings(tiny_weights(lr_size)))
     folder = tmp_path / "out" / "Änne 1"
     assert summary.exit_code == 0
     assert read_image(folder / "restored.png").shape == (480, 480, 3)
