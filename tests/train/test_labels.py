@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from jdsr_cli.errors import UsageError
 from jdsr_train.data import CELEBAMASK_TO_11, PARSING_CLASSES, heat_maps, reduce_labels
@@ -20,16 +21,16 @@ NINETEEN = (
 )  # fmt: skip
 
 
-def points(*places: tuple[float, float]) -> np.ndarray:
-    return np.array(places, np.float32)
+def points(*places: tuple[float, float]) -> torch.Tensor:
+    return torch.tensor(places)
 
 
 def test_a_peak_has_amplitude_one_where_its_point_lies() -> None:
     # The 64-px map's pixel (10, 20) covers pixels 20 and 21, 40 and 41 of the face.
     (heat,) = heat_maps(points((20.5, 40.5)))
     assert heat.shape == (64, 64)
-    assert heat.dtype == np.float32
-    assert np.unravel_index(heat.argmax(), heat.shape) == (20, 10)
+    assert heat.dtype == torch.float32
+    assert divmod(int(heat.argmax()), 64) == (20, 10)
     assert heat[20, 10] == pytest.approx(1)
     assert heat[20, 13] == pytest.approx(np.exp(-2))  # 3 px away, sigma 1.5
     assert heat[24, 10] == pytest.approx(np.exp(-32 / 9))
@@ -56,11 +57,20 @@ def test_points_outside_the_face_have_empty_maps(place: tuple[float, float]) -> 
     assert edge.max() > 0.9
 
 
+def test_heat_maps_are_products_of_bells_and_drawn_for_many_faces_at_once() -> None:
+    found = torch.rand(3, 7, 2, dtype=torch.float64) * 127
+    across, down = (((torch.arange(64) - ((found[..., axis, None] + 0.5) / 2 - 0.5)) ** 2)
+                    for axis in (0, 1))  # fmt: skip
+    wanted = torch.exp(-(down[..., :, None] + across[..., None, :]) / (2 * 1.5**2))
+    assert torch.allclose(heat_maps(found), wanted.float(), rtol=1e-6, atol=1e-30)
+
+
 @pytest.mark.parametrize("table", [MIRROR_68, MIRROR_5])
 def test_heat_maps_are_mirrored_with_their_points(table: np.ndarray) -> None:
     found = np.random.default_rng(0).uniform(0, 127, (len(table), 2)).astype(np.float32)
-    flipped = heat_maps(mirror_points(found))
-    assert np.allclose(flipped, heat_maps(found)[table][:, :, ::-1], atol=1e-5)
+    flipped = heat_maps(torch.from_numpy(mirror_points(found)))
+    straight = heat_maps(torch.from_numpy(found))
+    assert torch.allclose(flipped, straight[table].flip(-1), atol=1e-5)
     assert np.allclose(mirror_points(mirror_points(found)), found, atol=1e-4)
 
 

@@ -184,11 +184,13 @@ def test_batches_are_decided_by_their_number(augmented: ParsingSamples) -> None:
     (third,) = augmented.batches(4, 2, 3, workers=0)
     assert torch.equal(whole[2].images, third.images)
     assert torch.equal(whole[2].labels, third.labels)
-    assert whole[0].images.shape == (4, 3, 128, 128)
-    assert whole[0].images.dtype == torch.float32
-    assert 0 <= float(whole[0].images.min()) < float(whole[0].images.max()) <= 1
-    assert whole[0].labels.shape == (4, 128, 128)
-    assert whole[0].labels.dtype == torch.int64
+    assert whole[0].images.dtype == whole[0].labels.dtype == torch.uint8
+    ready = whole[0].unpack("cpu")
+    assert ready.images.shape == (4, 3, 128, 128)
+    assert ready.images.dtype == torch.float32
+    assert 0 <= float(ready.images.min()) < float(ready.images.max()) <= 1
+    assert ready.labels.shape == (4, 128, 128)
+    assert ready.labels.dtype == torch.int64
     halves = [list(augmented.batches(2, 0, 4, 0, rank=rank, world=2)) for rank in (0, 1)]
     for step in range(4):
         joined = torch.cat([half[step].images for half in halves])

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from jdsr_train.data import (
-    Batch,
     Degrader,
     FaceSet,
+    PackedBatch,
     SampleSettings,
     TrainingSamples,
     collate,
@@ -47,9 +48,10 @@ def same(first: Pair, second: Pair) -> bool:
     )
 
 
-def equal(first: Batch, second: Batch) -> bool:
+def equal(first: PackedBatch, second: PackedBatch) -> bool:
     """Whether batches hold the same; what one lacks the other must lack."""
-    pairs = [(value, getattr(second, name)) for name, value in vars(first).items()]
+    ready, other = first.unpack("cpu"), second.unpack("cpu")
+    pairs = [(value, getattr(other, name)) for name, value in vars(ready).items()]
     return all(
         torch.equal(one, other) if one is not None and other is not None else one is other
         for one, other in pairs
@@ -83,7 +85,7 @@ def test_a_sample_depends_on_its_number_alone(face_set: FaceSet, samples: Traini
     assert same(first, TrainingSamples(face_set, samples.degrader, seed=3)[7])
     assert not same(first, TrainingSamples(face_set, samples.degrader, seed=4)[7])
     assert not same(first, samples[7 + len(face_set)])
-    assert first.heat_maps is first.parsing is first.identity is None
+    assert first.heat_points is first.parsing is first.identity is None
 
 
 def test_an_epoch_shows_every_face_once_in_an_order_of_its_own(face_set: FaceSet) -> None:
@@ -133,7 +135,9 @@ def test_workers_change_nothing(samples: TrainingSamples) -> None:
 
 def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
     pairs = [samples[0], samples[1]]
-    batch = collate(pairs)
+    packed = collate(pairs)
+    assert all(value.dtype == torch.uint8 for value in (packed.lr, packed.lr_clean, packed.hr))
+    batch = packed.unpack("cpu")
     assert batch.lr.shape == batch.lr_clean.shape == (2, 3, 32, 32)
     assert batch.hr.shape == (2, 3, 128, 128)
     assert batch.occlusion.shape == (2, 1, 32, 32)
@@ -222,9 +226,9 @@ def test_heat_maps_are_as_wide_as_is_asked(known: FaceSet) -> None:
     sizes = []
     for sigma in (1.5, 3.0):
         settings = SampleSettings(32, "paper", 1.0, priors=True, heat_sigma=sigma)
-        sample = TrainingSamples(known, Degrader(draw_pool(4, 1), settings), seed=0)[0]
-        assert sample.heat_maps is not None
-        sizes.append(float(sample.heat_maps[2].sum()))
+        samples = TrainingSamples(known, Degrader(draw_pool(4, 1), settings), seed=0)
+        (batch,) = samples.batches(1, 0, 1, workers=0)
+        sizes.append(float(batch.unpack("cpu").heat_maps[0, 2].sum()))
     assert sizes[1] / sizes[0] == pytest.approx(4.0, rel=0.05)
 
 
@@ -240,7 +244,7 @@ def test_priors_are_those_of_the_face_mirrored_with_it(known: FaceSet) -> None:
         points, labels = known.heat_points[index], known.parsing[index]
         if flipped:
             points, labels = mirror_points(points), mirror_labels(labels)
-        assert np.array_equal(sample.heat_maps, heat_maps(points))
+        assert np.array_equal(sample.heat_points, points)
         assert np.array_equal(sample.parsing, labels)
         assert sample.identity == [0, 0, -1, 1, 1, 1][index]
     assert True in flips
@@ -263,7 +267,8 @@ def test_priors_follow_a_face_that_the_camera_displaces(face_set: FaceSet) -> No
         bright = sample.hr.astype(float).sum(axis=2)
         rows, columns = np.nonzero(bright > (bright.min() + bright.max()) / 2)
         seen = (np.array([columns.mean(), rows.mean()]) + 0.5) / 2 - 0.5
-        peak = np.array(np.divmod(int(sample.heat_maps[2].argmax()), 64)[::-1])
+        heat = heat_maps(torch.from_numpy(sample.heat_points))[2]
+        peak = np.array(np.divmod(int(heat.argmax()), 64)[::-1])
         assert np.abs(peak - seen).max() < 0.8
         part = np.argwhere(sample.parsing == 6).mean(axis=0)[::-1]
         assert np.abs(part - seen).max() < 0.7
@@ -273,7 +278,9 @@ def test_priors_follow_a_face_that_the_camera_displaces(face_set: FaceSet) -> No
 
 def test_batches_carry_priors(known: FaceSet) -> None:
     samples = TrainingSamples(known, with_priors(), seed=0)
-    (batch,) = samples.batches(6, 0, 1, workers=0)
+    (packed,) = samples.batches(6, 0, 1, workers=0)
+    batch = packed.unpack("cpu")
+    assert torch.equal(batch.heat_maps, heat_maps(packed.heat_points))
     assert batch.heat_maps.shape == (6, 5, 64, 64)
     assert batch.heat_maps.dtype == torch.float32
     assert batch.parsing.shape == (6, 64, 64)
@@ -283,7 +290,36 @@ def test_batches_carry_priors(known: FaceSet) -> None:
 
 
 def test_what_a_set_does_not_know_is_marked(face_set: FaceSet) -> None:
-    (batch,) = TrainingSamples(face_set, with_priors(), 0).batches(2, 0, 1, workers=0)
+    (packed,) = TrainingSamples(face_set, with_priors(), 0).batches(2, 0, 1, workers=0)
+    batch = packed.unpack("cpu")
     assert batch.heat_maps.shape == (2, 68, 64, 64)
     assert (batch.parsing == -1).all()
     assert batch.identity is None
+
+
+def test_a_sample_is_small_on_its_way(face_set: FaceSet) -> None:
+    """A process that makes samples sends bytes and points, not floats and maps."""
+    (packed,) = TrainingSamples(face_set, with_priors(), 0).batches(4, 0, 1, workers=0)
+    ready = packed.unpack("cpu")
+
+    def size(batch: object) -> int:
+        return sum(value.nbytes for value in vars(batch).values() if isinstance(value, Tensor))
+
+    assert size(packed) / 4 < 80_000
+    assert size(ready) > 15 * size(packed)
+
+
+def test_pictures_are_unpacked_as_networks_lie_in_memory(samples: TrainingSamples) -> None:
+    (packed,) = samples.batches(2, 0, 1, workers=0)
+    hr = packed.unpack("cpu").hr
+    assert hr.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(hr, to_tensor(packed.hr.numpy()))
+
+
+def test_a_batch_is_pinned_whole(known: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = []
+    monkeypatch.setattr(Tensor, "pin_memory", lambda self: pinned.append(self) or self.clone())
+    (packed,) = TrainingSamples(known, with_priors(), 0).batches(2, 0, 1, workers=0)
+    assert equal(packed.pin_memory(), packed)
+    assert len(pinned) == 7
+    assert packed.pin_memory().heat_sigma == packed.heat_sigma

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data import FaceSet, ParsingSamples, ParsingSet
+from jdsr_train.data import FaceSet, Packed, ParsingSamples, ParsingSet
 from jdsr_train.fabric import open_fabric
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.masks import landmarks_from_five
@@ -150,7 +150,9 @@ def _time(stage: str, materials: Materials, processes: int) -> StagePlan:
     trainer.step = options.steps  # late enough for every term to act
     started, saved = 0.0, 0
     last = 1 + TRIAL_STEPS * recipe.critic.steps_per_update
-    batches = task.batches(0, last, 0, 0, max(1, options.batch // TRIAL_FACES))
+    batches: Iterator[Packed[Any]] = task.batches(
+        0, last, 0, 0, max(1, options.batch // TRIAL_FACES)
+    )
     with _count_saved() as counted:
         for number, batch in enumerate(batches):
             trainer.advance(batch)

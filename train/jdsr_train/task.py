@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
+from jdsr_train.data import Packed
 from jdsr_train.recipe import OptimiserRecipe
 
 
@@ -28,18 +28,6 @@ class Turn:
     player: str
     terms: Mapping[str, Tensor]
     """Scalars, already multiplied by their weights; the loss is their sum."""
-
-
-BatchT = TypeVar("BatchT")
-
-
-def to_device(batch: BatchT, device: torch.device) -> BatchT:
-    """Return a batch, a dataclass of tensors and Nones, on a device."""
-    moved = {
-        name: None if value is None else value.to(device, non_blocking=True)
-        for name, value in vars(batch).items()
-    }
-    return type(batch)(**moved)
 
 
 Networks = Mapping[str, Callable[..., Any]]
@@ -65,11 +53,13 @@ class Task(Protocol):
     def deviations(self) -> tuple[str, ...]:
         """In what the run differs from the paper, in words; kept in checkpoints."""
 
-    def batches(self, first: int, last: int, workers: int, rank: int, world: int) -> Iterator[Any]:
+    def batches(
+        self, first: int, last: int, workers: int, rank: int, world: int
+    ) -> Iterator[Packed[Any]]:
         """Batches number `first` up to and without `last`, of one process among `world`."""
 
     def play(self, networks: Networks, batch: Any, step: int) -> Iterator[Turn]:
-        """Give the turns of a step, one after the other."""
+        """Give the turns of a step, one after the other, on an unpacked batch."""
 
     def validate(self, network: nn.Module, step: int) -> dict[str, float]:
         """Measure the kept player's network, in evaluation mode; returns named figures."""

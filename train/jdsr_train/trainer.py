@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
+from jdsr_train.data import Packed
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.logbook import Logbook
 from jdsr_train.meter import Meter, gradient_shares
 from jdsr_train.schedule import optimiser, rate_at
-from jdsr_train.task import Task, Turn, to_device
+from jdsr_train.task import Task, Turn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -129,7 +130,7 @@ class Trainer:
         self._save()
         return self.average
 
-    def _loop(self, batches: Iterator[Any], task: str, logbook: Logbook | None) -> None:
+    def _loop(self, batches: Iterator[Packed[Any]], task: str, logbook: Logbook | None) -> None:
         settings, last = self.settings, self.options.steps
         meter = Meter(self.fabric)
         for batch in batches:
@@ -160,16 +161,15 @@ class Trainer:
                 self.progress.note(f"{self.task.name}, step {self.step}: {listed}")
         self.fabric.barrier()
 
-    def advance(self, batch: Any, *, shares: bool = False) -> dict[str, Tensor]:
+    def advance(self, batch: Packed[Any], *, shares: bool = False) -> dict[str, Tensor]:
         """Take one step and return its terms, with their gradient shares where asked.
 
         Raises:
             TrainingError: A term or a gradient is not finite.
 
         """
-        batch = to_device(batch, self.fabric.device)
         found: dict[str, Tensor] = {}
-        for turn in self.task.play(self.networks, batch, self.step):
+        for turn in self.task.play(self.networks, batch.unpack(self.fabric.device), self.step):
             found |= turn.terms
             if shares and turn.player == self.task.kept:
                 found |= gradient_shares(turn.terms, self.networks[turn.player].parameters())

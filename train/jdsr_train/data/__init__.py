@@ -1,10 +1,12 @@
 """Faces on disk, how they are prepared, and the samples made of them."""
 
+from jdsr_train.data.batches import Batch, Packed, PackedBatch, to_tensor
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.faces import load_faces
 from jdsr_train.data.labels import CELEBAMASK_TO_11, PARSING_CLASSES, heat_maps, reduce_labels
 from jdsr_train.data.opening import open_faces
 from jdsr_train.data.parsing_set import (
+    PackedPairs,
     ParsingBatch,
     ParsingSamples,
     ParsingSet,
@@ -12,7 +14,6 @@ from jdsr_train.data.parsing_set import (
 )
 from jdsr_train.data.prepare import PreparedSets, prepare
 from jdsr_train.data.samples import (
-    Batch,
     Degrader,
     Exam,
     Sample,
@@ -21,7 +22,6 @@ from jdsr_train.data.samples import (
     collate,
     exams,
     mirror,
-    to_tensor,
 )
 from jdsr_train.data.settings import PrepareSettings
 
@@ -32,6 +32,9 @@ __all__ = [
     "Degrader",
     "Exam",
     "FaceSet",
+    "Packed",
+    "PackedBatch",
+    "PackedPairs",
     "ParsingBatch",
     "ParsingSamples",
     "ParsingSet",

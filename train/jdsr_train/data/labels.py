@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.resample import chain, zoom
@@ -43,27 +45,25 @@ MIRROR_PARSING: NDArray[np.uint8] = np.array([0, 1, 3, 2, 5, 4, 6, 7, 8, 9, 10],
 """The same for the parsing classes."""
 
 
-def heat_maps(
-    points: NDArray[np.floating], size: int = MAP_SIZE, sigma: float = HEAT_SIGMA
-) -> NDArray[np.float32]:
+def heat_maps(points: Tensor, size: int = MAP_SIZE, sigma: float = HEAT_SIGMA) -> Tensor:
     """Draw a Gaussian for each landmark (SPEC 3: sub-pixel, not truncated, amplitude 1).
 
     Args:
-        points: (P, 2) x, y in pixels of the 128-px face.
+        points: (..., P, 2) x, y in pixels of the 128-px face.
         size: Side of the maps; the face's corners are theirs.
         sigma: Standard deviation in pixels of the maps.
 
     Returns:
-        (P, size, size) in [0, 1]; all zero for a point outside the face or not finite.
+        (..., P, size, size) float32 in [0, 1] on the device of the points; all zero for a point
+        outside the face or not finite.
 
     """
-    scale = size / FACE_SIZE
-    here = np.asarray(points, np.float64)
-    inside = np.all((here >= -0.5) & (here <= FACE_SIZE - 0.5), axis=1)
-    centres = (np.where(inside[:, None], here, 0.0) + 0.5) * scale - 0.5
-    away = np.arange(size)[None, None] - centres[..., None]
-    bells = np.exp(-(away**2) / (2.0 * sigma**2)) * inside[:, None, None]
-    return np.asarray(bells[:, 1, :, None] * bells[:, 0, None, :], np.float32)
+    here = points.double()
+    inside = ((here >= -0.5) & (here <= FACE_SIZE - 0.5)).all(-1, keepdim=True)
+    centres = (torch.where(inside, here, 0.0) + 0.5) * (size / FACE_SIZE) - 0.5
+    away = torch.arange(size, device=points.device) - centres[..., None]
+    bells = (torch.exp(-(away**2) / (2.0 * sigma**2)) * inside[..., None]).float()
+    return bells[..., 1, :, None] * bells[..., 0, None, :]
 
 
 def mirror_points(points: NDArray[np.float32], width: int = FACE_SIZE) -> NDArray[np.float32]:

@@ -20,10 +20,10 @@ from torch.utils.data import Dataset
 
 from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
+from jdsr_train.data.batches import Packed, pictures_on, stacked
 from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
 from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
 from jdsr_train.data.prepared import UNREADABLE
-from jdsr_train.data.samples import to_tensor
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 
 STORED_SIZE = 160
@@ -72,6 +72,21 @@ class ParsingBatch:
     """(B, 3, 128, 128) float32 RGB in [0, 1]."""
     labels: Tensor
     """(B, 128, 128) int64, 0 to 10."""
+
+
+@dataclass(frozen=True)
+class PackedPairs(Packed[ParsingBatch]):
+    """Pairs side by side, on their way."""
+
+    images: Tensor
+    """(B, 128, 128, 3) uint8 RGB."""
+    labels: Tensor
+    """(B, 128, 128) uint8."""
+
+    def unpack(self, device: torch.device | str) -> ParsingBatch:
+        """Return the batch on a device."""
+        labels = self.labels.to(device, non_blocking=True).long()
+        return ParsingBatch(pictures_on(device, self.images), labels)
 
 
 def open_parsing_set(
@@ -212,7 +227,7 @@ class ParsingSamples(Dataset[ParsingPair]):
 
     def batches(
         self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
-    ) -> Iterator[ParsingBatch]:
+    ) -> Iterator[PackedPairs]:
         """Batches number `first` up to and without `last`; see `TrainingSamples.batches`."""
         numbers = SampleNumbers(size, first, last, rank, world)
         return numbered_batches(self, stack_pairs, numbers, workers)
@@ -239,7 +254,8 @@ def framing(
     return np.column_stack([linear, centre - linear @ moved])
 
 
-def stack_pairs(pairs: Sequence[ParsingPair]) -> ParsingBatch:
+def stack_pairs(pairs: Sequence[ParsingPair]) -> PackedPairs:
     """Stack pairs into a batch."""
-    labels = np.stack([pair.labels for pair in pairs]).astype(np.int64)
-    return ParsingBatch(to_tensor([pair.image for pair in pairs]), torch.from_numpy(labels))
+    return PackedPairs(
+        stacked([pair.image for pair in pairs]), stacked([pair.labels for pair in pairs])
+    )

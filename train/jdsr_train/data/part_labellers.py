@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
 from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_train.data.batches import to_tensor
 from jdsr_train.data.labels import CELEBAMASK_TO_11, reduce_labels
-from jdsr_train.data.samples import to_tensor
 
 FACEXLIB = ("parsing-bisenet", "parsing-parsenet")
 """facexlib's parsers, the cheaper first."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
+from jdsr_train.data.batches import PackedBatch, stacked
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.labels import (
     HEAT_SIGMA,
     MAP_SIZE,
-    heat_maps,
     mirror_labels,
     mirror_points,
     moved,
@@ -27,33 +27,12 @@ from jdsr_train.masks import Sprite, choose, rng_for, wear
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Samples side by side; images are float32 RGB in [0, 1]."""
-
-    lr: Tensor
-    """(B, 3, s, s)."""
-    lr_clean: Tensor
-    """(B, 3, s, s)."""
-    hr: Tensor
-    """(B, 3, 128, 128)."""
-    occlusion: Tensor
-    """(B, 1, s, s) in [0, 1]."""
-    heat_maps: Tensor | None = None
-    """(B, P, 64, 64) in [0, 1], one for each of the set's `heat_points`; with priors only."""
-    parsing: Tensor | None = None
-    """(B, 64, 64) int64 classes of the 11, -1 where unknown; with priors only."""
-    identity: Tensor | None = None
-    """(B,) int64 place in the set's `people`, -1 where unknown; with priors, of a set that
-    names its people."""
-
-
-@dataclass(frozen=True)
 class Sample(Pair):
     """A pair with what the prior and identity networks learn of it, where that is asked."""
 
-    heat_maps: NDArray[np.float32] | None = None
-    """(P, 64, 64) of the face without mask."""
-    parsing: NDArray[np.int64] | None = None
+    heat_points: NDArray[np.float32] | None = None
+    """(P, 2) x, y of the landmarks in pixels of `hr`."""
+    parsing: NDArray[np.int8] | None = None
     """(64, 64), -1 where unknown."""
     identity: int | None = None
 
@@ -70,7 +49,7 @@ class SampleSettings:
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Used by the camera degradation."""
     priors: bool = False
-    """Whether samples carry heat maps, parsing labels and identities."""
+    """Whether samples carry landmarks, parsing labels and identities."""
     heat_sigma: float = HEAT_SIGMA
     """Standard deviation of a landmark's heat map, in pixels of 64."""
 
@@ -140,24 +119,24 @@ class TrainingSamples(Dataset[Sample]):
             points = mirror_points(points)
         if sample.matrix is not None:
             points = moved(points, sample.matrix)
-        parsing = np.full((MAP_SIZE, MAP_SIZE), -1, np.int64)
+        parsing = np.full((MAP_SIZE, MAP_SIZE), -1, np.int8)
         if self.faces.parsing is not None:
             labels = np.asarray(self.faces.parsing[index])
             if mirrored:
                 labels = mirror_labels(labels)
             if sample.matrix is not None:
                 labels = moved_labels(labels, sample.matrix)
-            parsing = labels.astype(np.int64)
+            parsing = labels.astype(np.int8)
         return replace(
             sample,
-            heat_maps=heat_maps(points, sigma=self.degrader.settings.heat_sigma),
+            heat_points=np.asarray(points, np.float32),
             parsing=parsing,
             identity=None if people is None else int(people[index]),
         )
 
     def batches(
         self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PackedBatch]:
         """Batches number `first` up to and without `last`; no global random state is touched.
 
         Args:
@@ -171,7 +150,8 @@ class TrainingSamples(Dataset[Sample]):
 
         """
         numbers = SampleNumbers(size, first, last, rank, world)
-        return numbered_batches(self, collate, numbers, workers)
+        stack = partial(collate, heat_sigma=self.degrader.settings.heat_sigma)
+        return numbered_batches(self, stack, numbers, workers)
 
 
 def mirror(
@@ -181,27 +161,22 @@ def mirror(
     return np.ascontiguousarray(face[:, ::-1]), mirror_points(landmarks, face.shape[1])
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[Sample], heat_sigma: float = HEAT_SIGMA) -> PackedBatch:
     """Stack samples into a batch; what one of them lacks, the batch lacks."""
-    heats = [sample.heat_maps for sample in samples if sample.heat_maps is not None]
+    points = [sample.heat_points for sample in samples if sample.heat_points is not None]
     parsings = [sample.parsing for sample in samples if sample.parsing is not None]
     people = [sample.identity for sample in samples if sample.identity is not None]
     whole = len(samples)
-    return Batch(
-        lr=to_tensor([sample.lr for sample in samples]),
-        lr_clean=to_tensor([sample.lr_clean for sample in samples]),
-        hr=to_tensor([sample.hr for sample in samples]),
-        occlusion=torch.from_numpy(np.stack([sample.occlusion for sample in samples])[:, None]),
-        heat_maps=torch.from_numpy(np.stack(heats)) if len(heats) == whole else None,
-        parsing=torch.from_numpy(np.stack(parsings)) if len(parsings) == whole else None,
+    return PackedBatch(
+        lr=stacked([sample.lr for sample in samples]),
+        lr_clean=stacked([sample.lr_clean for sample in samples]),
+        hr=stacked([sample.hr for sample in samples]),
+        occlusion=stacked([sample.occlusion for sample in samples])[:, None],
+        heat_points=stacked(points) if len(points) == whole else None,
+        parsing=stacked(parsings) if len(parsings) == whole else None,
         identity=torch.tensor(people) if len(people) == whole else None,
+        heat_sigma=heat_sigma,
     )
-
-
-def to_tensor(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tensor:
-    """Stack uint8 (H, W, 3) pictures to float32 (B, 3, H, W) in [0, 1]."""
-    stacked = torch.from_numpy(np.stack(list(images)))
-    return stacked.permute(0, 3, 1, 2).contiguous().float() / 255.0
 
 
 @dataclass(frozen=True)

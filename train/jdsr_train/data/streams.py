@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 SampleT = TypeVar("SampleT")
 BatchT = TypeVar("BatchT")
+
+
+AHEAD = 4
+"""Batches that each process has ready or in the making."""
 
 
 class SampleNumbers(Sampler[int]):
@@ -49,7 +54,8 @@ def numbered_batches(
         samples: Give a sample for any number.
         stack: Puts samples side by side.
         numbers: Which samples, and how many make a batch.
-        workers: Processes that make samples; 0 makes them here.
+        workers: Processes that make samples; 0 makes them here. Where this process trains on a
+            GPU, what they make is pinned, so that it is copied beside the training.
 
     """
     loader = DataLoader(
@@ -58,10 +64,17 @@ def numbered_batches(
         sampler=numbers,
         num_workers=workers,
         collate_fn=stack,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=AHEAD if workers else None,
+        pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
+        worker_init_fn=_begin_worker,
         generator=torch.Generator(),
     )
     return iter(loader)
+
+
+def _begin_worker(number: int) -> None:
+    """Leave a worker process one thread: there are as many of them as are wanted."""
+    cv2.setNumThreads(1)
 
 
 @lru_cache(maxsize=2)

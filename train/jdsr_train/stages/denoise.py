@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import JDSRGenerator
-from jdsr_train.data import Batch, TrainingSamples
+from jdsr_train.data import Batch, PackedBatch, TrainingSamples
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.objective import denoising_terms
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Networks, Player, Turn, to_device
+from jdsr_train.task import Networks, Player, Turn
 
 VALIDATION_BATCHES = 4
 
@@ -64,7 +64,7 @@ class DenoiseStage:
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PackedBatch]:
         """Batches of faces; see `TrainingSamples.batches`."""
         size = self.recipe.denoise.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
@@ -80,7 +80,7 @@ class DenoiseStage:
         sums: dict[str, float] = {}
         with torch.inference_mode():
             for batch in self.validation.batches(8, 0, VALIDATION_BATCHES, 0):
-                ready = to_device(batch, device)
+                ready = batch.unpack(device)
                 denoised, noise_map = network(ready.lr)
                 for name, term in self._terms(denoised, noise_map, ready).items():
                     sums[name] = sums.get(name, 0.0) + float(term) / VALIDATION_BATCHES

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from jdsr_cli.errors import DatasetError
-from jdsr_train.data import FaceSet, to_tensor
+from jdsr_train.data import FaceSet, Packed, to_tensor
+from jdsr_train.data.batches import pictures_on, stacked
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.networks import IdentityNetwork, MarginHead
@@ -39,6 +40,21 @@ class IdentityBatch:
     """(B, 3, 128, 128) RGB in [0, 1]."""
     people: Tensor
     """(B,) int64."""
+
+
+@dataclass(frozen=True)
+class PackedPeople(Packed[IdentityBatch]):
+    """The same on its way."""
+
+    faces: Tensor
+    """(B, 128, 128, 3) uint8 RGB."""
+    people: Tensor
+    """(B,) int64."""
+
+    def unpack(self, device: torch.device | str) -> IdentityBatch:
+        """Return the batch on a device."""
+        people = self.people.to(device, non_blocking=True)
+        return IdentityBatch(pictures_on(device, self.faces), people)
 
 
 class IdentityFaces(Dataset[tuple[NDArray[np.uint8], int]]):
@@ -91,7 +107,7 @@ class IdentityStage:
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[IdentityBatch]:
+    ) -> Iterator[PackedPeople]:
         """Batches of faces; each process takes its part of a step's faces."""
         size = self.settings.optimiser.batch // world
         numbers = SampleNumbers(size, first, last, rank, world)
@@ -186,7 +202,7 @@ def _held_out(faces: FaceSet, people: NDArray[np.int64]) -> NDArray[np.bool_]:
     return chosen
 
 
-def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> IdentityBatch:
-    return IdentityBatch(
-        to_tensor([face for face, _ in rows]), torch.tensor([person for _, person in rows])
+def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> PackedPeople:
+    return PackedPeople(
+        stacked([face for face, _ in rows]), torch.tensor([person for _, person in rows])
     )

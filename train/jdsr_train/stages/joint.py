@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.data import Batch, TrainingSamples
+from jdsr_train.data import Batch, PackedBatch, TrainingSamples
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.networks import Critic
 from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
@@ -63,7 +63,7 @@ class JointStage:
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PackedBatch]:
         """Batches of faces; see `TrainingSamples.batches`."""
         size = self.recipe.optimiser.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
@@ -120,7 +120,7 @@ class JointStage:
     ) -> dict[str, Tensor]:
         settings = self.recipe.critic
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        share = torch.rand(len(shown), generator=draw).to(shown.device)
+        share = torch.rand(len(shown), generator=draw).to(shown.device, non_blocking=True)
         terms = losses.critic_loss(
             networks["critic"], shown, truth,
             weight=settings.wasserstein, eta=settings.gradient_penalty, share=share,

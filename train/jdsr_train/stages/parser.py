@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from jdsr_train.data import PARSING_CLASSES, ParsingBatch, ParsingSamples
+from jdsr_train.data import PARSING_CLASSES, PackedPairs, ParsingBatch, ParsingSamples
 from jdsr_train.networks import Parser
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Networks, Player, Turn, to_device
+from jdsr_train.task import Networks, Player, Turn
 
 VALIDATION_FACES = 96
 
@@ -34,7 +34,7 @@ class ParserStage:
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[ParsingBatch]:
+    ) -> Iterator[PackedPairs]:
         """Batches of labelled faces; see `ParsingSamples.batches`."""
         size = self.options.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
@@ -53,7 +53,7 @@ class ParserStage:
         batches = -(-count // 8)
         with torch.inference_mode():
             for batch in self.validation.batches(8, 0, batches, 0):
-                ready = to_device(batch, device)
+                ready = batch.unpack(device)
                 logits = network(ready.images)
                 loss += float(F.cross_entropy(logits, ready.labels)) / batches
                 pairs = ready.labels * classes + logits.argmax(1)

@@ -12,7 +12,6 @@ from jdsr_train import evaluation
 from jdsr_train.data import Batch, Degrader, Exam, FaceSet, TrainingSamples, exams, to_tensor
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
-from jdsr_train.task import to_device
 
 PANEL_FACES = 10
 LOSS_BATCHES = 4
@@ -69,6 +68,6 @@ class Validation:
         total = 0.0
         with torch.inference_mode():
             for batch in self.samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0):
-                found = terms(network, to_device(batch, self.device), step)
+                found = terms(network, batch.unpack(self.device), step)
                 total += sum(float(term) for term in found.values())
         return total / LOSS_BATCHES
