@@ -92,6 +92,11 @@ def test_occlusion_loss_is_the_cross_entropy() -> None:
     assert float(losses.occlusion_loss(full(0.5), full(1.0))) == pytest.approx(math.log(2))
     assert float(losses.occlusion_loss(full(0.25), full(0.0))) == pytest.approx(-math.log(0.75))
     assert float(losses.occlusion_loss(full(0.0), full(1.0))) < 20  # saturated, but finite
+    estimate = full(0.25).requires_grad_()
+    losses.occlusion_loss(estimate, full(0.0)).backward()
+    assert float(estimate.grad.sum()) == pytest.approx(1 / 0.75)
+    broken = torch.stack([torch.tensor(0.5), torch.tensor(math.nan)])
+    assert math.isnan(float(losses.occlusion_loss(broken, full(1.0, 2))))
 
 
 def test_gram_of_ones_and_of_two_different_channels() -> None:

@@ -292,6 +292,90 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make: Make, tmp_path: Path)
     assert state(tmp_path)["step"] == 2
 
 
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_what_is_not_finite_is_told_late_but_never_kept(
+    part: str, make: Make, tmp_path: Path
+) -> None:
+    """Steps after the broken one may be taken; nothing is logged, validated or saved of them."""
+    seen: list[int] = []
+
+    def validate(network: nn.Module, step: int) -> dict[str, float]:
+        seen.append(step)
+        return {"figure": float(step)}
+
+    trainer = make(tmp_path, optimised(steps=8), every=2, validate=validate)
+    trainer.settings = dataclasses.replace(
+        trainer.settings, log_every=100, validate_every=6, checkpoint_every=3
+    )
+
+    def poison() -> None:
+        weight = generator(trainer).get_parameter("to_image.bias")
+        if part == "loss":
+            weight.data[0] = float("nan")
+        else:
+            weight.register_hook(lambda gradient: gradient * float("inf"))
+
+    trainer.progress = Acts(4, poison)
+    wanted = "the loss is not finite at step 4: critic" if part == "loss" else "gradient is not"
+    with pytest.raises(TrainingError, match=wanted):
+        trainer.run()
+    assert trainer.step == 6
+    assert seen == []
+    assert state(tmp_path)["step"] == 3
+    assert not (tmp_path / "joint" / LOG).exists()
+
+
+def test_ctrl_c_after_a_broken_step_keeps_the_last_checkpoint(make: Make, tmp_path: Path) -> None:
+    trainer = make(tmp_path, optimised(steps=8), every=2)
+    trainer.settings = dataclasses.replace(trainer.settings, log_every=100, validate_every=100)
+
+    def break_off() -> None:
+        with torch.no_grad():
+            generator(trainer).get_parameter("to_image.bias")[0] = float("nan")
+        trainer.advance(next(iter(trainer.task.batches(2, 3, 0, 0, 1))))
+        signal.raise_signal(signal.SIGINT)
+
+    trainer.progress = Acts(3, break_off)
+    with pytest.raises(TrainingError, match="not finite at step 3"):
+        trainer.run()
+    assert state(tmp_path)["step"] == 2
+
+
+def test_without_a_number_of_steps_a_checkpoint_is_written_once_a_minute(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(tmp_path, optimised(steps=6))
+    trainer.settings = dataclasses.replace(
+        trainer.settings, checkpoint_every=None, validate_every=100, log_every=2
+    )
+    clock = [0.0]
+    monkeypatch.setattr("jdsr_train.trainer.time.monotonic", lambda: clock[0])
+    saved = []
+    write = trainer._write
+    monkeypatch.setattr(trainer, "_write", lambda: (saved.append(trainer.step), write()))
+
+    def tick(_: object = None, __: int = 1) -> None:
+        clock[0] += 31.0
+
+    trainer.progress = Acts()
+    trainer.progress.advance = tick  # type: ignore[method-assign]
+    trainer._saved = (0, 0.0)
+    trainer.run()
+    assert saved == [2, 4, 6]
+    clock[0], saved[:] = 0.0, []
+    again = make(tmp_path / "fast", optimised(steps=6))
+    again.settings = trainer.settings
+    monkeypatch.setattr(again, "_write", lambda: saved.append(again.step))
+    again.run()
+    assert saved == [6]
+
+
+def test_a_finished_stage_writes_no_checkpoint_again(whole: Path, make: Make) -> None:
+    before = (whole / "joint" / CHECKPOINT).stat().st_mtime_ns
+    make(whole).run()
+    assert (whole / "joint" / CHECKPOINT).stat().st_mtime_ns == before
+
+
 def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Path) -> None:
     seen: list[tuple[nn.Module, int]] = []
 
@@ -397,7 +481,7 @@ def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_pa
     trainer = make(tmp_path)
     (batch,) = trainer.task.batches(0, 1, 0, 0, 1)
     critic = trainer.task.players["critic"].network
-    for turn in trainer.task.play(trainer.networks, batch, 5):
+    for turn in trainer.task.play(trainer.networks, batch.unpack("cpu"), 5):
         if turn.player == "generator":
             torch.stack(list(turn.terms.values())).sum().backward()
             assert all(weight.grad is None for weight in critic.parameters())

@@ -6,8 +6,8 @@ resumed goes on exactly as one that was not.
 
 from __future__ import annotations
 
-import copy
 import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import OutputError, TrainingError, UsageError
+from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
+from jdsr_train.average import Average
 from jdsr_train.data import Packed
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.logbook import Logbook
 from jdsr_train.meter import Meter, gradient_shares
 from jdsr_train.schedule import optimiser, rate_at
 from jdsr_train.task import Task, Turn
+from jdsr_train.watch import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 CHECKPOINT = "checkpoint.pt"
+SAVED_EVERY = 60.0
+"""Seconds between checkpoints where no number of steps is asked for."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class RunSettings:
     device: str = "cpu"
     workers: int = 1
     """Processes that prepare samples, for each process that trains."""
-    checkpoint_every: int = 250
-    """Steps."""
+    checkpoint_every: int | None = None
+    """Steps; None saves where `SAVED_EVERY` seconds have passed at a step that is logged."""
     validate_every: int = 500
     """Steps; the terms' shares of the gradient are measured as often."""
     log_every: int = 50
@@ -81,14 +85,20 @@ class Trainer:
         for name, player in task.players.items():
             network = player.network.to(memory_format=torch.channels_last)
             half = player.options.precision == "bfloat16"
-            made = optimiser(network.parameters(), player.options)
+            made = optimiser(network.parameters(), player.options, self.fabric.device)
             self.networks[name], self.optimisers[name] = self.fabric.setup(
                 Adapted(network, half), made
             )
-        moved = task.players[task.kept].network
-        self.average = copy.deepcopy(moved).eval().requires_grad_(False)
+        self._average = Average(task.players[task.kept].network, self.options.ema)
+        self._watch = Watch(task.name)
         self.step = 0
         self._whole = True
+        self._saved: tuple[int, float] = (-1, time.monotonic())
+
+    @property
+    def average(self) -> nn.Module:
+        """The averaged network of the kept player, in evaluation mode."""
+        return self._average.network
 
     def run(self) -> nn.Module:
         """Train to the stage's last step and return the network that is kept.
@@ -96,7 +106,8 @@ class Trainer:
         On Ctrl-C the state is saved before the exception goes on.
 
         Raises:
-            TrainingError: A loss is not finite, or the checkpoint is of another recipe.
+            TrainingError: A loss is not finite, which is found out before anything is logged or
+                saved, or the checkpoint is of another recipe.
             OutputError: The output folder cannot be written.
 
         """
@@ -127,7 +138,8 @@ class Trainer:
             self.progress.end(task)
             if logbook is not None:
                 logbook.close()
-        self._save()
+        if self._saved[0] != self.step:
+            self._save()
         return self.average
 
     def _loop(self, batches: Iterator[Packed[Any]], task: str, logbook: Logbook | None) -> None:
@@ -138,15 +150,26 @@ class Trainer:
             shares = (self.step + 1) % settings.validate_every == 0
             meter.add(self.advance(batch, shares=shares))
             self.progress.advance(task)
-            if self.step % settings.log_every == 0 or self.step == last:
+            logging = self.step % settings.log_every == 0 or self.step == last
+            if logging or checking:
+                self._watch.check()
+            if logging:
                 row = meter.read(self.options.batch)
                 if logbook is not None:
                     logbook.record({"step": self.step, **row})
-            if self.step % settings.checkpoint_every == 0:
+            if self._is_due(logging):
                 self._save()
             if checking:
                 self._validate(logbook)
                 meter.restart()
+
+    def _is_due(self, logging: bool) -> bool:
+        """Whether to save; the first process's clock decides for all."""
+        every = self.settings.checkpoint_every
+        if every is not None:
+            return self.step % every == 0
+        late = logging and time.monotonic() - self._saved[1] >= SAVED_EVERY
+        return bool(self.fabric.broadcast(late)) if logging else False
 
     def _is_checked(self, step: int) -> bool:
         return step % self.settings.validate_every == 0 or step >= self.options.steps
@@ -164,9 +187,7 @@ class Trainer:
     def advance(self, batch: Packed[Any], *, shares: bool = False) -> dict[str, Tensor]:
         """Take one step and return its terms, with their gradient shares where asked.
 
-        Raises:
-            TrainingError: A term or a gradient is not finite.
-
+        Whether they are finite is not known before the next check.
         """
         found: dict[str, Tensor] = {}
         for turn in self.task.play(self.networks, batch.unpack(self.fabric.device), self.step):
@@ -175,7 +196,7 @@ class Trainer:
                 found |= gradient_shares(turn.terms, self.networks[turn.player].parameters())
             self._descend(turn)
         self.step += 1
-        self._move_average()
+        self._average.move(self.step)
         self._whole = True
         return found
 
@@ -190,37 +211,17 @@ class Trainer:
                 hint="Give a weight above 0 in the recipe's [loss]",
             )
         loss = torch.stack(list(turn.terms.values())).sum()
-        if not torch.isfinite(loss):
-            broken = [name for name, value in turn.terms.items() if not torch.isfinite(value)]
-            raise TrainingError(
-                f"the loss is not finite at step {self.step}: {', '.join(broken)}",
-                where=self.task.name,
-                hint="Lower the learning rate; the last checkpoint is intact",
-            )
         for group in made.param_groups:
             group["lr"] = rate_at(self.step, options)
         made.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.clip or math.inf)
-        if not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient is not finite at step {self.step}",
-                where=f"{self.task.name}, {turn.player}",
-                hint="Lower the learning rate; the last checkpoint is intact",
-            )
+        self._watch.add(self.step, turn.player, turn.terms, norm)
         self._whole = False
         made.step()
 
-    def _move_average(self) -> None:
-        fresh = self.task.players[self.task.kept].network
-        ema = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, moved in zip(self.average.parameters(), fresh.parameters(), strict=True):
-                kept.lerp_(moved, 1 - ema)
-            for held, current in zip(self.average.buffers(), fresh.buffers(), strict=True):
-                held.copy_(current)
-
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds."""
         return {
             "recipe": self.identity,
             "deviations": list(self.task.deviations),
@@ -238,8 +239,10 @@ class Trainer:
         self.fabric.barrier()
 
     def _write(self) -> None:
+        self._watch.check()
+        self._saved = self.step, time.monotonic()
         if self.fabric.is_global_zero:
-            checkpoint.save(self.folder / CHECKPOINT, self._state())
+            checkpoint.save(self.folder / CHECKPOINT, self.state())
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -255,3 +258,4 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
         self.step = int(state["step"])
+        self._saved = self.step, time.monotonic()

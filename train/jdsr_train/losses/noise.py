@@ -36,6 +36,10 @@ def total_variation(maps: Tensor) -> Tensor:
 def occlusion_loss(estimate: Tensor, truth: Tensor) -> Tensor:
     """Binary cross-entropy of the occlusion map in [0, 1] against the covered share. Ours.
 
-    (B, 1, s, s) each. Not to be called under autocast.
+    (B, 1, s, s) each. Not to be called under autocast. An estimate that is not a number gives a
+    loss that is none: torch's own function would end a process on a GPU.
     """
-    return F.binary_cross_entropy(estimate.float().clamp(1e-6, 1 - 1e-6), truth.detach().float())
+    estimate = estimate.float()
+    share = torch.nan_to_num(estimate, nan=0.5).clamp(1e-6, 1 - 1e-6)
+    loss = F.binary_cross_entropy(share, truth.detach().float())
+    return torch.where(estimate.isnan().any(), torch.nan, loss)
