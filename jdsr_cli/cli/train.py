@@ -74,6 +74,24 @@ def train(
         str | None,
         typer.Option(metavar="NAME|FILE", help="Weights whose fitting tensors to start from."),
     ] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Identity network of another run, instead of the run's own."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of prepared faces, to be shared [OUT/cache]."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Give the joint stage as many steps as fit into this time on this machine; the "
+            "same command goes on with the number of its first start.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of every stage instead of the recipe's, for a trial."),
@@ -86,7 +104,9 @@ def train(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that prepare samples (0: in the main one).")
     ] = 1,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints [about a minute].")
+    ] = None,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 500,
     quiet: Quiet = False,
 ) -> None:
@@ -112,6 +132,8 @@ def train(
             f"recipe {chosen.name} enlarges {chosen.generator.scale} times, not {scale}",
             where="--scale",
         )
+    if steps is not None and minutes is not None:
+        raise UsageError("--steps and --minutes exclude each other", hint="Leave one out")
     if steps is not None:
         chosen = recipes.shortened(chosen, steps)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
@@ -124,7 +146,8 @@ def train(
     )
     request = TrainRequest(
         chosen, data, settings, stage=stage, masks=masks, init=init, features=features,
-        parsing=parsing, labels=labels, landmarks=landmarks,
+        parsing=parsing, labels=labels, landmarks=landmarks, identity=identity, cache=cache,
+        minutes=minutes,
     )  # fmt: skip
     with Bars(quiet=quiet or not first) as bars:
         if dry_run:
@@ -138,29 +161,37 @@ def train(
     if not first:
         return
     if dry_run:
-        _tell(made, chosen.name)
+        _tell(made, chosen.name, minutes)
         return
     for result in results:
         typer.echo(f"{result.stage} -> {result.path}")
 
 
-def _tell(made: Plan, name: str) -> None:
+def _tell(made: Plan, name: str, minutes: float | None) -> None:
     """Print a plan as a table."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{name} on {made.processes} x {made.device}")
-    for heading in ("stage", "steps", "faces a step", "trained parameters", "time", "memory"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    headings = ["stage", "steps", "faces a step", "trained parameters", "time", "memory"]
+    headings += ["faces/s computed", "made by a worker", "limit"]
+    if minutes is not None:
+        headings.append(f"steps in {minutes:g} min")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("stage", "limit") else "right")
     for stage in made.stages:
         sizes = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
-        table.add_row(
+        row = [
             stage.stage, f"{stage.steps:,}", str(stage.batch), sizes,
             _duration(stage.seconds), f"{stage.gigabytes:.1f} GiB",
-        )  # fmt: skip
+            f"{stage.computed:.3g}", f"{stage.made:.3g}", stage.limit,
+        ]  # fmt: skip
+        if minutes is not None:
+            row.append(f"{stage.fitting(minutes):,}")
+        table.add_row(*row)
     console = Console()
     console.print(table)
-    console.print("Timed on made-up faces; preparation and validation come on top.")
+    console.print("Timed on made-up faces; preparation, validation and checkpoints come on top.")
     for deviation in made.deviations:
         console.print(f"differs from the paper: {deviation}", markup=False)
     if made.missing:

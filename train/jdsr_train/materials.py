@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +26,7 @@ from jdsr_train.data import (
     open_parsing_set,
 )
 from jdsr_train.degradations import CameraSettings
+from jdsr_train.fabric import Adapted
 from jdsr_train.features import VGG16, FeatureExtractor, load_features
 from jdsr_train.masks import Sprite, draw_pool, load_templates
 from jdsr_train.networks import Critic, IdentityNetwork
@@ -67,6 +68,10 @@ class TrainRequest:
     `facexlib`, `none`, or a parser file."""
     landmarks: str = "five"
     """`five`, `fan`, or an ONNX landmark file; see `PrepareSettings`."""
+    identity: Path | None = None
+    """A frozen identity network that another run made; its stage is left out of `all`."""
+    minutes: float | None = None
+    """Time for the joint stage, which takes as many steps as fit; see `budget`."""
     cache: Path | None = None
     """Folder of the prepared faces; `cache` in the output folder when None."""
     validation_faces: int = 200
@@ -80,6 +85,11 @@ class Materials:
         self.recipe = request.recipe
         self.cache = request.cache or request.run.out / "cache"
         self._faces: dict[str, FaceSet] = {}
+
+    def set_steps(self, steps: int) -> None:
+        """Give the joint stage another number of steps than the recipe has."""
+        options = replace(self.recipe.optimiser, steps=steps)
+        self.recipe = replace(self.recipe, optimiser=options)
 
     def check(self, stages: Sequence[str]) -> None:
         """Say at once what these stages need and was not given.
@@ -97,11 +107,16 @@ class Materials:
             ("--features", self.request.features is not None, weights.features),
             ("--parsing", self.request.parsing is not None, weights.prior > 0),
             ("--labels", self.request.labels != OWN_PARSER, weights.prior > 0),
+            ("--identity", self.request.identity is not None, weights.identity > 0),
         ):
             if given and not used:
                 faults.append(f"nothing in the recipe uses {option}, leave it out")
         for earlier, needed, otherwise in (
-            ("identity", weights.identity > 0, "loss.identity = 0"),
+            (
+                "identity",
+                weights.identity > 0 and self.request.identity is None,
+                "loss.identity = 0",
+            ),
             (
                 "denoise",
                 "denoise" in self.recipe.stages and self.request.init is None,
@@ -119,12 +134,15 @@ class Materials:
                 batch, world = self.recipe.steps(stage).batch, self.fabric.world_size
                 if batch % world:
                     faults.append(f"{stage}: {world} processes cannot share {batch} faces equally")
+        if self.request.minutes is not None and "joint" not in stages:
+            faults.append("--minutes is for the joint stage, which is not asked for")
         data = self.recipe.data
         if data.drawn_masks == 0 and data.masked > 0 and self.request.masks is None:
             faults.append("data.drawn_masks = 0 needs mask templates (--masks)")
         if faults:
             raise UsageError("; ".join(faults), where=f"recipe {self.recipe.name} in {out}")
-        for path in (self.request.data, self.request.parsing, self.request.masks):
+        request = self.request
+        for path in (request.data, request.parsing, request.masks, request.identity):
             if path is not None and not path.exists():
                 raise InputMissingError("no such file or folder", where=path)
         self._check_networks(stages)
@@ -226,17 +244,22 @@ class Materials:
         return load_features(self.request.features or VGG16, half=half)
 
     @cached_property
-    def identity(self) -> IdentityNetwork | None:
-        """The frozen identity network, where the identity term has a weight."""
+    def identity(self) -> nn.Module | None:
+        """The frozen identity network, where the identity term has a weight.
+
+        It judges in the generator's arithmetic; its features are float32.
+        """
         if not self.recipe.loss.identity:
             return None
         settings = self.recipe.identity
         network = IdentityNetwork(settings.widths, settings.blocks, settings.features)
         self._fill_identity(network)
-        return network.eval().requires_grad_(False).to(self.fabric.device)
+        network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        half = self.recipe.optimiser.precision == "bfloat16"
+        return Adapted(network, half).to(self.fabric.device)
 
     def _fill_identity(self, network: IdentityNetwork) -> None:
-        fill(network, self.product("identity"))
+        fill(network, self.request.identity or self.product("identity"))
 
     def generator_arguments(self) -> dict[str, Any]:
         """Return what the generator is built from: the recipe's, and the data's landmark count.
@@ -292,7 +315,9 @@ class Materials:
                 found.append("no parsing labels: the parsing half of eq. 14 is idle")
         if self.recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
-        if "denoise" in self.recipe.stages:
+        if self.request.init is not None:
+            found.append(f"started from {Path(self.request.init).stem}")
+        elif "denoise" in self.recipe.stages:
             found.append("the denoiser is warmed up alone")
         return tuple(found)
 

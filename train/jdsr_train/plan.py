@@ -6,13 +6,12 @@ Steps are timed with made-up faces, so that a plan needs neither data nor prepar
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,21 +20,23 @@ from torch import Tensor
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data import FaceSet, Packed, ParsingSamples, ParsingSet
+from jdsr_train.data import FaceSet, ParsingSamples, ParsingSet
 from jdsr_train.fabric import open_fabric
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.masks import landmarks_from_five
 from jdsr_train.materials import Materials, TrainRequest
 from jdsr_train.networks import IdentityNetwork
-from jdsr_train.run import PREPARE, relevant, stages_of
+from jdsr_train.run import PREPARE, stages_of
 from jdsr_train.stages import build_stage
+from jdsr_train.timing import Speed, take_batches, time_stage
 from jdsr_train.trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 TRIAL_FACES = 2
-TRIAL_STEPS = 2
+TRIAL_BATCHES = 2
+TRIAL_SECONDS = 2.0
 MADE_UP = 8
 
 
@@ -49,10 +50,37 @@ class StagePlan:
     """Faces of a step, over all processes."""
     parameters: dict[str, int]
     """Trained parameters of each network."""
-    seconds: float
-    """Of the whole stage, from steps timed on this machine and the number of processes."""
+    speed: Speed
+    """Of one process, timed on this machine."""
+    workers: int
+    """Processes that make samples for it."""
     gigabytes: float
     """Memory of one process: weights, gradients, optimiser, average and activations."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole stage."""
+        return self.steps * self.speed.step(self.workers)
+
+    @property
+    def computed(self) -> float:
+        """Samples that all processes could train on in a second."""
+        return self.batch / self.speed.computing
+
+    @property
+    def made(self) -> float:
+        """Samples that all processes' workers, one each, make in a second."""
+        return self.batch / self.speed.making
+
+    @property
+    def limit(self) -> str:
+        """What the stage waits for: `computing`, or `making samples`."""
+        making = self.speed.making / max(1, self.workers)
+        return "computing" if self.speed.computing >= making else "making samples"
+
+    def fitting(self, minutes: float) -> int:
+        """Return the steps of so many minutes, validations and checkpoints not counted."""
+        return int(60 * minutes / self.speed.step(self.workers))
 
 
 @dataclass(frozen=True)
@@ -104,6 +132,7 @@ class _MadeUp(Materials):
             request.run, out=out, workers=0, validate_every=10**9, checkpoint_every=10**9
         )
         super().__init__(dataclasses.replace(request, run=settings), fabric, Silent())
+        self.workers = request.run.workers
         self._has_features = features
 
     def faces(self, split: str) -> FaceSet:
@@ -142,38 +171,29 @@ class _MadeUp(Materials):
         """Leave the identity network as it is."""
 
 
-def _time(stage: str, materials: Materials, processes: int) -> StagePlan:
-    recipe = materials.recipe
+def _time(stage: str, materials: _MadeUp, processes: int) -> StagePlan:
+    recipe, device = materials.recipe, materials.fabric.device
     task = build_stage(stage, materials)
     options = recipe.steps(stage)
-    trainer = Trainer(task, materials.request.run, relevant(recipe, stage), fabric=materials.fabric)
-    trainer.step = options.steps  # late enough for every term to act
-    started, saved = 0.0, 0
-    last = 1 + TRIAL_STEPS * recipe.critic.steps_per_update
-    batches: Iterator[Packed[Any]] = task.batches(
-        0, last, 0, 0, max(1, options.batch // TRIAL_FACES)
-    )
+    trainer = Trainer(task, materials.request.run, {}, fabric=materials.fabric)
+    share = max(1, options.batch // processes)
+    # A GPU is only busy with whole batches; of a CPU, time for a few faces is enough.
+    parts = 1 if device.type == "cuda" else max(1, share // TRIAL_FACES)
+    batches, making = take_batches(task, TRIAL_BATCHES, processes * parts)
     with _count_saved() as counted:
-        for number, batch in enumerate(batches):
-            trainer.advance(batch)
-            saved = max(saved, counted.pop_bytes())
-            if number == 0:
-                started = time.monotonic()
-    seconds = (time.monotonic() - started) / (last - 1) / TRIAL_FACES
+        trainer.step = options.steps  # late enough for every term to act
+        trainer.advance(batches[0])
+        saved = counted.pop_bytes()
+    computing = time_stage(trainer, stage, recipe, batches, TRIAL_SECONDS)
     parameters = {
         name: sum(weight.numel() for weight in player.network.parameters() if weight.requires_grad)
         for name, player in task.players.items()
     }
-    share = max(1, options.batch // processes)
     weights = sum(parameters.values()) * 4 * 5
     return StagePlan(
-        stage,
-        options.steps,
-        options.batch,
-        parameters,
-        seconds * share * options.steps,
-        (weights + saved / TRIAL_FACES * share) / 2**30,
-    )
+        stage, options.steps, options.batch, parameters, Speed(computing * parts, making * parts),
+        materials.workers, (weights + saved * parts) / 2**30,
+    )  # fmt: skip
 
 
 class _Saved:

@@ -11,6 +11,7 @@ from torch import nn
 from jdsr_cli.errors import UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import save_network
+from jdsr_train.budget import settle
 from jdsr_train.export import export
 from jdsr_train.fabric import open_fabric
 from jdsr_train.logbook import last_validation
@@ -81,6 +82,8 @@ def stages_of(request: TrainRequest) -> tuple[str, ...]:
     if asked == ALL:
         if "parser" in ordered and request.parsing is None:
             ordered.remove("parser")
+        if request.identity is not None and "identity" in ordered:
+            ordered.remove("identity")
         place = 1 if "parser" in ordered else 0
         return (*ordered[:place], PREPARE, *ordered[place:])
     # A recipe may leave out of `all` what it still uses, such as a frozen identity network.
@@ -109,6 +112,8 @@ def _run_stage(stage: str, materials: Materials) -> StageResult:
         materials.faces("train")
         materials.faces("val")
         return StageResult(stage, materials.cache, {})
+    if stage == "joint" and materials.request.minutes is not None:
+        materials.set_steps(settle(materials, materials.request.minutes).steps)
     task = build_stage(stage, materials)
     trainer = Trainer(
         task, materials.request.run, relevant(materials.recipe, stage),

@@ -12,7 +12,6 @@ from PIL import Image
 from jdsr_cli.errors import InputError, UsageError
 from jdsr_cli.faces import Detection, Detector, crop, estimate
 from jdsr_cli.faces.resample import chain, invert, resample
-from jdsr_cli.media.pictures import open_picture, pixels
 from jdsr_train.data.labels import FACE_SIZE, moved
 from jdsr_train.data.sources import SourceFace
 
@@ -57,6 +56,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         InputError: It is none, or damaged.
 
     """
+    # Here, since the room brings PyAV along, which faces that are aligned already do not need.
+    from jdsr_cli.media.pictures import open_picture, pixels
+
     picture = open_picture(path)
     if picture is None:
         raise InputError("not a picture that can be read", where=path)
