@@ -1,5 +1,10 @@
 """Samples: a pure function of their number, mirrored with their points, stacked into batches."""
 
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -323,3 +328,33 @@ def test_a_batch_is_pinned_whole(known: FaceSet, monkeypatch: pytest.MonkeyPatch
     assert equal(packed.pin_memory(), packed)
     assert len(pinned) == 7
     assert packed.pin_memory().heat_sigma == packed.heat_sigma
+
+
+AFTER_THREADS = """
+import cv2, numpy as np
+from jdsr_train.data.streams import SampleNumbers, numbered_batches
+
+cv2.setNumThreads(4)
+large = np.zeros((2000, 2000, 3), np.uint8)
+cv2.GaussianBlur(large, (0, 0), 5)  # OpenCV has threads of its own from here on
+
+class Samples:
+    def __getitem__(self, number):
+        return int(cv2.GaussianBlur(large, (0, 0), 3).sum())
+
+print(len(list(numbered_batches(Samples(), list, SampleNumbers(2, 0, 2), 1))))
+"""
+
+
+def test_workers_start_after_opencv_has_started_threads() -> None:
+    """They are forked, and wait for ever for threads that stayed behind."""
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", AFTER_THREADS],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        told, _ = child.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    assert told.strip() == "2"

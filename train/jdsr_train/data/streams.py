@@ -58,6 +58,9 @@ def numbered_batches(
             GPU, what they make is pinned, so that it is copied beside the training.
 
     """
+    if workers:
+        # Here and not in them: a forked process would wait for threads that it does not have.
+        cv2.setNumThreads(1)
     loader = DataLoader(
         samples,
         batch_size=numbers.size,
@@ -66,15 +69,9 @@ def numbered_batches(
         collate_fn=stack,
         prefetch_factor=AHEAD if workers else None,
         pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
-        worker_init_fn=_begin_worker,
         generator=torch.Generator(),
     )
     return iter(loader)
-
-
-def _begin_worker(number: int) -> None:
-    """Leave a worker process one thread: there are as many of them as are wanted."""
-    cv2.setNumThreads(1)
 
 
 @lru_cache(maxsize=2)
