@@ -18,10 +18,15 @@ def write(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+NAMED = {"lease_x4": "paper_x4", "lease_x8": "paper_x8", "lease_camera": "camera"}
+"""Recipes whose weights have a name of their own."""
+
+
 def test_recipes_ship() -> None:
     assert set(recipes.names()) == {
         "lite_x4", "lite_x8", "lite_camera", "camera",
         "paper_x4", "paper_x8", "short_x4", "short_x8",
+        "lease_x4", "lease_x8", "lease_camera",
         "without_attention", "without_identity", "without_perceptual", "without_smooth",
         "without_style",
     }  # fmt: skip
@@ -30,7 +35,7 @@ def test_recipes_ship() -> None:
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     recipe = recipes.load(name)
-    assert recipe.name == name
+    assert recipe.name == NAMED.get(name, name)
     with torch.device("meta"):
         network = build(recipe.generator.network, recipe.generator.arguments)
     settings = sample_settings(recipe)
@@ -51,6 +56,25 @@ def test_the_papers_weights_are_in_its_recipe() -> None:
     assert (loss.perceptual_hr, loss.pixel_hr, loss.smooth_hr) == (0.1, 1.0, 0.01)
     assert (loss.identity, loss.adversarial, recipe.critic.gradient_penalty) == (1.0, 1e-3, 0.1)
     assert (recipe.optimiser.rate, recipe.optimiser.betas) == (1e-4, (0.5, 0.999))
+
+
+@pytest.mark.parametrize("name", ["lease_x4", "lease_x8", "lease_camera"])
+def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
+    whole, recipe = recipes.load("paper_x4").loss, recipes.load(name)
+    late = {"identity_from", "adversarial_from"}
+    grid = {"smooth_lr"} if name == "lease_camera" else set()  # SPEC 0.5: it blurs a sharp grid
+    differing = {key for key, value in vars(whole).items() if vars(recipe.loss)[key] != value}
+    assert differing == late | grid
+    assert recipe.loss.identity_from == recipe.loss.adversarial_from == 0.4
+    assert recipe.critic.steps_per_update == 1
+    assert recipe.optimiser.ema == 0.999
+    assert 32 <= recipe.optimiser.batch <= 64
+
+
+def test_a_camera_shows_sharp_faces_too() -> None:
+    data = recipes.load("lease_camera").data
+    assert (data.degradation, data.masked, data.pristine) == ("camera", 0.5, 0.1)
+    assert data.native_width == (12.0, 128.0)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def test_the_weights_are_an_entry_of_a_registry(whole: tuple[Path, list[StageRes
     assert float(entry.figures["masked_psnr"]) > 0
     assert "5 landmarks instead of the 81" in str(entry.figures["protocol"])
     assert "SqueezeNet" in str(entry.figures["protocol"])
+    assert "8 faces seen instead of" in str(entry.figures["protocol"])
     loaded = load_generator(results[-1].path, "cpu", "float32")
     assert isinstance(loaded.network, JDSRGenerator)
     assert loaded.sha256 == entry.sha256
@@ -329,6 +330,44 @@ def test_what_a_recipe_uses_can_be_trained_though_it_is_left_out_of_all(
         train(dataclasses.replace(request, recipe=literal))
 
 
+def test_a_run_takes_over_what_another_has_trained(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    out, results = whole
+    request = make(
+        tmp_path, parsing=None, labels=str(out / "parser" / "parser.safetensors"),
+        identity=out / "identity" / "identity.safetensors", init=str(results[-1].path),
+    )  # fmt: skip
+    loss = dataclasses.replace(request.recipe.loss, identity_from=0.0)
+    own = dataclasses.replace(request.recipe, name="second", stages=("joint",), loss=loss)
+    optimiser = dataclasses.replace(own.optimiser, rate=0.0, steps=2)
+    request = dataclasses.replace(request, recipe=dataclasses.replace(own, optimiser=optimiser))
+    assert stages_of(request) == ("prepare", "joint")
+    before = {path.name for path in request.cache.iterdir()}
+    train(request)
+    assert {path.name for path in request.cache.iterdir()} == before  # not prepared again
+    assert any("identity" in row for row in rows(tmp_path, "joint"))
+    (entry,) = read_manifest(tmp_path / "weights" / "manifest.toml")
+    assert entry.name == "second"
+    assert "started from tiny" in str(entry.figures["protocol"])
+    first, second = (
+        load_state(path) for path in (results[-1].path, tmp_path / "weights" / "second.safetensors")
+    )
+    name = "super_resolver.decoder.output.weight"
+    assert torch.equal(first[name], second[name])
+
+
+def test_an_identity_network_that_is_not_there_or_not_used(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path, identity=tmp_path / "absent.safetensors")
+    assert stages_of(request) == ("parser", "prepare", "denoise", "joint")
+    with pytest.raises(InputMissingError, match="absent"):
+        train(request)
+    loss = dataclasses.replace(request.recipe.loss, identity=0.0)
+    unused = dataclasses.replace(request.recipe, loss=loss)
+    with pytest.raises(UsageError, match="nothing in the recipe uses --identity"):
+        train(dataclasses.replace(request, recipe=unused))
+
+
 def test_without_labelled_faces_the_parser_is_left_out(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, parsing=None)
     assert stages_of(request) == ("prepare", "identity", "denoise", "joint")
@@ -342,6 +381,10 @@ def test_a_plan_tells_sizes_and_what_is_missing_and_writes_nothing(
     assert (stage.stage, stage.steps, stage.batch) == ("joint", STEPS, 2)
     assert set(stage.parameters) == {"generator", "critic"}
     assert stage.seconds > 0
+    assert stage.computed > 0
+    assert stage.made > stage.computed
+    assert stage.limit == "computing"
+    assert stage.fitting(1.0) == pytest.approx(60 * STEPS / stage.seconds, abs=1)
     assert 0 < stage.gigabytes < 4
     assert made.missing is not None
     assert "identity" in made.missing

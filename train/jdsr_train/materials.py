@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 MASK_SEED = 20231
 PAPER_LANDMARKS = 81
+PARENT_FACES = 1_220_775 * 8
+"""Faces seen in the joint training of the paper's parent work; the paper does not tell its own."""
 OWN_PARSER = "own"
 
 
@@ -315,6 +317,9 @@ class Materials:
                 found.append("no parsing labels: the parsing half of eq. 14 is idle")
         if self.recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
+        seen = self.recipe.optimiser.steps * self.recipe.optimiser.batch
+        if seen < PARENT_FACES:
+            found.append(f"{seen:,} faces seen instead of about {PARENT_FACES:,}")
         if self.request.init is not None:
             found.append(f"started from {Path(self.request.init).stem}")
         elif "denoise" in self.recipe.stages:
