@@ -11,6 +11,8 @@ import typer
 from jdsr_cli.cli.choices import Device, Quiet
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from jdsr_train.plan import Plan
 
 
@@ -168,34 +170,45 @@ def train(
 
 
 def _tell(made: Plan, name: str, minutes: float | None) -> None:
-    """Print a plan as a table."""
+    """Print a plan as tables: what the stages are, and how fast."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=f"{name} on {made.processes} x {made.device}")
-    headings = ["stage", "steps", "faces a step", "trained parameters", "time", "memory"]
-    headings += ["faces/s computed", "made by a worker", "limit"]
+    sizes = _table(
+        f"{name} on {made.processes} x {made.device}",
+        "stage", "steps", "faces a step", "trained parameters", "time", "memory",
+    )  # fmt: skip
+    speeds = _table("faces a second", "stage", "computed", "made by a worker", "limit")
     if minutes is not None:
-        headings.append(f"steps in {minutes:g} min")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("stage", "limit") else "right")
+        speeds.add_column(f"steps in {minutes:g} min", justify="right")
     for stage in made.stages:
-        sizes = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
-        row = [
-            stage.stage, f"{stage.steps:,}", str(stage.batch), sizes,
+        parameters = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
+        sizes.add_row(
+            stage.stage, f"{stage.steps:,}", str(stage.batch), parameters,
             _duration(stage.seconds), f"{stage.gigabytes:.1f} GiB",
-            f"{stage.computed:.3g}", f"{stage.made:.3g}", stage.limit,
-        ]  # fmt: skip
-        if minutes is not None:
-            row.append(f"{stage.fitting(minutes):,}")
-        table.add_row(*row)
+        )  # fmt: skip
+        row = [stage.stage, _rate(stage.computed), _rate(stage.made), stage.limit]
+        speeds.add_row(*row, *([] if minutes is None else [f"{stage.fitting(minutes):,}"]))
     console = Console()
-    console.print(table)
+    console.print(sizes)
+    console.print(speeds)
     console.print("Timed on made-up faces; preparation, validation and checkpoints come on top.")
     for deviation in made.deviations:
         console.print(f"differs from the paper: {deviation}", markup=False)
     if made.missing:
         console.print(f"cannot start yet: {made.missing}", markup=False)
+
+
+def _table(title: str, *headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("stage", "limit") else "right")
+    return table
+
+
+def _rate(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """`jdsr train` as a user types it: from a recipe to weights, plans, and every mistake."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,16 @@ def test_a_run_of_another_recipe_is_not_continued(
     assert "(optimiser)" in one_line(train(data, other, trained[0]), 1)
 
 
+def test_a_plan_tells_how_many_steps_fit_into_a_time(
+    data: Path, recipe: Path, tmp_path: Path
+) -> None:
+    result = train(data, recipe, tmp_path / "out", "--dry-run", "--minutes", 2.5)
+    assert result.exit_code == 0, result.output
+    assert "steps in 2.5 min" in result.stdout
+    both = train(data, recipe, tmp_path / "out", "--minutes", 2, "--steps", 5)
+    assert "--steps and --minutes exclude each other" in one_line(both, 2)
+
+
 def test_a_dry_run_prints_the_plan_and_trains_nothing(
     data: Path, recipe: Path, tmp_path: Path
 ) -> None:
@@ -167,6 +178,8 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(
     assert result.exit_code == 0, result.output
     assert "small on 1 x cpu" in result.stdout
     assert "70" in result.stdout
+    assert "made by a worker" in result.stdout
+    assert re.search(r"joint .* (computing|making samples) ", result.stdout)
     assert "GiB" in result.stdout
     assert not (tmp_path / "out").exists()
 
