@@ -141,12 +141,12 @@ def test_other_mistakes_are_one_line_with_their_exit_code(
     taken.write_text("")
     assert "taken" in one_line(train(data, recipe, taken), 6)
     missing = ("--features", tmp_path / "absent.pth", "--masks", template_folder)
+    unused = train(data, recipe, tmp_path / "out", "--features", tmp_path / "absent.pth")
+    assert "nothing in the recipe uses --features" in one_line(unused, 2)
     text = RECIPE + "[loss]\nperceptual_hr = 0.1\n"
     recipe = tmp_path / "perceptual.toml"
     recipe.write_text(text, encoding="utf-8")
     assert "absent.pth" in one_line(train(data, recipe, tmp_path / "out", *missing), 3)
-    unused = train(data, "lite_x4", tmp_path / "out", "--features", tmp_path / "absent.pth")
-    assert "nothing in the recipe uses --features" in one_line(unused, 2)
     eight = train(data, "lite_x4", tmp_path / "out", "--scale", 8)
     assert "enlarges 4 times, not 8" in one_line(eight, 2)
     stage = train(data, "lite_x4", tmp_path / "out", "--stage", "polish")

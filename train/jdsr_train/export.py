@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.weights import save_network
 from jdsr_train.recipe import Recipe
@@ -97,14 +98,12 @@ def _value(value: Any) -> str:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout that this code runs from, or the installed version."""
+    """Return the commit of the checkout that this code runs from, or the version of the code."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],
             cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
-        from importlib.metadata import version
-
-        return f"jdsr {version('jdsr')}"
+        return f"jdsr {__version__}"
     return found.stdout.strip()
