@@ -306,7 +306,7 @@ def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:
 
 def test_options_that_nothing_uses_are_refused(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path)
-    plain = dataclasses.replace(request, recipe=recipes.load("lite_x4"))
+    plain = dataclasses.replace(request, recipe=Recipe("plain"))
     with pytest.raises(UsageError, match="nothing in the recipe uses --features"):
         train(plain)
 
