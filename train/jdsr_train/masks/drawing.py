@@ -193,7 +193,8 @@ def _shading(
     if rng.random() < 0.7:  # hem
         light -= 0.12 * np.exp(-(((edge - 9.0) / 2.5) ** 2))
     light *= 0.82 + 0.18 * np.clip(edge / 14.0, 0, 1)
-    texture = rng.normal(0, 0.02, (CANVAS_HEIGHT // 2, CANVAS_WIDTH // 2)).astype(np.float32)
+    grain = 0.02 if rng.random() < 0.7 else float(rng.uniform(0.03, 0.12))
+    texture = rng.normal(0, grain, (CANVAS_HEIGHT // 2, CANVAS_WIDTH // 2)).astype(np.float32)
     light += cv2.resize(texture, (CANVAS_WIDTH, CANVAS_HEIGHT))
     return np.asarray(np.clip(light, 0.25, 1.5), np.float32)
 

@@ -1,4 +1,4 @@
-"""What is printed on a drawn mask: stripes, checks, dots, blotches, motifs, lettering."""
+"""What is printed on a drawn mask: stripes, checks, dots, blotches, motifs, lettering, sequins."""
 
 from __future__ import annotations
 
@@ -131,12 +131,25 @@ def _lettering(surface: Surface, rng: np.random.Generator) -> Surface:
     return printed.astype(np.float32)
 
 
+def _sequins(surface: Surface, rng: np.random.Generator) -> Surface:
+    """Cover the cloth with sequins, chains or lace: small cells that catch the light or do not."""
+    height, width = surface.shape[:2]
+    cell = float(rng.uniform(3, 9))
+    size = (round(height / cell), round(width / cell))
+    light = np.exp(rng.normal(0, rng.uniform(0.2, 0.7), size)).astype(np.float32)
+    light[rng.random(size) < rng.uniform(0, 0.08)] *= 3.0
+    spread = cv2.resize(light, (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
+    spread = cv2.GaussianBlur(spread, (0, 0), 0.25 * cell)[..., None]
+    return np.asarray(np.clip(surface * spread, 0, 255), np.float32)
+
+
 _KINDS: tuple[tuple[float, Callable[[Surface, np.random.Generator], Surface]], ...] = (
-    (0.58, _stripes),
-    (0.66, _checks),
-    (0.72, _dots),
-    (0.80, _blotches),
-    (0.93, _motifs),
-    (1.00, _lettering),
+    (0.56, _stripes),
+    (0.63, _checks),
+    (0.68, _dots),
+    (0.75, _blotches),
+    (0.85, _motifs),
+    (0.91, _lettering),
+    (1.00, _sequins),
 )
 """Prints by the number in [0, 1) up to which they are drawn; below 0.5 there is none."""
