@@ -29,7 +29,7 @@ class ClipSettings:
     frames: int = 60
     rate: Fraction = Fraction(25, 2)
     """Frames in a second."""
-    seed: int = 16
+    seed: int = 0
     """Of masks and noise."""
     blur: float = 0.6
     """Standard deviation of the lens's blur in pixels of the frame."""
