@@ -19,7 +19,7 @@ PASS_SIZES = {"cpu": 4}
 
 Convolutions on a CPU add up in another order for another number of faces, which turns some
 values by one grey level. Passes of four, filled up where need be, give the same bytes whatever
-the batch; measured for `lite-camera`, they are as fast as larger ones on one core.
+the batch; measured on one core, they were as fast as larger ones.
 """
 
 
