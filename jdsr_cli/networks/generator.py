@@ -16,12 +16,9 @@ from jdsr_cli.networks.attention import ChannelAttention
 from jdsr_cli.networks.denoiser import Denoiser
 from jdsr_cli.networks.initialisation import initialise
 from jdsr_cli.networks.layers import enlarge
-from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
 from jdsr_cli.networks.super_resolver import SuperResolver
 
-HR_SIZE = 128
-SIDES = (16, 32, 64, HR_SIZE)
-"""Sides of the inputs that there are generators for."""
 NOISE_FLOOR = 0.02
 """Noise level up to which a pixel counts as not covered: what sensors and codecs do."""
 NOISE_FULL = 0.12

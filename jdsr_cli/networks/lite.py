@@ -26,13 +26,10 @@ from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.attention import ResidualBlock
-from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
 
-HR_SIZE = 128
 GRID = 32
 TAIL_SIZE = 64
-SIDES = (16, GRID, TAIL_SIZE, HR_SIZE)
-"""Sides of the inputs that there are generators for."""
 HEAD_CHANNELS = 7
 """3 of the denoised image, 3 of the noise map, 1 of the occlusion map."""
 

@@ -7,6 +7,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+HR_SIZE = 128
+"""Side of the restored face in pixels."""
+SIDES = (16, 32, 64, HR_SIZE)
+"""Sides of the inputs that there are generators for."""
+
 
 @dataclass(frozen=True)
 class GeneratorOutput:
