@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate
+from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.faces.tracking import TrackedFace
 
@@ -50,6 +52,20 @@ class Candidate:
     sharpness: float | None = None
     """0 to 1, of the face as it was filmed."""
     refusal: Refusal | None = None
+    monochrome: bool = False
+    """Whether the face is seen without colour, but for a tint."""
+
+    @cached_property
+    def colours(self) -> ColourMap:
+        """The way to the colours in which the generator sees the face; it must have a crop."""
+        assert self.crop is not None
+        return canonical_map(self.crop, monochrome=self.monochrome)
+
+    @property
+    def canonical(self) -> NDArray[np.uint8]:
+        """The crop in canonical colours, RGB uint8 (side, side, 3); there must be one."""
+        assert self.crop is not None
+        return self.colours.apply(self.crop)
 
     @property
     def detection(self) -> Detection:
@@ -58,7 +74,12 @@ class Candidate:
 
 
 def examine(
-    image: NDArray[np.uint8], faces: Sequence[TrackedFace], *, side: int, limits: Limits
+    image: NDArray[np.uint8],
+    faces: Sequence[TrackedFace],
+    *,
+    side: int,
+    limits: Limits,
+    monochrome: Collection[int] = (),
 ) -> list[Candidate]:
     """Align and crop the faces of one frame.
 
@@ -67,15 +88,18 @@ def examine(
         faces: Faces in it.
         side: Side of the crops in pixels.
         limits: Which are refused.
+        monochrome: Tracks that are seen without colour.
 
     Returns:
         One candidate for each face, in their order.
 
     """
-    return [_examine(image, face, side, limits) for face in faces]
+    return [_examine(image, face, side, limits, face.track in monochrome) for face in faces]
 
 
-def _examine(image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Limits) -> Candidate:
+def _examine(
+    image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Limits, monochrome: bool
+) -> Candidate:
     refusal = _refuse(image, face, limits)
     if refusal is not None:
         return Candidate(face, refusal=refusal)
@@ -93,7 +117,8 @@ def _examine(image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Lim
             "(--min-sharpness)",
         )
         return Candidate(face, alignment, None, sharp, refusal)
-    return Candidate(face, alignment, crop(image, alignment, side), sharp)
+    cut_out = crop(image, alignment, side)
+    return Candidate(face, alignment, cut_out, sharp, monochrome=monochrome)
 
 
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.scene import is_cut, thumbnail
-from jdsr_cli.faces.tone import footage_colour
+from jdsr_cli.faces.tone import colourfulness, face_colourfulness
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.journal.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read, Seen
@@ -90,8 +90,9 @@ def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Se
                 time=float(one.frame.time),
                 looked=yes,
                 cut=cut,
-                colour=footage_colour(one.frame.image, [face.box for face in faces]),
+                colour=colourfulness(one.frame.image),
                 detections=faces,
+                face_colours=tuple(face_colourfulness(one.frame.image, x.box) for x in faces),
                 embeddings=None if embed is None else embed(one.frame.image, faces),
             )
             seen.append(Seen(one, facts, tiny))
