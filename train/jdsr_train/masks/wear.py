@@ -117,7 +117,7 @@ def wear(
         sprite.premultiplied, matrix, (width, height), flags=cv2.INTER_LINEAR
     )
     alpha = np.clip(worn[..., 3:], 0.0, 1.0)
-    light = _light(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
+    light = face_light(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
     image = face * (1.0 - alpha) + worn[..., :3] * light
     return Worn(
         np.clip(np.rint(image), 0, 255).astype(np.uint8),
@@ -173,7 +173,7 @@ def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np
     return np.vstack([affine.T, [0.0, 0.0, 1.0]])
 
 
-def _light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
+def face_light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
     """Brightness of the face around the nose relative to a well lit one, 0.35 to 1.1."""
     points = np.asarray(landmarks)[[2, 14, 29, 30]]
     x0, y0 = np.floor(points.min(0)).astype(int).clip(0)
