@@ -91,19 +91,19 @@ class Canvas:
 
         """
         drawn = cv2.resize(self.drawn, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-        drawn = cv2.GaussianBlur(drawn, (0, 0), soft)
+        drawn = cv2.GaussianBlur(drawn, (3, 3), soft)
         cover = cv2.extractChannel(drawn, 3)
         shade = None
         if shadow:
-            reach = max(1.0, 0.1 * self.scale)
-            down = np.array([[1, 0, 0], [0, 1, reach]], np.float64)
-            thrown = cv2.warpAffine(cover, down, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-            thrown = cv2.blur(thrown, (2 * round(reach) + 1, 2 * round(reach) + 1))
+            reach = max(1, round(0.05 * self.scale))
+            small = cv2.resize(cover, (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)
+            thrown = cv2.blur(small, (2 * reach + 1, 2 * reach + 1))
+            thrown[reach:] = thrown[:-reach].copy()
+            thrown = cv2.resize(thrown, (SIZE, SIZE))
             shade = np.float32(1.0) - thrown * np.float32(shadow / 255.0)
+        alpha = np.asarray(cover * np.float32(opacity / 255.0), np.float32)
         colour = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)
-        if isinstance(light, float):
-            light = np.full((SIZE, SIZE), light, np.float32)
-        return Layer(lit(colour, light), cover * np.float32(opacity / 255.0), shade)
+        return Layer(lit(colour, np.asarray(alpha * light, np.float32)), alpha, shade)
 
     def local(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return x and y of every pixel of the picture in the object's coordinates."""
@@ -121,8 +121,10 @@ class Canvas:
         cover = cv2.extractChannel(self.drawn, 3)
         small = cv2.resize(cover, (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_AREA)
         sigma = max(0.8, 0.5 * reach * self.scale)
-        blurred = cv2.GaussianBlur(small.astype(np.float32), (0, 0), sigma)
-        height = np.asarray(blurred / np.float32(255.0), np.float32)
+        side_of_box = 2 * round(sigma) + 1
+        box = (side_of_box, side_of_box)
+        blurred = cv2.blur(cv2.blur(small.astype(np.float32), box), box)
+        height = np.asarray(blurred * np.float32(1 / 255), np.float32)
         light = 1.0 - strength * 2.0 * (1.0 - height)
         light += strength * sigma * (side * _slope(height, 1) - _slope(height, 0) * (1 - abs(side)))
         return np.asarray(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_train.masks.wear import face_light
 from jdsr_train.occluders.scene import SIZE
 
 Point = NDArray[np.float64]
@@ -87,9 +86,13 @@ def frame_of(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> FaceFr
         jaw = eyes + np.column_stack([46 * np.cos(angle), 74 * np.sin(angle)])
     across = np.array([drop[1], -drop[0]]) * (width / length)
     spots = [eyes + x * across + y * drop for x, y in _SKIN_SPOTS]
-    return FaceFrame(eyes, across, drop, jaw, face_light(face, points), _skin(face, spots))
+    skin = _skin(face, spots)
+    luma = float(skin @ _LUMA)
+    light = min(max(0.4 + 0.6 * luma / 155.0, 0.35), 1.1)  # as `wear` lights a mask
+    return FaceFrame(eyes, across, drop, jaw, light, skin)
 
 
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SKIN_SPOTS = ((0.0, 0.1), (0.0, 0.25), (-0.5, 0.5), (0.5, 0.5), (-0.45, 0.65), (0.45, 0.65))
 
 

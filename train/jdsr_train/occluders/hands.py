@@ -76,18 +76,18 @@ def _hand(
     _arm(canvas, tone, rng)
     _palm(canvas, tone)
     lit = float(rng.uniform(-1, 1))
-    curled = 4 - count
+    nails = rng.random() < 0.6  # else the palm is seen
     for finger in range(4):
         base = ((finger - 1.5) * _PITCH, (-0.05, -0.1, -0.06, 0.06)[finger])
         short = finger >= count
         length = _LENGTHS[finger] * (0.35 if short else curl) * float(rng.uniform(0.93, 1.07))
         angle = spread * (finger - 1.5) + float(rng.normal(0, 0.03))
         bend = float(rng.normal(0, 0.08)) * (0.3 if fist else 1.0)
-        _finger(canvas, base, angle, length, bend, tone, lit)
-    if (curled == 0 and rng.random() < 0.75) or fist:
+        _finger(canvas, base, angle, length, bend, tone, lit, nails)
+    if (count == 4 and rng.random() < 0.75) or fist:
         thumb = 0.5 if fist else float(rng.uniform(0.5, 1.15))
         across = float(rng.uniform(1.0, 1.5)) if fist else -float(rng.uniform(0.3, 1.0))
-        _finger(canvas, (-0.62, 0.55), across, 0.7 * thumb + 0.35, 0.1, tone, lit, 1.15)
+        _finger(canvas, (-0.62, 0.55), across, 0.7 * thumb + 0.35, 0.1, tone, lit, nails, 1.15)
     light = canvas.relief(0.45, 0.16, lit) * (1.0 + noise(rng, 20, 0.03))
     return canvas.layer(
         light, shadow=float(rng.uniform(0.2, 0.5)), soft=float(rng.uniform(0.5, 0.9))
@@ -124,9 +124,10 @@ def _finger(
     bend: float,
     tone: Colour,
     lit: float,
+    nails: bool = True,
     thick: float = 1.0,
 ) -> None:
-    """Draw three bones, dark at the sides, with creases at the joints and a nail."""
+    """Draw three bones, dark at the sides; from behind with creases at the joints and a nail."""
     path, at = [np.array(base)], angle
     for share in (0.42, 0.32, 0.26):
         path.append(path[-1] + share * length * np.array([np.sin(at), -np.cos(at)]))
@@ -138,7 +139,7 @@ def _finger(
     canvas.capsule(ways, radius, 0.62 * tone)
     canvas.capsule(ways, 0.86 * radius, 0.9 * tone)
     canvas.capsule(ways + across * (0.22 * radius * lit), 0.5 * radius, 1.03 * tone)
-    if length > 0.5:
+    if nails and length > 0.5:
         for joint in ways[1:3]:
             ends = np.array([joint - 0.4 * radius * across, joint + 0.4 * radius * across])
             canvas.capsule(ends, 0.12 * radius, 0.87 * tone)
@@ -166,6 +167,7 @@ def grip(
     lower = float(np.sign(canvas.matrix[1, 0] or 1.0))
     steep = abs(canvas.matrix[1, 0]) > 0.5 * canvas.scale
     mirror = lower if steep else float(rng.choice((-1.0, 1.0)))
+    nails = rng.random() < 0.5
     reach = float(rng.uniform(0.5, 1.3)) * half
     back = Canvas(canvas.matrix @ _placed(mirror * (half + 0.5 * size), y, mirror, size), tone)
     back.drawn = canvas.drawn
@@ -175,7 +177,8 @@ def grip(
     for finger in range(4):
         length = (reach / size + 0.5) * (0.9, 1.0, 0.95, 0.8)[finger]
         base = (0.1, (finger - 1.5) * _PITCH)
-        _finger(back, base, -np.pi / 2 + float(rng.normal(0, 0.06)), length, 0.0, tone, lit)
+        angle = -np.pi / 2 + float(rng.normal(0, 0.06))
+        _finger(back, base, angle, length, 0.0, tone, lit, nails)
 
 
 def _placed(x: float, y: float, mirror: float, size: float) -> NDArray[np.float64]:

@@ -28,8 +28,8 @@ class Scene:
 class Layer:
     """Something between the face and the camera."""
 
-    colour: NDArray[np.uint8]
-    """(128, 128, 3) RGB, meaningful where `alpha` is above zero."""
+    painted: NDArray[np.uint8]
+    """(128, 128, 3) RGB times `alpha`."""
     alpha: NDArray[np.float32]
     """(128, 128) in [0, 1]."""
     shade: NDArray[np.float32] | None = None
@@ -45,7 +45,8 @@ def put_before(scene: Scene, layer: Layer) -> Scene:
     does not change the mask's share.
     """
     bare = np.float32(1.0) - layer.alpha
-    clean = _over(scene.clean, layer, bare)
+    left = bare if layer.shade is None else bare * layer.shade
+    clean = _over(scene.clean, layer, left)
     if scene.masked is scene.clean:
         return Scene(clean, clean, scene.alpha)
     if layer.beneath:
@@ -53,7 +54,7 @@ def put_before(scene: Scene, layer: Layer) -> Scene:
         change = (clean.astype(np.float32) - scene.clean) * free[..., None]
         masked = np.clip(np.rint(scene.masked + change), 0, 255).astype(np.uint8)
         return Scene(clean, masked, scene.alpha)
-    return Scene(clean, _over(scene.masked, layer, bare), scene.alpha * bare)
+    return Scene(clean, _over(scene.masked, layer, left), scene.alpha * bare)
 
 
 def lit(picture: NDArray[np.uint8], light: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -62,6 +63,5 @@ def lit(picture: NDArray[np.uint8], light: NDArray[np.float32]) -> NDArray[np.ui
     return np.asarray(cv2.multiply(picture, factors, dtype=cv2.CV_8U), np.uint8)
 
 
-def _over(picture: NDArray[np.uint8], layer: Layer, bare: NDArray[np.float32]) -> NDArray[np.uint8]:
-    behind = picture if layer.shade is None else lit(picture, layer.shade)
-    return np.asarray(cv2.blendLinear(behind, layer.colour, bare, layer.alpha), np.uint8)
+def _over(picture: NDArray[np.uint8], layer: Layer, left: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.add(lit(picture, left), layer.painted), np.uint8)

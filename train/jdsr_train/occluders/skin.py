@@ -74,7 +74,8 @@ def _hairy(
     grain = np.asarray(cv2.GaussianBlur(raw, (0, 0), sigmaX=0.6, sigmaY=1.2), np.float32)
     alpha = np.clip(edge * dense * (1.0 + 0.3 * grain + noise(rng, 8, 0.15)), 0, 0.97)
     light = np.asarray(1.0 + 0.3 * np.roll(grain, 2, axis=1), np.float32)
-    return Layer(lit(plain(colour), light), np.asarray(alpha, np.float32), beneath=True)
+    alpha = np.asarray(alpha, np.float32)
+    return Layer(lit(plain(colour), light * alpha), alpha, beneath=True)
 
 
 def draw_shadow(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jdsr_train.masks.prints import ink
 from jdsr_train.occluders.canvas import (
@@ -15,7 +16,7 @@ from jdsr_train.occluders.canvas import (
     rounded,
 )
 from jdsr_train.occluders.frame import Colour, FaceFrame
-from jdsr_train.occluders.scene import Layer
+from jdsr_train.occluders.scene import Layer, lit
 
 HAIR = (
     (26, 22, 20), (44, 34, 28), (74, 52, 36), (112, 80, 52), (160, 122, 78), (204, 172, 122),
@@ -67,11 +68,11 @@ def _spectacles(
     if shine > 0.0:
         off = np.abs(x) - apart + float(rng.uniform(-0.4, 0.4)) + 0.7 * y
         light = light + (1.5 * shine) * np.exp(-((off / 0.1) ** 2))
-    front = lenses.layer(np.asarray(light, np.float32), opacity)
+    layers = [lenses.layer(np.asarray(light, np.float32), opacity)]
     if shine > 0.0:
         glint = lenses.alpha() * np.exp(-((off / 0.1) ** 2)) * np.float32(0.7 * shine)
-        front = Layer(front.colour, np.maximum(front.alpha, np.asarray(glint, np.float32)))
-    layers = [front]
+        white = plain(np.full(3, 240.0 * frame.light, np.float32))
+        layers.append(_veil(white, np.asarray(glint, np.float32)))
     metal = np.array(_METALS[int(rng.integers(len(_METALS)))])
     tone = np.asarray((ink(rng) if rng.random() < 0.15 else metal) * frame.light, np.float32)
     rim = Canvas(matrix, tone)
@@ -97,9 +98,9 @@ def draw_hair(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
         count, thick = int(rng.integers(26, 44)), float(rng.uniform(0.02, 0.05))
         wide = np.linspace(-1.25, 1.25, count)
         start = np.column_stack([0.7 * wide - side * rng.uniform(0, 0.5), np.full(count, -1.7)])
-        low = rng.uniform(-0.6, -0.05) + rng.uniform(-0.1, 0.5) * wide**2
-        low += rng.uniform(-0.15, 0.15) * wide
-        end = np.column_stack([wide, low + rng.normal(0, 0.12, count)])
+        edge = rng.uniform(-0.6, -0.05) + rng.uniform(-0.1, 0.5) * wide**2
+        edge += rng.uniform(-0.15, 0.15) * wide + rng.normal(0, 0.12, count)
+        end = np.column_stack([wide, edge])
         canvas.polygon(np.concatenate([start, end[::-1] - (0, 0.3)]), colour)
     elif kind < 0.75:  # a curtain
         count, thick = int(rng.integers(22, 36)), float(rng.uniform(0.02, 0.05))
@@ -159,7 +160,11 @@ def draw_hat(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
         shade = 1.0 - depth / (1 + np.exp(np.clip((y - under) / 0.06, -20, 20)))
     light = 1.0 + noise(rng, 12, 0.06) + noise(rng, 64, 0.03)
     hat = canvas.layer(light)
-    return [Layer(hat.colour, hat.alpha, np.asarray(shade, np.float32))]
+    return [Layer(hat.painted, hat.alpha, np.asarray(shade, np.float32))]
+
+
+def _veil(colour: NDArray[np.uint8], alpha: NDArray[np.float32]) -> Layer:
+    return Layer(lit(colour, alpha), alpha)
 
 
 def draw_visor(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
@@ -186,7 +191,7 @@ def draw_visor(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
                 float(rng.uniform(0.015, 0.04)), veil)  # fmt: skip
     line = rim.alpha() * np.float32(rng.uniform(0.3, 0.8))
     share = np.asarray(np.maximum(alpha, line), np.float32)
-    layers = [Layer(plain(veil * np.float32(1.05)), share)]
+    layers = [_veil(plain(veil * np.float32(1.05)), share)]
     if rng.random() < 0.6:
         tone = ink(rng) * frame.light
         band = Canvas(matrix, tone)
