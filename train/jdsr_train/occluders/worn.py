@@ -97,7 +97,7 @@ def draw_hair(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
     if kind < 0.4:  # a fringe
         count, thick = int(rng.integers(26, 44)), float(rng.uniform(0.02, 0.05))
         wide = np.linspace(-1.25, 1.25, count)
-        start = np.column_stack([0.7 * wide - side * rng.uniform(0, 0.5), np.full(count, -1.7)])
+        start = np.column_stack([0.7 * wide - side * rng.uniform(0, 0.5), np.full(count, -2.4)])
         edge = rng.uniform(-0.6, -0.05) + rng.uniform(-0.1, 0.5) * wide**2
         edge += rng.uniform(-0.15, 0.15) * wide + rng.normal(0, 0.12, count)
         end = np.column_stack([wide, edge])
@@ -105,14 +105,14 @@ def draw_hair(frame: FaceFrame, rng: np.random.Generator) -> list[Layer]:
     elif kind < 0.75:  # a curtain
         count, thick = int(rng.integers(22, 36)), float(rng.uniform(0.02, 0.05))
         inner, low = float(rng.uniform(0.3, 0.9)), rng.uniform(0.6, 2.6)
-        start = np.column_stack([side * np.linspace(0.2, 1.6, count), np.full(count, -1.6)])
+        start = np.column_stack([side * np.linspace(0.2, 1.6, count), np.full(count, -2.4)])
         end = np.column_stack(
             [side * np.linspace(inner, 1.8, count), low + rng.normal(0, 0.3, count)]
         )
         canvas.polygon([start[0], start[-1], end[-1], end[0]], 0.85 * colour)
     else:  # strands
         count, thick = int(rng.integers(3, 14)), float(rng.uniform(0.008, 0.02))
-        start = np.column_stack([rng.uniform(-1, 1, count), np.full(count, -1.6)])
+        start = np.column_stack([rng.uniform(-1, 1, count), np.full(count, -2.4)])
         run = np.column_stack([rng.normal(side * 0.5, 0.5, count), rng.uniform(1, 3.2, count)])
         end = start + run
     way = np.linspace(0, 1, 8)[:, None]
