@@ -50,6 +50,8 @@ OCCLUDER_SHARES: Mapping[str, float] = MappingProxyType(
     }
 )
 """How often each kind is drawn; together 1."""
+_KINDS = tuple(OCCLUDER_SHARES)
+_UP_TO = np.cumsum(list(OCCLUDER_SHARES.values()))
 TWO = 0.15
 """Share of faces with two occluders of different kinds."""
 
@@ -89,10 +91,11 @@ def occlude(scene: Scene, landmarks: NDArray[np.floating], rng: np.random.Genera
         rng: Draws everything; the same state gives the same bytes.
 
     """
-    kinds = list(OCCLUDER_SHARES)
     count = 2 if rng.random() < TWO else 1
-    chosen = rng.choice(len(kinds), count, replace=False, p=list(OCCLUDER_SHARES.values()))
-    names = sorted((kinds[int(number)] for number in chosen), key=_nearness)
+    chosen: set[str] = set()
+    while len(chosen) < count:
+        chosen.add(_KINDS[int(np.searchsorted(_UP_TO, rng.random() * _UP_TO[-1], "right"))])
+    names = sorted(chosen, key=_nearness)
     frame = frame_of(scene.clean, landmarks)
     for name in names:
         scene = add(name, scene, frame, rng)
@@ -111,4 +114,4 @@ def add(kind: str, scene: Scene, frame: FaceFrame, rng: np.random.Generator) -> 
 def _nearness(kind: str) -> int:
     if kind in _INWARDS:
         return _INWARDS.index(kind)
-    return len(_INWARDS) + (kind == "border")
+    return len(_INWARDS) + _KINDS.index(kind)
