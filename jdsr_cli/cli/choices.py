@@ -56,7 +56,7 @@ Inputs = Annotated[
 ]
 Detector = Annotated[
     DetectorChoice,
-    typer.Option(help="auto: RetinaFace where its weights are here, CenterFace otherwise."),
+    typer.Option(help="auto: the one with the best measured recall of those here."),
 ]
 Threshold = Annotated[
     float | None,
@@ -74,6 +74,12 @@ MinTrack = Annotated[
 DetectionScale = Annotated[
     float | None,
     typer.Option(help="Resize frames by this factor to look for faces [default: automatic]."),
+]
+RotatedFaces = Annotated[
+    bool,
+    typer.Option(
+        "--rotated-faces", help="Search frames turned by 90, 180 and 270 degrees as well."
+    ),
 ]
 DetectEvery = Annotated[
     int,

@@ -51,6 +51,8 @@ class FaceRecord:
     """Turn up or down in degrees."""
     roll: float | None = None
     """Tilt in degrees."""
+    residual: float | None = None
+    """How far the five points lie from a mean head in that pose, as a share of their spread."""
     covered: float | None = None
     """Share of the face that the generator found covered, 0 to 1."""
     mask: MaskState | None = None

@@ -22,12 +22,18 @@ class Detection:
     box: tuple[float, float, float, float]
     """Left, top, right and bottom edge, cut at the frame's outermost pixel centres."""
     points: NDArray[np.float32]
-    """(5, 2): eyes, nose, mouth corners; of each pair the one further left in the image first.
+    """(5, 2): eyes, nose, mouth corners; of each pair first the one further left as seen when the
+    picture is turned so that the face is upright.
 
-    Points of a face that leaves the frame may lie outside it.
+    So a similarity without a reflection takes the points to the template whichever way the face
+    is turned: of a face upside down the first eye is the one further right in the frame. Points of
+    a face that leaves the frame may lie outside it.
     """
     score: float
     """The detector's confidence, 0 to 1; not comparable between detectors."""
+    turn: float = 0.0
+    """Degrees, clockwise as seen, by which something upright in the detector's picture is turned
+    in the frame: 0 where the face was found in the frame as it is, 180 in the frame upside down."""
 
     @property
     def width(self) -> float:

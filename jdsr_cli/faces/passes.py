@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -87,6 +87,10 @@ class NetworkDetector:
         self._settings = settings
         chosen = settings.threshold
         self._threshold = network.threshold if chosen is None else chosen
+
+    def at_scale(self, scale: float) -> NetworkDetector:
+        """Return a detector with the same network that looks once, at this scale."""
+        return NetworkDetector(self._network, replace(self._settings, scale=scale))
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Find the faces of each image, best score first; see `Detector.detect`."""

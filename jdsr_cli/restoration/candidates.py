@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.quality import sharpness
+from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
+from jdsr_cli.faces.rotated import UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
 
 TOO_SHORT = "too short"
 """Kind of the refusal of people who were seen too briefly; all faces of such a track have it."""
+MOST_YAW = 80.0
+MOST_PITCH = 60.0
+"""Degrees of yaw and pitch beyond which a face is not restored: one eye lies behind the nose."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 
@@ -51,6 +55,8 @@ class Candidate:
     """Aligned face, RGB uint8 (side, side, 3), resampled once from the frame."""
     sharpness: float | None = None
     """0 to 1, of the face as it was filmed."""
+    pose: Pose | None = None
+    """Of the points by which the face was aligned, with their residual."""
     refusal: Refusal | None = None
     monochrome: bool = False
     """Whether the face is seen without colour, but for a tint."""
@@ -109,6 +115,10 @@ def _examine(
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
         return Candidate(face, refusal=_NO_FACE)
+    turned = pose(face.detection.points)
+    refusal = _refuse_pose(turned, face.detection.turn)
+    if refusal is not None:
+        return Candidate(face, pose=turned, refusal=refusal)
     sharp = sharpness(image, alignment)
     if sharp < limits.min_sharpness:
         refusal = Refusal(
@@ -116,9 +126,32 @@ def _examine(
             f"the face's sharpness is {sharp:.3f}, less than {limits.min_sharpness:g} "
             "(--min-sharpness)",
         )
-        return Candidate(face, alignment, None, sharp, refusal)
+        return Candidate(face, alignment, None, sharp, turned, refusal)
     cut_out = crop(image, alignment, side)
-    return Candidate(face, alignment, cut_out, sharp, monochrome=monochrome)
+    return Candidate(face, alignment, cut_out, sharp, turned, monochrome=monochrome)
+
+
+def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
+    """Judge the points that the alignment uses; `turn` is that of the detection."""
+    if not turned.plausible:
+        return Refusal(
+            "implausible points",
+            f"the five points miss those of a mean head by {turned.residual:.3f} of their spread, "
+            f"more than {MOST_RESIDUAL:g}",
+        )
+    rolled = abs(tilt(turned, turn))
+    for name, angle, most in (
+        ("rolled", rolled, UPRIGHT),
+        ("turned to the side", abs(turned.yaw), MOST_YAW),
+        ("turned up or down", abs(turned.pitch), MOST_PITCH),
+    ):
+        if angle > most:
+            where = " at every turn of the picture" if name == "rolled" else ""
+            return Refusal(
+                "turned too far",
+                f"the head is {name} by {angle:.0f} degrees{where}, more than {most:g}",
+            )
+    return None
 
 
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")

@@ -10,6 +10,7 @@ import torch
 
 from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
+from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
@@ -68,7 +69,7 @@ def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
         ),
     )
     progress.note(f"detector: {detector.name}")
-    return detector
+    return RotatedDetector(detector, everywhere=settings.rotated_faces)
 
 
 def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:

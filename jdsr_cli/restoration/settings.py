@@ -41,7 +41,7 @@ class DetectionSettings:
     reading: ReadSettings = field(default_factory=ReadSettings)
     """Part of the input, video stream, frame rate of inputs without times, deinterlacing."""
     detector: str = AUTO
-    """RetinaFace where its weights are on this machine, CenterFace otherwise."""
+    """The one with the best measured recall on this machine, see `faces.detectors`."""
     threshold: float | None = None
     """Least score of a face, 0 to 1; None: the detector's own."""
     min_face: float = 10.0
@@ -50,6 +50,9 @@ class DetectionSettings:
     """Faces that were filmed less sharply, 0 to 1, are refused, with a reason."""
     detection_scale: float | None = None
     """Factor by which frames are resized for detection only; None: the detector's choice."""
+    rotated_faces: bool = False
+    """Search whole frames at four turns for faces that are not upright; otherwise only what was
+    found upright and is doubtful is looked at again in turned cut-outs."""
     detect_every: int = 1
     """Faces are looked for in each n-th frame, starting with the first."""
     roi: tuple[int, int, int, int] | None = None

@@ -30,6 +30,8 @@ STEPS = 100
 """Most rounds of the fit; it usually ends after 10 to 40."""
 SETTLED = 1e-5
 """Change of the rotation's elements at which the fit ends."""
+MOST_RESIDUAL = 0.13
+"""XXX"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,18 @@ class Pose:
     """Above 0 where the face looks up; -180 to 180."""
     roll: float
     """Above 0 where the head is tilted clockwise as seen; -180 to 180."""
+    residual: float = 0.0
+    """How far the points lie from the projected mean face: weighted root mean square distance as
+    a share of the weighted root mean square distance of the points from their centre, 0 or more.
+
+    The spread of the points and not the eye distance is the unit, since the latter goes to 0 for
+    a profile.
+    """
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the points are those of a face: the residual is at most `MOST_RESIDUAL`."""
+        return self.residual <= MOST_RESIDUAL
 
 
 def pose(points: NDArray[np.floating]) -> Pose:
@@ -71,32 +85,49 @@ def pose(points: NDArray[np.floating]) -> Pose:
     if not size > 1e-9 * (1.0 + float(np.abs(middle).max())):
         raise UsageError("the points of the face are all in one place", hint="Leave the face out.")
     face = MEAN_FACE - weight @ MEAN_FACE
-    turn = _fit(face, seen / size, weight)
+    turn, residual = _fit(face, seen / size, weight)
     # The order of the turns: nod, then turn to the side, then tilt in the picture.
     yaw = np.arcsin(np.clip(-turn[2, 0], -1.0, 1.0))
     pitch = np.arctan2(turn[2, 1], turn[2, 2])
     roll = np.arctan2(turn[1, 0], turn[0, 0])
-    return Pose(*(float(np.degrees(angle)) for angle in (yaw, pitch, roll)))
+    yaw, pitch, roll = (float(np.degrees(angle)) for angle in (yaw, pitch, roll))
+    return Pose(yaw, pitch, roll, residual)
 
 
 def _fit(
     face: NDArray[np.float64], seen: NDArray[np.float64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the rotation (3, 3) that takes `face` (5, 3) nearest to `seen` (5, 2)."""
+) -> tuple[NDArray[np.float64], float]:
+    """Return the rotation (3, 3) that takes `face` (5, 3) nearest to `seen` (5, 2), and how near.
+
+    The second is the weighted root mean square distance that is left, in units of `seen`.
+    """
     # The first guess looks straight ahead and is tilted as the eyes are.
     right = seen[1] - seen[0]
     tilt = np.arctan2(right[1], right[0])
     cosine, sine = np.cos(tilt), np.sin(tilt)
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     for _ in range(STEPS):
-        flat = face @ turn.T
-        scale = float((weight[:, None] * flat[:, :2] * seen).sum())
-        scale /= max(float((weight[:, None] * flat[:, :2] ** 2).sum()), 1e-12)
+        flat, scale = _project(face, seen, weight, turn)
         solid = np.column_stack([seen, scale * flat[:, 2]])
         left, _, right_t = np.linalg.svd((weight[:, None] * solid).T @ face)
         sign = np.sign(np.linalg.det(left @ right_t))
         following = left @ np.diag([1.0, 1.0, sign]) @ right_t
-        if np.abs(following - turn).max() < SETTLED:
-            return np.asarray(following)
-        turn = following
-    return np.asarray(turn)
+        settled = np.abs(following - turn).max() < SETTLED
+        turn = np.asarray(following)
+        if settled:
+            break
+    flat, scale = _project(face, seen, weight, turn)
+    missed = ((seen - scale * flat[:, :2]) ** 2).sum(axis=1)
+    return turn, float(np.sqrt(weight @ missed))
+
+
+def _project(
+    face: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    turn: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], float]:
+    """Return the turned face (5, 3) and the scale at which it lies nearest to `seen`."""
+    flat = face @ turn.T
+    scale = float((weight[:, None] * flat[:, :2] * seen).sum())
+    return flat, scale / max(float((weight[:, None] * flat[:, :2] ** 2).sum()), 1e-12)

@@ -104,4 +104,5 @@ def _estimate(
         *[sight.detection.score for sight in near if sight.index > index][:1],
     ]
     score = min(beside) if exact is None else exact.detection.score
-    return Detection(box, found[:5].astype(np.float32), score)
+    nearest = min(near, key=lambda sight: abs(sight.time - time)) if exact is None else exact
+    return Detection(box, found[:5].astype(np.float32), score, nearest.detection.turn)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from jdsr_cli.errors import UsageError
 from jdsr_cli.evidence import FaceRecord, Status, round_seconds
-from jdsr_cli.faces.quality import Pose, pose
 from jdsr_cli.media import Frame
 from jdsr_cli.restoration.candidates import Candidate
 
@@ -13,7 +11,7 @@ def describe_face(frame: Frame, number: int, candidate: Candidate, status: Statu
     """Make the record of face `number` (from 1) of a frame, without its outcome."""
     detection, alignment = candidate.detection, candidate.alignment
     x0, y0, x1, y1 = (round(float(edge), 2) for edge in detection.box)
-    turned = turn_of(candidate)
+    turned = candidate.pose
     return FaceRecord(
         frame=frame.index,
         pts=frame.pts,
@@ -31,14 +29,5 @@ def describe_face(frame: Frame, number: int, candidate: Candidate, status: Statu
         yaw=None if turned is None else round(turned.yaw, 1),
         pitch=None if turned is None else round(turned.pitch, 1),
         roll=None if turned is None else round(turned.roll, 1),
+        residual=None if turned is None else round(turned.residual, 4),
     )
-
-
-def turn_of(candidate: Candidate) -> Pose | None:
-    """Return how the head is turned, None where the face was not aligned."""
-    if candidate.alignment is None:
-        return None
-    try:
-        return pose(candidate.detection.points)
-    except UsageError:
-        return None

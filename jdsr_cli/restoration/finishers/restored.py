@@ -19,7 +19,7 @@ from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
 from jdsr_cli.restoration.candidates import Candidate, Refusal
 from jdsr_cli.restoration.finishers.book import Book
-from jdsr_cli.restoration.finishers.describing import describe_face, turn_of
+from jdsr_cli.restoration.finishers.describing import describe_face
 from jdsr_cli.restoration.finishers.steadying import Steadying
 from jdsr_cli.restoration.framing import FramePlan, enlarge, template_to_frame
 from jdsr_cli.restoration.generate import RestoredFace
@@ -298,7 +298,7 @@ def _is_in(candidate: Candidate) -> bool:
 
 
 def _quality(candidate: Candidate, covered: float) -> float:
-    turned = turn_of(candidate)
+    turned = candidate.pose
     if turned is None or candidate.sharpness is None:
         return 0.0
     return FaceQuality(

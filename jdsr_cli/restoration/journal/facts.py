@@ -15,8 +15,8 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
 
-_NUMBERS = 15
-"""Of a detection: box (4), points (10), score."""
+_NUMBERS = 16
+"""Of a detection: box (4), points (10), score, turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,10 @@ def read_facts(path: Path) -> Iterator[FrameFacts]:
 
 
 def _numbers(face: Detection) -> list[float]:
-    return [*face.box, *face.points.ravel().tolist(), face.score]
+    return [*face.box, *face.points.ravel().tolist(), face.score, face.turn]
 
 
 def _detection(numbers: NDArray[np.float64]) -> Detection:
-    left, top, right, bottom, *points, score = numbers.tolist()
-    return Detection((left, top, right, bottom), np.array(points, np.float32).reshape(5, 2), score)
+    left, top, right, bottom, *points, score, turn = numbers.tolist()
+    marks = np.array(points, np.float32).reshape(5, 2)
+    return Detection((left, top, right, bottom), marks, score, turn)
