@@ -264,5 +264,5 @@ def _linear(picture: NDArray[PixelT], matrix: NDArray[np.float32]) -> NDArray[np
 def _mapped(picture: NDArray[PixelT], matrix: NDArray[np.float32]) -> NDArray[PixelT]:
     values = _linear(picture, matrix).clip(0.0, 255.0)
     if picture.dtype == np.uint8:
-        return np.asarray(np.rint(values), np.uint8)  # type: ignore[return-value]
-    return values  # type: ignore[return-value]
+        return np.asarray(np.rint(values), np.uint8)
+    return values

@@ -162,7 +162,8 @@ def _regions() -> dict[str, NDArray[np.bool_]]:
     face = face_ellipse()
 
     def box(left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
-        return face & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        inside: NDArray[np.bool_] = face & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        return inside
 
     border = np.ones((SIDE, SIDE), np.bool_)
     border[4:-4, 4:-4] = False

@@ -147,7 +147,9 @@ def main() -> None:
                 rows += row
                 say(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
         sheet = np.vstack([np.hstack(row) for row in rows])
-        Image.fromarray(sheet).save(options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png")
+        Image.fromarray(sheet).save(
+            options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png"
+        )
         (options.out / "conditions.json").write_text(json.dumps(results, indent=1))
     np.savez_compressed(options.out / "occlusion.npz", **stored)
 

@@ -174,7 +174,10 @@ class RestoreFinisher:
                 face,
                 fresh=tracked.seen.facts.cut,
             )
-        return _Face(number, candidate, None, face, steady, covered, probability, mask)
+        return _Face(
+            number, candidate, None, face, steady=steady,
+            covered=covered, probability=probability, mask=mask,
+        )  # fmt: skip
 
     def _shown(self, face: _Face) -> RestoredFace | None:
         return face.steady if self._settings.stabilise else face.raw
