@@ -59,6 +59,11 @@ class ColourMap:
     """Whether canonical pictures are luma, R = G = B."""
 
     @property
+    def gain(self) -> float:
+        """By how much gray of the frame's tint becomes brighter."""
+        return float(self.forward[:, :3].sum(axis=1).mean())
+
+    @property
     def is_identity(self) -> bool:
         """Whether nothing is changed."""
         return not self.monochrome and bool((self.forward == _identity()).all())

@@ -128,7 +128,7 @@ class RestoreFinisher:
     def figures(self) -> Mapping[str, Any]:
         """Return flicker, see `Steadying.figures`, and the frames with monochrome faces."""
         flicker = self._steadying.figures(blended=self._settings.stabilise)
-        return {**flicker, "monochrome_frames": self._monochrome}
+        return {**flicker, "gray_frames": self._monochrome}
 
     def state(self) -> Snapshot:
         """Return what later frames need of those so far."""
@@ -162,9 +162,8 @@ class RestoreFinisher:
             track = candidate.face.track
             reference = crop(tracked.frame.image, candidate.alignment)
             covered = covered_share(face.occlusion)
-            probability = self._masks.judge(
-                track, float(tracked.frame.time), mask_probability(face.occlusion)
-            )
+            alone = mask_probability(face.occlusion, candidate.colours.gain)
+            probability = self._masks.judge(track, float(tracked.frame.time), alone)
             mask = decide(probability)
             face = _as_filmed(face, candidate.colours, reference, mask)
             steady = self._steadying.steady(
