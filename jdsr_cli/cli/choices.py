@@ -47,6 +47,15 @@ def _seconds(text: str) -> Fraction:
     return total
 
 
+def _proportion(text: str) -> Fraction:
+    """Read proportions: 16:9, 4/3 or 1.85."""
+    width, colon, height = text.partition(":")
+    try:
+        return Fraction(width) / Fraction(height) if colon else Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise typer.BadParameter(f"{text!r} is no proportion; give 16:9 or 4:3") from error
+
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -104,6 +113,15 @@ Fps = Annotated[
     Fraction | None,
     typer.Option(parser=_number, metavar="RATE", help="Frame rate of inputs that hold no times."),
 ]
+Aspect = Annotated[
+    Fraction | None,
+    typer.Option(
+        metavar="W:H",
+        parser=_proportion,
+        help="Proportions of the whole displayed picture, such as 4:3, where a recorder stored "
+        "it squeezed without saying so [the file's].",
+    ),
+]
 Stream = Annotated[
     int | None, typer.Option(metavar="N", help="Which of several video streams, from 1.")
 ]
@@ -151,12 +169,18 @@ def reading(
     start: Fraction | None,
     end: Fraction | None,
     deinterlace: DeinterlaceChoice,
+    aspect: Fraction | None,
 ) -> ReadSettings:
     """Return how inputs are read."""
     from jdsr_cli.media import ReadSettings
 
     return ReadSettings(
-        frame_rate=fps, stream=stream, start=start, end=end, deinterlace=deinterlace.value
+        frame_rate=fps,
+        stream=stream,
+        start=start,
+        end=end,
+        deinterlace=deinterlace.value,
+        aspect=aspect,
     )
 
 

@@ -66,8 +66,8 @@ class Display:
 
     def stored(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return points (..., 2) of the displayed picture in stored pixels."""
-        found: NDArray[np.float64] = (points + 0.5) / (self.across, self.down) - 0.5
-        return found
+        factors = np.array([self.across, self.down])
+        return np.asarray((points.astype(np.float64) + 0.5) / factors - 0.5, np.float64)
 
     def stored_detection(self, face: Detection) -> Detection:
         """Return a face of the displayed picture in stored pixels."""

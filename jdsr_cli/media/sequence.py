@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
+from jdsr_cli.media.fitting import fitting_size, letterboxed
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file, no_such_stream
@@ -242,5 +243,6 @@ def _fit(image: Image, size: tuple[int, int]) -> Image:
     """Bring a picture to (width, height) where it has another size."""
     if image.shape[1::-1] == size:
         return image
-    resized = Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC)
-    return np.asarray(resized, dtype=np.uint8).copy()
+    fitting = fitting_size((image.shape[1], image.shape[0]), size)
+    resized = Pillow.fromarray(image).resize(fitting, Pillow.Resampling.BICUBIC)
+    return letterboxed(np.asarray(resized, dtype=np.uint8).copy(), size)

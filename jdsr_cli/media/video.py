@@ -16,6 +16,7 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.colour import matrix_in_use, to_rgb
 from jdsr_cli.media.decoding import Decoder
 from jdsr_cli.media.deinterlace import Deinterlaced, Deinterlacer
+from jdsr_cli.media.fitting import fitting_size, letterboxed
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.header import Opened, read_header
 from jdsr_cli.media.info import MediaInfo
@@ -147,7 +148,7 @@ class VideoSource:
 
         """
         matrix = matrix_in_use(self.info)
-        width, height = self._stored_size()
+        size = self._header.stored
         for timed in self._timed():
             place = self._window.place(timed.pts * self.info.time_base)
             if place == "before":
@@ -155,11 +156,11 @@ class VideoSource:
             if place == "after":
                 break
             source = timed.shown.source
-            self._resized += int((source.width, source.height) != (width, height))
+            self._resized += int((source.width, source.height) != size)
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
             self._deinterlaced += int(timed.shown.changed)
-            render = partial(self._render, timed.shown, matrix, width, height)
+            render = partial(self._render, timed.shown, matrix)
             yield PendingFrame(timed.index, timed.pts, self.info.time_base, render)
         else:
             self._finished = True
@@ -177,13 +178,13 @@ class VideoSource:
             self._placed += 1
             yield _Timed(index, pts, shown)
 
-    def _stored_size(self) -> tuple[int, int]:
-        """Return the width and height of frames before they are turned upright."""
-        width, height = self.info.width, self.info.height
-        return (height, width) if self._header.orientation.swaps_sides else (width, height)
-
-    def _render(self, shown: Deinterlaced, matrix: int, width: int, height: int) -> Image:
-        return self._header.orientation.apply(to_rgb(shown.picture, matrix, width, height))
+    def _render(self, shown: Deinterlaced, matrix: int) -> Image:
+        header, picture = self._header, shown.picture
+        width, height = fitting_size((picture.width, picture.height), header.stored)
+        image = letterboxed(to_rgb(picture, matrix, width, height), header.stored)
+        if header.aperture is not None:
+            image = header.aperture.cut(image)
+        return header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that was amiss so far."""
