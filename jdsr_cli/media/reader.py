@@ -74,7 +74,7 @@ class Reader:
 
     def __next__(self) -> Frame:
         pending, self._held = self._held, None
-        frame = (pending or next(self._pending)).frame()
+        frame = (pending or next(self._pending)).frame(self.info.sample_aspect_ratio)
         self._count += 1
         self._passed = frame.index
         return frame

@@ -28,9 +28,9 @@ class PendingFrame:
     time_base: Fraction
     render: Callable[[], Image]
 
-    def frame(self) -> Frame:
-        """Return the finished frame."""
-        return Frame(self.index, self.pts, self.time_base, self.render())
+    def frame(self, aspect: Fraction) -> Frame:
+        """Return the finished frame, with pixels of that aspect."""
+        return Frame(self.index, self.pts, self.time_base, self.render(), aspect)
 
 
 class Source(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, crop, estimate
+from jdsr_cli.faces import Detection, crop
+from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.metrics.identity import IdentityJudge
 
 
@@ -31,20 +33,24 @@ class FaceEmbedder:
         self._judge = IdentityJudge(path, device)
         self._length = len(self._embed(np.zeros((128, 128, 3), np.uint8)))
 
-    def __call__(self, image: NDArray[np.uint8], faces: Sequence[Detection]) -> NDArray[np.float32]:
+    def __call__(
+        self, image: NDArray[np.uint8], faces: Sequence[Detection], aspect: Fraction = SQUARE
+    ) -> NDArray[np.float32]:
         """Return (n, D) float32: a vector of length 1 for each face, of zeros where none can be.
 
         Faces are embedded one at a time, so that none depends on the others.
 
         Args:
-            image: The frame, RGB uint8 (H, W, 3).
-            faces: In it.
+            image: The frame as stored, RGB uint8 (H, W, 3).
+            faces: In it, in displayed pixels.
+            aspect: Width of a stored pixel over its height.
 
         """
+        display = Display.of(image, aspect)
         found = np.zeros((len(faces), self._length), np.float32)
         for number, face in enumerate(faces):
             try:
-                aligned = crop(image, estimate(face.points))
+                aligned = crop(image, display.align(face.points))
             except UsageError:
                 continue
             found[number] = self._embed(aligned)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Alignment, Detection, crop, estimate
+from jdsr_cli.faces import Alignment, Detection, crop
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
 from jdsr_cli.faces.rotated import UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
@@ -30,7 +32,7 @@ class Limits:
     """Which faces are refused."""
 
     min_face: float
-    """Least width of a face's box in pixels."""
+    """Least width of a face's box in displayed pixels."""
     min_sharpness: float
     """Least sharpness, 0 to 1, see `faces.quality.sharpness`."""
     min_track: int
@@ -51,6 +53,7 @@ class Candidate:
 
     face: TrackedFace
     alignment: Alignment | None = None
+    """From stored pixels of the frame."""
     crop: NDArray[np.uint8] | None = None
     """Aligned face, RGB uint8 (side, side, 3), resampled once from the frame."""
     sharpness: float | None = None
@@ -75,7 +78,7 @@ class Candidate:
 
     @property
     def detection(self) -> Detection:
-        """Box and points by which the face was aligned."""
+        """Box and points by which the face was aligned, in displayed pixels."""
         return self.face.detection
 
 
@@ -86,31 +89,41 @@ def examine(
     side: int,
     limits: Limits,
     monochrome: Collection[int] = (),
+    aspect: Fraction = SQUARE,
 ) -> list[Candidate]:
     """Align and crop the faces of one frame.
 
     Args:
-        image: The frame, RGB uint8 (H, W, 3).
-        faces: Faces in it.
+        image: The frame as stored, RGB uint8 (H, W, 3).
+        faces: Faces in it, in displayed pixels.
         side: Side of the crops in pixels.
         limits: Which are refused.
         monochrome: Tracks that are seen without colour.
+        aspect: Width of a stored pixel over its height.
 
     Returns:
         One candidate for each face, in their order.
 
     """
-    return [_examine(image, face, side, limits, face.track in monochrome) for face in faces]
+    display = Display.of(image, aspect)
+    return [
+        _examine(image, display, face, side, limits, face.track in monochrome) for face in faces
+    ]
 
 
 def _examine(
-    image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Limits, monochrome: bool
+    image: NDArray[np.uint8],
+    display: Display,
+    face: TrackedFace,
+    side: int,
+    limits: Limits,
+    monochrome: bool,
 ) -> Candidate:
-    refusal = _refuse(image, face, limits)
+    refusal = _refuse(display.size, face, limits)
     if refusal is not None:
         return Candidate(face, refusal=refusal)
     try:
-        alignment = estimate(face.detection.points)
+        alignment = display.align(face.detection.points)
     except UsageError:
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
@@ -157,7 +170,7 @@ def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 
 
-def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refusal | None:
+def _refuse(size: tuple[int, int], face: TrackedFace, limits: Limits) -> Refusal | None:
     detection = face.detection
     if not np.isfinite(detection.box).all():
         return _NO_FACE
@@ -169,7 +182,7 @@ def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refu
         )
     if not np.isfinite(detection.points).all() or detection.eye_distance < LEAST_EYE_DISTANCE:
         return _NO_FACE
-    height, width = image.shape[:2]
+    width, height = size
     x, y = detection.points.mean(axis=0)
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return Refusal("outside", "the middle of the face lies outside the frame")

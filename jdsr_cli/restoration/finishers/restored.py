@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
 from jdsr_cli.faces import ComposeSettings, compose, crop
 from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.masking import MaskJudge, MaskState, decide, mask_probability, uncovered
 from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
@@ -109,7 +110,7 @@ class RestoreFinisher:
             self._keep(tracked.frame, record, face)
         if self._settings.overlay:
             with self._clock.stage("overlay"):
-                images["overlay"] = _overlaid(tracked.frame.image, records, faces)
+                images["overlay"] = _overlaid(tracked.frame, records, faces)
         self._monochrome += bool(tracked.monochrome)
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
@@ -174,7 +175,7 @@ class RestoreFinisher:
                 face,
                 fresh=tracked.seen.facts.cut,
             )
-        return _Face(number, candidate, None, face, steady, covered, probability, mask)
+        return _Face(number, candidate, None, face, covered, probability, mask, steady)
 
     def _shown(self, face: _Face) -> RestoredFace | None:
         return face.steady if self._settings.stabilise else face.raw
@@ -311,19 +312,20 @@ def _quality(candidate: Candidate, covered: float) -> float:
 
 
 def _overlaid(
-    image: NDArray[np.uint8], records: Sequence[FaceRecord], faces: Sequence[_Face]
+    frame: Frame, records: Sequence[FaceRecord], faces: Sequence[_Face]
 ) -> NDArray[np.uint8]:
     """Return a copy of the frame with what was found drawn on it."""
-    drawn = image.copy()
-    draw_faces(drawn, [_mark(*pair) for pair in zip(records, faces, strict=True)])
+    drawn = frame.image.copy()
+    display = Display.of(drawn, frame.aspect)
+    draw_faces(drawn, [_mark(*pair, display) for pair in zip(records, faces, strict=True)])
     return drawn
 
 
-def _mark(record: FaceRecord, face: _Face) -> FaceMark:
+def _mark(record: FaceRecord, face: _Face, display: Display) -> FaceMark:
     word = "bridged" if record.bridged else f"{record.score:.2f}"
     return FaceMark(
-        box=record.box,
-        points=np.array(record.points, np.float32),
+        box=display.stored_box(record.box),
+        points=display.stored_points(np.array(record.points, np.float32)),
         track=record.track,
         text=word if face.refusal is None else face.refusal.kind,
         refused=record.status == "refused",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
+from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.scene import is_cut, thumbnail
 from jdsr_cli.faces.tone import colourfulness, face_colourfulness
 from jdsr_cli.restoration.appearance import FaceEmbedder
@@ -37,7 +38,8 @@ class Look:
     every: int = 1
     """Faces are looked for in each n-th frame, and where another scene begins."""
     roi: tuple[int, int, int, int] | None = None
-    """Left, top, width and height of the part of the frame in which they are looked for."""
+    """Left, top, width and height of the part of the frame in which they are looked for, in
+    displayed pixels."""
     embedder: FaceEmbedder | None = None
     """Tells people apart, where a face network was given."""
 
@@ -80,20 +82,27 @@ def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Se
         pairs = pairwise([before, *small])
         cuts = [a is not None and b is not None and is_cut(a, b) for a, b in pairs]
         looked = [one.number % look.every == 0 or cut for one, cut in zip(group, cuts, strict=True)]
-        images = [one.frame.image for one, yes in zip(group, looked, strict=True) if yes]
-        found = iter(_find(images, look))
+        # Faces are seen, and measured, in the square pixels of the displayed picture.
+        shown = [
+            Display.of(one.frame.image, one.frame.aspect).squared(one.frame.image) if yes else None
+            for one, yes in zip(group, looked, strict=True)
+        ]
+        found = iter(_find([image for image in shown if image is not None], look))
         seen = []
-        for one, tiny, cut, yes in zip(group, small, cuts, looked, strict=True):
-            faces = tuple(next(found)) if yes else ()
+        for one, tiny, cut, square in zip(group, small, cuts, shown, strict=True):
+            faces = () if square is None else tuple(next(found))
+            colours = () if square is None else (face_colourfulness(square, x.box) for x in faces)
             embed = look.embedder
             facts = FrameFacts(
                 time=float(one.frame.time),
-                looked=yes,
+                looked=square is not None,
                 cut=cut,
                 colour=colourfulness(one.frame.image),
                 detections=faces,
-                face_colours=tuple(face_colourfulness(one.frame.image, x.box) for x in faces),
-                embeddings=None if embed is None else embed(one.frame.image, faces),
+                face_colours=tuple(colours),
+                embeddings=None
+                if embed is None
+                else embed(one.frame.image, faces, one.frame.aspect),
             )
             seen.append(Seen(one, facts, tiny))
         return seen
@@ -108,7 +117,7 @@ def _find(images: Sequence[NDArray[np.uint8]], look: Look) -> list[list[Detectio
             f"{left},{top},{width},{height} reaches beyond the frame of "
             f"{images[0].shape[1]}x{images[0].shape[0]} pixels",
             where="--roi",
-            hint="Give left, top, width and height in pixels of the upright frame.",
+            hint="Give left, top, width and height in pixels of the frame as it is displayed.",
         )
     parts = [
         np.ascontiguousarray(image[top : top + height, left : left + width]) for image in images
