@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.resample import chain, invert, most_extent, resample, zoom
+from jdsr_cli.faces.resample import chain, invert, resample, stretch, zoom
 
 TEMPLATE_SIZE = 128
 """Side of the template in pixels."""
@@ -39,7 +39,7 @@ class Alignment:
         Of a frame whose pixels are not square, in the longer side of its pixels: the detail that
         was filmed in the direction that has least of it.
         """
-        scale = most_extent(self.matrix)
+        scale = stretch(self.matrix)
         return TEMPLATE_SIZE / scale if scale > 0.0 else float("inf")
 
     def inverse(self) -> NDArray[np.float64]:

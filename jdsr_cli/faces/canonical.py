@@ -59,6 +59,11 @@ class ColourMap:
     """Whether canonical pictures are luma, R = G = B."""
 
     @property
+    def gain(self) -> float:
+        """By how much gray of the frame's tint becomes brighter."""
+        return float(self.forward[:, :3].sum(axis=1).mean())
+
+    @property
     def is_identity(self) -> bool:
         """Whether nothing is changed."""
         return not self.monochrome and bool((self.forward == _identity()).all())
@@ -264,5 +269,5 @@ def _linear(picture: NDArray[PixelT], matrix: NDArray[np.float32]) -> NDArray[np
 def _mapped(picture: NDArray[PixelT], matrix: NDArray[np.float32]) -> NDArray[PixelT]:
     values = _linear(picture, matrix).clip(0.0, 255.0)
     if picture.dtype == np.uint8:
-        return np.asarray(np.rint(values), np.uint8)  # type: ignore[return-value]
-    return values  # type: ignore[return-value]
+        return np.asarray(np.rint(values), np.uint8)
+    return values

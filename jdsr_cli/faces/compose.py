@@ -155,10 +155,11 @@ def _blur(values: NDArray[np.float32], scales: tuple[float, float]) -> NDArray[n
     across, down = (0.5 * math.sqrt(max(0.0, (1.0 / one) ** 2 - 1.0)) for one in scales)
     if max(across, down) < 0.1:
         return values
-    # OpenCV takes a deviation of 0 for the other one's.
+    # OpenCV takes a deviation of 0 for that of the other axis.
     across, down = max(across, 0.01), max(down, 0.01)
-    size = (0, 0)
-    blurred = cv2.GaussianBlur(values, size, across, None, down, borderType=cv2.BORDER_REPLICATE)
+    blurred = cv2.GaussianBlur(
+        values, (0, 0), sigmaX=across, sigmaY=down, borderType=cv2.BORDER_REPLICATE
+    )
     return np.asarray(blurred, dtype=np.float32)
 
 

@@ -30,6 +30,10 @@ BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 A mouth painted over a bare one costs about 20 times as much as a mask that is left on: 0.95 is
 where both expected costs are equal.
 """
+DARKEST = 5.0
+"""Exposure values (powers of 2) by which a face is raised that counts as darkest."""
+COEFFICIENTS = (3.0, 3.5, 2.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
+INTERCEPT = -5.2
 MOST_EVIDENCE = 4.0
 """Most that one frame counts, in log odds: frames of a track err together."""
 MOST_BELIEF = 12.0
@@ -38,14 +42,16 @@ FADE = 1.0
 """Seconds within which the belief in a track falls to 1/e of what it was."""
 
 
-def mask_features(occlusion: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Describe the shape of what is covered, (8,): means over regions of the face, each in [0, 1].
+def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[np.float64]:
+    """Describe the shape of what is covered, and how dark it was, (10,), each in [0, 1].
 
-    Nose, mouth, chin, left and right cheek, upper face, the least of nose, mouth and chin, and the
-    outermost rows and columns of the picture.
+    Means over nose, mouth, chin, left and right cheek and upper face, the least of nose, mouth and
+    chin, the outermost rows and columns of the picture; the darkness, and its product with the
+    mean of nose and mouth: in the dark an occlusion map is worth less.
 
     Args:
         occlusion: (128, 128) in [0, 1], template coordinates.
+        gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
 
     Raises:
         UsageError: the map has another shape.
@@ -56,24 +62,23 @@ def mask_features(occlusion: NDArray[np.float32]) -> NDArray[np.float64]:
             f"an occlusion map is (128, 128), not {occlusion.shape}", hint="Enlarge it first."
         )
     means = [float(occlusion[region].mean()) for region in _regions().values()]
-    return np.array([*means[:-1], min(means[:3]), means[-1]])
+    darkness = min(max(math.log2(max(gain, 1e-6)), 0.0) / DARKEST, 1.0)
+    middle = 0.5 * (means[0] + means[1])
+    return np.array([*means[:-1], min(means[:3]), means[-1], darkness, darkness * middle])
 
 
-def mask_probability(occlusion: NDArray[np.float32]) -> float:
+def mask_probability(occlusion: NDArray[np.float32], gain: float = 1.0) -> float:
     """Return the probability that a face wears a mask, from one frame.
 
     Args:
         occlusion: (128, 128) in [0, 1], template coordinates.
+        gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
 
     Raises:
         UsageError: the map has another shape.
 
     """
-    return _sigmoid(float(np.array(COEFFICIENTS) @ mask_features(occlusion) + INTERCEPT))
-
-
-COEFFICIENTS = (2.0, 3.0, 1.0, 1.0, 1.0, -2.0, 4.0, 0.0)
-INTERCEPT = -4.0
+    return _sigmoid(float(np.array(COEFFICIENTS) @ mask_features(occlusion, gain) + INTERCEPT))
 
 
 def decide(probability: float) -> MaskState:
@@ -162,7 +167,8 @@ def _regions() -> dict[str, NDArray[np.bool_]]:
     face = face_ellipse()
 
     def box(left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
-        return face & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        inside: NDArray[np.bool_] = face & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        return inside
 
     border = np.ones((SIDE, SIDE), np.bool_)
     border[4:-4, 4:-4] = False

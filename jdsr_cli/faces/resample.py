@@ -55,22 +55,21 @@ def extent(matrix: NDArray[np.float64]) -> float:
     return math.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
 
 
+def stretch(matrix: NDArray[np.float64]) -> float:
+    """Return by what factor an affine map (2, 3) enlarges lengths where it does so most.
+
+    That is the larger singular value of its linear part; of a similarity exactly `extent`.
+    """
+    if _is_similarity(matrix):
+        return extent(matrix)
+    return float(np.linalg.norm(matrix[:, :2], 2))
+
+
 def steps(matrix: NDArray[np.float64]) -> tuple[float, float]:
     """Return the lengths to which an affine map (2, 3) takes the unit steps along x and y."""
     if _is_similarity(matrix):
         return extent(matrix), extent(matrix)
     return math.hypot(matrix[0, 0], matrix[1, 0]), math.hypot(matrix[0, 1], matrix[1, 1])
-
-
-def most_extent(matrix: NDArray[np.float64]) -> float:
-    """Return by what factor an affine map (2, 3) enlarges lengths where it enlarges them most.
-
-    That is the larger singular value of its linear part; that of a similarity is `extent`.
-    """
-    if _is_similarity(matrix):
-        return extent(matrix)
-    (a, b), (c, d) = matrix[:, :2].tolist()
-    return 0.5 * (math.hypot(a + d, c - b) + math.hypot(a - d, c + b))
 
 
 def _is_similarity(matrix: NDArray[np.float64]) -> bool:
@@ -84,7 +83,6 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
     Enlarging is bicubic. When shrinking, the image is read on a grid at least as fine as its own
     pixels, which PIL's bicubic kernel then reduces: for an upright square that is what
     ``PIL.Image.resize`` with ``BICUBIC`` gives, up to rounding and a fraction of a source pixel.
-    A map that shrinks directions differently is read as finely as the most shrunk one needs.
 
     Args:
         image: uint8 (H, W, 3). What lies beyond its border is its nearest border pixel.
@@ -105,10 +103,10 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
             hint="Size and image must not be empty and the matrix finite.",
         )
     source, to_source = cut_out(image, matrix, size, size)
-    ratio = most_extent(matrix)
+    ratio = stretch(matrix)
     if ratio > MOST_GRID:
         source, to_source = average_blocks(source, to_source, int(ratio / MOST_GRID * 2.0))
-        ratio = most_extent(to_source)
+        ratio = stretch(to_source)
     fine = max(1, math.ceil(ratio - 1e-6))
     grid = cv2.warpAffine(
         source,

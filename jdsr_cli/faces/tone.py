@@ -66,9 +66,7 @@ def colourfulness(image: NDArray[np.uint8]) -> float:
     return _away_from_tint(thumbnail(image))
 
 
-def face_colourfulness(
-    image: NDArray[np.uint8], box: tuple[float, float, float, float]
-) -> float:
+def face_colourfulness(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> float:
     """Return what a face adds to the colourfulness of its frame: a white wall has none, skin has.
 
     Args:

@@ -22,7 +22,6 @@ class Frame:
         pts: Presentation time in units of `time_base`; strictly increasing within a file.
         time_base: Seconds per unit of `pts`, exact.
         image: uint8 RGB, shape (height, width, 3), rotation already applied.
-        aspect: Width of a pixel of `image` over its height; a player shows square pixels.
 
     """
 
@@ -30,7 +29,6 @@ class Frame:
     pts: int
     time_base: Fraction
     image: Image
-    aspect: Fraction = Fraction(1)
 
     @property
     def time(self) -> Fraction:

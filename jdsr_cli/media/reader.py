@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.media.aspect import chosen_aspect
 from jdsr_cli.media.footage import open_video
 from jdsr_cli.media.frames import Frame
 from jdsr_cli.media.info import MediaInfo
@@ -45,18 +47,25 @@ class Reader:
     own. A file that is damaged or cut off delivers all that can be decoded, then ends; `report`
     tells what was amiss.
 
+    Args:
+        source: The opened input.
+        aspect: Width over height of the displayed picture, where the file's own is not to count.
+
     Attributes:
         info: What the file says about itself.
 
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, aspect: Fraction | None = None) -> None:
         self._source = source
         self._pending = source.frames()
         self._held: PendingFrame | None = None
         self._passed: int | None = None
         self._count = 0
         self.info = source.info
+        if aspect is not None:
+            ratio = chosen_aspect(aspect, source.info.width, source.info.height)
+            self.info = replace(source.info, sample_aspect_ratio=ratio)
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +83,7 @@ class Reader:
 
     def __next__(self) -> Frame:
         pending, self._held = self._held, None
-        frame = (pending or next(self._pending)).frame(self.info.sample_aspect_ratio)
+        frame = (pending or next(self._pending)).frame()
         self._count += 1
         self._passed = frame.index
         return frame
@@ -153,16 +162,16 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     """
     settings = settings or ReadSettings()
     if is_sequence(path):
-        return Reader(SequenceSource(Path(path), settings))
+        return Reader(SequenceSource(Path(path), settings), settings.aspect)
     file = check_file(path)
     picture = open_picture(file)
     if picture is None:
-        return Reader(open_video(file, settings))
+        return Reader(open_video(file, settings), settings.aspect)
     count = count_pictures(picture, file)
     if kind_of(picture, count) == "animation" and read_by_pyav(picture):
         picture.close()
-        return Reader(open_video(file, settings, count))
-    return Reader(PictureSource(file, picture, count, settings))
+        return Reader(open_video(file, settings, count), settings.aspect)
+    return Reader(PictureSource(file, picture, count, settings), settings.aspect)
 
 
 def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:

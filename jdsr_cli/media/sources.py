@@ -28,9 +28,9 @@ class PendingFrame:
     time_base: Fraction
     render: Callable[[], Image]
 
-    def frame(self, aspect: Fraction) -> Frame:
-        """Return the finished frame, with pixels of that aspect."""
-        return Frame(self.index, self.pts, self.time_base, self.render(), aspect)
+    def frame(self) -> Frame:
+        """Return the finished frame."""
+        return Frame(self.index, self.pts, self.time_base, self.render())
 
 
 class Source(Protocol):
@@ -60,7 +60,7 @@ class Source(Protocol):
 
 def resized_warning(count: int) -> str:
     """Say that frames were brought to the size of the first."""
-    return f"{count} frames have another size than the first; resized to it"
+    return f"{count} frames have another size than the first; resized to it, proportions kept"
 
 
 def depth_warning(bits: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from av.container.input import InputContainer
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.colour import matrix_in_use, to_rgb
 from jdsr_cli.media.decoding import Decoder
 from jdsr_cli.media.deinterlace import Deinterlaced, Deinterlacer
@@ -100,6 +101,8 @@ class VideoSource:
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._header = header
+        self._first_size = (first.width, first.height)
+        self._first_aspect: Fraction | None = first.opaque
         self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
         self._faults = self._first_words()
@@ -147,7 +150,6 @@ class VideoSource:
 
         """
         matrix = matrix_in_use(self.info)
-        width, height = self._stored_size()
         for timed in self._timed():
             place = self._window.place(timed.pts * self.info.time_base)
             if place == "before":
@@ -155,11 +157,11 @@ class VideoSource:
             if place == "after":
                 break
             source = timed.shown.source
-            self._resized += int((source.width, source.height) != (width, height))
+            self._resized += int((source.width, source.height) != self._first_size)
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
             self._deinterlaced += int(timed.shown.changed)
-            render = partial(self._render, timed.shown, matrix, width, height)
+            render = partial(self._render, timed.shown, matrix)
             yield PendingFrame(timed.index, timed.pts, self.info.time_base, render)
         else:
             self._finished = True
@@ -177,13 +179,16 @@ class VideoSource:
             self._placed += 1
             yield _Timed(index, pts, shown)
 
-    def _stored_size(self) -> tuple[int, int]:
-        """Return the width and height of frames before they are turned upright."""
-        width, height = self.info.width, self.info.height
-        return (height, width) if self._header.orientation.swaps_sides else (width, height)
-
-    def _render(self, shown: Deinterlaced, matrix: int, width: int, height: int) -> Image:
-        return self._header.orientation.apply(to_rgb(shown.picture, matrix, width, height))
+    def _render(self, shown: Deinterlaced, matrix: int) -> Image:
+        source, aperture = shown.source, self._header.aperture
+        image = to_rgb(shown.picture, matrix, source.width, source.height)
+        if (source.width, source.height) != self._first_size:
+            size = self._first_size if aperture is None else (aperture.width, aperture.height)
+            aspect = (source.opaque or Fraction(1)) / (self._first_aspect or Fraction(1))
+            image = fit(image, *size, aspect)
+        elif aperture is not None:
+            image = aperture.cut(image)
+        return self._header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that was amiss so far."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Alignment, Detection, crop
+from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
@@ -32,7 +31,7 @@ class Limits:
     """Which faces are refused."""
 
     min_face: float
-    """Least width of a face's box in displayed pixels."""
+    """Least width of a face's box in pixels."""
     min_sharpness: float
     """Least sharpness, 0 to 1, see `faces.quality.sharpness`."""
     min_track: int
@@ -53,7 +52,7 @@ class Candidate:
 
     face: TrackedFace
     alignment: Alignment | None = None
-    """From stored pixels of the frame."""
+    """From stored pixels of the frame to the template."""
     crop: NDArray[np.uint8] | None = None
     """Aligned face, RGB uint8 (side, side, 3), resampled once from the frame."""
     sharpness: float | None = None
@@ -78,7 +77,7 @@ class Candidate:
 
     @property
     def detection(self) -> Detection:
-        """Box and points by which the face was aligned, in displayed pixels."""
+        """Box and points by which the face was aligned, in pixels of the displayed picture."""
         return self.face.detection
 
 
@@ -89,41 +88,40 @@ def examine(
     side: int,
     limits: Limits,
     monochrome: Collection[int] = (),
-    aspect: Fraction = SQUARE,
+    display: Display = SQUARE,
 ) -> list[Candidate]:
     """Align and crop the faces of one frame.
 
     Args:
-        image: The frame as stored, RGB uint8 (H, W, 3).
-        faces: Faces in it, in displayed pixels.
+        image: The frame as it is stored, RGB uint8 (H, W, 3).
+        faces: Faces in it, in pixels of the displayed picture.
         side: Side of the crops in pixels.
         limits: Which are refused.
         monochrome: Tracks that are seen without colour.
-        aspect: Width of a stored pixel over its height.
+        display: How stored pixels are displayed.
 
     Returns:
         One candidate for each face, in their order.
 
     """
-    display = Display.of(image, aspect)
     return [
-        _examine(image, display, face, side, limits, face.track in monochrome) for face in faces
+        _examine(image, face, side, limits, face.track in monochrome, display) for face in faces
     ]
 
 
 def _examine(
     image: NDArray[np.uint8],
-    display: Display,
     face: TrackedFace,
     side: int,
     limits: Limits,
     monochrome: bool,
+    display: Display,
 ) -> Candidate:
-    refusal = _refuse(display.size, face, limits)
+    refusal = _refuse(display.size(image), face, limits)
     if refusal is not None:
         return Candidate(face, refusal=refusal)
     try:
-        alignment = display.align(face.detection.points)
+        alignment = display.stored_alignment(estimate(face.detection.points))
     except UsageError:
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):

@@ -12,8 +12,8 @@ result in the canonical colours of the input, so that a dark face weighs as much
 cut faces only what lies inside the picture counts. `bicubic` is the input crop itself.
 
 In OUT: `conditions.json`, `occlusion.npz` (the mask features of every face, for
-`fit_mask_decision.py`) and a sheet for each condition (input, restored, truth; a row for each
-width, bare and masked).
+`fit_mask_decision.py`) and a sheet for each condition (input as filmed; input, restored and
+truth in canonical colours; for each width, bare and masked).
 
 `--uncorrected` measures without canonical colours and with a threshold of 8 % on the covered
 share: the state before both were there.
@@ -106,7 +106,7 @@ def restore(
     if uncorrected:
         share = covered_share(face.occlusion)
         return case.colours.apply(face.image), "masked" if share > OLD_SHARE else "bare", share
-    probability = mask_probability(face.occlusion)
+    probability = mask_probability(face.occlusion, case.colours.gain)
     state = decide(probability)
     image = case.colours.restore(face.image, filmed, face.occlusion)
     if state != "masked":
@@ -147,7 +147,9 @@ def main() -> None:
                 rows += row
                 say(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
         sheet = np.vstack([np.hstack(row) for row in rows])
-        Image.fromarray(sheet).save(options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png")
+        Image.fromarray(sheet).save(
+            options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png"
+        )
         (options.out / "conditions.json").write_text(json.dumps(results, indent=1))
     np.savez_compressed(options.out / "occlusion.npz", **stored)
 
@@ -164,7 +166,11 @@ def _measure(
     assert len(faces) == len(given), "values that are not finite"
     done = [restore(generator, *pair, uncorrected) for pair in zip(given, faces, strict=True)]
     states = [state for _, state, _ in done]
-    features = np.array([mask_features(face.occlusion) for face in faces], np.float32)
+    features = np.array(
+        [mask_features(*pair) for pair in zip(
+            (face.occlusion for face in faces), (one.colours.gain for one in given), strict=True
+        )], np.float32,
+    )  # fmt: skip
     found = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
     inputs = to_tensor([
         cv2.resize(one.colours.apply(one.lr), (128, 128), interpolation=cv2.INTER_CUBIC)
@@ -183,10 +189,16 @@ def _measure(
             found[f"{judge.figure} {label}"] = float(values.nanmean())
     rows = [
         [cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC) for one in given[:SHOWN]],
-        [one.colours.invert(image) for one, (image, _, _) in zip(given, done, strict=True)][:SHOWN],
-        [one.colours.invert(one.truth) for one in given[:SHOWN]],
+        [_shown(one.colours.apply(one.lr)) for one in given[:SHOWN]],
+        [image for image, _, _ in done[:SHOWN]],
+        [one.truth for one in given[:SHOWN]],
     ]
     return found, features, [[np.asarray(one, np.uint8) for one in row] for row in rows]
+
+
+def _shown(picture: ImageArray) -> ImageArray:
+    enlarged = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, np.uint8)
 
 
 def _options() -> argparse.Namespace:

@@ -262,7 +262,7 @@ class Recipe:
     """What `--stage all` runs; `joint` alone is the paper's literal reading."""
     generator: GeneratorRecipe = GeneratorRecipe()
     data: DataRecipe = DataRecipe()
-    camera: CameraSettings = CameraSettings()
+    camera: CameraSettings = field(default_factory=CameraSettings)
     """What the camera degradation may draw."""
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evidence import sha256_file, table_header, table_row
-from jdsr_cli.faces import TEMPLATE_SIZE, Detection, estimate
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, Detection
 from jdsr_cli.media import write_image
 from jdsr_cli.restoration.finishers.book import Book
 from jdsr_cli.restoration.finishers.describing import describe_face
@@ -52,13 +52,14 @@ class CropFinisher:
         found = [one for one in restored.examined.candidates if one.face.raw is not None]
         for number, candidate in enumerate(found, 1):
             record = describe_face(tracked.frame, number, candidate, "refused")
-            if candidate.crop is not None:
+            if candidate.crop is not None and candidate.alignment is not None:
                 name = f"{self._stem}_{track_name(record.track)}_frame{record.frame:06d}.png"
                 with self._clock.stage("crops"):
                     write_image(self._folder / name, candidate.crop)
                     digest = sha256_file(self._folder / name)
                 record = replace(record, status="exported", file=name, sha256=digest)
-                points = _crop_points(candidate.detection, self._settings.size)
+                there = tracked.job.display.stored_detection(candidate.detection)
+                points = _crop_points(there, candidate.alignment, self._settings.size)
                 rows.append(table_row(Path(name).stem, record, points))
             elif candidate.refusal is not None:
                 record = replace(record, reason=candidate.refusal.reason)
@@ -98,9 +99,9 @@ class CropFinisher:
         return [] if record is None else [record.to_json()]
 
 
-def _crop_points(detection: Detection, size: int) -> NDArray[np.float64]:
+def _crop_points(detection: Detection, alignment: Alignment, size: int) -> NDArray[np.float64]:
     """Return the five points in pixels of a crop of `size`, (5, 2)."""
     ones = np.ones((len(detection.points), 1))
-    template = np.hstack([detection.points, ones]) @ estimate(detection.points).matrix.T
+    template = np.hstack([detection.points, ones]) @ alignment.matrix.T
     points: NDArray[np.float64] = (template + 0.5) * (size / TEMPLATE_SIZE) - 0.5
     return points

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
-from jdsr_cli.faces import ComposeSettings, compose, crop
+from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
 from jdsr_cli.faces.canonical import ColourMap
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.masking import MaskJudge, MaskState, decide, mask_probability, uncovered
@@ -110,7 +110,9 @@ class RestoreFinisher:
             self._keep(tracked.frame, record, face)
         if self._settings.overlay:
             with self._clock.stage("overlay"):
-                images["overlay"] = _overlaid(tracked.frame, records, faces)
+                images["overlay"] = _overlaid(
+                    tracked.frame.image, records, faces, tracked.job.display
+                )
         self._monochrome += bool(tracked.monochrome)
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
@@ -129,7 +131,7 @@ class RestoreFinisher:
     def figures(self) -> Mapping[str, Any]:
         """Return flicker, see `Steadying.figures`, and the frames with monochrome faces."""
         flicker = self._steadying.figures(blended=self._settings.stabilise)
-        return {**flicker, "monochrome_frames": self._monochrome}
+        return {**flicker, "gray_frames": self._monochrome}
 
     def state(self) -> Snapshot:
         """Return what later frames need of those so far."""
@@ -163,9 +165,8 @@ class RestoreFinisher:
             track = candidate.face.track
             reference = crop(tracked.frame.image, candidate.alignment)
             covered = covered_share(face.occlusion)
-            probability = self._masks.judge(
-                track, float(tracked.frame.time), mask_probability(face.occlusion)
-            )
+            alone = mask_probability(face.occlusion, candidate.colours.gain)
+            probability = self._masks.judge(track, float(tracked.frame.time), alone)
             mask = decide(probability)
             face = _as_filmed(face, candidate.colours, reference, mask)
             steady = self._steadying.steady(
@@ -175,7 +176,10 @@ class RestoreFinisher:
                 face,
                 fresh=tracked.seen.facts.cut,
             )
-        return _Face(number, candidate, None, face, covered, probability, mask, steady)
+        return _Face(
+            number, candidate, None, face, steady=steady,
+            covered=covered, probability=probability, mask=mask,
+        )  # fmt: skip
 
     def _shown(self, face: _Face) -> RestoredFace | None:
         return face.steady if self._settings.stabilise else face.raw
@@ -312,20 +316,24 @@ def _quality(candidate: Candidate, covered: float) -> float:
 
 
 def _overlaid(
-    frame: Frame, records: Sequence[FaceRecord], faces: Sequence[_Face]
+    image: NDArray[np.uint8],
+    records: Sequence[FaceRecord],
+    faces: Sequence[_Face],
+    display: Display,
 ) -> NDArray[np.uint8]:
     """Return a copy of the frame with what was found drawn on it."""
-    drawn = frame.image.copy()
-    display = Display.of(drawn, frame.aspect)
+    drawn = image.copy()
     draw_faces(drawn, [_mark(*pair, display) for pair in zip(records, faces, strict=True)])
     return drawn
 
 
 def _mark(record: FaceRecord, face: _Face, display: Display) -> FaceMark:
+    points = np.array(record.points, np.float32)
+    there = display.stored_detection(Detection(record.box, points, record.score))
     word = "bridged" if record.bridged else f"{record.score:.2f}"
     return FaceMark(
-        box=display.stored_box(record.box),
-        points=display.stored_points(np.array(record.points, np.float32)),
+        box=there.box,
+        points=there.points,
         track=record.track,
         text=word if face.refusal is None else face.refusal.kind,
         refused=record.status == "refused",

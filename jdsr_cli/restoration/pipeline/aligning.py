@@ -37,6 +37,6 @@ def _examine(element: Tracked, side: int, limits: Limits) -> tuple[Candidate, ..
             side=side,
             limits=limits,
             monochrome=element.monochrome,
-            aspect=element.frame.aspect,
+            display=element.job.display,
         )
     )

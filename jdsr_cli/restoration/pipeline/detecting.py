@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
-from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.scene import is_cut, thumbnail
 from jdsr_cli.faces.tone import colourfulness, face_colourfulness
 from jdsr_cli.restoration.appearance import FaceEmbedder
@@ -82,27 +81,23 @@ def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Se
         pairs = pairwise([before, *small])
         cuts = [a is not None and b is not None and is_cut(a, b) for a, b in pairs]
         looked = [one.number % look.every == 0 or cut for one, cut in zip(group, cuts, strict=True)]
-        # Faces are seen, and measured, in the square pixels of the displayed picture.
-        shown = [
-            Display.of(one.frame.image, one.frame.aspect).squared(one.frame.image) if yes else None
-            for one, yes in zip(group, looked, strict=True)
-        ]
-        found = iter(_find([image for image in shown if image is not None], look))
+        squared = [one.job.display.squared(one.frame.image) for one in group]
+        images = [image for image, yes in zip(squared, looked, strict=True) if yes]
+        found = iter(_find(images, look))
         seen = []
-        for one, tiny, cut, square in zip(group, small, cuts, shown, strict=True):
-            faces = () if square is None else tuple(next(found))
-            colours = () if square is None else (face_colourfulness(square, x.box) for x in faces)
+        for one, image, tiny, cut, yes in zip(group, squared, small, cuts, looked, strict=True):
+            faces = tuple(next(found)) if yes else ()
             embed = look.embedder
             facts = FrameFacts(
                 time=float(one.frame.time),
-                looked=square is not None,
+                looked=yes,
                 cut=cut,
-                colour=colourfulness(one.frame.image),
+                colour=colourfulness(image),
                 detections=faces,
-                face_colours=tuple(colours),
+                face_colours=tuple(face_colourfulness(image, face.box) for face in faces),
                 embeddings=None
                 if embed is None
-                else embed(one.frame.image, faces, one.frame.aspect),
+                else embed(one.frame.image, faces, one.job.display),
             )
             seen.append(Seen(one, facts, tiny))
         return seen

@@ -91,9 +91,7 @@ class _Follower:
         )
         return self._judged(decided)
 
-    def _judged(
-        self, decided: Iterable[TrackedFrame]
-    ) -> list[tuple[TrackedFrame, frozenset[int]]]:
+    def _judged(self, decided: Iterable[TrackedFrame]) -> list[tuple[TrackedFrame, frozenset[int]]]:
         """Add to decided frames which of their tracks are monochrome."""
         judged = []
         for one in decided:

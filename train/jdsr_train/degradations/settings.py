@@ -56,7 +56,7 @@ class CameraSettings:
     squeezed: float = 0.0
     """Probability of fewer samples along one axis, down to half, undone to within 10 %."""
     squeeze: tuple[float, ...] = ()
-    """Relative samples along x and y of every picture, undone exactly; empty: those of `squeezed`."""
+    """Relative samples along x and y of every picture, undone exactly; empty: see `squeezed`."""
     rotation: float = 8.0
     """Largest misalignment of the crop, in degrees."""
     rolled: float = 0.0
