@@ -184,7 +184,7 @@ class VideoSource:
         image = to_rgb(shown.picture, matrix, source.width, source.height)
         if (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
-            aspect = (source.opaque or Fraction(1)) / (self._first_aspect or Fraction(1))
+            aspect = Fraction(source.opaque or 1) / Fraction(self._first_aspect or 1)
             image = fit(image, *size, aspect)
         elif aperture is not None:
             image = aperture.cut(image)

@@ -24,7 +24,7 @@ def test_each_face_has_a_vector_of_its_own(tmp_path: Path, astronaut: np.ndarray
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1.0, 1.0, 0.0], atol=1e-5)
     assert not np.allclose(found[0], found[1], atol=1e-3)
-    np.testing.assert_array_equal(embed(astronaut, [face(25)])[0], found[1], SQUARE)
+    np.testing.assert_array_equal(embed(astronaut, [face(25)], SQUARE)[0], found[1])
 
 
 def test_no_faces_have_no_vectors(tmp_path: Path, astronaut: np.ndarray) -> None:
