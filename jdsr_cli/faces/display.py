@@ -40,7 +40,10 @@ class Display:
 
     def size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Return width and height of a stored picture (H, W, 3) in displayed pixels."""
-        height, width = image.shape[:2]
+        return self.size_of(image.shape[1], image.shape[0])
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height in displayed pixels of a stored picture of that size."""
         return round(width * self.across), round(height * self.down)
 
     def squared(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from av.container.input import InputContainer
+from av.video.frame import VideoFrame
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media.aspect import fit
@@ -45,6 +46,11 @@ class _Timed:
     index: int
     pts: int
     shown: Deinterlaced
+
+
+def _aspect(frame: VideoFrame) -> Fraction:
+    """Return the sample aspect that the decoder gave a frame."""
+    return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
 
 
 class VideoSource:
@@ -102,7 +108,7 @@ class VideoSource:
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._header = header
         self._first_size = (first.width, first.height)
-        self._first_aspect: Fraction | None = first.opaque
+        self._first_aspect = _aspect(first)
         self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
         self._faults = self._first_words()
@@ -184,8 +190,7 @@ class VideoSource:
         image = to_rgb(shown.picture, matrix, source.width, source.height)
         if (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
-            aspect = Fraction(source.opaque or 1) / Fraction(self._first_aspect or 1)
-            image = fit(image, *size, aspect)
+            image = fit(image, *size, _aspect(source) / self._first_aspect)
         elif aperture is not None:
             image = aperture.cut(image)
         return self._header.orientation.apply(image)

@@ -30,7 +30,7 @@ def test_each_face_has_a_vector_of_its_own(tmp_path: Path, astronaut: np.ndarray
 def test_no_faces_have_no_vectors(tmp_path: Path, astronaut: np.ndarray) -> None:
     embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
     empty = embed(astronaut, [], SQUARE)
-    assert empty.shape == (0, embed(astronaut, [face(0)]).shape[1], SQUARE)
+    assert empty.shape == (0, embed(astronaut, [face(0)], SQUARE).shape[1])
 
 
 def test_a_network_that_is_not_there_is_told(tmp_path: Path) -> None:

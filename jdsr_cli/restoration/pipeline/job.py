@@ -49,6 +49,8 @@ class Job:
     """How its stored pixels are displayed."""
     plan_notes: tuple[str, ...] = ()
     """What a person should know of how the input is treated."""
+    seen_notes: tuple[str, ...] = ()
+    """What a person should know of the faces, when all frames were seen."""
 
     def __init__(self, source: Path, workplace: Workplace) -> None:
         self.source = source
