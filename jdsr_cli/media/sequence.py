@@ -9,11 +9,8 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image as Pillow
-
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
-from jdsr_cli.media.fitting import fitting_size, letterboxed
+from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file, no_such_stream
@@ -240,9 +237,7 @@ def _read(file: Path) -> tuple[MediaInfo, Image]:
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to (width, height) where it has another size."""
+    """Bring a picture to (width, height) where it has another size, its proportions kept."""
     if image.shape[1::-1] == size:
         return image
-    fitting = fitting_size((image.shape[1], image.shape[0]), size)
-    resized = Pillow.fromarray(image).resize(fitting, Pillow.Resampling.BICUBIC)
-    return letterboxed(np.asarray(resized, dtype=np.uint8).copy(), size)
+    return fit(image, *size)

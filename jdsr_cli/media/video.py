@@ -11,8 +11,10 @@ from itertools import chain
 from pathlib import Path
 
 from av.container.input import InputContainer
+from av.video.frame import VideoFrame
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.colour import matrix_in_use, to_rgb
 from jdsr_cli.media.decoding import Decoder
 from jdsr_cli.media.deinterlace import Deinterlaced, Deinterlacer
@@ -45,6 +47,11 @@ class _Timed:
     index: int
     pts: int
     shown: Deinterlaced
+
+
+def _aspect(frame: VideoFrame) -> Fraction:
+    """Return the sample aspect that the decoder gave a frame."""
+    return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
 
 
 class VideoSource:
@@ -101,6 +108,8 @@ class VideoSource:
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._header = header
+        self._first_size = (first.width, first.height)
+        self._first_aspect = _aspect(first)
         self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
         self._faults = self._first_words()
@@ -148,7 +157,6 @@ class VideoSource:
 
         """
         matrix = matrix_in_use(self.info)
-        size = self._header.stored
         for timed in self._timed():
             place = self._window.place(timed.pts * self.info.time_base)
             if place == "before":
@@ -156,7 +164,7 @@ class VideoSource:
             if place == "after":
                 break
             source = timed.shown.source
-            self._resized += int((source.width, source.height) != size)
+            self._resized += int((source.width, source.height) != self._first_size)
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
             self._deinterlaced += int(timed.shown.changed)
@@ -179,12 +187,14 @@ class VideoSource:
             yield _Timed(index, pts, shown)
 
     def _render(self, shown: Deinterlaced, matrix: int) -> Image:
-        header, picture = self._header, shown.picture
-        width, height = fitting_size((picture.width, picture.height), header.stored)
-        image = letterboxed(to_rgb(picture, matrix, width, height), header.stored)
-        if header.aperture is not None:
-            image = header.aperture.cut(image)
-        return header.orientation.apply(image)
+        source, aperture = shown.source, self._header.aperture
+        image = to_rgb(shown.picture, matrix, source.width, source.height)
+        if (source.width, source.height) != self._first_size:
+            size = self._first_size if aperture is None else (aperture.width, aperture.height)
+            image = fit(image, *size, _aspect(source) / self._first_aspect)
+        elif aperture is not None:
+            image = aperture.cut(image)
+        return self._header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that was amiss so far."""
