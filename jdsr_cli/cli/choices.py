@@ -113,15 +113,6 @@ Fps = Annotated[
     Fraction | None,
     typer.Option(parser=_number, metavar="RATE", help="Frame rate of inputs that hold no times."),
 ]
-Aspect = Annotated[
-    Fraction | None,
-    typer.Option(
-        metavar="W:H",
-        parser=_proportion,
-        help="Proportions of the whole displayed picture, such as 4:3, where a recorder stored "
-        "it squeezed without saying so [the file's].",
-    ),
-]
 Stream = Annotated[
     int | None, typer.Option(metavar="N", help="Which of several video streams, from 1.")
 ]

@@ -1,4 +1,4 @@
-"""Which shape stored pixels are displayed with, and fitting pictures that keep their proportions."""
+"""How stored pixels are displayed, and how pictures are fitted without changing proportions."""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.colour import matrix_in_use, to_rgb
 from jdsr_cli.media.decoding import Decoder
 from jdsr_cli.media.deinterlace import Deinterlaced, Deinterlacer
-from jdsr_cli.media.fitting import fitting_size, letterboxed
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.header import Opened, read_header
 from jdsr_cli.media.info import MediaInfo

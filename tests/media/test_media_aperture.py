@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.media import open_reader
-from jdsr_cli.media.aperture import Aperture, clean_aperture
-from jdsr_cli.media.fitting import fitting_size, letterboxed
+from jdsr_cli.media.aperture import Aperture
 
 Picture = NDArray[np.uint8]
 
@@ -87,28 +86,6 @@ def test_apertures_that_are_whole_or_wrong_change_nothing(
     with open_reader(source) as reader:
         assert (reader.info.width, reader.info.height) == (400, 300)
         assert next(reader).image.shape == (300, 400, 3)
-
-
-def test_other_containers_have_no_aperture(tmp_path: Path) -> None:
-    file = tmp_path / "clip.mkv"
-    file.write_bytes(b"moov" + struct.pack(">I4s", 40, b"clap") + bytes(32))
-    assert clean_aperture(file, "matroska,webm", 400, 300) is None
-    assert clean_aperture(file, "mov,mp4", 400, 300) is None
-
-
-@pytest.mark.parametrize(
-    ("size", "into", "wanted"),
-    [((640, 480), (320, 240), (320, 240)), ((640, 360), (320, 240), (320, 180)),
-     ((480, 640), (320, 240), (180, 240)), ((10, 1000), (320, 240), (2, 240))],
-)  # fmt: skip
-def test_another_size_keeps_its_proportions(
-    size: tuple[int, int], into: tuple[int, int], wanted: tuple[int, int]
-) -> None:
-    assert fitting_size(size, into) == wanted
-    boxed = letterboxed(np.full((wanted[1], wanted[0], 3), 200, np.uint8), into)
-    assert boxed.shape == (into[1], into[0], 3)
-    assert (boxed == 200).sum() == 3 * wanted[0] * wanted[1]
-    assert set(np.unique(boxed)) <= {0, 200}
 
 
 def test_a_stream_that_changes_its_size_is_not_stretched(tmp_path: Path) -> None:
