@@ -1,4 +1,4 @@
-"""Which shape stored pixels are displayed with, and fitting pictures that keep their proportions."""
+"""The shape of stored pixels, and pictures of another size fitted into a frame."""
 
 from __future__ import annotations
 
