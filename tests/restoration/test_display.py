@@ -123,8 +123,9 @@ def test_faces_are_those_of_the_displayed_picture(
     wanted, found = lines(tmp_path / "out" / "square"), lines(tmp_path / "out" / "stored")
     assert len(wanted) == len(found) == 2 * FRAMES
     for one, other in zip(wanted, found, strict=True):
-        assert np.abs(np.subtract(one["points"], other["points"])).max() < 2
-        assert np.abs(np.subtract(one["box"], other["box"])).max() < 3
+        apart = np.subtract(one["points"], other["points"])
+        assert np.hypot(*apart.T).mean() < 2
+        assert np.abs(np.subtract(one["box"], other["box"])).max() < 5
         assert other["native_width"] < 0.8 * one["native_width"]
         picture = cv2.imread(str(tmp_path / "out" / "stored" / other["file"]))[..., ::-1]
         there = estimate(np.array(other["points"]))
@@ -157,7 +158,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     tmp_path: Path, portraits: tuple[Picture, Picture], tiny_weights: Callable[[int], Path]
 ) -> None:
     clip = write(tmp_path / "walk.mp4", Stored((352, 120)), portraits, frames=20)
-    settings = replace(RESTORE, weights=str(tiny_weights(64)), segment=8)
+    settings = replace(RESTORE, weights=str(tiny_weights(64)), segment=8, detection_scale=0.5)
     assert restore([clip], tmp_path / "whole", settings).exit_code == 0
     run_and_die("in the middle of a segment", clip, tmp_path / "out", settings)
     again = replace(settings, resume=True)
