@@ -152,8 +152,6 @@ def test_points_go_to_stored_pixels_and_back() -> None:
         ones = np.ones((5, 1))
         here = np.hstack([display.stored(points), ones]) @ stored.matrix.T
         assert here == pytest.approx(np.hstack([points, ones]) @ straight.matrix.T, abs=1e-9)
-    with pytest.raises(UsageError, match="--aspect"):
-        Display.of(Fraction(20))
 
 
 def test_squeezed_pictures_are_reduced_without_aliasing() -> None:
