@@ -31,7 +31,13 @@ STEPS = 100
 SETTLED = 1e-5
 """Change of the rotation's elements at which the fit ends."""
 MOST_RESIDUAL = 0.13
-"""XXX"""
+"""Residual up to which five points are those of a face.
+
+True points of 1,205 faces of `faces128` test: median 0.022, 99 % below 0.060, at most 0.082.
+CenterFace's detections of 16 px and wider on 60 street pictures (`masked_scenes`, threshold 0.25):
+165 that match a labelled face, most of them masked, median 0.043, 98 % below 0.13; 11 that match
+none, median 0.077, 9 % above 0.13.
+"""
 
 
 @dataclass(frozen=True)
