@@ -11,7 +11,7 @@ PSNR and SSIM are on Y (BT.601 limited range, 11x11 Gaussian window, no border c
 result in the canonical colours of the input, so that a dark face weighs as much as a light one; of
 cut faces only what lies inside the picture counts. `bicubic` is the input crop itself.
 
-In OUT: `conditions.json`, `occlusion.npz` (the mask features of every face, for
+In OUT: `conditions.json`, `occlusion.npz` (the occlusion map and gain of every face, for
 `fit_mask_decision.py`) and a sheet for each condition (input as filmed; input, restored and
 truth in canonical colours; for each width, bare and masked).
 
@@ -35,9 +35,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from repeated_clip import say
+from stored_maps import StoredMaps
 
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.masking import decide, mask_features, mask_probability, uncovered
+from jdsr_cli.faces.masking import decide, mask_probability, uncovered
 from jdsr_cli.faces.quality.covering import covered_share
 from jdsr_cli.metrics import Judge
 from jdsr_cli.metrics.fidelity import psnr, ssim
@@ -132,18 +133,19 @@ def main() -> None:
     if options.landmarks is not None:
         judges.append(LandmarkJudge(options.landmarks))
     results: dict[str, Any] = {}
-    stored: dict[str, Any] = {}
+    stored = StoredMaps()
     for name in options.only:
         rows: list[list[ImageArray]] = []
         for width in options.widths:
             for masked in (False, True):
                 key = f"{name} | {width} px | {'masked' if masked else 'bare'}"
-                figures, features, row = _measure(
-                    generator,
-                    list(cases(sets[masked], sprites, name, width, generator.side, masked)),
-                    judges, options.judged, options.uncorrected,
-                )  # fmt: skip
-                results[key], stored[key] = figures, features
+                given = list(cases(sets[masked], sprites, name, width, generator.side, masked))
+                figures, row, occlusion = _measure(
+                    generator, given, judges, options.judged, options.uncorrected
+                )
+                results[key] = figures
+                for one, covered in zip(given, occlusion, strict=True):
+                    stored.add(key, covered, one.colours.gain)
                 rows += row
                 say(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
         sheet = np.vstack([np.hstack(row) for row in rows])
@@ -151,7 +153,7 @@ def main() -> None:
             options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png"
         )
         (options.out / "conditions.json").write_text(json.dumps(results, indent=1))
-    np.savez_compressed(options.out / "occlusion.npz", **stored)
+    stored.save(options.out)
 
 
 def _measure(
@@ -160,17 +162,12 @@ def _measure(
     judges: Sequence[Judge],
     judged: int,
     uncorrected: bool,
-) -> tuple[dict[str, float], NDArray[np.float32], list[list[ImageArray]]]:
+) -> tuple[dict[str, float], list[list[ImageArray]], list[NDArray[np.float32]]]:
     shown = [one.lr if uncorrected else one.colours.apply(one.lr) for one in given]
     faces = [face for face in generator.restore(shown) if face is not None]
     assert len(faces) == len(given), "values that are not finite"
     done = [restore(generator, *pair, uncorrected) for pair in zip(given, faces, strict=True)]
     states = [state for _, state, _ in done]
-    features = np.array(
-        [mask_features(*pair) for pair in zip(
-            (face.occlusion for face in faces), (one.colours.gain for one in given), strict=True
-        )], np.float32,
-    )  # fmt: skip
     found = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
     inputs = to_tensor([
         cv2.resize(one.colours.apply(one.lr), (128, 128), interpolation=cv2.INTER_CUBIC)
@@ -193,7 +190,8 @@ def _measure(
         [image for image, _, _ in done[:SHOWN]],
         [one.truth for one in given[:SHOWN]],
     ]
-    return found, features, [[np.asarray(one, np.uint8) for one in row] for row in rows]
+    sheet = [[np.asarray(one, np.uint8) for one in row] for row in rows]
+    return found, sheet, [face.occlusion for face in faces]
 
 
 def _shown(picture: ImageArray) -> ImageArray:

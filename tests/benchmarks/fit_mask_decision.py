@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from repeated_clip import say
 from scipy.optimize import minimize
+from stored_maps import read_maps
 
-from jdsr_cli.faces.masking import BARE_BELOW, MASKED_ABOVE
+from jdsr_cli.faces.masking import BARE_BELOW, MASKED_ABOVE, mask_features
 
 RIDGE = 3e-4
 """Weight of the squared coefficients in the mean log loss."""
@@ -27,11 +28,14 @@ Array = NDArray[np.float64]
 
 def stored(folder: Path) -> list[tuple[str, bool, Array]]:
     """Return condition, masked or not, and the features of its faces."""
-    with np.load(folder / "occlusion.npz") as table:
-        return [
-            (key.split(" | ")[0], key.endswith("| masked"), table[key].astype(np.float64))
-            for key in table.files
-        ]
+    return [
+        (
+            kind.split(" | ")[0],
+            kind.endswith("| masked"),
+            np.array([mask_features(*face) for face in faces]),
+        )
+        for kind, faces in read_maps(folder).items()
+    ]
 
 
 def fit(groups: list[tuple[str, bool, Array]]) -> Array:

@@ -8,7 +8,7 @@ the decision is measured. `mask_weared_incorrect` is left out. Pictures are chan
 multiplied and rounded to 8 bits, tints are luma times a colour.
 
 Prints, for each light and label, how many faces are called masked, unsure and bare by a single
-frame; `occlusion.npz` in OUT holds their features for `fit_mask_decision.py`.
+frame; `occlusion.npz` in OUT holds their occlusion maps for `fit_mask_decision.py`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ import torch
 from masks_gone import Box, overlap
 from numpy.typing import NDArray
 from repeated_clip import say
+from stored_maps import StoredMaps
 
 from jdsr_cli.faces import Alignment, create_detector, crop, estimate
 from jdsr_cli.faces.canonical import canonical_map
-from jdsr_cli.faces.masking import decide, mask_features, mask_probability
+from jdsr_cli.faces.masking import decide, mask_probability
 from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.generate import FaceGenerator
@@ -80,7 +81,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     generator = FaceGenerator(load_generator(options.weights, "cpu", "float32"), 32)
     detector = create_detector("centerface")
-    features: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    stored = StoredMaps()
     states: dict[str, list[str]] = defaultdict(list)
     for name, boxes in labelled(options.scenes, options.first, options.every).items():
         image = read_image(options.scenes / name)
@@ -108,16 +109,13 @@ def main() -> None:
             ):
                 if face is not None:
                     key = f"{light} | {label}"
-                    features[key].append(mask_features(face.occlusion, colours.gain))
+                    stored.add(key, face.occlusion, colours.gain)
                     told = mask_probability(face.occlusion, colours.gain)
                     states[key].append(decide(told))
     for key, told in states.items():
         shares = {state: told.count(state) / len(told) for state in ("masked", "unsure", "bare")}
         say(f"{key} ({len(told)} faces): " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
-    np.savez_compressed(
-        options.out / "occlusion.npz",
-        **{key: np.array(x, np.float32) for key, x in features.items()},
-    )
+    stored.save(options.out)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from jdsr_train.degradations import (
     CameraSettings,
     condition,
     cut_off,
-    degrade_camera,
     film,
+    to_pair,
 )
 from jdsr_train.degradations.codec import encode_and_decode
 
@@ -53,10 +53,7 @@ def test_low_light_is_as_low_as_it_says(face: Picture, percent: int, name: str) 
 def test_truth_in_low_light_is_not_rounded(face: Picture) -> None:
     filmed = film(face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96))
     assert len(np.unique(filmed.truth)) > 100
-    rng = np.random.default_rng(3)
-    pair = degrade_camera(
-        face, face, NO_ALPHA, 128, rng, condition("light 4 %", 96), canonical=True
-    )
+    pair = to_pair(filmed, np.random.default_rng(3), canonical=True)
     assert len(np.unique(pair.hr)) > 100
     assert 40 < pair.hr.mean() < 200
 

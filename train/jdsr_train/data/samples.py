@@ -22,7 +22,7 @@ from jdsr_train.data.labels import (
     moved_labels,
 )
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
-from jdsr_train.degradations import CameraSettings, Pair, degrade_camera, degrade_paper
+from jdsr_train.degradations import CameraSettings, Pair, degrade_paper, film, to_pair
 from jdsr_train.masks import Position, Sprite, choose, rng_for, wear
 from jdsr_train.occluders import Scene, occlude
 
@@ -104,10 +104,8 @@ class Degrader:
         clean, masked_face, alpha = scene.clean, scene.masked, scene.alpha
         if paper:
             return degrade_paper(clean, masked_face, alpha, settings.lr_size), alpha
-        pair = degrade_camera(
-            clean, masked_face, alpha, settings.lr_size, rng, settings.camera, canonical=canonical
-        )
-        return pair, alpha
+        filmed = film(clean, masked_face, alpha, settings.lr_size, rng, settings.camera)
+        return to_pair(filmed, rng, canonical=canonical), alpha
 
 
 class TrainingSamples(Dataset[Sample]):

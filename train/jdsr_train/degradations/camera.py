@@ -69,7 +69,17 @@ def film(
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> Filmed:
-    """Film a face; see `degrade_camera`."""
+    """Film a face; without a mask pass `clean` twice and a zero `alpha`.
+
+    Args:
+        clean: (128, 128, 3) the face.
+        masked: (128, 128, 3) the same face with its mask on.
+        alpha: (128, 128) how much of each pixel the mask covers.
+        lr_size: Side of the network's input.
+        rng: Draws the camera.
+        settings: What may be drawn.
+
+    """
     matrix = _misalignment(rng, settings, clean.shape[0])
     light = draw_light(rng, settings)
     truth, scene = (light.expose(_warp(picture, matrix)) for picture in (clean, masked))
@@ -82,36 +92,22 @@ def film(
     return Filmed(lr, truth, occlusion, matrix, light)
 
 
-def degrade_camera(
-    clean: NDArray[np.uint8],
-    masked: NDArray[np.uint8],
-    alpha: NDArray[np.float32],
-    lr_size: int,
-    rng: np.random.Generator,
-    settings: CameraSettings,
-    *,
-    canonical: bool = False,
-) -> Pair:
-    """Degrade a face as footage would; without a mask pass `clean` twice and a zero `alpha`.
+def to_pair(filmed: Filmed, rng: np.random.Generator, *, canonical: bool = False) -> Pair:
+    """Return a filmed face as input and truth of a network.
 
     Args:
-        clean: (128, 128, 3) the face.
-        masked: (128, 128, 3) the same face with its mask on.
-        alpha: (128, 128) how much of each pixel the mask covers.
-        lr_size: Side of the network's input.
-        rng: Draws the camera.
-        settings: What may be drawn.
+        filmed: The face.
+        rng: Draws whether the footage is mistaken for monochrome, or for footage in colour.
         canonical: Whether the pair is brought to canonical colours, as `restore` does it before
             the network sees a face; the truth is so before it is rounded to 8 bits.
 
     """
-    filmed = film(clean, masked, alpha, lr_size, rng, settings)
     lr, truth = filmed.lr, filmed.truth
     if canonical:
         colours = _colours(filmed, rng)
         lr, truth = colours.apply(lr), colours.apply(truth)
     hr = _rounded(truth)
-    return Pair(lr, resize_bicubic(hr, lr_size), hr, filmed.occlusion, filmed.matrix)
+    return Pair(lr, resize_bicubic(hr, lr.shape[0]), hr, filmed.occlusion, filmed.matrix)
 
 
 def _colours(filmed: Filmed, rng: np.random.Generator) -> ColourMap:
