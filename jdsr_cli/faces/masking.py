@@ -17,13 +17,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.quality.covering import face_ellipse
 from jdsr_cli.faces.regions import covered_region
+from jdsr_cli.weights import WeightEntry
 
 MaskState = Literal["bare", "unsure", "masked"]
 
 SIDE = 128
+FEATURES = 10
 BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 """Probabilities up to which a face is bare, and from which it is masked; `unsure` between.
 
@@ -32,16 +34,6 @@ where both expected costs are equal.
 """
 DARKEST = 5.0
 """Exposure values (powers of 2) by which a face is raised that counts as darkest."""
-COEFFICIENTS = (3.492, 3.654, 0.355, 1.052, 0.854, 0.0, 0.141, 0.0, -1.603, -0.408)
-INTERCEPT = -3.299
-"""Of the log odds of a mask, for `mask_features` of `lite-camera`'s occlusion maps.
-
-Fitted by `tests/benchmarks/fit_mask_decision.py` on 720 bare and 360 masked faces of `faces128` val
-(normal, green, 10 % light; 24, 48 and 96 px wide; MaskTheFace masks) and 112 bare and 728 masked
-faces of street pictures in seven lights, each kind with the same weight; the former by a mean with
-half instead of 40 % of the newest weights. Probability told against
-share found on them: 0.03 0.02, 0.15 0.28, 0.45 0.35, 0.56 0.43, 0.66 0.70, 0.87 0.87, 0.99 0.99.
-"""
 MOST_EVIDENCE = 4.0
 """Most that one frame counts, in log odds: frames of a track err together."""
 MOST_BELIEF = 12.0
@@ -75,18 +67,63 @@ def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[
     return np.array([*means[:-1], min(means[:3]), means[-1], darkness, darkness * middle])
 
 
-def mask_probability(occlusion: NDArray[np.float32], gain: float = 1.0) -> float:
-    """Return the probability that a face wears a mask, from one frame.
+@dataclass(frozen=True)
+class MaskCalibration:
+    """The probability of a mask that occlusion maps of one generator mean."""
 
-    Args:
-        occlusion: (128, 128) in [0, 1], template coordinates.
-        gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
+    coefficients: tuple[float, ...]
+    """(10,), of the log odds, for `mask_features`."""
+    intercept: float
 
-    Raises:
-        UsageError: the map has another shape.
+    @classmethod
+    def of(cls, entry: WeightEntry | None) -> MaskCalibration:
+        """Return what a manifest says of weights, `USUAL` where it says nothing.
 
-    """
-    return _sigmoid(float(np.array(COEFFICIENTS) @ mask_features(occlusion, gain) + INTERCEPT))
+        Raises:
+            WeightsCorruptError: it says something else than coefficients and an intercept.
+
+        """
+        table = {} if entry is None else entry.mask_decision
+        if not table:
+            return USUAL
+        given = table.get("coefficients"), table.get("intercept")
+        numbers = [*given[0], given[1]] if isinstance(given[0], list) else []
+        whole = all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers)
+        if set(table) != {"coefficients", "intercept"} or len(numbers) != FEATURES + 1 or not whole:
+            raise WeightsCorruptError(
+                f"its mask_decision is not a list of {FEATURES} coefficients and an intercept",
+                where=entry.name if entry else None,
+                hint="Print it again with tests/benchmarks/fit_mask_decision.py.",
+            )
+        *coefficients, intercept = numbers
+        return cls(tuple(coefficients), intercept)
+
+    def probability(self, occlusion: NDArray[np.float32], gain: float = 1.0) -> float:
+        """Return the probability that a face wears a mask, from one frame.
+
+        Args:
+            occlusion: (128, 128) in [0, 1], template coordinates.
+            gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
+
+        Raises:
+            UsageError: the map has another shape.
+
+        """
+        features = mask_features(occlusion, gain)
+        return _sigmoid(float(np.array(self.coefficients) @ features + self.intercept))
+
+
+USUAL = MaskCalibration(
+    (3.492, 3.654, 0.355, 1.052, 0.854, 0.0, 0.141, 0.0, -1.603, -0.408), -3.299
+)
+"""Of the log odds of a mask, for `mask_features` of `lite-camera`'s occlusion maps.
+
+Fitted by `tests/benchmarks/fit_mask_decision.py` on 720 bare and 360 masked faces of `faces128` val
+(normal, green, 10 % light; 24, 48 and 96 px wide; MaskTheFace masks) and 112 bare and 728 masked
+faces of street pictures in seven lights, each kind with the same weight; the former by a mean with
+half instead of 40 % of the newest weights. Probability told against
+share found on them: 0.03 0.02, 0.15 0.28, 0.45 0.35, 0.56 0.43, 0.66 0.70, 0.87 0.87, 0.99 0.99.
+"""
 
 
 def decide(probability: float) -> MaskState:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from jdsr_cli.faces.masking import MaskCalibration
 from jdsr_cli.weights import LoadedGenerator
 
 HR_SIZE = 128
@@ -49,6 +50,7 @@ class FaceGenerator:
     def __init__(self, loaded: LoadedGenerator, batch: int) -> None:
         self.loaded = loaded
         self.batch = batch
+        self.calibration = MaskCalibration.of(loaded.entry)
 
     @property
     def side(self) -> int:

@@ -67,13 +67,16 @@ class RestoreTask:
         self.tools = tools
         assert tools.generator is not None, "restoring needs a generator"
         self.side = tools.generator.side
+        self._calibration = tools.generator.calibration
 
     def prepare(self, job: Job) -> None:
         """Plan the frames and open what they are written to."""
         plan = self._plan(job)
         if plan.note is not None and self.settings.pastes:
             job.plan_notes = (plan.note,)
-        job.finisher = RestoreFinisher(job.workplace.results, plan, self.settings, job.clock)
+        job.finisher = RestoreFinisher(
+            job.workplace.results, plan, self.settings, job.clock, self._calibration
+        )
         sizes = {}
         if self.settings.pastes:
             sizes[RESULT] = (plan.width, plan.height)

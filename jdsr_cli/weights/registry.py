@@ -55,6 +55,8 @@ class WeightEntry:
     """Arguments of `jdsr_cli.networks.build`."""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """Measured quality, such as ``psnr_db``."""
+    mask_decision: Mapping[str, object] = field(default_factory=dict)
+    """Of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
     carried: bool = True
     """Whether the installed package holds the file; what it does not hold is fetched by name."""
     url: str | None = None
@@ -64,7 +66,7 @@ class WeightEntry:
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
 _KINDS = {"str": str, "int": int, "bool": bool, "str | None": str}
 """What TOML must hold for a field of that type; a table for any other."""
-_OPTIONAL = ("arguments", "figures", "carried", "url")
+_OPTIONAL = ("arguments", "figures", "mask_decision", "carried", "url")
 
 
 def entries() -> tuple[WeightEntry, ...]:

@@ -38,7 +38,7 @@ from repeated_clip import say
 from stored_maps import StoredMaps
 
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.masking import decide, mask_probability, uncovered
+from jdsr_cli.faces.masking import decide, uncovered
 from jdsr_cli.faces.quality.covering import covered_share
 from jdsr_cli.metrics import Judge
 from jdsr_cli.metrics.fidelity import psnr, ssim
@@ -107,7 +107,7 @@ def restore(
     if uncorrected:
         share = covered_share(face.occlusion)
         return case.colours.apply(face.image), "masked" if share > OLD_SHARE else "bare", share
-    probability = mask_probability(face.occlusion, case.colours.gain)
+    probability = generator.calibration.probability(face.occlusion, case.colours.gain)
     state = decide(probability)
     image = case.colours.restore(face.image, filmed, face.occlusion)
     if state != "masked":

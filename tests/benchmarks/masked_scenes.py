@@ -29,7 +29,7 @@ from stored_maps import StoredMaps
 
 from jdsr_cli.faces import Alignment, create_detector, crop, estimate
 from jdsr_cli.faces.canonical import canonical_map
-from jdsr_cli.faces.masking import decide, mask_probability
+from jdsr_cli.faces.masking import decide
 from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.generate import FaceGenerator
@@ -110,7 +110,7 @@ def main() -> None:
                 if face is not None:
                     key = f"{light} | {label}"
                     stored.add(key, face.occlusion, colours.gain)
-                    told = mask_probability(face.occlusion, colours.gain)
+                    told = generator.calibration.probability(face.occlusion, colours.gain)
                     states[key].append(decide(told))
     for key, told in states.items():
         shares = {state: told.count(state) / len(told) for state in ("masked", "unsure", "bare")}

@@ -6,16 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.masking import (
     BARE_BELOW,
+    FEATURES,
     MASKED_ABOVE,
+    USUAL,
+    MaskCalibration,
     MaskJudge,
     decide,
     mask_features,
-    mask_probability,
     uncovered,
 )
+from jdsr_cli.weights import WeightEntry
 
 Map = NDArray[np.float32]
 
@@ -33,7 +36,7 @@ NARROW_MASK = covering(slice(78, 126), slice(34, 94), 0.95)
 
 @pytest.mark.parametrize("occlusion", [MASK, LOW_MASK, NARROW_MASK])
 def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
-    assert decide(mask_probability(occlusion)) == "masked"
+    assert decide(USUAL.probability(occlusion)) == "masked"
 
 
 @pytest.mark.parametrize(
@@ -47,17 +50,48 @@ def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
     ],
 )
 def test_other_shapes_are_no_masks(occlusion: Map) -> None:
-    assert decide(mask_probability(occlusion)) != "masked"
+    assert decide(USUAL.probability(occlusion)) != "masked"
 
 
 def test_nothing_covered_is_bare() -> None:
-    assert decide(mask_probability(np.zeros((128, 128), np.float32))) == "bare"
+    assert decide(USUAL.probability(np.zeros((128, 128), np.float32))) == "bare"
 
 
 def test_more_cover_is_never_less_of_a_mask() -> None:
-    found = [mask_probability((MASK * share).astype(np.float32)) for share in np.linspace(0, 1, 21)]
+    found = [
+        USUAL.probability((MASK * share).astype(np.float32)) for share in np.linspace(0, 1, 21)
+    ]
     assert found == sorted(found)
     assert found[0] < BARE_BELOW < MASKED_ABOVE < found[-1]
+
+
+def described(**mask_decision: object) -> WeightEntry:
+    return WeightEntry(
+        "own", "own.safetensors", "0" * 64, 1, "lite", 1, 128, "faces", "MIT", "abc", "lite",
+        mask_decision=mask_decision,
+    )  # fmt: skip
+
+
+def test_weights_may_bring_their_own_calibration() -> None:
+    assert MaskCalibration.of(None) is MaskCalibration.of(described()) is USUAL
+    own = MaskCalibration.of(described(coefficients=[0.0] * FEATURES, intercept=2))
+    assert own.probability(MASK) == own.probability(0.0 * MASK) == pytest.approx(0.8808, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"coefficients": [1.0] * FEATURES},
+        {"coefficients": [1.0] * (FEATURES - 1), "intercept": 0.0},
+        {"coefficients": [1.0] * FEATURES, "intercept": 0.0, "threshold": 0.5},
+        {"coefficients": ["1"] * FEATURES, "intercept": 0.0},
+        {"coefficients": 1.0, "intercept": 0.0},
+        {"coefficients": [1.0] * FEATURES, "intercept": float("nan")},
+    ],
+)
+def test_calibrations_that_are_none_are_refused(table: dict[str, object]) -> None:
+    with pytest.raises(WeightsCorruptError, match="own: its mask_decision is not"):
+        MaskCalibration.of(described(**table))
 
 
 def test_features_are_means_of_regions() -> None:

@@ -80,6 +80,7 @@ def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
         ({"url": "weights/a"}, "url is no https:// or http:// address"),
         ({"licence": ""}, "licence cannot be ''"),
         ({"arguments": [1]}, "arguments cannot be"),
+        ({"mask_decision": [1]}, "mask_decision cannot be"),
         ({"colour": "red"}, "unknown field 'colour'"),
         ({"licence": None}, "lacks the field 'licence'"),
         ({"name": None}, r"\(without a name\)"),

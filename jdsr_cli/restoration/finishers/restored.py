@@ -14,7 +14,7 @@ from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, p
 from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
 from jdsr_cli.faces.canonical import ColourMap
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.masking import MaskJudge, MaskState, decide, mask_probability, uncovered
+from jdsr_cli.faces.masking import MaskCalibration, MaskJudge, MaskState, decide, uncovered
 from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
@@ -73,16 +73,23 @@ class RestoreFinisher:
         plan: Size of its enlarged frames.
         settings: Of the run.
         clock: For the stages `steady`, `paste` and `crops`.
+        calibration: What the generator's occlusion maps mean.
 
     """
 
     def __init__(
-        self, folder: Path, plan: FramePlan, settings: RestoreSettings, clock: StageClock
+        self,
+        folder: Path,
+        plan: FramePlan,
+        settings: RestoreSettings,
+        clock: StageClock,
+        calibration: MaskCalibration,
     ) -> None:
         self._folder = folder
         self._plan = plan
         self._settings = settings
         self._clock = clock
+        self._calibration = calibration
         self._book = Book()
         self._gallery = Gallery(max(settings.shots, FUSED_FROM))
         self._steadying = Steadying()
@@ -165,7 +172,8 @@ class RestoreFinisher:
             track = candidate.face.track
             reference = crop(tracked.frame.image, candidate.alignment)
             covered = covered_share(face.occlusion)
-            alone = mask_probability(face.occlusion, candidate.colours.gain)
+            gain = candidate.colours.gain
+            alone = self._calibration.probability(face.occlusion, gain)
             probability = self._masks.judge(track, float(tracked.frame.time), alone)
             mask = decide(probability)
             face = _as_filmed(face, candidate.colours, reference, mask)
