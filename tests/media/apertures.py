@@ -90,14 +90,14 @@ def avif(images: Sequence[NDArray[np.uint8]], orientation: int = 1) -> bytes:
 
 
 def heic(folder: Path, image: NDArray[np.uint8]) -> bytes:
-    """A HEIC file of one picture, coded by x265."""
+    """A HEIC file of one picture, coded by x265 (which gives one frame no times with B-frames)."""
     height, width = image.shape[:2]
     clip = encode(
         folder / "heic.mp4",
         [0],
         codec="libx265",
         size=(width, height),
-        options={"crf": "8", "x265-params": "log-level=none"},
+        options={"crf": "8", "x265-params": "log-level=none:bframes=0"},
         paint=lambda _: image,
     )
     data = clip.read_bytes()
