@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-_MOST_BOXES = 4096
-"""Boxes side by side that are looked at; a whole file has some hundred."""
+_MOST_BOXES = 1024
+"""Boxes side by side that are looked at; a whole file has some hundred. A file made of nothing but
+empty ones is given up within seconds."""
 
 
 @dataclass(frozen=True)

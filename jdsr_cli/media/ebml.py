@@ -19,8 +19,9 @@ _SEGMENT, _TRACKS, _ENTRY, _VIDEO, _KIND = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0
 _FIELDS = (0xB0, 0xBA, 0x54CC, 0x54BB, 0x54DD, 0x54AA)
 """PixelWidth and PixelHeight; PixelCropLeft, PixelCropTop, PixelCropRight and PixelCropBottom."""
 _IS_VIDEO = 1
-_MOST_ELEMENTS = 4096
-"""Elements side by side that are looked at before the tracks are given up for missing."""
+_MOST_ELEMENTS = 512
+"""Elements side by side that are looked at; a whole file has some dozens. A file made of nothing
+but empty ones is given up within seconds."""
 
 Span = tuple[int, int, int]
 """Identifier of an element, and where its content begins and ends in the file."""

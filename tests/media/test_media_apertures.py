@@ -284,10 +284,17 @@ def boxes(*levels: bytes, content: bytes = b"") -> bytes:
     return content
 
 
+def known(name: str, content: bytes) -> bytes:
+    """An element of Matroska."""
+    return bytes.fromhex(name) + (len(content) | 1 << 56).to_bytes(8, "big") + content
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
+        boxes(b"moov", content=boxes(b"trak", content=boxes(b"free") * 4000) * 400),
+        known("18538067", known("1654ae6b", known("ae", b"\xec\x80" * 4000) * 400)),
         bytes(64),
         b"\xff" * 64,
         struct.pack(">I4s", 0, b"moov") * 100,
@@ -313,5 +320,5 @@ def test_absurd_headers_end_soon(tmp_path: Path, data: bytes) -> None:
     before = time.process_time()
     path = stored(tmp_path / "absurd", data)
     assert not any(one and one.aperture(64, 48) for one in all_margins(path))
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < 20
     assert not any(all_margins(tmp_path / "missing"))
