@@ -13,9 +13,11 @@ from av.container.input import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
-from jdsr_cli.media.aperture import Aperture, clean_aperture
+from jdsr_cli.media.aperture import Aperture
 from jdsr_cli.media.aspect import tagged_aspect
+from jdsr_cli.media.clap import item_margins, track_margins
 from jdsr_cli.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, tag_name
+from jdsr_cli.media.ebml import pixel_crop
 from jdsr_cli.media.info import MediaInfo, MediaKind
 from jdsr_cli.media.opening import ChosenStream
 from jdsr_cli.media.orientation import UPRIGHT, Orientation, from_display_matrix
@@ -30,6 +32,9 @@ _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1"
 
 _DEFAULT_RATE = Fraction(25)
 """Frames per second where a file tells neither times nor rate."""
+
+_ITEM_TIME_BASE = Fraction(1)
+"""Seconds per unit of time that FFmpeg gives to pictures of a HEIF or AVIF file."""
 
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -103,14 +108,9 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
     elif frame_rate is not None and not pictures:
         found.append("the file holds timestamps of its own; the given frame rate was not used")
     width, height = frame.width, frame.height
-    aperture = None
-    if name.startswith("mov"):
-        aperture = clean_aperture(Path(container.name), stream.id, width, height)
+    aperture = _aperture(opened, frame)
     if aperture is not None:
-        found.append(
-            f"the frames of {width}x{height} are cut to the clean aperture of "
-            f"{aperture.width}x{aperture.height} that the file names"
-        )
+        found.append(aperture.note(width, height))
         width, height = aperture.width, aperture.height
     ratio, fault = tagged_aspect(stream.sample_aspect_ratio or context.sample_aspect_ratio)
     if fault is not None:
@@ -155,6 +155,20 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
 def bit_depth(frame: VideoFrame) -> int:
     """Return the bits of the finest channel of a decoded frame."""
     return max((part.bits for part in frame.format.components), default=8)
+
+
+def _aperture(opened: Opened, frame: VideoFrame) -> Aperture | None:
+    """Return the part of the stored frames that is displayed, None for all."""
+    container, stream = opened.container, opened.chosen.stream
+    # What is read may be a copy of the file that the user named.
+    file, name, margins = Path(container.name), container.format.name, None
+    if name.startswith("matroska"):
+        margins = pixel_crop(file, opened.chosen.number - 1)
+    elif name.startswith("mov"):
+        # A picture in a HEIF file and a track beside it may have the same identifier.
+        find = item_margins if stream.time_base == _ITEM_TIME_BASE else track_margins
+        margins = find(file, stream.id)
+    return None if margins is None else margins.aperture(frame.width, frame.height)
 
 
 def _orientation(frame: VideoFrame) -> tuple[Orientation, bool]:

@@ -11,7 +11,13 @@ from jdsr_cli.errors import MediaError, UsageError
 from jdsr_cli.media.frames import Frame
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import no_such_stream
-from jdsr_cli.media.pictures import PictureCount, animation_frames, describe, pixels
+from jdsr_cli.media.pictures import (
+    PictureCount,
+    animation_frames,
+    aperture_of,
+    describe,
+    pixels,
+)
 from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, depth_warning
 from jdsr_cli.media.trimming import TRIM_IGNORED, TrimWindow
@@ -38,17 +44,20 @@ class PictureSource:
     def __init__(
         self, file: Path, picture: Pillow.Image, count: PictureCount, settings: ReadSettings
     ) -> None:
-        self.info: MediaInfo = describe(file, picture, count)
+        self._aperture = aperture_of(picture, file)
+        self.info: MediaInfo = describe(file, picture, count, self._aperture)
         self._count = count.pictures
         self._picture = picture
         self._window = TrimWindow(settings)
         self._warnings: list[str] = []
+        if self._aperture is not None:
+            self._warnings.append(self._aperture.note(*picture.size))
         try:
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
             if count.damage is not None:
                 self._warnings.append(count.damage)
-            self._first = pixels(picture, file)
+            self._first = pixels(picture, file, self._aperture)
         except (MediaError, UsageError):
             picture.close()
             raise
@@ -70,7 +79,8 @@ class PictureSource:
             yield PendingFrame(0, 0, self.info.time_base, lambda: self._first)
             return
         try:
-            for frame in animation_frames(self._picture, self.info.path, self._count):
+            pictures = animation_frames(self._picture, self.info.path, self._count, self._aperture)
+            for frame in pictures:
                 place = self._window.place(frame.time)
                 if place == "after":
                     break

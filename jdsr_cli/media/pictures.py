@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.aperture import Aperture
+from jdsr_cli.media.clap import shown_margins
 from jdsr_cli.media.colour import over_black
 from jdsr_cli.media.frames import Frame, Image
 from jdsr_cli.media.info import UNSPECIFIED, MediaInfo, MediaKind
@@ -148,10 +150,32 @@ def orientation_of(picture: Pillow.Image) -> Orientation:
     return EXIF_ORIENTATIONS.get(value, UPRIGHT)
 
 
-def describe(file: Path, picture: Pillow.Image, count: PictureCount) -> MediaInfo:
-    """Return what the header of an opened picture says."""
+def aperture_of(picture: Pillow.Image, file: Path) -> Aperture | None:
+    """Return the part of an opened picture that is displayed, None for all.
+
+    Args:
+        picture: The picture, of which only the header was read.
+        file: The same.
+
+    """
+    margins = shown_margins(file) if picture.format == "AVIF" else None
+    return None if margins is None else margins.aperture(*picture.size)
+
+
+def describe(
+    file: Path, picture: Pillow.Image, count: PictureCount, aperture: Aperture | None
+) -> MediaInfo:
+    """Return what the header of an opened picture says.
+
+    Args:
+        file: The picture.
+        picture: The same, opened.
+        count: How many pictures it holds.
+        aperture: The part of it that is displayed, None for all.
+
+    """
     orientation = orientation_of(picture)
-    width, height = picture.size
+    width, height = picture.size if aperture is None else (aperture.width, aperture.height)
     if orientation.swaps_sides:
         width, height = height, width
     kind = kind_of(picture, count)
@@ -194,8 +218,13 @@ def _pixel_format(mode: str) -> str:
     return {"1": "monow", "L": "gray", "LA": "ya8", "RGBA": "rgba", "P": "pal8"}.get(mode, "rgb24")
 
 
-def pixels(picture: Pillow.Image, file: Path) -> Image:
+def pixels(picture: Pillow.Image, file: Path, aperture: Aperture | None) -> Image:
     """Decode the current picture to uint8 RGB (height, width, 3), upright, alpha over black.
+
+    Args:
+        picture: The opened picture.
+        file: The same.
+        aperture: The part of it that is displayed, None for all; cut before turning.
 
     Raises:
         MediaError: It is cut off, damaged, or of a pixel type that has no fixed range.
@@ -205,8 +234,9 @@ def pixels(picture: Pillow.Image, file: Path) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            return _to_rgb(upright, file)
+            image = _to_rgb(picture, file)
+            shown = image if aperture is None else aperture.cut(image)
+            return orientation_of(picture).apply(shown)
     except MediaError:
         raise
     except Exception as exc:
@@ -229,8 +259,16 @@ def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
-def animation_frames(picture: Pillow.Image, file: Path, count: int) -> Iterator[Frame]:
+def animation_frames(
+    picture: Pillow.Image, file: Path, count: int, aperture: Aperture | None
+) -> Iterator[Frame]:
     """Yield the pictures of an opened animation at the times that their durations add up to.
+
+    Args:
+        picture: The opened animation.
+        file: The same.
+        count: How many pictures it holds.
+        aperture: The part of them that is displayed, None for all.
 
     Raises:
         MediaError: A picture is cut off or damaged.
@@ -242,5 +280,5 @@ def animation_frames(picture: Pillow.Image, file: Path, count: int) -> Iterator[
             picture.seek(index)
         except Exception as exc:
             raise _damaged(f"picture {index}", file, exc) from exc
-        yield Frame(index, pts, _MILLISECOND, pixels(picture, file))
+        yield Frame(index, pts, _MILLISECOND, pixels(picture, file, aperture))
         pts += max(1, round(picture.info.get("duration") or _DEFAULT_MILLISECONDS))

@@ -14,7 +14,7 @@ from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file, no_such_stream
-from jdsr_cli.media.pictures import count_pictures, describe, open_picture, pixels
+from jdsr_cli.media.pictures import aperture_of, count_pictures, describe, open_picture, pixels
 from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.trimming import TrimWindow
@@ -27,6 +27,22 @@ _DEFAULT_RATE = Fraction(25)
 
 _NAMED = 3
 """Unreadable pictures that are told by name; the others are counted."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture of a sequence that was read.
+
+    Attributes:
+        info: Its header.
+        image: uint8 RGB (height, width, 3), upright.
+        note: What a person should know of it, None where there is nothing.
+
+    """
+
+    info: MediaInfo
+    image: Image
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -128,11 +144,11 @@ class SequenceSource:
         self._unreadable: list[str] = []
         self._resized = 0
         self.skipped = 0
-        first = self._first_info()
+        first = self._first_picture()
         rate = settings.frame_rate or _DEFAULT_RATE
         count = self._files[-1].number - self._files[0].number + 1
         self.info: MediaInfo = replace(
-            first,
+            first.info,
             path=pattern,
             kind="sequence",
             rotation=0,
@@ -144,17 +160,19 @@ class SequenceSource:
             duration=count / rate,
         )
         self._faults = [f"a sequence of pictures holds no times; {float(rate):g} frames/s taken"]
+        if first.note is not None:
+            self._faults.append(first.note)
         if count > len(self._files):
             self._faults.append(self._gap(count - len(self._files)))
         if self.info.bit_depth > 8:
             self._faults.append(depth_warning(self.info.bit_depth))
 
-    def _first_info(self) -> MediaInfo:
-        """Return the header of the first picture that can be read."""
+    def _first_picture(self) -> _Picture:
+        """Return the first picture that can be read."""
         fault: MediaError | None = None
         for file in self._files:
             try:
-                return _read(file.path)[0]
+                return _read(file.path)
             except MediaError as exc:
                 fault = fault or exc
         raise MediaError(
@@ -185,7 +203,7 @@ class SequenceSource:
         size = (self.info.width, self.info.height)
         for file in self._files:
             try:
-                _, image = _read(file.path)
+                image = _read(file.path).image
             except MediaError:
                 self._unreadable.append(file.path.name)
                 self.skipped += 1
@@ -218,7 +236,7 @@ class SequenceSource:
         """Nothing is held open."""
 
 
-def _read(file: Path) -> tuple[MediaInfo, Image]:
+def _read(file: Path) -> _Picture:
     """Read one picture.
 
     Raises:
@@ -233,7 +251,12 @@ def _read(file: Path) -> tuple[MediaInfo, Image]:
         raise MediaError("is no picture", where=file, hint="Check what the file is.")
     with picture:
         count = count_pictures(picture, file)
-        return describe(file, picture, count), pixels(picture, file)
+        size, aperture = picture.size, aperture_of(picture, file)
+        return _Picture(
+            describe(file, picture, count, aperture),
+            pixels(picture, file, aperture),
+            None if aperture is None else aperture.note(*size),
+        )
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:

@@ -57,13 +57,13 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     """
     # Here, since the room brings PyAV along, which faces that are aligned already do not need.
-    from jdsr_cli.media.pictures import open_picture, pixels
+    from jdsr_cli.media.pictures import aperture_of, open_picture, pixels
 
     picture = open_picture(path)
     if picture is None:
         raise InputError("not a picture that can be read", where=path)
     with picture:
-        return pixels(picture, path)
+        return pixels(picture, path, aperture_of(picture, path))
 
 
 class Cutter:
