@@ -25,7 +25,7 @@ from jdsr_cli.weights import WeightEntry
 MaskState = Literal["bare", "unsure", "masked"]
 
 SIDE = 128
-FEATURES = 10
+FEATURES = 11
 BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 """Probabilities up to which a face is bare, and from which it is masked; `unsure` between.
 
@@ -43,11 +43,12 @@ FADE = 1.0
 
 
 def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[np.float64]:
-    """Describe the shape of what is covered, and how dark it was, (10,), each in [0, 1].
+    """Describe the shape of what is covered, and how dark it was, (11,), each in [0, 1].
 
-    Means over nose, mouth, chin, left and right cheek and upper face, the least of nose, mouth and
-    chin, the outermost rows and columns of the picture; the darkness, and its product with the
-    mean of nose and mouth: in the dark an occlusion map is worth less.
+    Means over nose, mouth, chin, left and right cheek, upper face, and the outermost rows and
+    columns of the picture; the product of those of nose, mouth and chin; and its cube root times
+    twice the standard deviation of the lower face (a mask has an edge, doubt has none). In the dark
+    an occlusion map is worth less: the last two count first in the light, then in the dark.
 
     Args:
         occlusion: (128, 128) in [0, 1], template coordinates.
@@ -62,9 +63,11 @@ def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[
             f"an occlusion map is (128, 128), not {occlusion.shape}", hint="Enlarge it first."
         )
     means = [float(occlusion[region].mean()) for region in _regions().values()]
-    darkness = min(max(math.log2(max(gain, 1e-6)), 0.0) / DARKEST, 1.0)
-    middle = 0.5 * (means[0] + means[1])
-    return np.array([*means[:-1], min(means[:3]), means[-1], darkness, darkness * middle])
+    product = means[0] * means[1] * means[2]
+    edge = 2.0 * float(occlusion[_lower_face()].std()) * float(np.cbrt(product))
+    dark = min(max(math.log2(max(gain, 1e-6)), 0.0) / DARKEST, 1.0)
+    light = 1.0 - dark
+    return np.array([*means, light * product, light * edge, dark * product, dark * edge])
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class MaskCalibration:
     """The probability of a mask that occlusion maps of one generator mean."""
 
     coefficients: tuple[float, ...]
-    """(10,), of the log odds, for `mask_features`."""
+    """(11,), of the log odds, for `mask_features`."""
     intercept: float
 
     @classmethod
@@ -113,9 +116,7 @@ class MaskCalibration:
         return _sigmoid(float(np.array(self.coefficients) @ features + self.intercept))
 
 
-USUAL = MaskCalibration(
-    (3.492, 3.654, 0.355, 1.052, 0.854, 0.0, 0.141, 0.0, -1.603, -0.408), -3.299
-)
+USUAL = MaskCalibration((0.0, 0.0, 0.82, 0.0, 0.66, -2.55, 0.0, 6.95, 6.48, 3.6, 3.7), -4.59)
 """Of the log odds of a mask, for `mask_features` of `lite-camera`'s occlusion maps.
 
 Fitted by `tests/benchmarks/fit_mask_decision.py` on 720 bare and 360 masked faces of `faces128` val
@@ -226,3 +227,10 @@ def _regions() -> dict[str, NDArray[np.bool_]]:
         "upper face": box(0, 0, SIDE, 68),
         "border": border,
     }
+
+
+@cache
+def _lower_face() -> NDArray[np.bool_]:
+    """Return nose, mouth, chin and cheeks of the template, bool (128, 128)."""
+    lower = [name for name in _regions() if name not in ("upper face", "border")]
+    return np.logical_or.reduce([_regions()[name] for name in lower])

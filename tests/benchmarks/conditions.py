@@ -8,8 +8,9 @@ colours, generator, mask decision (of a single frame), colours of the frame. The
 same mask and the same random numbers with whatever weights it is measured.
 
 PSNR and SSIM are on Y (BT.601 limited range, 11x11 Gaussian window, no border crop) of truth and
-result in the canonical colours of the input, so that a dark face weighs as much as a light one; of
-cut faces only what lies inside the picture counts. `bicubic` is the input crop itself.
+result in the canonical colours of the input, so that a dark face weighs as much as a light one;
+hands and things before a face belong to the truth, and of cut faces only what lies inside the
+picture counts. `bicubic` is the input crop itself.
 
 In OUT: `conditions.json`, `occlusion.npz` (the occlusion map and gain of every face, for
 `fit_mask_decision.py`) and a sheet for each condition (input as filmed; input, restored and
@@ -50,6 +51,7 @@ from jdsr_train.data import FaceSet, open_faces, to_tensor
 from jdsr_train.degradations import CONDITIONS, condition, cut_off, film
 from jdsr_train.evaluation.subset import spread
 from jdsr_train.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
+from jdsr_train.occluders import Scene, occlude
 
 WIDTHS = (24, 48, 96)
 MONOCHROME = ("gray", "green", "purple")
@@ -88,6 +90,9 @@ def cases(
             landmarks = faces.landmarks[index]
             worn = wear(face, landmarks, choose(sprites, landmarks, rng), rng)
             scene, alpha = worn.image, worn.alpha
+        if name == "occluded":
+            whole = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
+            face, scene, alpha = whole.clean, whole.masked, whole.alpha
         filmed = film(face, scene, alpha, side, rng, camera)
         lr = cut_off(filmed.lr, name)
         colours = canonical_map(lr, monochrome=name in MONOCHROME)

@@ -21,7 +21,7 @@ from stored_maps import read_maps
 
 from jdsr_cli.faces.masking import BARE_BELOW, MASKED_ABOVE, mask_features
 
-RIDGE = 3e-4
+RIDGE = 1e-5
 """Weight of the squared coefficients in the mean log loss."""
 Array = NDArray[np.float64]
 
@@ -53,7 +53,8 @@ def fit(groups: list[tuple[str, bool, Array]]) -> Array:
         return value, features.T @ slope + 2.0 * RIDGE * ridge
 
     # What is covered more cannot be less of a mask, but for the upper face and the border.
-    bounds = [(0.0, None)] * 5 + [(None, 0.0), (0.0, None), (None, 0.0)] + [(None, None)] * 3
+    more, less = (0.0, None), (None, 0.0)
+    bounds = [more] * 5 + [less] * 2 + [more] * 4 + [(None, None)]
     start = np.zeros(features.shape[1])
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
 

@@ -31,6 +31,7 @@ def covering(rows: slice, columns: slice, share: float = 1.0) -> Map:
 
 MASK = covering(slice(76, 128), slice(20, 108))
 LOW_MASK = covering(slice(80, 124), slice(28, 100), 0.9)
+BEARD = covering(slice(112, 128), slice(20, 108))
 NARROW_MASK = covering(slice(78, 126), slice(34, 94), 0.95)
 
 
@@ -43,7 +44,9 @@ def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
     "occlusion",
     [
         covering(slice(0, 0), slice(0, 0)),
-        covering(slice(112, 128), slice(20, 108)),  # a beard, or the border of the picture
+        BEARD,
+        covering(slice(98, 128), slice(20, 108)),  # a beard and its moustache, a scarf
+        covering(slice(78, 98), slice(20, 108)),  # a hand before the nose
         covering(slice(0, 128), slice(0, 30)),  # a border at the side
         covering(slice(0, 50), slice(0, 128)),  # a hat
         covering(slice(60, 100), slice(90, 128)),  # a telephone
@@ -94,10 +97,17 @@ def test_calibrations_that_are_none_are_refused(table: dict[str, object]) -> Non
         MaskCalibration.of(described(**table))
 
 
-def test_features_are_means_of_regions() -> None:
-    assert mask_features(np.ones((128, 128), np.float32), 32.0) == pytest.approx(np.ones(10))
-    assert mask_features(np.ones((128, 128), np.float32), 0.8)[8:] == pytest.approx([0, 0])
-    assert not mask_features(np.zeros((128, 128), np.float32)).any()
+def test_features_tell_what_is_covered_and_how_dark_it_was() -> None:
+    whole = np.ones((128, 128), np.float32)
+    assert mask_features(whole) == pytest.approx([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+    assert mask_features(whole, 32.0) == pytest.approx([1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0])
+    assert mask_features(whole, 0.8) == pytest.approx(mask_features(whole))
+    assert not mask_features(0.0 * whole).any()
+    # An edge through the lower face, not an even doubt over all of it, speaks for a mask.
+    assert mask_features(LOW_MASK)[8] > 0.5
+    assert mask_features(BEARD)[8] < 0.1
+    assert mask_features(0.5 * whole)[8] == pytest.approx(0.0)
+    assert mask_features(LOW_MASK, 32.0)[10] == pytest.approx(mask_features(LOW_MASK)[8])
     with pytest.raises(UsageError, match="128"):
         mask_features(np.zeros((64, 64), np.float32))
 

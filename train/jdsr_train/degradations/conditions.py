@@ -31,9 +31,11 @@ CONDITIONS = MappingProxyType[str, dict[str, Any]](
         "cut right": {},
         "cut top": {},
         "cut bottom": {},
+        "occluded": {},
     }
 )
-"""By name, in what the camera differs from one in normal light."""
+"""By name, in what the camera differs from one in normal light. In `cut ...` a border of the
+picture goes through the face, in `occluded` a hand or a thing is before it."""
 CUT = 0.3
 """Share of the template that a border of the picture cuts away in the conditions `cut ...`."""
 
