@@ -104,7 +104,7 @@ def test_features_tell_what_is_covered_and_how_dark_it_was() -> None:
     assert mask_features(whole, 0.8) == pytest.approx(mask_features(whole))
     assert not mask_features(0.0 * whole).any()
     # An edge through the lower face, not an even doubt over all of it, speaks for a mask.
-    assert mask_features(LOW_MASK)[8] > 0.5
+    assert mask_features(LOW_MASK)[8] > 0.4
     assert mask_features(BEARD)[8] < 0.1
     assert mask_features(0.5 * whole)[8] == pytest.approx(0.0)
     assert mask_features(LOW_MASK, 32.0)[10] == pytest.approx(mask_features(LOW_MASK)[8])
