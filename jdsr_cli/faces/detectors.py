@@ -11,9 +11,11 @@ from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.weights import auxiliary, resolve_device
 
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
-"""`auto` is RetinaFace where its weights are on this machine, the larger one first."""
+"""`auto` is the one of `MEASURED_RECALL` with the highest recall whose weights are here."""
 
-_BY_PREFERENCE = ("retinaface-r50", "retinaface-mobile")
+MEASURED_RECALL = {"centerface": 0.0, "retinaface-mobile": 0.0}
+"""XXX
+"""
 
 
 def create_detector(
@@ -40,12 +42,14 @@ def create_detector(
         )
     if name != "auto":
         return _make(name, chosen)
-    for candidate in _BY_PREFERENCE:
+    missing: WeightsMissingError | None = None
+    for candidate in sorted(MEASURED_RECALL, key=MEASURED_RECALL.__getitem__, reverse=True):
         try:
             return _make(candidate, chosen)
-        except WeightsMissingError:
-            continue
-    return _make("centerface", chosen)
+        except WeightsMissingError as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
 
 
 def _make(name: str, settings: DetectorSettings) -> Detector:

