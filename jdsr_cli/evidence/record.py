@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from jdsr_cli.faces.masking import MaskState
+
 Status = Literal["restored", "exported", "refused"]
 
 
@@ -53,8 +55,12 @@ class FaceRecord:
     """How far the five points lie from a mean head in that pose, as a share of their spread."""
     covered: float | None = None
     """Share of the face that the generator found covered, 0 to 1."""
+    mask: MaskState | None = None
+    """`masked`, `bare`, or `unsure`: then what seems covered is left as it was filmed."""
+    mask_probability: float | None = None
+    """Calibrated probability of a mask, 0 to 1, by this frame and those of its track before."""
     masked: bool | None = None
-    """Whether that share is taken for a mask."""
+    """Whether `mask` is `masked`; null where that is unsure."""
     quality: float | None = None
     """0 to 1: how good a shot of the person this is, see `faces.quality.FaceQuality`."""
     reason: str | None = None

@@ -26,7 +26,9 @@ class TrackRecord:
     refused: dict[str, int]
     """Refused faces by kind of reason."""
     masked: int
-    """Restored faces that were found covered."""
+    """Restored faces that wear a mask."""
+    unsure: int
+    """Restored faces of which that is unsure."""
     best: tuple[dict[str, Any], ...] = field(default=())
     """Pictures of the best single frames, best first: file, sha256, frames, quality."""
     fused: dict[str, Any] | None = None

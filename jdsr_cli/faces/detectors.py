@@ -13,8 +13,12 @@ from jdsr_cli.weights import auxiliary, resolve_device
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
 """`auto` is the one of `MEASURED_RECALL` with the highest recall whose weights are here."""
 
-MEASURED_RECALL = {"centerface": 0.0, "retinaface-mobile": 0.0}
-"""XXX
+MEASURED_RECALL = {"centerface": 0.769, "retinaface-mobile": 0.678}
+"""Share of 451 faces of 10 px and wider in 100 street pictures, most of them masked, that are found
+(intersection over union of at least 0.4) at the threshold that gives 0.1 false boxes a picture.
+
+`tests/benchmarks/detector_recall.py` measures it. `retinaface-r50` was not measured, so it is taken
+only by name.
 """
 
 

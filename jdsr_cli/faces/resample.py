@@ -55,8 +55,13 @@ def extent(matrix: NDArray[np.float64]) -> float:
     return math.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
 
 
+def stretch(matrix: NDArray[np.float64]) -> float:
+    """Return by what factor an affine map (2, 3) enlarges lengths where it does so most."""
+    return float(np.linalg.norm(matrix[:, :2], 2))
+
+
 def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """Cut a square out of an image under a similarity, without aliasing.
+    """Cut a square out of an image under an affine map, without aliasing.
 
     Enlarging is bicubic. When shrinking, the image is read on a grid at least as fine as its own
     pixels, which PIL's bicubic kernel then reduces: for an upright square that is what
@@ -81,10 +86,10 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
             hint="Size and image must not be empty and the matrix finite.",
         )
     source, to_source = cut_out(image, matrix, size, size)
-    ratio = extent(matrix)
+    ratio = stretch(matrix)
     if ratio > MOST_GRID:
         source, to_source = average_blocks(source, to_source, int(ratio / MOST_GRID * 2.0))
-        ratio = extent(to_source)
+        ratio = stretch(to_source)
     fine = max(1, math.ceil(ratio - 1e-6))
     grid = cv2.warpAffine(
         source,

@@ -1,8 +1,14 @@
-"""Gray and infrared footage: known as such, and restored without a colour that was never there."""
+"""Monochrome footage, gray or of any tint: night vision, infrared, sodium lamps.
+
+A picture is monochrome where all its colours lie on one line in RGB, whatever its direction: each
+channel is luma times a factor, plus an offset. How far its points are from that line is its
+colourfulness. The decision is made for each track, with hysteresis: it must not change from frame
+to frame, and a face in colour in one part of a mosaic of cameras says nothing of the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
 from statistics import median
 
 import cv2
@@ -10,49 +16,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.scene import COLUMNS, ROWS, thumbnail
+from jdsr_cli.faces.canonical import fit_tint
+from jdsr_cli.faces.scene import thumbnail
 
-LUMA = (0.299, 0.587, 0.114)
-"""BT.601, from RGB."""
-GRAY = 7.0
-"""Colourfulness, as a median over frames, below which footage is gray.
+BECOMES, REMAINS = 6.0, 8.0
+"""Colourfulness below which a track in colour becomes monochrome, and up to which a monochrome one
+remains so. A new track is judged by their mean.
 
-Median (least to most) of every 20th frame of the development clips, in colour; made gray,
-tinted by (1, 0.95, 1.08), given chroma noise of 15 and saved as JPEG 40; and the most with noise
-of 30:
+Least, median and most of every 40th frame of the development clips (gif: every 15th) in colour, and
+most of seven tints (gray, green, purple, cyan, amber, blue, red), each with colour noise of 8 grey
+levels and JPEG 40; the same of `face_colourfulness`:
 
 ::
 
-    clip              colour             tinted, noise 15   noise 30
-    corridor          15.9 (15.4-16.1)    2.8 (2.6-2.9)       4.7
-    mask_on           26.2 (9.2-30.5)     4.1 (3.4-5.4)       5.7
-    masked_dancer     63.5 (62.7-64.5)    2.1 (2.0-2.2)       3.6
-    office_cctv       14.6 (14.1-15.2)    2.3 (2.2-2.4)       3.9
-    street_arcade     25.2 (20.8-30.2)    1.7 (1.6-1.8)       1.5
-    street_crowd      41.9 (38.1-71.7)    2.2 (1.9-2.5)       3.5
-    two_people        20.9 (20.7-21.0)    2.6 (2.5-2.7)       4.9
-"""
-MOST_CAST = 16.0
-"""Grey levels of one colour over all the picture that still count as the tint of an infrared
-camera and not as the colour of a scene."""
-MOST_TINT = 0.12
-"""The same for a tint that grows with the light, as a share of luma."""
-FACE_SHARE = 0.5
-"""Of the colourfulness of a face that counts against the frame's: faces are small and noisy.
-
-Faces in colour: 14 to 30 (median of a clip), in gray footage with chroma noise of 8: 12 at most.
+    clip              frame, colour      tinted   faces, colour      tinted
+    corridor          16.0 16.0 16.2      3.0      3.4  6.4  8.4      4.0
+    mask_on            5.3 22.4 25.5      3.6     11.5 12.0 12.4      2.4
+    masked_dancer     35.7 38.2 41.1      3.5     32.1 33.3 36.3      2.9
+    office_cctv       14.0 14.1 14.3      2.7      0.4  3.0  4.9      6.0
+    street_arcade     25.9 26.4 29.5      2.1      0.9  6.3 18.0      4.9
+    street_crowd      45.9 47.3 74.8      3.0      8.7 12.4 19.6      4.0
+    two_people        20.3 20.5 20.8      3.0      7.9  9.7 10.3      2.5
 """
 QUANTILE = 0.9
-"""Of the chroma of a picture's points: what a tenth of it exceeds is colour, less is noise."""
-CHROMA_REACH = 8.0
-"""Standard deviation in template pixels of what counts as slowly varying colour."""
+"""Of the points' distances from the line: what a tenth of them exceeds is colour, less is noise."""
+LIT = 200.0
+"""Grey level, of the brightest channel's 98th percentile, of a picture in normal light."""
+MOST_GAIN = 4.0
+"""Most by which the colourfulness of a picture in less light is raised to that in normal light."""
+FACE_GRID = 8
+"""Side of the picture of area means on which the colour of a face is measured."""
+FACE_SHARE, SURE_WIDTH = 0.5, 32.0
+"""Share of a face's colourfulness that counts, from a width in pixels on; narrower faces count
+less, since each point is the mean of few noisy pixels."""
+MEMORY = 0.8
+"""Share of a track's former colourfulness that stays with each frame."""
 
 
 def colourfulness(image: NDArray[np.uint8]) -> float:
-    """Return how far a picture's points are from one tint, in grey levels; 0 for gray.
-
-    The distance in (R - Y, B - Y) that a tenth of the points of the thumbnail exceed, after the
-    tint that all share was taken away as far as it is slight.
+    """Return how far a frame is from one tint, in grey levels in normal light; 0 for gray.
 
     Args:
         image: RGB uint8 (H, W, 3), a frame or a thumbnail.
@@ -61,79 +63,81 @@ def colourfulness(image: NDArray[np.uint8]) -> float:
         UsageError: it is no RGB picture, or is empty.
 
     """
-    small = image if image.shape == (ROWS, COLUMNS, 3) else thumbnail(image)
-    pixels = small.reshape(-1, 3).astype(np.float64)
-    luma = pixels @ np.array(LUMA)
-    chroma = pixels[:, [0, 2]] - luma[:, None]
-    rise = luma - luma.mean()
-    tint = (rise @ (chroma - chroma.mean(axis=0))) / max(float(rise @ rise), 1.0)
-    chroma = chroma - np.clip(tint, -MOST_TINT, MOST_TINT) * luma[:, None]
-    cast = np.median(chroma, axis=0)
-    chroma = chroma - np.clip(cast, -MOST_CAST, MOST_CAST)
-    return float(np.quantile(np.hypot(chroma[:, 0], chroma[:, 1]), QUANTILE))
+    return _away_from_tint(thumbnail(image))
 
 
-def footage_colour(
-    image: NDArray[np.uint8], boxes: Iterable[tuple[float, float, float, float]]
-) -> float:
-    """Return how far a frame with faces is from gray, to be compared with `GRAY`.
-
-    That of the whole frame, or of its most colourful face: a white room has no more colour than
-    noise has, but skin tells.
+def face_colourfulness(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> float:
+    """Return what a face adds to the colourfulness of its frame: a white wall has none, skin has.
 
     Args:
         image: The frame, RGB uint8 (H, W, 3).
-        boxes: Left, top, right and bottom of its faces in pixels.
+        box: Left, top, right and bottom of the face in pixels; a quarter more is looked at on each
+            side. 0 where nothing of it lies in the frame.
 
     """
-    faces = [_around(image, box) for box in boxes]
-    shown = [FACE_SHARE * colourfulness(face) for face in faces if face.size]
-    return max(colourfulness(image), *shown, 0.0)
-
-
-def _around(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """Return the part of the frame around a face, a quarter wider and higher on each side."""
     left, top, right, bottom = box
     aside, above = (right - left) / 4, (bottom - top) / 4
     rows = slice(max(0, round(top - above)), max(0, round(bottom + above)))
-    return image[rows, max(0, round(left - aside)) : max(0, round(right + aside))]
+    part = image[rows, max(0, round(left - aside)) : max(0, round(right + aside))]
+    if not part.size:
+        return 0.0
+    small = cv2.resize(part, (FACE_GRID, FACE_GRID), interpolation=cv2.INTER_AREA)
+    share = FACE_SHARE * min(1.0, (right - left) / SURE_WIDTH)
+    return share * _away_from_tint(np.asarray(small, np.uint8))
 
 
-def is_gray(colours: Iterable[float]) -> bool:
-    """Return whether footage has no colour, from the colourfulness of some of its frames.
-
-    Args:
-        colours: Of `colourfulness`, best of a whole window of frames: their median decides, so
-            that a frame with a coloured overlay does not. At least one.
-
-    """
-    return median(colours) < GRAY
-
-
-def as_luma(restored: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a restored face with its own luma and no colour but the input's.
-
-    Its chroma is that of the input crop, slowly varying; where the input has R = G = B
-    everywhere, so has the result, exactly.
+class MonochromeJudge:
+    """Decides which tracks of an input are monochrome, from the frames in their order.
 
     Args:
-        restored: RGB uint8 (side, side, 3), in the template.
-        reference: The input crop at the same size, RGB uint8 (side, side, 3).
+        window: Frames of which the frame's own colourfulness is the median, so that a flash or a
+            coloured overlay does not count.
 
     Raises:
-        UsageError: the shapes differ, or one is no RGB picture.
+        UsageError: the window is empty.
 
     """
-    if restored.shape != reference.shape or restored.ndim != 3 or restored.shape[2] != 3:
-        raise UsageError(
-            f"a face {restored.shape} cannot take its colour from one of {reference.shape}",
-            hint="Give both in the template, RGB.",
-        )
-    luma = np.rint(restored.astype(np.float64) @ np.array(LUMA))
-    tint = reference.astype(np.float64) - reference[..., 1:2]
-    if not tint.any():
-        return np.repeat(luma.astype(np.uint8)[..., None], 3, axis=2)
-    slow = cv2.GaussianBlur(tint, (0, 0), CHROMA_REACH * restored.shape[0] / 128.0)
-    slow -= (slow @ np.array(LUMA))[..., None]
-    pixels: NDArray[np.float64] = np.clip(np.rint(luma[..., None] + slow), 0.0, 255.0)
-    return pixels.astype(np.uint8)
+
+    def __init__(self, window: int) -> None:
+        if window < 1:
+            raise UsageError(f"{window} frames are no window", hint="Give 1 or more.")
+        self._frames: deque[float] = deque(maxlen=window)
+        self._faces: dict[int, float] = {}
+        self._monochrome: dict[int, bool] = {}
+
+    def see(self, colour: float) -> None:
+        """Take in the colourfulness of the next frame; it may come before its tracks are known."""
+        self._frames.append(colour)
+
+    def judge(self, track: int, colour: float | None) -> bool:
+        """Return whether a track is monochrome in a frame.
+
+        Args:
+            track: Its number.
+            colour: Of its face, see `face_colourfulness`; None where it was not found there.
+
+        """
+        if colour is not None:
+            before = self._faces.get(track, colour)
+            self._faces[track] = MEMORY * before + (1.0 - MEMORY) * colour
+        shown = max(median(self._frames or (0.0,)), self._faces.get(track, 0.0))
+        before_it = self._monochrome.get(track)
+        limit = (BECOMES + REMAINS) / 2 if before_it is None else REMAINS if before_it else BECOMES
+        self._monochrome[track] = shown < limit
+        return self._monochrome[track]
+
+    def drop(self, track: int) -> None:
+        """Forget a track that has ended."""
+        self._faces.pop(track, None)
+        self._monochrome.pop(track, None)
+
+
+def _away_from_tint(small: NDArray[np.uint8]) -> float:
+    pixels = small.reshape(-1, 3).astype(np.float64)
+    slope, offset, luma = fit_tint(pixels)
+    away = pixels - (luma[:, None] * slope + offset)
+    # Along the line of the tint the distance is luma's own, and not of colour.
+    away -= (away @ slope)[:, None] * slope / max(float(slope @ slope), 1e-9)
+    light = max(1.0, float(np.quantile(pixels.max(axis=1), 0.98)))
+    gain = min(MOST_GAIN, max(1.0, LIT / light))
+    return gain * float(np.quantile(np.linalg.norm(away, axis=1), QUANTILE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,18 +46,25 @@ class Reader:
     own. A file that is damaged or cut off delivers all that can be decoded, then ends; `report`
     tells what was amiss.
 
+    Args:
+        source: The opened input.
+        aspect: Width over height of the displayed picture, where the file's own is not to count.
+
     Attributes:
         info: What the file says about itself.
 
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, aspect: Fraction | None = None) -> None:
         self._source = source
         self._pending = source.frames()
         self._held: PendingFrame | None = None
         self._passed: int | None = None
         self._count = 0
         self.info = source.info
+        if aspect is not None:
+            ratio = aspect * source.info.height / source.info.width
+            self.info = replace(source.info, sample_aspect_ratio=ratio.limit_denominator(4096))
 
     def __enter__(self) -> Self:
         return self
@@ -153,16 +161,16 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     """
     settings = settings or ReadSettings()
     if is_sequence(path):
-        return Reader(SequenceSource(Path(path), settings))
+        return Reader(SequenceSource(Path(path), settings), settings.aspect)
     file = check_file(path)
     picture = open_picture(file)
     if picture is None:
-        return Reader(open_video(file, settings))
+        return Reader(open_video(file, settings), settings.aspect)
     count = count_pictures(picture, file)
     if kind_of(picture, count) == "animation" and read_by_pyav(picture):
         picture.close()
-        return Reader(open_video(file, settings, count))
-    return Reader(PictureSource(file, picture, count, settings))
+        return Reader(open_video(file, settings, count), settings.aspect)
+    return Reader(PictureSource(file, picture, count, settings), settings.aspect)
 
 
 def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:

@@ -26,6 +26,8 @@ class ReadSettings:
         start: Seconds after the first frame from which on frames are delivered, None for all.
         end: Seconds after the first frame before which delivery ends, None for all: the
             window is half open, so that windows that meet share no frame.
+        aspect: Width of the whole displayed picture over its height, where the file does not
+            tell or tells it wrongly; None for what the file says.
         deinterlace: "auto" deinterlaces the frames that are flagged as interlaced, "on" all
             frames, "off" none. Pictures and animations are never deinterlaced.
 
@@ -39,6 +41,7 @@ class ReadSettings:
     start: Fraction | None = None
     end: Fraction | None = None
     deinterlace: Deinterlacing = "auto"
+    aspect: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.frame_rate is not None and not 0 < self.frame_rate <= _HIGHEST_RATE:
@@ -70,6 +73,13 @@ class ReadSettings:
                 f"{self.deinterlace!r} is no way to deinterlace",
                 where="--deinterlace",
                 hint="Use auto, on or off.",
+            )
+
+        if self.aspect is not None and not Fraction(1, 8) <= self.aspect <= 8:
+            raise UsageError(
+                f"a picture {_number(self.aspect)} times as wide as high cannot be",
+                where="--aspect",
+                hint="Give width and height of the displayed picture, such as 16:9.",
             )
 
     @property

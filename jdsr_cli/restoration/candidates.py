@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate
+from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
 from jdsr_cli.faces.rotated import UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
@@ -19,6 +22,8 @@ TOO_SHORT = "too short"
 MOST_YAW = 80.0
 MOST_PITCH = 60.0
 """Degrees of yaw and pitch beyond which a face is not restored: one eye lies behind the nose."""
+SQUARE = Display()
+"""Of pictures whose pixels are square."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 
@@ -49,6 +54,7 @@ class Candidate:
 
     face: TrackedFace
     alignment: Alignment | None = None
+    """From stored pixels of the frame to the template."""
     crop: NDArray[np.uint8] | None = None
     """Aligned face, RGB uint8 (side, side, 3), resampled once from the frame."""
     sharpness: float | None = None
@@ -56,37 +62,68 @@ class Candidate:
     pose: Pose | None = None
     """Of the points by which the face was aligned, with their residual."""
     refusal: Refusal | None = None
+    monochrome: bool = False
+    """Whether the face is seen without colour, but for a tint."""
+
+    @cached_property
+    def colours(self) -> ColourMap:
+        """The way to the colours in which the generator sees the face; it must have a crop."""
+        assert self.crop is not None
+        return canonical_map(self.crop, monochrome=self.monochrome)
+
+    @property
+    def canonical(self) -> NDArray[np.uint8]:
+        """The crop in canonical colours, RGB uint8 (side, side, 3); there must be one."""
+        assert self.crop is not None
+        return self.colours.apply(self.crop)
 
     @property
     def detection(self) -> Detection:
-        """Box and points by which the face was aligned."""
+        """Box and points by which the face was aligned, in pixels of the displayed picture."""
         return self.face.detection
 
 
 def examine(
-    image: NDArray[np.uint8], faces: Sequence[TrackedFace], *, side: int, limits: Limits
+    image: NDArray[np.uint8],
+    faces: Sequence[TrackedFace],
+    *,
+    side: int,
+    limits: Limits,
+    monochrome: Collection[int] = (),
+    display: Display = SQUARE,
 ) -> list[Candidate]:
     """Align and crop the faces of one frame.
 
     Args:
-        image: The frame, RGB uint8 (H, W, 3).
-        faces: Faces in it.
+        image: The frame as it is stored, RGB uint8 (H, W, 3).
+        faces: Faces in it, in pixels of the displayed picture.
         side: Side of the crops in pixels.
         limits: Which are refused.
+        monochrome: Tracks that are seen without colour.
+        display: How stored pixels are displayed.
 
     Returns:
         One candidate for each face, in their order.
 
     """
-    return [_examine(image, face, side, limits) for face in faces]
+    return [
+        _examine(image, face, side, limits, face.track in monochrome, display) for face in faces
+    ]
 
 
-def _examine(image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Limits) -> Candidate:
-    refusal = _refuse(image, face, limits)
+def _examine(
+    image: NDArray[np.uint8],
+    face: TrackedFace,
+    side: int,
+    limits: Limits,
+    monochrome: bool,
+    display: Display,
+) -> Candidate:
+    refusal = _refuse(display.size(image), face, limits)
     if refusal is not None:
         return Candidate(face, refusal=refusal)
     try:
-        alignment = estimate(face.detection.points)
+        alignment = display.stored_alignment(estimate(face.detection.points))
     except UsageError:
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
@@ -103,7 +140,8 @@ def _examine(image: NDArray[np.uint8], face: TrackedFace, side: int, limits: Lim
             "(--min-sharpness)",
         )
         return Candidate(face, alignment, None, sharp, turned, refusal)
-    return Candidate(face, alignment, crop(image, alignment, side), sharp, turned)
+    cut_out = crop(image, alignment, side)
+    return Candidate(face, alignment, cut_out, sharp, turned, monochrome=monochrome)
 
 
 def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
@@ -132,7 +170,7 @@ def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 
 
-def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refusal | None:
+def _refuse(size: tuple[int, int], face: TrackedFace, limits: Limits) -> Refusal | None:
     detection = face.detection
     if not np.isfinite(detection.box).all():
         return _NO_FACE
@@ -144,7 +182,7 @@ def _refuse(image: NDArray[np.uint8], face: TrackedFace, limits: Limits) -> Refu
         )
     if not np.isfinite(detection.points).all() or detection.eye_distance < LEAST_EYE_DISTANCE:
         return _NO_FACE
-    height, width = image.shape[:2]
+    width, height = size
     x, y = detection.points.mean(axis=0)
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return Refusal("outside", "the middle of the face lies outside the frame")

@@ -27,7 +27,9 @@ class Counts:
     """Restored, or exported by `crop_faces`."""
     faces_refused: int = 0
     faces_masked: int = 0
-    """Restored faces that were found covered."""
+    """Restored faces that wear a mask."""
+    faces_unsure: int = 0
+    """Restored faces of which that is unsure."""
     refusals: dict[str, int] = field(default_factory=dict)
     """Refused faces by kind of reason."""
 

@@ -48,9 +48,7 @@ def test_fetched_weights_do_not_make_auto_worse(
 def test_auto_is_the_best_measured_one_that_is_here(
     monkeypatch: pytest.MonkeyPatch, mobile: Path
 ) -> None:
-    monkeypatch.setattr(
-        detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8}
-    )
+    monkeypatch.setattr(detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
     settings = DetectorSettings(device="cpu")
     carry(monkeypatch, {"retinaface-mobile": mobile})
     assert create_detector("auto", settings).name == "retinaface-mobile"
@@ -87,9 +85,7 @@ def test_auto_does_not_hide_damaged_weights(
 ) -> None:
     damaged = tmp_path / "damaged.pth"
     damaged.write_bytes(b"\x80")
-    monkeypatch.setattr(
-        detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8}
-    )
+    monkeypatch.setattr(detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
     carry(monkeypatch, {"retinaface-mobile": damaged})
     with pytest.raises(WeightsCorruptError):
         create_detector("auto", DetectorSettings(device="cpu"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.data import astronaut
 from torch import Tensor
 
 from jdsr_cli.errors import UsageError
@@ -12,6 +13,7 @@ from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, exams, to_t
 from jdsr_train.degradations import resize_bicubic
 from jdsr_train.evaluation import Method, Scores, estimate, examine, from_lr
 from jdsr_train.evaluation.report import rows
+from jdsr_train.evaluation.restorers import in_canonical_colours
 from jdsr_train.masks import draw_pool
 
 
@@ -229,3 +231,21 @@ def test_differences_are_face_by_face_to_the_first_method() -> None:
     assert difference.mean == pytest.approx(gain.mean())
     assert difference.high - difference.low < 0.1  # that of the means alone is over 3
     assert second.estimates["psnr"].high - second.estimates["psnr"].low > 2
+
+
+def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_frame() -> None:
+    seen: list[torch.Tensor] = []
+
+    def watch(lr: torch.Tensor) -> torch.Tensor:
+        seen.append(lr)
+        return lr
+
+    rng = np.random.default_rng(0)
+    dark = torch.from_numpy(rng.integers(4, 16, (2, 3, 128, 128))).float() / 255
+    dark[1] = dark[1, :1]
+    restored = in_canonical_colours(watch)(dark)
+    assert float(seen[0].mean()) > 5 * float(dark.mean())
+    assert float((restored - dark).abs().max()) < 1.01 / 255
+    usual = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
+    in_canonical_colours(watch)(usual)
+    assert torch.equal(seen[1], usual.float())

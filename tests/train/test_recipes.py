@@ -42,8 +42,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
     assert settings.degradation == recipe.data.degradation
     assert settings.masked == recipe.data.masked
-    assert settings.camera.native_width == recipe.data.native_width
-    assert settings.camera.pristine == recipe.data.pristine
+    assert settings.camera == recipe.camera
     assert recipe.optimiser.warmup < recipe.optimiser.steps
 
 
@@ -72,9 +71,10 @@ def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
 
 
 def test_a_camera_shows_sharp_faces_too() -> None:
-    data = recipes.load("lease_camera").data
-    assert (data.degradation, data.masked, data.pristine) == ("camera", 0.5, 0.1)
-    assert data.native_width == (12.0, 128.0)
+    recipe = recipes.load("lease_camera")
+    data = recipe.data
+    assert (data.degradation, data.masked, recipe.camera.pristine) == ("camera", 0.5, 0.1)
+    assert recipe.camera.native_width == (12.0, 128.0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
     recipe = recipes.load("lite_camera")
     assert recipe.data.degradation == "camera"
     assert recipe.data.masked == 0.5
-    assert recipe.data.native_width == (12.0, 128.0)
+    assert recipe.camera.native_width == (12.0, 128.0)
 
 
 def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_an_unknown_key_names_the_nearest(
         "[optimiser]\nrate = true",
         "[optimiser]\nbetas = 0.9",
         "[optimiser]\nbetas = [0.9]",
-        '[data]\nnative_width = [12, "wide"]',
-        "[data]\nnative_width = [12, 64, 128]",
+        '[camera]\nnative_width = [12, "wide"]',
+        "[camera]\nnative_width = [12, 64, 128]",
         "[generator]\nnetwork = 4",
         "[generator]\narguments = [32]",
         "optimiser = 3",
@@ -195,7 +195,7 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
         ('[optimiser]\nprecision = "int8"', "optimiser: precision: 'int8' is not known"),
         ('[data]\ndegradation = "fog"', "data: degradation: 'fog' is not known"),
         ("[data]\nmasked = 1.5", "masked: 1.5 cannot be"),
-        ("[data]\npristine = 2.0", "pristine: 2 cannot be"),
+        ("[camera]\npristine = 2.0", "pristine: 2 cannot be"),
         ('stages = ["joint", "polish"]', "stages: 'polish' is not known"),
         ("[loss]\npixel_hr = -1.0", "own.toml: loss: pixel_hr: -1 cannot be, at least 0"),
         ("[loss]\npixel_hr = nan", "loss: pixel_hr: nan cannot be"),
@@ -208,7 +208,7 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
         ("[critic]\nwidths = [4, 0]", "critic: widths: 0 cannot be"),
         ("[parser]\nwidth = 0", "parser: width: 0 cannot be"),
         ("[data]\ndrawn_masks = -1", "data: drawn_masks: -1 cannot be"),
-        ("[data]\nnative_width = [9.0, 4.0]", "native_width: the smaller width comes first"),
+        ("[camera]\nnative_width = [9.0, 4.0]", "native_width: the smaller value comes first"),
         ("[generator]\nscale = 0", "generator: scale: 0 cannot be"),
         ("[generator]\nscale = 3", "generator: scale: 3 does not divide 128"),
         ("stages = []", "stages: each stage once"),

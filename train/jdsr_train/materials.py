@@ -25,7 +25,6 @@ from jdsr_train.data import (
     open_faces,
     open_parsing_set,
 )
-from jdsr_train.degradations import CameraSettings
 from jdsr_train.fabric import Adapted
 from jdsr_train.features import VGG16, FeatureExtractor, load_features
 from jdsr_train.masks import Sprite, draw_pool, load_templates
@@ -361,7 +360,10 @@ def sample_settings(recipe: Recipe) -> SampleSettings:
         lr_size=128 // recipe.generator.scale,
         degradation=data.degradation,
         masked=data.masked,
-        camera=CameraSettings(native_width=data.native_width, pristine=data.pristine),
+        camera=recipe.camera,
+        occluded=data.occluded,
+        lowered=data.lowered,
+        canonical=data.canonical,
         priors=recipe.loss.prior > 0,
         heat_sigma=data.heat_sigma,
     )

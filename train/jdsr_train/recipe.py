@@ -12,24 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError
+from jdsr_train.checks import one_of, within
+from jdsr_train.degradations.settings import CameraSettings
 
 STAGES = ("parser", "identity", "denoise", "joint")
 """In the order in which they run; each uses what the ones before it have made."""
-
-
-def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
-    if value not in allowed:
-        raise UsageError(f"{value!r} is not known", where=where, hint=f"Use {', '.join(allowed)}")
-
-
-def _within(table: Any, low: float, high: float, *names: str) -> None:
-    """Check that these numbers of a table, or all numbers of these tuples, lie in [low, high]."""
-    for name in names:
-        value = getattr(table, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if not (low <= number <= high and math.isfinite(number)):
-                asked = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
-                raise UsageError(f"{number:g} cannot be, {asked} is needed", where=name)
 
 
 BELOW_ONE = math.nextafter(1.0, 0.0)
@@ -49,7 +36,7 @@ class GeneratorRecipe:
     """Enlargement of the low-resolution side to 128."""
 
     def __post_init__(self) -> None:
-        _within(self, 1, 128, "scale")
+        within(self, 1, 128, "scale")
         if 128 % self.scale:
             raise UsageError(f"{self.scale} does not divide 128", where="scale")
 
@@ -64,10 +51,14 @@ class DataRecipe:
     """Share of faces that wear a mask, 0 to 1."""
     drawn_masks: int = 400
     """Number of masks drawn by our own code."""
-    native_width: tuple[float, float] = (12.0, 128.0)
-    """Camera degradation: width of the face region on the sensor, in pixels."""
-    pristine: float = 0.0
-    """Camera degradation: share of faces that the camera does not spoil, 0 to 1."""
+    occluded: float = 0.0
+    """Camera degradation: share of faces, masked or bare, behind a hand, a cup, a visor, a border
+    of the picture and the like; these are kept, they were filmed."""
+    lowered: float = 0.0
+    """Camera degradation: share of masks that are worn under the nose or the chin."""
+    canonical: bool = False
+    """Camera degradation: whether the network learns on photometrically canonical faces, as
+    `restore` shows them to it."""
     crop: str = "138"
     """Of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
     same at (30, 40), `178` the centre square, `aligned` a similarity by the five points."""
@@ -78,15 +69,12 @@ class DataRecipe:
     pixel that the mask covers (SPEC 2)."""
 
     def __post_init__(self) -> None:
-        _one_of(self.degradation, ("paper", "camera"), "degradation")
-        _one_of(self.crop, ("138", "138-left", "178", "aligned"), "crop")
-        _one_of(self.noise_truth, ("difference", "alpha"), "noise_truth")
-        _within(self, 0, 1, "masked", "pristine")
-        _within(self, 0, math.inf, "drawn_masks")
-        _within(self, 1, 1024, "native_width")
-        _within(self, 0.1, 64, "heat_sigma")
-        if self.native_width[0] > self.native_width[1]:
-            raise UsageError("the smaller width comes first", where="native_width")
+        one_of(self.degradation, ("paper", "camera"), "degradation")
+        one_of(self.crop, ("138", "138-left", "178", "aligned"), "crop")
+        one_of(self.noise_truth, ("difference", "alpha"), "noise_truth")
+        within(self, 0, 1, "masked", "occluded", "lowered")
+        within(self, 0, math.inf, "drawn_masks")
+        within(self, 0.1, 64, "heat_sigma")
 
 
 @dataclass(frozen=True)
@@ -142,11 +130,11 @@ class LossRecipe:
     """Share of the joint steps after which critic and adversarial term act, 0 to 1."""
 
     def __post_init__(self) -> None:
-        _one_of(self.parsing_kind, ("mse", "ce"), "parsing_kind")
-        _one_of(self.identity_reduction, ("mean", "sum"), "identity_reduction")
+        one_of(self.parsing_kind, ("mse", "ce"), "parsing_kind")
+        one_of(self.identity_reduction, ("mean", "sum"), "identity_reduction")
         for name, value in vars(self).items():
             if isinstance(value, float):
-                _within(self, 0, 1 if name.endswith("_from") else math.inf, name)
+                within(self, 0, 1 if name.endswith("_from") else math.inf, name)
 
     @property
     def features(self) -> bool:
@@ -185,13 +173,13 @@ class OptimiserRecipe:
     """Arithmetic of the forward pass: `bfloat16` or `float32`."""
 
     def __post_init__(self) -> None:
-        _within(self, 1, math.inf, "steps", "batch")
-        _within(self, 0, math.inf, "rate", "warmup", "weight_decay", "clip")
-        _within(self, 0, BELOW_ONE, "betas")
-        _within(self, 0, 1, "tail", "ema")
-        _one_of(self.kind, ("adamw", "adam", "sgd"), "kind")
-        _one_of(self.schedule, ("cosine", "constant"), "schedule")
-        _one_of(self.precision, ("bfloat16", "float32"), "precision")
+        within(self, 1, math.inf, "steps", "batch")
+        within(self, 0, math.inf, "rate", "warmup", "weight_decay", "clip")
+        within(self, 0, BELOW_ONE, "betas")
+        within(self, 0, 1, "tail", "ema")
+        one_of(self.kind, ("adamw", "adam", "sgd"), "kind")
+        one_of(self.schedule, ("cosine", "constant"), "schedule")
+        one_of(self.precision, ("bfloat16", "float32"), "precision")
 
 
 @dataclass(frozen=True)
@@ -218,10 +206,10 @@ class CriticRecipe:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        _one_of(self.sees, ("face", "covered"), "sees")
-        _within(self, 1, math.inf, "steps_per_update", "widths", "fold")
-        _within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")
-        _within(self, 0, BELOW_ONE, "betas")
+        one_of(self.sees, ("face", "covered"), "sees")
+        within(self, 1, math.inf, "steps_per_update", "widths", "fold")
+        within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")
+        within(self, 0, BELOW_ONE, "betas")
 
 
 @dataclass(frozen=True)
@@ -246,9 +234,9 @@ class IdentityRecipe:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        _within(self, 1, math.inf, "widths", "features")
-        _within(self, 0, math.inf, "blocks", "scale", "margin")
-        _within(self, 0, 1, "degraded")
+        within(self, 1, math.inf, "widths", "features")
+        within(self, 0, math.inf, "blocks", "scale", "margin")
+        within(self, 0, 1, "degraded")
 
 
 @dataclass(frozen=True)
@@ -262,7 +250,7 @@ class ParserRecipe:
     )
 
     def __post_init__(self) -> None:
-        _within(self, 1, math.inf, "width")
+        within(self, 1, math.inf, "width")
 
 
 @dataclass(frozen=True)
@@ -274,6 +262,8 @@ class Recipe:
     """What `--stage all` runs; `joint` alone is the paper's literal reading."""
     generator: GeneratorRecipe = GeneratorRecipe()
     data: DataRecipe = DataRecipe()
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    """What the camera degradation may draw."""
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     """Of the joint stage's generator."""
@@ -287,14 +277,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for stage in self.stages:
-            _one_of(stage, STAGES, "stages")
+            one_of(stage, STAGES, "stages")
         if not self.stages or len(set(self.stages)) < len(self.stages):
             raise UsageError(
                 "each stage once, and one at least", where="stages", hint=f"Use {', '.join(STAGES)}"
             )
         if self.name in ("", "..") or Path(self.name).name != self.name:
             raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")
-        _within(self, 0, MOST_SEED, "seed")
+        within(self, 0, MOST_SEED, "seed")
 
     def steps(self, stage: str) -> OptimiserRecipe:
         """Return how the weights of a stage's network move."""

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 
-MASKED_SHARE = 0.08
-"""A face counts as masked when more than this share of it is covered."""
 COVERED = 0.5
 """A pixel counts as covered above this occlusion."""
 ELLIPSE_CENTRE = (63.0, 78.0)

@@ -25,6 +25,7 @@ class _Open:
     restored: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     masked: int = 0
+    unsure: int = 0
 
 
 class Book:
@@ -48,9 +49,11 @@ class Book:
         self._totals["bridged" if record.bridged else "found"] += 1
         if refusal is None:
             self._totals["kept"] += 1
-            self._totals["masked"] += bool(record.masked)
+            self._totals["masked"] += record.mask == "masked"
+            self._totals["unsure"] += record.mask == "unsure"
             track.restored += 1
-            track.masked += bool(record.masked)
+            track.masked += record.mask == "masked"
+            track.unsure += record.mask == "unsure"
         else:
             self._refusals[refusal.kind] += 1
             track.refused[refusal.kind] = track.refused.get(refusal.kind, 0) + 1
@@ -80,6 +83,7 @@ class Book:
             faces_restored=self._totals["kept"],
             faces_refused=sum(self._refusals.values()),
             faces_masked=self._totals["masked"],
+            faces_unsure=self._totals["unsure"],
             tracks=self._totals["tracks"],
             refusals=dict(sorted(self._refusals.items())),
         )

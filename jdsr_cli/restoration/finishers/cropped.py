@@ -58,7 +58,8 @@ class CropFinisher:
                     write_image(self._folder / name, candidate.crop)
                     digest = sha256_file(self._folder / name)
                 record = replace(record, status="exported", file=name, sha256=digest)
-                points = _crop_points(candidate.detection, candidate.alignment, self._settings.size)
+                there = tracked.job.display.stored_detection(candidate.detection)
+                points = _crop_points(there, candidate.alignment, self._settings.size)
                 rows.append(table_row(Path(name).stem, record, points))
             elif candidate.refusal is not None:
                 record = replace(record, reason=candidate.refusal.reason)

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
-from jdsr_cli.faces import ComposeSettings, compose, crop
-from jdsr_cli.faces.quality import MASKED_SHARE, FaceQuality, covered_share
-from jdsr_cli.faces.tone import as_luma
+from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
+from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.masking import MaskJudge, MaskState, decide, mask_probability, uncovered
+from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
 from jdsr_cli.restoration.candidates import Candidate, Refusal
@@ -52,7 +54,13 @@ class _Face:
     candidate: Candidate
     refusal: Refusal | None
     raw: RestoredFace | None = None
-    """As the generator gave it, without invented colour."""
+    """In the colours of the frame; where the face is not certainly masked, as it was filmed where
+    the generator took it for covered."""
+    covered: float = 0.0
+    """Share of the face that the generator took for covered."""
+    probability: float = 0.0
+    """Of a mask, by this frame and those before."""
+    mask: MaskState | None = None
     steady: RestoredFace | None = None
     """Blended with what the track showed before."""
 
@@ -78,7 +86,8 @@ class RestoreFinisher:
         self._book = Book()
         self._gallery = Gallery(max(settings.shots, FUSED_FROM))
         self._steadying = Steadying()
-        self._gray = 0
+        self._masks = MaskJudge()
+        self._monochrome = 0
         self._label = Label(plan.width, plan.height) if settings.label else None
         if settings.exports_crops:
             (folder / FACES).mkdir(exist_ok=True)
@@ -101,8 +110,10 @@ class RestoreFinisher:
             self._keep(tracked.frame, record, face)
         if self._settings.overlay:
             with self._clock.stage("overlay"):
-                images["overlay"] = _overlaid(tracked.frame.image, records, faces)
-        self._gray += tracked.gray and bool(faces)
+                images["overlay"] = _overlaid(
+                    tracked.frame.image, records, faces, tracked.job.display
+                )
+        self._monochrome += bool(tracked.monochrome)
         lines = {
             RECORDS: tuple(record.to_json() for record in records),
             TRACKS: tuple(line for track in tracked.ended for line in self._end(track)),
@@ -118,9 +129,9 @@ class RestoreFinisher:
         return self._book.counts(frames_read, frames_written)
 
     def figures(self) -> Mapping[str, Any]:
-        """Return flicker, see `Steadying.figures`, and the frames whose faces were gray."""
+        """Return flicker, see `Steadying.figures`, and the frames with monochrome faces."""
         flicker = self._steadying.figures(blended=self._settings.stabilise)
-        return {**flicker, "gray_frames": self._gray}
+        return {**flicker, "gray_frames": self._monochrome}
 
     def state(self) -> Snapshot:
         """Return what later frames need of those so far."""
@@ -128,7 +139,8 @@ class RestoreFinisher:
             book=self._book.state(),
             gallery=self._gallery.state(),
             steadying=self._steadying.state(),
-            frames=Snapshot({"gray": self._gray}),
+            masks=Snapshot(self._masks.state()),
+            frames=Snapshot({"monochrome": self._monochrome}),
         )
 
     def load(self, state: Snapshot) -> None:
@@ -136,12 +148,13 @@ class RestoreFinisher:
         self._book.load(state.part("book"))
         self._gallery.load(state.part("gallery"))
         self._steadying.load(state.part("steadying"))
-        self._gray = state.part("frames").values["gray"]
+        self._masks.load(state.part("masks").values)
+        self._monochrome = state.part("frames").values["monochrome"]
 
     def _prepare(
         self, restored: Restored, number: int, candidate: Candidate, face: RestoredFace | None
     ) -> _Face:
-        """Take invented colour off a restored face and steady it."""
+        """Bring a restored face to its frame's colours, decide on its mask, and steady it."""
         refusal = candidate.refusal
         if refusal is None and face is None:
             refusal = NOT_FINITE
@@ -149,17 +162,24 @@ class RestoreFinisher:
             return _Face(number, candidate, refusal)
         with self._clock.stage("steady"):
             tracked = restored.examined.tracked
+            track = candidate.face.track
             reference = crop(tracked.frame.image, candidate.alignment)
-            if tracked.gray:
-                face = replace(face, image=as_luma(face.image, reference))
+            covered = covered_share(face.occlusion)
+            alone = mask_probability(face.occlusion, candidate.colours.gain)
+            probability = self._masks.judge(track, float(tracked.frame.time), alone)
+            mask = decide(probability)
+            face = _as_filmed(face, candidate.colours, reference, mask)
             steady = self._steadying.steady(
-                candidate.face.track,
+                track,
                 tracked.seen.read.number,
                 reference,
                 face,
                 fresh=tracked.seen.facts.cut,
             )
-        return _Face(number, candidate, None, face, steady)
+        return _Face(
+            number, candidate, None, face, steady=steady,
+            covered=covered, probability=probability, mask=mask,
+        )  # fmt: skip
 
     def _shown(self, face: _Face) -> RestoredFace | None:
         return face.steady if self._settings.stabilise else face.raw
@@ -190,12 +210,13 @@ class RestoreFinisher:
             record = replace(record, reason=face.refusal.reason)
         if face.raw is None:
             return record
-        covered = covered_share(face.raw.occlusion)
         record = replace(
             record,
-            covered=round(covered, 4),
-            masked=covered > MASKED_SHARE,
-            quality=round(_quality(face.candidate, covered), 4),
+            covered=round(face.covered, 4),
+            mask=face.mask,
+            mask_probability=round(face.probability, 4),
+            masked=None if face.mask == "unsure" else face.mask == "masked",
+            quality=round(_quality(face.candidate, face.covered), 4),
             redone_in_float32=face.raw.redone,
         )
         if self._settings.exports_crops and self._settings.crops == "all":
@@ -235,6 +256,7 @@ class RestoreFinisher:
     def _end(self, track: int) -> list[str]:
         """Export the pictures of a track; return its record, if it had a face."""
         self._steadying.drop(track)
+        self._masks.drop(track)
         best: list[Exported] = []
         fused = None
         shots = self._gallery.take(track)
@@ -256,6 +278,25 @@ class RestoreFinisher:
         return [] if record is None else [record.to_json()]
 
 
+def _as_filmed(
+    face: RestoredFace, colours: ColourMap, filmed: NDArray[np.uint8], mask: MaskState
+) -> RestoredFace:
+    """Return a restored face in the colours of its frame, with no more invented than is certain.
+
+    Args:
+        face: As the generator gave it, in canonical colours.
+        colours: The way there.
+        filmed: The aligned crop of the frame, RGB uint8 (128, 128, 3).
+        mask: Unless it is `masked`, nothing that was taken for covered is replaced.
+
+    """
+    image = colours.restore(face.image, filmed, face.occlusion)
+    if mask == "masked":
+        return replace(face, image=image)
+    kept = uncovered(image, filmed, face.occlusion)
+    return replace(face, image=kept, occlusion=np.zeros_like(face.occlusion))
+
+
 def _is_in(candidate: Candidate) -> bool:
     """Whether the candidate was given to the generator."""
     return candidate.crop is not None
@@ -275,19 +316,24 @@ def _quality(candidate: Candidate, covered: float) -> float:
 
 
 def _overlaid(
-    image: NDArray[np.uint8], records: Sequence[FaceRecord], faces: Sequence[_Face]
+    image: NDArray[np.uint8],
+    records: Sequence[FaceRecord],
+    faces: Sequence[_Face],
+    display: Display,
 ) -> NDArray[np.uint8]:
     """Return a copy of the frame with what was found drawn on it."""
     drawn = image.copy()
-    draw_faces(drawn, [_mark(*pair) for pair in zip(records, faces, strict=True)])
+    draw_faces(drawn, [_mark(*pair, display) for pair in zip(records, faces, strict=True)])
     return drawn
 
 
-def _mark(record: FaceRecord, face: _Face) -> FaceMark:
+def _mark(record: FaceRecord, face: _Face, display: Display) -> FaceMark:
+    points = np.array(record.points, np.float32)
+    there = display.stored_detection(Detection(record.box, points, record.score))
     word = "bridged" if record.bridged else f"{record.score:.2f}"
     return FaceMark(
-        box=record.box,
-        points=np.array(record.points, np.float32),
+        box=there.box,
+        points=there.points,
         track=record.track,
         text=word if face.refusal is None else face.refusal.kind,
         refused=record.status == "refused",

@@ -30,8 +30,10 @@ class FrameFacts:
     cut: bool
     """Whether another scene begins with this frame."""
     colour: float
-    """How colourful the frame and its faces are, see `faces.tone.footage_colour`."""
+    """How colourful the frame is, see `faces.tone.colourfulness`."""
     detections: tuple[Detection, ...]
+    face_colours: tuple[float, ...]
+    """Of each detection, see `faces.tone.face_colourfulness`."""
     embeddings: NDArray[np.float32] | None = None
     """(n, D), of length 1, where a face network is used."""
 
@@ -48,6 +50,7 @@ def write_facts(path: Path, facts: Sequence[FrameFacts]) -> None:
             cut=np.array([one.cut for one in facts], np.bool_),
             colour=np.array([one.colour for one in facts], np.float64),
             count=np.array([len(one.detections) for one in facts], np.int64),
+            face_colours=np.array([x for one in facts for x in one.face_colours], np.float64),
             faces=np.array(faces, np.float64).reshape(-1, _NUMBERS),
             embedded=np.array([one.embeddings is not None for one in facts], np.bool_),
             embeddings=np.concatenate(embeddings) if embeddings else np.zeros((0, 1), np.float32),
@@ -68,6 +71,7 @@ def read_facts(path: Path) -> Iterator[FrameFacts]:
         first = embedded = 0
         for number, count in enumerate(counts):
             faces = table["faces"][first : first + count]
+            face_colours = table["face_colours"][first : first + count]
             first += count
             embeddings = None
             if table["embedded"][number]:
@@ -79,6 +83,7 @@ def read_facts(path: Path) -> Iterator[FrameFacts]:
                 cut=bool(table["cut"][number]),
                 colour=float(table["colour"][number]),
                 detections=tuple(_detection(face) for face in faces),
+                face_colours=tuple(face_colours.tolist()),
                 embeddings=embeddings,
             )
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as fault:

@@ -30,4 +30,13 @@ def align(
 
 
 def _examine(element: Tracked, side: int, limits: Limits) -> tuple[Candidate, ...]:
-    return tuple(examine(element.frame.image, element.faces, side=side, limits=limits))
+    return tuple(
+        examine(
+            element.frame.image,
+            element.faces,
+            side=side,
+            limits=limits,
+            monochrome=element.monochrome,
+            display=element.job.display,
+        )
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.scene import is_cut, thumbnail
-from jdsr_cli.faces.tone import footage_colour
+from jdsr_cli.faces.tone import colourfulness, face_colourfulness
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.journal.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read, Seen
@@ -80,19 +80,21 @@ def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Se
         pairs = pairwise([before, *small])
         cuts = [a is not None and b is not None and is_cut(a, b) for a, b in pairs]
         looked = [one.number % look.every == 0 or cut for one, cut in zip(group, cuts, strict=True)]
-        images = [one.frame.image for one, yes in zip(group, looked, strict=True) if yes]
+        squared = [one.job.display.squared(one.frame.image) for one in group]
+        images = [image for image, yes in zip(squared, looked, strict=True) if yes]
         found = iter(_find(images, look))
         seen = []
-        for one, tiny, cut, yes in zip(group, small, cuts, looked, strict=True):
+        for one, image, tiny, cut, yes in zip(group, squared, small, cuts, looked, strict=True):
             faces = tuple(next(found)) if yes else ()
             embed = look.embedder
             facts = FrameFacts(
                 time=float(one.frame.time),
                 looked=yes,
                 cut=cut,
-                colour=footage_colour(one.frame.image, [face.box for face in faces]),
+                colour=colourfulness(image),
                 detections=faces,
-                embeddings=None if embed is None else embed(one.frame.image, faces),
+                face_colours=tuple(face_colourfulness(image, face.box) for face in faces),
+                embeddings=None if embed is None else embed(image, faces),
             )
             seen.append(Seen(one, facts, tiny))
         return seen

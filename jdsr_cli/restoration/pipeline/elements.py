@@ -79,8 +79,8 @@ class Tracked:
     faces: tuple[TrackedFace, ...]
     ended: tuple[int, ...]
     """Tracks of which nothing more will come."""
-    gray: bool
-    """Whether the faces of this frame and those around it are without colour."""
+    monochrome: frozenset[int]
+    """Tracks among `faces` that are seen without colour, but for a tint."""
 
     @property
     def job(self) -> Job:

@@ -37,7 +37,7 @@ def _restored(
 ) -> Iterator[Begun | Restored | Ended]:
     start = time.perf_counter()
     frames = [one for one in waiting if isinstance(one, Examined) and not one.job.failed]
-    crops = [face.crop for one in frames for face in one.candidates if face.crop is not None]
+    crops = [face.canonical for one in frames for face in one.candidates if face.crop is not None]
     faces = iter(generator.restore(crops))
     spent = time.perf_counter() - start
     for one in waiting:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
+from jdsr_cli.faces.display import Display
 from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.clock import StageClock
 
@@ -44,6 +45,8 @@ class Job:
     """Makes of restored frames what is written."""
     products: Mapping[str, Product]
     """What stores frames, by name; empty where none are to be written."""
+    display: Display = Display()
+    """How its stored pixels are displayed."""
     plan_notes: tuple[str, ...] = ()
     """What a person should know of how the input is treated."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jdsr_cli.evidence import package_versions
+from jdsr_cli.faces.display import Display
 from jdsr_cli.media import Frame, Reader, open_reader
 from jdsr_cli.restoration.journal import Request, Snapshot
 from jdsr_cli.restoration.journal.files import state_file
@@ -47,6 +48,7 @@ def _open(job: Job, task: Task) -> Reader | None:
     # Open until the input is concluded: sound may be copied from what the reader salvaged.
     reader = job.reader = open_reader(job.source, settings.reading)
     job.info = reader.info
+    job.display = Display.of(reader.info.sample_aspect_ratio)
     job.workplace.open(job.request, force=settings.force, resume=settings.resume)
     task.prepare(job)
     journal = job.workplace.journal

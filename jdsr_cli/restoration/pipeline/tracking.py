@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.faces.tone import is_gray
+from jdsr_cli.faces.tone import MonochromeJudge
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
 from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
 from jdsr_cli.restoration.journal.files import facts_file
@@ -57,7 +57,8 @@ class _Follower:
         rate = float(job.info.frame_rate or USUAL_RATE)
         self._tracker = Tracker(settings, rate, every=every)
         self._waiting: deque[Seen] = deque()
-        self._colours: deque[float] = deque(maxlen=2 * self._tracker.lag + 1)
+        self._undecided: deque[FrameFacts] = deque()
+        self._colours = MonochromeJudge(2 * self._tracker.lag + 1)
         self._done = job.workplace.journal.frames
         for segment in job.workplace.journal.segments:
             for facts in read_facts(facts_file(job.workplace.work, segment.number)):
@@ -66,25 +67,42 @@ class _Follower:
     def add(self, seen: Seen | None) -> list[Tracked]:
         """Take in a frame (None: there are no more) and return those that are decided."""
         if seen is None:
-            decided = self._tracker.finish()
+            decided = self._judged(self._tracker.finish())
         else:
             self._waiting.append(seen)
             decided = self._follow(seen.facts)
-        gray = bool(self._colours) and is_gray(self._colours)
         # Frames of finished segments were decided upon by the interrupted run.
         return [
-            Tracked(self._waiting.popleft(), one.faces, one.ended, gray)
-            for one in decided
+            Tracked(self._waiting.popleft(), one.faces, one.ended, monochrome)
+            for one, monochrome in decided
             if one.index >= self._done
         ]
 
-    def _follow(self, facts: FrameFacts) -> list[TrackedFrame]:
+    def _follow(self, facts: FrameFacts) -> list[tuple[TrackedFrame, frozenset[int]]]:
+        self._undecided.append(facts)
         if facts.detections:
-            self._colours.append(facts.colour)
-        return self._tracker.add(
+            self._colours.see(facts.colour)
+        decided = self._tracker.add(
             facts.time,
             facts.detections,
             looked=facts.looked,
             cut=facts.cut,
             embeddings=facts.embeddings,
         )
+        return self._judged(decided)
+
+    def _judged(self, decided: Iterable[TrackedFrame]) -> list[tuple[TrackedFrame, frozenset[int]]]:
+        """Add to decided frames which of their tracks are monochrome."""
+        judged = []
+        for one in decided:
+            facts = self._undecided.popleft()
+            colours = dict(zip(map(id, facts.detections), facts.face_colours, strict=True))
+            monochrome = frozenset(
+                face.track
+                for face in one.faces
+                if self._colours.judge(face.track, colours.get(id(face.raw)))
+            )
+            for track in one.ended:
+                self._colours.drop(track)
+            judged.append((one, monochrome))
+        return judged

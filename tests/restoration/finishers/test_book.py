@@ -31,11 +31,24 @@ def record(track: int, frame: int, **changes: Any) -> FaceRecord:
 def filled() -> Book:
     book = Book()
     book.add(record(1, 0), None)
-    book.add(record(1, 1, bridged=True, masked=True), None)
+    book.add(record(1, 1, bridged=True, mask="masked"), None)
     book.add(record(2, 1), SMALL)
     book.add(record(3, 1), SHORT)
     book.add(record(1, 2), SMALL)
     return book
+
+
+def test_unsure_masks_are_counted_apart() -> None:
+    book = Book()
+    for frame, mask in enumerate(("masked", "unsure", "unsure", "bare")):
+        book.add(record(1, frame, mask=mask), None)
+    counts = book.counts(4, 4)
+    assert (counts.faces_masked, counts.faces_unsure, counts.faces_restored) == (1, 2, 4)
+    again = Book()
+    again.load(book.state())
+    track = again.close(1)
+    assert track is not None
+    assert (track.masked, track.unsure) == (1, 2)
 
 
 def test_faces_and_tracks_are_counted() -> None:

@@ -46,6 +46,7 @@ def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
             cut=number == 3,
             colour=float(random.random()),
             detections=tuple(face(random) for _ in range(number % 3)),
+            face_colours=tuple(float(random.random()) for _ in range(number % 3)),
             embeddings=random.random((number % 3, 4)).astype(np.float32) if number > 2 else None,
         )
         for number in range(6)
@@ -56,6 +57,7 @@ def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
     for a, b in zip(facts, read, strict=True):
         assert (a.time, a.looked, a.cut, a.colour) == (b.time, b.looked, b.cut, b.colour)
         assert len(a.detections) == len(b.detections)
+        assert a.face_colours == b.face_colours
         for one, other in zip(a.detections, b.detections, strict=True):
             assert (one.box, one.score) == (other.box, other.score)
             np.testing.assert_array_equal(one.points, other.points)

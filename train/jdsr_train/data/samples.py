@@ -23,7 +23,11 @@ from jdsr_train.data.labels import (
 )
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 from jdsr_train.degradations import CameraSettings, Pair, degrade_camera, degrade_paper
-from jdsr_train.masks import Sprite, choose, rng_for, wear
+from jdsr_train.masks import Position, Sprite, choose, rng_for, wear
+from jdsr_train.occluders import Scene, occlude
+
+UNDER_NOSE = 0.6
+"""Share of lowered masks that still cover the mouth; the others are worn under the chin."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ class SampleSettings:
     """Share of faces that wear a mask."""
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Used by the camera degradation."""
+    occluded: float = 0.0
+    """Share of faces that have something before them that is no mask; camera degradation only."""
+    lowered: float = 0.0
+    """Share of masks that are worn under the nose or the chin; camera degradation only."""
+    canonical: bool = False
+    """Whether training samples are brought to canonical colours; camera degradation only. Faces
+    that are measured (`exams`) are always as they were filmed."""
     priors: bool = False
     """Whether samples carry landmarks, parsing labels and identities."""
     heat_sigma: float = HEAT_SIGMA
@@ -67,6 +78,7 @@ class Degrader:
         landmarks: NDArray[np.float32],
         rng: np.random.Generator,
         masked: bool | None = None,
+        canonical: bool = False,
     ) -> tuple[Pair, NDArray[np.float32]]:
         """Degrade a face; with `masked` None the settings' share decides.
 
@@ -74,16 +86,28 @@ class Degrader:
             The pair, and the (128, 128) alpha of the mask before any degradation.
 
         """
+        settings = self.settings
         if masked is None:
-            masked = rng.random() < self.settings.masked
-        scene, alpha = face, np.zeros(face.shape[:2], np.float32)
+            masked = rng.random() < settings.masked
+        paper = settings.degradation == "paper"
+        scene = Scene(face, face, np.zeros(face.shape[:2], np.float32))
         if masked:
-            worn = wear(face, landmarks, choose(self.sprites, landmarks, rng), rng)
-            scene, alpha = worn.image, worn.alpha
-        size = self.settings.lr_size
-        if self.settings.degradation == "paper":
-            return degrade_paper(face, scene, alpha, size), alpha
-        return degrade_camera(face, scene, alpha, size, rng, self.settings.camera), alpha
+            # No number is drawn without need: recipes without these keep their samples.
+            position: Position = "nose"
+            if not paper and settings.lowered and rng.random() < settings.lowered:
+                position = "under nose" if rng.random() < UNDER_NOSE else "chin"
+            sprite = choose(self.sprites, landmarks, rng)
+            worn = wear(face, landmarks, sprite, rng, position=position)
+            scene = Scene(face, worn.image, worn.alpha)
+        if not paper and settings.occluded and rng.random() < settings.occluded:
+            scene = occlude(scene, landmarks, rng)
+        clean, masked_face, alpha = scene.clean, scene.masked, scene.alpha
+        if paper:
+            return degrade_paper(clean, masked_face, alpha, settings.lr_size), alpha
+        pair = degrade_camera(
+            clean, masked_face, alpha, settings.lr_size, rng, settings.camera, canonical=canonical
+        )
+        return pair, alpha
 
 
 class TrainingSamples(Dataset[Sample]):
@@ -104,7 +128,7 @@ class TrainingSamples(Dataset[Sample]):
         mirrored = rng.random() < 0.5
         if mirrored:
             face, landmarks = mirror(face, landmarks)
-        pair, _ = self.degrader(face, landmarks, rng)
+        pair, _ = self.degrader(face, landmarks, rng, canonical=self.degrader.settings.canonical)
         sample = Sample(pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.matrix)
         return self._with_priors(sample, index, mirrored) if self._priors else sample
 

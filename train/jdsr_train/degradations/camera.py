@@ -3,65 +3,83 @@
 In the order in which it happens: the crop is not quite aligned, the light and the tone curve are
 what they are (and infrared has no colour), the lens and motion blur, the sensor samples the face
 at its native width and adds noise, the codec throws detail away in blocks, and the aligned crop
-is resampled from what is left. Alignment and tone are given to the truth as well, since a
+is resampled from what is left. Alignment, light and tone are given to the truth as well, since a
 restored face is pasted back where it was and must keep its light; all the rest is to be undone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_train.degradations.codec import compress
+from jdsr_train.degradations.light import LUMA, Light, draw_light
 from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.degradations.sample import Pair
+from jdsr_train.degradations.settings import CameraSettings
 
 ImageT = TypeVar("ImageT", np.uint8, np.float32)
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _REDUCERS = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 _ENLARGERS = (cv2.INTER_CUBIC, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_LANCZOS4)
+ROLL = 30.0
+"""Largest roll of a crop in degrees."""
+SQUEEZES = ((1.0, 0.5), (0.5, 1.0), (1.0, 0.75), (0.75, 1.0), (0.67, 1.0))
+"""Relative samples along x and y: one field, 2CIF, 1080N, anamorphic pictures."""
+ASPECT_ERROR = 0.1
+"""Largest relative error to which a squeezed picture is brought back to its aspect."""
+COMB = 0.05
+"""Most by which a face moves between two fields, as a share of its width."""
+DIM_NOISE = 0.12
+"""Share of the noise that does not fall with the light: a sensor reads noise in the dark."""
+MOST_GAIN_NOISE = 2.5
+"""Most by which an automatic gain raises the noise of a picture in low light."""
+AUTOMATIC_GAIN = 0.4
+"""Share of cameras in low light that raise the picture's gain."""
+MISTAKEN = (0.07, 0.03, 0.4)
+"""How often a canonical face of monochrome footage is taken for one in colour, one in colour for
+monochrome, and one in colour and low light for monochrome: the decision is not always right."""
 
 
-@dataclass(frozen=True)
-class CameraSettings:
-    """Ranges from which a camera is drawn; every pair is (lowest, highest)."""
+@dataclass(frozen=True, eq=False)
+class Filmed:
+    """A face as it was filmed, and the truth in the same light, not yet rounded."""
 
-    native_width: tuple[float, float] = (12.0, 128.0)
-    """Width of the aligned face region on the sensor, in pixels; drawn log-uniformly."""
-    blur: tuple[float, float] = (0.0, 1.1)
-    """Standard deviation of lens blur, in native pixels."""
-    motion: float = 0.2
-    """Probability of motion blur, up to 4 native pixels long."""
-    noise: tuple[float, float] = (0.0, 12.0)
-    """Standard deviation of sensor noise, in grey levels of 255, strongest in the dark."""
-    quality: tuple[int, int] = (25, 95)
-    """JPEG quality that stands for the codec's quantiser."""
-    uncompressed: float = 0.1
-    """Probability of no compression at all."""
-    deblocked: float = 0.35
-    """Probability that a compressed picture is smoothed as decoders do."""
-    infrared: float = 0.12
-    """Probability of a picture without colour."""
-    rotation: float = 8.0
-    """Largest misalignment of the crop, in degrees."""
-    zoom: float = 0.12
-    """Largest relative misalignment of the crop's scale."""
-    shift: float = 5.0
-    """Largest misalignment of the crop, in pixels of 128."""
-    pristine: float = 0.0
-    """Probability of a camera that spoils nothing: full width, no blur, no noise, and as good as
-    no compression. From it a network learns to leave a sharp face alone."""
+    lr: NDArray[np.uint8]
+    """(s, s, 3): the aligned crop of the decoded frame."""
+    truth: NDArray[np.float32]
+    """(128, 128, 3): the face without mask, RGB in [0, 255]."""
+    occlusion: NDArray[np.float32]
+    """(s, s) in [0, 1]: how much of each pixel the mask covers."""
+    matrix: NDArray[np.float64]
+    """(2, 3) from pixels of the face to those of the truth."""
+    light: Light
 
-    def spotless(self) -> CameraSettings:
-        """Return the camera that spoils nothing; it is held and exposed as before."""
-        return replace(
-            self, native_width=(128.0, 128.0), blur=(0.0, 0.0), motion=0.0, noise=(0.0, 0.0),
-            quality=(93, 98), uncompressed=0.5, deblocked=0.0,
-        )  # fmt: skip
+
+def film(
+    clean: NDArray[np.uint8],
+    masked: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    lr_size: int,
+    rng: np.random.Generator,
+    settings: CameraSettings,
+) -> Filmed:
+    """Film a face; see `degrade_camera`."""
+    matrix = _misalignment(rng, settings, clean.shape[0])
+    light = draw_light(rng, settings)
+    truth, scene = (light.expose(_warp(picture, matrix)) for picture in (clean, masked))
+    covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
+    # No number is drawn without need: recipes without pristine faces keep their samples.
+    if settings.pristine and rng.random() < settings.pristine:
+        settings = settings.spotless()
+    lr = _record(_rounded(scene), lr_size, light, rng, settings)
+    occlusion = np.asarray(np.clip(covered, 0.0, 1.0), np.float32)
+    return Filmed(lr, truth, occlusion, matrix, light)
 
 
 def degrade_camera(
@@ -71,6 +89,8 @@ def degrade_camera(
     lr_size: int,
     rng: np.random.Generator,
     settings: CameraSettings,
+    *,
+    canonical: bool = False,
 ) -> Pair:
     """Degrade a face as footage would; without a mask pass `clean` twice and a zero `alpha`.
 
@@ -81,26 +101,24 @@ def degrade_camera(
         lr_size: Side of the network's input.
         rng: Draws the camera.
         settings: What may be drawn.
+        canonical: Whether the pair is brought to canonical colours, as `restore` does it before
+            the network sees a face; the truth is so before it is rounded to 8 bits.
 
     """
-    matrix = _misalignment(rng, settings, clean.shape[0])
-    tone = _tone_curve(rng)
-    infrared = rng.random() < settings.infrared
-    tint = rng.normal(0.0, 0.03, 3) if not infrared else np.zeros(3)
-    hr, scene = (
-        _expose(_warp(picture, matrix), tone, infrared, tint) for picture in (clean, masked)
-    )
-    covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
-    # No number is drawn without need: recipes without pristine faces keep their samples.
-    if settings.pristine and rng.random() < settings.pristine:
-        settings = settings.spotless()
-    return Pair(
-        lr=_film(scene, lr_size, infrared, rng, settings),
-        lr_clean=resize_bicubic(hr, lr_size),
-        hr=hr,
-        occlusion=np.asarray(np.clip(covered, 0.0, 1.0), np.float32),
-        matrix=matrix,
-    )
+    filmed = film(clean, masked, alpha, lr_size, rng, settings)
+    lr, truth = filmed.lr, filmed.truth
+    if canonical:
+        colours = _colours(filmed, rng)
+        lr, truth = colours.apply(lr), colours.apply(truth)
+    hr = _rounded(truth)
+    return Pair(lr, resize_bicubic(hr, lr_size), hr, filmed.occlusion, filmed.matrix)
+
+
+def _colours(filmed: Filmed, rng: np.random.Generator) -> ColourMap:
+    light = filmed.light
+    missed, wrong, wrong_in_the_dark = MISTAKEN
+    mistaken = missed if light.monochrome else wrong_in_the_dark if light.level < 0.15 else wrong
+    return canonical_map(filmed.lr, monochrome=light.monochrome ^ bool(rng.random() < mistaken))
 
 
 def _misalignment(
@@ -108,10 +126,16 @@ def _misalignment(
 ) -> NDArray[np.float64]:
     angle = float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.rotation
     zoom = 1.0 + float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.zoom
+    if settings.rolled and rng.random() < settings.rolled:
+        angle = float(rng.uniform(-ROLL, ROLL))
     centre = (size - 1) / 2
     rotated = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
     matrix: NDArray[np.float64] = np.asarray(rotated, np.float64)
     matrix[:, 2] += np.clip(rng.normal(0, 0.5, 2), -1, 1) * settings.shift
+    if settings.squeezed and rng.random() < settings.squeezed:
+        factor = 1.0 + float(rng.uniform(-ASPECT_ERROR, ASPECT_ERROR))
+        matrix[1] *= factor
+        matrix[1, 2] += (1.0 - factor) * centre
     return matrix
 
 
@@ -122,33 +146,10 @@ def _warp(picture: NDArray[ImageT], matrix: NDArray[np.float64]) -> NDArray[Imag
     )
 
 
-def _tone_curve(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a 256-entry table: gamma, contrast and brightness of the camera."""
-    levels = np.linspace(0, 1, 256, dtype=np.float32)
-    gamma = float(np.exp(rng.normal(0, 0.25)))
-    contrast = float(np.clip(rng.normal(0.95, 0.12), 0.55, 1.15))
-    lift = float(rng.normal(0.0, 0.04))
-    curve = np.clip((levels**gamma - 0.5) * contrast + 0.5 + lift, 0, 1)
-    return np.asarray(curve, np.float32)
-
-
-def _expose(
-    picture: NDArray[np.uint8],
-    tone: NDArray[np.float32],
-    infrared: bool,
-    tint: NDArray[np.float64],
-) -> NDArray[np.uint8]:
-    exposed = tone[picture]
-    if infrared:
-        exposed = np.repeat((exposed @ _LUMA)[..., None], 3, axis=2)
-    exposed = exposed * (1.0 + tint.astype(np.float32))
-    return np.clip(np.rint(exposed * 255), 0, 255).astype(np.uint8)
-
-
-def _film(
+def _record(
     scene: NDArray[np.uint8],
     lr_size: int,
-    infrared: bool,
+    light: Light,
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.uint8]:
@@ -157,15 +158,38 @@ def _film(
     low, high = settings.native_width
     native = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
     optical = _lens(scene, size / native, rng, settings)
+    width, height = _samples(native, rng, settings)
     sensed = cv2.resize(
-        optical, (native, native), interpolation=_REDUCERS[int(rng.integers(4))]
+        optical, (width, height), interpolation=_REDUCERS[int(rng.integers(4))]
     ).astype(np.float32)
-    sensed += _noise(sensed, infrared, rng, settings)
-    decoded = _compress(np.clip(np.rint(sensed), 0, 255).astype(np.uint8), infrared, rng, settings)
+    if settings.interlaced and rng.random() < settings.interlaced:
+        sensed = _interlaced(sensed, rng)
+    sensed += _noise(sensed, light, rng, settings)
+    decoded = compress(_rounded(sensed), rng, settings)
+    if light.monochrome and not settings.tinted:
+        grey = np.rint(decoded.astype(np.float32) @ LUMA).astype(np.uint8)
+        decoded = np.repeat(grey[..., None], 3, axis=2)
     if native > lr_size:
         return resize_bicubic(decoded, lr_size)
     crop = cv2.resize(decoded, (lr_size, lr_size), interpolation=_ENLARGERS[int(rng.integers(4))])
     return np.asarray(crop, np.uint8)
+
+
+def _samples(native: int, rng: np.random.Generator, settings: CameraSettings) -> tuple[int, int]:
+    """Return how many samples of the face the sensor stores along x and y."""
+    across, down = settings.squeeze or (1.0, 1.0)
+    if settings.squeezed and rng.random() < settings.squeezed:
+        across, down = SQUEEZES[int(rng.integers(len(SQUEEZES)))]
+    return max(6, round(native * across)), max(6, round(native * down))
+
+
+def _interlaced(sensed: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Take every second row from a moment at which the face was elsewhere."""
+    most = max(1, round(COMB * sensed.shape[1]))
+    moved = np.roll(sensed, int(rng.integers(1, most + 1)) * int(rng.choice((-1, 1))), axis=1)
+    woven = sensed.copy()
+    woven[1::2] = moved[1::2]
+    return woven
 
 
 def _lens(
@@ -201,16 +225,20 @@ def _convolve(scene: NDArray[np.uint8], kernel: NDArray[np.float32]) -> NDArray[
 
 def _noise(
     sensed: NDArray[np.float32],
-    infrared: bool,
+    light: Light,
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.float32]:
     """Sensor noise, part of it common to the channels, smoothed at times as denoisers do."""
     low, high = settings.noise
     strength = low + (high - low) * float(rng.beta(1.0, 2.5))
+    if light.level < 1.0:
+        strength *= DIM_NOISE + (1.0 - DIM_NOISE) * light.level
+        if rng.random() < AUTOMATIC_GAIN:
+            strength *= float(rng.uniform(1.0, MOST_GAIN_NOISE))
     height, width, _ = sensed.shape
     common = rng.normal(0, strength, (height, width, 1))
-    coloured = rng.normal(0, 0.0 if infrared else 0.6 * strength, (height, width, 3))
+    coloured = rng.normal(0, 0.0 if light.monochrome else 0.6 * strength, (height, width, 3))
     darkness = 1.3 - 0.6 * sensed.mean(axis=2, keepdims=True) / 255.0
     noise = np.asarray((common + coloured) * darkness, np.float32)
     if rng.random() < 0.3:
@@ -218,33 +246,5 @@ def _noise(
     return np.asarray(noise, np.float32)
 
 
-def _compress(
-    picture: NDArray[np.uint8],
-    infrared: bool,
-    rng: np.random.Generator,
-    settings: CameraSettings,
-) -> NDArray[np.uint8]:
-    """JPEG at a random place of the block grid, at times twice, and then deblocked as H.264 is."""
-    if rng.random() < settings.uncompressed:
-        return picture
-    low, high = settings.quality
-    size = picture.shape[0]
-    for _ in range(1 + int(rng.random() < 0.3)):
-        quality = int(rng.integers(low, high + 1))
-        left, top = (int(v) for v in rng.integers(0, 16, 2))
-        padded = cv2.copyMakeBorder(picture, top, 16, left, 16, cv2.BORDER_REPLICATE)
-        subsampling = (
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
-            if rng.random() < 0.8
-            else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-        )
-        options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, subsampling]
-        _, data = cv2.imencode(".jpg", padded, options)
-        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-        picture = np.ascontiguousarray(decoded[top : top + size, left : left + size])
-    if rng.random() < settings.deblocked:
-        picture = np.asarray(cv2.bilateralFilter(picture, 3, 14, 1.5), np.uint8)
-    if infrared:
-        grey = np.rint(picture.astype(np.float32) @ _LUMA).astype(np.uint8)
-        picture = np.repeat(grey[..., None], 3, axis=2)
-    return picture
+def _rounded(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)

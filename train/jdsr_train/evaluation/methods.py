@@ -18,6 +18,8 @@ from jdsr_train.evaluation.restorers import Restorer, bicubic, restorer
 SCALES = (1, 2, 4, 8)
 """Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
 DEFAULT_SCALE = 4
+FOOTAGE = 128
+"""Side of the inputs of generators for footage: they see faces in canonical colours."""
 Answer = Callable[[Sequence[Exam]], Tensor]
 """Gives (B, 3, 128, 128) RGB in [0, 1] for B faces."""
 
@@ -120,7 +122,8 @@ def _load(name: str, label: str, device: str) -> Method:
     if loaded.entry is not None:
         described |= {"registry": loaded.entry.name, "recipe": loaded.entry.recipe}
     return Method(
-        label, from_lr(restorer(loaded.network, device)), timed=True,
+        label, from_lr(restorer(loaded.network, device, canonical=loaded.lr_size == FOOTAGE)),
+        timed=True,
         lr_size=loaded.lr_size, described=described,
     )  # fmt: skip
 

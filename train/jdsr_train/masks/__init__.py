@@ -2,9 +2,18 @@
 
 from jdsr_train.masks.drawing import draw_pool, draw_sprite
 from jdsr_train.masks.sprite import Sprite, View, load_templates
-from jdsr_train.masks.wear import Worn, choose, landmarks_from_five, rng_for, view_of, wear
+from jdsr_train.masks.wear import (
+    Position,
+    Worn,
+    choose,
+    landmarks_from_five,
+    rng_for,
+    view_of,
+    wear,
+)
 
 __all__ = [
+    "Position",
     "Sprite",
     "View",
     "Worn",

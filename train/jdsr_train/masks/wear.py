@@ -10,12 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_train.masks.sprite import Sprite, View
+
+Position = Literal["nose", "under nose", "chin"]
+"""Where a mask's upper edge lies: on the bridge of the nose, between the tip of the nose and the
+upper lip, or below the lower lip."""
 
 TURNED = 0.22
 """Nose offset, in half jaw widths, from which a head counts as turned (about 13 degrees)."""
@@ -99,6 +104,7 @@ def wear(
     sprite: Sprite,
     rng: np.random.Generator,
     jitter: float = 1.0,
+    position: Position = "nose",
 ) -> Worn:
     """Composite `sprite` onto `face`.
 
@@ -108,9 +114,10 @@ def wear(
         sprite: The mask, seen from the side that fits (see `view_of`).
         rng: Draws how the mask sits and how it is lit.
         jitter: 1 for the natural spread of position and light, 0 for none.
+        position: Where its upper edge lies.
 
     """
-    target = _anchor_points(landmarks, rng, jitter)
+    target = _anchor_points(landmarks, rng, jitter, position)
     matrix = _fit(sprite.points, target)
     height, width = face.shape[:2]
     worn = cv2.warpPerspective(
@@ -137,17 +144,26 @@ def choose(
 
 
 def _anchor_points(
-    landmarks: NDArray[np.floating], rng: np.random.Generator, jitter: float
+    landmarks: NDArray[np.floating], rng: np.random.Generator, jitter: float, position: Position
 ) -> NDArray[np.float32]:
     """Where on the face a mask's six key points go."""
     points = np.asarray(landmarks, np.float64)
-    bridge = points[28] + float(np.clip(rng.normal(0.0, 0.25), -0.6, 0.9)) * jitter * (
-        points[29] - points[28]
-    )
+    shift = float(np.clip(rng.normal(0.0, 0.25), -0.6, 0.9)) * jitter
+    width = points[14] - points[2]
+    if position == "nose":
+        target = _on_nose(points, width, points[28] + shift * (points[29] - points[28]))
+    else:
+        target = _below_nose(points, width, shift, position)
+    target += rng.normal(0.0, 0.008, target.shape) * jitter * float(np.linalg.norm(width))
+    return target.astype(np.float32)
+
+
+def _on_nose(
+    points: NDArray[np.float64], width: NDArray[np.float64], bridge: NDArray[np.float64]
+) -> NDArray[np.float64]:
     chin = points[8]
     down = chin - bridge
-    width = points[14] - points[2]
-    target = np.stack(
+    return np.stack(
         [
             points[1] * 0.3 + points[2] * 0.7 - 0.02 * width,
             bridge,
@@ -157,8 +173,34 @@ def _anchor_points(
             0.5 * (points[11] + points[12]) + 0.015 * width,
         ]
     )
-    target += rng.normal(0.0, 0.008, target.shape) * jitter * float(np.linalg.norm(width))
-    return target.astype(np.float32)
+
+
+def _below_nose(
+    points: NDArray[np.float64], width: NDArray[np.float64], shift: float, position: Position
+) -> NDArray[np.float64]:
+    """Pull a mask down under the nose or under the lower lip; its sides come down with it.
+
+    Between the tip of the nose (0) and the chin (1) the upper lip begins at about 0.27 and the
+    lower lip ends at about 0.5 in the mean shape.
+    """
+    tip, chin = points[30], points[8]
+    down = chin - tip
+    if position == "under nose":
+        edge, low, side, corner = 0.22 + 0.05 * shift, 0.12, 3, 5
+        drop = 0.0
+    else:
+        edge, low, side, corner = 0.72 + 0.08 * shift, 0.4, 5, 6
+        drop = 0.25
+    return np.stack(
+        [
+            points[side] - 0.02 * width,
+            tip + edge * down,
+            points[16 - side] + 0.02 * width,
+            points[corner] - 0.015 * width + drop * down,
+            chin + low * down,
+            points[16 - corner] + 0.015 * width + drop * down,
+        ]
+    )
 
 
 def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:

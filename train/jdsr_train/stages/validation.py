@@ -47,7 +47,9 @@ class Validation:
     def figures(self, network: nn.Module) -> dict[str, float]:
         """Return the mean figures of each set; the panel is written beside."""
         found: dict[str, float] = {}
-        restore = evaluation.restorer(network, str(self.device))
+        restore = evaluation.restorer(
+            network, str(self.device), canonical=self.samples.degrader.settings.canonical
+        )
         rows = []
         for name, chosen in self.sets.items():
             scores = evaluation.score(restore, chosen)

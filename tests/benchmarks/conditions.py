@@ -1,0 +1,221 @@
+"""Faces by condition: is a bare face called masked, and is the restored one better than bicubic?
+
+Run by hand: `python tests/benchmarks/conditions.py OUT --faces TAR [--masks DIR] [--weights NAME]
+[--identity FILE] [--landmarks FILE]`. Each face is filmed in every condition of
+`jdsr_train.degradations.conditions` at each width, bare and with a mask, aligned with the errors
+that the camera degradation draws, and goes through the same steps as in `restore`: canonical
+colours, generator, mask decision (of a single frame), colours of the frame. The same face has the
+same mask and the same random numbers with whatever weights it is measured.
+
+PSNR and SSIM are on Y (BT.601 limited range, 11x11 Gaussian window, no border crop) of truth and
+result in the canonical colours of the input, so that a dark face weighs as much as a light one; of
+cut faces only what lies inside the picture counts. `bicubic` is the input crop itself.
+
+In OUT: `conditions.json`, `occlusion.npz` (the mask features of every face, for
+`fit_mask_decision.py`) and a sheet for each condition (input as filmed; input, restored and
+truth in canonical colours; for each width, bare and masked).
+
+`--uncorrected` measures without canonical colours and with a threshold of 8 % on the covered
+share: the state before both were there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from repeated_clip import say
+
+from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces.masking import decide, mask_features, mask_probability, uncovered
+from jdsr_cli.faces.quality.covering import covered_share
+from jdsr_cli.metrics import Judge
+from jdsr_cli.metrics.fidelity import psnr, ssim
+from jdsr_cli.metrics.identity import IdentityJudge
+from jdsr_cli.metrics.landmarks import LandmarkJudge
+from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
+from jdsr_cli.weights import load_generator
+from jdsr_train.data import FaceSet, open_faces, to_tensor
+from jdsr_train.degradations import CONDITIONS, condition, cut_off, film
+from jdsr_train.evaluation.subset import spread
+from jdsr_train.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
+
+WIDTHS = (24, 48, 96)
+MONOCHROME = ("gray", "green", "purple")
+"""Conditions that footage is known to be in; the decision itself is measured on clips."""
+OLD_SHARE = 0.08
+SHOWN = 6
+"""Faces of each row of a sheet."""
+
+ImageArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A face as it was filmed."""
+
+    lr: ImageArray
+    colours: ColourMap
+    truth: ImageArray
+    """In canonical colours."""
+    inside: NDArray[np.bool_]
+    """(128, 128): what lies inside the picture."""
+    covered: float
+    """Share of the face that the mask covers."""
+
+
+def cases(
+    faces: FaceSet, sprites: Sequence[Sprite], name: str, width: int, side: int, masked: bool
+) -> Iterator[Case]:
+    """Film every face of the set."""
+    camera = condition(name, width)
+    for index in range(len(faces)):
+        rng = rng_for(f"{faces.keys[index]} {name} {width} {masked}", 11)
+        face = np.asarray(faces.images[index])
+        scene, alpha = face, np.zeros(face.shape[:2], np.float32)
+        if masked:
+            landmarks = faces.landmarks[index]
+            worn = wear(face, landmarks, choose(sprites, landmarks, rng), rng)
+            scene, alpha = worn.image, worn.alpha
+        filmed = film(face, scene, alpha, side, rng, camera)
+        lr = cut_off(filmed.lr, name)
+        colours = canonical_map(lr, monochrome=name in MONOCHROME)
+        truth = np.rint(colours.apply(filmed.truth)).astype(np.uint8)
+        marks = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
+        inside = (cut_off(marks, name) == marks).all(axis=2)  # type: ignore[arg-type]
+        occlusion = cv2.resize(filmed.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
+        yield Case(lr, colours, truth, inside, covered_share(occlusion))
+
+
+def restore(
+    generator: FaceGenerator, case: Case, face: RestoredFace, uncorrected: bool
+) -> tuple[ImageArray, str, float]:
+    """Return the result in canonical colours, the decision and the probability of a mask."""
+    filmed = cv2.resize(case.lr, (128, 128), interpolation=cv2.INTER_CUBIC)
+    filmed = np.asarray(filmed, np.uint8)
+    if uncorrected:
+        share = covered_share(face.occlusion)
+        return case.colours.apply(face.image), "masked" if share > OLD_SHARE else "bare", share
+    probability = mask_probability(face.occlusion, case.colours.gain)
+    state = decide(probability)
+    image = case.colours.restore(face.image, filmed, face.occlusion)
+    if state != "masked":
+        image = uncovered(image, filmed, face.occlusion)
+    return case.colours.apply(image), state, probability
+
+
+def main() -> None:
+    """Measure and write."""
+    options = _options()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    loaded = load_generator(options.weights, "cpu", "float32")
+    generator = FaceGenerator(loaded, 32)
+    with tempfile.TemporaryDirectory() as cache:
+        found = open_faces(options.faces, options.split, Path(cache))
+        sets = {False: spread(found, options.count), True: spread(found, options.count // 2)}
+    sprites = draw_pool(200, 777) if options.masks is None else load_templates(options.masks)
+    judges: list[Judge] = []
+    if options.identity is not None:
+        judges.append(IdentityJudge(options.identity))
+    if options.landmarks is not None:
+        judges.append(LandmarkJudge(options.landmarks))
+    results: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
+    for name in CONDITIONS:
+        rows: list[list[ImageArray]] = []
+        for width in options.widths:
+            for masked in (False, True):
+                key = f"{name} | {width} px | {'masked' if masked else 'bare'}"
+                figures, features, row = _measure(
+                    generator,
+                    list(cases(sets[masked], sprites, name, width, generator.side, masked)),
+                    judges, options.judged, options.uncorrected,
+                )  # fmt: skip
+                results[key], stored[key] = figures, features
+                rows += row
+                say(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
+        sheet = np.vstack([np.hstack(row) for row in rows])
+        Image.fromarray(sheet).save(
+            options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png"
+        )
+        (options.out / "conditions.json").write_text(json.dumps(results, indent=1))
+    np.savez_compressed(options.out / "occlusion.npz", **stored)
+
+
+def _measure(
+    generator: FaceGenerator,
+    given: list[Case],
+    judges: Sequence[Judge],
+    judged: int,
+    uncorrected: bool,
+) -> tuple[dict[str, float], NDArray[np.float32], list[list[ImageArray]]]:
+    shown = [one.lr if uncorrected else one.colours.apply(one.lr) for one in given]
+    faces = [face for face in generator.restore(shown) if face is not None]
+    assert len(faces) == len(given), "values that are not finite"
+    done = [restore(generator, *pair, uncorrected) for pair in zip(given, faces, strict=True)]
+    states = [state for _, state, _ in done]
+    features = np.array(
+        [mask_features(*pair) for pair in zip(
+            (face.occlusion for face in faces), (one.colours.gain for one in given), strict=True
+        )], np.float32,
+    )  # fmt: skip
+    found = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
+    inputs = to_tensor([
+        cv2.resize(one.colours.apply(one.lr), (128, 128), interpolation=cv2.INTER_CUBIC)
+        for one in given
+    ])  # fmt: skip
+    outputs = to_tensor([image for image, _, _ in done])
+    truth = to_tensor([one.truth for one in given])
+    inside = torch.from_numpy(np.stack([one.inside for one in given]))[:, None]
+    for label, pictures in (("bicubic", inputs), ("restored", outputs)):
+        found[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
+        found[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
+    for judge in judges:
+        wanted = judge.describe(truth[:judged])
+        for label, pictures in (("bicubic", inputs), ("restored", outputs)):
+            values = judge.compare(judge.describe(pictures[:judged]), wanted)
+            found[f"{judge.figure} {label}"] = float(values.nanmean())
+    rows = [
+        [cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC) for one in given[:SHOWN]],
+        [_shown(one.colours.apply(one.lr)) for one in given[:SHOWN]],
+        [image for image, _, _ in done[:SHOWN]],
+        [one.truth for one in given[:SHOWN]],
+    ]
+    return found, features, [[np.asarray(one, np.uint8) for one in row] for row in rows]
+
+
+def _shown(picture: ImageArray) -> ImageArray:
+    enlarged = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, np.uint8)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--faces", type=Path, required=True, help="archive of aligned faces")
+    parser.add_argument("--split", help="of a folder of archives; all faces when left out")
+    parser.add_argument("--masks", type=Path, help="mask templates; drawn ones when left out")
+    parser.add_argument("--weights", default="lite-camera")
+    parser.add_argument("--identity", type=Path)
+    parser.add_argument("--landmarks", type=Path)
+    parser.add_argument("--count", type=int, default=200, help="bare faces; half as many masked")
+    parser.add_argument("--judged", type=int, default=60, help="faces for identity and landmarks")
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--uncorrected", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

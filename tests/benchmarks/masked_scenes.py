@@ -1,0 +1,124 @@
+"""The mask decision on real street pictures, as they are, darkened and tinted.
+
+Run by hand: `python tests/benchmarks/masked_scenes.py OUT --scenes DIR [--weights NAME]
+[--every 2 --first 1]`. DIR holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax);
+faces of `with_mask` and `without_mask` at least 16 px wide count where the detector finds them in
+the picture as it is (overlap by union at least 0.4); its points serve in every light, so that only
+the decision is measured. `mask_weared_incorrect` is left out. Pictures are changed whole: light is
+multiplied and rounded to 8 bits, tints are luma times a colour.
+
+Prints, for each light and label, how many faces are called masked, unsure and bare by a single
+frame; `occlusion.npz` in OUT holds their features for `fit_mask_decision.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from masks_gone import Box, overlap
+from numpy.typing import NDArray
+from repeated_clip import say
+
+from jdsr_cli.faces import Alignment, create_detector, crop, estimate
+from jdsr_cli.faces.canonical import canonical_map
+from jdsr_cli.faces.masking import decide, mask_features, mask_probability
+from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
+from jdsr_cli.media import read_image
+from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.weights import load_generator
+
+ImageArray = NDArray[np.uint8]
+LABELS = {"with_mask": "masked", "without_mask": "bare"}
+LEAST_WIDTH = 16
+LEAST_OVERLAP = 0.4
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def _levels(picture: NDArray[np.float64]) -> ImageArray:
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+LIGHTS: dict[str, Callable[[ImageArray], ImageArray]] = {
+    "as it is": lambda p: p,
+    "green": lambda p: _levels((p @ LUMA)[..., None] * (0.25, 1.0, 0.3)),
+    "purple": lambda p: _levels((p @ LUMA)[..., None] * (0.8, 0.4, 1.0)),
+    "cyan": lambda p: _levels(p * (0.45, 0.95, 1.0)),
+    "sodium": lambda p: _levels(p * (1.0, 0.65, 0.3)),
+    "light 15 %": lambda p: _levels(p * 0.15),
+    "light 6 %": lambda p: _levels(p * 0.06),
+}
+
+
+def labelled(folder: Path, first: int, every: int) -> dict[str, list[tuple[Box, str]]]:
+    """Return boxes and labels of some of the pictures."""
+    found: dict[str, list[tuple[Box, str]]] = defaultdict(list)
+    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
+            found[row["file"]].append(((left, top, right, bottom), row["label"]))
+    return {name: found[name] for name in sorted(found)[first::every]}
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--weights", default="lite-camera")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    generator = FaceGenerator(load_generator(options.weights, "cpu", "float32"), 32)
+    detector = create_detector("centerface")
+    features: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    states: dict[str, list[str]] = defaultdict(list)
+    for name, boxes in labelled(options.scenes, options.first, options.every).items():
+        image = read_image(options.scenes / name)
+        faces: list[tuple[Box, Alignment, str]] = []
+        free = detector.detect([image])[0]
+        for box, label in boxes:
+            best = max(free, key=lambda one: overlap(one.box, box), default=None)
+            if best is None or overlap(best.box, box) < LEAST_OVERLAP:
+                continue
+            free.remove(best)
+            if label in LABELS and best.width >= LEAST_WIDTH:
+                faces.append((best.box, estimate(best.points), LABELS[label]))
+        for light, change in LIGHTS.items():
+            picture = change(image)
+            judge = MonochromeJudge(1)
+            judge.see(colourfulness(picture))
+            crops = [crop(picture, alignment, generator.side) for _, alignment, _ in faces]
+            maps = [
+                canonical_map(one, monochrome=judge.judge(number, face_colourfulness(picture, box)))
+                for number, (one, (box, _, _)) in enumerate(zip(crops, faces, strict=True))
+            ]
+            shown = [one.apply(cut) for one, cut in zip(maps, crops, strict=True)]
+            for (_, _, label), colours, face in zip(
+                faces, maps, generator.restore(shown), strict=True
+            ):
+                if face is not None:
+                    key = f"{light} | {label}"
+                    features[key].append(mask_features(face.occlusion, colours.gain))
+                    told = mask_probability(face.occlusion, colours.gain)
+                    states[key].append(decide(told))
+    for key, told in states.items():
+        shares = {state: told.count(state) / len(told) for state in ("masked", "unsure", "bare")}
+        say(f"{key} ({len(told)} faces): " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
+    np.savez_compressed(
+        options.out / "occlusion.npz",
+        **{key: np.array(x, np.float32) for key, x in features.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Masked, bare or unsure: by the shape of what is covered, and along a track."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.masking import (
+    BARE_BELOW,
+    MASKED_ABOVE,
+    MaskJudge,
+    decide,
+    mask_features,
+    mask_probability,
+    uncovered,
+)
+
+Map = NDArray[np.float32]
+
+
+def covering(rows: slice, columns: slice, share: float = 1.0) -> Map:
+    occlusion = np.zeros((128, 128), np.float32)
+    occlusion[rows, columns] = share
+    return occlusion
+
+
+MASK = covering(slice(76, 128), slice(20, 108))
+LOW_MASK = covering(slice(80, 124), slice(28, 100), 0.9)
+NARROW_MASK = covering(slice(78, 126), slice(34, 94), 0.95)
+
+
+@pytest.mark.parametrize("occlusion", [MASK, LOW_MASK, NARROW_MASK])
+def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
+    assert decide(mask_probability(occlusion)) == "masked"
+
+
+@pytest.mark.parametrize(
+    "occlusion",
+    [
+        covering(slice(0, 0), slice(0, 0)),
+        covering(slice(112, 128), slice(20, 108)),  # a beard, or the border of the picture
+        covering(slice(0, 128), slice(0, 30)),  # a border at the side
+        covering(slice(0, 50), slice(0, 128)),  # a hat
+        covering(slice(60, 100), slice(90, 128)),  # a telephone
+    ],
+)
+def test_other_shapes_are_no_masks(occlusion: Map) -> None:
+    assert decide(mask_probability(occlusion)) != "masked"
+
+
+def test_nothing_covered_is_bare() -> None:
+    assert decide(mask_probability(np.zeros((128, 128), np.float32))) == "bare"
+
+
+def test_more_cover_is_never_less_of_a_mask() -> None:
+    found = [mask_probability((MASK * share).astype(np.float32)) for share in np.linspace(0, 1, 21)]
+    assert found == sorted(found)
+    assert found[0] < BARE_BELOW < MASKED_ABOVE < found[-1]
+
+
+def test_features_are_means_of_regions() -> None:
+    assert mask_features(np.ones((128, 128), np.float32), 32.0) == pytest.approx(np.ones(10))
+    assert mask_features(np.ones((128, 128), np.float32), 0.8)[8:] == pytest.approx([0, 0])
+    assert not mask_features(np.zeros((128, 128), np.float32)).any()
+    with pytest.raises(UsageError, match="128"):
+        mask_features(np.zeros((64, 64), np.float32))
+
+
+@pytest.mark.parametrize("rate", [8.0, 15.0, 25.0])
+@pytest.mark.parametrize("wrong", [1, 2, 3])
+def test_a_bare_face_does_not_become_masked_for_a_few_frames(rate: float, wrong: int) -> None:
+    judge = MaskJudge()
+    for number in range(30):
+        mistaken = 20 <= number < 20 + wrong
+        shown = judge.judge(1, number / rate, 0.999 if mistaken else 0.02)
+        assert decide(shown) != "masked"
+
+
+def test_who_puts_a_mask_on_is_masked_within_a_second() -> None:
+    judge = MaskJudge()
+    states = [decide(judge.judge(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)]
+    assert states[39] == "bare"
+    assert states[-1] == "masked"
+    back = [decide(judge.judge(1, 65 / 25 + n / 25, 0.02)) for n in range(25)]
+    assert back[-1] == "bare"
+
+
+def test_frames_far_apart_are_judged_by_themselves() -> None:
+    judge = MaskJudge()
+    judge.judge(1, 0.0, 0.99)
+    assert decide(judge.judge(1, 30.0, 0.05)) == "bare"
+
+
+def test_weak_evidence_adds_up() -> None:
+    judge = MaskJudge()
+    assert decide(judge.judge(1, 0.0, 0.85)) == "unsure"
+    for number in range(1, 6):
+        last = judge.judge(1, number / 25, 0.85)
+    assert decide(last) == "masked"
+
+
+def test_tracks_are_apart_and_forgotten() -> None:
+    judge = MaskJudge()
+    for number in range(10):
+        judge.judge(1, number / 25, 0.99)
+    assert decide(judge.judge(2, 0.4, 0.05)) == "bare"
+    judge.drop(1)
+    assert decide(judge.judge(1, 0.4, 0.05)) == "bare"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=30), st.data())
+def test_going_on_from_a_state_changes_nothing(values: list[float], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(values) - 1))
+    whole, first, second = MaskJudge(), MaskJudge(), MaskJudge()
+    wanted = [whole.judge(3, n / 25, value) for n, value in enumerate(values)]
+    for n, value in enumerate(values[:cut]):
+        first.judge(3, n / 25, value)
+    second.load(first.state())
+    rest = [second.judge(3, n / 25, value) for n, value in enumerate(values) if n >= cut]
+    assert rest == wanted[cut:]
+
+
+def test_what_is_uncovered_is_as_filmed_there_and_restored_beside() -> None:
+    filmed, restored = np.full((128, 128, 3), 50, np.uint8), np.full((128, 128, 3), 200, np.uint8)
+    joined = uncovered(restored, filmed, MASK)
+    assert (joined[90:120, 40:90] == 50).all()
+    assert (joined[:60] == 200).all()
+    assert np.array_equal(uncovered(restored, filmed, np.zeros_like(MASK)), restored)
