@@ -9,7 +9,7 @@ at four turns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality.pose import Pose, pose
 from jdsr_cli.faces.resample import resample
 from jdsr_cli.faces.suppression import suppress
+from jdsr_cli.faces.tracking.boxes import overlaps
 
 DOUBTFUL_RESIDUAL = 0.08
 DOUBTFUL_ROLL = 25.0
@@ -36,7 +37,7 @@ CLEAR_RESIDUAL = 0.10
 """Largest residual of a face found at another turn; 99 % of upright faces are below."""
 UPRIGHT = 45.0
 """Degrees of roll up to which a face counts as upright in the picture in which it was found."""
-TURNS = tuple(range(0, 360, 45))
+TURNS = tuple(45.0 * step for step in range(8))
 """Degrees, clockwise, at which a detection is looked at again: turns of 90 degrees alone leave
 faces near 45 degrees with points off by 0.1 to 0.3 eye distances."""
 QUARTERS = (0, 90, 180, 270)
@@ -52,6 +53,10 @@ RESIDUAL_COST = 5.0
 """Score that a residual of 1 costs where the best of several turns is chosen."""
 LOST_SCORE = 0.2
 """By which the score of a face may be lower at another turn."""
+SAME_PLACE = 0.5
+"""Intersection over union from which a doubtful face is that of the image before."""
+IN_VAIN = -1.0
+"""In place of the turn of a face that no turn shows upright."""
 SAME_FACE = 0.3
 """Intersection over union above which two boxes found at different turns are one face."""
 
@@ -77,23 +82,44 @@ class RotatedDetector:
         self._everywhere = everywhere
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        """Find the faces of each image, best score first; see `Detector.detect`."""
+        """Find the faces of each image, best score first; see `Detector.detect`.
+
+        Images of one size are taken for consecutive frames: what was looked at in vain in the
+        image before is not looked at again in the same place, and what was found upright at one
+        turn is looked at from there first.
+        """
         found = self._search(images) if self._everywhere else self._first.detect(images)
-        doubtful = [
-            (number, place)
-            for number, faces in enumerate(found)
-            for place, face in enumerate(faces)
-            if _seen(face).is_doubtful
-        ]
-        changed = set()
-        again = self._look_again([(images[one], found[one][place]) for one, place in doubtful])
-        for (number, place), face in zip(doubtful, again, strict=True):
-            if face is not None:
-                found[number][place] = face
-                changed.add(number)
-        return [
-            _distinct(faces) if number in changed else faces for number, faces in enumerate(found)
-        ]
+        before = _Memory()
+        for image, faces in zip(images, found, strict=True):
+            before = self._second_look(image, faces, before)
+        return found
+
+    def _second_look(
+        self, image: NDArray[np.uint8], faces: list[Detection], before: _Memory
+    ) -> _Memory:
+        """Replace the doubtful among `faces` that a turned look shows upright."""
+        doubtful = [index for index, face in enumerate(faces) if _seen(face).is_doubtful]
+        known = before.recall(image.shape, [faces[index] for index in doubtful])
+        results: dict[int, Detection | None] = {
+            index: None for index, turn in zip(doubtful, known, strict=True) if turn == IN_VAIN
+        }
+        hinted = {
+            index: (float(turn),)
+            for index, turn in zip(doubtful, known, strict=True)
+            if turn is not None and turn != IN_VAIN
+        }
+        results |= {index: face for index, face in self._look(image, faces, hinted).items() if face}
+        rest = {index: TURNS for index in doubtful if index not in results}
+        results |= self._look(image, faces, rest)
+        memory = _Memory(
+            image.shape,
+            [faces[index] for index in doubtful],
+            [IN_VAIN if (one := results[index]) is None else one.turn for index in doubtful],
+        )
+        changed = {index: face for index, face in results.items() if face is not None}
+        if changed:
+            faces[:] = _distinct([changed.get(index, face) for index, face in enumerate(faces)])
+        return memory
 
     def _search(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Search whole images at four turns."""
@@ -107,35 +133,60 @@ class RotatedDetector:
                 ]
         return [_distinct(faces) for faces in found]
 
-    def _look_again(
-        self, doubtful: Sequence[tuple[NDArray[np.uint8], Detection]]
-    ) -> list[Detection | None]:
-        """Return each doubtful face as it is best seen; None where no turn shows it better."""
-        if not doubtful:
-            return []
-        maps = [[_cut(face, turn) for turn in TURNS] for _, face in doubtful]
+    def _look(
+        self,
+        image: NDArray[np.uint8],
+        faces: Sequence[Detection],
+        turns: Mapping[int, Sequence[float]],
+    ) -> dict[int, Detection | None]:
+        """Return faces as they are best seen; None where no turn shows one better than before.
+
+        Args:
+            image: The frame.
+            faces: In it.
+            turns: At which to look at some of them, by index.
+
+        """
         cuts = [
-            resample(image, matrix, SIDE)
-            for (image, _), matrices in zip(doubtful, maps, strict=True)
-            for matrix in matrices
+            (index, turn, cut_map(faces[index], turn, FACE_SIDE))
+            for index, some in turns.items()
+            for turn in some
         ]
-        looks = iter(self._close.detect(cuts))
-        best: list[Detection | None] = []
-        for (image, face), matrices in zip(doubtful, maps, strict=True):
-            seen = [
-                (turn, matrix, one, _seen(one))
-                for turn, matrix in zip(TURNS, matrices, strict=True)
-                for one in next(looks)
-                if one.score >= face.score - LOST_SCORE and _is_central(one)
-            ]
-            clear = [look for look in seen if look[3].is_clear]
-            if not clear:
-                best.append(None)
-                continue
-            turn, matrix, chosen, _ = max(clear, key=lambda look: look[3].worth)
-            as_before = turn == 0 and _seen(face).is_clear
-            best.append(None if as_before else _moved(chosen, matrix, turn, image))
+        views = self._close.detect([resample(image, matrix, SIDE) for *_, matrix in cuts])
+        best: dict[int, Detection | None] = dict.fromkeys(turns)
+        worth = dict.fromkeys(turns, -np.inf)
+        for (index, turn, matrix), view in zip(cuts, views, strict=True):
+            face = faces[index]
+            for one in view:
+                seen = _seen(one)
+                known = one.score >= face.score - LOST_SCORE and _is_central(one)
+                if known and seen.is_clear and seen.worth > worth[index]:
+                    worth[index] = seen.worth
+                    as_before = turn == 0.0 and _seen(face).is_clear
+                    best[index] = None if as_before else _moved(one, matrix, turn, image)
         return best
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """The doubtful faces of an image, and the turns at which they were found upright."""
+
+    shape: tuple[int, ...] = ()
+    faces: Sequence[Detection] = ()
+    turns: Sequence[float] = ()
+    """`IN_VAIN` where no turn was better."""
+
+    def recall(self, shape: tuple[int, ...], faces: Sequence[Detection]) -> list[float | None]:
+        """Return the turn of the doubtful face in the same place, None where there was none."""
+        if shape != self.shape or not self.faces or not faces:
+            return [None] * len(faces)
+        boxes = [np.array([one.box for one in some], np.float64) for some in (faces, self.faces)]
+        shared = overlaps(*boxes)
+        nearest = shared.argmax(axis=1)
+        return [
+            self.turns[other] if shared[index, other] >= SAME_PLACE else None
+            for index, other in enumerate(nearest.tolist())
+        ]
 
 
 def tilt(turned: Pose, turn: float) -> float:
@@ -197,10 +248,17 @@ def _is_central(face: Detection) -> bool:
     return float(np.hypot((left + right) / 2 - middle, (top + bottom) / 2 - middle)) <= FARTHEST
 
 
-def _cut(face: Detection, turn: float) -> Matrix:
-    """Return (2, 3), from a cut-out around a face, turned by `turn`, to the frame."""
+def cut_map(face: Detection, turn: float, face_side: float) -> Matrix:
+    """Return (2, 3), from a square cut-out of `SIDE` pixels around a face to the frame.
+
+    Args:
+        face: In the frame.
+        turn: Degrees, clockwise, by which something upright in the cut-out is turned in the frame.
+        face_side: Longer side of the face's box in the cut-out, in pixels.
+
+    """
     left, top, right, bottom = face.box
-    linear = max(right - left, bottom - top, 1.0) / FACE_SIDE * _rotation(turn)
+    linear = max(right - left, bottom - top, 1.0) / face_side * _rotation(turn)
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
     return np.column_stack([linear, centre - linear @ np.full(2, (SIDE - 1) / 2)])
 

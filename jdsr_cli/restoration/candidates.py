@@ -128,6 +128,8 @@ def _examine(
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
         return Candidate(face, refusal=_NO_FACE)
+    if not face.detection.confirmed:
+        return Candidate(face, refusal=_NOT_CONFIRMED)
     turned = pose(face.detection.points)
     refusal = _refuse_pose(turned, face.detection.turn)
     if refusal is not None:
@@ -167,6 +169,7 @@ def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
     return None
 
 
+_NOT_CONFIRMED = Refusal("no face", "the detector does not find the face again in closer looks")
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 
 

@@ -105,4 +105,7 @@ def _estimate(
     ]
     score = min(beside) if exact is None else exact.detection.score
     nearest = min(near, key=lambda sight: abs(sight.time - time)) if exact is None else exact
-    return Detection(box, found[:5].astype(np.float32), score, nearest.detection.turn)
+    # One look that contradicts a face does not outweigh those around it.
+    confirmed = 2 * sum(sight.detection.confirmed for sight in near) >= len(near)
+    points = found[:5].astype(np.float32)
+    return Detection(box, points, score, nearest.detection.turn, confirmed)

@@ -15,8 +15,8 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
 
-_NUMBERS = 16
-"""Of a detection: box (4), points (10), score, turn."""
+_NUMBERS = 17
+"""Of a detection: box (4), points (10), score, turn, confirmed or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +95,10 @@ def read_facts(path: Path) -> Iterator[FrameFacts]:
 
 
 def _numbers(face: Detection) -> list[float]:
-    return [*face.box, *face.points.ravel().tolist(), face.score, face.turn]
+    return [*face.box, *face.points.ravel().tolist(), face.score, face.turn, face.confirmed]
 
 
 def _detection(numbers: NDArray[np.float64]) -> Detection:
-    left, top, right, bottom, *points, score, turn = numbers.tolist()
+    left, top, right, bottom, *points, score, turn, confirmed = numbers.tolist()
     marks = np.array(points, np.float32).reshape(5, 2)
-    return Detection((left, top, right, bottom), marks, score, turn)
+    return Detection((left, top, right, bottom), marks, score, turn, bool(confirmed))
