@@ -89,15 +89,17 @@ class RotatedDetector:
         turn is looked at from there first.
         """
         found = self._search(images) if self._everywhere else self._first.detect(images)
+        seen: list[list[Detection]] = []
         before = _Memory()
         for image, faces in zip(images, found, strict=True):
-            before = self._second_look(image, faces, before)
-        return found
+            better, before = self._second_look(image, faces, before)
+            seen.append(better)
+        return seen
 
     def _second_look(
         self, image: NDArray[np.uint8], faces: list[Detection], before: _Memory
-    ) -> _Memory:
-        """Replace the doubtful among `faces` that a turned look shows upright."""
+    ) -> tuple[list[Detection], _Memory]:
+        """Return the faces, the doubtful ones replaced where a turned look shows them upright."""
         doubtful = [index for index, face in enumerate(faces) if _seen(face).is_doubtful]
         known = before.recall(image.shape, [faces[index] for index in doubtful])
         results: dict[int, Detection | None] = {
@@ -117,13 +119,13 @@ class RotatedDetector:
             [IN_VAIN if (one := results[index]) is None else one.turn for index in doubtful],
         )
         changed = {index: face for index, face in results.items() if face is not None}
-        if changed:
-            faces[:] = _distinct([changed.get(index, face) for index, face in enumerate(faces)])
-        return memory
+        if not changed:
+            return faces, memory
+        return _distinct([changed.get(index, face) for index, face in enumerate(faces)]), memory
 
     def _search(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Search whole images at four turns."""
-        found = self._first.detect(images)
+        found = [list(faces) for faces in self._first.detect(images)]
         for turn in QUARTERS[1:]:
             turned = [np.ascontiguousarray(np.rot90(image, turn // 90)) for image in images]
             for image, mine, faces in zip(images, found, self._first.detect(turned), strict=True):

@@ -80,7 +80,7 @@ class VerifiedDetector:
         Images of one size are taken for consecutive frames: what was judged in the image before
         is not judged again in the same place.
         """
-        found = self._detector.detect(images)
+        found = [list(faces) for faces in self._detector.detect(images)]
         bounds = self._bounds
         if bounds is None:
             return found

@@ -428,3 +428,33 @@ def test_audio_is_carried_over(
 
     assert len(packets(source)) > 2
     assert packets(tmp_path / "out/sound/restored.mp4") == packets(source)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_face_upside_down_is_restored_upright(
+    tiny_weights: Weights, tmp_path: Path, hopper: np.ndarray, everywhere: bool
+) -> None:
+    turned = np.full((200, 200, 3), 90, np.uint8)
+    turned[40:160, 40:160] = hopper[::-1, ::-1]
+    write_image(tmp_path / "turned.png", turned)
+    write_image(tmp_path / "upright.png", turned[::-1, ::-1])
+    chosen = settings(tiny_weights(64), rotated_faces=everywhere, crops="all")
+    sources = [tmp_path / "turned.png", tmp_path / "upright.png"]
+    assert restore(sources, tmp_path / "out", chosen).exit_code == 0
+    (there,), (here,) = (records(tmp_path / "out" / one.stem) for one in sources)
+    assert there["status"] == here["status"] == "restored"
+    assert abs(there["roll"]) > 170.0
+    assert there["residual"] < 0.1
+    eyes = 199.0 - np.array(here["points"])[:2]
+    assert np.abs(np.array(there["points"])[:2] - eyes).max() < 0.15 * here["eye_distance"]
+    crops = [
+        read_image(tmp_path / "out" / one.stem / record["file"])[:, :128].astype(float)
+        for one, record in zip(sources, (there, here), strict=True)
+    ]
+    # Both inputs are shown upright, on the left of the picture.
+    assert np.corrcoef(*(one.mean(axis=2)[:128].ravel() for one in crops))[0, 1] > 0.8
+
+
+def test_every_record_tells_the_residual_of_its_points(done: tuple[Path, RunSummary]) -> None:
+    for line in records(done[0]):
+        assert 0.0 <= line["residual"] < 0.13

@@ -100,6 +100,20 @@ def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
     assert times == framemd5(walked.clip)[0] == framemd5(walked.whole / "overlay.mp4")[0]
 
 
+def test_turned_faces_go_on_to_the_same_bytes(
+    walked: Walk, tmp_path: Path, astronaut: np.ndarray, hopper: np.ndarray
+) -> None:
+    clip = walk(tmp_path / "turned.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
+    settings = replace(walked.settings, rotated_faces=True, detection_scale=1.0, mode="crops")
+    run_and_die(MID, clip, tmp_path / "killed", settings)
+    resumed = go_on(clip, tmp_path / "killed", settings)
+    assert restore([clip], tmp_path / "whole", settings).exit_code == 0
+    same(resumed, tmp_path / "whole" / "turned")
+    rolls = [line["roll"] for line in lines(resumed / "faces.jsonl") if line["roll"] is not None]
+    assert len(rolls) > WALK / 2
+    assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
+
+
 @pytest.mark.parametrize("point", KILLED)
 def test_a_killed_run_goes_on_to_the_same_bytes(walked: Walk, tmp_path: Path, point: str) -> None:
     run_and_die(point, walked.clip, tmp_path, walked.settings)

@@ -31,7 +31,23 @@ STEPS = 100
 SETTLED = 1e-5
 """Change of the rotation's elements at which the fit ends."""
 MOST_RESIDUAL = 0.13
-"""XXX"""
+"""Residual up to which five points are taken for those of a face.
+
+Quantiles of the residual, CenterFace's detections unless said otherwise:
+
+::
+
+                                                       median   95 %   99 %   99.5 %
+    annotated points, 1,205 faces (`faces128`, test)   0.022   0.044  0.060   0.066
+    40 of them pasted, yaw and pitch varied, upright   0.034   0.058  0.073   0.074
+    the same turned by 15 degrees                      0.036   0.064  0.075   0.076
+    street pictures, labelled faces of 24 px and more  0.042   0.087  0.118   0.126
+    the same, 12 to 24 px                              0.051   0.096  0.135   0.145
+    the same, unlabelled boxes of 24 px and more       0.066   0.126  0.232   0.250
+
+Of the pasted faces turned by 60 degrees and more, whose points were off by 0.2 eye distances or
+more in all but a few, the median is 0.15 at 60 degrees and 0.18 to 0.22 from 75 to 285.
+"""
 
 
 @dataclass(frozen=True)
