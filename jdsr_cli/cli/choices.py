@@ -47,6 +47,15 @@ def _seconds(text: str) -> Fraction:
     return total
 
 
+def _shape(text: str) -> Fraction:
+    """Read a shape, width over height: 16:9, 4:3 or 2.35."""
+    width, _, height = text.partition(":")
+    try:
+        return _number(width) / _number(height or "1")
+    except ZeroDivisionError as error:
+        raise typer.BadParameter(f"{text!r} is no shape of a picture") from error
+
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -118,6 +127,14 @@ End = Annotated[
 Deinterlace = Annotated[
     DeinterlaceChoice, typer.Option(help="auto: frames that are flagged as interlaced.")
 ]
+Aspect = Annotated[
+    Fraction | None,
+    typer.Option(
+        parser=_shape,
+        metavar="W:H",
+        help="Shape in which the whole picture is displayed, where the file does not tell.",
+    ),
+]
 Segment = Annotated[
     int,
     typer.Option(metavar="N", help="Frames between points at which an interrupted run can go on."),
@@ -151,12 +168,18 @@ def reading(
     start: Fraction | None,
     end: Fraction | None,
     deinterlace: DeinterlaceChoice,
+    aspect: Fraction | None = None,
 ) -> ReadSettings:
     """Return how inputs are read."""
     from jdsr_cli.media import ReadSettings
 
     return ReadSettings(
-        frame_rate=fps, stream=stream, start=start, end=end, deinterlace=deinterlace.value
+        frame_rate=fps,
+        stream=stream,
+        start=start,
+        end=end,
+        deinterlace=deinterlace.value,
+        aspect=aspect,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jdsr_cli.cli.choices import (
+    Aspect,
     Deinterlace,
     DeinterlaceChoice,
     DetectEvery,
@@ -60,6 +61,7 @@ def crop_faces(
     fps: Fps = None,
     stream: Stream = None,
     deinterlace: Deinterlace = DeinterlaceChoice.AUTO,
+    aspect: Aspect = None,
     device: Device = "auto",
     segment: Segment = 240,
     resume: Resume = False,
@@ -77,7 +79,7 @@ def crop_faces(
     from jdsr_cli.restoration import crop_faces as run
 
     settings = CropSettings(
-        reading=reading(fps, stream, start, end, deinterlace),
+        reading=reading(fps, stream, start, end, deinterlace, aspect),
         detector=detector.value,
         threshold=threshold,
         min_face=min_face,

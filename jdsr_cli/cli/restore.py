@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jdsr_cli.cli.choices import (
+    Aspect,
     Deinterlace,
     DeinterlaceChoice,
     DetectEvery,
@@ -105,6 +106,7 @@ def restore(
     fps: Fps = None,
     stream: Stream = None,
     deinterlace: Deinterlace = DeinterlaceChoice.AUTO,
+    aspect: Aspect = None,
     frame_scale: Annotated[
         int | None,
         typer.Option(
@@ -155,7 +157,7 @@ def restore(
     from jdsr_cli.restoration import restore as run
 
     settings = RestoreSettings(
-        reading=reading(fps, stream, start, end, deinterlace),
+        reading=reading(fps, stream, start, end, deinterlace, aspect),
         detector=detector.value,
         threshold=threshold,
         min_face=min_face,

@@ -17,7 +17,8 @@ Status = Literal["restored", "exported", "refused"]
 class FaceRecord:
     """What was found at one place of one frame, and what was done about it.
 
-    Coordinates are pixels of the upright input frame, (0, 0) the centre of its first pixel.
+    Coordinates are pixels of the input frame as it is displayed, upright and with square pixels;
+    (0, 0) is the centre of its first pixel.
     """
 
     frame: int
@@ -42,7 +43,8 @@ class FaceRecord:
     """Pixels between the eyes."""
     status: Status
     native_width: float | None = None
-    """Width in the frame of the region that was aligned, in pixels."""
+    """Width in the frame of the region that was aligned, in pixels; where stored pixels are not
+    square, in their longer side."""
     sharpness: float | None = None
     """Of the face as it was filmed, 0 to 1, see `faces.quality.sharpness`."""
     yaw: float | None = None

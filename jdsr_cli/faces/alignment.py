@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.resample import chain, extent, invert, resample, zoom
+from jdsr_cli.faces.resample import chain, invert, resample, stretch, zoom
 
 TEMPLATE_SIZE = 128
 """Side of the template in pixels."""
@@ -27,15 +27,19 @@ POINT_WEIGHTS = (3.0, 3.0, 1.0, 1.0, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """A similarity from a frame to the template."""
+    """An affine map from a frame to the template; a similarity where its pixels are square."""
 
     matrix: NDArray[np.float64]
     """(2, 3), from pixels of the frame to pixels of the 128-pixel template."""
 
     @property
     def native_width(self) -> float:
-        """Width of the template's region in the frame, in pixels; inf for a map to one point."""
-        scale = extent(self.matrix)
+        """Width of the template's region in the frame, in pixels; inf for a map to one point.
+
+        Of a frame whose pixels are not square, in the longer side of its pixels: the detail that
+        was filmed in the direction that has least of it.
+        """
+        scale = stretch(self.matrix)
         return TEMPLATE_SIZE / scale if scale > 0.0 else float("inf")
 
     def inverse(self) -> NDArray[np.float64]:

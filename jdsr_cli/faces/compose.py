@@ -19,7 +19,7 @@ from jdsr_cli.faces.alignment import TEMPLATE_SIZE
 from jdsr_cli.faces.colour import match_colour
 from jdsr_cli.faces.overhang import cover_overhang
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
-from jdsr_cli.faces.resample import extent, invert
+from jdsr_cli.faces.resample import invert, steps
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def compose(
     face, share = cover_overhang(face, share, base, matrix, occlusion, native_width)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
     box = base[top:bottom, left:right]
-    if extent(matrix) < 1.0:
-        face, share = (_blur(one, 1.0 / extent(matrix)) for one in (face, share))
+    if min(steps(matrix)) < 1.0:
+        face, share = (_blur(one, steps(matrix)) for one in (face, share))
     to_template[:, 2] += to_template[:, :2] @ (left, top)
     size, backwards = (right - left, bottom - top), cv2.WARP_INVERSE_MAP
     weight = np.asarray(
@@ -150,12 +150,16 @@ def _box(
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _blur(values: NDArray[np.float32], shrink: float) -> NDArray[np.float32]:
-    """Remove what `shrink` times coarser pixels cannot show."""
-    deviation = 0.5 * math.sqrt(shrink**2 - 1.0)
-    if deviation < 0.1:
+def _blur(values: NDArray[np.float32], scales: tuple[float, float]) -> NDArray[np.float32]:
+    """Remove what pixels cannot show that see x and y at these scales, each below 1 if coarser."""
+    across, down = (0.5 * math.sqrt(max(0.0, (1.0 / one) ** 2 - 1.0)) for one in scales)
+    if max(across, down) < 0.1:
         return values
-    blurred = cv2.GaussianBlur(values, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
+    # OpenCV takes a deviation of 0 for that of the other axis.
+    across, down = max(across, 0.01), max(down, 0.01)
+    blurred = cv2.GaussianBlur(
+        values, (0, 0), sigmaX=across, sigmaY=down, borderType=cv2.BORDER_REPLICATE
+    )
     return np.asarray(blurred, dtype=np.float32)
 
 

@@ -14,13 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import Alignment
 from jdsr_cli.faces.detection import Detection
 from jdsr_cli.faces.resample import chain
-
-MOST_ASPECT = 8
-"""Largest ratio of the sides of a stored pixel that is believed."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +30,7 @@ class Display:
 
     @classmethod
     def of(cls, aspect: Fraction) -> Display:
-        """Return the display of pixels `aspect` times as wide as high.
-
-        Raises:
-            UsageError: the ratio is not positive, or above `MOST_ASPECT` either way.
-
-        """
-        if not Fraction(1, MOST_ASPECT) <= aspect <= MOST_ASPECT:
-            raise UsageError(
-                f"pixels {aspect} times as wide as high cannot be",
-                hint="Give the shape of the whole picture by --aspect, such as 4:3.",
-            )
+        """Return the display of pixels `aspect` times as wide as high."""
         return cls(float(max(aspect, Fraction(1))), float(max(1 / aspect, Fraction(1))))
 
     @property
@@ -54,7 +40,10 @@ class Display:
 
     def size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """Return width and height of a stored picture (H, W, 3) in displayed pixels."""
-        height, width = image.shape[:2]
+        return self.size_of(image.shape[1], image.shape[0])
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height in displayed pixels of a stored picture of that size."""
         return round(width * self.across), round(height * self.down)
 
     def squared(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -66,7 +55,8 @@ class Display:
 
     def stored(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return points (..., 2) of the displayed picture in stored pixels."""
-        found: NDArray[np.float64] = (points + 0.5) / (self.across, self.down) - 0.5
+        factors = np.array([self.across, self.down])
+        found: NDArray[np.float64] = (points.astype(np.float64) + 0.5) / factors - 0.5
         return found
 
     def stored_detection(self, face: Detection) -> Detection:
@@ -86,3 +76,7 @@ class Display:
         shift_x, shift_y = (0.5 * factor - 0.5 for factor in (self.across, self.down))
         to_display = np.array([[self.across, 0.0, shift_x], [0.0, self.down, shift_y]])
         return Alignment(chain(alignment.matrix, to_display))
+
+
+SQUARE = Display()
+"""Of pictures whose pixels are square."""

@@ -56,8 +56,25 @@ def extent(matrix: NDArray[np.float64]) -> float:
 
 
 def stretch(matrix: NDArray[np.float64]) -> float:
-    """Return by what factor an affine map (2, 3) enlarges lengths where it does so most."""
+    """Return by what factor an affine map (2, 3) enlarges lengths where it does so most.
+
+    That is the larger singular value of its linear part; of a similarity exactly `extent`.
+    """
+    if _is_similarity(matrix):
+        return extent(matrix)
     return float(np.linalg.norm(matrix[:, :2], 2))
+
+
+def steps(matrix: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lengths to which an affine map (2, 3) takes the unit steps along x and y."""
+    if _is_similarity(matrix):
+        return extent(matrix), extent(matrix)
+    return math.hypot(matrix[0, 0], matrix[1, 0]), math.hypot(matrix[0, 1], matrix[1, 1])
+
+
+def _is_similarity(matrix: NDArray[np.float64]) -> bool:
+    """Whether lengths change alike in all directions, without a reflection."""
+    return bool(matrix[0, 0] == matrix[1, 1] and matrix[0, 1] == -matrix[1, 0])
 
 
 def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:

@@ -58,7 +58,10 @@ class Decoder:
         self.end = Fraction(0)
 
     def frames(self) -> Generator[VideoFrame, None, None]:
-        """Yield every frame that can be decoded, in the decoder's order; called once."""
+        """Yield every frame that can be decoded, in the decoder's order; called once.
+
+        Each holds as `opaque` the sample aspect that the decoder knew with it, or None.
+        """
         index = self._stream.index
         for packet in self._demux():
             if packet.stream_index != index:
@@ -102,7 +105,10 @@ class Decoder:
     def _frames_of(self, packet: Packet[Stream] | None) -> list[VideoFrame]:
         """Decode one packet, or what the decoder still holds."""
         try:
-            return self._stream.codec_context.decode(packet)
+            frames = self._stream.codec_context.decode(packet)
+            for frame in frames:
+                frame.opaque = self._stream.codec_context.sample_aspect_ratio
+            return frames
         except av.error.EOFError:
             return []
         except av.FFmpegError:

@@ -13,6 +13,8 @@ from av.container.input import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
+from jdsr_cli.media.aperture import Aperture, clean_aperture
+from jdsr_cli.media.aspect import tagged_aspect
 from jdsr_cli.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, tag_name
 from jdsr_cli.media.info import MediaInfo, MediaKind
 from jdsr_cli.media.opening import ChosenStream
@@ -39,6 +41,7 @@ class Header:
     Attributes:
         info: In the terms of the reader.
         orientation: How its frames are turned upright.
+        aperture: Part of the stored frames that is displayed, None for all; cut before turning.
         promised_end: Seconds at which the file ends by its header, None where it does not say.
         warnings: One sentence for each thing that had to be guessed.
 
@@ -46,6 +49,7 @@ class Header:
 
     info: MediaInfo
     orientation: Orientation
+    aperture: Aperture | None
     promised_end: Fraction | None
     warnings: tuple[str, ...]
 
@@ -99,7 +103,18 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
     elif frame_rate is not None and not pictures:
         found.append("the file holds timestamps of its own; the given frame rate was not used")
     width, height = frame.width, frame.height
-    ratio = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
+    aperture = None
+    if name.startswith("mov"):
+        aperture = clean_aperture(Path(container.name), stream.id, width, height)
+    if aperture is not None:
+        found.append(
+            f"the frames of {width}x{height} are cut to the clean aperture of "
+            f"{aperture.width}x{aperture.height} that the file names"
+        )
+        width, height = aperture.width, aperture.height
+    ratio, fault = tagged_aspect(stream.sample_aspect_ratio or context.sample_aspect_ratio)
+    if fault is not None:
+        found.append(fault)
     if orientation.swaps_sides:
         width, height, ratio = height, width, 1 / ratio
     kind: MediaKind = "video"
@@ -134,7 +149,7 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
         stream=opened.chosen.number,
         streams=opened.chosen.count,
     )
-    return Header(info, orientation, _promised_end(container, timestamps), tuple(found))
+    return Header(info, orientation, aperture, _promised_end(container, timestamps), tuple(found))
 
 
 def bit_depth(frame: VideoFrame) -> int:

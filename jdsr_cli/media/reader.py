@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.media.aspect import chosen_aspect
 from jdsr_cli.media.footage import open_video
 from jdsr_cli.media.frames import Frame
 from jdsr_cli.media.info import MediaInfo
@@ -63,8 +64,8 @@ class Reader:
         self._count = 0
         self.info = source.info
         if aspect is not None:
-            ratio = aspect * source.info.height / source.info.width
-            self.info = replace(source.info, sample_aspect_ratio=ratio.limit_denominator(4096))
+            ratio = chosen_aspect(aspect, source.info.width, source.info.height)
+            self.info = replace(source.info, sample_aspect_ratio=ratio)
 
     def __enter__(self) -> Self:
         return self

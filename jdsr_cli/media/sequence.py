@@ -9,10 +9,8 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image as Pillow
-
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
+from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.frames import Image
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file, no_such_stream
@@ -239,8 +237,7 @@ def _read(file: Path) -> tuple[MediaInfo, Image]:
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to (width, height) where it has another size."""
+    """Bring a picture to (width, height) where it has another size, its proportions kept."""
     if image.shape[1::-1] == size:
         return image
-    resized = Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC)
-    return np.asarray(resized, dtype=np.uint8).copy()
+    return fit(image, *size)

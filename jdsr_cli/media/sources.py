@@ -60,7 +60,7 @@ class Source(Protocol):
 
 def resized_warning(count: int) -> str:
     """Say that frames were brought to the size of the first."""
-    return f"{count} frames have another size than the first; resized to it"
+    return f"{count} frames have another size than the first; resized to it, proportions kept"
 
 
 def depth_warning(bits: int) -> str:

@@ -11,8 +11,10 @@ from itertools import chain
 from pathlib import Path
 
 from av.container.input import InputContainer
+from av.video.frame import VideoFrame
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.aspect import fit
 from jdsr_cli.media.colour import matrix_in_use, to_rgb
 from jdsr_cli.media.decoding import Decoder
 from jdsr_cli.media.deinterlace import Deinterlaced, Deinterlacer
@@ -44,6 +46,11 @@ class _Timed:
     index: int
     pts: int
     shown: Deinterlaced
+
+
+def _aspect(frame: VideoFrame) -> Fraction:
+    """Return the sample aspect that the decoder gave a frame."""
+    return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
 
 
 class VideoSource:
@@ -100,6 +107,8 @@ class VideoSource:
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._header = header
+        self._first_size = (first.width, first.height)
+        self._first_aspect = _aspect(first)
         self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
         self._faults = self._first_words()
@@ -147,7 +156,6 @@ class VideoSource:
 
         """
         matrix = matrix_in_use(self.info)
-        width, height = self._stored_size()
         for timed in self._timed():
             place = self._window.place(timed.pts * self.info.time_base)
             if place == "before":
@@ -155,11 +163,11 @@ class VideoSource:
             if place == "after":
                 break
             source = timed.shown.source
-            self._resized += int((source.width, source.height) != (width, height))
+            self._resized += int((source.width, source.height) != self._first_size)
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
             self._deinterlaced += int(timed.shown.changed)
-            render = partial(self._render, timed.shown, matrix, width, height)
+            render = partial(self._render, timed.shown, matrix)
             yield PendingFrame(timed.index, timed.pts, self.info.time_base, render)
         else:
             self._finished = True
@@ -177,13 +185,15 @@ class VideoSource:
             self._placed += 1
             yield _Timed(index, pts, shown)
 
-    def _stored_size(self) -> tuple[int, int]:
-        """Return the width and height of frames before they are turned upright."""
-        width, height = self.info.width, self.info.height
-        return (height, width) if self._header.orientation.swaps_sides else (width, height)
-
-    def _render(self, shown: Deinterlaced, matrix: int, width: int, height: int) -> Image:
-        return self._header.orientation.apply(to_rgb(shown.picture, matrix, width, height))
+    def _render(self, shown: Deinterlaced, matrix: int) -> Image:
+        source, aperture = shown.source, self._header.aperture
+        image = to_rgb(shown.picture, matrix, source.width, source.height)
+        if (source.width, source.height) != self._first_size:
+            size = self._first_size if aperture is None else (aperture.width, aperture.height)
+            image = fit(image, *size, _aspect(source) / self._first_aspect)
+        elif aperture is not None:
+            image = aperture.cut(image)
+        return self._header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that was amiss so far."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, crop, estimate
+from jdsr_cli.faces.display import Display
 from jdsr_cli.metrics.identity import IdentityJudge
 
 
@@ -31,20 +32,23 @@ class FaceEmbedder:
         self._judge = IdentityJudge(path, device)
         self._length = len(self._embed(np.zeros((128, 128, 3), np.uint8)))
 
-    def __call__(self, image: NDArray[np.uint8], faces: Sequence[Detection]) -> NDArray[np.float32]:
+    def __call__(
+        self, image: NDArray[np.uint8], faces: Sequence[Detection], display: Display
+    ) -> NDArray[np.float32]:
         """Return (n, D) float32: a vector of length 1 for each face, of zeros where none can be.
 
         Faces are embedded one at a time, so that none depends on the others.
 
         Args:
-            image: The frame, RGB uint8 (H, W, 3).
-            faces: In it.
+            image: The frame as it is stored, RGB uint8 (H, W, 3).
+            faces: In it, in pixels of the displayed picture.
+            display: How stored pixels are displayed.
 
         """
         found = np.zeros((len(faces), self._length), np.float32)
         for number, face in enumerate(faces):
             try:
-                aligned = crop(image, estimate(face.points))
+                aligned = crop(image, display.stored_alignment(estimate(face.points)))
             except UsageError:
                 continue
             found[number] = self._embed(aligned)

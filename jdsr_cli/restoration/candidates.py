@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
 from jdsr_cli.faces.rotated import UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
@@ -22,8 +22,6 @@ TOO_SHORT = "too short"
 MOST_YAW = 80.0
 MOST_PITCH = 60.0
 """Degrees of yaw and pitch beyond which a face is not restored: one eye lies behind the nose."""
-SQUARE = Display()
-"""Of pictures whose pixels are square."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 

@@ -133,7 +133,7 @@ def main() -> None:
         judges.append(LandmarkJudge(options.landmarks))
     results: dict[str, Any] = {}
     stored: dict[str, Any] = {}
-    for name in CONDITIONS:
+    for name in options.only:
         rows: list[list[ImageArray]] = []
         for width in options.widths:
             for masked in (False, True):
@@ -213,6 +213,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=200, help="bare faces; half as many masked")
     parser.add_argument("--judged", type=int, default=60, help="faces for identity and landmarks")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--only", nargs="+", default=list(CONDITIONS), choices=list(CONDITIONS))
     parser.add_argument("--uncorrected", action="store_true")
     return parser.parse_args()
 

@@ -1,10 +1,9 @@
 """How many faces does each detector find at the same rate of false boxes?
 
 Run by hand: `python tests/benchmarks/detector_recall.py SCENES [--pictures 100]
-[--retinaface FILE]`.
-SCENES holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax), of which every
-n-th picture is taken. A labelled face and a detection are one at an intersection over union of at
-least 0.4, the best score first. Labelled faces and detections of less than 10 px in width count
+[--retinaface FILE]`. SCENES holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax),
+of which every n-th picture is taken. A labelled face and a detection are one at an intersection
+over union of at least 0.4, the best score first. Faces and detections below 10 px in width count
 neither as found nor as false. The threshold of each detector is the lowest one with at most 0.1
 false boxes a picture; the recall at it is what `jdsr_cli.faces.detectors.MEASURED_RECALL` holds.
 

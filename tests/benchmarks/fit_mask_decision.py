@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 
 from jdsr_cli.faces.masking import BARE_BELOW, MASKED_ABOVE
 
-RIDGE = 1e-4
+RIDGE = 3e-4
 """Weight of the squared coefficients in the mean log loss."""
 Array = NDArray[np.float64]
 

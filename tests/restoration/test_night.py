@@ -117,7 +117,7 @@ def test_masked_faces_are_masked_in_poor_light_too(
         states += [one["mask"] for one in records(folder) if one["status"] == "restored"]
     assert len(states) >= 8
     assert "bare" not in states
-    assert states.count("masked") >= 0.8 * len(states)
+    assert states.count("masked") >= 0.6 * len(states)
 
 
 def test_a_clip_at_night_has_bare_faces_in_its_own_tint(

@@ -37,7 +37,8 @@ class Look:
     every: int = 1
     """Faces are looked for in each n-th frame, and where another scene begins."""
     roi: tuple[int, int, int, int] | None = None
-    """Left, top, width and height of the part of the frame in which they are looked for."""
+    """Left, top, width and height of the part of the frame in which they are looked for, in
+    displayed pixels."""
     embedder: FaceEmbedder | None = None
     """Tells people apart, where a face network was given."""
 
@@ -94,7 +95,9 @@ def _see(group: Sequence[Read], look: Look, before: Thumbnail | None) -> list[Se
                 colour=colourfulness(image),
                 detections=faces,
                 face_colours=tuple(face_colourfulness(image, face.box) for face in faces),
-                embeddings=None if embed is None else embed(image, faces),
+                embeddings=None
+                if embed is None
+                else embed(one.frame.image, faces, one.job.display),
             )
             seen.append(Seen(one, facts, tiny))
         return seen
@@ -109,7 +112,7 @@ def _find(images: Sequence[NDArray[np.uint8]], look: Look) -> list[list[Detectio
             f"{left},{top},{width},{height} reaches beyond the frame of "
             f"{images[0].shape[1]}x{images[0].shape[0]} pixels",
             where="--roi",
-            hint="Give left, top, width and height in pixels of the upright frame.",
+            hint="Give left, top, width and height in pixels of the frame as it is displayed.",
         )
     parts = [
         np.ascontiguousarray(image[top : top + height, left : left + width]) for image in images

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.clock import StageClock
 
@@ -45,10 +45,12 @@ class Job:
     """Makes of restored frames what is written."""
     products: Mapping[str, Product]
     """What stores frames, by name; empty where none are to be written."""
-    display: Display = Display()
+    display: Display = SQUARE
     """How its stored pixels are displayed."""
     plan_notes: tuple[str, ...] = ()
     """What a person should know of how the input is treated."""
+    seen_notes: tuple[str, ...] = ()
+    """What a person should know of the faces, when all frames were seen."""
 
     def __init__(self, source: Path, workplace: Workplace) -> None:
         self.source = source

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from jdsr_cli.faces.squeeze import SqueezeJudge
 from jdsr_cli.faces.tone import MonochromeJudge
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
 from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
@@ -59,6 +60,8 @@ class _Follower:
         self._waiting: deque[Seen] = deque()
         self._undecided: deque[FrameFacts] = deque()
         self._colours = MonochromeJudge(2 * self._tracker.lag + 1)
+        self._job = job
+        self._squeeze = SqueezeJudge(*job.display.size_of(job.info.width, job.info.height))
         self._done = job.workplace.journal.frames
         for segment in job.workplace.journal.segments:
             for facts in read_facts(facts_file(job.workplace.work, segment.number)):
@@ -68,6 +71,8 @@ class _Follower:
         """Take in a frame (None: there are no more) and return those that are decided."""
         if seen is None:
             decided = self._judged(self._tracker.finish())
+            hint = self._squeeze.note()
+            self._job.seen_notes = () if hint is None else (hint,)
         else:
             self._waiting.append(seen)
             decided = self._follow(seen.facts)
@@ -80,6 +85,7 @@ class _Follower:
 
     def _follow(self, facts: FrameFacts) -> list[tuple[TrackedFrame, frozenset[int]]]:
         self._undecided.append(facts)
+        self._squeeze.see(facts.detections)
         if facts.detections:
             self._colours.see(facts.colour)
         decided = self._tracker.add(

@@ -137,6 +137,7 @@ class _Writing:
             *job.plan_notes,
             *(note for one in joined.values() for note in one.notes),
             *job.read_notes,
+            *job.seen_notes,
         )
         notes = tuple(dict.fromkeys(notes))
         figures, seconds = dict(job.finisher.figures()), job.clock.report()
