@@ -80,7 +80,7 @@ def test_faults_lose_only_themselves(tmp_path: Path) -> None:
     text = " ".join(report.warnings)
     assert "1 numbers of the sequence are missing, the first is 4" in text
     assert "1 pictures of the sequence could not be read and were left out: shot_002.png" in text
-    assert "1 frames have another size than the first; fitted into it" in text
+    assert "1 frames have another size than the first; resized to it" in text
 
 
 def test_an_unreadable_beginning(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.errors import UsageError
 from jdsr_train.degradations.settings import CameraSettings
 
 LEAST_SIDE = 48
@@ -98,7 +98,19 @@ def encode_and_decode(frames: list[NDArray[np.uint8]], name: str, crf: int) -> N
         name: A key of `CLIPS`.
         crf: Constant rate factor.
 
+    Raises:
+        UsageError: PyAV is not installed.
+
     """
+    # Machines that only train may lack PyAV; recipes without `video` do not need it.
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError(
+            "short clips are encoded by PyAV, which is not installed",
+            where="camera: video",
+            hint="Install it (pip install av), or set video = 0 in the recipe's [camera]",
+        ) from error
     encoder_name, options = CLIPS[name]
     encoder = av.CodecContext.create(encoder_name, "w")
     decoder = av.CodecContext.create(name, "r")
