@@ -1,16 +1,20 @@
-"""Faces that are not upright: looked at again in turned pictures until they are.
+"""Faces that are not upright: looked at again in turned pictures until looks agree.
 
 Detectors are trained on faces that are upright within about 30 degrees. Of a face that is turned
 further they often give a box whose points are those of an upright face, and at 90 degrees and
 more they miss a third of the faces. Here each detection whose points are implausible or tilted is
-looked at again in cut-outs of the frame at eight turns, and on request whole frames are searched
-at four turns.
+looked at again in cut-outs of the frame, upright as its points say or, where that fails, at eight
+turns; the points are those of several looks, and how far these lie apart is told. On request whole
+frames are searched at four turns.
+
+What is found in an image depends on that image alone: results may depend neither on how frames
+are grouped nor on where a run goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +25,9 @@ from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality.pose import Pose, pose
 from jdsr_cli.faces.resample import resample
 from jdsr_cli.faces.suppression import suppress
-from jdsr_cli.faces.tracking.boxes import overlaps
 
 DOUBTFUL_RESIDUAL = 0.08
-DOUBTFUL_ROLL = 25.0
+DOUBTFUL_ROLL = 12.0
 DOUBTFUL_PITCH = 40.0
 """Residual, and degrees, above which a detection is looked at again.
 
@@ -33,6 +36,10 @@ pictures at each multiple of 15 degrees: of the faces whose points were off by 0
 or more, 97 % are above one of these; of the upright ones 3 %. Of detections of street pictures
 (`masked_scenes`, faces of 24 px and wider) 11 % are.
 """
+DOUBTFUL_SCORE = 0.7
+"""Below it, a face may be one that is upside down."""
+RIVALS = (120.0, 180.0, 240.0)
+"""Degrees from the turn at which a face seems upright, at which it may truly be."""
 CLEAR_RESIDUAL = 0.10
 """Largest residual of a face found at another turn; 99 % of upright faces are below."""
 UPRIGHT = 45.0
@@ -42,7 +49,7 @@ TURNS = tuple(45.0 * step for step in range(8))
 faces near 45 degrees with points off by 0.1 to 0.3 eye distances."""
 QUARTERS = (0, 90, 180, 270)
 """Degrees at which whole frames are searched."""
-SIDE = 128
+SIDE = 96
 """Of a cut-out in pixels."""
 FACE_SIDE = 52.0
 """Longer side of the doubtful box in its cut-out, in pixels; both kinds of detector find faces of
@@ -53,10 +60,13 @@ RESIDUAL_COST = 5.0
 """Score that a residual of 1 costs where the best of several turns is chosen."""
 LOST_SCORE = 0.2
 """By which the score of a face may be lower at another turn."""
-SAME_PLACE = 0.5
-"""Intersection over union from which a doubtful face is that of the image before."""
-IN_VAIN = -1.0
-"""In place of the turn of a face that no turn shows upright."""
+NUDGES = (-12.0, 0.0, 12.0)
+"""Degrees from the turn at which a face is upright, at which its points are looked for."""
+LEAST_LOOKS = 2
+"""Of the nudged ones, that must show the face upright."""
+LEAST_EYES = 0.4
+"""Of the width of a box: the least eye distance that is a measure; that of profiles goes to 0.
+Of faces that look at the camera it is 0.46."""
 SAME_FACE = 0.3
 """Intersection over union above which two boxes found at different turns are one face."""
 
@@ -82,46 +92,64 @@ class RotatedDetector:
         self._everywhere = everywhere
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        """Find the faces of each image, best score first; see `Detector.detect`.
-
-        Images of one size are taken for consecutive frames: what was looked at in vain in the
-        image before is not looked at again in the same place, and what was found upright at one
-        turn is looked at from there first.
-        """
+        """Find the faces of each image, best score first; see `Detector.detect`."""
         found = self._search(images) if self._everywhere else self._first.detect(images)
-        seen: list[list[Detection]] = []
-        before = _Memory()
-        for image, faces in zip(images, found, strict=True):
-            better, before = self._second_look(image, faces, before)
-            seen.append(better)
-        return seen
+        return [self._second_look(image, faces) for image, faces in zip(images, found, strict=True)]
 
-    def _second_look(
-        self, image: NDArray[np.uint8], faces: list[Detection], before: _Memory
-    ) -> tuple[list[Detection], _Memory]:
-        """Return the faces, the doubtful ones replaced where a turned look shows them upright."""
-        doubtful = [index for index, face in enumerate(faces) if _seen(face).is_doubtful]
-        known = before.recall(image.shape, [faces[index] for index in doubtful])
-        results: dict[int, Detection | None] = {
-            index: None for index, turn in zip(doubtful, known, strict=True) if turn == IN_VAIN
+    def _second_look(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
+        """Return the faces, the doubtful ones as several looks show them."""
+        views = {index: _seen(face) for index, face in enumerate(faces)}
+        weak = {
+            index: faces[index]
+            for index, view in views.items()
+            if view.is_clear and (view.is_doubtful or view.score < DOUBTFUL_SCORE)
         }
-        hinted = {
-            index: (float(turn),)
-            for index, turn in zip(doubtful, known, strict=True)
-            if turn is not None and turn != IN_VAIN
+        best = self._rivals(image, weak)
+        tilted = {
+            index: face
+            for index, face in weak.items()
+            if views[index].is_doubtful and index not in best
         }
-        results |= {index: face for index, face in self._look(image, faces, hinted).items() if face}
-        rest = {index: TURNS for index in doubtful if index not in results}
-        results |= self._look(image, faces, rest)
-        memory = _Memory(
-            image.shape,
-            [faces[index] for index in doubtful],
-            [IN_VAIN if (one := results[index]) is None else one.turn for index in doubtful],
-        )
-        changed = {index: face for index, face in results.items() if face is not None}
-        if not changed:
-            return faces, memory
-        return _distinct([changed.get(index, face) for index, face in enumerate(faces)]), memory
+        settled = self._settle(image, tilted)
+        rest = {
+            index: faces[index]
+            for index, view in views.items()
+            if view.is_doubtful and index not in best and index not in settled
+        }
+        best |= self._best(image, rest, dict.fromkeys(rest, TURNS))
+        settled |= self._settle(image, best)
+        if not best and not settled:
+            return faces
+        unsure = {index: replace(face, spread=np.inf) for index, face in best.items()}
+        changed = unsure | settled
+        return _distinct([changed.get(index, face) for index, face in enumerate(faces)])
+
+    def _rivals(
+        self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
+    ) -> dict[int, Detection]:
+        """Return those faces that are seen better the other way up, as they are seen there."""
+        turns = {
+            index: [_upright_turn(face) + turn for turn in RIVALS] for index, face in faces.items()
+        }
+        best = self._best(image, faces, turns)
+        return {
+            index: face
+            for index, face in best.items()
+            if face.score > faces[index].score and _seen(face).worth > _seen(faces[index]).worth
+        }
+
+    def _best(
+        self,
+        image: NDArray[np.uint8],
+        faces: Mapping[int, Detection],
+        turns: Mapping[int, Sequence[float]],
+    ) -> dict[int, Detection]:
+        """Return those faces that are seen upright at one of the turns, as the best one shows."""
+        return {
+            index: max(views, key=lambda one: _seen(one).worth)
+            for index, views in self._look(image, faces, turns).items()
+            if views
+        }
 
     def _search(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Search whole images at four turns."""
@@ -135,60 +163,76 @@ class RotatedDetector:
                 ]
         return [_distinct(faces) for faces in found]
 
-    def _look(
-        self,
-        image: NDArray[np.uint8],
-        faces: Sequence[Detection],
-        turns: Mapping[int, Sequence[float]],
-    ) -> dict[int, Detection | None]:
-        """Return faces as they are best seen; None where no turn shows one better than before.
+    def _settle(
+        self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
+    ) -> dict[int, Detection]:
+        """Return those faces that are found again about the turn at which they are upright.
 
         Args:
             image: The frame.
-            faces: In it.
-            turns: At which to look at some of them, by index.
+            faces: In it, by index, each upright within `UPRIGHT` in its turn.
+
+        """
+        turns = {index: _upright_turn(face) for index, face in faces.items()}
+        nudged = {index: [turn + nudge for nudge in NUDGES] for index, turn in turns.items()}
+        looks = self._look(image, faces, nudged)
+        settled = {}
+        for index, views in looks.items():
+            # What is to be judged counts as a look only where it is needed.
+            some = views if len(views) >= LEAST_LOOKS else [*views, faces[index]]
+            if len(some) >= LEAST_LOOKS:
+                settled[index] = _joined(some, turns[index])
+        return settled
+
+    def _look(
+        self,
+        image: NDArray[np.uint8],
+        faces: Mapping[int, Detection],
+        turns: Mapping[int, Sequence[float]],
+    ) -> dict[int, list[Detection]]:
+        """Return how faces are seen upright, at most once at each turn.
+
+        Args:
+            image: The frame.
+            faces: In it, by index.
+            turns: At which to look at each, by the same index.
 
         """
         cuts = [
-            (index, turn, cut_map(faces[index], turn, FACE_SIDE))
-            for index, some in turns.items()
-            for turn in some
+            (index, turn, cut_map(face, turn, FACE_SIDE, SIDE))
+            for index, face in faces.items()
+            for turn in turns[index]
         ]
         views = self._close.detect([resample(image, matrix, SIDE) for *_, matrix in cuts])
-        best: dict[int, Detection | None] = dict.fromkeys(turns)
-        worth = dict.fromkeys(turns, -np.inf)
+        seen: dict[int, list[Detection]] = {index: [] for index in faces}
         for (index, turn, matrix), view in zip(cuts, views, strict=True):
-            face = faces[index]
-            for one in view:
-                seen = _seen(one)
-                known = one.score >= face.score - LOST_SCORE and _is_central(one)
-                if known and seen.is_clear and seen.worth > worth[index]:
-                    worth[index] = seen.worth
-                    as_before = turn == 0.0 and _seen(face).is_clear
-                    best[index] = None if as_before else _moved(one, matrix, turn, image)
-        return best
+            least = faces[index].score - LOST_SCORE
+            clear = [
+                one
+                for one in view
+                if one.score >= least and _is_central(one) and _seen(one).is_clear
+            ]
+            if clear:
+                best = max(clear, key=lambda one: _seen(one).worth)
+                seen[index].append(_moved(best, matrix, turn, image))
+        return seen
 
 
-@dataclass(frozen=True)
-class _Memory:
-    """The doubtful faces of an image, and the turns at which they were found upright."""
+def _upright_turn(face: Detection) -> float:
+    """Return the turn, in degrees from 0 to 360, at which the face is upright."""
+    return pose(face.points).roll % 360.0
 
-    shape: tuple[int, ...] = ()
-    faces: Sequence[Detection] = ()
-    turns: Sequence[float] = ()
-    """`IN_VAIN` where no turn was better."""
 
-    def recall(self, shape: tuple[int, ...], faces: Sequence[Detection]) -> list[float | None]:
-        """Return the turn of the doubtful face in the same place, None where there was none."""
-        if shape != self.shape or not self.faces or not faces:
-            return [None] * len(faces)
-        boxes = [np.array([one.box for one in some], np.float64) for some in (faces, self.faces)]
-        shared = overlaps(*boxes)
-        nearest = shared.argmax(axis=1)
-        return [
-            self.turns[other] if shared[index, other] >= SAME_PLACE else None
-            for index, other in enumerate(nearest.tolist())
-        ]
+def _joined(views: Sequence[Detection], turn: float) -> Detection:
+    """Return what several looks at a face have in common, as found at one turn."""
+    points = np.stack([view.points for view in views]).astype(np.float64)
+    middle = points.mean(axis=0)
+    box = np.mean([view.box for view in views], axis=0).tolist()
+    unit = max(float(np.hypot(*(middle[1] - middle[0]))), LEAST_EYES * (box[2] - box[0]))
+    apart = float(np.hypot(*np.moveaxis(points[:, :2] - middle[:2], -1, 0)).max())
+    score = float(np.mean([view.score for view in views]))
+    spread = apart / max(unit, 1e-6)
+    return Detection(tuple(box), middle.astype(np.float32), score, turn, spread=spread)
 
 
 def tilt(turned: Pose, turn: float) -> float:
@@ -250,19 +294,20 @@ def _is_central(face: Detection) -> bool:
     return float(np.hypot((left + right) / 2 - middle, (top + bottom) / 2 - middle)) <= FARTHEST
 
 
-def cut_map(face: Detection, turn: float, face_side: float) -> Matrix:
-    """Return (2, 3), from a square cut-out of `SIDE` pixels around a face to the frame.
+def cut_map(face: Detection, turn: float, face_side: float, side: int) -> Matrix:
+    """Return (2, 3), from a square cut-out around a face to the frame.
 
     Args:
         face: In the frame.
         turn: Degrees, clockwise, by which something upright in the cut-out is turned in the frame.
         face_side: Longer side of the face's box in the cut-out, in pixels.
+        side: Of the cut-out in pixels.
 
     """
     left, top, right, bottom = face.box
     linear = max(right - left, bottom - top, 1.0) / face_side * _rotation(turn)
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
-    return np.column_stack([linear, centre - linear @ np.full(2, (SIDE - 1) / 2)])
+    return np.column_stack([linear, centre - linear @ np.full(2, (side - 1) / 2)])
 
 
 def _quarter(image: NDArray[np.uint8], turn: int) -> Matrix:
@@ -293,7 +338,7 @@ def _moved(face: Detection, matrix: Matrix, turn: float, image: NDArray[np.uint8
     low, high = np.clip(centre - reach, 0.0, limits), np.clip(centre + reach, 0.0, limits)
     points = (face.points @ linear.T + matrix[:, 2]).astype(np.float32)
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return Detection(box, points, face.score, turn)
+    return Detection(box, points, face.score, turn % 360.0)
 
 
 def _distinct(faces: Sequence[Detection]) -> list[Detection]:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from jdsr_cli.faces.detection import Detection, Detector
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.resample import resample
-from jdsr_cli.faces.rotated import SAME_PLACE, SIDE, cut_map
+from jdsr_cli.faces.rotated import cut_map
 from jdsr_cli.faces.tracking.boxes import overlaps
 
 Box = tuple[float, float, float, float]
 
-FACE_SIDES = (28.0, 52.0)
-"""Longer side in pixels of the detection's box in the cut-outs."""
+CUTS = ((28.0, 64), (52.0, 96))
+"""Longer side in pixels of the detection's box in a cut-out, and side of the cut-out."""
 LEAST_OVERLAP = 0.35
 """Intersection over union of the detection and what a closer look finds."""
 LOOK_FROM = 0.1
@@ -85,28 +85,19 @@ class VerifiedDetector:
         self._share = min(1.0, network.eagerness)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        """Find the faces of each image, best score first; see `Detector.detect`.
+        """Find the faces of each image, best score first; see `Detector.detect`."""
+        found = self._detector.detect(images)
+        return [
+            [self._judged(image, face) for face in faces]
+            for image, faces in zip(images, found, strict=True)
+        ]
 
-        Images of one size are taken for consecutive frames: what was judged in the image before
-        is not judged again in the same place.
-        """
-        found = [list(faces) for faces in self._detector.detect(images)]
+    def _judged(self, image: NDArray[np.uint8], face: Detection) -> Detection:
         bounds = self._bounds
-        if bounds is None:
-            return found
-        judged: list[Detection] = []
-        size: tuple[int, ...] = ()
-        for image, faces in zip(images, found, strict=True):
-            before = judged if image.shape == size else []
-            judged, size = [], image.shape
-            for index, face in enumerate(faces):
-                if face.score < bounds.certain:
-                    known = _same_place(face, before)
-                    least = self._share * bounds.of(face)
-                    sure = known.confirmed if known else self.evidence(image, face) >= least
-                    faces[index] = replace(face, confirmed=sure)
-                    judged.append(faces[index])
-        return found
+        if bounds is None or face.score >= bounds.certain:
+            return face
+        least = self._share * bounds.of(face)
+        return replace(face, confirmed=self.evidence(image, face) >= least)
 
     def evidence(self, image: NDArray[np.uint8], face: Detection) -> float:
         """Return the mean of a face's score and the mean score of its closer looks, 0 to 1.
@@ -116,25 +107,26 @@ class VerifiedDetector:
             face: In it.
 
         """
-        maps = [cut_map(face, face.turn, side) for side in FACE_SIDES]
-        cuts = [resample(image, matrix, SIDE) for matrix in maps]
-        cuts += [np.ascontiguousarray(cut[:, ::-1]) for cut in cuts]
-        wanted = [_box_in(face, side) for side in FACE_SIDES * 2]
-        looks = self._close.detect(cuts)
-        scores = [_score_at(box, look) for box, look in zip(wanted, looks, strict=True)]
+        scores = [
+            _score_at(_box_in(face, face_side, side), look)
+            for face_side, side in CUTS
+            for look in self._close.detect(_both_ways(image, face, face_side, side))
+        ]
         return (face.score + sum(scores) / len(scores)) / 2
 
 
-def _same_place(face: Detection, others: Sequence[Detection]) -> Detection | None:
-    """Return the one of others that overlaps the face by at least half."""
-    best = max(others, key=lambda other: _overlap(face.box, other.box), default=None)
-    return best if best is not None and _overlap(face.box, best.box) >= SAME_PLACE else None
+def _both_ways(
+    image: NDArray[np.uint8], face: Detection, face_side: float, side: int
+) -> list[NDArray[np.uint8]]:
+    """Return a cut-out around a face and its mirror image, both (side, side, 3)."""
+    cut = resample(image, cut_map(face, face.turn, face_side, side), side)
+    return [cut, np.ascontiguousarray(cut[:, ::-1])]
 
 
-def _box_in(face: Detection, side: float) -> Box:
+def _box_in(face: Detection, face_side: float, side: int) -> Box:
     """Return the face's box in the middle of its cut-out."""
-    scale = side / max(face.width, face.height, 1.0)
-    middle = (SIDE - 1) / 2
+    scale = face_side / max(face.width, face.height, 1.0)
+    middle = (side - 1) / 2
     across, down = scale * face.width / 2, scale * face.height / 2
     return middle - across, middle - down, middle + across, middle + down
 

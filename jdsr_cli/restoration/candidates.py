@@ -22,6 +22,8 @@ TOO_SHORT = "too short"
 MOST_YAW = 80.0
 MOST_PITCH = 60.0
 """Degrees of yaw and pitch beyond which a face is not restored: one eye lies behind the nose."""
+MOST_SPREAD = 0.2
+"""Eye distances by which looks at one face may differ, see `Detection.spread`."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 
@@ -129,7 +131,7 @@ def _examine(
     if not face.detection.confirmed:
         return Candidate(face, refusal=_NOT_CONFIRMED)
     turned = pose(face.detection.points)
-    refusal = _refuse_pose(turned, face.detection.turn)
+    refusal = _refuse_points(turned, face.detection)
     if refusal is not None:
         return Candidate(face, pose=turned, refusal=refusal)
     sharp = sharpness(image, alignment)
@@ -144,15 +146,19 @@ def _examine(
     return Candidate(face, alignment, cut_out, sharp, turned, monochrome=monochrome)
 
 
-def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
-    """Judge the points that the alignment uses; `turn` is that of the detection."""
+def _refuse_points(turned: Pose, face: Detection) -> Refusal | None:
+    """Judge the points that the alignment uses, and the pose that they tell."""
+    if face.spread > MOST_SPREAD:
+        apart = f"differ by {face.spread:.2f} eye distances, more than {MOST_SPREAD:g}"
+        told = apart if np.isfinite(face.spread) else "do not find the same face"
+        return Refusal("implausible points", f"several looks at the tilted face {told}")
     if not turned.plausible:
         return Refusal(
             "implausible points",
             f"the five points miss those of a mean head by {turned.residual:.3f} of their spread, "
             f"more than {MOST_RESIDUAL:g}",
         )
-    rolled = abs(tilt(turned, turn))
+    rolled = abs(tilt(turned, face.turn))
     for name, angle, most in (
         ("rolled", rolled, UPRIGHT),
         ("turned to the side", abs(turned.yaw), MOST_YAW),

@@ -1,4 +1,4 @@
-"""The second look: cut-outs, turns, what is remembered from frame to frame, and the residual."""
+"""The second look: cut-outs, turns, whether looks agree, and the residual."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,10 @@ from jdsr_cli.faces import Detection, DetectorSettings, create_detector, estimat
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose
+from jdsr_cli.faces.rotated import SIDE as LOOK
 from jdsr_cli.faces.rotated import UPRIGHT, RotatedDetector, tilt
+from jdsr_cli.faces.verification import VerifiedDetector
+from jdsr_cli.restoration.candidates import MOST_SPREAD
 
 SIDE = 200
 
@@ -101,7 +104,7 @@ def test_a_second_look_is_enough_for_faces_that_the_first_one_finds(
 
 def test_upright_faces_pass_as_they_were_found(astronaut_photo: Photo, hopper_photo: Photo) -> None:
     images = [turned(photo, angle)[0] for photo in (astronaut_photo, hopper_photo)
-              for angle in (-15, 0, 15)]  # fmt: skip
+              for angle in (-8, 0, 8)]  # fmt: skip
     before, after = plain().detect(images), RotatedDetector(plain()).detect(images)
     for some, others in zip(before, after, strict=True):
         assert [one.box for one in some] == [other.box for other in others]
@@ -123,42 +126,109 @@ def test_points_of_a_face_upside_down_begin_with_its_own_left(hopper_photo: Phot
 
 
 class Scripted:
-    """Finds an implausible face in each frame, and nothing or an upright face in cut-outs."""
+    """Finds a tilted or an implausible face in each frame, and in cut-outs what it is told to.
+
+    Args:
+        first: Points in frames.
+        shifts: Pixels by which the upright face of each look is shifted to the right, in turn;
+            None: that look finds nothing.
+
+    """
 
     name = "scripted"
 
-    def __init__(self, *, upright: bool) -> None:
-        self.calls: list[int] = []
-        self._upright = upright
+    def __init__(self, first: np.ndarray, shifts: Sequence[float | None]) -> None:
+        self.cuts: list[ImageArray] = []
+        self._first = first.astype(np.float32)
+        self._shifts = shifts
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
-        if not images:
+        if images and images[0].shape[0] == FRAME:
+            return [[Detection((30.0, 30.0, 90.0, 90.0), self._first, 0.8)] for _ in images]
+        return [self._look(image) for image in images]
+
+    def _look(self, image: ImageArray) -> list[Detection]:
+        shift = self._shifts[len(self.cuts) % len(self._shifts)]
+        self.cuts.append(image)
+        if shift is None:
             return []
-        if images[0].shape[0] != 128:
-            bad = TEMPLATE.copy()
-            bad[0] = bad[4]
-            face = Detection((30.0, 30.0, 90.0, 90.0), bad.astype(np.float32), 0.8)
-            return [[face]] * len(images)
-        self.calls.append(len(images))
-        points = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.6 + 63.5
-        face = Detection((40.0, 40.0, 87.0, 87.0), points.astype(np.float32), 0.9)
-        return [[face] if self._upright else [] for _ in images]
+        middle = (LOOK - 1) / 2
+        points = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.6 + middle + [shift, 0.0]
+        box = (middle - 24 + shift, middle - 24, middle + 24 + shift, middle + 24)
+        return [Detection(box, points.astype(np.float32), 0.9)]
 
 
-def test_frames_are_not_looked_at_again_in_vain() -> None:
-    frames = [np.zeros((150, 150, 3), np.uint8)] * 3
-    detector = Scripted(upright=False)
-    found = RotatedDetector(detector).detect(frames)
-    assert detector.calls == [8]
-    assert [len(faces) for faces in found] == [1, 1, 1]
-    assert not any(pose(faces[0].points).plausible for faces in found)
+FRAME = 150
 
 
-def test_the_next_frame_is_looked_at_from_the_same_turn() -> None:
-    detector = Scripted(upright=True)
-    found = RotatedDetector(detector).detect([np.zeros((150, 150, 3), np.uint8)] * 3)
-    assert detector.calls == [8, 1, 1]
-    assert all(pose(faces[0].points).plausible for faces in found)
+def shuffled() -> np.ndarray:
+    points = TEMPLATE.copy()
+    points[0] = points[4]
+    return points
+
+
+def tilted(angle: float) -> np.ndarray:
+    radians = np.radians(angle)
+    linear = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    return (0.6 * (TEMPLATE - TEMPLATE.mean(axis=0))) @ linear.T + 60.0
+
+
+def seen_by(detector: Scripted) -> Detection:
+    (face,) = RotatedDetector(detector).detect([np.zeros((FRAME, FRAME, 3), np.uint8)])[0]
+    return face
+
+
+def test_what_no_turn_shows_upright_stays_as_it_was() -> None:
+    detector = Scripted(shuffled(), [None])
+    face = seen_by(detector)
+    assert len(detector.cuts) == 8
+    assert not pose(face.points).plausible
+
+
+def test_looks_that_agree_are_one_face() -> None:
+    face = seen_by(Scripted(tilted(20.0), [None, None, None, 0.0, 0.0, 0.0]))
+    assert pose(face.points).plausible
+    assert face.turn == pytest.approx(20.0, abs=3.0)
+    # Upright in each of three cut-outs that are turned by 12 degrees from one another.
+    assert 0.1 < face.spread < MOST_SPREAD
+
+
+def test_looks_that_differ_are_told_by_their_spread() -> None:
+    face = seen_by(Scripted(tilted(20.0), [None, None, None, -9.0, 0.0, 9.0]))
+    assert face.spread > MOST_SPREAD
+
+
+def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
+    alone = [None, None, 0.0, *[None] * 8]
+    face = seen_by(Scripted(shuffled(), alone))
+    assert face.spread == np.inf
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_results_do_not_depend_on_how_images_are_grouped(
+    astronaut_photo: Photo, hopper_photo: Photo, everywhere: bool
+) -> None:
+    """Unrelated pictures of one size, with turned faces in one place, and one without any."""
+    images = [
+        turned(astronaut_photo, 60.0)[0],
+        turned(hopper_photo, 200.0)[0],
+        np.full((SIDE, SIDE, 3), 110, np.uint8),
+        turned(hopper_photo, 60.0)[0],
+        turned(astronaut_photo, 20.0)[0],
+    ]
+    network = plain()
+    detector = VerifiedDetector(RotatedDetector(network, everywhere=everywhere), network)
+    alone = [detector.detect([image])[0] for image in images]
+    assert any(alone)
+    orders = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 0, 3], [2, 3], [1, 1, 1]]
+    for order in orders:
+        for index, faces in zip(order, detector.detect([images[i] for i in order]), strict=True):
+            assert len(faces) == len(alone[index])
+            for one, other in zip(faces, alone[index], strict=True):
+                assert one.confirmed == other.confirmed
+                assert one.turn == pytest.approx(other.turn, abs=0.01)
+                assert one.spread == pytest.approx(other.spread, abs=1e-3)
+                np.testing.assert_allclose(one.points, other.points, atol=0.01)
 
 
 @pytest.mark.parametrize("angle", [0.0, 40.0, 90.0, 180.0, -100.0])

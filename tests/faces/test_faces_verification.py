@@ -131,19 +131,15 @@ def test_who_asks_for_lower_scores_gets_them(astronaut_photo: Photo) -> None:
     assert eager.detect([image])[0][0].confirmed
 
 
-def test_a_place_is_judged_once_in_frames_that_follow() -> None:
-    image = blob(12.0, 80.0)
-    detector = VerifiedDetector(Given(box(80.0, 60.0, 12.0)), network())
-    looked: list[Detection] = []
-    judge = detector.evidence
-
-    def counted(picture: ImageArray, face: Detection) -> float:
-        looked.append(face)
-        return judge(picture, face)
-
-    detector.evidence = counted  # type: ignore[method-assign]
-    found = detector.detect([image, image, image])
-    assert len(looked) == 1
-    assert [faces[0].confirmed for faces in found] == [False] * 3
-    detector.detect([image[:100], image])
-    assert len(looked) == 3
+def test_unrelated_pictures_of_one_size_borrow_no_verdict(astronaut_photo: Photo) -> None:
+    scale = 24.0 / astronaut_photo.width
+    small = cv2.resize(astronaut_photo.image, None, fx=scale, fy=scale)
+    there = max(network(0.2).detect([small])[0], key=lambda face: face.score)
+    low = replace(there, score=0.45)
+    empty = np.full_like(small, 110)
+    detector = VerifiedDetector(Given(low), network())
+    alone = [detector.detect([image])[0][0].confirmed for image in (small, empty)]
+    assert alone == [True, False]
+    group = [empty, small, empty, small, small, empty]
+    together = [faces[0].confirmed for faces in detector.detect(group)]
+    assert together == [False, True, False, True, True, False]

@@ -146,3 +146,15 @@ def test_a_detection_that_was_not_confirmed_is_no_face() -> None:
     refusal = examined(replace(face(40.0), confirmed=False)).refusal
     assert refusal is not None
     assert refusal.kind == "no face"
+
+
+@pytest.mark.parametrize(("spread", "told"), [(0.31, "differ by 0.31"), (np.inf, "the same face")])
+def test_a_face_on_which_looks_disagree_has_implausible_points(spread: float, told: str) -> None:
+    candidate = examined(replace(face(40.0), spread=spread))
+    assert candidate.refusal is not None
+    assert candidate.refusal.kind == "implausible points"
+    assert told in candidate.refusal.reason
+
+
+def test_a_face_on_which_looks_agree_is_restored() -> None:
+    assert examined(replace(face(40.0), spread=0.19)).refusal is None

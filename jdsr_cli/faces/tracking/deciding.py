@@ -107,5 +107,7 @@ def _estimate(
     nearest = min(near, key=lambda sight: abs(sight.time - time)) if exact is None else exact
     # One look that contradicts a face does not outweigh those around it.
     confirmed = 2 * sum(sight.detection.confirmed for sight in near) >= len(near)
+    spread = float(np.median([sight.detection.spread for sight in near]))
     points = found[:5].astype(np.float32)
-    return Detection(box, points, score, nearest.detection.turn, confirmed)
+    turn = nearest.detection.turn
+    return Detection(box, points, score, turn, spread=spread, confirmed=confirmed)
