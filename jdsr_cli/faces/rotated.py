@@ -38,15 +38,14 @@ or more, 97 % are above one of these; of the upright ones 3 %. Of detections of 
 """
 DOUBTFUL_SCORE = 0.7
 """Below it, a face may be one that is upside down."""
-RIVALS = (120.0, 180.0, 240.0)
-"""Degrees from the turn at which a face seems upright, at which it may truly be."""
+OTHER_WAY_UP = 180.0
+"""Degrees from the turn at which such a face seems upright, at which it is looked at again."""
 CLEAR_RESIDUAL = 0.10
 """Largest residual of a face found at another turn; 99 % of upright faces are below."""
 UPRIGHT = 45.0
 """Degrees of roll up to which a face counts as upright in the picture in which it was found."""
-TURNS = tuple(45.0 * step for step in range(8))
-"""Degrees, clockwise, at which a detection is looked at again: turns of 90 degrees alone leave
-faces near 45 degrees with points off by 0.1 to 0.3 eye distances."""
+TURNS = tuple(60.0 * step for step in range(6))
+"""Degrees, clockwise, at which a detection is looked at again that does not tell its own roll."""
 QUARTERS = (0, 90, 180, 270)
 """Degrees at which whole frames are searched."""
 SIDE = 96
@@ -104,7 +103,7 @@ class RotatedDetector:
             for index, view in views.items()
             if view.is_clear and (view.is_doubtful or view.score < DOUBTFUL_SCORE)
         }
-        best = self._rivals(image, weak)
+        best = self._inverted(image, weak)
         tilted = {
             index: face
             for index, face in weak.items()
@@ -124,18 +123,15 @@ class RotatedDetector:
         changed = unsure | settled
         return _distinct([changed.get(index, face) for index, face in enumerate(faces)])
 
-    def _rivals(
+    def _inverted(
         self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
     ) -> dict[int, Detection]:
         """Return those faces that are seen better the other way up, as they are seen there."""
-        turns = {
-            index: [_upright_turn(face) + turn for turn in RIVALS] for index, face in faces.items()
-        }
-        best = self._best(image, faces, turns)
+        turns = {index: [_upright_turn(face) + OTHER_WAY_UP] for index, face in faces.items()}
         return {
-            index: face
-            for index, face in best.items()
-            if face.score > faces[index].score and _seen(face).worth > _seen(faces[index]).worth
+            index: one
+            for index, one in self._best(image, faces, turns).items()
+            if one.score > faces[index].score and _seen(one).worth > _seen(faces[index]).worth
         }
 
     def _best(

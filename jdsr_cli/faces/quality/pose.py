@@ -8,6 +8,7 @@ and Kanade 1992) of the five annotated points of 16,483 faces of CelebA.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,13 @@ def pose(points: NDArray[np.floating]) -> Pose:
             f"a pose is had from five finite points (5, 2), not {seen.tolist()}",
             hint="Leave the face out.",
         )
+    return _pose(seen.tobytes())
+
+
+@lru_cache(maxsize=1024)
+def _pose(points: bytes) -> Pose:
+    """Return the pose of five points, float64; the same few are asked about several times."""
+    seen = np.frombuffer(points).reshape(5, 2)
     weight = np.asarray(POINT_WEIGHTS) / sum(POINT_WEIGHTS)
     middle = weight @ seen
     seen = seen - middle
@@ -122,19 +130,29 @@ def _fit(
     tilt = np.arctan2(right[1], right[0])
     cosine, sine = np.cos(tilt), np.sin(tilt)
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    weighted = weight[:, None] * face
+    # Of the covariance only the row of the depth changes.
+    shared = np.vstack([seen.T @ weighted, np.zeros(3)])
     for _ in range(STEPS):
         flat, scale = _project(face, seen, weight, turn)
-        solid = np.column_stack([seen, scale * flat[:, 2]])
-        left, _, right_t = np.linalg.svd((weight[:, None] * solid).T @ face)
-        sign = np.sign(np.linalg.det(left @ right_t))
-        following = left @ np.diag([1.0, 1.0, sign]) @ right_t
+        shared[2] = scale * flat[:, 2] @ weighted
+        left, _, right_t = np.linalg.svd(shared)
+        following = left @ right_t
+        if _determinant(following) < 0.0:
+            left[:, 2] *= -1.0
+            following = left @ right_t
         settled = np.abs(following - turn).max() < SETTLED
-        turn = np.asarray(following)
+        turn = following
         if settled:
             break
     flat, scale = _project(face, seen, weight, turn)
     missed = ((seen - scale * flat[:, :2]) ** 2).sum(axis=1)
     return turn, float(np.sqrt(weight @ missed))
+
+
+def _determinant(matrix: NDArray[np.float64]) -> float:
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    return float(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
 
 
 def _project(
@@ -145,5 +163,7 @@ def _project(
 ) -> tuple[NDArray[np.float64], float]:
     """Return the turned face (5, 3) and the scale at which it lies nearest to `seen`."""
     flat = face @ turn.T
-    scale = float((weight[:, None] * flat[:, :2] * seen).sum())
-    return flat, scale / max(float((weight[:, None] * flat[:, :2] ** 2).sum()), 1e-12)
+    plane = flat[:, :2]
+    weighted = weight[:, None] * plane
+    scale = float(np.vdot(weighted, seen))
+    return flat, scale / max(float(np.vdot(weighted, plane)), 1e-12)
