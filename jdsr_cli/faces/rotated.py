@@ -48,13 +48,12 @@ TURNS = tuple(60.0 * step for step in range(6))
 """Degrees, clockwise, at which a detection is looked at again that does not tell its own roll."""
 QUARTERS = (0, 90, 180, 270)
 """Degrees at which whole frames are searched."""
-SIDE = 96
-"""Of a cut-out in pixels."""
-FACE_SIDE = 52.0
-"""Longer side of the doubtful box in its cut-out, in pixels; both kinds of detector find faces of
-this size best."""
-FARTHEST = 30.0
-"""Pixels of the cut-out from its centre within which the centre of the same face lies."""
+COARSE = (36.0, 64)
+FINE = (52.0, 96)
+"""Longer side in pixels of a detection's box in its cut-out, and side of the cut-out: where the
+turn is looked for, and where points are."""
+FARTHEST = 0.3
+"""Of the side of a cut-out, from its centre, within which the centre of the same face lies."""
 RESIDUAL_COST = 5.0
 """Score that a residual of 1 costs where the best of several turns is chosen."""
 LOST_SCORE = 0.2
@@ -63,6 +62,8 @@ NUDGES = (-12.0, 0.0, 12.0)
 """Degrees from the turn at which a face is upright, at which its points are looked for."""
 LEAST_LOOKS = 2
 """Of the nudged ones, that must show the face upright."""
+MOST_SPREAD = 0.2
+"""Eye distances by which looks at one face may differ, see `Detection.spread`."""
 LEAST_EYES = 0.4
 """Of the width of a box: the least eye distance that is a measure; that of profiles goes to 0.
 Of faces that look at the camera it is 0.46."""
@@ -143,7 +144,7 @@ class RotatedDetector:
         """Return those faces that are seen upright at one of the turns, as the best one shows."""
         return {
             index: max(views, key=lambda one: _seen(one).worth)
-            for index, views in self._look(image, faces, turns).items()
+            for index, views in self._look(image, faces, turns, COARSE).items()
             if views
         }
 
@@ -171,13 +172,13 @@ class RotatedDetector:
         """
         turns = {index: _upright_turn(face) for index, face in faces.items()}
         nudged = {index: [turn + nudge for nudge in NUDGES] for index, turn in turns.items()}
-        looks = self._look(image, faces, nudged)
+        looks = self._look(image, faces, nudged, FINE)
         settled = {}
         for index, views in looks.items():
             # What is to be judged counts as a look only where it is needed.
             some = views if len(views) >= LEAST_LOOKS else [*views, faces[index]]
             if len(some) >= LEAST_LOOKS:
-                settled[index] = _joined(some, turns[index])
+                settled[index] = _agreed(faces[index], _joined(some, turns[index]))
         return settled
 
     def _look(
@@ -185,6 +186,7 @@ class RotatedDetector:
         image: NDArray[np.uint8],
         faces: Mapping[int, Detection],
         turns: Mapping[int, Sequence[float]],
+        size: tuple[float, int],
     ) -> dict[int, list[Detection]]:
         """Return how faces are seen upright, at most once at each turn.
 
@@ -192,21 +194,23 @@ class RotatedDetector:
             image: The frame.
             faces: In it, by index.
             turns: At which to look at each, by the same index.
+            size: `COARSE` or `FINE`.
 
         """
+        face_side, side = size
         cuts = [
-            (index, turn, cut_map(face, turn, FACE_SIDE, SIDE))
+            (index, turn, cut_map(face, turn, face_side, side))
             for index, face in faces.items()
             for turn in turns[index]
         ]
-        views = self._close.detect([resample(image, matrix, SIDE) for *_, matrix in cuts])
+        views = self._close.detect([resample(image, matrix, side) for *_, matrix in cuts])
         seen: dict[int, list[Detection]] = {index: [] for index in faces}
         for (index, turn, matrix), view in zip(cuts, views, strict=True):
             least = faces[index].score - LOST_SCORE
             clear = [
                 one
                 for one in view
-                if one.score >= least and _is_central(one) and _seen(one).is_clear
+                if one.score >= least and _is_central(one, side) and _seen(one).is_clear
             ]
             if clear:
                 best = max(clear, key=lambda one: _seen(one).worth)
@@ -219,16 +223,35 @@ def _upright_turn(face: Detection) -> float:
     return pose(face.points).roll % 360.0
 
 
+def _agreed(face: Detection, joined: Detection) -> Detection:
+    """Return what several looks show, or the face as it was where it is upright and they agree."""
+    apart = _apart(np.stack([face.points, joined.points]).astype(np.float64), joined)
+    if abs(_seen(face).tilt) <= DOUBTFUL_ROLL and 2 * apart <= MOST_SPREAD:
+        return replace(face, spread=joined.spread)
+    return joined
+
+
 def _joined(views: Sequence[Detection], turn: float) -> Detection:
     """Return what several looks at a face have in common, as found at one turn."""
     points = np.stack([view.points for view in views]).astype(np.float64)
-    middle = points.mean(axis=0)
-    box = np.mean([view.box for view in views], axis=0).tolist()
-    unit = max(float(np.hypot(*(middle[1] - middle[0]))), LEAST_EYES * (box[2] - box[0]))
-    apart = float(np.hypot(*np.moveaxis(points[:, :2] - middle[:2], -1, 0)).max())
+    left, top, right, bottom = np.mean([view.box for view in views], axis=0).tolist()
     score = float(np.mean([view.score for view in views]))
-    spread = apart / max(unit, 1e-6)
-    return Detection(tuple(box), middle.astype(np.float32), score, turn, spread=spread)
+    middle = points.mean(axis=0).astype(np.float32)
+    joined = Detection((left, top, right, bottom), middle, score, turn)
+    return replace(joined, spread=_apart(points, joined))
+
+
+def _apart(points: NDArray[np.float64], face: Detection) -> float:
+    """Return how far the eyes of several looks lie from their middle at most, in eye distances.
+
+    Args:
+        points: (n, 5, 2), of each look, in pixels of the frame.
+        face: Whose eye distance and width are the measure.
+
+    """
+    apart = points[:, :2] - points[:, :2].mean(axis=0)
+    unit = max(face.eye_distance, LEAST_EYES * face.width, 1e-6)
+    return float(np.hypot(apart[..., 0], apart[..., 1]).max()) / unit
 
 
 def tilt(turned: Pose, turn: float) -> float:
@@ -283,11 +306,12 @@ def _seen(face: Detection) -> _View:
     return _View(face.score, turned, tilt(turned, face.turn))
 
 
-def _is_central(face: Detection) -> bool:
+def _is_central(face: Detection, side: int) -> bool:
     """Whether the face lies in the middle of its cut-out."""
     left, top, right, bottom = face.box
-    middle = (SIDE - 1) / 2
-    return float(np.hypot((left + right) / 2 - middle, (top + bottom) / 2 - middle)) <= FARTHEST
+    middle = (side - 1) / 2
+    off = np.hypot((left + right) / 2 - middle, (top + bottom) / 2 - middle)
+    return float(off) <= FARTHEST * side
 
 
 def cut_map(face: Detection, turn: float, face_side: float, side: int) -> Matrix:

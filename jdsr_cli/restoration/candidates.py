@@ -14,7 +14,7 @@ from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
-from jdsr_cli.faces.rotated import UPRIGHT, tilt
+from jdsr_cli.faces.rotated import MOST_SPREAD, UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
 
 TOO_SHORT = "too short"
@@ -22,8 +22,6 @@ TOO_SHORT = "too short"
 MOST_YAW = 80.0
 MOST_PITCH = 60.0
 """Degrees of yaw and pitch beyond which a face is not restored: one eye lies behind the nose."""
-MOST_SPREAD = 0.2
-"""Eye distances by which looks at one face may differ, see `Detection.spread`."""
 LEAST_EYE_DISTANCE = 1.0
 """Pixels: with the eyes nearer than this there is no direction to align by."""
 

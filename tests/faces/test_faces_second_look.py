@@ -12,10 +12,8 @@ from jdsr_cli.faces import Detection, DetectorSettings, create_detector, estimat
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose
-from jdsr_cli.faces.rotated import SIDE as LOOK
-from jdsr_cli.faces.rotated import UPRIGHT, RotatedDetector, tilt
+from jdsr_cli.faces.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector, tilt
 from jdsr_cli.faces.verification import VerifiedDetector
-from jdsr_cli.restoration.candidates import MOST_SPREAD
 
 SIDE = 200
 
@@ -152,7 +150,7 @@ class Scripted:
         self.cuts.append(image)
         if shift is None:
             return []
-        middle = (LOOK - 1) / 2
+        middle = (image.shape[0] - 1) / 2
         points = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.6 + middle + [shift, 0.0]
         box = (middle - 24 + shift, middle - 24, middle + 24 + shift, middle + 24)
         return [Detection(box, points.astype(np.float32), 0.9)]
@@ -181,12 +179,12 @@ def seen_by(detector: Scripted) -> Detection:
 def test_what_no_turn_shows_upright_stays_as_it_was() -> None:
     detector = Scripted(shuffled(), [None])
     face = seen_by(detector)
-    assert len(detector.cuts) == 8
+    assert len(detector.cuts) == len(TURNS)
     assert not pose(face.points).plausible
 
 
 def test_looks_that_agree_are_one_face() -> None:
-    face = seen_by(Scripted(tilted(20.0), [None, None, None, 0.0, 0.0, 0.0]))
+    face = seen_by(Scripted(tilted(20.0), [None, 0.0, 0.0, 0.0]))
     assert pose(face.points).plausible
     assert face.turn == pytest.approx(20.0, abs=3.0)
     # Upright in each of three cut-outs that are turned by 12 degrees from one another.
@@ -194,12 +192,12 @@ def test_looks_that_agree_are_one_face() -> None:
 
 
 def test_looks_that_differ_are_told_by_their_spread() -> None:
-    face = seen_by(Scripted(tilted(20.0), [None, None, None, -9.0, 0.0, 9.0]))
+    face = seen_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0]))
     assert face.spread > MOST_SPREAD
 
 
 def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
-    alone = [None, None, 0.0, *[None] * 8]
+    alone = [0.0, *[None] * 8]
     face = seen_by(Scripted(shuffled(), alone))
     assert face.spread == np.inf
 
