@@ -1,6 +1,7 @@
 """Runs that were killed or interrupted go on to the very bytes of a run that was not."""
 
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from jdsr_cli.restoration import (
     plan_restore,
     restore,
 )
+from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.weights import DefaultWeights
 
 FIRST = "after the first segment"
@@ -112,6 +114,25 @@ def test_turned_faces_go_on_to_the_same_bytes(
     rolls = [line["roll"] for line in lines(resumed / "faces.jsonl") if line["roll"] is not None]
     assert len(rolls) > WALK / 2
     assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
+
+
+@pytest.mark.parametrize("stored", [None, 1])
+def test_a_run_that_found_faces_in_another_way_is_refused(
+    walked: Walk, tmp_path: Path, stored: int | None
+) -> None:
+    run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
+    (path,) = tmp_path.rglob(Journal.NAME)
+    request, *segments = path.read_text().splitlines(keepends=True)
+    asked = json.loads(request)
+    del asked["asked"]["detections"]
+    if stored is not None:
+        asked["asked"]["detections"] = stored
+    path.write_text(json.dumps(asked) + "\n" + "".join(segments))
+    before = tree(tmp_path)
+    (result,) = restore([walked.clip], tmp_path, replace(walked.settings, resume=True)).results
+    assert result.error is not None
+    assert "detections was" in str(result.error)
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("point", KILLED)
