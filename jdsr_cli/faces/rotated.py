@@ -44,7 +44,7 @@ CLEAR_RESIDUAL = 0.10
 """Largest residual of a face found at another turn; 99 % of upright faces are below."""
 UPRIGHT = 45.0
 """Degrees of roll up to which a face counts as upright in the picture in which it was found."""
-TURNS = tuple(60.0 * step for step in range(6))
+TURNS = tuple(45.0 * step for step in range(8))
 """Degrees, clockwise, at which a detection is looked at again that does not tell its own roll."""
 QUARTERS = (0, 90, 180, 270)
 """Degrees at which whole frames are searched."""
@@ -111,17 +111,17 @@ class RotatedDetector:
             if views[index].is_doubtful and index not in best
         }
         settled = self._settle(image, tilted)
+        agreed = {index for index, face in settled.items() if face.spread <= MOST_SPREAD}
         rest = {
             index: faces[index]
             for index, view in views.items()
-            if view.is_doubtful and index not in best and index not in settled
+            if view.is_doubtful and index not in best and index not in agreed
         }
         best |= self._best(image, rest, dict.fromkeys(rest, TURNS))
-        settled |= self._settle(image, best)
-        if not best and not settled:
-            return faces
         unsure = {index: replace(face, spread=np.inf) for index, face in best.items()}
-        changed = unsure | settled
+        changed = settled | unsure | self._settle(image, best)
+        if not changed:
+            return faces
         return _distinct([changed.get(index, face) for index, face in enumerate(faces)])
 
     def _inverted(

@@ -24,7 +24,7 @@ from jdsr_cli.faces.tracking.boxes import overlaps
 
 Box = tuple[float, float, float, float]
 
-CUTS = ((28.0, 64), (52.0, 96))
+CUTS = ((28.0, 128), (52.0, 128))
 """Longer side in pixels of the detection's box in a cut-out, and side of the cut-out."""
 LEAST_OVERLAP = 0.35
 """Intersection over union of the detection and what a closer look finds."""
