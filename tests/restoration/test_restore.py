@@ -447,12 +447,21 @@ def test_a_face_upside_down_is_restored_upright(
     assert there["residual"] < 0.1
     eyes = 199.0 - np.array(here["points"])[:2]
     assert np.abs(np.array(there["points"])[:2] - eyes).max() < 0.15 * here["eye_distance"]
-    crops = [
-        read_image(tmp_path / "out" / one.stem / record["file"])[:, :128].astype(float)
+    # The input is shown upright on the left; the two crops differ a little in size and place.
+    there_in, here_in = (
+        coarse(read_image(tmp_path / "out" / one.stem / record["file"]))
         for one, record in zip(sources, (there, here), strict=True)
-    ]
-    # Both inputs are shown upright, on the left of the picture.
-    assert np.corrcoef(*(one.mean(axis=2)[:128].ravel() for one in crops))[0, 1] > 0.8
+    )
+    likeness = np.corrcoef(there_in.ravel(), here_in.ravel())[0, 1]
+    assert likeness > 0.6
+    assert likeness > 0.3 + np.corrcoef(there_in.ravel(), here_in[::-1, ::-1].ravel())[0, 1]
+
+
+def coarse(picture: np.ndarray) -> np.ndarray:
+    """The left half of a picture as 16 x 16 gray pixels."""
+    half = picture[:, : picture.shape[1] // 2].mean(axis=2)
+    rows = np.array_split(half, 16)
+    return np.array([[part.mean() for part in np.array_split(row, 16, axis=1)] for row in rows])
 
 
 def test_every_record_tells_the_residual_of_its_points(done: tuple[Path, RunSummary]) -> None:

@@ -107,7 +107,7 @@ def test_turned_faces_go_on_to_the_same_bytes(
 ) -> None:
     clip = walk(tmp_path / "turned.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
     settings = replace(walked.settings, rotated_faces=True, detection_scale=1.0, mode="crops")
-    run_and_die(MID, clip, tmp_path / "killed", settings)
+    run_and_die(FIRST, clip, tmp_path / "killed", settings)
     resumed = go_on(clip, tmp_path / "killed", settings)
     assert restore([clip], tmp_path / "whole", settings).exit_code == 0
     same(resumed, tmp_path / "whole" / "turned")
