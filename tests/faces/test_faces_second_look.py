@@ -192,7 +192,7 @@ def test_looks_that_agree_are_one_face() -> None:
 
 
 def test_looks_that_differ_are_told_by_their_spread() -> None:
-    face = seen_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0]))
+    face = seen_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0, *[None] * 8]))
     assert face.spread > MOST_SPREAD
 
 
