@@ -32,7 +32,7 @@ DOUBTFUL_PITCH = 40.0
 """Residual, and degrees, above which a detection is looked at again.
 
 CenterFace on faces of `faces128` test, 128 px wide with their surroundings, reduced to 48 px (40
-faces, every 15 degrees) and pasted on other pictures (`tests/benchmarks/rolled_faces.py`); detections
+faces, every 15 degrees) and pasted on other pictures (`tests/benchmarks/rolled_faces.py`); what is
 accepted after all refusals, in per cent of the faces. Measured with six turns instead of eight:
 
 ::

@@ -197,7 +197,7 @@ def test_looks_that_differ_are_told_by_their_spread() -> None:
 
 
 def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
-    alone = [0.0, *[None] * 8]
+    alone = [0.0, *[None] * 10]
     face = seen_by(Scripted(shuffled(), alone))
     assert face.spread == np.inf
 
