@@ -218,8 +218,19 @@ def _detectors() -> Iterator[Finding]:
         except JdsrError as error:
             yield Finding("detectors", name, "fault", error.what, error.hint, needed)
         else:
-            detail = f"uses {detector.name}" if needed else "works"
+            if needed:
+                detail = f"uses {detector.name}, which has the best measured recall of those here"
+            else:
+                detail = f"works, {_recall(name)}"
             yield Finding("detectors", name, "ok", detail, needed=needed)
+
+
+def _recall(name: str) -> str:
+    from jdsr_cli.faces.detectors import MEASURED_RECALL
+
+    if name not in MEASURED_RECALL:
+        return "not measured: it is taken only by name"
+    return f"recall {100 * MEASURED_RECALL[name]:.1f} % at 0.1 false boxes a picture"
 
 
 def _places() -> Iterator[Finding]:

@@ -34,6 +34,11 @@ class Detection:
     turn: float = 0.0
     """Degrees, clockwise as seen, by which something upright in the detector's picture is turned
     in the frame: 0 where the face was found in the frame as it is, 180 in the frame upside down."""
+    spread: float = 0.0
+    """How far from their middle the eyes lie that several looks show, at most, in eye distances:
+    0 where one look was enough, inf where no two looks show the face."""
+    confirmed: bool = True
+    """False where closer looks of the detector contradict it, see `faces.verification`."""
 
     @property
     def width(self) -> float:

@@ -232,5 +232,5 @@ def _regions() -> dict[str, NDArray[np.bool_]]:
 @cache
 def _lower_face() -> NDArray[np.bool_]:
     """Return nose, mouth, chin and cheeks of the template, bool (128, 128)."""
-    lower = [name for name in _regions() if name not in ("upper face", "border")]
-    return np.logical_or.reduce([_regions()[name] for name in lower])
+    lower = [region for name, region in _regions().items() if name not in ("upper face", "border")]
+    return np.stack(lower).any(axis=0)

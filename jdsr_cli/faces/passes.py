@@ -88,9 +88,21 @@ class NetworkDetector:
         chosen = settings.threshold
         self._threshold = network.threshold if chosen is None else chosen
 
-    def at_scale(self, scale: float) -> NetworkDetector:
-        """Return a detector with the same network that looks once, at this scale."""
-        return NetworkDetector(self._network, replace(self._settings, scale=scale))
+    @property
+    def eagerness(self) -> float:
+        """The least score of a face as a multiple of the network's own."""
+        return self._threshold / self._network.threshold
+
+    def at_scale(self, scale: float, threshold: float | None = None) -> NetworkDetector:
+        """Return a detector with the same network that looks once, at this scale.
+
+        Args:
+            scale: By which images are resized.
+            threshold: Least score of a face; None: as before.
+
+        """
+        settings = replace(self._settings, scale=scale, threshold=threshold or self._threshold)
+        return NetworkDetector(self._network, settings)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Find the faces of each image, best score first; see `Detector.detect`."""

@@ -14,7 +14,7 @@ from jdsr_cli.faces import Alignment, Detection, crop, estimate
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
-from jdsr_cli.faces.rotated import UPRIGHT, tilt
+from jdsr_cli.faces.rotated import MOST_SPREAD, UPRIGHT, tilt
 from jdsr_cli.faces.tracking import TrackedFace
 
 TOO_SHORT = "too short"
@@ -126,8 +126,10 @@ def _examine(
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):
         return Candidate(face, refusal=_NO_FACE)
+    if not face.detection.confirmed:
+        return Candidate(face, refusal=_NOT_CONFIRMED)
     turned = pose(face.detection.points)
-    refusal = _refuse_pose(turned, face.detection.turn)
+    refusal = _refuse_points(turned, face.detection)
     if refusal is not None:
         return Candidate(face, pose=turned, refusal=refusal)
     sharp = sharpness(image, alignment)
@@ -142,15 +144,19 @@ def _examine(
     return Candidate(face, alignment, cut_out, sharp, turned, monochrome=monochrome)
 
 
-def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
-    """Judge the points that the alignment uses; `turn` is that of the detection."""
+def _refuse_points(turned: Pose, face: Detection) -> Refusal | None:
+    """Judge the points that the alignment uses, and the pose that they tell."""
+    if face.spread > MOST_SPREAD:
+        apart = f"differ by {face.spread:.2f} eye distances, more than {MOST_SPREAD:g}"
+        told = apart if np.isfinite(face.spread) else "do not find the same face"
+        return Refusal("implausible points", f"several looks at the tilted face {told}")
     if not turned.plausible:
         return Refusal(
             "implausible points",
             f"the five points miss those of a mean head by {turned.residual:.3f} of their spread, "
             f"more than {MOST_RESIDUAL:g}",
         )
-    rolled = abs(tilt(turned, turn))
+    rolled = abs(tilt(turned, face.turn))
     for name, angle, most in (
         ("rolled", rolled, UPRIGHT),
         ("turned to the side", abs(turned.yaw), MOST_YAW),
@@ -165,6 +171,7 @@ def _refuse_pose(turned: Pose, turn: float) -> Refusal | None:
     return None
 
 
+_NOT_CONFIRMED = Refusal("no face", "the detector does not find the face again in closer looks")
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 
 

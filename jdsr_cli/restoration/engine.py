@@ -10,7 +10,9 @@ import torch
 
 from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
+from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.rotated import RotatedDetector
+from jdsr_cli.faces.verification import VerifiedDetector
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
@@ -69,7 +71,10 @@ def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
         ),
     )
     progress.note(f"detector: {detector.name}")
-    return RotatedDetector(detector, everywhere=settings.rotated_faces)
+    rotated = RotatedDetector(detector, everywhere=settings.rotated_faces)
+    if isinstance(detector, NetworkDetector):
+        return VerifiedDetector(rotated, detector)
+    return rotated
 
 
 def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:

@@ -428,3 +428,42 @@ def test_audio_is_carried_over(
 
     assert len(packets(source)) > 2
     assert packets(tmp_path / "out/sound/restored.mp4") == packets(source)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_face_upside_down_is_restored_upright(
+    tiny_weights: Weights, tmp_path: Path, hopper: np.ndarray, everywhere: bool
+) -> None:
+    turned = np.full((200, 200, 3), 90, np.uint8)
+    turned[40:160, 40:160] = hopper[::-1, ::-1]
+    write_image(tmp_path / "turned.png", turned)
+    write_image(tmp_path / "upright.png", turned[::-1, ::-1])
+    chosen = settings(tiny_weights(64), rotated_faces=everywhere, crops="all")
+    sources = [tmp_path / "turned.png", tmp_path / "upright.png"]
+    assert restore(sources, tmp_path / "out", chosen).exit_code == 0
+    (there,), (here,) = (records(tmp_path / "out" / one.stem) for one in sources)
+    assert there["status"] == here["status"] == "restored"
+    assert abs(there["roll"]) > 170.0
+    assert there["residual"] < 0.1
+    eyes = 199.0 - np.array(here["points"])[:2]
+    assert np.abs(np.array(there["points"])[:2] - eyes).max() < 0.15 * here["eye_distance"]
+    # The input is shown upright on the left; the two crops differ a little in size and place.
+    there_in, here_in = (
+        coarse(read_image(tmp_path / "out" / one.stem / record["file"]))
+        for one, record in zip(sources, (there, here), strict=True)
+    )
+    likeness = np.corrcoef(there_in.ravel(), here_in.ravel())[0, 1]
+    assert likeness > 0.6
+    assert likeness > 0.3 + np.corrcoef(there_in.ravel(), here_in[::-1, ::-1].ravel())[0, 1]
+
+
+def coarse(picture: np.ndarray) -> np.ndarray:
+    """The left half of a picture as 16 x 16 gray pixels."""
+    half = picture[:, : picture.shape[1] // 2].mean(axis=2)
+    rows = np.array_split(half, 16)
+    return np.array([[part.mean() for part in np.array_split(row, 16, axis=1)] for row in rows])
+
+
+def test_every_record_tells_the_residual_of_its_points(done: tuple[Path, RunSummary]) -> None:
+    for line in records(done[0]):
+        assert 0.0 <= line["residual"] < 0.13

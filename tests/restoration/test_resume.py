@@ -1,6 +1,7 @@
 """Runs that were killed or interrupted go on to the very bytes of a run that was not."""
 
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from jdsr_cli.restoration import (
     plan_restore,
     restore,
 )
+from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.weights import DefaultWeights
 
 FIRST = "after the first segment"
@@ -98,6 +100,39 @@ def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
     assert [line["frame"] for line in faces if line["track"] == 1] == list(range(WALK))
     times, _ = framemd5(walked.whole / "restored.mp4")
     assert times == framemd5(walked.clip)[0] == framemd5(walked.whole / "overlay.mp4")[0]
+
+
+def test_turned_faces_go_on_to_the_same_bytes(
+    walked: Walk, tmp_path: Path, astronaut: np.ndarray, hopper: np.ndarray
+) -> None:
+    clip = walk(tmp_path / "turned.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
+    settings = replace(walked.settings, rotated_faces=True, detection_scale=1.0, mode="crops")
+    run_and_die(FIRST, clip, tmp_path / "killed", settings)
+    resumed = go_on(clip, tmp_path / "killed", settings)
+    assert restore([clip], tmp_path / "whole", settings).exit_code == 0
+    same(resumed, tmp_path / "whole" / "turned")
+    rolls = [line["roll"] for line in lines(resumed / "faces.jsonl") if line["roll"] is not None]
+    assert len(rolls) > WALK / 2
+    assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
+
+
+@pytest.mark.parametrize("stored", [None, 1])
+def test_a_run_that_found_faces_in_another_way_is_refused(
+    walked: Walk, tmp_path: Path, stored: int | None
+) -> None:
+    run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
+    (path,) = tmp_path.rglob(Journal.NAME)
+    request, *segments = path.read_text().splitlines(keepends=True)
+    asked = json.loads(request)
+    del asked["asked"]["detections"]
+    if stored is not None:
+        asked["asked"]["detections"] = stored
+    path.write_text(json.dumps(asked) + "\n" + "".join(segments))
+    before = tree(tmp_path)
+    (result,) = restore([walked.clip], tmp_path, replace(walked.settings, resume=True)).results
+    assert result.error is not None
+    assert "detections was" in str(result.error)
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("point", KILLED)

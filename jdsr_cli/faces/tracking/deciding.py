@@ -105,4 +105,9 @@ def _estimate(
     ]
     score = min(beside) if exact is None else exact.detection.score
     nearest = min(near, key=lambda sight: abs(sight.time - time)) if exact is None else exact
-    return Detection(box, found[:5].astype(np.float32), score, nearest.detection.turn)
+    # One look that contradicts a face does not outweigh those around it.
+    confirmed = 2 * sum(sight.detection.confirmed for sight in near) >= len(near)
+    spread = float(np.median([sight.detection.spread for sight in near]))
+    points = found[:5].astype(np.float32)
+    turn = nearest.detection.turn
+    return Detection(box, points, score, turn, spread=spread, confirmed=confirmed)

@@ -15,8 +15,11 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
 
-_NUMBERS = 16
-"""Of a detection: box (4), points (10), score, turn."""
+DETECTIONS_FORMAT = 2
+"""Of the way in which faces are found and detections are stored: a part of the request, so that
+a run that another way began is refused and not gone on with. Raise it with either."""
+_NUMBERS = 18
+"""Of a detection: box (4), points (10), score, turn, spread, confirmed or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +98,11 @@ def read_facts(path: Path) -> Iterator[FrameFacts]:
 
 
 def _numbers(face: Detection) -> list[float]:
-    return [*face.box, *face.points.ravel().tolist(), face.score, face.turn]
+    points = face.points.ravel().tolist()
+    return [*face.box, *points, face.score, face.turn, face.spread, face.confirmed]
 
 
 def _detection(numbers: NDArray[np.float64]) -> Detection:
-    left, top, right, bottom, *points, score, turn = numbers.tolist()
+    left, top, right, bottom, *points, score, turn, spread, confirmed = numbers.tolist()
     marks = np.array(points, np.float32).reshape(5, 2)
-    return Detection((left, top, right, bottom), marks, score, turn)
+    return Detection((left, top, right, bottom), marks, score, turn, spread, bool(confirmed))

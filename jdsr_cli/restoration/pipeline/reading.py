@@ -9,6 +9,7 @@ from jdsr_cli.evidence import package_versions
 from jdsr_cli.faces.display import Display
 from jdsr_cli.media import Frame, Reader, open_reader
 from jdsr_cli.restoration.journal import Request, Snapshot
+from jdsr_cli.restoration.journal.facts import DETECTIONS_FORMAT
 from jdsr_cli.restoration.journal.files import state_file
 from jdsr_cli.restoration.pipeline.described import mark_input
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read
@@ -82,6 +83,7 @@ def make_request(task: Task, sha256: str) -> Request:
         "command": task.command,
         "input": sha256,
         "settings": task.settings.deciding(),
+        "detections": DETECTIONS_FORMAT,
         **task.tools.deciding(),
     }
     device = {name: task.tools.device[name] for name in ("kind", "name")}

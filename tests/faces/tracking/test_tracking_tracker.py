@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -291,3 +292,22 @@ def test_frames_that_cannot_be_are_refused_by_number(
     assert len(follower.finish()) == 2
     with pytest.raises(UsageError, match="finished"):
         follower.add(1.0, [])
+
+
+def test_one_look_that_contradicts_a_face_does_not_outweigh_those_around_it() -> None:
+    frames = [[face(100 + k, 80)] for k in range(20)]
+    frames[9] = [replace(frames[9][0], confirmed=False)]
+    told = follow(tracker(), frames)
+    assert all(one.detection.confirmed for frame in told for one in frame.faces)
+    doubted = [[replace(one, confirmed=k == 9) for one in some] for k, some in enumerate(frames)]
+    told = follow(tracker(), doubted)
+    assert not any(one.detection.confirmed for frame in told for one in frame.faces)
+
+
+def test_smoothed_and_bridged_faces_keep_the_turn_at_which_they_were_found() -> None:
+    frames = [[replace(face(100 + k, 80, turn=np.pi), turn=180.0)] for k in range(20)]
+    frames[9] = []
+    told = follow(tracker(), frames)
+    assert numbers(told) == [(1,)] * 20
+    assert told[9].faces[0].raw is None
+    assert all(one.detection.turn == 180.0 for frame in told for one in frame.faces)

@@ -34,7 +34,10 @@ def test_a_damaged_snapshot_is_told(tmp_path: Path, content: bytes) -> None:
 def face(random: np.random.Generator) -> Detection:
     box = tuple(float(value) for value in random.random(4).astype(np.float32) * 1000)
     points = (random.random((5, 2)) * 1000).astype(np.float32)
-    return Detection(box, points, float(random.random()))  # type: ignore[arg-type]
+    turn = float(45 * random.integers(8))
+    spread = float(random.choice([0.0, random.random(), np.inf]))
+    sure = bool(random.integers(2))
+    return Detection(box, points, float(random.random()), turn, spread, sure)  # type: ignore[arg-type]
 
 
 def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
@@ -60,6 +63,9 @@ def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
         assert a.face_colours == b.face_colours
         for one, other in zip(a.detections, b.detections, strict=True):
             assert (one.box, one.score) == (other.box, other.score)
+            assert (one.turn, one.spread, one.confirmed) == (
+                other.turn, other.spread, other.confirmed
+            )  # fmt: skip
             np.testing.assert_array_equal(one.points, other.points)
             assert other.points.dtype == np.float32
         assert (a.embeddings is None) == (b.embeddings is None)
