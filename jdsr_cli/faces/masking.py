@@ -233,4 +233,4 @@ def _regions() -> dict[str, NDArray[np.bool_]]:
 def _lower_face() -> NDArray[np.bool_]:
     """Return nose, mouth, chin and cheeks of the template, bool (128, 128)."""
     lower = [region for name, region in _regions().items() if name not in ("upper face", "border")]
-    return np.stack(lower).any(axis=0)
+    return np.asarray(np.stack(lower).any(axis=0), np.bool_)
