@@ -25,13 +25,17 @@ from jdsr_cli.weights import WeightEntry
 MaskState = Literal["bare", "unsure", "masked"]
 
 SIDE = 128
-FEATURES = 11
+FEATURES = 8
 BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 """Probabilities up to which a face is bare, and from which it is masked; `unsure` between.
 
 A mouth painted over a bare one costs about 20 times as much as a mask that is left on: 0.95 is
 where both expected costs are equal.
 """
+DIM_GAIN, MOST_IN_THE_DARK = 13.0, 0.9
+"""Gain from which (below 8 % of normal light) one frame tells at most this probability: it is never
+enough to call a face masked, two frames that agree are. By one frame alone 2 to 5 % of bare faces
+at 6 and 4 % of normal light would be."""
 DARKEST = 5.0
 """Exposure values (powers of 2) by which a face is raised that counts as darkest."""
 MOST_EVIDENCE = 4.0
@@ -43,12 +47,12 @@ FADE = 1.0
 
 
 def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[np.float64]:
-    """Describe the shape of what is covered, and how dark it was, (11,), each in [0, 1].
+    """Describe the shape of what is covered, and how dark it was, (8,), each in [0, 1].
 
     Means over nose, mouth, chin, left and right cheek, upper face, and the outermost rows and
-    columns of the picture; the product of those of nose, mouth and chin; and its cube root times
-    twice the standard deviation of the lower face (a mask has an edge, doubt has none). In the dark
-    an occlusion map is worth less: the last two count first in the light, then in the dark.
+    columns of the picture; and the geometric mean of those of nose, mouth and chin times twice the
+    standard deviation of the lower face (a mask has an edge, doubt has none), which counts the less
+    the darker it was.
 
     Args:
         occlusion: (128, 128) in [0, 1], template coordinates.
@@ -63,11 +67,10 @@ def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[
             f"an occlusion map is (128, 128), not {occlusion.shape}", hint="Enlarge it first."
         )
     means = [float(occlusion[region].mean()) for region in _regions().values()]
-    product = means[0] * means[1] * means[2]
-    edge = 2.0 * float(occlusion[_lower_face()].std()) * float(np.cbrt(product))
+    middle = float(np.cbrt(means[0] * means[1] * means[2]))
+    edge = 2.0 * float(occlusion[_lower_face()].std())
     dark = min(max(math.log2(max(gain, 1e-6)), 0.0) / DARKEST, 1.0)
-    light = 1.0 - dark
-    return np.array([*means, light * product, light * edge, dark * product, dark * edge])
+    return np.array([*means, (1.0 - dark) * middle * edge])
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class MaskCalibration:
     """The probability of a mask that occlusion maps of one generator mean."""
 
     coefficients: tuple[float, ...]
-    """(11,), of the log odds, for `mask_features`."""
+    """(8,), of the log odds, for `mask_features`."""
     intercept: float
 
     @classmethod
@@ -113,17 +116,18 @@ class MaskCalibration:
 
         """
         features = mask_features(occlusion, gain)
-        return _sigmoid(float(np.array(self.coefficients) @ features + self.intercept))
+        told = _sigmoid(float(np.array(self.coefficients) @ features + self.intercept))
+        return min(told, MOST_IN_THE_DARK) if gain > DIM_GAIN else told
 
 
-USUAL = MaskCalibration((0.0, 0.0, 0.82, 0.0, 0.66, -2.55, 0.0, 6.95, 6.48, 3.6, 3.7), -4.59)
-"""Of the log odds of a mask, for `mask_features` of `lite-camera`'s occlusion maps.
+USUAL = MaskCalibration((3.847, 3.157, 1.634, 0.313, 0.0, -2.967, -0.845, 5.213), -4.066)
+"""Fitted to `lite-camera` by `tests/benchmarks/fit_mask_decision.py`.
 
-Fitted by `tests/benchmarks/fit_mask_decision.py` on 720 bare and 360 masked faces of `faces128` val
-(normal, green, 10 % light; 24, 48 and 96 px wide; MaskTheFace masks) and 112 bare and 728 masked
-faces of street pictures in seven lights, each kind with the same weight; the former by a mean with
-half instead of 40 % of the newest weights. Probability told against
-share found on them: 0.03 0.02, 0.15 0.28, 0.45 0.35, 0.56 0.43, 0.66 0.70, 0.87 0.87, 0.99 0.99.
+On 120 bare and 60 masked faces of `faces128` val in each condition of `conditions.py` (24, 48 and
+96 px wide; MaskTheFace masks), and 96 bare and 495 masked faces of every second street picture in
+seven lights; bare and masked faces of both sets with the same weight. Each half judged by what was
+fitted to the other, probability told against share found: 0.02 0.02, 0.14 0.26, 0.24 0.34,
+0.35 0.45, 0.44 0.45, 0.54 0.56, 0.65 0.53, 0.75 0.65, 0.85 0.79, 0.99 0.99.
 """
 
 
@@ -154,7 +158,7 @@ class MaskJudge:
         Args:
             track: Number of the track.
             seconds: Time of the frame, not before that of the track's last one.
-            probability: From this frame alone, see `mask_probability`.
+            probability: From this frame alone, see `MaskCalibration.probability`.
 
         """
         share = min(max(probability, 1e-9), 1.0 - 1e-9)

@@ -13,6 +13,7 @@ fitted to the other: faces of even and of odd number.
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,13 @@ from repeated_clip import say
 from scipy.optimize import minimize
 from stored_maps import read_maps
 
-from jdsr_cli.faces.masking import BARE_BELOW, MASKED_ABOVE, mask_features
+from jdsr_cli.faces.masking import (
+    BARE_BELOW,
+    DIM_GAIN,
+    MASKED_ABOVE,
+    MOST_IN_THE_DARK,
+    mask_features,
+)
 
 RIDGE = 1e-5
 """Weight of the squared coefficients in the mean log loss."""
@@ -37,18 +44,19 @@ class Group:
     masked: bool
     features: Array
     """(n, m)."""
+    dim: NDArray[np.bool_]
+    """(n,), whether one frame tells at most `MOST_IN_THE_DARK`."""
 
 
 def stored(folder: Path) -> list[Group]:
     """Return the faces of a folder by condition and width."""
-    return [
-        Group(
-            f"{folder.name}: {kind.split(' | ')[0]}",
-            kind.endswith("| masked"),
-            np.array([mask_features(*face) for face in faces]),
-        )
-        for kind, faces in read_maps(folder).items()
-    ]
+    groups = []
+    for kind, faces in read_maps(folder).items():
+        condition = f"{folder.name}: {kind.split(' | ')[0]}"
+        features = np.array([mask_features(*face) for face in faces])
+        dim = np.array([gain > DIM_GAIN for _, gain in faces])
+        groups.append(Group(condition, kind.endswith("| masked"), features, dim))
+    return groups
 
 
 def fit(folders: list[list[Group]]) -> Array:
@@ -75,14 +83,17 @@ def fit(folders: list[list[Group]]) -> Array:
 
     # What is covered more cannot be less of a mask, but for the upper face and the border.
     more, less = (0.0, None), (None, 0.0)
-    bounds = [more] * 5 + [less] * 2 + [more] * 4 + [(None, None)]
+    bounds = [more] * 5 + [less] * 2 + [more, (None, None)]
     start = np.zeros(given.shape[1])
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 def every_second(folders: list[list[Group]], first: int) -> list[list[Group]]:
     """Return half of the faces."""
-    return [[replace(one, features=one.features[first::2]) for one in some] for some in folders]
+    return [
+        [replace(one, features=one.features[first::2], dim=one.dim[first::2]) for one in some]
+        for some in folders
+    ]
 
 
 def told(found: Array, folders: list[list[Group]]) -> list[tuple[Group, Array]]:
@@ -128,18 +139,21 @@ def _say_calibration(tested: list[tuple[Group, Array]]) -> None:
 
 
 def _say_decisions(tested: list[tuple[Group, Array]]) -> None:
-    for name in dict.fromkeys(one.condition for one, _ in tested):
+    decided: dict[str, dict[bool, list[Array]]] = defaultdict(lambda: defaultdict(list))
+    for one, p in tested:
+        decided[one.condition][one.masked].append(
+            np.where(one.dim, np.minimum(p, MOST_IN_THE_DARK), p)
+        )
+    for condition, kinds in decided.items():
         words = []
-        for masked in (False, True):
-            p = np.concatenate([
-                p for one, p in tested if one.condition == name and one.masked is masked
-            ])  # fmt: skip
+        for masked, chances in sorted(kinds.items()):
+            p = np.concatenate(chances)
             above, below = (p >= MASKED_ABOVE).mean(), (p <= BARE_BELOW).mean()
             words.append(
                 f"{'masked' if masked else 'bare'}: masked {above:.1%}, "
                 f"unsure {1 - above - below:.1%}, bare {below:.1%}"
             )
-        say(f"{name:24} {'   '.join(words)}")
+        say(f"{condition:24} {'   '.join(words)}")
 
 
 if __name__ == "__main__":
