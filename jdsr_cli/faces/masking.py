@@ -32,10 +32,10 @@ BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 A mouth painted over a bare one costs about 20 times as much as a mask that is left on: 0.95 is
 where both expected costs are equal.
 """
-DIM_GAIN, MOST_IN_THE_DARK = 13.0, 0.9
-"""Gain from which (below 8 % of normal light) one frame tells at most this probability: it is never
-enough to call a face masked, two frames that agree are. By one frame alone 2 to 5 % of bare faces
-at 6 and 4 % of normal light would be."""
+DIM_GAIN, MOST_IN_THE_DARK = 16.0, 0.9
+"""Gain from which (about 6 % of normal light) one frame tells at most this probability: it is never
+enough to call a face masked, two frames that agree are. By one frame alone 3 % of the bare faces
+at 6 and 4 % of normal light would be (val; 24, 48 and 96 px wide)."""
 DARKEST = 5.0
 """Exposure values (powers of 2) by which a face is raised that counts as darkest."""
 MOST_EVIDENCE = 4.0
