@@ -236,9 +236,9 @@ def test_differences_are_face_by_face_to_the_first_method() -> None:
 def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_frame() -> None:
     seen: list[torch.Tensor] = []
 
-    def watch(lr: torch.Tensor) -> torch.Tensor:
+    def watch(lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(lr)
-        return lr
+        return lr, torch.zeros(len(lr), 1, 32, 32)
 
     rng = np.random.default_rng(0)
     dark = torch.from_numpy(rng.integers(4, 16, (2, 3, 128, 128))).float() / 255
@@ -249,3 +249,7 @@ def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_
     usual = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
     in_canonical_colours(watch)(usual)
     assert torch.equal(seen[1], usual.float())
+    # What is too bright for canonical colours is not lost on the way back, but under a mask.
+    bright = dark[:1].clone()
+    bright[..., :20] = 0.8
+    assert float((in_canonical_colours(watch)(bright) - bright).abs().max()) < 1.01 / 255

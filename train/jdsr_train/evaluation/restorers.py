@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from jdsr_cli.faces.canonical import canonical_map
+from jdsr_cli.networks import GeneratorOutput
 from jdsr_train.data import to_tensor
 from jdsr_train.degradations.paper import resize_bicubic
 
@@ -37,23 +38,43 @@ def restorer(network: nn.Module, device: str = "cpu", *, canonical: bool = False
 
     """
 
-    def restore(lr: Tensor) -> Tensor:
+    def run(lr: Tensor) -> GeneratorOutput:
         with torch.inference_mode():
-            restored: Tensor = network(lr.to(device)).restored
-        return restored.float().cpu()
+            output: GeneratorOutput = network(lr.to(device))
+        return output
 
-    return in_canonical_colours(restore) if canonical else restore
+    def with_occlusion(lr: Tensor) -> tuple[Tensor, Tensor]:
+        output = run(lr)
+        return output.restored.float().cpu(), output.occlusion.float().cpu()
+
+    if canonical:
+        return in_canonical_colours(with_occlusion)
+    return lambda lr: run(lr).restored.float().cpu()
 
 
-def in_canonical_colours(restore: Restorer) -> Restorer:
-    """Let a restorer see canonical colours, and give its result those of the input."""
+def in_canonical_colours(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Restorer:
+    """Let a generator see canonical colours, and give its result those of the input.
+
+    Args:
+        run: Takes (B, 3, s, s) RGB in [0, 1]; returns the restored faces, (B, 3, 128, 128), and
+            how much of each pixel was covered, (B, 1, r, r) in [0, 1].
+
+    """
 
     def wrapped(lr: Tensor) -> Tensor:
         crops = (lr.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         maps = [canonical_map(one, monochrome=bool((one == one[..., :1]).all())) for one in crops]
         shown = to_tensor([colours.apply(one) for colours, one in zip(maps, crops, strict=True)])
-        given = restore(shown).clamp(0, 1).mul(255).permute(0, 2, 3, 1).numpy()
-        back = [colours.invert(one) for colours, one in zip(maps, given, strict=True)]
-        return torch.from_numpy(np.stack(back)).div(255).permute(0, 3, 1, 2).contiguous()
+        restored, occlusion = run(shown)
+        side = restored.shape[-1]
+        given = (restored.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        covered = F.interpolate(occlusion, size=(side, side), mode="bilinear", align_corners=False)
+        back = [
+            colours.restore(face, resize_bicubic(one, side), share)
+            for colours, face, one, share in zip(
+                maps, given, crops, covered[:, 0].numpy(), strict=True
+            )
+        ]
+        return to_tensor(back)
 
     return wrapped
