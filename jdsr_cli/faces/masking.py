@@ -1,18 +1,15 @@
-"""Is a face masked? A calibrated probability, and a decision that holds along a track.
+"""Is a face masked? A calibrated probability from one frame, and what it means.
 
 The probability comes from where the generator's occlusion map says that the face is covered: a
 mask covers nose, mouth and chin together, a beard, a shadow or a border of the picture does not.
-Along a track the evidence of its frames adds up, and fades within about a second, so that single
-frames that are mistaken change nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +35,6 @@ enough to call a face masked, two frames that agree are. By one frame alone 3 % 
 at 6 and 4 % of normal light would be (val; 24, 48 and 96 px wide)."""
 DARKEST = 5.0
 """Exposure values (powers of 2) by which a face is raised that counts as darkest."""
-MOST_EVIDENCE = 4.0
-"""Most that one frame counts, in log odds: frames of a track err together."""
-MOST_BELIEF = 12.0
-"""Most log odds of a track: how long it takes to change one's mind."""
-FADE = 1.0
-"""Seconds within which the belief in a track falls to 1/e of what it was."""
 
 
 def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[np.float64]:
@@ -116,7 +107,7 @@ class MaskCalibration:
 
         """
         features = mask_features(occlusion, gain)
-        told = _sigmoid(float(np.array(self.coefficients) @ features + self.intercept))
+        told = logistic(float(np.array(self.coefficients) @ features + self.intercept))
         return min(told, MOST_IN_THE_DARK) if gain > DIM_GAIN else told
 
 
@@ -138,56 +129,6 @@ def decide(probability: float) -> MaskState:
     return "bare" if probability <= BARE_BELOW else "unsure"
 
 
-@dataclass
-class _Belief:
-    odds: float
-    """Log odds of a mask."""
-    seconds: float
-    """Time of the last frame that showed the track."""
-
-
-class MaskJudge:
-    """Decides for each face of each track of an input, frame after frame."""
-
-    def __init__(self) -> None:
-        self._beliefs: dict[int, _Belief] = {}
-
-    def judge(self, track: int, seconds: float, probability: float) -> float:
-        """Take in a frame; return the probability of a mask with all that was seen before.
-
-        Args:
-            track: Number of the track.
-            seconds: Time of the frame, not before that of the track's last one.
-            probability: From this frame alone, see `MaskCalibration.probability`.
-
-        """
-        share = min(max(probability, 1e-9), 1.0 - 1e-9)
-        evidence = math.log(share / (1.0 - share))
-        before = self._beliefs.get(track)
-        if before is None:
-            odds = evidence
-        else:
-            kept = before.odds * math.exp(-max(0.0, seconds - before.seconds) / FADE)
-            odds = kept + min(max(evidence, -MOST_EVIDENCE), MOST_EVIDENCE)
-        odds = min(max(odds, -MOST_BELIEF), MOST_BELIEF)
-        self._beliefs[track] = _Belief(odds, seconds)
-        return _sigmoid(odds)
-
-    def drop(self, track: int) -> None:
-        """Forget a track that has ended."""
-        self._beliefs.pop(track, None)
-
-    def state(self) -> dict[str, Any]:
-        """Return what later frames need, as JSON holds it."""
-        return {
-            "beliefs": [[key, one.odds, one.seconds] for key, one in sorted(self._beliefs.items())]
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
-        self._beliefs = {track: _Belief(*rest) for track, *rest in state["beliefs"]}
-
-
 def uncovered(
     restored: NDArray[np.uint8], filmed: NDArray[np.uint8], occlusion: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
@@ -206,7 +147,8 @@ def uncovered(
     return np.asarray(np.rint(joined), np.uint8)
 
 
-def _sigmoid(odds: float) -> float:
+def logistic(odds: float) -> float:
+    """Return the probability of log odds."""
     return 0.5 * (1.0 + math.tanh(0.5 * odds))
 
 

@@ -89,7 +89,7 @@ class NetworkDetector:
         self._threshold = network.threshold if chosen is None else chosen
 
     @property
-    def eagerness(self) -> float:
+    def threshold_ratio(self) -> float:
         """The least score of a face as a multiple of the network's own."""
         return self._threshold / self._network.threshold
 
@@ -101,7 +101,8 @@ class NetworkDetector:
             threshold: Least score of a face; None: as before.
 
         """
-        settings = replace(self._settings, scale=scale, threshold=threshold or self._threshold)
+        least = self._threshold if threshold is None else threshold
+        settings = replace(self._settings, scale=scale, threshold=least)
         return NetworkDetector(self._network, settings)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:

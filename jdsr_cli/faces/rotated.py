@@ -81,10 +81,10 @@ RESIDUAL_COST = 5.0
 """Score that a residual of 1 costs where the best of several turns is chosen."""
 LOST_SCORE = 0.2
 """By which the score of a face may be lower at another turn."""
-NUDGES = (-12.0, 0.0, 12.0)
+ROLL_OFFSETS = (-12.0, 0.0, 12.0)
 """Degrees from the turn at which a face is upright, at which its points are looked for."""
 LEAST_LOOKS = 2
-"""Of the nudged ones, that must show the face upright."""
+"""Of the looks at `ROLL_OFFSETS`, that must show the face upright."""
 MOST_SPREAD = 0.2
 """Eye distances by which looks at one face may differ, see `Detection.spread`."""
 LEAST_EYES = 0.4
@@ -133,8 +133,8 @@ class RotatedDetector:
             for index, face in weak.items()
             if views[index].is_doubtful and index not in best
         }
-        settled = self._settle(image, tilted)
-        agreed = {index for index, face in settled.items() if face.spread <= MOST_SPREAD}
+        refined = self._refine(image, tilted)
+        agreed = {index for index, face in refined.items() if face.spread <= MOST_SPREAD}
         rest = {
             index: faces[index]
             for index, view in views.items()
@@ -142,7 +142,7 @@ class RotatedDetector:
         }
         best |= self._best(image, rest, dict.fromkeys(rest, TURNS))
         unsure = {index: replace(face, spread=np.inf) for index, face in best.items()}
-        changed = settled | unsure | self._settle(image, best)
+        changed = refined | unsure | self._refine(image, best)
         if not changed:
             return faces
         return _distinct([changed.get(index, face) for index, face in enumerate(faces)])
@@ -183,7 +183,7 @@ class RotatedDetector:
                 ]
         return [_distinct(faces) for faces in found]
 
-    def _settle(
+    def _refine(
         self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
     ) -> dict[int, Detection]:
         """Return those faces that are found again about the turn at which they are upright.
@@ -194,15 +194,17 @@ class RotatedDetector:
 
         """
         turns = {index: _upright_turn(face) for index, face in faces.items()}
-        nudged = {index: [turn + nudge for nudge in NUDGES] for index, turn in turns.items()}
-        looks = self._look(image, faces, nudged, FINE)
-        settled = {}
+        turned = {
+            index: [turn + offset for offset in ROLL_OFFSETS] for index, turn in turns.items()
+        }
+        looks = self._look(image, faces, turned, FINE)
+        refined = {}
         for index, views in looks.items():
             # What is to be judged counts as a look only where it is needed.
             some = views if len(views) >= LEAST_LOOKS else [*views, faces[index]]
             if len(some) >= LEAST_LOOKS:
-                settled[index] = _agreed(faces[index], _joined(some, turns[index]))
-        return settled
+                refined[index] = _agreed(faces[index], _joined(some, turns[index]))
+        return refined
 
     def _look(
         self,

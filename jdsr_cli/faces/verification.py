@@ -84,7 +84,7 @@ class VerifiedDetector:
         self._close = network.at_scale(1.0, LOOK_FROM)
         self._bounds = BOUNDS.get(detector.name)
         # Who asks for faces of lower scores gets them.
-        self._share = min(1.0, network.eagerness)
+        self._share = min(1.0, network.threshold_ratio)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Find the faces of each image, best score first; see `Detector.detect`."""

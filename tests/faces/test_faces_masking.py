@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.faces.mask_judge import MaskJudge
 from jdsr_cli.faces.masking import (
     BARE_BELOW,
     DIM_GAIN,
@@ -14,7 +15,6 @@ from jdsr_cli.faces.masking import (
     MASKED_ABOVE,
     USUAL,
     MaskCalibration,
-    MaskJudge,
     decide,
     mask_features,
     uncovered,

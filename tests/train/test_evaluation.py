@@ -249,7 +249,26 @@ def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_
     usual = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
     in_canonical_colours(watch)(usual)
     assert torch.equal(seen[1], usual.float())
-    # What is too bright for canonical colours is not lost on the way back, but under a mask.
-    bright = dark[:1].clone()
-    bright[..., :20] = 0.8
-    assert float((in_canonical_colours(watch)(bright) - bright).abs().max()) < 1.01 / 255
+
+
+@pytest.mark.parametrize(
+    ("region", "colour"),
+    [
+        ((slice(None), slice(0, 20)), (0.8, 0.8, 0.8)),  # a bright wall beside a dark face
+        ((slice(0, 24), slice(None)), (0.9, 0.7, 0.2)),  # a lamp above it
+        ((slice(50, 56), slice(80, 90)), (1.0, 1.0, 1.0)),  # a reflection on its skin
+    ],
+)
+def test_what_is_too_bright_for_canonical_colours_is_kept_unless_covered(
+    region: tuple[slice, slice], colour: tuple[float, float, float]
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = torch.from_numpy(rng.integers(4, 16, (1, 3, 128, 128))).float() / 255
+    picture[(0, slice(None), *region)] = torch.tensor(colour)[:, None, None]
+    bare, masked = (
+        in_canonical_colours(lambda lr, s=share: (lr, torch.full((1, 1, 32, 32), s)))(picture)
+        for share in (0.0, 1.0)
+    )
+    assert float((bare - picture).abs().max()) < 1.01 / 255
+    bright = (0, slice(None), *region)
+    assert float(masked[bright].mean()) < 0.5 * float(picture[bright].mean())

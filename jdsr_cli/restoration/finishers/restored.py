@@ -14,7 +14,8 @@ from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, p
 from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
 from jdsr_cli.faces.canonical import ColourMap
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.masking import MaskCalibration, MaskJudge, MaskState, decide, uncovered
+from jdsr_cli.faces.mask_judge import MaskJudge
+from jdsr_cli.faces.masking import MaskCalibration, MaskState, decide, uncovered
 from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
