@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +95,24 @@ def train(
             "same command goes on with the number of its first start.",
         ),
     ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="SECONDS",
+            help="End this long after the start, whatever the speed: every stage gets a share of "
+            "the time and its schedule ends with it; what cannot be done in it is left out and "
+            "the weights say so.",
+        ),
+    ] = None,
+    export_every: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="SECONDS",
+            help="Write the weights this often beside the training of the joint stage.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of every stage instead of the recipe's, for a trial."),
@@ -109,7 +128,28 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints [about a minute].")
     ] = None,
-    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 500,
+    validate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps between validations [500; with --deadline at the end of a stage]."
+        ),
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that share every step: one for each GPU, or of one thread each for the "
+            "cores of a CPU with nothing else to do.",
+        ),
+    ] = 1,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile the trained network first (torch.compile): a minute or more that long "
+            "runs win back.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a generator by a recipe; the same command resumes a run that was stopped.
@@ -117,14 +157,21 @@ def train(
     Each stage writes checkpoint.pt, log.jsonl, curves.png and TensorBoard
     records into a folder of its name; the joint stage draws panel.png (input,
     restored, truth). The weights and a manifest that lists them go into
-    weights/: JDSR_WEIGHTS=OUT/weights makes every command find them.
+    weights/: JDSR_WEIGHTS=OUT/weights makes every command find them. Ctrl-C
+    and SIGTERM export what the joint stage has by then.
 
-    Several GPUs: torchrun --standalone --nproc-per-node 4 -m jdsr_cli train ...
+    Several machines: torchrun --nnodes 2 --nproc-per-node 4 ... -m jdsr_cli train ...
     """
+    from jdsr_train.running import launch, started
+
+    began = started()
+    if processes > 1:
+        raise typer.Exit(launch(processes, _without("--processes", sys.argv[1:]), began))
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.errors import UsageError
     from jdsr_cli.weights import resolve_device
     from jdsr_train import recipes
+    from jdsr_train.clock import Deadline
     from jdsr_train.materials import TrainRequest
     from jdsr_train.trainer import RunSettings
 
@@ -134,8 +181,10 @@ def train(
             f"recipe {chosen.name} enlarges {chosen.generator.scale} times, not {scale}",
             where="--scale",
         )
-    if steps is not None and minutes is not None:
-        raise UsageError("--steps and --minutes exclude each other", hint="Leave one out")
+    lengths = {"--steps": steps, "--minutes": minutes, "--deadline": deadline}
+    given = [name for name, value in lengths.items() if value is not None]
+    if len(given) > 1 and "--minutes" in given:
+        raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
     if steps is not None:
         chosen = recipes.shortened(chosen, steps)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
@@ -144,12 +193,14 @@ def train(
         device=str(resolve_device(device)),
         workers=workers,
         checkpoint_every=checkpoint_every,
-        validate_every=validate_every,
+        validate_every=validate_every or (500 if deadline is None else None),
+        compiled=compiled,
     )
     request = TrainRequest(
         chosen, data, settings, stage=stage, masks=masks, init=init, features=features,
         parsing=parsing, labels=labels, landmarks=landmarks, identity=identity, cache=cache,
-        minutes=minutes,
+        minutes=minutes, export_every=export_every,
+        deadline=None if deadline is None else Deadline.after(deadline, began),
     )  # fmt: skip
     with Bars(quiet=quiet or not first) as bars:
         if dry_run:
@@ -167,6 +218,17 @@ def train(
         return
     for result in results:
         typer.echo(f"{result.stage} -> {result.path}")
+
+
+def _without(option: str, words: list[str]) -> list[str]:
+    """Return the words of a command line without an option and its value."""
+    kept: list[str] = []
+    skipped = False
+    for word in words:
+        if not skipped and not word.startswith(f"{option}=") and word != option:
+            kept.append(word)
+        skipped = word == option
+    return kept
 
 
 def _tell(made: Plan, name: str, minutes: float | None) -> None:

@@ -1,13 +1,15 @@
-"""`jdsr weights`: list, verify, fetch."""
+"""`jdsr weights`: list, verify, fetch, export."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, verify and fetch the weights of generators and detectors."
+    no_args_is_help=True,
+    help="List, verify, fetch and export the weights of generators and detectors.",
 )
 
 
@@ -100,6 +102,35 @@ def fetch(
                 code = code or error.exit_code
                 typer.echo(f"error: {error}", err=True)
     raise typer.Exit(code)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="joint/checkpoint.pt of a training run.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Weight file; its entry goes into manifest.toml beside it "
+            "[RUN/weights/RECIPE.safetensors].",
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="float16, or bfloat16 for weights that float16 cannot hold.")
+    ] = "float16",
+) -> None:
+    """Make weights of a training run that was stopped or died.
+
+    They are the averaged ones of its last checkpoint and say at which step it
+    was.
+    """
+    from jdsr_train.trained import export_checkpoint
+
+    typer.echo(f"exported: {export_checkpoint(checkpoint, out, precision)}")
 
 
 def _megabytes(size: int) -> str:

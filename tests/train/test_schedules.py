@@ -9,23 +9,29 @@ from torch import nn
 from jdsr_train.meter import gradient_shares
 from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.schedule import rate_at
+from jdsr_train.task import Moment
+
+
+def by_steps(step: int, options: OptimiserRecipe) -> float:
+    """The rate of a run that nothing but its steps moves on."""
+    return rate_at(Moment(step, step / options.steps), options)
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
     options = OptimiserRecipe(steps=110, warmup=10, rate=1.0)
-    rates = [rate_at(step, options) for step in range(111)]
+    rates = [by_steps(step, options) for step in range(111)]
     assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
     assert rates[10] == 1.0
     assert rates[60] == pytest.approx(0.505)
     assert rates[110] == pytest.approx(0.01)
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
-    assert rate_at(0, OptimiserRecipe(warmup=0, rate=1.0)) == 1.0
+    assert by_steps(0, OptimiserRecipe(warmup=0, rate=1.0)) == 1.0
 
 
 def test_a_constant_rate_falls_to_zero_at_the_end() -> None:
     options = OptimiserRecipe(steps=60, warmup=0, rate=1.0, schedule="constant", tail=1 / 6)
-    rates = [rate_at(step, options) for step in range(61)]
-    assert rates[:51] == [1.0] * 51
+    rates = [by_steps(step, options) for step in range(61)]
+    assert rates[:51] == pytest.approx([1.0] * 51)
     assert rates[55] == pytest.approx(0.5)
     assert rates[60] == 0
 
@@ -38,3 +44,17 @@ def test_shares_of_the_gradient_add_up_to_one() -> None:
         "share_one": pytest.approx(0.75),
         "share_other": pytest.approx(0.25),
     }
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("taken", [3, 40, 1000])
+def test_a_rate_that_the_clock_moves_on_reaches_its_end(schedule: str, taken: int) -> None:
+    """The same shares of the schedule give the same rates, however many steps fit into them."""
+    options = OptimiserRecipe(steps=100_000, warmup=20, rate=1.0, schedule=schedule, tail=0.2)
+    rates = [rate_at(Moment(step, (step + 1) / taken), options) for step in range(taken)]
+    assert rates[-1] <= 0.01
+    assert max(rates) <= 1.0
+    assert all(late <= early for early, late in itertools.pairwise(rates[options.warmup :]))
+    if taken > 2 * options.warmup:
+        assert max(rates) > 0.9
+    assert rates[0] == pytest.approx(0.05, rel=0.4)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 import os
 import pickle
 import signal
@@ -31,6 +32,7 @@ from jdsr_train.recipe import (
 )
 from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
+from jdsr_train.task import Moment
 from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer
 
 TINY = tiny_arguments(16)
@@ -71,8 +73,10 @@ class Measured(JointStage):
 
     measure: Callable[[nn.Module, int], dict[str, float]] = staticmethod(lambda network, step: {})
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
-        return self.measure(network, step)
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
+        return self.measure(network, moment.step)
 
 
 def optimised(**changes: Any) -> Recipe:
@@ -195,6 +199,7 @@ from pathlib import Path
 from jdsr_cli.networks import build
 from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
+from jdsr_train.task import Moment
 from jdsr_train.trainer import RunSettings, Trainer
 
 class Killed:
@@ -361,7 +366,7 @@ def test_without_a_number_of_steps_a_checkpoint_is_written_once_a_minute(
     trainer.progress.advance = tick  # type: ignore[method-assign]
     trainer._saved = (0, 0.0)
     trainer.run()
-    assert saved == [2, 4, 6]
+    assert saved == [1, 3, 5, 6]  # a step takes 31 s, and so does the start
     clock[0], saved[:] = 0.0, []
     again = make(tmp_path / "fast", optimised(steps=6))
     again.settings = trainer.settings
@@ -481,7 +486,7 @@ def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_pa
     trainer = make(tmp_path)
     (batch,) = trainer.task.batches(0, 1, 0, 0, 1)
     critic = trainer.task.players["critic"].network
-    for turn in trainer.task.play(trainer.networks, batch.unpack("cpu"), 5):
+    for turn in trainer.task.play(trainer.networks, batch.unpack("cpu"), Moment(5, 5 / 6)):
         if turn.player == "generator":
             torch.stack(list(turn.terms.values())).sum().backward()
             assert all(weight.grad is None for weight in critic.parameters())

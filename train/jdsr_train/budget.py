@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class Budget:
     """As measured at the first start."""
 
 
-def fit(seconds: float, costs: Costs, validate_every: int) -> int:
+def fit(seconds: float, costs: Costs, validate_every: float) -> int:
     """Return how many steps, with their validations and checkpoints, take this long; at least 1."""
     each = costs.step * (1 + costs.saving / SAVED_EVERY) + costs.validation / validate_every
     return max(1, int((seconds - costs.validation - costs.saving) / each))
@@ -102,7 +103,7 @@ def _measure(materials: Materials, minutes: float) -> Budget:
     trainer.advance(batches[0], shares=True)
     if fabric.is_global_zero:
         (run.out / "joint").mkdir(parents=True, exist_ok=True)
-        task.validate(trainer.average, trainer.step)
+        task.validate(trainer.average, trainer.moment)
     wait_for(fabric.device)
     validated = time.monotonic()
     if fabric.is_global_zero:
@@ -116,7 +117,7 @@ def _measure(materials: Materials, minutes: float) -> Budget:
     gc.collect()
     torch.cuda.empty_cache()
     left = 60 * minutes - (time.monotonic() - began)
-    return Budget(minutes, fit(left, costs, run.validate_every), costs)
+    return Budget(minutes, fit(left, costs, run.validate_every or math.inf), costs)
 
 
 def _save_once(trainer: Trainer, run: RunSettings) -> None:

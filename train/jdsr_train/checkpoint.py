@@ -35,19 +35,31 @@ def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
         TrainingError: The file is damaged or belongs to another recipe.
 
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        made_by = dict(state["recipe"])
-    except Exception as error:
-        raise _broken(path, error) from error
+    state = read(path)
+    made_by = state["recipe"]
     if made_by != recipe:
         keys = sorted({*made_by, *recipe})
         changed = [key for key in keys if made_by.get(key) != recipe.get(key)]
         raise TrainingError(
             f"the checkpoint was made with other settings ({', '.join(changed)})",
             where=path,
-            hint="Use another --out, or the recipe it was made with",
+            hint="Use another --out, or what it was made with",
         )
+    return state
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, whatever made it, on the CPU.
+
+    Raises:
+        TrainingError: The file is damaged.
+
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state["recipe"] = dict(state["recipe"])
+    except Exception as error:  # bytes of any kind make torch raise errors of any kind
+        raise _broken(path, error) from error
     return state
 
 

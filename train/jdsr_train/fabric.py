@@ -97,13 +97,15 @@ class Adapted(nn.Module):
     Fabric walks through what a network returns and cannot walk through frozen dataclasses.
     """
 
-    def __init__(self, network: nn.Module, half: bool) -> None:
+    def __init__(self, network: nn.Module, half: bool, compiled: bool = False) -> None:
         super().__init__()
         self.network = network
         self.in_bfloat16 = half
+        # In a tuple, so that it is no part of the module: it has the same weights.
+        self._run = (torch.compile(network) if compiled else network,)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Return the network's output, of a dataclass its fields by name."""
         with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            output = self.network(*inputs)
+            output = self._run[0](*inputs)
         return dict(vars(output)) if dataclasses.is_dataclass(output) else output

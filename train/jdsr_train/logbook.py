@@ -78,9 +78,9 @@ class Logbook:
 
 
 def last_validation(folder: Path) -> dict[str, float]:
-    """Return the figures of a stage's last validation; empty where there was none."""
+    """Return the figures of a stage's last validation, its step too; empty if there was none."""
     *_, last = {}, *_validations(folder)
-    return {name: value for name, value in last.items() if name != "step"}
+    return last
 
 
 def _validations(folder: Path) -> Iterator[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
 from jdsr_cli.weights import load_state
+from jdsr_train.clock import Deadline
 from jdsr_train.data import (
     Degrader,
     FaceSet,
@@ -43,6 +46,8 @@ PAPER_LANDMARKS = 81
 PARENT_FACES = 1_220_775 * 8
 """Faces seen in the joint training of the paper's parent work; the paper does not tell its own."""
 OWN_PARSER = "own"
+LEFT_OUT = "left_out.json"
+"""In the folder of a run with a deadline: the stages that it goes on without."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,10 @@ class TrainRequest:
     """A frozen identity network that another run made; its stage is left out of `all`."""
     minutes: float | None = None
     """Time for the joint stage, which takes as many steps as fit; see `budget`."""
+    deadline: Deadline | None = None
+    """When the run ends, whatever it has done by then."""
+    export_every: float | None = None
+    """Seconds from one export of the joint stage's average to the next, beside its training."""
     cache: Path | None = None
     """Folder of the prepared faces; `cache` in the output folder when None."""
     validation_faces: int = 200
@@ -86,6 +95,35 @@ class Materials:
         self.recipe = request.recipe
         self.cache = request.cache or request.run.out / "cache"
         self._faces: dict[str, FaceSet] = {}
+        self.left_out: dict[str, str] = {}
+        if request.deadline is not None and self._left_out_file.exists():
+            for stage, why in read_left_out(self._left_out_file).items():
+                self._do_without(stage, why)
+
+    @property
+    def _left_out_file(self) -> Path:
+        return self.request.run.out / LEFT_OUT
+
+    def leave_out(self, stage: str, why: str) -> None:
+        """Go on without what a stage would have made; later starts of the run do so, too.
+
+        Raises:
+            OutputError: The folder cannot be written.
+
+        """
+        self._do_without(stage, why)
+        self.progress.note(f"{stage}: left out, {why}")
+        if self.fabric.is_global_zero:
+            with atomic_file(self._left_out_file, make_folder=True) as temporary:
+                temporary.write_text(json.dumps(self.left_out, indent=1), encoding="utf-8")
+
+    def _do_without(self, stage: str, why: str) -> None:
+        self.left_out[stage] = why
+        recipe = self.recipe
+        if stage == "identity":
+            recipe = replace(recipe, loss=replace(recipe.loss, identity=0.0))
+        left = tuple(one for one in recipe.stages if one != stage)
+        self.recipe = replace(recipe, stages=left)
 
     def set_steps(self, steps: int) -> None:
         """Give the joint stage another number of steps than the recipe has."""
@@ -186,9 +224,12 @@ class Materials:
     def faces(self, split: str) -> FaceSet:
         """Return a split's faces; the first process prepares them for all."""
         if split not in self._faces:
+            deadline, progress = self.request.deadline, self.progress
+            if deadline is not None:
+                progress = deadline.watching(progress, "the faces were prepared")
             self._faces[split] = self._in_turn(
                 lambda: open_faces(
-                    self.request.data, split, self.cache, self.prepare_settings, self.progress
+                    self.request.data, split, self.cache, self.prepare_settings, progress
                 )
             )
         return self._faces[split]
@@ -302,9 +343,9 @@ class Materials:
 
     def deviations(self) -> tuple[str, ...]:
         """In what this run differs from the paper, for runs of the paper's network."""
+        found = [f"no {stage} stage: {why}" for stage, why in self.left_out.items()]
         if self.recipe.generator.network != "jdsr":
-            return ()
-        found = []
+            return tuple(found)
         if self.features is not None and self.features.deviation:
             found.append(self.features.deviation)
         if self.recipe.loss.prior:
@@ -342,6 +383,24 @@ class Materials:
         if stage == "joint":
             return out / "weights" / f"{self.recipe.name}.safetensors"
         return out / stage / f"{stage}.safetensors"
+
+
+def read_left_out(path: Path) -> dict[str, str]:
+    """Return which stages a run has left out, and why.
+
+    Raises:
+        TrainingError: The file is damaged.
+
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(stage): str(why) for stage, why in found.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise TrainingError(
+            f"which stages were left out cannot be read ({error})",
+            where=path,
+            hint="Delete it to try them again",
+        ) from error
 
 
 def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Means of what was seen since it was last read, over all processes."""
+    """Means of what was seen since it was last read, over all processes; `steps` counts it."""
 
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric
@@ -23,18 +23,18 @@ class Meter:
     def restart(self) -> None:
         """Forget, and start the clock."""
         self._sums: dict[str, tuple[Tensor, int]] = {}
-        self._steps, self._started = 0, time.monotonic()
+        self.steps, self._started = 0, time.monotonic()
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """See the values of one more step; each is averaged over the steps that had it."""
-        self._steps += 1
+        self.steps += 1
         for name, value in values.items():
             total, seen = self._sums.get(name, (torch.zeros_like(value), 0))
             self._sums[name] = total + value.detach(), seen + 1
 
     def read(self, batch: int) -> dict[str, float]:
         """Return the means and the speed, and forget them."""
-        speed = self._steps * batch / max(time.monotonic() - self._started, 1e-9)
+        speed = self.steps * batch / max(time.monotonic() - self._started, 1e-9)
         means = {name: float(total / seen) for name, (total, seen) in self._sums.items()}
         if self.fabric.world_size > 1 and means:
             local = torch.tensor(list(means.values()), device=self.fabric.device)

@@ -89,6 +89,20 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
     return _plain(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
 
 
+def from_dict(values: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe of plain values, such as a checkpoint holds.
+
+    Args:
+        values: As `to_dict` gives them.
+        where: Named in errors.
+
+    Raises:
+        UsageError: A value that this version does not know, or a bad one.
+
+    """
+    return _build(Recipe, values, where)
+
+
 def _folder() -> Path:
     return FOLDER if FOLDER.is_dir() else _CHECKOUT
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import save_network
 from jdsr_train.budget import settle
-from jdsr_train.export import export
+from jdsr_train.clock import Deadline
 from jdsr_train.fabric import open_fabric
 from jdsr_train.logbook import last_validation
 from jdsr_train.materials import Materials, TrainRequest
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipes import to_dict
+from jdsr_train.running import one_thread, terminated_like_interrupted
 from jdsr_train.stages import JointStage, Stage, build_stage
+from jdsr_train.trained import ExportsBeside, Trained, about, export_checkpoint
 from jdsr_train.trainer import Trainer
 
 PREPARE = "prepare"
@@ -31,6 +34,13 @@ _DEPENDS = {
     "joint": ("generator", "data", "loss", "optimiser", "critic", "stages", "seed"),
 }
 """The parts of a recipe that decide what a stage makes."""
+
+SHARES = {"parser": 0.08, "identity": 0.12, "denoise": 0.12, "joint": 0.68}
+"""Of the time until a deadline; what a stage does not use goes to those after it."""
+LEAST_SHARE = 0.1
+"""Of its recipe's steps, without which a stage before the joint one is worth nothing."""
+EXPORTING = 5.0
+"""Seconds of a deadline that are kept for writing weights and for the process to end."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,10 @@ class StageResult:
 def train(request: TrainRequest, progress: Progress | None = None) -> list[StageResult]:
     """Run the stages of a recipe that were asked for, each on from its checkpoint.
 
-    Everything that is missing is told before anything is trained.
+    Everything that is missing is told before anything is trained. With a deadline every stage has
+    a share of the time and ends in it; a stage that cannot do enough in its share, or fails, is
+    left out, the recipe goes on without what it would have given, and the weights say so. Where
+    the joint stage is stopped, by its time, Ctrl-C or SIGTERM, what it has by then is exported.
 
     Returns:
         One result for each stage that was run, in order.
@@ -56,18 +69,46 @@ def train(request: TrainRequest, progress: Progress | None = None) -> list[Stage
         UsageError: A stage that the recipe has not, or something it needs that was not given.
         DatasetError, InputMissingError: The faces or masks cannot be read.
         WeightsError: Frozen networks or starting weights are missing or altered.
-        TrainingError: A loss is not finite, or a checkpoint is of another recipe.
+        TrainingError: A loss is not finite, a checkpoint is of another recipe, or the deadline
+            leaves the last stage no time.
         OutputError: The output folder cannot be written.
+        KeyboardInterrupt: On Ctrl-C and SIGTERM, with everything written.
 
     """
     progress = progress or Silent()
-    fabric = open_fabric(request.run.device)
-    if not fabric.is_global_zero:
-        progress = Silent()
-    materials = Materials(request, fabric, progress)
-    stages = stages_of(request)
-    materials.check(stages)
-    return [_run_stage(stage, materials) for stage in stages]
+    with terminated_like_interrupted(), one_thread(request.run.device):
+        fabric = open_fabric(request.run.device)
+        if not fabric.is_global_zero:
+            progress = Silent()
+        materials = Materials(request, fabric, progress)
+        stages = stages_of(request)
+        materials.check(stages)
+        return _run_stages(stages, materials)
+
+
+def _run_stages(stages: Sequence[str], materials: Materials) -> list[StageResult]:
+    results = []
+    for place, stage in enumerate(stages):
+        if stage in materials.left_out:
+            continue
+        later = stages[place:]
+        try:
+            results.append(_run_stage(stage, materials, _limit(materials.request.deadline, later)))
+        except TrainingError as error:
+            if materials.request.deadline is None or stage == PREPARE or len(later) == 1:
+                raise
+            materials.leave_out(stage, error.what)
+    return results
+
+
+def _limit(deadline: Deadline | None, later: Sequence[str]) -> float | None:
+    """Return when the first of the stages that are left must have ended, its weights written."""
+    if deadline is None:
+        return None
+    left = deadline.left - EXPORTING
+    shares = [SHARES[stage] for stage in later if stage in SHARES]
+    share = SHARES.get(later[0], 0.0) / sum(shares) if shares else 1.0
+    return time.monotonic() + left * share
 
 
 def stages_of(request: TrainRequest) -> tuple[str, ...]:
@@ -107,7 +148,7 @@ def relevant(recipe: Recipe, stage: str) -> dict[str, Any]:
     return {name: values[name] for name in _DEPENDS[stage]}
 
 
-def _run_stage(stage: str, materials: Materials) -> StageResult:
+def _run_stage(stage: str, materials: Materials, limit: float | None) -> StageResult:
     if stage == PREPARE:
         materials.faces("train")
         materials.faces("val")
@@ -115,26 +156,36 @@ def _run_stage(stage: str, materials: Materials) -> StageResult:
     if stage == "joint" and materials.request.minutes is not None:
         materials.set_steps(settle(materials, materials.request.minutes).steps)
     task = build_stage(stage, materials)
+    return _train(task, materials, limit)
+
+
+def _train(task: Stage, materials: Materials, limit: float | None) -> StageResult:
+    recipe, request, path = materials.recipe, materials.request, materials.product(task.name)
+    joint = isinstance(task, JointStage)
+    beside = None
+    if joint and request.export_every is not None:
+        beside = ExportsBeside(path, request.export_every)
     trainer = Trainer(
-        task, materials.request.run, relevant(materials.recipe, stage),
-        fabric=materials.fabric, progress=materials.progress,
+        task, request.run, relevant(recipe, task.name),
+        fabric=materials.fabric, progress=materials.progress, limit=limit,
+        least=1 if joint else math.ceil(LEAST_SHARE * recipe.steps(task.name).steps),
+        about=about(materials) if joint else None, beside=beside,
     )  # fmt: skip
-    network = trainer.run()
+    try:
+        network = trainer.run()
+    except KeyboardInterrupt:
+        if joint and materials.fabric.is_global_zero and trainer.checkpoint.exists():
+            materials.progress.note(f"exported: {export_checkpoint(trainer.checkpoint, path)}")
+        raise
+    finally:
+        if beside is not None:
+            beside.close()
     figures = last_validation(trainer.folder)
     if materials.fabric.is_global_zero:
-        _keep(task, materials, network, figures)
+        if isinstance(task, JointStage):
+            Trained.of_state(trainer.state(), trainer.folder).export(path, figures)
+        else:
+            arguments, kept = task.exported(network)
+            save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
     materials.fabric.barrier()
-    return StageResult(stage, materials.product(stage), figures)
-
-
-def _keep(task: Stage, materials: Materials, network: nn.Module, figures: dict[str, float]) -> None:
-    """Write what later stages, or other commands, use of a stage."""
-    recipe, path = materials.recipe, materials.product(task.name)
-    if isinstance(task, JointStage):
-        export(
-            path, recipe, materials.generator_arguments(), network,
-            data=materials.described(), figures=figures, deviations=task.deviations,
-        )  # fmt: skip
-    else:
-        arguments, kept = task.exported(network)
-        save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
+    return StageResult(task.name, path, figures)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from jdsr_train.recipe import OptimiserRecipe
+from jdsr_train.task import Moment
 
 
 def optimiser(
@@ -31,12 +32,15 @@ def optimiser(
     )
 
 
-def rate_at(step: int, options: OptimiserRecipe) -> float:
-    """Learning rate of a step, counted from 0: linear warm-up, then the recipe's schedule."""
-    if step < options.warmup:
-        return options.rate * (step + 1) / options.warmup
+def rate_at(moment: Moment, options: OptimiserRecipe) -> float:
+    """Learning rate at a moment: linear warm-up by steps, then the recipe's schedule by share.
+
+    Where the clock ends a stage early, the schedule ends with it, whatever the warm-up.
+    """
+    rise = min(1.0, (moment.step + 1) / max(1, options.warmup))
     if options.schedule == "constant":
-        left = (options.steps - step) / max(1.0, options.tail * options.steps)
-        return options.rate * min(1.0, left)
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        fall = (1 - moment.share) / max(1 / options.steps, options.tail)
+        return options.rate * min(rise, fall)
+    warm = min(options.warmup, options.steps - 1) / options.steps
+    done = min(1.0, max(0.0, (moment.share - warm) / (1 - warm)))
+    return options.rate * min(rise, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,16 @@ from torch import Tensor, nn
 
 from jdsr_train.data import Packed
 from jdsr_train.recipe import OptimiserRecipe
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a stage is: its step, and how much of its schedule is done."""
+
+    step: int
+    """Counted from 0."""
+    share: float
+    """Of the schedule, 0 to 1: of the recipe's steps or, where it is further on, of the time."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,18 @@ class Task(Protocol):
     ) -> Iterator[Packed[Any]]:
         """Batches number `first` up to and without `last`, of one process among `world`."""
 
-    def play(self, networks: Networks, batch: Any, step: int) -> Iterator[Turn]:
+    def play(self, networks: Networks, batch: Any, moment: Moment) -> Iterator[Turn]:
         """Give the turns of a step, one after the other, on an unpacked batch."""
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
-        """Measure the kept player's network, in evaluation mode; returns named figures."""
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
+        """Measure the kept player's network, in evaluation mode; returns named figures.
+
+        Args:
+            network: The averaged network.
+            moment: Decides which terms are measured.
+            until: Time of `time.monotonic` after which no further batch is begun; where that cut
+                the measuring short, `validation_faces` is among the figures.
+
+        """

@@ -1,14 +1,17 @@
 """The training loop: players take turns, weights are averaged, everything is kept to go on.
 
 A step depends on the recipe, the data and its own number alone, so a run that was stopped and
-resumed goes on exactly as one that was not.
+resumed goes on exactly as one that was not. Where time is short, the clock moves the schedule on
+instead, so that a stage ends in time with its rate at its end, whatever the speed turns out to be.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import OutputError, UsageError
+from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
 from jdsr_train.average import Average
+from jdsr_train.clock import StageClock
 from jdsr_train.data import Packed
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.logbook import Logbook
 from jdsr_train.meter import Meter, gradient_shares
 from jdsr_train.schedule import optimiser, rate_at
-from jdsr_train.task import Task, Turn
+from jdsr_train.task import Moment, Task, Turn
 from jdsr_train.watch import Watch
 
 if TYPE_CHECKING:
@@ -34,6 +38,16 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints where no number of steps is asked for."""
+CLOSING_SHARE, LEAST_CLOSING, MOST_CLOSING = 0.05, 4.0, 20.0
+"""Of a stage's time, kept for its last validation and checkpoint; bounds in seconds."""
+RECENT = 5
+"""Steps whose longest tells what the next one may take."""
+TRIAL_SHARE = 0.2
+"""Of a stage's time, after which it is plain whether enough steps will fit."""
+
+
+class OutOfTimeError(TrainingError):
+    """Fewer steps fit into a stage's time than make it worth anything."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +60,15 @@ class RunSettings:
     workers: int = 1
     """Processes that prepare samples, for each process that trains."""
     checkpoint_every: int | None = None
-    """Steps; None saves where `SAVED_EVERY` seconds have passed at a step that is logged."""
-    validate_every: int = 500
-    """Steps; the terms' shares of the gradient are measured as often."""
+    """Steps; None saves where `SAVED_EVERY` seconds have passed, of several processes at a step
+    that is logged."""
+    validate_every: int | None = 500
+    """Steps; the terms' shares of the gradient are measured as often. None: at the end only."""
     log_every: int = 50
     """Steps."""
+    compiled: bool = False
+    """Whether the kept player's network is compiled (`torch.compile`): it takes a minute or so,
+    and its rounding is not that of a run without."""
 
 
 class Trainer:
@@ -63,6 +81,11 @@ class Trainer:
             the recipe on which the stage depends.
         fabric: The run's processes and device; the only process when None.
         progress: Told of each step.
+        limit: Time of `time.monotonic` at which `run` must have returned, its last validation and
+            checkpoint written; None: whenever the recipe's steps are done.
+        least: Steps without which the stage is worth nothing; used with a limit.
+        about: More for the checkpoint: what turns it into weights of its own.
+        beside: Called after every step, such as to export the average now and then.
 
     """
 
@@ -74,7 +97,18 @@ class Trainer:
         *,
         fabric: Fabric | None = None,
         progress: Progress | None = None,
+        limit: float | None = None,
+        least: int = 1,
+        about: Mapping[str, Any] | None = None,
+        beside: Callable[[Trainer], None] | None = None,
     ) -> None:
+        self.limit, self.least, self.about = limit, least, dict(about or {})
+        self._beside = beside
+        self._clock: StageClock | None = None
+        self._clocked = 0.0  # share of the schedule by the clock
+        self._begun = 0.0  # share of the schedule that earlier runs have done by their clocks
+        self._durations: deque[float] = deque(maxlen=RECENT)
+        self._saving = 1.0  # seconds that a checkpoint takes
         self.task, self.settings, self.identity = task, settings, dict(identity)
         self.folder = settings.out / task.name
         self.progress = progress or Silent()
@@ -86,26 +120,36 @@ class Trainer:
             network = player.network.to(memory_format=torch.channels_last)
             half = player.options.precision == "bfloat16"
             made = optimiser(network.parameters(), player.options, self.fabric.device)
-            self.networks[name], self.optimisers[name] = self.fabric.setup(
-                Adapted(network, half), made
-            )
+            adapted = Adapted(network, half, settings.compiled and name == task.kept)
+            self.networks[name], self.optimisers[name] = self.fabric.setup(adapted, made)
         self._average = Average(task.players[task.kept].network, self.options.ema)
-        self._watch = Watch(task.name)
+        self.watch = Watch(task.name)
         self.step = 0
         self._whole = True
         self._saved: tuple[int, float] = (-1, time.monotonic())
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the stage's checkpoint is."""
+        return self.folder / CHECKPOINT
 
     @property
     def average(self) -> nn.Module:
         """The averaged network of the kept player, in evaluation mode."""
         return self._average.network
 
+    @property
+    def moment(self) -> Moment:
+        """The next step, and how much of the schedule is done: by steps or, further on, by time."""
+        return Moment(self.step, max(self.step / self.options.steps, self._clocked))
+
     def run(self) -> nn.Module:
-        """Train to the stage's last step and return the network that is kept.
+        """Train to the stage's last step, or to its limit, and return the network that is kept.
 
         On Ctrl-C the state is saved before the exception goes on.
 
         Raises:
+            OutOfTimeError: With a limit: fewer than `least` steps fit.
             TrainingError: A loss is not finite, which is found out before anything is logged or
                 saved, or the checkpoint is of another recipe.
             OutputError: The output folder cannot be written.
@@ -116,6 +160,7 @@ class Trainer:
         except OSError as error:
             raise OutputError(f"the folder cannot be made ({error})", where=self.folder) from error
         self._resume()
+        self._start_clock()
         fabric, last = self.fabric, self.options.steps
         batches = self.task.batches(
             self.step, last, self.settings.workers, fabric.global_rank, fabric.world_size
@@ -128,6 +173,7 @@ class Trainer:
             if self.step and self._is_checked(self.step):
                 self._validate(logbook)  # where it was stopped before it could
             self._loop(batches, task, logbook)
+            self._close(logbook)
         except KeyboardInterrupt:
             # In the middle of an update the last checkpoint is the newest whole state. No
             # waiting for the other processes, which Ctrl-C may have met at another place.
@@ -145,38 +191,112 @@ class Trainer:
     def _loop(self, batches: Iterator[Packed[Any]], task: str, logbook: Logbook | None) -> None:
         settings, last = self.settings, self.options.steps
         meter = Meter(self.fabric)
-        for batch in batches:
+        while self.step < last and self._has_time():
+            began = time.monotonic()
+            batch = next(batches)
             checking = self._is_checked(self.step + 1)
-            shares = (self.step + 1) % settings.validate_every == 0
+            shares = self._is_due_for_validation(self.step + 1)
             meter.add(self.advance(batch, shares=shares))
             self.progress.advance(task)
             logging = self.step % settings.log_every == 0 or self.step == last
             if logging or checking:
-                self._watch.check()
+                self.watch.check()
             if logging:
-                row = meter.read(self.options.batch)
-                if logbook is not None:
-                    logbook.record({"step": self.step, **row})
+                self._log(meter, logbook)
+            self._durations.append(time.monotonic() - began)
             if self._is_due(logging):
                 self._save()
+            if self._beside is not None:
+                self._beside(self)
             if checking:
                 self._validate(logbook)
                 meter.restart()
+
+        if meter.steps and self.step < last:  # ended by the clock
+            self.watch.check()
+            self._log(meter, logbook)
+
+    def _log(self, meter: Meter, logbook: Logbook | None) -> None:
+        row = meter.read(self.options.batch)
+        if logbook is not None:
+            logbook.record({"step": self.step, **row})
+
+    def _start_clock(self) -> None:
+        if self.limit is None:
+            return
+        now = time.monotonic()
+        whole = max(0.0, self.limit - now)
+        closing = min(MOST_CLOSING, max(LEAST_CLOSING, CLOSING_SHARE * whole), whole / 4)
+        # A schedule that the clock had brought to its end begins anew where its steps are.
+        done = self.step / self.options.steps
+        begun = self._begun if self._begun < 1 else done
+        self._clock = StageClock(now, self.limit - closing, max(begun, done))
+
+    def _has_time(self) -> bool:
+        """Move the schedule on by the clock; return whether there is time for another step.
+
+        The first process's clock decides for all.
+
+        Raises:
+            OutOfTimeError: Fewer than `least` steps will fit.
+
+        """
+        clock = self._clock
+        if clock is None:
+            return True
+        longest, usual = 0.0, 0.0
+        if self._durations:
+            longest, usual = max(self._durations), statistics.median(self._durations)
+        share, left = clock.share_in(longest), clock.left
+        if self.fabric.world_size > 1:
+            share, left, longest, usual = self.fabric.broadcast((share, left, longest, usual))
+        self._clocked = share
+        if left > 0 and left >= longest:
+            tried = left < (1 - TRIAL_SHARE) * (clock.ends - clock.begins)
+            if tried and usual and self.step + left / usual < self.least:
+                raise self._out_of_time(self.step + int(left / usual))
+            return True
+        if self.step < self.least:
+            raise self._out_of_time(self.step)
+        self._clocked = 1.0
+        return False
+
+    def _out_of_time(self, steps: int) -> OutOfTimeError:
+        few = "no step fits" if not steps else f"only {steps:,} of {self.options.steps:,} steps fit"
+        return OutOfTimeError(
+            f"{few} into the time of the stage",
+            where=self.task.name,
+            hint="Give more time (--deadline), or a recipe with smaller steps",
+        )
+
+    def _close(self, logbook: Logbook | None) -> None:
+        """Measure what the clock ended between two validations."""
+        if self._clock is not None and not self._is_checked(self.step):
+            assert self.limit is not None
+            self._validate(logbook, self.limit - 2 * self._saving)
 
     def _is_due(self, logging: bool) -> bool:
         """Whether to save; the first process's clock decides for all."""
         every = self.settings.checkpoint_every
         if every is not None:
             return self.step % every == 0
-        late = logging and time.monotonic() - self._saved[1] >= SAVED_EVERY
+        late = time.monotonic() - self._saved[1] >= SAVED_EVERY
+        if self.fabric.world_size == 1:
+            return late
         return bool(self.fabric.broadcast(late)) if logging else False
 
-    def _is_checked(self, step: int) -> bool:
-        return step % self.settings.validate_every == 0 or step >= self.options.steps
+    def _is_due_for_validation(self, step: int) -> bool:
+        every = self.settings.validate_every
+        return every is not None and step % every == 0
 
-    def _validate(self, logbook: Logbook | None) -> None:
+    def _is_checked(self, step: int) -> bool:
+        return self._is_due_for_validation(step) or step >= self.options.steps
+
+    def _validate(self, logbook: Logbook | None, until: float | None = None) -> None:
+        if until is None:
+            until = math.inf if self._clock is None else self._clock.ends
         if logbook is not None and not logbook.has_validation(self.step):
-            figures = self.task.validate(self.average, self.step)
+            figures = self.task.validate(self.average, self.moment, until)
             if figures:
                 logbook.record({"step": self.step, **figures})
                 logbook.panel(self.step)
@@ -190,7 +310,7 @@ class Trainer:
         Whether they are finite is not known before the next check.
         """
         found: dict[str, Tensor] = {}
-        for turn in self.task.play(self.networks, batch.unpack(self.fabric.device), self.step):
+        for turn in self.task.play(self.networks, batch.unpack(self.fabric.device), self.moment):
             found |= turn.terms
             if shares and turn.player == self.task.kept:
                 found |= gradient_shares(turn.terms, self.networks[turn.player].parameters())
@@ -212,11 +332,11 @@ class Trainer:
             )
         loss = torch.stack(list(turn.terms.values())).sum()
         for group in made.param_groups:
-            group["lr"] = rate_at(self.step, options)
+            group["lr"] = rate_at(self.moment, options)
         made.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.clip or math.inf)
-        self._watch.add(self.step, turn.player, turn.terms, norm)
+        self.watch.add(self.step, turn.player, turn.terms, norm)
         self._whole = False
         made.step()
 
@@ -225,7 +345,9 @@ class Trainer:
         return {
             "recipe": self.identity,
             "deviations": list(self.task.deviations),
+            "about": self.about,
             "step": self.step,
+            "share": self.moment.share,
             "networks": {
                 name: player.network.state_dict() for name, player in self.task.players.items()
             },
@@ -239,16 +361,18 @@ class Trainer:
         self.fabric.barrier()
 
     def _write(self) -> None:
-        self._watch.check()
-        self._saved = self.step, time.monotonic()
+        self.watch.check()
+        began = time.monotonic()
+        self._saved = self.step, began
         if self.fabric.is_global_zero:
-            checkpoint.save(self.folder / CHECKPOINT, self.state())
+            checkpoint.save(self.checkpoint, self.state())
+            self._saving = time.monotonic() - began
 
     def _resume(self) -> None:
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        if not self.checkpoint.exists():
             return
-        checkpoint.restore(path, checkpoint.load(path, self.identity), self._put)
+        state = checkpoint.load(self.checkpoint, self.identity)
+        checkpoint.restore(self.checkpoint, state, self._put)
         self.progress.note(f"{self.task.name}: resumed at step {self.step}")
 
     def _put(self, state: dict[str, Any]) -> None:
@@ -257,5 +381,5 @@ class Trainer:
             self.optimisers[name].load_state_dict(state["optimisers"][name])
         self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
-        self.step = int(state["step"])
+        self.step, self._begun = int(state["step"]), float(state["share"])
         self._saved = self.step, time.monotonic()

@@ -6,6 +6,8 @@ the default here and `stages = ["joint"]` the paper's literal reading.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +20,10 @@ from jdsr_train.data import Batch, PackedBatch, TrainingSamples
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.objective import denoising_terms
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Networks, Player, Turn
+from jdsr_train.task import Moment, Networks, Player, Turn
 
 VALIDATION_BATCHES = 4
+BATCH = 8
 
 
 class Denoising(nn.Module):
@@ -69,24 +72,30 @@ class DenoiseStage:
         size = self.recipe.denoise.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
 
-    def play(self, networks: Networks, batch: Batch, step: int) -> Iterator[Turn]:
+    def play(self, networks: Networks, batch: Batch, moment: Moment) -> Iterator[Turn]:
         """Give the denoiser's turn."""
         denoised, noise_map = networks[self.kept](batch.lr)
         yield Turn(self.kept, self._terms(denoised, noise_map, batch))
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
         """Return the loss and its terms on validation faces."""
         device = next(network.parameters()).device
         sums: dict[str, float] = {}
+        batches = 0
         with torch.inference_mode():
-            for batch in self.validation.batches(8, 0, VALIDATION_BATCHES, 0):
+            for batch in self.validation.batches(BATCH, 0, VALIDATION_BATCHES, 0):
+                if batches and time.monotonic() >= until:
+                    break
                 ready = batch.unpack(device)
                 denoised, noise_map = network(ready.lr)
                 for name, term in self._terms(denoised, noise_map, ready).items():
-                    sums[name] = sums.get(name, 0.0) + float(term) / VALIDATION_BATCHES
-        return {"validation_loss": sum(sums.values())} | {
-            f"validation_{name}": value for name, value in sums.items()
-        }
+                    sums[name] = sums.get(name, 0.0) + float(term)
+                batches += 1
+        means = {f"validation_{name}": value / batches for name, value in sums.items()}
+        cut = {} if batches == VALIDATION_BATCHES else {"validation_faces": batches * BATCH}
+        return {"validation_loss": sum(means.values()), **means, **cut}
 
     def exported(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:
         """Return what the joint stage starts from: the denoiser, and what it is built from."""

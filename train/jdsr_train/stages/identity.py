@@ -7,6 +7,8 @@ faces are reduced and enlarged again, so that restored faces are not strangers t
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +27,7 @@ from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
 from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Networks, Player, Turn
+from jdsr_train.task import Moment, Networks, Player, Turn
 
 HELD_OUT = 10
 """Of the faces of people who have more than one, one in this many is for validation."""
@@ -113,12 +115,14 @@ class IdentityStage:
         numbers = SampleNumbers(size, first, last, rank, world)
         return numbered_batches(self.training, _collate, numbers, workers)
 
-    def play(self, networks: Networks, batch: IdentityBatch, step: int) -> Iterator[Turn]:
+    def play(self, networks: Networks, batch: IdentityBatch, moment: Moment) -> Iterator[Turn]:
         """Give the classifier's turn."""
         logits = networks[self.kept](batch.faces, batch.people)
         yield Turn(self.kept, {"margin": F.cross_entropy(logits.float(), batch.people)})
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
         """Return margin loss, accuracy and the mean cosine of same and different people."""
         images, people = self._checked
         if not len(people):
@@ -128,12 +132,16 @@ class IdentityStage:
         loss, right, features = 0.0, 0, []
         with torch.inference_mode():
             for start in range(0, len(people), 32):
+                if start and time.monotonic() >= until:
+                    break
                 faces = to_tensor(images[start : start + 32]).to(device)
                 wanted = torch.from_numpy(people[start : start + 32]).to(device)
                 feature = network.network(faces)
                 loss += float(network.head.loss(feature, wanted)) * len(wanted)
                 right += int((network.head.cosines(feature).argmax(1) == wanted).sum())
                 features.append(F.normalize(feature.float()).cpu())
+        seen, asked = sum(map(len, features)), len(people)
+        people = people[:seen]
         cosine = torch.cat(features) @ torch.cat(features).T
         same = torch.from_numpy(people[:, None] == people[None]) & ~torch.eye(
             len(people), dtype=torch.bool
@@ -142,6 +150,8 @@ class IdentityStage:
             "validation_loss": loss / len(people),
             "validation_accuracy": right / len(people),
         }
+        if seen < asked:
+            figures["validation_faces"] = seen
         other = torch.from_numpy(people[:, None] != people)
         if other.any():
             figures["cosine_different"] = float(cosine[other].mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +17,7 @@ from jdsr_train.networks import Critic
 from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
 from jdsr_train.recipe import OptimiserRecipe, Recipe
 from jdsr_train.stages.validation import Validation
-from jdsr_train.task import Networks, Player, Turn
+from jdsr_train.task import Moment, Networks, Player, Turn
 
 
 class JointStage:
@@ -68,31 +69,35 @@ class JointStage:
         size = self.recipe.optimiser.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
 
-    def play(self, networks: Networks, batch: Batch, step: int) -> Iterator[Turn]:
+    def play(self, networks: Networks, batch: Batch, moment: Moment) -> Iterator[Turn]:
         """Give the critic's turn, then the generator's where it is its step."""
-        adversarial = "critic" in networks and self._acts("adversarial", step)
-        moves = not adversarial or (step + 1) % self.recipe.critic.steps_per_update == 0
+        adversarial = "critic" in networks and self._acts("adversarial", moment)
+        moves = not adversarial or (moment.step + 1) % self.recipe.critic.steps_per_update == 0
         with torch.set_grad_enabled(moves):
             output = GeneratorOutput(**networks["generator"](batch.lr))
         if adversarial:
             shown, truth = judged(output.restored, batch, self.recipe.critic.sees)
-            yield Turn("critic", self._critic_terms(networks, shown, truth, step))
+            yield Turn("critic", self._critic_terms(networks, shown, truth, moment.step))
         if not moves:
             return
         critic = self.players["critic"].network.requires_grad_(False) if adversarial else None
-        yield Turn("generator", self.terms(output, batch, step, critic))
+        yield Turn("generator", self.terms(output, batch, moment, critic))
         if critic is not None:
             critic.requires_grad_(True)
 
     def terms(
-        self, output: GeneratorOutput, batch: Batch, step: int, critic: nn.Module | None = None
+        self,
+        output: GeneratorOutput,
+        batch: Batch,
+        moment: Moment,
+        critic: nn.Module | None = None,
     ) -> dict[str, Tensor]:
-        """Return the generator's weighted terms at a step."""
+        """Return the generator's weighted terms at a moment."""
         weights = self.recipe.loss
         judges = Judges(
             self.features,
-            self._acts("perceptual", step),
-            self.identity if self._acts("identity", step) else None,
+            self._acts("perceptual", moment),
+            self.identity if self._acts("identity", moment) else None,
             critic,
             self.recipe.critic.sees,
         )
@@ -101,7 +106,9 @@ class JointStage:
             self.recipe.data.noise_truth,
         ) | restoring_terms(output, batch, weights, judges)  # fmt: skip
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
         """Return loss and fidelity of the averaged generator on the validation faces.
 
         The loss is without the critic, whose score has no fixed zero.
@@ -109,10 +116,10 @@ class JointStage:
         if self.validation is None:
             return {}
 
-        def terms(generator: nn.Module, batch: Batch, at: int) -> dict[str, Tensor]:
-            return self.terms(generator(batch.lr), batch, at)
+        def terms(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            return self.terms(generator(batch.lr), batch, moment)
 
-        loss = self.validation.loss(network, terms, step)
+        loss = self.validation.loss(network, terms, until)
         return {"validation_loss": loss, **self.validation.figures(network)}
 
     def _critic_terms(
@@ -127,9 +134,9 @@ class JointStage:
         )  # fmt: skip
         return {f"critic_{name}": term for name, term in terms.items()}
 
-    def _acts(self, term: str, step: int) -> bool:
+    def _acts(self, term: str, moment: Moment) -> bool:
         begin: float = getattr(self.recipe.loss, f"{term}_from")
-        return step >= begin * self.recipe.optimiser.steps
+        return moment.share >= begin
 
 
 def critic_options(recipe: Recipe) -> OptimiserRecipe:

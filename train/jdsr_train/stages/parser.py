@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +15,10 @@ from torch.nn import functional as F
 from jdsr_train.data import PARSING_CLASSES, PackedPairs, ParsingBatch, ParsingSamples
 from jdsr_train.networks import Parser
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Networks, Player, Turn
+from jdsr_train.task import Moment, Networks, Player, Turn
 
 VALIDATION_FACES = 96
+BATCH = 8
 
 
 class ParserStage:
@@ -39,23 +42,28 @@ class ParserStage:
         size = self.options.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
 
-    def play(self, networks: Networks, batch: ParsingBatch, step: int) -> Iterator[Turn]:
+    def play(self, networks: Networks, batch: ParsingBatch, moment: Moment) -> Iterator[Turn]:
         """Give the parser's turn."""
         logits = networks[self.kept](batch.images)
         yield Turn(self.kept, {"cross_entropy": F.cross_entropy(logits, batch.labels)})
 
-    def validate(self, network: nn.Module, step: int) -> dict[str, float]:
+    def validate(
+        self, network: nn.Module, moment: Moment, until: float = math.inf
+    ) -> dict[str, float]:
         """Return loss, accuracy, and intersection over union by class on held-out faces."""
         device = next(network.parameters()).device
         classes = len(PARSING_CLASSES)
         confusion = np.zeros((classes, classes), np.int64)
         loss, count = 0.0, min(VALIDATION_FACES, len(self.validation.pictures))
-        batches = -(-count // 8)
+        wanted, batches = -(-count // BATCH), 0
         with torch.inference_mode():
-            for batch in self.validation.batches(8, 0, batches, 0):
+            for batch in self.validation.batches(BATCH, 0, wanted, 0):
+                if batches and time.monotonic() >= until:
+                    break
                 ready = batch.unpack(device)
                 logits = network(ready.images)
-                loss += float(F.cross_entropy(logits, ready.labels)) / batches
+                loss += float(F.cross_entropy(logits, ready.labels))
+                batches += 1
                 pairs = ready.labels * classes + logits.argmax(1)
                 counted = torch.bincount(pairs.flatten(), minlength=classes**2)
                 confusion += counted.cpu().numpy().reshape(classes, classes)
@@ -67,10 +75,11 @@ class ParserStage:
             if union[place]
         }
         return {
-            "validation_loss": loss,
+            "validation_loss": loss / batches,
             "validation_accuracy": float(met.sum() / confusion.sum()),
             "validation_mean_iou": float(np.mean(list(overlap.values()))),
             **overlap,
+            **({} if batches == wanted else {"validation_faces": batches * BATCH}),
         }
 
     def exported(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,8 +19,8 @@ PANEL_FACES = 10
 LOSS_BATCHES = 4
 LOSS_BATCH = 8
 
-Terms = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
-"""The weighted terms of a network on a batch at a step."""
+Terms = Callable[[nn.Module, Batch], dict[str, Tensor]]
+"""The weighted terms of a network on a batch."""
 
 
 class Validation:
@@ -65,11 +67,21 @@ class Validation:
         face_rows(rows, self.folder / PANEL)
         return found
 
-    def loss(self, network: nn.Module, terms: Terms, step: int) -> float:
-        """Return the mean loss on a few batches of the same faces."""
-        total = 0.0
+    def loss(self, network: nn.Module, terms: Terms, until: float = math.inf) -> float:
+        """Return the mean loss on a few batches of the same faces.
+
+        Args:
+            network: The generator.
+            terms: What its loss is.
+            until: Time of `time.monotonic` after which no further batch is begun.
+
+        """
+        total, seen = 0.0, 0
         with torch.inference_mode():
             for batch in self.samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0):
-                found = terms(network, batch.unpack(self.device), step)
+                if seen and time.monotonic() >= until:
+                    break
+                found = terms(network, batch.unpack(self.device))
                 total += sum(float(term) for term in found.values())
-        return total / LOSS_BATCHES
+                seen += 1
+        return total / seen
