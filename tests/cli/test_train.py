@@ -89,6 +89,20 @@ def test_exported_weights_are_the_average_and_say_what_they_are(
         assert torch.equal(value, state["average"][name].half().float())
 
 
+def test_weights_are_exported_from_a_checkpoint(
+    trained: tuple[Path, Result], tmp_path: Path
+) -> None:
+    out, _ = trained
+    own = tmp_path / "own.safetensors"
+    result = run("weights", "export", out / "joint" / "checkpoint.pt", "--out", own)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"exported: {own}\n"
+    before, after = load_state(out / "weights" / "small.safetensors"), load_state(own)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    absent = run("weights", "export", out / "joint" / "absent.pt")
+    assert "no such file" in one_line(absent, 3)
+
+
 def test_the_same_command_again_changes_nothing(
     trained: tuple[Path, Result], data: Path, recipe: Path, template_folder: Path
 ) -> None:

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import one_line, run
 from tiny import tiny_arguments
 
-from jdsr_cli.errors import TrainingError
+from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipes
 from jdsr_train.clock import Deadline, StageClock
@@ -268,8 +267,7 @@ def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: P
         train(make(tmp_path / "run", run=settings), stop)
     path = tmp_path / "run" / "joint" / "checkpoint.pt"
     (tmp_path / "run" / "weights" / "tiny.safetensors").unlink()
-    result = run("weights", "export", path)
-    assert result.exit_code == 0, result.output
+    assert export_checkpoint(path) == tmp_path / "run" / "weights" / "tiny.safetensors"
     assert load_generator(tmp_path / "run" / "weights" / "tiny.safetensors", "cpu").lr_size == 16
     figures = entry(tmp_path / "run").figures
     assert float(figures["masked_psnr"]) > 5
@@ -283,11 +281,14 @@ def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: P
 def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path) -> None:
     train(make(tmp_path, recipe=recipes.shortened(WITH_IDENTITY, 2), stage="identity"))
     identity = tmp_path / "identity" / "checkpoint.pt"
-    assert "holds no generator" in one_line(run("weights", "export", identity), 1)
+    with pytest.raises(TrainingError, match="holds no generator"):
+        export_checkpoint(identity)
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(identity.read_bytes()[:5000])
-    assert "cannot be read" in one_line(run("weights", "export", damaged), 1)
-    assert "no such" in one_line(run("weights", "export", tmp_path / "absent.pt"), 3)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        export_checkpoint(damaged)
+    with pytest.raises(InputMissingError, match="no such file"):
+        export_checkpoint(tmp_path / "absent.pt")
 
 
 def test_a_clock_goes_on_where_an_earlier_one_stopped(make: Make, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from jdsr_cli.errors import TrainingError, UsageError
+from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
@@ -104,6 +104,8 @@ def export_checkpoint(path: Path, out: Path | None = None, precision: str = "flo
         OutputError: The folder cannot be written.
 
     """
+    if not path.is_file():
+        raise InputMissingError("no such file", where=path)
     trained = Trained.of_state(checkpoint.read(path), path)
     chosen = out or weights_of(path.parent.parent, trained.recipe)
     trained.export(chosen, last_validation(path.parent), precision)
