@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 import torch
 from tiny import tiny_arguments
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipes
 from jdsr_train.clock import Deadline, StageClock
+from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.materials import LEFT_OUT, TrainRequest
 from jdsr_train.recipe import (
+    CriticRecipe,
     DataRecipe,
     GeneratorRecipe,
     IdentityRecipe,
@@ -70,12 +73,39 @@ def make(write_faces: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     return request
 
 
-class At:
-    """A progress that acts once so many units of a task are done, and keeps the notes."""
+class Clock:
+    """The time that the code under test sees: it goes on by itself only."""
 
-    def __init__(self, task: str, done: int, act: Callable[[], object]) -> None:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", made)
+    return made
+
+
+class At:
+    """A progress that acts once so many units of a task are done, and keeps the notes.
+
+    On a clock of its own every step of training takes a second.
+    """
+
+    def __init__(
+        self,
+        task: str = "",
+        done: int = -1,
+        act: Callable[[], object] = lambda: None,
+        clock: Clock | None = None,
+    ) -> None:
         self.task, self.wanted, self.act = task, done, act
         self.done, self.notes = 0, list[str]()
+        self.clock = clock
 
     def begin(self, task: str, total: int | None) -> None: ...
     def end(self, task: str) -> None: ...
@@ -84,6 +114,8 @@ class At:
         self.notes.append(message)
 
     def advance(self, task: str, units: int = 1) -> None:
+        if self.clock is not None and task.startswith("training") and units == 1:
+            self.clock.now += 1  # what is done already when a run goes on comes as one number
         if task == self.task:
             before, self.done = self.done, self.done + units
             if before < self.wanted <= self.done:
@@ -103,19 +135,18 @@ def rows(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "joint" / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("seconds", [8.0, 12.0])
+@pytest.mark.parametrize("seconds", [20.0, 60.0])
 def test_a_run_ends_in_time_with_its_schedule_at_the_end(
-    seconds: float, make: Make, tmp_path: Path
+    seconds: float, make: Make, clock: Clock, tmp_path: Path
 ) -> None:
-    began = time.monotonic()
-    request = make(tmp_path, seconds)
-    train(request)
-    assert time.monotonic() - began <= seconds
+    began = clock.now
+    train(make(tmp_path, seconds), At(clock=clock))
+    assert seconds - 11 < clock.now - began <= seconds - 5
     kept = checkpoint(tmp_path)
-    assert 0 < kept["step"] < ENDLESS
+    assert kept["step"] == pytest.approx(seconds - 9, abs=2)
     assert kept["share"] == 1.0
     rate = kept["optimisers"]["generator"]["param_groups"][0]["lr"]
-    assert rate < 0.3 * RECIPE.optimiser.rate
+    assert rate < 0.1 * RECIPE.optimiser.rate
     assert rows(tmp_path)[-1]["step"] == kept["step"]
     assert "masked_psnr" in rows(tmp_path)[-1]
     assert f"stopped at step {kept['step']:,} of {ENDLESS:,}" in str(
@@ -126,12 +157,16 @@ def test_a_run_ends_in_time_with_its_schedule_at_the_end(
         assert torch.equal(value, kept["average"][name].half().float())
 
 
-def test_terms_join_in_by_the_clock(make: Make, tmp_path: Path) -> None:
+def test_terms_join_in_by_the_clock(make: Make, clock: Clock, tmp_path: Path) -> None:
     loss = dataclasses.replace(RECIPE.loss, adversarial=1e-3, adversarial_from=0.5)
-    train(make(tmp_path, 10.0, recipe=dataclasses.replace(RECIPE, loss=loss)))
-    named = ["adversarial" in row for row in rows(tmp_path) if "pixel_hr" in row]
-    assert named[-1]
-    assert not named[0]
+    critic = CriticRecipe(widths=(4, 4, 4, 4, 4, 4), steps_per_update=1)
+    train(
+        make(tmp_path, 40.0, recipe=dataclasses.replace(RECIPE, loss=loss, critic=critic)),
+        At(clock=clock),
+    )
+    found = {row["step"]: "adversarial" in row for row in rows(tmp_path) if "pixel_hr" in row}
+    assert not any(joined for step, joined in found.items() if step <= 15)
+    assert all(joined for step, joined in found.items() if step >= 20)
 
 
 def test_a_deadline_that_is_not_reached_changes_nothing(make: Make, tmp_path: Path) -> None:
@@ -146,7 +181,7 @@ def test_a_deadline_that_is_not_reached_changes_nothing(make: Make, tmp_path: Pa
 
 
 def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
-    make: Make, tmp_path: Path
+    make: Make, clock: Clock, tmp_path: Path
 ) -> None:
     slow = dataclasses.replace(
         WITH_IDENTITY,
@@ -155,7 +190,7 @@ def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
             optimiser=dataclasses.replace(WITH_IDENTITY.identity.optimiser, steps=ENDLESS),
         ),
     )
-    results = train(make(tmp_path, 16.0, recipe=slow))
+    results = train(make(tmp_path, 40.0, recipe=slow), At(clock=clock))
     assert [result.stage for result in results] == ["prepare", "joint"]
     told = str(entry(tmp_path).figures["protocol"])
     assert "no identity stage: only " in told
@@ -163,15 +198,17 @@ def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
     assert not (tmp_path / "identity" / "identity.safetensors").exists()
     # The same command goes on without it as well: the joint stage is that of another recipe now.
     step = checkpoint(tmp_path)["step"]
-    again = train(make(tmp_path, 10.0, recipe=slow))
+    again = train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
     assert [result.stage for result in again] == ["prepare", "joint"]
     assert checkpoint(tmp_path)["step"] > step
     (tmp_path / LEFT_OUT).write_text("[", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"left_out\.json: which stages"):
-        train(make(tmp_path, 10.0, recipe=slow))
+        train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
 
 
-def test_a_stage_that_fails_is_left_out_where_time_is_short(make: Make, tmp_path: Path) -> None:
+def test_a_stage_that_fails_is_left_out_where_time_is_short(
+    make: Make, clock: Clock, tmp_path: Path
+) -> None:
     optimiser = dataclasses.replace(
         WITH_IDENTITY.identity.optimiser, rate=1e30, clip=0.0, steps=200
     )
@@ -180,15 +217,15 @@ def test_a_stage_that_fails_is_left_out_where_time_is_short(make: Make, tmp_path
     )
     with pytest.raises(TrainingError, match="not finite"):
         train(make(tmp_path / "patient", recipe=wild, stage="identity"))
-    results = train(make(tmp_path / "timed", 16.0, recipe=wild))
+    results = train(make(tmp_path / "timed", 200.0, recipe=wild), At(clock=clock))
     assert [result.stage for result in results] == ["prepare", "joint"]
     told = str(entry(tmp_path / "timed").figures["protocol"])
     assert "no identity stage: the" in told
     assert "not finite" in told
 
 
-def test_a_stage_in_time_is_used(make: Make, tmp_path: Path) -> None:
-    results = train(make(tmp_path, 16.0, recipe=WITH_IDENTITY))
+def test_a_stage_in_time_is_used(make: Make, clock: Clock, tmp_path: Path) -> None:
+    results = train(make(tmp_path, 60.0, recipe=WITH_IDENTITY), At(clock=clock))
     assert [result.stage for result in results] == ["prepare", "identity", "joint"]
     assert "no identity stage" not in str(entry(tmp_path).figures["protocol"])
     assert any("identity" in row for row in rows(tmp_path))
@@ -202,7 +239,7 @@ def test_a_last_stage_without_time_says_so(make: Make, tmp_path: Path) -> None:
 
 def test_preparing_ends_at_the_deadline_and_keeps_its_shards(make: Make, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="the deadline passed while the faces were prepared"):
-        train(make(tmp_path, 0.001, cache=tmp_path / "cache"))
+        train(make(tmp_path, -1.0, cache=tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -291,18 +328,20 @@ def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path
         export_checkpoint(tmp_path / "absent.pt")
 
 
-def test_a_clock_goes_on_where_an_earlier_one_stopped(make: Make, tmp_path: Path) -> None:
-    stop = At("training joint", 8, lambda: signal.raise_signal(signal.SIGTERM))
+def test_a_clock_goes_on_where_an_earlier_one_stopped(
+    make: Make, clock: Clock, tmp_path: Path
+) -> None:
+    stop = At("training joint", 8, lambda: signal.raise_signal(signal.SIGTERM), clock)
     with pytest.raises(KeyboardInterrupt):
-        train(make(tmp_path, 12.0), stop)
+        train(make(tmp_path, 29.0), stop)
     share = checkpoint(tmp_path)["share"]
-    assert 0 < share < 1
-    train(make(tmp_path, 9.0))
+    assert share == pytest.approx(8 / 20, abs=0.06)
+    train(make(tmp_path, 29.0), At(clock=clock))
     assert checkpoint(tmp_path)["share"] == 1.0
-    clock = StageClock(time.monotonic() - 5, time.monotonic() + 5, 0.5)
-    assert clock.share_in(0) == pytest.approx(0.75, abs=0.01)
-    assert clock.share_in(2.5) == pytest.approx(0.875, abs=0.01)
-    assert clock.share_in(100) == 1.0
+    stage = StageClock(clock.now - 5, clock.now + 5, 0.5)
+    assert stage.share_in(0) == pytest.approx(0.75)
+    assert stage.share_in(2.5) == pytest.approx(0.875)
+    assert stage.share_in(100) == 1.0
 
 
 def test_stages_share_the_time_that_is_left() -> None:
@@ -315,3 +354,51 @@ def test_stages_share_the_time_that_is_left() -> None:
     assert last is not None
     assert last - now == pytest.approx(100, abs=0.5)
     assert _limit(None, ("joint",)) is None
+
+
+class Sleepy(torch.nn.Module):
+    """A layer that takes its time, there or back."""
+
+    def __init__(self, there: float, back: float) -> None:
+        super().__init__()
+        self.there, self.back = there, back
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time.sleep(self.there)
+        y = x * 1.0
+        y.register_hook(lambda _: time.sleep(self.back))
+        return y
+
+
+@pytest.mark.parametrize(("there", "back"), [(0.1, 0.0), (0.0, 0.1)])
+def test_a_long_computation_is_broken_off_between_layers(there: float, back: float) -> None:
+    layers = torch.nn.Sequential(*(Sleepy(there, back) for _ in range(100)))
+    began = time.monotonic()
+    with pytest.raises(InterruptedAtLimit), interrupted_at(began + 0.5):
+        layers(torch.ones(1, requires_grad=True)).sum().backward()
+    assert 0.5 <= time.monotonic() - began < 2
+    short = torch.nn.Sequential(*(Sleepy(0.0, 0.0) for _ in range(3)))
+    short(torch.ones(1, requires_grad=True)).sum().backward()  # nothing is left behind
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_a_step_longer_than_the_time_is_broken_off_and_the_weights_are_those_before(
+    done: int, make: Make, clock: Clock, tmp_path: Path
+) -> None:
+    """Some steps as they are, then one whose layers take two seconds each."""
+    began = clock.now
+
+    def stall() -> None:
+        handles.append(
+            register_module_forward_pre_hook(lambda *_: setattr(clock, "now", clock.now + 2))
+        )
+
+    handles: list[Any] = []
+    try:
+        train(make(tmp_path, 60.0), At("training joint", done, stall, clock))
+    finally:
+        handles[0].remove()
+    kept = checkpoint(tmp_path)
+    assert kept["step"] == done
+    assert clock.now - began < 60 + 15  # layers begun in time, and those of the validation
+    assert f"stopped at step {done} of" in str(entry(tmp_path).figures["protocol"])

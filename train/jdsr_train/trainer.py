@@ -12,6 +12,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from jdsr_train.average import Average
 from jdsr_train.clock import StageClock
 from jdsr_train.data import Packed
 from jdsr_train.fabric import Adapted, open_fabric
+from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.logbook import Logbook
 from jdsr_train.meter import Meter, gradient_shares
 from jdsr_train.schedule import optimiser, rate_at
@@ -189,8 +191,37 @@ class Trainer:
         return self.average
 
     def _loop(self, batches: Iterator[Packed[Any]], task: str, logbook: Logbook | None) -> None:
-        settings, last = self.settings, self.options.steps
         meter = Meter(self.fabric)
+        try:
+            with self._interrupted(None if self._clock is None else self._clock.ends):
+                self._take_steps(batches, meter, task, logbook)
+        except InterruptedAtLimit:
+            pass  # the step that was under way is not taken
+        if self._clock is None or self.step == self.options.steps:
+            return
+        if self.step < self.least:
+            raise self._out_of_time(self.step)
+        self._clocked = 1.0
+        if meter.steps:
+            self.watch.check()
+            self._log(meter, logbook)
+
+    def _interrupted(self, when: float | None) -> AbstractContextManager[None]:
+        """Break off what is computed at a time, where steps can be so long that it matters."""
+        if when is None or not self._is_alone_on_cpu:
+            return nullcontext()
+        return interrupted_at(when)
+
+    @property
+    def _is_alone_on_cpu(self) -> bool:
+        """Whether a step can be broken off: by one process, between layers that Python calls."""
+        alone = self.fabric.device.type == "cpu" and self.fabric.world_size == 1
+        return alone and not self.settings.compiled
+
+    def _take_steps(
+        self, batches: Iterator[Packed[Any]], meter: Meter, task: str, logbook: Logbook | None
+    ) -> None:
+        settings, last = self.settings, self.options.steps
         while self.step < last and self._has_time():
             began = time.monotonic()
             batch = next(batches)
@@ -211,10 +242,6 @@ class Trainer:
             if checking:
                 self._validate(logbook)
                 meter.restart()
-
-        if meter.steps and self.step < last:  # ended by the clock
-            self.watch.check()
-            self._log(meter, logbook)
 
     def _log(self, meter: Meter, logbook: Logbook | None) -> None:
         row = meter.read(self.options.batch)
@@ -251,15 +278,10 @@ class Trainer:
         if self.fabric.world_size > 1:
             share, left, longest, usual = self.fabric.broadcast((share, left, longest, usual))
         self._clocked = share
-        if left > 0 and left >= longest:
-            tried = left < (1 - TRIAL_SHARE) * (clock.ends - clock.begins)
-            if tried and usual and self.step + left / usual < self.least:
-                raise self._out_of_time(self.step + int(left / usual))
-            return True
-        if self.step < self.least:
-            raise self._out_of_time(self.step)
-        self._clocked = 1.0
-        return False
+        tried = left < (1 - TRIAL_SHARE) * (clock.ends - clock.begins)
+        if tried and usual and self.step + left / usual < self.least:
+            raise self._out_of_time(self.step + max(0, int(left / usual)))
+        return left > (0.0 if self._is_alone_on_cpu else longest)
 
     def _out_of_time(self, steps: int) -> OutOfTimeError:
         few = "no step fits" if not steps else f"only {steps:,} of {self.options.steps:,} steps fit"
@@ -296,7 +318,12 @@ class Trainer:
         if until is None:
             until = math.inf if self._clock is None else self._clock.ends
         if logbook is not None and not logbook.has_validation(self.step):
-            figures = self.task.validate(self.average, self.moment, until)
+            try:
+                with self._interrupted(until if self._clock is not None else None):
+                    figures = self.task.validate(self.average, self.moment, until)
+            except InterruptedAtLimit:
+                figures = {}
+                self.progress.note(f"{self.task.name}, step {self.step}: no time to measure it")
             if figures:
                 logbook.record({"step": self.step, **figures})
                 logbook.panel(self.step)
