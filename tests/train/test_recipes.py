@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
 from jdsr_train import recipes
-from jdsr_train.materials import sample_settings
+from jdsr_train.materials import arguments_of, sample_settings
 from jdsr_train.recipe import LossRecipe
 
 
@@ -45,7 +45,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.name == NAMED.get(name, name)
     with torch.device("meta"):
-        network = build(recipe.generator.network, recipe.generator.arguments)
+        network = build(recipe.generator.network, arguments_of(recipe))
     settings = sample_settings(recipe)
     assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
     assert settings.degradation == recipe.data.degradation
@@ -93,6 +93,30 @@ def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: 
     assert whole == dataclasses.replace(lease, optimiser=optimiser, critic=critic, camera=camera)
     assert (lease.optimiser.batch, lease.optimiser.rate) == (64, 6e-4)
     assert (lease.critic.rate, lease.camera.video) == (2e-4, 0.0)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_noise_map_is_read_as_what_it_learns(name: str) -> None:
+    recipe = recipes.load(name)
+    footage = name in ("camera", "lease_camera")
+    assert recipe.data.noise_truth == ("alpha" if footage else "difference")
+    extra = {"noise": "alpha"} if footage else {}
+    assert arguments_of(recipe) == recipe.generator.arguments | extra
+
+
+@pytest.mark.parametrize(("learnt", "read"), [("alpha", "difference"), ("difference", "alpha")])
+def test_a_noise_map_that_is_read_as_something_else_is_refused(
+    learnt: str, read: str, tmp_path: Path
+) -> None:
+    text = f'[generator]\nnetwork = "jdsr"\narguments = {{ noise = "{read}" }}\n'
+    recipe = recipes.load(write(tmp_path, f'{text}[data]\nnoise_truth = "{learnt}"\n'))
+    with pytest.raises(UsageError, match=f"learns '{learnt}' and is read as '{read}'"):
+        arguments_of(recipe)
+
+
+def test_a_light_generator_has_a_map_of_its_own_and_is_told_nothing(tmp_path: Path) -> None:
+    recipe = recipes.load(write(tmp_path, '[data]\nnoise_truth = "alpha"\n'))
+    assert arguments_of(recipe) == {}
 
 
 def flops(name: str) -> int:
