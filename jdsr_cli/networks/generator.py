@@ -7,7 +7,7 @@ FCSR-GAN, RCAN).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
@@ -19,6 +19,12 @@ from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
 from jdsr_cli.networks.super_resolver import SuperResolver
 
+NoiseMap = Literal["difference", "alpha"]
+"""What a noise map estimates: |masked - clean|, or the share of each pixel that a mask covers."""
+
+UNDER_ESTIMATED = 0.7
+"""Weight of an under-estimated noise level in eq. 8, of an over-estimated one 0.3: |alpha - 1| with
+alpha = 0.3 (CBDNet). Noise maps are trained with it."""
 NOISE_FLOOR = 0.02
 """Noise level up to which a pixel counts as not covered: what sensors and codecs do."""
 NOISE_FULL = 0.12
@@ -50,10 +56,16 @@ class JDSRConfig:
     """Channels of the coarse network, the encoder and the decoder."""
     prior_width: int = 256
     """Channels of the prior network."""
+    noise: NoiseMap = "difference"
+    """What the noise map was trained to estimate, so that the occlusion map is read accordingly."""
 
     def __post_init__(self) -> None:
         if self.grid not in ("hr", "lr"):
             raise UsageError(f"grid is {self.grid!r}, it can be 'hr' or 'lr'", where="jdsr")
+        if self.noise not in get_args(NoiseMap):
+            raise UsageError(
+                f"noise is {self.noise!r}, it can be 'difference' or 'alpha'", where="jdsr"
+            )
         if self.lr_size not in SIDES:
             raise UsageError(
                 f"lr_size is {self.lr_size}, it can be {', '.join(map(str, SIDES))}", where="jdsr"
@@ -115,7 +127,7 @@ class JDSRGenerator(nn.Module):
             restored=restored,
             denoised=denoised,
             noise_map=gamma,
-            occlusion=occlusion_from_noise(gamma),
+            occlusion=occlusion_from_noise(gamma, self.config.noise),
             coarse=coarse,
             landmarks=landmarks,
             parsing=parsing,
@@ -135,19 +147,29 @@ def _remove_attention(network: nn.Module) -> None:
                 setattr(part, name, nn.Identity())
 
 
-def occlusion_from_noise(noise_map: Tensor) -> Tensor:
+def occlusion_from_noise(noise_map: Tensor, kind: NoiseMap = "difference") -> Tensor:
     """Read an occlusion map off a noise map, since the paper's denoiser has no head for one.
 
-    gamma estimates |masked - clean| (PAPER eq. 8), so a pixel was covered where any of its
-    channels is high: the highest channel, taken linearly from `NOISE_FLOOR` (0) to `NOISE_FULL`
-    (1). A mask of the very colour of the skin beneath is not seen this way.
+    A map of the difference, |masked - clean|: a pixel was covered where any of its channels is
+    high, so the highest channel, taken linearly from `NOISE_FLOOR` (0) to `NOISE_FULL` (1). A mask
+    of the very colour of the skin beneath is not seen this way; blur, noise and codec are.
+
+    A map of alpha, whose three channels learn the same: their mean g. Of a pixel that is covered
+    with probability p, eq. 8 teaches not p but the expectile g of its weights `UNDER_ESTIMATED`
+    and the rest, 0.7 p (1 - g) = 0.3 (1 - p) g. So p is read off, one half at g = 0.7.
 
     Args:
         noise_map: (B, 3, H, W), not negative.
+        kind: What the map estimates.
 
     Returns:
         (B, 1, H, W) in [0, 1].
 
     """
+    if kind == "alpha":
+        level = noise_map.mean(dim=1, keepdim=True).clamp(0.0, 1.0)
+        bare = UNDER_ESTIMATED * (1.0 - level)
+        covered = (1.0 - UNDER_ESTIMATED) * level
+        return covered / (bare + covered)
     highest = noise_map.amax(dim=1, keepdim=True)
     return ((highest - NOISE_FLOOR) / (NOISE_FULL - NOISE_FLOOR)).clamp(0.0, 1.0)

@@ -162,10 +162,35 @@ def test_occlusion_is_read_off_the_noise_map() -> None:
     assert torch.allclose(occlusion.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]), atol=1e-6)
 
 
+def test_of_a_map_of_alpha_the_probability_is_read() -> None:
+    """At g = 0.3, 0.3 * 0.3 / (0.7 * 0.7 + 0.3 * 0.3); one half where both weights meet."""
+    level = torch.tensor([0.0, 0.3, 0.5, 0.7, 1.0, 1.4])
+    noise = torch.stack([level - 0.1, level, level + 0.1])[None, :, None]  # the mean is read
+    occlusion = occlusion_from_noise(noise, "alpha")
+    assert occlusion.shape == (1, 1, 1, 6)
+    wanted = torch.tensor([0.0, 0.09 / 0.58, 0.3, 0.5, 1.0, 1.0])
+    assert torch.allclose(occlusion.flatten(), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["difference", "alpha"])
+def test_a_generator_reads_its_map_as_it_was_trained(kind: str) -> None:
+    network = tiny(noise=kind).eval()
+    with torch.no_grad():
+        network.denoiser.noise.output.weight.mul_(4)  # untrained, its values are all small
+        network.denoiser.noise.output.bias.fill_(0.1)
+        output = network(faces(32))
+    readings = {
+        name: occlusion_from_noise(output.noise_map, name) for name in ("difference", "alpha")
+    }
+    assert (readings["difference"] - readings["alpha"]).abs().mean() > 0.1
+    assert torch.equal(output.occlusion, readings[kind])
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"grid": "mid"},
+        {"noise": "mask"},
         {"lr_size": 24},
         {"landmarks": 0},
         {"hourglass_blocks": 0},

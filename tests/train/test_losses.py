@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import occlusion_from_noise
 from jdsr_train import losses
 
 
@@ -48,6 +49,21 @@ def test_the_true_noise_level_is_the_difference_without_gradient() -> None:
     assert clean.grad is None
     assert estimate.grad is not None
     assert bool((estimate.grad < 0).all())  # raising an under-estimate lowers the loss
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
+def test_the_level_of_a_share_is_what_the_loss_teaches_of_that_probability(share: float) -> None:
+    """Among 1,001 maps of one value, the level has the least loss, and the share is read off it."""
+    truth = torch.zeros(1, 3, 10, 10)
+    truth[..., : round(10 * share)] = 1.0
+    values = torch.linspace(0, 1, 1001)
+    found = [losses.asymmetric_loss(value.expand_as(truth), truth) for value in values]
+    best = values[int(torch.stack(found).argmin())]
+    level = losses.covered_level(torch.full((1, 1, 10, 10), share).requires_grad_())
+    assert not level.requires_grad
+    assert torch.allclose(level, best.expand_as(level), atol=1e-3)
+    read = occlusion_from_noise(level.expand(-1, 3, -1, -1), "alpha")
+    assert torch.allclose(read, torch.full_like(read, share), atol=1e-6)
 
 
 def test_pixel_loss_is_the_mean_absolute_error() -> None:

@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.networks import GeneratorOutput
-from jdsr_train.data import Batch
-from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
+from jdsr_cli.networks import GeneratorOutput, JDSRGenerator, build, occlusion_from_noise
+from jdsr_cli.networks.layers import enlarge
+from jdsr_train.data import Batch, Degrader, FaceSet, SampleSettings, TrainingSamples
+from jdsr_train.masks import draw_pool
+from jdsr_train.materials import arguments_of, sample_settings
+from jdsr_train.objective import Judges, denoising_terms, judged, noise_target, restoring_terms
 from jdsr_train.recipe import LossRecipe
 from jdsr_train.recipes import load
 
@@ -73,12 +76,47 @@ def test_the_noise_map_can_be_told_the_masks_share(batch: Batch) -> None:
     found = denoising_terms(
         made.denoised, made.noise_map, batch, alone("asymmetric"), noise_truth="alpha"
     )
-    assert float(found["asymmetric"]) == pytest.approx(0.7 * 0.5**2)
+    assert float(found["asymmetric"]) == pytest.approx(0.7 * 0.7**2)  # half covered is level 0.7
     other = dataclasses.replace(batch, occlusion=full(1.0, 2, 1, 32, 32))
     found = denoising_terms(
         made.denoised, made.noise_map, other, alone("asymmetric"), noise_truth="alpha"
     )
     assert float(found["asymmetric"]) == pytest.approx(0.7)
+
+
+def camera_variant(name: str) -> SampleSettings:
+    """Samples of the recipe `camera`, or with one thing changed."""
+    settings = dataclasses.replace(sample_settings(load("camera")), priors=False)
+    changes: dict[str, dict[str, object]] = {
+        "as it stands": {},
+        "paper": {"degradation": "paper", "lr_size": 32},
+        "lowered": {"lowered": 1.0},
+        "occluded": {"occluded": 1.0},
+    }
+    return dataclasses.replace(settings, **changes[name])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["as it stands", "paper", "lowered", "occluded"])
+def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set: FaceSet) -> None:
+    """Blur, noise, codecs and what else is before a face are not taken for a mask."""
+    recipe, settings = load("camera"), camera_variant(name)
+    with torch.device("meta"):
+        network = build(recipe.generator.network, arguments_of(recipe))
+    assert isinstance(network, JDSRGenerator)
+    marked, covered = {}, {}
+    for masked in (0.0, 1.0):
+        chosen = dataclasses.replace(settings, masked=masked)
+        samples = TrainingSamples(face_set, Degrader(draw_pool(4, 1), chosen), seed=3)
+        (packed,) = samples.batches(12, 0, 1, workers=0)
+        batch = packed.unpack("cpu")
+        perfect = noise_target(batch, 128, recipe.data.noise_truth)
+        assert perfect.shape == (12, 3, 128, 128)
+        marked[masked] = occlusion_from_noise(perfect, network.config.noise)[:, 0] >= 0.5
+        covered[masked] = enlarge(batch.occlusion, 128)[:, 0] >= 0.5
+    assert float(marked[0.0].float().mean()) < 0.005
+    assert float(covered[1.0].float().mean()) > 0.05
+    met, joined = marked[1.0] & covered[1.0], marked[1.0] | covered[1.0]
+    assert float(met.sum() / joined.sum()) > 0.95
 
 
 @pytest.mark.parametrize(

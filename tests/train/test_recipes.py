@@ -1,14 +1,16 @@
 """Recipes: those that ship, and every way in which a file can be wrong."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
 from jdsr_train import recipes
-from jdsr_train.materials import sample_settings
+from jdsr_train.materials import arguments_of, sample_settings
 from jdsr_train.recipe import LossRecipe
 
 
@@ -18,15 +20,21 @@ def write(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-NAMED = {"lease_x4": "paper_x4", "lease_x8": "paper_x8", "lease_camera": "camera"}
+NAMED = {
+    "lease_x4": "paper_x4",
+    "lease_x8": "paper_x8",
+    "lease_camera": "paper_camera",
+    "lease_lite_camera": "lite_camera",
+    "lease_lite_large_camera": "lite_large_camera",
+}
 """Recipes whose weights have a name of their own."""
 
 
 def test_recipes_ship() -> None:
     assert set(recipes.names()) == {
-        "lite_x4", "lite_x8", "lite_camera", "camera",
+        "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera",
         "paper_x4", "paper_x8", "short_x4", "short_x8",
-        "lease_x4", "lease_x8", "lease_camera",
+        "lease_x4", "lease_x8", "lease_camera", "lease_lite_camera", "lease_lite_large_camera",
         "without_attention", "without_identity", "without_perceptual", "without_smooth",
         "without_style",
     }  # fmt: skip
@@ -37,7 +45,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.name == NAMED.get(name, name)
     with torch.device("meta"):
-        network = build(recipe.generator.network, recipe.generator.arguments)
+        network = build(recipe.generator.network, arguments_of(recipe))
     settings = sample_settings(recipe)
     assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
     assert settings.degradation == recipe.data.degradation
@@ -68,6 +76,69 @@ def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
     assert recipe.critic.steps_per_update == 1
     assert recipe.optimiser.ema == 0.999
     assert 32 <= recipe.optimiser.batch <= 64
+
+
+def test_the_stages_before_the_joint_one_take_little_of_a_lease() -> None:
+    recipe = recipes.load("lease_x4")
+    steps = {stage: recipe.steps(stage).steps for stage in ("parser", "identity", "denoise")}
+    assert steps == {"parser": 1500, "identity": 2000, "denoise": 1000}
+
+
+@pytest.mark.parametrize("name", ["lite_camera", "lite_large_camera"])
+def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: str) -> None:
+    whole, lease = recipes.load(name), recipes.load(f"lease_{name}")
+    optimiser = dataclasses.replace(lease.optimiser, batch=16, rate=3e-4)
+    critic = dataclasses.replace(lease.critic, rate=1e-4)
+    camera = dataclasses.replace(lease.camera, video=0.25)
+    assert whole == dataclasses.replace(lease, optimiser=optimiser, critic=critic, camera=camera)
+    assert (lease.optimiser.batch, lease.optimiser.rate) == (64, 6e-4)
+    assert (lease.critic.rate, lease.camera.video) == (2e-4, 0.0)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_noise_map_is_read_as_what_it_learns(name: str) -> None:
+    recipe = recipes.load(name)
+    footage = name in ("camera", "lease_camera")
+    assert recipe.data.noise_truth == ("alpha" if footage else "difference")
+    extra = {"noise": "alpha"} if footage else {}
+    assert arguments_of(recipe) == recipe.generator.arguments | extra
+
+
+@pytest.mark.parametrize(("learnt", "read"), [("alpha", "difference"), ("difference", "alpha")])
+def test_a_noise_map_that_is_read_as_something_else_is_refused(
+    learnt: str, read: str, tmp_path: Path
+) -> None:
+    text = f'[generator]\nnetwork = "jdsr"\narguments = {{ noise = "{read}" }}\n'
+    recipe = recipes.load(write(tmp_path, f'{text}[data]\nnoise_truth = "{learnt}"\n'))
+    with pytest.raises(UsageError, match=f"learns '{learnt}' and is read as '{read}'"):
+        arguments_of(recipe)
+
+
+def test_a_light_generator_has_a_map_of_its_own_and_is_told_nothing(tmp_path: Path) -> None:
+    recipe = recipes.load(write(tmp_path, '[data]\nnoise_truth = "alpha"\n'))
+    assert arguments_of(recipe) == {}
+
+
+def flops(name: str) -> int:
+    """Count the floating-point operations of a recipe's network on one face."""
+    recipe = recipes.load(name)
+    with torch.device("meta"):
+        network = build(recipe.generator.network, recipe.generator.arguments).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, network.lr_size, network.lr_size))
+    return counter.get_total_flops()
+
+
+def test_the_large_light_generator_is_four_times_the_light_one_and_nothing_else() -> None:
+    small, large = recipes.load("lite_camera"), recipes.load("lite_large_camera")
+    assert 3.5 < flops("lite_large_camera") / flops("lite_camera") < 4.5
+    for part in ("stages", "data", "camera", "loss", "critic"):
+        assert getattr(small, part) == getattr(large, part), part
+    wider = {"widths", "tail_width"}
+    given = large.generator.arguments
+    assert set(given) - set(small.generator.arguments) == wider
+    kept = {key: value for key, value in given.items() if key not in wider}
+    assert dataclasses.replace(large.generator, arguments=kept) == small.generator
 
 
 def test_a_camera_shows_sharp_faces_too() -> None:

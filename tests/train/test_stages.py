@@ -186,6 +186,37 @@ def test_the_weights_are_an_entry_of_a_registry(whole: tuple[Path, list[StageRes
     assert loaded.sha256 == entry.sha256
 
 
+def test_weights_of_a_run_that_learns_alpha_say_how_their_map_is_read(
+    whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
+) -> None:
+    out, _ = whole
+    (plain,) = read_manifest(out / "weights" / "manifest.toml")
+    assert "noise" not in plain.arguments
+    for stage in ("denoise", "identity"):
+        shutil.copytree(out / stage, tmp_path / stage)
+    request = make(tmp_path, stage="joint")
+    data = dataclasses.replace(request.recipe.data, noise_truth="alpha")
+    recipe = dataclasses.replace(request.recipe, data=data)
+    (result,) = train(dataclasses.replace(request, recipe=recipe))
+    (entry,) = read_manifest(tmp_path / "weights" / "manifest.toml")
+    assert entry.arguments["noise"] == "alpha"
+    network = load_generator(result.path, "cpu", "float32").network
+    assert isinstance(network, JDSRGenerator)
+    assert network.config.noise == "alpha"
+
+
+def test_a_map_that_is_read_as_something_else_is_told_before_anything_is_trained(
+    make: Make, tmp_path: Path
+) -> None:
+    request = make(tmp_path / "run")
+    arguments = {**request.recipe.generator.arguments, "noise": "alpha"}
+    generator = dataclasses.replace(request.recipe.generator, arguments=arguments)
+    wrong = dataclasses.replace(request.recipe, generator=generator)
+    with pytest.raises(UsageError, match="learns 'difference' and is read as 'alpha'"):
+        train(dataclasses.replace(request, recipe=wrong))
+    assert not (tmp_path / "run" / "parser").exists()
+
+
 def test_the_joint_stage_starts_from_the_warmed_up_denoiser(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:

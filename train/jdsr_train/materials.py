@@ -202,7 +202,7 @@ class Materials:
                 return
             if recipe.loss.adversarial and "joint" in stages:
                 Critic(recipe.critic.widths, fold=recipe.critic.fold)
-            network = build(recipe.generator.network, dict(recipe.generator.arguments))
+            network = build(recipe.generator.network, arguments_of(recipe))
         self._check_size(network)
         if "denoise" in stages and not isinstance(network, JDSRGenerator):
             raise UsageError(
@@ -304,13 +304,13 @@ class Materials:
         fill(network, self.request.identity or self.product("identity"))
 
     def generator_arguments(self) -> dict[str, Any]:
-        """Return what the generator is built from: the recipe's, and the data's landmark count.
+        """Return what the generator is built from: `arguments_of`, and the data's landmark count.
 
         Raises:
-            UsageError: The recipe names another number than the data has.
+            UsageError: The recipe names another number than the data has, or contradicts itself.
 
         """
-        chosen = dict(self.recipe.generator.arguments)
+        chosen = arguments_of(self.recipe)
         if self.recipe.generator.network != "jdsr" or not self.recipe.loss.prior:
             return chosen
         found = self.faces("train").heat_points.shape[1]
@@ -401,6 +401,28 @@ def read_left_out(path: Path) -> dict[str, str]:
             where=path,
             hint="Delete it to try them again",
         ) from error
+
+
+def arguments_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what a recipe alone says of its generator.
+
+    The paper's generator is told of a noise map that learns the mask's share. Where it learns the
+    difference, as in the paper's own runs, the argument is left out, so that those keep theirs.
+
+    Raises:
+        UsageError: The recipe has the noise map read as something else than it learns.
+
+    """
+    chosen, learnt = dict(recipe.generator.arguments), recipe.data.noise_truth
+    if recipe.generator.network != "jdsr":
+        return chosen
+    if chosen.get("noise", learnt) != learnt:
+        raise UsageError(
+            f"the noise map learns {learnt!r} and is read as {chosen['noise']!r}",
+            where=f"recipe {recipe.name}",
+            hint="Leave generator.arguments.noise out, data.noise_truth decides",
+        )
+    return chosen if learnt == "difference" else {**chosen, "noise": learnt}
 
 
 def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:

@@ -45,11 +45,8 @@ def denoising_terms(
     (the paper's generator on grid `hr`), these are enlarged as the generator enlarges its input.
     """
     side = denoised.shape[-1]
-    masked, clean = (_on_grid(picture, side) for picture in (batch.lr, batch.lr_clean))
-    if noise_truth == "alpha":
-        level = _on_grid(batch.occlusion, side).clamp(0, 1).expand_as(noise_map)
-    else:
-        level = losses.noise_level(masked, clean)
+    clean = _on_grid(batch.lr_clean, side)
+    level = noise_target(batch, side, noise_truth)
     terms: dict[str, tuple[float, Term]] = {
         "asymmetric": (weights.asymmetric, lambda: losses.asymmetric_loss(noise_map, level)),
         "total_variation": (weights.total_variation, lambda: losses.total_variation(noise_map)),
@@ -69,6 +66,21 @@ def denoising_terms(
             }
         )
     return found
+
+
+def noise_target(batch: Batch, side: int, noise_truth: str) -> Tensor:
+    """Return what the noise map is to be, (B, 3, side, side) in [0, 1], no gradient.
+
+    Args:
+        batch: Samples.
+        side: Side in pixels of the grid on which the denoiser works.
+        noise_truth: A value of `DataRecipe.noise_truth`: `difference` or `alpha`.
+
+    """
+    if noise_truth == "alpha":
+        level = losses.covered_level(_on_grid(batch.occlusion, side).clamp(0, 1))
+        return level.expand(-1, 3, -1, -1)
+    return losses.noise_level(_on_grid(batch.lr, side), _on_grid(batch.lr_clean, side))
 
 
 def restoring_terms(

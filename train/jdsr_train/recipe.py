@@ -66,7 +66,8 @@ class DataRecipe:
     """Standard deviation of a landmark's heat map, in pixels of 64 (SPEC 3; the parent's: 1.75)."""
     noise_truth: str = "difference"
     """What the noise map is to be: `difference`, |masked - clean|, or `alpha`, the share of each
-    pixel that the mask covers (SPEC 2)."""
+    pixel that the mask covers (SPEC 2), as a level that suits eq. 8 (`losses.covered_level`).
+    Where a camera blurs and compresses what it films, a mask can only be told by `alpha`."""
 
     def __post_init__(self) -> None:
         one_of(self.degradation, ("paper", "camera"), "degradation")

@@ -14,8 +14,8 @@ from jdsr_train.losses.features import gram, perceptual_loss, style_loss
 from jdsr_train.losses.identity import identity_loss
 from jdsr_train.losses.image import coarse_loss, decibel_loss, pixel_loss, smooth_loss
 from jdsr_train.losses.noise import (
-    UNDER_ESTIMATED,
     asymmetric_loss,
+    covered_level,
     noise_level,
     occlusion_loss,
     total_variation,
@@ -23,9 +23,9 @@ from jdsr_train.losses.noise import (
 from jdsr_train.losses.prior import landmark_loss, parsing_loss
 
 __all__ = [
-    "UNDER_ESTIMATED",
     "asymmetric_loss",
     "coarse_loss",
+    "covered_level",
     "critic_loss",
     "decibel_loss",
     "generator_adversarial",

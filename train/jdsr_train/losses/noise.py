@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-UNDER_ESTIMATED = 0.7
-"""Weight of an under-estimated noise level in eq. 8: |alpha - 1| with alpha = 0.3 (CBDNet)."""
+from jdsr_cli.networks.generator import UNDER_ESTIMATED
 
 
 def noise_level(masked: Tensor, clean: Tensor) -> Tensor:
@@ -16,6 +15,19 @@ def noise_level(masked: Tensor, clean: Tensor) -> Tensor:
     Our choice (SPEC 2): the paper gives no truth for the map. (B, 3, s, s) in and out.
     """
     return (masked.float() - clean.float()).abs().detach()
+
+
+def covered_level(occlusion: Tensor) -> Tensor:
+    """Return the noise level that stands for a covered share a: 0.7 a / (0.7 a + 0.3 (1 - a)).
+
+    Eq. 8 teaches it of a pixel that is wholly covered with probability a and bare otherwise: it is
+    the expectile of that equation's weights. So a share that the network sees and one that it has
+    to guess are the same level, and `occlusion_from_noise` reads a off either.
+    (B, 1, s, s) in [0, 1], in and out; no gradient.
+    """
+    share = occlusion.float().detach()
+    covered = UNDER_ESTIMATED * share
+    return covered / (covered + (1.0 - UNDER_ESTIMATED) * (1.0 - share))
 
 
 def asymmetric_loss(estimate: Tensor, truth: Tensor) -> Tensor:
