@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.weights import save_network
+from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
 
 LICENCE = "Terms of the training faces; state them before passing the file on"
@@ -67,7 +66,7 @@ def export(
         "lr_size": 128 // recipe.generator.scale,
         "data": data,
         "licence": LICENCE,
-        "commit": _commit(),
+        "commit": commit(),
         "recipe": recipe.name,
         "arguments": dict(arguments),
         "figures": {
@@ -95,15 +94,3 @@ def _value(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)  # TOML's inf and nan are Python's, not JSON's
     return json.dumps(value, ensure_ascii=False)
-
-
-def _commit() -> str:
-    """Return the commit of the checkout that this code runs from, or the version of the code."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return f"jdsr {__version__}"
-    return found.stdout.strip()
