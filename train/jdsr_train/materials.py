@@ -19,6 +19,7 @@ from jdsr_train.data import (
     Degrader,
     FaceSet,
     ParsingSamples,
+    ParsingSet,
     PrepareSettings,
     SampleSettings,
     TrainingSamples,
@@ -86,6 +87,7 @@ class Materials:
         self.recipe = request.recipe
         self.cache = request.cache or request.run.out / "cache"
         self._faces: dict[str, FaceSet] = {}
+        self._labelled: dict[str, ParsingSet] = {}
 
     def set_steps(self, steps: int) -> None:
         """Give the joint stage another number of steps than the recipe has."""
@@ -229,8 +231,11 @@ class Materials:
         """Return the stream of labelled faces of a split."""
         source = self.request.parsing
         assert source is not None
-        opened = self._in_turn(lambda: open_parsing_set(source, split, self.cache, self.progress))
-        return ParsingSamples(opened, self.recipe.seed, augment=split == "train")
+        if split not in self._labelled:
+            self._labelled[split] = self._in_turn(
+                lambda: open_parsing_set(source, split, self.cache, self.progress)
+            )
+        return ParsingSamples(self._labelled[split], self.recipe.seed, augment=split == "train")
 
     @cached_property
     def features(self) -> FeatureExtractor | None:
