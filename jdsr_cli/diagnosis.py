@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
@@ -21,6 +21,8 @@ from jdsr_cli.weights import (
     examine_auxiliary,
     search_directories,
 )
+from jdsr_cli.weights.default import ON_GPU
+from jdsr_cli.weights.gates import CARRIED, verdict
 
 if TYPE_CHECKING:
     from jdsr_cli.faces import DetectorName
@@ -183,6 +185,20 @@ def _weights() -> Iterator[Finding]:
         detail = f"no manifest lists {default.name} ({default.reason})"
         yield Finding("weights", "auto", "fault", detail, advice, needed=True)
     yield from (_weight_file(one, needed=one.name == default.name) for one in looked)
+    yield from _candidates(looked)
+
+
+def _candidates(looked: Sequence[Condition]) -> Iterator[Finding]:
+    """Say of weights that may be a default on a GPU which gates they passed."""
+    known = {one.name: one.described for one in looked if isinstance(one.described, WeightEntry)}
+    for one in known.values():
+        if one.name != ON_GPU and not one.gates:
+            continue
+        found = verdict(one, known.get(CARRIED))
+        detail = found.told
+        if found.passed and one.name != ON_GPU:
+            detail += f"; only weights called {ON_GPU} are a default"
+        yield Finding("weights", f"gates of {one.name}", "ok" if found.passed else "absent", detail)
 
 
 def _weight_file(one: Condition, *, needed: bool) -> Finding:

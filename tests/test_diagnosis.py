@@ -17,6 +17,7 @@ from jdsr_cli.cli.app import app
 from jdsr_cli.diagnosis import Diagnosis, Finding, examine
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import Condition, DefaultWeights, WeightEntry, places
+from jdsr_cli.weights.gates import GATES
 
 DEFAULT_WEIGHTS = "lite-camera"
 
@@ -164,6 +165,33 @@ def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_
     found = examine()
     assert find(found, "weights", "auto").detail == "uses camera (the default on a GPU)"
     assert [one.name for one in found.blocking] == ["camera"]
+
+
+def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    carried = entry(DEFAULT_WEIGHTS)
+    gates: dict[str, object] = {
+        "against": DEFAULT_WEIGHTS, "sha256": carried.sha256, "protocol": "p",
+        **{gate.name: [0.75, 0.5] if gate.higher else [0.25, 0.5] for gate in GATES},
+    }  # fmt: skip
+    listed = [
+        replace(entry("camera"), gates={**gates, "plain_covered": [0.5, 0.25]}),
+        replace(entry("large"), gates=gates),
+        entry("other"),
+        carried,
+    ]
+    looked = tuple(Condition(one, "verified", tmp_path) for one in listed)
+    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: looked)
+    found = examine()
+    lost, passed = (find(found, "weights", f"gates of {name}") for name in ("camera", "large"))
+    assert (lost.state, lost.needed) == ("absent", False)
+    assert lost.detail == "does not beat lite-camera: plain_covered 0.5 against 0.25"
+    assert passed.state == "ok"
+    assert passed.detail == (
+        "beats lite-camera on every gate; only weights called camera are a default"
+    )
+    names = [one.name for one in found.findings if one.name.startswith("gates of")]
+    assert names == ["gates of camera", "gates of large"]
+    assert found.ready
 
 
 def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains paper-x4, paper-x8 and camera, one after the other, in about MINUTES minutes of joint
+# Trains paper-x4, paper-x8 and paper-camera, one after the other, in about MINUTES minutes of joint
 # training and a few for what they share. The same line goes on where it was stopped.
 #
 #   train/ship.sh DATA PARSING MASKS FEATURES OUT MINUTES

@@ -21,8 +21,13 @@ def list_weights() -> None:
     'jdsr weights fetch'.
     """
     from jdsr_cli.weights import AuxiliaryFile, conditions
+    from jdsr_cli.weights.gates import CARRIED, figures, verdict
 
-    for one in conditions(hashed=False):
+    found = conditions(hashed=False)
+    known = {
+        one.name: one.described for one in found if not isinstance(one.described, AuxiliaryFile)
+    }
+    for one in found:
         described = one.described
         where = one.path or ("MISSING" if one.carried else "not fetched")
         typer.echo(f"{one.name}: {where}")
@@ -40,6 +45,11 @@ def list_weights() -> None:
         if described.figures:
             shown = (f"{name} {value}" for name, value in described.figures.items())
             typer.echo(f"    measured: {', '.join(shown)}")
+        if described.gates:
+            typer.echo(
+                f"    gates: {', '.join(figures(described))} ({described.gates['protocol']})"
+            )
+            typer.echo(f"    {verdict(described, known.get(CARRIED)).told}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Weights into a generator and back, without trusting the file.
 
-A generator file is safetensors in half precision whose metadata names the network and its
+A generator file is safetensors in 16-bit floats whose metadata names the network and its
 arguments; a plain state dict made by ``torch.save`` is accepted where a manifest entry says what
 it is. Nothing in a file is ever executed.
 """
@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -34,6 +35,10 @@ from jdsr_cli.weights.registry import (
     locate,
 )
 
+Precision = Literal["float16", "bfloat16"]
+"""Of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16 has 8 and
+the range of float32."""
+_DTYPES: Mapping[Precision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -138,8 +143,10 @@ def save_network(
     arguments: Mapping[str, object],
     module: nn.Module,
     metadata: Mapping[str, str] | None = None,
+    *,
+    precision: Precision = "float16",
 ) -> str:
-    """Write a network as half-precision safetensors, whole or not at all.
+    """Write a network as safetensors of 16-bit floats, whole or not at all.
 
     Args:
         path: The file; missing folders are made, an existing file is replaced.
@@ -148,13 +155,14 @@ def save_network(
         arguments: What it is made from, kept in the file; able to be JSON.
         module: The network; its parameters are not changed.
         metadata: More to be kept in the file, such as data, licence, commit and recipe.
+        precision: Of the floating values in the file, kept in it.
 
     Returns:
         The SHA-256 of the file, for the manifest.
 
     Raises:
         UsageError: a generator is not what `build(network_name, arguments)` makes.
-        WeightsError: a parameter is not finite in half precision.
+        WeightsError: a parameter is not finite, or is beyond what `precision` can hold.
         OutputError: the file cannot be written.
 
     """
@@ -165,18 +173,11 @@ def save_network(
         if fault is not None:
             raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
     tensors = {
-        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in module.state_dict().items()
+        key: _narrowed(path, key, value, precision) for key, value in module.state_dict().items()
     }
-    for key, value in tensors.items():
-        if not torch.isfinite(value).all():
-            raise WeightsError(
-                f"tensor {key!r} is not finite in half precision, nothing was written",
-                where=path,
-                hint="Export from an earlier checkpoint.",
-            )
     described = {
         **(metadata or {}),
+        "precision": precision,
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
@@ -184,6 +185,36 @@ def save_network(
     with atomic_file(Path(path), make_folder=True) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _narrowed(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
+    """Return a tensor as it is kept in a file: on the CPU, floating values in 16 bits.
+
+    Raises:
+        WeightsError: a value is not finite, or is beyond what `precision` can hold.
+
+    """
+    value = value.detach().cpu().contiguous()
+    if not value.is_floating_point():
+        return value
+    if not torch.isfinite(value).all():
+        raise WeightsError(
+            f"tensor {key!r} holds values that are not finite: the training diverged; nothing "
+            "was written",
+            where=path,
+            hint="Export from an earlier checkpoint.",
+        )
+    largest = float(value.abs().max()) if value.numel() else 0.0
+    limit = torch.finfo(_DTYPES[precision]).max
+    if largest > limit:
+        wider = "Write it in bfloat16, which has the range of float32, or export"
+        raise WeightsError(
+            f"tensor {key!r} reaches {largest:g}, and {precision} ends at {limit:g}; nothing "
+            "was written",
+            where=path,
+            hint=f"{wider if precision == 'float16' else 'Export'} from an earlier checkpoint.",
+        )
+    return value.to(_DTYPES[precision])
 
 
 def _ordered(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights.gates import table_fault
 from jdsr_cli.weights.places import (
     cache_directory,
     check_digest,
@@ -57,6 +58,9 @@ class WeightEntry:
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
+    gates: Mapping[str, object] = field(default_factory=dict)
+    """What it came to beside the carried weights, see `jdsr_cli.weights.gates`; empty where that
+    was not measured."""
     carried: bool = True
     """Whether the installed package holds the file; what it does not hold is fetched by name."""
     url: str | None = None
@@ -66,7 +70,7 @@ class WeightEntry:
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
 _KINDS = {"str": str, "int": int, "bool": bool, "str | None": str}
 """What TOML must hold for a field of that type; a table for any other."""
-_OPTIONAL = ("arguments", "figures", "mask_decision", "carried", "url")
+_OPTIONAL = ("arguments", "figures", "mask_decision", "gates", "carried", "url")
 
 
 def entries() -> tuple[WeightEntry, ...]:
@@ -230,6 +234,9 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
     url = table.get("url")
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
         raise _broken(path, f"{label}: url is no https:// or http:// address")
+    unclear = table_fault(table["gates"]) if "gates" in table else None
+    if unclear is not None:
+        raise _broken(path, f"{label}: its table of gates {unclear}")
     return WeightEntry(**table)
 
 

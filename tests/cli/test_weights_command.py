@@ -67,6 +67,29 @@ def test_list(home: Path) -> None:
     assert "retinaface-r50: not fetched" in lines
 
 
+def test_list_shows_gates_and_what_they_come_to(home: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    table = f"""
+[weights.gates]
+against = "lite-camera"
+sha256 = "{digest}"
+protocol = "six faces"
+plain_psnr = [28, 28.25]
+masked_iou = [0.9, 0.8]
+"""
+    text = "".join(
+        ENTRY.format(name=name, digest=digest, carried="true") for name in ("lite-camera", "camera")
+    )
+    (home / "manifest.toml").write_text(text + table)
+    lines = run("list").stdout.splitlines()
+    shown = "    gates: plain_psnr 28 against 28.25 dB, masked_iou 0.9 against 0.8 (six faces)"
+    place = lines.index(shown)
+    assert lines[place + 1].startswith(
+        "    does not beat lite-camera: plain_psnr 28 against 28.25 dB, plain_ssim was not measured"
+    )
+    assert "masked_iou" not in lines[place + 1]
+
+
 def test_list_does_without_torch(home: Path) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from jdsr_cli.cli.app import app;"

@@ -23,6 +23,7 @@ def write(tmp_path: Path, text: str) -> str:
 NAMED = {
     "lease_x4": "paper_x4",
     "lease_x8": "paper_x8",
+    "camera": "paper_camera",
     "lease_camera": "paper_camera",
     "lease_lite_camera": "lite_camera",
     "lease_lite_large_camera": "lite_large_camera",
@@ -148,6 +149,17 @@ def test_a_camera_shows_sharp_faces_too() -> None:
     assert recipe.camera.native_width == (12.0, 128.0)
 
 
+def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
+    earning = [recipe for recipe in map(recipes.load, recipes.names()) if recipe.earns]
+    assert {"paper_camera"} <= {recipe.name for recipe in earning}
+    assert recipes.load("camera").earns == recipes.load("lease_camera").earns == "camera"
+    assert recipes.load(write(tmp_path, 'base = "lease_camera"')).earns == "camera"
+    assert recipes.load("lite_camera").earns is None
+    for recipe in earning:
+        assert (recipe.data.degradation, recipe.generator.scale) == ("camera", 1)
+        assert recipe.name != recipe.earns
+
+
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
@@ -248,6 +260,7 @@ def test_an_unknown_key_names_the_nearest(
         "[generator]\nnetwork = 4",
         "[generator]\narguments = [32]",
         "optimiser = 3",
+        "earns = 3",
     ],
 )
 def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: Path) -> None:
@@ -284,6 +297,7 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
         ("[generator]\nscale = 3", "generator: scale: 3 does not divide 128"),
         ("stages = []", "stages: each stage once"),
         ('stages = ["joint", "joint"]', "stages: each stage once"),
+        ('earns = "lite-camera"', "earns: 'lite-camera' is not known"),
         ('name = "../x"', "cannot be the name of a file"),
         ("seed = -1", "seed: -1 cannot be"),
         ("[loss]\nadversarial_from = 1.5", "adversarial_from: 1.5 cannot be"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from weights_home import Home
+from weights_home import Home, gates_table
 
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.weights import DefaultWeights, default_weights
@@ -14,27 +14,57 @@ GPUS = [torch.device("cuda"), torch.device("cuda:1"), torch.device("mps")]
 
 
 @pytest.mark.parametrize("device", GPUS, ids=str)
-def test_a_gpu_takes_the_papers_generator_where_it_is_here(
+def test_a_gpu_takes_what_beats_the_carried_ones_where_it_is_here(
     home: Home, device: torch.device
 ) -> None:
-    home.add("lite-camera")
+    carried = home.add("lite-camera")
     found = default_weights(device)
     assert found.name == "lite-camera"
-    assert "camera, the default on a GPU, is not among the listed weights" in found.reason
-    assert "fetch" not in found.reason
+    assert found.reason == "no weights called camera are listed for a GPU"
 
-    home.add_uncarried("camera", b"large")
+    home.add_uncarried("camera", b"large", gates=gates_table(carried))
     found = default_weights(device)
     assert found.name == "lite-camera"
     assert "is not on this machine: jdsr weights fetch camera" in found.reason
 
     (home.override / "camera.safetensors").write_bytes(b"whatever")
-    assert default_weights(device) == DefaultWeights("camera", "the default on a GPU")
+    reason = "the default on a GPU, beats lite-camera on every gate"
+    assert default_weights(device) == DefaultWeights("camera", reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"masked_psnr": [25.1, 25.5]}, "does not beat lite-camera: masked_psnr 25.1 against 25.5"),
+        ({"sha256": "0" * 64}, "measured against another lite-camera (00000000, now "),
+    ],
+)
+def test_being_there_is_not_enough(home: Home, changes: dict[str, object], said: str) -> None:
+    carried = home.add("lite-camera")
+    home.add("camera", gates=gates_table(carried, **changes))
+    found = default_weights(GPUS[0])
+    assert found.name == "lite-camera"
+    assert said in found.reason
+    assert "fetch" not in found.reason
+
+
+def test_weights_without_gates_are_not_taken(home: Home) -> None:
+    home.add("lite-camera")
+    home.add("camera")
+    found = default_weights(GPUS[0])
+    assert found.name == "lite-camera"
+    assert found.reason == "camera does not beat lite-camera: its gates were not measured"
+
+
+def test_nothing_beats_what_is_not_listed(home: Home) -> None:
+    carried = home.add("other")
+    home.add("camera", gates=gates_table(carried))
+    assert "no manifest lists lite-camera" in default_weights(GPUS[0]).reason
 
 
 def test_a_cpu_takes_the_light_one_whatever_is_here(home: Home) -> None:
     assert default_weights(CPU) == DefaultWeights("lite-camera", "the default on a CPU")
-    home.add("camera")
+    home.add("camera", gates=gates_table(home.add("lite-camera")))
     assert default_weights(CPU).name == "lite-camera"
 
 

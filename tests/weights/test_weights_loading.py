@@ -22,7 +22,8 @@ from jdsr_cli.errors import (
     WeightsMissingError,
 )
 from jdsr_cli.networks import build
-from jdsr_cli.weights import load_generator, load_state, save_network
+from jdsr_cli.weights import entry, load_generator, load_state, save_network, verify
+from jdsr_cli.weights.loading import Precision
 
 JDSR: dict[str, object] = {
     "lr_size": 16,
@@ -246,15 +247,71 @@ def test_saving_another_network_than_stated_is_refused(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_saving_what_overflows_is_refused(tmp_path: Path) -> None:
+def test_saving_what_overflows_is_refused_and_bfloat16_offered(tmp_path: Path) -> None:
     network = build("lite", TINY)
-    network.get_parameter("stem.bias").data.fill_(1e6)
+    bias = network.get_parameter("stem.bias")
     path = tmp_path / "a.safetensors"
     path.write_text("old")
-    with pytest.raises(WeightsError, match=r"'stem\.bias' is not finite in half precision"):
+    bias.data[0] = -123456.0
+    with pytest.raises(WeightsError, match=r"'stem\.bias' reaches 123456, .* 65504") as raised:
         save_network(path, "lite", TINY, network)
+    assert "Write it in bfloat16" in str(raised.value)
+    assert "diverged" not in str(raised.value)
     assert path.read_text() == "old"
-    assert network.get_parameter("stem.bias").dtype == torch.float32
+    assert bias.dtype == torch.float32
+    bias.data[0] = 65505.0  # it would be rounded to 65504
+    with pytest.raises(WeightsError, match=r"'stem\.bias' reaches 65505"):
+        save_network(path, "lite", TINY, network)
+
+    bias.data[0] = torch.finfo(torch.float32).max
+    with pytest.raises(WeightsError, match=r"bfloat16 ends at 3\.38953e\+38") as raised:
+        save_network(path, "lite", TINY, network, precision="bfloat16")
+    assert "Write it in bfloat16" not in str(raised.value)
+
+    bias.data[0] = -123456.0
+    save_network(path, "lite", TINY, network, precision="bfloat16")
+    assert load_state(path)["stem.bias"][0] == -123392.0  # 8 significant bits
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_saving_what_is_not_finite_is_refused(
+    tmp_path: Path, value: float, precision: Precision
+) -> None:
+    network = build("lite", TINY)
+    network.get_parameter("stem.bias").data[0] = value
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(WeightsError, match=r"'stem\.bias' .* diverged") as raised:
+        save_network(path, "lite", TINY, network, precision=precision)
+    assert "earlier checkpoint" in str(raised.value)
+    assert "bfloat16" not in str(raised.value)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_both_precisions_are_read_as_float32(
+    home: Home, tmp_path: Path, precision: Precision
+) -> None:
+    torch.manual_seed(0)
+    network = build("lite", TINY).eval()
+    path = tmp_path / "a.safetensors"
+    digest = save_network(path, "lite", TINY, network, precision=precision)
+    stored = safetensors.torch.load_file(path)
+    kinds = {value.dtype for value in stored.values() if value.is_floating_point()}
+    assert kinds == {getattr(torch, precision)}
+    with safetensors.safe_open(path, "pt") as opened:  # type: ignore[no-untyped-call]
+        assert opened.metadata()["precision"] == precision
+    home.write(home.override, [home.describe("tiny", path.name, path.read_bytes())])
+    path.rename(home.override / path.name)
+    assert verify(entry("tiny")).name == path.name
+    loaded = load_generator("tiny", "cpu", "float32")
+    assert loaded.sha256 == digest
+    state, kept = load_state("tiny"), loaded.network.state_dict()
+    for key, value in network.state_dict().items():
+        narrow = value.to(getattr(torch, precision)).float() if value.is_floating_point() else value
+        assert state[key].dtype == kept[key].dtype == value.dtype
+        assert torch.equal(state[key], narrow)
+        assert torch.equal(kept[key], narrow)
 
 
 def test_saving_where_one_cannot_write(tmp_path: Path) -> None:

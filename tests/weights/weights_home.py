@@ -11,6 +11,7 @@ import torch
 
 from jdsr_cli.networks import build
 from jdsr_cli.weights import AuxiliaryFile, save_network
+from jdsr_cli.weights.gates import GATES
 
 DATA = b"weights of others" * 40_000
 """What the fixture `install` serves."""
@@ -38,6 +39,16 @@ def toml_entry(values: Mapping[str, object]) -> str:
         return f'"{value}"' if isinstance(value, str) else str(value)
 
     return "[[weights]]\n" + "".join(f"{k} = {text(v)}\n" for k, v in values.items())
+
+
+def gates_table(carried: Path, **changes: object) -> dict[str, object]:
+    """Make a table of gates in which every one is passed against the file of lite-camera."""
+    pairs: dict[str, object] = {
+        gate.name: [0.75, 0.5] if gate.higher else [0.25, 0.5] for gate in GATES
+    }
+    digest = hashlib.sha256(carried.read_bytes()).hexdigest()
+    words = {"against": "lite-camera", "sha256": digest, "protocol": "six faces"}
+    return {**words, **pairs, **changes}
 
 
 @dataclass
@@ -85,12 +96,12 @@ class Home:
             **changes,
         }
 
-    def add(self, name: str, seed: int = 0) -> Path:
+    def add(self, name: str, seed: int = 0, **changes: object) -> Path:
         """Put a tiny generator into the override folder and its manifest."""
         torch.manual_seed(seed)
         path = self.override / f"{name}.safetensors"
         save_network(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
-        self.entries.append(self.describe(name, path.name, path.read_bytes()))
+        self.entries.append(self.describe(name, path.name, path.read_bytes(), **changes))
         self.write(self.override, self.entries)
         return path
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.weights import save_network
+from jdsr_cli.errors import WeightsError
+from jdsr_cli.weights import WeightEntry, entries, save_network
+from jdsr_cli.weights.gates import CARRIED, verdict
+from jdsr_cli.weights.loading import Precision
+from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
 
+_TABLES = ("figures", "gates")
+"""Of an entry, written one key a line."""
 LICENCE = "Terms of the training faces; state them before passing the file on"
 
 
@@ -28,8 +32,13 @@ def export(
     data: str,
     figures: Mapping[str, float],
     deviations: tuple[str, ...],
+    gates: Mapping[str, object] | None = None,
+    precision: Precision = "float16",
 ) -> None:
     """Write the weights, and beside them a manifest that lists them.
+
+    They are listed under the recipe's name; where the gates show that they beat the carried ones,
+    under the name that the recipe says they earn.
 
     `JDSR_WEIGHTS=<its folder>` puts them at once within reach of every command; to ship them, move
     the file into `weights/` and its table into the manifest there.
@@ -42,9 +51,11 @@ def export(
         data: What it was trained on, in words.
         figures: Measured quality.
         deviations: In what the run differs from the recipe's paper.
+        gates: What `jdsr_train.gates.measure` found.
+        precision: Of the values in the file.
 
     Raises:
-        WeightsError: A parameter is not finite in half precision.
+        WeightsError: A parameter is not finite, or beyond what `precision` can hold.
         OutputError: The folder cannot be written.
 
     """
@@ -56,6 +67,7 @@ def export(
             "data": data,
             "deviations": "; ".join(deviations) or "none",
         },
+        precision=precision,
     )  # fmt: skip
     entry: dict[str, Any] = {
         "name": recipe.name.replace("_", "-"),
@@ -67,7 +79,7 @@ def export(
         "lr_size": 128 // recipe.generator.scale,
         "data": data,
         "licence": LICENCE,
-        "commit": _commit(),
+        "commit": commit(),
         "recipe": recipe.name,
         "arguments": dict(arguments),
         "figures": {
@@ -75,35 +87,39 @@ def export(
             "protocol": "validation faces of the training data, step "
             f"{recipe.optimiser.steps}; deviations: {'; '.join(deviations) or 'none'}",
         },
+        "gates": dict(gates or {}),
     }
+    if recipe.earns is not None and _is_earned(WeightEntry(**entry)):
+        entry["name"] = recipe.earns
     with atomic_file(path.with_name("manifest.toml")) as temporary:
         temporary.write_text(_toml(entry), encoding="utf-8")
 
 
+def _is_earned(made: WeightEntry) -> bool:
+    """Whether the gates of an entry show that it beats the weights that are carried now."""
+    try:
+        carried = next((one for one in entries() if one.name == CARRIED), None)
+    except WeightsError:  # no manifest, or none that can be read: nothing to compare with
+        carried = None
+    return verdict(made, carried).passed
+
+
 def _toml(entry: Mapping[str, Any]) -> str:
     lines = ["[[weights]]"]
-    lines += [f"{name} = {_value(value)}" for name, value in entry.items() if name != "figures"]
-    lines += ["", "[weights.figures]"]
-    lines += [f"{name} = {_value(value)}" for name, value in entry["figures"].items()]
+    lines += [f"{name} = {_value(value)}" for name, value in entry.items() if name not in _TABLES]
+    for table in _TABLES:
+        if entry[table]:
+            lines += ["", f"[weights.{table}]"]
+            lines += [f"{name} = {_value(value)}" for name, value in entry[table].items()]
     return "\n".join(lines) + "\n"
 
 
 def _value(value: Any) -> str:
-    """Write a value as TOML, whose strings, numbers, booleans and arrays are JSON's."""
+    """Write a value as TOML, whose strings, numbers and booleans are JSON's."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)  # TOML's inf and nan are Python's, not JSON's
     return json.dumps(value, ensure_ascii=False)
-
-
-def _commit() -> str:
-    """Return the commit of the checkout that this code runs from, or the version of the code."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return f"jdsr {__version__}"
-    return found.stdout.strip()

@@ -22,6 +22,7 @@ from jdsr_train.data import (
     Degrader,
     FaceSet,
     ParsingSamples,
+    ParsingSet,
     PrepareSettings,
     SampleSettings,
     TrainingSamples,
@@ -95,6 +96,7 @@ class Materials:
         self.recipe = request.recipe
         self.cache = request.cache or request.run.out / "cache"
         self._faces: dict[str, FaceSet] = {}
+        self._labelled: dict[str, ParsingSet] = {}
         self.left_out: dict[str, str] = {}
         if request.deadline is not None and self._left_out_file.exists():
             for stage, why in read_left_out(self._left_out_file).items():
@@ -270,8 +272,11 @@ class Materials:
         """Return the stream of labelled faces of a split."""
         source = self.request.parsing
         assert source is not None
-        opened = self._in_turn(lambda: open_parsing_set(source, split, self.cache, self.progress))
-        return ParsingSamples(opened, self.recipe.seed, augment=split == "train")
+        if split not in self._labelled:
+            self._labelled[split] = self._in_turn(
+                lambda: open_parsing_set(source, split, self.cache, self.progress)
+            )
+        return ParsingSamples(self._labelled[split], self.recipe.seed, augment=split == "train")
 
     @cached_property
     def features(self) -> FeatureExtractor | None:

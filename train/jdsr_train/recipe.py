@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.weights.default import ON_GPU
 from jdsr_train.checks import one_of, within
 from jdsr_train.degradations.settings import CameraSettings
 
@@ -259,6 +260,9 @@ class Recipe:
     """Everything that decides a training run but the place of its data."""
 
     name: str
+    earns: str | None = None
+    """Name under which the weights are listed where they beat the carried ones on every gate
+    (`jdsr_cli.weights.gates`): `camera`, the default on a GPU."""
     stages: tuple[str, ...] = ("joint",)
     """What `--stage all` runs; `joint` alone is the paper's literal reading."""
     generator: GeneratorRecipe = GeneratorRecipe()
@@ -285,6 +289,8 @@ class Recipe:
             )
         if self.name in ("", "..") or Path(self.name).name != self.name:
             raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")
+        if self.earns is not None:
+            one_of(self.earns, (ON_GPU,), "earns")
         within(self, 0, MOST_SEED, "seed")
 
     def steps(self, stage: str) -> OptimiserRecipe:

@@ -138,7 +138,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
-        raise UsageError(f"{value!r} is not of type {plain.__name__}", where=where)
+        kind = getattr(plain, "__name__", str(plain))  # a union such as `str | None` has none
+        raise UsageError(f"{value!r} is not of type {kind}", where=where)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class FaceSet:
     """Name of each face's person where the source tells them; empty for a person unknown."""
     parsing: NDArray[np.uint8] | None = None
     """(N, 64, 64) labels of the 11 classes (`PARSING_CLASSES`), where known; a memory map."""
+    files: tuple[Path, ...] = ()
+    """Those that hold exactly this set, its index first; none for a set in memory."""
 
     def __post_init__(self) -> None:
         if not len(self.heat_points):

@@ -64,14 +64,18 @@ def load_faces(
             raise OutputError(
                 f"the cache of faces cannot be written ({error.strerror or error})", where=cache
             ) from error
-    described = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    index, points, heat_points = (
+        stem.with_suffix(suffix) for suffix in (".json", ".npy", ".heat.npy")
+    )
+    described = json.loads(index.read_text(encoding="utf-8"))
     keys, names = tuple(described["keys"]), described["identities"]
     return FaceSet(
         keys,
         np.memmap(raw_path(stem), np.uint8, "r", shape=(len(keys), FACE_SIZE, FACE_SIZE, 3)),
-        np.load(stem.with_suffix(".npy")),
-        np.load(stem.with_suffix(".heat.npy")),
+        np.load(points),
+        np.load(heat_points),
         None if names is None else tuple(names),
+        files=(index, raw_path(stem), points, heat_points),
     )
 
 

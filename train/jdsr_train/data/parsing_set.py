@@ -48,6 +48,8 @@ class ParsingSet:
     """(N, 160, 160, 3) RGB, the whole pictures; a memory map of the cache."""
     labels: NDArray[np.uint8]
     """(N, 160, 160) of the 11 classes; a memory map of the cache."""
+    files: tuple[Path, ...] = ()
+    """Those that hold exactly this set, its index first; none for a set in memory."""
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -128,10 +130,12 @@ def open_parsing_set(
             ) from error
     keys = tuple(json.loads(index.read_text(encoding="utf-8"))["keys"])
     shape = (len(keys), STORED_SIZE, STORED_SIZE)
+    images, labels = stem.with_suffix(".rgb"), stem.with_suffix(".labels")
     return ParsingSet(
         keys,
-        np.memmap(stem.with_suffix(".rgb"), np.uint8, "r", shape=(*shape, 3)),
-        np.memmap(stem.with_suffix(".labels"), np.uint8, "r", shape=shape),
+        np.memmap(images, np.uint8, "r", shape=(*shape, 3)),
+        np.memmap(labels, np.uint8, "r", shape=shape),
+        (index, images, labels),
     )
 
 

@@ -116,7 +116,9 @@ def load_prepared(folder: Path, split: str | None) -> FaceSet:
         landmarks, heat = np.load(files.landmarks), np.load(files.heat_points)
         labels = (len(keys), MAP_SIZE, MAP_SIZE)
         parsing: NDArray[np.uint8] | None = None
+        parts = [files.index, files.images, files.landmarks, files.heat_points]
         if described["parsing"]:
+            parts.append(files.parsing)
             parsing = np.memmap(files.parsing, np.uint8, "r", shape=labels)
     except FileNotFoundError as error:
         raise DatasetError(
@@ -128,7 +130,8 @@ def load_prepared(folder: Path, split: str | None) -> FaceSet:
             where=folder,
             hint="Delete the folder and prepare it again",
         ) from error
-    return FaceSet(keys, images, landmarks, heat, None if names is None else tuple(names), parsing)
+    people = None if names is None else tuple(names)
+    return FaceSet(keys, images, landmarks, heat, people, parsing, tuple(parts))
 
 
 def _hint(whole: Sequence[str]) -> str:

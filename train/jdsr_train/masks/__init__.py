@@ -1,7 +1,7 @@
 """Face masks: drawn by our code or loaded from templates, and worn by landmarks."""
 
 from jdsr_train.masks.drawing import draw_pool, draw_sprite
-from jdsr_train.masks.sprite import Sprite, View, load_templates
+from jdsr_train.masks.sprite import Sprite, View, load_templates, template_files
 from jdsr_train.masks.wear import (
     Position,
     Worn,
@@ -23,6 +23,7 @@ __all__ = [
     "landmarks_from_five",
     "load_templates",
     "rng_for",
+    "template_files",
     "view_of",
     "wear",
 ]

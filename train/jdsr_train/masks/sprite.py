@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +17,8 @@ from jdsr_cli.errors import DatasetError
 
 View = Literal["front", "left", "right"]
 
+INDEX = "templates.json"
+"""File of a template folder that names its pictures."""
 SPRITE_WIDTH = 160
 """Sprites are kept about as wide as a mask on a 128 px face, so that wearing one is never a
 strong reduction, which bilinear warping would alias."""
@@ -60,12 +64,35 @@ def load_templates(folder: Path) -> list[Sprite]:
             is empty.
 
     """
-    index = folder / "templates.json"
+    with _reading(folder):
+        return [_load(folder, name, entry) for name, entry in _described(folder)]
+
+
+def template_files(folder: Path) -> list[Path]:
+    """Return what `load_templates` reads: the index, then the pictures in the order of names.
+
+    Raises:
+        DatasetError: The index cannot be read or is empty.
+
+    """
+    with _reading(folder):
+        pictures = [folder / str(entry["file"]) for _, entry in _described(folder)]
+    return [folder / INDEX, *pictures]
+
+
+def _described(folder: Path) -> list[tuple[str, dict[str, object]]]:
+    described = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    if not isinstance(described, dict) or not described:
+        raise ValueError("no entry in it")
+    return sorted(described.items())
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say of errors that they are of the templates."""
+    index = folder / INDEX
     try:
-        described = json.loads(index.read_text(encoding="utf-8"))
-        if not isinstance(described, dict) or not described:
-            raise ValueError("no entry in it")
-        return [_load(folder, name, entry) for name, entry in sorted(described.items())]
+        yield
     except DatasetError:
         raise
     except OSError as error:

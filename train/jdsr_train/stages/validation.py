@@ -10,8 +10,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jdsr_train import evaluation
-from jdsr_train.data import Batch, Degrader, Exam, FaceSet, TrainingSamples, exams, to_tensor
+from jdsr_train import evaluation, gates
+from jdsr_train.data import (
+    Batch,
+    Degrader,
+    Exam,
+    FaceSet,
+    SampleSettings,
+    TrainingSamples,
+    exams,
+    to_tensor,
+)
+from jdsr_train.evaluation.subset import part, spread
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
 
@@ -66,6 +76,40 @@ class Validation:
             ]
         face_rows(rows, self.folder / PANEL)
         return found
+
+    @property
+    def for_footage(self) -> bool:
+        """Whether there are camera faces with and without a mask, at the size of footage."""
+        settings = self.samples.degrader.settings
+        at_size = settings.degradation == "camera" and settings.lr_size == gates.SIDE
+        return at_size and all(len(self.sets.get(kind, ())) for kind in ("masked", "plain"))
+
+    def gate_faces(self, limit: int | None = None) -> dict[str, Sequence[Exam]]:
+        """Return `masked`, `plain` and `sharp` faces (bare, undegraded) of the same people.
+
+        Args:
+            limit: Evenly spaced ones instead of all.
+
+        """
+        whole = len(self.sets["plain"])
+        count = whole if limit is None else min(limit, whole)
+        places = [place * whole // count for place in range(count)]
+        found = {kind: [chosen[place] for place in places] for kind, chosen in self.sets.items()}
+        seen = part(spread(self.samples.faces, whole), places)
+        sharp = Degrader([], SampleSettings(gates.SIDE, "paper", masked=0.0))
+        return {**found, "sharp": list(exams(seen, sharp, masked=False))}
+
+    def gates(self, network: nn.Module, limit: int | None = None) -> dict[str, float]:
+        """Return the figures that decide about a default on a GPU; see `jdsr_train.gates`.
+
+        Only for recipes `for_footage`.
+
+        Args:
+            network: A generator in evaluation mode.
+            limit: Evenly spaced faces instead of all.
+
+        """
+        return gates.figures(network, self.gate_faces(limit), self.device)
 
     def loss(self, network: nn.Module, terms: Terms, until: float = math.inf) -> float:
         """Return the mean loss on a few batches of the same faces.

@@ -1,0 +1,134 @@
+"""What is written beside exported weights, and the name under which they are listed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+from tiny import tiny_arguments
+
+from jdsr_cli.errors import WeightsError
+from jdsr_cli.networks import build
+from jdsr_cli.weights import WeightEntry, entry, load_generator, places, read_manifest
+from jdsr_cli.weights.gates import GATES
+from jdsr_cli.weights.loading import Precision
+from jdsr_train.export import export
+from jdsr_train.recipe import DataRecipe, GeneratorRecipe, Recipe
+
+ARGUMENTS = tiny_arguments(128)
+RECIPE = Recipe(
+    "paper_camera",
+    earns="camera",
+    generator=GeneratorRecipe("lite", ARGUMENTS, scale=1),
+    data=DataRecipe("camera", masked=0.5),
+)
+SHA256 = "ab" * 32
+
+
+@pytest.fixture(autouse=True)
+def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A manifest that lists lite-camera; its file is not needed."""
+    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    home = tmp_path / "carried"
+    monkeypatch.setenv("JDSR_WEIGHTS", str(home))
+    home.mkdir()
+    words = ("file", "network", "data", "licence", "commit", "recipe")
+    values = "".join(f'{word} = "x"\n' for word in words)
+    (home / "manifest.toml").write_text(
+        f'[[weights]]\nname = "lite-camera"\nsha256 = "{SHA256}"\nbytes = 1\nscale = 1\n'
+        f"lr_size = 128\n{values}"
+    )
+    return home / "manifest.toml"
+
+
+def table(**changes: object) -> dict[str, object]:
+    """A table of gates in which every one is passed."""
+    pairs: dict[str, object] = {
+        gate.name: [0.75, 0.5] if gate.higher else [0.25, 0.5] for gate in GATES
+    }
+    words = {"against": "lite-camera", "sha256": SHA256, "protocol": 'six "faces"'}
+    return {**words, **pairs, **changes}
+
+
+def exported(
+    folder: Path,
+    gates: dict[str, object] | None,
+    recipe: Recipe = RECIPE,
+    precision: Precision = "float16",
+) -> WeightEntry:
+    torch.manual_seed(0)
+    path = folder / "weights" / "own.safetensors"
+    export(
+        path, recipe, ARGUMENTS, build("lite", ARGUMENTS), data="faces",
+        figures={"masked_psnr": 25.12346}, deviations=(), gates=gates, precision=precision,
+    )  # fmt: skip
+    (found,) = read_manifest(path.with_name("manifest.toml"))
+    return found
+
+
+def test_weights_that_pass_every_gate_are_listed_as_what_they_earn(tmp_path: Path) -> None:
+    gates = table(sharp_psnr=[inf, 54.5], plain_covered=[0.0, 1e-05])
+    found = exported(tmp_path, gates)
+    assert (found.name, found.recipe, found.file) == ("camera", "paper_camera", "own.safetensors")
+    assert found.gates == gates
+    assert found.figures["masked_psnr"] == 25.1235
+
+
+def test_weights_that_lose_a_gate_keep_their_own_name(tmp_path: Path) -> None:
+    gates = table(masked_ssim=[0.5, 0.5])
+    found = exported(tmp_path, gates)
+    assert found.name == "paper-camera"
+    assert found.gates == gates
+
+
+def test_weights_that_were_not_measured_keep_their_own_name(tmp_path: Path) -> None:
+    found = exported(tmp_path, None)
+    assert (found.name, found.gates) == ("paper-camera", {})
+    assert "gates" not in (tmp_path / "weights" / "manifest.toml").read_text()
+
+
+def test_a_recipe_that_earns_nothing_names_its_weights(tmp_path: Path) -> None:
+    assert exported(tmp_path, table(), replace(RECIPE, earns=None)).name == "paper-camera"
+
+
+@pytest.mark.parametrize("state", ["none", "broken", "others"])
+def test_nothing_is_earned_where_the_carried_weights_are_not_listed(
+    tmp_path: Path, carried: Path, state: str
+) -> None:
+    if state == "none":
+        carried.unlink()
+    elif state == "broken":
+        carried.write_text("[[weights]")
+    else:
+        carried.write_text(carried.read_text().replace(SHA256, "cd" * 32))
+    assert exported(tmp_path, table()).name == "paper-camera"
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_the_precision_is_kept_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    exported(tmp_path, None, precision=precision)
+    path = tmp_path / "weights" / "own.safetensors"
+    with safetensors.safe_open(path, "pt") as opened:  # type: ignore[no-untyped-call]
+        assert opened.metadata()["precision"] == precision
+        assert opened.metadata()["recipe"] == "paper_camera"
+        kinds = {opened.get_tensor(key).dtype for key in opened.keys()}  # noqa: SIM118
+    assert getattr(torch, precision) in kinds
+    monkeypatch.setenv("JDSR_WEIGHTS", str(path.parent))
+    assert load_generator("paper-camera", "cpu", "float32").entry == entry("paper-camera")
+
+
+def test_what_float16_cannot_hold_is_not_exported(tmp_path: Path) -> None:
+    network = build("lite", ARGUMENTS)
+    network.get_parameter("stem.bias").data[0] = 1e6
+    path = tmp_path / "weights" / "own.safetensors"
+    with pytest.raises(WeightsError, match=r"'stem\.bias' reaches 1e\+06"):
+        export(path, RECIPE, ARGUMENTS, network, data="d", figures={}, deviations=())
+    assert not path.exists()
+    assert not path.with_name("manifest.toml").exists()

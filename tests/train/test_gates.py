@@ -1,0 +1,176 @@
+"""The gates of a trained generator, measured beside the carried one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_arguments
+from torch import Tensor, nn
+
+from jdsr_cli.networks import GeneratorOutput, build
+from jdsr_cli.weights import places, save_network
+from jdsr_cli.weights.gates import GATES, table_fault
+from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
+from jdsr_train.gates import measure
+from jdsr_train.masks import draw_pool
+from jdsr_train.stages import Validation
+
+CPU = torch.device("cpu")
+NAMES = {gate.name for gate in GATES}
+
+
+class Drawn(nn.Module):
+    """Gives its input back times a factor, with a map that is the same everywhere."""
+
+    def __init__(self, covered: float, factor: float = 1.0) -> None:
+        super().__init__()
+        self.covered, self.factor = covered, factor
+        self.seen: list[Tensor] = []
+
+    def forward(self, lr: Tensor) -> GeneratorOutput:
+        self.seen.append(lr)
+        drawn = torch.full_like(lr[:, :1], self.covered)
+        return GeneratorOutput(self.factor * lr, lr, torch.zeros_like(lr), drawn)
+
+
+MakeValidation = Callable[..., Validation]
+
+
+@pytest.fixture(scope="module")
+def make(face_set: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> MakeValidation:
+    masks = draw_pool(4, 1)
+
+    def validation(
+        lr_size: int = 128, degradation: str = "camera", masked: float = 0.5, limit: int = 4
+    ) -> Validation:
+        degrader = Degrader(masks, SampleSettings(lr_size, degradation, masked))
+        return Validation(face_set, degrader, tmp_path_factory.mktemp("panel"), limit, CPU)
+
+    return validation
+
+
+@pytest.fixture(scope="module")
+def validation(make: MakeValidation) -> Validation:
+    return make()
+
+
+@pytest.fixture
+def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An untrained generator that takes all for covered, as the only one that is carried."""
+    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
+    arguments = tiny_arguments(128)
+    torch.manual_seed(0)
+    path = tmp_path / "lite-camera.safetensors"
+    network = build("lite", arguments)
+    network.get_parameter("head.bias").data[6] = 6.0
+    digest = save_network(path, "lite", arguments, network)
+    values = {
+        "name": "lite-camera", "file": path.name, "sha256": digest, "network": "lite",
+        "data": "none", "licence": "none", "commit": "none", "recipe": "none",
+    }  # fmt: skip
+    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    inline = ", ".join(f"{key} = {value}" for key, value in arguments.items())
+    lines += [f"bytes = {path.stat().st_size}", "scale = 1", "lr_size = 128"]
+    text = "\n".join(["[[weights]]", *lines, f"arguments = {{ {inline} }}"])
+    (tmp_path / "manifest.toml").write_text(text)
+    return path
+
+
+def covered_share(exams: Sequence[Exam]) -> float:
+    return float(np.mean([exam.pair.occlusion > 0.5 for exam in exams]))
+
+
+def test_maps_are_compared_with_what_covers_the_faces(validation: Validation) -> None:
+    everything, nothing = (validation.gates(Drawn(covered)) for covered in (1.0, 0.0))
+    assert set(everything) == set(nothing) == NAMES
+    assert (everything["plain_covered"], nothing["plain_covered"]) == (1.0, 0.0)
+    share = covered_share(validation.sets["masked"])
+    assert 0.1 < share < 0.9
+    assert everything["masked_iou"] == pytest.approx(share, abs=1e-6)
+    assert nothing["masked_iou"] == 0.0
+
+
+def test_sharp_faces_are_bare_and_come_as_they_are(
+    validation: Validation, face_set: FaceSet
+) -> None:
+    sharp = validation.gate_faces()["sharp"]
+    assert [exam.key for exam in sharp] == [exam.key for exam in validation.sets["plain"]]
+    for exam in sharp:
+        face = face_set.images[face_set.keys.index(exam.key)]
+        assert np.array_equal(exam.pair.lr, face)
+        assert np.array_equal(exam.pair.hr, face)
+        assert not exam.pair.occlusion.any()
+    still, dimmed = (validation.gates(Drawn(0.0, factor)) for factor in (1.0, 0.8))
+    assert still["sharp_psnr"] > 40 > dimmed["sharp_psnr"]
+    assert still["plain_psnr"] < 40
+
+
+def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
+    some = validation.gate_faces(2)
+    keys = [[exam.key for exam in exams] for exams in some.values()]
+    assert keys == [[validation.sets["plain"][place].key for place in (0, 2)]] * 3
+    assert [len(exams) for exams in validation.gate_faces(99).values()] == [4, 4, 4]
+    network = Drawn(0.0)
+    validation.gates(network, 2)
+    assert sum(len(lr) for lr in network.seen) == 6
+
+
+def test_the_table_holds_both_and_what_was_measured(validation: Validation, carried: Path) -> None:
+    network = Drawn(0.0)
+    table = measure(network, validation, CPU, limit=2, data="six portraits")
+    assert table is not None
+    assert table_fault(table) is None
+    assert set(table) >= NAMES
+    assert table["against"] == "lite-camera"
+    assert table["sha256"] == hashlib.sha256(carried.read_bytes()).hexdigest()
+    assert str(table["protocol"]).startswith(
+        "2 validation faces of six portraits, each with one of the 4 masks of the training"
+    )
+    own = validation.gates(network, 2)
+    for name in NAMES:
+        pair = table[name]
+        assert isinstance(pair, list)
+        assert pair[0] == pytest.approx(own[name], rel=1e-5)
+    assert table["plain_covered"] == [0.0, 1.0]
+
+
+def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carried: Path) -> None:
+    from jdsr_cli.weights import load_generator
+
+    network = load_generator("lite-camera", "cpu", "float32").network
+    table = measure(network, validation, CPU, limit=2)
+    assert table is not None
+    assert all(table[name][0] == table[name][1] for name in NAMES)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lr_size": 32}, {"degradation": "paper"}, {"masked": 1.0}, {"masked": 0.0}],
+    ids=str,
+)
+def test_what_is_not_for_footage_has_no_gates(
+    make: MakeValidation, carried: Path, settings: dict[str, object]
+) -> None:
+    assert measure(Drawn(0.0), make(**settings, limit=1), CPU) is None
+
+
+@pytest.mark.parametrize("state", ["unlisted", "missing", "altered"])
+def test_without_the_carried_weights_there_are_no_gates(
+    validation: Validation, carried: Path, state: str
+) -> None:
+    if state == "unlisted":
+        (carried.parent / "manifest.toml").unlink()
+    elif state == "missing":
+        carried.unlink()
+    else:
+        carried.write_bytes(b"altered")
+    network = Drawn(0.0)
+    assert measure(network, validation, CPU) is None
+    assert network.seen == []

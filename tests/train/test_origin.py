@@ -1,0 +1,83 @@
+"""Which commit weights are recorded to come from."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jdsr_cli import __version__
+from jdsr_train.origin import ROOT, STAGED, commit
+
+VERSION = f"jdsr {__version__}"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one commit of one file."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "code.py").write_text("1\n")
+    git(folder, "add", "code.py")
+    git(folder, "commit", "-qm", "one")
+    return folder
+
+
+def test_the_root_holds_the_packages() -> None:
+    assert (ROOT / "train" / "jdsr_train" / "origin.py").is_file()
+
+
+def test_a_checkout_gives_its_commit(checkout: Path) -> None:
+    head = git(checkout, "rev-parse", "HEAD")
+    found = commit(checkout)
+    assert re.fullmatch("[0-9a-f]{7,40}", found)
+    assert head.startswith(found)
+    git(checkout, "tag", "-a", "v9", "-m", "nine")
+    assert commit(checkout) == found
+
+
+def test_a_dirty_checkout_says_so(checkout: Path) -> None:
+    clean = commit(checkout)
+    (checkout / "new.py").write_text("not tracked\n")
+    assert commit(checkout) == clean
+    (checkout / "code.py").write_text("2\n")
+    assert commit(checkout) == f"{clean}-dirty"
+
+
+def test_a_repository_around_the_code_is_not_its_own(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = checkout / "lib" / "python"
+    inside.mkdir(parents=True)
+    assert commit(inside) == VERSION
+    monkeypatch.setenv("GIT_DIR", str(checkout / ".git"))
+    assert commit(inside) == VERSION
+
+
+def test_a_staged_commit_comes_first(checkout: Path, tmp_path: Path) -> None:
+    for folder in (checkout, tmp_path):
+        (folder / STAGED).write_text("abc1234-dirty\n")
+        assert commit(folder) == "abc1234-dirty"
+    (tmp_path / STAGED).write_text("\n")
+    assert commit(tmp_path) == VERSION
+    (tmp_path / STAGED).write_bytes(b"\xff\xfe")
+    assert commit(tmp_path) == VERSION
+
+
+def test_a_copy_without_anything_gives_the_version(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commit(tmp_path) == VERSION
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit(checkout) == VERSION
