@@ -75,7 +75,8 @@ class JointStage:
         with torch.set_grad_enabled(moves):
             output = GeneratorOutput(**networks["generator"](batch.lr))
         if adversarial:
-            shown, truth = judged(output.restored, batch, self.recipe.critic.sees)
+            sees, masked = self.recipe.critic.sees, self.recipe.data.masked
+            shown, truth = judged(output.restored, batch, sees, masked)
             yield Turn("critic", self._critic_terms(networks, shown, truth, step))
         if not moves:
             return
@@ -95,6 +96,7 @@ class JointStage:
             self.identity if self._acts("identity", step) else None,
             critic,
             self.recipe.critic.sees,
+            self.recipe.data.masked,
         )
         return denoising_terms(
             output.denoised, output.noise_map, batch, weights, self.features,
