@@ -85,7 +85,7 @@ class Trainer:
         for name, player in task.players.items():
             network = player.network.to(memory_format=torch.channels_last)
             half = player.options.precision == "bfloat16"
-            made = optimiser(network.parameters(), player.options, self.fabric.device)
+            made = optimiser(network.parameters(), player.options)
             self.networks[name], self.optimisers[name] = self.fabric.setup(
                 Adapted(network, half), made
             )
