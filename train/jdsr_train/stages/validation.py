@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from jdsr_train import evaluation
-from jdsr_train.data import Batch, Degrader, Exam, FaceSet, TrainingSamples, exams, to_tensor
+from jdsr_train.data import Batch, Degrader, Exam, FaceSet, TrainingSamples, exams
+from jdsr_train.evaluation import RepeatedExams
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
 
@@ -24,6 +26,8 @@ Terms = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
 class Validation:
     """Scores a generator on validation faces and draws a panel of some of them.
 
+    The faces and their samples are made once and stay in memory.
+
     Args:
         faces: The validation split.
         degrader: Makes its masked and bare faces.
@@ -37,29 +41,29 @@ class Validation:
         self, faces: FaceSet, degrader: Degrader, folder: Path, limit: int, device: torch.device
     ) -> None:
         self.folder, self.device = folder, device
-        self.samples = TrainingSamples(faces, degrader, seed=1)
-        self.sets: dict[str, Sequence[Exam]] = {}
-        if degrader.settings.masked > 0:
-            self.sets["masked"] = list(exams(faces, degrader, masked=True, limit=limit))
-        if degrader.settings.masked < 1:
-            self.sets["plain"] = list(exams(faces, degrader, masked=False, limit=limit))
+        settings = degrader.settings
+        samples = TrainingSamples(faces, degrader, seed=1)
+        self.batches = list(samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0))
+        self.sets: dict[str, RepeatedExams] = {}
+        self.panel: dict[str, Sequence[Exam]] = {}
+        wanted = {"masked": settings.masked > 0, "plain": settings.masked < 1}
+        for name in (name for name, there in wanted.items() if there):
+            found = list(exams(faces, degrader, masked=name == "masked", limit=limit))
+            shown = range(0, len(found), max(1, len(found) // PANEL_FACES))[:PANEL_FACES]
+            self.sets[name] = RepeatedExams(found, device, canonical=settings.canonical, kept=shown)
+            self.panel[name] = [found[place] for place in shown]
 
     def figures(self, network: nn.Module) -> dict[str, float]:
         """Return the mean figures of each set; the panel is written beside."""
         found: dict[str, float] = {}
-        restore = evaluation.restorer(
-            network, str(self.device), canonical=self.samples.degrader.settings.canonical
-        )
-        rows = []
+        rows: list[Sequence[NDArray[np.uint8]]] = []
         for name, chosen in self.sets.items():
-            scores = evaluation.score(restore, chosen)
+            scores, restored = chosen.score(network)
             found |= {f"{name}_{figure}": value for figure, value in scores.means().items()}
-            shown = chosen[:: max(1, len(chosen) // PANEL_FACES)][:PANEL_FACES]
-            restored = restore(to_tensor([exam.pair.lr for exam in shown])).clamp(0, 1)
-            pictures = (restored * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+            shown = self.panel[name]
             rows += [
                 [exam.pair.lr for exam in shown],
-                list(pictures),
+                restored,
                 [exam.pair.hr for exam in shown],
             ]
         face_rows(rows, self.folder / PANEL)
@@ -67,9 +71,8 @@ class Validation:
 
     def loss(self, network: nn.Module, terms: Terms, step: int) -> float:
         """Return the mean loss on a few batches of the same faces."""
-        total = 0.0
+        found: list[Tensor] = []
         with torch.inference_mode():
-            for batch in self.samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0):
-                found = terms(network, batch.unpack(self.device), step)
-                total += sum(float(term) for term in found.values())
-        return total / LOSS_BATCHES
+            for batch in self.batches:
+                found += terms(network, batch.unpack(self.device), step).values()
+        return float(torch.stack(found).double().sum()) / LOSS_BATCHES
