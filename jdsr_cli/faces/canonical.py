@@ -115,14 +115,24 @@ class ColourMap:
             )
         if self.is_identity:
             return restored
+        back = _linear(restored, self.backward) + self.lost(filmed) * (1.0 - occlusion[..., None])
+        return np.asarray(np.rint(back).clip(0.0, 255.0), np.uint8)
+
+    def lost(self, filmed: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the way to canonical colours and back does not keep, (side, side, 3).
+
+        In grey levels of the frame, either sign; of monochrome footage its slow variation alone.
+
+        Args:
+            filmed: The aligned crop of the frame, RGB uint8 (side, side, 3).
+
+        """
         before = filmed.astype(np.float32)
         lost = before - self.invert(self.apply(before))
         if self.monochrome:
             reach = CHROMA_REACH * filmed.shape[0] / 128.0
             lost = np.asarray(cv2.GaussianBlur(lost, (0, 0), reach), np.float32)
-        lost *= 1.0 - occlusion[..., None]
-        back = _linear(restored, self.backward) + lost
-        return np.asarray(np.rint(back).clip(0.0, 255.0), np.uint8)
+        return lost
 
 
 def canonical_map(crop: NDArray[np.uint8], *, monochrome: bool) -> ColourMap:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.parts import eyes_and_mouth
-from jdsr_cli.metrics.fidelity import decibels, error_map, psnr, similarity, similarity_map
+from jdsr_cli.metrics.fidelity import Truth, decibels, psnr, similarity
 
 FIDELITY = (
     "psnr", "ssim", "psnr_crop", "ssim_crop",
@@ -15,12 +16,14 @@ FIDELITY = (
 """Names of the figures of `fidelity`, in their order."""
 
 
-def fidelity(images: Tensor, truth: Tensor, covered: Tensor, border: int = 0) -> dict[str, Tensor]:
+def fidelity(
+    images: Tensor, truth: Tensor | Truth, covered: Tensor, border: int = 0
+) -> dict[str, Tensor]:
     """Return every figure of `FIDELITY`, (B,) float64 each (SPEC 5).
 
     Args:
         images: (B, 3, H, W) RGB in [0, 1].
-        truth: The same of the truth.
+        truth: The same of the truth, or that prepared.
         covered: (B, 1, H, W) bool, where the mask is. Its pixels count for `psnr_covered` and
             the others for `psnr_beside`; SSIM counts windows by their centre. NaN where an image
             has none.
@@ -30,7 +33,13 @@ def fidelity(images: Tensor, truth: Tensor, covered: Tensor, border: int = 0) ->
         UsageError: Shapes differ, or nothing is left within the border.
 
     """
-    errors, similarities = error_map(images, truth), similarity_map(images, truth)
+    known = truth if isinstance(truth, Truth) else Truth.of(truth)
+    if images.shape[-2:] != known.luma.shape[-2:] or len(images) != len(known.luma):
+        raise UsageError(
+            f"images are {tuple(images.shape)} and their truth is {tuple(known.luma.shape)}",
+            where="metrics",
+        )
+    errors, similarities = known.compare(images)
     cuts: dict[str, tuple[Tensor | None, int]] = {
         "": (None, 0), "_crop": (None, border), "_covered": (covered, 0), "_beside": (~covered, 0),
     }  # fmt: skip

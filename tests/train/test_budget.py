@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from jdsr_train.recipe import (
     Recipe,
 )
 from jdsr_train.run import train
+from jdsr_train.stages import JointStage
 from jdsr_train.timing import Phase, Speed, phases
 from jdsr_train.trainer import CHECKPOINT, RunSettings
 
@@ -165,6 +167,29 @@ def test_the_number_is_kept_and_the_same_command_goes_on(
     (tmp_path / "joint" / BUDGET).write_text('{"minutes": 0.1', encoding="utf-8")
     with pytest.raises(TrainingError, match=r"budget\.json: the run's number of steps"):
         train(make(tmp_path))
+
+
+def test_the_first_validation_warms_up_and_is_not_counted(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Costs] = []
+    calls: list[int] = []
+    right = JointStage.validate
+
+    def validate(self: JointStage, *arguments: Any) -> dict[str, float]:
+        calls.append(1)
+        time.sleep(3.0 if len(calls) == 1 else 0.3)
+        return right(self, *arguments)
+
+    def one(seconds: float, costs: Costs, validate_every: int) -> int:
+        found.append(costs)
+        return 1
+
+    monkeypatch.setattr(JointStage, "validate", validate)
+    monkeypatch.setattr(budget, "TIMED_SECONDS", 0.0)
+    monkeypatch.setattr(budget, "fit", one)
+    train(make(tmp_path))
+    assert 0.3 <= found[0].validation < 3.0
 
 
 def test_minutes_need_the_joint_stage(make: Make, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Networks that mark faces: landmarks brought to the face's pixels, parts to eleven classes."""
 
+import dataclasses
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,17 @@ import safetensors.torch
 import torch
 from celeba_folder import write_celeba
 from judge_files import write_points_onnx
+from numpy.typing import NDArray
 
-from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_cli.errors import DatasetError, WeightsCorruptError, WeightsError, WeightsMissingError
 from jdsr_cli.faces.landmarks import OnnxLandmarks
-from jdsr_train.data import PARSING_CLASSES, PrepareSettings, open_faces
+from jdsr_train.data import (
+    PARSING_CLASSES,
+    PreparedSets,
+    PrepareSettings,
+    open_faces,
+    prepare,
+)
 from jdsr_train.data.landmarkers import (
     WFLW_TO_IBUG,
     FanLandmarks,
@@ -20,8 +29,17 @@ from jdsr_train.data.landmarkers import (
     peaks,
     to_ibug,
 )
-from jdsr_train.data.part_labellers import _BISENET_TO_11, FacexlibParser, OwnParser, open_labeller
+from jdsr_train.data.part_labellers import (
+    _BISENET_TO_11,
+    FacexlibParser,
+    OwnParser,
+    labels_on_gpu,
+    open_labeller,
+)
+from jdsr_train.data.shards import ShardTask, label_shard, read_shard
 from jdsr_train.networks.parser import Parser
+
+prepare_room = import_module("jdsr_train.data.prepare")
 
 POINTS_FILE = Path(__file__).parents[3] / "shared/weights/landmarks68_pfld_112.onnx"
 DATA = Path(__file__).parents[3] / "shared/data/faces128"
@@ -162,6 +180,127 @@ def test_our_own_parser_labels_the_faces(tmp_path: Path, portraits: list) -> Non
     without = open_faces(folder, "train", tmp_path / "cache")
     assert without.parsing is None
     assert np.array_equal(without.images, faces.images)
+
+
+class Watched:
+    """A labeller that notes the faces it is given, and is stopped at one of its calls."""
+
+    def __init__(self, path: Path, stop: int = 99) -> None:
+        self.parser, self.stop = OwnParser(path, "cpu"), stop
+        self.asked: list[int] = []
+
+    def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if len(self.asked) == self.stop:
+            raise KeyboardInterrupt
+        self.asked.append(len(faces))
+        return self.parser.label(faces)
+
+
+@pytest.fixture
+def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A parser on a machine whose labelling networks run on a GPU; shards are of two faces."""
+    monkeypatch.setattr(prepare_room, "SHARD", 2)
+    monkeypatch.setattr(prepare_room, "labels_on_gpu", lambda setting: setting != "none")
+    write_parser(tmp_path / "parser.safetensors")
+    return tmp_path / "parser.safetensors"
+
+
+def contents(made: PreparedSets) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in made.folder.iterdir() if path.is_file()}
+
+
+def shards(out: Path) -> list[str]:
+    return sorted(path.name for path in out.rglob("*.npz"))
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, labeller: Watched) -> Watched:
+    """Let the process that prepares use this labeller; its workers would not find it."""
+    monkeypatch.setattr(prepare_room, "open_labeller", lambda setting: labeller)
+    return labeller
+
+
+def test_only_labels_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, wanted in (("cuda", True), ("mps", True), ("cpu", False)):
+        monkeypatch.setattr(
+            "jdsr_train.data.part_labellers.resolve_device", lambda kind=kind: torch.device(kind)
+        )
+        assert labels_on_gpu("facexlib") == wanted
+        assert not labels_on_gpu("none")
+
+
+def test_on_a_gpu_one_process_labels_what_the_others_cut(
+    parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_celeba(tmp_path / "celeba", portraits)
+    alone = prepare(folder, tmp_path / "a", PrepareSettings(parsing=str(parser)), splits=("all",))
+    settings = PrepareSettings(parsing=str(parser), workers=2)
+    labeller = watched(monkeypatch, Watched(parser))
+    shared = prepare(folder, tmp_path / "b", settings, splits=("all",))
+    assert labeller.asked == [2, 2, 2]
+    assert contents(shared) == contents(alone)
+    assert len(set((shared.folder / "all.parsing").read_bytes())) > 1
+    # Without labels, or on a CPU, there is nothing to do here.
+    prepare(folder, tmp_path / "c", PrepareSettings(workers=2), splits=("all",))
+    monkeypatch.setattr(prepare_room, "labels_on_gpu", lambda setting: False)
+    within = prepare(folder, tmp_path / "d", settings, splits=("all",))
+    assert labeller.asked == [2, 2, 2]
+    assert contents(within) == contents(alone)
+
+
+@pytest.mark.parametrize("workers", [2, 0])
+def test_a_run_that_stops_between_cutting_and_labelling_loses_neither(
+    workers: int, parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = write_celeba(tmp_path / "celeba", portraits), tmp_path / "out"
+    settings = PrepareSettings(parsing=str(parser), workers=2)
+    whole = prepare(folder, tmp_path / "a", settings, splits=("all",))
+    watched(monkeypatch, Watched(parser, stop=1))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder, out, settings, splits=("all",))
+    left = shards(out)
+    finished = [name for name in left if not name.endswith(".cut.npz")]
+    cut = next(path for path in out.rglob("*.cut.npz"))
+    assert len(finished) == 1
+    with pytest.raises(DatasetError, match="no prepared set 'all'"):
+        open_faces(next(out.iterdir()), None, tmp_path)
+    # What was cut is taken as it is: a mark that is put there is found in the set.
+    with np.load(cut) as stored:
+        arrays = dict(stored)
+    arrays["images"][:] = 77
+    np.savez(cut, **arrays)
+    resumed = dataclasses.replace(settings, workers=workers)
+    labeller = Watched(parser)
+    if workers:
+        watched(monkeypatch, labeller)
+    made = prepare(folder, out, resumed, splits=("all",))
+    assert labeller.asked == ([2, 2] if workers else [])
+    assert not shards(out)
+    found, wanted = contents(made), contents(whole)
+    start = 2 * int(cut.name[:5])
+    size = 128 * 128 * 3
+    expected = bytearray(wanted["all.rgb"])
+    expected[start * size : (start + 2) * size] = bytes([77]) * (2 * size)
+    assert found["all.rgb"] == bytes(expected)
+    marked = np.full((2, 128, 128, 3), 77, np.uint8)
+    labels = bytearray(wanted["all.parsing"])
+    labels[start * 4096 : (start + 2) * 4096] = labeller.parser.label(marked).tobytes()
+    assert found["all.parsing"] == bytes(labels)
+
+
+def test_a_shard_that_holds_no_face_is_finished_without_labels(
+    parser: Path, tmp_path: Path
+) -> None:
+    task = ShardTask((), tmp_path / "00000.npz")
+    np.savez(
+        task.cut.path, keys=np.zeros(0, str), identities=np.zeros(0, str),
+        skipped=np.array([("a", "no face found")]), parsing=np.zeros((0, 64, 64), np.uint8),
+    )  # fmt: skip
+    labeller = Watched(parser)
+    label_shard(task, labeller)
+    shard = read_shard(task.path)
+    assert (shard.keys, shard.skipped) == ((), (("a", "no face found"),))
+    assert labeller.asked == []
+    assert not task.cut.path.exists()
 
 
 @pytest.mark.parametrize(

@@ -216,13 +216,44 @@ def half_covered(batch: Batch) -> Batch:
 
 def test_a_judge_of_what_was_covered_is_shown_nothing_else(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128)
-    shown, truth = judged(restored, half_covered(batch), "covered")
+    shown, truth = judged(restored, half_covered(batch), "covered", 0.5)
     assert shown.shape == truth.shape == (1, 3, 128, 128)  # the face without a mask is left out
     assert torch.equal(shown[..., :60], truth[..., :60])
     assert torch.equal(shown[..., 68:], restored[:1, ..., 68:])
-    whole, same = judged(restored, half_covered(batch), "face")
+    whole, same = judged(restored, half_covered(batch), "face", 0.5)
     assert whole is restored
     assert same is batch.hr
+
+
+def covered_by(areas: list[float]) -> tuple[Tensor, Batch]:
+    """Return restored faces and a batch: face n is n / 10, restored 0.05 brighter, covered so."""
+    count = len(areas)
+    faces = (torch.arange(count) / 10).view(-1, 1, 1, 1)
+    lr, hr = faces.expand(-1, 3, 32, 32), faces.expand(-1, 3, 128, 128)
+    occlusion = torch.tensor(areas).view(-1, 1, 1, 1).expand(-1, 1, 32, 32)
+    return hr + 0.05, Batch(lr=lr, lr_clean=lr, hr=hr, occlusion=occlusion)
+
+
+@pytest.mark.parametrize(
+    ("areas", "masked", "wanted"),
+    [
+        ([0.2, 0.9, 0.0, 0.5, 0.4, 0.0], 0.5, [1, 3, 4]),  # most covered first
+        ([0.0, 0.9, 0.0, 0.0, 0.0, 0.0], 0.5, [1, 0, 2]),  # filled up in the batch's order
+        ([0.5, 0.5, 0.5, 0.5], 0.5, [0, 1]),
+        ([0.1, 0.2, 0.3], 1.0, [2, 1, 0]),
+        ([0.1, 0.2, 0.3], 0.0, [2]),  # never none
+        ([0.7], 0.3, [0]),
+        ([0.0, 0.0, 0.0], 0.6, [0, 1]),
+    ],
+)
+def test_as_many_faces_are_judged_in_every_batch(
+    areas: list[float], masked: float, wanted: list[int]
+) -> None:
+    restored, batch = covered_by(areas)
+    shown, truth = judged(restored, batch, "covered", masked)
+    assert torch.equal(truth, batch.hr[wanted])
+    means = [place / 10 + 0.05 * areas[place] for place in wanted]
+    assert shown.mean((1, 2, 3)).tolist() == pytest.approx(means, abs=1e-5)
 
 
 def test_of_faces_without_masks_the_judge_sees_the_truth(batch: Batch) -> None:
@@ -238,7 +269,7 @@ def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
         output(32, restored=restored),
         half_covered(batch),
         alone("adversarial", 2.0),
-        Judges(critic=lambda images: images.mean((1, 2, 3)), sees="covered"),
+        Judges(critic=lambda images: images.mean((1, 2, 3)), sees="covered", masked=0.5),
     )
     assert set(found) == {"adversarial"}
     assert float(found["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
@@ -247,3 +278,20 @@ def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
     assert not restored.grad[0, ..., :60].any()
     assert not restored.grad[1].any()
     assert restored.grad[0, ..., 68:].all()
+
+
+def test_a_face_without_a_mask_takes_no_part_in_what_is_judged(batch: Batch) -> None:
+    restored = full(0.75, 2, 3, 128, 128).requires_grad_()
+    weights = dataclasses.replace(NOTHING, adversarial=2.0, perceptual_covered=1.0)
+    found = restoring_terms(
+        output(32, restored=restored),
+        half_covered(batch),
+        weights,
+        Judges(features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), sees="covered"),  # type: ignore[arg-type]
+    )
+    # Both faces are shown, the second as its truth.
+    assert float(found["perceptual_covered"].detach()) == pytest.approx(0.5 * 0.25)
+    torch.stack(list(found.values())).sum().backward()
+    assert restored.grad is not None
+    assert restored.grad[0].any()
+    assert not restored.grad[1].any()

@@ -1,6 +1,8 @@
 """How fast weights move, and what moves them."""
 
+import copy
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 
 from jdsr_train.meter import gradient_shares
 from jdsr_train.recipe import OptimiserRecipe
-from jdsr_train.schedule import rate_at
+from jdsr_train.schedule import optimiser, rate_at
 from jdsr_train.task import Moment
 
 
@@ -58,3 +60,35 @@ def test_a_rate_that_the_clock_moves_on_reaches_its_end(schedule: str, taken: in
     if taken > 2 * options.warmup:
         assert max(rates) > 0.9
     assert rates[0] == pytest.approx(0.05, rel=0.4)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+def test_a_state_of_an_optimiser_of_many_kernels_is_gone_on_with(kind: str) -> None:
+    """Checkpoints of CPUs were written without `fused`."""
+    options = OptimiserRecipe(kind=kind, rate=0.1, betas=(0.9, 0.99), weight_decay=0.01)
+
+    def one() -> tuple[nn.Parameter, Any]:
+        weight = nn.Parameter(torch.linspace(-1, 1, 7))
+        return weight, optimiser(iter([weight]), options)
+
+    def step(weight: nn.Parameter, made: Any, number: int) -> None:
+        weight.grad = torch.cos(torch.arange(7.0) + number)
+        made.step()
+
+    weight, made = one()
+    for group in made.param_groups:
+        group["fused"] = None
+    for number in range(3):
+        step(weight, made, number)
+    state = made.state_dict()
+    assert state["param_groups"][0]["fused"] is None
+    other, resumed = one()
+    with torch.no_grad():
+        other.copy_(weight)
+    resumed.load_state_dict(copy.deepcopy(state))
+    assert resumed.param_groups[0]["fused"] is True
+    for number in range(3, 6):
+        step(weight, made, number)
+        step(other, resumed, number)
+    assert torch.allclose(weight, other, rtol=0, atol=1e-6)
+    assert not torch.equal(other, torch.linspace(-1, 1, 7))

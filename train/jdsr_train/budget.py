@@ -97,15 +97,17 @@ def _measure(materials: Materials, minutes: float) -> Budget:
     materials.progress.note(f"joint: measuring how many steps fit into {minutes:g} minutes")
     task = build_stage("joint", materials)
     trainer = Trainer(task, run, {}, fabric=fabric)
-    batches, making = take_batches(task, TIMED_BATCHES, fabric.world_size)
+    batches, making = take_batches(task, TIMED_BATCHES, fabric.world_size, run.workers)
     computing = time_stage(trainer, "joint", recipe, batches, TIMED_SECONDS)
-    started = time.monotonic()
-    trainer.advance(batches[0], shares=True)
     if fabric.is_global_zero:
         (run.out / "joint").mkdir(parents=True, exist_ok=True)
-        task.validate(trainer.average, trainer.moment)
-    wait_for(fabric.device)
-    validated = time.monotonic()
+    for _ in range(2):  # the first warms up and is not counted
+        started = time.monotonic()
+        trainer.advance(batches[0], shares=True)
+        if fabric.is_global_zero:
+            task.validate(trainer.average, trainer.moment)
+        wait_for(fabric.device)
+        validated = time.monotonic()
     if fabric.is_global_zero:
         _save_once(trainer, run)
     costs = Costs(

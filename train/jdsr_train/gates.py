@@ -143,7 +143,7 @@ def _rounded(value: float) -> float:
 
 def _protocol(validation: Validation, limit: int | None, data: str) -> str:
     faces = len(validation.gate_faces(limit)["sharp"])
-    masks = len(validation.samples.degrader.sprites)
+    masks = len(validation.degrader.sprites)
     return (
         f"{faces} validation faces of {data}, each with one of the {masks} masks of the training, "
         "bare, both by the recipe's camera degradation, and sharp (bare, 128 px, not degraded); "

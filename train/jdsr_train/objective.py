@@ -29,6 +29,8 @@ class Judges:
     critic: Callable[[Tensor], Tensor] | None = None
     sees: str = "face"
     """What the critic judges, see `judged`."""
+    masked: float = 1.0
+    """Share of a batch's faces, 0 to 1, that judges of what was covered are shown."""
 
 
 def denoising_terms(
@@ -124,7 +126,9 @@ def restoring_terms(
         )
         terms["perceptual_covered"] = (
             weights.perceptual_covered,
-            lambda: losses.perceptual_loss(*map(features.maps, judged(restored, batch, "covered"))),
+            lambda: losses.perceptual_loss(
+                *map(features.maps, judged(restored, batch, "covered", judges.masked))
+            ),
         )
     if identity is not None:
         terms["identity"] = (
@@ -136,7 +140,9 @@ def restoring_terms(
     if critic is not None:
         terms["adversarial"] = (
             weights.adversarial,
-            lambda: losses.generator_adversarial(critic(judged(restored, batch, judges.sees)[0])),
+            lambda: losses.generator_adversarial(
+                critic(judged(restored, batch, judges.sees, judges.masked)[0])
+            ),
         )
     return _weigh(terms)
 
@@ -145,21 +151,36 @@ def _weigh(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
     return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 
 
-def judged(restored: Tensor, batch: Batch, sees: str) -> tuple[Tensor, Tensor]:
+def judged(restored: Tensor, batch: Batch, sees: str, masked: float = 1.0) -> tuple[Tensor, Tensor]:
     """Return what a judge is shown, and the truth of it.
+
+    How many faces that are is known without asking the device: it need not be waited for, and
+    every batch has the same shape.
 
     Args:
         restored: (B, 3, 128, 128).
         batch: Its truth and masks.
-        sees: `face`, everything; `covered`, of the faces that wear a mask the true ones with what
-            was under it restored. Of a batch without a mask that is the truth itself.
+        sees: `face`, everything; `covered`, the true faces with what was covered restored, of
+            the `round(masked * B)` faces, at least one, of which most was covered, in that order
+            (of two that are equal the first in the batch comes first). A face without a mask
+            among them is shown as its truth.
+        masked: Share of the faces, 0 to 1; that of the recipe which wears a mask.
+
+    Returns:
+        (K, 3, 128, 128) each.
 
     """
     if sees == "face":
         return restored, batch.hr
-    share = F.interpolate(batch.occlusion, size=restored.shape[-2:], mode="bilinear")
-    shown, masked = batch.hr + share * (restored - batch.hr), share.flatten(1).amax(1) > 0
-    return (shown[masked], batch.hr[masked]) if masked.any() else (shown, batch.hr)
+    count = max(1, round(masked * len(restored)))
+    areas = batch.occlusion.flatten(1).sum(1)
+    # A stable sort and not `topk`, which may give equal areas in any order.
+    places = areas.argsort(descending=True, stable=True)[:count]
+    given, truth, occlusion = (
+        whole.index_select(0, places) for whole in (restored, batch.hr, batch.occlusion)
+    )
+    share = F.interpolate(occlusion, size=restored.shape[-2:], mode="bilinear")
+    return truth + share * (given - truth), truth
 
 
 def _on_grid(pictures: Tensor, side: int) -> Tensor:

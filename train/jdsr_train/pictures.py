@@ -15,10 +15,13 @@ from jdsr_train.degradations.paper import resize_bicubic
 
 
 def face_rows(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path) -> None:
-    """Write rows of square pictures, each brought to 128 px, as one PNG."""
+    """Write rows of square pictures, each brought to 128 px, as one PNG.
+
+    Packed a tenth less than PNG usually is, in a quarter of the time: training waits for it.
+    """
     grid = [np.hstack([resize_bicubic(face, 128) for face in row]) for row in rows]
     with atomic_file(path) as partial:
-        Image.fromarray(np.vstack(grid)).save(partial, format="PNG")
+        Image.fromarray(np.vstack(grid)).save(partial, format="PNG", compress_level=1)
 
 
 def curves(log: Path, path: Path) -> None:

@@ -179,7 +179,7 @@ def _time(stage: str, materials: _MadeUp, processes: int) -> StagePlan:
     share = max(1, options.batch // processes)
     # A GPU is only busy with whole batches; of a CPU, time for a few faces is enough.
     parts = 1 if device.type == "cuda" else max(1, share // TRIAL_FACES)
-    batches, making = take_batches(task, TRIAL_BATCHES, processes * parts)
+    batches, making = take_batches(task, TRIAL_BATCHES, processes * parts, materials.workers)
     with _count_saved() as counted:
         trainer.step = options.steps  # late enough for every term to act
         trainer.advance(batches[0])

@@ -13,23 +13,30 @@ from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.task import Moment
 
 
-def optimiser(
-    parameters: Iterator[nn.Parameter], options: OptimiserRecipe, device: torch.device
-) -> Any:
-    """Make the optimiser of a recipe; on a GPU it moves all weights in one kernel."""
+def optimiser(parameters: Iterator[nn.Parameter], options: OptimiserRecipe) -> Any:
+    """Make the optimiser of a recipe; it moves all weights in one kernel."""
     moved = [parameter for parameter in parameters if parameter.requires_grad]
-    fused = device.type == "cuda" or None
+    made: torch.optim.Optimizer
     if options.kind == "sgd":
-        return torch.optim.SGD(
+        made = torch.optim.SGD(
             moved, options.rate, momentum=options.betas[0],
-            weight_decay=options.weight_decay, nesterov=options.betas[0] > 0, fused=fused,
+            weight_decay=options.weight_decay, nesterov=options.betas[0] > 0, fused=True,
         )  # fmt: skip
-    kind: Callable[..., torch.optim.Optimizer] = (
-        torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
-    )
-    return kind(
-        moved, options.rate, betas=options.betas, weight_decay=options.weight_decay, fused=fused
-    )
+    else:
+        kind: Callable[..., torch.optim.Optimizer] = (
+            torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
+        )
+        made = kind(
+            moved, options.rate, betas=options.betas, weight_decay=options.weight_decay, fused=True
+        )
+    made.register_load_state_dict_pre_hook(_stay_fused)
+    return made
+
+
+def _stay_fused(_: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Take a state that was written without the one kernel, as on CPUs before, for one with it."""
+    groups = [{**group, "fused": True} for group in state["param_groups"]]
+    return {**state, "param_groups": groups}
 
 
 def rate_at(moment: Moment, options: OptimiserRecipe) -> float:

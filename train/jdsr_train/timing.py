@@ -16,6 +16,8 @@ from jdsr_train.task import Task
 from jdsr_train.trainer import Trainer
 
 MOST_CYCLES = 200
+TIMED_ROUNDS = 2
+"""Batches of each process that makes samples, at least, by which it is timed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Speed:
     computing: float
     """To train on a batch that is there, meaned over the stage's phases."""
     making: float
-    """One process's time to make the samples of a batch."""
+    """One process's time to make the samples of a batch, as many at work as the run has."""
 
     def step(self, workers: int) -> float:
         """Seconds of a step with this many processes that make samples."""
@@ -107,13 +109,38 @@ def _time_phase(
     return run(cycles) if cycles > 1 else once
 
 
-def take_batches(task: Task, count: int, world: int) -> tuple[list[Packed[Any]], float]:
-    """Make the first batches of a process among `world`; return them and the seconds of one."""
-    made = task.batches(0, count + 1, 0, 0, world)
-    next(made)
+def take_batches(
+    task: Task, count: int, world: int, workers: int
+) -> tuple[list[Packed[Any]], float]:
+    """Make the first batches of a process among `world`, as the run would make them.
+
+    Args:
+        task: The stage.
+        count: Batches that are wanted.
+        world: Processes that train.
+        workers: Processes that make samples for each of them; 0 makes them here. They are ended
+            before this returns.
+
+    Returns:
+        The batches, and the seconds in which one process makes one while all of them are at work.
+        What each of them makes first is not counted: it opens files and fills caches.
+
+    """
+    made_by = max(1, workers)
+    rounds = max(TIMED_ROUNDS if workers else 1, -(-count // made_by))
+    # Of workers one more round, so that none of them is idle while the last one is timed.
+    batches = task.batches(0, (rounds + (2 if workers else 1)) * made_by, workers, 0, world)
+    for _ in range(made_by):
+        next(batches)
     started = time.monotonic()
-    found = list(made)
-    return found, (time.monotonic() - started) / count
+    found: list[Packed[Any]] = []
+    for number in range(rounds * made_by):
+        batch = next(batches)
+        if number < count:
+            found.append(batch)
+    seconds = (time.monotonic() - started) / rounds
+    del batches  # and with it its processes
+    return found, seconds
 
 
 def wait_for(device: torch.device) -> None:

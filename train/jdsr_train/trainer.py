@@ -121,7 +121,7 @@ class Trainer:
         for name, player in task.players.items():
             network = player.network.to(memory_format=torch.channels_last)
             half = player.options.precision == "bfloat16"
-            made = optimiser(network.parameters(), player.options, self.fabric.device)
+            made = optimiser(network.parameters(), player.options)
             adapted = Adapted(network, half, settings.compiled and name == task.kept)
             self.networks[name], self.optimisers[name] = self.fabric.setup(adapted, made)
         self._average = Average(task.players[task.kept].network, self.options.ema)

@@ -143,6 +143,11 @@ def find_facexlib() -> tuple[str, Path]:
     raise missing
 
 
+def labels_on_gpu(setting: str) -> bool:
+    """Whether the network of a `parsing` setting runs on another device than the CPU."""
+    return setting != "none" and resolve_device().type != "cpu"
+
+
 def open_labeller(setting: str) -> PartLabeller | None:
     """Return the network of a `parsing` setting, None for `none`."""
     if setting == "none":

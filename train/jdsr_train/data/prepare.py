@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -21,13 +22,14 @@ from jdsr_cli.faces import create_detector
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import sha256_of
 from jdsr_train.data.celeba import has_landmarks
-from jdsr_train.data.part_labellers import find_facexlib
+from jdsr_train.data.part_labellers import find_facexlib, labels_on_gpu, open_labeller
 from jdsr_train.data.prepared import FORMAT, SETTINGS_FILE, SKIPPED_FILE, SetFiles
 from jdsr_train.data.settings import LANDMARKS, PARSING, PrepareSettings
 from jdsr_train.data.shards import (
     ShardMaker,
     ShardTask,
     begin_worker,
+    label_shard,
     prepare_in_worker,
     read_shard,
 )
@@ -61,8 +63,10 @@ def prepare(
 ) -> PreparedSets:
     """Prepare the faces of a source; what is there already is not done again.
 
-    A run that was stopped goes on at the first unfinished shard. Source and settings are hashed:
-    whatever changes in them leads to a fresh folder. One process at a time may prepare a folder.
+    A run that was stopped goes on at the first unfinished shard. Parts are labelled by the
+    processes that cut the faces or, on a GPU, by this one while they cut the next. Source and
+    settings are hashed: whatever changes in them leads to a fresh folder. One process at a time
+    may prepare a folder.
 
     Args:
         source: See `open_faces`.
@@ -166,16 +170,34 @@ def _run(
         for task in tasks:
             maker.make(task, lambda: progress.advance(name))
         return
+    # On a GPU every process would have a context and the labelling network for itself.
+    apart = labels_on_gpu(settings.parsing)
+    labeller = open_labeller(settings.parsing) if apart else None
+    cut = [task for task in tasks if apart and task.cut.path.exists()]
+    asked = dataclasses.replace(settings, parsing="none") if apart else settings
     with ProcessPoolExecutor(
         min(settings.workers, len(tasks)),
         multiprocessing.get_context("spawn"),
         begin_worker,
-        (settings, look),
+        (asked, look),
     ) as pool:
-        running = [pool.submit(prepare_in_worker, task) for task in tasks]
+        running = {
+            pool.submit(prepare_in_worker, task.cut if apart else task): task
+            for task in tasks
+            if task not in cut
+        }
+
+        def finish(task: ShardTask) -> None:
+            if labeller is not None:
+                label_shard(task, labeller)
+            progress.advance(name, len(task.faces))
+
         try:
+            for task in cut:
+                finish(task)
             for done in as_completed(running):
-                progress.advance(name, done.result())
+                done.result()
+                finish(running[done])
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a worker of the prepare stage was ended from outside",

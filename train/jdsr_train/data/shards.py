@@ -1,10 +1,14 @@
-"""A part of a set of faces: made by one process, written whole or not at all, joined later."""
+"""A part of a set of faces: made by one process, written whole or not at all, joined later.
+
+Where one process labels the parts of faces that others cut, a shard has another name until it has
+its labels: it is not taken for a finished one, and what was done for it is not done again.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +22,9 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.faces import create_detector
 from jdsr_train.data.cropping import Cut, Cutter
-from jdsr_train.data.labels import MAP_SIZE
+from jdsr_train.data.labels import FACE_SIZE, MAP_SIZE
 from jdsr_train.data.landmarkers import landmarks_of, open_landmarks
-from jdsr_train.data.part_labellers import open_labeller
+from jdsr_train.data.part_labellers import PartLabeller, open_labeller
 from jdsr_train.data.settings import PrepareSettings
 from jdsr_train.data.sources import SourceFace
 from jdsr_train.masks import landmarks_from_five
@@ -38,10 +42,16 @@ class ShardTask:
 
     faces: tuple[SourceFace, ...]
     path: Path
+    """Of the finished shard."""
+
+    @property
+    def cut(self) -> ShardTask:
+        """The same without labels, which go to a file of their own name."""
+        return ShardTask(self.faces, self.path.with_suffix(".cut.npz"))
 
 
-def prepare_in_worker(task: ShardTask) -> int:
-    """Make a shard with the worker's own maker; returns the number of faces asked of it.
+def prepare_in_worker(task: ShardTask) -> None:
+    """Make a shard with the worker's own maker.
 
     Raises:
         JdsrError: As `ShardMaker` and its `make`.
@@ -51,7 +61,6 @@ def prepare_in_worker(task: ShardTask) -> int:
     if maker is None:
         maker = _EQUIPMENT["maker"] = ShardMaker(_EQUIPMENT["settings"], _EQUIPMENT["look"])
     maker.make(task)
-    return len(task.faces)
 
 
 def begin_worker(settings: PrepareSettings, look: bool) -> None:
@@ -84,13 +93,18 @@ class ShardMaker:
         self.labeller = open_labeller(settings.parsing)
 
     def make(self, task: ShardTask, advance: Callable[[], None] = lambda: None) -> None:
-        """Prepare the faces of a task and write its file.
+        """Prepare the faces of a task and write its file; what was cut before is only labelled.
 
         Raises:
             DatasetError: A picture that is required cannot be used.
             OutputError: The file cannot be written.
 
         """
+        if self.labeller is not None and task.cut.path.exists():
+            label_shard(task, self.labeller)
+            for _ in task.faces:
+                advance()
+            return
         cuts: list[Cut] = []
         kept: list[SourceFace] = []
         skipped: list[tuple[str, str]] = []
@@ -130,12 +144,44 @@ class ShardMaker:
         arrays: dict[str, Any] = {
             "keys": [face.key for face in kept],
             "identities": [face.identity or "" for face in kept],
-            "skipped": np.array(skipped, dtype=np.str_).reshape(-1, 2),
-            "parsing": np.concatenate(parsing or [np.zeros((0, MAP_SIZE, MAP_SIZE), np.uint8)]),
+            "skipped": _table(skipped),
+            "parsing": _joined(parsing),
         }
         if kept:
             arrays |= {"images": images, "landmarks": landmarks, "heat_points": heat_points}
         _write(task.path, arrays)
+
+
+def label_shard(task: ShardTask, labeller: PartLabeller) -> None:
+    """Finish a shard that was cut: label its faces, write it whole, and drop what was cut.
+
+    Raises:
+        DatasetError: What was cut is damaged.
+        OutputError: The file cannot be written.
+
+    """
+    cut = read_shard(task.cut.path)
+    images = cut.arrays.get("images", np.zeros((0, FACE_SIZE, FACE_SIZE, 3), np.uint8))
+    labels = [
+        labeller.label(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
+    ]
+    arrays = {
+        **cut.arrays,
+        "keys": list(cut.keys),
+        "identities": list(cut.identities),
+        "skipped": _table(cut.skipped),
+        "parsing": _joined(labels),
+    }
+    _write(task.path, arrays)
+    task.cut.path.unlink()
+
+
+def _table(skipped: Sequence[tuple[str, str]]) -> NDArray[np.str_]:
+    return np.array(skipped, dtype=np.str_).reshape(-1, 2)
+
+
+def _joined(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.concatenate(labels or [np.zeros((0, MAP_SIZE, MAP_SIZE), np.uint8)])
 
 
 def _points(

@@ -3,6 +3,7 @@
 from jdsr_train.evaluation.intervals import Estimate, estimate
 from jdsr_train.evaluation.methods import Method, from_lr, resolve
 from jdsr_train.evaluation.ready_made import ReadyMade, exported
+from jdsr_train.evaluation.repeated import RepeatedExams
 from jdsr_train.evaluation.restorers import Restorer, bicubic, restorer
 from jdsr_train.evaluation.scoring import FIGURES, Scores, examine, score
 
@@ -11,6 +12,7 @@ __all__ = [
     "Estimate",
     "Method",
     "ReadyMade",
+    "RepeatedExams",
     "Restorer",
     "Scores",
     "bicubic",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.faces.canonical import canonical_map
+from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train.data import to_tensor
 from jdsr_train.degradations.paper import resize_bicubic
@@ -33,8 +35,7 @@ def restorer(network: nn.Module, device: str = "cpu", *, canonical: bool = False
         network: The generator.
         device: Where it is.
         canonical: Whether it sees faces in canonical colours, as in `restore`, and its result is
-            brought back to theirs; so are generators of footage. A face is taken for monochrome
-            where its three channels are equal: there is no footage around it to tell.
+            brought back to theirs; so are generators of footage. See `colours_of`.
 
     """
 
@@ -52,6 +53,14 @@ def restorer(network: nn.Module, device: str = "cpu", *, canonical: bool = False
     return lambda lr: run(lr).restored.float().cpu()
 
 
+def colours_of(crop: NDArray[np.uint8]) -> ColourMap:
+    """Return how an aligned face, RGB uint8 (side, side, 3), is brought to canonical colours.
+
+    It is taken for monochrome where its channels are equal: there is no footage around it to tell.
+    """
+    return canonical_map(crop, monochrome=bool((crop == crop[..., :1]).all()))
+
+
 def in_canonical_colours(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Restorer:
     """Let a generator see canonical colours, and give its result those of the input.
 
@@ -63,7 +72,7 @@ def in_canonical_colours(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Rest
 
     def wrapped(lr: Tensor) -> Tensor:
         crops = (lr.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        maps = [canonical_map(one, monochrome=bool((one == one[..., :1]).all())) for one in crops]
+        maps = [colours_of(one) for one in crops]
         shown = to_tensor([colours.apply(one) for colours, one in zip(maps, crops, strict=True)])
         restored, occlusion = run(shown)
         side = restored.shape[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,6 +48,7 @@ def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
             F.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="none"), known
         )
     if kind == "mse":
-        wanted = F.one_hot(labels.clamp_min(0), logits.shape[1]).permute(0, 3, 1, 2)
+        classes = torch.arange(logits.shape[1], device=labels.device)
+        wanted = (labels[:, None] == classes[:, None, None]).float()
         return _mean_of_known((logits.softmax(dim=1) - wanted) ** 2, known[:, None])
     raise UsageError(f"no parsing loss is called {kind!r}", hint="Use mse or ce")

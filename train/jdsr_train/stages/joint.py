@@ -76,7 +76,8 @@ class JointStage:
         with torch.set_grad_enabled(moves):
             output = GeneratorOutput(**networks["generator"](batch.lr))
         if adversarial:
-            shown, truth = judged(output.restored, batch, self.recipe.critic.sees)
+            sees, masked = self.recipe.critic.sees, self.recipe.data.masked
+            shown, truth = judged(output.restored, batch, sees, masked)
             yield Turn("critic", self._critic_terms(networks, shown, truth, moment.step))
         if not moves:
             return
@@ -100,6 +101,7 @@ class JointStage:
             self.identity if self._acts("identity", moment) else None,
             critic,
             self.recipe.critic.sees,
+            self.recipe.data.masked,
         )
         return denoising_terms(
             output.denoised, output.noise_map, batch, weights, self.features,
@@ -120,7 +122,7 @@ class JointStage:
             return self.terms(generator(batch.lr), batch, moment)
 
         loss = self.validation.loss(network, terms, until)
-        return {"validation_loss": loss, **self.validation.figures(network)}
+        return {"validation_loss": loss, **self.validation.figures(network, until)}
 
     def _critic_terms(
         self, networks: Networks, shown: Tensor, truth: Tensor, step: int

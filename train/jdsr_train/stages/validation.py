@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from jdsr_train import evaluation, gates
+from jdsr_train import gates
 from jdsr_train.data import (
     Batch,
     Degrader,
@@ -19,8 +21,8 @@ from jdsr_train.data import (
     SampleSettings,
     TrainingSamples,
     exams,
-    to_tensor,
 )
+from jdsr_train.evaluation import RepeatedExams
 from jdsr_train.evaluation.subset import part, spread
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
@@ -28,6 +30,8 @@ from jdsr_train.pictures import face_rows
 PANEL_FACES = 10
 LOSS_BATCHES = 4
 LOSS_BATCH = 8
+ON_GPU, ON_CPU = 64, 8
+"""Faces measured at once: few where a batch of a large network takes seconds."""
 
 Terms = Callable[[nn.Module, Batch], dict[str, Tensor]]
 """The weighted terms of a network on a batch."""
@@ -35,6 +39,8 @@ Terms = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 class Validation:
     """Scores a generator on validation faces and draws a panel of some of them.
+
+    The faces and their samples are made once and stay in memory.
 
     Args:
         faces: The validation split.
@@ -49,29 +55,44 @@ class Validation:
         self, faces: FaceSet, degrader: Degrader, folder: Path, limit: int, device: torch.device
     ) -> None:
         self.folder, self.device = folder, device
-        self.samples = TrainingSamples(faces, degrader, seed=1)
-        self.sets: dict[str, Sequence[Exam]] = {}
-        if degrader.settings.masked > 0:
-            self.sets["masked"] = list(exams(faces, degrader, masked=True, limit=limit))
-        if degrader.settings.masked < 1:
-            self.sets["plain"] = list(exams(faces, degrader, masked=False, limit=limit))
+        self.faces, self.degrader = faces, degrader
+        settings = degrader.settings
+        samples = TrainingSamples(faces, degrader, seed=1)
+        self.batches = list(samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0))
+        self.exams: dict[str, Sequence[Exam]] = {}
+        self.sets: dict[str, RepeatedExams] = {}
+        self.panel: dict[str, Sequence[Exam]] = {}
+        size = ON_GPU if device.type == "cuda" else ON_CPU
+        wanted = {"masked": settings.masked > 0, "plain": settings.masked < 1}
+        for name in (name for name, there in wanted.items() if there):
+            found = list(exams(faces, degrader, masked=name == "masked", limit=limit))
+            shown = range(0, len(found), max(1, len(found) // PANEL_FACES))[:PANEL_FACES]
+            self.exams[name] = found
+            self.sets[name] = RepeatedExams(
+                found, device, canonical=settings.canonical, kept=shown, batch=size
+            )
+            self.panel[name] = [found[place] for place in shown]
 
-    def figures(self, network: nn.Module) -> dict[str, float]:
-        """Return the mean figures of each set; the panel is written beside."""
+    def figures(self, network: nn.Module, until: float = math.inf) -> dict[str, float]:
+        """Return the mean figures of each set; the panel is written beside.
+
+        Args:
+            network: The generator.
+            until: Time of `time.monotonic` after which no further faces are begun; where that
+                leaves some out, `validation_faces` tells how many were measured.
+
+        """
         found: dict[str, float] = {}
-        restore = evaluation.restorer(
-            network, str(self.device), canonical=self.samples.degrader.settings.canonical
-        )
-        rows = []
+        rows: list[Sequence[NDArray[np.uint8]]] = []
         for name, chosen in self.sets.items():
-            scores = evaluation.score(restore, chosen)
+            scores, restored = chosen.score(network, until)
+            if len(scores.keys) < len(chosen.keys):
+                found["validation_faces"] = found.get("validation_faces", 0) + len(scores.keys)
             found |= {f"{name}_{figure}": value for figure, value in scores.means().items()}
-            shown = chosen[:: max(1, len(chosen) // PANEL_FACES)][:PANEL_FACES]
-            restored = restore(to_tensor([exam.pair.lr for exam in shown])).clamp(0, 1)
-            pictures = (restored * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+            shown = self.panel[name][: len(restored)]
             rows += [
                 [exam.pair.lr for exam in shown],
-                list(pictures),
+                restored,
                 [exam.pair.hr for exam in shown],
             ]
         face_rows(rows, self.folder / PANEL)
@@ -80,9 +101,9 @@ class Validation:
     @property
     def for_footage(self) -> bool:
         """Whether there are camera faces with and without a mask, at the size of footage."""
-        settings = self.samples.degrader.settings
+        settings = self.degrader.settings
         at_size = settings.degradation == "camera" and settings.lr_size == gates.SIDE
-        return at_size and all(len(self.sets.get(kind, ())) for kind in ("masked", "plain"))
+        return at_size and all(len(self.exams.get(kind, ())) for kind in ("masked", "plain"))
 
     def gate_faces(self, limit: int | None = None) -> dict[str, Sequence[Exam]]:
         """Return `masked`, `plain` and `sharp` faces (bare, undegraded) of the same people.
@@ -91,11 +112,11 @@ class Validation:
             limit: Evenly spaced ones instead of all.
 
         """
-        whole = len(self.sets["plain"])
+        whole = len(self.exams["plain"])
         count = whole if limit is None else min(limit, whole)
         places = [place * whole // count for place in range(count)]
-        found = {kind: [chosen[place] for place in places] for kind, chosen in self.sets.items()}
-        seen = part(spread(self.samples.faces, whole), places)
+        found = {kind: [chosen[place] for place in places] for kind, chosen in self.exams.items()}
+        seen = part(spread(self.faces, whole), places)
         sharp = Degrader([], SampleSettings(gates.SIDE, "paper", masked=0.0))
         return {**found, "sharp": list(exams(seen, sharp, masked=False))}
 
@@ -120,12 +141,12 @@ class Validation:
             until: Time of `time.monotonic` after which no further batch is begun.
 
         """
-        total, seen = 0.0, 0
+        found: list[Tensor] = []
+        seen = 0
         with torch.inference_mode():
-            for batch in self.samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0):
+            for batch in self.batches:
                 if seen and time.monotonic() >= until:
                     break
-                found = terms(network, batch.unpack(self.device))
-                total += sum(float(term) for term in found.values())
+                found += terms(network, batch.unpack(self.device)).values()
                 seen += 1
-        return total / seen
+        return float(torch.stack(found).double().sum()) / seen

@@ -1,0 +1,157 @@
+"""A step of training asks its device for no number and no shape, for which a GPU would be awaited.
+
+Which operations do so does not depend on the device, so the CPU can tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_arguments
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torchvision.models import squeezenet1_1
+
+from jdsr_cli.networks import build
+from jdsr_train import recipes
+from jdsr_train.data import Degrader, FaceSet, TrainingSamples
+from jdsr_train.features import load_features
+from jdsr_train.masks import draw_pool
+from jdsr_train.materials import sample_settings
+from jdsr_train.networks import IdentityNetwork
+from jdsr_train.recipe import Recipe
+from jdsr_train.stages import JointStage
+from jdsr_train.trainer import RunSettings, Trainer
+
+AWAITED = {
+    "_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "nonzero_static",
+    "_unique2", "unique_consecutive", "unique_dim",
+}  # fmt: skip
+"""Operations whose result, or its shape, is known on the host only once the device has it."""
+INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
+"""Those of which the same holds where an index is boolean."""
+
+CAMERA = {
+    "generator": {"arguments": tiny_arguments(128)},
+    "critic": {"widths": (4, 4, 4), "fold": 8},
+}
+PAPER = {
+    "generator": {
+        "arguments": {
+            "hourglass_blocks": 1, "noise_width": 16, "denoiser_widths": [16, 16, 16],
+            "width": 16, "prior_width": 32, "landmarks": 68,
+        }
+    },
+    "critic": {"widths": (4, 4, 4, 4, 4, 4)},
+    "identity": {"widths": (4, 4, 8, 8), "blocks": (1, 1, 1, 1), "features": 16},
+}  # fmt: skip
+
+
+class WaitsError(Exception):
+    """An operation for which a GPU would be awaited."""
+
+
+class NoWait(TorchDispatchMode):
+    """Refuses those operations."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        masked = name in INDEXED and any(
+            isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
+            for index in args[1]
+        )
+        if name in AWAITED or masked:
+            raise WaitsError(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda values: float(values[0]),
+        lambda values: bool((values > 0).any()),
+        lambda values: values[values > 0],
+        lambda values: values.masked_select(values > 0),
+        lambda values: torch.equal(values, values),
+        lambda values: values.index_put_((values > 0,), values[:1]),
+    ],
+)
+def test_what_waits_is_noticed(ask: Callable[[Tensor], object]) -> None:
+    with pytest.raises(WaitsError), NoWait():
+        ask(torch.tensor([1.0, -1.0]))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("features") / "squeezenet.pth"
+    torch.save(squeezenet1_1(weights=None).state_dict(), path)
+    return path
+
+
+def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return a recipe of the given name with tiny networks, all of its terms acting at once."""
+    recipe = recipes.load(name)
+    parts = {
+        part: dataclasses.replace(getattr(recipe, part), **values)
+        for part, values in changes.items()
+    }
+    loss = dataclasses.replace(
+        recipe.loss, perceptual_from=0.0, identity_from=0.0, adversarial_from=0.0
+    )
+    optimiser = dataclasses.replace(recipe.optimiser, steps=4, batch=4)
+    return dataclasses.replace(recipe, **parts, loss=loss, optimiser=optimiser)
+
+
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize(("name", "changes"), [("lite_camera", CAMERA), ("short_x4", PAPER)])
+def test_a_step_waits_for_nothing(
+    name: str,
+    changes: Mapping[str, Mapping[str, Any]],
+    shares: bool,
+    features: Path,
+    face_set: FaceSet,
+    tmp_path: Path,
+) -> None:
+    recipe = tiny(name, changes)
+    labels = np.random.default_rng(0).integers(0, 11, (len(face_set), 64, 64)).astype(np.uint8)
+    samples = TrainingSamples(
+        dataclasses.replace(face_set, parsing=labels),
+        Degrader(draw_pool(2, 1), sample_settings(recipe)),
+        seed=0,
+    )
+    identity = None
+    if recipe.loss.identity:
+        options = recipe.identity
+        identity = IdentityNetwork(options.widths, options.blocks, options.features).eval()
+        identity.requires_grad_(False)
+    stage = JointStage(
+        recipe, build(recipe.generator.network, dict(recipe.generator.arguments)), samples,
+        features=load_features(str(features)), identity=identity,
+    )  # fmt: skip
+    trainer = Trainer(stage, RunSettings(tmp_path, workers=0), {})
+    first, second = stage.batches(0, 2, 0, 0, 1)
+    with NoWait():
+        found = trainer.advance(first)
+        found |= trainer.advance(second, shares=shares)
+    wanted = {"critic_wasserstein", "critic_gradient_penalty", "adversarial", "pixel_hr"}
+    wanted |= (
+        {"perceptual_covered", "occlusion"}
+        if name == "lite_camera"
+        else {"perceptual_hr", "identity", "prior_parsing", "prior_landmarks", "style_lr"}
+    )
+    assert wanted <= set(found)
+    assert ("share_adversarial" in found) == shares
+    assert all(torch.isfinite(value) for value in found.values())
