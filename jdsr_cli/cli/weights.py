@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ app = typer.Typer(
     no_args_is_help=True,
     help="List, verify, fetch and export the weights of generators and detectors.",
 )
+
+
+class PrecisionChoice(StrEnum):
+    """How the values of weights are kept."""
+
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
 
 
 @app.command("list")
@@ -130,8 +138,8 @@ def export(
         ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="float16, or bfloat16 for weights that float16 cannot hold.")
-    ] = "float16",
+        PrecisionChoice, typer.Option(help="bfloat16 is for weights that float16 cannot hold.")
+    ] = PrecisionChoice.FLOAT16,
 ) -> None:
     """Make weights of a training run that was stopped or died.
 
@@ -140,7 +148,7 @@ def export(
     """
     from jdsr_train.trained import export_checkpoint
 
-    typer.echo(f"exported: {export_checkpoint(checkpoint, out, precision)}")
+    typer.echo(f"exported: {export_checkpoint(checkpoint, out, precision.value)}")
 
 
 def _megabytes(size: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from jdsr_cli.errors import WeightsError
 from jdsr_cli.weights import WeightEntry, entries, save_network
 from jdsr_cli.weights.gates import CARRIED, verdict
 from jdsr_cli.weights.loading import Precision
+from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
 
@@ -30,6 +32,7 @@ def export(
     network: nn.Module,
     *,
     data: str,
+    step: int,
     figures: Mapping[str, float],
     deviations: tuple[str, ...],
     gates: Mapping[str, object] | None = None,
@@ -40,6 +43,8 @@ def export(
     They are listed under the recipe's name; where the gates show that they beat the carried ones,
     under the name that the recipe says they earn.
 
+    Other files' entries in that manifest stay as they are.
+
     `JDSR_WEIGHTS=<its folder>` puts them at once within reach of every command; to ship them, move
     the file into `weights/` and its table into the manifest there.
 
@@ -49,6 +54,7 @@ def export(
         arguments: What the network is built from.
         network: The network.
         data: What it was trained on, in words.
+        step: At which the network was.
         figures: Measured quality.
         deviations: In what the run differs from the recipe's paper.
         gates: What `jdsr_train.gates.measure` found.
@@ -63,7 +69,7 @@ def export(
         path, recipe.generator.network, arguments, network,
         {
             "recipe": recipe.name,
-            "steps": str(recipe.optimiser.steps),
+            "steps": str(step),
             "data": data,
             "deviations": "; ".join(deviations) or "none",
         },
@@ -83,16 +89,33 @@ def export(
         "recipe": recipe.name,
         "arguments": dict(arguments),
         "figures": {
-            **{name: round(float(value), 4) for name, value in figures.items()},
-            "protocol": "validation faces of the training data, step "
-            f"{recipe.optimiser.steps}; deviations: {'; '.join(deviations) or 'none'}",
+            **{n: round(float(value), 4) for n, value in figures.items() if n != "step"},
+            "protocol": f"{_protocol(figures)}; deviations: {'; '.join(deviations) or 'none'}",
         },
         "gates": dict(gates or {}),
     }
     if recipe.earns is not None and _is_earned(WeightEntry(**entry)):
         entry["name"] = recipe.earns
-    with atomic_file(path.with_name("manifest.toml")) as temporary:
-        temporary.write_text(_toml(entry), encoding="utf-8")
+    manifest = path.with_name(MANIFEST)
+    text = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
+    with atomic_file(manifest) as temporary:
+        temporary.write_text(_with(text, entry), encoding="utf-8")
+
+
+def _protocol(figures: Mapping[str, float]) -> str:
+    if "step" not in figures:
+        return "not measured"
+    seen = "the first" if "validation_faces" in figures else "all"
+    return f"{seen} validation faces of the training data, step {figures['step']:.0f}"
+
+
+def _with(text: str, entry: Mapping[str, Any]) -> str:
+    """Put an entry into a manifest in place of that of the same file, or at its end."""
+    head, *tables = re.split(r"(?m)^(?=\[\[weights\]\])", text)
+    file = f"file = {_value(entry['file'])}"
+    kept = [table.rstrip() for table in tables if file not in table.splitlines()]
+    parts = [head.rstrip(), *kept, _toml(entry).rstrip()]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _is_earned(made: WeightEntry) -> bool:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import save_network
 from jdsr_train.budget import settle
 from jdsr_train.clock import Deadline
 from jdsr_train.fabric import open_fabric
+from jdsr_train.gates import measure
+from jdsr_train.inputs import digests
+from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.logbook import last_validation
 from jdsr_train.materials import Materials, TrainRequest
 from jdsr_train.recipe import STAGES, Recipe
@@ -41,6 +46,9 @@ LEAST_SHARE = 0.1
 """Of its recipe's steps, without which a stage before the joint one is worth nothing."""
 EXPORTING = 5.0
 """Seconds of a deadline that are kept for writing weights and for the process to end."""
+GATING, GATE_FACES = 20.0, 48
+"""More seconds and the number of faces for what may earn a name by gates; without a deadline all
+validation faces are used."""
 
 
 @dataclass(frozen=True)
@@ -87,25 +95,27 @@ def train(request: TrainRequest, progress: Progress | None = None) -> list[Stage
 
 
 def _run_stages(stages: Sequence[str], materials: Materials) -> list[StageResult]:
+    deadline = materials.request.deadline
     results = []
     for place, stage in enumerate(stages):
         if stage in materials.left_out:
             continue
         later = stages[place:]
         try:
-            results.append(_run_stage(stage, materials, _limit(materials.request.deadline, later)))
+            limit = _limit(deadline, later, earns=materials.recipe.earns is not None)
+            results.append(_run_stage(stage, materials, limit))
         except TrainingError as error:
-            if materials.request.deadline is None or stage == PREPARE or len(later) == 1:
+            if deadline is None or stage == PREPARE or len(later) == 1:
                 raise
             materials.leave_out(stage, error.what)
     return results
 
 
-def _limit(deadline: Deadline | None, later: Sequence[str]) -> float | None:
+def _limit(deadline: Deadline | None, later: Sequence[str], *, earns: bool = False) -> float | None:
     """Return when the first of the stages that are left must have ended, its weights written."""
     if deadline is None:
         return None
-    left = deadline.left - EXPORTING
+    left = deadline.left - EXPORTING - (GATING if later[-1] == "joint" and earns else 0.0)
     shares = [SHARES[stage] for stage in later if stage in SHARES]
     share = SHARES.get(later[0], 0.0) / sum(shares) if shares else 1.0
     return time.monotonic() + left * share
@@ -166,7 +176,7 @@ def _train(task: Stage, materials: Materials, limit: float | None) -> StageResul
     if joint and request.export_every is not None:
         beside = ExportsBeside(path, request.export_every)
     trainer = Trainer(
-        task, request.run, relevant(recipe, task.name),
+        task, request.run, relevant(recipe, task.name) | digests(materials, task.name),
         fabric=materials.fabric, progress=materials.progress, limit=limit,
         least=1 if joint else math.ceil(LEAST_SHARE * recipe.steps(task.name).steps),
         about=about(materials) if joint else None, beside=beside,
@@ -183,9 +193,27 @@ def _train(task: Stage, materials: Materials, limit: float | None) -> StageResul
     figures = last_validation(trainer.folder)
     if materials.fabric.is_global_zero:
         if isinstance(task, JointStage):
-            Trained.of_state(trainer.state(), trainer.folder).export(path, figures)
+            trained = Trained.of_state(trainer.state(), trainer.folder)
+            trained.export(path, figures, _gates(task, materials, trained.network))
         else:
             arguments, kept = task.exported(network)
             save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
     materials.fabric.barrier()
     return StageResult(task.name, path, figures)
+
+
+def _gates(task: JointStage, materials: Materials, network: nn.Module) -> dict[str, object] | None:
+    """Measure the gates of weights that may earn a name by them, where there is time."""
+    deadline, device = materials.request.deadline, materials.fabric.device
+    if materials.recipe.earns is None or task.validation is None:
+        return None
+    network = network.to(device)
+    described = materials.request.data.name
+    if deadline is None:
+        return measure(network, task.validation, device, data=described)
+    try:
+        with interrupted_at(deadline.at - EXPORTING):
+            return measure(network, task.validation, device, limit=GATE_FACES, data=described)
+    except InterruptedAtLimit:
+        materials.progress.note("no time to compare with lite-camera: the gates are not measured")
+        return None

@@ -14,6 +14,7 @@ from torch import nn
 
 from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
+from jdsr_cli.weights.loading import Precision
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
 from jdsr_train.logbook import last_validation
@@ -78,15 +79,23 @@ class Trained:
             deviations += (f"stopped at step {step:,} of {last:,}",)
         return cls(recipe, arguments, data, network.eval(), step, deviations)
 
-    def export(self, path: Path, figures: Mapping[str, float], precision: str = "float16") -> None:
+    def export(
+        self,
+        path: Path,
+        figures: Mapping[str, float],
+        gates: Mapping[str, object] | None = None,
+        precision: Precision = "float16",
+    ) -> None:
         """Write it as weights, and an entry of a manifest beside them; see `export`."""
         export(
-            path, self.recipe, self.arguments, self.network,
-            data=self.data, figures=figures, deviations=self.deviations,
+            path, self.recipe, self.arguments, self.network, data=self.data, step=self.step,
+            figures=figures, deviations=self.deviations, gates=gates, precision=precision,
         )  # fmt: skip
 
 
-def export_checkpoint(path: Path, out: Path | None = None, precision: str = "float16") -> Path:
+def export_checkpoint(
+    path: Path, out: Path | None = None, precision: Precision = "float16"
+) -> Path:
     """Make weights of the checkpoint of a joint stage, such as of a run that died.
 
     Args:
@@ -108,7 +117,7 @@ def export_checkpoint(path: Path, out: Path | None = None, precision: str = "flo
         raise InputMissingError("no such file", where=path)
     trained = Trained.of_state(checkpoint.read(path), path)
     chosen = out or weights_of(path.parent.parent, trained.recipe)
-    trained.export(chosen, last_validation(path.parent), precision)
+    trained.export(chosen, last_validation(path.parent), precision=precision)
     return chosen
 
 
