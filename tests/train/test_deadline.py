@@ -374,7 +374,7 @@ class Sleepy(torch.nn.Module):
 def test_a_long_computation_is_broken_off_between_layers(there: float, back: float) -> None:
     layers = torch.nn.Sequential(*(Sleepy(there, back) for _ in range(100)))
     began = time.monotonic()
-    with pytest.raises(InterruptedAtLimit), interrupted_at(began + 0.5):
+    with pytest.raises(InterruptedAtLimit), interrupted_at(lambda: began + 0.5):
         layers(torch.ones(1, requires_grad=True)).sum().backward()
     assert 0.5 <= time.monotonic() - began < 2
     short = torch.nn.Sequential(*(Sleepy(0.0, 0.0) for _ in range(3)))

@@ -55,16 +55,23 @@ class _Watching:
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class StageClock:
-    """The time in which a stage may take steps, and the share of its schedule that it covers."""
+    """The time of a stage, and the share of its schedule that it covers."""
 
     begins: float
     """On the clock of `time.monotonic`, in seconds."""
-    ends: float
-    """Likewise; no step may end later."""
+    limit: float
+    """Likewise: when everything must be written."""
     begun: float = 0.0
     """Share of the schedule that was done before this time, 0 to 1."""
+    closing: float = 0.0
+    """Seconds at the end in which no step is taken: for the last validation and checkpoint."""
+
+    @property
+    def ends(self) -> float:
+        """When the last step must have been taken."""
+        return self.limit - self.closing
 
     def share_in(self, seconds: float) -> float:
         """Share of the schedule that will be done in so many seconds, `begun` to 1."""

@@ -7,7 +7,7 @@ is broken off inside an update of weights.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,14 +20,14 @@ class InterruptedAtLimit(Exception):  # noqa: N818 - nothing went wrong
 
 
 @contextmanager
-def interrupted_at(when: float) -> Iterator[None]:
+def interrupted_at(when: Callable[[], float]) -> Iterator[None]:
     """Break off whatever networks compute, or are differentiated, once a time has come.
 
     Looks at the clock after every module's forward pass and when its output gets its gradient, in
     this thread's work on a CPU; a GPU computes long after it was asked to.
 
     Args:
-        when: On the clock of `time.monotonic`, in seconds.
+        when: Returns the time on the clock of `time.monotonic`, in seconds, which may move.
 
     Raises:
         InterruptedAtLimit: From within what is computed.
@@ -35,7 +35,7 @@ def interrupted_at(when: float) -> Iterator[None]:
     """
 
     def look(*_: object) -> None:
-        if time.monotonic() >= when:
+        if time.monotonic() >= when():
             raise InterruptedAtLimit
 
     def follow(module: nn.Module, given: object, output: object) -> None:

@@ -56,11 +56,11 @@ class Logbook:
                 )
         self._panel_time = state
 
-    def close(self) -> None:
-        """Draw the curves and let go of the files."""
+    def close(self, *, draw: bool = True) -> None:
+        """Draw the curves, where there is time for it, and let go of the files."""
         if self._board is not None:
             self._board.close()
-        if (self.folder / LOG).exists():
+        if draw and (self.folder / LOG).exists():
             curves(self.folder / LOG, self.folder / CURVES)
 
     def _panel_state(self) -> int | None:

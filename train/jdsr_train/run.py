@@ -212,7 +212,7 @@ def _gates(task: JointStage, materials: Materials, network: nn.Module) -> dict[s
     if deadline is None:
         return measure(network, task.validation, device, data=described)
     try:
-        with interrupted_at(deadline.at - EXPORTING):
+        with interrupted_at(lambda: deadline.at - EXPORTING):
             return measure(network, task.validation, device, limit=GATE_FACES, data=described)
     except InterruptedAtLimit:
         materials.progress.note("no time to compare with lite-camera: the gates are not measured")

@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints where no number of steps is asked for."""
-CLOSING_SHARE, LEAST_CLOSING, MOST_CLOSING = 0.05, 4.0, 20.0
-"""Of a stage's time, kept for its last validation and checkpoint; bounds in seconds."""
+CLOSING, MOST_CLOSING = 3.0, 0.05
+"""Seconds kept at a stage's end beside its last validation and checkpoint; share of its time that
+all of it may take."""
+VALIDATED = 400
+"""Faces that a validation looks at, about; each costs no more than in a step."""
 RECENT = 5
 """Steps whose longest tells what the next one may take."""
 TRIAL_SHARE = 0.2
@@ -185,7 +188,7 @@ class Trainer:
         finally:
             self.progress.end(task)
             if logbook is not None:
-                logbook.close()
+                logbook.close(draw=self.limit is None or time.monotonic() < self.limit)
         if self._saved[0] != self.step:
             self._save()
         return self.average
@@ -193,7 +196,7 @@ class Trainer:
     def _loop(self, batches: Iterator[Packed[Any]], task: str, logbook: Logbook | None) -> None:
         meter = Meter(self.fabric)
         try:
-            with self._interrupted(None if self._clock is None else self._clock.ends):
+            with self._interrupted():
                 self._take_steps(batches, meter, task, logbook)
         except InterruptedAtLimit:
             pass  # the step that was under way is not taken
@@ -206,11 +209,12 @@ class Trainer:
             self.watch.check()
             self._log(meter, logbook)
 
-    def _interrupted(self, when: float | None) -> AbstractContextManager[None]:
-        """Break off what is computed at a time, where steps can be so long that it matters."""
-        if when is None or not self._is_alone_on_cpu:
+    def _interrupted(self, until: float = math.inf) -> AbstractContextManager[None]:
+        """Break off what is computed when there is no time for it, where that can be long."""
+        clock = self._clock
+        if clock is None or not self._is_alone_on_cpu:
             return nullcontext()
-        return interrupted_at(when)
+        return interrupted_at(lambda: clock.ends if math.isinf(until) else until)
 
     @property
     def _is_alone_on_cpu(self) -> bool:
@@ -251,13 +255,19 @@ class Trainer:
     def _start_clock(self) -> None:
         if self.limit is None:
             return
-        now = time.monotonic()
-        whole = max(0.0, self.limit - now)
-        closing = min(MOST_CLOSING, max(LEAST_CLOSING, CLOSING_SHARE * whole), whole / 4)
         # A schedule that the clock had brought to its end begins anew where its steps are.
         done = self.step / self.options.steps
         begun = self._begun if self._begun < 1 else done
-        self._clock = StageClock(now, self.limit - closing, max(begun, done))
+        self._clock = StageClock(time.monotonic(), self.limit, max(begun, done))
+        self._keep_time(0.0)
+
+    def _keep_time(self, step: float) -> None:
+        """Keep what the end of the stage may take, where a step takes so many seconds."""
+        clock = self._clock
+        assert clock is not None
+        validating = VALIDATED * step / self.options.batch
+        most = max(CLOSING, MOST_CLOSING * (clock.limit - clock.begins))
+        clock.closing = min(most, CLOSING + 2 * self._saving + validating)
 
     def _has_time(self) -> bool:
         """Move the schedule on by the clock; return whether there is time for another step.
@@ -278,6 +288,7 @@ class Trainer:
         if self.fabric.world_size > 1:
             share, left, longest, usual = self.fabric.broadcast((share, left, longest, usual))
         self._clocked = share
+        self._keep_time(usual)
         tried = left < (1 - TRIAL_SHARE) * (clock.ends - clock.begins)
         if tried and usual and self.step + left / usual < self.least:
             raise self._out_of_time(self.step + max(0, int(left / usual)))
@@ -319,7 +330,7 @@ class Trainer:
             until = math.inf if self._clock is None else self._clock.ends
         if logbook is not None and not logbook.has_validation(self.step):
             try:
-                with self._interrupted(until if self._clock is not None else None):
+                with self._interrupted(until):
                     figures = self.task.validate(self.average, self.moment, until)
             except InterruptedAtLimit:
                 figures = {}
