@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from command_line import one_line, run
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.testing import Result
 
 from jdsr_cli.weights import load_generator, load_state
@@ -168,11 +169,32 @@ def test_other_mistakes_are_one_line_with_their_exit_code(
 
 
 def test_a_run_of_another_recipe_is_not_continued(
-    trained: tuple[Path, Result], data: Path, recipe: Path, tmp_path: Path
+    trained: tuple[Path, Result], data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "small.toml"
     other.write_text(RECIPE.replace("steps = 3", "steps = 4"), encoding="utf-8")
-    assert "(optimiser)" in one_line(train(data, other, trained[0]), 1)
+    refused = train(data, other, trained[0], "--masks", template_folder)
+    assert "(optimiser)" in one_line(refused, 1)
+
+
+def test_a_run_of_other_inputs_is_not_continued(
+    trained: tuple[Path, Result],
+    data: Path,
+    recipe: Path,
+    template_folder: Path,
+    tmp_path: Path,
+) -> None:
+    assert "(--masks)" in one_line(train(data, recipe, trained[0]), 1)
+    shutil.copytree(template_folder, tmp_path / "changed")
+    picture = next((tmp_path / "changed").glob("*.png"))
+    with Image.open(picture) as image:
+        ImageOps.invert(image.convert("RGB")).convert("RGBA").save(picture)
+    changed = train(data, recipe, trained[0], "--masks", tmp_path / "changed")
+    assert "(--masks)" in one_line(changed, 1)
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved)
+    same = train(moved, recipe, trained[0], "--masks", template_folder)
+    assert same.exit_code == 0, same.output
 
 
 def test_a_plan_tells_how_many_steps_fit_into_a_time(

@@ -65,7 +65,7 @@ def exported(
     path = folder / "weights" / "own.safetensors"
     export(
         path, recipe, ARGUMENTS, build("lite", ARGUMENTS), data="faces",
-        figures={"masked_psnr": 25.12346}, deviations=(), gates=gates, precision=precision,
+        figures={"masked_psnr": 25.12346}, deviations=(), step=3, gates=gates, precision=precision,
     )  # fmt: skip
     (found,) = read_manifest(path.with_name("manifest.toml"))
     return found
@@ -129,6 +129,6 @@ def test_what_float16_cannot_hold_is_not_exported(tmp_path: Path) -> None:
     network.get_parameter("stem.bias").data[0] = 1e6
     path = tmp_path / "weights" / "own.safetensors"
     with pytest.raises(WeightsError, match=r"'stem\.bias' reaches 1e\+06"):
-        export(path, RECIPE, ARGUMENTS, network, data="d", figures={}, deviations=())
+        export(path, RECIPE, ARGUMENTS, network, data="d", figures={}, deviations=(), step=3)
     assert not path.exists()
     assert not path.with_name("manifest.toml").exists()

@@ -91,7 +91,7 @@ def test_maps_are_compared_with_what_covers_the_faces(validation: Validation) ->
     everything, nothing = (validation.gates(Drawn(covered)) for covered in (1.0, 0.0))
     assert set(everything) == set(nothing) == NAMES
     assert (everything["plain_covered"], nothing["plain_covered"]) == (1.0, 0.0)
-    share = covered_share(validation.sets["masked"])
+    share = covered_share(validation.exams["masked"])
     assert 0.1 < share < 0.9
     assert everything["masked_iou"] == pytest.approx(share, abs=1e-6)
     assert nothing["masked_iou"] == 0.0
@@ -101,7 +101,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
     validation: Validation, face_set: FaceSet
 ) -> None:
     sharp = validation.gate_faces()["sharp"]
-    assert [exam.key for exam in sharp] == [exam.key for exam in validation.sets["plain"]]
+    assert [exam.key for exam in sharp] == [exam.key for exam in validation.exams["plain"]]
     for exam in sharp:
         face = face_set.images[face_set.keys.index(exam.key)]
         assert np.array_equal(exam.pair.lr, face)
@@ -115,7 +115,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
 def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
     some = validation.gate_faces(2)
     keys = [[exam.key for exam in exams] for exams in some.values()]
-    assert keys == [[validation.sets["plain"][place].key for place in (0, 2)]] * 3
+    assert keys == [[validation.exams["plain"][place].key for place in (0, 2)]] * 3
     assert [len(exams) for exams in validation.gate_faces(99).values()] == [4, 4, 4]
     network = Drawn(0.0)
     validation.gates(network, 2)

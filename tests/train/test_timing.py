@@ -20,6 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 SAMPLE = 0.05
 """Seconds that a sample takes."""
+FIRST = 2.0
+"""More of them for the first one of a process."""
 
 
 class Slow(Dataset[int]):
@@ -32,7 +34,7 @@ class Slow(Dataset[int]):
     def __getitem__(self, number: int) -> int:
         if os.getpid() not in self.seen:
             self.seen.add(os.getpid())
-            time.sleep(0.8)
+            time.sleep(FIRST)
         if self.alone is None:
             time.sleep(SAMPLE)
         else:
@@ -65,12 +67,12 @@ def test_a_process_is_timed_without_its_start(workers: int) -> None:
     assert [batch.tolist() for batch in found] == [
         [2 * number, 2 * number + 1] for number in range(first, first + 4)
     ]
-    assert 1.6 * SAMPLE <= seconds < 5 * SAMPLE
+    assert SAMPLE <= seconds < FIRST  # the long first one is not in it
     assert not multiprocessing.active_children()
 
 
 def test_processes_that_wait_for_one_another_are_as_slow_as_they_are_together() -> None:
     found, seconds = timed(Slow(multiprocessing.Lock()), 1, 3)
     assert len(found) == 1
-    assert 5 * SAMPLE <= seconds < 10 * SAMPLE
+    assert seconds >= 3 * SAMPLE  # alone one would take two
     assert not multiprocessing.active_children()
