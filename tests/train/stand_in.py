@@ -21,6 +21,10 @@ PAUSE = 0.05
 ABSURD = 1e20
 
 
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def option(name: str, default: str = "") -> str:
     words = sys.argv
     return words[words.index(name) + 1] if name in words else default
@@ -60,7 +64,7 @@ def train() -> int:
     out, every = Path(option("--out")), float(option("--export-every", "60"))
     for name in ("--data", "--masks", "--features", "--parsing", "--init", "--identity"):
         if option(name) and not Path(option(name)).exists():
-            print(f"error: {option(name)}: no such file or folder")
+            say(f"error: {option(name)}: no such file or folder")
             return 3
     made = recipe()
     name = str(made["name"])
@@ -69,17 +73,17 @@ def train() -> int:
     for stage in stages:
         if stage != "joint":
             if is_absurd(made, stage):
-                print(f"{stage} is left out: a loss is not finite")
+                say(f"{stage} is left out: a loss is not finite")
                 told += f"; without {stage}"
                 continue
             put(out / stage / f"{stage}.safetensors", b"network")
     if "joint" not in stages:
         return 0
     if not list(Path(option("--data")).glob("train*.tar")):
-        print("error: no faces")
+        say("error: no faces")
         return 3
     if is_absurd(made, "optimiser"):
-        print("error: a loss is not finite")
+        say("error: a loss is not finite")
         return 1
     step, exported = 0, began
     (out / "joint").mkdir(parents=True, exist_ok=True)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lease_sources import write_sources
 
-from jdsr_train.lease.join import home
+from jdsr_cli.networks import JDSRGenerator
+from jdsr_cli.weights import load_generator, read_manifest
+from jdsr_train.lease.files import digest
 from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.plan import read, to_toml
 from jdsr_train.lease.rehearsal import rehearse
 from jdsr_train.lease.stage import Sources
 
 CHECKOUT = Path(__file__).parents[2]
+SECONDS = 16.0
+"""Of a lease with the stand-in."""
+REAL_SECONDS = 45.0
+"""Of a lease with `jdsr train`."""
 STAND_IN = Path(__file__).with_name("stand_in.py")
 PLAN = """
 reserve = 2
@@ -25,14 +30,14 @@ command = {command}
 [[model]]
 name = "lite"
 recipe = "lite_camera"
-share = 0.4
+share = 0.3
 uses = ["masks", "features"]
 init = "lite-camera"
 
 [[model]]
 name = "x4"
 recipe = "lease_x4"
-share = 0.6
+share = 0.4
 uses = ["masks", "features", "parsing"]
 first = ["parser"]
 
@@ -62,16 +67,60 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("fault", ["none", "killed", "failed", "slow"])
-def test_everything_comes_home(
-    fault: str, plan: Path, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def brought(target: Path) -> dict[str, str]:
+    """What each file that is home was trained from, as its manifest says."""
+    found = {}
+    for entry in read_manifest(target / "manifest.toml"):
+        assert digest(target / entry.file) == entry.sha256
+        found[entry.file] = entry.data
+    return found
+
+
+def test_a_plan_comes_home_whatever_happens(
+    plan: Path, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("STAND_IN_BYTES", "3000000")
-    limits = Limits(call_mib=24, files=4, file_mib=1, total_mib=4)
-    faults = () if fault == "none" else (fault,)
+    monkeypatch.setenv("STAND_IN_BYTES", "1500000")
+    limits = Limits(call_mib=24, files=3, file_mib=1, total_mib=4)
+    faults = ("killed", "failed", "slow")
+    work = tmp_path / "work"
     code = rehearse(
-        CHECKOUT, plan, sources, seconds=12, faults=faults, limits=limits, work=tmp_path / "work"
+        CHECKOUT, plan, sources, seconds=SECONDS, faults=faults, limits=limits, work=work
     )
     printed = capfd.readouterr().out
     assert code == 0, printed
+    assert re.search(r"watch, taken back +lost", printed)
+    assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
+    found = brought(work / "home")
+    assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
+    assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
+    assert "parser.safetensors" in found["paper_x8.safetensors"]
+    assert "identity.safetensors" in found["paper_x8.safetensors"]
+    assert not list(work.glob("machine-*/root"))
+
+
+REAL = """
+[[model]]
+name = "x4"
+recipe = "lease_x4"
+uses = ["masks", "features", "parsing"]
+first = ["parser"]
+"""
+
+
+def test_jdsr_train_itself_comes_home(
+    sources: Sources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.toml").write_text(REAL, encoding="utf-8")
+    work = tmp_path / "work"
+    code = rehearse(
+        CHECKOUT, tmp_path / "plan.toml", sources, seconds=REAL_SECONDS, work=work,
+        limits=Limits(call_mib=24),
+    )  # fmt: skip
+    printed = capfd.readouterr().out
+    assert code == 0, printed
+    assert "imports are fine" in printed
+    assert "x4, parser: step" in printed
+    assert set(brought(work / "home")) == {"paper_x4.safetensors"}
+    loaded = load_generator(work / "home" / "paper_x4.safetensors", "cpu", "float32")
+    assert isinstance(loaded.network, JDSRGenerator)

@@ -137,7 +137,7 @@ class Shipping:
             described = self.folder / f"{bundle.stem}{SUFFIX}"
             new = bundle.stem not in told
             takes = piece.bytes + (described.stat().st_size if new else 0)
-            if takes > size or files < 1 + new:
+            if piece.bytes > self.limits.piece or takes > size or files < 1 + new:
                 break
             if new:
                 (out / described.name).write_bytes(described.read_bytes())

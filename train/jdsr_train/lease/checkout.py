@@ -68,8 +68,13 @@ def tree_size(root: Path) -> int:
 
 
 def commit_of(root: Path) -> str:
-    """Return the commit of a checkout, marked where tracked files differ from it."""
-    return git(root, "describe", "--always", "--dirty", "--exclude=*").strip()
+    """Return the commit of a checkout, marked where tracked files differ from it.
+
+    Weights do not count, which may be set aside: they are told by their own SHA-256.
+    """
+    commit = git(root, "describe", "--always", "--exclude=*").strip()
+    code = ("--", ".", f":(exclude){WEIGHTS}/*.safetensors")
+    return f"{commit}-dirty" if git(root, "diff", "--name-only", "HEAD", *code) else commit
 
 
 def keep_out_of_git(root: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from jdsr_train.lease.places import Places
+from jdsr_train.lease.places import ROOT_VARIABLE, Places
 
 GRACE = 40.0
 """Seconds after its deadline at which a process is interrupted."""
@@ -27,6 +27,7 @@ def environment(places: Places) -> dict[str, str]:
         "PYTHONPATH": f"{places.code}{os.pathsep}{places.code / 'train'}",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
+        ROOT_VARIABLE: str(places.root),
         "JDSR_WEIGHTS": str(places.data / "weights"),
     }
 

@@ -33,11 +33,11 @@ RESERVE_SHARE = 0.12
 MIDWAY_SHARE = 0.3
 """Of the time, after which the running model is asked for."""
 EXPORT_SHARE = 0.02
-LOST_AFTER = 2.0
+LOST_AFTER = 0.1
 LATE = 60.0
 """Seconds after the end of a lease at which a rehearsal gives up."""
-BURNERS = 2
-"""Other processes for each core, when the machine is slow."""
+BURNERS = 1
+"""Other processes for each core, where the machine is slow."""
 SO_FAR = "-so-far"
 """Of the names of weights that a first lease brought home."""
 
@@ -107,6 +107,8 @@ class Rehearsal:
             TrainingError: It is not.
 
         """
+        if not home(self.target):
+            return
         text = (self.target / MANIFEST).read_text(encoding="utf-8")
         entries = {one["file"]: one["sha256"] for one in tomllib.loads(text)["weights"]}
         for file, told in home(self.target).items():

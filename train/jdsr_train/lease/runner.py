@@ -25,7 +25,7 @@ from jdsr_train.lease.state import (
 )
 
 LOCK = "runner.lock"
-LEAST = 2.0
+LEAST = 1.0
 """Seconds with which nothing is begun."""
 EXPORTING = 60.0
 """Seconds for an export from a checkpoint."""

@@ -17,7 +17,7 @@ PATIENCE = 20.0
 """Seconds in which the runner must have begun."""
 
 
-def start(seconds: float, places: Places) -> None:
+def start(seconds: float, places: Places) -> subprocess.Popen[bytes] | None:
     """Say how long the machine is still lent, and start the runner where none is at work.
 
     It has a session of its own, so that it survives the call. A plan that is all ready is not
@@ -26,6 +26,9 @@ def start(seconds: float, places: Places) -> None:
     Args:
         seconds: Until the machine goes back.
         places: Of this machine.
+
+    Returns:
+        The runner, or None where there was no need to start one.
 
     Raises:
         InputMissingError: No part was taken in yet.
@@ -37,11 +40,11 @@ def start(seconds: float, places: Places) -> None:
     lock, log = places.out / LOCK, places.log / "runner.txt"
     if is_held(lock):
         say(f"the plan is at work; its end is in {seconds - plan.reserve:.0f} s now")
-        return
+        return None
     state = read_state(places)
     if state.models and all(one.state == READY for one in state.models.values()):
         say("all models are ready")
-        return
+        return None
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as printed:
         running = subprocess.Popen(
@@ -58,3 +61,4 @@ def start(seconds: float, places: Places) -> None:
             f"the runner ended with {running.returncode}", where=log, hint="See what it printed"
         )
     say(f"the plan runs; training ends in {seconds - plan.reserve:.0f} s")
+    return running
