@@ -1,0 +1,119 @@
+"""Behaves as `jdsr train` and `jdsr weights export` towards a lease, and trains nothing.
+
+A stage whose rate is absurd fails, as its loss would not be finite: one before the joint stage is
+left out, the joint one ends the run. STAND_IN_BYTES is the size of the weights, STAND_IN_DIES=NAME
+kills the joint stage of that recipe once it has written a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+PAUSE = 0.05
+ABSURD = 1e20
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def option(name: str, default: str = "") -> str:
+    words = sys.argv
+    return words[words.index(name) + 1] if name in words else default
+
+
+def recipe() -> dict[str, object]:
+    return tomllib.loads(Path(option("--recipe")).read_text(encoding="utf-8"))
+
+
+def is_absurd(made: dict, stage: str) -> bool:
+    optimiser = made[stage]["optimiser"] if stage != "optimiser" else made[stage]
+    return float(optimiser.get("rate", 0.0)) > ABSURD
+
+
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def export(folder: Path, name: str, step: int, told: str) -> None:
+    data = random.Random(step).randbytes(int(os.environ.get("STAND_IN_BYTES", "2000")))
+    put(folder / f"{name}.safetensors", data)
+    entry = {
+        "name": name.replace("_", "-"), "file": f"{name}.safetensors",
+        "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "network": "lite",
+        "scale": 4, "lr_size": 32, "data": told, "licence": "none", "recipe": name,
+        "commit": Path("COMMIT").read_text(encoding="utf-8").strip(),
+    }  # fmt: skip
+    lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
+    put(folder / "manifest.toml", "\n".join(["[[weights]]", *lines, ""]).encode())
+
+
+def train() -> int:
+    began, seconds = time.monotonic(), float(option("--deadline"))
+    out, every = Path(option("--out")), float(option("--export-every", "60"))
+    for name in ("--data", "--masks", "--features", "--parsing", "--init", "--identity"):
+        if option(name) and not Path(option(name)).exists():
+            say(f"error: {option(name)}: no such file or folder")
+            return 3
+    made = recipe()
+    name = str(made["name"])
+    stages = [option("--stage")] if option("--stage") else ["identity", "joint"]
+    told = " ".join(sys.argv[1:])
+    for stage in stages:
+        if stage != "joint":
+            if is_absurd(made, stage):
+                say(f"{stage} is left out: a loss is not finite")
+                told += f"; without {stage}"
+                continue
+            put(out / stage / f"{stage}.safetensors", b"network")
+    if "joint" not in stages:
+        return 0
+    if not list(Path(option("--data")).glob("train*.tar")):
+        say("error: no faces")
+        return 3
+    if is_absurd(made, "optimiser"):
+        say("error: a loss is not finite")
+        return 1
+    step, exported = 0, began
+    (out / "joint").mkdir(parents=True, exist_ok=True)
+    while time.monotonic() < began + seconds - 2 * PAUSE:
+        time.sleep(PAUSE)
+        step += 1
+        with (out / "joint" / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"step": step, "validation_loss": 1 / step}) + "\n")
+        if time.monotonic() > exported + every:
+            export(out / "weights", name, step, told)
+            exported = time.monotonic()
+        if step == 5:
+            put(out / "joint" / "checkpoint.pt", json.dumps([name, step, told]).encode())
+            if os.environ.get("STAND_IN_DIES") == name:
+                os.kill(os.getpid(), signal.SIGKILL)
+    export(out / "weights", name, step, told)
+    return 0
+
+
+def main() -> int:
+    if sys.argv[1:3] == ["weights", "export"]:
+        path = Path(sys.argv[3])
+        name, step, told = json.loads(path.read_text(encoding="utf-8"))
+        export(path.parent.parent / "weights", name, step, f"{told}; exported from a checkpoint")
+        return 0
+    try:
+        return train()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Whole leases played on this machine: with a stand-in for training, and with `jdsr train`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lease_sources import write_sources
+
+from jdsr_cli.networks import JDSRGenerator
+from jdsr_cli.weights import load_generator, read_manifest
+from jdsr_train.lease.files import digest
+from jdsr_train.lease.limits import Limits
+from jdsr_train.lease.rehearsal import rehearse
+from jdsr_train.lease.stage import Sources
+
+CHECKOUT = Path(__file__).parents[2]
+SECONDS = 16.0
+"""Of a lease with the stand-in."""
+REAL_SECONDS = 45.0
+"""Of a lease with `jdsr train`."""
+STAND_IN = Path(__file__).with_name("stand_in.py")
+PLAN = """
+reserve = 2
+command = {command}
+
+[[model]]
+name = "lite"
+recipe = "lite_camera"
+share = 0.3
+uses = ["masks", "features"]
+init = "lite-camera"
+
+[[model]]
+name = "x4"
+recipe = "lease_x4"
+share = 0.4
+uses = ["masks", "features", "parsing"]
+first = ["parser"]
+
+[[model]]
+name = "x8"
+recipe = "lease_x8"
+share = 0.3
+uses = ["masks", "features"]
+init = "x4"
+reuse = "x4"
+"""
+
+
+@pytest.fixture(scope="module")
+def sources(
+    tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path],
+    template_folder: Path,
+) -> Sources:  # fmt: skip
+    return write_sources(tmp_path_factory.mktemp("sources"), write_faces, template_folder)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "plan.toml"
+    command = [sys.executable, str(STAND_IN)]
+    path.write_text(PLAN.format(command=command).replace("'", '"'), encoding="utf-8")
+    return path
+
+
+def brought(target: Path) -> dict[str, str]:
+    """What each file that is home was trained from, as its manifest says."""
+    found = {}
+    for entry in read_manifest(target / "manifest.toml"):
+        assert digest(target / entry.file) == entry.sha256
+        found[entry.file] = entry.data
+    return found
+
+
+def test_a_plan_comes_home_whatever_happens(
+    plan: Path, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("STAND_IN_BYTES", "1500000")
+    limits = Limits(call_mib=24, files=3, file_mib=1, total_mib=4)
+    faults = ("killed", "failed", "slow")
+    work = tmp_path / "work"
+    code = rehearse(
+        CHECKOUT, plan, sources, seconds=SECONDS, faults=faults, limits=limits, work=work
+    )
+    printed = capfd.readouterr().out
+    assert code == 0, printed
+    assert re.search(r"watch, taken back +lost", printed)
+    assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
+    found = brought(work / "home")
+    assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
+    assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
+    assert "parser.safetensors" in found["paper_x8.safetensors"]
+    assert "identity.safetensors" in found["paper_x8.safetensors"]
+    assert not list(work.glob("machine-*/root"))
+
+
+REAL = """
+[[model]]
+name = "x4"
+recipe = "lease_x4"
+uses = ["masks", "features", "parsing"]
+first = ["parser"]
+"""
+
+
+def test_jdsr_train_itself_comes_home(
+    sources: Sources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.toml").write_text(REAL, encoding="utf-8")
+    work = tmp_path / "work"
+    code = rehearse(
+        CHECKOUT, tmp_path / "plan.toml", sources, seconds=REAL_SECONDS, work=work,
+        limits=Limits(call_mib=24),
+    )  # fmt: skip
+    printed = capfd.readouterr().out
+    assert code == 0, printed
+    assert "imports are fine" in printed
+    assert "x4, parser: step" in printed
+    assert set(brought(work / "home")) == {"paper_x4.safetensors"}
+    loaded = load_generator(work / "home" / "paper_x4.safetensors", "cpu", "float32")
+    assert isinstance(loaded.network, JDSRGenerator)

@@ -1,0 +1,188 @@
+"""Models cut into pieces that calls can bring home, and what was put into which call already."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from jdsr_cli.errors import UsageError
+from jdsr_train.lease.exports import find_export, last_step
+from jdsr_train.lease.files import copy_range, mib, read_json, write_json
+from jdsr_train.lease.limits import Limits
+from jdsr_train.lease.places import COMMIT, Places
+
+SUFFIX = ".bundle.json"
+SENT = "sent.json"
+
+
+@dataclass(frozen=True)
+class BundlePiece:
+    """A range of a weight file."""
+
+    name: str
+    """Of the file that comes home: letters, digits, dots, hyphens and underscores."""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A weight file, what its manifest says of it, and its pieces; it travels with them as JSON."""
+
+    model: str
+    """Of the plan."""
+    file: str
+    sha256: str
+    bytes: int
+    exported: float
+    """Seconds since 1970; a later export of the same file replaces an earlier one."""
+    step: int
+    """Of the joint stage, as logged when the pieces were cut."""
+    final: bool
+    """Whether the model's training has ended."""
+    commit: str
+    manifest: str
+    pieces: tuple[BundlePiece, ...]
+
+    @property
+    def stem(self) -> str:
+        """Begins the name of everything that belongs to it."""
+        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(self.file).stem)}.{self.sha256[:8]}"
+
+
+class Shipping:
+    """Keeps the bundles of a machine.
+
+    Args:
+        places: Of this machine.
+        limits: Of a call.
+
+    """
+
+    def __init__(self, places: Places, limits: Limits) -> None:
+        self.places, self.limits = places, limits
+        self.folder = places.out / "bundles"
+        stored = read_json(self.folder / SENT) or {"newest": {}, "sent": []}
+        self._newest: dict[str, str] = stored["newest"]
+        self._sent: list[str] = stored["sent"]
+
+    def collect(self, model: str, *, final: bool) -> None:
+        """Make a bundle of a model's newest export, where there is one that is not a bundle yet."""
+        keep = self.folder / f".{model}.safetensors"
+        export = find_export(self.places.run(model), keep)
+        if export is None:
+            return
+        before = self._bundle(model)
+        if before is not None and before.sha256 == export.sha256:
+            keep.unlink()
+            return
+        (entry,) = tomllib.loads(export.manifest)["weights"]
+        size, piece = keep.stat().st_size, self.limits.piece
+        stem = f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(entry['file']).stem)}.{export.sha256[:8]}"
+        count, pieces = max(1, -(-size // piece)), []
+        for number in range(count):
+            length = min(piece, size - number * piece)
+            found = hashlib.sha256()
+            with keep.open("rb") as stream:
+                stream.seek(number * piece)
+                found.update(stream.read(length))
+            name = f"{stem}.{number + 1:02d}of{count:02d}"
+            pieces.append(BundlePiece(name, length, found.hexdigest()))
+        commit = (self.places.common / COMMIT).read_text(encoding="utf-8").strip()
+        bundle = Bundle(
+            model, entry["file"], export.sha256, size, export.exported,
+            last_step(self.places.run(model)), final, commit, export.manifest, tuple(pieces),
+        )  # fmt: skip
+        keep.replace(self.folder / f"{stem}.safetensors")
+        write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
+        self._newest[model] = stem
+        self._save()
+
+    def unsent(self) -> list[tuple[Bundle, BundlePiece]]:
+        """Return the pieces of each model's newest bundle that no call has brought."""
+        return [
+            (bundle, piece)
+            for bundle in self._bundles()
+            for piece in bundle.pieces
+            if piece.name not in self._sent
+        ]
+
+    def forget(self) -> None:
+        """Let every piece be sent again."""
+        self._sent.clear()
+        self._save()
+
+    def fill(self, out: Path, files: int, size: int) -> list[str]:
+        """Put as many unsent pieces into a folder as fit, each with what describes it.
+
+        Args:
+            out: The folder.
+            files: How many files it may still take.
+            size: How many bytes.
+
+        Returns:
+            What was put there, in words.
+
+        Raises:
+            UsageError: Pieces that were cut for other limits do not fit into an empty call.
+
+        """
+        told: dict[str, list[BundlePiece]] = {}
+        waiting = self.unsent()
+        for bundle, piece in waiting:
+            described = self.folder / f"{bundle.stem}{SUFFIX}"
+            new = bundle.stem not in told
+            takes = piece.bytes + (described.stat().st_size if new else 0)
+            if piece.bytes > self.limits.piece or takes > size or files < 1 + new:
+                break
+            if new:
+                (out / described.name).write_bytes(described.read_bytes())
+            first = sum(one.bytes for one in bundle.pieces[: bundle.pieces.index(piece)])
+            copy_range(
+                self.folder / f"{bundle.stem}.safetensors", out / piece.name, first, piece.bytes,
+                lambda data: None,
+            )  # fmt: skip
+            told.setdefault(bundle.stem, []).append(piece)
+            size, files = size - takes, files - 1 - new
+            self._sent.append(piece.name)
+        if waiting and not told:
+            raise UsageError(
+                f"a piece of {mib(waiting[0][1].bytes)} does not fit",
+                hint="Give the limits that the first call had (--file-mib, --total-mib)",
+            )
+        self._save()
+        return [
+            f"bringing {stem}: {len(pieces)} pieces, {mib(sum(one.bytes for one in pieces))}"
+            for stem, pieces in told.items()
+        ]
+
+    def _bundle(self, model: str) -> Bundle | None:
+        stem = self._newest.get(model)
+        return None if stem is None else read_bundle(self.folder / f"{stem}{SUFFIX}")
+
+    def _bundles(self) -> Iterator[Bundle]:
+        for model in self._newest:
+            bundle = self._bundle(model)
+            if bundle is not None:
+                yield bundle
+
+    def _save(self) -> None:
+        write_json(self.folder / SENT, {"newest": self._newest, "sent": self._sent})
+
+
+def read_bundle(path: Path) -> Bundle | None:
+    """Read what describes a bundle; None where there is no such file.
+
+    Raises:
+        InputUnreadableError: It is damaged.
+
+    """
+    values = read_json(path)
+    if values is None:
+        return None
+    pieces = tuple(BundlePiece(**one) for one in values.pop("pieces"))
+    return Bundle(**values, pieces=pieces)

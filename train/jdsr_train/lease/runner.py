@@ -1,0 +1,236 @@
+"""On the machine, detached from the calls: the models of the plan, one after the other."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from jdsr_cli.errors import JdsrError
+from jdsr_train.lease.exports import find_export
+from jdsr_train.lease.files import say
+from jdsr_train.lease.parts import Table
+from jdsr_train.lease.places import Places
+from jdsr_train.lease.plan import STAGES, Model, Plan
+from jdsr_train.lease.processes import held, run
+from jdsr_train.lease.state import (
+    FAILED,
+    READY,
+    RUNNING,
+    WAITING,
+    ModelState,
+    State,
+    read_state,
+    seconds_left,
+)
+
+LOCK = "runner.lock"
+LEAST = 1.0
+"""Seconds with which nothing is begun."""
+EXPORTING = 60.0
+"""Seconds for an export from a checkpoint."""
+FIRST_SHARE = 0.25
+"""Most that a stage before a model takes of the time that is left."""
+PAUSE = 0.3
+INTERRUPTED = 130
+
+
+class Runner:
+    """Runs a plan to its end, whatever fails on the way.
+
+    Args:
+        places: Of this machine.
+
+    Raises:
+        InputMissingError: No part was taken in yet.
+        UsageError: The plan cannot be read.
+
+    """
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.plan: Plan = places.plan()
+        self.table: Table = places.table()
+        self.state: State = read_state(places)
+        before, self.state.models = self.state.models, {}
+        for model in self.plan.models:
+            found = before.get(model.name, ModelState())
+            if found.state != READY:  # it was cut off, or gets another chance
+                found = ModelState(first=[])
+            self.state.models[model.name] = found
+        self.state.done, self.state.job, self.state.runner = False, "", os.getpgrp()
+
+    def run(self) -> None:
+        """Train every model that is not ready; another runner that is at it is left alone."""
+        with held(self.places.out / LOCK) as free:
+            if not free:
+                return
+            self._save()
+            self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
+            for model in self.plan.models:
+                if self.state.models[model.name].state == WAITING:
+                    try:
+                        self._do(model)
+                    except (OSError, JdsrError) as error:
+                        self._fail(model, str(error))
+            self.state.done = True
+            self._save()
+            self._say("done")
+
+    def _do(self, model: Model) -> None:
+        if not self._wait(model):
+            self._fail(model, "its inputs were not brought in time")
+            return
+        source = self.plan.from_model(model)
+        if source is not None and find_export(self.places.run(source)) is None:
+            self._fail(model, f"{source}, which it starts from, has left nothing")
+            return
+        place = self.plan.models.index(model)
+        later = sum(one.share for one in self.plan.models[place:])
+        until = time.monotonic() + self._left() * model.share / later
+        for stage in self._before(model):
+            if stage not in self.state.models[model.name].first:
+                self._first(model, stage)
+        left = until - time.monotonic()
+        if left < LEAST:
+            self._fail(model, "no time was left")
+            return
+        self.state.models[model.name].state = RUNNING
+        code = self._train(model, self._words(model, left), left)
+        self._settle(model, code)
+
+    def _wait(self, model: Model) -> bool:
+        """Wait for a model's inputs; run meanwhile what needs less of them."""
+        while not all(self.places.has(self.table, kind) for kind in self._needed(model)):
+            if self._left() < LEAST:
+                return False
+            ready = next(
+                (
+                    (one, stage)
+                    for one in self.plan.models
+                    for stage in one.first
+                    if stage not in self.state.models[one.name].first
+                    and all(self.places.has(self.table, kind) for kind in STAGES[stage])
+                ),
+                None,
+            )
+            if ready is not None:
+                self._first(*ready)
+            else:
+                time.sleep(PAUSE)
+        return True
+
+    def _needed(self, model: Model) -> tuple[str, ...]:
+        return (*model.inputs, "weights")
+
+    def _before(self, model: Model) -> tuple[str, ...]:
+        """Return the stages that a model needs before its own command."""
+        if model.reuse is not None and not self._identity(model.reuse).is_file():
+            return (*model.first, "identity")
+        return model.first
+
+    def _first(self, model: Model, stage: str) -> None:
+        seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
+        self.state.models[model.name].first.append(stage)
+        if seconds < LEAST:
+            return
+        words = self._words(model, seconds, stage)
+        code = self._train(model, words, seconds, stage)
+        self._say(f"{model.name}: stage {stage} ended with {code}")
+
+    def _train(self, model: Model, words: list[str], seconds: float, stage: str = "") -> int:
+        what = f"{model.name}{f', stage {stage}' if stage else ''}"
+        self._say(f"{what}: {' '.join(words)}")
+
+        def began(process: int) -> None:
+            until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+            self.state.job, self.state.process = f"{what} until {until}", process
+            self._save()
+
+        try:
+            log = self.places.log / f"{model.name}.txt"
+            return run(words, self.places, log, seconds, began)
+        finally:
+            self.state.job, self.state.process = "", 0
+            self._save()
+
+    def _settle(self, model: Model, code: int) -> None:
+        """See what a model has left behind, and export its checkpoint where it could not."""
+        out = self.places.run(model)
+        export = find_export(out)
+        checkpoint = out / "joint" / "checkpoint.pt"
+        if code not in (0, INTERRUPTED) and checkpoint.is_file():
+            newer = export is None or checkpoint.stat().st_mtime > export.exported
+            if newer and self._export(model, checkpoint):
+                export = find_export(out)
+        if export is None:
+            self._fail(model, f"jdsr train ended with {code} and left no weights")
+            return
+        note = "" if code == 0 else f"jdsr train ended with {code}; these are its last weights"
+        self.state.models[model.name].state = READY
+        self.state.models[model.name].note = note
+        self._save()
+        self._say(f"{model.name}: ready, {export.sha256[:12]} {note}")
+
+    def _export(self, model: Model, checkpoint: Path) -> bool:
+        """Export a checkpoint, in bfloat16 where a value is beyond float16."""
+        words = [*self.plan.words, "weights", "export", str(checkpoint)]
+        return any(
+            self._train(model, [*words, "--precision", precision], EXPORTING, "export") == 0
+            for precision in ("float16", "bfloat16")
+        )
+
+    def _words(self, model: Model, seconds: float, stage: str = "") -> list[str]:
+        data, given, out = self.places.data, self.table.given, self.places.run(model)
+        words = [*self.plan.words, "train", "--data", str(data / given["faces"])]
+        for kind in model.uses:
+            words += [f"--{kind}", str(data / given[kind])]
+        words += ["--recipe", self._recipe(model), "--out", str(out)]
+        words += ["--cache", str(self.places.out / "cache"), "--workers", str(self._workers())]
+        words += ["--deadline", f"{max(1.0, seconds):.1f}"]
+        if stage:
+            return [*words, "--stage", stage]
+        if model.init is not None:
+            words += ["--init", str(self._init(model))]
+        if model.reuse is not None:
+            parser = self.places.run(model.reuse) / "parser" / "parser.safetensors"
+            words += ["--labels", str(parser) if parser.is_file() else "none"]
+            if self._identity(model.reuse).is_file():
+                words += ["--identity", str(self._identity(model.reuse))]
+        return [*words, "--export-every", f"{model.export_every:g}", *model.options]
+
+    def _init(self, model: Model) -> Path:
+        source = self.plan.from_model(model)
+        if source is None:
+            return self.places.data / "weights" / f"{model.init}.safetensors"
+        export = find_export(self.places.run(source))
+        assert export is not None
+        return export.path
+
+    def _identity(self, name: str) -> Path:
+        return self.places.run(name) / "identity" / "identity.safetensors"
+
+    def _recipe(self, model: Model) -> str:
+        if not model.recipe.endswith(".toml"):
+            return model.recipe
+        return str(self.places.common / Path(model.recipe).name)
+
+    def _workers(self) -> int:
+        chosen = self.plan.workers
+        return max(1, (os.cpu_count() or 2) - 1) if chosen is None else chosen
+
+    def _left(self) -> float:
+        """Return the seconds in which models may still be trained."""
+        return seconds_left(self.places) - self.plan.reserve
+
+    def _fail(self, model: Model, why: str) -> None:
+        self.state.models[model.name].state = FAILED
+        self.state.models[model.name].note = why
+        self._save()
+        self._say(f"{model.name}: failed, {why}")
+
+    def _save(self) -> None:
+        self.state.save(self.places)
+
+    def _say(self, text: str) -> None:
+        say(f"{time.strftime('%H:%M:%S')} {text}")
