@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from lease_sources import write_sources
 
-from jdsr_cli.networks import JDSRGenerator
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_generator, read_manifest
+from jdsr_train import recipes
 from jdsr_train.lease.files import digest
 from jdsr_train.lease.limits import Limits
 from jdsr_train.lease.rehearsal import rehearse
 from jdsr_train.lease.stage import Sources
+from jdsr_train.lease.tiny import ABSURD, tiny
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
@@ -97,6 +100,42 @@ def test_a_plan_comes_home_whatever_happens(
     assert "parser.safetensors" in found["paper_x8.safetensors"]
     assert "identity.safetensors" in found["paper_x8.safetensors"]
     assert not list(work.glob("machine-*/root"))
+
+
+def test_a_rehearsal_that_does_not_bring_everything_home_fails(
+    sources: Sources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = 'reserve = 1\ncommand = ["false"]\n[[model]]\nname = "x"\nrecipe = "lite_x4"\n'
+    (tmp_path / "plan.toml").write_text(text, encoding="utf-8")
+    code = rehearse(CHECKOUT, tmp_path / "plan.toml", sources, seconds=10, work=tmp_path / "work")
+    assert code == 1
+    assert "FAILED: x: jdsr train ended with 1 and left no weights" in capfd.readouterr().out
+    with pytest.raises(UsageError, match="is not empty"):
+        rehearse(CHECKOUT, tmp_path / "plan.toml", sources, seconds=10, work=tmp_path / "work")
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_has_a_tiny_one_of_the_same_stages_and_terms(
+    name: str, tmp_path: Path
+) -> None:
+    text, hopeless = tiny(name)
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    small, large = recipes.load(str(tmp_path / "tiny.toml")), recipes.load(name)
+    assert not hopeless
+    for part in ("name", "stages", "loss", "camera"):
+        assert getattr(small, part) == getattr(large, part)
+    network = build(small.generator.network, small.generator.arguments)
+    assert sum(one.numel() for one in network.parameters()) < 1_000_000
+
+
+@pytest.mark.parametrize(("name", "stage"), [("lease_x4", "identity"), ("lite_x4", "joint")])
+def test_a_tiny_recipe_can_fail_in_one_stage(name: str, stage: str, tmp_path: Path) -> None:
+    text, hopeless = tiny(name, failing=True)
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    made = recipes.load(str(tmp_path / "tiny.toml"))
+    assert hopeless == (stage == "joint")
+    for one in ("parser", "identity", "denoise", "joint"):
+        assert (made.steps(one).rate == ABSURD) == (one == stage)
 
 
 REAL = """

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, UsageError
+from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, OutputError, UsageError
 from jdsr_train.lease.limits import Limits
 from jdsr_train.lease.places import Places
 from jdsr_train.lease.stage import Sources, stage, tell
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except JdsrError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return OutputError.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return EXIT_INTERRUPTED

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from jdsr_cli.errors import UsageError
 from jdsr_train.lease.files import MIB
 
+SAFE = 0.99
+"""Share of the largest file that a piece takes: whether the limit itself passes is not known."""
+ROOM_MIB = 2.0
+"""Of a call, for logs and what describes the pieces."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -28,8 +33,8 @@ class Limits:
     """Paths that are named to be carried."""
 
     def __post_init__(self) -> None:
-        if min(self.call_mib, self.file_mib, self.total_mib) <= 0:
-            raise UsageError("limits in MiB must be positive")
+        if min(self.call_mib, self.file_mib, self.total_mib - ROOM_MIB) <= 0:
+            raise UsageError(f"limits in MiB must be positive, --total-mib above {ROOM_MIB:g}")
         if self.files < 3:
             raise UsageError(
                 f"{self.files} files are too few",
@@ -39,8 +44,8 @@ class Limits:
 
     @property
     def piece(self) -> int:
-        """Bytes of the largest piece that may come back."""
-        return int(min(self.file_mib, self.total_mib - 2) * MIB)
+        """Bytes of a piece: a little less than may come back, logs left room for."""
+        return int(min(SAFE * self.file_mib, self.total_mib - ROOM_MIB) * MIB)
 
     @property
     def options(self) -> list[str]:

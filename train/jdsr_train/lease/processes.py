@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ GRACE = 40.0
 """Seconds after its deadline at which a process is interrupted."""
 MERCY = 20.0
 """Seconds after that at which it is killed."""
+TRIED = 1.0
+"""Seconds for which a lock is tried."""
 
 
 def environment(places: Places) -> dict[str, str]:
@@ -34,10 +37,16 @@ def environment(places: Places) -> dict[str, str]:
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Hold a lock that goes with the process; gives whether it was free."""
+    """Hold a lock that goes with the process; gives whether it was free.
+
+    Whoever only asks for it holds it for a moment, so it is tried for a while.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + TRIED
     with path.open("a") as file:
-        yield _lock(file)
+        while not (free := _lock(file)) and time.monotonic() < until:
+            time.sleep(0.05)
+        yield free
 
 
 def is_held(path: Path) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from jdsr_cli.errors import JdsrError, TrainingError
+from jdsr_cli.errors import JdsrError, TrainingError, UsageError
 from jdsr_train.lease import calls
 from jdsr_train.lease.checkout import git, put_back, travelling
 from jdsr_train.lease.exports import find_export
@@ -179,6 +179,8 @@ def rehearse(
     with tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-") as temporary:
         scratch = (work or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
+        if any(scratch.iterdir()):
+            raise UsageError("is not empty", where=scratch, hint="Choose another --work")
         plan, hopeless = _tiny_plan(read(plan_path), plan_path, scratch, seconds, faults)
         played = Rehearsal(scratch, plan, sources, seconds, limits or Limits())
         _copy_checkout(root, played.checkout)

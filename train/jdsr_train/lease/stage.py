@@ -26,8 +26,8 @@ from jdsr_train.lease.parts import Piece, StagedFile, Table
 from jdsr_train.lease.places import COMMIT, PLAN
 from jdsr_train.lease.plan import Plan, read
 
-MARGIN = MIB // 4
-"""Bytes of a call that stay free: what the transport adds is not known."""
+MARGIN = 1 / 32
+"""Share of a call that stays free: what the transport adds is not known."""
 LEAST_PIECE = MIB
 """Bytes below which a file is not begun at the end of a part."""
 TABLES = ("faces.csv", "landmarks68.npz")
@@ -117,7 +117,7 @@ def stage(
         shutil.copyfile(source, common / name)
     (common / COMMIT).write_text(commit_of(root) + "\n", encoding="utf-8")
     tree = tree_size(root) if tree_mib is None else int(tree_mib * MIB)
-    room = int(call_mib * MIB) - tree - _size(common) - _table_size(items) - MARGIN
+    room = int((1 - MARGIN) * call_mib * MIB) - tree - _size(common) - _table_size(items)
     if room < LEAST_PIECE:
         raise UsageError(
             f"{mib(tree)} of checkout leave no room in a call of {call_mib:g} MiB",
