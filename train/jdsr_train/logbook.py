@@ -56,12 +56,10 @@ class Logbook:
                 )
         self._panel_time = state
 
-    def close(self, *, draw: bool = True) -> None:
-        """Draw the curves, where there is time for it, and let go of the files."""
+    def close(self) -> None:
+        """Let go of the files."""
         if self._board is not None:
             self._board.close()
-        if draw and (self.folder / LOG).exists():
-            curves(self.folder / LOG, self.folder / CURVES)
 
     def _panel_state(self) -> int | None:
         path = self.folder / PANEL
@@ -75,6 +73,12 @@ class Logbook:
             kept = [line for line in text.splitlines(keepends=True) if _step(line) <= step]
             with atomic_file(path) as temporary:
                 temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def draw_curves(folder: Path) -> None:
+    """Draw the curves of what a stage has logged in its folder."""
+    if (folder / LOG).exists():
+        curves(folder / LOG, folder / CURVES)
 
 
 def last_validation(folder: Path) -> dict[str, float]:

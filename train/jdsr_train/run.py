@@ -20,7 +20,7 @@ from jdsr_train.fabric import open_fabric
 from jdsr_train.gates import measure
 from jdsr_train.inputs import digests
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
-from jdsr_train.logbook import last_validation
+from jdsr_train.logbook import draw_curves, last_validation
 from jdsr_train.materials import Materials, TrainRequest
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipes import to_dict
@@ -46,6 +46,8 @@ LEAST_SHARE = 0.1
 """Of its recipe's steps, without which a stage before the joint one is worth nothing."""
 EXPORTING = 5.0
 """Seconds of a deadline that are kept for writing weights and for the process to end."""
+DRAWING = 10.0
+"""Seconds that must be left before a deadline for the curves to be drawn."""
 GATING, GATE_FACES = 20.0, 48
 """More seconds and the number of faces for what may earn a name by gates; without a deadline all
 validation faces are used."""
@@ -186,6 +188,7 @@ def _train(task: Stage, materials: Materials, limit: float | None) -> StageResul
     except KeyboardInterrupt:
         if joint and materials.fabric.is_global_zero and trainer.checkpoint.exists():
             materials.progress.note(f"exported: {export_checkpoint(trainer.checkpoint, path)}")
+            draw_curves(trainer.folder)
         raise
     finally:
         if beside is not None:
@@ -198,6 +201,8 @@ def _train(task: Stage, materials: Materials, limit: float | None) -> StageResul
         else:
             arguments, kept = task.exported(network)
             save_network(path, task.name, arguments, kept, {"recipe": recipe.name})
+        if request.deadline is None or request.deadline.left > DRAWING:
+            draw_curves(trainer.folder)
     materials.fabric.barrier()
     return StageResult(task.name, path, figures)
 

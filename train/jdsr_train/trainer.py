@@ -188,7 +188,7 @@ class Trainer:
         finally:
             self.progress.end(task)
             if logbook is not None:
-                logbook.close(draw=self.limit is None or time.monotonic() < self.limit)
+                logbook.close()
         if self._saved[0] != self.step:
             self._save()
         return self.average
