@@ -26,7 +26,7 @@ from jdsr_train.lease.plan import Plan, read, to_toml
 from jdsr_train.lease.stage import Sources, Staged, stage
 from jdsr_train.lease.state import FAILED, READY, read_state
 from jdsr_train.lease.tiny import tiny
-from jdsr_train.lease.watch import HOME
+from jdsr_train.lease.watch import HOME, STOPPED
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -95,7 +95,10 @@ class Rehearsal:
                     return {}
                 if HOME in reply.printed:
                     break
+                if STOPPED in reply.printed:
+                    raise TrainingError("the runner has ended before its plan was done")
                 wait = calls.WATCHED
+            say(f"home after {time.monotonic() - began:.0f} of {self.seconds:g} s")
             return self._ended(machine)
         finally:
             machine.take_back()
