@@ -434,6 +434,24 @@ def test_a_process_that_does_not_end_is_interrupted_then_killed(
     assert processes.run(words, places, log, 2.0, lambda number: None) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_a_killed_runner_has_left_running_is_ended(
+    ours: bool, staged: Staged, checkout: Path, places: Places, tmp_path: Path
+) -> None:
+    take(1, checkout / ".lease", checkout, places)
+    words = [sys.executable, "-c", "import time; time.sleep(60)", str(places.root if ours else "")]
+    with subprocess.Popen(words, start_new_session=True) as left:
+        state = read_state(places)
+        state.process = left.pid
+        state.save(places)
+        run_plan(places, 0.5)
+        if ours:
+            assert left.wait(10) == -signal.SIGKILL
+        else:
+            assert left.poll() is None
+            left.kill()
+
+
 def test_starting_twice_only_corrects_the_end(
     staged: Staged, checkout: Path, places: Places, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -12,7 +12,7 @@ from jdsr_train.lease.files import say
 from jdsr_train.lease.parts import Table
 from jdsr_train.lease.places import Places
 from jdsr_train.lease.plan import STAGES, Model, Plan
-from jdsr_train.lease.processes import held, run
+from jdsr_train.lease.processes import end_orphan, held, run
 from jdsr_train.lease.state import (
     FAILED,
     READY,
@@ -52,6 +52,7 @@ class Runner:
         self.plan: Plan = places.plan()
         self.table: Table = places.table()
         self.state: State = read_state(places)
+        self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
             found = before.get(model.name, ModelState())
@@ -65,6 +66,8 @@ class Runner:
         with held(self.places.out / LOCK) as free:
             if not free:
                 return
+            if self._orphan:
+                end_orphan(self._orphan, self.places)
             self._save()
             self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
             for model in self.plan.models:
