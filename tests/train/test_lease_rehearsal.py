@@ -94,6 +94,7 @@ def test_a_plan_comes_home_whatever_happens(
     assert code == 0, printed
     assert re.search(r"watch, taken back +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
+    assert "everything is home, but for lite, which was to fail" in printed
     found = brought(work / "home")
     assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
     assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
