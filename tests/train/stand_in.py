@@ -30,8 +30,10 @@ def option(name: str, default: str = "") -> str:
     return words[words.index(name) + 1] if name in words else default
 
 
-def recipe() -> dict[str, object]:
-    return tomllib.loads(Path(option("--recipe")).read_text(encoding="utf-8"))
+def recipe(path: str) -> dict[str, object]:
+    values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    base = str(values.get("base", ""))
+    return {**recipe(base), **values} if base.endswith(".toml") else values
 
 
 def is_absurd(made: dict, stage: str) -> bool:
@@ -66,9 +68,11 @@ def train() -> int:
         if option(name) and not Path(option(name)).exists():
             say(f"error: {option(name)}: no such file or folder")
             return 3
-    made = recipe()
+    made = recipe(option("--recipe"))
     name = str(made["name"])
-    stages = [option("--stage")] if option("--stage") else ["identity", "joint"]
+    stages = made.get("stages", ["identity", "joint"])
+    if option("--stage"):
+        stages = [option("--stage")]
     told = " ".join(sys.argv[1:])
     for stage in stages:
         if stage != "joint":

@@ -434,6 +434,45 @@ def test_a_process_that_does_not_end_is_interrupted_then_killed(
     assert processes.run(words, places, log, 2.0, lambda number: None) == -signal.SIGKILL
 
 
+def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
+    checkout: Path, plan: Path, sources: Sources, places: Places, tmp_path: Path
+) -> None:
+    second = '[[model]]\nname = "two"\nrecipe = "two.toml"\nuses = ["masks"]\nreuse = "one"\n'
+    plan.write_text(PLAN + second, encoding="utf-8")
+    absurd = RECIPE.replace("[identity.optimiser]", "[identity.optimiser]\nrate = 1e30")
+    (plan.parent / "one.toml").write_text(absurd, encoding="utf-8")
+    text = f'stages = ["joint"]\n{absurd}'.replace("fine", "second")
+    (plan.parent / "two.toml").write_text(text, encoding="utf-8")
+    staged = stage(checkout, plan, sources, aside=tmp_path / "aside")
+    take_all(checkout, staged, places)
+    run_plan(places, 6.0)
+    assert {one.state for one in read_state(places).models.values()} == {READY}
+    (entry,) = read_manifest(places.run("two") / "weights" / "manifest.toml")
+    assert "--identity" not in entry.data
+    assert "without identity" in entry.data
+    recipe = places.out / "recipes" / "two.toml"
+    assert f"--recipe {recipe}" in entry.data
+    assert 'stages = ["identity", "joint"]' in recipe.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_a_killed_runner_has_left_running_is_ended(
+    ours: bool, staged: Staged, checkout: Path, places: Places, tmp_path: Path
+) -> None:
+    take(1, checkout / ".lease", checkout, places)
+    words = [sys.executable, "-c", "import time; time.sleep(60)", str(places.root if ours else "")]
+    with subprocess.Popen(words, start_new_session=True) as left:
+        state = read_state(places)
+        state.process = left.pid
+        state.save(places)
+        run_plan(places, 0.5)
+        if ours:
+            assert left.wait(10) == -signal.SIGKILL
+        else:
+            assert left.poll() is None
+            left.kill()
+
+
 def test_starting_twice_only_corrects_the_end(
     staged: Staged, checkout: Path, places: Places, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

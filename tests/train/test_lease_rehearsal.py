@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from lease_sources import write_sources
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import EXIT_INTERRUPTED, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipes
 from jdsr_train.lease.files import digest
 from jdsr_train.lease.limits import Limits
+from jdsr_train.lease.places import Places
+from jdsr_train.lease.processes import is_held
 from jdsr_train.lease.rehearsal import rehearse
+from jdsr_train.lease.runner import LOCK
 from jdsr_train.lease.stage import Sources
 from jdsr_train.lease.tiny import ABSURD, tiny
 
@@ -94,6 +101,7 @@ def test_a_plan_comes_home_whatever_happens(
     assert code == 0, printed
     assert re.search(r"watch, taken back +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
+    assert "everything is home, but for lite, which was to fail" in printed
     found = brought(work / "home")
     assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
     assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
@@ -136,6 +144,40 @@ def test_a_tiny_recipe_can_fail_in_one_stage(name: str, stage: str, tmp_path: Pa
     assert hopeless == (stage == "joint")
     for one in ("parser", "identity", "denoise", "joint"):
         assert (made.steps(one).rate == ABSURD) == (one == stage)
+
+
+def test_a_rehearsal_that_is_terminated_leaves_nothing_running(
+    plan: Path, sources: Sources, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    words = ["rehearse", str(plan), "--faces", str(sources.faces), "--masks", str(sources.masks)]
+    words += ["--features", str(sources.features), "--parsing", str(sources.parsing)]
+    words += ["--work", str(work), "--seconds", "600", "--fault", "slow"]
+    places = Places(work / "machine-2" / "root")
+    with subprocess.Popen(
+        [sys.executable, "-m", "jdsr_train.lease", *words],
+        cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'train'}"},
+    ) as rehearsed:  # fmt: skip
+        until = time.monotonic() + 60
+        while not is_held(places.out / LOCK) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert is_held(places.out / LOCK)
+        assert running(str(work))
+        rehearsed.terminate()
+        assert rehearsed.wait(60) == EXIT_INTERRUPTED
+    assert not running(str(work))
+    assert not places.root.exists()
+
+
+def running(name: str) -> list[str]:
+    """The numbers of the processes whose command line holds a name."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if name.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 REAL = """

@@ -106,3 +106,14 @@ def end_group(number: int) -> None:
     """Kill what is left of a process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(number, signal.SIGKILL)
+
+
+def end_orphan(number: int, places: Places) -> None:
+    """Kill a process group that a runner began before it was killed itself.
+
+    Only where the command line of its first process names the machine's root: numbers are given
+    again.
+    """
+    with suppress(OSError):
+        if str(places.root).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+            end_group(number)

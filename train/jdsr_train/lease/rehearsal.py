@@ -26,7 +26,8 @@ from jdsr_train.lease.plan import Plan, read, to_toml
 from jdsr_train.lease.stage import Sources, Staged, stage
 from jdsr_train.lease.state import FAILED, READY, read_state
 from jdsr_train.lease.tiny import tiny
-from jdsr_train.lease.watch import HOME
+from jdsr_train.lease.watch import HOME, STOPPED
+from jdsr_train.running import terminated_like_interrupted
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -38,6 +39,8 @@ LATE = 60.0
 """Seconds after the end of a lease at which a rehearsal gives up."""
 BURNERS = 1
 """Other processes for each core, where the machine is slow."""
+BURNER = "import os\nwhile os.getppid() == {parent}: pass"
+"""Ends with the rehearsal, even where that is killed."""
 SO_FAR = "-so-far"
 """Of the names of weights that a first lease brought home."""
 
@@ -95,7 +98,10 @@ class Rehearsal:
                     return {}
                 if HOME in reply.printed:
                     break
+                if STOPPED in reply.printed:
+                    raise TrainingError("the runner has ended before its plan was done")
                 wait = calls.WATCHED
+            say(f"home after {time.monotonic() - began:.0f} of {self.seconds:g} s")
             return self._ended(machine)
         finally:
             machine.take_back()
@@ -176,7 +182,8 @@ def rehearse(
         UsageError: The plan or what it needs cannot work.
 
     """
-    with tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-") as temporary:
+    folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
+    with terminated_like_interrupted(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         if any(scratch.iterdir()):
@@ -198,7 +205,9 @@ def rehearse(
         except JdsrError as error:
             fault = str(error)
         _table(played.lines)
-        say(f"FAILED: {fault}" if fault else "everything is home, every SHA-256 is right")
+        without = f", but for {', '.join(sorted(hopeless))}, which was to fail" if hopeless else ""
+        home_is = f"everything is home{without}; every SHA-256 is right"
+        say(f"FAILED: {fault}" if fault else home_is)
         return 1 if fault else 0
 
 
@@ -258,7 +267,7 @@ def _copy_checkout(root: Path, target: Path) -> None:
 def _busy(busy: bool) -> Iterator[None]:
     """Let other processes take most of the machine."""
     count = BURNERS * (os.cpu_count() or 1) if busy else 0
-    words = [sys.executable, "-c", "while True: pass"]
+    words = [sys.executable, "-c", BURNER.format(parent=os.getpid())]
     running = [subprocess.Popen(words) for _ in range(count)]
     try:
         yield

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+import tomllib
 from pathlib import Path
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import JdsrError
 from jdsr_train.lease.exports import find_export
 from jdsr_train.lease.files import say
 from jdsr_train.lease.parts import Table
 from jdsr_train.lease.places import Places
 from jdsr_train.lease.plan import STAGES, Model, Plan
-from jdsr_train.lease.processes import held, run
+from jdsr_train.lease.processes import end_orphan, held, run
 from jdsr_train.lease.state import (
     FAILED,
     READY,
@@ -31,6 +34,8 @@ EXPORTING = 60.0
 """Seconds for an export from a checkpoint."""
 FIRST_SHARE = 0.25
 """Most that a stage before a model takes of the time that is left."""
+ORDER = ("parser", "identity", "denoise", "joint")
+"""In which `jdsr train` runs stages."""
 PAUSE = 0.3
 INTERRUPTED = 130
 
@@ -52,6 +57,7 @@ class Runner:
         self.plan: Plan = places.plan()
         self.table: Table = places.table()
         self.state: State = read_state(places)
+        self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
             found = before.get(model.name, ModelState())
@@ -65,6 +71,8 @@ class Runner:
         with held(self.places.out / LOCK) as free:
             if not free:
                 return
+            if self._orphan:
+                end_orphan(self._orphan, self.places)
             self._save()
             self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
             for model in self.plan.models:
@@ -88,7 +96,7 @@ class Runner:
         place = self.plan.models.index(model)
         later = sum(one.share for one in self.plan.models[place:])
         until = time.monotonic() + self._left() * model.share / later
-        for stage in self._before(model):
+        for stage in model.first:
             if stage not in self.state.models[model.name].first:
                 self._first(model, stage)
         left = until - time.monotonic()
@@ -122,12 +130,6 @@ class Runner:
 
     def _needed(self, model: Model) -> tuple[str, ...]:
         return (*model.inputs, "weights")
-
-    def _before(self, model: Model) -> tuple[str, ...]:
-        """Return the stages that a model needs before its own command."""
-        if model.reuse is not None and not self._identity(model.reuse).is_file():
-            return (*model.first, "identity")
-        return model.first
 
     def _first(self, model: Model, stage: str) -> None:
         seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
@@ -185,7 +187,8 @@ class Runner:
         words = [*self.plan.words, "train", "--data", str(data / given["faces"])]
         for kind in model.uses:
             words += [f"--{kind}", str(data / given[kind])]
-        words += ["--recipe", self._recipe(model), "--out", str(out)]
+        recipe = self._recipe(model) if stage else self._whole_recipe(model)
+        words += ["--recipe", recipe, "--out", str(out)]
         words += ["--cache", str(self.places.out / "cache"), "--workers", str(self._workers())]
         words += ["--deadline", f"{max(1.0, seconds):.1f}"]
         if stage:
@@ -214,6 +217,35 @@ class Runner:
         if not model.recipe.endswith(".toml"):
             return model.recipe
         return str(self.places.common / Path(model.recipe).name)
+
+    def _whole_recipe(self, model: Model) -> str:
+        """Return the recipe of a model's own command.
+
+        Where the identity network that it counts on was not to be had, the recipe gets that stage,
+        so that `jdsr train` makes one in the time that is left or goes on without it and says so.
+        """
+        recipe = self._recipe(model)
+        counts_on = model.reuse or ("identity" in model.first and model.name)
+        stages = self._stages(recipe)
+        if not counts_on or self._identity(counts_on).is_file() or "identity" in stages:
+            return recipe
+        path = self.places.out / "recipes" / f"{Path(recipe).stem}.toml"
+        ordered = [one for one in ORDER if one == "identity" or one in stages]
+        with atomic_file(path, make_folder=True) as temporary:
+            temporary.write_text(
+                f"base = {json.dumps(recipe)}\nstages = {json.dumps(ordered)}\n", encoding="utf-8"
+            )
+        return str(path)
+
+    def _stages(self, recipe: str) -> list[str]:
+        """Return the stages of a recipe, as it or the one that it starts from tells them."""
+        path = Path(recipe)
+        if path.suffix != ".toml":
+            path = self.places.code / "train" / "recipes" / f"{recipe}.toml"
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "stages" in values or "base" not in values:
+            return list(values.get("stages", ["joint"]))
+        return self._stages(values["base"])
 
     def _workers(self) -> int:
         chosen = self.plan.workers

@@ -26,6 +26,7 @@ TEXT = 48 << 10
 """Bytes of the end of each log."""
 PICTURES = ("panel.png", "curves.png")
 HOME = "all models that are ready are home"
+STOPPED = "nothing is running: call `start` again"
 FAULTS = ("error", "traceback", "warn", "left out")
 
 
@@ -82,7 +83,7 @@ def watch(
     elif state.done:
         say(f"the plan is done, {HOME}")
     elif not is_held(places.out / LOCK):
-        say("nothing is running: call `start` again")
+        say(STOPPED)
     for path in sorted(out.iterdir()):
         say(f"  {path.name} {mib(path.stat().st_size)}")
 
