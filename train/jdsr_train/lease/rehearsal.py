@@ -259,7 +259,7 @@ def _copy_checkout(root: Path, target: Path) -> None:
     git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root.absolute()), str(target))
     for path in travelling(root):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / path, target / path)
+        shutil.copy(root / path, target / path)  # with its mode, which git looks at
     git(target, "reset", "--quiet")
 
 
