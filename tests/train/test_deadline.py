@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tiny import tiny_arguments
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -19,8 +20,10 @@ from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipes
 from jdsr_train.clock import Deadline, StageClock
+from jdsr_train.fabric import open_fabric
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
-from jdsr_train.materials import LEFT_OUT, TrainRequest
+from jdsr_train.logbook import PANEL
+from jdsr_train.materials import LEFT_OUT, Materials, TrainRequest
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -31,6 +34,7 @@ from jdsr_train.recipe import (
     Recipe,
 )
 from jdsr_train.run import _limit, train
+from jdsr_train.stages import JointStage, build_stage, validation
 from jdsr_train.trained import export_checkpoint
 from jdsr_train.trainer import RunSettings
 
@@ -402,3 +406,24 @@ def test_a_step_longer_than_the_time_is_broken_off_and_the_weights_are_those_bef
     assert kept["step"] == done
     assert clock.now - began < 60 + 15  # layers begun in time, and those of the validation
     assert f"stopped at step {done} of" in str(entry(tmp_path).figures["protocol"])
+
+
+def test_a_validation_that_time_cuts_short_says_of_how_many_faces(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least the first faces of each kind are measured."""
+    monkeypatch.setattr(validation, "ON_CPU", 1)
+    recipe = dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, masked=0.5))
+    task = build_stage("joint", Materials(make(tmp_path, recipe=recipe), open_fabric("cpu"), At()))
+    assert isinstance(task, JointStage)
+    assert task.validation is not None
+    network = task.players[task.kept].network.eval()
+    (tmp_path / "joint").mkdir()
+    whole = task.validation.figures(network)
+    assert "validation_faces" not in whole
+    (tmp_path / "joint" / PANEL).unlink()
+    cut = task.validation.figures(network, until=0.0)
+    assert cut["validation_faces"] == 2  # the first of each
+    assert {"masked_psnr", "plain_psnr"} <= cut.keys()
+    with Image.open(tmp_path / "joint" / PANEL) as panel:
+        assert panel.size == (128, 6 * 128)

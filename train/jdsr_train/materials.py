@@ -364,7 +364,7 @@ class Materials:
             found.append("the denoiser works on the low-resolution grid")
         seen = self.recipe.optimiser.steps * self.recipe.optimiser.batch
         if seen < PARENT_FACES:
-            found.append(f"{seen:,} faces seen instead of about {PARENT_FACES:,}")
+            found.append(f"scheduled for {seen:,} faces instead of about {PARENT_FACES:,}")
         if self.request.init is not None:
             found.append(f"started from {Path(self.request.init).stem}")
         elif "denoise" in self.recipe.stages:

@@ -95,7 +95,9 @@ class Validation:
                 restored,
                 [exam.pair.hr for exam in shown],
             ]
-        face_rows(rows, self.folder / PANEL)
+        columns = min(map(len, rows))  # fewer where time was short
+        if columns:
+            face_rows([row[:columns] for row in rows], self.folder / PANEL)
         return found
 
     @property
