@@ -30,8 +30,8 @@ from jdsr_train.lease.tiny import ABSURD, tiny
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
 """Of a lease with the stand-in."""
-REAL_SECONDS = 45.0
-"""Of a lease with `jdsr train`."""
+REAL_SECONDS = 60.0
+"""Of a lease with `jdsr train`; on a loaded machine its first stages may not fit."""
 STAND_IN = Path(__file__).with_name("stand_in.py")
 PLAN = """
 reserve = 2
@@ -201,7 +201,7 @@ def test_jdsr_train_itself_comes_home(
     printed = capfd.readouterr().out
     assert code == 0, printed
     assert "imports are fine" in printed
-    assert "x4, parser: step" in printed
+    assert "x4, joint: step" in printed
     assert set(brought(work / "home")) == {"paper_x4.safetensors"}
     loaded = load_generator(work / "home" / "paper_x4.safetensors", "cpu", "float32")
     assert isinstance(loaded.network, JDSRGenerator)
