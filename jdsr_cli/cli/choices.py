@@ -156,8 +156,8 @@ Weights = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Weights by name ('jdsr weights list') or file; auto is lite-camera, or camera on a "
-        "GPU that has it.",
+        help="Weights by name ('jdsr weights list') or file; auto is lite-camera, or on a GPU "
+        "camera where it is here and beats that ('jdsr doctor').",
     ),
 ]
 

@@ -386,8 +386,13 @@ class Materials:
         """Where a stage leaves its weights."""
         out = self.request.run.out
         if stage == "joint":
-            return out / "weights" / f"{self.recipe.name}.safetensors"
+            return weights_of(out, self.recipe)
         return out / stage / f"{stage}.safetensors"
+
+
+def weights_of(run: Path, recipe: Recipe) -> Path:
+    """Where the weights of a run's joint stage go."""
+    return run / "weights" / f"{recipe.name}.safetensors"
 
 
 def read_left_out(path: Path) -> dict[str, str]:

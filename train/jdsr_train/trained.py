@@ -18,10 +18,10 @@ from jdsr_cli.weights.loading import Precision
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
 from jdsr_train.logbook import last_validation
+from jdsr_train.materials import Materials, weights_of
 from jdsr_train.recipe import Recipe
 
 if TYPE_CHECKING:
-    from jdsr_train.materials import Materials
     from jdsr_train.trainer import Trainer
 
 
@@ -119,11 +119,6 @@ def export_checkpoint(
     chosen = out or weights_of(path.parent.parent, trained.recipe)
     trained.export(chosen, last_validation(path.parent), precision=precision)
     return chosen
-
-
-def weights_of(run: Path, recipe: Recipe) -> Path:
-    """Where the weights of a run's joint stage go."""
-    return run / "weights" / f"{recipe.name}.safetensors"
 
 
 class ExportsBeside:
