@@ -172,7 +172,7 @@ def train(
     from jdsr_cli.weights import resolve_device
     from jdsr_train import recipes
     from jdsr_train.clock import Deadline
-    from jdsr_train.materials import TrainRequest
+    from jdsr_train.request import TrainRequest
     from jdsr_train.trainer import RunSettings
 
     chosen = recipes.load(recipe or f"lite_x{scale}")

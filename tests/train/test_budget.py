@@ -16,7 +16,6 @@ from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.weights import read_manifest
 from jdsr_train import budget, timing
 from jdsr_train.budget import BUDGET, Costs, fit
-from jdsr_train.materials import TrainRequest
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -25,6 +24,7 @@ from jdsr_train.recipe import (
     OptimiserRecipe,
     Recipe,
 )
+from jdsr_train.request import TrainRequest
 from jdsr_train.run import train
 from jdsr_train.stages import JointStage
 from jdsr_train.timing import Phase, Speed, phases

@@ -22,8 +22,9 @@ from jdsr_train import recipes
 from jdsr_train.clock import Deadline, StageClock
 from jdsr_train.fabric import open_fabric
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
+from jdsr_train.left_out import LEFT_OUT
 from jdsr_train.logbook import PANEL
-from jdsr_train.materials import LEFT_OUT, Materials, TrainRequest
+from jdsr_train.materials import Materials
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -33,6 +34,7 @@ from jdsr_train.recipe import (
     OptimiserRecipe,
     Recipe,
 )
+from jdsr_train.request import TrainRequest
 from jdsr_train.run import _limit, train
 from jdsr_train.stages import JointStage, build_stage, validation
 from jdsr_train.trained import export_checkpoint

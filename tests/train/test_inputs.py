@@ -27,8 +27,9 @@ from jdsr_train.inputs import (
     masks_digest,
     parsing_digest,
 )
-from jdsr_train.materials import Materials, TrainRequest
+from jdsr_train.materials import Materials
 from jdsr_train.recipe import DataRecipe, LossRecipe, Recipe
+from jdsr_train.request import TrainRequest
 from jdsr_train.trainer import RunSettings
 
 WriteFaces = Callable[..., Path]

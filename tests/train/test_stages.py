@@ -25,9 +25,9 @@ from jdsr_cli.networks import JDSRGenerator
 from jdsr_cli.weights import load_generator, load_state, read_manifest
 from jdsr_train import recipes
 from jdsr_train.logbook import LOG
-from jdsr_train.materials import TrainRequest
 from jdsr_train.plan import plan
 from jdsr_train.recipe import Recipe
+from jdsr_train.request import TrainRequest
 from jdsr_train.run import StageResult, stages_of, train
 from jdsr_train.trainer import CHECKPOINT, RunSettings
 

@@ -9,6 +9,16 @@ from typing import Self
 from jdsr_cli.errors import TrainingError
 from jdsr_cli.progress import Progress
 
+CLOSING, MOST_CLOSING = 3.0, 0.05
+"""Seconds kept at a stage's end beside its last validation and checkpoint; share of its time that
+all of it may take."""
+VALIDATED = 400
+"""Faces that a validation looks at, about; each costs no more than in a step."""
+
+
+class OutOfTimeError(TrainingError):
+    """Fewer steps fit into a stage's time than make it worth anything."""
+
 
 @dataclass(frozen=True)
 class Deadline:
@@ -83,3 +93,14 @@ class StageClock:
     def left(self) -> float:
         """Seconds that are left for steps."""
         return self.ends - time.monotonic()
+
+    def keep(self, saving: float, face: float) -> None:
+        """Keep as many seconds at the end as its validation and checkpoint will take.
+
+        Args:
+            saving: Seconds of a checkpoint.
+            face: Seconds of a face in a step.
+
+        """
+        most = max(CLOSING, MOST_CLOSING * (self.limit - self.begins))
+        self.closing = min(most, CLOSING + 2 * saving + VALIDATED * face)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
+from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
 from jdsr_cli.weights import load_state
-from jdsr_train.clock import Deadline
 from jdsr_train.data import (
     Degrader,
     FaceSet,
@@ -31,11 +28,12 @@ from jdsr_train.data import (
 )
 from jdsr_train.fabric import Adapted
 from jdsr_train.features import VGG16, FeatureExtractor, load_features
+from jdsr_train.left_out import keep_left_out, read_left_out, without
 from jdsr_train.masks import Sprite, draw_pool, load_templates
 from jdsr_train.networks import Critic, IdentityNetwork
 from jdsr_train.recipe import STAGES, Recipe
+from jdsr_train.request import OWN_PARSER, TrainRequest, weights_of
 from jdsr_train.starting import fill, start_from
-from jdsr_train.trainer import RunSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -46,46 +44,6 @@ MASK_SEED = 20231
 PAPER_LANDMARKS = 81
 PARENT_FACES = 1_220_775 * 8
 """Faces seen in the joint training of the paper's parent work; the paper does not tell its own."""
-OWN_PARSER = "own"
-LEFT_OUT = "left_out.json"
-"""In the folder of a run with a deadline: the stages that it goes on without."""
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What `jdsr train` is asked to do."""
-
-    recipe: Recipe
-    data: Path
-    """An official CelebA folder, a folder or archives of faces, or prepared faces."""
-    run: RunSettings
-    stage: str = "all"
-    """One of the recipe's stages, `prepare`, or `all`."""
-    masks: Path | None = None
-    """Template folder whose masks are worn beside the drawn ones, half and half."""
-    init: str | None = None
-    """Weights to start the joint stage from: a name of the registry or a file."""
-    features: str | None = None
-    """Frozen features: a file of VGG-16 or SqueezeNet 1.1 weights; torchvision's VGG-16 when
-    None."""
-    parsing: Path | None = None
-    """Labelled faces in the manner of CelebAMask-HQ, for the parser stage."""
-    labels: str = OWN_PARSER
-    """Where parsing labels come from: `own` (the parser stage's network, where it was trained),
-    `facexlib`, `none`, or a parser file."""
-    landmarks: str = "five"
-    """`five`, `fan`, or an ONNX landmark file; see `PrepareSettings`."""
-    identity: Path | None = None
-    """A frozen identity network that another run made; its stage is left out of `all`."""
-    minutes: float | None = None
-    """Time for the joint stage, which takes as many steps as fit; see `budget`."""
-    deadline: Deadline | None = None
-    """When the run ends, whatever it has done by then."""
-    export_every: float | None = None
-    """Seconds from one export of the joint stage's average to the next, beside its training."""
-    cache: Path | None = None
-    """Folder of the prepared faces; `cache` in the output folder when None."""
-    validation_faces: int = 200
 
 
 class Materials:
@@ -98,13 +56,10 @@ class Materials:
         self._faces: dict[str, FaceSet] = {}
         self._labelled: dict[str, ParsingSet] = {}
         self.left_out: dict[str, str] = {}
-        if request.deadline is not None and self._left_out_file.exists():
-            for stage, why in read_left_out(self._left_out_file).items():
+        """Stages that the run goes on without, and why."""
+        if request.deadline is not None:
+            for stage, why in read_left_out(request.run.out).items():
                 self._do_without(stage, why)
-
-    @property
-    def _left_out_file(self) -> Path:
-        return self.request.run.out / LEFT_OUT
 
     def leave_out(self, stage: str, why: str) -> None:
         """Go on without what a stage would have made; later starts of the run do so, too.
@@ -116,16 +71,11 @@ class Materials:
         self._do_without(stage, why)
         self.progress.note(f"{stage}: left out, {why}")
         if self.fabric.is_global_zero:
-            with atomic_file(self._left_out_file, make_folder=True) as temporary:
-                temporary.write_text(json.dumps(self.left_out, indent=1), encoding="utf-8")
+            keep_left_out(self.request.run.out, self.left_out)
 
     def _do_without(self, stage: str, why: str) -> None:
         self.left_out[stage] = why
-        recipe = self.recipe
-        if stage == "identity":
-            recipe = replace(recipe, loss=replace(recipe.loss, identity=0.0))
-        left = tuple(one for one in recipe.stages if one != stage)
-        self.recipe = replace(recipe, stages=left)
+        self.recipe = without(self.recipe, stage)
 
     def set_steps(self, steps: int) -> None:
         """Give the joint stage another number of steps than the recipe has."""
@@ -388,29 +338,6 @@ class Materials:
         if stage == "joint":
             return weights_of(out, self.recipe)
         return out / stage / f"{stage}.safetensors"
-
-
-def weights_of(run: Path, recipe: Recipe) -> Path:
-    """Where the weights of a run's joint stage go."""
-    return run / "weights" / f"{recipe.name}.safetensors"
-
-
-def read_left_out(path: Path) -> dict[str, str]:
-    """Return which stages a run has left out, and why.
-
-    Raises:
-        TrainingError: The file is damaged.
-
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(stage): str(why) for stage, why in found.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise TrainingError(
-            f"which stages were left out cannot be read ({error})",
-            where=path,
-            hint="Delete it to try them again",
-        ) from error
 
 
 def arguments_of(recipe: Recipe) -> dict[str, Any]:

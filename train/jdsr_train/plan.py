@@ -24,8 +24,9 @@ from jdsr_train.data import FaceSet, ParsingSamples, ParsingSet
 from jdsr_train.fabric import open_fabric
 from jdsr_train.features import FeatureExtractor
 from jdsr_train.masks import landmarks_from_five
-from jdsr_train.materials import Materials, TrainRequest
+from jdsr_train.materials import Materials
 from jdsr_train.networks import IdentityNetwork
+from jdsr_train.request import TrainRequest
 from jdsr_train.run import PREPARE, stages_of
 from jdsr_train.stages import build_stage
 from jdsr_train.timing import Speed, take_batches, time_stage

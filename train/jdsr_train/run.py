@@ -21,9 +21,10 @@ from jdsr_train.gates import measure
 from jdsr_train.inputs import digests
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.logbook import draw_curves, last_validation
-from jdsr_train.materials import Materials, TrainRequest
+from jdsr_train.materials import Materials
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipes import to_dict
+from jdsr_train.request import TrainRequest
 from jdsr_train.running import one_thread, terminated_like_interrupted
 from jdsr_train.stages import JointStage, Stage, build_stage
 from jdsr_train.trained import ExportsBeside, Trained, about, export_checkpoint

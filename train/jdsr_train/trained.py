@@ -18,10 +18,11 @@ from jdsr_cli.weights.loading import Precision
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
 from jdsr_train.logbook import last_validation
-from jdsr_train.materials import Materials, weights_of
 from jdsr_train.recipe import Recipe
+from jdsr_train.request import weights_of
 
 if TYPE_CHECKING:
+    from jdsr_train.materials import Materials
     from jdsr_train.trainer import Trainer
 
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from jdsr_cli.errors import OutputError, TrainingError, UsageError
+from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
 from jdsr_train.average import Average
-from jdsr_train.clock import StageClock
+from jdsr_train.clock import OutOfTimeError, StageClock
 from jdsr_train.data import Packed
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
@@ -40,19 +40,10 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints where no number of steps is asked for."""
-CLOSING, MOST_CLOSING = 3.0, 0.05
-"""Seconds kept at a stage's end beside its last validation and checkpoint; share of its time that
-all of it may take."""
-VALIDATED = 400
-"""Faces that a validation looks at, about; each costs no more than in a step."""
 RECENT = 5
 """Steps whose longest tells what the next one may take."""
 TRIAL_SHARE = 0.2
 """Of a stage's time, after which it is plain whether enough steps will fit."""
-
-
-class OutOfTimeError(TrainingError):
-    """Fewer steps fit into a stage's time than make it worth anything."""
 
 
 @dataclass(frozen=True)
@@ -259,15 +250,7 @@ class Trainer:
         done = self.step / self.options.steps
         begun = self._begun if self._begun < 1 else done
         self._clock = StageClock(time.monotonic(), self.limit, max(begun, done))
-        self._keep_time(0.0)
-
-    def _keep_time(self, step: float) -> None:
-        """Keep what the end of the stage may take, where a step takes so many seconds."""
-        clock = self._clock
-        assert clock is not None
-        validating = VALIDATED * step / self.options.batch
-        most = max(CLOSING, MOST_CLOSING * (clock.limit - clock.begins))
-        clock.closing = min(most, CLOSING + 2 * self._saving + validating)
+        self._clock.keep(self._saving, 0.0)
 
     def _has_time(self) -> bool:
         """Move the schedule on by the clock; return whether there is time for another step.
@@ -288,7 +271,7 @@ class Trainer:
         if self.fabric.world_size > 1:
             share, left, longest, usual = self.fabric.broadcast((share, left, longest, usual))
         self._clocked = share
-        self._keep_time(usual)
+        clock.keep(self._saving, usual / self.options.batch)
         tried = left < (1 - TRIAL_SHARE) * (clock.ends - clock.begins)
         if tried and usual and self.step + left / usual < self.least:
             raise self._out_of_time(self.step + max(0, int(left / usual)))
