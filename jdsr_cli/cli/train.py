@@ -172,8 +172,7 @@ def train(
     from jdsr_cli.weights import resolve_device
     from jdsr_train import recipes
     from jdsr_train.clock import Deadline
-    from jdsr_train.request import TrainRequest
-    from jdsr_train.trainer import RunSettings
+    from jdsr_train.request import RunSettings, TrainRequest
 
     chosen = recipes.load(recipe or f"lite_x{scale}")
     if recipe and scale not in (4, chosen.generator.scale):

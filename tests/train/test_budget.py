@@ -24,11 +24,11 @@ from jdsr_train.recipe import (
     OptimiserRecipe,
     Recipe,
 )
-from jdsr_train.request import TrainRequest
+from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import train
 from jdsr_train.stages import JointStage
 from jdsr_train.timing import Phase, Speed, phases
-from jdsr_train.trainer import CHECKPOINT, RunSettings
+from jdsr_train.trainer import CHECKPOINT
 
 RECIPE = Recipe(
     "tiny",

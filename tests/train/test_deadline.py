@@ -34,11 +34,10 @@ from jdsr_train.recipe import (
     OptimiserRecipe,
     Recipe,
 )
-from jdsr_train.request import TrainRequest
+from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import _limit, train
 from jdsr_train.stages import JointStage, build_stage, validation
 from jdsr_train.trained import export_checkpoint
-from jdsr_train.trainer import RunSettings
 
 ENDLESS = 10_000_000
 RECIPE = Recipe(

@@ -29,8 +29,7 @@ from jdsr_train.inputs import (
 )
 from jdsr_train.materials import Materials
 from jdsr_train.recipe import DataRecipe, LossRecipe, Recipe
-from jdsr_train.request import TrainRequest
-from jdsr_train.trainer import RunSettings
+from jdsr_train.request import RunSettings, TrainRequest
 
 WriteFaces = Callable[..., Path]
 Open = Callable[[], FaceSet]

@@ -27,9 +27,9 @@ from jdsr_train import recipes
 from jdsr_train.logbook import LOG
 from jdsr_train.plan import plan
 from jdsr_train.recipe import Recipe
-from jdsr_train.request import TrainRequest
+from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import StageResult, stages_of, train
-from jdsr_train.trainer import CHECKPOINT, RunSettings
+from jdsr_train.trainer import CHECKPOINT
 
 TINY = """
 base = "paper_x4"

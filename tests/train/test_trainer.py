@@ -30,10 +30,11 @@ from jdsr_train.recipe import (
     OptimiserRecipe,
     Recipe,
 )
+from jdsr_train.request import RunSettings
 from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
 from jdsr_train.task import Moment
-from jdsr_train.trainer import CHECKPOINT, RunSettings, Trainer
+from jdsr_train.trainer import CHECKPOINT, Trainer
 
 TINY = tiny_arguments(16)
 RECIPE = Recipe(
@@ -200,7 +201,8 @@ from jdsr_cli.networks import build
 from jdsr_train.run import relevant
 from jdsr_train.stages import JointStage
 from jdsr_train.task import Moment
-from jdsr_train.trainer import RunSettings, Trainer
+from jdsr_train.request import RunSettings
+from jdsr_train.trainer import Trainer
 
 class Killed:
     done = 0

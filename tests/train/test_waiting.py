@@ -26,8 +26,9 @@ from jdsr_train.masks import draw_pool
 from jdsr_train.materials import sample_settings
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.recipe import Recipe
+from jdsr_train.request import RunSettings
 from jdsr_train.stages import JointStage
-from jdsr_train.trainer import RunSettings, Trainer
+from jdsr_train.trainer import Trainer
 
 AWAITED = {
     "_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "nonzero_static",

@@ -19,9 +19,10 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_train import checkpoint
 from jdsr_train.materials import Materials
+from jdsr_train.request import RunSettings
 from jdsr_train.stages import build_stage
 from jdsr_train.timing import Speed, take_batches, time_stage, wait_for
-from jdsr_train.trainer import CHECKPOINT, SAVED_EVERY, RunSettings, Trainer
+from jdsr_train.trainer import CHECKPOINT, SAVED_EVERY, Trainer
 
 BUDGET = "budget.json"
 TIMED_SECONDS = 4.0

@@ -7,9 +7,29 @@ from pathlib import Path
 
 from jdsr_train.clock import Deadline
 from jdsr_train.recipe import Recipe
-from jdsr_train.trainer import RunSettings
 
 OWN_PARSER = "own"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Where and how a recipe is run; none of it changes the result."""
+
+    out: Path
+    """Folder of the run; a folder in it for each stage."""
+    device: str = "cpu"
+    workers: int = 1
+    """Processes that prepare samples, for each process that trains."""
+    checkpoint_every: int | None = None
+    """Steps; None saves where a minute has passed, of several processes at a step
+    that is logged."""
+    validate_every: int | None = 500
+    """Steps; the terms' shares of the gradient are measured as often. None: at the end only."""
+    log_every: int = 50
+    """Steps."""
+    compiled: bool = False
+    """Whether the kept player's network is compiled (`torch.compile`): it takes a minute or so,
+    and its rounding is not that of a run without."""
 
 
 @dataclass(frozen=True)

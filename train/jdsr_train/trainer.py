@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.logbook import Logbook
 from jdsr_train.meter import Meter, gradient_shares
+from jdsr_train.request import RunSettings
 from jdsr_train.schedule import optimiser, rate_at
 from jdsr_train.task import Moment, Task, Turn
 from jdsr_train.watch import Watch
@@ -44,27 +44,6 @@ RECENT = 5
 """Steps whose longest tells what the next one may take."""
 TRIAL_SHARE = 0.2
 """Of a stage's time, after which it is plain whether enough steps will fit."""
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """Where and how a recipe is run; none of it changes the result."""
-
-    out: Path
-    """Folder of the run; a folder in it for each stage."""
-    device: str = "cpu"
-    workers: int = 1
-    """Processes that prepare samples, for each process that trains."""
-    checkpoint_every: int | None = None
-    """Steps; None saves where `SAVED_EVERY` seconds have passed, of several processes at a step
-    that is logged."""
-    validate_every: int | None = 500
-    """Steps; the terms' shares of the gradient are measured as often. None: at the end only."""
-    log_every: int = 50
-    """Steps."""
-    compiled: bool = False
-    """Whether the kept player's network is compiled (`torch.compile`): it takes a minute or so,
-    and its rounding is not that of a run without."""
 
 
 class Trainer:
