@@ -8,10 +8,10 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from jdsr_cli.evaluation import Estimate
+from jdsr_cli.evaluation.groups import PROPERTIES
+from jdsr_cli.evaluation.report import Row
 from jdsr_train.compare import Comparison
-from jdsr_train.evaluation import Estimate
-from jdsr_train.evaluation.groups import PROPERTIES
-from jdsr_train.evaluation.report import Row
 
 HEADINGS = {
     "psnr": ("PSNR", 2),

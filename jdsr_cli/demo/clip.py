@@ -89,7 +89,7 @@ def _layers(person: Person, seed: int) -> tuple[Layer, Layer]:
 
 def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
     """Return the photograph with a mask on, drawn by the mask wearer of the training package."""
-    from jdsr_train.masks import choose, draw_pool, landmarks_from_five, rng_for, wear
+    from jdsr_cli.synthesis.masks import choose, draw_pool, landmarks_from_five, rng_for, wear
 
     rng = rng_for(person.name, seed)
     landmarks = landmarks_from_five(person.points)

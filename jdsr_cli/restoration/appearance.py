@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation.metrics.identity import IdentityJudge
 from jdsr_cli.faces import Detection, crop, estimate
 from jdsr_cli.faces.display import Display
-from jdsr_cli.metrics.identity import IdentityJudge
 
 
 class FaceEmbedder:

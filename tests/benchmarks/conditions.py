@@ -2,8 +2,8 @@
 
 Run by hand: `python tests/benchmarks/conditions.py OUT --faces TAR [--masks DIR] [--weights NAME]
 [--identity FILE] [--landmarks FILE]`. Each face is filmed in every condition of
-`jdsr_train.degradations.conditions` at each width, bare and with a mask, aligned with the errors
-that the camera degradation draws, and goes through the same steps as in `restore`: canonical
+`jdsr_cli.synthesis.degradations.conditions` at each width, bare and with a mask, aligned with the
+errors that the camera degradation draws, and goes through the same steps as in `restore`: canonical
 colours, generator, mask decision (of a single frame), colours of the frame. The same face has the
 same mask and the same random numbers with whatever weights it is measured.
 
@@ -38,20 +38,20 @@ from PIL import Image
 from repeated_clip import say
 from stored_maps import StoredMaps
 
+from jdsr_cli.evaluation.metrics import Judge
+from jdsr_cli.evaluation.metrics.fidelity import psnr, ssim
+from jdsr_cli.evaluation.metrics.identity import IdentityJudge
+from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge
+from jdsr_cli.evaluation.subset import spread
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.masking import decide, uncovered
 from jdsr_cli.faces.quality.covering import covered_share
-from jdsr_cli.metrics import Judge
-from jdsr_cli.metrics.fidelity import psnr, ssim
-from jdsr_cli.metrics.identity import IdentityJudge
-from jdsr_cli.metrics.landmarks import LandmarkJudge
 from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
+from jdsr_cli.synthesis.degradations import CONDITIONS, condition, cut_off, film
+from jdsr_cli.synthesis.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
+from jdsr_cli.synthesis.occluders import Scene, occlude
 from jdsr_cli.weights import load_generator
 from jdsr_train.data import FaceSet, open_faces, to_tensor
-from jdsr_train.degradations import CONDITIONS, condition, cut_off, film
-from jdsr_train.evaluation.subset import spread
-from jdsr_train.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
-from jdsr_train.occluders import Scene, occlude
 
 WIDTHS = (24, 48, 96)
 MONOCHROME = ("gray", "green", "purple")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from jdsr_cli.media import open_reader
 from jdsr_cli.restoration import RestoreSettings, restore
-from jdsr_train.masks import draw_pool, landmarks_from_five, wear
+from jdsr_cli.synthesis.masks import draw_pool, landmarks_from_five, wear
 
 Picture = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.data import FaceSet, load_faces, open_faces
 from jdsr_train.data.faces import belongs
-from jdsr_train.masks import landmarks_from_five
 
 WriteFaces = Callable[..., Path]
 

@@ -13,11 +13,11 @@ from tiny import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput, build
+from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_cli.weights import places, save_network
 from jdsr_cli.weights.gates import GATES, table_fault
 from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
 from jdsr_train.gates import measure
-from jdsr_train.masks import draw_pool
 from jdsr_train.stages import Validation
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator, build, occlusion_from_noise
 from jdsr_cli.networks.layers import enlarge
+from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_train.data import Batch, Degrader, FaceSet, SampleSettings, TrainingSamples
-from jdsr_train.masks import draw_pool
 from jdsr_train.materials import arguments_of, sample_settings
 from jdsr_train.objective import Judges, denoising_terms, judged, noise_target, restoring_terms
 from jdsr_train.recipe import LossRecipe

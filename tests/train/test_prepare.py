@@ -15,11 +15,11 @@ from judge_files import write_points_onnx
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.data import PreparedSets, PrepareSettings, load_faces, open_faces, prepare
 from jdsr_train.data import shards as shards_room
 from jdsr_train.data.cropping import overlap
 from jdsr_train.data.shards import ShardMaker, ShardTask
-from jdsr_train.masks import landmarks_from_five
 
 WriteFaces = Callable[..., Path]
 

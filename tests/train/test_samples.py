@@ -13,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from jdsr_cli.synthesis.degradations import CameraSettings, Pair
+from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_train.data import (
     Degrader,
     FaceSet,
@@ -26,8 +28,6 @@ from jdsr_train.data import (
     to_tensor,
 )
 from jdsr_train.data.labels import MIRROR_68, mirror_labels, mirror_points
-from jdsr_train.degradations import CameraSettings, Pair
-from jdsr_train.masks import draw_pool
 
 MIRRORED_PAIRS = [
     (0, 16), (1, 15), (7, 9), (8, 8), (17, 26), (21, 22), (27, 27), (30, 30), (31, 35), (33, 33),

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
+from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
 from jdsr_train.logbook import LOG
-from jdsr_train.masks import draw_pool
 from jdsr_train.recipe import (
     CriticRecipe,
     GeneratorRecipe,

@@ -19,10 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import squeezenet1_1
 
 from jdsr_cli.networks import build
+from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_train import recipes
 from jdsr_train.data import Degrader, FaceSet, TrainingSamples
 from jdsr_train.features import load_features
-from jdsr_train.masks import draw_pool
 from jdsr_train.materials import sample_settings
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.recipe import Recipe

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from jdsr_cli.atomic import output_error
 from jdsr_cli.demo.people import COLLINS, HOPPER, Person
 from jdsr_cli.errors import JdsrError
+from jdsr_cli.evaluation import Method, bicubic, resolve, score
+from jdsr_cli.evaluation.sheet import Block, Column, write_sheet
+from jdsr_cli.evaluation.subset import Subject
 from jdsr_cli.faces import crop, estimate
+from jdsr_cli.synthesis.degradations import CameraSettings
+from jdsr_cli.synthesis.masks import Sprite, draw_pool, landmarks_from_five
 from jdsr_cli.weights import entries
 from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, to_tensor
-from jdsr_train.degradations import CameraSettings
-from jdsr_train.evaluation import Method, bicubic, resolve, score
-from jdsr_train.evaluation.sheet import Block, Column, write_sheet
-from jdsr_train.evaluation.subset import Subject
-from jdsr_train.masks import Sprite, draw_pool, landmarks_from_five
 
 PEOPLE = (COLLINS, HOPPER)
 MASKS = 24

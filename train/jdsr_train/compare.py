@@ -12,18 +12,18 @@ import torch
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import DatasetError, UsageError
-from jdsr_cli.metrics import Judge
-from jdsr_cli.metrics.identity import IdentityJudge
-from jdsr_cli.metrics.landmarks import LandmarkJudge
-from jdsr_cli.metrics.lpips import LpipsJudge
+from jdsr_cli.evaluation import Method, ReadyMade, examine, exported, resolve
+from jdsr_cli.evaluation.groups import PROPERTIES, check_properties, measure, thirds
+from jdsr_cli.evaluation.metrics import Judge
+from jdsr_cli.evaluation.metrics.identity import IdentityJudge
+from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge
+from jdsr_cli.evaluation.metrics.lpips import LpipsJudge
+from jdsr_cli.evaluation.protocol import Fingerprint, eval_masks, protocol, versions
+from jdsr_cli.evaluation.report import Row, rows, write_results, write_table
+from jdsr_cli.evaluation.sheet import Block, choose, write_sheet
+from jdsr_cli.evaluation.subset import Subject, default_split, spread
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data import Degrader, SampleSettings, open_faces
-from jdsr_train.evaluation import Method, ReadyMade, examine, exported, resolve
-from jdsr_train.evaluation.groups import PROPERTIES, check_properties, measure, thirds
-from jdsr_train.evaluation.protocol import Fingerprint, eval_masks, protocol, versions
-from jdsr_train.evaluation.report import Row, rows, write_results, write_table
-from jdsr_train.evaluation.sheet import Block, choose, write_sheet
-from jdsr_train.evaluation.subset import Subject, default_split, spread
 
 KINDS = {"paper": ("masked",), "camera": ("masked", "plain"), "sharp": ("sharp",)}
 """By degradation, the faces that are measured; `sharp` ones are bare and otherwise the paper's."""

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from jdsr_cli.errors import JdsrError
+from jdsr_cli.evaluation import Method, examine
+from jdsr_cli.evaluation.restorers import in_canonical_colours
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
 from jdsr_cli.weights.gates import CARRIED, GATES
 from jdsr_train.data import Exam, to_tensor
-from jdsr_train.evaluation import Method, examine
-from jdsr_train.evaluation.restorers import in_canonical_colours
 
 if TYPE_CHECKING:
     from jdsr_train.stages.validation import Validation

@@ -14,6 +14,7 @@ from torch import nn
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
+from jdsr_cli.synthesis.masks import Sprite, draw_pool, load_templates
 from jdsr_cli.weights import load_state
 from jdsr_train.data import (
     Degrader,
@@ -29,7 +30,6 @@ from jdsr_train.data import (
 from jdsr_train.fabric import Adapted
 from jdsr_train.features import VGG16, FeatureExtractor, load_features
 from jdsr_train.left_out import keep_left_out, read_left_out, without
-from jdsr_train.masks import Sprite, draw_pool, load_templates
 from jdsr_train.networks import Critic, IdentityNetwork
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.request import OWN_PARSER, TrainRequest, weights_of

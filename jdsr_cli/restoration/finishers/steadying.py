@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.faces.stabilising import Stabiliser
-from jdsr_cli.metrics.temporal import FlickerMeter
 from jdsr_cli.restoration.generate import RestoredFace
 from jdsr_cli.restoration.journal.snapshot import Snapshot
 

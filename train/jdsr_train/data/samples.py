@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from jdsr_cli.synthesis.degradations import CameraSettings, Pair, degrade_paper, film, to_pair
+from jdsr_cli.synthesis.masks import Position, Sprite, choose, rng_for, wear
+from jdsr_cli.synthesis.occluders import Scene, occlude
 from jdsr_train.data.batches import PackedBatch, stacked
 from jdsr_train.data.face_set import FaceSet
 from jdsr_train.data.labels import (
@@ -22,9 +25,6 @@ from jdsr_train.data.labels import (
     moved_labels,
 )
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
-from jdsr_train.degradations import CameraSettings, Pair, degrade_paper, film, to_pair
-from jdsr_train.masks import Position, Sprite, choose, rng_for, wear
-from jdsr_train.occluders import Scene, occlude
 
 UNDER_NOSE = 0.6
 """Share of lowered masks that still cover the mouth; the others are worn under the chin."""

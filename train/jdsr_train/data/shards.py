@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.faces import create_detector
+from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.data.cropping import Cut, Cutter
 from jdsr_train.data.labels import FACE_SIZE, MAP_SIZE
 from jdsr_train.data.landmarkers import landmarks_of, open_landmarks
 from jdsr_train.data.part_labellers import PartLabeller, open_labeller
 from jdsr_train.data.settings import PrepareSettings
 from jdsr_train.data.sources import SourceFace
-from jdsr_train.masks import landmarks_from_five
 
 CHUNK = 32
 """Faces that go through a network at once."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import DatasetError
-from jdsr_train.masks import landmarks_from_five
+from jdsr_cli.synthesis.masks import landmarks_from_five
 
 TABLES = ("landmarks68.npz", "faces.csv")
 _FIVE = ("leye", "reye", "nose", "lmouth", "rmouth")

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from jdsr_cli.errors import DatasetError
+from jdsr_cli.synthesis.degradations.paper import resize_bicubic
 from jdsr_train.data import FaceSet, Packed, to_tensor
 from jdsr_train.data.batches import pictures_on, stacked
 from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
-from jdsr_train.degradations.paper import resize_bicubic
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.task import Moment, Networks, Player, Turn

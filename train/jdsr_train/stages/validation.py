@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from jdsr_cli.evaluation import RepeatedExams
+from jdsr_cli.evaluation.subset import part, spread
 from jdsr_train import gates
 from jdsr_train.data import (
     Batch,
@@ -22,8 +24,6 @@ from jdsr_train.data import (
     TrainingSamples,
     exams,
 )
-from jdsr_train.evaluation import RepeatedExams
-from jdsr_train.evaluation.subset import part, spread
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
 

@@ -1,0 +1,148 @@
+"""What is compared: names on the command line become methods with weights behind them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation.restorers import Restorer, bicubic, restorer
+from jdsr_cli.weights import entries, load_generator
+from jdsr_cli.weights.loading import SUFFIXES
+from jdsr_train.data import Exam, to_tensor
+
+SCALES = (1, 2, 4, 8)
+"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
+DEFAULT_SCALE = 4
+FOOTAGE = 128
+"""Side of the inputs of generators for footage: they see faces in canonical colours."""
+Answer = Callable[[Sequence[Exam]], Tensor]
+"""Gives (B, 3, 128, 128) RGB in [0, 1] for B faces."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One restorer under the name that tables call it by."""
+
+    name: str
+    answer: Answer
+    timed: bool = False
+    """Whether how long it takes means anything."""
+    lr_size: int | None = None
+    """Side of its input in pixels; None for any."""
+    described: Mapping[str, str | int] = field(default_factory=dict)
+    """What `results.json` says of it."""
+
+
+def from_lr(restore: Restorer) -> Answer:
+    """Let a restorer of tensors answer for faces."""
+
+    def answer(exams: Sequence[Exam]) -> Tensor:
+        return restore(to_tensor([exam.pair.lr for exam in exams]))
+
+    return answer
+
+
+def resolve(
+    names: Sequence[str], scale: int | None, device: str = "cpu"
+) -> tuple[list[Method], int]:
+    """Load the methods that names stand for.
+
+    Args:
+        names: `bicubic`; `lite` and `paper` for the weights of that kind and scale; a name of
+            the registry; a weight file.
+        scale: One of `SCALES`; None takes that of the weights, or 4.
+        device: Where networks run, in float32.
+
+    Returns:
+        The methods in order, and the side of their common input in pixels.
+
+    Raises:
+        UsageError: A name stands for nothing, comes twice, or takes another input size.
+        WeightsError: Weights are missing or altered.
+
+    """
+    if scale is not None and scale not in SCALES:
+        raise UsageError(f"there is no scale {scale}", where="--scale", hint="Use 1, 2, 4 or 8")
+    full = [_full_name(name, scale or DEFAULT_SCALE) for name in names]
+    labels = _labels(full)
+    methods = [_load(name, label, device) for name, label in zip(full, labels, strict=True)]
+    twice = [name for name, count in Counter(one.name for one in methods).items() if count > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice", where="--compare")
+    return methods, _common_size(methods, scale)
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Name files by their stem where that is unique, else by their path."""
+    short = [Path(name).stem if name.endswith(SUFFIXES) else name for name in names]
+    common = Counter(short)
+    return [one if common[one] == 1 else name for one, name in zip(short, names, strict=True)]
+
+
+def _full_name(name: str, scale: int) -> str:
+    """Return the name of the registry that a shorthand stands for, or the name itself."""
+    if name == "lite":
+        return f"lite-x{scale}"
+    if name != "paper":
+        return name
+    known = entries()
+    fitting = [one.name for one in known if one.network == "jdsr" and one.scale == scale]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UsageError(
+            f"several weights of the paper's network enlarge by {scale}: {', '.join(fitting)}",
+            where="--compare paper",
+            hint="Name one of them",
+        )
+    raise UsageError(
+        f"no weights of the paper's network enlarge by {scale}",
+        where="--compare paper",
+        hint="Train them (jdsr train) and give their file. Known are "
+        + ", ".join(one.name for one in known),
+    )
+
+
+def _load(name: str, label: str, device: str) -> Method:
+    if name == "bicubic":
+        return Method(name, from_lr(bicubic), timed=True, described={"what": "PIL's bicubic"})
+    loaded = load_generator(name, device, "float32")
+    described: dict[str, str | int] = {
+        "what": "weights",
+        "file": loaded.path.name,
+        "sha256": loaded.sha256,
+        "lr_size": loaded.lr_size,
+        "parameters": sum(one.numel() for one in loaded.network.parameters()),
+    }
+    if loaded.entry is not None:
+        described |= {"registry": loaded.entry.name, "recipe": loaded.entry.recipe}
+    return Method(
+        label, from_lr(restorer(loaded.network, device, canonical=loaded.lr_size == FOOTAGE)),
+        timed=True,
+        lr_size=loaded.lr_size, described=described,
+    )  # fmt: skip
+
+
+def _common_size(methods: Sequence[Method], scale: int | None) -> int:
+    sizes = {one.name: one.lr_size for one in methods if one.lr_size is not None}
+    listed = ", ".join(f"{name} {size} px" for name, size in sizes.items())
+    if len(set(sizes.values())) > 1:
+        raise UsageError(
+            f"methods must take one input size ({listed})",
+            where="--compare",
+            hint="Compare weights of one scale at a time",
+        )
+    wanted = 128 // (scale or DEFAULT_SCALE)
+    size = next(iter(sizes.values()), wanted)
+    if scale is not None and size != wanted:
+        raise UsageError(
+            f"scale {scale} makes inputs of {wanted} px, but the weights take others ({listed})",
+            where="--scale",
+            hint=f"Give --scale {128 // size}, or weights of scale {scale}",
+        )
+    return size

@@ -1,0 +1,121 @@
+"""What was measured and how, so that a table can be had again and compared with another."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from jdsr_cli.errors import DatasetError
+from jdsr_cli.evaluation.intervals import CONFIDENCE, RESAMPLES, SEED
+from jdsr_cli.evaluation.metrics import Judge
+from jdsr_cli.synthesis.masks import Sprite, draw_pool, load_templates
+from jdsr_train.data import Exam
+
+TEST_MASK_SEED = 777
+DRAWN_MASKS = 200
+_PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python", "torchmetrics")
+FIDELITY_PROTOCOL = (
+    "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255; "
+    "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid places only; means "
+    "over faces of each face's figure; no border crop, but *_crop leaves out as many pixels along "
+    "each edge as the scale is; *_covered and *_beside: pixels (SSIM: windows by their centre) "
+    "that the mask covers by more than half before the face is reduced, and the others; "
+    "*_unaltered: against bicubic of the input instead of the truth, pixels beside eyes and mouth, "
+    "on bare faces that are only reduced; bicubic is PIL's"
+)
+
+
+def protocol(judges: Sequence[Judge], device: str, batch: int) -> dict[str, str]:
+    """Say in sentences how each figure and interval was had."""
+    told = {"fidelity": FIDELITY_PROTOCOL}
+    told |= {judge.figure: judge.protocol for judge in judges}
+    return told | {
+        "interval": (
+            f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
+            f"{SEED}, the same for every method and figure; difference: of each face's figure "
+            "to that of the first method; better_share: of the faces, on which the figure is above "
+            "that of the first method"
+        ),
+        "throughput": (
+            "faces a second of the method alone, from 8-bit pictures in memory to float32 in "
+            f"memory, one batch before the clock runs; device {_device_name(device)}, batch "
+            f"{batch}, {torch.get_num_threads()} CPU threads, float32"
+        ),
+    }
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({platform.machine()})" if device == "cpu" else device
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what figures depend on; packages that are absent are left out."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def eval_masks(folder: Path | None) -> tuple[list[Sprite], dict[str, str | int]]:
+    """Return the masks to wear and how to have them again.
+
+    Args:
+        folder: Templates; None draws masks by our own code.
+
+    Raises:
+        DatasetError, InputMissingError: The templates cannot be read.
+
+    """
+    if folder is None:
+        drawn = draw_pool(DRAWN_MASKS, TEST_MASK_SEED)
+        return drawn, {"generator": "drawn", "masks": DRAWN_MASKS, "seed": TEST_MASK_SEED}
+    sprites = load_templates(folder)
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return sprites, {
+        "generator": "templates", "folder": folder.name, "masks": len(sprites),
+        "sha256": digest.hexdigest(),
+    }  # fmt: skip
+
+
+class Fingerprint:
+    """A hash of every input that passes, equal where two runs saw the same pictures."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._keys: set[str] = set()
+
+    def watch(self, exams: Iterable[Exam]) -> Iterator[Exam]:
+        """Pass faces on.
+
+        Raises:
+            DatasetError: Two faces have one name, so that neither can be told in results.
+
+        """
+        for exam in exams:
+            if exam.key in self._keys:
+                raise DatasetError(
+                    "two faces of the set have this name",
+                    where=exam.key,
+                    hint="Masks, results and tables go by name: rename one",
+                )
+            self._keys.add(exam.key)
+            self._digest.update(exam.key.encode() + b"\0" + exam.pair.lr.tobytes())
+            yield exam
+
+    @property
+    def value(self) -> str:
+        """64 hexadecimal digits."""
+        return self._digest.hexdigest()

@@ -1,0 +1,176 @@
+"""Several methods on one stream of faces: every figure of every face, and how fast each method is.
+
+Faces are made once, a batch at a time, and given to every method before the next ones are made,
+so that all see the same pictures and a set of any size fits in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation.methods import Method, from_lr
+from jdsr_cli.evaluation.metrics import FIDELITY, Judge, fidelity, unaltered
+from jdsr_cli.evaluation.restorers import Restorer, bicubic
+from jdsr_cli.progress import Progress, Silent
+from jdsr_train.data import Exam, to_tensor
+
+UNALTERED = "psnr_unaltered"
+FIGURES = (*FIDELITY, UNALTERED, "lpips", "identity", "landmark_error")
+"""Every figure there is, in the order of tables; the last three need a judge."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Figures of one method on a set of faces."""
+
+    keys: tuple[str, ...]
+    """Of the faces, in order."""
+    figures: Mapping[str, NDArray[np.float64]]
+    """By name of the figure, (N,) of the faces; dB on luma, NaN where a face has none."""
+    faces_per_second: float | None = None
+    """Of the method alone, without measuring; None where it was not timed."""
+
+    def mean(self, figure: str) -> float:
+        """Return the mean of a figure over the faces that have it, NaN where none has."""
+        values = self.figures[figure]
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if len(known) else float("nan")
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of every figure that at least one face has."""
+        found = {name: self.mean(name) for name in self.figures}
+        return {name: value for name, value in found.items() if not np.isnan(value)}
+
+    def of(self, places: NDArray[np.intp]) -> Scores:
+        """Return the scores of some of the faces, without the time they took."""
+        figures = {name: values[places] for name, values in self.figures.items()}
+        return Scores(tuple(self.keys[place] for place in places), figures)
+
+
+@dataclass
+class _Gathered:
+    keys: list[str] = field(default_factory=list)
+    figures: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def score(
+    restore: Restorer,
+    exams: Iterable[Exam],
+    *,
+    batch: int = 32,
+    progress: Progress | None = None,
+    task: str = "scoring",
+    total: int | None = None,
+) -> Scores:
+    """Restore every face and measure it against the truth."""
+    method = Method("restorer", from_lr(restore))
+    found = examine([method], exams, batch=batch, progress=progress, task=task, total=total)
+    return found[method.name]
+
+
+def examine(
+    methods: Sequence[Method],
+    exams: Iterable[Exam],
+    *,
+    judges: Sequence[Judge] = (),
+    sharp: bool = False,
+    batch: int = 32,
+    progress: Progress | None = None,
+    task: str = "scoring",
+    total: int | None = None,
+) -> dict[str, Scores]:
+    """Measure several methods on the same faces.
+
+    A timed method answers its first batch once before the clock runs.
+
+    Args:
+        methods: Of different names.
+        exams: The faces; read once.
+        judges: Measures beside PSNR and SSIM.
+        sharp: Whether the faces are bare and undegraded, so that restoring should change nothing:
+            adds `psnr_unaltered`, against bicubic of the input.
+        batch: Faces at once.
+        progress: Told of every face and method.
+        task: What progress calls it.
+        total: Number of faces, where known.
+
+    Returns:
+        The scores by the method's name.
+
+    Raises:
+        UsageError: A method gives pictures of another size than the truth.
+        DatasetError: A method of ready-made pictures lacks one.
+
+    """
+    progress = progress or Silent()
+    progress.begin(task, None if total is None else total * len(methods))
+    gathered = {method.name: _Gathered() for method in methods}
+    try:
+        for group in _groups(exams, batch):
+            sight = _Sight(group, judges, sharp=sharp)
+            for method in methods:
+                one = gathered[method.name]
+                if method.timed and not one.keys:
+                    method.answer(group)
+                started = perf_counter()
+                restored = method.answer(group)
+                one.seconds += perf_counter() - started
+                for name, values in sight.measure(method.name, restored).items():
+                    one.figures.setdefault(name, []).append(values)
+                one.keys += [exam.key for exam in group]
+                progress.advance(task, len(group))
+    finally:
+        progress.end(task)
+    return {method.name: _scores(gathered[method.name], method.timed) for method in methods}
+
+
+class _Sight:
+    """What some faces are compared with, prepared once for every method."""
+
+    def __init__(self, exams: Sequence[Exam], judges: Sequence[Judge], *, sharp: bool) -> None:
+        self.exams, self.judges = exams, judges
+        self.truth = to_tensor([exam.pair.hr for exam in exams])
+        self.covered = torch.from_numpy(np.stack([exam.alpha for exam in exams])[:, None]) > 0.5
+        self.border = exams[0].pair.hr.shape[0] // exams[0].pair.lr.shape[0]
+        self.wanted = [judge.describe(self.truth) for judge in judges]
+        self.given = bicubic(to_tensor([exam.pair.lr for exam in exams])) if sharp else None
+
+    def measure(self, name: str, restored: Tensor) -> dict[str, NDArray[np.float64]]:
+        if restored.shape != self.truth.shape:
+            raise UsageError(
+                f"{name} gives {_size(restored)} pictures, the truth is {_size(self.truth)}",
+                where=f"face {self.exams[0].key}",
+            )
+        seen = (restored.clamp(0, 1) * 255).round() / 255
+        found = fidelity(seen, self.truth, self.covered, self.border)
+        if self.given is not None:
+            found[UNALTERED] = unaltered(seen, self.given)
+        for judge, wanted in zip(self.judges, self.wanted, strict=True):
+            found[judge.figure] = judge.compare(judge.describe(seen), wanted)
+        return {figure: values.double().cpu().numpy() for figure, values in found.items()}
+
+
+def _size(pictures: Tensor) -> str:
+    return f"{len(pictures)} of {pictures.shape[-1]}x{pictures.shape[-2]}"
+
+
+def _scores(gathered: _Gathered, timed: bool) -> Scores:
+    figures = {name: np.concatenate(parts) for name, parts in gathered.figures.items()}
+    rate = len(gathered.keys) / gathered.seconds if timed and gathered.seconds else None
+    return Scores(tuple(gathered.keys), figures, rate)
+
+
+def _groups(exams: Iterable[Exam], size: int) -> Iterator[list[Exam]]:
+    stream = iter(exams)
+    while group := list(islice(stream, size)):
+        yield group

@@ -1,0 +1,1 @@
+"""Synthetic degradation of photographs: worn masks, occluders, and the camera."""

@@ -1,0 +1,362 @@
+"""Several restorers on the same faces: the files that come out, and what is refused."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judge_files import write_points_onnx, write_torchscript
+from PIL import Image
+
+from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
+from jdsr_cli.evaluation import FIGURES, protocol
+from jdsr_cli.evaluation.metrics import FIDELITY
+from jdsr_cli.evaluation.sheet import FACE, GAP, HEAD, LETTERS, choose, offsets
+from jdsr_cli.evaluation.subset import default_split
+from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.progress import Silent
+from jdsr_train.compare import CompareRequest, Comparison, compare
+from jdsr_train.data import FaceSet
+
+Weights = Callable[[int], Path]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path]) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"), ("test.tar",)) / "test.tar"
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_weights: Weights) -> str:
+    return str(tiny_weights(32))
+
+
+@pytest.fixture(scope="module")
+def found(
+    data: Path, tiny: str, template_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Comparison:
+    out = tmp_path_factory.mktemp("eval")
+    identity = write_torchscript(out / "identity.pt")
+    landmarks = write_points_onnx(out / "points.onnx", [0.1, -0.1] * 68, np.linspace(0, 1, 136))
+    request = CompareRequest(
+        data, ("bicubic", tiny), out, masks=template_folder, batch=4,
+        identity=identity, landmarks=landmarks, write_inputs=out / "inputs",
+    )  # fmt: skip
+    return compare(request)
+
+
+def record(found: Comparison) -> dict:
+    return json.loads(found.results.read_text(encoding="utf-8"))
+
+
+def table(found: Comparison) -> list[dict[str, str]]:
+    with found.per_face.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_say_what_was_measured_and_how(found: Comparison, template_folder: Path) -> None:
+    told = record(found)
+    assert told["data"] | {"inputs_sha256": ""} == {
+        "source": "test.tar", "split": "all", "faces": 6, "of": 6, "inputs_sha256": "",
+    }  # fmt: skip
+    assert told["masks"] | {"sha256": ""} == {
+        "generator": "templates", "folder": template_folder.name, "masks": 3, "sha256": "",
+    }  # fmt: skip
+    assert (told["degradation"], told["scale"], told["lr_size"]) == ("paper", 4, 32)
+    assert "BT.601" in told["protocol"]["fidelity"]
+    assert "identity.pt" in told["protocol"]["identity"]
+    assert "points.onnx" in told["protocol"]["landmark_error"]
+    assert "batch 4" in told["protocol"]["throughput"]
+    assert {"python", "torch", "numpy"} <= set(told["versions"])
+    assert [one["name"] for one in told["methods"]] == ["bicubic", "tiny-32"]
+    assert told["methods"][1]["file"] == "tiny-32.safetensors"
+
+
+def test_figures_have_intervals_and_differences(found: Comparison) -> None:
+    bicubic, network = record(found)["results"]
+    assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
+    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"}
+    for name, told in network["figures"].items():
+        scored = found.rows[1].scores.figures[name]
+        assert told["mean"] == pytest.approx(scored.mean(), abs=1e-6)
+        assert told["interval"][0] <= told["mean"] <= told["interval"][1]
+        gain = scored - found.rows[0].scores.figures[name]
+        assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
+        assert "difference" not in bicubic["figures"][name]
+        assert "better_share" not in bicubic["figures"][name]
+        if name in FIDELITY:
+            assert told["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
+    figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
+    assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40
+    assert figures["ssim_covered"] < figures["ssim"] < figures["ssim_beside"]
+    assert bicubic["faces_per_second"] > network["faces_per_second"] > 0
+
+
+def test_the_table_has_a_line_for_every_face_and_method(found: Comparison) -> None:
+    lines = table(found)
+    assert len(lines) == 12
+    assert list(lines[0]) == ["faces", "method", "key", *(set_of(FIGURES, found))]
+    assert [line["key"] for line in lines[:6]] == [line["key"] for line in lines[6:]]
+    for place, row in enumerate(found.rows):
+        mean = np.mean([float(line["psnr"]) for line in lines[6 * place : 6 * place + 6]])
+        assert mean == pytest.approx(row.scores.mean("psnr"), abs=1e-5)
+
+
+def set_of(figures: tuple[str, ...], found: Comparison) -> list[str]:
+    return [name for name in figures if name in found.rows[0].scores.figures]
+
+
+def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
+    found: Comparison, face_set: FaceSet
+) -> None:
+    with Image.open(found.sheet) as picture:
+        assert picture.format == "PNG"
+        sheet = np.asarray(picture)
+    scores = found.rows[-1].scores
+    columns = choose(scores.figures["psnr"])
+    assert [column.group for column in columns] == 2 * ["best"] + 2 * ["median"] + 2 * ["worst"]
+    top = LETTERS + GAP + HEAD
+    assert sheet.shape[0] == top + 4 * FACE + GAP
+    left = sheet.shape[1] - GAP - FACE - offsets(columns)[-1]
+    ranked = [key for _, key in sorted(zip(-scores.figures["psnr"], scores.keys, strict=True))]
+    assert [scores.keys[column.place] for column in columns] == ranked
+    for x, key in zip(offsets(columns), ranked, strict=True):
+        line = sheet[top : top + 4 * FACE, left + x : left + x + FACE]
+        shown, bicubic, network, truth = np.split(line, 4)
+        assert np.array_equal(truth, face_set.images[face_set.keys.index(key)])
+        with Image.open(found.results.parent / "inputs" / f"{key}.png") as given:
+            assert np.array_equal(shown[::4, ::4], np.asarray(given))
+            large = given.resize((FACE, FACE), Image.Resampling.BICUBIC)
+        assert np.array_equal(bicubic, np.asarray(large))
+        assert not np.array_equal(network, bicubic)
+    assert sheet[top : top + 4 * FACE, :left].min() < 100  # labels of the rows
+
+
+@pytest.mark.parametrize(
+    ("count", "groups"),
+    [(1, "b"), (2, "bw"), (3, "bmw"), (5, "bmw"), (8, "bbmmww"), (40, "bbbbmmmmwwww")],
+)
+def test_no_face_is_on_the_sheet_twice(count: int, groups: str) -> None:
+    columns = choose(np.arange(count, dtype=np.float64))
+    assert "".join(column.group[0] for column in columns) == groups
+    assert len({column.place for column in columns}) == len(columns)
+    assert columns[0].psnr == count - 1
+    assert columns[-1].place == 0
+
+
+def test_figures_do_not_depend_on_company_order_or_run(
+    found: Comparison, data: Path, tiny: str, template_folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.safetensors"
+    shutil.copy(tiny, copy)
+    methods = (str(copy), tiny, "bicubic")
+    again = compare(CompareRequest(data, methods, tmp_path / "out", masks=template_folder))
+    twin, network, bicubic = again.rows
+    assert twin.scores.means() == network.scores.means()
+    for one, other in ((bicubic, found.rows[0]), (network, found.rows[1])):
+        known = other.scores.means()
+        assert one.scores.means() == pytest.approx(
+            {name: known[name] for name in one.scores.figures}, abs=1e-9
+        )
+    assert record(again)["data"]["inputs_sha256"] == record(found)["data"]["inputs_sha256"]
+
+
+def test_written_inputs_restored_elsewhere_score_the_same(
+    found: Comparison, data: Path, template_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in (found.results.parent / "inputs").iterdir():
+        with Image.open(path) as given:
+            given.resize((128, 128), Image.Resampling.BICUBIC).save(other / path.name)
+    request = CompareRequest(
+        data, (), tmp_path / "out", scale=4, results=(("elsewhere", other),),
+        masks=template_folder,
+    )  # fmt: skip
+    (row,) = compare(request).rows
+    known = found.rows[0].scores.means()
+    assert row.scores.means() == {name: known[name] for name in row.scores.figures}
+
+
+def test_a_limit_takes_evenly_spaced_faces(
+    data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet
+) -> None:
+    request = CompareRequest(data, ("bicubic",), tmp_path, masks=template_folder, limit=2)
+    found = compare(request)
+    assert found.count == 2
+    assert [row["key"] for row in table(found)] == [face_set.keys[0], face_set.keys[3]]
+    assert (record(found)["data"]["faces"], record(found)["data"]["of"]) == (2, 6)
+
+
+def test_the_camera_is_measured_on_masked_and_on_plain_faces(
+    data: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "DRAWN_MASKS", 4)
+    request = CompareRequest(
+        data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera", limit=3,
+        write_inputs=tmp_path / "inputs",
+    )  # fmt: skip
+    found = compare(request)
+    assert [(row.faces, row.method) for row in found.rows] == [
+        ("masked", "bicubic"), ("masked", "tiny-64"), ("plain", "bicubic"), ("plain", "tiny-64"),
+    ]  # fmt: skip
+    told = record(found)
+    assert told["masks"] == {"generator": "drawn", "masks": 4, "seed": protocol.TEST_MASK_SEED}
+    covered = ["psnr_covered" in row["figures"] for row in told["results"]]
+    assert covered == [True, True, False, False]
+    assert table(found)[-1]["psnr_covered"] == ""
+    with Image.open(found.sheet) as picture:
+        assert picture.size[1] == 2 * (LETTERS + GAP + HEAD + 4 * FACE + GAP)
+    inputs = sorted(str(path.relative_to(tmp_path / "inputs")) for path in
+                    (tmp_path / "inputs").rglob("*.png"))  # fmt: skip
+    assert len(inputs) == 6
+    assert {Path(name).parts[0] for name in inputs} == {"masked", "plain"}
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_sharp_faces_tell_what_was_altered_beside_eyes_and_mouth(
+    data: Path, tmp_path: Path, face_set: FaceSet, scale: int
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "dull").mkdir()
+    free = eyes_and_mouth()
+    for key, face in zip(face_set.keys, face_set.images, strict=True):
+        small = Image.fromarray(face).resize(2 * (128 // scale,), Image.Resampling.BICUBIC)
+        given = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
+        Image.fromarray(np.where(free[..., None], 255 - given, given)).save(
+            tmp_path / "kept" / f"{key}.png"
+        )
+        Image.fromarray(given // 2).save(tmp_path / "dull" / f"{key}.png")
+    request = CompareRequest(
+        data, ("bicubic",), tmp_path / "out", scale=scale, degradation="sharp",
+        results=(("kept", tmp_path / "kept"), ("dull", tmp_path / "dull")),
+    )  # fmt: skip
+    found = compare(request)
+    assert [row.faces for row in found.rows] == ["sharp"] * 3
+    unaltered = [row.scores.figures["psnr_unaltered"] for row in found.rows]
+    assert np.isposinf(unaltered[0]).all()
+    assert np.isposinf(unaltered[1]).all()
+    assert unaltered[2].max() < 25
+    assert found.rows[1].scores.mean("psnr") < 25
+    told = record(found)
+    assert (told["degradation"], told["masks"]) == ("sharp", None)
+    first, _, last = (one["figures"]["psnr_unaltered"] for one in told["results"])
+    assert first == {"mean": "inf", "interval": [None, None], "faces": 6}
+    assert last["difference"]["mean"] == "-inf"
+    assert "psnr_covered" not in told["results"][0]["figures"]
+
+
+@pytest.mark.parametrize("degradation", ["paper", "camera"])
+def test_inputs_of_128_px_are_measured_like_others(
+    data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet, degradation: str
+) -> None:
+    found = compare(CompareRequest(
+        data, ("bicubic",), tmp_path / "out", scale=1, degradation=degradation,
+        masks=template_folder, write_inputs=tmp_path / "inputs",
+    ))  # fmt: skip
+    told = record(found)
+    assert (told["scale"], told["lr_size"]) == (1, 128)
+    masked = found.rows[0].scores
+    assert masked.mean("psnr_covered") < masked.mean("psnr") < masked.mean("psnr_beside")
+    with Image.open(found.sheet) as picture:
+        sheet = np.asarray(picture)
+    column = choose(masked.figures["psnr"])[0]
+    top = LETTERS + GAP + HEAD
+    left = sheet.shape[1] - GAP - FACE - offsets(choose(masked.figures["psnr"]))[-1]
+    shown, bicubic, truth = np.split(sheet[top : top + 3 * FACE, left : left + FACE], 3)
+    inside = tmp_path / "inputs" / ("masked" if degradation == "camera" else "")
+    with Image.open(inside / f"{masked.keys[column.place]}.png") as given:
+        assert np.array_equal(shown, np.asarray(given))
+    assert np.array_equal(bicubic, shown)
+    assert not np.array_equal(truth, shown)
+
+
+def test_the_test_split_is_taken_where_there_is_one(
+    tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    assert default_split(write_faces(tmp_path / "some", ("train-0.tar", "test-0.tar"))) == "test"
+    assert default_split(write_faces(tmp_path / "others", ("train-0.tar",))) is None
+    assert default_split(tmp_path / "some" / "train-0.tar") is None
+    assert default_split(tmp_path / "absent") is None
+
+
+def test_an_interrupted_run_leaves_no_half_written_results(
+    data: Path, template_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    request = CompareRequest(data, ("bicubic",), tmp_path / "out", masks=template_folder, limit=2)
+    before = compare(request)
+    known = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
+    monkeypatch.setattr(csv, "writer", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(replace(request, limit=3))
+    after = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
+    assert after == known
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cache", "results.json", "scores.csv", "sheet.png",
+    ]  # fmt: skip
+
+
+def test_methods_of_different_input_sizes_are_refused_before_anything_is_made(
+    data: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    methods = ("bicubic", str(tiny_weights(32)), str(tiny_weights(16)))
+    with pytest.raises(UsageError, match="one input size"):
+        compare(CompareRequest(data, methods, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_used_is_named(
+    data: Path, template_folder: Path, tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    bicubic = ("bicubic",)
+    with pytest.raises(InputMissingError, match=r"absent\.tar"):
+        compare(CompareRequest(tmp_path / "absent.tar", bicubic, tmp_path))
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match="taken"):
+        compare(CompareRequest(data, bicubic, tmp_path / "taken", masks=template_folder))
+    out = tmp_path / "out"
+    twice = write_faces(tmp_path / "twice", ("test-0.tar", "test-1.tar"))
+    with pytest.raises(DatasetError, match="astronaut0: two faces of the set have this name"):
+        compare(CompareRequest(twice, bicubic, out, masks=template_folder))
+    some = write_faces(tmp_path / "some", ("train-0.tar",))
+    with pytest.raises(DatasetError, match=r"some: .*val"):
+        compare(CompareRequest(some, bicubic, out, split="val"))
+    with pytest.raises(UsageError, match="nothing to compare"):
+        compare(CompareRequest(data, (), out, scale=4, masks=template_folder))
+    results = (("bicubic", tmp_path),)
+    with pytest.raises(UsageError, match="bicubic is named twice"):
+        compare(CompareRequest(data, bicubic, out, results=results, masks=template_folder))
+    sharp = CompareRequest(data, bicubic, out, degradation="sharp", masks=template_folder)
+    with pytest.raises(UsageError, match="sharp faces wear no masks"):
+        compare(sharp)
+    with pytest.raises(UsageError, match="no use without a trunk"):
+        compare(CompareRequest(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
+
+
+class Notes(Silent):
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.told.append(message)
+
+
+def test_a_folder_without_tests_is_told_of(
+    tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    folder, notes = write_faces(tmp_path / "some", ("train-0.tar",)), Notes()
+    compare(CompareRequest(folder, ("bicubic",), tmp_path / "out", limit=2), notes)
+    assert any("nothing may have been trained on them" in one for one in notes.told)
+    notes.told.clear()
+    alone = CompareRequest(folder / "train-0.tar", ("bicubic",), tmp_path / "out", limit=2)
+    compare(alone, notes)
+    assert not notes.told

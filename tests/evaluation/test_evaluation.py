@@ -1,0 +1,274 @@
+"""Figures of single methods: what counts, in which batches, with which interval."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from torch import Tensor
+
+from jdsr_cli import evaluation
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation import Method, Scores, estimate, examine, from_lr
+from jdsr_cli.evaluation.report import rows
+from jdsr_cli.evaluation.restorers import in_canonical_colours
+from jdsr_cli.synthesis.degradations import resize_bicubic
+from jdsr_cli.synthesis.masks import draw_pool
+from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, exams, to_tensor
+
+
+@pytest.fixture(scope="module")
+def chosen(face_set: FaceSet) -> list[Exam]:
+    degrader = Degrader(draw_pool(2, 0), SampleSettings(32, "paper", 1.0))
+    return list(exams(face_set, degrader, masked=True))
+
+
+def truth_of(chosen: list[Exam]) -> Tensor:
+    return to_tensor([exam.pair.hr for exam in chosen])
+
+
+class Brightness:
+    """A judge that compares the mean of the pictures."""
+
+    figure = "lpips"
+    protocol = "difference of means"
+    described = 0
+
+    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
+        self.described += 1
+        return (images.mean(dim=(1, 2, 3)),)
+
+    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+        return (found[0] - wanted[0]).abs()
+
+
+def test_bicubic_is_that_of_pil(face_set: FaceSet) -> None:
+    small = np.stack([resize_bicubic(np.asarray(image), 32) for image in face_set.images])
+    restored = evaluation.bicubic(to_tensor(list(small)))
+    wanted = Image.fromarray(small[2]).resize((128, 128), Image.Resampling.BICUBIC)
+    levels = (restored[2] * 255).round().permute(1, 2, 0).numpy()
+    assert np.array_equal(levels, np.asarray(wanted))
+
+
+def test_a_perfect_restorer_is_told_from_one_that_errs_beside_the_mask(
+    chosen: list[Exam],
+) -> None:
+    truth = truth_of(chosen)
+    covered = torch.from_numpy(np.stack([exam.alpha for exam in chosen])[:, None]) > 0.5
+    wrong = torch.where(covered, truth, 1 - truth)
+    scores = evaluation.score(lambda lr: wrong, chosen, batch=99)
+    assert scores.keys == tuple(exam.key for exam in chosen)
+    assert np.isinf(scores.figures["psnr_covered"]).all()
+    assert (scores.figures["psnr_beside"] < scores.figures["psnr"]).all()
+    assert (scores.figures["ssim_beside"] < scores.figures["ssim_covered"]).all()
+    assert scores.mean("psnr") < 25
+    perfect = evaluation.score(lambda lr: truth, chosen, batch=99)
+    assert perfect.figures["ssim"] == pytest.approx(1)
+    assert perfect.mean("psnr_crop") == float("inf")
+
+
+def test_the_border_is_as_wide_as_the_scale(chosen: list[Exam]) -> None:
+    truth = truth_of(chosen)
+    framed = 1 - truth
+    framed[..., 4:-4, 4:-4] = truth[..., 4:-4, 4:-4]
+    scores = evaluation.score(lambda lr: framed, chosen, batch=99)
+    assert np.isinf(scores.figures["psnr_crop"]).all()
+    assert scores.figures["ssim_crop"] == pytest.approx(1)
+    framed[..., 4, 64] = 1 - framed[..., 4, 64]
+    scores = evaluation.score(lambda lr: framed, chosen, batch=99)
+    assert np.isfinite(scores.figures["psnr_crop"]).all()
+
+
+def test_at_scale_1_bicubic_leaves_the_input_as_it_is(face_set: FaceSet) -> None:
+    degrader = Degrader(draw_pool(2, 0), SampleSettings(128, "paper", 1.0))
+    seen = list(exams(face_set, degrader, masked=True))
+    given = to_tensor([exam.pair.lr for exam in seen])
+    assert torch.equal(evaluation.bicubic(given), given)
+    framed = truth_of(seen)
+    framed[:, :, [0, -1]] = 1 - framed[:, :, [0, -1]]
+    framed[..., [0, -1]] = 1 - framed[..., [0, -1]]
+    scores = evaluation.score(lambda lr: framed, seen, batch=99)
+    assert np.isinf(scores.figures["psnr_crop"]).all()
+    assert np.isfinite(scores.figures["psnr"]).all()
+
+
+def test_batches_do_not_change_the_figures(face_set: FaceSet) -> None:
+    plain = list(exams(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False))
+    whole, parts = (evaluation.score(evaluation.bicubic, plain, batch=batch) for batch in (6, 4))
+    assert whole.keys == parts.keys == face_set.keys
+    for name, values in whole.figures.items():
+        assert values == pytest.approx(parts.figures[name], abs=1e-9, nan_ok=True)
+    assert np.isnan(whole.figures["psnr_covered"]).all()  # nothing is covered on a plain face
+    assert whole.figures["psnr_beside"] == pytest.approx(whole.figures["psnr"])
+    assert set(whole.means()) == {
+        "psnr", "ssim", "psnr_crop", "ssim_crop", "psnr_beside", "ssim_beside",
+    }  # fmt: skip
+
+
+def test_means_are_over_the_faces_that_have_a_figure() -> None:
+    figures = {"psnr": np.array([20.0, 30.0]), "psnr_covered": np.array([np.nan, 15.0])}
+    scores = Scores(("a", "b"), {**figures, "ssim": np.array([np.nan, np.nan])})
+    assert scores.means() == {"psnr": 25, "psnr_covered": 15}
+    assert np.isnan(scores.mean("ssim"))
+
+
+def test_every_method_gets_the_same_faces_made_once(chosen: list[Exam]) -> None:
+    seen: dict[str, list[Tensor]] = {"one": [], "two": []}
+
+    def watched(name: str) -> Method:
+        def restore(lr: Tensor) -> Tensor:
+            seen[name].append(lr)
+            return evaluation.bicubic(lr)
+
+        return Method(name, from_lr(restore))
+
+    found = examine([watched("one"), watched("two")], iter(chosen), batch=4)
+    assert [len(batch) for batch in seen["one"]] == [4, 2]
+    for one, other in zip(seen["one"], seen["two"], strict=True):
+        assert torch.equal(one, other)
+    assert found["one"].figures["psnr"] == pytest.approx(found["two"].figures["psnr"])
+
+
+def test_a_timed_method_warms_up_before_the_clock_runs(
+    chosen: list[Exam], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    calls: list[int] = []
+
+    def restore(lr: Tensor) -> Tensor:
+        nonlocal now
+        now += 100.0 if not calls else 0.5 * len(lr)
+        calls.append(len(lr))
+        return evaluation.bicubic(lr)
+
+    monkeypatch.setattr("jdsr_cli.evaluation.scoring.perf_counter", lambda: now)
+    methods = [Method("timed", from_lr(restore), timed=True), Method("not", from_lr(lambda lr: lr))]
+    found = examine(methods[:1], chosen, batch=4)
+    assert calls == [4, 4, 2]
+    assert found["timed"].faces_per_second == pytest.approx(2.0)
+    assert evaluation.score(restore, chosen).faces_per_second is None
+
+
+def test_judges_see_eight_bits_and_the_truth_once(chosen: list[Exam]) -> None:
+    judge = Brightness()
+    truth = truth_of(chosen)
+    methods = [
+        Method("off", lambda group: truth - 0.2 / 255),  # rounds to the truth
+        Method("dark", lambda group: truth * 0),
+    ]
+    found = examine(methods, chosen, judges=[judge], batch=99)
+    assert judge.described == 3
+    assert found["off"].figures["lpips"] == pytest.approx(0, abs=1e-7)
+    means = truth.mean(dim=(1, 2, 3)).numpy()
+    assert found["dark"].figures["lpips"] == pytest.approx(means, abs=1e-6)
+
+
+def test_pictures_of_another_size_are_refused_by_name(chosen: list[Exam]) -> None:
+    method = Method("small", lambda group: torch.zeros(len(group), 3, 64, 64))
+    with pytest.raises(UsageError, match=r"astronaut0: small gives 6 of 64x64.*6 of 128x128"):
+        examine([method], chosen, batch=99)
+
+
+def test_intervals_are_those_of_the_normal_law_for_many_faces() -> None:
+    values = np.random.default_rng(0).normal(28.0, 2.0, 400)
+    found = estimate({"psnr": values})["psnr"]
+    half = 1.96 * values.std() / 20
+    assert found.mean == pytest.approx(values.mean())
+    assert found.faces == 400
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low == pytest.approx(found.mean - half, abs=0.1 * half)
+    assert found.high == pytest.approx(found.mean + half, abs=0.1 * half)
+    assert estimate({"psnr": values}) == {"psnr": found}  # the draw is seeded
+    assert estimate({"psnr": values}, seed=1)["psnr"].low != found.low
+
+
+def test_columns_are_drawn_together_and_gaps_left_out() -> None:
+    generator = np.random.default_rng(1)
+    first = generator.normal(20, 5, 60)
+    gaps = np.where(np.arange(60) % 3 == 0, np.nan, first)
+    found = estimate({"first": first, "gain": first + 1 - first, "gaps": gaps,
+                      "none": np.full(60, np.nan), "inf": np.where(first > 25, np.inf, first),
+                      "lone": np.where(np.arange(60) == 7, 3.0, np.nan)})  # fmt: skip
+    assert set(found) == {"first", "gain", "gaps", "inf", "lone"}
+    assert found["gain"].low == pytest.approx(1)
+    assert found["gain"].high == pytest.approx(1)
+    assert found["gaps"].faces == 40
+    assert found["gaps"].mean == pytest.approx(np.nanmean(gaps))
+    assert found["gaps"].low < found["gaps"].mean < found["gaps"].high
+    assert found["inf"].mean == float("inf")
+    assert found["inf"].low is None
+    assert (found["lone"].mean, found["lone"].low, found["lone"].faces) == (3.0, None, 1)
+
+
+def test_shares_count_the_faces_on_which_a_method_beats_the_first() -> None:
+    keys = tuple("abcde")
+    base = {"psnr": np.array([20.0, 21.0, 22.0, np.inf, 24.0]), "ssim": np.full(5, 0.5),
+            "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.1)}  # fmt: skip
+    other = {"psnr": np.array([19.0, 21.0, 23.0, np.inf, 25.0]),
+             "ssim": np.array([0.6, 0.6, 0.6, 0.6, np.nan]),
+             "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.2)}  # fmt: skip
+    first, second = rows("plain", {"a": Scores(keys, base), "b": Scores(keys, other)})
+    assert first.better_share == {}
+    assert second.better_share == {"psnr": 0.4, "ssim": 1.0}
+
+
+def test_a_column_without_a_mean_is_left_out() -> None:
+    torn = np.array([np.inf, -np.inf, 3.0])
+    found = estimate({"torn": torn, "below": -np.abs(torn), "whole": np.array([1.0, 2.0, 3.0])})
+    assert set(found) == {"below", "whole"}
+    assert (found["below"].mean, found["below"].low) == (float("-inf"), None)
+
+
+def test_differences_are_face_by_face_to_the_first_method() -> None:
+    base = np.random.default_rng(2).normal(20, 6, 50)
+    gain = np.random.default_rng(3).normal(1, 0.1, 50)
+    keys = tuple(map(str, range(50)))
+    scores = {"a": Scores(keys, {"psnr": base}), "b": Scores(keys, {"psnr": base + gain})}
+    first, second = rows("masked", scores)
+    assert first.differences == {}
+    difference = second.differences["psnr"]
+    assert difference.mean == pytest.approx(gain.mean())
+    assert difference.high - difference.low < 0.1  # that of the means alone is over 3
+    assert second.estimates["psnr"].high - second.estimates["psnr"].low > 2
+
+
+def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_frame() -> None:
+    seen: list[torch.Tensor] = []
+
+    def watch(lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(lr)
+        return lr, torch.zeros(len(lr), 1, 32, 32)
+
+    rng = np.random.default_rng(0)
+    dark = torch.from_numpy(rng.integers(4, 16, (2, 3, 128, 128))).float() / 255
+    dark[1] = dark[1, :1]
+    restored = in_canonical_colours(watch)(dark)
+    assert float(seen[0].mean()) > 5 * float(dark.mean())
+    assert float((restored - dark).abs().max()) < 1.01 / 255
+    usual = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
+    in_canonical_colours(watch)(usual)
+    assert torch.equal(seen[1], usual.float())
+
+
+@pytest.mark.parametrize(
+    ("region", "colour"),
+    [
+        ((slice(None), slice(0, 20)), (0.8, 0.8, 0.8)),  # a bright wall beside a dark face
+        ((slice(0, 24), slice(None)), (0.9, 0.7, 0.2)),  # a lamp above it
+        ((slice(50, 56), slice(80, 90)), (1.0, 1.0, 1.0)),  # a reflection on its skin
+    ],
+)
+def test_what_is_too_bright_for_canonical_colours_is_kept_unless_covered(
+    region: tuple[slice, slice], colour: tuple[float, float, float]
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = torch.from_numpy(rng.integers(4, 16, (1, 3, 128, 128))).float() / 255
+    picture[(0, slice(None), *region)] = torch.tensor(colour)[:, None, None]
+    bare, masked = (
+        in_canonical_colours(lambda lr, s=share: (lr, torch.full((1, 1, 32, 32), s)))(picture)
+        for share in (0.0, 1.0)
+    )
+    assert float((bare - picture).abs().max()) < 1.01 / 255
+    bright = (0, slice(None), *region)
+    assert float(masked[bright].mean()) < 0.5 * float(picture[bright].mean())

@@ -1,0 +1,102 @@
+"""Groups of faces by lightness: who is in which, and what is told of each."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation import Scores
+from jdsr_cli.evaluation.groups import measure, thirds
+from jdsr_cli.evaluation.metrics import skin_lightness
+from jdsr_cli.evaluation.report import rows
+from jdsr_train.compare import CompareRequest, compare
+from jdsr_train.data import FaceSet
+
+
+def test_thirds_are_by_the_value_and_as_large_as_ties_allow() -> None:
+    values = np.random.default_rng(0).permutation(30).astype(np.float64)
+    groups = thirds("lightness", values)
+    assert [group.name for group in groups] == ["darkest", "middle", "lightest"]
+    assert [(group.low, group.high) for group in groups] == [(0, 9), (10, 19), (20, 29)]
+    assert sorted(np.concatenate([group.places for group in groups])) == list(range(30))
+    for group in groups:
+        inside = values[group.places]
+        assert (inside >= group.low).all()
+        assert (inside <= group.high).all()
+    tied = thirds("lightness", np.array([5.0, 5.0, 5.0, 5.0, 9.0]))
+    assert [(group.name, len(group.places)) for group in tied] == [("darkest", 4), ("lightest", 1)]
+    assert [len(one.places) for one in thirds("lightness", np.array([50.0]))] == [1]
+
+
+def test_figures_of_a_group_are_those_of_its_faces() -> None:
+    keys = tuple(map(str, range(90)))
+    light = np.linspace(20, 80, 90)
+    base = np.random.default_rng(1).normal(25, 3, 90)
+    gain = np.where(light < 40, 1.0, 3.0)  # the darkest third gains less
+    scores = {"a": Scores(keys, {"psnr": base}, 5.0), "b": Scores(keys, {"psnr": base + gain})}
+    found = [row for group in thirds("lightness", light) for row in rows("plain", scores, group)]
+    assert [(row.group.name, row.method) for row in found] == [
+        (name, method) for name in ("darkest", "middle", "lightest") for method in "ab"
+    ]
+    gains = [row.differences["psnr"] for row in found[1::2]]
+    assert [one.mean for one in gains] == pytest.approx([1, 3, 3])
+    assert [one.faces for one in gains] == [30, 30, 30]
+    assert gains[0].high < gains[1].low
+    assert found[0].scores.keys == keys[:30]
+    assert found[0].estimates["psnr"].mean == pytest.approx(base[:30].mean())
+    assert found[0].scores.faces_per_second is None
+
+
+def test_results_and_table_tell_the_lightness_of_the_true_faces(
+    tmp_path: Path,
+    write_faces: Callable[..., Path],
+    template_folder: Path,
+    tiny_weights: Callable[[int], Path],
+    face_set: FaceSet,
+) -> None:
+    data = write_faces(tmp_path / "faces", ("test.tar",)) / "test.tar"
+    found = compare(CompareRequest(
+        data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera",
+        masks=template_folder, groups=("lightness",),
+    ))  # fmt: skip
+    light = {
+        key: skin_lightness(np.asarray(image))
+        for key, image in zip(face_set.keys, face_set.images, strict=True)
+    }
+    assert measure(face_set, "lightness").tolist() == list(light.values())
+    with found.per_face.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0])[:4] == ["faces", "method", "key", "lightness"]
+    assert len(lines) == 24
+    assert all(float(one["lightness"]) == pytest.approx(light[one["key"]]) for one in lines)
+    told = json.loads(found.results.read_text(encoding="utf-8"))
+    assert "not anyone's skin colour" in told["protocol"]["lightness"]
+    assert len(told["results"]) == 4
+    assert [(one["faces"], one["group"], one["method"]) for one in told["groups"]] == [
+        (kind, name, method) for kind in ("masked", "plain")
+        for name in ("darkest", "middle", "lightest") for method in ("bicubic", "tiny-64")
+    ]  # fmt: skip
+    darkest = told["groups"][1]
+    assert (darkest["by"], darkest["count"]) == ("lightness", 2)
+    low = sorted(light.values())[:2]
+    assert darkest["limits"] == pytest.approx(low, abs=1e-3)
+    inside = [
+        float(one["psnr"]) for one in lines
+        if (one["faces"], one["method"]) == ("masked", "tiny-64") and light[one["key"]] in low
+    ]  # fmt: skip
+    assert darkest["figures"]["psnr"]["mean"] == pytest.approx(np.mean(inside), abs=1e-5)
+    assert "difference" in darkest["figures"]["psnr"]
+
+
+def test_unknown_properties_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    request = CompareRequest(tmp_path, ("bicubic",), tmp_path / "out", groups=("hue",))
+    with pytest.raises(UsageError, match=r"'hue'.*Use lightness"):
+        compare(request)
+    twice = CompareRequest(tmp_path, ("bicubic",), tmp_path / "out", groups=("lightness",) * 2)
+    with pytest.raises(UsageError, match="twice"):
+        compare(twice)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,170 @@
+"""LPIPS against torchmetrics' own with the same random trunk, and files that do not fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics.functional.image.lpips import _NoTrainLpips
+from torchvision import models
+
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.evaluation.metrics import lpips, lpips_files
+from jdsr_cli.evaluation.metrics.lpips import (
+    CAFFE_MEAN_BGR,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LpipsJudge,
+)
+from jdsr_cli.evaluation.metrics.lpips_files import TRUNKS, kind_of_trunk
+from jdsr_cli.weights import sha256_of
+
+NAMES = {"alex": "alexnet", "squeeze": "squeezenet1_1"}
+
+
+def trunk(name: str) -> dict[str, Tensor]:
+    """State of a trunk with random weights, without its classifier."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        state = models.get_model(NAMES[name], weights=None).features.state_dict()
+    return {
+        f"features.{key}": torch.randn(one.shape, generator=generator) / one[0].numel() ** 0.5
+        for key, one in state.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def squeeze(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trunks") / "squeeze.pth"
+    torch.save(trunk("squeeze"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand(2, 3, 64, 64, generator=generator)
+    other = (truth + 0.2 * torch.rand(2, 3, 64, 64, generator=generator)).clamp(0, 1)
+    return other, truth
+
+
+@pytest.mark.parametrize(("name", "depth"), [("alex", 1), ("squeeze", 2)])
+def test_agreement_with_torchmetrics(
+    name: str, depth: int, tmp_path: Path, pictures: tuple[Tensor, Tensor]
+) -> None:
+    state = trunk(name)
+    torch.save(state, tmp_path / "trunk.pth")
+    judge = LpipsJudge(tmp_path / "trunk.pth")
+    theirs = _NoTrainLpips(net=name, pnet_rand=True)
+    with torch.no_grad():
+        for parameter, value in theirs.net.named_parameters():
+            value.copy_(state[f"features.{parameter.split('.', depth)[-1]}"])
+        wanted = theirs(*pictures, normalize=True).flatten()
+    found = judge.compare(*(judge.describe(one) for one in pictures))
+    assert judge.trunk.name == name
+    assert found.shape == (2,)
+    assert torch.allclose(found, wanted.double(), rtol=1e-4, atol=1e-8)
+    assert float(found.min()) > 0
+
+
+def test_equal_pictures_are_no_distance_apart(
+    squeeze: Path, pictures: tuple[Tensor, Tensor]
+) -> None:
+    judge = LpipsJudge(squeeze)
+    seen = judge.describe(pictures[0])
+    assert judge.compare(seen, seen).tolist() == [0, 0]
+
+
+def test_a_caffe_trunk_takes_bgr_levels(
+    squeeze: Path, tmp_path: Path, pictures: tuple[Tensor, Tensor]
+) -> None:
+    """A first layer made for BGR levels sees what the same layer made for RGB sees."""
+    state = torch.load(squeeze, weights_only=True)
+    mean, std = (torch.tensor(v) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    weight = state["features.0.weight"]
+    caffe = weight / (255 * std.view(1, 3, 1, 1))
+    shift = (torch.tensor(CAFFE_MEAN_BGR).flip(0) / 255 - mean) / std
+    state["features.0.weight"] = caffe.flip(1)
+    state["features.0.bias"] = state["features.0.bias"] + (weight.sum((2, 3)) * shift).sum(1)
+    torch.save(state, tmp_path / "squeeze_Caffe.pth")
+    plain, bgr = LpipsJudge(squeeze), LpipsJudge(tmp_path / "squeeze_Caffe.pth")
+    for one, other in zip(plain.describe(pictures[0]), bgr.describe(pictures[0]), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-4)
+    assert "BGR" in bgr.protocol
+    assert "BGR" not in plain.protocol
+
+
+def test_only_the_published_trunk_gives_published_figures(
+    squeeze: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = LpipsJudge(squeeze)
+    assert "NOT torchvision's" in judge.protocol
+    monkeypatch.setattr(lpips, "published", lambda trunk: f"x/n-{sha256_of(squeeze)[:8]}.pth")
+    assert "torchvision's published trunk" in judge.protocol
+
+
+def test_the_trunk_is_told_by_its_tensors(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        states = {one.name: models.get_model(one.model).state_dict() for one in TRUNKS}
+    for name, state in states.items():
+        assert kind_of_trunk(tmp_path, state).name == name
+    with pytest.raises(WeightsCorruptError, match="alexnet, vgg16 or squeezenet1_1"):
+        kind_of_trunk(tmp_path, {"weight": torch.zeros(1)})
+
+
+def test_files_that_do_not_fit_are_named(squeeze: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissingError, match=r"absent\.pth"):
+        LpipsJudge(tmp_path / "absent.pth")
+    (tmp_path / "text.pth").write_text("no state dict")
+    with pytest.raises(WeightsCorruptError, match=r"text\.pth"):
+        LpipsJudge(tmp_path / "text.pth")
+    torch.save([1], tmp_path / "list.pth")
+    with pytest.raises(WeightsCorruptError, match=r"list\.pth.*not a state dict"):
+        LpipsJudge(tmp_path / "list.pth")
+    state = torch.load(squeeze, weights_only=True)
+    torch.save({k: v for k, v in state.items() if "expand3x3" not in k}, tmp_path / "part.pth")
+    with pytest.raises(WeightsCorruptError, match=r"part\.pth.*squeezenet1_1"):
+        LpipsJudge(tmp_path / "part.pth")
+    heads = {f"lin{place}.model.1.weight": torch.ones(1, 8, 1, 1) for place in range(7)}
+    torch.save(heads, tmp_path / "heads.pth")
+    with pytest.raises(WeightsCorruptError, match=r"heads\.pth.*squeezenet1_1"):
+        LpipsJudge(squeeze, tmp_path / "heads.pth")
+
+
+def test_heads_may_come_from_a_file(
+    squeeze: Path, tmp_path: Path, pictures: tuple[Tensor, Tensor]
+) -> None:
+    shipped = LpipsJudge(squeeze)
+    sizes = [part.shape[1] for part in shipped.describe(pictures[0])]
+    heads = {f"lin{n}.model.1.weight": torch.ones(1, c, 1, 1) for n, c in enumerate(sizes)}
+    torch.save(heads, tmp_path / "heads.pth")
+    judge = LpipsJudge(squeeze, tmp_path / "heads.pth")
+    found, wanted = (judge.describe(one) for one in pictures)
+    by_hand = sum(
+        ((one - other) ** 2).sum(1).mean((1, 2)) for one, other in zip(found, wanted, strict=True)
+    )
+    assert torch.allclose(judge.compare(found, wanted), by_hand.double())
+    assert "heads.pth" in judge.protocol
+
+
+def test_without_torchmetrics_its_heads_are_asked_for(
+    squeeze: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lpips_files, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"jdsr\[train\]"):
+        LpipsJudge(squeeze)
+
+
+def test_a_download_that_fails_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(WeightsMissingError, match=r"alexnet.*no route.*--lpips FILE"):
+        LpipsJudge("download")
+    kept = tmp_path / "checkpoints" / Path(lpips_files.published(TRUNKS[0])).name
+    torch.save(trunk("alex"), kept)
+    assert LpipsJudge("download").trunk.name == "alex"

@@ -1,0 +1,157 @@
+"""Light, tint, codec and borders: what the camera degradation makes of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.canonical import canonical_map
+from jdsr_cli.synthesis.degradations import (
+    CONDITIONS,
+    CameraSettings,
+    condition,
+    cut_off,
+    film,
+    to_pair,
+)
+from jdsr_cli.synthesis.degradations.codec import encode_and_decode
+
+Picture = NDArray[np.uint8]
+NO_ALPHA = np.zeros((128, 128), np.float32)
+
+
+@pytest.fixture(scope="module")
+def face() -> Picture:
+    return np.ascontiguousarray(astronaut()[56:184, 162:290])
+
+
+def shot(face: Picture, name: str, seed: int = 1, width: float = 96.0) -> Picture:
+    rng = np.random.default_rng(seed)
+    return film(face, face, NO_ALPHA, 128, rng, condition(name, width)).lr
+
+
+@pytest.mark.parametrize("name", list(CONDITIONS))
+def test_every_condition_is_drawn_alike_by_the_same_numbers(face: Picture, name: str) -> None:
+    once, twice = shot(face, name), shot(face, name)
+    assert np.array_equal(once, twice)
+    assert once.shape == (128, 128, 3)
+    assert not np.array_equal(once, shot(face, name, seed=2))
+
+
+@pytest.mark.parametrize(
+    ("percent", "name"), [(15, "light 15 %"), (6, "light 6 %"), (4, "light 4 %")]
+)
+def test_low_light_is_as_low_as_it_says(face: Picture, percent: int, name: str) -> None:
+    means = [shot(face, name, seed).mean() for seed in range(6)]
+    usual = [shot(face, "normal", seed).mean() for seed in range(6)]
+    assert 0.55 * percent / 100 < np.mean(means) / np.mean(usual) < 1.6 * percent / 100
+
+
+def test_truth_in_low_light_is_not_rounded(face: Picture) -> None:
+    filmed = film(face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96))
+    assert len(np.unique(filmed.truth)) > 100
+    pair = to_pair(filmed, np.random.default_rng(3), canonical=True)
+    assert len(np.unique(pair.hr)) > 100
+    assert 40 < pair.hr.mean() < 200
+
+
+@pytest.mark.parametrize("name", ["green", "purple", "gray"])
+def test_monochrome_lies_on_one_line_of_colours(face: Picture, name: str) -> None:
+    filmed = film(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
+    truth = filmed.truth.reshape(-1, 3)
+    assert np.linalg.matrix_rank(truth - truth.mean(axis=0), tol=1.0) == 1
+    colours = canonical_map(filmed.lr, monochrome=True)
+    assert np.ptp(colours.apply(filmed.lr).astype(int), axis=2).max() == 0
+
+
+def test_overexposure_clips_and_backlight_does_not_darken_the_background(face: Picture) -> None:
+    bright = film(face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("overexposed", 96))
+    assert (bright.truth == 255).mean() > (face == 255).mean() + 0.02
+    backlit = film(face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("backlit", 96))
+    corners = np.concatenate([backlit.truth[:12, :12], backlit.truth[:12, -12:]])
+    assert corners.mean() > 1.5 * backlit.truth[60:100, 44:84].mean()
+
+
+def test_fewer_rows_or_columns_lose_detail_along_them(face: Picture) -> None:
+    def detail(name: str, axis: int) -> float:
+        found = [
+            np.abs(np.diff(shot(face, name, n, 64).astype(int), axis=axis)).mean() for n in range(8)
+        ]
+        return float(np.mean(found))
+
+    assert detail("half height", 0) < detail("normal", 0)
+    assert detail("half width", 1) < detail("normal", 1)
+    assert detail("half height", 0) / detail("half height", 1) < detail("normal", 0) / detail(
+        "normal", 1
+    )
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_clip_is_decoded_and_worse_with_a_higher_factor(face: Picture, codec: str) -> None:
+    frames = [np.roll(face, step, axis=1) for step in (2, 1, 0)]
+    errors = [
+        float(np.abs(encode_and_decode(frames, codec, crf).astype(int) - face).mean())
+        for crf in (10, 38)
+    ]
+    assert errors[0] < errors[1] < 20
+    assert np.array_equal(
+        encode_and_decode(frames, codec, 30), encode_and_decode(frames, codec, 30)
+    )
+
+
+@pytest.mark.parametrize("size", [(13, 17), (48, 48), (128, 64)])
+def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> None:
+    from jdsr_cli.synthesis.degradations.codec import compress
+
+    settings = CameraSettings(uncompressed=0.0, video=1.0, crf=(18, 24))
+    picture = np.ascontiguousarray(face[: size[0], : size[1]])
+    for seed in range(4):
+        stored = compress(picture, np.random.default_rng(seed), settings)
+        assert stored.shape == picture.shape
+        assert np.abs(stored.astype(int) - picture).mean() < 25
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_border_repeats_what_it_cuts(face: Picture, side: str) -> None:
+    cut = cut_off(face, f"cut {side}")
+    changed = (cut != face).any(axis=2)
+    rows, columns = changed.any(axis=1), changed.any(axis=0)
+    assert 0.2 < changed.mean() < 0.32
+    assert {"left": columns[:30], "right": columns[-30:], "top": rows[:30], "bottom": rows[-30:]}[
+        side
+    ].all()
+    assert np.array_equal(cut_off(face, "normal"), face)
+
+
+def test_conditions_that_a_recipe_leaves_out_draw_no_numbers(face: Picture) -> None:
+    plain = CameraSettings()
+    never = dataclasses.replace(
+        plain, tinted=0.0, cast=0.0, dark=0.0, overexposed=0.0, backlit=0.0, video=0.0,
+        interlaced=0.0, squeezed=0.0, rolled=0.0,
+    )  # fmt: skip
+    rngs = [np.random.default_rng(9) for _ in range(2)]
+    one = film(face, face, NO_ALPHA, 64, rngs[0], plain)
+    other = film(face, face, NO_ALPHA, 64, rngs[1], never)
+    assert np.array_equal(one.lr, other.lr)
+    assert rngs[0].random() == rngs[1].random()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dark": 1.5}, "dark"),
+        ({"light": (0.5, 0.04)}, "light"),
+        ({"tint": (1.0, 0.5)}, "tint"),
+        ({"tint": (0.0, 0.0, 0.0)}, "tint"),
+        ({"squeeze": (1.0,)}, "squeeze"),
+        ({"crf": (40, 60)}, "crf"),
+        ({"native_width": (0.0, 64.0)}, "native_width"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as told:
+        CameraSettings(**changes)  # type: ignore[arg-type]
+    assert told.value.where == message
