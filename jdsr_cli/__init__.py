@@ -28,15 +28,8 @@ if TYPE_CHECKING:
         WeightsMissingError,
     )
     from jdsr_cli.progress import Progress, Silent
-    from jdsr_cli.restoration import (
-        Counts,
-        CropSettings,
-        InputResult,
-        RestoreSettings,
-        RunSummary,
-        crop_faces,
-        restore,
-    )
+    from jdsr_cli.restoration import Counts, InputResult, RunSummary, crop_faces, restore
+    from jdsr_cli.settings import CropSettings, RestoreSettings
 
 _HOMES = {
     "jdsr_cli.errors": (
@@ -55,15 +48,8 @@ _HOMES = {
         "WeightsMissingError",
     ),
     "jdsr_cli.progress": ("Progress", "Silent"),
-    "jdsr_cli.restoration": (
-        "Counts",
-        "CropSettings",
-        "InputResult",
-        "RestoreSettings",
-        "RunSummary",
-        "crop_faces",
-        "restore",
-    ),
+    "jdsr_cli.restoration": ("Counts", "InputResult", "RunSummary", "crop_faces", "restore"),
+    "jdsr_cli.settings": ("CropSettings", "RestoreSettings"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

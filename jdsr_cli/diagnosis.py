@@ -25,7 +25,7 @@ from jdsr_cli.weights.default import ON_GPU
 from jdsr_cli.weights.gates import CARRIED, verdict
 
 if TYPE_CHECKING:
-    from jdsr_cli.faces import DetectorName
+    from jdsr_cli.settings import DetectorName
 
 State = Literal["ok", "absent", "fault"]
 """`absent` is something optional that is not here; `fault` should be put right."""
@@ -218,7 +218,8 @@ def _fetch(name: str) -> str:
 
 def _detectors() -> Iterator[Finding]:
     try:
-        from jdsr_cli.faces import DetectorSettings, create_detector
+        from jdsr_cli.faces import create_detector
+        from jdsr_cli.settings import DetectorSettings
     except (ImportError, OSError) as error:
         yield Finding("detectors", "auto", "fault", str(error), "Install jdsr again", needed=True)
         return

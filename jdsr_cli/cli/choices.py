@@ -11,7 +11,7 @@ import typer
 from jdsr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from jdsr_cli.media import ReadSettings
+    from jdsr_cli.settings import ReadSettings
 
 
 class DetectorChoice(StrEnum):
@@ -171,7 +171,7 @@ def reading(
     aspect: Fraction | None = None,
 ) -> ReadSettings:
     """Return how inputs are read."""
-    from jdsr_cli.media import ReadSettings
+    from jdsr_cli.settings import ReadSettings
 
     return ReadSettings(
         frame_rate=fps,

@@ -75,8 +75,9 @@ def crop_faces(
     faces.jsonl, tracks.jsonl and manifest.json: a folder of faces to train on.
     """
     from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
-    from jdsr_cli.restoration import CropSettings, plan_crops
     from jdsr_cli.restoration import crop_faces as run
+    from jdsr_cli.restoration import plan_crops
+    from jdsr_cli.settings import CropSettings
 
     settings = CropSettings(
         reading=reading(fps, stream, start, end, deinterlace, aspect),

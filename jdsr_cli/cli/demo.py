@@ -29,7 +29,7 @@ def demo(
     """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.demo import demo as run
-    from jdsr_cli.restoration import RestoreSettings
+    from jdsr_cli.settings import RestoreSettings
 
     settings = RestoreSettings(
         weights=weights,

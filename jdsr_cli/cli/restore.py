@@ -153,8 +153,9 @@ def restore(
     130 interrupted (--resume goes on).
     """
     from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
-    from jdsr_cli.restoration import RestoreSettings, plan_restore
+    from jdsr_cli.restoration import plan_restore
     from jdsr_cli.restoration import restore as run
+    from jdsr_cli.settings import RestoreSettings
 
     settings = RestoreSettings(
         reading=reading(fps, stream, start, end, deinterlace, aspect),

@@ -15,7 +15,8 @@ from jdsr_cli.demo.sheet import draw_sheet
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media import write_image
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.restoration import InputResult, RestoreSettings, restore
+from jdsr_cli.restoration import InputResult, restore
+from jdsr_cli.settings import RestoreSettings
 
 CLIP = "clip.mp4"
 SHEET = "contact-sheet.png"

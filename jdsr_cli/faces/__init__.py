@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
 from jdsr_cli.faces.compose import ComposeSettings, Composite, compose
-from jdsr_cli.faces.detection import Detection, Detector, DetectorSettings
-from jdsr_cli.faces.detectors import DetectorName, create_detector
+from jdsr_cli.faces.detection import Detection, Detector
+from jdsr_cli.faces.detectors import create_detector
 
 __all__ = [
     "TEMPLATE",
@@ -15,8 +15,6 @@ __all__ = [
     "Composite",
     "Detection",
     "Detector",
-    "DetectorName",
-    "DetectorSettings",
     "compose",
     "create_detector",
     "crop",

@@ -9,8 +9,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
-
 
 @dataclass(frozen=True, eq=False)
 class Detection:
@@ -54,46 +52,6 @@ class Detection:
     def eye_distance(self) -> float:
         """From eye to eye, in pixels."""
         return float(np.hypot(*(self.points[1] - self.points[0])))
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """How faces are looked for.
-
-    Raises:
-        UsageError: a value is out of its range.
-
-    """
-
-    threshold: float | None = None
-    """Least score of a face, 0 to 1; None takes the detector's own."""
-    min_face: float = 10.0
-    """Width in pixels of the smallest faces of interest.
-
-    The automatic scale is chosen for faces of this size. Narrower ones that are found are
-    returned as well: it is for the caller to refuse them.
-    """
-    scale: float | None = None
-    """Factor by which frames are resized for detection only; None chooses it by frame."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; CenterFace runs on the CPU whatever this says."""
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0.0 < self.threshold <= 1.0:
-            raise UsageError(
-                f"the detection threshold {self.threshold} is not above 0 and at most 1",
-                hint="Give a score such as 0.5, or none for the detector's own.",
-            )
-        if not 0.0 <= self.min_face < float("inf"):
-            raise UsageError(
-                f"the smallest face cannot be {self.min_face} pixels wide",
-                hint="Give a width of 0 or more.",
-            )
-        if self.scale is not None and not 0.05 <= self.scale <= 8.0:
-            raise UsageError(
-                f"the detection scale {self.scale} is not between 0.05 and 8",
-                hint="Give a factor such as 1 or 2, or none to have it chosen.",
-            )
 
 
 class Detector(Protocol):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
 from jdsr_cli.faces.centerface import CenterFace
-from jdsr_cli.faces.detection import Detector, DetectorSettings
+from jdsr_cli.faces.detection import Detector
 from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.weights import auxiliary, resolve_device
-
-DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
-"""`auto` is the one of `MEASURED_RECALL` with the highest recall whose weights are here."""
 
 MEASURED_RECALL = {"centerface": 0.769, "retinaface-mobile": 0.678}
 """Share of 451 faces of 10 px and wider in 100 street pictures, most of them masked, that are found

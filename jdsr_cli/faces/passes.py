@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.detection import Detection, DetectorSettings
+from jdsr_cli.faces.detection import Detection
 from jdsr_cli.faces.letterbox import Letterbox
 from jdsr_cli.faces.results import merge
+from jdsr_cli.settings import DetectorSettings
 
 ENLARGED_PIXELS = 1_000_000
 """Frames are enlarged for detection up to this many pixels; more costs time, finds little."""

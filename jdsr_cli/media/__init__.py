@@ -9,20 +9,17 @@ from jdsr_cli.media.joining import JoinedVideo, join_segments, plan_output
 from jdsr_cli.media.reader import Reader, ReadReport, open_reader, probe
 from jdsr_cli.media.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.sequence import input_files
-from jdsr_cli.media.settings import Deinterlacing, ReadSettings
 from jdsr_cli.media.stills import read_image, write_image
 from jdsr_cli.media.writer import VideoWriter
 
 __all__ = [
     "SEGMENT_SUFFIX",
-    "Deinterlacing",
     "Frame",
     "Image",
     "JoinedVideo",
     "MediaInfo",
     "MediaKind",
     "ReadReport",
-    "ReadSettings",
     "Reader",
     "SegmentWriter",
     "VideoWriter",

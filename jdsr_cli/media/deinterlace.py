@@ -15,7 +15,7 @@ import av
 from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
-from jdsr_cli.media.settings import Deinterlacing
+from jdsr_cli.settings import Deinterlacing
 
 _TICK = Fraction(1, 1000)
 """Time base told to the filter, which only needs some; the frames keep their own."""

@@ -9,9 +9,9 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.opening import index_missing
 from jdsr_cli.media.pictures import PictureCount
 from jdsr_cli.media.salvage import Salvage
-from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.signatures import TIMED_DEMUXERS
 from jdsr_cli.media.video import VideoSource
+from jdsr_cli.settings import ReadSettings
 
 _PICTURE_START = b"\xff\xd8\xff"
 """Beginning of a motion JPEG stream; FFmpeg loses pictures where something else comes first."""

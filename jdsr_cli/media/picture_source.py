@@ -18,9 +18,9 @@ from jdsr_cli.media.pictures import (
     describe,
     pixels,
 )
-from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, depth_warning
 from jdsr_cli.media.trimming import TRIM_IGNORED, TrimWindow
+from jdsr_cli.settings import ReadSettings
 
 
 class PictureSource:

@@ -18,8 +18,8 @@ from jdsr_cli.media.opening import check_file
 from jdsr_cli.media.picture_source import PictureSource
 from jdsr_cli.media.pictures import count_pictures, kind_of, open_picture, read_by_pyav
 from jdsr_cli.media.sequence import SequenceSource, is_sequence
-from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, Source
+from jdsr_cli.settings import ReadSettings
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from jdsr_cli.media.frames import Image
 from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import check_file, no_such_stream
 from jdsr_cli.media.pictures import aperture_of, count_pictures, describe, open_picture, pixels
-from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.trimming import TrimWindow
+from jdsr_cli.settings import ReadSettings
 
 _PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
 """The place of the number in a name: `%d`, or `%05d` for at least five digits."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.media.settings import ReadSettings
+from jdsr_cli.settings import ReadSettings
 
 Place = Literal["before", "inside", "after"]
 

@@ -24,10 +24,10 @@ from jdsr_cli.media.info import MediaInfo
 from jdsr_cli.media.opening import choose_stream, open_container
 from jdsr_cli.media.pictures import PictureCount
 from jdsr_cli.media.salvage import SalvagedCopy
-from jdsr_cli.media.settings import ReadSettings
 from jdsr_cli.media.sources import PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.timeline import Timeline
 from jdsr_cli.media.trimming import TRIM_IGNORED, TrimWindow
+from jdsr_cli.settings import ReadSettings
 
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 """Codecs in which every packet holds a picture to be shown."""

@@ -3,16 +3,12 @@
 from jdsr_cli.restoration.cropping import crop_faces
 from jdsr_cli.restoration.plan import PlannedInput, RunPlan, plan_crops, plan_restore
 from jdsr_cli.restoration.restoring import restore
-from jdsr_cli.restoration.settings import CropSettings, DetectionSettings, RestoreSettings
 from jdsr_cli.restoration.summary import Counts, InputResult, RunSummary
 
 __all__ = [
     "Counts",
-    "CropSettings",
-    "DetectionSettings",
     "InputResult",
     "PlannedInput",
-    "RestoreSettings",
     "RunPlan",
     "RunSummary",
     "crop_faces",

@@ -14,8 +14,8 @@ from jdsr_cli.restoration.pipeline.job import Job
 from jdsr_cli.restoration.pipeline.work import Tools
 from jdsr_cli.restoration.places import RECORDS, TABLE, TRACKS
 from jdsr_cli.restoration.run import run_inputs
-from jdsr_cli.restoration.settings import CropSettings
 from jdsr_cli.restoration.summary import RunSummary
+from jdsr_cli.settings import CropSettings
 
 
 def crop_faces(

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from jdsr_cli.evidence import describe_device, sha256_file
-from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
+from jdsr_cli.faces import Detector, create_detector
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.verification import VerifiedDetector
@@ -17,7 +17,13 @@ from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.pipeline.work import Tools
-from jdsr_cli.restoration.settings import AUTO, DetectionSettings, RestoreSettings
+from jdsr_cli.settings import (
+    AUTO,
+    DetectionSettings,
+    DetectorName,
+    DetectorSettings,
+    RestoreSettings,
+)
 from jdsr_cli.weights import (
     AUXILIARY,
     LoadedGenerator,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces import TEMPLATE_SIZE, Alignment
-from jdsr_cli.restoration.settings import RestoreSettings
+from jdsr_cli.settings import RestoreSettings
 
 LONGEST_SIDE = 4096
 """Pixels of the longer side of a frame that was enlarged without being asked to."""

@@ -20,7 +20,7 @@ from jdsr_cli.restoration.pipeline.reading import make_request
 from jdsr_cli.restoration.pipeline.work import Task, Tools
 from jdsr_cli.restoration.restoring import RestoreTask
 from jdsr_cli.restoration.run import run_inputs
-from jdsr_cli.restoration.settings import CropSettings, DetectionSettings, RestoreSettings
+from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 S = TypeVar("S", bound=DetectionSettings)
 

@@ -14,7 +14,7 @@ from jdsr_cli.media.stills import XMP_KEY
 from jdsr_cli.restoration.journal.files import segment_file
 from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.work import JoinedProduct
-from jdsr_cli.restoration.settings import RestoreSettings
+from jdsr_cli.settings import RestoreSettings
 
 
 class VideoProduct:

@@ -16,8 +16,8 @@ from jdsr_cli.restoration.pipeline.work import Product, Tools
 from jdsr_cli.restoration.places import OVERLAY, RECORDS, RESULT, TRACKS
 from jdsr_cli.restoration.products import StillProduct, VideoProduct
 from jdsr_cli.restoration.run import run_inputs
-from jdsr_cli.restoration.settings import RestoreSettings
 from jdsr_cli.restoration.summary import RunSummary
+from jdsr_cli.settings import RestoreSettings
 
 
 def restore(

@@ -23,10 +23,11 @@ from masks_gone import Box, overlap
 from repeated_clip import say
 
 from jdsr_cli.errors import WeightsMissingError
-from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
+from jdsr_cli.faces import Detector, create_detector
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.retinaface import RetinaFace
 from jdsr_cli.media import read_image
+from jdsr_cli.settings import DetectorName, DetectorSettings
 
 LEAST_WIDTH = 10.0
 """Of faces that count, in pixels."""

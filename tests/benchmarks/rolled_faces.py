@@ -34,15 +34,15 @@ from PIL import Image
 from repeated_clip import say
 from verify_faces import labelled
 
-from jdsr_cli.faces import Detection, Detector, DetectorSettings, create_detector
+from jdsr_cli.faces import Detection, Detector, create_detector
 from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality import LEAST_SHARPNESS
 from jdsr_cli.faces.resample import resample
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.faces.verification import VerifiedDetector
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.candidates import Limits, examine
+from jdsr_cli.settings import LEAST_SHARPNESS, DetectorSettings
 
 ImageArray = NDArray[np.uint8]
 NEAR = 0.2

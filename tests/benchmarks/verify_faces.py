@@ -26,19 +26,13 @@ from PIL import Image
 from repeated_clip import say
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import (
-    Detection,
-    DetectorName,
-    DetectorSettings,
-    create_detector,
-    crop,
-    estimate,
-)
+from jdsr_cli.faces import Detection, create_detector, crop, estimate
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality import pose
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.verification import BOUNDS, NARROW, VerifiedDetector
 from jdsr_cli.media import read_image
+from jdsr_cli.settings import DetectorName, DetectorSettings
 
 LEAST_OVERLAP = 0.4
 CLASSES = ((NARROW, np.inf, 0.005), (12.0, NARROW, 0.02))

@@ -18,7 +18,7 @@ from jdsr_cli.demo.sheet import MOMENTS, TILE, draw_sheet
 from jdsr_cli.errors import OutputError, UsageError, WeightsError
 from jdsr_cli.faces import TEMPLATE, crop
 from jdsr_cli.media import open_reader, read_image, write_image
-from jdsr_cli.restoration import RestoreSettings
+from jdsr_cli.settings import RestoreSettings
 
 SHORT = ClipSettings(frames=3)
 

@@ -8,8 +8,9 @@ from face_photos import Photo
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces import Detector, DetectorSettings, create_detector
+from jdsr_cli.faces import Detector, create_detector
 from jdsr_cli.faces.centerface import CenterFace, _decode
+from jdsr_cli.settings import DetectorSettings
 
 
 @pytest.fixture(scope="module")

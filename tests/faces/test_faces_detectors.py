@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from jdsr_cli.errors import DeviceError, UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces import DetectorSettings, create_detector, detectors
+from jdsr_cli.faces import create_detector, detectors
 from jdsr_cli.faces.detectors import MEASURED_RECALL
 from jdsr_cli.faces.retinaface import KINDS, RetinaFaceNet
+from jdsr_cli.settings import DetectorSettings
 
 
 def carry(monkeypatch: pytest.MonkeyPatch, files: dict[str, Path]) -> list[str]:

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, DetectorSettings
+from jdsr_cli.faces import Detection
 from jdsr_cli.faces.letterbox import Letterbox
 from jdsr_cli.faces.passes import NetworkDetector, choose_looks
 from jdsr_cli.faces.results import collect, merge
+from jdsr_cli.settings import DetectorSettings
 
 Bytes = NDArray[np.uint8]
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import TEMPLATE, Alignment, estimate
 from jdsr_cli.faces.quality import (
-    LEAST_SHARPNESS,
     FaceQuality,
     Pose,
     covered_share,
@@ -20,6 +19,7 @@ from jdsr_cli.faces.quality import (
 )
 from jdsr_cli.faces.quality.pose import MEAN_FACE
 from jdsr_cli.faces.resample import invert
+from jdsr_cli.settings import LEAST_SHARPNESS
 
 STRAIGHT = Pose(0.0, 0.0, 0.0)
 

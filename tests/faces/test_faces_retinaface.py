@@ -9,10 +9,10 @@ from facexlib.detection.retinaface import RetinaFace as FacexlibRetinaFace
 from facexlib.detection.retinaface_utils import PriorBox
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces import DetectorSettings
 from jdsr_cli.faces.letterbox import Letterbox
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.retinaface import KINDS, RetinaFace, RetinaFaceNet, make_priors
+from jdsr_cli.settings import DetectorSettings
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,9 @@ from jdsr_cli.faces import Detection, create_detector
 from jdsr_cli.faces.quality import pose
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.restoration import RestoreSettings, restore
+from jdsr_cli.restoration import restore
 from jdsr_cli.restoration.candidates import Limits, examine
+from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]
 NEAR = 0.2

@@ -8,12 +8,13 @@ import pytest
 from face_photos import ImageArray, Photo
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, DetectorSettings, create_detector, estimate
+from jdsr_cli.faces import Detection, create_detector, estimate
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose
 from jdsr_cli.faces.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector, tilt
 from jdsr_cli.faces.verification import VerifiedDetector
+from jdsr_cli.settings import DetectorSettings
 
 SIDE = 200
 

@@ -9,10 +9,11 @@ import pytest
 import skimage.data
 from face_photos import ImageArray, Photo
 
-from jdsr_cli.faces import Detection, DetectorSettings, create_detector
+from jdsr_cli.faces import Detection, create_detector
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.verification import BOUNDS, VerifiedDetector
+from jdsr_cli.settings import DetectorSettings
 
 
 def network(threshold: float | None = None) -> NetworkDetector:

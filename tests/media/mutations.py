@@ -27,7 +27,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-from jdsr_cli.media import ReadSettings, open_reader, probe
+from jdsr_cli.media import open_reader, probe
+from jdsr_cli.settings import ReadSettings
 
 MOST_FRAMES = 300
 """Frames that are read of one file; damage can make a file promise millions."""

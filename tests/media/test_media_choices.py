@@ -8,7 +8,8 @@ from clips import COUNT, VFR_PTS, cameras, encode, gif, raw_h264, ten_bit, trunc
 from PIL import Image
 
 from jdsr_cli.errors import MediaError, UsageError
-from jdsr_cli.media import Frame, ReadReport, ReadSettings, open_reader, probe
+from jdsr_cli.media import Frame, ReadReport, open_reader, probe
+from jdsr_cli.settings import ReadSettings
 
 
 def read(path: Path, settings: ReadSettings) -> tuple[list[Frame], ReadReport]:

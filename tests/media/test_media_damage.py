@@ -10,8 +10,9 @@ from clips import COUNT, cameras, encode, gif, picture
 from PIL import Image
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media import ReadSettings, open_reader
+from jdsr_cli.media import open_reader
 from jdsr_cli.media.decoding import Decoder
+from jdsr_cli.settings import ReadSettings
 
 
 class Stumbling:

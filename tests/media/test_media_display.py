@@ -10,7 +10,8 @@ from media.clips import encode, numbered, resolution_change
 from PIL import Image
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.media import ReadSettings, open_reader, probe
+from jdsr_cli.media import open_reader, probe
+from jdsr_cli.settings import ReadSettings
 
 
 def clapped(path: Path, numbers: tuple[int, ...], degrees: int = 0) -> Path:

@@ -11,8 +11,9 @@ import pytest
 from clips import COUNT, HEIGHT, VFR_PTS, WIDTH, encode, gif, interlaced, interlaced_later, picture
 from numpy.typing import NDArray
 
-from jdsr_cli.media import Deinterlacing, Frame, ReadReport, ReadSettings, open_reader, probe
+from jdsr_cli.media import Frame, ReadReport, open_reader, probe
 from jdsr_cli.media.deinterlace import Deinterlacer
+from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 
 def read(path: Path, mode: Deinterlacing = "auto") -> tuple[list[Frame], ReadReport]:

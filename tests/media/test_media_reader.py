@@ -28,7 +28,8 @@ from clips import (
 from PIL import Image
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
-from jdsr_cli.media import ReadReport, ReadSettings, open_reader, probe
+from jdsr_cli.media import ReadReport, open_reader, probe
+from jdsr_cli.settings import ReadSettings
 
 LONG = tuple(range(100))
 

@@ -9,15 +9,8 @@ from clips import HEIGHT, WIDTH, numbered, picture
 from PIL import Image
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
-from jdsr_cli.media import (
-    Frame,
-    ReadReport,
-    ReadSettings,
-    expand_inputs,
-    open_reader,
-    probe,
-    read_image,
-)
+from jdsr_cli.media import Frame, ReadReport, expand_inputs, open_reader, probe, read_image
+from jdsr_cli.settings import ReadSettings
 
 
 def read(path: Path, settings: ReadSettings | None = None) -> tuple[list[Frame], ReadReport]:

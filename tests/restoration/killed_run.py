@@ -16,8 +16,9 @@ from typing import Any
 
 from jdsr_cli import atomic
 from jdsr_cli.media import joining
-from jdsr_cli.restoration import CropSettings, RestoreSettings, crop_faces, products, restore
+from jdsr_cli.restoration import crop_faces, products, restore
 from jdsr_cli.restoration.journal import Journal, Workplace
+from jdsr_cli.settings import CropSettings, RestoreSettings
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from media.clips import (
 )
 from PIL import Image
 
-from jdsr_cli.media import ReadSettings
+from jdsr_cli.settings import ReadSettings
 
 LONG = tuple(range(60))
 Times = Sequence[Fraction]

@@ -7,7 +7,8 @@ import pytest
 
 from jdsr_cli.faces import TEMPLATE
 from jdsr_cli.media import read_image, write_image
-from jdsr_cli.restoration import CropSettings, crop_faces
+from jdsr_cli.restoration import crop_faces
+from jdsr_cli.settings import CropSettings
 
 SETTINGS = CropSettings(detector="centerface", device="cpu")
 

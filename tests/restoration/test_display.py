@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from suite_clips import lasting, tree
 
 from jdsr_cli.faces import crop, estimate
-from jdsr_cli.media import ReadSettings
-from jdsr_cli.restoration import CropSettings, RestoreSettings, crop_faces, restore
+from jdsr_cli.restoration import crop_faces, restore
+from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 
 Picture = NDArray[np.uint8]
 FRAMES = 4

@@ -10,7 +10,8 @@ import torch
 
 from jdsr_cli.errors import DeviceError
 from jdsr_cli.progress import Silent
-from jdsr_cli.restoration import RestoreSettings, engine
+from jdsr_cli.restoration import engine
+from jdsr_cli.settings import RestoreSettings
 from jdsr_cli.weights import DefaultWeights
 
 Weights = Callable[[int], Path]

@@ -18,9 +18,10 @@ from jdsr_cli.errors import (
 )
 from jdsr_cli.evidence import Manifest
 from jdsr_cli.media import write_image
-from jdsr_cli.restoration import RestoreSettings, restore
+from jdsr_cli.restoration import restore
 from jdsr_cli.restoration.finishers import restored as finishing
 from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.settings import RestoreSettings
 
 Weights = Callable[[int], Path]
 

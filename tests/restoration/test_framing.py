@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jdsr_cli.faces import TEMPLATE, estimate
-from jdsr_cli.restoration import RestoreSettings
 from jdsr_cli.restoration.framing import (
     canvas_side,
     enlarge,
@@ -12,6 +11,7 @@ from jdsr_cli.restoration.framing import (
     template_to_canvas,
     template_to_frame,
 )
+from jdsr_cli.settings import RestoreSettings
 
 
 @pytest.mark.parametrize(

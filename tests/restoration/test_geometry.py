@@ -17,8 +17,9 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, estimate
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.resample import resample, stretch
-from jdsr_cli.media import ReadSettings, open_reader
-from jdsr_cli.restoration import CropSettings, RestoreSettings, crop_faces, restore
+from jdsr_cli.media import open_reader
+from jdsr_cli.restoration import crop_faces, restore
+from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 
 Picture = NDArray[np.uint8]
 STORED = {"one field": (280, 70), "2CIF": (560, 140), "1080N": (140, 140)}

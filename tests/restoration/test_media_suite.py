@@ -30,8 +30,9 @@ from suite_cases import BAD, CASES, LONG, STILLS, empty, text
 from suite_clips import heard, lines, pictures, seen, tiled, tree
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.media import ReadSettings, read_image, write_image
-from jdsr_cli.restoration import InputResult, RestoreSettings, restore
+from jdsr_cli.media import read_image, write_image
+from jdsr_cli.restoration import InputResult, restore
+from jdsr_cli.settings import ReadSettings, RestoreSettings
 
 
 @pytest.fixture

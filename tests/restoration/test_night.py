@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.media import open_reader
-from jdsr_cli.restoration import RestoreSettings, restore
+from jdsr_cli.restoration import restore
+from jdsr_cli.settings import RestoreSettings
 from jdsr_cli.synthesis.masks import draw_pool, landmarks_from_five, wear
 
 Picture = NDArray[np.uint8]

@@ -13,8 +13,9 @@ import pytest
 from footage_times import VARIABLE_PTS, clip_times
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.media import ReadSettings, open_reader, read_image, write_image
-from jdsr_cli.restoration import RestoreSettings, RunSummary, engine, restore
+from jdsr_cli.media import open_reader, read_image, write_image
+from jdsr_cli.restoration import RunSummary, engine, restore
+from jdsr_cli.settings import ReadSettings, RestoreSettings
 
 Weights = Callable[[int], Path]
 

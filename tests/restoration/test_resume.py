@@ -17,17 +17,9 @@ from killed_run import POINTS, run_and_die
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
 from suite_clips import WALK, lasting, lines, tree, walk
 
-from jdsr_cli.media import ReadSettings
-from jdsr_cli.restoration import (
-    CropSettings,
-    RestoreSettings,
-    crop_faces,
-    engine,
-    plan_crops,
-    plan_restore,
-    restore,
-)
+from jdsr_cli.restoration import crop_faces, engine, plan_crops, plan_restore, restore
 from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 from jdsr_cli.weights import DefaultWeights
 
 FIRST = "after the first segment"

@@ -1,7 +1,7 @@
 import pytest
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.restoration import CropSettings, RestoreSettings
+from jdsr_cli.settings import CropSettings, RestoreSettings
 
 
 @pytest.mark.parametrize(

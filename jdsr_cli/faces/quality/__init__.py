@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from jdsr_cli.faces.quality.covering import covered_share, face_ellipse
 from jdsr_cli.faces.quality.pose import MOST_RESIDUAL, Pose, pose
-from jdsr_cli.faces.quality.score import LEAST_SHARPNESS, FaceQuality
+from jdsr_cli.faces.quality.score import FaceQuality
 from jdsr_cli.faces.quality.sharpness import crop_sharpness, sharpness
 
 __all__ = [
-    "LEAST_SHARPNESS",
     "MOST_RESIDUAL",
     "FaceQuality",
     "Pose",

@@ -37,13 +37,6 @@ up to 15 degrees.
     sharpness                    0.35                 0.457
     distance times sharpness     0.83                 0.705
 """
-LEAST_SHARPNESS = 0.05
-"""Sharpness below which a face is too blurred to be restored.
-
-Faces of 64 pixels blurred by 4 native pixels have 0.08 to 0.13 and their restored faces still
-follow what was there; by 6, 0.01 to 0.06, and by 8, 0.01 to 0.04, and the restored faces are
-looks that the generator gives to anybody.
-"""
 
 
 @dataclass(frozen=True)

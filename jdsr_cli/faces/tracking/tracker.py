@@ -20,11 +20,9 @@ from jdsr_cli.faces.detection import Detection
 from jdsr_cli.faces.tracking.deciding import decide, last_frame
 from jdsr_cli.faces.tracking.following import Follower, Terms
 from jdsr_cli.faces.tracking.results import TrackedFrame
-from jdsr_cli.faces.tracking.settings import TrackerSettings
 from jdsr_cli.faces.tracking.smoothing import WINDOW
+from jdsr_cli.settings import MOST_LAG, TrackerSettings
 
-MOST_LAG = 32
-"""Frames that wait at most, so that memory is bounded whatever the frame rate."""
 BRIEF = 0.4
 """Seconds for which a face seen only once is looked for near the same place."""
 PATIENCE = 1.5

@@ -19,9 +19,9 @@ from jdsr_cli.restoration.journal.snapshot import Snapshot
 from jdsr_cli.restoration.pipeline.clock import StageClock
 from jdsr_cli.restoration.pipeline.elements import Finished, Lines, Restored
 from jdsr_cli.restoration.places import RECORDS, TABLE, TRACKS
-from jdsr_cli.restoration.settings import CropSettings
 from jdsr_cli.restoration.shots import track_name
 from jdsr_cli.restoration.summary import Counts
+from jdsr_cli.settings import CropSettings
 
 
 class CropFinisher:

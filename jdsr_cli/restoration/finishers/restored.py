@@ -29,7 +29,6 @@ from jdsr_cli.restoration.journal.snapshot import Snapshot
 from jdsr_cli.restoration.pipeline.clock import StageClock
 from jdsr_cli.restoration.pipeline.elements import Finished, Lines, Restored
 from jdsr_cli.restoration.places import RECORDS, TRACKS
-from jdsr_cli.restoration.settings import RestoreSettings
 from jdsr_cli.restoration.shots import (
     FACES,
     Exported,
@@ -40,6 +39,7 @@ from jdsr_cli.restoration.shots import (
     write_pair,
 )
 from jdsr_cli.restoration.summary import Counts
+from jdsr_cli.settings import RestoreSettings
 
 FUSED_FROM = 8
 """Best shots of a track that are fused at most."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.evidence import FileMark, mark
-from jdsr_cli.media import MediaInfo, ReadSettings, input_files
+from jdsr_cli.media import MediaInfo, input_files
+from jdsr_cli.settings import ReadSettings
 
 
 def mark_input(path: Path) -> FileMark:

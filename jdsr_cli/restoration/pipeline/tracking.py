@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from jdsr_cli.faces.squeeze import SqueezeJudge
 from jdsr_cli.faces.tone import MonochromeJudge
-from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker
 from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
 from jdsr_cli.restoration.journal.files import facts_file
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Seen, Tracked
 from jdsr_cli.restoration.pipeline.job import Job
+from jdsr_cli.settings import TrackerSettings
 
 USUAL_RATE = 25.0
 """Frames per second of an input that does not tell."""

@@ -16,8 +16,8 @@ from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.journal.snapshot import Snapshot
 from jdsr_cli.restoration.pipeline.elements import Finished, Lines, Restored
 from jdsr_cli.restoration.pipeline.job import Job
-from jdsr_cli.restoration.settings import DetectionSettings
 from jdsr_cli.restoration.summary import Counts
+from jdsr_cli.settings import DetectionSettings
 
 
 class Finisher(Protocol):

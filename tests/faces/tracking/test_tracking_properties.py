@@ -9,7 +9,8 @@ from moving_faces import face
 from numpy.typing import NDArray
 
 from jdsr_cli.faces import Detection
-from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker
+from jdsr_cli.settings import TrackerSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from moving_faces import appearance, centre, face, follow, numbers, owner
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection
-from jdsr_cli.faces.tracking import MOST_LAG, TrackedFrame, Tracker, TrackerSettings
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker
+from jdsr_cli.settings import MOST_LAG, TrackerSettings
 
 Frames = list[list[Detection]]
 

@@ -1,15 +1,192 @@
-"""What a person can choose about a run, checked when it is made."""
+"""Settings of every command, checked when they are made."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, get_args
+from fractions import Fraction
+from typing import Any, Literal, get_args
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import DetectorName
-from jdsr_cli.faces.quality import LEAST_SHARPNESS
-from jdsr_cli.faces.tracking import MOST_LAG, TrackerSettings
-from jdsr_cli.media import ReadSettings
+
+DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
+"""`auto` is the one of `MEASURED_RECALL` with the highest recall whose weights are here."""
+MOST_LAG = 32
+"""Frames that the tracker delays its decisions at most, so that memory is bounded."""
+LEAST_SHARPNESS = 0.05
+"""Sharpness below which a face is too blurred to be restored.
+
+Faces of 64 pixels blurred by 4 native pixels have 0.08 to 0.13 and their restored faces still
+follow what was there; by 6, 0.01 to 0.06, and by 8, 0.01 to 0.04, and the restored faces are
+looks that the generator gives to anybody.
+"""
+Deinterlacing = Literal["auto", "on", "off"]
+
+_HIGHEST_RATE = 1000
+"""Frames per second above which a rate is taken for a slip of the pen."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How an input is to be read; the defaults read everything as the file says it is.
+
+    Attributes:
+        frame_rate: Frames per second of an input that holds no timestamps (raw .h264, a sequence
+            of pictures), where its own guess is wrong. Files with timestamps keep theirs, and
+            a warning says so.
+        stream: Which of several video streams is read, from 1; None for the first.
+        start: Seconds after the first frame from which on frames are delivered, None for all.
+        end: Seconds after the first frame before which delivery ends, None for all: the
+            window is half open, so that windows that meet share no frame.
+        aspect: Width of the whole displayed picture over its height, where the file does not
+            tell or tells it wrongly; None for what the file says.
+        deinterlace: "auto" deinterlaces the frames that are flagged as interlaced, "on" all
+            frames, "off" none. Pictures and animations are never deinterlaced.
+
+    Raises:
+        UsageError: A value that cannot be.
+
+    """
+
+    frame_rate: Fraction | None = None
+    stream: int | None = None
+    start: Fraction | None = None
+    end: Fraction | None = None
+    deinterlace: Deinterlacing = "auto"
+    aspect: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.frame_rate is not None and not 0 < self.frame_rate <= _HIGHEST_RATE:
+            raise UsageError(
+                f"a frame rate of {_number(self.frame_rate)} cannot be",
+                where="--fps",
+                hint=f"Give frames per second, up to {_HIGHEST_RATE}.",
+            )
+        if self.stream is not None and self.stream < 1:
+            raise UsageError(
+                f"there is no video stream {self.stream}",
+                where="--stream",
+                hint="Streams are counted from 1.",
+            )
+        if self.start is not None and self.start < 0:
+            raise UsageError(
+                f"a start {_number(-self.start)} s before the first frame cannot be",
+                where="--start",
+                hint="Give seconds after the first frame.",
+            )
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError(
+                f"an end at {_number(self.end)} s leaves nothing",
+                where="--end",
+                hint="It must lie after the start.",
+            )
+        if self.deinterlace not in get_args(Deinterlacing):
+            raise UsageError(
+                f"{self.deinterlace!r} is no way to deinterlace",
+                where="--deinterlace",
+                hint="Use auto, on or off.",
+            )
+
+        if self.aspect is not None and not Fraction(1, 8) <= self.aspect <= 8:
+            raise UsageError(
+                f"a picture {_number(self.aspect)} times as wide as high cannot be",
+                where="--aspect",
+                hint="Give width and height of the displayed picture, such as 16:9.",
+            )
+
+    @property
+    def trims(self) -> bool:
+        """Whether a part of the input is left out."""
+        return bool(self.start) or self.end is not None
+
+
+def _number(value: Fraction) -> str:
+    return f"{float(value):g}"
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """How faces are looked for.
+
+    Raises:
+        UsageError: a value is out of its range.
+
+    """
+
+    threshold: float | None = None
+    """Least score of a face, 0 to 1; None takes the detector's own."""
+    min_face: float = 10.0
+    """Width in pixels of the smallest faces of interest.
+
+    The automatic scale is chosen for faces of this size. Narrower ones that are found are
+    returned as well: it is for the caller to refuse them.
+    """
+    scale: float | None = None
+    """Factor by which frames are resized for detection only; None chooses it by frame."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; CenterFace runs on the CPU whatever this says."""
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0.0 < self.threshold <= 1.0:
+            raise UsageError(
+                f"the detection threshold {self.threshold} is not above 0 and at most 1",
+                hint="Give a score such as 0.5, or none for the detector's own.",
+            )
+        if not 0.0 <= self.min_face < float("inf"):
+            raise UsageError(
+                f"the smallest face cannot be {self.min_face} pixels wide",
+                hint="Give a width of 0 or more.",
+            )
+        if self.scale is not None and not 0.05 <= self.scale <= 8.0:
+            raise UsageError(
+                f"the detection scale {self.scale} is not between 0.05 and 8",
+                hint="Give a factor such as 1 or 2, or none to have it chosen.",
+            )
+
+
+LONGEST_SECONDS = 3600.0
+"""An hour: longer times are slips of the keyboard."""
+MOST_DETECTIONS = 32
+"""Largest `min_track`: a track is judged within the tracker's delay, and that is bounded."""
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How faces are followed.
+
+    Raises:
+        UsageError: a value is out of its range.
+
+    """
+
+    min_track: int = 2
+    """Detections that make a track, 1 to 32; the faces of shorter ones are marked `too_short`."""
+    bridge: float = 0.25
+    """Seconds for which looks may have missed a face and it is filled in; 0 fills nothing in.
+
+    Counted from the first look that missed it to the next that found it.
+    """
+    lost: float = 1.0
+    """Seconds for which a track goes on unseen, carried by its motion."""
+    smoothing: float = 0.1
+    """Standard deviation in seconds of the smoothing of boxes and points; 0 is none."""
+    find_again: float = 30.0
+    """Seconds in which a lost person is found again by appearance, where embeddings are given."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_track <= MOST_DETECTIONS:
+            raise UsageError(
+                f"a track cannot need {self.min_track} detections",
+                hint=f"Give a number from 1 to {MOST_DETECTIONS}.",
+            )
+        for name in ("bridge", "lost", "smoothing", "find_again"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= LONGEST_SECONDS):
+                raise UsageError(
+                    f"{name} of the tracker cannot be {value} seconds",
+                    hint=f"Give seconds from 0 to {LONGEST_SECONDS:.0f}.",
+                )
+
 
 MODES = ("both", "paste", "crops")
 CROPS = ("best", "all")
