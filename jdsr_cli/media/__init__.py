@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from jdsr_cli.media.frames import Frame, Image
-from jdsr_cli.media.info import MediaInfo, MediaKind
-from jdsr_cli.media.inputs import expand_inputs
-from jdsr_cli.media.joining import JoinedVideo, join_segments, plan_output
-from jdsr_cli.media.reader import Reader, ReadReport, open_reader, probe
-from jdsr_cli.media.segments import SEGMENT_SUFFIX, SegmentWriter
-from jdsr_cli.media.sequence import input_files
-from jdsr_cli.media.stills import read_image, write_image
-from jdsr_cli.media.writer import VideoWriter
+from jdsr_cli.media.frames import Frame, Image, MediaInfo, MediaKind
+from jdsr_cli.media.inputs import expand_inputs, input_files
+from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
+from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
+from jdsr_cli.media.writing.writer import (
+    JoinedVideo,
+    VideoWriter,
+    join_segments,
+    plan_output,
+    write_image,
+)
+from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 __all__ = [
     "SEGMENT_SUFFIX",
+    "Deinterlacing",
     "Frame",
     "Image",
     "JoinedVideo",
     "MediaInfo",
     "MediaKind",
     "ReadReport",
+    "ReadSettings",
     "Reader",
     "SegmentWriter",
     "VideoWriter",

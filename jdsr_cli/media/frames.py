@@ -1,12 +1,93 @@
-"""One decoded picture and the exact moment it belongs to."""
+"""Frames and what a file says about them, and conversion between stored YUV and RGB.
+
+A matrix that is not tagged is chosen by size, as video players do: BT.709 from HD sizes up, BT.601
+below. The matrix used for reading is also used and tagged by the writer, so that colours are
+preserved even where the enlarged size would lead to another choice.
+Sources: ITU-T H.273 for the codes, BT.601-7, BT.709-6 and BT.2020-2 for the matrices.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal, Protocol
 
+import av
 import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
+
+MediaKind = Literal["video", "image", "animation", "sequence"]
+
+UNSPECIFIED = "unspecified"
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """The header of a media file, as its frames will be delivered.
+
+    Attributes:
+        path: The file as the user named it; the pattern of a sequence.
+        kind: "video", "image" (one picture), "animation" (GIF, APNG, animated WebP or AVIF) or
+            "sequence" (numbered pictures).
+        width: Width of the delivered frames in pixels, after rotation.
+        height: Height of the delivered frames in pixels, after rotation.
+        rotation: Degrees clockwise (0, 90, 180 or 270) that the reader turns each frame by.
+        mirrored: Whether the reader mirrors each frame left to right before turning it.
+        time_base: Seconds per unit of `Frame.pts`, exact.
+        timestamps: False where the file holds none, so that times follow from `frame_rate`.
+        frame_rate: Frames per second by the header; an average where the rate varies.
+        frames_promised: Number of frames by the header, None where it says nothing.
+        duration: Seconds by the header, None where it says nothing.
+        container: Name of the container format.
+        codec: Name of the video or image codec.
+        pixel_format: Stored pixel format, in FFmpeg's names ("yuv420p", "gray", "rgb24").
+        sample_aspect_ratio: Width of a pixel divided by its height, after rotation.
+        colour_range: "limited", "full" or "unspecified".
+        colour_primaries: Tag in FFmpeg's names, "unspecified" where there is none.
+        colour_transfer: Tag in FFmpeg's names, "unspecified" where there is none.
+        colour_matrix: Tag in FFmpeg's names, "unspecified" where there is none.
+        audio_streams: Number of audio streams beside the picture.
+        bit_depth: Bits per channel as stored; frames are delivered in 8.
+        interlaced: Whether the first frame is flagged as interlaced.
+        stream: Which of the video streams is read, from 1.
+        streams: Number of video streams, cover pictures not counted.
+        salvaged: Whether the file could only be read by way of a stream copy.
+        salvaged_copy: That copy, which lives until the reader is closed; None where there is none.
+
+    """
+
+    path: Path
+    kind: MediaKind
+    width: int
+    height: int
+    rotation: int
+    mirrored: bool
+    time_base: Fraction
+    timestamps: bool
+    frame_rate: Fraction | None
+    frames_promised: int | None
+    duration: Fraction | None
+    container: str
+    codec: str
+    pixel_format: str
+    sample_aspect_ratio: Fraction
+    colour_range: str
+    colour_primaries: str
+    colour_transfer: str
+    colour_matrix: str
+    audio_streams: int
+    bit_depth: int = 8
+    interlaced: bool = False
+    stream: int = 1
+    streams: int = 1
+    salvaged: bool = False
+    salvaged_copy: Path | None = None
+
 
 Image = NDArray[np.uint8]
 """A picture: uint8 RGB, shape (height, width, 3), full range 0 to 255."""
@@ -34,3 +115,179 @@ class Frame:
     def time(self) -> Fraction:
         """Presentation time in seconds, exact."""
         return self.pts * self.time_base
+
+
+@dataclass(frozen=True)
+class PendingFrame:
+    """A frame that is decoded and timed, its picture not yet converted to RGB.
+
+    Attributes:
+        index: As in `Frame`.
+        pts: As in `Frame`.
+        time_base: As in `Frame`.
+        render: Makes the picture; for a frame that is passed over it is never called.
+
+    """
+
+    index: int
+    pts: int
+    time_base: Fraction
+    render: Callable[[], Image]
+
+    def frame(self) -> Frame:
+        """Return the finished frame."""
+        return Frame(self.index, self.pts, self.time_base, self.render())
+
+
+class Source(Protocol):
+    """An opened input."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the input says about itself."""
+
+    @property
+    def corrupt(self) -> int:
+        """Frames given out so far that the decoder marked as damaged."""
+
+    @property
+    def skipped(self) -> int:
+        """Packets or pictures so far that could not be decoded at all."""
+
+    def frames(self) -> Iterator[PendingFrame]:
+        """Yield the frames in order of time; called once."""
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each thing that was amiss so far."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+
+def resized_warning(count: int) -> str:
+    """Say that frames were brought to the size of the first."""
+    return f"{count} frames have another size than the first; resized to it, proportions kept"
+
+
+def depth_warning(bits: int) -> str:
+    """Say that a finer picture is worked on in 8 bits."""
+    return f"the picture has {bits} bits per channel; it is processed in 8"
+
+
+RANGES: Final = {0: UNSPECIFIED, 1: "limited", 2: "full"}
+PRIMARIES: Final = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film",
+    9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+TRANSFERS: Final = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear",
+    9: "log100", 10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1",
+    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 17: "smpte428", 18: "arib-std-b67",
+}  # fmt: skip
+MATRICES: Final = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
+    9: "bt2020nc", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc",
+    13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
+
+UNSPECIFIED_CODE = 2
+"""Code of an absent tag in primaries, transfer and matrix (in the range it is 0)."""
+
+_HD_LONG_SIDE, _HD_SHORT_SIDE = 1280, 576
+"""A picture at least this long or taller than this is taken as BT.709 where nothing is tagged."""
+
+_CONVERTERS: Final = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+"""Matrix code to the conversion that carries it out."""
+
+_EXACT = int(
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+
+
+def tag_name(table: dict[int, str], code: int) -> str:
+    """Return FFmpeg's name of a tag, "unspecified" for an absent or unknown one."""
+    return table.get(int(code), UNSPECIFIED)
+
+
+def tag_code(table: dict[int, str], name: str) -> int:
+    """Return the code of a tag by its name."""
+    codes = {text: code for code, text in table.items()}
+    return codes.get(name, UNSPECIFIED_CODE)
+
+
+def matrix_in_use(info: MediaInfo) -> int:
+    """Return the code of the matrix by which the file is read, and its copy written."""
+    if av.VideoFormat(info.pixel_format).is_rgb:
+        return 1
+    code = tag_code(MATRICES, info.colour_matrix)
+    if code in _CONVERTERS:
+        return code
+    sides = sorted((info.width, info.height))
+    return 1 if sides[1] >= _HD_LONG_SIDE or sides[0] > _HD_SHORT_SIDE else 6
+
+
+def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> Image:
+    """Convert a decoded frame to RGB.
+
+    Args:
+        frame: As decoded, of any pixel format; transparent parts are laid over black.
+        matrix: Code from `matrix_in_use`.
+        width: Width wanted, in pixels; the frame is resized where it has another.
+        height: Height wanted, in pixels.
+
+    Returns:
+        uint8 RGB of shape (height, width, 3).
+
+    """
+    transparent = _is_transparent(frame.format.name)
+    converted = frame.reformat(
+        width=width,
+        height=height,
+        format="rgba" if transparent else "rgb24",
+        src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
+        interpolation=_EXACT,
+    )
+    array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    return over_black(array) if transparent else array
+
+
+@lru_cache
+def _is_transparent(pixel_format: str) -> bool:
+    layout = av.VideoFormat(pixel_format)
+    return layout.has_palette or any(part.is_alpha for part in layout.components)
+
+
+def over_black(rgba: Image) -> Image:
+    """Lay uint8 RGBA (height, width, 4) over black; returns RGB (height, width, 3)."""
+    alpha = rgba[..., 3:]
+    if bool((alpha == 255).all()):
+        return np.ascontiguousarray(rgba[..., :3])
+    product = rgba[..., :3].astype(np.uint16) * alpha
+    return ((product + 127) // 255).astype(np.uint8)
+
+
+def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:
+    """Convert RGB (height, width, 3) to a frame of `pixel_format` by the matrix of that code.
+
+    For an RGB pixel format nothing is converted but the order of the channels.
+    """
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    if av.VideoFormat(pixel_format).is_rgb:
+        return frame.reformat(format=pixel_format)
+    return frame.reformat(
+        format=pixel_format,
+        dst_colorspace=_CONVERTERS[matrix],
+        dst_color_range=2 if full_range else 1,
+        interpolation=_EXACT,
+    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evidence import picture_metadata, video_metadata
 from jdsr_cli.media import MediaInfo, SegmentWriter, join_segments, write_image
-from jdsr_cli.media.stills import XMP_KEY
+from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.journal.files import segment_file
 from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.work import JoinedProduct

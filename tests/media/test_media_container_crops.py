@@ -16,10 +16,11 @@ from media.clips import HEIGHT, WIDTH, cameras, encode, picture
 from numpy.typing import NDArray
 from PIL import Image
 
-from jdsr_cli.media import open_reader, pictures, probe
-from jdsr_cli.media.aperture import Aperture, Margins
-from jdsr_cli.media.clap import item_margins, shown_margins, track_margins
-from jdsr_cli.media.ebml import pixel_crop
+from jdsr_cli.media import open_reader, probe
+from jdsr_cli.media.geometry import Aperture, Margins
+from jdsr_cli.media.reading import pictures
+from jdsr_cli.media.reading.header import pixel_crop
+from jdsr_cli.media.reading.isobmff import item_margins, shown_margins, track_margins
 from jdsr_cli.settings import ReadSettings
 
 Image.init()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media import open_reader
-from jdsr_cli.media.decoding import Decoder
+from jdsr_cli.media.reading.decoding import PacketDecoder
 from jdsr_cli.settings import ReadSettings
 
 
@@ -32,9 +32,9 @@ class Stumbling:
             yield self._packets[self._next - 1]
 
 
-def decode(path: Path, faults: dict[int, int]) -> tuple[int, Decoder]:
+def decode(path: Path, faults: dict[int, int]) -> tuple[int, PacketDecoder]:
     with av.open(str(path)) as container:
-        decoder = Decoder(Stumbling(container, faults), container.streams.video[0])
+        decoder = PacketDecoder(Stumbling(container, faults), container.streams.video[0])
         return sum(1 for _ in decoder.frames()), decoder
 
 
@@ -96,7 +96,7 @@ def test_streams_that_begin_within_the_file_are_told(tmp_path: Path) -> None:
             raise IndexError("list index out of range")  # as PyAV does
 
     with av.open(str(encode(tmp_path / "clip.flv"))) as container:
-        decoder = Decoder(Growing(container, {}), container.streams.video[0])
+        decoder = PacketDecoder(Growing(container, {}), container.streams.video[0])
         assert sum(1 for _ in decoder.frames()) == COUNT
     assert decoder.warnings() == ["streams that begin within the file were not read"]
 

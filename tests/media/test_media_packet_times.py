@@ -5,7 +5,8 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.media.packet_times import ReorderDepth, timed
+from jdsr_cli.media.writing.assembly import timed
+from jdsr_cli.media.writing.segment_files import ReorderDepth
 
 
 @st.composite

@@ -10,10 +10,10 @@ from clips import picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.media.colour import over_black
-from jdsr_cli.media.containers import movie_timescale
-from jdsr_cli.media.orientation import Orientation, from_display_matrix
-from jdsr_cli.media.timeline import Timeline
+from jdsr_cli.media.frames import over_black
+from jdsr_cli.media.geometry import Orientation, from_display_matrix
+from jdsr_cli.media.reading.decoding import Timeline
+from jdsr_cli.media.writing.formats import movie_timescale
 
 ONE = 1 << 16
 

@@ -25,8 +25,9 @@ from clips import (
 from PIL import Image
 
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media import Frame, ReadReport, open_reader, probe, salvage
-from jdsr_cli.media.signatures import find_signatures
+from jdsr_cli.media import Frame, ReadReport, open_reader, probe
+from jdsr_cli.media.reading import salvage
+from jdsr_cli.media.reading.salvage import find_signatures
 from jdsr_cli.settings import ReadSettings
 
 

@@ -24,7 +24,8 @@ from clips import (
 from PIL import Image
 
 from jdsr_cli.errors import MediaError, UsageError
-from jdsr_cli.media import open_reader, video
+from jdsr_cli.media import open_reader
+from jdsr_cli.media.reading import video
 from jdsr_cli.settings import ReadSettings
 
 LONG = tuple(range(60))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.media import open_reader
-from jdsr_cli.media.aperture import Aperture
+from jdsr_cli.media.geometry import Aperture
 
 Picture = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli import atomic
-from jdsr_cli.media import joining
+from jdsr_cli.media.writing import writer
 from jdsr_cli.restoration import crop_faces, products, restore
 from jdsr_cli.restoration.journal import Journal, Workplace
 from jdsr_cli.settings import CropSettings, RestoreSettings
@@ -53,7 +53,7 @@ POINTS = {
     "while the journal is written": Point(Journal, "_flush"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(products, "join_segments"),
-    "while segments are joined": Point(joining, "verify", 2),
+    "while segments are joined": Point(writer, "verify", 2),
     "before the results are published": Point(Workplace, "publish"),
     "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
 }

@@ -18,7 +18,7 @@ from jdsr_cli.faces.mask_judge import MaskJudge
 from jdsr_cli.faces.masking import MaskCalibration, MaskState, decide, uncovered
 from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
-from jdsr_cli.media.stills import XMP_KEY
+from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.candidates import Candidate, Refusal
 from jdsr_cli.restoration.finishers.book import Book
 from jdsr_cli.restoration.finishers.describing import describe_face

@@ -57,7 +57,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     """
     # Here, since the room brings PyAV along, which faces that are aligned already do not need.
-    from jdsr_cli.media.pictures import aperture_of, open_picture, pixels
+    from jdsr_cli.media.reading.pictures import aperture_of, open_picture, pixels
 
     picture = open_picture(path)
     if picture is None:

@@ -1,21 +1,112 @@
-"""The clean aperture of QuickTime, MP4, HEIF and AVIF: the box `clap`.
+"""Clean aperture of ISO base media files (QuickTime, MP4, HEIF, AVIF): the box `clap`.
 
-FFmpeg's demuxer reads it, but PyAV neither passes it on nor applies it, and neither does Pillow
-with that of AVIF, so it is read from the file. What is wrong or damaged counts as absent.
+FFmpeg's demuxer reads it, but PyAV neither exposes nor applies it, and Pillow ignores that of AVIF,
+so it is read from the file without reading the media data. Invalid or damaged boxes count as
+absent.
 
-Sources: ISO/IEC 14496-12, 8.11 (items) and 12.1.4 (clap in a visual sample entry); ISO/IEC
-23008-12, 6.5 (item properties).
+Sources: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (items) and 12.1.4 (clap in a visual sample entry);
+ISO/IEC 23008-12, 6.5 (item properties).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from jdsr_cli.media.aperture import Margins
-from jdsr_cli.media.boxes import Box, child, children, top_level
+from jdsr_cli.media.geometry import Margins
+
+_MOST_BOXES = 1024
+"""Boxes side by side that are looked at; a whole file has some hundred. A file made of nothing but
+empty ones is given up within seconds."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box.
+
+    Attributes:
+        kind: Its four letters.
+        start: Position in the file of what it holds.
+        end: Position behind it.
+
+    """
+
+    kind: str
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self.end - self.start
+
+    def read(self, stream: BinaryIO, offset: int, count: int) -> bytes:
+        """Return `count` bytes from `offset` on within the box.
+
+        Raises:
+            ValueError: It does not hold so many.
+
+        """
+        if offset + count > self.size:
+            raise ValueError(f"the box {self.kind} is too short")
+        stream.seek(self.start + offset)
+        data = stream.read(count)
+        if len(data) < count:
+            raise ValueError(f"the box {self.kind} is cut off")
+        return data
+
+
+def top_level(stream: BinaryIO) -> Box:
+    """Return the whole file as a box."""
+    return Box("file", 0, stream.seek(0, os.SEEK_END))
+
+
+def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
+    """Yield the boxes within one, up to the first that is damaged.
+
+    Args:
+        stream: The file.
+        box: That which holds them.
+        skip: Bytes before the first.
+
+    """
+    position = box.start + skip
+    for _ in range(_MOST_BOXES):
+        if position + 8 > box.end:
+            return
+        stream.seek(position)
+        header = stream.read(16)
+        size, start = int.from_bytes(header[:4], "big"), position + 8
+        if size == 1:
+            size, start = int.from_bytes(header[8:16], "big"), position + 16
+        elif size == 0:
+            size = box.end - position
+        if size < start - position or position + size > box.end:
+            return
+        yield Box(header[4:8].decode("latin-1"), start, position + size)
+        position += size
+
+
+def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
+    """Return the first box at a path of kinds, None where there is none.
+
+    Args:
+        stream: The file.
+        box: Where the path begins.
+        kinds: Of the boxes, each in the one before it.
+        skip: Bytes before the first box in `box`.
+
+    """
+    found: Box | None = box
+    for kind in kinds:
+        inner = children(stream, found, skip) if found is not None else iter(())
+        found, skip = next((one for one in inner if one.kind == kind), None), 0
+    return found
+
 
 _VISUAL_ENTRY = 78
 """Bytes of a visual sample entry before its boxes, its header not counted."""
@@ -199,3 +290,22 @@ def _margins(clap: bytes, width: int, height: int) -> Margins | None:
 def _words(data: bytes, width: int) -> tuple[int, ...]:
     """Return the numbers of that many bytes each that follow on each other."""
     return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
+
+
+def index_missing(file: Path) -> bool:
+    """Whether the file is of the MP4 family and lacks its index."""
+    names = set()
+    with file.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        position = 0
+        while position + 8 <= end:
+            stream.seek(position)
+            header = stream.read(16)
+            size, name = int.from_bytes(header[:4], "big"), header[4:8]
+            if size == 1:
+                size = int.from_bytes(header[8:16], "big")
+            names.add(name)
+            if size < 8 or len(names) > 64:
+                break
+            position += size
+    return b"ftyp" in names and b"moov" not in names

@@ -1,8 +1,8 @@
-"""Reading any input as a run of upright RGB frames with exact times."""
+"""Open any input and iterate over its upright RGB frames with exact times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,16 +10,100 @@ from types import TracebackType
 from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
-from jdsr_cli.media.aspect import chosen_aspect
-from jdsr_cli.media.footage import open_video
-from jdsr_cli.media.frames import Frame
-from jdsr_cli.media.info import MediaInfo
-from jdsr_cli.media.opening import check_file
-from jdsr_cli.media.picture_source import PictureSource
-from jdsr_cli.media.pictures import count_pictures, kind_of, open_picture, read_by_pyav
-from jdsr_cli.media.sequence import SequenceSource, is_sequence
-from jdsr_cli.media.sources import PendingFrame, Source
+from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
+from jdsr_cli.media.geometry import chosen_aspect
+from jdsr_cli.media.inputs import check_file, is_sequence
+from jdsr_cli.media.reading.isobmff import index_missing
+from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
+from jdsr_cli.media.reading.pictures import (
+    PictureCount,
+    count_pictures,
+    kind_of,
+    open_picture,
+    read_by_pyav,
+)
+from jdsr_cli.media.reading.salvage import TIMED_DEMUXERS, Salvage
+from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.settings import ReadSettings
+
+_PICTURE_START = b"\xff\xd8\xff"
+"""Beginning of a motion JPEG stream; FFmpeg loses pictures where something else comes first."""
+
+
+def open_video(
+    file: Path, settings: ReadSettings, animation: PictureCount | None = None
+) -> VideoSource:
+    """Open a video, by way of a salvaged copy where that gives more than the file itself.
+
+    Args:
+        file: A file that exists and is not empty.
+        settings: What the user chose.
+        animation: How many pictures it holds, where the file is an animation.
+
+    Raises:
+        MediaError: Nothing in it can be decoded, nor in any copy that could be salvaged.
+        OutputError: The temporary place is full.
+        UsageError: It holds fewer video streams than the one chosen.
+
+    """
+    try:
+        source = VideoSource(file, settings, animation=animation)
+    except MediaError as fault:
+        if index_missing(file):
+            raise
+        salvage = Salvage(file)
+        salvaged = _salvaged(salvage, file, settings)
+        if salvaged is None and salvage.messages:
+            raise MediaError(
+                f"{fault.what}; salvage failed too ({salvage.messages[0]})",
+                where=file,
+                hint=fault.hint,
+            ) from fault
+        if salvaged is None:
+            raise
+        return salvaged
+    better = _better_formats(file, source)
+    if better:
+        try:
+            salvaged = _salvaged(Salvage(file, better), file, settings)
+        except BaseException:
+            source.close()
+            raise
+        if salvaged is not None and (salvaged.info.timestamps or "mjpeg" in better):
+            source.close()
+            return salvaged
+        if salvaged is not None:
+            salvaged.close()
+    return source
+
+
+def _salvaged(salvage: Salvage, file: Path, settings: ReadSettings) -> VideoSource | None:
+    """Return the first copy of which a frame decodes, None where there is none."""
+    for copy in salvage.copies():
+        try:
+            return VideoSource(file, settings, copy=copy)
+        except MediaError as exc:
+            copy.close()
+            salvage.messages.append(f"as {copy.found.demuxer}: {exc.what}")
+        except BaseException:
+            copy.close()
+            raise
+    return None
+
+
+def _better_formats(file: Path, source: VideoSource) -> Container[str]:
+    """Return the formats that, found in a file that can be read as it is, promise more.
+
+    An elementary stream has no times: where it is the content of a container whose beginning was
+    not found at byte 0, the container has them.
+    """
+    if source.info.timestamps or source.info.kind != "video":
+        return ()
+    if source.info.container != "mjpeg":
+        return TIMED_DEMUXERS
+    with file.open("rb") as stream:
+        begins = stream.read(len(_PICTURE_START)) == _PICTURE_START
+    return () if begins else {*TIMED_DEMUXERS, "mjpeg"}
 
 
 @dataclass(frozen=True)
@@ -190,3 +274,22 @@ def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:
     """
     with open_reader(path, settings) as reader:
         return replace(reader.info, salvaged_copy=None)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a picture (of an animation or video: its first frame).
+
+    EXIF orientation is applied, 16-bit values are scaled to 8, gray is repeated in three
+    channels and transparent parts are laid over black.
+
+    Returns:
+        uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        InputMissingError: Nothing is there.
+        InputUnreadableError: It is a folder, or may not be read.
+        MediaError: It is empty, cut off, damaged, or no picture.
+
+    """
+    with open_reader(path) as reader:
+        return next(reader).image

@@ -12,7 +12,7 @@ from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media.opening import open_container, video_stream
+from jdsr_cli.media.inputs import open_container, video_stream
 
 _HINT = "The disk may be failing or full; the file was removed."
 
@@ -99,7 +99,7 @@ class TrackTally:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedContent:
     """What a finished file has to hold.
 
     Attributes:
@@ -118,7 +118,7 @@ class Expected:
     tracks: Sequence[TrackTally] = field(default_factory=tuple)
 
 
-def verify(file: Path, expected: Expected, path: Path) -> list[str]:
+def verify(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
     """Compare a written file with what was given to the writer.
 
     Args:

@@ -1,11 +1,21 @@
-"""Putting the packets of segments, of sound and of subtitles into one file, each at its time."""
+"""Combine the packets of segments, sound and subtitles in one file, each at its time.
+
+Packets are stored in decoding order and each has two times: of decoding and of presentation. The
+encoder of one segment does not know those of the others, so decoding times are computed here for
+the whole stream: that of packet `i` is the `i`-th smallest presentation time minus the reordering
+delay. They increase strictly, and none is later than its presentation time, at any frame rate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import av
 from av.container.output import OutputContainer
@@ -14,14 +24,80 @@ from av.video.stream import VideoStream
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.media.containers import movie_timescale
-from jdsr_cli.media.encoding import nominal_rate, tag_picture
-from jdsr_cli.media.info import MediaInfo
-from jdsr_cli.media.packet_times import timed
-from jdsr_cli.media.segment_files import Segment, open_segment
-from jdsr_cli.media.survey import Survey
-from jdsr_cli.media.tracks import TrackCopier, Window
-from jdsr_cli.media.verify import TimeTally
+from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.writing.formats import movie_timescale, nominal_rate, tag_picture
+from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
+from jdsr_cli.media.writing.tracks import TimeSpan, TrackCopier
+from jdsr_cli.media.writing.verify import TimeTally
+
+Payload = TypeVar("Payload")
+
+
+@dataclass(frozen=True)
+class Timed(Generic[Payload]):
+    """A packet with all its times, in ticks.
+
+    Attributes:
+        payload: The packet.
+        pts: When it is shown.
+        dts: When it is decoded.
+        duration: How long it is shown.
+
+    """
+
+    payload: Payload
+    pts: int
+    dts: int
+    duration: int
+
+
+def timed(
+    packets: Iterable[tuple[int, Payload]], depth: int, lead: int, last_duration: int
+) -> Iterator[Timed[Payload]]:
+    """Yield packets with their decoding times and durations, holding back only a few.
+
+    Args:
+        packets: Presentation time and packet, in order of decoding; no time twice.
+        depth: Their depth of reordering, from `ReorderDepth`.
+        lead: Ticks from the first decoding to the first presentation, see `Survey.lead`; at least
+            `depth`.
+        last_duration: How long the last one is shown.
+
+    """
+    early: list[int] = []
+    waiting: deque[tuple[int, Payload]] = deque()
+    decoding: deque[int] = deque()
+    following: dict[int, int] = {}
+    previous: int | None = None
+
+    def settle() -> None:
+        """Move the earliest time on: nothing that is still to come can lie before it."""
+        nonlocal previous
+        pts = heapq.heappop(early)
+        if previous is None:
+            decoding.extend(pts - lead + lead * number // depth for number in range(depth))
+        else:
+            following[previous] = pts
+        decoding.append(pts)
+        previous = pts
+
+    def ready() -> Iterator[Timed[Payload]]:
+        while waiting and waiting[0][0] in following:
+            pts, payload = waiting.popleft()
+            yield Timed(payload, pts, decoding.popleft(), following.pop(pts) - pts)
+
+    for pts, payload in packets:
+        waiting.append((pts, payload))
+        heapq.heappush(early, pts)
+        if len(early) > depth:
+            settle()
+            yield from ready()
+    while early:
+        settle()
+    if previous is not None:
+        following[previous] = previous + last_duration
+    yield from ready()
+
 
 _LEADING_GAP_LIMIT = Fraction(10)
 """Seconds of nothing before the first frame above which times are moved to start near 0.
@@ -174,7 +250,7 @@ class Assembly:
         if self._trimmed:
             start = self._survey.first * self._source.time_base
             end = start + self._duration * self._source.time_base
-            self._tracks.keep_only(Window(start, end))
+            self._tracks.keep_only(TimeSpan(start, end))
 
     def _open(self, partial: Path, metadata: Mapping[str, str]) -> OutputContainer:
         texts = {**(self._tracks.metadata if self._tracks else {}), **metadata}
@@ -191,7 +267,7 @@ class Assembly:
         output.metadata.update(texts)
         return output
 
-    def _add_stream(self, output: OutputContainer, first: Segment) -> VideoStream:
+    def _add_stream(self, output: OutputContainer, first: SegmentReader) -> VideoStream:
         codec = self._survey.header.codec
         stream = output.add_stream_from_template(first.stream, opaque=True)
         stream.time_base = self._tick

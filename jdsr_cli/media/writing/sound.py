@@ -1,20 +1,26 @@
-"""Keeping sound that neither MP4 nor QuickTime can hold: decoded once, stored as plain PCM."""
+"""Decoding of sound that the output container cannot hold, and opening of sound tracks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.container.input import InputContainer
 from av.container.output import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
+
+from jdsr_cli.media.inputs import open_container
 
 PCM_CODEC = "pcm_s16le"
 """Sixteen bits, uncompressed: what telephone and DVR codecs decode to, without further loss."""
+
 
 _GAP = Fraction(1, 50)
 """Seconds between the end of a packet and the start of the next that are a real gap."""
@@ -82,3 +88,56 @@ class DecodedTrack:
             stored += packet.size
             output.mux_one(packet)
         return stored
+
+
+_SAFE = {"protocol_whitelist": "file", "pattern_type": "none"}
+"""Options that keep FFmpeg from opening other files than the one that is named."""
+
+
+_FAR = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000_000)}
+"""Bytes and microseconds in which a late sound track is looked for."""
+
+
+def open_tracks(file: Path) -> InputContainer:
+    """Open a file, searching it further where a sound track begins too late to be known.
+
+    Raises:
+        MediaError: It cannot be opened.
+
+    """
+    container = open_container(file)
+    if not any(is_blank(stream) for stream in container.streams.audio):
+        return container
+    container.close()
+    try:
+        return av.open(
+            str(file.absolute()),
+            mode="r",
+            container_options={**_SAFE, **_FAR},
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, ValueError, OSError):
+        return open_container(file)
+
+
+def is_blank(stream: Stream) -> bool:
+    """Whether a sound track is announced whose format is not known."""
+    return isinstance(stream, AudioStream) and not (
+        stream.codec_context and stream.codec_context.sample_rate
+    )
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a cover picture, which is no video."""
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def label_of(stream: Stream) -> str:
+    """Return the name of a track that is left out."""
+    texts: Mapping[str, str] = stream.metadata
+    if stream.type == "attachment":
+        return texts.get("filename", "unnamed")
+    context = stream.codec_context
+    if context is not None:
+        return context.codec.canonical_name
+    return getattr(stream, "name", None) or "unknown codec"

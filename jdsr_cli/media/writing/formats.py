@@ -1,17 +1,21 @@
-"""Which encoder, pixel format and quality an output gets."""
+"""Choose the codec, pixel format, quality and container of an output."""
 
 from __future__ import annotations
 
+import io
+import math
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.media.colour import PRIMARIES, TRANSFERS, matrix_in_use, tag_code
-from jdsr_cli.media.info import MediaInfo
+from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
 
 DEFAULT_CRF = {"h264": 20, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
 """Constant rate factor at which the eye sees no loss. The first three were set to the same PSNR:
@@ -176,3 +180,87 @@ def nominal_rate(source: MediaInfo) -> Fraction:
     low, high = _RATE_LIMITS
     rate = min(max(source.frame_rate or Fraction(25), low), high).limit_denominator(1001)
     return rate if rate.numerator <= _MPEG4_RATE_LIMIT else Fraction(round(rate))
+
+
+_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
+"""Containers in order of choice. The first two keep any rational time, Matroska only 1 ms."""
+
+_MILLISECONDS = 1000
+
+_LARGEST_TIMESCALE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class TrackKind:
+    """What a container has to know of a track to tell whether it can hold it.
+
+    Attributes:
+        type: "audio", "subtitle", "video", "data" or "attachment".
+        codec: Name of the codec.
+        time_base: Seconds per unit of its times.
+        sample_rate: Samples per second of sound, otherwise 0.
+
+    """
+
+    type: str
+    codec: str
+    time_base: Fraction
+    sample_rate: int = 0
+
+
+@lru_cache
+def _storable(container: str) -> frozenset[str]:
+    with av.open(io.BytesIO(), mode="w", format=container) as output:
+        return frozenset(output.supported_codecs)
+
+
+def can_store(container: str, codec: str) -> bool:
+    """Whether a container ("mp4", "mov" or "matroska") can hold a stream of that codec."""
+    return codec in _storable(container)
+
+
+def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKind]) -> str:
+    """Return the container that holds the video and most of the sound and subtitles.
+
+    MP4 where it holds all of them, else QuickTime. Matroska only where that keeps subtitles
+    that would be lost, all sound fits too, and no time would be rounded.
+
+    Args:
+        encoder: FFmpeg's name of the video's encoder.
+        time_base: Seconds per unit of the video's times.
+        tracks: The sound and subtitles.
+
+    """
+
+    def held(name: str, kind: str) -> int:
+        return sum(can_store(name, track.codec) for track in tracks if track.type == kind)
+
+    fitting = [name for name in ("mp4", "mov") if can_store(name, encoder)]
+    best = max(fitting, key=lambda name: (held(name, "audio"), held(name, "subtitle")))
+    times = [time_base, *(track.time_base for track in tracks)]
+    exact = all((time * _MILLISECONDS).denominator == 1 for time in times)
+    if (
+        exact
+        and can_store("matroska", encoder)
+        and held("matroska", "subtitle") > held(best, "subtitle")
+        and held("matroska", "audio") == sum(track.type == "audio" for track in tracks)
+    ):
+        return "matroska"
+    return best
+
+
+def final_name(path: Path, container: str) -> Path:
+    """Return `path` with the suffix of the container (an .mp4 or .m4v is left to MP4 as is)."""
+    suffix = path.suffix.lower()
+    if container == "mp4" and suffix in (".mp4", ".m4v"):
+        return path
+    return path if suffix == _SUFFIXES[container] else path.with_suffix(_SUFFIXES[container])
+
+
+def movie_timescale(time_base: Fraction, sample_rates: Iterable[int]) -> int:
+    """Return ticks per second in which MP4 edit lists express every start exactly."""
+    video = time_base.denominator
+    common = math.lcm(video, *[rate for rate in sample_rates if rate > 0])
+    if common > _LARGEST_TIMESCALE:
+        common = video
+    return min(common, _LARGEST_TIMESCALE)

@@ -26,18 +26,16 @@ from av.video.stream import VideoStream
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_cli.media.colour import from_rgb, matrix_in_use
-from jdsr_cli.media.encoding import (
+from jdsr_cli.media.frames import Image, MediaInfo, from_rgb, matrix_in_use
+from jdsr_cli.media.writing.formats import (
     SMALLEST_SIDES,
     choose_encoding,
     nominal_rate,
     stored_full_range,
     tag_picture,
 )
-from jdsr_cli.media.frames import Image
-from jdsr_cli.media.info import MediaInfo
-from jdsr_cli.media.segment_files import FIRST_PTS, TIME_BASE, open_segment
-from jdsr_cli.media.verify import TimeTally
+from jdsr_cli.media.writing.segment_files import FIRST_PTS, TIME_BASE, open_segment
+from jdsr_cli.media.writing.verify import TimeTally
 
 SEGMENT_SUFFIX = ".nut"
 """Suffix that names what a segment is; any other works as well."""

@@ -1,4 +1,4 @@
-"""Copying the sound and subtitles of an input beside the new picture, packet by packet."""
+"""Copy the sound and subtitles of an input to the output, packet by packet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from jdsr_cli.media.containers import TrackKind, can_store
-from jdsr_cli.media.info import MediaInfo
-from jdsr_cli.media.sound import PCM_CODEC, DecodedTrack
-from jdsr_cli.media.track_files import is_blank, is_cover, label_of, open_tracks
-from jdsr_cli.media.verify import TrackTally
+from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.writing.formats import TrackKind, can_store
+from jdsr_cli.media.writing.sound import (
+    PCM_CODEC,
+    DecodedTrack,
+    is_blank,
+    is_cover,
+    label_of,
+    open_tracks,
+)
+from jdsr_cli.media.writing.verify import TrackTally
 
 _COPIED = ("audio", "subtitle")
 """Types of the tracks that are copied."""
@@ -32,7 +38,7 @@ _MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeSpan:
     """A part of the source, in seconds of its own time: `start` belongs to it, `end` does not."""
 
     start: Fraction
@@ -65,7 +71,7 @@ class TrackCopier:
         self._waiting: Packet[Stream] | None = None
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._shift = Fraction(0)
-        self._window: Window | None = None
+        self._window: TimeSpan | None = None
         self._heard: dict[int, int] = {}
         self._refused: dict[str, int] = {}
         self._faults: list[str] = []
@@ -146,7 +152,7 @@ class TrackCopier:
         """Move all packets by that much; to be set before the first is copied."""
         self._shift = seconds
 
-    def keep_only(self, window: Window) -> None:
+    def keep_only(self, window: TimeSpan) -> None:
         """Copy only what lies in the window; to be set after `attach`, before the first copy.
 
         Sound is kept by the start of its packets. A subtitle that is on the screen when the
@@ -266,7 +272,7 @@ def _moment(packet: Packet[Stream]) -> Fraction | None:
     return None if moment is None else moment * packet.time_base
 
 
-def _fit(packet: Packet[Stream], window: Window) -> bool:
+def _fit(packet: Packet[Stream], window: TimeSpan) -> bool:
     """Whether a packet belongs into the window; a subtitle that began before is shortened."""
     ticks = packet.pts if packet.pts is not None else packet.dts
     assert ticks is not None

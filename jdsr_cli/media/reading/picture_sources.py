@@ -1,26 +1,119 @@
-"""Numbered pictures (`shot_%05d.png`) as one input."""
+"""Sources of frames from pictures: a still, an animation decoded by Pillow, a numbered sequence."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
-from jdsr_cli.media.aspect import fit
-from jdsr_cli.media.frames import Image
-from jdsr_cli.media.info import MediaInfo
-from jdsr_cli.media.opening import check_file, no_such_stream
-from jdsr_cli.media.pictures import aperture_of, count_pictures, describe, open_picture, pixels
-from jdsr_cli.media.sources import PendingFrame, depth_warning, resized_warning
-from jdsr_cli.media.trimming import TrimWindow
+from PIL import Image as Pillow
+
+from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
+from jdsr_cli.media.frames import (
+    Frame,
+    Image,
+    MediaInfo,
+    PendingFrame,
+    depth_warning,
+    resized_warning,
+)
+from jdsr_cli.media.geometry import fit
+from jdsr_cli.media.inputs import check_file, no_such_stream, numbered_files
+from jdsr_cli.media.reading.decoding import TRIM_IGNORED, TrimWindow
+from jdsr_cli.media.reading.pictures import (
+    PictureCount,
+    animation_frames,
+    aperture_of,
+    count_pictures,
+    describe,
+    open_picture,
+    pixels,
+)
 from jdsr_cli.settings import ReadSettings
 
-_PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
-"""The place of the number in a name: `%d`, or `%05d` for at least five digits."""
+
+class PictureSource:
+    """A still, or an animation that Pillow decodes.
+
+    Args:
+        file: The file.
+        picture: The same, opened; closed with the source, and where it cannot be made.
+        count: How many pictures it holds.
+        settings: The part that is wanted; a still ignores it and says so.
+
+    Raises:
+        MediaError: The first picture is damaged.
+        UsageError: Another video stream than the only one is chosen.
+
+    """
+
+    corrupt = 0
+    skipped = 0
+
+    def __init__(
+        self, file: Path, picture: Pillow.Image, count: PictureCount, settings: ReadSettings
+    ) -> None:
+        self._aperture = aperture_of(picture, file)
+        self.info: MediaInfo = describe(file, picture, count, self._aperture)
+        self._count = count.pictures
+        self._picture = picture
+        self._window = TrimWindow(settings)
+        self._warnings: list[str] = []
+        if self._aperture is not None:
+            self._warnings.append(self._aperture.note(*picture.size))
+        try:
+            if (settings.stream or 1) > 1:
+                raise no_such_stream(file, settings.stream or 1, 1)
+            if count.damage is not None:
+                self._warnings.append(count.damage)
+            self._first = pixels(picture, file, self._aperture)
+        except (MediaError, UsageError):
+            picture.close()
+            raise
+        if self.info.bit_depth > 8:
+            self._warnings.append(depth_warning(self.info.bit_depth))
+        if self.info.kind == "image" and picture.format == "TIFF" and count.pictures > 1:
+            self._warnings.append(f"only the first of {count.pictures} pages of the TIFF was read")
+        if self.info.kind == "image" and settings.trims:
+            self._warnings.append(TRIM_IGNORED)
+
+    def frames(self) -> Iterator[PendingFrame]:
+        """Yield the pictures in the window; a damaged one ends it.
+
+        Raises:
+            UsageError: The window holds none.
+
+        """
+        if self.info.kind == "image":
+            yield PendingFrame(0, 0, self.info.time_base, lambda: self._first)
+            return
+        try:
+            pictures = animation_frames(self._picture, self.info.path, self._count, self._aperture)
+            for frame in pictures:
+                place = self._window.place(frame.time)
+                if place == "after":
+                    break
+                if place == "inside":
+                    yield _pending(frame)
+        except MediaError as exc:
+            self._warnings.append(exc.what)
+        self._window.check(self.info.path)
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each thing that was amiss so far."""
+        return self._warnings
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
+
+
+def _pending(frame: Frame) -> PendingFrame:
+    """Return a frame that is finished already."""
+    return PendingFrame(frame.index, frame.pts, frame.time_base, lambda: frame.image)
+
 
 _DEFAULT_RATE = Fraction(25)
 """Frames per second where the user names none."""
@@ -43,77 +136,6 @@ class _Picture:
     info: MediaInfo
     image: Image
     note: str | None
-
-
-@dataclass(frozen=True)
-class NumberedFile:
-    """A picture of a sequence.
-
-    Attributes:
-        number: The number in its name.
-        path: The file.
-
-    """
-
-    number: int
-    path: Path
-
-
-def is_sequence(path: str | Path) -> bool:
-    """Whether `path` is the pattern of a sequence: one place for a number, and no such file."""
-    name = Path(path).name
-    if len(_PLACE.findall(name)) != 1:
-        return False
-    try:
-        return not Path(path).exists()
-    except (OSError, ValueError):
-        return False
-
-
-def input_files(path: Path) -> list[Path]:
-    """Return the files that an input consists of: itself, or the pictures of a sequence.
-
-    Raises:
-        InputMissingError, InputUnreadableError: As `numbered_files`.
-
-    """
-    return [file.path for file in numbered_files(path)] if is_sequence(path) else [path]
-
-
-def numbered_files(pattern: Path) -> list[NumberedFile]:
-    """Return the files that a pattern stands for, in order of their numbers.
-
-    Raises:
-        InputMissingError: There are none, or no such folder.
-        InputUnreadableError: The folder cannot be listed.
-
-    """
-    place = next(_PLACE.finditer(pattern.name))
-    before, after = pattern.name[: place.start()], pattern.name[place.end() :]
-    width = int(place.group(1) or 0)
-    name = re.compile(re.escape(before) + r"([0-9]+)" + re.escape(after))
-    found = []
-    try:
-        for entry in pattern.parent.iterdir():
-            match = name.fullmatch(entry.name)
-            digits = match.group(1) if match else ""
-            if digits and digits == f"{int(digits):0{width}d}" and entry.is_file():
-                found.append(NumberedFile(int(digits), entry))
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise InputMissingError(
-            "the folder of this sequence does not exist", where=pattern, hint="Check the spelling."
-        ) from exc
-    except OSError as exc:
-        raise InputUnreadableError(
-            f"the folder cannot be listed ({exc.strerror})",
-            where=pattern,
-            hint="Check its permissions.",
-        ) from exc
-    if not found:
-        raise InputMissingError(
-            "the sequence has no pictures", where=pattern, hint="Check the spelling."
-        )
-    return sorted(found, key=lambda file: file.number)
 
 
 class SequenceSource:

@@ -16,12 +16,9 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media.aperture import Aperture
-from jdsr_cli.media.clap import shown_margins
-from jdsr_cli.media.colour import over_black
-from jdsr_cli.media.frames import Frame, Image
-from jdsr_cli.media.info import UNSPECIFIED, MediaInfo, MediaKind
-from jdsr_cli.media.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from jdsr_cli.media.frames import UNSPECIFIED, Frame, Image, MediaInfo, MediaKind, over_black
+from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
+from jdsr_cli.media.reading.isobmff import shown_margins
 
 _WANTED = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})

@@ -1,0 +1,292 @@
+"""Read segments back packet by packet, and check before joining that they belong together."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container.input import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from jdsr_cli.errors import MediaError, OutputError
+from jdsr_cli.media.inputs import open_container
+
+FIRST_PTS = "jdsr_first_pts"
+"""Metadata key: time of the first frame, in units of the source's time base."""
+
+TIME_BASE = "jdsr_time_base"
+"""Metadata key: that time base, in seconds."""
+
+_INDEX_START = b"NX\xdd\x67\x2f\x23\xe6\x4e"
+"""Startcode of the index that a complete NUT file ends in (NUT specification, "index")."""
+
+_INDEX_TAIL = 12
+"""Bytes at the very end: the length of the index (8) and its checksum (4)."""
+
+_HINT = "The disk may be failing."
+
+
+_REORDER_WINDOW = 64
+"""Packets looked back on for reordering; no codec holds more than 16 pictures back."""
+
+
+@dataclass
+class ReorderDepth:
+    """Finds by how many packets decoding has to run ahead of presentation.
+
+    Attributes:
+        depth: Largest number of packets that are shown after a packet decoded later.
+
+    """
+
+    depth: int = 0
+    _recent: deque[int] = field(default_factory=lambda: deque(maxlen=_REORDER_WINDOW))
+
+    def add(self, pts: int) -> None:
+        """Take in the presentation time of the next packet in order of decoding."""
+        self.depth = max(self.depth, sum(earlier > pts for earlier in self._recent))
+        self._recent.append(pts)
+
+
+@dataclass(frozen=True)
+class SegmentHeader:
+    """What all segments of a video have in common.
+
+    Attributes:
+        codec: Name of the codec.
+        width: Width as stored, in pixels.
+        height: Height as stored, in pixels.
+        time_base: Seconds per tick, exact: that of the source.
+        extradata: The codec's global headers.
+
+    """
+
+    codec: str
+    width: int
+    height: int
+    time_base: Fraction
+    extradata: bytes
+
+
+class SegmentReader:
+    """An opened segment.
+
+    Args:
+        container: The opened file.
+        path: Its name, for messages.
+
+    Attributes:
+        header: What it has in common with the other segments.
+        stream: Its video.
+
+    Raises:
+        OutputError: It was not written by `SegmentWriter`.
+
+    """
+
+    def __init__(self, container: InputContainer, path: Path) -> None:
+        self._container = container
+        self._path = path
+        texts = container.metadata
+        videos = container.streams.video
+        if container.format.name != "nut" or len(videos) != 1 or FIRST_PTS not in texts:
+            raise _spoilt(path, "is no segment of a video")
+        self.stream: VideoStream = videos[0]
+        try:
+            self._first = int(texts[FIRST_PTS])
+            time_base = Fraction(texts[TIME_BASE])
+        except (KeyError, ValueError, ZeroDivisionError) as exc:
+            raise _spoilt(path, "is no segment of a video") from exc
+        context = self.stream.codec_context
+        self.header = SegmentHeader(
+            codec=context.codec.canonical_name,
+            width=context.width,
+            height=context.height,
+            time_base=time_base,
+            extradata=context.extradata or b"",
+        )
+
+    def packets(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        """Yield the time, in units of the header's time base, and each packet as decoded.
+
+        Raises:
+            OutputError: It cannot be read to its end.
+
+        """
+        assert self.stream.time_base is not None
+        unit = self.stream.time_base / self.header.time_base
+        try:
+            for packet in self._container.demux(self.stream):
+                if not packet.size:
+                    continue
+                ticks = None if packet.pts is None else packet.pts * unit
+                if ticks is None or ticks.denominator != 1 or packet.is_corrupt:
+                    raise _spoilt(self._path, "holds a damaged packet")
+                yield self._first + int(ticks), packet
+        except av.FFmpegError as exc:
+            raise _spoilt(self._path, f"cannot be read ({exc.strerror})") from exc
+
+
+@contextmanager
+def open_segment(path: Path) -> Iterator[SegmentReader]:
+    """Open a segment that `SegmentWriter` completed.
+
+    Raises:
+        OutputError: It is missing, was cut off, or is something else.
+
+    """
+    try:
+        complete = _ends_in_index(path)
+    except FileNotFoundError as exc:
+        raise _spoilt(path, "a segment of the video is missing") from exc
+    except OSError as exc:
+        raise _spoilt(path, f"a segment cannot be read ({exc.strerror})") from exc
+    if not complete:
+        raise _spoilt(path, "a segment of the video is not complete")
+    try:
+        container = open_container(path)
+    except MediaError as exc:
+        raise _spoilt(path, f"a segment {exc.what}") from exc
+    with container:
+        yield SegmentReader(container, path)
+
+
+def _ends_in_index(path: Path) -> bool:
+    """Whether a NUT file is complete: its last bytes tell where its index starts."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size < _INDEX_TAIL:
+            return False
+        file.seek(size - _INDEX_TAIL)
+        start = size - int.from_bytes(file.read(8), "big")
+        if start < 0:
+            return False
+        with suppress(OSError):
+            file.seek(start)
+            return file.read(len(_INDEX_START)) == _INDEX_START
+    return False
+
+
+def _spoilt(path: Path, what: str) -> OutputError:
+    return OutputError(what, where=path, hint=_HINT)
+
+
+_LATEST_KEPT = 65
+"""Times that are remembered: one more than any depth of reordering that is looked for."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the segments of a video hold together; times in ticks of the header's time base.
+
+    Attributes:
+        header: What they have in common.
+        frames: Number of frames.
+        first: Time of the first frame.
+        latest: Times of the last frames, increasing; more of them than `depth`, where there are.
+        last_decoded: Time of the frame that is decoded last.
+        depth: By how many packets decoding has to run ahead of presentation.
+
+    """
+
+    header: SegmentHeader
+    frames: int
+    first: int
+    latest: Sequence[int]
+    last_decoded: int
+    depth: int
+
+    @property
+    def last(self) -> int:
+        """Time of the last frame."""
+        return self.latest[-1]
+
+    @property
+    def step(self) -> int | None:
+        """Time between the last two frames, None where there is only one."""
+        return self.latest[-1] - self.latest[-2] if self.frames > 1 else None
+
+    def lead(self, last_duration: int) -> int:
+        """Return the ticks by which the first packet is decoded before it is shown.
+
+        MP4 takes the length of a track to be that from the first decoding to the end of the
+        packet that is decoded last. With this lead it is that of the pictures, exactly: at a
+        steady rate `depth` frames.
+
+        Args:
+            last_duration: How long the last frame is shown, in ticks.
+
+        """
+        end = self.latest[-1] + last_duration
+        following = min((pts for pts in self.latest if pts > self.last_decoded), default=end)
+        before = self.latest[-1 - self.depth] if self.frames > self.depth else self.first
+        return max(end - before - (following - self.last_decoded), self.depth)
+
+
+def survey_segments(segments: Sequence[Path]) -> Survey:
+    """Read through segments, in constant memory.
+
+    Raises:
+        OutputError: There is none; one is missing, not complete, out of order, or of another
+            codec, size or time base than the first.
+
+    """
+    if not segments:
+        raise OutputError("no frames were written", hint="Check the input.")
+    header: SegmentHeader | None = None
+    frames, first, last_decoded = 0, 0, 0
+    latest: list[int] = []
+    reordering = ReorderDepth()
+    for path in segments:
+        earliest: int | None = None
+        before = latest[-1] if latest else 0
+        with open_segment(path) as segment:
+            header = header or segment.header
+            _compare(segment.header, header, path)
+            for pts, packet in segment.packets():
+                if earliest is None and not packet.is_keyframe:
+                    raise OutputError("does not begin with a whole picture", where=path, hint=_HINT)
+                earliest = pts if earliest is None else min(earliest, pts)
+                insort(latest, pts)
+                del latest[:-_LATEST_KEPT]
+                last_decoded = pts
+                frames += 1
+                reordering.add(pts)
+        if earliest is None:
+            raise OutputError("a segment of the video holds no frames", where=path, hint=_HINT)
+        if header is segment.header:
+            first = earliest
+        elif earliest <= before:
+            raise OutputError(
+                "a segment of the video begins before the end of the one before it",
+                where=path,
+                hint=_HINT,
+            )
+    assert header is not None
+    return Survey(header, frames, first, tuple(latest), last_decoded, reordering.depth)
+
+
+def _compare(found: SegmentHeader, wanted: SegmentHeader, path: Path) -> None:
+    for attribute in fields(SegmentHeader):
+        if getattr(found, attribute.name) == getattr(wanted, attribute.name):
+            continue
+        what = attribute.name.replace("_", " ")
+        if attribute.name == "extradata":
+            what = "encoder settings"
+            told = ""
+        else:
+            told = (
+                f" ({getattr(found, attribute.name)} instead of {getattr(wanted, attribute.name)})"
+            )
+        raise OutputError(
+            f"a segment of the video has another {what} than the first{told}",
+            where=path,
+            hint=_HINT,
+        )

@@ -1,0 +1,307 @@
+"""Write the final files: segments joined with the sound of the source, whole videos, pictures.
+
+Joining does not encode anything: packets of the segments are copied unchanged, so that a video
+whose segments were written in several runs equals one written at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+
+from jdsr_cli.atomic import atomic_file, create_partial, partial_name, publish
+from jdsr_cli.errors import MediaError, OutputError, UsageError
+from jdsr_cli.media.frames import Image, MediaInfo
+from jdsr_cli.media.writing.assembly import Assembly
+from jdsr_cli.media.writing.formats import choose_container, choose_encoding, encoder_of, final_name
+from jdsr_cli.media.writing.segment_files import survey_segments
+from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
+from jdsr_cli.media.writing.tracks import TrackCopier
+from jdsr_cli.media.writing.verify import ExpectedContent, verify
+
+
+@dataclass(frozen=True)
+class JoinedVideo:
+    """A video that was put together and checked.
+
+    Attributes:
+        path: The final name: .mp4, .mov where only QuickTime can hold the sound as it is, or
+            .mkv where only Matroska can hold the subtitles.
+        frames: Number of its frames.
+        warnings: One sentence for each thing that could not be kept.
+        time_offset: Seconds that were added to every time, exact. Not 0 only for a part of the
+            source, or where the source starts before 0 or more than ten seconds after.
+
+    """
+
+    path: Path
+    frames: int
+    warnings: tuple[str, ...]
+    time_offset: Fraction
+
+
+def plan_output(path: str | Path, source: MediaInfo, codec: str = "h264") -> Path:
+    """Return the final name that an output of `source` will get, seeing that it can be written.
+
+    Args:
+        path: The name that is wished for.
+        source: Where frames, sound and subtitles come from.
+        codec: Name of the codec that is written ("h264"); see `SegmentWriter.codec`.
+
+    Raises:
+        OutputError: The place is missing, full, read-only, a folder, or the source itself.
+        MediaError: The source can no longer be opened.
+
+    """
+    with ExitStack() as stack:
+        tracks, _ = _open_tracks(source, stack)
+        final = _choose_name(Path(path), source, codec, tracks)[0]
+    partial = create_partial(final)
+    with suppress(OSError):
+        partial.unlink()
+    return final
+
+
+def join_segments(
+    path: str | Path,
+    segments: Sequence[Path],
+    source: MediaInfo,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    trimmed: bool = False,
+) -> JoinedVideo:
+    """Put segments together, with the sound and subtitles of their source, without encoding.
+
+    Times stay the same rationals that were given to `SegmentWriter`, but for `time_offset`.
+    Pixel aspect, colour tags, range and metadata of the source are kept; the matrix is always
+    tagged. The file is written under a temporary name in the same folder, re-opened, compared
+    with what the segments and the source held, and renamed; on an error nothing is left of it.
+    The segments stay.
+
+    Args:
+        path: The output; its suffix follows the container, see `plan_output`.
+        segments: Files by `SegmentWriter` in order of time, all of one codec and size.
+        source: What the frames came from.
+        metadata: More metadata to store, before that of the source.
+        trimmed: The segments hold a part of the source only: times are moved so that the first
+            frame is at 0, and only sound and subtitles of that part are kept.
+
+    Raises:
+        OutputError: The place is missing, full, read-only or the source itself; a segment is
+            missing, not complete, out of order, or of another kind than the first.
+        MediaError: The source can no longer be opened to copy its sound.
+
+    """
+    survey = survey_segments(segments)
+    with ExitStack() as stack:
+        tracks, notes = _open_tracks(source, stack)
+        final, container = _choose_name(Path(path), source, survey.header.codec, tracks)
+        partial = create_partial(final)
+        stack.callback(_remove, partial)
+        job = Assembly(final, container, survey, source, tracks, trimmed)
+        job.write(partial, segments, metadata or {})
+        times, lost = job.times, tracks.warnings() if tracks else []
+        expected = ExpectedContent(
+            times,
+            job.stated_duration,
+            survey.header.width,
+            survey.header.height,
+            tracks.tallies if tracks else (),
+        )
+        differing = verify(partial, expected, final)
+        publish(partial, final)
+    warnings = (*notes, *job.notes, *lost, *differing)
+    return JoinedVideo(final, times.count, warnings, job.time_offset)
+
+
+def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | None, list[str]]:
+    """Open the sound and subtitles of a video; a salvaged one may not open any more."""
+    if source.kind != "video":
+        return None, []
+    try:
+        tracks = TrackCopier(source)
+    except MediaError as exc:
+        if not source.salvaged:
+            raise
+        return None, [f"sound and subtitles could not be read: {exc.what}"]
+    stack.callback(tracks.close)
+    return tracks, []
+
+
+def _choose_name(
+    path: Path, source: MediaInfo, codec: str, tracks: TrackCopier | None
+) -> tuple[Path, str]:
+    """Return the final name and FFmpeg's name of the container."""
+    kinds = tracks.kinds if tracks else []
+    container = choose_container(encoder_of(codec), source.time_base, kinds)
+    final = final_name(path, container)
+    try:
+        same = final.samefile(source.path)
+    except OSError:
+        same = False
+    if same:
+        raise OutputError(
+            "the output would overwrite its input", where=final, hint="Choose another --out."
+        )
+    return final, container
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
+
+
+class VideoWriter:
+    """Writes frames with exact times, and copies the sound of the source beside them.
+
+    Times are kept as rationals: a frame written at `pts` is read back at exactly
+    `pts * source.time_base` seconds (`time_offset` tells the one exception). Pixel aspect,
+    colour tags, range and metadata of the source are kept; the matrix is always tagged. A width
+    or height that the codec cannot store (odd, with subsampled colour) is padded by repeating
+    the last column or row. Frames go into a hidden file in the same folder; on a clean exit of
+    the context it is joined with the sound, the result is re-opened, its frames and times
+    compared with what was written, and renamed; on an exception nothing is left.
+
+    Args:
+        path: The output; its suffix follows the container, see `VideoWriter.path`.
+        source: What the frames come from, whose `time_base` the times are in.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (the input's, where possible).
+        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None looks like the original.
+        metadata: More metadata to store, before that of the source.
+
+    Attributes:
+        path: The final name: .mp4, .mov where only QuickTime can hold the sound as it is, or
+            .mkv where only Matroska can hold the subtitles.
+
+    Raises:
+        OutputError: The place is missing, full, read-only, or the source itself.
+        UsageError: An unknown codec, or a size or quality out of range.
+        MediaError: The source can no longer be opened to copy its sound.
+
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        source: MediaInfo,
+        width: int,
+        height: int,
+        *,
+        codec: str = "h264",
+        crf: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._joined: JoinedVideo | None = None
+        self.path = plan_output(path, source, choose_encoding(codec, source, crf)[0].codec)
+        hidden = partial_name(self.path).with_suffix(SEGMENT_SUFFIX)
+        self._segment = SegmentWriter(hidden, source, width, height, codec=codec, crf=crf)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:
+            stack.callback(self._remove_segment)
+            self._segment.__exit__(kind, value, trace)
+            if kind is None:
+                self._joined = join_segments(
+                    self.path, [self._segment.path], self._source, metadata=self._metadata
+                )
+
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        return self._segment.frames
+
+    @property
+    def time_offset(self) -> Fraction:
+        """Seconds that were added to every time, exact; known after the exit.
+
+        Not 0 only where the source starts before 0 or more than ten seconds after.
+        """
+        return self._joined.time_offset if self._joined else Fraction(0)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that could not be kept; complete after the exit."""
+        return [*self._segment.warnings, *(self._joined.warnings if self._joined else ())]
+
+    def write(self, image: Image, pts: int) -> None:
+        """Write the next frame; see `SegmentWriter.write`."""
+        self._segment.write(image, pts)
+
+    def _remove_segment(self) -> None:
+        with suppress(OSError):
+            self._segment.path.unlink(missing_ok=True)
+
+
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
+
+
+_JPEG_QUALITY = 95
+
+
+XMP_KEY = "XML:com.adobe.xmp"
+"""Metadata key whose text is an XMP packet, stored where readers of XMP look for it."""
+
+
+def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a picture; it appears under its name only when it is complete.
+
+    Args:
+        path: Ends in .png (lossless), .jpg or .jpeg (quality 95, colour not subsampled).
+        image: uint8 RGB, shape (height, width, 3).
+        metadata: Texts to store by key: PNG text chunks, or the comment of a JPEG. The key
+            `XMP_KEY` holds an XMP packet.
+
+    Raises:
+        OutputError: The folder is missing, full or read-only.
+        UsageError: Another suffix, or an array that is no picture.
+
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise UsageError(
+            f"an array of {image.dtype} {image.shape} is no picture",
+            where=target,
+            hint="uint8 of shape (height, width, 3) is needed.",
+        )
+    if suffix != ".png" and suffix not in _JPEG_SUFFIXES:
+        raise UsageError(
+            f"cannot write a {suffix or 'nameless'} picture", where=target, hint="Use .png or .jpg."
+        )
+    picture = Pillow.fromarray(np.ascontiguousarray(image))
+    texts = dict(metadata or {})
+    with atomic_file(target) as partial:
+        if suffix == ".png":
+            chunks = PngInfo()
+            for key, text in texts.items():
+                chunks.add_itxt(key, text)
+            picture.save(partial, format="PNG", pnginfo=chunks, compress_level=4)
+        else:
+            xmp = texts.pop(XMP_KEY, "").encode()
+            comment = "\n".join(f"{key}: {text}" for key, text in texts.items()).encode()
+            options = {"xmp": xmp} if xmp else {}
+            picture.save(
+                partial, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, comment=comment,
+                **options,
+            )  # fmt: skip
