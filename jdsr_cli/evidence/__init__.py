@@ -1,31 +1,36 @@
 """What a run leaves behind as proof: face records, the manifest, the label on the picture."""
 
-from jdsr_cli.evidence.label import Label
+from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
-    FileMark,
+    FileDigest,
     Manifest,
     describe_device,
-    mark,
+    digest_file,
     package_versions,
+    picture_metadata,
     sha256_file,
+    video_metadata,
 )
-from jdsr_cli.evidence.overlay import FaceMark, draw_faces
-from jdsr_cli.evidence.provenance import picture_metadata, video_metadata
-from jdsr_cli.evidence.record import FaceRecord, Status, round_seconds
-from jdsr_cli.evidence.table import table_header, table_row
-from jdsr_cli.evidence.track_record import TrackRecord
+from jdsr_cli.evidence.records import (
+    FaceRecord,
+    Status,
+    TrackRecord,
+    round_seconds,
+    table_header,
+    table_row,
+)
 
 __all__ = [
-    "FaceMark",
+    "FaceOverlay",
     "FaceRecord",
-    "FileMark",
+    "FileDigest",
     "Label",
     "Manifest",
     "Status",
     "TrackRecord",
     "describe_device",
+    "digest_file",
     "draw_faces",
-    "mark",
     "package_versions",
     "picture_metadata",
     "round_seconds",

@@ -1,4 +1,4 @@
-"""The manifest of a result: what went in, what came out, with what, and the hashes of it all."""
+"""The manifest of a result and the metadata of restored files: inputs, outputs, tools, hashes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sha256_file(*paths: Path) -> str:
 
 
 @dataclass(frozen=True)
-class FileMark:
+class FileDigest:
     """A file as it was: name, size in bytes, SHA-256."""
 
     file: str
@@ -56,7 +56,7 @@ class FileMark:
     sha256: str
 
 
-def mark(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> FileMark:
+def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> FileDigest:
     """Measure `path`, called `name` in the manifest (default: the path as given).
 
     Args:
@@ -72,7 +72,7 @@ def mark(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> 
     parts = tuple(files) or (path,)
     digest = sha256_file(*parts)
     size = sum(part.stat().st_size for part in parts)
-    return FileMark(file=str(path) if name is None else name, sha256=digest, bytes=size)
+    return FileDigest(file=str(path) if name is None else name, sha256=digest, bytes=size)
 
 
 def package_versions() -> dict[str, str]:
@@ -108,10 +108,10 @@ class Manifest:
     command: str
     request: str
     """Digest of everything that was asked for."""
-    input: FileMark
+    input: FileDigest
     media: Mapping[str, Any]
     """What the input declared about itself."""
-    outputs: tuple[FileMark, ...]
+    outputs: tuple[FileDigest, ...]
     settings: Mapping[str, Any]
     detector: Mapping[str, Any]
     weights: Mapping[str, Any] | None
@@ -132,3 +132,30 @@ class Manifest:
         """Write the manifest as JSON; OSError where the disk is full."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False, default=str)
         path.write_text(text + "\n", encoding="utf-8")
+
+
+DIGITAL_SOURCE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""IPTC's term for a picture of which a trained network made a part."""
+XMP_PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:ext="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/">
+<ext:DigitalSourceType>{DIGITAL_SOURCE}</ext:DigitalSourceType>
+<xmp:CreatorTool>jdsr {__version__}</xmp:CreatorTool>
+</rdf:Description>
+</rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def picture_metadata(xmp_key: str) -> dict[str, str]:
+    """Return the texts to store in a restored picture, the XMP packet under `xmp_key`."""
+    return {"Software": f"jdsr {__version__}", xmp_key: XMP_PACKET}
+
+
+def video_metadata() -> dict[str, str]:
+    """Return the tags to store in a restored video."""
+    return {"software": f"jdsr {__version__}", "digital_source_type": DIGITAL_SOURCE}

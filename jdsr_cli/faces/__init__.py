@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
-from jdsr_cli.faces.compose import ComposeSettings, Composite, compose
+from jdsr_cli.faces.compositing import Composite, CompositeSettings, compose
 from jdsr_cli.faces.detection import Detection, Detector
 from jdsr_cli.faces.detectors import create_detector
 
@@ -11,8 +11,8 @@ __all__ = [
     "TEMPLATE",
     "TEMPLATE_SIZE",
     "Alignment",
-    "ComposeSettings",
     "Composite",
+    "CompositeSettings",
     "Detection",
     "Detector",
     "compose",

@@ -10,7 +10,7 @@ from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.evidence import (
     Manifest,
     describe_device,
-    mark,
+    digest_file,
     package_versions,
     picture_metadata,
     sha256_file,
@@ -22,7 +22,7 @@ def test_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(data)
     assert sha256_file(path) == hashlib.sha256(data).hexdigest()
-    found = mark(path, "x")
+    found = digest_file(path, "x")
     assert (found.file, found.bytes) == ("x", len(data))
 
 
@@ -37,7 +37,7 @@ def test_manifest_is_json_with_versions_and_time(tmp_path: Path) -> None:
     manifest = Manifest(
         command="restore",
         request="0" * 64,
-        input=mark(source),
+        input=digest_file(source),
         media={},
         outputs=(),
         settings={"scale": 4},

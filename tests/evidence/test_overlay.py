@@ -3,14 +3,14 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evidence.overlay import FaceMark, draw_faces, track_colour
+from jdsr_cli.evidence.drawing import FaceOverlay, draw_faces, track_colour
 
 POINTS = np.array([[40, 40], [60, 40], [50, 50], [42, 60], [58, 60]], np.float32)
 BOX = (30.0, 30.0, 70.0, 76.0)
 
 
 def drawn(
-    height: int, width: int, *marks: FaceMark, level: int = 128
+    height: int, width: int, *marks: FaceOverlay, level: int = 128
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     image = np.full((height, width, 3), level, np.uint8)
     draw_faces(image, marks)
@@ -18,7 +18,7 @@ def drawn(
 
 
 def test_a_box_is_outlined_in_the_colour_of_its_track_and_its_face_stays_visible() -> None:
-    image, touched = drawn(360, 640, FaceMark(BOX, POINTS, 3))
+    image, touched = drawn(360, 640, FaceOverlay(BOX, POINTS, 3))
     colour = track_colour(3)
     assert (image[76, 30:71] == colour).all()
     assert (image[30:77, 30] == colour).all()
@@ -38,8 +38,8 @@ def test_a_track_keeps_its_colour_and_the_next_ones_have_others() -> None:
 
 
 def test_refused_faces_have_dashed_boxes() -> None:
-    _, whole = drawn(360, 640, FaceMark(BOX, POINTS[:0], 3))
-    _, dashed = drawn(360, 640, FaceMark(BOX, POINTS[:0], 3, refused=True))
+    _, whole = drawn(360, 640, FaceOverlay(BOX, POINTS[:0], 3))
+    _, dashed = drawn(360, 640, FaceOverlay(BOX, POINTS[:0], 3, refused=True))
     assert whole[76, 30:71].all()
     assert 0.3 < dashed[76, 30:71].mean() < 0.7
     assert 0.3 < dashed[34:76, 30].mean() < 0.7
@@ -51,8 +51,8 @@ def test_the_text_grows_with_the_frame_and_contrasts_with_its_field(
 ) -> None:
     box = (200.0, 200.0, 260.0, 270.0)
     for track in range(1, 9):
-        bare, _ = drawn(height, width, FaceMark(box, POINTS[:0], track))
-        image, _ = drawn(height, width, FaceMark(box, POINTS[:0], track, "0.97 blurred"))
+        bare, _ = drawn(height, width, FaceOverlay(box, POINTS[:0], track))
+        image, _ = drawn(height, width, FaceOverlay(box, POINTS[:0], track, "0.97 blurred"))
         rows, columns = np.nonzero((image != bare).any(axis=2))
         assert rows.max() < 200
         assert rows.max() - rows.min() >= 0.6 * least
@@ -74,14 +74,14 @@ def test_the_text_grows_with_the_frame_and_contrasts_with_its_field(
     ],
 )
 def test_faces_at_and_beyond_the_border_are_clipped(box: tuple[float, ...]) -> None:
-    mark = FaceMark(box, POINTS + 60, 1, "a text wider than the frame itself", True)  # type: ignore[arg-type]
+    mark = FaceOverlay(box, POINTS + 60, 1, "a text wider than the frame itself", True)  # type: ignore[arg-type]
     image, touched = drawn(60, 100, mark)
     assert image.shape == (60, 100, 3)
     assert touched.any()
 
 
 def test_text_is_readable_where_there_is_no_room_above_the_face() -> None:
-    _, touched = drawn(360, 640, FaceMark((30.0, 0.0, 70.0, 40.0), POINTS[:0], 5, "0.5"))
+    _, touched = drawn(360, 640, FaceOverlay((30.0, 0.0, 70.0, 40.0), POINTS[:0], 5, "0.5"))
     assert touched[42:50, 30:45].mean() > 0.9
 
 
@@ -101,7 +101,7 @@ def test_other_images_are_refused(image: NDArray[np.uint8]) -> None:
 
 def test_a_face_that_is_nowhere_is_refused_before_anything_is_drawn() -> None:
     image = np.zeros((90, 90, 3), np.uint8)
-    nowhere = FaceMark((0.0, 0.0, float("nan"), 9.0), POINTS, 2)
+    nowhere = FaceOverlay((0.0, 0.0, float("nan"), 9.0), POINTS, 2)
     with pytest.raises(UsageError, match="track 2"):
-        draw_faces(image, [FaceMark(BOX, POINTS, 1), nowhere])
+        draw_faces(image, [FaceOverlay(BOX, POINTS, 1), nowhere])
     assert not image.any()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces.mask_judge import MaskJudge
+from jdsr_cli.faces.mask_classifier import MaskClassifier
 from jdsr_cli.faces.masking import (
     BARE_BELOW,
     DIM_GAIN,
@@ -60,9 +60,9 @@ def test_other_shapes_are_no_masks(occlusion: Map) -> None:
 def test_in_the_dark_one_frame_is_not_enough() -> None:
     told = USUAL.probability(MASK, 2.0 * DIM_GAIN)
     assert decide(told) == "unsure"
-    judge = MaskJudge()
-    assert decide(judge.judge(1, 0.0, told)) == "unsure"
-    assert decide(judge.judge(1, 0.04, told)) == "masked"
+    classifier = MaskClassifier()
+    assert decide(classifier.classify(1, 0.0, told)) == "unsure"
+    assert decide(classifier.classify(1, 0.04, told)) == "masked"
     assert decide(USUAL.probability(0.0 * MASK, 2.0 * DIM_GAIN)) == "bare"
 
 
@@ -124,55 +124,55 @@ def test_features_tell_what_is_covered_and_how_dark_it_was() -> None:
 @pytest.mark.parametrize("rate", [8.0, 15.0, 25.0])
 @pytest.mark.parametrize("wrong", [1, 2, 3])
 def test_a_bare_face_does_not_become_masked_for_a_few_frames(rate: float, wrong: int) -> None:
-    judge = MaskJudge()
+    classifier = MaskClassifier()
     for number in range(30):
         mistaken = 20 <= number < 20 + wrong
-        shown = judge.judge(1, number / rate, 0.999 if mistaken else 0.02)
+        shown = classifier.classify(1, number / rate, 0.999 if mistaken else 0.02)
         assert decide(shown) != "masked"
 
 
 def test_who_puts_a_mask_on_is_masked_within_a_second() -> None:
-    judge = MaskJudge()
-    states = [decide(judge.judge(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)]
+    classifier = MaskClassifier()
+    states = [decide(classifier.classify(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)]
     assert states[39] == "bare"
     assert states[-1] == "masked"
-    back = [decide(judge.judge(1, 65 / 25 + n / 25, 0.02)) for n in range(25)]
+    back = [decide(classifier.classify(1, 65 / 25 + n / 25, 0.02)) for n in range(25)]
     assert back[-1] == "bare"
 
 
 def test_frames_far_apart_are_judged_by_themselves() -> None:
-    judge = MaskJudge()
-    judge.judge(1, 0.0, 0.99)
-    assert decide(judge.judge(1, 30.0, 0.05)) == "bare"
+    classifier = MaskClassifier()
+    classifier.classify(1, 0.0, 0.99)
+    assert decide(classifier.classify(1, 30.0, 0.05)) == "bare"
 
 
 def test_weak_evidence_adds_up() -> None:
-    judge = MaskJudge()
-    assert decide(judge.judge(1, 0.0, 0.85)) == "unsure"
+    classifier = MaskClassifier()
+    assert decide(classifier.classify(1, 0.0, 0.85)) == "unsure"
     for number in range(1, 6):
-        last = judge.judge(1, number / 25, 0.85)
+        last = classifier.classify(1, number / 25, 0.85)
     assert decide(last) == "masked"
 
 
 def test_tracks_are_apart_and_forgotten() -> None:
-    judge = MaskJudge()
+    classifier = MaskClassifier()
     for number in range(10):
-        judge.judge(1, number / 25, 0.99)
-    assert decide(judge.judge(2, 0.4, 0.05)) == "bare"
-    judge.drop(1)
-    assert decide(judge.judge(1, 0.4, 0.05)) == "bare"
+        classifier.classify(1, number / 25, 0.99)
+    assert decide(classifier.classify(2, 0.4, 0.05)) == "bare"
+    classifier.drop(1)
+    assert decide(classifier.classify(1, 0.4, 0.05)) == "bare"
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=30), st.data())
 def test_going_on_from_a_state_changes_nothing(values: list[float], data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(values) - 1))
-    whole, first, second = MaskJudge(), MaskJudge(), MaskJudge()
-    wanted = [whole.judge(3, n / 25, value) for n, value in enumerate(values)]
+    whole, first, second = MaskClassifier(), MaskClassifier(), MaskClassifier()
+    wanted = [whole.classify(3, n / 25, value) for n, value in enumerate(values)]
     for n, value in enumerate(values[:cut]):
-        first.judge(3, n / 25, value)
+        first.classify(3, n / 25, value)
     second.load(first.state())
-    rest = [second.judge(3, n / 25, value) for n, value in enumerate(values) if n >= cut]
+    rest = [second.classify(3, n / 25, value) for n, value in enumerate(values) if n >= cut]
     assert rest == wanted[cut:]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.following import follow
+from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import SIDE, face_region
 
 LEAST_INPUT = 0.05
@@ -106,7 +106,7 @@ class FlickerMeter:
         last = self._last.get(track)
         if last is not None and not fresh and frame == last.frame + 1:
             self._pairs += 1
-            motion = follow(_smooth_luma(last.reference), _smooth_luma(reference))
+            motion = estimate_motion(_smooth_luma(last.reference), _smooth_luma(reference))
             self._input += _difference(last.reference, reference, motion)
             self._output += _difference(last.restored, restored, motion)
         self._last[track] = _Last(frame, reference.copy(), restored.copy())

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
-from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
+from jdsr_cli.evidence import FaceOverlay, FaceRecord, Label, Status, draw_faces, picture_metadata
+from jdsr_cli.faces import CompositeSettings, Detection, compositing, crop
 from jdsr_cli.faces.canonical import ColourMap
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.mask_judge import MaskJudge
+from jdsr_cli.faces.mask_classifier import MaskClassifier
 from jdsr_cli.faces.masking import MaskCalibration, MaskState, decide, uncovered
 from jdsr_cli.faces.quality import FaceQuality, covered_share
 from jdsr_cli.media import Frame
@@ -94,7 +94,7 @@ class RestoreFinisher:
         self._book = Book()
         self._gallery = Gallery(max(settings.shots, FUSED_FROM))
         self._steadying = Steadying()
-        self._masks = MaskJudge()
+        self._masks = MaskClassifier()
         self._monochrome = 0
         self._label = Label(plan.width, plan.height) if settings.label else None
         if settings.exports_crops:
@@ -175,7 +175,7 @@ class RestoreFinisher:
             covered = covered_share(face.occlusion)
             gain = candidate.colours.gain
             alone = self._calibration.probability(face.occlusion, gain)
-            probability = self._masks.judge(track, float(tracked.frame.time), alone)
+            probability = self._masks.classify(track, float(tracked.frame.time), alone)
             mask = decide(probability)
             face = _as_filmed(face, candidate.colours, reference, mask)
             steady = self._steadying.steady(
@@ -200,13 +200,13 @@ class RestoreFinisher:
             shown, alignment = self._shown(face), face.candidate.alignment
             if shown is not None and alignment is not None:
                 matrix = template_to_frame(alignment, self._plan.scale)
-                compose(
+                compositing(
                     base,
                     shown.image,
                     shown.occlusion,
                     matrix,
                     alignment.native_width,
-                    ComposeSettings.of_input(shown.side),
+                    CompositeSettings.of_input(shown.side),
                 )
         if self._label is not None:
             self._label.stamp(base)
@@ -336,11 +336,11 @@ def _overlaid(
     return drawn
 
 
-def _mark(record: FaceRecord, face: _Face, display: Display) -> FaceMark:
+def _mark(record: FaceRecord, face: _Face, display: Display) -> FaceOverlay:
     points = np.array(record.points, np.float32)
     there = display.stored_detection(Detection(record.box, points, record.score))
     word = "bridged" if record.bridged else f"{record.score:.2f}"
-    return FaceMark(
+    return FaceOverlay(
         box=there.box,
         points=there.points,
         track=record.track,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
-from jdsr_cli.faces.stabilising import Stabiliser
+from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.restoration.generate import RestoredFace
 from jdsr_cli.restoration.journal.snapshot import Snapshot
 
@@ -19,7 +19,7 @@ class Steadying:
     """Blends the faces of one input along their tracks and measures flicker before and after."""
 
     def __init__(self) -> None:
-        self._stabiliser = Stabiliser()
+        self._stabiliser = FaceSmoother()
         self._before, self._after = FlickerMeter(), FlickerMeter()
 
     def steady(
@@ -41,7 +41,7 @@ class Steadying:
             fresh: Another scene begins here.
 
         """
-        image, occlusion = self._stabiliser.blend(
+        image, occlusion = self._stabiliser.smooth(
             track, number, reference, face.image, face.occlusion, fresh=fresh
         )
         self._before.add(track, number, reference, face.image, fresh=fresh)

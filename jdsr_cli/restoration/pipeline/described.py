@@ -6,19 +6,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.evidence import FileMark, mark
+from jdsr_cli.evidence import FileDigest, digest_file
 from jdsr_cli.media import MediaInfo, input_files
 from jdsr_cli.settings import ReadSettings
 
 
-def mark_input(path: Path) -> FileMark:
+def mark_input(path: Path) -> FileDigest:
     """Return size and hash of an input; of a sequence those of all its pictures together.
 
     Raises:
         InputError: It cannot be read.
 
     """
-    return mark(path, files=input_files(path))
+    return digest_file(path, files=input_files(path))
 
 
 _PLACES = ("path", "salvaged_copy")

@@ -13,7 +13,7 @@ from jdsr_cli.restoration.journal.workplace import Workplace
 from jdsr_cli.restoration.pipeline.clock import StageClock
 
 if TYPE_CHECKING:
-    from jdsr_cli.evidence import FileMark
+    from jdsr_cli.evidence import FileDigest
     from jdsr_cli.media import MediaInfo, Reader
     from jdsr_cli.restoration.journal import Request, Snapshot
     from jdsr_cli.restoration.pipeline.work import Finisher, Product
@@ -37,7 +37,7 @@ class Job:
 
     info: MediaInfo
     """What the input says about itself."""
-    mark: FileMark
+    mark: FileDigest
     """Size and hash of the input."""
     request: Request
     """What is asked for."""

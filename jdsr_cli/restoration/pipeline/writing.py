@@ -10,7 +10,7 @@ from typing import Any
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import FileMark, Manifest, mark
+from jdsr_cli.evidence import FileDigest, Manifest, digest_file
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.journal import Segment
 from jdsr_cli.restoration.journal.facts import FrameFacts, write_facts
@@ -132,7 +132,7 @@ class _Writing:
         counts.check(job.source)
         with job.clock.stage("hash"):
             files = [one.path for one in joined.values()] + texts
-            outputs = tuple(mark(path, path.name) for path in files)
+            outputs = tuple(digest_file(path, path.name) for path in files)
         notes = (
             *job.plan_notes,
             *(note for one in joined.values() for note in one.notes),
@@ -186,7 +186,7 @@ class _Writing:
 
     def _manifest(
         self,
-        outputs: tuple[FileMark, ...],
+        outputs: tuple[FileDigest, ...],
         counts: dict[str, Any],
         figures: dict[str, Any],
         notes: tuple[str, ...],

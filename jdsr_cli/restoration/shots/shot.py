@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, ComposeSettings, compose, crop
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compositing, crop
 from jdsr_cli.faces.resample import cut_out, invert
 from jdsr_cli.restoration.framing import canvas_side, template_to_canvas
 from jdsr_cli.restoration.generate import RestoredFace
@@ -52,12 +52,12 @@ class Shot:
         """Return the face as filmed and as restored, each RGB uint8 (side, side, 3), aligned."""
         before = crop(self.patch, self.alignment, side)
         after = before.copy()
-        compose(
+        compositing(
             after,
             self.face.image,
             self.face.occlusion,
             template_to_canvas(side),
             self.alignment.native_width,
-            ComposeSettings.of_input(self.face.side),
+            CompositeSettings.of_input(self.face.side),
         )
         return before, after

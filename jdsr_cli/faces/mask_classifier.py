@@ -29,13 +29,13 @@ class _Belief:
     """Time of the last frame that showed the track."""
 
 
-class MaskJudge:
+class MaskClassifier:
     """Decides for each face of each track of an input, frame after frame."""
 
     def __init__(self) -> None:
         self._beliefs: dict[int, _Belief] = {}
 
-    def judge(self, track: int, seconds: float, probability: float) -> float:
+    def classify(self, track: int, seconds: float, probability: float) -> float:
         """Take in a frame; return the probability of a mask with all that was seen before.
 
         Args:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import TEMPLATE_SIZE
-from jdsr_cli.faces.following import follow
+from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import face_region
 
 LEVELS = 128.0
@@ -36,7 +36,7 @@ _FIELDS = ("frame", "image", "occlusion", "reference")
 
 
 @dataclass(frozen=True)
-class StabiliserSettings:
+class SmootherSettings:
     """How strongly faces are held.
 
     Raises:
@@ -90,7 +90,7 @@ class _Held:
     """(128, 128): smoothed luma of the input, in `LEVELS` a grey level."""
 
 
-class Stabiliser:
+class FaceSmoother:
     """Holds restored faces still along their tracks.
 
     Flicker (`metrics.temporal`) of the first 150 frames of development clips, CenterFace and
@@ -113,11 +113,11 @@ class Stabiliser:
 
     """
 
-    def __init__(self, settings: StabiliserSettings | None = None) -> None:
-        self.settings = settings or StabiliserSettings()
+    def __init__(self, settings: SmootherSettings | None = None) -> None:
+        self.settings = settings or SmootherSettings()
         self._held: dict[int, _Held] = {}
 
-    def blend(
+    def smooth(
         self,
         track: int,
         frame: int,
@@ -150,7 +150,7 @@ class Stabiliser:
         before = self._held.get(track)
         if before is None or fresh or not 0 < frame - before.frame <= self.settings.most_gap + 1:
             return self._start(track, frame, seen, image, occlusion)
-        shift = follow(_levels(before.reference), _levels(seen))
+        shift = estimate_motion(_levels(before.reference), _levels(seen))
         moved = _levels(_move(before.reference, shift))
         change, mean_change = _change(moved, _levels(seen))
         if mean_change > self.settings.most_change:
@@ -195,7 +195,7 @@ class Stabiliser:
             UsageError: it is no state of a stabiliser of this version.
 
         """
-        empty = Stabiliser().state()
+        empty = FaceSmoother().state()
         fits = set(state) == set(empty) and all(
             state[name].dtype == array.dtype
             and state[name].ndim == array.ndim

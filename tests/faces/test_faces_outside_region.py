@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jdsr_cli.faces import compose
-from jdsr_cli.faces.overhang import cover_overhang
+from jdsr_cli.faces import compositing
+from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, inner_region
 
 Bytes = NDArray[np.uint8]
@@ -40,7 +40,7 @@ RESTORED = np.full((128, 128, 3), SKIN, np.uint8)
 
 
 def done(base: Bytes, scale: float = 1.0, occlusion: NDArray[np.float32] | None = None) -> Any:
-    return compose(
+    return compositing(
         base, RESTORED, covered() if occlusion is None else occlusion, placed(scale), NATIVE
     )
 
@@ -79,7 +79,7 @@ def test_a_canvas_that_ends_at_the_template_is_left_as_it_was() -> None:
     share = covered_region(covered()) * inner_region()
     for scale in (1, 4):
         canvas = np.ascontiguousarray(scene(scale)[: 128 * scale])
-        found = cover_overhang(face, share, canvas, placed(scale), covered(), NATIVE)
+        found = cover_outside_region(face, share, canvas, placed(scale), covered(), NATIVE)
         assert found[0] is face
         assert found[1] is share
 

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import crop, estimate
-from jdsr_cli.faces.following import follow
-from jdsr_cli.faces.stabilising import Stabiliser, StabiliserSettings
+from jdsr_cli.faces.motion import estimate_motion
+from jdsr_cli.faces.temporal_smoothing import FaceSmoother, SmootherSettings
 
 Picture = NDArray[np.uint8]
 OPEN = np.zeros((128, 128), np.float32)
@@ -36,15 +36,15 @@ def away(one: Picture, other: Picture) -> float:
 
 
 def test_the_first_face_is_given_back(face: Picture) -> None:
-    image, occlusion = Stabiliser().blend(1, 7, face, face, OPEN)
+    image, occlusion = FaceSmoother().smooth(1, 7, face, face, OPEN)
     assert np.array_equal(image, face)
     assert np.array_equal(occlusion, OPEN)
 
 
 def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
-    stabiliser = Stabiliser()
+    stabiliser = FaceSmoother()
     shown = [
-        stabiliser.blend(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0] for n in range(12)
+        stabiliser.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0] for n in range(12)
     ]
     before = np.mean([away(noisy(face, 50 + n), noisy(face, 51 + n)) for n in range(6, 11)])
     after = np.mean([away(shown[n], shown[n + 1]) for n in range(6, 11)])
@@ -55,10 +55,10 @@ def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
 def test_a_mouth_that_opens_is_not_smeared(face: Picture) -> None:
     other = face.copy()
     cv2.ellipse(other, (63, 102), (14, 8), 0, 0, 360, (40, 10, 10), -1)
-    stabiliser = Stabiliser()
+    stabiliser = FaceSmoother()
     for n in range(6):
-        stabiliser.blend(1, n, face, face, OPEN)
-    image, _ = stabiliser.blend(1, 6, other, other, OPEN)
+        stabiliser.smooth(1, n, face, face, OPEN)
+    image, _ = stabiliser.smooth(1, 6, other, other, OPEN)
     assert np.abs(image[96:108, 52:74].astype(int) - other[96:108, 52:74]).mean() < 3.0
 
 
@@ -69,9 +69,9 @@ def test_the_track_starts_anew_when_told_after_a_gap_and_on_another_picture(
     stranger = crop(hopper_photo.image, estimate(hopper_photo.points))
 
     def second(frame: int, reference: Picture, image: Picture, *, fresh: bool = False) -> Picture:
-        stabiliser = Stabiliser()
-        stabiliser.blend(1, 0, face, face, OPEN)
-        return stabiliser.blend(1, frame, reference, image, OPEN, fresh=fresh)[0]
+        stabiliser = FaceSmoother()
+        stabiliser.smooth(1, 0, face, face, OPEN)
+        return stabiliser.smooth(1, frame, reference, image, OPEN, fresh=fresh)[0]
 
     assert away(second(1, face, bright), bright) > 2.0
     assert away(second(4, face, bright), bright) > 2.0
@@ -85,23 +85,23 @@ def test_tracks_do_not_touch_each_other_and_can_be_dropped(
     face: Picture, hopper_photo: Photo
 ) -> None:
     stranger = crop(hopper_photo.image, estimate(hopper_photo.points))
-    both, alone = Stabiliser(), Stabiliser()
+    both, alone = FaceSmoother(), FaceSmoother()
     for n in range(3):
-        both.blend(2, n, stranger, noisy(stranger, n), OPEN)
-        here, _ = both.blend(1, n, face, noisy(face, n), OPEN)
-        there, _ = alone.blend(1, n, face, noisy(face, n), OPEN)
+        both.smooth(2, n, stranger, noisy(stranger, n), OPEN)
+        here, _ = both.smooth(1, n, face, noisy(face, n), OPEN)
+        there, _ = alone.smooth(1, n, face, noisy(face, n), OPEN)
         assert np.array_equal(here, there)
     both.drop(1)
     both.drop(99)
     assert both.state()["tracks"].tolist() == [2]
-    image, _ = both.blend(1, 3, face, noisy(face, 3), OPEN)
+    image, _ = both.smooth(1, 3, face, noisy(face, 3), OPEN)
     assert np.array_equal(image, noisy(face, 3))
 
 
 def test_tracks_that_are_never_dropped_do_not_pile_up(face: Picture) -> None:
-    stabiliser = Stabiliser()
+    stabiliser = FaceSmoother()
     for track in range(40):
-        stabiliser.blend(track, 100 * track, face, face, OPEN)
+        stabiliser.smooth(track, 100 * track, face, face, OPEN)
     assert stabiliser.state()["tracks"].tolist() == [36, 37, 38, 39]
 
 
@@ -109,27 +109,27 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
     rng = np.random.default_rng(1)
     maps = [rng.random((128, 128), np.float32) for _ in range(10)]
     inputs = [noisy(moved(face, 0.3 * n, -0.2 * n), n, 2.0) for n in range(10)]
-    whole, resumed = Stabiliser(), Stabiliser()
+    whole, resumed = FaceSmoother(), FaceSmoother()
     expected = [
-        whole.blend(t, n, inputs[n], noisy(face, 20 + n + t), maps[n])
+        whole.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n])
         for n in range(10)
         for t in (3, 1)
     ]
     found = []
     for n in range(10):
         for t in (3, 1):
-            following = Stabiliser()
+            following = FaceSmoother()
             following.load({key: array.copy() for key, array in resumed.state().items()})
             resumed = following
-            found.append(resumed.blend(t, n, inputs[n], noisy(face, 20 + n + t), maps[n]))
+            found.append(resumed.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n]))
     for (image, occlusion), (image_again, occlusion_again) in zip(expected, found, strict=True):
         assert np.array_equal(image, image_again)
         assert np.array_equal(occlusion, occlusion_again)
 
 
 def test_a_state_of_something_else_is_refused(face: Picture) -> None:
-    stabiliser = Stabiliser()
-    stabiliser.blend(1, 0, face, face, OPEN)
+    stabiliser = FaceSmoother()
+    stabiliser.smooth(1, 0, face, face, OPEN)
     state = stabiliser.state()
     for wrong in (
         {},
@@ -139,22 +139,22 @@ def test_a_state_of_something_else_is_refused(face: Picture) -> None:
         {**state, "tracks": np.array(1)},
     ):
         with pytest.raises(UsageError, match="state"):
-            Stabiliser().load(wrong)
+            FaceSmoother().load(wrong)
 
 
 def test_what_cannot_be_held_is_refused(face: Picture) -> None:
     with pytest.raises(UsageError, match="held"):
-        Stabiliser().blend(1, 0, face[:64], face, OPEN)
+        FaceSmoother().smooth(1, 0, face[:64], face, OPEN)
     with pytest.raises(UsageError, match="strength"):
-        StabiliserSettings(strength=1.0)
+        SmootherSettings(strength=1.0)
     with pytest.raises(UsageError, match="held"):
-        StabiliserSettings(tolerance=(5.0, 1.0))
+        SmootherSettings(tolerance=(5.0, 1.0))
 
 
 def test_strength_0_changes_nothing(face: Picture) -> None:
-    stabiliser = Stabiliser(StabiliserSettings(strength=0.0))
+    stabiliser = FaceSmoother(SmootherSettings(strength=0.0))
     for n in range(3):
-        image, _ = stabiliser.blend(1, n, face, noisy(face, n), OPEN)
+        image, _ = stabiliser.smooth(1, n, face, noisy(face, n), OPEN)
         assert np.array_equal(image, noisy(face, n))
 
 
@@ -164,13 +164,13 @@ def test_small_motions_are_followed(face: Picture, right: float, below: float) -
     before = luma.astype(np.float32)
     shift = np.array([[1.0, 0.0, right], [0.0, 1.0, below]])
     now = cv2.warpAffine(before, shift, (128, 128), borderMode=cv2.BORDER_REPLICATE)
-    found = follow(before, now)
+    found = estimate_motion(before, now)
     middle = found @ np.array([63.0, 78.0, 1.0])
     assert middle == pytest.approx((63.0 - right, 78.0 - below), abs=0.3)
 
 
 def test_nothing_is_followed_where_nothing_is_seen(face: Picture, hopper_photo: Photo) -> None:
     flat = np.full((128, 128), 100.0, np.float32)
-    assert np.array_equal(follow(flat, flat), np.eye(2, 3))
+    assert np.array_equal(estimate_motion(flat, flat), np.eye(2, 3))
     same = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    assert np.array_equal(follow(same, same), np.eye(2, 3))
+    assert np.array_equal(estimate_motion(same, same), np.eye(2, 3))

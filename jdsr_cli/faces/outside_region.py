@@ -61,7 +61,7 @@ LEVELS = 5
 LEAST = 1e-6
 
 
-def cover_overhang(
+def cover_outside_region(
     face: NDArray[np.float32],
     share: NDArray[np.float32],
     base: NDArray[np.uint8],

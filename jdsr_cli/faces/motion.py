@@ -23,7 +23,7 @@ LEAST_GAIN = 0.02
 """Share by which the difference must fall for the motion to be believed."""
 
 
-def follow(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float64]:
+def estimate_motion(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float64]:
     """Find the small similarity by which a face moved (Lucas and Kanade 1981).
 
     Args:

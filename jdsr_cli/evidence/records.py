@@ -1,12 +1,18 @@
-"""One record for each face in each frame."""
+"""Records of faces and tracks, and the table of exported faces."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jdsr_cli.faces.masking import MaskState
 
@@ -90,3 +96,71 @@ def _finite(value: Any) -> Any:
 def round_seconds(time: Fraction) -> float:
     """Return an exact time in seconds as a number to the microsecond."""
     return round(float(time), 6)
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """A track from its first frame to its last; frames are counted by their index in the input."""
+
+    track: int
+    """Number of the track, from 1; the same in `faces.jsonl` and in names of files."""
+    first_frame: int
+    last_frame: int
+    first_seconds: float
+    last_seconds: float
+    seen: int
+    """Frames in which the detector found the face."""
+    bridged: int
+    """Frames between, in which its place was worked out."""
+    restored: int
+    """Faces that were restored, or exported by `crop-faces`."""
+    refused: dict[str, int]
+    """Refused faces by kind of reason."""
+    masked: int
+    """Restored faces that wear a mask."""
+    unsure: int
+    """Restored faces of which that is unsure."""
+    best: tuple[dict[str, Any], ...] = field(default=())
+    """Pictures of the best single frames, best first: file, sha256, frames, quality."""
+    fused: dict[str, Any] | None = None
+    """Picture of several frames together, where there are enough that agree."""
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON without its newline."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+
+POINTS = ("leye", "reye", "nose", "lmouth", "rmouth")
+COLUMNS = (
+    *("key", "frame", "seconds", "face", "track", "score", "native_width", "eye_distance"),
+    *("sharpness", *(f"{point}_{axis}" for point in POINTS for axis in "xy")),
+)
+
+
+def table_header() -> str:
+    """Return the line of column names, without its newline."""
+    return _line(COLUMNS)
+
+
+def table_row(key: str, record: FaceRecord, points: NDArray[np.float64]) -> str:
+    """Return the line of one face, without its newline.
+
+    Args:
+        key: Name of its picture without suffix.
+        record: What was found.
+        points: (5, 2) of its eyes, nose and mouth corners in pixels of the picture.
+
+    """
+    return _line(
+        [
+            *(key, record.frame, record.seconds, record.face, record.track, record.score),
+            *(record.native_width, record.eye_distance, record.sharpness),
+            *(round(float(value), 2) for value in points.ravel()),
+        ]
+    )
+
+
+def _line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import TEMPLATE_SIZE
 from jdsr_cli.faces.colour import match_colour
-from jdsr_cli.faces.overhang import cover_overhang
+from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 from jdsr_cli.faces.resample import invert, steps
 
 
 @dataclass(frozen=True)
-class ComposeSettings:
+class CompositeSettings:
     """How a restored face is joined to its picture.
 
     Raises:
@@ -45,7 +45,7 @@ class ComposeSettings:
             )
 
     @classmethod
-    def of_input(cls, side: int) -> ComposeSettings:
+    def of_input(cls, side: int) -> CompositeSettings:
         """Return how to join the faces of a generator whose input is `side` pixels wide.
 
         Up to that native width it saw all that was filmed, so that its faces replace the filmed
@@ -80,7 +80,7 @@ def compose(
     occlusion: NDArray[np.float32],
     matrix: NDArray[np.float64],
     native_width: float,
-    settings: ComposeSettings | None = None,
+    settings: CompositeSettings | None = None,
 ) -> Composite:
     """Join a restored face to `base`, in place.
 
@@ -103,14 +103,14 @@ def compose(
     """
     _check(base, restored, occlusion, native_width)
     covered = covered_region(occlusion)
-    replaced = (settings or ComposeSettings()).replaced(native_width)
+    replaced = (settings or CompositeSettings()).replaced(native_width)
     share = np.maximum(replaced * face_region(), covered * inner_region())
     to_template = invert(matrix)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
     if right == left or bottom == top:
         return Composite(base, left, top, np.zeros((bottom - top, right - left), np.float32))
     face = match_colour(restored, base, matrix, covered)
-    face, share = cover_overhang(face, share, base, matrix, occlusion, native_width)
+    face, share = cover_outside_region(face, share, base, matrix, occlusion, native_width)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
     box = base[top:bottom, left:right]
     if min(steps(matrix)) < 1.0:
