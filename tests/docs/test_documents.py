@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 import jdsr_cli
+from jdsr_cli import errors
 from jdsr_cli.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -120,3 +121,30 @@ def test_options_page_has_every_command() -> None:
         names += [f"{name} {one}" for one in getattr(command, "commands", {})] or [name]
     headings = re.findall(r"^## `jdsr ([a-z -]+)`$", page, flags=re.MULTILINE)
     assert sorted(headings) == sorted(names)
+
+
+def first_column(page: str, header: str) -> list[str]:
+    """Return the first cells of the table on a page of the guide that starts with `header`."""
+    text = (ROOT / "docs" / "guide" / page).read_text("utf-8")
+    table = text[text.index(f"\n| {header} |") + 1 :].split("\n\n")[0]
+    return [row.split("|")[1].strip() for row in table.splitlines()[2:]]
+
+
+def test_guide_explains_every_exit_code() -> None:
+    codes = {errors.EXIT_OK, errors.EXIT_PARTIAL, errors.EXIT_INTERRUPTED}
+    codes |= {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.JdsrError)
+    }
+    assert {int(code) for code in first_column("refusals.md", "exit code")} == codes
+
+
+def test_guide_explains_kinds_of_refusal_that_exist() -> None:
+    sources = "".join(
+        path.read_text("utf-8") for path in (ROOT / "jdsr_cli" / "restoration").rglob("*.py")
+    )
+    kinds = [cell.strip("`") for cell in first_column("refusals.md", "kind")]
+    assert "too blurred" in kinds
+    for kind in kinds:
+        assert f'"{kind}"' in sources, kind
