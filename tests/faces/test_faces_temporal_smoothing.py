@@ -42,9 +42,10 @@ def test_the_first_face_is_given_back(face: Picture) -> None:
 
 
 def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
-    stabiliser = FaceSmoother()
+    smoother = FaceSmoother()
     shown = [
-        stabiliser.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0] for n in range(12)
+        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0]
+        for n in range(12)
     ]
     before = np.mean([away(noisy(face, 50 + n), noisy(face, 51 + n)) for n in range(6, 11)])
     after = np.mean([away(shown[n], shown[n + 1]) for n in range(6, 11)])
@@ -55,10 +56,10 @@ def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
 def test_a_mouth_that_opens_is_not_smeared(face: Picture) -> None:
     other = face.copy()
     cv2.ellipse(other, (63, 102), (14, 8), 0, 0, 360, (40, 10, 10), -1)
-    stabiliser = FaceSmoother()
+    smoother = FaceSmoother()
     for n in range(6):
-        stabiliser.smooth(1, n, face, face, OPEN)
-    image, _ = stabiliser.smooth(1, 6, other, other, OPEN)
+        smoother.smooth(1, n, face, face, OPEN)
+    image, _ = smoother.smooth(1, 6, other, other, OPEN)
     assert np.abs(image[96:108, 52:74].astype(int) - other[96:108, 52:74]).mean() < 3.0
 
 
@@ -69,9 +70,9 @@ def test_the_track_starts_anew_when_told_after_a_gap_and_on_another_picture(
     stranger = crop(hopper_photo.image, estimate(hopper_photo.points))
 
     def second(frame: int, reference: Picture, image: Picture, *, fresh: bool = False) -> Picture:
-        stabiliser = FaceSmoother()
-        stabiliser.smooth(1, 0, face, face, OPEN)
-        return stabiliser.smooth(1, frame, reference, image, OPEN, fresh=fresh)[0]
+        smoother = FaceSmoother()
+        smoother.smooth(1, 0, face, face, OPEN)
+        return smoother.smooth(1, frame, reference, image, OPEN, fresh=fresh)[0]
 
     assert away(second(1, face, bright), bright) > 2.0
     assert away(second(4, face, bright), bright) > 2.0
@@ -99,10 +100,10 @@ def test_tracks_do_not_touch_each_other_and_can_be_dropped(
 
 
 def test_tracks_that_are_never_dropped_do_not_pile_up(face: Picture) -> None:
-    stabiliser = FaceSmoother()
+    smoother = FaceSmoother()
     for track in range(40):
-        stabiliser.smooth(track, 100 * track, face, face, OPEN)
-    assert stabiliser.state()["tracks"].tolist() == [36, 37, 38, 39]
+        smoother.smooth(track, 100 * track, face, face, OPEN)
+    assert smoother.state()["tracks"].tolist() == [36, 37, 38, 39]
 
 
 def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
@@ -128,9 +129,9 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
 
 
 def test_a_state_of_something_else_is_refused(face: Picture) -> None:
-    stabiliser = FaceSmoother()
-    stabiliser.smooth(1, 0, face, face, OPEN)
-    state = stabiliser.state()
+    smoother = FaceSmoother()
+    smoother.smooth(1, 0, face, face, OPEN)
+    state = smoother.state()
     for wrong in (
         {},
         {**state, "format": np.array(99)},
@@ -152,9 +153,9 @@ def test_what_cannot_be_held_is_refused(face: Picture) -> None:
 
 
 def test_strength_0_changes_nothing(face: Picture) -> None:
-    stabiliser = FaceSmoother(SmootherSettings(strength=0.0))
+    smoother = FaceSmoother(SmootherSettings(strength=0.0))
     for n in range(3):
-        image, _ = stabiliser.smooth(1, n, face, noisy(face, n), OPEN)
+        image, _ = smoother.smooth(1, n, face, noisy(face, n), OPEN)
         assert np.array_equal(image, noisy(face, n))
 
 

@@ -22,7 +22,7 @@ from jdsr_cli.restoration import (
     CropSettings,
     RestoreSettings,
     crop_faces,
-    engine,
+    models,
     plan_crops,
     plan_restore,
     restore,
@@ -262,7 +262,7 @@ def default(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
     def choose(path: Path) -> None:
         choice = DefaultWeights(str(path), "the default")
-        monkeypatch.setattr(engine, "default_weights", lambda _: choice)
+        monkeypatch.setattr(models, "default_weights", lambda _: choice)
 
     return choose
 
@@ -326,10 +326,10 @@ def test_force_begins_anew(walked: Walk, tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, signal
 from jdsr_cli.cli.app import main
-from jdsr_cli.restoration.products import VideoProduct
+from jdsr_cli.restoration.sinks import VideoSink
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-write, pictures = VideoProduct.write, []
+write, pictures = VideoSink.write, []
 
 def interrupted(*picture):
     pictures.append(None)
@@ -337,7 +337,7 @@ def interrupted(*picture):
         os.kill(os.getpid(), signal.SIGINT)
     write(*picture)
 
-VideoProduct.write = interrupted
+VideoSink.write = interrupted
 main()
 """
 """A command line that gets Ctrl-C at the 20th frame."""

@@ -5,11 +5,12 @@ import pytest
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
-from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts, write_facts
-from jdsr_cli.restoration.journal.snapshot import Snapshot
+from jdsr_cli.restoration.frame import FrameDetections
+from jdsr_cli.restoration.stages.detect import read_detections, write_detections
+from jdsr_cli.restoration.workspace import Snapshot
 
 
-def test_a_snapshot_comes_back_to_the_bit(tmp_path: Path) -> None:
+def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     inner = Snapshot({"sum": 0.1 + 0.2, "names": ["ä", "b/c"]}, {"x": random.random((3, 4))})
     outer = Snapshot.join(one=inner, two=Snapshot({}, {"m": np.zeros((0, 2), np.uint8)}))
@@ -23,7 +24,7 @@ def test_a_snapshot_comes_back_to_the_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 torn"])
-def test_a_damaged_snapshot_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_snapshot_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.npz").write_bytes(content)
     with pytest.raises(InputUnreadableError, match="--force"):
         Snapshot.read(tmp_path / "state.npz")
@@ -40,12 +41,12 @@ def face(random: np.random.Generator) -> Detection:
     return Detection(box, points, float(random.random()), turn, spread, sure)  # type: ignore[arg-type]
 
 
-def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
+def test_detections_are_stored_exactly(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    facts = [
-        FrameFacts(
+    frames = [
+        FrameDetections(
             time=number / 30000 * 1001,
-            looked=number % 2 == 0,
+            searched=number % 2 == 0,
             cut=number == 3,
             colour=float(random.random()),
             detections=tuple(face(random) for _ in range(number % 3)),
@@ -54,11 +55,11 @@ def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
         )
         for number in range(6)
     ]
-    write_facts(tmp_path / "facts.npz", facts)
-    read = list(read_facts(tmp_path / "facts.npz"))
-    assert len(read) == len(facts)
-    for a, b in zip(facts, read, strict=True):
-        assert (a.time, a.looked, a.cut, a.colour) == (b.time, b.looked, b.cut, b.colour)
+    write_detections(tmp_path / "frames.npz", frames)
+    read = list(read_detections(tmp_path / "frames.npz"))
+    assert len(read) == len(frames)
+    for a, b in zip(frames, read, strict=True):
+        assert (a.time, a.searched, a.cut, a.colour) == (b.time, b.searched, b.cut, b.colour)
         assert len(a.detections) == len(b.detections)
         assert a.face_colours == b.face_colours
         for one, other in zip(a.detections, b.detections, strict=True):
@@ -73,12 +74,12 @@ def test_facts_come_back_to_the_bit(tmp_path: Path) -> None:
             np.testing.assert_array_equal(a.embeddings, b.embeddings)
 
 
-def test_no_frames_are_no_facts(tmp_path: Path) -> None:
-    write_facts(tmp_path / "facts.npz", [])
-    assert list(read_facts(tmp_path / "facts.npz")) == []
+def test_a_segment_without_frames_is_stored(tmp_path: Path) -> None:
+    write_detections(tmp_path / "frames.npz", [])
+    assert list(read_detections(tmp_path / "frames.npz")) == []
 
 
-def test_damaged_facts_are_told(tmp_path: Path) -> None:
-    (tmp_path / "facts.npz").write_bytes(b"PK\x03\x04")
+def test_damaged_detections_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "frames.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputUnreadableError, match="--force"):
-        list(read_facts(tmp_path / "facts.npz"))
+        list(read_detections(tmp_path / "frames.npz"))

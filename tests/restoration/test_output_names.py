@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.outputs import name_outputs, prepare_folder
+from jdsr_cli.restoration.pipeline import name_outputs, prepare_folder
 
 
 def test_names_of_the_same_stem_are_told_apart() -> None:

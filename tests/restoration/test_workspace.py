@@ -4,28 +4,28 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.journal import Request, Segment, Workplace
-from jdsr_cli.restoration.journal.workplace import MANIFEST
+from jdsr_cli.restoration.journal import FinishedSegment, Request
+from jdsr_cli.restoration.workspace import MANIFEST, Workspace
 
 SOURCE = Path("somewhere/clip.mp4")
 REQUEST = Request({"scale": 4}, {})
 OTHER = Request({"scale": 8}, {})
 
 
-def place(out: Path, source: Path = SOURCE) -> Workplace:
-    return Workplace(out, "clip", source)
+def workspace(out: Path, source: Path = SOURCE) -> Workspace:
+    return Workspace(out, "clip", source)
 
 
-def begun(out: Path, *, force: bool = False, resume: bool = False) -> Workplace:
-    made = place(out)
+def opened(out: Path, *, force: bool = False, resume: bool = False) -> Workspace:
+    made = workspace(out)
     made.open(REQUEST, force=force, resume=resume)
     return made
 
 
-def finish_segment(made: Workplace) -> None:
+def finish_segment(made: Workspace) -> None:
     number = len(made.journal.segments)
     (made.work / f"{number}").write_bytes(b"abc")
-    made.journal.add(Segment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3}))
+    made.journal.add(FinishedSegment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3}))
 
 
 def names(folder: Path) -> list[str]:
@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_results_appear_whole_and_nothing_else(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+    made = opened(tmp_path)
     (made.results / "a").write_text("a")
     finish_segment(made)
     assert not (tmp_path / "clip").exists()
@@ -43,19 +43,19 @@ def test_results_appear_whole_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_run_that_finished_no_segment(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+    made = opened(tmp_path)
     (made.results / "a").write_text("a")
-    assert made.leave() == 0
+    assert made.close() == 0
     assert names(tmp_path) == []
-    assert made.leave() == 0
+    assert made.close() == 0
 
 
 def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+    made = opened(tmp_path)
     finish_segment(made)
     (made.results / "a").write_text("a")
-    assert made.leave() == 8
-    again = begun(tmp_path, resume=True)
+    assert made.close() == 8
+    again = opened(tmp_path, resume=True)
     assert again.journal.frames == 8
     assert names(again.results) == ["a"]
     again.publish()
@@ -63,35 +63,35 @@ def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_is_not_lost_by_accident(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+    made = opened(tmp_path)
     finish_segment(made)
-    made.leave()
+    made.close()
     with pytest.raises(OutputError, match=r"with 8 frames done.*--resume"):
-        begun(tmp_path)
+        opened(tmp_path)
     with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
-        place(tmp_path).open(OTHER, force=False, resume=True)
+        workspace(tmp_path).open(OTHER, force=False, resume=True)
     with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
-        place(tmp_path).open(OTHER, force=False, resume=False)
-    anew = begun(tmp_path, force=True)
+        workspace(tmp_path).open(OTHER, force=False, resume=False)
+    anew = opened(tmp_path, force=True)
     assert anew.journal.frames == 0
-    anew.leave()
+    anew.close()
     assert names(tmp_path) == []
 
 
 def test_leftovers_without_a_finished_segment_are_cleared(tmp_path: Path) -> None:
-    begun(tmp_path).journal.close()
+    opened(tmp_path).journal.close()
     (tmp_path / ".clip.partial" / "results" / "old").write_text("old")
-    made = begun(tmp_path)
+    made = opened(tmp_path)
     assert names(made.results) == []
-    made.leave()
+    made.close()
 
 
-def test_two_runs_do_not_share_a_workplace(tmp_path: Path) -> None:
-    made = begun(tmp_path)
+def test_two_runs_do_not_share_a_workspace(tmp_path: Path) -> None:
+    made = opened(tmp_path)
     for resume in (False, True):
         with pytest.raises(OutputError, match="another run"):
-            begun(tmp_path, resume=resume)
-    made.leave()
+            opened(tmp_path, resume=resume)
+    made.close()
 
 
 def earlier(out: Path, request: Request = REQUEST) -> Path:
@@ -101,26 +101,26 @@ def earlier(out: Path, request: Request = REQUEST) -> Path:
 
 
 def test_a_result_is_known_by_its_request(tmp_path: Path) -> None:
-    assert not place(tmp_path).is_finished(REQUEST)
+    assert not workspace(tmp_path).is_finished(REQUEST)
     earlier(tmp_path)
-    assert place(tmp_path).is_finished(REQUEST)
-    assert not place(tmp_path).is_finished(OTHER)
+    assert workspace(tmp_path).is_finished(REQUEST)
+    assert not workspace(tmp_path).is_finished(OTHER)
     (tmp_path / "clip" / MANIFEST).write_text("[1]")
-    assert not place(tmp_path).is_finished(REQUEST)
+    assert not workspace(tmp_path).is_finished(REQUEST)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_an_earlier_result_is_kept_without_force(tmp_path: Path, resume: bool) -> None:
     earlier(tmp_path, OTHER)
     with pytest.raises(OutputError, match="--force"):
-        begun(tmp_path, resume=resume)
+        opened(tmp_path, resume=resume)
     assert (tmp_path / "clip" / MANIFEST).exists()
     assert names(tmp_path) == ["clip"]
 
 
 def test_an_earlier_result_is_replaced_with_force_and_only_at_the_end(tmp_path: Path) -> None:
     earlier(tmp_path)
-    made = begun(tmp_path, force=True)
+    made = opened(tmp_path, force=True)
     (made.results / "new").write_text("new")
     assert names(tmp_path / "clip") == [MANIFEST]
     made.publish()
@@ -130,7 +130,7 @@ def test_an_earlier_result_is_replaced_with_force_and_only_at_the_end(tmp_path: 
 
 def test_an_earlier_result_survives_a_replacement_that_is_given_up(tmp_path: Path) -> None:
     earlier(tmp_path)
-    begun(tmp_path, force=True).leave()
+    opened(tmp_path, force=True).close()
     assert names(tmp_path) == ["clip"]
     assert (tmp_path / "clip" / MANIFEST).exists()
 
@@ -139,7 +139,7 @@ def test_what_is_no_result_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip" / "holiday.jpg").write_text("mine")
     with pytest.raises(OutputError, match="not a result"):
-        begun(tmp_path, force=True)
+        opened(tmp_path, force=True)
     assert (tmp_path / "clip" / "holiday.jpg").read_text() == "mine"
 
 
@@ -147,34 +147,34 @@ def test_an_input_inside_the_result_is_never_replaced(tmp_path: Path) -> None:
     source = earlier(tmp_path) / "clip.mp4"
     source.write_text("video")
     with pytest.raises(OutputError, match="the input lies in"):
-        place(tmp_path, source).open(REQUEST, force=True, resume=False)
+        workspace(tmp_path, source).open(REQUEST, force=True, resume=False)
     assert source.read_text() == "video"
 
 
-def nothing(made: Workplace) -> None:
-    made.leave()
+def nothing(made: Workspace) -> None:
+    made.close()
 
 
-def one_segment(made: Workplace) -> None:
+def one_segment(made: Workspace) -> None:
     finish_segment(made)
-    made.leave()
+    made.close()
 
 
 @pytest.mark.parametrize(("work", "frames"), [(nothing, 0), (one_segment, 8)])
 def test_a_look_tells_what_is_done_and_changes_nothing(
-    tmp_path: Path, work: Callable[[Workplace], None], frames: int
+    tmp_path: Path, work: Callable[[Workspace], None], frames: int
 ) -> None:
-    work(begun(tmp_path))
+    work(opened(tmp_path))
     before = names(tmp_path)
-    assert place(tmp_path).look(REQUEST, force=False, resume=True) == frames
+    assert workspace(tmp_path).inspect(REQUEST, force=False, resume=True) == frames
     if frames:
         with pytest.raises(OutputError, match="--resume"):
-            place(tmp_path).look(REQUEST, force=False, resume=False)
+            workspace(tmp_path).inspect(REQUEST, force=False, resume=False)
     assert names(tmp_path) == before
 
 
 def test_a_look_at_a_finished_result_tells_that_nothing_is_to_be_done(tmp_path: Path) -> None:
     earlier(tmp_path)
-    assert place(tmp_path).look(REQUEST, force=False, resume=True) is None
+    assert workspace(tmp_path).inspect(REQUEST, force=False, resume=True) is None
     with pytest.raises(OutputError, match="--force"):
-        place(tmp_path).look(REQUEST, force=False, resume=False)
+        workspace(tmp_path).inspect(REQUEST, force=False, resume=False)

@@ -10,7 +10,7 @@ import torch
 
 from jdsr_cli.errors import DeviceError
 from jdsr_cli.progress import Silent
-from jdsr_cli.restoration import RestoreSettings, engine
+from jdsr_cli.restoration import RestoreSettings, models
 from jdsr_cli.weights import DefaultWeights
 
 Weights = Callable[[int], Path]
@@ -33,37 +33,37 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_weights: Weights) -> list[torch.
         devices.append(device)
         return DefaultWeights(str(tiny_weights(128)), "for a reason")
 
-    monkeypatch.setattr(engine, "default_weights", default)
+    monkeypatch.setattr(models, "default_weights", default)
     return devices
 
 
-def test_the_default_follows_the_device_and_its_reason_is_told(
+def test_the_default_follows_the_device_and_its_reason_is_reported(
     asked: list[torch.device], tiny_weights: Weights
 ) -> None:
-    told = Notes()
+    progress = Notes()
     settings = RestoreSettings(detector="centerface", device="cpu", precision="float32")
-    tools = engine.open_tools(settings, told)
+    opened = models.open_models(settings, progress)
     assert asked == [torch.device("cpu")]
-    assert told.lines[0] == f"weights: {tiny_weights(128)} (for a reason), float32 on cpu"
-    assert tools.generator is not None
-    assert tools.generator.side == 128
+    assert progress.lines[0] == f"weights: {tiny_weights(128)} (for a reason), float32 on cpu"
+    assert opened.generator is not None
+    assert opened.generator.side == 128
 
 
 def test_weights_that_were_named_need_no_default(
     asked: list[torch.device], tiny_weights: Weights
 ) -> None:
-    told = Notes()
+    progress = Notes()
     named = str(tiny_weights(32))
     settings = RestoreSettings(
         weights=named, detector="centerface", device="cpu", precision="float32"
     )
-    tools = engine.open_tools(settings, told)
+    opened = models.open_models(settings, progress)
     assert asked == []
-    assert told.lines[0] == f"weights: {named}, float32 on cpu"
-    assert tools.deciding()["weights"]["file"] == "tiny-32.safetensors"
+    assert progress.lines[0] == f"weights: {named}, float32 on cpu"
+    assert opened.identity()["weights"]["file"] == "tiny-32.safetensors"
 
 
-def test_a_device_that_is_not_here_is_told_before_its_default(asked: list[torch.device]) -> None:
+def test_a_missing_device_is_reported_before_its_default(asked: list[torch.device]) -> None:
     with pytest.raises(DeviceError):
-        engine.open_tools(RestoreSettings(device="cuda:99"), Silent())
+        models.open_models(RestoreSettings(device="cuda:99"), Silent())
     assert asked == []

@@ -6,21 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.journal import Journal, Request, Segment
+from jdsr_cli.restoration.journal import FinishedSegment, Journal, Request
 
 REQUEST = Request({"command": "restore", "settings": {"scale": 4, "crf": None}}, {"av": "18"})
 
 
-def add(folder: Path, journal: Journal, frames: int = 8) -> Segment:
+def add(folder: Path, journal: Journal, frames: int = 8) -> FinishedSegment:
     number = len(journal.segments)
     name = f"{number}.bin"
     (folder / name).write_bytes(b"x" * (10 + number))
-    segment = Segment(number, journal.frames + frames, journal.frames + frames, {name: 10 + number})
+    segment = FinishedSegment(
+        number, journal.frames + frames, journal.frames + frames, {name: 10 + number}
+    )
     journal.add(segment)
     return segment
 
 
-def filled(folder: Path, count: int) -> list[Segment]:
+def filled(folder: Path, count: int) -> list[FinishedSegment]:
     journal = Journal(folder, REQUEST)
     made = [add(folder, journal) for _ in range(count)]
     journal.close()
@@ -34,7 +36,7 @@ def test_a_new_journal_is_empty(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_what_was_noted_is_there_again(tmp_path: Path) -> None:
+def test_added_segments_are_read_again(tmp_path: Path) -> None:
     made = filled(tmp_path, 3)
     journal = Journal(tmp_path, REQUEST)
     assert journal.segments == made
@@ -65,7 +67,7 @@ def test_a_journal_that_was_cut_off_keeps_its_whole_lines(
 
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
-def test_a_segment_whose_file_is_not_whole_is_done_again(tmp_path: Path, damage: str) -> None:
+def test_a_segment_with_an_incomplete_file_is_discarded(tmp_path: Path, damage: str) -> None:
     made = filled(tmp_path, 3)
     if damage == "missing":
         (tmp_path / "1.bin").unlink()
@@ -76,7 +78,7 @@ def test_a_segment_whose_file_is_not_whole_is_done_again(tmp_path: Path, damage:
     journal.close()
 
 
-def test_another_request_is_refused_and_told_apart(tmp_path: Path) -> None:
+def test_another_request_is_refused_with_its_differences(tmp_path: Path) -> None:
     filled(tmp_path, 1)
     asked = {"command": "restore", "settings": {"scale": 8, "crf": None}}
     with pytest.raises(OutputError, match=r"settings.scale was 4 and is 8.*--force"):
@@ -85,7 +87,7 @@ def test_another_request_is_refused_and_told_apart(tmp_path: Path) -> None:
         Journal(tmp_path, Request(REQUEST.asked, {"av": "19"}))
 
 
-def test_two_runs_never_work_on_one_result(tmp_path: Path) -> None:
+def test_two_runs_never_write_one_result(tmp_path: Path) -> None:
     journal = Journal(tmp_path, REQUEST)
     with pytest.raises(OutputError, match="another run"):
         Journal(tmp_path, REQUEST)
@@ -94,7 +96,7 @@ def test_two_runs_never_work_on_one_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\n", b"null\n", b"[]\n", b"{}\n", b'{"asked": 3}\n'])
-def test_what_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / Journal.NAME).write_bytes(content)
     if content == b"\n":
         Journal(tmp_path, REQUEST).close()
@@ -103,7 +105,7 @@ def test_what_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
         Journal(tmp_path, REQUEST)
 
 
-def test_the_digest_depends_on_what_was_asked_only() -> None:
+def test_the_digest_depends_only_on_what_was_asked() -> None:
     assert REQUEST.digest == Request(REQUEST.asked, {"av": "19"}).digest
     assert REQUEST.digest != Request({"command": "crop-faces"}, {"av": "18"}).digest
     assert json.loads(json.dumps(REQUEST.to_json())) == REQUEST.to_json()

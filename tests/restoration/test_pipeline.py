@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from jdsr_cli.restoration.pipeline import ahead
-from jdsr_cli.restoration.pipeline.ahead import Stages
+from jdsr_cli.restoration import pipeline
+from jdsr_cli.restoration.pipeline import ParallelStages
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def doubled(stream: Iterator[Item]) -> Iterator[Item]:
 
 
 def test_all_items_pass_in_their_order() -> None:
-    with Stages() as stages:
+    with ParallelStages() as stages:
         first = stages.add(items(500), "one")
         second = stages.add(doubled(first), "two")
         assert [item.number for item in second] == list(range(0, 1000, 2))
@@ -40,15 +40,15 @@ def test_stages_run_in_threads_of_their_own() -> None:
         names.append(threading.current_thread().name)
         yield Item(0)
 
-    with Stages() as stages:
+    with ParallelStages() as stages:
         list(stages.add(named(), "reader"))
     assert names == ["reader"]
 
 
 def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "QUEUE_ITEMS", 5)
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 5)
     taken: list[int] = []
-    with Stages() as stages:
+    with ParallelStages() as stages:
         stream = stages.add(items(100, taken), "one")
         next(stream)
         settled = threading.Event()
@@ -58,9 +58,9 @@ def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_large_item_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "QUEUE_BYTES", 25)
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_BYTES", 25)
     taken: list[int] = []
-    with Stages() as stages:
+    with ParallelStages() as stages:
         stream = stages.add(items(10, taken, size=100), "one")
         threading.Event().wait(0.2)
         assert len(taken) == 2
@@ -76,7 +76,7 @@ def broken(stream: Iterator[Item]) -> Iterator[Item]:
 
 def test_an_exception_reaches_the_reader_after_what_came_before() -> None:
     seen = []
-    with Stages() as stages:
+    with ParallelStages() as stages:
         stream = stages.add(doubled(stages.add(broken(items(100)), "one")), "two")
         with pytest.raises(ValueError, match="seven"):
             seen.extend(item.number for item in stream)
@@ -86,14 +86,14 @@ def test_an_exception_reaches_the_reader_after_what_came_before() -> None:
 
 
 def test_leaving_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "QUEUE_ITEMS", 2)
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 2)
 
     def endless() -> Iterator[Item]:
         while True:
             yield Item(1)
 
     before = threading.active_count()
-    with Stages() as stages:
+    with ParallelStages() as stages:
         stream = stages.add(doubled(stages.add(endless(), "one")), "two")
         next(stream)
         assert threading.active_count() == before + 2
@@ -104,7 +104,7 @@ def test_an_error_in_the_reader_stops_every_thread() -> None:
     before = threading.active_count()
 
     def fail() -> None:
-        with Stages() as stages:
+        with ParallelStages() as stages:
             next(stages.add(items(10_000), "one"))
             raise KeyboardInterrupt
 
@@ -114,5 +114,5 @@ def test_an_error_in_the_reader_stops_every_thread() -> None:
 
 
 def test_an_empty_stream_ends_at_once() -> None:
-    with Stages() as stages:
+    with ParallelStages() as stages:
         assert list(stages.add(items(0), "one")) == []
