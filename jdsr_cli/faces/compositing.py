@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.alignment import TEMPLATE_SIZE
+from jdsr_cli.faces.alignment import TEMPLATE_SIZE, Alignment
 from jdsr_cli.faces.colour import match_colour
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
@@ -58,6 +58,60 @@ class CompositeSettings:
         """Return the share of the restored face in what is not covered, 0 to 1."""
         share = (self.kept_from - native_width) / (self.kept_from - self.replaced_to)
         return min(1.0, max(0.0, share))
+
+
+LONGEST_SIDE = 4096
+"""Longer side in pixels up to which frames are enlarged unless a factor is given."""
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """How frames are enlarged."""
+
+    scale: int
+    width: int
+    """Width of the enlarged frame in pixels."""
+    height: int
+    note: str | None = None
+    """Tells the user if the factor is not the requested one."""
+
+
+def plan_frames(width: int, height: int, scale: int, frame_scale: int | None) -> FramePlan:
+    """Choose the factor by which frames are enlarged. Faces are restored from the input's pixels.
+
+    Args:
+        width: Width of the frames in pixels.
+        height: Height of the same.
+        scale: Factor, lowered until the longer side has at most `LONGEST_SIDE` pixels.
+        frame_scale: Factor that is used whatever the size; None for `scale`.
+
+    """
+    note = None
+    if frame_scale is None:
+        frame_scale = max(1, min(scale, LONGEST_SIDE // max(width, height)))
+        if frame_scale < scale:
+            note = (
+                f"frames are enlarged {frame_scale} times instead of {scale}, so that their longer "
+                f"side stays within {LONGEST_SIDE} px; --frame-scale {scale} insists"
+            )
+    return FramePlan(frame_scale, width * frame_scale, height * frame_scale, note)
+
+
+def enlarge(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return a new image, `factor` times as large by bicubic interpolation."""
+    if factor == 1:
+        return image.copy()
+    size = (image.shape[1] * factor, image.shape[0] * factor)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def template_to_frame(alignment: Alignment, factor: int) -> NDArray[np.float64]:
+    """Return (2, 3) from 128-pixel template coordinates to those of the enlarged frame."""
+    matrix = alignment.inverse()
+    matrix[:, 2] += 0.5
+    matrix *= factor
+    matrix[:, 2] -= 0.5
+    return matrix
 
 
 @dataclass(frozen=True, eq=False)

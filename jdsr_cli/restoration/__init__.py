@@ -1,9 +1,8 @@
-"""The way of a frame through `restore` and `crop-faces`: stages, journal, results."""
+"""Restoration of faces in videos and images: pipeline, stages, sinks and resumable runs."""
 
-from jdsr_cli.restoration.cropping import crop_faces
-from jdsr_cli.restoration.plan import PlannedInput, RunPlan, plan_crops, plan_restore
-from jdsr_cli.restoration.restoring import restore
-from jdsr_cli.restoration.summary import Counts, InputResult, RunSummary
+from jdsr_cli.restoration.api import crop_faces, plan_crops, plan_restore, restore
+from jdsr_cli.restoration.summary import Counts, InputResult, PlannedInput, RunPlan, RunSummary
+from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 __all__ = [
     "Counts",

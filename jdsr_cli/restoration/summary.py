@@ -1,83 +1,216 @@
-"""What a run did, input by input."""
+"""Records and counts of faces, the results of a run, and the plan of a run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
+from jdsr_cli.evidence import FaceRecord, Status, TrackRecord
+from jdsr_cli.restoration.frame import FaceItem, FrameItem, Refusal
+from jdsr_cli.restoration.stages.align import TOO_SHORT
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of one input that must add up."""
+    """Counts of one input, which must add up."""
 
     frames_read: int = 0
     frames_written: int | None = None
-    """None where no frames were to be written."""
+    """None if no frames were to be written."""
     tracks: int = 0
-    """People who were followed, each from coming to going, but for those seen too briefly."""
+    """Tracks of people, except those that were too short."""
     faces_found: int = 0
-    """By the detector."""
+    """Faces found by the detector."""
     faces_bridged: int = 0
-    """Not found, but worked out from the frames around."""
+    """Faces missed by the detector and interpolated along their track."""
     faces_restored: int = 0
-    """Restored, or exported by `crop_faces`."""
+    """Faces restored, or exported by `crop_faces`."""
     faces_refused: int = 0
     faces_masked: int = 0
-    """Restored faces that wear a mask."""
+    """Restored faces with a mask."""
     faces_unsure: int = 0
-    """Restored faces of which that is unsure."""
+    """Restored faces that may have a mask."""
     refusals: dict[str, int] = field(default_factory=dict)
-    """Refused faces by kind of reason."""
+    """Number of refused faces by kind of reason."""
 
     def check(self, where: Path) -> None:
-        """Raise `JdsrError` where a frame or a face went missing on the way."""
+        """Raise `JdsrError` if a frame or a face is missing."""
         if self.frames_written is not None and self.frames_written != self.frames_read:
             raise JdsrError(
                 f"{self.frames_read} frames were read but {self.frames_written} written",
                 where=where,
                 hint="Nothing was kept. Please report this.",
             )
-        told = self.faces_restored + self.faces_refused
-        if self.faces_found + self.faces_bridged != told or self.faces_refused != sum(
+        counted = self.faces_restored + self.faces_refused
+        if self.faces_found + self.faces_bridged != counted or self.faces_refused != sum(
             self.refusals.values()
         ):
             raise JdsrError(
-                f"{self.faces_found} faces were found and {self.faces_bridged} bridged, but {told} "
-                "accounted for",
+                f"{self.faces_found} faces were found and {self.faces_bridged} bridged, but "
+                f"{counted} accounted for",
                 where=where,
                 hint="Nothing was kept. Please report this.",
             )
 
 
+def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
+    """Return the record of face `number` (from 1) of a frame."""
+    detection, alignment, pose, restored = (
+        face.detection,
+        face.alignment,
+        face.pose,
+        face.restored,
+    )
+    x0, y0, x1, y1 = (round(float(edge), 2) for edge in detection.box)
+    kept: Status = "exported" if restored is None else "restored"
+    return FaceRecord(
+        frame=item.index,
+        pts=item.pts,
+        seconds=item.seconds,
+        face=number,
+        track=face.track,
+        bridged=face.bridged,
+        box=(x0, y0, x1, y1),
+        points=tuple((round(float(x), 2), round(float(y), 2)) for x, y in detection.points),
+        score=round(float(detection.score), 4),
+        eye_distance=round(float(detection.eye_distance), 2),
+        status=kept if face.refusal is None else "refused",
+        native_width=None if alignment is None else round(float(alignment.native_width), 2),
+        sharpness=rounded(face.sharpness, 4),
+        yaw=None if pose is None else round(pose.yaw, 1),
+        pitch=None if pose is None else round(pose.pitch, 1),
+        roll=None if pose is None else round(pose.roll, 1),
+        residual=None if pose is None else round(pose.residual, 4),
+        covered=None if restored is None else round(face.covered, 4),
+        mask=face.mask,
+        mask_probability=None if restored is None else round(face.mask_probability, 4),
+        masked=None if face.mask in (None, "unsure") else face.mask == "masked",
+        quality=face.quality,
+        reason=None if face.refusal is None else face.refusal.reason,
+        file=face.file,
+        sha256=face.sha256,
+        redone_in_float32=restored is not None and restored.redone,
+    )
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """Round a number; None stays None."""
+    return None if value is None else round(float(value), digits)
+
+
+@dataclass
+class _OpenTrack:
+    """Counts of a track so far; the fields of `TrackRecord`."""
+
+    first_frame: int
+    last_frame: int
+    first_seconds: float
+    last_seconds: float
+    seen: int = 0
+    bridged: int = 0
+    restored: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    masked: int = 0
+    unsure: int = 0
+
+
+class FaceCounter:
+    """Running counts of one input and of its open tracks."""
+
+    def __init__(self) -> None:
+        self._totals: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._tracks: dict[int, _OpenTrack] = {}
+
+    def add(self, record: FaceRecord, refusal: Refusal | None) -> None:
+        """Count one face."""
+        track = self._tracks.get(record.track)
+        if track is None:
+            times = (record.frame, record.frame, record.seconds, record.seconds)
+            track = self._tracks[record.track] = _OpenTrack(*times)
+            self._totals["tracks"] += refusal is None or refusal.kind != TOO_SHORT
+        track.last_frame, track.last_seconds = record.frame, record.seconds
+        track.bridged += record.bridged
+        track.seen += not record.bridged
+        self._totals["bridged" if record.bridged else "found"] += 1
+        if refusal is None:
+            self._totals["restored"] += 1
+            track.restored += 1
+            track.masked += record.mask == "masked"
+            track.unsure += record.mask == "unsure"
+            self._totals["masked"] += record.mask == "masked"
+            self._totals["unsure"] += record.mask == "unsure"
+        else:
+            self._refusals[refusal.kind] += 1
+            track.refused[refusal.kind] = track.refused.get(refusal.kind, 0) + 1
+
+    def close(
+        self,
+        track: int,
+        best: tuple[dict[str, Any], ...] = (),
+        fused: dict[str, Any] | None = None,
+    ) -> TrackRecord | None:
+        """Return the record of a track that has ended; None if it has no face."""
+        found = self._tracks.pop(track, None)
+        return None if found is None else TrackRecord(track, **vars(found), best=best, fused=fused)
+
+    def counts(self) -> dict[str, Any]:
+        """Return the counts of faces and tracks by their names in `Counts`."""
+        return {
+            "faces_found": self._totals["found"],
+            "faces_bridged": self._totals["bridged"],
+            "faces_restored": self._totals["restored"],
+            "faces_refused": sum(self._refusals.values()),
+            "faces_masked": self._totals["masked"],
+            "faces_unsure": self._totals["unsure"],
+            "tracks": self._totals["tracks"],
+            "refusals": dict(sorted(self._refusals.items())),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return all counts as JSON-compatible values."""
+        return {
+            "totals": dict(self._totals),
+            "refusals": dict(self._refusals),
+            "tracks": [[number, asdict(track)] for number, track in self._tracks.items()],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state`."""
+        self._totals = Counter(state["totals"])
+        self._refusals = Counter(state["refusals"])
+        self._tracks = {number: _OpenTrack(**track) for number, track in state["tracks"]}
+
+
 @dataclass(frozen=True)
 class InputResult:
-    """What became of one input."""
+    """The result of one input."""
 
     source: Path
     output: Path | None = None
-    """Folder with the results, None where the input failed."""
+    """Folder of the results; None if the input failed."""
     counts: Counts | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Measures of the whole input, such as flicker."""
     error: JdsrError | None = None
     notes: tuple[str, ...] = ()
-    """What a person should know: lowered scale, damaged input, ..."""
+    """What the user should know: lowered scale, damaged input, ..."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time by stage, and `total`; stages run beside each other."""
+    """Time by stage, and `total`; stages run in parallel."""
 
     @property
     def failed(self) -> bool:
-        """Whether nothing came of this input."""
+        """Whether the input has no results."""
         return self.error is not None
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of all inputs, in their order."""
+    """The results of all inputs, in their order."""
 
     results: tuple[InputResult, ...]
 
@@ -88,15 +221,51 @@ class RunSummary:
 
     @property
     def failed(self) -> tuple[InputResult, ...]:
-        """Inputs without."""
+        """Inputs without results."""
         return tuple(result for result in self.results if result.failed)
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 4 some, otherwise the code the failures share (3 where they differ)."""
+        """0 if all are done, 4 if some, otherwise the code of the failures (3 if they differ)."""
         if not self.failed:
             return EXIT_OK
         if self.done:
             return EXIT_PARTIAL
         codes = {result.error.exit_code for result in self.failed if result.error is not None}
         return codes.pop() if len(codes) == 1 else InputError.exit_code
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """What a run would do with one input."""
+
+    source: Path
+    output: Path
+    state: str = "new"
+    """`new`, `resume` (an interrupted run continues), `done` (it is skipped) or `failed`."""
+    frames_done: int = 0
+    """Frames that the interrupted run has finished."""
+    frames: int | None = None
+    """Number of frames; None if the input does not declare it."""
+    size: tuple[int, int] | None = None
+    """Width and height of its frames in pixels."""
+    seconds: float | None = None
+    """Estimated time for the remaining frames; None if unknown."""
+    bytes: int | None = None
+    """Estimated size of the results."""
+    error: JdsrError | None = None
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run would do."""
+
+    inputs: tuple[PlannedInput, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """As that of the run: 0 if all inputs can be processed, 4 if some, 3 if none."""
+        failed = [one for one in self.inputs if one.error is not None]
+        if not failed:
+            return EXIT_OK
+        return EXIT_PARTIAL if len(failed) < len(self.inputs) else InputError.exit_code

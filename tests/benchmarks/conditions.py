@@ -46,7 +46,8 @@ from jdsr_cli.evaluation.subset import spread
 from jdsr_cli.faces.canonical import ColourMap, canonical_map
 from jdsr_cli.faces.masking import decide, uncovered
 from jdsr_cli.faces.quality.covering import covered_share
-from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.synthesis.degradations import CONDITIONS, condition, cut_off, film
 from jdsr_cli.synthesis.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
 from jdsr_cli.synthesis.occluders import Scene, occlude

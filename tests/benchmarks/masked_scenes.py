@@ -32,7 +32,7 @@ from jdsr_cli.faces.canonical import canonical_map
 from jdsr_cli.faces.masking import decide
 from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
 from jdsr_cli.media import read_image
-from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]

@@ -34,7 +34,8 @@ from repeated_clip import say
 from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate
 from jdsr_cli.faces.quality.covering import face_ellipse
 from jdsr_cli.media import read_image
-from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.synthesis.degradations import resize_bicubic
 from jdsr_cli.weights import load_generator
 

@@ -10,7 +10,7 @@ per cent of the faces:
 
 - right: the eyes of every detection that is accepted are within 0.2 eye distances of the truth;
 - off: those of one are not (the fault this is about);
-- refused: there is a detection, but none is accepted by `jdsr_cli.restoration.candidates`;
+- refused: there is a detection, but none is accepted by `jdsr_cli.restoration.stages.align`;
 - missed: there is no detection.
 
 `--plain` measures the detector alone, whose detections pass the same refusals.
@@ -54,7 +54,7 @@ MARGIN = 2.5
 """Sides of the whole picture as multiples of the width of the pasted face."""
 POINTS = ("leye", "reye", "nose", "lmouth", "rmouth")
 OUTCOMES = ("right", "off", "refused", "missed")
-LIMITS = Limits(min_face=10.0, min_sharpness=LEAST_SHARPNESS, min_track=1)
+LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=LEAST_SHARPNESS, min_track=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,10 @@ def outcome(
     if not here:
         return "missed"
     tracked = [TrackedFace(number, face, face, False) for number, face in enumerate(here)]
-    kept = [one for one in examine(picture, tracked, side=64, limits=LIMITS) if not one.refusal]
+    faces = [FaceItem(one) for one in tracked]
+    for one in faces:
+        align_face(picture, one, 64, LIMITS)
+    kept = [one for one in faces if not one.refusal]
     if not kept:
         return "refused"
     return "right" if all(misses(one.detection, points) <= NEAR for one in kept) else "off"

@@ -134,7 +134,7 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(
 ) -> None:
     code = (
         "import os, signal\n"
-        "from jdsr_cli.restoration.finishers import restored as finishing\n"
+        "from jdsr_cli.restoration.stages import composite as finishing\n"
         "old, seen = finishing.enlarge, []\n"
         "def enlarge(image, factor):\n"
         "    seen.append(0)\n"

@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 NEAR = 0.2
 """Eye distances by which points may be off."""
 ANGLES = range(0, 360, 30)
-LIMITS = Limits(min_face=10.0, min_sharpness=0.0, min_track=1)
+LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=0.0, min_track=1)
 
 
 def turned(photo: Photo, angle: float, width: float = 60.0) -> tuple[Picture, NDArray[np.float64]]:
@@ -46,8 +46,9 @@ def off(face: Detection, points: NDArray[np.float64]) -> float:
 
 
 def refused(picture: Picture, face: Detection) -> bool:
-    (candidate,) = examine(picture, [TrackedFace(1, face, face, False)], side=64, limits=LIMITS)
-    return candidate.refusal is not None
+    item = FaceItem(TrackedFace(1, face, face, False))
+    align_face(picture, item, 64, LIMITS)
+    return item.refusal is not None
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def test_what_cannot_be_held_is_refused(face: Picture) -> None:
 
 
 def test_strength_0_changes_nothing(face: Picture) -> None:
-    stabiliser = FaceSmoother(SmootherSettings(strength=0.0))
+    smoother = FaceSmoother(SmootherSettings(strength=0.0))
     for n in range(3):
         image, _ = smoother.smooth(1, n, face, noisy(face, n), OPEN)
         assert np.array_equal(image, noisy(face, n))

@@ -16,8 +16,9 @@ from typing import Any
 
 from jdsr_cli import atomic
 from jdsr_cli.media.writing import writer
-from jdsr_cli.restoration import crop_faces, products, restore
-from jdsr_cli.restoration.journal import Journal, Workplace
+from jdsr_cli.restoration import crop_faces, restore, sinks
+from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, RestoreSettings
 
 
@@ -43,8 +44,8 @@ def _published(folder: Path, **_: Any) -> bool:
 
 
 POINTS = {
-    "before a segment is done": Point(products.VideoProduct, "write", 5),
-    "in the middle of a segment": Point(products.VideoProduct, "write", 2 * 20),
+    "before a segment is done": Point(sinks.VideoSink, "write", 5),
+    "in the middle of a segment": Point(sinks.VideoSink, "write", 2 * 20),
     "while a picture of a face is written": Point(atomic, "publish", 2, fits=_named(".png")),
     "while a state is written": Point(atomic, "publish", 2, fits=_named(".state.npz")),
     "before a line of the journal": Point(Journal, "add", 2),
@@ -52,9 +53,9 @@ POINTS = {
     "after the second segment": Point(Journal, "add", 2, after=True),
     "while the journal is written": Point(Journal, "_flush"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
-    "before segments are joined": Point(products, "join_segments"),
+    "before segments are joined": Point(sinks, "join_segments"),
     "while segments are joined": Point(writer, "verify", 2),
-    "before the results are published": Point(Workplace, "publish"),
+    "before the results are published": Point(Workspace, "publish"),
     "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
 }
 """Moments of a run that writes two videos, of `suite_clips.walk` in segments of 8."""

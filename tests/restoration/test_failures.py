@@ -19,8 +19,8 @@ from jdsr_cli.errors import (
 from jdsr_cli.evidence import Manifest
 from jdsr_cli.media import write_image
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.finishers import restored as finishing
-from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.restoration.stages import composite
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.settings import RestoreSettings
 
 Weights = Callable[[int], Path]
@@ -129,7 +129,7 @@ def test_weights_that_are_missing_or_altered(
 
 def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
     """A stand-in for `enlarge` that raises at its n-th call."""
-    original, seen = finishing.enlarge, [0]
+    original, seen = composite.enlarge, [0]
 
     def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
         seen[0] += 1
@@ -143,7 +143,7 @@ def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
 def test_ctrl_c_leaves_nothing_behind(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finishing, "enlarge", interrupt_at(4, KeyboardInterrupt))
+    monkeypatch.setattr(composite, "enlarge", interrupt_at(4, KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         restore([clip], tmp_path / "out", settings)
     assert list((tmp_path / "out").iterdir()) == []
@@ -157,7 +157,7 @@ def test_a_fault_of_our_own_fails_one_input_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_image(tmp_path / "face.png", astronaut)
-    monkeypatch.setattr(finishing, "enlarge", interrupt_at(4, ZeroDivisionError))
+    monkeypatch.setattr(composite, "enlarge", interrupt_at(4, ZeroDivisionError))
     summary = restore([clip, tmp_path / "face.png"], tmp_path / "out", settings)
     assert summary.exit_code == 4
     error = summary.failed[0].error

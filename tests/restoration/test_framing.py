@@ -4,13 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jdsr_cli.faces import TEMPLATE, estimate
-from jdsr_cli.restoration.framing import (
-    canvas_side,
-    enlarge,
-    plan_frames,
-    template_to_canvas,
-    template_to_frame,
-)
+from jdsr_cli.faces.compositing import enlarge, plan_frames, template_to_frame
+from jdsr_cli.restoration.pictures import canvas_side, template_to_canvas
 from jdsr_cli.settings import RestoreSettings
 
 
@@ -29,7 +24,7 @@ from jdsr_cli.settings import RestoreSettings
 def test_frames_stay_within_4096_unless_asked(
     size: tuple[int, int], settings: RestoreSettings, scale: int, said: bool
 ) -> None:
-    plan = plan_frames(*size, settings)
+    plan = plan_frames(*size, settings.scale, settings.frame_scale)
     assert (plan.scale, plan.width, plan.height) == (scale, size[0] * scale, size[1] * scale)
     assert (plan.note is not None) == said
 

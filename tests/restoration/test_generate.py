@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from jdsr_cli.networks.output import GeneratorOutput
-from jdsr_cli.restoration import generate
-from jdsr_cli.restoration.generate import FaceGenerator
+from jdsr_cli.restoration.stages import generate
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.weights import LoadedGenerator, load_generator
 
 SIDE = 32

@@ -14,7 +14,7 @@ from footage_times import VARIABLE_PTS, clip_times
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.media import open_reader, read_image, write_image
-from jdsr_cli.restoration import RunSummary, engine, restore
+from jdsr_cli.restoration import RunSummary, models, restore
 from jdsr_cli.settings import ReadSettings, RestoreSettings
 
 Weights = Callable[[int], Path]
@@ -321,7 +321,7 @@ class SixPixels:
 def test_a_face_of_6_px_is_refused_and_left_as_it_was(
     clip: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "create_detector", lambda *_: SixPixels())
+    monkeypatch.setattr(models, "create_detector", lambda *_: SixPixels())
     plain = settings(tiny_weights(64), label=False, codec="ffv1", frame_scale=1)
     summary = restore([clip], tmp_path, plain)
     assert summary.exit_code == 0

@@ -17,7 +17,7 @@ from killed_run import POINTS, run_and_die
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
 from suite_clips import WALK, lasting, lines, tree, walk
 
-from jdsr_cli.restoration import crop_faces, engine, plan_crops, plan_restore, restore
+from jdsr_cli.restoration import crop_faces, models, plan_crops, plan_restore, restore
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 from jdsr_cli.weights import DefaultWeights
@@ -254,7 +254,7 @@ def default(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
     def choose(path: Path) -> None:
         choice = DefaultWeights(str(path), "the default")
-        monkeypatch.setattr(engine, "default_weights", lambda _: choice)
+        monkeypatch.setattr(models, "default_weights", lambda _: choice)
 
     return choose
 
@@ -318,10 +318,10 @@ def test_force_begins_anew(walked: Walk, tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, signal
 from jdsr_cli.cli.app import main
-from jdsr_cli.restoration.products import VideoProduct
+from jdsr_cli.restoration.sinks import VideoSink
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-write, pictures = VideoProduct.write, []
+write, pictures = VideoSink.write, []
 
 def interrupted(*picture):
     pictures.append(None)
@@ -329,7 +329,7 @@ def interrupted(*picture):
         os.kill(os.getpid(), signal.SIGINT)
     write(*picture)
 
-VideoProduct.write = interrupted
+VideoSink.write = interrupted
 main()
 """
 """A command line that gets Ctrl-C at the 20th frame."""

@@ -82,7 +82,8 @@ class FlickerMeter:
         restored: NDArray[np.uint8],
         *,
         fresh: bool = False,
-    ) -> None:
+        motion: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64] | None:
         """Add a face; with the same track's face of the frame before it makes a pair.
 
         Args:
@@ -91,6 +92,10 @@ class FlickerMeter:
             reference: The input crop enlarged to the template, RGB uint8 (128, 128, 3).
             restored: The face as shown, in the template, RGB uint8 (128, 128, 3).
             fresh: Make no pair with what came before, such as after a cut.
+            motion: What another meter returned for the same track, frame and reference.
+
+        Returns:
+            The motion of the input, see `estimate_motion`; None without a pair.
 
         Raises:
             UsageError: a picture has another shape or type.
@@ -106,12 +111,16 @@ class FlickerMeter:
         last = self._last.get(track)
         if last is not None and not fresh and frame == last.frame + 1:
             self._pairs += 1
-            motion = estimate_motion(_smooth_luma(last.reference), _smooth_luma(reference))
+            if motion is None:
+                motion = estimate_motion(_smooth_luma(last.reference), _smooth_luma(reference))
             self._input += _difference(last.reference, reference, motion)
             self._output += _difference(last.restored, restored, motion)
+        else:
+            motion = None
         self._last[track] = _Last(frame, reference.copy(), restored.copy())
         for stale in [one for one, last in self._last.items() if last.frame < frame - STALE]:
             del self._last[stale]
+        return motion
 
     def drop(self, track: int) -> None:
         """Forget the last face of a track that has ended; the sums stay."""

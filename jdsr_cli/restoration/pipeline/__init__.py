@@ -1,1 +1,0 @@
-"""The stages that a frame passes, each in a file of its own, and what passes between them."""

@@ -1,0 +1,169 @@
+"""Stage `align`: align and crop each face for the generator, or refuse it with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces import Detection, crop, estimate
+from jdsr_cli.faces.display import SQUARE, Display
+from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
+from jdsr_cli.faces.rotated import MOST_SPREAD, UPRIGHT, tilt
+from jdsr_cli.media import Image
+from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, Refusal
+
+TOO_SHORT = "too short"
+"""Kind of the refusal of people who were seen too briefly; all faces of such a track have it."""
+MAX_YAW = 80.0
+MAX_PITCH = 60.0
+"""Degrees of yaw and pitch above which a face is not restored: one eye is behind the nose."""
+MIN_EYE_DISTANCE = 1.0
+"""Distance between the eyes in pixels below which there is no direction to align by."""
+
+_NOT_CONFIRMED = Refusal("no face", "the detector does not find the face again in closer looks")
+_NO_FACE = Refusal("landmarks", "the five points do not form a face")
+_OUTSIDE = Refusal("outside", "the middle of the face lies outside the frame")
+
+
+@dataclass(frozen=True)
+class AlignmentLimits:
+    """Which faces are refused."""
+
+    min_face: float
+    """Minimum width of a face's box in pixels."""
+    min_sharpness: float
+    """Minimum sharpness, 0 to 1, see `faces.quality.sharpness`."""
+    min_track: int
+    """Minimum number of frames of a track; for the reason only, the tracker decides."""
+
+
+def align(
+    stream: Iterable[Element], side: int, limits: AlignmentLimits, *, skip_bridged: bool
+) -> Iterator[Element]:
+    """Align and crop the faces of each frame.
+
+    Args:
+        stream: Frames with tracked faces.
+        side: Side of the crops in pixels.
+        limits: Which faces are refused.
+        skip_bridged: Drop the faces that the detector missed.
+
+    """
+    for element in stream:
+        if not isinstance(element, FrameItem):
+            yield element
+            continue
+        if skip_bridged:
+            element.faces = [face for face in element.faces if not face.bridged]
+        if element.state.attempt("align", _align_frame, element, side, limits):
+            yield element
+
+
+def _align_frame(item: FrameItem, side: int, limits: AlignmentLimits) -> bool:
+    for face in item.faces:
+        align_face(item.image, face, side, limits, item.input.display)
+    return True
+
+
+def align_face(
+    image: Image,
+    face: FaceItem,
+    side: int,
+    limits: AlignmentLimits,
+    display: Display = SQUARE,
+) -> None:
+    """Set crop, alignment, pose and sharpness of a tracked face, or its refusal.
+
+    Args:
+        image: The frame as it is stored, RGB uint8 (H, W, 3).
+        face: A face of the frame, in pixels of the displayed picture.
+        side: Side of the crop in pixels.
+        limits: Which faces are refused.
+        display: How stored pixels are displayed.
+
+    """
+    detection = face.detection
+    face.refusal = _refuse_position(display.size(image), face, limits)
+    if face.refusal is not None:
+        return
+    try:
+        alignment = display.stored_alignment(estimate(detection.points))
+    except UsageError:
+        face.refusal = _NO_FACE
+        return
+    if not np.isfinite(alignment.native_width):
+        face.refusal = _NO_FACE
+        return
+    if not detection.confirmed:
+        face.refusal = _NOT_CONFIRMED
+        return
+    face.pose = pose(detection.points)
+    face.refusal = _refuse_pose(face.pose, detection)
+    if face.refusal is not None:
+        return
+    face.alignment = alignment
+    face.sharpness = sharpness(image, alignment)
+    if face.sharpness < limits.min_sharpness:
+        face.refusal = Refusal(
+            "too blurred",
+            f"the face's sharpness is {face.sharpness:.3f}, less than {limits.min_sharpness:g} "
+            "(--min-sharpness)",
+        )
+        return
+    face.crop = crop(image, alignment, side)
+
+
+def _refuse_position(
+    size: tuple[int, int], face: FaceItem, limits: AlignmentLimits
+) -> Refusal | None:
+    """Check box, landmarks and length of the track."""
+    detection = face.detection
+    if not np.isfinite(detection.box).all():
+        return _NO_FACE
+    if detection.width < limits.min_face:
+        return Refusal(
+            "too small",
+            f"the face is {detection.width:.1f} px wide, less than {limits.min_face:g} px "
+            "(--min-face)",
+        )
+    if not np.isfinite(detection.points).all() or detection.eye_distance < MIN_EYE_DISTANCE:
+        return _NO_FACE
+    width, height = size
+    x, y = detection.points.mean(axis=0)
+    if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+        return _OUTSIDE
+    if face.tracked.too_short:
+        return Refusal(
+            TOO_SHORT, f"seen in fewer than {limits.min_track} frames in a row (--min-track)"
+        )
+    return None
+
+
+def _refuse_pose(head: Pose, detection: Detection) -> Refusal | None:
+    """Check the landmarks that the alignment uses, and the head pose they imply."""
+    if detection.spread > MOST_SPREAD:
+        apart = f"differ by {detection.spread:.2f} eye distances, more than {MOST_SPREAD:g}"
+        reason = apart if np.isfinite(detection.spread) else "do not find the same face"
+        return Refusal("implausible points", f"several looks at the tilted face {reason}")
+    if not head.plausible:
+        return Refusal(
+            "implausible points",
+            f"the five points miss those of a mean head by {head.residual:.3f} of their spread, "
+            f"more than {MOST_RESIDUAL:g}",
+        )
+    rolled = abs(tilt(head, detection.turn))
+    for name, angle, limit in (
+        ("rolled", rolled, UPRIGHT),
+        ("turned to the side", abs(head.yaw), MAX_YAW),
+        ("turned up or down", abs(head.pitch), MAX_PITCH),
+    ):
+        if angle > limit:
+            where = " at every turn of the picture" if name == "rolled" else ""
+            return Refusal(
+                "turned too far",
+                f"the head is {name} by {angle:.0f} degrees{where}, more than {limit:g}",
+            )
+    return None

@@ -1,0 +1,167 @@
+"""Stage `composite`: smooth restored faces along their tracks and paste them into their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from jdsr_cli.evidence import Label
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compositing, crop
+from jdsr_cli.faces.compositing import enlarge, template_to_frame
+from jdsr_cli.faces.mask_classifier import MaskClassifier
+from jdsr_cli.faces.masking import MaskCalibration, decide, uncovered
+from jdsr_cli.faces.quality import FaceQuality, covered_share
+from jdsr_cli.faces.resample import cut_out, invert
+from jdsr_cli.faces.temporal_smoothing import FaceSmoother
+from jdsr_cli.media import Image
+from jdsr_cli.restoration.frame import (
+    NO_IMAGE,
+    Element,
+    FaceItem,
+    FacePatch,
+    FrameItem,
+    InputStarted,
+    OpenInput,
+    Refusal,
+)
+from jdsr_cli.restoration.workspace import Snapshot
+from jdsr_cli.settings import RestoreSettings
+
+NOT_FINITE = Refusal("not finite", "the generator gave values that are not finite")
+
+
+def composite(
+    stream: Iterable[Element], settings: RestoreSettings, calibration: MaskCalibration
+) -> Iterator[Element]:
+    """Finish the faces of each frame and paste them into the enlarged frame.
+
+    Args:
+        stream: Frames with generated faces.
+        settings: Settings of the run.
+        calibration: Maps the generator's occlusion maps to probabilities of a mask.
+
+    """
+    compositor: _Compositor | None = None
+    for element in stream:
+        if isinstance(element, FrameItem):
+            if compositor is not None and compositor.process(element):
+                yield element
+            continue
+        compositor = None
+        if isinstance(element, InputStarted):
+            arguments = (element.input, settings, calibration)
+            compositor = element.state.attempt("steady", _Compositor, *arguments)
+        yield element
+
+
+class _Compositor:
+    """The state of one input: temporal smoothing and mask decisions along its tracks."""
+
+    def __init__(
+        self, opened: OpenInput, settings: RestoreSettings, calibration: MaskCalibration
+    ) -> None:
+        assert opened.frame_plan is not None
+        self._plan = opened.frame_plan
+        self._settings = settings
+        self._calibration = calibration
+        self._smoother = FaceSmoother()
+        self._masks = MaskClassifier()
+        self._label = Label(self._plan.width, self._plan.height) if settings.label else None
+        if opened.snapshot is not None:
+            snapshot = opened.snapshot.part("composite")
+            self._smoother.load(snapshot.arrays)
+            self._masks.load(snapshot.values)
+
+    def process(self, item: FrameItem) -> bool:
+        """Finish and composite a frame; return whether that succeeded."""
+        attempt = item.state.attempt
+        return bool(attempt("steady", self._finish_faces, item)) and bool(
+            attempt("paste", self._paste, item)
+        )
+
+    def _finish_faces(self, item: FrameItem) -> bool:
+        """Finish the faces of a frame and take a snapshot if a segment ends with it."""
+        for face in item.faces:
+            self._finish_face(item, face)
+        for track in item.ended_tracks:
+            self._smoother.drop(track)
+            self._masks.drop(track)
+        if item.ends_segment:
+            item.snapshot = Snapshot(self._masks.state(), self._smoother.state())
+        return True
+
+    def _paste(self, item: FrameItem) -> bool:
+        """Composite a frame. Its stored pixels are dropped unless the overlay needs them."""
+        if self._settings.pastes:
+            item.composited = self._composite(item)
+        if not self._settings.overlay:
+            item.image = NO_IMAGE
+        return True
+
+    def _finish_face(self, item: FrameItem, face: FaceItem) -> None:
+        """Convert a face to the colours of its frame, classify its mask and smooth it."""
+        if face.refusal is None and face.generated is None:
+            face.refusal = NOT_FINITE
+        generated, alignment, colours = face.generated, face.alignment, face.colours
+        if generated is None or alignment is None or colours is None or face.crop is None:
+            return
+        face.reference = face.crop
+        if len(face.crop) != TEMPLATE_SIZE:
+            face.reference = crop(item.image, alignment)
+        probability = self._calibration.probability(generated.occlusion, colours.gain)
+        face.covered = covered_share(generated.occlusion)
+        face.mask_probability = self._masks.classify(face.track, float(item.time), probability)
+        face.mask = decide(face.mask_probability)
+        image = colours.restore(generated.image, face.reference, generated.occlusion)
+        occlusion = generated.occlusion
+        if face.mask != "masked":
+            # Unless the face is certainly masked, nothing that seems occluded is replaced.
+            image = uncovered(image, face.reference, occlusion)
+            occlusion = np.zeros_like(occlusion)
+        face.restored = replace(generated, image=image, occlusion=occlusion)
+        assert item.detections is not None
+        image, occlusion = self._smoother.smooth(
+            face.track, item.number, face.reference, image, occlusion, fresh=item.detections.cut
+        )
+        face.smoothed = replace(generated, image=image, occlusion=occlusion)
+        face.quality = round(_quality(face), 4)
+        if self._settings.exports_crops:
+            face.patch = cut_patch(item.image, alignment)
+
+    def _composite(self, item: FrameItem) -> Image:
+        """Return the enlarged frame with its faces, near ones (the wider ones) on top."""
+        base = enlarge(item.image, self._plan.scale)
+        for face in sorted(item.faces, key=lambda one: one.detection.width):
+            shown = face.smoothed if self._settings.stabilise else face.restored
+            if shown is not None and face.alignment is not None:
+                compositing(
+                    base,
+                    shown.image,
+                    shown.occlusion,
+                    template_to_frame(face.alignment, self._plan.scale),
+                    face.alignment.native_width,
+                    CompositeSettings.of_input(shown.side),
+                )
+        if self._label is not None:
+            self._label.stamp(base)
+        return base
+
+
+def cut_patch(image: Image, alignment: Alignment) -> FacePatch:
+    """Copy the part of a frame that the template covers."""
+    part, to_part = cut_out(image, alignment.inverse(), TEMPLATE_SIZE, TEMPLATE_SIZE)
+    return FacePatch(part.copy(), Alignment(invert(to_part)))
+
+
+def _quality(face: FaceItem) -> float:
+    if face.pose is None or face.sharpness is None:
+        return 0.0
+    return FaceQuality(
+        eye_distance=face.detection.eye_distance,
+        sharpness=face.sharpness,
+        pose=face.pose,
+        covered=face.covered,
+        detector=face.detection.score,
+    ).score

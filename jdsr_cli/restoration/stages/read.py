@@ -1,0 +1,134 @@
+"""Stage `read`: open the inputs one after another and yield their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli.evidence import FileDigest, digest_file, package_versions
+from jdsr_cli.faces.compositing import plan_frames
+from jdsr_cli.faces.display import Display
+from jdsr_cli.media import MediaInfo, input_files, open_reader
+from jdsr_cli.restoration.frame import (
+    Element,
+    FrameItem,
+    InputFinished,
+    InputStarted,
+    InputState,
+    OpenInput,
+)
+from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.stages.detect import DETECTIONS_FORMAT
+from jdsr_cli.restoration.workspace import Snapshot
+from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
+
+
+def read(
+    states: Iterable[InputState],
+    command: str,
+    settings: DetectionSettings,
+    models: Models,
+    limit: int | None = None,
+) -> Iterator[Element]:
+    """Open the inputs and yield their frames.
+
+    Args:
+        states: The inputs.
+        command: `restore` or `crop-faces`.
+        settings: Settings of the run.
+        models: Networks of the run, which are part of the request.
+        limit: Number of frames of each input that are read; None for all.
+
+    """
+    for state in states:
+        digest = state.attempt("hash", digest_input, state.source)
+        opened = None
+        if digest is not None:
+            request = make_request(command, settings, models, digest.sha256)
+            opened = state.attempt("read", _open, state, digest, request, settings)
+        if opened is not None:
+            yield InputStarted(opened)
+            yield from _read_frames(opened, settings.segment, limit)
+        yield InputFinished(state)
+
+
+def _open(
+    state: InputState, digest: FileDigest, request: Request, settings: DetectionSettings
+) -> OpenInput | None:
+    """Open an input and its workspace; return None if an earlier run has finished it."""
+    workspace = state.workspace
+    if settings.resume and not settings.force and workspace.is_finished(request):
+        state.already_done = True
+        workspace.clear()
+        return None
+    # The reader stays open until the input is concluded: sound may be copied from what it salvaged.
+    reader = open_reader(state.source, settings.reading)
+    state.resources.callback(reader.close)
+    workspace.open(request, force=settings.force, resume=settings.resume)
+    info, plan, snapshot, notes = reader.info, None, None, []
+    if isinstance(settings, RestoreSettings):
+        plan = plan_frames(info.width, info.height, settings.scale, settings.frame_scale)
+        if plan.note is not None and settings.pastes:
+            notes.append(plan.note)
+    if workspace.journal.segments:
+        last = workspace.journal.segments[-1]
+        notes.append(f"went on after {last.frames} frames of an interrupted run")
+        reader.skip_to(last.next_index)
+        snapshot = Snapshot.read(workspace.snapshot_file(last.number))
+    display = Display.of(info.sample_aspect_ratio)
+    return OpenInput(state, reader, digest, request, display, plan, snapshot, tuple(notes))
+
+
+def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator[FrameItem]:
+    state, number = opened.state, opened.workspace.journal.frames
+    while limit is None or number < limit:
+        frame = state.attempt("read", next, opened.reader, None)
+        if frame is None:
+            break
+        yield FrameItem(
+            input=opened,
+            number=number,
+            index=frame.index,
+            pts=frame.pts,
+            time=frame.time,
+            image=frame.image,
+            ends_segment=(number + 1) % segment == 0,
+        )
+        number += 1
+    state.frames_read = number
+    state.reader_notes = tuple(opened.reader.report.warnings)
+
+
+def digest_input(path: Path) -> FileDigest:
+    """Return size and hash of an input; of a sequence those of all its pictures together.
+
+    Raises:
+        InputError: It cannot be read.
+
+    """
+    return digest_file(path, files=input_files(path))
+
+
+def make_request(command: str, settings: DetectionSettings, models: Models, sha256: str) -> Request:
+    """Return the request to process the input that has this hash."""
+    asked: dict[str, Any] = {
+        "command": command,
+        "input": sha256,
+        "settings": settings.deciding(),
+        "detections": DETECTIONS_FORMAT,
+        **models.identity(),
+    }
+    device = {name: models.device[name] for name in ("kind", "name")}
+    return Request(asked, {"device": device, "versions": package_versions()})
+
+
+def expected_frames(info: MediaInfo, reading: ReadSettings) -> int | None:
+    """Return the number of frames that an input promises in the part read, None if unknown."""
+    if not reading.trims and info.frames_promised is not None:
+        return info.frames_promised
+    if info.duration is None or info.frame_rate is None:
+        return info.frames_promised
+    end = info.duration if reading.end is None else min(info.duration, reading.end)
+    return max(1, round((end - (reading.start or 0)) * info.frame_rate))

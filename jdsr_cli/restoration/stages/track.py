@@ -1,0 +1,119 @@
+"""Stage `track`: associate the detections of each frame with the tracks of people."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from jdsr_cli.faces.squeeze import SqueezeJudge
+from jdsr_cli.faces.tone import MonochromeJudge
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker
+from jdsr_cli.restoration.frame import (
+    Element,
+    FaceItem,
+    FrameDetections,
+    FrameItem,
+    InputFinished,
+    InputStarted,
+    OpenInput,
+)
+from jdsr_cli.restoration.stages.detect import detections_file, read_detections
+from jdsr_cli.settings import TrackerSettings
+
+DEFAULT_FRAME_RATE = 25.0
+"""Frames per second of an input that does not declare a rate."""
+
+
+def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> Iterator[Element]:
+    """Track the faces of each input.
+
+    Frames wait here until enough of the following ones are known: the tracker's lag.
+
+    Args:
+        stream: Frames with their detections.
+        settings: Settings of the tracker.
+        every: Faces are searched in each n-th frame.
+
+    """
+    tracker: _InputTracker | None = None
+    for element in stream:
+        state = element.state
+        if isinstance(element, InputStarted):
+            tracker = state.attempt("track", _InputTracker, element.input, settings, every)
+            yield element
+        elif tracker is None:
+            if isinstance(element, InputFinished):
+                yield element
+        elif isinstance(element, FrameItem):
+            yield from state.attempt("track", tracker.add, element) or []
+        else:
+            yield from state.attempt("track", tracker.finish) or []
+            yield InputFinished(state, ended_tracks=tuple(sorted(tracker.open_tracks)))
+            tracker = None
+
+
+class _InputTracker:
+    """The tracker of one input, and the frames that wait for it."""
+
+    def __init__(self, opened: OpenInput, settings: TrackerSettings, every: int) -> None:
+        self.open_tracks: set[int] = set()
+        rate = float(opened.info.frame_rate or DEFAULT_FRAME_RATE)
+        self._tracker = Tracker(settings, rate, every=every)
+        self._waiting: deque[FrameItem] = deque()
+        self._undecided: deque[FrameDetections] = deque()
+        self._colours = MonochromeJudge(2 * self._tracker.lag + 1)
+        self._state = opened.state
+        display_size = opened.display.size_of(opened.info.width, opened.info.height)
+        self._squeeze = SqueezeJudge(*display_size)
+        self._finished_frames = opened.workspace.journal.frames
+        for segment in opened.workspace.journal.segments:
+            for detections in read_detections(detections_file(opened.workspace, segment.number)):
+                self._update(detections)
+
+    def add(self, item: FrameItem) -> list[FrameItem]:
+        """Add a frame and return those whose tracks are decided."""
+        assert item.detections is not None
+        self._waiting.append(item)
+        return self._update(item.detections)
+
+    def finish(self) -> list[FrameItem]:
+        """Return the remaining frames after the last one was added."""
+        hint = self._squeeze.note()
+        self._state.detection_notes = () if hint is None else (hint,)
+        return self._decided(self._tracker.finish())
+
+    def _update(self, detections: FrameDetections) -> list[FrameItem]:
+        self._undecided.append(detections)
+        self._squeeze.see(detections.detections)
+        if detections.detections:
+            self._colours.see(detections.colour)
+        decided = self._tracker.add(
+            detections.time,
+            detections.detections,
+            looked=detections.searched,
+            cut=detections.cut,
+            embeddings=detections.embeddings,
+        )
+        return self._decided(decided)
+
+    def _decided(self, decided: Iterable[TrackedFrame]) -> list[FrameItem]:
+        """Set the faces of decided frames; return those that no finished segment holds."""
+        items = []
+        for one in decided:
+            detections = self._undecided.popleft()
+            colours = dict(
+                zip(map(id, detections.detections), detections.face_colours, strict=True)
+            )
+            faces = [
+                FaceItem(face, self._colours.judge(face.track, colours.get(id(face.raw))))
+                for face in one.faces
+            ]
+            self.open_tracks |= {face.track for face in faces}
+            self.open_tracks -= set(one.ended)
+            for track in one.ended:
+                self._colours.drop(track)
+            if one.index >= self._finished_frames:
+                item = self._waiting.popleft()
+                item.faces, item.ended_tracks = faces, one.ended
+                items.append(item)
+        return items

@@ -1,0 +1,287 @@
+"""Stage `write`: pass frames to the sinks, make segments durable, publish the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from jdsr_cli.errors import JdsrError
+from jdsr_cli.evidence import Manifest, digest_file
+from jdsr_cli.media import MediaInfo
+from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.frame import (
+    Element,
+    FrameDetections,
+    FrameItem,
+    InputFinished,
+    InputStarted,
+    OpenInput,
+)
+from jdsr_cli.restoration.journal import FinishedSegment
+from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.pictures import BestShotSink, CropSink
+from jdsr_cli.restoration.sinks import (
+    OVERLAY,
+    RESTORED,
+    FigureSink,
+    RecordSink,
+    Sink,
+    StillSink,
+    TrackPictures,
+    VideoSink,
+    draw_overlay,
+)
+from jdsr_cli.restoration.stages.detect import detections_file, write_detections
+from jdsr_cli.restoration.stages.read import expected_frames
+from jdsr_cli.restoration.summary import Counts, InputResult
+from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
+from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
+
+_PATHS = ("path", "salvaged_copy")
+"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
+
+
+def write(
+    stream: Iterable[Element],
+    command: str,
+    settings: DetectionSettings,
+    models: Models,
+    progress: Progress,
+) -> Iterator[InputResult]:
+    """Write the results of each input and yield its summary.
+
+    Args:
+        stream: Frames with everything that is known about them.
+        command: `restore` or `crop-faces`, for the manifest.
+        settings: Settings of the run.
+        models: Networks of the run, for the manifest.
+        progress: Receives the progress of each input.
+
+    """
+    writer: _InputWriter | None = None
+    try:
+        for element in stream:
+            state = element.state
+            if isinstance(element, InputStarted):
+                arguments = (element.input, command, settings, models, progress)
+                writer = state.attempt("write", _InputWriter, *arguments)
+            elif isinstance(element, FrameItem):
+                if writer is not None and not state.failed:
+                    writer.add(element)
+            else:
+                yield _conclude(element, writer, progress)
+                writer = None
+    finally:
+        if writer is not None:
+            kept = writer.abandon()
+            if kept:
+                progress.note(f"{writer.state.source}: {kept} frames are kept for --resume")
+
+
+def _conclude(
+    element: InputFinished, writer: _InputWriter | None, progress: Progress
+) -> InputResult:
+    state = element.state
+    if state.already_done:
+        note = "an earlier run has done this already"
+        progress.note(f"{state.source}: {note}")
+        state.close()
+        return InputResult(state.source, output=state.workspace.final, notes=(note,))
+    result = None if writer is None else writer.finish(element.ended_tracks)
+    if result is None:
+        assert state.error is not None
+        is_damaged = state.workspace.is_finished_part(state.error.where)
+        kept = state.close() if writer is None else writer.abandon()
+        return InputResult(state.source, error=_with_hint(state.error, kept, damaged=is_damaged))
+    for note in result.notes:
+        progress.note(f"{state.source}: {note}")
+    return result
+
+
+def _with_hint(error: JdsrError, frames: int, *, damaged: bool) -> JdsrError:
+    """Return the error of a run with the hint to resume it, unless what was kept is damaged."""
+    if not frames:
+        return error
+    hint = f"{frames} frames are kept: put this right and repeat the command with --resume."
+    if damaged:
+        hint = "Start anew with --force."
+    hinted = type(error)(error.what, where=error.where, hint=hint)
+    hinted.__cause__ = error.__cause__
+    return hinted
+
+
+def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
+    """Return the sinks of an input. Those that write pictures come before those that record them.
+
+    Args:
+        opened: The input.
+        settings: `CropSettings` for `crop-faces`, otherwise `RestoreSettings`.
+
+    """
+    if isinstance(settings, CropSettings):
+        return [CropSink(opened, settings), RecordSink(opened)]
+    assert isinstance(settings, RestoreSettings)
+    assert opened.frame_plan is not None
+    sinks: list[Sink] = []
+    folder, info, plan = opened.workspace.results, opened.info, opened.frame_plan
+    for name, used, size, picture in (
+        (RESTORED, settings.pastes, (plan.width, plan.height), lambda item: item.composited),
+        (OVERLAY, settings.overlay, (info.width, info.height), draw_overlay),
+    ):
+        if used and info.kind == "image":
+            sinks.append(StillSink(name, folder, picture))
+        elif used:
+            sinks.append(VideoSink(name, opened, size, settings, picture))
+    if settings.exports_crops:
+        sinks.append(BestShotSink(opened, settings))
+    return [*sinks, RecordSink(opened), FigureSink(settings)]
+
+
+class _InputWriter:
+    """The sinks of one input, and the journal of its segments."""
+
+    def __init__(
+        self,
+        opened: OpenInput,
+        command: str,
+        settings: DetectionSettings,
+        models: Models,
+        progress: Progress,
+    ) -> None:
+        self.state = opened.state
+        self._input = opened
+        self._command = command
+        self._settings = settings
+        self._models = models
+        self._progress = progress
+        self._name = opened.state.source.name
+        self._journal = opened.workspace.journal
+        self._frames = self._journal.frames
+        self._detections: list[FrameDetections] = []
+        self._ended = False
+        self._sinks = open_sinks(opened, settings)
+        if opened.snapshot is not None:
+            for sink in self._sinks:
+                sink.restore(opened.snapshot.part(sink.name))
+        progress.begin(self._name, expected_frames(opened.info, settings.reading))
+        if self._frames:
+            progress.advance(self._name, self._frames)
+
+    def add(self, item: FrameItem) -> None:
+        """Write a frame, and close the segment that ends with it."""
+        for sink in self._sinks:
+            self.state.attempt(sink.stage, sink.write, item)
+        self._end_tracks(item.ended_tracks)
+        self.state.attempt("write", self._end_frame, item)
+        self._progress.advance(self._name)
+
+    def finish(self, ended_tracks: Sequence[int]) -> InputResult | None:
+        """Complete the results and publish them; None if the input has failed."""
+        self._end_tracks(ended_tracks)
+        return self.state.attempt("write", self._publish)
+
+    def abandon(self) -> int:
+        """Close everything that is open; return the number of frames kept for `--resume`."""
+        for sink in self._sinks:
+            sink.abandon()
+        self._end_progress()
+        return self.state.close()
+
+    def _end_tracks(self, tracks: Sequence[int]) -> None:
+        for track in tracks:
+            pictures = TrackPictures()
+            for sink in self._sinks:
+                self.state.attempt(sink.stage, sink.end_track, track, pictures)
+
+    def _end_frame(self, item: FrameItem) -> None:
+        """Count a frame; store the segment that ends with it."""
+        assert item.detections is not None
+        self._detections.append(item.detections)
+        self._frames += 1
+        if not item.ends_segment:
+            return
+        number, workspace = len(self._journal.segments), self._input.workspace
+        files = [path for sink in self._sinks for path in sink.end_segment()]
+        snapshot = Snapshot.join(
+            detect=Snapshot(arrays={"thumbnail": item.thumbnail}),
+            composite=item.snapshot or Snapshot(),
+            **{sink.name: sink.snapshot() for sink in self._sinks},
+        )
+        snapshot.write(workspace.snapshot_file(number))
+        files.append(detections_file(workspace, number))
+        write_detections(files[-1], self._detections)
+        self._detections = []
+        sizes = {path.name: path.stat().st_size for path in files}
+        self._journal.add(FinishedSegment(number, self._frames, item.index + 1, sizes))
+        if number:
+            workspace.snapshot_file(number - 1).unlink(missing_ok=True)
+
+    def _publish(self) -> InputResult:
+        state, workspace = self.state, self._input.workspace
+        for sink in self._sinks:
+            sink.end_segment()
+        results = [sink.finish() for sink in self._sinks]
+        counted = {name: count for one in results for name, count in one.counts.items()}
+        counts = Counts(frames_read=state.frames_read, **counted)
+        counts.check(state.source)
+        with state.clock.stage("hash"):
+            files = [path for one in results for path in one.files]
+            outputs = tuple(digest_file(path, path.name) for path in files)
+        notes = (
+            *self._input.notes,
+            *(note for one in results for note in one.notes),
+            *state.reader_notes,
+            *state.detection_notes,
+        )
+        notes = tuple(dict.fromkeys(notes))
+        figures = {name: figure for one in results for name, figure in one.figures.items()}
+        seconds = state.clock.report()
+        Manifest(
+            command=self._command,
+            request=self._input.request.digest,
+            input=self._input.digest,
+            media=describe_media(self._input.info),
+            outputs=outputs,
+            settings=self._described_settings(),
+            detector=self._models.detector_entry,
+            weights=self._models.weights,
+            device=self._models.device,
+            counts=asdict(counts),
+            figures=figures,
+            seconds=seconds,
+            notes=notes,
+        ).write(workspace.results / MANIFEST)
+        workspace.publish()
+        state.close()
+        self._end_progress()
+        return InputResult(
+            state.source,
+            output=workspace.final,
+            counts=counts,
+            figures=figures,
+            notes=notes,
+            seconds=seconds,
+        )
+
+    def _described_settings(self) -> dict[str, Any]:
+        """Return the settings and the factor by which frames are enlarged."""
+        described = asdict(self._settings)
+        if self._input.frame_plan is not None:
+            described["frame_scale_used"] = self._input.frame_plan.scale
+        return described
+
+    def _end_progress(self) -> None:
+        if not self._ended:
+            self._progress.end(self._name)
+            self._ended = True
+
+
+def describe_media(info: MediaInfo) -> dict[str, Any]:
+    """Return what the input declares, without paths; fractions as `a/b`."""
+    return {
+        name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
+        for name, value in vars(info).items()
+        if name not in _PATHS
+    }

@@ -1,0 +1,275 @@
+"""The folder in which the results of one input grow, and the snapshots that a run resumes from.
+
+`.NAME.partial/results` becomes `NAME` when it is complete; `.NAME.partial/work` holds the journal
+and the files of finished segments. An interrupted run leaves the hidden folder for `--resume`,
+unless no segment was finished.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.atomic import atomic_file, clear_partials, output_error
+from jdsr_cli.errors import InputUnreadableError, OutputError
+from jdsr_cli.restoration.journal import Journal, Request
+
+MANIFEST = "manifest.json"
+"""Written last: a folder without it is not a result."""
+REQUEST = "request"
+"""Key of the manifest that holds the digest of the request."""
+_VALUES = "values"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The exact state of a stage or sink at the end of a segment; stored without pickles."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-compatible values."""
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def part(self, name: str) -> Snapshot:
+        """Return the snapshot that `join` stored under `name`."""
+        start = f"{name}/"
+        arrays = {
+            key.removeprefix(start): array
+            for key, array in self.arrays.items()
+            if key.startswith(start)
+        }
+        return Snapshot(self.values[name], arrays)
+
+    @classmethod
+    def join(cls, **parts: Snapshot) -> Snapshot:
+        """Return one snapshot that holds several by name."""
+        arrays = {
+            f"{name}/{key}": array
+            for name, part in parts.items()
+            for key, array in part.arrays.items()
+        }
+        return cls({name: part.values for name, part in parts.items()}, arrays)
+
+    def write(self, path: Path) -> None:
+        """Write the file atomically; OutputError if it cannot be written."""
+        text = json.dumps(self.values, ensure_ascii=False)
+        stored: dict[str, Any] = {f"array/{name}": one for name, one in self.arrays.items()}
+        stored[_VALUES] = np.frombuffer(text.encode(), np.uint8)
+        with atomic_file(path) as partial, partial.open("wb") as file:
+            np.savez(file, **stored)
+
+    @classmethod
+    def read(cls, path: Path) -> Snapshot:
+        """Read a file written by `write`.
+
+        Raises:
+            InputUnreadableError: It is missing or damaged.
+
+        """
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                values = json.loads(stored[_VALUES].tobytes())
+                names = [name for name in stored.files if name.startswith("array/")]
+                arrays = {name.removeprefix("array/"): stored[name] for name in names}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+            raise InputUnreadableError(
+                "the state of the interrupted run is damaged",
+                where=path,
+                hint="Start anew with --force.",
+            ) from fault
+        return cls(values, arrays)
+
+
+class Workspace:
+    """The folder of one input's results, from the first frame to publication.
+
+    Args:
+        out: Folder that exists.
+        name: Name of the results in it.
+        source: The input, which is never replaced.
+
+    """
+
+    def __init__(self, out: Path, name: str, source: Path) -> None:
+        self.final = out / name
+        self._hidden = out / f".{name}.partial"
+        self._source = source
+        self._journal: Journal | None = None
+
+    @property
+    def results(self) -> Path:
+        """Folder that will take the final name."""
+        return self._hidden / "results"
+
+    @property
+    def work(self) -> Path:
+        """Folder of the journal and the segments."""
+        return self._hidden / "work"
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the run, between `open` and `close` or `publish`."""
+        assert self._journal is not None, "the workspace is not open"
+        return self._journal
+
+    def segment_file(self, number: int, suffix: str) -> Path:
+        """Return the path of a file of segment `number` (from 0)."""
+        return self.work / f"{number:06d}{suffix}"
+
+    def snapshot_file(self, number: int) -> Path:
+        """Return the path of the snapshot at the end of segment `number`."""
+        return self.segment_file(number, ".state.npz")
+
+    def is_finished(self, request: Request) -> bool:
+        """Return whether a result of the same request exists already."""
+        try:
+            manifest = json.loads((self.final / MANIFEST).read_text(encoding="utf-8"))
+            return bool(manifest[REQUEST] == request.digest)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def inspect(self, request: Request, *, force: bool, resume: bool) -> int | None:
+        """Return the number of frames that `open` would find done; None if the result exists.
+
+        Nothing is changed.
+
+        Raises:
+            OutputError: As `open` would.
+
+        """
+        if resume and not force and self.is_finished(request):
+            return None
+        self._check_final(force=force)
+        if not (self.work / Journal.NAME).exists():
+            return 0
+        if not resume:
+            if not force:
+                self._refuse_interrupted(request)
+            return 0
+        return Journal.finished_frames(self.work, request)
+
+    def open(self, request: Request, *, force: bool, resume: bool) -> None:
+        """Start, or continue an interrupted run of the same request.
+
+        Args:
+            request: What is to be done.
+            force: Replace an earlier result of the name and discard an interrupted run.
+            resume: Continue an interrupted run if there is one.
+
+        Raises:
+            OutputError: The name is taken, there is an interrupted run that is not to be resumed
+                or is of another request, another run is writing, or nothing can be written.
+
+        """
+        self._check_final(force=force)
+        started = (self.work / Journal.NAME).exists()
+        if started and not resume:
+            if force:
+                Journal.check_unlocked(self.work)
+            else:
+                self._refuse_interrupted(request)
+        try:
+            if not (started and resume):
+                _remove(self._hidden)
+            self.work.mkdir(parents=True, exist_ok=True)
+            self.results.mkdir(exist_ok=True)
+        except OSError as fault:
+            raise output_error(fault, self.final) from fault
+        self._journal = Journal(self.work, request)
+        try:
+            clear_partials(self._hidden)
+        except OSError as fault:
+            raise output_error(fault, self.final) from fault
+
+    def publish(self) -> None:
+        """Give the results their final name and remove the work.
+
+        Raises:
+            OutputError: The file system refuses.
+
+        """
+        try:
+            if self.final.exists():
+                old = self._hidden / "old"
+                _remove(old)
+                self.final.rename(old)
+            self.results.rename(self.final)
+        except OSError as fault:
+            raise output_error(fault, self.final) from fault
+        self.journal.close()
+        self._journal = None
+        shutil.rmtree(self._hidden, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove what is left of a run that was killed after it had published its results."""
+        if not self.results.exists():
+            shutil.rmtree(self._hidden, ignore_errors=True)
+
+    def is_finished_part(self, where: str | None) -> bool:
+        """Return whether `where` is a file of a finished segment, which cannot be made again."""
+        if where is None or self._journal is None or Path(where).parent != self.work:
+            return False
+        number = Path(where).name.partition(".")[0]
+        return number.isdigit() and int(number) < len(self._journal.segments)
+
+    def close(self) -> int:
+        """Close a run that did not finish; return the number of frames kept for `--resume`.
+
+        A workspace that is not open stays as it is.
+        """
+        if self._journal is None:
+            return 0
+        frames = self._journal.frames
+        self._journal.close()
+        self._journal = None
+        if not frames:
+            shutil.rmtree(self._hidden, ignore_errors=True)
+        return frames
+
+    def _refuse_interrupted(self, request: Request) -> None:
+        """Raise if finished segments would be lost."""
+        try:
+            frames = Journal.finished_frames(self.work, request)
+        except OutputError as fault:
+            raise OutputError(
+                f"an interrupted run is here ({fault.what})",
+                where=self.final,
+                hint="Start anew with --force, or choose another folder with --out.",
+            ) from fault
+        if frames:
+            raise OutputError(
+                f"an interrupted run is here, with {frames} frames done",
+                where=self.final,
+                hint="Go on with --resume, or start anew with --force.",
+            )
+
+    def _check_final(self, *, force: bool) -> None:
+        """Raise if the final name is taken and may not be replaced."""
+        final = self.final
+        if not final.exists() and not final.is_symlink():
+            return
+        hint = "Choose another folder with --out."
+        if not (final.is_dir() and (final / MANIFEST).is_file()):
+            what = "something that is not a result of jdsr has this name already"
+        elif self._source.resolve().is_relative_to(final.resolve()):
+            what = "the input lies in the folder of results that would be replaced"
+        elif not force:
+            what = "an earlier result is here already"
+            hint = "Add --force to replace it, or choose another folder with --out."
+        else:
+            return
+        raise OutputError(what, where=final, hint=hint)
+
+
+def _remove(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)

@@ -1,0 +1,162 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.faces.quality.pose import MEAN_FACE
+from jdsr_cli.faces.tracking import TrackedFace
+from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
+
+IMAGE = np.full((120, 160, 3), 100, np.uint8)
+
+
+def face(width: float, x: float = 80.0, y: float = 60.0) -> Detection:
+    """A face `width` px wide whose middle is at (x, y)."""
+    points = (TEMPLATE - TEMPLATE.mean(axis=0)) * (width / 80.0) + (x, y)
+    box = (x - width / 2, y - width / 2, x + width / 2, y + width / 2)
+    return Detection(box, points.astype(np.float32), 0.9)
+
+
+def aligned(
+    detection: Detection,
+    min_face: float = 10.0,
+    min_sharpness: float = 0.0,
+    *,
+    too_short: bool = False,
+) -> FaceItem:
+    item = FaceItem(TrackedFace(1, detection, detection, too_short))
+    align_face(IMAGE, item, 32, AlignmentLimits(min_face, min_sharpness, 2))
+    assert (item.crop is None) == (item.refusal is not None)
+    return item
+
+
+def test_a_good_face_is_aligned_and_cropped() -> None:
+    item = aligned(face(40.0))
+    assert item.crop is not None
+    assert item.alignment is not None
+    assert item.crop.shape == (32, 32, 3)
+    assert item.alignment.native_width == pytest.approx(64.0, rel=1e-3)
+
+
+def test_a_face_of_6_px_is_refused_with_both_numbers() -> None:
+    refusal = aligned(face(6.0)).refusal
+    assert refusal is not None
+    assert refusal.kind == "too small"
+    assert "6.0 px" in refusal.reason
+    assert "10 px" in refusal.reason
+    assert aligned(face(6.0), min_face=5.0).refusal is None
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.full((5, 2), np.nan),
+        np.full((5, 2), 50.0),
+        np.array([[50, 50], [50.2, 50], [60, 60], [40, 70], [70, 70]]),
+    ],
+)
+def test_points_that_form_no_face_are_refused(points: np.ndarray) -> None:
+    detection = Detection((20.0, 20.0, 60.0, 60.0), points.astype(np.float32), 0.9)
+    refusal = aligned(detection).refusal
+    assert refusal is not None
+    assert refusal.kind == "landmarks"
+
+
+def test_a_box_that_is_not_finite_is_refused() -> None:
+    detection = Detection((float("nan"), 0.0, 30.0, 30.0), face(30.0).points, 0.9)
+    assert aligned(detection).refusal is not None
+
+
+def test_a_face_outside_the_frame_is_refused() -> None:
+    refusal = aligned(face(40.0, x=-10.0)).refusal
+    assert refusal is not None
+    assert refusal.kind == "outside"
+
+
+def test_a_blurred_face_is_refused_with_its_sharpness() -> None:
+    item = aligned(face(40.0), min_sharpness=0.5)
+    assert item.refusal is not None
+    assert item.refusal.kind == "too blurred"
+    assert "--min-sharpness" in item.refusal.reason
+    assert item.sharpness is not None
+    assert item.alignment is not None
+
+
+def test_a_face_of_a_short_track_is_refused() -> None:
+    item = aligned(face(40.0), too_short=True)
+    assert item.refusal is not None
+    assert item.refusal.kind == "too short"
+    assert "--min-track" in item.refusal.reason
+
+
+def turned(detection: Detection, angle: float, turn: float) -> Detection:
+    """The face turned clockwise about its middle, as found in a picture turned by `turn`."""
+    radians = np.radians(angle)
+    linear = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    middle = detection.points.mean(axis=0)
+    points = ((detection.points - middle) @ linear.T + middle).astype(np.float32)
+    return Detection(detection.box, points, detection.score, turn)
+
+
+@pytest.mark.parametrize(("angle", "turn"), [(180.0, 180.0), (100.0, 90.0), (-135.0, 225.0)])
+def test_a_face_found_at_a_turn_is_restored(angle: float, turn: float) -> None:
+    item = aligned(turned(face(40.0), angle, turn))
+    assert item.refusal is None
+    assert item.pose is not None
+    assert item.pose.residual < 0.06  # That of the template is 0.051.
+
+
+@pytest.mark.parametrize(("angle", "turn"), [(60.0, 0.0), (180.0, 0.0), (90.0, 180.0)])
+def test_a_face_that_no_turn_shows_upright_is_refused(angle: float, turn: float) -> None:
+    refusal = aligned(turned(face(40.0), angle, turn)).refusal
+    assert refusal is not None
+    assert refusal.kind == "turned too far"
+    (angle_said,) = re.findall(r"rolled by (\d+) degrees", refusal.reason)
+    assert int(angle_said) == pytest.approx(abs((angle - turn + 180) % 360 - 180), abs=2)
+    assert "more than 45" in refusal.reason
+
+
+def test_a_profile_of_which_one_eye_is_hidden_is_refused() -> None:
+    yaw = np.radians(86.0)
+    flat = MEAN_FACE @ np.array(
+        [[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]]
+    )
+    points = (30.0 * flat[:, :2] + (80.0, 50.0)).astype(np.float32)
+    refusal = aligned(Detection((60.0, 40.0, 100.0, 90.0), points, 0.9)).refusal
+    assert refusal is not None
+    assert refusal.kind == "turned too far"
+    assert "to the side" in refusal.reason
+
+
+@pytest.mark.parametrize("moved", [0, 2, 4])
+def test_implausible_points_are_refused_with_their_residual(moved: int) -> None:
+    points = face(40.0).points.copy()
+    points[moved] += (-14.0, 17.0)
+    item = aligned(Detection((60.0, 40.0, 100.0, 80.0), points, 0.9))
+    assert item.refusal is not None
+    assert item.refusal.kind == "implausible points"
+    assert item.pose is not None
+    assert f"{item.pose.residual:.3f}" in item.refusal.reason
+
+
+def test_a_detection_that_was_not_confirmed_is_no_face() -> None:
+    refusal = aligned(replace(face(40.0), confirmed=False)).refusal
+    assert refusal is not None
+    assert refusal.kind == "no face"
+
+
+@pytest.mark.parametrize(
+    ("spread", "reason"), [(0.31, "differ by 0.31"), (np.inf, "the same face")]
+)
+def test_a_face_on_which_looks_disagree_has_implausible_points(spread: float, reason: str) -> None:
+    item = aligned(replace(face(40.0), spread=spread))
+    assert item.refusal is not None
+    assert item.refusal.kind == "implausible points"
+    assert reason in item.refusal.reason
+
+
+def test_a_face_on_which_looks_agree_is_restored() -> None:
+    assert aligned(replace(face(40.0), spread=0.19)).refusal is None

@@ -1,0 +1,175 @@
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.evidence import FileDigest
+from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.faces.display import SQUARE
+from jdsr_cli.media import Reader
+from jdsr_cli.restoration.frame import (
+    Element,
+    FrameItem,
+    InputFinished,
+    InputStarted,
+    InputState,
+    OpenInput,
+)
+from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.stages import detect as stage
+from jdsr_cli.restoration.stages.detect import DetectionPlan, detect, group_size
+from jdsr_cli.restoration.workspace import Workspace
+
+FACE = Detection((40.0, 40.0, 90.0, 90.0), (TEMPLATE * 0.5 + 30.0).astype(np.float32), 0.9)
+
+
+class OneFaceEach:
+    """Finds one face in each frame and remembers how it was asked."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.sizes: set[tuple[int, ...]] = set()
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        self.groups.append(len(images))
+        self.sizes |= {image.shape for image in images}
+        return [[FACE] for _ in images]
+
+
+def opened(name: str = "a") -> OpenInput:
+    path = Path(f"{name}.mp4")
+    state = InputState(path, Workspace(Path("out"), name, path))
+    digest = FileDigest(path.name, 0, "")
+    # The stage does not read the input.
+    return OpenInput(state, cast(Reader, None), digest, Request({}, {}), SQUARE, None, None, ())
+
+
+def frame(one: OpenInput, number: int, size: int = 120, level: int = 100) -> FrameItem:
+    image = np.full((size, size, 3), level, np.uint8)
+    return FrameItem(one, number, number, number, Fraction(number, 25), image)
+
+
+def stream(one: OpenInput, count: int, first: int = 0, size: int = 120) -> Iterator[Element]:
+    yield InputStarted(one)
+    for number in range(first, first + count):
+        yield frame(one, number, size)
+    yield InputFinished(one.state)
+
+
+def frames(elements: Iterable[Element]) -> list[FrameItem]:
+    return [one for one in elements if isinstance(one, FrameItem)]
+
+
+def cuts(items: Iterable[FrameItem]) -> list[int]:
+    return [one.number for one in items if one.detections is not None and one.detections.cut]
+
+
+def searched(items: Iterable[FrameItem]) -> list[int]:
+    return [one.number for one in items if one.detections is not None and one.detections.searched]
+
+
+def numbers(elements: Iterable[Element]) -> list[int]:
+    return [one.number for one in frames(elements)]
+
+
+def test_frames_are_detected_in_groups_and_none_is_lost() -> None:
+    detector = OneFaceEach()
+    found = list(detect(stream(opened(), 20), DetectionPlan(detector)))
+    assert detector.groups == [8, 8, 4]
+    assert numbers(found) == list(range(20))
+    assert isinstance(found[0], InputStarted)
+    assert isinstance(found[-1], InputFinished)
+    for one in frames(found):
+        assert one.detections is not None
+        assert one.detections.detections == (FACE,)
+
+
+def test_groups_are_the_same_in_a_resumed_run() -> None:
+    whole, later = OneFaceEach(), OneFaceEach()
+    list(detect(stream(opened(), 30), DetectionPlan(whole)))
+    list(detect(stream(opened(), 14, first=16), DetectionPlan(later)))
+    assert whole.groups == [8, 8, *later.groups]
+
+
+def test_groups_never_span_two_inputs() -> None:
+    detector = OneFaceEach()
+    first, second = opened("a"), opened("b")
+    found = list(detect([*stream(first, 3), *stream(second, 9)], DetectionPlan(detector)))
+    assert detector.groups == [3, 8, 1]
+    assert [type(one).__name__ for one in found] == [
+        *("InputStarted", *["FrameItem"] * 3, "InputFinished"),
+        *("InputStarted", *["FrameItem"] * 9, "InputFinished"),
+    ]
+
+
+def test_large_frames_are_detected_in_smaller_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "MAX_GROUP_BYTES", 3 * 120 * 120 * 3)
+    detector = OneFaceEach()
+    list(detect(stream(opened(), 5), DetectionPlan(detector)))
+    assert detector.groups == [2, 2, 1]
+    assert group_size(1) == 8
+    assert group_size(10**9) == 1
+
+
+def test_each_nth_frame_is_searched() -> None:
+    detector = OneFaceEach()
+    found = list(detect(stream(opened(), 20), DetectionPlan(detector, every=3)))
+    assert searched(frames(found)) == [0, 3, 6, 9, 12, 15, 18]
+    assert sum(detector.groups) == 7
+    assert numbers(found) == list(range(20))
+
+
+def test_faces_in_a_part_of_the_frame_have_coordinates_of_the_whole() -> None:
+    detector = OneFaceEach()
+    found = list(detect(stream(opened(), 1), DetectionPlan(detector, roi=(10, 20, 60, 50))))
+    assert detector.sizes == {(50, 60, 3)}
+    (item,) = frames(found)
+    assert item.detections is not None
+    (face,) = item.detections.detections
+    assert face.box == (50.0, 60.0, 100.0, 110.0)
+    np.testing.assert_allclose(face.points, FACE.points + np.array([10, 20]))
+
+
+def test_a_part_beyond_the_frame_fails_that_input_only() -> None:
+    first, second = opened("a"), opened("b")
+    plan = DetectionPlan(OneFaceEach(), roi=(0, 0, 100, 100))
+    both = [*stream(first, 2, size=90), *stream(second, 2, size=120)]
+    found = list(detect(both, plan))
+    assert isinstance(first.state.error, UsageError)
+    assert "--roi" in str(first.state.error)
+    assert second.state.error is None
+    assert numbers(found) == [0, 1]
+
+
+def test_a_cut_is_detected_across_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 50)
+
+    def with_cuts(one: OpenInput) -> Iterator[Element]:
+        yield InputStarted(one)
+        for number in range(12):
+            yield frame(one, number, 60, 200 if 8 <= number < 10 else 20)
+        yield InputFinished(one.state)
+
+    found = frames(detect(with_cuts(opened()), DetectionPlan(OneFaceEach(), every=6)))
+    assert cuts(found) == [8, 10]
+    assert searched(found) == [0, 6, 8, 10]
+
+
+def test_frames_are_read_only_as_they_are_needed() -> None:
+    taken = []
+
+    def counted() -> Iterator[Element]:
+        for element in stream(opened(), 100):
+            taken.append(element)
+            yield element
+
+    found = detect(counted(), DetectionPlan(OneFaceEach()))
+    next(found)
+    next(found)
+    assert len(taken) <= 10

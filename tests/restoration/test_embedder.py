@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judge_files import write_torchscript
+
+from jdsr_cli.errors import WeightsMissingError
+from jdsr_cli.faces import Detection
+from jdsr_cli.faces.display import SQUARE
+from jdsr_cli.restoration.models import FaceEmbedder
+
+
+def face(x: float, *, flat: bool = False) -> Detection:
+    points = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)
+    points[:, 0] += x
+    if flat:
+        points[:] = points[0]
+    return Detection((30.0 + x, 30.0, 80.0 + x, 90.0), points, 0.9)
+
+
+def test_each_face_has_a_vector_of_its_own(tmp_path: Path, astronaut: np.ndarray) -> None:
+    embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
+    found = embed(astronaut, [face(0), face(25), face(5, flat=True)], SQUARE)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1.0, 1.0, 0.0], atol=1e-5)
+    assert not np.allclose(found[0], found[1], atol=1e-3)
+    np.testing.assert_array_equal(embed(astronaut, [face(25)], SQUARE)[0], found[1])
+
+
+def test_no_faces_have_no_vectors(tmp_path: Path, astronaut: np.ndarray) -> None:
+    embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
+    empty = embed(astronaut, [], SQUARE)
+    assert empty.shape == (0, embed(astronaut, [face(0)], SQUARE).shape[1])
+
+
+def test_a_network_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissingError, match="--identity"):
+        FaceEmbedder(tmp_path / "no.pt")

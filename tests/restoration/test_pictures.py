@@ -1,0 +1,132 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jdsr_cli.faces import Alignment, crop, estimate
+from jdsr_cli.media import read_image
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.pictures import BestShots, Shot, export_track
+from jdsr_cli.restoration.stages.composite import cut_patch
+from jdsr_cli.restoration.workspace import Snapshot
+
+POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)
+
+
+def face(value: int = 120) -> RestoredFace:
+    return RestoredFace(
+        np.full((128, 128, 3), value, np.uint8),
+        np.zeros((128, 128), np.float32),
+        redone=False,
+        side=64,
+    )
+
+
+def shot(
+    image: np.ndarray, *, frame: int = 0, quality: float = 0.5, seconds: float | None = None
+) -> Shot:
+    time = frame / 25 if seconds is None else seconds
+    return Shot(frame, time, quality, cut_patch(image, estimate(POINTS)), face(frame % 200))
+
+
+def test_a_shot_does_not_need_its_frame(astronaut: np.ndarray) -> None:
+    image = astronaut.copy()
+    made = shot(image)
+    assert made.patch.pixels.nbytes < image.nbytes
+    before, after = made.render(160)
+    assert np.abs(before.astype(int) - crop(image, estimate(POINTS), 160)).max() <= 1
+    assert (before != after).any()
+    image[:] = 0
+    again, _ = made.render(160)
+    np.testing.assert_array_equal(before, again)
+    assert made.patch.alignment.native_width == pytest.approx(estimate(POINTS).native_width)
+
+
+def test_a_face_at_the_border_keeps_what_is_there(astronaut: np.ndarray) -> None:
+    moved = estimate(POINTS - np.float32([40, 30]))
+    made = Shot(0, 0.0, 0.1, cut_patch(astronaut, moved), face())
+    before, _ = made.render(128)
+    assert np.abs(before.astype(int) - crop(astronaut, moved, 128)).max() <= 1
+
+
+def test_only_the_best_shots_are_kept(astronaut: np.ndarray) -> None:
+    best_shots = BestShots(3)
+    for frame, quality in enumerate([0.2, 0.9, 0.4, 0.8, 0.1, 0.7, 0.3]):
+        seconds = float(frame)
+        if best_shots.accepts(1, seconds, quality):
+            best_shots.add(1, shot(astronaut, frame=frame, quality=quality, seconds=seconds))
+    assert not best_shots.accepts(1, 99.0, 0.65)
+    assert best_shots.accepts(2, 99.0, 0.1)
+    assert [one.frame for one in best_shots.pop(1)] == [1, 3, 5]
+    assert best_shots.pop(1) == []
+
+
+def test_shots_close_in_time_count_once(astronaut: np.ndarray) -> None:
+    best_shots = BestShots(3)
+    for frame, quality in enumerate([0.5, 0.6, 0.4, 0.6]):
+        if best_shots.accepts(1, frame / 25, quality):
+            best_shots.add(1, shot(astronaut, frame=frame, quality=quality))
+    assert [one.frame for one in best_shots.pop(1)] == [1]
+
+
+def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Path) -> None:
+    best_shots = BestShots(2)
+    for track, frame in ((3, 0), (3, 30), (8, 40)):
+        best_shots.add(track, shot(astronaut, frame=frame, quality=0.1 + frame / 100))
+    best_shots.snapshot().write(tmp_path / "state.npz")
+    other = BestShots(2)
+    other.restore(Snapshot.read(tmp_path / "state.npz"))
+    for track in (3, 8):
+        for a, b in zip(best_shots.pop(track), other.pop(track), strict=True):
+            assert (a.frame, a.seconds, a.quality) == (b.frame, b.seconds, b.quality)
+            for one, two in zip(a.render(140), b.render(140), strict=True):
+                np.testing.assert_array_equal(one, two)
+
+
+def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    alignment = estimate(POINTS)
+    whole = crop(astronaut, alignment)
+    random = np.random.default_rng(3)
+    shots = []
+    for frame in range(4):
+        noisy = np.clip(whole + random.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
+        made = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False, side=64)
+        shots.append(Shot(frame, frame, 0.9 - frame / 9, cut_patch(astronaut, alignment), made))
+    pictures = export_track(tmp_path, 12, shots, scale=4, most=2)
+    best, fused = pictures.best, pictures.fused
+    assert [one["file"] for one in best] == [
+        "faces/track0012_best1.png",
+        "faces/track0012_best2.png",
+    ]
+    assert [one["frames"] for one in best] == [(0,), (1,)]
+    assert fused is not None
+    assert fused["frames"] == (0, 1, 2, 3)
+    side = shots[0].side(4)
+    for one in (*best, fused):
+        data = (tmp_path / one["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == one["sha256"]
+        assert read_image(tmp_path / one["file"]).shape == (side, 2 * side, 3)
+    _, truth = shots[0].render(side)
+    single = read_image(tmp_path / best[0]["file"])[:, side:].astype(float)
+    together = read_image(tmp_path / fused["file"])[:, side:].astype(float)
+    clean = crop(astronaut, alignment, side).astype(float)
+    assert np.square(together - clean).mean() < np.square(single - clean).mean()
+    assert truth.shape == (side, side, 3)
+
+
+def test_one_shot_is_not_fused(astronaut: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    pictures = export_track(tmp_path, 1, [shot(astronaut)], scale=4, most=3)
+    assert len(pictures.best) == 1
+    assert pictures.fused is None
+    assert [path.name for path in (tmp_path / "faces").iterdir()] == ["track0001_best1.png"]
+
+
+def test_an_alignment_of_a_patch_is_that_of_the_frame(astronaut: np.ndarray) -> None:
+    alignment = estimate(POINTS)
+    made = shot(astronaut)
+    shift = made.patch.alignment.matrix[:, :2] - alignment.matrix[:, :2]
+    assert isinstance(made.patch.alignment, Alignment)
+    np.testing.assert_allclose(shift, 0.0, atol=1e-12)

@@ -1,0 +1,118 @@
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from jdsr_cli.restoration import pipeline
+from jdsr_cli.restoration.pipeline import ParallelStages
+
+
+@dataclass(frozen=True)
+class Item:
+    number: int
+    nbytes: int = 10
+
+
+def items(count: int, taken: list[int] | None = None, size: int = 10) -> Iterator[Item]:
+    for number in range(count):
+        if taken is not None:
+            taken.append(number)
+        yield Item(number, size)
+
+
+def doubled(stream: Iterator[Item]) -> Iterator[Item]:
+    for item in stream:
+        yield Item(2 * item.number)
+
+
+def test_all_items_pass_in_their_order() -> None:
+    with ParallelStages() as stages:
+        first = stages.add(items(500), "one")
+        second = stages.add(doubled(first), "two")
+        assert [item.number for item in second] == list(range(0, 1000, 2))
+
+
+def test_stages_run_in_threads_of_their_own() -> None:
+    names = []
+
+    def named() -> Iterator[Item]:
+        names.append(threading.current_thread().name)
+        yield Item(0)
+
+    with ParallelStages() as stages:
+        list(stages.add(named(), "reader"))
+    assert names == ["reader"]
+
+
+def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 5)
+    taken: list[int] = []
+    with ParallelStages() as stages:
+        stream = stages.add(items(100, taken), "one")
+        next(stream)
+        settled = threading.Event()
+        settled.wait(0.2)
+        # One was given out, five wait, and one is in the hands of the stage.
+        assert len(taken) <= 7
+
+
+def test_a_large_item_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_BYTES", 25)
+    taken: list[int] = []
+    with ParallelStages() as stages:
+        stream = stages.add(items(10, taken, size=100), "one")
+        threading.Event().wait(0.2)
+        assert len(taken) == 2
+        assert [item.number for item in stream] == list(range(10))
+
+
+def broken(stream: Iterator[Item]) -> Iterator[Item]:
+    for item in stream:
+        if item.number == 7:
+            raise ValueError("seven")
+        yield item
+
+
+def test_an_exception_reaches_the_reader_after_what_came_before() -> None:
+    seen = []
+    with ParallelStages() as stages:
+        stream = stages.add(doubled(stages.add(broken(items(100)), "one")), "two")
+        with pytest.raises(ValueError, match="seven"):
+            seen.extend(item.number for item in stream)
+        with pytest.raises(ValueError, match="seven"):
+            next(stream)
+    assert seen == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_leaving_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 2)
+
+    def endless() -> Iterator[Item]:
+        while True:
+            yield Item(1)
+
+    before = threading.active_count()
+    with ParallelStages() as stages:
+        stream = stages.add(doubled(stages.add(endless(), "one")), "two")
+        next(stream)
+        assert threading.active_count() == before + 2
+    assert threading.active_count() == before
+
+
+def test_an_error_in_the_reader_stops_every_thread() -> None:
+    before = threading.active_count()
+
+    def fail() -> None:
+        with ParallelStages() as stages:
+            next(stages.add(items(10_000), "one"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert threading.active_count() == before
+
+
+def test_an_empty_stream_ends_at_once() -> None:
+    with ParallelStages() as stages:
+        assert list(stages.add(items(0), "one")) == []

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.faces import Detection
+from jdsr_cli.restoration.frame import FrameDetections
+from jdsr_cli.restoration.stages.detect import read_detections, write_detections
+from jdsr_cli.restoration.workspace import Snapshot
+
+
+def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    inner = Snapshot({"sum": 0.1 + 0.2, "names": ["ä", "b/c"]}, {"x": random.random((3, 4))})
+    outer = Snapshot.join(one=inner, two=Snapshot({}, {"m": np.zeros((0, 2), np.uint8)}))
+    outer.write(tmp_path / "state.npz")
+    read = Snapshot.read(tmp_path / "state.npz")
+    assert read.values == outer.values
+    assert read.part("one").values == inner.values
+    np.testing.assert_array_equal(read.part("one").arrays["x"], inner.arrays["x"])
+    assert read.part("two").arrays["m"].shape == (0, 2)
+    assert read.part("two").arrays["m"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 torn"])
+def test_a_damaged_snapshot_is_reported(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.npz").write_bytes(content)
+    with pytest.raises(InputUnreadableError, match="--force"):
+        Snapshot.read(tmp_path / "state.npz")
+    with pytest.raises(InputUnreadableError, match="--force"):
+        Snapshot.read(tmp_path / "absent.npz")
+
+
+def face(random: np.random.Generator) -> Detection:
+    box = tuple(float(value) for value in random.random(4).astype(np.float32) * 1000)
+    points = (random.random((5, 2)) * 1000).astype(np.float32)
+    turn = float(45 * random.integers(8))
+    spread = float(random.choice([0.0, random.random(), np.inf]))
+    sure = bool(random.integers(2))
+    return Detection(box, points, float(random.random()), turn, spread, sure)  # type: ignore[arg-type]
+
+
+def test_detections_are_stored_exactly(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    frames = [
+        FrameDetections(
+            time=number / 30000 * 1001,
+            searched=number % 2 == 0,
+            cut=number == 3,
+            colour=float(random.random()),
+            detections=tuple(face(random) for _ in range(number % 3)),
+            face_colours=tuple(float(random.random()) for _ in range(number % 3)),
+            embeddings=random.random((number % 3, 4)).astype(np.float32) if number > 2 else None,
+        )
+        for number in range(6)
+    ]
+    write_detections(tmp_path / "frames.npz", frames)
+    read = list(read_detections(tmp_path / "frames.npz"))
+    assert len(read) == len(frames)
+    for a, b in zip(frames, read, strict=True):
+        assert (a.time, a.searched, a.cut, a.colour) == (b.time, b.searched, b.cut, b.colour)
+        assert len(a.detections) == len(b.detections)
+        assert a.face_colours == b.face_colours
+        for one, other in zip(a.detections, b.detections, strict=True):
+            assert (one.box, one.score) == (other.box, other.score)
+            assert (one.turn, one.spread, one.confirmed) == (
+                other.turn, other.spread, other.confirmed
+            )  # fmt: skip
+            np.testing.assert_array_equal(one.points, other.points)
+            assert other.points.dtype == np.float32
+        assert (a.embeddings is None) == (b.embeddings is None)
+        if a.embeddings is not None and b.embeddings is not None:
+            np.testing.assert_array_equal(a.embeddings, b.embeddings)
+
+
+def test_a_segment_without_frames_is_stored(tmp_path: Path) -> None:
+    write_detections(tmp_path / "frames.npz", [])
+    assert list(read_detections(tmp_path / "frames.npz")) == []
+
+
+def test_damaged_detections_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "frames.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputUnreadableError, match="--force"):
+        list(read_detections(tmp_path / "frames.npz"))
