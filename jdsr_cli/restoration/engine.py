@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -20,7 +20,6 @@ from jdsr_cli.restoration.pipeline.work import Tools
 from jdsr_cli.settings import (
     AUTO,
     DetectionSettings,
-    DetectorName,
     DetectorSettings,
     RestoreSettings,
 )
@@ -68,7 +67,7 @@ def open_tools(settings: DetectionSettings, progress: Progress) -> Tools:
 
 def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
     detector = create_detector(
-        cast(DetectorName, settings.detector),
+        settings.detector,
         DetectorSettings(
             threshold=settings.threshold,
             min_face=settings.min_face,
