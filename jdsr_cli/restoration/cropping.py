@@ -45,6 +45,10 @@ def crop_faces(
         OutputError: Nothing can be written in `out`.
         WeightsError: The detector's weights are missing or altered.
 
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> summary = crop_faces(["photo.png"], "crops", CropSettings(size=256, device="cpu"))
+    >>> summary.results[0].counts.faces_restored
+    1
     """
     chosen, told = settings or CropSettings(), progress or Silent()
     return run_inputs(inputs, Path(out), lambda: CropTask(chosen, open_tools(chosen, told)), told)

@@ -32,7 +32,13 @@ MOST_SAMPLES = 8
 
 @dataclass(frozen=True)
 class PlannedInput:
-    """What would be done with one input."""
+    """What a run would do with one input.
+
+    >>> from jdsr_cli import CropSettings, plan_crops
+    >>> (planned,) = plan_crops(["photo.png"], "crops", CropSettings(device="cpu")).inputs
+    >>> planned.state, planned.frames, planned.size
+    ('new', 1, (120, 120))
+    """
 
     source: Path
     output: Path
@@ -53,7 +59,12 @@ class PlannedInput:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run would do."""
+    """What a run would do.
+
+    >>> from jdsr_cli import CropSettings, plan_crops
+    >>> plan_crops(["photo.png", "absent.png"], "crops", CropSettings(device="cpu")).exit_code
+    4
+    """
 
     inputs: tuple[PlannedInput, ...]
 
@@ -77,6 +88,10 @@ def plan_restore(
     Raises:
         UsageError, WeightsError: As `restore`.
 
+    >>> from jdsr_cli import RestoreSettings, plan_restore
+    >>> plan = plan_restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+    >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
+    ('photo', True)
     """
     chosen, told = settings or RestoreSettings(), progress or Silent()
     return _plan(inputs, Path(out), chosen, RestoreTask, told)
@@ -93,6 +108,10 @@ def plan_crops(
     Raises:
         UsageError, WeightsError: As `crop_faces`.
 
+    >>> from jdsr_cli import CropSettings, plan_crops
+    >>> plan = plan_crops(["photo.png"], "results", CropSettings(device="cpu"))
+    >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
+    ('photo', True)
     """
     chosen, told = settings or CropSettings(), progress or Silent()
     return _plan(inputs, Path(out), chosen, CropTask, told)

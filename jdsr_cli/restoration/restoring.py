@@ -49,6 +49,10 @@ def restore(
         OutputError: Nothing can be written in `out`.
         WeightsError: A weight file is missing or altered.
 
+    >>> from jdsr_cli import RestoreSettings, restore
+    >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+    >>> sorted(path.name for path in summary.results[0].output.iterdir())
+    ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
     """
     chosen, told = settings or RestoreSettings(), progress or Silent()
     return run_inputs(

@@ -12,7 +12,14 @@ from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of one input that must add up."""
+    """Numbers of frames and faces of one input, which must add up.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+    >>> counts = result.counts
+    >>> counts.frames_read, counts.faces_found, counts.faces_restored, counts.faces_refused
+    (1, 1, 1, 0)
+    """
 
     frames_read: int = 0
     frames_written: int | None = None
@@ -55,7 +62,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class InputResult:
-    """What became of one input."""
+    """The result of one input.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+    >>> result.failed, result.output.name
+    (False, 'photo')
+    """
 
     source: Path
     output: Path | None = None
@@ -77,7 +90,13 @@ class InputResult:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of all inputs, in their order."""
+    """The results of all inputs, in their order.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> summary = crop_faces(["photo.png", "absent.png"], "crops", CropSettings(device="cpu"))
+    >>> [result.source.name for result in summary.failed], summary.exit_code
+    (['absent.png'], 4)
+    """
 
     results: tuple[InputResult, ...]
 
