@@ -162,8 +162,9 @@ class Declared:
         """
         if value is None and self.optional:
             return None
-        if self.option.repeated and isinstance(value, list | tuple):
-            return tuple(self._checked(item, where) for item in value)
+        if self.option.repeated:
+            items = value if isinstance(value, list | tuple) else [value]
+            return tuple(self._checked(item, where) for item in items)
         return self._checked(value, where)
 
     def _checked(self, value: Any, where: str | None) -> Any:
