@@ -1,7 +1,11 @@
 """jdsr: restore small and masked faces in surveillance footage.
 
-The public names below are loaded when they are first used, so that importing the package costs
-nothing.
+>>> from jdsr_cli import RestoreSettings, restore
+>>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+>>> summary.results[0].counts.faces_restored
+1
+
+The public names are loaded when they are first used, so that importing the package is fast.
 """
 
 from __future__ import annotations
@@ -27,11 +31,28 @@ if TYPE_CHECKING:
         WeightsError,
         WeightsMissingError,
     )
-    from jdsr_cli.progress import Progress, Silent
-    from jdsr_cli.restoration import Counts, InputResult, RunSummary, crop_faces, restore
-    from jdsr_cli.settings import CropSettings, RestoreSettings
+    from jdsr_cli.progress import (
+        Progress,
+        Silent,
+    )
+    from jdsr_cli.restoration import (
+        Counts,
+        InputResult,
+        PlannedInput,
+        RunPlan,
+        RunSummary,
+        crop_faces,
+        plan_crops,
+        plan_restore,
+        restore,
+    )
+    from jdsr_cli.settings import (
+        CropSettings,
+        ReadSettings,
+        RestoreSettings,
+    )
 
-_HOMES = {
+_MODULES = {
     "jdsr_cli.errors": (
         "DatasetError",
         "DeviceError",
@@ -47,11 +68,28 @@ _HOMES = {
         "WeightsError",
         "WeightsMissingError",
     ),
-    "jdsr_cli.progress": ("Progress", "Silent"),
-    "jdsr_cli.restoration": ("Counts", "InputResult", "RunSummary", "crop_faces", "restore"),
-    "jdsr_cli.settings": ("CropSettings", "RestoreSettings"),
+    "jdsr_cli.progress": (
+        "Progress",
+        "Silent",
+    ),
+    "jdsr_cli.restoration": (
+        "Counts",
+        "InputResult",
+        "PlannedInput",
+        "RunPlan",
+        "RunSummary",
+        "crop_faces",
+        "plan_crops",
+        "plan_restore",
+        "restore",
+    ),
+    "jdsr_cli.settings": (
+        "CropSettings",
+        "ReadSettings",
+        "RestoreSettings",
+    ),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Counts",
@@ -65,8 +103,11 @@ __all__ = [
     "JdsrError",
     "MediaError",
     "OutputError",
+    "PlannedInput",
     "Progress",
+    "ReadSettings",
     "RestoreSettings",
+    "RunPlan",
     "RunSummary",
     "Silent",
     "TrainingError",
@@ -76,14 +117,16 @@ __all__ = [
     "WeightsMissingError",
     "__version__",
     "crop_faces",
+    "plan_crops",
+    "plan_restore",
     "restore",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
+    value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""`python -m jdsr_cli`: the command line, for launchers that start modules."""
+"""Command line for launchers that start modules: ``python -m jdsr_cli``."""
 
 from jdsr_cli.cli.app import main
 

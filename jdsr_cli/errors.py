@@ -1,19 +1,19 @@
-"""Every error that jdsr raises on purpose, and the exit code it ends in.
+"""The exceptions of jdsr and the exit codes that they lead to.
 
 ::
 
     JdsrError
     ├── UsageError      (2, ValueError)       an option or setting that cannot work
-    │   └── DeviceError                       the asked-for device is not there
+    │   └── DeviceError                       the requested device does not exist
     ├── InputError      (3, OSError)          an input cannot be used
-    │   ├── InputMissingError                 nothing at that path
-    │   ├── InputUnreadableError              it is there but cannot be opened or listed
-    │   ├── MediaError                        opened, but not media that can be decoded
-    │   └── DatasetError                      a training or evaluation set is not as described
-    ├── OutputError     (6, OSError)          the output place is full, read-only or taken
+    │   ├── InputMissingError                 the path does not exist
+    │   ├── InputUnreadableError              the path cannot be opened or listed
+    │   ├── MediaError                        the file holds no media that can be decoded
+    │   └── DatasetError                      a data set has an unexpected layout
+    ├── OutputError     (6, OSError)          the output path is full, read-only or in use
     ├── WeightsError    (5, RuntimeError)     a weight file cannot be used
-    │   ├── WeightsMissingError               it is not on this machine
-    │   └── WeightsCorruptError               its bytes or tensors are not those recorded
+    │   ├── WeightsMissingError               the file is not on this machine
+    │   └── WeightsCorruptError               its bytes or tensors differ from the record
     └── TrainingError   (1, RuntimeError)     a loss that is not finite, a checkpoint of another run
 
 Exit codes of the command line: 0 all done · 1 training failed · 2 usage · 3 input unreadable ·
@@ -31,13 +31,19 @@ EXIT_INTERRUPTED = 130
 
 
 class JdsrError(Exception):
-    """Base of the tree: what went wrong, where, and what to do about it.
+    """Base class of all errors: what is wrong, where, and what the user can do.
 
     Args:
-        what: The fault in a few words, no final full stop.
+        what: The fault in a few words, without a full stop.
         where: The file, stream or option concerned.
         hint: What the user can do.
 
+    >>> from jdsr_cli import InputMissingError, JdsrError
+    >>> error = InputMissingError("no such file", where="a.mp4", hint="Check the path.")
+    >>> isinstance(error, JdsrError), error.exit_code
+    (True, 3)
+    >>> print(error)
+    a.mp4: no such file. Check the path.
     """
 
     exit_code: int = 1
@@ -56,56 +62,141 @@ class JdsrError(Exception):
 
 
 class UsageError(JdsrError, ValueError):
-    """An option or setting that cannot work."""
+    """An option or setting has a value that is not allowed.
+
+    >>> from jdsr_cli import CropSettings, UsageError
+    >>> try:
+    ...     CropSettings(size=8)
+    ... except UsageError as error:
+    ...     print(error.where, error.exit_code)
+    --size 2
+    """
 
     exit_code = 2
 
 
 class DeviceError(UsageError):
-    """The asked-for device is not on this machine."""
+    """The requested device is not on this machine.
+
+    >>> from jdsr_cli import DeviceError, RestoreSettings, restore
+    >>> try:
+    ...     restore(["photo.png"], "results", RestoreSettings(device="cuda:99"))
+    ... except DeviceError as error:
+    ...     print(error.what)
+    the device cuda:99 is not on this machine
+    """
 
 
 class InputError(JdsrError, OSError):
-    """An input cannot be used; other inputs are not affected."""
+    """An input cannot be used; other inputs are not affected.
+
+    >>> from jdsr_cli import InputError, restore
+    >>> (result,) = restore(["absent.png"], "results").results
+    >>> isinstance(result.error, InputError), result.error.exit_code
+    (True, 3)
+    """
 
     exit_code = 3
 
 
 class InputMissingError(InputError):
-    """Nothing exists at the given path."""
+    """The path does not exist.
+
+    >>> from jdsr_cli import InputMissingError, restore
+    >>> (result,) = restore(["absent.png"], "results").results
+    >>> isinstance(result.error, InputMissingError)
+    True
+    """
 
 
 class InputUnreadableError(InputError):
-    """The path exists but cannot be opened or listed."""
+    """The path exists but cannot be opened or listed.
+
+    >>> from jdsr_cli import InputUnreadableError
+    >>> print(InputUnreadableError("cannot be read (Permission denied)", where="a.mp4"))
+    a.mp4: cannot be read (Permission denied)
+    """
 
 
 class MediaError(InputError):
-    """The file opens but holds no media that can be decoded."""
+    """The file can be opened but holds no media that can be decoded.
+
+    >>> from pathlib import Path
+    >>> from jdsr_cli import MediaError, restore
+    >>> _ = Path("text.png").write_text("no picture")
+    >>> (result,) = restore(["text.png"], "results").results
+    >>> isinstance(result.error, MediaError)
+    True
+    """
 
 
 class DatasetError(InputError):
-    """A training or evaluation set is not laid out as described."""
+    """A training or evaluation set has another layout than the documentation states.
+
+    >>> from jdsr_cli import DatasetError
+    >>> DatasetError("no faces in the split test", where="celeba").exit_code
+    3
+    """
 
 
 class OutputError(JdsrError, OSError):
-    """The output place is full, read-only, or already taken."""
+    """The output path is full, read-only or in use.
+
+    >>> from jdsr_cli import OutputError, restore
+    >>> try:
+    ...     restore(["photo.png"], "photo.png/results")
+    ... except OutputError as error:
+    ...     print(error.exit_code)
+    6
+    """
 
     exit_code = 6
 
 
 class WeightsError(JdsrError, RuntimeError):
-    """A weight file cannot be used."""
+    """A weight file cannot be used.
+
+    >>> from jdsr_cli import RestoreSettings, WeightsError, restore
+    >>> try:
+    ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
+    ... except WeightsError as error:
+    ...     print(error.exit_code)
+    5
+    """
 
     exit_code = 5
 
 
 class WeightsMissingError(WeightsError):
-    """The weight file is not on this machine."""
+    """The weight file is not on this machine.
+
+    >>> from jdsr_cli import RestoreSettings, WeightsMissingError, restore
+    >>> try:
+    ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
+    ... except WeightsMissingError as error:
+    ...     print("absent.safetensors" in str(error))
+    True
+    """
 
 
 class WeightsCorruptError(WeightsError):
-    """The bytes or tensors of a weight file are not those recorded for it."""
+    """The bytes or tensors of a weight file differ from those recorded for it.
+
+    >>> from pathlib import Path
+    >>> from jdsr_cli import RestoreSettings, WeightsCorruptError, restore
+    >>> _ = Path("own.safetensors").write_bytes(b"no weights")
+    >>> try:
+    ...     restore(["photo.png"], "results", RestoreSettings(weights="own.safetensors"))
+    ... except WeightsCorruptError as error:
+    ...     print(error.where)
+    own.safetensors
+    """
 
 
 class TrainingError(JdsrError, RuntimeError):
-    """Training cannot go on: a loss is not finite, or a checkpoint belongs to another run."""
+    """Training cannot continue: a loss is not finite, or a checkpoint belongs to another run.
+
+    >>> from jdsr_cli import TrainingError
+    >>> TrainingError("the loss is not finite", where="joint").exit_code
+    1
+    """

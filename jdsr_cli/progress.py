@@ -1,6 +1,6 @@
-"""How the library tells of long work: one callback protocol, rendered by the command line.
+"""Progress of long work: one callback protocol, which the command line renders.
 
-The library never prints. A caller that wants no progress passes nothing and gets `Silent`.
+The library never prints. A caller that wants no progress passes nothing, which selects `Silent`.
 """
 
 from __future__ import annotations
@@ -9,36 +9,47 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the advance of named tasks.
+    """Receives the progress of named tasks.
 
     A task is begun once, advanced any number of times and ended once; `total` is None while
-    the amount of work is unknown. `note` carries one line that a person should read.
+    the amount of work is unknown. `note` receives one line that a person should read.
+
+    >>> from jdsr_cli import CropSettings, Silent, crop_faces
+    >>> class Notes(Silent):
+    ...     def note(self, message: str) -> None:
+    ...         print(message)
+    >>> _ = crop_faces(["photo.png"], "crops", CropSettings(detector="centerface"), Notes())
+    detector: centerface
     """
 
     def begin(self, task: str, total: int | None) -> None:
         """Start `task`, which has `total` units of work (None: unknown)."""
 
     def advance(self, task: str, units: int = 1) -> None:
-        """Report `units` more units done."""
+        """Report `units` more units of work as done."""
 
     def end(self, task: str) -> None:
-        """Report that nothing more of `task` will come, finished or not."""
+        """Report the end of `task`, finished or not."""
 
     def note(self, message: str) -> None:
-        """Pass on a line for the person at the terminal."""
+        """Report a line for the user."""
 
 
 class Silent:
-    """A `Progress` that says nothing."""
+    """A `Progress` that ignores everything; a base class for those that need one method.
+
+    >>> from jdsr_cli import Silent
+    >>> Silent().note("not shown")
+    """
 
     def begin(self, task: str, total: int | None) -> None:
-        """Ignore."""
+        """Ignore the task."""
 
     def advance(self, task: str, units: int = 1) -> None:
-        """Ignore."""
+        """Ignore the units."""
 
     def end(self, task: str) -> None:
-        """Ignore."""
+        """Ignore the end."""
 
     def note(self, message: str) -> None:
-        """Ignore."""
+        """Ignore the line."""

@@ -1,10 +1,13 @@
 """Files appear whole or not at all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jdsr_cli.atomic import atomic_file
+from jdsr_cli.atomic import atomic_file, clear_partials
 from jdsr_cli.errors import InputMissingError, OutputError
 
 
@@ -18,13 +21,68 @@ def test_it_makes_folders_and_replaces(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_it_leaves_all_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
+def test_nothing_is_at_the_path_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    with atomic_file(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+def test_readers_see_the_old_content_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_text("old")
+    with path.open() as reader:
+        with atomic_file(path) as temporary:
+            temporary.write_text("new and longer")
+            assert path.read_text() == "old"
+        assert reader.read() == "old"  # the file was replaced, not overwritten
+    assert path.read_text() == "new and longer"
+
+
+def test_a_failed_write_leaves_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), atomic_file(path, make_folder=True) as temporary:
-        temporary.write_text(str(1 / 0))
+        _fail_after(temporary.write_text("half"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_after(_: int) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_killed_process_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_text("old")
+    code = (
+        "import os, sys; from pathlib import Path; from jdsr_cli.atomic import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert done.returncode == 9
+    assert path.read_text() == "old"
+    (partial,) = set(tmp_path.iterdir()) - {path}
+    clear_partials(tmp_path)
+    assert not partial.exists()
+    assert path.read_text() == "old"
+
+
+def test_the_content_is_on_the_disk_before_the_file_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, steps = tmp_path / "a.bin", []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: steps.append("flush") or fsync(number))
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: steps.append("rename") or replace(self, to)
+    )
+    with atomic_file(path) as temporary:
+        temporary.write_text("x")
+    assert steps == ["flush", "rename"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jdsr_cli.cli.options import with_options
+from jdsr_cli.settings import ExportSettings, FetchSettings
+
 app = typer.Typer(
     no_args_is_help=True,
     help="List, verify, fetch and export the weights of generators and detectors.",
 )
-
-
-class PrecisionChoice(StrEnum):
-    """How the values of weights are kept."""
-
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
 
 
 @app.command("list")
@@ -87,35 +82,28 @@ def verify(
 
 
 @app.command()
+@with_options
 def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME...", help="Names that `jdsr weights list` shows.")
     ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FOLDER|ADDRESS",
-            envvar="JDSR_WEIGHTS_SOURCE",
-            help="Folder that has the files, or https:// address below which they lie.",
-        ),
-    ] = None,
+    settings: FetchSettings,
 ) -> None:
-    """Bring weight files into the cache and verify them.
+    """Copy or download weight files into the cache and verify them.
 
     They come from --from, such as the folder weights of a checkout or a USB
-    stick, or from the address that is recorded for a file. What is on this
-    machine already is only verified.
+    stick, or from the address that is recorded for a file. Files that are
+    already on this machine are only verified.
     """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.errors import EXIT_OK, JdsrError
-    from jdsr_cli.weights import fetch as bring
+    from jdsr_cli.weights import fetch as fetch_file
 
     code = EXIT_OK
     with Bars() as bars:
         for name in names:
             try:
-                typer.echo(f"{name}: verified, {bring(name, source, bars)}")
+                typer.echo(f"{name}: verified, {fetch_file(name, settings.source, bars)}")
             except JdsrError as error:
                 code = code or error.exit_code
                 typer.echo(f"error: {error}", err=True)
@@ -123,32 +111,20 @@ def fetch(
 
 
 @app.command()
+@with_options
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="joint/checkpoint.pt of a training run.")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Weight file; its entry goes into manifest.toml beside it "
-            "[RUN/weights/RECIPE.safetensors].",
-        ),
-    ] = None,
-    precision: Annotated[
-        PrecisionChoice, typer.Option(help="bfloat16 is for weights that float16 cannot hold.")
-    ] = PrecisionChoice.FLOAT16,
+    settings: ExportSettings,
 ) -> None:
-    """Make weights of a training run that was stopped or died.
+    """Export weights from a training run that was stopped or failed.
 
-    They are the averaged ones of its last checkpoint and say at which step it
-    was.
+    They are the averaged weights of its last checkpoint and record its step.
     """
     from jdsr_train.trained import export_checkpoint
 
-    typer.echo(f"exported: {export_checkpoint(checkpoint, out, precision.value)}")
+    typer.echo(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
 
 
 def _megabytes(size: int) -> str:

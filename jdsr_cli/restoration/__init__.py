@@ -2,7 +2,6 @@
 
 from jdsr_cli.restoration.api import crop_faces, plan_crops, plan_restore, restore
 from jdsr_cli.restoration.summary import Counts, InputResult, PlannedInput, RunPlan, RunSummary
-from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 __all__ = [
     "Counts",

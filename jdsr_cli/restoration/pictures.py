@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.evidence import picture_metadata, sha256_file, table_header, table_row
-from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compositing, crop
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
@@ -62,7 +62,7 @@ class Shot:
         alignment = self.patch.alignment
         before = crop(self.patch.pixels, alignment, side)
         after = before.copy()
-        compositing(
+        compose(
             after,
             self.face.image,
             self.face.occlusion,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from jdsr_cli.errors import DeviceError, UsageError
+from jdsr_cli.settings import AUTO, Precision
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
+PRECISIONS: dict[str, torch.dtype] = {
+    name: getattr(torch, name) for name in get_args(Precision) if name != AUTO
 }
 
 
@@ -23,7 +23,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         DeviceError: it is not on this machine.
 
     """
-    if name == "auto":
+    if name == AUTO:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -56,7 +56,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         UsageError: the precision is unknown, or is float16 on a CPU.
 
     """
-    if name == "auto":
+    if name == AUTO:
         if has_native_bfloat16(device):
             return torch.bfloat16
         return torch.float16 if device.type == "cuda" else torch.float32

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError, WeightsMissingError
 from jdsr_cli.networks import NETWORKS, Generator, GeneratorOutput, build
+from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights.devices import resolve_device, resolve_precision
 from jdsr_cli.weights.places import check_digest
 from jdsr_cli.weights.registry import (
@@ -35,10 +35,10 @@ from jdsr_cli.weights.registry import (
     locate,
 )
 
-Precision = Literal["float16", "bfloat16"]
-"""Of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16 has 8 and
-the range of float32."""
-_DTYPES: Mapping[Precision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+_DTYPES: Mapping[StoredPrecision, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -144,7 +144,7 @@ def save_network(
     module: nn.Module,
     metadata: Mapping[str, str] | None = None,
     *,
-    precision: Precision = "float16",
+    precision: StoredPrecision = "float16",
 ) -> str:
     """Write a network as safetensors of 16-bit floats, whole or not at all.
 
@@ -187,7 +187,7 @@ def save_network(
     return hashlib.sha256(data).hexdigest()
 
 
-def _narrowed(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
+def _narrowed(path: Path, key: str, value: Tensor, precision: StoredPrecision) -> Tensor:
     """Return a tensor as it is kept in a file: on the CPU, floating values in 16 bits.
 
     Raises:

@@ -41,8 +41,9 @@ from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.faces.verification import VerifiedDetector
 from jdsr_cli.media import read_image
-from jdsr_cli.restoration.candidates import Limits, examine
-from jdsr_cli.settings import LEAST_SHARPNESS, DetectorSettings
+from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
+from jdsr_cli.settings import MIN_SHARPNESS, DetectorSettings
 
 ImageArray = NDArray[np.uint8]
 NEAR = 0.2
@@ -54,7 +55,7 @@ MARGIN = 2.5
 """Sides of the whole picture as multiples of the width of the pasted face."""
 POINTS = ("leye", "reye", "nose", "lmouth", "rmouth")
 OUTCOMES = ("right", "off", "refused", "missed")
-LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=LEAST_SHARPNESS, min_track=1)
+LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=MIN_SHARPNESS, min_track=1)
 
 
 @dataclass(frozen=True, eq=False)

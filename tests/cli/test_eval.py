@@ -141,8 +141,8 @@ def test_methods_that_cannot_be_compared_are_one_line(
     both = f"{tiny_weights(16)},{tiny_weights(32)}"
     assert "one input size" in line("--compare", both)
     assert "--scale 8" in line("--compare", tiny_weights(16), "--scale", 4)
-    assert "no scale 5" in line("--compare", "bicubic", "--scale", 5)
-    assert "'mine' is not NAME=DIR" in line("--results", "mine")
+    assert "Give 1, 2, 4 or 8" in line("--compare", "bicubic", "--scale", 5)
+    assert "'mine' is not allowed. Give NAME=DIR" in line("--results", "mine")
     assert "paper's network" in line("--compare", "paper", "--scale", 2)
     absent = ("--compare", "bicubic", "--identity", tmp_path / "absent.pt")
     assert "absent.pt" in line(*absent, code=5)

@@ -162,8 +162,12 @@ def test_other_mistakes_are_one_line_with_their_exit_code(
     recipe = tmp_path / "perceptual.toml"
     recipe.write_text(text, encoding="utf-8")
     assert "absent.pth" in one_line(train(data, recipe, tmp_path / "out", *missing), 3)
-    eight = train(data, "lite_x4", tmp_path / "out", "--scale", 8)
-    assert "enlarges 4 times, not 8" in one_line(eight, 2)
+    for recipe_scale, scale in ((4, 8), (8, 4)):
+        name = f"lite_x{recipe_scale}"
+        other = train(data, name, tmp_path / "out", "--scale", scale)
+        line = one_line(other, 2)
+        assert f"--scale: recipe {name} enlarges {recipe_scale} times, not {scale}" in line
+        assert "--recipe" in line
     stage = train(data, "lite_x4", tmp_path / "out", "--stage", "polish")
     assert "has no stage 'polish'" in one_line(stage, 2)
 

@@ -19,7 +19,7 @@ from jdsr_cli.faces.quality import (
 )
 from jdsr_cli.faces.quality.pose import MEAN_FACE
 from jdsr_cli.faces.resample import invert
-from jdsr_cli.settings import LEAST_SHARPNESS
+from jdsr_cli.settings import MIN_SHARPNESS
 
 STRAIGHT = Pose(0.0, 0.0, 0.0)
 
@@ -68,7 +68,7 @@ def test_what_shows_nothing_is_not_sharp(astronaut_photo: Photo) -> None:
     assert crop_sharpness(np.full((40, 40, 3), 90, np.uint8)) == 0.0
     noise = np.random.default_rng(0).normal(128, 20, (64, 64, 1))
     assert crop_sharpness(np.repeat(noise, 3, 2).astype(np.uint8)) < 0.5
-    assert sharpness(*filmed(astronaut_photo, 64, 12.0)) < LEAST_SHARPNESS
+    assert sharpness(*filmed(astronaut_photo, 64, 12.0)) < MIN_SHARPNESS
     with pytest.raises(UsageError, match="square RGB"):
         crop_sharpness(np.zeros((8, 9, 3), np.uint8))
 

@@ -16,7 +16,8 @@ from jdsr_cli.faces.quality import pose
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.candidates import Limits, examine
+from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
 from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]

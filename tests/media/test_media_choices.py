@@ -24,7 +24,7 @@ def read(path: Path, settings: ReadSettings) -> tuple[list[Frame], ReadReport]:
         ({"frame_rate": Fraction(0)}, "--fps"),
         ({"frame_rate": Fraction(-25)}, "--fps"),
         ({"frame_rate": Fraction(10**6)}, "up to 1000"),
-        ({"stream": 0}, "counted from 1"),
+        ({"stream": 0}, "at least 1"),
         ({"start": Fraction(-1)}, "--start"),
         ({"end": Fraction(0)}, "--end"),
         ({"start": Fraction(2), "end": Fraction(2)}, "after the start"),

@@ -13,9 +13,9 @@ from tiny import tiny_arguments
 
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
+from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entry, load_generator, places, read_manifest
 from jdsr_cli.weights.gates import GATES
-from jdsr_cli.weights.loading import Precision
 from jdsr_train.export import export
 from jdsr_train.recipe import DataRecipe, GeneratorRecipe, Recipe
 
@@ -59,7 +59,7 @@ def exported(
     folder: Path,
     gates: dict[str, object] | None,
     recipe: Recipe = RECIPE,
-    precision: Precision = "float16",
+    precision: StoredPrecision = "float16",
 ) -> WeightEntry:
     torch.manual_seed(0)
     path = folder / "weights" / "own.safetensors"
@@ -111,7 +111,7 @@ def test_nothing_is_earned_where_the_carried_weights_are_not_listed(
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_the_precision_is_kept_in_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: StoredPrecision
 ) -> None:
     exported(tmp_path, None, precision=precision)
     path = tmp_path / "weights" / "own.safetensors"

@@ -22,8 +22,8 @@ from jdsr_cli.errors import (
     WeightsMissingError,
 )
 from jdsr_cli.networks import build
+from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import entry, load_generator, load_state, save_network, verify
-from jdsr_cli.weights.loading import Precision
 
 JDSR: dict[str, object] = {
     "lr_size": 16,
@@ -276,7 +276,7 @@ def test_saving_what_overflows_is_refused_and_bfloat16_offered(tmp_path: Path) -
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_saving_what_is_not_finite_is_refused(
-    tmp_path: Path, value: float, precision: Precision
+    tmp_path: Path, value: float, precision: StoredPrecision
 ) -> None:
     network = build("lite", TINY)
     network.get_parameter("stem.bias").data[0] = value
@@ -290,7 +290,7 @@ def test_saving_what_is_not_finite_is_refused(
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_both_precisions_are_read_as_float32(
-    home: Home, tmp_path: Path, precision: Precision
+    home: Home, tmp_path: Path, precision: StoredPrecision
 ) -> None:
     torch.manual_seed(0)
     network = build("lite", TINY).eval()

@@ -13,9 +13,9 @@ from torch import nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError
+from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entries, save_network
 from jdsr_cli.weights.gates import CARRIED, verdict
-from jdsr_cli.weights.loading import Precision
 from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
@@ -36,7 +36,7 @@ def export(
     figures: Mapping[str, float],
     deviations: tuple[str, ...],
     gates: Mapping[str, object] | None = None,
-    precision: Precision = "float16",
+    precision: StoredPrecision = "float16",
 ) -> None:
     """Write the weights, and beside them a manifest that lists them.
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
-from jdsr_cli.weights.loading import Precision
+from jdsr_cli.settings import StoredPrecision
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
 from jdsr_train.logbook import last_validation
@@ -85,7 +85,7 @@ class Trained:
         path: Path,
         figures: Mapping[str, float],
         gates: Mapping[str, object] | None = None,
-        precision: Precision = "float16",
+        precision: StoredPrecision = "float16",
     ) -> None:
         """Write it as weights, and an entry of a manifest beside them; see `export`."""
         export(
@@ -95,7 +95,7 @@ class Trained:
 
 
 def export_checkpoint(
-    path: Path, out: Path | None = None, precision: Precision = "float16"
+    path: Path, out: Path | None = None, precision: StoredPrecision = "float16"
 ) -> Path:
     """Make weights of the checkpoint of a joint stage, such as of a run that died.
 

@@ -21,7 +21,7 @@ from jdsr_cli.faces.tracking.deciding import decide, last_frame
 from jdsr_cli.faces.tracking.following import Follower, Terms
 from jdsr_cli.faces.tracking.results import TrackedFrame
 from jdsr_cli.faces.tracking.smoothing import WINDOW
-from jdsr_cli.settings import MOST_LAG, TrackerSettings
+from jdsr_cli.settings import MAX_LAG, TrackerSettings
 
 BRIEF = 0.4
 """Seconds for which a face seen only once is looked for near the same place."""
@@ -52,14 +52,14 @@ class Tracker:
                 f"faces cannot be followed at {frame_rate} frames a second",
                 hint="Give a positive frame rate.",
             )
-        if not 1 <= every <= MOST_LAG:
+        if not 1 <= every <= MAX_LAG:
             raise UsageError(
                 f"faces cannot be followed when each {every}th frame is looked at",
-                hint=f"Look at each n-th frame with n from 1 to {MOST_LAG}.",
+                hint=f"Look at each n-th frame with n from 1 to {MAX_LAG}.",
             )
         self._settings = settings
         self.lag = min(
-            MOST_LAG,
+            MAX_LAG,
             max(
                 1,
                 math.ceil(settings.bridge * frame_rate - 1e-6) + every - 1,

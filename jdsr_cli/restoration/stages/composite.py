@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from jdsr_cli.evidence import Label
-from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compositing, crop
+from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.mask_classifier import MaskClassifier
 from jdsr_cli.faces.masking import MaskCalibration, decide, uncovered
@@ -136,7 +136,7 @@ class _Compositor:
         for face in sorted(item.faces, key=lambda one: one.detection.width):
             shown = face.smoothed if self._settings.stabilise else face.restored
             if shown is not None and face.alignment is not None:
-                compositing(
+                compose(
                     base,
                     shown.image,
                     shown.occlusion,

@@ -8,7 +8,7 @@ from moving_faces import appearance, centre, face, follow, numbers, owner
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker
-from jdsr_cli.settings import MOST_LAG, TrackerSettings
+from jdsr_cli.settings import MAX_LAG, TrackerSettings
 
 Frames = list[list[Detection]]
 
@@ -32,7 +32,7 @@ def test_frames_are_decided_the_lag_later_and_the_lag_is_bounded() -> None:
     assert counts == [0] * 7 + [1] * 13
     assert [frame.index for frame in follower.finish()] == list(range(13, 20))
     assert follower.finish() == []
-    assert tracker(1000.0).lag == tracker(bridge=60.0).lag == MOST_LAG
+    assert tracker(1000.0).lag == tracker(bridge=60.0).lag == MAX_LAG
     assert tracker(bridge=0.0, smoothing=0.0, min_track=1).lag == 1
     assert tracker(bridge=0.0, smoothing=0.0, min_track=1, every=5).lag >= 4
 

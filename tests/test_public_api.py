@@ -17,8 +17,11 @@ NAMES = [
     "JdsrError",
     "MediaError",
     "OutputError",
+    "PlannedInput",
     "Progress",
+    "ReadSettings",
     "RestoreSettings",
+    "RunPlan",
     "RunSummary",
     "Silent",
     "TrainingError",
@@ -28,6 +31,8 @@ NAMES = [
     "WeightsMissingError",
     "__version__",
     "crop_faces",
+    "plan_crops",
+    "plan_restore",
     "restore",
 ]
 
@@ -36,7 +41,7 @@ def test_public_names_are_pinned() -> None:
     assert jdsr_cli.__all__ == NAMES
 
 
-def test_every_public_name_is_there_and_comes_from_its_home() -> None:
+def test_every_public_name_is_there_and_is_in_dir() -> None:
     for name in NAMES:
         value = getattr(jdsr_cli, name)
         assert name == "__version__" or value.__name__ == name

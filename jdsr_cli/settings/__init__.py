@@ -1,0 +1,120 @@
+"""Every option of every command: type, default, range, unit and help, declared once.
+
+The command line, the arguments of the API, configuration files (``--config``), the settings in a
+manifest and the table of options in the documentation are derived from these classes. Importing
+them loads nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from jdsr_cli.settings.config import read_config
+from jdsr_cli.settings.detection import (
+    AUTO,
+    DEFAULT_FRAME_RATE,
+    MAX_LAG,
+    MIN_SHARPNESS,
+    Deinterlacing,
+    DetectionSettings,
+    DetectorName,
+    DetectorSettings,
+    ReadSettings,
+    TrackerSettings,
+)
+from jdsr_cli.settings.options import (
+    Declared,
+    Option,
+    OptionRow,
+    Settings,
+    build,
+    declared,
+    in_order,
+    option_rows,
+)
+from jdsr_cli.settings.restoration import (
+    Codec,
+    CropOptions,
+    CropSettings,
+    DemoOptions,
+    DemoSettings,
+    Precision,
+    RestoreOptions,
+    RestoreSettings,
+    RunOptions,
+    TerminalOptions,
+)
+from jdsr_cli.settings.training import (
+    EvalSettings,
+    ExportSettings,
+    FetchSettings,
+    StoredPrecision,
+    TrainSettings,
+)
+
+__all__ = [
+    "AUTO",
+    "COMMANDS",
+    "DEFAULT_FRAME_RATE",
+    "MAX_LAG",
+    "MIN_SHARPNESS",
+    "Codec",
+    "CropOptions",
+    "CropSettings",
+    "Declared",
+    "Deinterlacing",
+    "DemoOptions",
+    "DemoSettings",
+    "DetectionSettings",
+    "DetectorName",
+    "DetectorSettings",
+    "EvalSettings",
+    "ExportSettings",
+    "FetchSettings",
+    "Option",
+    "OptionRow",
+    "Precision",
+    "ReadSettings",
+    "RestoreOptions",
+    "RestoreSettings",
+    "RunOptions",
+    "Settings",
+    "StoredPrecision",
+    "TerminalOptions",
+    "TrackerSettings",
+    "TrainSettings",
+    "build",
+    "declared",
+    "in_order",
+    "options_of",
+    "read_config",
+]
+
+COMMANDS: dict[str, tuple[type[Settings], ...]] = {
+    "restore": (RestoreOptions, RestoreSettings),
+    "crop-faces": (CropOptions, CropSettings),
+    "demo": (DemoOptions, DemoSettings),
+    "train": (TrainSettings, RunOptions),
+    "eval": (EvalSettings, TerminalOptions),
+    "weights fetch": (FetchSettings,),
+    "weights export": (ExportSettings,),
+    "weights list": (),
+    "weights verify": (),
+    "doctor": (),
+}
+"""The settings classes whose options each command has."""
+
+
+def options_of(command: str) -> list[OptionRow]:
+    """Describe the options of a command, for the documentation.
+
+    Args:
+        command: Key of `COMMANDS`, such as ``restore`` or ``weights fetch``.
+
+    Returns:
+        A row (option, type, default, range, unit, help) for each option, in the order of the help.
+
+    >>> from jdsr_cli.settings import options_of
+    >>> options_of("crop-faces")[1]._asdict()  # doctest: +NORMALIZE_WHITESPACE
+    {'option': '--size', 'type': 'PX', 'default': '128', 'range': '16 to 1024', 'unit': 'px',
+     'help': 'Side of the crops; 128 is the size of the training template.'}
+    """
+    return option_rows(*COMMANDS[command])

@@ -1,0 +1,299 @@
+"""Options of reading, detection and tracking, which `jdsr restore` and `crop-faces` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.settings.options import Option, Settings, declared
+
+AUTO = "auto"
+DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
+Deinterlacing = Literal["auto", "on", "off"]
+DEFAULT_FRAME_RATE = Fraction(25)
+"""Frames per second of an input that neither has timestamps nor states a rate."""
+MAX_LAG = 32
+"""Largest delay of the tracker's decisions, in frames, so that its memory is bounded."""
+MIN_SHARPNESS = 0.05
+"""Sharpness below which a face is too blurred to be restored.
+
+Faces of 64 pixels blurred by 4 native pixels have 0.08 to 0.13 and their restored faces still
+follow the input; blurred by 6, 0.01 to 0.06, and by 8, 0.01 to 0.04, and the restored faces show
+an average face of the training data.
+"""
+SEGMENT_STEP = 8
+"""Segments are multiples of this many frames, so that no group of frames is in two of them."""
+
+
+def parse_number(text: str) -> Fraction:
+    """Read a number exactly: 25, 29.97 or 30000/1001."""
+    return Fraction(text)
+
+
+def parse_time(text: str) -> Fraction:
+    """Read a time in seconds from seconds, m:s or h:m:s."""
+    total = Fraction(0)
+    for part in text.split(":"):
+        total = 60 * total + parse_number(part)
+    return total
+
+
+def parse_aspect(text: str) -> Fraction:
+    """Read an aspect ratio: 16:9, 4:3 or 2.35."""
+    width, _, height = text.partition(":")
+    return parse_number(width) / parse_number(height or "1")
+
+
+def parse_rectangle(given: str | Sequence[int]) -> tuple[int, int, int, int]:
+    """Read a rectangle of at least 16x16 pixels: left, top, width, height."""
+    parts = given.split(",") if isinstance(given, str) else given
+    left, top, width, height = (int(str(part)) for part in parts)
+    if min(left, top) < 0 or min(width, height) < 16:
+        raise ValueError(given)
+    return left, top, width, height
+
+
+Detector = Annotated[
+    DetectorName,
+    Option(
+        "Face detector. auto selects the installed one with the highest measured recall.",
+        group="faces",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    Option(
+        "Lowest detector score of a face.",
+        group="faces", above=0.0, high=1.0, unset="the detector's own",
+    ),
+]  # fmt: skip
+MinFace = Annotated[
+    float,
+    Option(
+        "Refuse faces narrower than this in the frame.",
+        group="faces", metavar="PX", unit="px", low=0.0,
+    ),
+]  # fmt: skip
+DetectionScale = Annotated[
+    float | None,
+    Option(
+        "Factor by which frames are resized for detection only.",
+        group="faces", name="detection-scale", low=0.05, high=8.0, unset="automatic",
+    ),
+]  # fmt: skip
+MinTrack = Annotated[
+    int,
+    Option(
+        "Refuse faces of people seen in fewer frames than this; a still image counts as one.",
+        group="faces", metavar="N", unit="frames", low=1, high=MAX_LAG,
+    ),
+]  # fmt: skip
+Smoothing = Annotated[
+    float,
+    Option(
+        "Standard deviation of the temporal smoothing of landmarks along a track; 0 turns it off.",
+        group="faces", metavar="S", unit="s", low=0.0, high=10.0,
+    ),
+]  # fmt: skip
+Device = Annotated[
+    str, Option("Device of the networks: auto, cpu, cuda, cuda:N or mps.", affects_result=False)
+]
+Force = Annotated[
+    bool,
+    Option("Replace earlier results and discard interrupted runs.", affects_result=False),
+]
+
+
+def _tracker_seconds(help: str) -> Option:
+    return Option(help, unit="s", low=0.0, high=3600.0, on_command_line=False)
+
+
+@dataclass(frozen=True)
+class ReadSettings(Settings):
+    """How an input is read; by default everything is read as the file describes itself.
+
+    >>> from jdsr_cli import ReadSettings
+    >>> reading = ReadSettings(start="1:30", end=120, aspect="16:9")
+    >>> reading.start, reading.trims
+    (Fraction(90, 1), True)
+    """
+
+    frame_rate: Annotated[
+        Fraction | None,
+        Option(
+            "Frame rate of an input without timestamps (raw .h264, an image sequence); files with "
+            "timestamps keep theirs.",
+            group="reading", name="fps", metavar="RATE", unit="frames/s", above=0, high=1000,
+            unset=f"that of the file, or {DEFAULT_FRAME_RATE}",
+            parse=parse_number, form="a number such as 25, 29.97 or 30000/1001",
+        ),
+    ] = None  # fmt: skip
+    stream: Annotated[
+        int | None,
+        Option(
+            "Which of several video streams is read, counted from 1; the first by default.",
+            group="reading", metavar="N", low=1,
+        ),
+    ] = None  # fmt: skip
+    start: Annotated[
+        Fraction | None,
+        Option(
+            "Leave out the frames before this time after the first frame (s, m:s, h:m:s).",
+            group="reading", metavar="TIME", unit="s", low=0,
+            parse=parse_time, form="a time such as 90, 1:30 or 0:01:30",
+        ),
+    ] = None  # fmt: skip
+    end: Annotated[
+        Fraction | None,
+        Option(
+            "Leave out the frames from this time after the first frame on (s, m:s, h:m:s).",
+            group="reading", metavar="TIME", unit="s", above=0,
+            parse=parse_time, form="a time such as 90, 1:30 or 0:01:30",
+        ),
+    ] = None  # fmt: skip
+    deinterlace: Annotated[
+        Deinterlacing,
+        Option(
+            "Which frames of videos are deinterlaced. auto: those that are flagged as interlaced.",
+            group="reading",
+        ),
+    ] = "auto"
+    aspect: Annotated[
+        Fraction | None,
+        Option(
+            "Aspect ratio of the whole displayed picture, where the file does not state it or "
+            "states a wrong one.",
+            group="reading", metavar="W:H", low=0.125, high=8,
+            parse=parse_aspect, form="a ratio such as 16:9 or 2.35",
+        ),
+    ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError(
+                f"no frame is left before {float(self.end):g} s",
+                where="--end",
+                hint="Give a time after the start.",
+            )
+
+    @property
+    def trims(self) -> bool:
+        """Whether a part of the input is left out."""
+        return bool(self.start) or self.end is not None
+
+
+@dataclass(frozen=True)
+class DetectorSettings(Settings):
+    """How a detector searches for faces.
+
+    The automatic scale is chosen for faces of `min_face` pixels. Narrower faces that are found
+    are returned as well; the caller decides about them.
+    """
+
+    threshold: Threshold = None
+    min_face: MinFace = 10.0
+    scale: DetectionScale = None
+    device: Device = AUTO
+
+
+@dataclass(frozen=True)
+class TrackerSettings(Settings):
+    """How detections are associated with tracks."""
+
+    min_track: MinTrack = 2
+    bridge: Annotated[
+        float,
+        _tracker_seconds(
+            "Longest gap between two detections of a track that is interpolated; 0 interpolates "
+            "nothing."
+        ),
+    ] = 0.25
+    lost: Annotated[
+        float,
+        _tracker_seconds("How long a track without detections continues by its predicted motion."),
+    ] = 1.0
+    smoothing: Smoothing = 0.1
+    find_again: Annotated[
+        float,
+        _tracker_seconds(
+            "How long after its last detection a person is re-identified by appearance, where "
+            "embeddings are given."
+        ),
+    ] = 30.0
+
+
+@dataclass(frozen=True)
+class DetectionSettings(Settings):
+    """What is read, how faces are detected and tracked, and which are refused."""
+
+    reading: ReadSettings = field(default_factory=ReadSettings)
+    detector: Detector = "auto"
+    threshold: Threshold = DetectorSettings.threshold
+    min_face: MinFace = DetectorSettings.min_face
+    min_sharpness: Annotated[
+        float,
+        Option(
+            "Refuse faces that are less sharp than this in the frame.",
+            group="faces", metavar="X", low=0.0, high=1.0,
+        ),
+    ] = MIN_SHARPNESS  # fmt: skip
+    detection_scale: DetectionScale = DetectorSettings.scale
+    rotated_faces: Annotated[
+        bool,
+        Option(
+            "Search whole frames turned by 90, 180 and 270 degrees as well. Without it, only "
+            "doubtful detections are checked in rotated crops.",
+            group="faces",
+        ),
+    ] = False
+    detect_every: Annotated[
+        int,
+        Option(
+            "Detect faces in each N-th frame only.",
+            group="faces", metavar="N", unit="frames", low=1, high=MAX_LAG,
+        ),
+    ] = 1  # fmt: skip
+    roi: Annotated[
+        tuple[int, int, int, int] | None,
+        Option(
+            "Detect faces in this part of the frame only: left, top, width and height.",
+            group="faces", metavar="X,Y,W,H", unit="px",
+            parse=parse_rectangle, form="LEFT,TOP,WIDTH,HEIGHT of at least 16x16 pixels",
+        ),
+    ] = None  # fmt: skip
+    min_track: MinTrack = TrackerSettings.min_track
+    smoothing: Smoothing = TrackerSettings.smoothing
+    identity: Annotated[
+        str | None,
+        Option(
+            "TorchScript face embedding network for re-identification.",
+            group="faces", metavar="FILE",
+        ),
+    ] = None  # fmt: skip
+    segment: Annotated[
+        int,
+        Option(
+            "Frames between the points at which an interrupted run can be resumed.",
+            metavar="N", unit="frames", low=SEGMENT_STEP, step=SEGMENT_STEP,
+        ),
+    ] = 240  # fmt: skip
+    device: Device = DetectorSettings.device
+    force: Force = False
+    resume: Annotated[
+        bool,
+        Option("Continue interrupted runs and skip finished inputs.", affects_result=False),
+    ] = False
+
+    @property
+    def tracker(self) -> TrackerSettings:
+        """Settings of the tracker."""
+        return TrackerSettings(min_track=self.min_track, smoothing=self.smoothing)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that can change a byte of a result."""
+        left_out = {one.field for one in declared(type(self)) if not one.option.affects_result}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}

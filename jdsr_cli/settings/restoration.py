@@ -1,0 +1,233 @@
+"""Options of `jdsr restore`, `crop-faces` and `demo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from jdsr_cli.settings.detection import (
+    AUTO,
+    DetectionSettings,
+    Detector,
+    Device,
+    Force,
+    MinTrack,
+)
+from jdsr_cli.settings.options import Option, Settings
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Codec = Literal["h264", "hevc", "av1", "ffv1", "source"]
+Weights = Annotated[
+    str,
+    Option(
+        "Weights by name ('jdsr weights list') or file. auto is lite-camera, or on a GPU camera "
+        "where that is installed and passes all gates against lite-camera ('jdsr doctor').",
+        group="results", metavar="NAME|FILE", affects_result=False,
+    ),
+]  # fmt: skip
+
+
+def output_option(help: str = "Folder for the results.", *, default: str | None = None) -> Option:
+    """Return the option ``--out`` of a command."""
+    return Option(help, group="results", short="-o", metavar="DIR", unset=default)
+
+
+@dataclass(frozen=True)
+class RestoreSettings(DetectionSettings):
+    """Every option of `restore`.
+
+    >>> from jdsr_cli import ReadSettings, RestoreSettings
+    >>> settings = RestoreSettings(scale=8, reading=ReadSettings(start="1:30", end="2:00"))
+    >>> settings.reading.end
+    Fraction(120, 1)
+    >>> RestoreSettings(scale=3)
+    Traceback (most recent call last):
+    ...
+    jdsr_cli.errors.UsageError: --scale: 3 is not allowed. Give 4 or 8.
+    """
+
+    scale: Annotated[
+        int,
+        Option(
+            "Enlargement of face crops and, up to 4096 px, of frames: 4 or 8.",
+            group="results", choices=(4, 8),
+        ),
+    ] = 4  # fmt: skip
+    mode: Annotated[
+        Literal["both", "paste", "crops"],
+        Option(
+            "What is written: restored frames (paste), pictures of single faces (crops), or both.",
+            group="results",
+        ),
+    ] = "both"
+    crops: Annotated[
+        Literal["best", "all"],
+        Option(
+            "Which faces are written: the best shots and a fused picture of each person (best), "
+            "or every face as well (all).",
+            group="results",
+        ),
+    ] = "best"
+    shots: Annotated[
+        int,
+        Option(
+            "Number of best shots of each person.", group="results", metavar="N", low=1, high=100
+        ),
+    ] = 3
+    weights: Weights = AUTO
+    stabilise: Annotated[
+        bool,
+        Option(
+            "Smooth restored faces along their track against flicker.",
+            group="faces", negatable=True,
+        ),
+    ] = True  # fmt: skip
+    frame_scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement of whole frames.",
+            group="encoding", low=1, high=8,
+            unset="--scale, less where a side would pass 4096 px",
+        ),
+    ] = None  # fmt: skip
+    batch: Annotated[
+        int,
+        Option("Faces in one batch of the generator.", unit="faces", low=1, affects_result=False),
+    ] = 32
+    precision: Annotated[
+        Precision, Option("Arithmetic of the generator.", affects_result=False)
+    ] = "auto"
+    codec: Annotated[
+        Codec,
+        Option(
+            "Video codec of restored frames: ffv1 is lossless, source is the input's.",
+            group="encoding",
+        ),
+    ] = "h264"
+    crf: Annotated[
+        int | None,
+        Option(
+            "Constant rate factor of the encoder; 0 is the best quality.",
+            group="encoding", low=0, high=63, unset="visually lossless, by codec",
+        ),
+    ] = None  # fmt: skip
+    label: Annotated[
+        bool,
+        Option("Draw a small visible label on restored frames.", group="encoding", negatable=True),
+    ] = True
+    overlay: Annotated[
+        bool,
+        Option(
+            "Write a second video with boxes, track numbers and refused faces.", group="encoding"
+        ),
+    ] = False
+
+    @property
+    def pastes(self) -> bool:
+        """Whether restored frames are written."""
+        return self.mode != "crops"
+
+    @property
+    def exports_crops(self) -> bool:
+        """Whether pictures of single faces are written."""
+        return self.mode != "paste"
+
+    @property
+    def trims(self) -> bool:
+        """Whether a part of the input is left out."""
+        return self.reading.trims
+
+
+@dataclass(frozen=True)
+class CropSettings(DetectionSettings):
+    """Every option of `crop_faces`.
+
+    >>> from jdsr_cli import CropSettings
+    >>> CropSettings(size=256, detect_every=5).min_track
+    1
+    """
+
+    min_track: MinTrack = 1
+    size: Annotated[
+        int,
+        Option(
+            "Side of the crops; 128 is the size of the training template.",
+            group="results", metavar="PX", unit="px", low=16, high=1024,
+        ),
+    ] = 128  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TerminalOptions(Settings):
+    """What every longer command shows on the terminal."""
+
+    quiet: Annotated[bool, Option("Show results and errors only.", group="command", short="-q")] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions(TerminalOptions):
+    """Options of a command that can show its plan instead."""
+
+    dry_run: Annotated[
+        bool,
+        Option(
+            "Show what would be done and how long it would take, and do nothing.", group="command"
+        ),
+    ] = False
+
+
+Config = Annotated[
+    Path | None,
+    Option(
+        "TOML file with any of these options, such as min-face = 16. The command line takes "
+        "precedence over the file.",
+        group="command", metavar="FILE",
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RestoreOptions(RunOptions):
+    """Options of `jdsr restore` beside `RestoreSettings`."""
+
+    out: Annotated[Path, output_option()] = Path("jdsr-out")
+    config: Config = None
+
+
+@dataclass(frozen=True)
+class CropOptions(RunOptions):
+    """Options of `jdsr crop-faces` beside `CropSettings`."""
+
+    out: Annotated[Path, output_option()] = Path("jdsr-faces")
+    config: Config = None
+
+
+@dataclass(frozen=True)
+class DemoOptions(TerminalOptions):
+    """Options of `jdsr demo` beside `DemoSettings`."""
+
+    out: Annotated[Path, output_option()] = Path("jdsr-demo")
+
+
+@dataclass(frozen=True)
+class DemoSettings(Settings):
+    """Options of `jdsr demo`."""
+
+    weights: Weights = RestoreSettings.weights
+    detector: Detector = RestoreSettings.detector
+    device: Device = RestoreSettings.device
+    force: Force = RestoreSettings.force
+
+    @property
+    def restoration(self) -> RestoreSettings:
+        """Settings of the restoration that the demo runs."""
+        return RestoreSettings(
+            weights=self.weights,
+            detector=self.detector,
+            device=self.device,
+            force=self.force,
+            crops="all",
+        )

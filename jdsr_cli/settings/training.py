@@ -1,0 +1,305 @@
+"""Options of `jdsr train`, `eval` and `weights`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.settings.detection import AUTO, Device
+from jdsr_cli.settings.options import Option, Settings
+from jdsr_cli.settings.restoration import output_option
+
+StoredPrecision = Literal["float16", "bfloat16"]
+"""Of the values in a weight file: float16 has 11 significant bits and ends at 65,504; bfloat16 has
+8 and the range of float32."""
+
+
+def parse_list(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """Split text at commas, and drop empty parts."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(name for name in map(str.strip, parts) if name)
+
+
+def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
+    """Read NAME=DIR."""
+    name, folder = given.split("=", 1) if isinstance(given, str) else given
+    if not (name.strip() and str(folder)):
+        raise ValueError(given)
+    return name.strip(), Path(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
+    """Options of `jdsr train`."""
+
+    data: Annotated[
+        Path,
+        Option(
+            "Official CelebA folder, folder of face pictures, or aligned 128x128 faces (train*.tar "
+            "and val*.tar, or pictures, with landmarks68.npz or faces.csv).",
+            metavar="DIR",
+        ),
+    ]
+    out: Annotated[Path | None, output_option("Folder of the run.", default="runs/RECIPE")] = None
+    scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement, 4 or 8; selects the recipe lite_x4 or lite_x8 where none is named.",
+            choices=(4, 8), unset="that of the recipe; 4 without one",
+        ),
+    ] = None  # fmt: skip
+    recipe: Annotated[
+        str | None,
+        Option("Recipe by name or TOML file.", metavar="NAME|FILE", unset="lite_x<scale>"),
+    ] = None
+    stage: Annotated[
+        str,
+        Option(
+            "Stage that is run: prepare, parser, identity, denoise or joint; all runs those of the "
+            "recipe in turn."
+        ),
+    ] = "all"
+    masks: Annotated[
+        Path | None,
+        Option("Mask templates that are used beside the drawn masks.", metavar="DIR"),
+    ] = None
+    landmarks: Annotated[
+        str,
+        Option(
+            "Landmarks that the prior network learns: those of the data (five), those of "
+            "facexlib's FAN (fan), or those of an ONNX network.",
+            metavar="five|fan|FILE",
+        ),
+    ] = "five"
+    parsing: Annotated[
+        Path | None,
+        Option("Faces labelled as in CelebAMask-HQ, for the parser stage.", metavar="TAR|DIR"),
+    ] = None
+    labels: Annotated[
+        str,
+        Option(
+            "Network that labels the parts of faces: the parser of the run (own), facexlib's, "
+            "none, or that of a file.",
+            metavar="own|facexlib|none|FILE",
+        ),
+    ] = "own"
+    features: Annotated[
+        str | None,
+        Option(
+            "Frozen feature network: file of VGG-16 or SqueezeNet 1.1 weights.",
+            metavar="FILE", unset="torchvision's VGG-16",
+        ),
+    ] = None  # fmt: skip
+    init: Annotated[
+        str | None,
+        Option("Weights whose matching tensors the training starts from.", metavar="NAME|FILE"),
+    ] = None
+    identity: Annotated[
+        Path | None,
+        Option("Identity network of another run, used instead of training one.", metavar="FILE"),
+    ] = None
+    cache: Annotated[
+        Path | None,
+        Option("Folder of prepared faces; runs can share it.", metavar="DIR", unset="OUT/cache"),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Option(
+            "Give the joint stage as many steps as fit into this time on this machine. The same "
+            "command continues with the number of steps of its first start.",
+            unit="min", low=0.1,
+        ),
+    ] = None  # fmt: skip
+    deadline: Annotated[
+        float | None,
+        Option(
+            "Finish this long after the start at any speed: every stage gets a share of the time "
+            "and its schedule ends with it. What does not fit is left out and recorded with the "
+            "weights.",
+            metavar="SECONDS", unit="s", low=1.0,
+        ),
+    ] = None  # fmt: skip
+    export_every: Annotated[
+        float | None,
+        Option(
+            "Write the weights this often during the joint stage.",
+            metavar="SECONDS", unit="s", low=1.0,
+        ),
+    ] = None  # fmt: skip
+    steps: Annotated[
+        int | None,
+        Option("Optimiser steps of every stage instead of the recipe's, for a trial.", low=1),
+    ] = None
+    device: Device = AUTO
+    workers: Annotated[
+        int, Option("Processes that prepare samples; 0 prepares them in the main process.", low=0)
+    ] = 1
+    checkpoint_every: Annotated[
+        int | None,
+        Option("Optimiser steps between checkpoints.", low=1, unset="about a minute"),
+    ] = None
+    validate_every: Annotated[
+        int | None,
+        Option(
+            "Optimiser steps between validations.",
+            low=1, unset="500; with --deadline at the end of a stage",
+        ),
+    ] = None  # fmt: skip
+    processes: Annotated[
+        int,
+        Option(
+            "Processes that share every step: one for each GPU, or single-threaded ones for the "
+            "otherwise idle cores of a CPU.",
+            low=1,
+        ),
+    ] = 1
+    compiled: Annotated[
+        bool,
+        Option(
+            "Compile the trained network (torch.compile), which takes a minute or more and pays "
+            "off in long runs.",
+            name="compile",
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lengths = {
+            "--steps": self.steps, "--minutes": self.minutes, "--deadline": self.deadline,
+        }  # fmt: skip
+        given = [name for name, value in lengths.items() if value is not None]
+        if len(given) > 1 and "--minutes" in given:
+            raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings(Settings):
+    """Options of `jdsr eval`."""
+
+    data: Annotated[
+        Path,
+        Option(
+            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
+            "prepared faces.",
+            metavar="TAR|DIR",
+        ),
+    ]
+    scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement: 1, 2, 4 or 8.",
+            choices=(1, 2, 4, 8), unset="that of the weights; 4 for lite and paper",
+        ),
+    ] = None  # fmt: skip
+    methods: Annotated[
+        tuple[str, ...],
+        Option(
+            "bicubic, lite, paper, or other weights by name or file. The first is the one that the "
+            "others are compared with.",
+            name="compare", metavar="NAME,...", parse=parse_list, form="names between commas",
+        ),
+    ] = ("bicubic", "lite")  # fmt: skip
+    results: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "Restored 128x128 pictures of another tool, named like the faces; repeatable.",
+            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
+            form="NAME=DIR, such as other=out/",
+        ),
+    ] = ()  # fmt: skip
+    write_inputs: Annotated[
+        Path | None,
+        Option("Write the inputs here as PNG, for other tools.", metavar="DIR"),
+    ] = None
+    degradation: Annotated[
+        Literal["paper", "camera", "sharp"],
+        Option(
+            "How inputs are made: bicubic reduction of masked faces (paper), a simulated camera "
+            "and codec (camera), or bicubic reduction of bare faces, which should stay as they are "
+            "(sharp)."
+        ),
+    ] = "paper"
+    masks: Annotated[
+        Path | None,
+        Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
+    ] = None
+    split: Annotated[
+        str | None,
+        Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
+    ] = None
+    limit: Annotated[
+        int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
+    ] = None
+    lpips: Annotated[
+        str | None,
+        Option(
+            "Measure LPIPS with torchvision's alexnet, vgg16 or squeezenet1_1 state dict ('caffe' "
+            "in its name: BGR 0-255), or with AlexNet, downloaded.",
+            metavar="FILE|download",
+        ),
+    ] = None
+    lpips_heads: Annotated[
+        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="torchmetrics'")
+    ] = None
+    identity: Annotated[
+        Path | None,
+        Option(
+            "Measure identity with a TorchScript network (112x112 input as for ArcFace).",
+            metavar="FILE",
+        ),
+    ] = None
+    landmarks: Annotated[
+        Path | None,
+        Option(
+            "Measure the landmark error with an ONNX network (112x112 input, 68 points).",
+            metavar="FILE",
+        ),
+    ] = None
+    groups: Annotated[
+        tuple[str, ...],
+        Option(
+            "Report thirds of the faces separately as well: lightness (of the skin in the "
+            "picture).",
+            metavar="NAME,...", parse=parse_list, form="names between commas",
+        ),
+    ] = ()  # fmt: skip
+    out: Annotated[Path, output_option()] = Path("jdsr-eval")
+    cache: Annotated[
+        Path | None,
+        Option("Folder of decoded and prepared faces.", metavar="DIR", unset="OUT/cache"),
+    ] = None
+    device: Device = AUTO
+    batch: Annotated[int, Option("Faces in one batch.", unit="faces", low=1)] = 32
+
+
+@dataclass(frozen=True)
+class FetchSettings(Settings):
+    """Options of `jdsr weights fetch`."""
+
+    source: Annotated[
+        str | None,
+        Option(
+            "Folder that contains the files, or https:// address of such a folder.",
+            name="from", metavar="FOLDER|ADDRESS", variable="JDSR_WEIGHTS_SOURCE",
+            unset="the address that is recorded for each file",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ExportSettings(Settings):
+    """Options of `jdsr weights export`."""
+
+    out: Annotated[
+        Path | None,
+        Option(
+            "Weight file; its entry is added to manifest.toml beside it.",
+            short="-o", metavar="FILE", unset="RUN/weights/RECIPE.safetensors",
+        ),
+    ] = None  # fmt: skip
+    precision: Annotated[
+        StoredPrecision,
+        Option("Format of the values; bfloat16 is for weights beyond the range of float16."),
+    ] = "float16"
