@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 
 from jdsr_cli import __version__
 from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.media import MediaInfo
 
 PACKAGES = (
     *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
@@ -23,6 +25,8 @@ PACKAGES = (
 )
 """Those whose version can change a pixel."""
 CHUNK = 1 << 20
+LOCAL_PATHS = ("path", "salvaged_copy")
+"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
 
 
 def sha256_file(*paths: Path) -> str:
@@ -84,6 +88,15 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def describe_media(info: MediaInfo) -> dict[str, Any]:
+    """Return what an input declares, without paths; fractions as `a/b`."""
+    return {
+        name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
+        for name, value in vars(info).items()
+        if name not in LOCAL_PATHS
+    }
 
 
 def describe_device(device: torch.device) -> dict[str, str]:

@@ -68,8 +68,8 @@ class Snapshot:
             np.savez(file, **stored)
 
     @classmethod
-    def read(cls, path: Path) -> Snapshot:
-        """Read a file written by `write`.
+    def read(cls, path: Path, kind: str = "state") -> Snapshot:
+        """Read a file written by `write`; `kind` names it in the error.
 
         Raises:
             InputUnreadableError: It is missing or damaged.
@@ -82,7 +82,7 @@ class Snapshot:
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
             raise InputUnreadableError(
-                "the state of the interrupted run is damaged",
+                f"the {kind} of the interrupted run is damaged",
                 where=path,
                 hint="Start anew with --force.",
             ) from fault

@@ -44,8 +44,7 @@ def test_the_first_face_is_given_back(face: Picture) -> None:
 def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
     smoother = FaceSmoother()
     shown = [
-        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0]
-        for n in range(12)
+        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0] for n in range(12)
     ]
     before = np.mean([away(noisy(face, 50 + n), noisy(face, 51 + n)) for n in range(6, 11)])
     after = np.mean([away(shown[n], shown[n + 1]) for n in range(6, 11)])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import Manifest, digest_file
-from jdsr_cli.media import MediaInfo
+from jdsr_cli.evidence import Manifest, describe_media, digest_file
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
     Element,
@@ -35,17 +33,13 @@ from jdsr_cli.restoration.sinks import (
     draw_overlay,
 )
 from jdsr_cli.restoration.stages.detect import detections_file, write_detections
-from jdsr_cli.restoration.stages.read import expected_frames
+from jdsr_cli.restoration.stages.read import command_name, expected_frames
 from jdsr_cli.restoration.summary import Counts, InputResult
 from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
-
-_PATHS = ("path", "salvaged_copy")
-"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
 
 
 def write(
     stream: Iterable[Element],
-    command: str,
     settings: DetectionSettings,
     models: Models,
     progress: Progress,
@@ -54,7 +48,6 @@ def write(
 
     Args:
         stream: Frames with everything that is known about them.
-        command: `restore` or `crop-faces`, for the manifest.
         settings: Settings of the run.
         models: Networks of the run, for the manifest.
         progress: Receives the progress of each input.
@@ -65,7 +58,7 @@ def write(
         for element in stream:
             state = element.state
             if isinstance(element, InputStarted):
-                arguments = (element.input, command, settings, models, progress)
+                arguments = (element.input, settings, models, progress)
                 writer = state.attempt("write", _InputWriter, *arguments)
             elif isinstance(element, FrameItem):
                 if writer is not None and not state.failed:
@@ -145,14 +138,12 @@ class _InputWriter:
     def __init__(
         self,
         opened: OpenInput,
-        command: str,
         settings: DetectionSettings,
         models: Models,
         progress: Progress,
     ) -> None:
         self.state = opened.state
         self._input = opened
-        self._command = command
         self._settings = settings
         self._models = models
         self._progress = progress
@@ -239,7 +230,7 @@ class _InputWriter:
         figures = {name: figure for one in results for name, figure in one.figures.items()}
         seconds = state.clock.report()
         Manifest(
-            command=self._command,
+            command=command_name(self._settings),
             request=self._input.request.digest,
             input=self._input.digest,
             media=describe_media(self._input.info),
@@ -276,12 +267,3 @@ class _InputWriter:
         if not self._ended:
             self._progress.end(self._name)
             self._ended = True
-
-
-def describe_media(info: MediaInfo) -> dict[str, Any]:
-    """Return what the input declares, without paths; fractions as `a/b`."""
-    return {
-        name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
-        for name, value in vars(info).items()
-        if name not in _PATHS
-    }
