@@ -127,6 +127,18 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
         assert np.array_equal(occlusion, occlusion_again)
 
 
+def test_a_loaded_state_is_returned_exactly(face: Picture) -> None:
+    smoother = FaceSmoother()
+    smoother.smooth(3, 7, face, noisy(face, 1), OPEN)
+    smoother.smooth(5, 9, noisy(face, 2), face, OPEN)
+    state = smoother.state()
+    loaded = FaceSmoother()
+    loaded.load(state)
+    assert loaded.state()["frame"].tolist() == [7, 9]
+    for name, array in loaded.state().items():
+        assert np.array_equal(array, state[name]), name
+
+
 def test_a_state_of_something_else_is_refused(face: Picture) -> None:
     smoother = FaceSmoother()
     smoother.smooth(1, 0, face, face, OPEN)
