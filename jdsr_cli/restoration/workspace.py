@@ -28,6 +28,7 @@ MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
+DAMAGED_STATE = "the state of the interrupted run is damaged"
 _VALUES = "values"
 
 
@@ -68,8 +69,12 @@ class Snapshot:
             np.savez(file, **stored)
 
     @classmethod
-    def read(cls, path: Path, kind: str = "state") -> Snapshot:
-        """Read a file written by `write`; `kind` names it in the error.
+    def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
+        """Read a file written by `write`.
+
+        Args:
+            path: The file.
+            what: Message if it is damaged.
 
         Raises:
             InputUnreadableError: It is missing or damaged.
@@ -82,7 +87,7 @@ class Snapshot:
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
             raise InputUnreadableError(
-                f"the {kind} of the interrupted run is damaged",
+                what,
                 where=path,
                 hint="Start anew with --force.",
             ) from fault

@@ -35,6 +35,7 @@ MAX_GROUP_BYTES = 48 << 20
 DETECTIONS_FORMAT = 2
 """Version of the detection method and of the stored detections; part of the request, so that a
 run that another version began is not resumed. Increase it if either changes."""
+DAMAGED = "the detections of the interrupted run are damaged"
 _NUMBERS = 18
 """Numbers of a detection: box (4), points (10), score, turn, spread, confirmed."""
 
@@ -165,7 +166,7 @@ def read_detections(path: Path) -> Iterator[FrameDetections]:
         InputUnreadableError: The file is missing or damaged.
 
     """
-    stored, first = Snapshot.read(path, "detections"), 0
+    stored, first = Snapshot.read(path, DAMAGED), 0
     for number, (time, searched, cut, colour, count, colours) in enumerate(stored.values["frames"]):
         faces = stored.arrays["faces"][first : first + count]
         first += count
