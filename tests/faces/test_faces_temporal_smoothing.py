@@ -98,7 +98,7 @@ def test_tracks_do_not_touch_each_other_and_can_be_dropped(
     assert np.array_equal(image, noisy(face, 3))
 
 
-def test_tracks_that_are_never_dropped_do_not_pile_up(face: Picture) -> None:
+def test_tracks_that_are_never_dropped_are_removed(face: Picture) -> None:
     smoother = FaceSmoother()
     for track in range(40):
         smoother.smooth(track, 100 * track, face, face, OPEN)
@@ -154,12 +154,12 @@ def test_a_state_of_something_else_is_refused(face: Picture) -> None:
             FaceSmoother().load(wrong)
 
 
-def test_what_cannot_be_held_is_refused(face: Picture) -> None:
-    with pytest.raises(UsageError, match="held"):
+def test_invalid_faces_and_settings_are_refused(face: Picture) -> None:
+    with pytest.raises(UsageError, match="smoothed"):
         FaceSmoother().smooth(1, 0, face[:64], face, OPEN)
     with pytest.raises(UsageError, match="strength"):
         SmootherSettings(strength=1.0)
-    with pytest.raises(UsageError, match="held"):
+    with pytest.raises(UsageError, match="smoothed"):
         SmootherSettings(tolerance=(5.0, 1.0))
 
 
@@ -171,7 +171,7 @@ def test_strength_0_changes_nothing(face: Picture) -> None:
 
 
 @pytest.mark.parametrize(("right", "below"), [(1.0, 0.5), (-2.0, 1.2), (0.25, -0.75)])
-def test_small_motions_are_followed(face: Picture, right: float, below: float) -> None:
+def test_small_motions_are_estimated(face: Picture, right: float, below: float) -> None:
     luma = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (0, 0), 1.5)
     before = luma.astype(np.float32)
     shift = np.array([[1.0, 0.0, right], [0.0, 1.0, below]])
@@ -181,7 +181,7 @@ def test_small_motions_are_followed(face: Picture, right: float, below: float) -
     assert middle == pytest.approx((63.0 - right, 78.0 - below), abs=0.3)
 
 
-def test_nothing_is_followed_where_nothing_is_seen(face: Picture, hopper_photo: Photo) -> None:
+def test_a_uniform_picture_has_no_motion(face: Picture, hopper_photo: Photo) -> None:
     flat = np.full((128, 128), 100.0, np.float32)
     assert np.array_equal(estimate_motion(flat, flat), np.eye(2, 3))
     same = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
