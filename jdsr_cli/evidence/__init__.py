@@ -1,4 +1,4 @@
-"""What a run leaves behind as proof: face records, the manifest, the label on the picture."""
+"""Evidence of a run: face records, the manifest, and the label on pictures."""
 
 from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
