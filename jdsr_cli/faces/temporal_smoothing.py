@@ -202,12 +202,14 @@ class FaceSmoother:
             for name, array in empty.items()
         )
         if not fits or len({len(state[name]) for name in ("tracks", *_FIELDS)}) != 1:
-            raise UsageError("this is not a state of the face smoother", hint="Start the run anew.")
+            raise UsageError(
+                "this is not a state of the face smoother", hint="Start the run again."
+            )
         if int(state["format"]) != STATE_FORMAT:
             raise UsageError(
                 f"this state of the face smoother has format {int(state['format'])}, "
                 f"not {STATE_FORMAT}",
-                hint="Start the run anew.",
+                hint="Start the run again.",
             )
         self._last = {
             int(track): _LastFace(

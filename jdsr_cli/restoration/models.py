@@ -72,7 +72,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     embedder = None
     if settings.identity is not None:
         embedder = FaceEmbedder(Path(settings.identity), str(device))
-        progress.note(f"faces are told apart by {settings.identity}")
+        progress.note(f"people are re-identified with {settings.identity}")
     return Models(
         detector=detector,
         generator=generator,

@@ -89,7 +89,7 @@ class Snapshot:
             raise InputUnreadableError(
                 what,
                 where=path,
-                hint="Start anew with --force.",
+                hint="Start again with --force.",
             ) from fault
         return cls(values, arrays)
 
@@ -248,13 +248,13 @@ class Workspace:
             raise OutputError(
                 f"an interrupted run is here ({fault.what})",
                 where=self.final,
-                hint="Start anew with --force, or choose another folder with --out.",
+                hint="Start again with --force, or choose another folder with --out.",
             ) from fault
         if frames:
             raise OutputError(
                 f"an interrupted run is here, with {frames} frames done",
                 where=self.final,
-                hint="Go on with --resume, or start anew with --force.",
+                hint="Continue with --resume, or start again with --force.",
             )
 
     def _check_final(self, *, force: bool) -> None:

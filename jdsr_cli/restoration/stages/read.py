@@ -72,7 +72,7 @@ def _open(
             notes.append(plan.note)
     if workspace.journal.segments:
         last = workspace.journal.segments[-1]
-        notes.append(f"went on after {last.frames} frames of an interrupted run")
+        notes.append(f"resumed after {last.frames} frames of an interrupted run")
         reader.skip_to(last.next_index)
         snapshot = Snapshot.read(workspace.snapshot_file(last.number))
     display = Display.of(info.sample_aspect_ratio)

@@ -99,7 +99,7 @@ def _with_hint(error: JdsrError, frames: int, *, damaged: bool) -> JdsrError:
         return error
     hint = f"{frames} frames are kept: put this right and repeat the command with --resume."
     if damaged:
-        hint = "Start anew with --force."
+        hint = "Start again with --force."
     hinted = type(error)(error.what, where=error.where, hint=hint)
     hinted.__cause__ = error.__cause__
     return hinted
