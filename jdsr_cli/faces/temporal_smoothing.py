@@ -202,14 +202,12 @@ class FaceSmoother:
             for name, array in empty.items()
         )
         if not fits or len({len(state[name]) for name in ("tracks", *_FIELDS)}) != 1:
-            raise UsageError(
-                "this is not a state of the face smoother", hint="Start the run again."
-            )
+            raise UsageError("this is not a state of the face smoother", hint="Start again.")
         if int(state["format"]) != STATE_FORMAT:
             raise UsageError(
                 f"this state of the face smoother has format {int(state['format'])}, "
                 f"not {STATE_FORMAT}",
-                hint="Start the run again.",
+                hint="Start again.",
             )
         self._last = {
             int(track): _LastFace(

@@ -62,7 +62,7 @@ def test_a_mouth_that_opens_is_not_smeared(face: Picture) -> None:
     assert np.abs(image[96:108, 52:74].astype(int) - other[96:108, 52:74]).mean() < 3.0
 
 
-def test_the_track_starts_anew_when_told_after_a_gap_and_on_another_picture(
+def test_the_track_restarts_on_request_after_a_gap_and_on_another_picture(
     face: Picture, hopper_photo: Photo
 ) -> None:
     bright = np.clip(face.astype(int) + 12, 0, 255).astype(np.uint8)
