@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import Manifest, describe_media, digest_file
+from jdsr_cli.evidence import FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
     Element,
@@ -27,6 +27,7 @@ from jdsr_cli.restoration.sinks import (
     FigureSink,
     RecordSink,
     Sink,
+    SinkResult,
     StillSink,
     TrackPictures,
     VideoSink,
@@ -171,7 +172,9 @@ class _InputWriter:
     def finish(self, ended_tracks: Sequence[int]) -> InputResult | None:
         """Complete the results and publish them; None if the input has failed."""
         self._end_tracks(ended_tracks)
-        return self.state.attempt("write", self._publish)
+        results = self.state.attempt("write", self._join_results) or []
+        outputs = self.state.attempt("hash", _digest_outputs, results) or ()
+        return self.state.attempt("write", self._publish, results, outputs)
 
     def abandon(self) -> int:
         """Close everything that is open; return the number of frames kept for `--resume`."""
@@ -209,17 +212,19 @@ class _InputWriter:
         if number:
             workspace.snapshot_file(number - 1).unlink(missing_ok=True)
 
-    def _publish(self) -> InputResult:
-        state, workspace = self.state, self._input.workspace
+    def _join_results(self) -> list[SinkResult]:
         for sink in self._sinks:
             sink.end_segment()
-        results = [sink.finish() for sink in self._sinks]
+        return [sink.finish() for sink in self._sinks]
+
+    def _publish(
+        self, results: Sequence[SinkResult], outputs: tuple[FileDigest, ...]
+    ) -> InputResult:
+        """Write the manifest and give the results their final name."""
+        state, workspace = self.state, self._input.workspace
         counted = {name: count for one in results for name, count in one.counts.items()}
         counts = Counts(frames_read=state.frames_read, **counted)
         counts.check(state.source)
-        with state.clock.stage("hash"):
-            files = [path for one in results for path in one.files]
-            outputs = tuple(digest_file(path, path.name) for path in files)
         notes = (
             *self._input.notes,
             *(note for one in results for note in one.notes),
@@ -267,3 +272,7 @@ class _InputWriter:
         if not self._ended:
             self._progress.end(self._name)
             self._ended = True
+
+
+def _digest_outputs(results: Sequence[SinkResult]) -> tuple[FileDigest, ...]:
+    return tuple(digest_file(path, path.name) for one in results for path in one.files)
