@@ -5,6 +5,9 @@ The library never prints. A caller that wants no progress passes nothing, which 
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 

@@ -1,10 +1,11 @@
-"""What a run leaves behind as proof: face records, the manifest, the label on the picture."""
+"""Evidence of a run: face records, the manifest, and the label on pictures."""
 
 from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
     FileDigest,
     Manifest,
     describe_device,
+    describe_media,
     digest_file,
     package_versions,
     picture_metadata,
@@ -29,6 +30,7 @@ __all__ = [
     "Status",
     "TrackRecord",
     "describe_device",
+    "describe_media",
     "digest_file",
     "draw_faces",
     "package_versions",

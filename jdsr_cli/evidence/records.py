@@ -21,7 +21,7 @@ Status = Literal["restored", "exported", "refused"]
 
 @dataclass(frozen=True)
 class FaceRecord:
-    """What was found at one place of one frame, and what was done about it.
+    """One face of one frame: detection, measures and result.
 
     Coordinates are pixels of the input frame as it is displayed, upright and with square pixels;
     (0, 0) is the centre of its first pixel.
@@ -30,7 +30,7 @@ class FaceRecord:
     frame: int
     """Number of the frame, from 0."""
     pts: int
-    """Time stamp of the frame in units of the input's time base."""
+    """Presentation time of the frame in units of the input's time base."""
     seconds: float
     """The same in seconds, rounded to the microsecond."""
     face: int
@@ -38,37 +38,37 @@ class FaceRecord:
     track: int
     """Number of the track that it belongs to, from 1."""
     bridged: bool
-    """Whether the detector missed it and its place follows from the frames around."""
+    """Whether the detector missed it and it was interpolated along its track."""
     box: tuple[float, float, float, float]
     """Left, top, right, bottom; smoothed along the track, as are the points."""
     points: tuple[tuple[float, float], ...]
-    """Eye, eye, nose, mouth corner, mouth corner; the left one of the picture first."""
+    """Eyes, nose and mouth corners; the left one of the picture first."""
     score: float
-    """The detector's confidence, 0 to 1; of a bridged face that of a frame beside it."""
+    """Confidence of the detector, 0 to 1; of a bridged face that of a neighbouring frame."""
     eye_distance: float
-    """Pixels between the eyes."""
+    """Distance between the eyes in pixels."""
     status: Status
     native_width: float | None = None
-    """Width in the frame of the region that was aligned, in pixels; where stored pixels are not
-    square, in their longer side."""
+    """Width of the aligned region in the frame, in pixels; if stored pixels are not square, in
+    their longer side."""
     sharpness: float | None = None
-    """Of the face as it was filmed, 0 to 1, see `faces.quality.sharpness`."""
+    """Sharpness of the face as filmed, 0 to 1, see `faces.quality.sharpness`."""
     yaw: float | None = None
-    """Turn of the head to the side in degrees, estimated from the five points."""
+    """Head rotation to the side in degrees, estimated from the five points."""
     pitch: float | None = None
-    """Turn up or down in degrees."""
+    """Head rotation up or down in degrees."""
     roll: float | None = None
-    """Tilt in degrees."""
+    """In-plane rotation in degrees."""
     residual: float | None = None
-    """How far the five points lie from a mean head in that pose, as a share of their spread."""
+    """Distance of the five points from a mean head in that pose, relative to their spread."""
     covered: float | None = None
-    """Share of the face that the generator found covered, 0 to 1."""
+    """Share of the face that is occluded according to the generator, 0 to 1."""
     mask: MaskState | None = None
-    """`masked`, `bare`, or `unsure`: then what seems covered is left as it was filmed."""
+    """`masked`, `bare`, or `unsure`; only occluded parts of masked faces are replaced."""
     mask_probability: float | None = None
-    """Calibrated probability of a mask, 0 to 1, by this frame and those of its track before."""
+    """Calibrated probability of a mask, 0 to 1, from this frame and earlier ones of its track."""
     masked: bool | None = None
-    """Whether `mask` is `masked`; null where that is unsure."""
+    """Whether `mask` is `masked`; null if unsure."""
     quality: float | None = None
     """0 to 1: how good a shot of the person this is, see `faces.quality.FaceQuality`."""
     reason: str | None = None
@@ -78,7 +78,7 @@ class FaceRecord:
     sha256: str | None = None
     """Hash of that picture."""
     redone_in_float32: bool = False
-    """Whether the chosen precision gave numbers that are not finite."""
+    """Whether the selected precision gave values that are not finite."""
 
     def to_json(self) -> str:
         """Return the record as one line of JSON without its newline; NaN and infinity as null."""
@@ -94,36 +94,36 @@ def _finite(value: Any) -> Any:
 
 
 def round_seconds(time: Fraction) -> float:
-    """Return an exact time in seconds as a number to the microsecond."""
+    """Return an exact time in seconds, rounded to the microsecond."""
     return round(float(time), 6)
 
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """A track from its first frame to its last; frames are counted by their index in the input."""
+    """A track of a person from its first to its last frame, by their index in the input."""
 
     track: int
-    """Number of the track, from 1; the same in `faces.jsonl` and in names of files."""
+    """Number of the track, from 1; the same in `faces.jsonl` and in file names."""
     first_frame: int
     last_frame: int
     first_seconds: float
     last_seconds: float
     seen: int
-    """Frames in which the detector found the face."""
+    """Number of frames in which the detector found the face."""
     bridged: int
-    """Frames between, in which its place was worked out."""
+    """Number of frames in which the face was interpolated."""
     restored: int
-    """Faces that were restored, or exported by `crop-faces`."""
+    """Number of faces restored, or exported by `crop-faces`."""
     refused: dict[str, int]
-    """Refused faces by kind of reason."""
+    """Number of refused faces by kind of reason."""
     masked: int
-    """Restored faces that wear a mask."""
+    """Number of restored faces with a mask."""
     unsure: int
-    """Restored faces of which that is unsure."""
+    """Number of restored faces that may have a mask."""
     best: tuple[dict[str, Any], ...] = field(default=())
     """Pictures of the best single frames, best first: file, sha256, frames, quality."""
     fused: dict[str, Any] | None = None
-    """Picture of several frames together, where there are enough that agree."""
+    """Picture fused from several frames, if enough of them agree."""
 
     def to_json(self) -> str:
         """Return the record as one line of JSON without its newline."""
@@ -147,8 +147,8 @@ def table_row(key: str, record: FaceRecord, points: NDArray[np.float64]) -> str:
 
     Args:
         key: Name of its picture without suffix.
-        record: What was found.
-        points: (5, 2) of its eyes, nose and mouth corners in pixels of the picture.
+        record: Record of the face.
+        points: (5, 2), eyes, nose and mouth corners in pixels of the picture.
 
     """
     return _line(

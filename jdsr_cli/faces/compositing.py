@@ -1,8 +1,8 @@
-"""A restored face back into its picture: only where it belongs, in the picture's own colours.
+"""Compositing of restored faces into frames, and the geometry of enlarged frames.
 
-All maps are made on the template's 128 x 128 grid, where a face always has the same size; then
-the restored face and one map of weights are warped to the face's box. Nothing outside that box
-is read or written, but for what hangs below the template of a mask, see `overhang`.
+All maps are computed on the 128 x 128 grid of the template, where a face always has the same
+size; then the restored face and one weight map are warped to the face's box. Nothing outside that
+box is read or written, except the part of a mask below the template, see `outside_region`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from jdsr_cli.faces.resample import invert, steps
 
 @dataclass(frozen=True)
 class CompositeSettings:
-    """How a restored face is joined to its picture.
+    """How a restored face is composited.
 
     Raises:
-        UsageError: the widths are not in order.
+        UsageError: The widths are not in order.
 
     """
 
     replaced_to: float = 64.0
     """Native width in pixels up to which the whole face is replaced."""
     kept_from: float = 128.0
-    """Native width in pixels from which all that is not covered stays as it was."""
+    """Native width in pixels from which only occluded pixels are replaced."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.replaced_to < self.kept_from:
@@ -46,16 +46,16 @@ class CompositeSettings:
 
     @classmethod
     def of_input(cls, side: int) -> CompositeSettings:
-        """Return how to join the faces of a generator whose input is `side` pixels wide.
+        """Return the settings for a generator whose input is `side` pixels wide.
 
-        Up to that native width it saw all that was filmed, so that its faces replace the filmed
-        ones; from twice that width on, and from the template's own on, the picture holds more.
+        Up to that native width the generator receives all detail of the frame, so that its faces
+        replace the filmed ones; from twice that width, or that of the template, the frame has more.
         """
         kept = min(2.0 * side, float(TEMPLATE_SIZE))
         return cls(replaced_to=min(float(side), 0.875 * kept), kept_from=kept)
 
     def replaced(self, native_width: float) -> float:
-        """Return the share of the restored face in what is not covered, 0 to 1."""
+        """Return the weight of the restored face where it is not occluded, 0 to 1."""
         share = (self.kept_from - native_width) / (self.kept_from - self.replaced_to)
         return min(1.0, max(0.0, share))
 
@@ -116,12 +116,12 @@ def template_to_frame(alignment: Alignment, factor: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """What `compose` changed."""
+    """The pixels that `compose` changed."""
 
     image: NDArray[np.uint8]
-    """The base, changed in place."""
+    """The base, modified in place."""
     left: int
-    """Of the box that holds every changed pixel, as `top`."""
+    """Left edge of the box of all changed pixels."""
     top: int
     weight: NDArray[np.float32]
     """Share of what was made in each pixel of the box, (height, width) in [0, 1]: of the restored
@@ -136,12 +136,12 @@ def compose(
     native_width: float,
     settings: CompositeSettings | None = None,
 ) -> Composite:
-    """Join a restored face to `base`, in place.
+    """Composite a restored face into `base`, in place.
 
-    What was covered comes from the restored face. What was not comes from it as well while the
-    native width is small, and stays as it was where the picture holds more detail than the
-    generator can give. The restored face takes on the slowly varying colour of the picture. A mask
-    that hangs below the template is painted over where it is certain.
+    Occluded pixels are taken from the restored face. Other pixels are taken from it as well if the
+    native width is small, and are kept if the picture has more detail than the generator can give.
+    The restored face is given the slowly varying colour of the picture. The part of a mask below
+    the template is painted over if it is certain.
 
     Args:
         base: RGB uint8 (H, W, 3), writeable: the enlarged frame or the enlarged aligned crop.
@@ -149,10 +149,10 @@ def compose(
         occlusion: (128, 128) in [0, 1]: how much of each pixel was covered.
         matrix: (2, 3) from pixels of the template to pixels of `base`.
         native_width: Width of the template's region in the frame as it was filmed, in pixels.
-        settings: How to join.
+        settings: How the face is composited.
 
     Raises:
-        UsageError: an array has another shape or type, or the matrix cannot be inverted.
+        UsageError: An array has a wrong shape or type, or the matrix cannot be inverted.
 
     """
     _check(base, restored, occlusion, native_width)
@@ -190,11 +190,11 @@ def compose(
 def _box(
     matrix: NDArray[np.float64], share: NDArray[np.float32], width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the pixels of the base that `share` reaches."""
+    """Return left, top, right and bottom of the pixels of the base that `share` covers."""
     columns, rows = np.flatnonzero(share.any(axis=0)), np.flatnonzero(share.any(axis=1))
     if not columns.size:
         return 0, 0, 0, 0
-    # A pixel further, since between the last weight above 0 and its neighbour it falls to 0.
+    # One pixel more, since the weight falls to 0 between the last pixel and its neighbour.
     x0, y0, x1, y1 = columns[0] - 1, rows[0] - 1, columns[-1] + 1, rows[-1] + 1
     corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
     reached = corners @ matrix[:, :2].T + matrix[:, 2]
@@ -205,11 +205,11 @@ def _box(
 
 
 def _blur(values: NDArray[np.float32], scales: tuple[float, float]) -> NDArray[np.float32]:
-    """Remove what pixels cannot show that see x and y at these scales, each below 1 if coarser."""
+    """Low-pass filter for sampling at these scales of x and y, each below 1 if coarser."""
     across, down = (0.5 * math.sqrt(max(0.0, (1.0 / one) ** 2 - 1.0)) for one in scales)
     if max(across, down) < 0.1:
         return values
-    # OpenCV takes a deviation of 0 for that of the other axis.
+    # OpenCV replaces a deviation of 0 by that of the other axis.
     across, down = max(across, 0.01), max(down, 0.01)
     blurred = cv2.GaussianBlur(
         values, (0, 0), sigmaX=across, sigmaY=down, borderType=cv2.BORDER_REPLICATE

@@ -1,8 +1,8 @@
-"""Several restored pictures of one face into one that is better than the best of them.
+"""Fusion of several restored pictures of one face into one that is better than the best of them.
 
-Each picture is a guess from another frame: what was really there they have in common, noise and
-what the generator made of it differ. Aligned to each other to a fraction of a pixel, brought to
-one exposure and averaged robustly, the common part is what is left.
+The pictures are estimates from different frames: real structure is common to all, noise and what
+the generator makes of it differ. They are registered with subpixel precision, matched in exposure
+and averaged robustly.
 
 Measured on tracks of 8 frames made of 40 faces of `faces128` test (one camera a track, its blur,
 noise, codec and misalignment drawn for each frame, restored by `lite-camera`):
@@ -29,46 +29,46 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.regions import face_region
 
-LEAST_LIKENESS = 0.93
-"""Correlation of luma with the reference, after registration, under which a picture is left out.
+MIN_CORRELATION = 0.93
+"""Minimum luma correlation with the reference after registration; other pictures are left out.
 
-It shows another expression, another pose or another person.
+They show another expression, another pose or another person.
 """
-MOST_SHIFT = 6.0
-"""Pixels of the template; a registration that moves a face further has lost it."""
-MOST_TURN = 0.12
-"""Change of scale or turn (radians) of a registration beyond which it has lost the face."""
-ROUNDS = 40
-SETTLED = 1e-4
-"""Most rounds of the registration, and the gain of correlation at which it ends."""
-SMOOTHED = 5
-"""Side in pixels of the Gaussian by which the registration smooths what it compares."""
+MAX_SHIFT = 6.0
+"""Maximum displacement of a registration in template pixels."""
+MAX_ROTATION = 0.12
+"""Maximum change of scale or rotation (radians) of a registration."""
+ITERATIONS = 40
+CONVERGED = 1e-4
+"""Maximum iterations of the registration, and the gain of correlation at which it ends."""
+SMOOTHING = 5
+"""Side in pixels of the Gaussian that the registration applies to both pictures."""
 TONE_REACH = 12.0
-"""Standard deviation in pixels of what counts as exposure and colour."""
+"""Standard deviation in pixels of the Gaussian that separates exposure and colour from detail."""
 TONE_GAIN = (0.7, 1.4)
-"""Limits of the change of contrast that a picture is given."""
-SURE = 10.0
-"""Grey levels from the middle of all pictures within which a pixel counts fully (Huber)."""
-ABSURD = 60.0
-"""Grey levels from which it does not count at all."""
+"""Limits of the contrast factor of a picture."""
+FULL_WEIGHT = 10.0
+"""Grey levels from the median of all pictures within which a pixel has full weight (Huber)."""
+MAX_DEVIATION = 60.0
+"""Grey levels from the median above which a pixel has no weight."""
 BANDS = (0.8, 1.6, 3.2)
 """Standard deviations in pixels of the Gaussians between which bands of detail lie."""
 POWER_REACH = 6.0
 """Standard deviation in pixels of the window in which the contrast of detail is compared."""
-MOST_GAIN = 1.8
-"""Most by which a band of the mean is strengthened."""
+MAX_GAIN = 1.8
+"""Maximum gain of a band of the mean."""
 COVERED_WEIGHT = 0.25
-"""Weight of a fully covered pixel: it was invented, but where all are covered they must do."""
+"""Weight of a fully occluded pixel; needed where the pixel is occluded in all pictures."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """A face made of several."""
+    """A fused face."""
 
     image: NDArray[np.uint8]
     """RGB uint8 (side, side, 3)."""
     used: tuple[int, ...]
-    """Which of the pictures it is made of, by their place; the reference, 0, first."""
+    """Indices of the fused pictures; the reference, 0, first."""
     agreement: NDArray[np.float32]
     """(side, side) in [0, 1]: share of the weight on which the pictures agreed; 1 for one."""
 
@@ -82,21 +82,21 @@ def fuse(
     """Combine aligned restored pictures of one face, the best first.
 
     Every other picture is registered to the first (affine, by enhanced correlation, Evangelidis
-    and Psarakis 2008), left out where it does not fit, and given the first one's slowly varying
+    and Psarakis 2008), left out if it does not match, and given the first one's slowly varying
     exposure and colour. Each pixel is then a mean by weight, in which values far from the
-    weighted median count less (Huber, and not at all beyond `ABSURD`). The result keeps the
+    weighted median count less (Huber, and not at all beyond `MAX_DEVIATION`). The result keeps the
     contrast of fine detail of the first.
 
     Args:
         images: RGB uint8 (n, side, side, 3), in the template.
         weights: (n,), above 0: how good each picture is.
-        occlusions: (n, 128, 128) in [0, 1]; covered pixels count less.
+        occlusions: (n, 128, 128) in [0, 1]; occluded pixels have less weight.
 
     Returns:
-        The first picture itself where no other fits.
+        The first picture itself if no other matches.
 
     Raises:
-        UsageError: shapes do not fit each other, or a weight is not above 0.
+        UsageError: Shapes do not match, or a weight is not above 0.
 
     """
     share = np.asarray(weights, dtype=np.float64)
@@ -151,7 +151,7 @@ def _check(
 def _open(
     occlusions: NDArray[np.float32] | None, index: int, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return by how much each pixel counts for not being covered, (side, side)."""
+    """Return the weight of each pixel by its occlusion, (side, side)."""
     if occlusions is None:
         return np.ones(size, np.float32)
     covered = cv2.resize(occlusions[index].astype(np.float32), size)
@@ -161,14 +161,14 @@ def _open(
 def _register(
     reference: NDArray[np.uint8], image: NDArray[np.uint8], region: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Return (2, 3) from pixels of the reference to those of `image`; None where it is no fit."""
+    """Return (2, 3) from pixels of the reference to those of `image`; None if they do not match."""
     fixed, moving = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (reference, image))
     within = (region > 0.1).astype(np.uint8)
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ROUNDS, SETTLED)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ITERATIONS, CONVERGED)
     start = np.eye(2, 3, dtype=np.float32)
     try:
         _, found = cv2.findTransformECC(
-            fixed, moving, start, cv2.MOTION_AFFINE, criteria, within, SMOOTHED
+            fixed, moving, start, cv2.MOTION_AFFINE, criteria, within, SMOOTHING
         )
     except cv2.error:
         return None
@@ -176,16 +176,16 @@ def _register(
     side = fixed.shape[0]
     corners = np.array([[0, 0], [side, 0], [0, side], [side, side]]) * 0.5 + side * 0.25
     moved = corners @ matrix[:, :2].T + matrix[:, 2] - corners
-    limit = MOST_SHIFT * side / 128.0
-    if np.abs(matrix[:, :2] - np.eye(2)).max() > MOST_TURN or np.abs(moved).max() > limit:
+    limit = MAX_SHIFT * side / 128.0
+    if np.abs(matrix[:, :2] - np.eye(2)).max() > MAX_ROTATION or np.abs(moved).max() > limit:
         return None
     back = _warp(moving.astype(np.float32), matrix)
-    if _likeness(fixed.astype(np.float32), back, region) < LEAST_LIKENESS:
+    if _correlation(fixed.astype(np.float32), back, region) < MIN_CORRELATION:
         return None
     return matrix
 
 
-def _likeness(
+def _correlation(
     one: NDArray[np.float32], other: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> float:
     """Return the weighted correlation of two lumas."""
@@ -230,22 +230,24 @@ def _robust_mean(
     reached = np.cumsum(np.take_along_axis(spread, order, axis=0), axis=0)
     middle = (reached >= 0.5 * reached[-1:]).argmax(axis=0)[None]
     median = np.take_along_axis(np.take_along_axis(stack, order, axis=0), middle, axis=0)
-    away = np.abs(stack - median).max(axis=3)
-    belief = np.minimum(1.0, SURE / np.maximum(away, SURE)) * (away < ABSURD)
+    deviation = np.abs(stack - median).max(axis=3)
+    belief = np.minimum(1.0, FULL_WEIGHT / np.maximum(deviation, FULL_WEIGHT)) * (
+        deviation < MAX_DEVIATION
+    )
     total = weight.sum(axis=0)
     counted = weight * belief
     left = counted.sum(axis=0)
-    # With no picture near the median of every channel the plain weights must do.
+    # If no picture is near the median of every channel, the plain weights are used.
     counted = np.where(left > 1e-6 * total, counted, weight)
     mean = (counted[..., None] * stack).sum(axis=0) / counted.sum(axis=0)[..., None]
     return np.asarray(mean, np.float32), np.asarray(left / total, np.float32)
 
 
 def _keep_detail(mean: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give each band of detail of the mean the local contrast of the reference's, where less.
+    """Raise the local contrast of each band of the mean to that of the reference.
 
-    Averaging takes contrast from detail whose place is not quite the same in all pictures. What
-    the detail is comes from the mean, only how strong it is from the reference.
+    Averaging reduces the contrast of detail that is not perfectly registered. The detail is taken
+    from the mean, its contrast from the reference.
     """
     scale = mean.shape[0] / 128.0
     result, mean_left, reference_left = np.zeros_like(mean), mean, reference
@@ -260,7 +262,7 @@ def _keep_detail(mean: NDArray[np.float32], reference: NDArray[np.float32]) -> N
             for field in (band, reference_left - reference_low)
         )
         gain = np.sqrt((wanted + 0.01) / (power + 0.01))
-        result += np.clip(gain, 1.0, MOST_GAIN)[..., None] * band
+        result += np.clip(gain, 1.0, MAX_GAIN)[..., None] * band
         mean_left = np.asarray(mean_low, np.float32)
         reference_left = np.asarray(reference_low, np.float32)
     return np.asarray(result + mean_left, np.float32)

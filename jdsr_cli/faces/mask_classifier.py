@@ -1,7 +1,7 @@
-"""Decides whether a face is masked by all frames that showed it.
+"""Classify whether the face of a track is masked, from all of its frames.
 
-Along a track the evidence of its frames adds up, and fades within about a second, so that single
-frames that are mistaken change nothing.
+The evidence of the frames of a track adds up and decays within about a second, so that single
+wrong frames do not change the result.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from typing import Any
 
 from jdsr_cli.faces.masking import logistic
 
-MOST_EVIDENCE = 4.0
-"""Most that one frame counts, in log odds: frames of a track err together."""
-MOST_BELIEF = 12.0
-"""Most log odds of a track; it limits how many frames a change of the decision takes."""
-FADE = 1.0
-"""Seconds within which the belief in a track falls to 1/e of what it was."""
+MAX_EVIDENCE = 4.0
+"""Maximum log odds of one frame; errors of the frames of a track are correlated."""
+MAX_ODDS = 12.0
+"""Maximum log odds of a track; limits how many frames a change of the class takes."""
+DECAY = 1.0
+"""Seconds in which the log odds of a track decay to 1/e."""
 
 
 @dataclass
-class _Belief:
+class _TrackOdds:
     odds: float
     """Log odds of a mask."""
     seconds: float
-    """Time of the last frame that showed the track."""
+    """Time of the last frame of the track."""
 
 
 class MaskClassifier:
-    """Decides for each face of each track of an input, frame after frame."""
+    """Classifies the faces of the tracks of one input, frame by frame."""
 
     def __init__(self) -> None:
-        self._beliefs: dict[int, _Belief] = {}
+        self._tracks: dict[int, _TrackOdds] = {}
 
     def classify(self, track: int, seconds: float, probability: float) -> float:
-        """Take in a frame; return the probability of a mask with all that was seen before.
+        """Add a frame; return the probability of a mask given this and all earlier frames.
 
         Args:
             track: Number of the track.
             seconds: Time of the frame, not before that of the track's last one.
-            probability: From this frame alone, see `MaskCalibration.probability`.
+            probability: Probability from this frame alone, see `MaskCalibration.probability`.
 
         """
         share = min(max(probability, 1e-9), 1.0 - 1e-9)
         evidence = math.log(share / (1.0 - share))
-        before = self._beliefs.get(track)
+        before = self._tracks.get(track)
         if before is None:
             odds = evidence
         else:
-            kept = before.odds * math.exp(-max(0.0, seconds - before.seconds) / FADE)
-            odds = kept + min(max(evidence, -MOST_EVIDENCE), MOST_EVIDENCE)
-        odds = min(max(odds, -MOST_BELIEF), MOST_BELIEF)
-        self._beliefs[track] = _Belief(odds, seconds)
+            kept = before.odds * math.exp(-max(0.0, seconds - before.seconds) / DECAY)
+            odds = kept + min(max(evidence, -MAX_EVIDENCE), MAX_EVIDENCE)
+        odds = min(max(odds, -MAX_ODDS), MAX_ODDS)
+        self._tracks[track] = _TrackOdds(odds, seconds)
         return logistic(odds)
 
     def drop(self, track: int) -> None:
         """Forget a track that has ended."""
-        self._beliefs.pop(track, None)
+        self._tracks.pop(track, None)
 
     def state(self) -> dict[str, Any]:
-        """Return what later frames need, as JSON holds it."""
+        """Return the state as JSON-compatible values."""
         return {
-            "beliefs": [[key, one.odds, one.seconds] for key, one in sorted(self._beliefs.items())]
+            "tracks": [[key, one.odds, one.seconds] for key, one in sorted(self._tracks.items())]
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
-        self._beliefs = {track: _Belief(*rest) for track, *rest in state["beliefs"]}
+        """Continue from a `state`."""
+        self._tracks = {track: _TrackOdds(*rest) for track, *rest in state["tracks"]}

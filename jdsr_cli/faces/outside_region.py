@@ -1,8 +1,8 @@
-"""Takes away the part of a mask that hangs below the template, under the restored chin.
+"""Removal of the part of a mask outside the template, below the restored chin.
 
-The template ends at the chin, a mask does not: its lower rim would stay as a coloured strip.
-It is found by colour, joined to what is covered, and painted over from the restored chin above
-and the picture around. Where that is not certain, nothing is done.
+The template ends at the chin, and the lower edge of a mask would remain as a coloured strip. It is
+segmented by colour, connected to the occluded pixels, and inpainted from the restored chin above
+and the picture around. If the segmentation is uncertain, nothing is changed.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region, inner_region
 from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent
 
 FIRST = 48
-"""Row of the template from which the picture is read: the cheeks tell the colour of skin."""
+"""First row of the template that is read; the cheeks give the colour of skin."""
 BELOW = 56
-"""Rows below the template that are looked at."""
+"""Number of rows below the template that are analysed."""
 CLEAR = 12
-"""The last of them, which no mask may reach: what goes on and on is clothes."""
+"""Number of the last of these rows, which no mask may reach: longer regions are clothes."""
 CERTAIN = 0.6
 """Occlusion above which a pixel belongs to the mask."""
 LOWEST = 16
-"""Rows at the template's lower edge that tell the mask's colour."""
+"""Rows at the template's lower edge that give the mask's colour."""
 LEAST_COLUMNS = 16
-"""Of the lower edge, which must be covered; less is a hand or hair."""
+"""Minimum number of occluded columns at the lower edge; fewer are a hand or hair."""
 MANY_COLUMNS = 34
-"""Of the lower edge; with fewer the colour must be the more uniform."""
+"""Number of occluded columns at the lower edge below which the colour must be more uniform."""
 NEAR = 8
-"""Columns beside the overhang in which the mask is taken away above it as well."""
+"""Columns beside the region in which the mask is removed above it as well."""
 LEAST_PIXELS = 8
-"""Pixels of a mask below the template that are worth painting over."""
+"""Minimum number of mask pixels below the template."""
 LIGHTNESS = 0.5
-"""Weight of lightness against colour in distances, since shade changes it first."""
+"""Weight of lightness relative to colour in distances, since shade mostly changes lightness."""
 SHADES = (1.0, 0.85, 0.7, 0.55, 0.4)
-"""Light on skin: a neck lies in the shade."""
+"""Factors of brightness of skin, since a neck is in the shade."""
 TOLERANCE = 14.0
-"""Distance in Lab from the mask's colours at which a pixel is no longer the mask's."""
+"""Distance in Lab from the mask's colours above which a pixel is not part of the mask."""
 UNLIKE = 8.0
-"""Distance in Lab from skin that most of the mask's colours must have."""
+"""Minimum median distance in Lab of the mask's colours from skin."""
 CLEARLY = 0.6
-"""A pixel of the mask is nearer to it than this share of its distance to skin."""
+"""Maximum ratio of a mask pixel's distances to the mask's colours and to skin."""
 UNIFORM = (0.95, 0.8)
-"""Share of the covered pixels that must be clearly mask, with few and with many columns.
+"""Minimum share of occluded pixels that are clearly mask, with few and with many columns.
 
-Below it they may be beard or skin.
+Otherwise they may be beard or skin.
 """
 ASIDE = 6
-"""Columns by which the mask may be wider below the template than within."""
+"""Columns by which the mask may be wider below the template than inside."""
 STRAY = 0.1
-"""Share of the found pixels that may lie farther aside. Above it they may be clothes."""
+"""Maximum share of pixels outside these columns. Otherwise they may be clothes."""
 JOINT = 5
-"""Rows of the restored face that are painted as well: at its border the network sees least."""
+"""Rows of the restored face that are inpainted as well, since its border is least reliable."""
 LEVELS = 5
-"""Of the pyramid that fills; its coarsest pixels are 32 pixels wide."""
+"""Levels of the inpainting pyramid; its coarsest pixels are 32 pixels wide."""
 LEAST = 1e-6
 
 
@@ -69,19 +69,19 @@ def cover_outside_region(
     occlusion: NDArray[np.float32],
     native_width: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lengthen a restored face downward to where its mask ends.
+    """Extend a restored face downward to the end of its mask.
 
     Args:
         face: RGB float32 (128, 128, 3) in the picture's colours, in the template.
         share: (128, 128) in [0, 1], how much of `face` is used.
-        base: RGB uint8 (H, W, 3), not yet composed.
+        base: RGB uint8 (H, W, 3), before compositing.
         matrix: (2, 3) from the template to `base`.
         occlusion: (128, 128) in [0, 1].
-        native_width: Of the template in the frame as it was filmed, in pixels.
+        native_width: Width of the template in the frame in pixels.
 
     Returns:
-        `face` and `share`, (184, 128, 3) and (184, 128) with what was painted below the
-        template; the same arrays where no mask hangs there for certain.
+        `face` and `share`, (184, 128, 3) and (184, 128) with the inpainted part below the
+        template; the same arrays if no mask is found there.
 
     """
     mask = occlusion > CERTAIN
@@ -110,7 +110,7 @@ def cover_outside_region(
 
 
 def _fill(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Spread the known pixels of (H, W, 3) smoothly over the others (a pyramid, down and up)."""
+    """Inpaint the unknown pixels of (H, W, 3) smoothly from the known ones with a pyramid."""
     levels: list[tuple[Any, Any]] = [(values, known.astype(np.float32))]
     for _ in range(LEVELS):
         fine, trust = levels[-1]
@@ -127,7 +127,7 @@ def _fill(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.f
 def _read(
     base: NDArray[np.uint8], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return the base from row FIRST of the template to BELOW it, and which pixels exist."""
+    """Return the base from row FIRST to BELOW the template, and which pixels are inside it."""
     height = SIDE + BELOW - FIRST
     to_base = chain(matrix, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, FIRST]]))
     source, to_source = cut_out(base, to_base, SIDE, height)
@@ -150,7 +150,7 @@ def _read(
 def _find(
     picture: NDArray[np.uint8], inside: NDArray[np.bool_], mask: NDArray[np.bool_], uniform: float
 ) -> NDArray[np.uint8] | None:
-    """Return the mask below the template with the covered rows above it, None if uncertain."""
+    """Return the mask below the template with the occluded rows above it, None if uncertain."""
     above = SIDE - FIRST
     covered = mask[FIRST:].astype(np.uint8)
     skin = (_cheeks() & (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0)) & inside[:above]
@@ -192,7 +192,7 @@ def _find(
 
 @cache
 def _cheeks() -> NDArray[np.bool_]:
-    """Return where skin shows unless it is covered, from row FIRST on."""
+    """Return where skin is visible unless occluded, from row FIRST on."""
     return face_region()[FIRST:] > 0.6
 
 

@@ -1,4 +1,4 @@
-"""Cuts: where footage jumps to another scene, so that no track may go on."""
+"""Thumbnails of frames, and the detection of cuts between scenes, at which tracks end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 
 ROWS, COLUMNS = 18, 32
-"""Of a thumbnail: enough to tell scenes apart, too little to see people move."""
-UNLIKE = 0.6
-"""Mean difference of luma between two thumbnails of matched light, in standard deviations, from
-which they show different scenes.
+"""Size of a thumbnail: enough to distinguish scenes, too coarse to show people moving."""
+MIN_DIFFERENCE = 0.6
+"""Mean luma difference of two thumbnails of matched brightness and contrast, in standard
+deviations, above which they show different scenes.
 
 Largest within clips, smallest of 336 joints between clips of the development data:
 
@@ -28,27 +28,27 @@ Largest within clips, smallest of 336 joints between clips of the development da
     two_people, 56          0.04          0.16
     joints                         0.68
 """
-LEAST_CHANGE = 10.0
-"""Grey levels, mean over the picture and the channels, that a cut changes at least.
+MIN_CHANGE = 10.0
+"""Minimum mean change of a cut in grey levels, over all pixels and channels.
 
 Joints between clips change 33 or more.
 """
 FLAT = 4.0
-"""Standard deviation of luma in grey levels below which a thumbnail shows nothing."""
+"""Standard deviation of luma in grey levels below which a thumbnail is uniform."""
 WHITE = 200.0
-"""Mean luma above which a thumbnail that shows nothing is a flash and not a scene."""
-MOST_GAIN = 4.0
-"""Most by which contrast is matched: what nearly shows nothing stays unlike."""
+"""Mean luma above which a uniform thumbnail is a flash and not a scene."""
+MAX_GAIN = 4.0
+"""Maximum factor by which contrast is matched; nearly uniform pictures stay different."""
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reduce a frame to area means, RGB uint8 (18, 32, 3), whatever its shape.
+    """Reduce a frame to area means, RGB uint8 (18, 32, 3); a thumbnail is returned as it is.
 
     Args:
         image: RGB uint8 (H, W, 3).
 
     Raises:
-        UsageError: it is no RGB picture, or is empty.
+        UsageError: It is not an RGB picture, or is empty.
 
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
@@ -56,43 +56,46 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"a thumbnail is made of RGB uint8 (H, W, 3), not {image.dtype} {image.shape}",
             hint="Decode the frame to RGB.",
         )
+    if image.shape[:2] == (ROWS, COLUMNS):
+        return image
     small = cv2.resize(image, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
 
 
 def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
-    """Return whether footage cuts to another scene between two frames.
+    """Return whether another scene begins between two frames.
 
-    Light and contrast are matched first, so that neither a lamp that is switched on nor the
-    camera's exposure is a cut. A frame whitened by a flash is none either. Crossfades are not
-    seen, nor are cuts between views that are alike.
+    Brightness and contrast are matched first, so that neither a lamp that is switched on nor a
+    change of exposure counts as a cut. A frame whitened by a flash does not count either.
+    Crossfades and cuts between similar views are not detected.
 
     Args:
-        before: Thumbnail of the one frame, see `thumbnail`.
-        after: Of the next.
+        before: Thumbnail of the first frame, see `thumbnail`.
+        after: Thumbnail of the next frame.
 
     Raises:
-        UsageError: they are no thumbnails.
+        UsageError: They are not thumbnails.
 
     """
     for one in (before, after):
         if one.shape != (ROWS, COLUMNS, 3):
             raise UsageError(
-                f"cuts are seen in thumbnails, not in pictures of shape {one.shape}",
-                hint="Give what jdsr_cli.faces.scene.thumbnail returns.",
+                f"cuts are detected in thumbnails, not in pictures of shape {one.shape}",
+                hint="Use jdsr_cli.faces.scene.thumbnail.",
             )
-    if np.abs(after.astype(np.float64) - before).mean() < LEAST_CHANGE:
+    if np.abs(after.astype(np.float64) - before).mean() < MIN_CHANGE:
         return False
-    here, there = (_luma(one) for one in (before, after))
-    flat = [one.std() < FLAT for one in (here, there)]
+    first, second = (_luma(one) for one in (before, after))
+    flat = [one.std() < FLAT for one in (first, second)]
     if any(flat):
         return not any(
-            nothing and one.mean() > WHITE for nothing, one in zip(flat, (here, there), strict=True)
+            uniform and one.mean() > WHITE
+            for uniform, one in zip(flat, (first, second), strict=True)
         )
-    gain = min(MOST_GAIN, float(there.std() / here.std()))
-    matched = gain * (here - here.mean())
-    away = float(np.abs(there - there.mean() - matched).mean() / there.std())
-    return away > UNLIKE
+    gain = min(MAX_GAIN, float(second.std() / first.std()))
+    matched = gain * (first - first.mean())
+    difference = float(np.abs(second - second.mean() - matched).mean() / second.std())
+    return difference > MIN_DIFFERENCE
 
 
 def _luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

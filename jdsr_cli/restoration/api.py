@@ -11,7 +11,7 @@ from jdsr_cli.errors import JdsrError
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.pipeline import command_name, name_outputs, run_pipeline
+from jdsr_cli.restoration.pipeline import name_outputs, run_pipeline
 from jdsr_cli.restoration.stages.read import digest_input, expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
@@ -164,7 +164,7 @@ class _Planner:
         try:
             info = probe(path, settings.reading)
             sha256 = digest_input(path).sha256
-            request = make_request(command_name(settings), settings, self._models, sha256)
+            request = make_request(settings, self._models, sha256)
             done = workspace.inspect(request, force=settings.force, resume=settings.resume)
             size = (info.width, info.height)
             if done is None:

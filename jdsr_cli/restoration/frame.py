@@ -6,9 +6,8 @@ it, also if it failed. Only one stage holds an element at a time.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +27,7 @@ from jdsr_cli.faces.masking import MaskState
 from jdsr_cli.faces.quality import Pose
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Image, MediaInfo, Reader
+from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
@@ -35,34 +35,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
-
-
-class StageClock:
-    """Adds up seconds by stage; each stage is timed by one thread only."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._start: float | None = None
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to that of stage `name`."""
-        start = time.perf_counter()
-        if self._start is None:
-            self._start = start
-        try:
-            yield
-        finally:
-            self.add(name, time.perf_counter() - start)
-
-    def add(self, name: str, seconds: float) -> None:
-        """Add seconds to those of stage `name`."""
-        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-
-    def report(self) -> dict[str, float]:
-        """Return seconds by stage and, as `total`, those since the first began, to the ms."""
-        total = 0.0 if self._start is None else time.perf_counter() - self._start
-        return {name: round(s, 3) for name, s in (*self._seconds.items(), ("total", total))}
 
 
 class InputState:

@@ -229,7 +229,7 @@ def _check_request(folder: Path, request: Request, stored: Any) -> None:
             f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
             where=folder,
             hint="Repeat the same command with --resume (with the --weights of that run, if they "
-            "are not the default now), or start anew with --force.",
+            "are not the default now), or start again with --force.",
         )
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.metrics.identity import IdentityJudge
 from jdsr_cli.evidence import describe_device, sha256_file
-from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate
-from jdsr_cli.faces.display import Display
+from jdsr_cli.faces import Detector, create_detector
+from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.passes import NetworkDetector
 from jdsr_cli.faces.rotated import RotatedDetector
 from jdsr_cli.faces.verification import VerifiedDetector
-from jdsr_cli.media import Image
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.settings import (
@@ -36,51 +31,6 @@ from jdsr_cli.weights import (
     load_generator,
     resolve_device,
 )
-
-
-class FaceEmbedder:
-    """Embeds the faces of a frame for re-identification.
-
-    Args:
-        path: TorchScript file as `IdentityJudge` takes it.
-        device: Device that the network runs on.
-
-    Raises:
-        WeightsMissingError: The file does not exist.
-        WeightsCorruptError: It is not such a network.
-
-    """
-
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        self._network = IdentityJudge(path, device)
-        self._length = len(self._embed(np.zeros((128, 128, 3), np.uint8)))
-
-    def __call__(
-        self, image: Image, faces: Sequence[Detection], display: Display
-    ) -> NDArray[np.float32]:
-        """Return (n, D) float32: a unit vector for each face, zeros if it cannot be aligned.
-
-        Faces are embedded one at a time, so that no embedding depends on other faces.
-
-        Args:
-            image: The frame as it is stored, RGB uint8 (H, W, 3).
-            faces: Its faces, in pixels of the displayed picture.
-            display: How stored pixels are displayed.
-
-        """
-        found = np.zeros((len(faces), self._length), np.float32)
-        for number, face in enumerate(faces):
-            try:
-                aligned = crop(image, display.stored_alignment(estimate(face.points)))
-            except UsageError:
-                continue
-            found[number] = self._embed(aligned)
-        return found
-
-    def _embed(self, face: Image) -> NDArray[np.float32]:
-        """Return the vector (D,) of an aligned face (128, 128, 3)."""
-        image = torch.from_numpy(face).permute(2, 0, 1)[None].float().div(255.0)
-        return np.asarray(self._network.describe(image)[0][0].numpy(), np.float32)
 
 
 @dataclass(frozen=True)
@@ -128,7 +78,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     embedder = None
     if settings.identity is not None:
         embedder = FaceEmbedder(Path(settings.identity), str(device))
-        progress.note(f"faces are told apart by {settings.identity}")
+        progress.note(f"people are re-identified with {settings.identity}")
     return Models(
         detector=detector,
         generator=generator,

@@ -6,7 +6,7 @@ Shots are chosen while frames pass, in bounded memory, and exported when their t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,19 +157,6 @@ def _nearest(shots: list[Shot], seconds: float) -> Shot | None:
     return best if best is not None and abs(best.seconds - seconds) < SPACING else None
 
 
-@dataclass(frozen=True)
-class ExportedPicture:
-    """A picture of a face."""
-
-    file: str
-    """Relative to the folder of results."""
-    sha256: str
-    frames: tuple[int, ...]
-    """Indices of the frames that it shows; several for a fused face."""
-    quality: float
-    """Quality of the shot; of the best one for a fused face."""
-
-
 def track_name(track: int) -> str:
     """Return the start of the names of a track's files."""
     return f"track{track:04d}"
@@ -198,8 +185,7 @@ def export_track(
     for number, shot in enumerate(shots[:most], 1):
         file = f"{FACES}/{track_name(track)}_best{number}.png"
         digest = _write_pair(folder / file, *shot.render(shot.side(scale)))
-        exported = ExportedPicture(file, digest, (shot.frame,), shot.quality)
-        pictures.best += (asdict(exported),)
+        pictures.best += (_describe(file, digest, [shot]),)
     if len(shots) < 2:
         return pictures
     side = min(MAX_FUSED_SIDE, shots[0].side(scale))
@@ -212,9 +198,14 @@ def export_track(
     if len(fused.used) >= 2:
         file = f"{FACES}/{track_name(track)}_fused.png"
         digest = _write_pair(folder / file, pairs[0][0], fused.image)
-        frames = tuple(shots[index].frame for index in fused.used)
-        pictures.fused = asdict(ExportedPicture(file, digest, frames, shots[0].quality))
+        pictures.fused = _describe(file, digest, [shots[index] for index in fused.used])
     return pictures
+
+
+def _describe(file: str, sha256: str, shots: Sequence[Shot]) -> dict[str, Any]:
+    """Return a picture for the record of its track; its quality is that of the best shot."""
+    frames = tuple(shot.frame for shot in shots)
+    return {"file": file, "sha256": sha256, "frames": frames, "quality": shots[0].quality}
 
 
 def _write_pair(path: Path, before: Image, after: Image) -> str:

@@ -105,11 +105,10 @@ def _run_stages(
 ) -> list[InputResult]:
     plan = DetectionPlan(models.detector, settings.detect_every, settings.roi, models.embedder)
     limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
-    command = command_name(settings)
     try:
         with ParallelStages() as stages:
             stream: Iterator[Element]
-            stream = stages.add(read(states, command, settings, models, limit), "read")
+            stream = stages.add(read(states, settings, models, limit), "read")
             stream = stages.add(detect(stream, plan), "detect")
             stream = track(stream, settings.tracker, settings.detect_every)
             if isinstance(settings, RestoreSettings):
@@ -122,15 +121,10 @@ def _run_stages(
                 assert isinstance(settings, CropSettings)
                 aligned = align(stream, settings.size, limits, skip_bridged=True)
                 stream = stages.add(aligned, "align")
-            return list(write(stream, command, settings, models, progress))
+            return list(write(stream, settings, models, progress))
     finally:
         for state in states:
             state.close()
-
-
-def command_name(settings: DetectionSettings) -> str:
-    """Return the name of the command that has such settings."""
-    return "restore" if isinstance(settings, RestoreSettings) else "crop-faces"
 
 
 def prepare_folder(out: Path) -> Path:

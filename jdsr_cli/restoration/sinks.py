@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.evidence import (
@@ -228,13 +227,8 @@ class SegmentedText:
     def end_segment(self) -> Path:
         """Write the lines of the segment to the disk."""
         path = self._file(self._segments)
-        try:
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in self._lines)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as fault:
-            raise output_error(fault, path) from fault
+        with atomic_file(path) as partial, partial.open("wb") as file:
+            file.writelines(f"{line}\n".encode() for line in self._lines)
         self._lines = []
         self._segments += 1
         return path
@@ -242,12 +236,8 @@ class SegmentedText:
     def join(self) -> Path:
         """Write the whole file into the folder of results."""
         path = self._workspace.results / self._name
-        try:
-            with path.open("wb") as whole:
-                for number in range(self._segments):
-                    whole.write(self._file(number).read_bytes())
-        except OSError as fault:
-            raise output_error(fault, path) from fault
+        with atomic_file(path) as partial, partial.open("wb") as file:
+            file.writelines(self._file(number).read_bytes() for number in range(self._segments))
         return path
 
     def _file(self, number: int) -> Path:

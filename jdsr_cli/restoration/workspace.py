@@ -28,6 +28,7 @@ MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
+DAMAGED_STATE = "the state of the interrupted run is damaged"
 _VALUES = "values"
 
 
@@ -68,8 +69,12 @@ class Snapshot:
             np.savez(file, **stored)
 
     @classmethod
-    def read(cls, path: Path) -> Snapshot:
+    def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
         """Read a file written by `write`.
+
+        Args:
+            path: The file.
+            what: Message if it is damaged.
 
         Raises:
             InputUnreadableError: It is missing or damaged.
@@ -82,9 +87,9 @@ class Snapshot:
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
             raise InputUnreadableError(
-                "the state of the interrupted run is damaged",
+                what,
                 where=path,
-                hint="Start anew with --force.",
+                hint="Start again with --force.",
             ) from fault
         return cls(values, arrays)
 
@@ -243,13 +248,13 @@ class Workspace:
             raise OutputError(
                 f"an interrupted run is here ({fault.what})",
                 where=self.final,
-                hint="Start anew with --force, or choose another folder with --out.",
+                hint="Start again with --force, or choose another folder with --out.",
             ) from fault
         if frames:
             raise OutputError(
                 f"an interrupted run is here, with {frames} frames done",
                 where=self.final,
-                hint="Go on with --resume, or start anew with --force.",
+                hint="Continue with --resume, or start again with --force.",
             )
 
     def _check_final(self, *, force: bool) -> None:

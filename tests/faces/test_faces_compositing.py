@@ -188,6 +188,8 @@ def test_the_same_face_put_back_changes_next_to_nothing(astronaut_photo: Any) ->
         {"native_width": float("nan")},
         {"matrix": np.zeros((2, 3))},
         {"matrix": np.full((2, 3), np.nan)},
+        {"base": np.full((128, 128, 3), 9.0, np.float32)},
+        {"base": np.full((128, 128, 3), 9, np.int16)},
     ],
 )
 def test_what_cannot_be_composed_is_refused_before_anything_changes(wrong: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Runs in processes of their own that kill themselves at a chosen point.
 
-A point is the n-th call of a function of jdsr: no clock decides when the process dies.
+A point is the n-th call of a function of jdsr: the time of death does not depend on a clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jdsr_cli.settings import CropSettings, RestoreSettings
 
 @dataclass(frozen=True)
 class Point:
-    """A moment of a run: the n-th call of a function, or the n-th whose arguments fit."""
+    """A point of a run: the n-th call of a function, or the n-th whose arguments fit."""
 
     owner: Any
     function: str
@@ -58,7 +58,7 @@ POINTS = {
     "before the results are published": Point(Workspace, "publish"),
     "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
 }
-"""Moments of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
+"""Points of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
 
 Settings = RestoreSettings | CropSettings
 

@@ -68,7 +68,7 @@ def lasting(folder: Path) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     for setting in ("resume", "force", "batch"):
         read["settings"].pop(setting, None)
-    read["notes"] = [note for note in read["notes"] if not note.startswith("went on after")]
+    read["notes"] = [note for note in read["notes"] if not note.startswith("resumed after")]
     return {key: value for key, value in read.items() if key not in ("seconds", "created")}
 
 

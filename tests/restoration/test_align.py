@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.faces import TEMPLATE, Alignment, Detection
 from jdsr_cli.faces.quality.pose import MEAN_FACE
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.stages import align
 from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
 
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
@@ -83,6 +84,32 @@ def test_a_blurred_face_is_refused_with_its_sharpness() -> None:
     assert "--min-sharpness" in item.refusal.reason
     assert item.sharpness is not None
     assert item.alignment is not None
+
+
+def test_a_face_exactly_at_a_limit_is_not_refused() -> None:
+    assert aligned(face(40.0), min_face=40.0).refusal is None
+    sharpness = aligned(face(40.0)).sharpness
+    assert sharpness is not None
+    assert aligned(face(40.0), min_sharpness=sharpness).refusal is None
+    eyes_1_px_apart = np.array([[80, 60], [81, 60], [80.5, 60.7], [80, 61.4], [81, 61.4]])
+    detection = Detection((79.0, 59.0, 82.0, 62.0), eyes_1_px_apart.astype(np.float32), 0.9)
+    refusal = aligned(detection, min_face=1.0).refusal
+    assert refusal is None or refusal.kind != "landmarks"
+
+
+def test_an_alignment_to_a_single_point_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(align, "estimate", lambda _: Alignment(np.zeros((2, 3))))
+    item = aligned(face(40.0))
+    assert item.refusal is not None
+    assert item.refusal.kind == "landmarks"
+    assert item.alignment is None
+
+
+def test_pose_is_recorded_of_refused_faces_and_alignment_is_not() -> None:
+    item = aligned(turned(face(40.0), 60.0, 0.0))
+    assert item.pose is not None
+    assert item.alignment is None
+    assert item.sharpness is None
 
 
 def test_a_face_of_a_short_track_is_refused() -> None:

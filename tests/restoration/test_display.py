@@ -154,7 +154,7 @@ def test_bare_faces_are_bare_and_the_video_keeps_its_shape(
     assert tree(tmp_path / "alone" / "0") == tree(tmp_path / "all" / "0")
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(
+def test_a_killed_run_resumes_to_the_same_bytes(
     tmp_path: Path, portraits: tuple[Picture, Picture], tiny_weights: Callable[[int], Path]
 ) -> None:
     clip = write(tmp_path / "walk.mp4", Stored((352, 120)), portraits, frames=20)
@@ -167,7 +167,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert lasting(tmp_path / "out" / "walk") == lasting(tmp_path / "whole" / "walk")
 
 
-def test_a_shape_that_is_told_counts_as_a_tag(
+def test_a_given_aspect_ratio_counts_as_a_tag(
     tmp_path: Path, portraits: tuple[Picture, Picture], tiny_weights: Callable[[int], Path]
 ) -> None:
     stored = STORED["half the rows"]

@@ -51,7 +51,7 @@ def state(folder: Path) -> dict[str, str]:
     }
 
 
-def test_bad_inputs_do_not_stop_the_good_one(
+def test_bad_inputs_do_not_stop_good_ones(
     mixed: Path, tmp_path: Path, settings: RestoreSettings
 ) -> None:
     before = state(mixed)
@@ -102,7 +102,7 @@ def test_an_earlier_result_needs_force(
     assert not (out / "face" / "restored.png").exists()
 
 
-def test_a_place_that_cannot_be_written(
+def test_a_folder_that_cannot_be_written(
     clip: Path, tmp_path: Path, settings: RestoreSettings
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -149,7 +149,7 @@ def test_ctrl_c_leaves_nothing_behind(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_fault_of_our_own_fails_one_input_only(
+def test_an_internal_error_fails_one_input_only(
     clip: Path,
     tmp_path: Path,
     settings: RestoreSettings,
@@ -167,7 +167,7 @@ def test_a_fault_of_our_own_fails_one_input_only(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["face"]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_nothing(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -180,7 +180,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_faces_without_finite_numbers_are_refused_and_kept_as_they_were(
+def test_faces_that_are_not_finite_are_refused_and_unchanged(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FaceGenerator, "restore", lambda _, crops: [None] * len(crops))

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.restoration.frame import FaceItem
 from jdsr_cli.restoration.stages import generate
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.weights import LoadedGenerator, load_generator
@@ -125,3 +128,15 @@ def test_a_pass_on_the_cpu_always_has_the_same_size() -> None:
     FaceGenerator(loaded(echo), batch=32).restore(flat(*range(1, 10)))
     FaceGenerator(loaded(echo), batch=1).restore(flat(1))
     assert echo.sizes == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("monochrome", [False, True])
+def test_faces_of_monochrome_tracks_are_generated_without_colour(monochrome: bool) -> None:
+    points = (TEMPLATE * 0.5).astype(np.float32)
+    detection = Detection((0.0, 0.0, 64.0, 64.0), points, 0.9)
+    face = FaceItem(TrackedFace(1, detection, detection, False), monochrome)
+    face.crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    crop = generate.canonical_crop(face)
+    assert face.colours is not None
+    assert face.colours.monochrome == monochrome
+    assert bool((np.ptp(crop.astype(int), axis=2) == 0).all()) == monochrome

@@ -111,7 +111,7 @@ def test_sound_of_a_part(tmp_path: Path, plain: RestoreSettings) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_read_is_told_in_one_line(
+def test_an_unreadable_input_is_reported_in_one_line(
     tmp_path: Path, plain: RestoreSettings, name: str
 ) -> None:
     make, changes, said, code = BAD[name]
@@ -182,7 +182,7 @@ def occupied(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def test_a_file_in_place_of_the_output(plain: RestoreSettings, occupied: Path) -> None:
+def test_a_file_instead_of_the_output_folder(plain: RestoreSettings, occupied: Path) -> None:
     source = encode(occupied.with_name("clip.mp4"))
     for out in (occupied, occupied / "below"):
         with pytest.raises(OutputError) as caught:
@@ -210,7 +210,7 @@ def test_a_folder_that_is_read_only(tmp_path: Path, plain: RestoreSettings) -> N
         restore([source], out, plain)
 
 
-def test_a_full_disk_is_told(tmp_path: Path, plain: RestoreSettings) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, plain: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
     with file_size_limit(2000):
         summary = restore([source], out, plain)

@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_weights: Weights) -> list[torch.
     return devices
 
 
-def test_the_default_follows_the_device_and_its_reason_is_reported(
+def test_the_default_depends_on_the_device_and_its_reason_is_reported(
     asked: list[torch.device], tiny_weights: Weights
 ) -> None:
     progress = Notes()
@@ -50,9 +50,7 @@ def test_the_default_follows_the_device_and_its_reason_is_reported(
     assert opened.generator.side == 128
 
 
-def test_weights_that_were_named_need_no_default(
-    asked: list[torch.device], tiny_weights: Weights
-) -> None:
+def test_named_weights_need_no_default(asked: list[torch.device], tiny_weights: Weights) -> None:
     progress = Notes()
     named = str(tiny_weights(32))
     settings = RestoreSettings(

@@ -6,12 +6,12 @@ from jdsr_cli.errors import OutputError
 from jdsr_cli.restoration.pipeline import name_outputs, prepare_folder
 
 
-def test_names_of_the_same_stem_are_told_apart() -> None:
+def test_inputs_of_the_same_stem_get_different_names() -> None:
     paths = [Path(name) for name in ("a/x.mp4", "b/x.mp4", "c/X.gif", "x-2.png", ".hidden")]
     assert name_outputs(paths) == ["x", "x-2", "X-3", "x-2-2", "hidden"]
 
 
-def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_at_once(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.write_text("x")
     for folder in (taken, taken / "below"):

@@ -146,7 +146,7 @@ def test_manifest_ties_input_and_results_together(
     assert [path.name for path in folder.parent.iterdir()] == ["street"]
 
 
-def test_progress_is_told_of_every_frame(done: tuple[Path, RunSummary], told: Notes) -> None:
+def test_progress_advances_with_every_frame(done: tuple[Path, RunSummary], told: Notes) -> None:
     assert done[1].exit_code == 0
     assert told.advanced == {"street.mp4": len(VARIABLE_PTS)}
     assert told.open == set()
@@ -266,7 +266,7 @@ def test_gray_footage_stays_gray(
             assert (frame.image != old.image).any()
 
 
-def test_each_nth_frame_is_looked_at_and_the_others_are_filled_in(
+def test_each_nth_frame_is_searched_and_the_others_are_interpolated(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     summary = restore([clip], tmp_path, settings(tiny_weights(32), detect_every=2, mode="paste"))

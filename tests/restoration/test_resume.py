@@ -1,4 +1,4 @@
-"""Runs that were killed or interrupted go on to the very bytes of a run that was not."""
+"""Killed and interrupted runs resume to the bytes of an uninterrupted run."""
 
 import csv
 import json
@@ -68,8 +68,8 @@ def walked(
     return Walk(clip, plain, folder / "out" / "walk")
 
 
-def go_on(source: Path, out: Path, settings: Any) -> Path:
-    """Go on with a run; return its results, beside which nothing may be left in `out`."""
+def resume_run(source: Path, out: Path, settings: Any) -> Path:
+    """Resume a run; return its results, beside which nothing may remain in `out`."""
     command = restore if isinstance(settings, RestoreSettings) else crop_faces
     (result,) = command([source], out, replace(settings, resume=True)).results
     assert result.error is None
@@ -94,13 +94,13 @@ def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
     assert times == framemd5(walked.clip)[0] == framemd5(walked.whole / "overlay.mp4")[0]
 
 
-def test_turned_faces_go_on_to_the_same_bytes(
+def test_rotated_faces_resume_to_the_same_bytes(
     walked: Walk, tmp_path: Path, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     clip = walk(tmp_path / "turned.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
     settings = replace(walked.settings, rotated_faces=True, detection_scale=1.0, mode="crops")
     run_and_die(FIRST, clip, tmp_path / "killed", settings)
-    resumed = go_on(clip, tmp_path / "killed", settings)
+    resumed = resume_run(clip, tmp_path / "killed", settings)
     assert restore([clip], tmp_path / "whole", settings).exit_code == 0
     same(resumed, tmp_path / "whole" / "turned")
     rolls = [line["roll"] for line in lines(resumed / "faces.jsonl") if line["roll"] is not None]
@@ -109,7 +109,7 @@ def test_turned_faces_go_on_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("stored", [None, 1])
-def test_a_run_that_found_faces_in_another_way_is_refused(
+def test_a_run_with_another_detection_method_is_refused(
     walked: Walk, tmp_path: Path, stored: int | None
 ) -> None:
     run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
@@ -128,24 +128,24 @@ def test_a_run_that_found_faces_in_another_way_is_refused(
 
 
 @pytest.mark.parametrize("point", KILLED)
-def test_a_killed_run_goes_on_to_the_same_bytes(walked: Walk, tmp_path: Path, point: str) -> None:
+def test_a_killed_run_resumes_to_the_same_bytes(walked: Walk, tmp_path: Path, point: str) -> None:
     run_and_die(point, walked.clip, tmp_path, walked.settings)
     if point != "while the work is cleared away":
         assert not (tmp_path / "walk").exists()
-    same(go_on(walked.clip, tmp_path, walked.settings), walked.whole)
+    same(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)
 
 
-def test_a_run_may_be_killed_again_and_again(walked: Walk, tmp_path: Path) -> None:
+def test_a_run_may_be_killed_repeatedly(walked: Walk, tmp_path: Path) -> None:
     again = replace(walked.settings, resume=True)
     for point in (FIRST, "before a line of the journal", JOIN):
         run_and_die(point, walked.clip, tmp_path, again)
-    same(go_on(walked.clip, tmp_path, replace(walked.settings, batch=3)), walked.whole)
+    same(resume_run(walked.clip, tmp_path, replace(walked.settings, batch=3)), walked.whole)
 
 
 def test_pictures_of_every_face_are_the_same(walked: Walk, tmp_path: Path) -> None:
     settings = replace(walked.settings, crops="all")
     run_and_die(MID, walked.clip, tmp_path / "killed", settings)
-    resumed = go_on(walked.clip, tmp_path / "killed", settings)
+    resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     assert restore([walked.clip], tmp_path / "whole", settings).exit_code == 0
     same(resumed, tmp_path / "whole" / "walk")
     assert len(list(resumed.glob("faces/*_frame*.png"))) == WALK + 6
@@ -175,30 +175,30 @@ KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_footage_goes_on(plain: RestoreSettings, tmp_path: Path, kind: str) -> None:
+def test_any_footage_resumes(plain: RestoreSettings, tmp_path: Path, kind: str) -> None:
     make, changes = KINDS[kind]
     source, settings = make(tmp_path), replace(plain, **changes)
     run_and_die(FIRST, source, tmp_path / "killed", settings)
-    resumed = go_on(source, tmp_path / "killed", settings)
+    resumed = resume_run(source, tmp_path / "killed", settings)
     assert restore([source], tmp_path / "whole", settings).exit_code == 0
     same(resumed, tmp_path / "whole" / resumed.name)
 
 
-def test_looking_at_each_third_frame_goes_on(walked: Walk, tmp_path: Path) -> None:
+def test_detection_in_each_third_frame_resumes(walked: Walk, tmp_path: Path) -> None:
     """Segments of 8 frames begin at frames that are looked at and at others."""
     settings = replace(walked.settings, detect_every=3, mode="crops", shots=1)
     run_and_die("after the second segment", walked.clip, tmp_path / "killed", settings)
-    resumed = go_on(walked.clip, tmp_path / "killed", settings)
+    resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     restore([walked.clip], tmp_path / "whole", settings)
     same(resumed, tmp_path / "whole" / "walk")
 
 
-def test_exported_faces_go_on_under_one_header(walked: Walk, tmp_path: Path) -> None:
+def test_exported_faces_resume_with_one_header(walked: Walk, tmp_path: Path) -> None:
     settings = CropSettings(
         detector="centerface", detection_scale=0.5, device="cpu", segment=8, size=64
     )
     run_and_die("after the second segment", walked.clip, tmp_path / "killed", settings)
-    resumed = go_on(walked.clip, tmp_path / "killed", settings)
+    resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     crop_faces([walked.clip], tmp_path / "whole", settings)
     same(resumed, tmp_path / "whole" / "walk")
     with (resumed / "faces.csv").open(newline="") as file:
@@ -236,7 +236,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_an_interrupted_run_is_not_lost_or_mixed_up(walked: Walk, stopped: Path, case: str) -> None:
+def test_an_interrupted_run_is_not_overwritten(walked: Walk, stopped: Path, case: str) -> None:
     changes, said = REFUSED[case]
     before = state(stopped)
     summary = restore([walked.clip], stopped, replace(walked.settings, **changes))
@@ -259,7 +259,7 @@ def default(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     return choose
 
 
-def test_a_default_that_changed_meanwhile_is_noticed(
+def test_changed_default_weights_are_reported(
     walked: Walk,
     stopped: Path,
     default: Callable[[Path], None],
@@ -278,7 +278,7 @@ def test_a_default_that_changed_meanwhile_is_noticed(
     assert state(stopped) == before
 
 
-def test_a_run_with_named_weights_goes_on_where_they_are_the_default(
+def test_a_run_with_named_weights_resumes_if_they_are_the_default(
     walked: Walk,
     tmp_path: Path,
     default: Callable[[Path], None],
@@ -287,11 +287,11 @@ def test_a_run_with_named_weights_goes_on_where_they_are_the_default(
     """Only the manifest tells how the weights were asked for."""
     run_and_die(MID, walked.clip, tmp_path, walked.settings)
     default(tiny_weights(64))
-    resumed = go_on(walked.clip, tmp_path, replace(walked.settings, weights="auto"))
+    resumed = resume_run(walked.clip, tmp_path, replace(walked.settings, weights="auto"))
     assert tree(resumed) == tree(walked.whole)
 
 
-def test_another_input_of_the_same_name_is_not_gone_on_with(
+def test_another_input_of_the_same_name_is_not_resumed(
     walked: Walk, stopped: Path, tmp_path: Path
 ) -> None:
     other = encode(tmp_path / "walk.mkv", range(40))
@@ -300,7 +300,7 @@ def test_another_input_of_the_same_name_is_not_gone_on_with(
     assert "input was " in str(summary.results[0].error)
 
 
-def test_what_is_done_is_not_lost_while_a_run_goes_on(walked: Walk, tmp_path: Path) -> None:
+def test_finished_segments_are_kept_while_a_run_resumes(walked: Walk, tmp_path: Path) -> None:
     again = replace(walked.settings, resume=True)
     run_and_die("after the second segment", walked.clip, tmp_path, again)
     run_and_die("while the journal is written", walked.clip, tmp_path, again)
@@ -308,7 +308,7 @@ def test_what_is_done_is_not_lost_while_a_run_goes_on(walked: Walk, tmp_path: Pa
     assert planned.frames_done == 16
 
 
-def test_force_begins_anew(walked: Walk, tmp_path: Path) -> None:
+def test_force_starts_again(walked: Walk, tmp_path: Path) -> None:
     run_and_die(MID, walked.clip, tmp_path, walked.settings)
     assert restore([walked.clip], tmp_path, replace(walked.settings, force=True)).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["walk"]
@@ -350,7 +350,7 @@ def arguments(walked: Walk, out: Path) -> list[str]:
     return ["restore", str(walked.clip), *words, "--overlay"]
 
 
-def test_ctrl_c_can_be_gone_on_with(walked: Walk, tmp_path: Path) -> None:
+def test_a_run_resumes_after_ctrl_c(walked: Walk, tmp_path: Path) -> None:
     command = arguments(walked, tmp_path)
     stopped = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, *command], capture_output=True, text=True
@@ -373,7 +373,7 @@ def test_ctrl_c_can_be_gone_on_with(walked: Walk, tmp_path: Path) -> None:
 
     resumed = run(*command, "--resume")
     assert resumed.exit_code == 0
-    assert "went on after 16 frames of an interrupted run" in resumed.stderr
+    assert "resumed after 16 frames of an interrupted run" in resumed.stderr
     same(tmp_path / "walk", walked.whole)
     again = run(*command, "--resume")
     assert again.exit_code == 0
@@ -383,7 +383,7 @@ def test_ctrl_c_can_be_gone_on_with(walked: Walk, tmp_path: Path) -> None:
     assert "0 inputs to do" in plan.stdout
 
 
-def test_what_is_done_is_left_out_of_a_batch(walked: Walk, tmp_path: Path) -> None:
+def test_finished_inputs_of_a_batch_are_skipped(walked: Walk, tmp_path: Path) -> None:
     sources = [encode(tmp_path / name) for name in ("a.mp4", "b.mp4", "c.mp4")]
     out, again = tmp_path / "out", replace(walked.settings, resume=True)
     assert restore(sources[:1], out, walked.settings).exit_code == 0
@@ -410,7 +410,7 @@ def test_what_is_done_is_left_out_of_a_batch(walked: Walk, tmp_path: Path) -> No
         ).read_bytes()
 
 
-def test_a_plan_into_a_new_folder_does_not_make_it(walked: Walk, tmp_path: Path) -> None:
+def test_a_plan_does_not_create_its_folder(walked: Walk, tmp_path: Path) -> None:
     crops = CropSettings(detector="centerface", device="cpu")
     for plan in (
         plan_restore([walked.clip, tmp_path / "no.mp4"], tmp_path / "out", walked.settings),
@@ -429,7 +429,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("part", DAMAGED)
-def test_a_damaged_part_is_told(walked: Walk, tmp_path: Path, part: str) -> None:
+def test_a_damaged_file_is_reported(walked: Walk, tmp_path: Path, part: str) -> None:
     name, said = DAMAGED[part]
     run_and_die("after the second segment", walked.clip, tmp_path, walked.settings)
     damaged = tmp_path / ".walk.partial" / "work" / name
@@ -443,7 +443,7 @@ def test_a_damaged_part_is_told(walked: Walk, tmp_path: Path, part: str) -> None
     assert not (tmp_path / "walk").exists()
 
 
-def test_a_lost_segment_is_made_again(walked: Walk, tmp_path: Path) -> None:
+def test_a_lost_segment_is_processed_again(walked: Walk, tmp_path: Path) -> None:
     run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
     (tmp_path / ".walk.partial" / "work" / "000000.overlay.nut").unlink()
-    same(go_on(walked.clip, tmp_path, walked.settings), walked.whole)
+    same(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)

@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_results_appear_whole_and_nothing_else(tmp_path: Path) -> None:
+def test_only_complete_results_appear(tmp_path: Path) -> None:
     made = opened(tmp_path)
     (made.results / "a").write_text("a")
     finish_segment(made)
@@ -72,9 +72,9 @@ def test_an_interrupted_run_is_not_lost_by_accident(tmp_path: Path) -> None:
         workspace(tmp_path).open(OTHER, force=False, resume=True)
     with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
         workspace(tmp_path).open(OTHER, force=False, resume=False)
-    anew = opened(tmp_path, force=True)
-    assert anew.journal.frames == 0
-    anew.close()
+    again = opened(tmp_path, force=True)
+    assert again.journal.frames == 0
+    again.close()
     assert names(tmp_path) == []
 
 
@@ -128,14 +128,14 @@ def test_an_earlier_result_is_replaced_with_force_and_only_at_the_end(tmp_path: 
     assert names(tmp_path) == ["clip"]
 
 
-def test_an_earlier_result_survives_a_replacement_that_is_given_up(tmp_path: Path) -> None:
+def test_an_earlier_result_survives_an_abandoned_replacement(tmp_path: Path) -> None:
     earlier(tmp_path)
     opened(tmp_path, force=True).close()
     assert names(tmp_path) == ["clip"]
     assert (tmp_path / "clip" / MANIFEST).exists()
 
 
-def test_what_is_no_result_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_result_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     (tmp_path / "clip" / "holiday.jpg").write_text("mine")
     with pytest.raises(OutputError, match="not a result"):
@@ -161,7 +161,7 @@ def one_segment(made: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("work", "frames"), [(nothing, 0), (one_segment, 8)])
-def test_a_look_tells_what_is_done_and_changes_nothing(
+def test_inspection_reports_finished_frames_and_changes_nothing(
     tmp_path: Path, work: Callable[[Workspace], None], frames: int
 ) -> None:
     work(opened(tmp_path))
@@ -173,7 +173,7 @@ def test_a_look_tells_what_is_done_and_changes_nothing(
     assert names(tmp_path) == before
 
 
-def test_a_look_at_a_finished_result_tells_that_nothing_is_to_be_done(tmp_path: Path) -> None:
+def test_inspection_of_a_finished_result_reports_that_it_is_done(tmp_path: Path) -> None:
     earlier(tmp_path)
     assert workspace(tmp_path).inspect(REQUEST, force=False, resume=True) is None
     with pytest.raises(OutputError, match="--force"):

@@ -6,8 +6,6 @@ of the frames alone, so that a resumed run detects exactly as the interrupted on
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import InputUnreadableError, UsageError
+from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
+from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.scene import is_cut, thumbnail
 from jdsr_cli.faces.tone import colourfulness, face_colourfulness
 from jdsr_cli.media import Image
@@ -28,8 +26,7 @@ from jdsr_cli.restoration.frame import (
     FrameItem,
     InputStarted,
 )
-from jdsr_cli.restoration.models import FaceEmbedder
-from jdsr_cli.restoration.workspace import Workspace
+from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 MAX_GROUP = 8
 """Most frames that the detector receives together; a power of two, see `group_size`."""
@@ -38,6 +35,7 @@ MAX_GROUP_BYTES = 48 << 20
 DETECTIONS_FORMAT = 2
 """Version of the detection method and of the stored detections; part of the request, so that a
 run that another version began is not resumed. Increase it if either changes."""
+DAMAGED = "the detections of the interrupted run are damaged"
 _NUMBERS = 18
 """Numbers of a detection: box (4), points (10), score, turn, spread, confirmed."""
 
@@ -148,20 +146,17 @@ def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
 
     """
     faces = [_numbers(face) for one in frames for face in one.detections]
-    embeddings = [one.embeddings for one in frames if one.embeddings is not None]
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            time=np.array([one.time for one in frames], np.float64),
-            searched=np.array([one.searched for one in frames], np.bool_),
-            cut=np.array([one.cut for one in frames], np.bool_),
-            colour=np.array([one.colour for one in frames], np.float64),
-            count=np.array([len(one.detections) for one in frames], np.int64),
-            face_colours=np.array([x for one in frames for x in one.face_colours], np.float64),
-            faces=np.array(faces, np.float64).reshape(-1, _NUMBERS),
-            embedded=np.array([one.embeddings is not None for one in frames], np.bool_),
-            embeddings=np.concatenate(embeddings) if embeddings else np.zeros((0, 1), np.float32),
-        )
+    arrays = {"faces": np.array(faces, np.float64).reshape(-1, _NUMBERS)}
+    embeddings = {
+        f"embeddings/{number}": one.embeddings
+        for number, one in enumerate(frames)
+        if one.embeddings is not None
+    }
+    table = [
+        (one.time, one.searched, one.cut, one.colour, len(one.detections), one.face_colours)
+        for one in frames
+    ]
+    Snapshot({"frames": table}, arrays | embeddings).write(path)
 
 
 def read_detections(path: Path) -> Iterator[FrameDetections]:
@@ -171,33 +166,14 @@ def read_detections(path: Path) -> Iterator[FrameDetections]:
         InputUnreadableError: The file is missing or damaged.
 
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            table = {name: stored[name] for name in stored.files}
-        first = embedded = 0
-        for number, count in enumerate(table["count"].tolist()):
-            faces = table["faces"][first : first + count]
-            face_colours = table["face_colours"][first : first + count]
-            first += count
-            embeddings = None
-            if table["embedded"][number]:
-                embeddings = table["embeddings"][embedded : embedded + count]
-                embedded += count
-            yield FrameDetections(
-                time=float(table["time"][number]),
-                searched=bool(table["searched"][number]),
-                cut=bool(table["cut"][number]),
-                colour=float(table["colour"][number]),
-                detections=tuple(_detection(face) for face in faces),
-                face_colours=tuple(face_colours.tolist()),
-                embeddings=embeddings,
-            )
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as fault:
-        raise InputUnreadableError(
-            "the detections of the interrupted run are damaged",
-            where=path,
-            hint="Start anew with --force.",
-        ) from fault
+    stored, first = Snapshot.read(path, DAMAGED), 0
+    for number, (time, searched, cut, colour, count, colours) in enumerate(stored.values["frames"]):
+        faces = stored.arrays["faces"][first : first + count]
+        first += count
+        detections = tuple(_detection(face) for face in faces)
+        embeddings = stored.arrays.get(f"embeddings/{number}")
+        measures = (time, searched, cut, colour)
+        yield FrameDetections(*measures, detections, tuple(colours), embeddings)
 
 
 def _numbers(face: Detection) -> list[float]:

@@ -153,7 +153,7 @@ def _restore_frames(waiting: Sequence[Element], generator: FaceGenerator) -> Ite
     start = time.perf_counter()
     passed = [one for one in waiting if not (isinstance(one, FrameItem) and one.state.failed)]
     faces = [face for one in passed for face in _restorable(one)]
-    restored = generator.restore([_canonical_crop(face) for face in faces])
+    restored = generator.restore([canonical_crop(face) for face in faces])
     for face, result in zip(faces, restored, strict=True):
         face.generated = result
     spent = time.perf_counter() - start
@@ -163,7 +163,7 @@ def _restore_frames(waiting: Sequence[Element], generator: FaceGenerator) -> Ite
         yield one
 
 
-def _canonical_crop(face: FaceItem) -> NDArray[np.uint8]:
+def canonical_crop(face: FaceItem) -> NDArray[np.uint8]:
     """Set the colour map of a face; return its crop in canonical colours."""
     assert face.crop is not None
     face.colours = canonical_map(face.crop, monochrome=face.monochrome)

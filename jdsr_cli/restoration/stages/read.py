@@ -27,7 +27,6 @@ from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
 
 def read(
     states: Iterable[InputState],
-    command: str,
     settings: DetectionSettings,
     models: Models,
     limit: int | None = None,
@@ -36,7 +35,6 @@ def read(
 
     Args:
         states: The inputs.
-        command: `restore` or `crop-faces`.
         settings: Settings of the run.
         models: Networks of the run, which are part of the request.
         limit: Number of frames of each input that are read; None for all.
@@ -46,7 +44,7 @@ def read(
         digest = state.attempt("hash", digest_input, state.source)
         opened = None
         if digest is not None:
-            request = make_request(command, settings, models, digest.sha256)
+            request = make_request(settings, models, digest.sha256)
             opened = state.attempt("read", _open, state, digest, request, settings)
         if opened is not None:
             yield InputStarted(opened)
@@ -74,7 +72,7 @@ def _open(
             notes.append(plan.note)
     if workspace.journal.segments:
         last = workspace.journal.segments[-1]
-        notes.append(f"went on after {last.frames} frames of an interrupted run")
+        notes.append(f"resumed after {last.frames} frames of an interrupted run")
         reader.skip_to(last.next_index)
         snapshot = Snapshot.read(workspace.snapshot_file(last.number))
     display = Display.of(info.sample_aspect_ratio)
@@ -111,10 +109,15 @@ def digest_input(path: Path) -> FileDigest:
     return digest_file(path, files=input_files(path))
 
 
-def make_request(command: str, settings: DetectionSettings, models: Models, sha256: str) -> Request:
+def command_name(settings: DetectionSettings) -> str:
+    """Return the name of the command that has such settings."""
+    return "restore" if isinstance(settings, RestoreSettings) else "crop-faces"
+
+
+def make_request(settings: DetectionSettings, models: Models, sha256: str) -> Request:
     """Return the request to process the input that has this hash."""
     asked: dict[str, Any] = {
-        "command": command,
+        "command": command_name(settings),
         "input": sha256,
         "settings": settings.deciding(),
         "detections": DETECTIONS_FORMAT,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import Manifest, digest_file
-from jdsr_cli.media import MediaInfo
+from jdsr_cli.evidence import FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
     Element,
@@ -28,24 +26,21 @@ from jdsr_cli.restoration.sinks import (
     FigureSink,
     RecordSink,
     Sink,
+    SinkResult,
     StillSink,
     TrackPictures,
     VideoSink,
     draw_overlay,
 )
 from jdsr_cli.restoration.stages.detect import detections_file, write_detections
-from jdsr_cli.restoration.stages.read import expected_frames
+from jdsr_cli.restoration.stages.read import command_name, expected_frames
 from jdsr_cli.restoration.summary import Counts, InputResult
 from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
-_PATHS = ("path", "salvaged_copy")
-"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
-
 
 def write(
     stream: Iterable[Element],
-    command: str,
     settings: DetectionSettings,
     models: Models,
     progress: Progress,
@@ -54,7 +49,6 @@ def write(
 
     Args:
         stream: Frames with everything that is known about them.
-        command: `restore` or `crop-faces`, for the manifest.
         settings: Settings of the run.
         models: Networks of the run, for the manifest.
         progress: Receives the progress of each input.
@@ -65,7 +59,7 @@ def write(
         for element in stream:
             state = element.state
             if isinstance(element, InputStarted):
-                arguments = (element.input, command, settings, models, progress)
+                arguments = (element.input, settings, models, progress)
                 writer = state.attempt("write", _InputWriter, *arguments)
             elif isinstance(element, FrameItem):
                 if writer is not None and not state.failed:
@@ -106,7 +100,7 @@ def _with_hint(error: JdsrError, frames: int, *, damaged: bool) -> JdsrError:
         return error
     hint = f"{frames} frames are kept: put this right and repeat the command with --resume."
     if damaged:
-        hint = "Start anew with --force."
+        hint = "Start again with --force."
     hinted = type(error)(error.what, where=error.where, hint=hint)
     hinted.__cause__ = error.__cause__
     return hinted
@@ -145,14 +139,12 @@ class _InputWriter:
     def __init__(
         self,
         opened: OpenInput,
-        command: str,
         settings: DetectionSettings,
         models: Models,
         progress: Progress,
     ) -> None:
         self.state = opened.state
         self._input = opened
-        self._command = command
         self._settings = settings
         self._models = models
         self._progress = progress
@@ -180,7 +172,9 @@ class _InputWriter:
     def finish(self, ended_tracks: Sequence[int]) -> InputResult | None:
         """Complete the results and publish them; None if the input has failed."""
         self._end_tracks(ended_tracks)
-        return self.state.attempt("write", self._publish)
+        results = self.state.attempt("write", self._join_results) or []
+        outputs = self.state.attempt("hash", _digest_outputs, results) or ()
+        return self.state.attempt("write", self._publish, results, outputs)
 
     def abandon(self) -> int:
         """Close everything that is open; return the number of frames kept for `--resume`."""
@@ -218,17 +212,19 @@ class _InputWriter:
         if number:
             workspace.snapshot_file(number - 1).unlink(missing_ok=True)
 
-    def _publish(self) -> InputResult:
-        state, workspace = self.state, self._input.workspace
+    def _join_results(self) -> list[SinkResult]:
         for sink in self._sinks:
             sink.end_segment()
-        results = [sink.finish() for sink in self._sinks]
+        return [sink.finish() for sink in self._sinks]
+
+    def _publish(
+        self, results: Sequence[SinkResult], outputs: tuple[FileDigest, ...]
+    ) -> InputResult:
+        """Write the manifest and give the results their final name."""
+        state, workspace = self.state, self._input.workspace
         counted = {name: count for one in results for name, count in one.counts.items()}
         counts = Counts(frames_read=state.frames_read, **counted)
         counts.check(state.source)
-        with state.clock.stage("hash"):
-            files = [path for one in results for path in one.files]
-            outputs = tuple(digest_file(path, path.name) for path in files)
         notes = (
             *self._input.notes,
             *(note for one in results for note in one.notes),
@@ -239,7 +235,7 @@ class _InputWriter:
         figures = {name: figure for one in results for name, figure in one.figures.items()}
         seconds = state.clock.report()
         Manifest(
-            command=self._command,
+            command=command_name(self._settings),
             request=self._input.request.digest,
             input=self._input.digest,
             media=describe_media(self._input.info),
@@ -278,10 +274,5 @@ class _InputWriter:
             self._ended = True
 
 
-def describe_media(info: MediaInfo) -> dict[str, Any]:
-    """Return what the input declares, without paths; fractions as `a/b`."""
-    return {
-        name: f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else value
-        for name, value in vars(info).items()
-        if name not in _PATHS
-    }
+def _digest_outputs(results: Sequence[SinkResult]) -> tuple[FileDigest, ...]:
+    return tuple(digest_file(path, path.name) for one in results for path in one.files)

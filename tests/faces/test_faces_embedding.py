@@ -7,7 +7,7 @@ from judge_files import write_torchscript
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.faces import Detection
 from jdsr_cli.faces.display import SQUARE
-from jdsr_cli.restoration.models import FaceEmbedder
+from jdsr_cli.faces.embedding import FaceEmbedder
 
 
 def face(x: float, *, flat: bool = False) -> Detection:
