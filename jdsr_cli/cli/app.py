@@ -1,4 +1,4 @@
-"""The command `jdsr`: registers the commands and turns errors into exit codes."""
+"""The command `jdsr`: its subcommands, and exit codes for errors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
 
 
 class Commands(TyperGroup):
-    """Ends in the exit code of an error with one line on standard error, without a traceback."""
+    """Commands that report an error in one line on standard error and exit with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the given command."""
         try:
             return super().invoke(ctx)
         except JdsrError as fault:
@@ -30,7 +30,7 @@ class Commands(TyperGroup):
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
             typer.echo(
-                "interrupted: what was finished is kept (go on with --resume; training by itself)",
+                "interrupted: finished work is kept (--resume continues; training resumes by itself)",
                 err=True,
             )
             raise typer.Exit(EXIT_INTERRUPTED) from fault
@@ -45,8 +45,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"jdsr {__version__}")
         raise typer.Exit
 
