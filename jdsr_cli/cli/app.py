@@ -30,7 +30,7 @@ class Commands(TyperGroup):
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
             typer.echo(
-                "interrupted: finished work is kept (--resume continues; training resumes by itself)",
+                "interrupted: finished work is kept (continue with --resume; training resumes)",
                 err=True,
             )
             raise typer.Exit(EXIT_INTERRUPTED) from fault

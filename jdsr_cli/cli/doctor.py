@@ -12,10 +12,10 @@ def doctor() -> None:
 
     Exit code 0: `jdsr restore` can run on this machine; 5: it cannot.
     """
-    from jdsr_cli.diagnosis import examine
+    from jdsr_cli.diagnosis import diagnose
     from jdsr_cli.errors import WeightsError
 
-    diagnosis = examine()
+    diagnosis = diagnose()
     group = ""
     for one in diagnosis.findings:
         if one.group != group:
