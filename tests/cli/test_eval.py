@@ -79,11 +79,11 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     ("share", "text"),
     [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
 )
-def test_a_share_says_all_or_none_only_where_it_is(share: float, text: str) -> None:
+def test_only_exact_shares_are_all_or_none(share: float, text: str) -> None:
     assert _share(share) == text
 
 
-def test_the_test_archives_of_a_folder_are_taken(evaluated: tuple[Path, Result]) -> None:
+def test_the_test_archives_of_a_folder_are_used(evaluated: tuple[Path, Result]) -> None:
     out, result = evaluated
     stated = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert stated["data"]["split"] == "test"
@@ -104,7 +104,7 @@ def test_the_camera_has_no_covered_figure_on_plain_faces(
     assert "PSNR beside" in plain
 
 
-def test_inputs_go_out_and_ready_made_results_come_back(
+def test_inputs_are_written_and_external_results_are_read(
     data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     small = ("--scale", 8, "--limit", 2)
@@ -132,7 +132,7 @@ def test_inputs_go_out_and_ready_made_results_come_back(
     assert path.name in one_line(again, 3)
 
 
-def test_methods_that_cannot_be_compared_are_one_line(
+def test_methods_that_cannot_be_compared_are_a_one_line_error(
     data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
 ) -> None:
     def line(*more: object, code: int = 2) -> str:
