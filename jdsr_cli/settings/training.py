@@ -242,7 +242,7 @@ class EvalSettings(Settings):
         ),
     ] = None
     lpips_heads: Annotated[
-        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="torchmetrics'")
+        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="the published ones")
     ] = None
     identity: Annotated[
         Path | None,
