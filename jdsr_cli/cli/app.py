@@ -8,11 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from jdsr_cli import __version__
-from jdsr_cli.cli.crop_faces import crop_faces
 from jdsr_cli.cli.demo import demo
 from jdsr_cli.cli.doctor import doctor
 from jdsr_cli.cli.eval import evaluate
-from jdsr_cli.cli.restore import restore
+from jdsr_cli.cli.restoration import crop_faces, restore
 from jdsr_cli.cli.train import train
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
