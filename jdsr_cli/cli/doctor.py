@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import typer
 
-MARKS = {"ok": "ok    ", "absent": "-     ", "fault": "FAULT "}
+LABELS = {"ok": "ok    ", "absent": "-     ", "fault": "FAULT "}
 
 
 def doctor() -> None:
     """Show versions, devices, weights and detectors, and what is missing.
 
-    Ends in 0 where `jdsr restore` can run, in 5 where it cannot.
+    Exit code 0: `jdsr restore` can run on this machine; 5: it cannot.
     """
-    from jdsr_cli.diagnosis import examine
+    from jdsr_cli.diagnosis import diagnose
     from jdsr_cli.errors import WeightsError
 
-    diagnosis = examine()
+    diagnosis = diagnose()
     group = ""
     for one in diagnosis.findings:
         if one.group != group:
             group = one.group
             typer.echo(group)
         advice = f"  ->  {one.advice}" if one.advice and one.state != "ok" else ""
-        typer.echo(f"  {MARKS[one.state]}{one.name}: {one.detail}{advice}")
+        typer.echo(f"  {LABELS[one.state]}{one.name}: {one.detail}{advice}")
     if diagnosis.ready:
         typer.echo("ready: `jdsr restore` can run on this machine")
         return

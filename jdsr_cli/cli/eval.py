@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,10 +11,32 @@ from jdsr_cli.cli.options import with_options
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jdsr_cli.evaluation import Estimate
+    from jdsr_cli.evaluation.report import Row
     from jdsr_train.compare import Comparison
 
 PLAIN_WIDTH = 100
 """Columns of a table that is written to a file or pipe."""
+HEADINGS = {
+    "psnr": ("PSNR", 2),
+    "ssim": ("SSIM", 4),
+    "psnr_crop": ("PSNR cropped", 2),
+    "ssim_crop": ("SSIM cropped", 4),
+    "psnr_covered": ("PSNR covered", 2),
+    "ssim_covered": ("SSIM covered", 4),
+    "psnr_beside": ("PSNR beside", 2),
+    "ssim_beside": ("SSIM beside", 4),
+    "psnr_unaltered": ("PSNR unaltered", 2),
+    "lpips": ("LPIPS", 4),
+    "identity": ("identity", 4),
+    "landmark_error": ("landmarks, %", 2),
+}
+"""Heading of each figure in the table, and its decimals."""
+COLUMNS = ("mean", "95 %", "difference", "95 %", "better")
+SINGLE = 2
+"""Number of the columns that a single method has."""
 
 
 @with_options
@@ -39,10 +62,96 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
 def _write(found: Comparison) -> None:
     from rich.console import Console
 
-    from jdsr_cli.cli.eval_table import draw_table
-
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     console.print(draw_table(found))
     typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
+
+
+def draw_table(found: Comparison) -> Table:
+    """Return the table: for each figure a line for each method and for each of its groups."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    kinds = list(dict.fromkeys(row.faces for row in found.rows))
+    several = len(found.rows) > len(kinds)
+    table = Table(
+        title=f"{found.count} faces", title_justify="left", box=box.SIMPLE_HEAD,
+        caption=escape(_caption(found, several)), caption_justify="left",
+    )  # fmt: skip
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in COLUMNS if several else COLUMNS[:SINGLE]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kind in kinds:
+        if len(kinds) > 1:
+            table.add_row(f"{kind} faces", style="bold underline")
+        rows = [row for row in found.rows if row.faces == kind]
+        groups = [row for row in found.groups if row.faces == kind]
+        for figure in HEADINGS:
+            _add_figure(table, figure, rows, groups)
+        timed = [row for row in rows if row.scores.faces_per_second is not None]
+        if timed:
+            table.add_row("faces a second", style="bold")
+        for row in timed:
+            table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
+    return table
+
+
+def _caption(found: Comparison, several: bool) -> str:
+    from jdsr_cli.evaluation.groups import PROPERTIES
+
+    lines = ["PSNR in dB"]
+    if several:
+        lines[0] += (
+            f"; difference: to {found.rows[0].method}, face by face; better: on that share of faces"
+        )
+    first = found.rows[0]
+    for row in found.groups:
+        if row.group is not None and (row.faces, row.method) == (first.faces, first.method):
+            symbol, one = PROPERTIES[row.group.by].symbol, row.group
+            lines.append(
+                f"{one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, {len(one.places)} faces"
+            )
+    return "\n".join(lines)
+
+
+def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence[Row]) -> None:
+    from rich.markup import escape
+
+    shown = [row for row in rows if figure in row.estimates]
+    if shown:
+        table.add_row(HEADINGS[figure][0], style="bold")
+    for row in shown:
+        table.add_row(escape(f"  {row.method}"), *_cells(row, figure))
+        for part in groups:
+            if part.group is not None and part.method == row.method and figure in part.estimates:
+                table.add_row(f"    {part.group.name}", *_cells(part, figure))
+
+
+def _cells(row: Row, figure: str) -> list[str]:
+    decimals = HEADINGS[figure][1]
+    cells = _estimate(row.estimates[figure], decimals, "")
+    if figure in row.differences:
+        cells += _estimate(row.differences[figure], decimals, "+")
+    if figure in row.better_share:
+        cells.append(_share(row.better_share[figure]))
+    return cells
+
+
+def _share(share: float) -> str:
+    """Format a share in per cent; 100 % and 0 % stand for every face and none."""
+    percent = f"{100 * share:.1f} %"
+    if percent == "100.0 %":
+        return "100 %" if share == 1 else ">99.9 %"
+    if percent == "0.0 %":
+        return "0 %" if share == 0 else "<0.1 %"
+    return percent
+
+
+def _estimate(one: Estimate, decimals: int, sign: str) -> list[str]:
+    mean = f"{one.mean:{sign}.{decimals}f}"
+    if one.low is None or one.high is None:
+        return [mean, ""]
+    return [mean, f"{one.low:{sign}.{decimals}f} to {one.high:{sign}.{decimals}f}"]

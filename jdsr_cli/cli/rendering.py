@@ -1,4 +1,4 @@
-"""The library's progress as bars on the terminal, and what a run came to as text."""
+"""Progress bars, and summaries and plans of runs as text."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class Bars:
     """A `jdsr_cli.progress.Progress` with a bar, a count and an ETA for each task.
 
-    Everything goes to standard error, so that standard output holds results only. Where that
-    is no terminal, notes are written and bars are not.
+    Everything is written to standard error; standard output is for results. Bars are shown only
+    where standard error is a terminal.
 
     Args:
-        quiet: Show nothing but results and errors.
+        quiet: Show neither bars nor notes.
 
     """
 
@@ -67,11 +67,11 @@ class Bars:
         self._tasks[task] = self._bars.add_task(task, total=total)
 
     def advance(self, task: str, units: int = 1) -> None:
-        """Move a bar on."""
+        """Advance a bar."""
         self._bars.advance(self._tasks[task], units)
 
     def end(self, task: str) -> None:
-        """Take a bar away."""
+        """Remove a bar."""
         self._bars.remove_task(self._tasks.pop(task))
 
     def note(self, message: str) -> None:
@@ -86,11 +86,11 @@ def write_error(message: str) -> None:
 
 
 def write_summary(summary: RunSummary, verb: str) -> None:
-    """Write what became of each input: results to standard output, failures to standard error.
+    """Write a line for each input: results to standard output, failures to standard error.
 
     Args:
-        summary: Of the run.
-        verb: What was done to faces: `restored` or `exported`.
+        summary: Result of the run.
+        verb: What was done with faces: `restored` or `exported`.
 
     """
     for result in summary.done:
@@ -102,7 +102,7 @@ def write_summary(summary: RunSummary, verb: str) -> None:
 
 
 def write_plan(plan: RunPlan) -> None:
-    """Write what a run would do: a line for each input, and the sum."""
+    """Write what a run would do: a line for each input, and the total."""
     for one in plan.inputs:
         if one.error is None:
             sys.stdout.write(_planned_line(one) + "\n")
@@ -120,14 +120,14 @@ def write_plan(plan: RunPlan) -> None:
 
 def _planned_line(one: PlannedInput) -> str:
     if one.state == "done":
-        return f"{one.source} -> {one.output}: done already, left out"
+        return f"{one.source} -> {one.output}: already done, skipped"
     frames = "frames unknown" if one.frames is None else _count(one.frames, "frame")
     size = "" if one.size is None else f" of {one.size[0]}x{one.size[1]}"
-    goes_on = f", goes on after {one.frames_done}" if one.frames_done else ""
+    resumed = f", continues after frame {one.frames_done}" if one.frames_done else ""
     cost = ""
     if one.seconds is not None and one.bytes is not None:
         cost = f", about {_duration(one.seconds)}, {_size(one.bytes)}"
-    return f"{one.source} -> {one.output}: {frames}{size}{goes_on}{cost}"
+    return f"{one.source} -> {one.output}: {frames}{size}{resumed}{cost}"
 
 
 def _duration(seconds: float) -> str:
@@ -149,14 +149,14 @@ def _line(result: InputResult, verb: str) -> str:
     refused = f", {counts.faces_refused} refused ({refused[2:]})" if refused else ""
     bridged = f", {counts.faces_bridged} bridged" if counts.faces_bridged else ""
     flicker = result.figures.get("flicker")
-    steady = "" if flicker is None else f", flicker {flicker:.2f} of the input's"
+    flicker_text = "" if flicker is None else f", flicker {flicker:.2f} of the input's"
     return (
         f"{result.source} -> {result.output}: {_count(counts.frames_read, 'frame')}, "
         f"{_count(counts.tracks, 'track')}, {_count(counts.faces_found, 'face')} found{bridged}, "
-        f"{counts.faces_restored} {verb}{masked}{refused}{steady}, "
+        f"{counts.faces_restored} {verb}{masked}{refused}{flicker_text}, "
         f"{result.seconds.get('total', 0.0):.1f} s"
     )
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

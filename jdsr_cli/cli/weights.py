@@ -18,9 +18,9 @@ app = typer.Typer(
 
 @app.command("list")
 def list_weights() -> None:
-    """List what exists, what is on this machine, its licence and its measured quality.
+    """List all weights with their files on this machine, licences and measured quality.
 
-    Carried files come with the package; others are fetched by name, see
+    Carried files are part of the package; others are fetched by name, see
     'jdsr weights fetch'.
     """
     from jdsr_cli.weights import AuxiliaryFile, conditions
@@ -58,12 +58,13 @@ def list_weights() -> None:
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Names of weights; all by default."),
     ] = None,
 ) -> None:
     """Compare the size and SHA-256 of weight files with those recorded.
 
-    Without names, files that nobody carries and that were never fetched are no fault.
+    Without names, optional files that were never fetched do not count as errors.
     """
     from jdsr_cli.errors import EXIT_OK, WeightsError
     from jdsr_cli.weights import conditions

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.settings.detection import (
     AUTO,
     DetectionSettings,
@@ -152,10 +153,10 @@ class CropSettings(DetectionSettings):
     size: Annotated[
         int,
         Option(
-            "Side of the crops; 128 is the size of the training template.",
+            f"Side of the crops; {TEMPLATE_SIZE} is the size of the training template.",
             group="results", metavar="PX", unit="px", low=16, high=1024,
         ),
-    ] = 128  # fmt: skip
+    ] = TEMPLATE_SIZE  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
     return name.strip(), Path(folder)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TrainSettings(Settings):
     """Options of `jdsr train`."""
 
@@ -174,7 +174,7 @@ class TrainSettings(Settings):
             raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EvalSettings(Settings):
     """Options of `jdsr eval`."""
 
@@ -186,13 +186,6 @@ class EvalSettings(Settings):
             metavar="TAR|DIR",
         ),
     ]
-    scale: Annotated[
-        int | None,
-        Option(
-            "Enlargement: 1, 2, 4 or 8.",
-            choices=(1, 2, 4, 8), unset="that of the weights; 4 for lite and paper",
-        ),
-    ] = None  # fmt: skip
     methods: Annotated[
         tuple[str, ...],
         Option(
@@ -201,6 +194,14 @@ class EvalSettings(Settings):
             name="compare", metavar="NAME,...", parse=parse_list, form="names between commas",
         ),
     ] = ("bicubic", "lite")  # fmt: skip
+    out: Annotated[Path, output_option()] = Path("jdsr-eval")
+    scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement: 1, 2, 4 or 8.",
+            choices=(1, 2, 4, 8), unset="that of the weights; 4 for lite and paper",
+        ),
+    ] = None  # fmt: skip
     results: Annotated[
         tuple[tuple[str, Path], ...],
         Option(
@@ -241,7 +242,7 @@ class EvalSettings(Settings):
         ),
     ] = None
     lpips_heads: Annotated[
-        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="torchmetrics'")
+        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="the published ones")
     ] = None
     identity: Annotated[
         Path | None,
@@ -265,7 +266,6 @@ class EvalSettings(Settings):
             metavar="NAME,...", parse=parse_list, form="names between commas",
         ),
     ] = ()  # fmt: skip
-    out: Annotated[Path, output_option()] = Path("jdsr-eval")
     cache: Annotated[
         Path | None,
         Option("Folder of decoded and prepared faces.", metavar="DIR", unset="OUT/cache"),

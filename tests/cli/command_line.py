@@ -1,4 +1,4 @@
-"""Commands as a user types them, in this process."""
+"""Run commands in this process."""
 
 from typer.testing import CliRunner, Result
 
@@ -10,7 +10,7 @@ def run(*arguments: object) -> Result:
 
 
 def one_line(result: Result, code: int) -> str:
-    """Return what went wrong: one line on standard error, nothing else, no traceback."""
+    """Return the error: one line on standard error, and no other output."""
     assert result.exit_code == code
     assert result.stdout == ""
     (line,) = result.stderr.strip().splitlines()

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: help, versions, exit codes, one clear line."""
+"""The command line: help, version, exit codes and one-line errors."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_help_and_version_are_light_and_quick(arguments: list[str]) -> None:
     after = os.times()
     loaded = done.stdout.split("MODULES")[1].split()
     assert not HEAVY & set(loaded)
-    # Of the processor, not of the clock: other work on the machine is no fault of the command.
+    # CPU time, so that other work on the machine does not count.
     spent = after.children_user - before.children_user
     assert spent + after.children_system - before.children_system < 0.5
 
@@ -70,13 +70,13 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.output
 
 
-def test_restore_tells_what_it_did(clip: Path, tiny_weights: Weights, tmp_path: Path) -> None:
+def test_restore_writes_a_summary_line(clip: Path, tiny_weights: Weights, tmp_path: Path) -> None:
     done = restore(tiny_weights(64), clip, "--out", tmp_path / "out")
     assert done.returncode == 0
     (line,) = done.stdout.splitlines()
@@ -86,7 +86,7 @@ def test_restore_tells_what_it_did(clip: Path, tiny_weights: Weights, tmp_path: 
     assert (tmp_path / "out" / "street" / "restored.mp4").exists()
 
 
-def test_some_bad_inputs_end_in_4_and_are_told_in_one_line(
+def test_some_bad_inputs_exit_with_4_and_one_line_each(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no media")
@@ -112,7 +112,7 @@ def test_some_bad_inputs_end_in_4_and_are_told_in_one_line(
         ([], 2, "INPUT"),
     ],
 )
-def test_errors_end_in_their_code_with_one_line(
+def test_errors_exit_with_their_code_and_one_line(
     clip: Path, tiny_weights: Weights, tmp_path: Path, arguments: list[str], code: int, said: str
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -129,7 +129,7 @@ def test_errors_end_in_their_code_with_one_line(
     assert not (tmp_path / "out" / clip.stem).exists()
 
 
-def test_ctrl_c_ends_in_130_and_leaves_nothing(
+def test_ctrl_c_exits_with_130_and_leaves_nothing(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     code = (
@@ -164,7 +164,7 @@ def test_crop_faces_makes_a_folder_to_train_on(clip: Path, tmp_path: Path) -> No
     assert {json.loads(line)["frame"] for line in lines} == {0, 3}
 
 
-def test_an_unexpected_fault_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 

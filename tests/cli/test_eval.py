@@ -1,4 +1,4 @@
-"""`jdsr eval` as a user types it: the table, the files, and mistakes in one line."""
+"""`jdsr eval` on the command line: the table, the files, and errors in one line."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 from typer.testing import Result
 
-from jdsr_cli.cli import eval_table
+from jdsr_cli.cli.eval import _share
 
 Weights = Callable[[int], Path]
 
@@ -54,13 +54,13 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     assert result.exit_code == 0, result.output
     assert "3 faces" in result.stdout
     assert "difference: to bicubic" in result.stdout
-    told = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
+    stated = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
     for heading, figure, decimals in (
         ("PSNR", "psnr", 2), ("SSIM cropped", "ssim_crop", 4), ("PSNR beside", "psnr_beside", 2),
         ("identity", "identity", 4), ("landmarks, %", "landmark_error", 2),
     ):  # fmt: skip
         bicubic, network = section(result, heading)
-        wanted = [row["figures"][figure] for row in told]
+        wanted = [row["figures"][figure] for row in stated]
         low, high = (f"{end:.{decimals}f}" for end in wanted[0]["interval"])
         assert bicubic == ["bicubic", f"{wanted[0]['mean']:.{decimals}f}", low, "to", high]
         gain = wanted[1]["difference"]
@@ -79,14 +79,14 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     ("share", "text"),
     [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
 )
-def test_a_share_says_all_or_none_only_where_it_is(share: float, text: str) -> None:
-    assert eval_table._share(share) == text
+def test_only_exact_shares_are_all_or_none(share: float, text: str) -> None:
+    assert _share(share) == text
 
 
-def test_the_test_archives_of_a_folder_are_taken(evaluated: tuple[Path, Result]) -> None:
+def test_the_test_archives_of_a_folder_are_used(evaluated: tuple[Path, Result]) -> None:
     out, result = evaluated
-    told = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    assert told["data"]["split"] == "test"
+    stated = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert stated["data"]["split"] == "test"
     for name in ("results.json", "scores.csv", "sheet.png"):
         assert str(out / name) in result.stdout.replace("\n", "")
         assert (out / name).stat().st_size > 0
@@ -104,7 +104,7 @@ def test_the_camera_has_no_covered_figure_on_plain_faces(
     assert "PSNR beside" in plain
 
 
-def test_inputs_go_out_and_ready_made_results_come_back(
+def test_inputs_are_written_and_external_results_are_read(
     data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     small = ("--scale", 8, "--limit", 2)
@@ -132,7 +132,7 @@ def test_inputs_go_out_and_ready_made_results_come_back(
     assert path.name in one_line(again, 3)
 
 
-def test_methods_that_cannot_be_compared_are_one_line(
+def test_methods_that_cannot_be_compared_are_a_one_line_error(
     data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
 ) -> None:
     def line(*more: object, code: int = 2) -> str:
@@ -155,13 +155,13 @@ def test_groups_have_lines_below_their_method(
     compared = ("--compare", f"bicubic,{tiny_weights(32)}", "--groups", "lightness")
     result = evaluate(data, tmp_path, template_folder, *compared)
     assert result.exit_code == 0, result.output
-    told = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["groups"]
+    stated = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["groups"]
     lines = [line.split() for line in result.stdout.splitlines()]
     first = lines.index(["SSIM"])
     names = [line[0] for line in lines[first + 1 : first + 9]]
     thirds = ["darkest", "middle", "lightest"]
     assert names == ["bicubic", *thirds, "tiny-32", *thirds]
-    darkest = next(one for one in told if (one["method"], one["group"]) == ("tiny-32", "darkest"))
+    darkest = next(one for one in stated if (one["method"], one["group"]) == ("tiny-32", "darkest"))
     ssim, shown = darkest["figures"]["ssim"], lines[first + 6]
     assert shown[1] == f"{ssim['mean']:.4f}"
     assert shown[5] == f"{ssim['difference']['mean']:+.4f}"

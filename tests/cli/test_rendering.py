@@ -20,7 +20,7 @@ def test_notes_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a [note] of" in captured.err
 
 
-def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars(quiet=True) as bars:
         bars.begin("clip.mp4", None)
         bars.note("a note")
@@ -70,8 +70,8 @@ def test_plan_has_a_line_for_each_input_and_a_sum(capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
         "a.mp4 -> out/a: 3000 frames of 640x480, about 1 h 06 min, 2.5 GB",
-        "b.mp4 -> out/a: 480 frames of 64x48, goes on after 240, about 0 min 24 s, 1.0 MB",
-        "c.mp4 -> out/a: done already, left out",
+        "b.mp4 -> out/a: 480 frames of 64x48, continues after frame 240, about 0 min 24 s, 1.0 MB",
+        "c.mp4 -> out/a: already done, skipped",
         "d.264 -> out/a: frames unknown of 64x48",
         "3 inputs to do: about 1 h 07 min, 2.5 GB, and 1 input of unknown length",
     ]

@@ -1,4 +1,4 @@
-"""`jdsr train` as a user types it: from a recipe to weights, plans, and every mistake."""
+"""`jdsr train` on the command line: training from a recipe, plans and errors."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_training_writes_weights_log_and_pictures(trained: tuple[Path, Result]) 
     assert not list(out.rglob("*.part*"))
 
 
-def test_exported_weights_are_the_average_and_say_what_they_are(
+def test_exported_weights_are_the_average_with_their_metadata(
     trained: tuple[Path, Result],
 ) -> None:
     out, _ = trained
@@ -137,7 +137,7 @@ def test_training_can_start_from_weights(
         (RECIPE.replace("scale = 4", "scale = 8"), ("generator.scale", "32 px", "16 px")),
     ],
 )
-def test_a_recipe_that_cannot_work_is_one_line(
+def test_an_invalid_recipe_is_a_one_line_error(
     text: str, parts: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.toml"
@@ -146,7 +146,7 @@ def test_a_recipe_that_cannot_work_is_one_line(
     assert all(part in line for part in parts)
 
 
-def test_other_mistakes_are_one_line_with_their_exit_code(
+def test_other_errors_are_one_line_with_their_exit_code(
     data: Path, recipe: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     assert "Nearest: lite_x" in one_line(train(data, "lite_x5", tmp_path), 2)
@@ -201,7 +201,7 @@ def test_a_run_of_other_inputs_is_not_continued(
     assert same.exit_code == 0, same.output
 
 
-def test_a_plan_tells_how_many_steps_fit_into_a_time(
+def test_a_plan_states_how_many_steps_fit_into_a_time(
     data: Path, recipe: Path, tmp_path: Path
 ) -> None:
     result = train(data, recipe, tmp_path / "out", "--dry-run", "--minutes", 2.5)

@@ -67,7 +67,7 @@ def test_list(home: Path) -> None:
     assert "retinaface-r50: not fetched" in lines
 
 
-def test_list_shows_gates_and_what_they_come_to(home: Path) -> None:
+def test_list_shows_gates_and_their_verdict(home: Path) -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()
     table = f"""
 [weights.gates]
@@ -90,7 +90,7 @@ masked_iou = [0.9, 0.8]
     assert "masked_iou" not in lines[place + 1]
 
 
-def test_list_does_without_torch(home: Path) -> None:
+def test_list_does_not_import_torch(home: Path) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from jdsr_cli.cli.app import app;"
         "result = CliRunner().invoke(app, ['weights', 'list']);"
@@ -133,7 +133,7 @@ def test_verify_by_name(home: Path) -> None:
     assert "SHA-256 is" in result.stderr
 
 
-def test_fetch_goes_on_after_a_failure(home: Path) -> None:
+def test_fetch_continues_after_a_failure(home: Path) -> None:
     result = run("fetch", "gone", "nothing", "here")
     assert result.exit_code == 5
     assert result.stderr.count("error:") == 2
@@ -160,7 +160,7 @@ def test_fetch_from_a_folder(home: Path, stick: Path) -> None:
     assert run("verify", "large").exit_code == 0
 
 
-def test_fetch_takes_the_source_of_the_environment(
+def test_fetch_reads_the_source_from_the_environment(
     home: Path, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JDSR_WEIGHTS_SOURCE", str(home / "nowhere"))
@@ -171,7 +171,7 @@ def test_fetch_takes_the_source_of_the_environment(
     assert run("fetch", "large", "--from", str(stick)).exit_code == 0
 
 
-def test_fetch_without_a_source_says_what_to_put_where(home: Path) -> None:
+def test_fetch_without_a_source_names_file_and_folder(home: Path) -> None:
     result = run("fetch", "large")
     assert result.exit_code == 5
     assert len(result.stderr.splitlines()) == 1

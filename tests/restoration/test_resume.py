@@ -364,7 +364,7 @@ def test_a_run_resumes_after_ctrl_c(walked: Walk, tmp_path: Path) -> None:
     before = state(tmp_path)
     plan = run(*command, "--resume", "--dry-run")
     assert plan.exit_code == 0
-    assert f"{WALK} frames of 280x140, goes on after 16" in plan.stdout
+    assert f"{WALK} frames of 280x140, continues after frame 16" in plan.stdout
     assert "1 input to do" in plan.stdout
     refused = run(*command)
     assert refused.exit_code == 6

@@ -1,0 +1,63 @@
+"""`jdsr restore` and `jdsr crop-faces`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jdsr_cli.cli.options import Inputs, with_options
+from jdsr_cli.settings import CropOptions, CropSettings, RestoreOptions, RestoreSettings
+
+if TYPE_CHECKING:
+    from jdsr_cli.restoration import RunPlan, RunSummary
+
+
+@with_options
+def restore(inputs: Inputs, options: RestoreOptions, settings: RestoreSettings) -> None:
+    """Remove masks from faces in videos and images, and enlarge them.
+
+    Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
+    faces/*.png (best shots of each person and a fused one, input on the
+    left, restored on the right), tracks.jsonl, faces.jsonl and manifest.json.
+    Inputs are never changed.
+
+    Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs
+    failed, 5 weights missing or altered, 6 output cannot be written,
+    130 interrupted (--resume continues).
+    """
+    from jdsr_cli import restoration
+    from jdsr_cli.cli.rendering import Bars
+
+    run = restoration.plan_restore if options.dry_run else restoration.restore
+    with Bars(quiet=options.quiet) as bars:
+        result = run(inputs, options.out, settings, bars)
+    _write(result, "restored")
+
+
+@with_options
+def crop_faces(inputs: Inputs, options: CropOptions, settings: CropSettings) -> None:
+    """Export the aligned faces of videos and images.
+
+    Writes DIR/<name of the input>/ with a PNG for each face, faces.csv,
+    faces.jsonl, tracks.jsonl and manifest.json: a folder of faces to train on.
+    """
+    from jdsr_cli import restoration
+    from jdsr_cli.cli.rendering import Bars
+
+    run = restoration.plan_crops if options.dry_run else restoration.crop_faces
+    with Bars(quiet=options.quiet) as bars:
+        result = run(inputs, options.out, settings, bars)
+    _write(result, "exported")
+
+
+def _write(result: RunSummary | RunPlan, verb: str) -> None:
+    """Write a summary or a plan, and exit with its code."""
+    from jdsr_cli.cli.rendering import write_plan, write_summary
+    from jdsr_cli.restoration import RunPlan
+
+    if isinstance(result, RunPlan):
+        write_plan(result)
+    else:
+        write_summary(result, verb)
+    raise typer.Exit(result.exit_code)
