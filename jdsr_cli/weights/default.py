@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jdsr_cli.weights.gates import CARRIED, verdict
-from jdsr_cli.weights.places import find_file
-from jdsr_cli.weights.registry import entries
+from jdsr_cli.weights.locations import find_file
+from jdsr_cli.weights.registry import CARRIED, GATES, WeightEntry, entries
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +31,7 @@ def default_weights(device: torch.device) -> DefaultWeights:
     """Choose the weights for footage on `device`; nothing is fetched.
 
     `camera` on a GPU that has it on its machine, where its manifest entry shows that it beats
-    `lite-camera` on every gate (`jdsr_cli.weights.gates`); `lite-camera` otherwise. A file that is
+    `lite-camera` on every gate (`jdsr_cli.weights.registry`); `lite-camera` otherwise. A file that is
     there is chosen whatever its bytes: loading says that they were altered, and takes no other
     instead.
 
@@ -46,7 +45,7 @@ def default_weights(device: torch.device) -> DefaultWeights:
     wanted = known.get(ON_GPU)
     if wanted is None:
         return DefaultWeights(CARRIED, f"no weights called {ON_GPU} are listed for a GPU")
-    found = verdict(wanted, known.get(CARRIED))
+    found = compare_gates(wanted, known.get(CARRIED))
     if not found.passed:
         return DefaultWeights(CARRIED, f"{ON_GPU} {found.told}")
     if find_file(wanted.file) is None:
@@ -55,3 +54,59 @@ def default_weights(device: torch.device) -> DefaultWeights:
             f"{ON_GPU}, the default on a GPU, is not on this machine: jdsr weights fetch {ON_GPU}",
         )
     return DefaultWeights(ON_GPU, f"the default on a GPU, {found.told}")
+
+
+@dataclass(frozen=True)
+class GateComparison:
+    """Whether weights beat the carried ones on every gate."""
+
+    reasons: tuple[str, ...]
+    """Why not, in words; empty where they do."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether they do."""
+        return not self.reasons
+
+    @property
+    def told(self) -> str:
+        """The verdict in words."""
+        if self.passed:
+            return f"beats {CARRIED} on every gate"
+        return f"does not beat {CARRIED}: {', '.join(self.reasons)}"
+
+
+def compare_gates(entry: WeightEntry, carried: WeightEntry | None) -> GateComparison:
+    """Judge weights by the gates of their entry.
+
+    Args:
+        entry: The weights.
+        carried: The entry of `CARRIED`; None where no manifest lists it.
+
+    """
+    table = entry.gates
+    if not table:
+        return GateComparison(("its gates were not measured",))
+    if carried is None:
+        return GateComparison((f"no manifest lists {CARRIED}",))
+    if table["against"] != carried.name:
+        return GateComparison((f"its gates were measured against {table['against']}",))
+    if table["sha256"] != carried.sha256:
+        measured, now = str(table["sha256"])[:8], carried.sha256[:8]
+        return GateComparison(
+            (f"its gates were measured against another {CARRIED} ({measured}, now {now})",)
+        )
+    reasons = []
+    for gate in GATES:
+        pair = table.get(gate.name)
+        if not isinstance(pair, list):
+            reasons.append(f"{gate.name} was not measured")
+        elif not gate.beats(*pair):
+            reasons.append(gate.told(*pair))
+    return GateComparison(tuple(reasons))
+
+
+def gate_figures(entry: WeightEntry) -> tuple[str, ...]:
+    """Say the figures of every gate that was measured."""
+    known = ((gate, entry.gates.get(gate.name)) for gate in GATES)
+    return tuple(gate.told(*pair) for gate, pair in known if isinstance(pair, list))

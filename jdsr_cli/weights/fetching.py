@@ -1,23 +1,85 @@
-"""Weight files that nobody carries, fetched by name: large generators and files of others.
-
-Nothing is fetched at import or behind the user's back.
-"""
+"""Fetch weight files by name from a folder or an address; nothing is fetched at import."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
 
+from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import OutputError, WeightsError, WeightsMissingError
+from jdsr_cli.errors import OutputError, UsageError, WeightsError, WeightsMissingError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.weights.auxiliary_files import AuxiliaryFile, check_auxiliary
-from jdsr_cli.weights.condition import examined, select
-from jdsr_cli.weights.places import cache_directory, check_digest, find_file
+from jdsr_cli.weights.inventory import AuxiliaryFile, check_auxiliary, select_entries, verified_path
+from jdsr_cli.weights.locations import cache_directory, check_digest, find_file
 from jdsr_cli.weights.registry import WeightEntry, check_size
-from jdsr_cli.weights.sources import Origin, open_origin, origin_of
+
+TIMEOUT = 30.0
+"""Seconds without an answer after which a download is given up."""
+SCHEMES = ("https", "http")
+
+Origin = Path | str
+"""A file in a folder, or the address of one."""
+
+
+def origin_of(file: str, source: str) -> Origin:
+    """Return where `source` has the file of that name, whether or not it does.
+
+    Args:
+        file: Name of a weight file, without folders.
+        source: A folder, or an https:// or http:// address to whose path the name is appended.
+
+    Raises:
+        UsageError: it is neither.
+
+    """
+    if "://" not in source:
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            return folder / file
+        raise _no_source(source, "is a file" if folder.exists() else "there is no such folder")
+    try:
+        address = urlsplit(source)
+    except ValueError as error:
+        raise _no_source(source, f"is no address ({error})") from error
+    if address.scheme not in SCHEMES or not address.hostname:
+        raise _no_source(source, "is no https:// or http:// address")
+    path = f"{address.path.rstrip('/')}/{quote(file)}"
+    return address._replace(path=path, fragment="").geturl()
+
+
+def open_origin(origin: Origin) -> tuple[IO[bytes], int | None]:
+    """Open a file at its origin; return its bytes, to be closed, and their number where told.
+
+    Raises:
+        OSError, ValueError, http.client.HTTPException: it is not there, or nobody answers.
+
+    """
+    if isinstance(origin, Path):
+        stream = origin.open("rb")
+        return stream, os.fstat(stream.fileno()).st_size
+    request = urllib.request.Request(origin, headers={"User-Agent": f"jdsr/{__version__}"})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except HTTPError as error:
+        error.close()  # it would keep the connection
+        raise
+    stated = answer.headers.get("Content-Length", "")
+    return answer, int(stated) if stated.isdecimal() else None
+
+
+def _no_source(source: str, what: str) -> UsageError:
+    return UsageError(
+        what,
+        where=f"--from {source}",
+        hint="Give a folder that holds weight files, or an https:// address below which they lie.",
+    )
+
 
 CHUNK = 1 << 18
 _NOT_KEPT = "What arrived was not kept."
@@ -46,9 +108,9 @@ def fetch(name: str, source: str | None = None, progress: Progress | None = None
         OutputError: the cache cannot be written.
 
     """
-    (wanted,) = select([name])
+    (wanted,) = select_entries([name])
     if find_file(wanted.file) is not None:
-        return examined(wanted)
+        return verified_path(wanted)
     final = cache_directory() / wanted.file
     origin = _origin(wanted, source, final)
     try:

@@ -1,11 +1,14 @@
-"""The generators' weights: what exists, where it is, and whether it is what it should be.
+"""The manifest of the generators' weights: what exists, where it is, and whether it is intact.
 
-``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it.
+``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it. Its
+table ``[weights.gates]`` holds, for each gate, a pair of the figures of these weights and of the
+carried ones on the same faces; see `jdsr_train.gates`.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,14 +17,84 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.gates import table_fault
-from jdsr_cli.weights.places import (
+from jdsr_cli.weights.locations import (
     cache_directory,
     check_digest,
     find_file,
     search_directories,
     sha256_of,
 )
+
+CARRIED = "lite-camera"
+"""The light generator for footage, which every installation carries: it is to be beaten."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One figure that is compared."""
+
+    name: str
+    """Key in the table."""
+    best: float
+    """The end of its scale that is wanted: infinity where more is better without end."""
+    unit: str = ""
+    """Such as ``dB``."""
+
+    @property
+    def higher(self) -> bool:
+        """Whether more is better."""
+        return self.best > 0
+
+    def beats(self, own: float, carried: float) -> bool:
+        """Whether `own` is strictly better, or both are as good as can be."""
+        if own == carried == self.best:
+            return True
+        return own > carried if self.higher else own < carried
+
+    def told(self, own: float, carried: float) -> str:
+        """Say both figures, such as ``masked_psnr 25.1 against 25.5 dB``."""
+        return f"{self.name} {own:g} against {carried:g} {self.unit}".rstrip()
+
+
+GATES = (
+    Gate("plain_psnr", math.inf, "dB"),
+    Gate("plain_ssim", 1.0),
+    Gate("masked_psnr", math.inf, "dB"),
+    Gate("masked_ssim", 1.0),
+    Gate("masked_psnr_covered", math.inf, "dB"),
+    Gate("sharp_psnr", math.inf, "dB"),
+    Gate("plain_covered", 0.0),
+    Gate("masked_iou", 1.0),
+)
+"""Fidelity of bare faces, of masked ones and of what the mask covered; a sharp bare face, which
+should stay as it is; the share (0 to 1) of the pixels of bare faces that the occlusion map marks
+as covered; the intersection over union (0 to 1) of the map with the truth on masked faces."""
+_WORDS = ("against", "sha256", "protocol")
+_KNOWN = (*_WORDS, *(gate.name for gate in GATES))
+
+
+def gate_table_error(table: Mapping[str, object]) -> str | None:
+    """Say what is wrong with a table ``[weights.gates]``, None where nothing is."""
+    unknown = sorted(set(table) - set(_KNOWN))
+    if unknown:
+        return f"has an unknown key {unknown[0]!r}"
+    for key in _WORDS:
+        value = table.get(key)
+        if not isinstance(value, str) or not value:
+            return f"{key} cannot be {value!r}" if key in table else f"lacks the key {key!r}"
+    if not re.fullmatch(r"[0-9a-f]{64}", str(table["sha256"])):
+        return "sha256 is not 64 lower-case hexadecimal digits"
+    for key in set(table) - set(_WORDS):
+        if not _is_pair(table[key]):
+            return f"{key} is not a pair of numbers: {table[key]!r}"
+    return None
+
+
+def _is_pair(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    return all(type(one) in (int, float) and not math.isnan(one) for one in value)
+
 
 MANIFEST = "manifest.toml"
 
@@ -59,7 +132,7 @@ class WeightEntry:
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
-    """What it came to beside the carried weights, see `jdsr_cli.weights.gates`; empty where that
+    """What it came to beside the carried weights, see `jdsr_cli.weights.registry`; empty where that
     was not measured."""
     carried: bool = True
     """Whether the installed package holds the file; what it does not hold is fetched by name."""
@@ -234,7 +307,7 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
     url = table.get("url")
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
         raise _broken(path, f"{label}: url is no https:// or http:// address")
-    unclear = table_fault(table["gates"]) if "gates" in table else None
+    unclear = gate_table_error(table["gates"]) if "gates" in table else None
     if unclear is not None:
         raise _broken(path, f"{label}: its table of gates {unclear}")
     return WeightEntry(**table)

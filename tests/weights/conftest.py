@@ -11,13 +11,13 @@ import pytest
 from file_server import FileServer
 from weights_home import DATA, Home, Install
 
-from jdsr_cli.weights import AuxiliaryFile, places
+from jdsr_cli.weights import AuxiliaryFile, locations
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     room = tmp_path / "site-packages" / "jdsr_cli" / "weights"
-    monkeypatch.setattr(places, "ROOM", room)
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", room)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "override"))
     monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
@@ -42,7 +42,7 @@ def install(home: Home, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> 
         url = f"{server.address}/v0.1.0/net.pth"
         plain = AuxiliaryFile("net", "net.pth", url, digest, len(DATA), "a test")
         made = replace(plain, **changes)  # type: ignore[arg-type]
-        for module in ("auxiliary_files", "condition"):
+        for module in ("inventory",):
             monkeypatch.setattr(f"jdsr_cli.weights.{module}.AUXILIARY", (made,))
         return made
 

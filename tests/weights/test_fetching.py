@@ -16,7 +16,7 @@ from jdsr_cli.errors import (
     WeightsError,
     WeightsMissingError,
 )
-from jdsr_cli.weights import auxiliary, entry, fetch, fetching, sources, verify
+from jdsr_cli.weights import auxiliary, entry, fetch, fetching, verify
 
 LARGE = bytes(range(256)) * 4_000
 
@@ -196,7 +196,7 @@ def test_a_source_that_lacks_the_file(home: Home, stick: Path, server: FileServe
 def test_a_server_that_is_silent(
     home: Home, stick: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
 ) -> None:
-    monkeypatch.setattr(sources, "TIMEOUT", 0.1)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.1)
     server.answers.clear()
     with pytest.raises(WeightsError, match=r"download failed \(.*timed out"):
         fetch("large", server.address)

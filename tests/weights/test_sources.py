@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.weights.sources import origin_of
+from jdsr_cli.weights.fetching import origin_of
 
 
 def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,16 @@ from weights_home import Home, gates_table
 
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.weights import entry, read_manifest
-from jdsr_cli.weights.gates import GATES, Gate, Verdict, figures, verdict
+from jdsr_cli.weights.default import GateComparison, compare_gates, gate_figures
+from jdsr_cli.weights.registry import GATES, Gate
 
 
-def judged(home: Home, **changes: object) -> Verdict:
+def judged(home: Home, **changes: object) -> GateComparison:
     """Judge weights whose table passes every gate but for the changes; None leaves one out."""
     carried = home.add("lite-camera")
     table = gates_table(carried, **changes)
     home.add("camera", gates={key: value for key, value in table.items() if value is not None})
-    return verdict(entry("camera"), entry("lite-camera"))
+    return compare_gates(entry("camera"), entry("lite-camera"))
 
 
 def test_the_gates() -> None:
@@ -61,8 +62,8 @@ def test_all_that_is_lost_or_missing_is_said(home: Home) -> None:
         "masked_ssim was not measured",
         "plain_covered 0.002 against 0.001",
     )
-    assert "masked_ssim" not in "".join(figures(entry("camera")))
-    assert "plain_psnr 0.75 against 0.5 dB" in figures(entry("camera"))
+    assert "masked_ssim" not in "".join(gate_figures(entry("camera")))
+    assert "plain_psnr 0.75 against 0.5 dB" in gate_figures(entry("camera"))
 
 
 def test_other_weights_than_the_carried_ones_prove_nothing(home: Home) -> None:

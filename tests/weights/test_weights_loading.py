@@ -23,7 +23,7 @@ from jdsr_cli.errors import (
 )
 from jdsr_cli.networks import build
 from jdsr_cli.weights import entry, load_generator, load_state, save_network, verify
-from jdsr_cli.weights.loading import Precision
+from jdsr_cli.weights.state_dicts import Precision
 
 JDSR: dict[str, object] = {
     "lr_size": 16,

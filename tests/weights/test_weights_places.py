@@ -8,21 +8,21 @@ import pytest
 from weights_home import Home
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
-from jdsr_cli.weights import places
+from jdsr_cli.weights import locations
 
 
 def test_search_order(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    carried = places.ROOM / "files"
-    assert places.search_directories() == (home.override, carried, home.cache)
+    carried = locations.PACKAGE_FOLDER / "files"
+    assert locations.search_directories() == (home.override, carried, home.cache)
     monkeypatch.delenv("JDSR_WEIGHTS")
-    assert places.search_directories() == (carried, home.cache)
+    assert locations.search_directories() == (carried, home.cache)
 
 
 def test_checkout_is_searched(home: Home) -> None:
-    checkout = places.ROOM.parents[1]
+    checkout = locations.PACKAGE_FOLDER.parents[1]
     checkout.mkdir()
     (checkout / "pyproject.toml").touch()
-    assert checkout / "weights" == places.search_directories()[2]
+    assert checkout / "weights" == locations.search_directories()[2]
 
 
 def test_cache_is_in_the_home_folder_by_default(
@@ -30,24 +30,24 @@ def test_cache_is_in_the_home_folder_by_default(
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert places.cache_directory() == tmp_path / ".cache" / "jdsr" / "weights"
+    assert locations.cache_directory() == tmp_path / ".cache" / "jdsr" / "weights"
 
 
 def test_first_folder_that_has_a_file_wins(home: Home) -> None:
-    assert places.find_file("a.bin") is None
+    assert locations.find_file("a.bin") is None
     for directory in (home.cache, home.override):
         directory.mkdir(parents=True)
         (directory / "a.bin").touch()
-        assert places.find_file("a.bin") == directory / "a.bin"
+        assert locations.find_file("a.bin") == directory / "a.bin"
 
 
 def test_hash(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert places.sha256_of(path) == known
-    places.check_digest(path, known, known, "")
+    assert locations.sha256_of(path) == known
+    locations.check_digest(path, known, known, "")
     with pytest.raises(WeightsCorruptError, match="recorded is 00"):
-        places.check_digest(path, known, "00", "")
+        locations.check_digest(path, known, "00", "")
     with pytest.raises(WeightsError, match="cannot be read"):
-        places.sha256_of(tmp_path)
+        locations.sha256_of(tmp_path)

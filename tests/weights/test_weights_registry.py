@@ -6,7 +6,7 @@ import pytest
 from weights_home import TINY, Home
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights import entries, entry, locate, places, read_manifest, verify
+from jdsr_cli.weights import entries, entry, locate, locations, read_manifest, verify
 
 
 def test_entries_hold_what_the_manifest_says(home: Home) -> None:
@@ -24,7 +24,7 @@ def test_manifests_are_joined_and_the_first_wins(home: Home) -> None:
     ours = home.describe("both", "a.safetensors", b"a", data="ours")
     theirs = home.describe("both", "b.safetensors", b"b", data="theirs")
     home.write(home.override, [ours])
-    home.write(places.ROOM / "files", [theirs, home.describe("carried", "c", b"c")])
+    home.write(locations.PACKAGE_FOLDER / "files", [theirs, home.describe("carried", "c", b"c")])
     assert [(one.name, one.data) for one in entries()] == [("both", "ours"), ("carried", "noise")]
 
 

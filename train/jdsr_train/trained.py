@@ -14,7 +14,7 @@ from torch import nn
 
 from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
-from jdsr_cli.weights.loading import Precision
+from jdsr_cli.weights.state_dicts import Precision
 from jdsr_train import checkpoint, recipes
 from jdsr_train.export import export
 from jdsr_train.logbook import last_validation

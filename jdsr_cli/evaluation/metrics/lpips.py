@@ -22,7 +22,7 @@ from jdsr_cli.evaluation.metrics.lpips_files import (
     read_heads,
     read_state,
 )
-from jdsr_cli.weights.places import sha256_of
+from jdsr_cli.weights.locations import sha256_of
 
 DOWNLOAD = "download"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

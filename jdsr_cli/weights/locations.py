@@ -1,4 +1,4 @@
-"""Where weight files live, and how a file becomes one of them."""
+"""Search folders of weight files, the cache folder, and the check of a file's hash."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import hashlib
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
 
 OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
 """Environment variable that names a folder to be searched first."""
 
-ROOM = Path(__file__).resolve().parent
-"""This folder; an installed package carries its weights in ``files`` inside it."""
+PACKAGE_FOLDER = Path(__file__).resolve().parent
+"""Folder of this package; an installed one carries its weights in ``files`` inside it."""
 
 
 def cache_directory() -> Path:
-    """Folder that fetched files go to: ``$XDG_CACHE_HOME/jdsr/weights`` or under ``~/.cache``."""
+    """Return the folder that fetched files are stored in.
+
+    ``$XDG_CACHE_HOME/jdsr/weights`` where that variable is set, otherwise below the cache folder of
+    the platform: ``~/.cache`` on Linux, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on
+    Windows.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    root = Path(base) if base else Path("~/.cache").expanduser()
-    return root / "jdsr" / "weights"
+    root = Path(base) / "jdsr" if base else user_cache_path("jdsr", appauthor=False)
+    return root / "weights"
 
 
 def search_directories() -> tuple[Path, ...]:
@@ -28,8 +35,8 @@ def search_directories() -> tuple[Path, ...]:
     ``$JDSR_WEIGHTS``, the files carried by the installed package, those of a checkout, and the
     cache.
     """
-    places = [ROOM / "files"]
-    checkout = ROOM.parents[1]
+    places = [PACKAGE_FOLDER / "files"]
+    checkout = PACKAGE_FOLDER.parents[1]
     if (checkout / "pyproject.toml").is_file():
         places.append(checkout / "weights")
     override = os.environ.get(OVERRIDE_VARIABLE)
