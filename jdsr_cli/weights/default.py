@@ -1,4 +1,4 @@
-"""Which weights footage is restored with where nobody names any."""
+"""Choose the default weights for footage, and compare weights with the carried ones."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class DefaultWeights:
 def default_weights(device: torch.device) -> DefaultWeights:
     """Choose the weights for footage on `device`; nothing is fetched.
 
-    `camera` on a GPU that has it on its machine, where its manifest entry shows that it beats
-    `lite-camera` on every gate (`jdsr_cli.weights.registry`); `lite-camera` otherwise. A file that is
-    there is chosen whatever its bytes: loading says that they were altered, and takes no other
-    instead.
+    `camera` on a GPU, where its file is on this machine and its manifest entry shows that it beats
+    `lite-camera` on every gate (`jdsr_cli.weights.registry.GATES`); otherwise `lite-camera`. The
+    hash of the file is not compared here: loading reports an altered file and uses no other in its
+    place.
 
     Raises:
         WeightsMissingError, WeightsCorruptError: as `entries`, on a GPU only.
