@@ -66,7 +66,7 @@ def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
 def test_the_rate_is_only_for_files_without_times(tmp_path: Path) -> None:
     settings = ReadSettings(frame_rate=Fraction(10))
     _, report = read(vfr(tmp_path), settings)
-    assert "the given frame rate was not used" in report.warnings[0]
+    assert "the given frame rate was ignored" in report.warnings[0]
     frames, _ = read(raw_h264(tmp_path), settings)
     assert frames[3].time == Fraction(3, 10)
 
@@ -137,7 +137,7 @@ def test_a_trim_hides_no_shortfall_and_makes_none(tmp_path: Path) -> None:
     )
     cut = truncated(whole, 0.6)
     assert read(whole, window("1", "2"))[1].warnings == ()
-    assert any("promises 100 frames" in text for text in read(cut, window("1", None))[1].warnings)
+    assert any("states 100 frames" in text for text in read(cut, window("1", None))[1].warnings)
     assert read(cut, window("0.5", "1"))[1].warnings == ()
 
 
@@ -145,7 +145,7 @@ def test_a_still_ignores_a_trim_and_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
     frames, report = read(tmp_path / "still.png", window("5", "6"))
     assert len(frames) == 1
-    assert "no length" in report.warnings[0]
+    assert "no duration" in report.warnings[0]
 
 
 def test_bit_depth_is_told(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_broken_promises_are_told_with_both_numbers(tmp_path: Path, name: str) -
     assert 40 < len(frames) < 80
     text = " ".join(report.warnings)
     if name != "m.mkv":
-        assert f"the header promises 100 frames, the file held {len(frames)}" in text
+        assert f"the header states 100 frames, the file holds {len(frames)}" in text
     if name != "v.avi":
-        assert "the header promises 4.00 s, the file held" in text
+        assert "the header states 4.00 s, the file holds" in text
 
 
 def test_a_read_file_that_was_closed_gives_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from jdsr_cli.media import ReadSettings, open_reader, probe
 from jdsr_cli.media.geometry import Aperture, Margins
 from jdsr_cli.media.reading import pictures
 from jdsr_cli.media.reading.header import pixel_crop
-from jdsr_cli.media.reading.isobmff import item_margins, shown_margins, track_margins
+from jdsr_cli.media.reading.isobmff import displayed_margins, item_margins, track_margins
 
 Image.init()
 with_avif = pytest.mark.skipif("AVIF" not in Image.SAVE, reason="this Pillow writes no AVIF")
@@ -240,7 +240,7 @@ def all_margins(path: Path) -> list[Margins | None]:
     readers = (
         lambda: track_margins(path, 1),
         lambda: item_margins(path, 1),
-        lambda: shown_margins(path),
+        lambda: displayed_margins(path),
         lambda: pixel_crop(path, 0),
     )
     return [reader() for reader in readers]

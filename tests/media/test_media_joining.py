@@ -330,7 +330,7 @@ def test_spoilt_segments_are_told(tmp_path: Path, info: MediaInfo, parts: list[P
         (other(info, codec="hevc"), "another codec than the first .hevc instead of h264"),
         (other(info, size=(80, 48)), "another width than the first .80 instead of 64"),
         (other(replace(info, time_base=Fraction(1, 50))), "another time base"),
-        (parts[0].read_bytes(), "begins before the end"),
+        (parts[0].read_bytes(), "starts before the end"),
     ):
         spoilt = tmp_path / "spoilt.nut"
         spoilt.unlink(missing_ok=True)
@@ -345,7 +345,7 @@ def test_spoilt_segments_are_told(tmp_path: Path, info: MediaInfo, parts: list[P
 
 
 def test_segments_out_of_order_are_told(tmp_path: Path, info: MediaInfo, parts: list[Path]) -> None:
-    with pytest.raises(OutputError, match="begins before the end"):
+    with pytest.raises(OutputError, match="starts before the end"):
         join_segments(tmp_path / "out.mp4", [parts[0], parts[2], parts[1]], info)
 
 

@@ -57,21 +57,21 @@ def test_slanted_matrix_is_told() -> None:
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**6), 10**6)), max_size=40))
 def test_times_always_increase(stamps: list[int | None]) -> None:
     timeline = Timeline(Fraction(1, 90000), Fraction(25))
-    placed = [timeline.place(stamp) for stamp in stamps]
+    placed = [timeline.assign(stamp) for stamp in stamps]
     assert all(early < late for early, late in pairwise(placed))
 
 
 @given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
 def test_times_that_increase_are_untouched(stamps: set[int]) -> None:
     timeline = Timeline(Fraction(1, 1000), None)
-    assert [timeline.place(stamp) for stamp in sorted(stamps)] == sorted(stamps)
+    assert [timeline.assign(stamp) for stamp in sorted(stamps)] == sorted(stamps)
     assert not [text for text in timeline.warnings() if "missing" not in text]
 
 
 def test_faults_of_time_are_mended_and_told() -> None:
     timeline = Timeline(Fraction(1, 1000), Fraction(10))
     stamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
-    assert [timeline.place(stamp) for stamp in stamps] == [
+    assert [timeline.assign(stamp) for stamp in stamps] == [
         0, 100, 101, 201, 300, 5000, 5100, 5200, 5300,
     ]  # fmt: skip
     text = " ".join(timeline.warnings())
@@ -83,13 +83,13 @@ def test_faults_of_time_are_mended_and_told() -> None:
 def test_a_gap_is_told_only_where_the_rate_is_steady() -> None:
     steady = Timeline(Fraction(1, 1000), Fraction(10))
     for stamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
-        steady.place(stamp)
+        steady.assign(stamp)
     assert steady.warnings() == [
-        "about 5 frames are missing in 1 gaps of an otherwise steady rate, the first after 2.90 s"
+        "about 5 frames are missing in 1 gaps of an otherwise constant rate, the first after 2.90 s"
     ]
     variable = Timeline(Fraction(1, 1000), Fraction(10))
     for stamp in [0, 100, 300, 900, 1000, 1500, 2500]:
-        variable.place(stamp)
+        variable.assign(stamp)
     assert variable.warnings() == []
 
 

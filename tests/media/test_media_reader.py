@@ -146,7 +146,7 @@ def test_truncated_header_is_told_with_both_numbers(tmp_path: Path) -> None:
     whole = encode(tmp_path / "f.mp4", LONG, container_options={"movflags": "faststart"})
     times, report = read(truncated(whole, 0.6))
     assert 40 < len(times) < 80
-    assert f"the header promises 100 frames, the file held {len(times)}" in report.warnings
+    assert f"the header states 100 frames, the file holds {len(times)}" in report.warnings
 
 
 @pytest.mark.parametrize("name", ["m.mkv", "m.mp4", "m.ts"])

@@ -78,7 +78,7 @@ def test_what_lies_behind_a_vendor_header_is_read_as_without_it(
     for frame, same in zip(frames, wanted, strict=True):
         np.testing.assert_array_equal(frame.image, same.image)
     said = reader.report.warnings
-    assert f"a {demuxer} stream that lies in it behind 5007 other bytes was salvaged" in said[0]
+    assert f"a {demuxer} stream found in it after 5007 other bytes was salvaged" in said[0]
     assert said[1:] == report.warnings
     assert info.path == wrapped
     assert info.salvaged
@@ -93,7 +93,7 @@ def test_raw_stream_behind_much_else(tmp_path: Path, temporary: Path) -> None:
     frames, report = read(wrapped, ReadSettings(frame_rate=Fraction(10)))
     assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(COUNT)]
     assert "salvaged" in report.warnings[0]
-    assert "10 frames/s taken" in report.warnings[1]
+    assert "10 frames/s are assumed" in report.warnings[1]
     assert list(temporary.iterdir()) == []
 
 

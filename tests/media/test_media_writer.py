@@ -28,6 +28,7 @@ from clips import (
 
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media import Frame, MediaInfo, SegmentWriter, VideoWriter, open_reader, probe
+from jdsr_cli.media.writing.tracks import TrackCopier
 
 
 def copy(path: Path, target: Path, **options: object) -> tuple[VideoWriter, list[Frame]]:
@@ -88,7 +89,7 @@ def test_times_are_the_same_rationals(tmp_path: Path, name: str) -> None:
     assert sink.warnings == []
     assert sink.time_offset == 0
     # Whether gaps mean loss is a guess of the reader by the average rate.
-    assert not [text for text in warnings if "steady rate" not in text]
+    assert not [text for text in warnings if "constant rate" not in text]
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "source"])
@@ -174,6 +175,66 @@ def test_sound_that_fits_nowhere_is_decoded_and_told(tmp_path: Path) -> None:
             return np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
 
     np.testing.assert_array_equal(samples(path), samples(sink.path))
+
+
+def test_sound_packets_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.avi", tracks=[Track("adpcm_ms", sample_rate=8000)])
+    with av.open(str(path)) as container:
+        sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    assert len(sound) > 3
+    data = path.read_bytes()
+    for packet in sound[1:3]:
+        assert data.count(packet) == 1
+        # The decoder refuses a block predictor above 6.
+        data = data.replace(packet, b"\xff" * len(packet))
+    path.write_bytes(data)
+    sink, _ = copy(path, tmp_path / "out.mp4")
+    assert sink.warnings[1:] == ["2 packets of sound could not be decoded"]
+    assert probe(sink.path).audio_streams == 1
+
+
+def test_sound_of_another_layout_within_a_track_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Changing:
+        """A resampler that meets another layout at the second frame, as PyAV's reports it."""
+
+        def __init__(self, **options: object) -> None:
+            self._resampler = av.AudioResampler(**options)  # type: ignore[arg-type]
+            self._frames = 0
+
+        def resample(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+            self._frames += 1
+            if self._frames == 2:
+                raise ValueError("Frame does not match AudioResampler setup.")
+            return self._resampler.resample(frame)
+
+    monkeypatch.setattr("jdsr_cli.media.writing.sound.AudioResampler", Changing)
+    path = encode(tmp_path / "a.avi", tracks=[Track("adpcm_ms", sample_rate=8000)])
+    sink, _ = copy(path, tmp_path / "out.mp4")
+    assert sink.warnings[1:] == ["1 packets of sound could not be decoded"]
+
+
+def test_sound_packets_without_a_time_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = TrackCopier._next
+    count = 0
+
+    def untimed(copier: TrackCopier) -> av.Packet | None:
+        nonlocal count
+        packet = original(copier)
+        if packet is not None and packet.size:
+            count += 1
+            if count == 2:
+                packet.pts = packet.dts = None
+        return packet
+
+    monkeypatch.setattr(TrackCopier, "_next", untimed)
+    path = encode(tmp_path / "a.mp4", tracks=[Track()])
+    sink, _ = copy(path, tmp_path / "out.mp4")
+    assert sink.warnings == ["1 sound or subtitle packets without a time were left out"]
+    assert len(packets(sink.path)) == len(packets(path)) - 1
 
 
 def test_no_sound_stays_no_sound(tmp_path: Path) -> None:
@@ -388,7 +449,7 @@ def test_wrong_use(info: MediaInfo, folder: Path) -> None:
     wrong = [
         (picture(0, 32, 32), 1, "uint8 of shape"),
         (picture(0).astype(np.float32), 1, "uint8 of shape"),
-        (picture(0), 0, "have to increase"),
+        (picture(0), 0, "must increase"),
     ]
     for image, pts, text in wrong:
         with pytest.raises(UsageError, match=text):
