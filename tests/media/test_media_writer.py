@@ -178,7 +178,8 @@ def test_sound_that_fits_nowhere_is_decoded_and_told(tmp_path: Path) -> None:
 
 
 def test_sound_packets_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.avi", tracks=[Track("adpcm_ms", sample_rate=8000)])
+    track = Track("adpcm_ms", sample_rate=8000, seconds=Fraction(2))
+    path = encode(tmp_path / "a.avi", tracks=[track])
     with av.open(str(path)) as container:
         sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
     assert len(sound) > 3
