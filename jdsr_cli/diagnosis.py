@@ -195,7 +195,7 @@ def _candidates(looked: Sequence[WeightStatus]) -> Iterator[Finding]:
         if one.name != ON_GPU and not one.gates:
             continue
         found = compare_gates(one, known.get(CARRIED))
-        detail = found.told
+        detail = found.description
         if found.passed and one.name != ON_GPU:
             detail += f"; only weights called {ON_GPU} are a default"
         yield Finding("weights", f"gates of {one.name}", "ok" if found.passed else "absent", detail)

@@ -34,7 +34,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
     (tmp_path / "a.bin").write_bytes(b"0" * 2_000_000)
     good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good,))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good,))
     default = DefaultWeights(DEFAULT_WEIGHTS, "the default on a CPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: default)
     monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_the_default_weights_must_be_good(
     monkeypatch: pytest.MonkeyPatch, state: str, error: WeightsMissingError
 ) -> None:
     bad = WeightStatus(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (bad,))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (bad,))
     found = examine()
     (one,) = found.blocking
     assert (one.name, one.detail, one.advice) == (DEFAULT_WEIGHTS, error.what, "Copy it.")
@@ -129,7 +129,7 @@ def test_the_default_weights_must_be_good(
 def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
     gone = WeightStatus(entry("other"), "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
     found = examine()
     assert find(found, "weights", "other").state == "fault"
     assert found.ready
@@ -137,7 +137,7 @@ def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     other = WeightStatus(entry("other"), "verified", Path("x"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (other,))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (other,))
     (one,) = examine().blocking
     assert (one.group, one.name) == ("weights", "auto")
     assert one.detail.startswith("no manifest lists lite-camera")
@@ -149,7 +149,7 @@ def test_weights_that_were_not_fetched_are_no_fault(
     good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
     large = replace(entry("camera"), carried=False)
     gone = WeightStatus(large, "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
     found = examine()
     assert find(found, "weights", "camera").state == "absent"
     assert find(found, "weights", "camera").advice == "jdsr weights fetch camera"
@@ -159,7 +159,7 @@ def test_weights_that_were_not_fetched_are_no_fault(
 def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bad = WeightStatus(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
     good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, bad))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, bad))
     choice = DefaultWeights("camera", "the default on a GPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: choice)
     found = examine()
@@ -180,7 +180,7 @@ def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_pa
         carried,
     ]
     looked = tuple(WeightStatus(one, "verified", tmp_path) for one in listed)
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: looked)
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: looked)
     found = examine()
     lost, passed = (find(found, "weights", f"gates of {name}") for name in ("camera", "large"))
     assert (lost.state, lost.needed) == ("absent", False)
@@ -198,7 +198,7 @@ def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*, hashed: bool) -> None:
         raise WeightsMissingError("no manifest", hint="Install.")
 
-    monkeypatch.setattr(diagnosis, "conditions", none)
+    monkeypatch.setattr(diagnosis, "weight_status", none)
     found = examine()
     assert [one.detail for one in found.blocking] == ["no manifest"]
     assert find(found, "weights", "retinaface-mobile").state == "absent"

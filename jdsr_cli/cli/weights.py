@@ -58,7 +58,7 @@ def list_weights() -> None:
             typer.echo(
                 f"    gates: {', '.join(gate_figures(described))} ({described.gates['protocol']})"
             )
-            typer.echo(f"    {compare_gates(described, known.get(CARRIED)).told}")
+            typer.echo(f"    {compare_gates(described, known.get(CARRIED)).description}")
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""The registry of weights: what exists, where it is, whether it is intact, and safe loading.
+"""Weight files: the manifest, search folders, fetching, verification and safe loading.
 
-Loading imports torch, which takes a second; it is imported when one of its names is first used,
-so that listing and fetching stay quick.
+Loading imports torch, which takes a second; it is imported when one of its names is first used, so
+that listing and fetching stay fast.
 """
 
 from __future__ import annotations

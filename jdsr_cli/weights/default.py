@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     import torch
 
 GPUS = ("cuda", "mps")
-"""Kinds of devices on which a larger generator keeps up with footage."""
+"""Device types on which a larger generator is fast enough for footage."""
 ON_GPU = "camera"
-"""Name of the weights that are the default on a GPU once they beat the carried ones."""
+"""Name of the weights that are the default on a GPU if they beat the carried ones."""
 
 
 @dataclass(frozen=True)
 class DefaultWeights:
-    """What was chosen, and why."""
+    """The chosen weights and the reason."""
 
     name: str
-    """Of the entry."""
+    """Name of the entry."""
     reason: str
-    """In a few words, such as ``the default on a CPU``; on a GPU, why no other was chosen."""
+    """Short text such as ``the default on a CPU``; on a GPU, why no others were chosen."""
 
 
 def default_weights(device: torch.device) -> DefaultWeights:
@@ -45,43 +45,43 @@ def default_weights(device: torch.device) -> DefaultWeights:
     wanted = known.get(ON_GPU)
     if wanted is None:
         return DefaultWeights(CARRIED, f"no weights called {ON_GPU} are listed for a GPU")
-    found = compare_gates(wanted, known.get(CARRIED))
-    if not found.passed:
-        return DefaultWeights(CARRIED, f"{ON_GPU} {found.told}")
+    comparison = compare_gates(wanted, known.get(CARRIED))
+    if not comparison.passed:
+        return DefaultWeights(CARRIED, f"{ON_GPU} {comparison.description}")
     if find_file(wanted.file) is None:
         return DefaultWeights(
             CARRIED,
             f"{ON_GPU}, the default on a GPU, is not on this machine: jdsr weights fetch {ON_GPU}",
         )
-    return DefaultWeights(ON_GPU, f"the default on a GPU, {found.told}")
+    return DefaultWeights(ON_GPU, f"the default on a GPU, {comparison.description}")
 
 
 @dataclass(frozen=True)
 class GateComparison:
-    """Whether weights beat the carried ones on every gate."""
+    """Result of comparing weights with the carried ones on every gate."""
 
     reasons: tuple[str, ...]
-    """Why not, in words; empty where they do."""
+    """Why they do not beat the carried weights; empty if they do."""
 
     @property
     def passed(self) -> bool:
-        """Whether they do."""
+        """Whether the weights beat the carried ones on every gate."""
         return not self.reasons
 
     @property
-    def told(self) -> str:
-        """The verdict in words."""
+    def description(self) -> str:
+        """The result as a text."""
         if self.passed:
             return f"beats {CARRIED} on every gate"
         return f"does not beat {CARRIED}: {', '.join(self.reasons)}"
 
 
 def compare_gates(entry: WeightEntry, carried: WeightEntry | None) -> GateComparison:
-    """Judge weights by the gates of their entry.
+    """Compare weights with the carried ones by the gates of their entry.
 
     Args:
         entry: The weights.
-        carried: The entry of `CARRIED`; None where no manifest lists it.
+        carried: The entry of `CARRIED`; None if no manifest lists it.
 
     """
     table = entry.gates
@@ -102,11 +102,11 @@ def compare_gates(entry: WeightEntry, carried: WeightEntry | None) -> GateCompar
         if not isinstance(pair, list):
             reasons.append(f"{gate.name} was not measured")
         elif not gate.beats(*pair):
-            reasons.append(gate.told(*pair))
+            reasons.append(gate.describe(*pair))
     return GateComparison(tuple(reasons))
 
 
 def gate_figures(entry: WeightEntry) -> tuple[str, ...]:
-    """Say the figures of every gate that was measured."""
+    """Return a text with both figures for every gate that was measured."""
     known = ((gate, entry.gates.get(gate.name)) for gate in GATES)
-    return tuple(gate.told(*pair) for gate, pair in known if isinstance(pair, list))
+    return tuple(gate.describe(*pair) for gate, pair in known if isinstance(pair, list))

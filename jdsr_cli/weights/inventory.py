@@ -20,22 +20,22 @@ _RELEASES = "https://github.com/xinntao/facexlib/releases/download"
 
 @dataclass(frozen=True)
 class AuxiliaryFile:
-    """A weight file that is not ours."""
+    """A weight file of another project."""
 
     name: str
-    """What the command line calls it, such as ``retinaface-mobile``."""
+    """Name on the command line, such as ``retinaface-mobile``."""
     file: str
-    """Name of the file, the same as that of the release."""
+    """Name of the file, as in the release."""
     url: str
-    """Where it is fetched from."""
+    """Address that it is fetched from."""
     sha256: str
     """64 lower-case hexadecimal digits, from public records."""
     bytes: int | None
-    """Size of the file where it is known."""
+    """Size of the file, None if unknown."""
     purpose: str
-    """What it is for, in a few words."""
+    """Short description of its use."""
     also: tuple[str, ...] = ()
-    """SHA-256 of other files that are accepted under this name."""
+    """SHA-256 of other accepted files."""
 
 
 def _facexlib(
@@ -58,8 +58,8 @@ AUXILIARY: tuple[AuxiliaryFile, ...] = (
         "2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
         "face detection, small",
         1_789_735,
-        # The network saved again by a newer torch: loads in facexlib and finds faces, but was
-        # not compared with the release tensor by tensor.
+        # Saved again by a newer torch: it loads in facexlib and finds faces, but its tensors were
+        # not compared with those of the release.
         ("7c417d4a43c5e2100ef40c2fbd2177d2fd0e5090d8e87c0fa31806cfb895c12f",),
     ),
     _facexlib(
@@ -113,7 +113,7 @@ def auxiliary_entry(name: str) -> AuxiliaryFile:
     """Return the entry of that name or file name.
 
     Raises:
-        UsageError: there is none; the message names the nearest.
+        UsageError: There is none; the message has the most similar name.
 
     """
     for one in AUXILIARY:
@@ -123,51 +123,52 @@ def auxiliary_entry(name: str) -> AuxiliaryFile:
 
 
 def auxiliary(name: str) -> Path:
-    """Return the path of a file of others after checking its bytes; nothing is fetched.
+    """Return the path of an auxiliary file after checking its hash; nothing is fetched.
 
     Raises:
-        UsageError: unknown name.
-        WeightsMissingError: it is not here; says where to get it and where to put it.
-        WeightsCorruptError: its bytes are not those recorded.
+        UsageError: The name is unknown.
+        WeightsMissingError: The file is not on this machine; the message says where to get it and
+            where to store it.
+        WeightsCorruptError: Its hash is not the recorded one.
 
     """
-    wanted = auxiliary_entry(name)
-    path = find_file(wanted.file)
+    item = auxiliary_entry(name)
+    path = find_file(item.file)
     if path is None:
         raise WeightsMissingError(
-            f"the weights {wanted.name} ({wanted.purpose}) are not on this machine",
-            where=wanted.file,
-            hint=f"Run `jdsr weights fetch {wanted.name}` (offline with --from FOLDER), or put "
-            f"{wanted.url} at {cache_directory() / wanted.file}.",
+            f"the weights {item.name} ({item.purpose}) are not on this machine",
+            where=item.file,
+            hint=f"Run `jdsr weights fetch {item.name}` (offline with --from FOLDER), or put "
+            f"{item.url} at {cache_directory() / item.file}.",
         )
-    then = f"Delete it and run `jdsr weights fetch {wanted.name}`."
-    check_auxiliary(path, sha256_of(path), wanted, then)
+    advice = f"Delete it and run `jdsr weights fetch {item.name}`."
+    check_auxiliary(path, sha256_of(path), item, advice)
     return path
 
 
-def check_auxiliary(where: str | Path, found: str, wanted: AuxiliaryFile, then: str) -> None:
-    """Compare the SHA-256 that was found with those accepted.
+def check_auxiliary(where: str | Path, found: str, item: AuxiliaryFile, advice: str) -> None:
+    """Compare the SHA-256 of a file with the accepted ones.
 
     Raises:
-        WeightsCorruptError: it is none of them; the message ends in `then`.
+        WeightsCorruptError: It is none of them; the message ends with `advice`.
 
     """
-    if found not in wanted.also:
-        check_digest(where, found, wanted.sha256, f"{_UNCHECKED} {then}")
+    if found not in item.also:
+        check_digest(where, found, item.sha256, f"{_UNCHECKED} {advice}")
 
 
 @dataclass(frozen=True)
 class WeightStatus:
-    """One weight file as it was found."""
+    """State of one weight file on this machine."""
 
     described: WeightEntry | AuxiliaryFile
-    """What it should be."""
+    """Its recorded description."""
     state: Literal["verified", "present", "missing", "unusable"]
-    """``present`` was not hashed; ``unusable`` was, or could not be read."""
+    """``present``: the hash was not compared; ``unusable``: it differs or cannot be computed."""
     path: Path | None
-    """Where it is, None if missing."""
+    """Path of the file, None if missing."""
     error: WeightsError | None = None
-    """Why it is missing or unusable."""
+    """Error if it is missing or unusable."""
 
     @property
     def name(self) -> str:
@@ -176,36 +177,36 @@ class WeightStatus:
 
     @property
     def carried(self) -> bool:
-        """Whether every installation has it, so that its absence is a fault."""
+        """Whether every installation has it, so that its absence is an error."""
         return isinstance(self.described, WeightEntry) and self.described.carried
 
 
 def weight_status(names: Sequence[str] = (), *, hashed: bool) -> tuple[WeightStatus, ...]:
-    """Look at weight files, generators first.
+    """Return the state of weight files, generators first.
 
     Args:
-        names: Which; all generators and all files of others if empty.
-        hashed: Compare hashes (`verified` or `unusable`) or only look whether they are there.
+        names: Names of the files; all generators and all auxiliary files if empty.
+        hashed: Compare hashes (`verified` or `unusable`), or only check whether the files exist.
 
     Raises:
-        UsageError: an unknown name.
-        WeightsMissingError, WeightsCorruptError: no manifest, or one that cannot be read.
+        UsageError: A name is unknown.
+        WeightsMissingError, WeightsCorruptError: There is no manifest, or one cannot be read.
 
     """
-    return tuple(_look(one, hashed) for one in (select_entries(names) if names else _all()))
+    return tuple(_status(one, hashed) for one in (select_entries(names) if names else _all()))
 
 
 def auxiliary_status() -> tuple[WeightStatus, ...]:
-    """Look at the files of others only, with their hashes; needs no manifest."""
-    return tuple(_look(one, hashed=True) for one in AUXILIARY)
+    """Return the state of the auxiliary files, with their hashes; needs no manifest."""
+    return tuple(_status(one, hashed=True) for one in AUXILIARY)
 
 
 def select_entries(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:
-    """Return what the names stand for; files of others go by their file names as well.
+    """Return the entries of names; auxiliary files are also found by their file names.
 
     Raises:
-        UsageError: there is none of that name; the message names the nearest.
-        WeightsMissingError, WeightsCorruptError: as `entries`, where a generator is named.
+        UsageError: A name is unknown; the message has the most similar name.
+        WeightsMissingError, WeightsCorruptError: As for `entries`, if a generator is named.
 
     """
     known: dict[str, WeightEntry | AuxiliaryFile] = {one.name: one for one in AUXILIARY}
@@ -219,10 +220,10 @@ def select_entries(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:
 
 
 def verified_path(one: WeightEntry | AuxiliaryFile) -> Path:
-    """Return the path of a weight file after checking its bytes.
+    """Return the path of a weight file after checking its hash.
 
     Raises:
-        WeightsMissingError, WeightsCorruptError: it is not here, or not as recorded.
+        WeightsMissingError, WeightsCorruptError: It is missing, or not the recorded file.
 
     """
     return verify(one) if isinstance(one, WeightEntry) else auxiliary(one.name)
@@ -232,7 +233,7 @@ def _all() -> list[WeightEntry | AuxiliaryFile]:
     return [*entries(), *AUXILIARY]
 
 
-def _look(one: WeightEntry | AuxiliaryFile, hashed: bool) -> WeightStatus:
+def _status(one: WeightEntry | AuxiliaryFile, hashed: bool) -> WeightStatus:
     path = find_file(one.file)
     if path is not None and not hashed:
         return WeightStatus(one, "present", path)

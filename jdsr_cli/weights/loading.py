@@ -44,11 +44,11 @@ PRECISIONS = {
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the device called `name`; ``auto`` takes the first of CUDA, Apple MPS and CPU.
+    """Return the device of a name; ``auto`` is the first available of CUDA, Apple MPS and CPU.
 
     Raises:
-        UsageError: torch knows no device of that name.
-        DeviceError: it is not on this machine.
+        UsageError: torch has no device of this name.
+        DeviceError: The device is not on this machine.
 
     """
     if name == "auto":
@@ -59,7 +59,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(
-            f"no device is called {str(name)!r}", hint="Use auto, cpu, cuda, cuda:N or mps."
+            f"there is no device {str(name)!r}", hint="Use auto, cpu, cuda, cuda:N or mps."
         ) from error
     present = {
         "cpu": 1,
@@ -75,13 +75,13 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the arithmetic of the convolutions on `device`.
+    """Return the data type in which convolutions are computed on `device`.
 
-    ``auto`` is bfloat16 where the device computes in it natively, float16 on older CUDA cards
-    and float32 elsewhere.
+    ``auto`` is bfloat16 if the device supports it natively, float16 on older CUDA devices, and
+    float32 otherwise.
 
     Raises:
-        UsageError: the precision is unknown, or is float16 on a CPU.
+        UsageError: The precision is unknown, or float16 on a CPU.
 
     """
     if name == "auto":
@@ -90,7 +90,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in PRECISIONS:
         raise UsageError(
-            f"no precision is called {name!r}", hint=f"Use auto, {', '.join(PRECISIONS)}."
+            f"there is no precision {name!r}", hint=f"Use auto, {', '.join(PRECISIONS)}."
         )
     if name == "float16" and device.type == "cpu":
         raise UsageError(
@@ -100,7 +100,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def has_native_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 itself; emulated it is slower than float32."""
+    """Whether the device supports bfloat16 natively; emulated it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
@@ -117,13 +117,13 @@ class LoadedGenerator:
     """A generator with its weights, ready to be called."""
 
     entry: WeightEntry | None
-    """The manifest entry, None for a file that no manifest lists."""
+    """Manifest entry, None for a file that no manifest lists."""
     network: nn.Module
     """The module in evaluation mode with float32 parameters on `device`."""
     device: torch.device
-    """Where it runs."""
+    """Device that the network is on."""
     dtype: torch.dtype
-    """Arithmetic of its convolutions; inputs and outputs are float32 whatever it is."""
+    """Data type of its convolutions; inputs and outputs are always float32."""
     sha256: str
     """Hash of the file."""
     path: Path
@@ -136,13 +136,13 @@ class LoadedGenerator:
 
         Args:
             lr: (B, 3, lr_size, lr_size) RGB in [0, 1], float32, on `device`.
-            dtype: Arithmetic for this call instead of `dtype`, such as float32 for a second
-                try where half precision gave values that are not finite.
+            dtype: Data type for this call in place of `self.dtype`, such as float32 for a second
+                attempt after half precision gave values that are not finite.
 
         """
         chosen = dtype or self.dtype
         generator: Generator = self.network  # type: ignore[assignment]
-        # Half-precision convolutions on a CPU are several times faster in this layout.
+        # Half-precision convolutions on a CPU are several times faster in this memory format.
         lr = lr.contiguous(memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
@@ -160,20 +160,20 @@ def load_generator(
 ) -> LoadedGenerator:
     """Load a generator by the name of a manifest entry or from a file.
 
-    The file's hash is compared with the manifest's, its tensors must all be finite and be
-    exactly those the network has.
+    The file's hash is compared with the manifest's; its tensors must be finite and exactly those of
+    the network.
 
     Args:
         name_or_path: A name that `entries` lists, or the path of a safetensors file whose
-            metadata says what it is (`save_network` writes such files).
+            metadata describes the network (`save_network` writes such files).
         device: ``auto`` or a torch device.
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
 
     Raises:
-        UsageError: unknown name, device or precision.
-        WeightsMissingError: the file or every manifest is missing.
-        WeightsCorruptError: the bytes or tensors are not those recorded.
-        WeightsError: the file cannot be read or does not say which network it is for.
+        UsageError: The name, the device or the precision is unknown.
+        WeightsMissingError: The file is missing, or there is no manifest.
+        WeightsCorruptError: The bytes or the tensors are not those recorded.
+        WeightsError: The file cannot be read or does not state its network.
 
     """
     target = resolve_device(device)
@@ -182,7 +182,7 @@ def load_generator(
     if read.listed is None:
         network = _build_from_metadata(read.path, read.metadata)
     else:
-        network = _empty(read.path, read.listed.network, read.listed.arguments)
+        network = _build_empty(read.path, read.listed.network, read.listed.arguments)
     fault = difference(network.state_dict(), read.tensors)
     if fault is not None:
         raise WeightsCorruptError(fault, where=read.path, hint="It does not fit its network.")
@@ -197,19 +197,19 @@ def load_generator(
 def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a generator as float32 on the CPU, such as to start training from.
 
-    A manifest entry's hash is compared and every tensor is finite; whether the tensors fit a
-    network is for the caller to see.
+    The hash of a manifest entry is compared and every tensor is checked to be finite; whether the
+    tensors fit a network is not checked.
 
     Raises:
-        UsageError, WeightsMissingError, WeightsCorruptError, WeightsError: as `load_generator`.
+        UsageError, WeightsMissingError, WeightsCorruptError, WeightsError: As for `load_generator`.
 
     """
     return _read(name_or_path).tensors
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A weight file that was read and whose bytes and values are sound."""
+class _WeightFile:
+    """A weight file whose hash and values were checked."""
 
     listed: WeightEntry | None
     path: Path
@@ -218,7 +218,7 @@ class _Read:
     metadata: dict[str, str]
 
 
-def _read(name_or_path: str | Path) -> _Read:
+def _read(name_or_path: str | Path) -> _WeightFile:
     listed, path = _find(name_or_path)
     try:
         data = path.read_bytes()
@@ -242,11 +242,11 @@ def _read(name_or_path: str | Path) -> _Read:
         key: value.float() if value.is_floating_point() else value
         for key, value in read.tensors.items()
     }
-    return _Read(listed, path, digest, whole, read.metadata)
+    return _WeightFile(listed, path, digest, whole, read.metadata)
 
 
 def _find(name_or_path: str | Path) -> tuple[WeightEntry | None, Path]:
-    """Resolve a name or path; a name wins over a file of the same name."""
+    """Resolve a name or path; a name has precedence over a file of the same name."""
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix in SUFFIXES:
         if not path.is_file():
@@ -260,7 +260,7 @@ def _listed_by_hash(digest: str) -> WeightEntry | None:
     try:
         known = entries()
     except WeightsError:
-        # A file that describes itself needs no manifest.
+        # A file whose metadata describe the network needs no manifest.
         return None
     return next((one for one in known if one.sha256 == digest), None)
 
@@ -270,18 +270,18 @@ def _build_from_metadata(path: Path, metadata: Mapping[str, str]) -> nn.Module:
         name, arguments = metadata["network"], json.loads(metadata["arguments"])
     except (KeyError, json.JSONDecodeError) as error:
         raise WeightsError(
-            "does not say which network it is for",
+            "does not state its network",
             where=path,
             hint="Use a safetensors file that `jdsr train` exported, or list the file in a "
             "manifest.toml.",
         ) from error
     if not isinstance(arguments, dict):
         raise WeightsCorruptError("its network arguments are not a mapping", where=path)
-    return _empty(path, name, arguments)
+    return _build_empty(path, name, arguments)
 
 
-def _empty(path: Path, name: str, arguments: Mapping[str, object]) -> nn.Module:
-    """Build the network without memory or random numbers spent on weights that are replaced."""
+def _build_empty(path: Path, name: str, arguments: Mapping[str, object]) -> nn.Module:
+    """Build the network without allocating or initialising weights, which are replaced."""
     try:
         with torch.device("meta"):
             return build(name, arguments)

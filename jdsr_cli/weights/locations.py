@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
 
 OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
-"""Environment variable that names a folder to be searched first."""
+"""Environment variable with a folder that is searched first."""
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 """Folder of this package; an installed one carries its weights in ``files`` inside it."""
@@ -30,23 +30,22 @@ def cache_directory() -> Path:
 
 
 def search_directories() -> tuple[Path, ...]:
-    """Folders that are searched for a weight file, in order; they need not exist.
+    """Return the folders that are searched for a weight file, in order; they need not exist.
 
-    ``$JDSR_WEIGHTS``, the files carried by the installed package, those of a checkout, and the
-    cache.
+    ``$JDSR_WEIGHTS``, the files carried by the installed package, those of a checkout, the cache.
     """
-    places = [PACKAGE_FOLDER / "files"]
+    folders = [PACKAGE_FOLDER / "files"]
     checkout = PACKAGE_FOLDER.parents[1]
     if (checkout / "pyproject.toml").is_file():
-        places.append(checkout / "weights")
+        folders.append(checkout / "weights")
     override = os.environ.get(OVERRIDE_VARIABLE)
     if override:
-        places.insert(0, Path(override).expanduser())
-    return (*places, cache_directory())
+        folders.insert(0, Path(override).expanduser())
+    return (*folders, cache_directory())
 
 
 def find_file(name: str) -> Path | None:
-    """Return the first file called `name` in the search directories, None where there is none."""
+    """Return the first file of that name in the search directories, None if there is none."""
     for directory in search_directories():
         if (directory / name).is_file():
             return directory / name
@@ -57,7 +56,7 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: The file cannot be read.
 
     """
     try:
@@ -72,10 +71,10 @@ def sha256_of(path: Path) -> str:
 
 
 def check_digest(where: str | Path, found: str, recorded: str, hint: str) -> None:
-    """Compare the SHA-256 that was found with the recorded one.
+    """Compare a SHA-256 with the recorded one.
 
     Raises:
-        WeightsCorruptError: they differ; the message shows both and ends in `hint`.
+        WeightsCorruptError: They differ; the message has both and ends with `hint`.
 
     """
     if found != recorded:

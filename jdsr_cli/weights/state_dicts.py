@@ -25,8 +25,8 @@ from jdsr_cli.networks import NETWORKS, build
 from jdsr_cli.weights.registry import ALTERED_HINT
 
 Precision = Literal["float16", "bfloat16"]
-"""Of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16 has 8 and
-the range of float32."""
+"""Data type of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16
+has 8 and the range of float32."""
 
 
 _DTYPES: Mapping[Precision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -133,14 +133,14 @@ def unreadable(path: Path, error: OSError) -> WeightsError:
     )
 
 
-def difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
-    """Describe the first way in which `found` is not a state of the network, None if none."""
-    missing, unused = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """Describe the first difference of two state dicts in names, shapes or types, if any."""
+    missing, unused = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing:
         return f"{len(missing)} tensors are missing, the first is {missing[0]!r}"
     if unused:
-        return f"{len(unused)} tensors have no use, the first is {unused[0]!r}"
-    for key, value in wanted.items():
+        return f"{len(unused)} tensors are not used, the first is {unused[0]!r}"
+    for key, value in expected.items():
         if value.shape != found[key].shape:
             return f"tensor {key!r} is {tuple(found[key].shape)}, not {tuple(value.shape)}"
         if value.is_floating_point() != found[key].is_floating_point():
@@ -157,34 +157,34 @@ def save_network(
     *,
     precision: Precision = "float16",
 ) -> str:
-    """Write a network as safetensors of 16-bit floats, whole or not at all.
+    """Write a network as safetensors of 16-bit floats; the file is replaced atomically.
 
     Args:
-        path: The file; missing folders are made, an existing file is replaced.
-        network_name: What the network is, kept in the file. Of a generator, the name that
-            `jdsr_cli.networks.build` knows: the file can then be loaded by itself.
-        arguments: What it is made from, kept in the file; able to be JSON.
+        path: The file; missing folders are created, an existing file is replaced.
+        network_name: Name of the network, stored in the file. For a generator, the name of
+            `jdsr_cli.networks.build`: the file can then be loaded without a manifest.
+        arguments: Arguments of the network, stored in the file; must be serialisable as JSON.
         module: The network; its parameters are not changed.
-        metadata: More to be kept in the file, such as data, licence, commit and recipe.
-        precision: Of the floating values in the file, kept in it.
+        metadata: Additional metadata, such as data, licence, commit and recipe.
+        precision: Data type of the floating-point values in the file, stored in the metadata.
 
     Returns:
         The SHA-256 of the file, for the manifest.
 
     Raises:
-        UsageError: a generator is not what `build(network_name, arguments)` makes.
-        WeightsError: a parameter is not finite, or is beyond what `precision` can hold.
-        OutputError: the file cannot be written.
+        UsageError: The module is not what `build(network_name, arguments)` returns.
+        WeightsError: A parameter is not finite, or is outside the range of `precision`.
+        OutputError: The file cannot be written.
 
     """
     if network_name in NETWORKS:
         with torch.device("meta"):
-            wanted = build(network_name, arguments)
-        fault = difference(wanted.state_dict(), module.state_dict())
+            expected = build(network_name, arguments)
+        fault = difference(expected.state_dict(), module.state_dict())
         if fault is not None:
             raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
     tensors = {
-        key: _narrowed(path, key, value, precision) for key, value in module.state_dict().items()
+        key: _to_16_bits(path, key, value, precision) for key, value in module.state_dict().items()
     }
     described = {
         **(metadata or {}),
@@ -192,17 +192,17 @@ def save_network(
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
-    data = _ordered(safetensors.torch.save(tensors, described))
+    data = _sort_metadata(safetensors.torch.save(tensors, described))
     with atomic_file(Path(path), make_folder=True) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
-def _narrowed(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
-    """Return a tensor as it is kept in a file: on the CPU, floating values in 16 bits.
+def _to_16_bits(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
+    """Return a tensor as it is stored: on the CPU, floating-point values in 16 bits.
 
     Raises:
-        WeightsError: a value is not finite, or is beyond what `precision` can hold.
+        WeightsError: A value is not finite, or is outside the range of `precision`.
 
     """
     value = value.detach().cpu().contiguous()
@@ -228,10 +228,10 @@ def _narrowed(path: Path, key: str, value: Tensor, precision: Precision) -> Tens
     return value.to(_DTYPES[precision])
 
 
-def _ordered(data: bytes) -> bytes:
-    """Sort the metadata of a safetensors file, whose writer leaves their order to chance.
+def _sort_metadata(data: bytes) -> bytes:
+    """Sort the metadata of a safetensors file, which its writer stores in arbitrary order.
 
-    The same weights then always give the same bytes, and so the same hash.
+    The same weights then always give the same bytes and the same hash.
     """
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])

@@ -117,7 +117,7 @@ def test_what_is_not_as_recorded_is_not_kept(
     (stick / "large.safetensors").write_bytes(wrong)
     said = "SHA-256 is" if len(wrong) == len(LARGE) else f"recorded are {len(LARGE):,}"
     for source in (str(stick), server.address):
-        with pytest.raises(WeightsCorruptError, match=f"{said}.*not kept") as raised:
+        with pytest.raises(WeightsCorruptError, match=f"{said}.*discarded") as raised:
             fetch("large", source)
         assert raised.value.where is not None
         assert raised.value.where.startswith(source)

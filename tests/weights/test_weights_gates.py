@@ -32,7 +32,7 @@ def test_the_gates() -> None:
 def test_better_on_every_gate_passes(home: Home) -> None:
     found = judged(home)
     assert (found.passed, found.reasons) == (True, ())
-    assert found.told == "beats lite-camera on every gate"
+    assert found.description == "beats lite-camera on every gate"
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)

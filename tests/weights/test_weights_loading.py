@@ -169,7 +169,7 @@ def test_tensors_must_be_those_of_the_network(
         "1 tensors are missing, the first is 'head.bias'": {
             key: value for key, value in state.items() if key != "head.bias"
         },
-        "1 tensors have no use, the first is 'extra'": {**state, "extra": torch.zeros(1)},
+        "1 tensors are not used, the first is 'extra'": {**state, "extra": torch.zeros(1)},
         r"'stem.bias' is \(3,\), not \(16,\)": {**state, "stem.bias": torch.zeros(3)},
         "'stem.bias' is torch.int64": {**state, "stem.bias": torch.zeros(16, dtype=torch.int64)},
         "'stem.bias' holds values that are not finite": {
@@ -186,9 +186,9 @@ def test_tensors_must_be_those_of_the_network(
 def test_a_file_must_say_what_it_is(home: Home, tmp_path: Path, state: dict[str, Tensor]) -> None:
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file(state, path)
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(path, "cpu")
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(rewrite(path, state, arguments="{"), "cpu")
     with pytest.raises(WeightsError, match="another version of jdsr: no network is called 'x'"):
         load_generator(rewrite(path, state, network="x"), "cpu")
@@ -204,7 +204,7 @@ def test_plain_state_dict_needs_an_entry(
     path = home.override / "old.pth"
     path.parent.mkdir()
     torch.save(state, path)
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(path, "cpu")
     home.write(home.override, [home.describe("old", "old.pth", path.read_bytes())])
     assert torch.equal(load_generator("old", "cpu").network.state_dict()["stem.weight"],
