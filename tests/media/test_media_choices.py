@@ -47,7 +47,7 @@ def test_each_of_several_streams_can_be_read(tmp_path: Path, number: int) -> Non
     assert (info.stream, info.streams, info.width) == (number, 3, 32 * number)
 
 
-def test_without_a_choice_the_first_stream_is_read_and_told(tmp_path: Path) -> None:
+def test_the_first_stream_is_read_by_default_with_a_warning(tmp_path: Path) -> None:
     frames, report = read(cameras(tmp_path), ReadSettings())
     assert frames[0].image.shape == (32, 32, 3)
     assert "3 video streams; number 1 is read (choose with --stream)" in report.warnings[0]
@@ -141,14 +141,14 @@ def test_a_trim_hides_no_shortfall_and_makes_none(tmp_path: Path) -> None:
     assert read(cut, window("0.5", "1"))[1].warnings == ()
 
 
-def test_a_still_ignores_a_trim_and_says_so(tmp_path: Path) -> None:
+def test_a_still_ignores_a_trim_with_a_warning(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
     frames, report = read(tmp_path / "still.png", window("5", "6"))
     assert len(frames) == 1
     assert "no duration" in report.warnings[0]
 
 
-def test_bit_depth_is_told(tmp_path: Path) -> None:
+def test_bit_depth_is_reported(tmp_path: Path) -> None:
     frames, report = read(ten_bit(tmp_path), ReadSettings())
     assert len(frames) == COUNT
     assert probe(tmp_path / "ten.mkv").bit_depth == 10
@@ -159,7 +159,7 @@ def test_bit_depth_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["f.mp4", "m.mkv", "v.avi"])
-def test_broken_promises_are_told_with_both_numbers(tmp_path: Path, name: str) -> None:
+def test_a_wrong_header_is_reported_with_both_numbers(tmp_path: Path, name: str) -> None:
     options = {"movflags": "faststart"} if name.endswith("mp4") else {}
     whole = encode(tmp_path / name, tuple(range(100)), container_options=options)
     frames, report = read(truncated(whole, 0.6), ReadSettings())

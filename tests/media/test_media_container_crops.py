@@ -124,7 +124,7 @@ def animation() -> bytes:
 
 
 @with_avif
-def test_an_animation_is_cut_as_its_track_tells(tmp_path: Path) -> None:
+def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
     clap, aperture = CLAPS[0]
     whole, notes = read(stored(tmp_path / "plain.avif", animation()))
     assert len(whole) == 3
@@ -142,7 +142,9 @@ def test_an_animation_is_cut_as_its_track_tells(tmp_path: Path) -> None:
 @with_avif
 @pytest.mark.usefixtures("without_avif")
 @pytest.mark.parametrize("stream", [1, 2])
-def test_a_picture_and_a_track_of_one_number_are_told_apart(tmp_path: Path, stream: int) -> None:
+def test_a_picture_and_a_track_with_the_same_number_are_distinguished(
+    tmp_path: Path, stream: int
+) -> None:
     """FFmpeg gives the cover first, then the track, both with the identifier 1."""
     clap, aperture = CLAPS[0]
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))

@@ -62,7 +62,7 @@ def test_a_decoder_that_cannot_open_is_not_asked_for_ever(tmp_path: Path) -> Non
         open_reader(path)
 
 
-def test_another_stream_may_be_whole(tmp_path: Path) -> None:
+def test_another_stream_may_be_intact(tmp_path: Path) -> None:
     path = cameras(tmp_path, 2)
     with av.open(str(path)) as container:
         first = bytes(container.streams.video[0].codec_context.extradata or b"")
@@ -88,7 +88,7 @@ def test_motion_jpeg_with_exif(tmp_path: Path) -> None:
     assert reader.info.rotation == 0
 
 
-def test_streams_that_begin_within_the_file_are_told(tmp_path: Path) -> None:
+def test_streams_that_start_within_the_file_are_reported(tmp_path: Path) -> None:
     class Growing(Stumbling):
         def demux(self) -> Iterator[av.Packet]:
             yield from super().demux()

@@ -86,7 +86,7 @@ def test_flags_that_begin_later(tmp_path: Path) -> None:
     assert f"{COUNT} frames were deinterlaced" in " ".join(report.warnings)
 
 
-def test_progressive_footage_is_untouched(tmp_path: Path) -> None:
+def test_progressive_footage_is_unchanged(tmp_path: Path) -> None:
     path = encode(tmp_path / "p.mp4")
     automatic, report = read(path)
     off, _ = read(path, "off")

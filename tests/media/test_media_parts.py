@@ -31,7 +31,7 @@ ONE = 1 << 16
         ((0, -1, -1, 0), Orientation(90, mirrored=True)),
     ],
 )
-def test_display_matrix_moves_points_where_it_says(
+def test_display_matrix_moves_points_as_specified(
     matrix: tuple[int, int, int, int], orientation: Orientation
 ) -> None:
     a, b, c, d = matrix
@@ -45,7 +45,7 @@ def test_display_matrix_moves_points_where_it_says(
     np.testing.assert_array_equal(turned[q - q.min(), p - p.min()], image)
 
 
-def test_slanted_matrix_is_told() -> None:
+def test_slanted_matrix_is_reported() -> None:
     angle = np.deg2rad(70)
     cos, sin = int(np.cos(angle) * ONE), int(np.sin(angle) * ONE)
     data = struct.pack("=9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
@@ -62,13 +62,13 @@ def test_times_always_increase(stamps: list[int | None]) -> None:
 
 
 @given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
-def test_times_that_increase_are_untouched(stamps: set[int]) -> None:
+def test_increasing_times_are_unchanged(stamps: set[int]) -> None:
     timeline = Timeline(Fraction(1, 1000), None)
     assert [timeline.assign(stamp) for stamp in sorted(stamps)] == sorted(stamps)
     assert not [text for text in timeline.warnings() if "missing" not in text]
 
 
-def test_faults_of_time_are_mended_and_told() -> None:
+def test_invalid_times_are_corrected_and_reported() -> None:
     timeline = Timeline(Fraction(1, 1000), Fraction(10))
     stamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
     assert [timeline.assign(stamp) for stamp in stamps] == [
@@ -80,7 +80,7 @@ def test_faults_of_time_are_mended_and_told() -> None:
     assert "jumps back 1 times" in text
 
 
-def test_a_gap_is_told_only_where_the_rate_is_steady() -> None:
+def test_a_gap_is_reported_only_at_a_constant_rate() -> None:
     steady = Timeline(Fraction(1, 1000), Fraction(10))
     for stamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
         steady.assign(stamp)

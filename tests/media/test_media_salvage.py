@@ -167,7 +167,7 @@ def test_pictures_in_documents_are_no_footage(tmp_path: Path) -> None:
     assert find_signatures(single) == []
 
 
-def test_a_salvage_that_fails_is_told_in_one_line(tmp_path: Path, temporary: Path) -> None:
+def test_a_failed_salvage_is_reported_in_one_line(tmp_path: Path, temporary: Path) -> None:
     whole = vfr(tmp_path)
     broken = tmp_path / "broken.dav"
     broken.write_bytes(noise(3000) + whole.read_bytes()[:400])
@@ -210,7 +210,7 @@ def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     assert copies.messages == ["as h264: stopped after 30 s"]
 
 
-def test_ffmpeg_may_open_no_other_file(tmp_path: Path) -> None:
+def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:
     found = find_signatures(behind(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
     command = salvage._command("ffmpeg", tmp_path / "a:b,c.dav", found[0], "nut", tmp_path / "o")
     assert command[command.index("-protocol_whitelist") + 1] == "file,subfile"

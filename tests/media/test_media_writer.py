@@ -116,7 +116,7 @@ def test_source_codec_is_kept(tmp_path: Path, codec: str, pixel_format: str) -> 
     assert np.abs(again[-1].image.astype(int) - frames[-1].image).mean() < 4
 
 
-def test_source_codec_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_source_codec_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     sink, _ = copy(gif(tmp_path), tmp_path / "out.mp4", codec="source")
     assert probe(sink.path).codec == "h264"
     assert "H.264 is used" in sink.warnings[0]
@@ -164,7 +164,7 @@ def test_telephone_sound_goes_to_quicktime_as_it_is(tmp_path: Path) -> None:
     )
 
 
-def test_sound_that_fits_nowhere_is_decoded_and_told(tmp_path: Path) -> None:
+def test_sound_that_no_container_can_hold_is_decoded_and_reported(tmp_path: Path) -> None:
     track = Track("adpcm_ms", sample_rate=8000)
     path = encode(tmp_path / "a.avi", tracks=[track])
     sink, _ = copy(path, tmp_path / "out.mp4")
@@ -395,7 +395,7 @@ def test_full_disk_is_named(info: MediaInfo, folder: Path, monkeypatch: pytest.M
     assert leftovers(folder) == []
 
 
-def test_bad_places_are_refused_at_once(
+def test_invalid_output_folders_are_refused_immediately(
     info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "taken.mp4").mkdir()

@@ -1,4 +1,4 @@
-"""A home for weights that tests fill: manifests and tiny generators."""
+"""Folders for weights that tests fill: manifests and tiny generators."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def gates_table(carried: Path, **changes: object) -> dict[str, object]:
 
 
 @dataclass
-class Home:
+class Folders:
     """Folders that stand for those of a machine."""
 
     root: Path

@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from weights_home import Home
+from weight_folders import Folders
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
 from jdsr_cli.weights import locations
 
 
-def test_search_order(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_order(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     carried = locations.PACKAGE_FOLDER / "files"
-    assert locations.search_directories() == (home.override, carried, home.cache)
+    assert locations.search_directories() == (folders.override, carried, folders.cache)
     monkeypatch.delenv("JDSR_WEIGHTS")
-    assert locations.search_directories() == (carried, home.cache)
+    assert locations.search_directories() == (carried, folders.cache)
 
 
-def test_checkout_is_searched(home: Home) -> None:
+def test_checkout_is_searched(folders: Folders) -> None:
     checkout = locations.PACKAGE_FOLDER.parents[1]
     checkout.mkdir()
     (checkout / "pyproject.toml").touch()
@@ -33,9 +33,9 @@ def test_cache_is_in_the_home_folder_by_default(
     assert locations.cache_directory() == tmp_path / ".cache" / "jdsr" / "weights"
 
 
-def test_first_folder_that_has_a_file_wins(home: Home) -> None:
+def test_first_folder_that_has_a_file_wins(folders: Folders) -> None:
     assert locations.find_file("a.bin") is None
-    for directory in (home.cache, home.override):
+    for directory in (folders.cache, folders.override):
         directory.mkdir(parents=True)
         (directory / "a.bin").touch()
         assert locations.find_file("a.bin") == directory / "a.bin"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from weights_home import Home, Install
+from weight_folders import Folders, Install
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import auxiliary_status, fetch, weight_status
 
 
-def test_conditions(home: Home, install: Install) -> None:
+def test_conditions(folders: Folders, install: Install) -> None:
     install()
-    good, bad = home.add("good"), home.add("bad")
+    good, bad = folders.add("good"), folders.add("bad")
     bad.write_bytes(b"bad")
-    home.add("gone").unlink()
-    home.add_uncarried("large", b"large")
+    folders.add("gone").unlink()
+    folders.add_uncarried("large", b"large")
     quick = weight_status(hashed=False)
     assert [(one.name, one.state, one.carried) for one in quick] == [
         ("good", "present", True),
@@ -38,7 +38,7 @@ def test_conditions(home: Home, install: Install) -> None:
         weight_status(["god"], hashed=True)
 
 
-def test_files_of_others_need_no_manifest(home: Home, install: Install) -> None:
+def test_files_of_others_need_no_manifest(folders: Folders, install: Install) -> None:
     install()
     assert [one.state for one in auxiliary_status()] == ["missing"]
     fetch("net")
