@@ -177,6 +177,30 @@ def test_sound_that_no_container_can_hold_is_decoded_and_reported(tmp_path: Path
     np.testing.assert_array_equal(samples(path), samples(sink.path))
 
 
+def test_the_last_samples_of_a_decoder_with_delay_are_kept(tmp_path: Path) -> None:
+    class SlowTrack(Track):
+        def add(self, output: av.container.OutputContainer) -> av.AudioStream:
+            stream = super().add(output)
+            stream.bit_rate = 48000
+            return stream
+
+    def samples(file: Path) -> int:
+        with av.open(str(file)) as container:
+            return sum(frame.samples for frame in container.decode(audio=0))
+
+    path = encode(tmp_path / "a.avi", tracks=[SlowTrack("wmav2", sample_rate=22050)])
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        undelayed = sum(
+            frame.samples
+            for packet in container.demux(stream)
+            if packet.size
+            for frame in stream.codec_context.decode(packet)
+        )
+    sink, _ = copy(path, tmp_path / "out.mp4")
+    assert samples(sink.path) == samples(path) > undelayed
+
+
 def test_sound_packets_that_cannot_be_decoded_are_counted(tmp_path: Path) -> None:
     track = Track("adpcm_ms", sample_rate=8000, seconds=Fraction(2))
     path = encode(tmp_path / "a.avi", tracks=[track])

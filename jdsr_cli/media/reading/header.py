@@ -1,7 +1,8 @@
 """Describe a video by its container, its stream and its first decoded frame.
 
 The crop of a Matroska or WebM track is read from the file: FFmpeg's demuxer reads it, but PyAV
-neither exposes nor applies it. Invalid or damaged elements count as absent.
+neither exposes nor applies it. Invalid or damaged elements count as absent. enzyme was checked: on
+damaged headers it raises errors of any type, `MemoryError` among them.
 
 Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
 """

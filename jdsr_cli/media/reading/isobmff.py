@@ -2,7 +2,7 @@
 
 FFmpeg's demuxer reads it, but PyAV neither exposes nor applies it, and Pillow ignores that of AVIF,
 so it is read from the file without reading the media data. Invalid or damaged boxes count as
-absent.
+absent. pymp4 was checked: it knows neither `clap` nor `ipma`, and requires an old `construct`.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (items) and 12.1.4 (clap in a visual sample entry);
 ISO/IEC 23008-12, 6.5 (item properties).

@@ -4,7 +4,8 @@ Recorders put proprietary headers before the stream, and copies of recordings ar
 PyAV cannot open a file, the part from the start of a stream on is copied to a temporary file: an
 elementary stream packet by packet (`-c copy`) by the ffmpeg program of imageio-ffmpeg, a container
 byte by byte, since remuxing would lose its rotation, rate and missing times. A container that
-cannot be read after that is remuxed by ffmpeg.
+cannot be read after that is remuxed by ffmpeg. No library replaces this search: the probing of
+FFmpeg, and so PyAV, does not find a stream after the header of a recorder.
 
 The patterns are those of the standards: ITU-T H.264 and H.265 Annex B with their parameter sets,
 ISO/IEC 13818-1 (transport and program stream), 13818-2 and 14496-2 (start codes), and the
