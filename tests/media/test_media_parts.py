@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import picture
+from clips import encode, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.media.frames import over_black
+from jdsr_cli.media import probe
+from jdsr_cli.media.frames import matrix_in_use, over_black
 from jdsr_cli.media.geometry import Orientation, from_display_matrix
 from jdsr_cli.media.reading.decoding import Timeline
 from jdsr_cli.media.writing.formats import movie_timescale
@@ -102,3 +105,18 @@ def test_timescale_holds_every_start() -> None:
 def test_over_black_weighs_by_alpha() -> None:
     rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
     np.testing.assert_array_equal(over_black(rgba)[0], [[200, 100, 50], [0, 0, 0], [40, 20, 10]])
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"),
+    [((1280, 534), 1), ((1279, 576), 6), ((1024, 577), 1), ((576, 1024), 6), ((534, 1280), 1)],
+)
+def test_the_size_decides_on_an_untagged_matrix(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
+    info = probe(encode(tmp_path / "a.mp4"))
+    assert info.colour_matrix == "unspecified"
+    width, height = size
+    assert matrix_in_use(replace(info, width=width, height=height)) == matrix
+    tagged = replace(info, width=width, height=height, colour_matrix="bt2020nc")
+    assert matrix_in_use(tagged) == 9
