@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +29,7 @@ from clips import (
 
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media import Frame, MediaInfo, SegmentWriter, VideoWriter, open_reader, probe
+from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.tracks import TrackCopier
 
 
@@ -177,13 +179,28 @@ def test_sound_that_no_container_can_hold_is_decoded_and_reported(tmp_path: Path
     np.testing.assert_array_equal(samples(path), samples(sink.path))
 
 
-def test_the_last_samples_of_a_decoder_with_delay_are_kept(tmp_path: Path) -> None:
-    class SlowTrack(Track):
-        def add(self, output: av.container.OutputContainer) -> av.AudioStream:
-            stream = super().add(output)
-            stream.bit_rate = 48000
-            return stream
+class SlowTrack(Track):
+    """A track at a rate that the WMA encoder accepts."""
 
+    def add(self, output: av.container.OutputContainer) -> av.AudioStream:
+        stream = super().add(output)
+        stream.bit_rate = 48000
+        return stream
+
+
+def test_decoded_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
+    def start(file: Path) -> float:
+        with av.open(str(file)) as container:
+            return float(next(iter(container.decode(audio=0))).time)
+
+    track = SlowTrack("wmav2", sample_rate=22050, start=Fraction(1, 4))
+    path = encode(tmp_path / "a.asf", tracks=[track])
+    assert start(path) > 0.25
+    sink, _ = copy(path, tmp_path / "out.mp4")
+    assert start(sink.path) == pytest.approx(start(path), abs=0.001)
+
+
+def test_the_last_samples_of_a_decoder_with_delay_are_kept(tmp_path: Path) -> None:
     def samples(file: Path) -> int:
         with av.open(str(file)) as container:
             return sum(frame.samples for frame in container.decode(audio=0))
@@ -461,6 +478,21 @@ def test_a_frame_lost_on_the_way_is_found_out(
 
     monkeypatch.setattr(SegmentWriter, "_mux", lossy)
     with pytest.raises(OutputError, match="frames after writing instead of 12"):
+        write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
+    assert leftovers(folder) == []
+
+
+def test_the_final_file_is_verified(
+    info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Assembly.write
+
+    def lossy(assembly: Assembly, *arguments: Any) -> None:
+        original(assembly, *arguments)
+        assembly.times.add(Fraction(99))
+
+    monkeypatch.setattr(Assembly, "write", lossy)
+    with pytest.raises(OutputError, match="holds 12 frames after writing instead of 13"):
         write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
     assert leftovers(folder) == []
 
