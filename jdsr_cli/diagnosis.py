@@ -14,16 +14,16 @@ from jdsr_cli import __version__
 from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
 from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.weights import (
-    Condition,
     WeightEntry,
+    WeightStatus,
+    auxiliary_status,
     cache_directory,
-    conditions,
     default_weights,
-    examine_auxiliary,
     search_directories,
+    weight_status,
 )
-from jdsr_cli.weights.default import ON_GPU
-from jdsr_cli.weights.gates import CARRIED, verdict
+from jdsr_cli.weights.default import ON_GPU, compare_gates
+from jdsr_cli.weights.registry import CARRIED
 
 State = Literal["ok", "absent", "fault"]
 """`absent`: something optional is not installed; `fault`: something should be repaired."""
@@ -170,10 +170,10 @@ def _weights() -> Iterator[Finding]:
 
     try:
         default = default_weights(resolve_device("auto"))
-        looked = conditions(hashed=True)
+        looked = weight_status(hashed=True)
     except WeightsError as error:
         yield Finding("weights", "auto", "fault", error.what, error.hint, needed=True)
-        yield from (_weight_file(one, needed=False) for one in examine_auxiliary())
+        yield from (_weight_file(one, needed=False) for one in auxiliary_status())
         return
     if any(one.name == default.name for one in looked):
         yield Finding("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
@@ -185,20 +185,20 @@ def _weights() -> Iterator[Finding]:
     yield from _candidates(looked)
 
 
-def _candidates(looked: Sequence[Condition]) -> Iterator[Finding]:
+def _candidates(looked: Sequence[WeightStatus]) -> Iterator[Finding]:
     """Report which gates the weights passed that can be the default on a GPU."""
     known = {one.name: one.described for one in looked if isinstance(one.described, WeightEntry)}
     for one in known.values():
         if one.name != ON_GPU and not one.gates:
             continue
-        found = verdict(one, known.get(CARRIED))
-        detail = found.told
+        found = compare_gates(one, known.get(CARRIED))
+        detail = found.description
         if found.passed and one.name != ON_GPU:
             detail += f"; only weights called {ON_GPU} are a default"
         yield Finding("weights", f"gates of {one.name}", "ok" if found.passed else "absent", detail)
 
 
-def _weight_file(one: Condition, *, needed: bool) -> Finding:
+def _weight_file(one: WeightStatus, *, needed: bool) -> Finding:
     if one.error is None:
         return Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
     if one.state == "missing" and not one.carried:

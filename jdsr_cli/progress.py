@@ -56,3 +56,31 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Ignore the line."""
+
+
+class StageClock:
+    """Adds up seconds by stage; each stage is timed by one thread only."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._start: float | None = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to that of stage `name`."""
+        start = time.perf_counter()
+        if self._start is None:
+            self._start = start
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds to those of stage `name`."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def report(self) -> dict[str, float]:
+        """Return seconds by stage and, as `total`, those since the first began, to the ms."""
+        total = 0.0 if self._start is None else time.perf_counter() - self._start
+        return {name: round(s, 3) for name, s in (*self._seconds.items(), ("total", total))}

@@ -16,8 +16,8 @@ from jdsr_cli import diagnosis
 from jdsr_cli.cli.app import app
 from jdsr_cli.diagnosis import Diagnosis, Finding, diagnose
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights import Condition, DefaultWeights, WeightEntry, places
-from jdsr_cli.weights.gates import GATES
+from jdsr_cli.weights import DefaultWeights, WeightEntry, WeightStatus, locations
+from jdsr_cli.weights.registry import GATES
 
 DEFAULT_WEIGHTS = "lite-camera"
 
@@ -29,12 +29,12 @@ def entry(name: str) -> WeightEntry:
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which everything works."""
-    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
     (tmp_path / "a.bin").write_bytes(b"0" * 2_000_000)
-    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good,))
+    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good,))
     default = DefaultWeights(DEFAULT_WEIGHTS, "the default on a CPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: default)
     monkeypatch.setattr(
@@ -119,25 +119,25 @@ def test_a_package_that_is_installed_but_broken(monkeypatch: pytest.MonkeyPatch)
 def test_the_default_weights_must_be_good(
     monkeypatch: pytest.MonkeyPatch, state: str, error: WeightsMissingError
 ) -> None:
-    bad = Condition(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (bad,))
+    bad = WeightStatus(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (bad,))
     found = diagnose()
     (one,) = found.blocking
     assert (one.name, one.detail, one.advice) == (DEFAULT_WEIGHTS, error.what, "Copy it.")
 
 
 def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
-    gone = Condition(entry("other"), "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    gone = WeightStatus(entry("other"), "missing", None, WeightsMissingError("gone"))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
     found = diagnose()
     assert find(found, "weights", "other").state == "fault"
     assert found.ready
 
 
 def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Condition(entry("other"), "verified", Path("x"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (other,))
+    other = WeightStatus(entry("other"), "verified", Path("x"))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (other,))
     (one,) = diagnose().blocking
     assert (one.group, one.name) == ("weights", "auto")
     assert one.detail.startswith("no manifest lists lite-camera")
@@ -146,10 +146,10 @@ def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> 
 def test_weights_that_were_not_fetched_are_no_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
     large = replace(entry("camera"), carried=False)
-    gone = Condition(large, "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, gone))
+    gone = WeightStatus(large, "missing", None, WeightsMissingError("gone"))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
     found = diagnose()
     assert find(found, "weights", "camera").state == "absent"
     assert find(found, "weights", "camera").advice == "jdsr weights fetch camera"
@@ -157,9 +157,9 @@ def test_weights_that_were_not_fetched_are_no_fault(
 
 
 def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bad = Condition(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
-    good = Condition(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: (good, bad))
+    bad = WeightStatus(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
+    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, bad))
     choice = DefaultWeights("camera", "the default on a GPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: choice)
     found = diagnose()
@@ -179,8 +179,8 @@ def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_pa
         entry("other"),
         carried,
     ]
-    looked = tuple(Condition(one, "verified", tmp_path) for one in listed)
-    monkeypatch.setattr(diagnosis, "conditions", lambda *, hashed: looked)
+    looked = tuple(WeightStatus(one, "verified", tmp_path) for one in listed)
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: looked)
     found = diagnose()
     lost, passed = (find(found, "weights", f"gates of {name}") for name in ("camera", "large"))
     assert (lost.state, lost.needed) == ("absent", False)
@@ -198,7 +198,7 @@ def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*, hashed: bool) -> None:
         raise WeightsMissingError("no manifest", hint="Install.")
 
-    monkeypatch.setattr(diagnosis, "conditions", none)
+    monkeypatch.setattr(diagnosis, "weight_status", none)
     found = diagnose()
     assert [one.detail for one in found.blocking] == ["no manifest"]
     assert find(found, "weights", "retinaface-mobile").state == "absent"

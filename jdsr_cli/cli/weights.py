@@ -23,10 +23,11 @@ def list_weights() -> None:
     Carried files are part of the package; others are fetched by name, see
     'jdsr weights fetch'.
     """
-    from jdsr_cli.weights import AuxiliaryFile, conditions
-    from jdsr_cli.weights.gates import CARRIED, figures, verdict
+    from jdsr_cli.weights import AuxiliaryFile, weight_status
+    from jdsr_cli.weights.default import compare_gates, gate_figures
+    from jdsr_cli.weights.registry import CARRIED
 
-    found = conditions(hashed=False)
+    found = weight_status(hashed=False)
     known = {
         one.name: one.described for one in found if not isinstance(one.described, AuxiliaryFile)
     }
@@ -50,9 +51,9 @@ def list_weights() -> None:
             typer.echo(f"    measured: {', '.join(shown)}")
         if described.gates:
             typer.echo(
-                f"    gates: {', '.join(figures(described))} ({described.gates['protocol']})"
+                f"    gates: {', '.join(gate_figures(described))} ({described.gates['protocol']})"
             )
-            typer.echo(f"    {verdict(described, known.get(CARRIED)).told}")
+            typer.echo(f"    {compare_gates(described, known.get(CARRIED)).description}")
 
 
 @app.command()
@@ -67,10 +68,10 @@ def verify(
     Without names, optional files that were never fetched do not count as errors.
     """
     from jdsr_cli.errors import EXIT_OK, WeightsError
-    from jdsr_cli.weights import conditions
+    from jdsr_cli.weights import weight_status
 
     faults = 0
-    for one in conditions(names or (), hashed=True):
+    for one in weight_status(names or (), hashed=True):
         if one.error is None:
             typer.echo(f"{one.name}: verified, {one.path}")
         elif one.state == "missing" and not one.carried and not names:

@@ -12,7 +12,7 @@ from torch import Tensor
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.restorers import Restorer, bicubic, restorer
 from jdsr_cli.weights import entries, load_generator
-from jdsr_cli.weights.loading import SUFFIXES
+from jdsr_cli.weights.state_dicts import SUFFIXES
 from jdsr_train.data import Exam, to_tensor
 
 SCALES = (1, 2, 4, 8)

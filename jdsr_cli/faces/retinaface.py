@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
 from jdsr_cli.faces.detection import Detection
 from jdsr_cli.faces.letterbox import Letterbox
 from jdsr_cli.faces.results import collect
+from jdsr_cli.weights import read_state_dict
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 """Subtracted from the input, which the networks take as BGR in [0, 255]."""
@@ -209,11 +210,10 @@ def _decode_points(relative: Tensor, priors: Tensor) -> Tensor:
 
 def _load(kind: RetinaFaceKind, path: Path) -> RetinaFaceNet:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state_dict(path).tensors
         network = RetinaFaceNet(kind)
         network.load_state_dict({key.removeprefix("module."): one for key, one in state.items()})
-    except Exception as error:
-        # torch raises whatever its unpickler meets in a damaged file.
+    except (WeightsError, RuntimeError) as error:
         raise WeightsCorruptError(
             f"not the weights of {kind.name} ({type(error).__name__})",
             where=path,

@@ -1,4 +1,4 @@
-"""Reading and writing of video and pictures; the only room that knows PyAV."""
+"""Read and write videos and pictures; the only package that uses PyAV."""
 
 from __future__ import annotations
 

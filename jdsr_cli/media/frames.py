@@ -28,36 +28,37 @@ UNSPECIFIED = "unspecified"
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """The header of a media file, as its frames will be delivered.
+    """The header of a media file; sizes are those of the frames as they are delivered.
 
     Attributes:
-        path: The file as the user named it; the pattern of a sequence.
+        path: The file as named by the user, or the pattern of a sequence.
         kind: "video", "image" (one picture), "animation" (GIF, APNG, animated WebP or AVIF) or
             "sequence" (numbered pictures).
         width: Width of the delivered frames in pixels, after rotation.
         height: Height of the delivered frames in pixels, after rotation.
-        rotation: Degrees clockwise (0, 90, 180 or 270) that the reader turns each frame by.
-        mirrored: Whether the reader mirrors each frame left to right before turning it.
+        rotation: Degrees clockwise (0, 90, 180 or 270) by which the reader rotates each frame.
+        mirrored: Whether the reader mirrors each frame left to right before rotating it.
         time_base: Seconds per unit of `Frame.pts`, exact.
-        timestamps: False where the file holds none, so that times follow from `frame_rate`.
-        frame_rate: Frames per second by the header; an average where the rate varies.
-        frames_promised: Number of frames by the header, None where it says nothing.
-        duration: Seconds by the header, None where it says nothing.
+        timestamps: Whether the file holds timestamps; if not, times follow from `frame_rate`.
+        frame_rate: Frames per second by the header; an average if the rate varies.
+        frames_promised: Number of frames stated by the header, None if it states none.
+        duration: Seconds stated by the header, None if it states none.
         container: Name of the container format.
         codec: Name of the video or image codec.
         pixel_format: Stored pixel format, in FFmpeg's names ("yuv420p", "gray", "rgb24").
         sample_aspect_ratio: Width of a pixel divided by its height, after rotation.
         colour_range: "limited", "full" or "unspecified".
-        colour_primaries: Tag in FFmpeg's names, "unspecified" where there is none.
-        colour_transfer: Tag in FFmpeg's names, "unspecified" where there is none.
-        colour_matrix: Tag in FFmpeg's names, "unspecified" where there is none.
-        audio_streams: Number of audio streams beside the picture.
-        bit_depth: Bits per channel as stored; frames are delivered in 8.
+        colour_primaries: Tag in FFmpeg's names, "unspecified" if there is none.
+        colour_transfer: Tag in FFmpeg's names, "unspecified" if there is none.
+        colour_matrix: Tag in FFmpeg's names, "unspecified" if there is none.
+        audio_streams: Number of audio streams.
+        bit_depth: Bits per channel as stored; frames are delivered with 8.
         interlaced: Whether the first frame is flagged as interlaced.
-        stream: Which of the video streams is read, from 1.
-        streams: Number of video streams, cover pictures not counted.
-        salvaged: Whether the file could only be read by way of a stream copy.
-        salvaged_copy: That copy, which lives until the reader is closed; None where there is none.
+        stream: Number of the video stream that is read, from 1.
+        streams: Number of video streams, without cover pictures.
+        salvaged: Whether the file could only be read through a salvaged stream copy.
+        salvaged_copy: Path of that copy, which exists until the reader is closed; None if there is
+            none.
 
     """
 
@@ -95,11 +96,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a video, or the one frame of a still.
+    """A frame of a video, or the only frame of a still picture.
 
     Attributes:
-        index: Position in the file, from 0, without gaps. It is that of the whole file: where
-            reading begins later (a trim), the first frame delivered has a higher one.
+        index: Position in the file, from 0, without gaps. It counts from the start of the file:
+            if only a part is read (a trim), the first frame delivered has a higher index.
         pts: Presentation time in units of `time_base`; strictly increasing within a file.
         time_base: Seconds per unit of `pts`, exact.
         image: uint8 RGB, shape (height, width, 3), rotation already applied.
@@ -119,13 +120,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class PendingFrame:
-    """A frame that is decoded and timed, its picture not yet converted to RGB.
+    """A frame that is decoded and has its time, but is not yet converted to RGB.
 
     Attributes:
         index: As in `Frame`.
         pts: As in `Frame`.
         time_base: As in `Frame`.
-        render: Makes the picture; for a frame that is passed over it is never called.
+        render: Convert the frame to RGB; not called for frames that are skipped.
 
     """
 
@@ -144,33 +145,33 @@ class Source(Protocol):
 
     @property
     def info(self) -> MediaInfo:
-        """What the input says about itself."""
+        """Header of the input."""
 
     @property
     def corrupt(self) -> int:
-        """Frames given out so far that the decoder marked as damaged."""
+        """Number of delivered frames that the decoder marked as damaged."""
 
     @property
     def skipped(self) -> int:
-        """Packets or pictures so far that could not be decoded at all."""
+        """Number of packets or pictures so far that could not be decoded at all."""
 
     def frames(self) -> Iterator[PendingFrame]:
-        """Yield the frames in order of time; called once."""
+        """Yield the frames in order of time; call it once."""
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each thing that was amiss so far."""
+        """Return one sentence for each problem found so far."""
 
     def close(self) -> None:
-        """Give back what is held open."""
+        """Close the input."""
 
 
 def resized_warning(count: int) -> str:
-    """Say that frames were brought to the size of the first."""
+    """Return the warning that frames were resized to the size of the first."""
     return f"{count} frames have another size than the first; resized to it, proportions kept"
 
 
 def depth_warning(bits: int) -> str:
-    """Say that a finer picture is worked on in 8 bits."""
+    """Return the warning that a picture of more than 8 bits per channel is processed in 8."""
     return f"the picture has {bits} bits per channel; it is processed in 8"
 
 
@@ -194,7 +195,8 @@ UNSPECIFIED_CODE = 2
 """Code of an absent tag in primaries, transfer and matrix (in the range it is 0)."""
 
 _HD_LONG_SIDE, _HD_SHORT_SIDE = 1280, 576
-"""A picture at least this long or taller than this is taken as BT.709 where nothing is tagged."""
+"""Pixels: untagged pictures with a longer side of at least the first, or a shorter side above the
+second, are taken as BT.709."""
 
 _CONVERTERS: Final = {
     1: Colorspace.ITU709,
@@ -205,7 +207,7 @@ _CONVERTERS: Final = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-"""Matrix code to the conversion that carries it out."""
+"""Matrix code to PyAV's colour space."""
 
 _EXACT = int(
     Interpolation.BICUBIC
@@ -227,7 +229,7 @@ def tag_code(table: dict[int, str], name: str) -> int:
 
 
 def matrix_in_use(info: MediaInfo) -> int:
-    """Return the code of the matrix by which the file is read, and its copy written."""
+    """Return the code of the matrix with which the file is read and its copy is written."""
     if av.VideoFormat(info.pixel_format).is_rgb:
         return 1
     code = tag_code(MATRICES, info.colour_matrix)
@@ -241,10 +243,10 @@ def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> Image:
     """Convert a decoded frame to RGB.
 
     Args:
-        frame: As decoded, of any pixel format; transparent parts are laid over black.
+        frame: The decoded frame, of any pixel format; transparency is composited over black.
         matrix: Code from `matrix_in_use`.
-        width: Width wanted, in pixels; the frame is resized where it has another.
-        height: Height wanted, in pixels.
+        width: Width of the result in pixels; the frame is resized if it has another.
+        height: Height of the result in pixels.
 
     Returns:
         uint8 RGB of shape (height, width, 3).
@@ -269,7 +271,7 @@ def _is_transparent(pixel_format: str) -> bool:
 
 
 def over_black(rgba: Image) -> Image:
-    """Lay uint8 RGBA (height, width, 4) over black; returns RGB (height, width, 3)."""
+    """Composite uint8 RGBA (height, width, 4) over black; return RGB (height, width, 3)."""
     alpha = rgba[..., 3:]
     if bool((alpha == 255).all()):
         return np.ascontiguousarray(rgba[..., :3])
@@ -278,9 +280,9 @@ def over_black(rgba: Image) -> Image:
 
 
 def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:
-    """Convert RGB (height, width, 3) to a frame of `pixel_format` by the matrix of that code.
+    """Convert RGB (height, width, 3) to a frame of `pixel_format` with the matrix of that code.
 
-    For an RGB pixel format nothing is converted but the order of the channels.
+    For an RGB pixel format only the order of the channels changes.
     """
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     if av.VideoFormat(pixel_format).is_rgb:

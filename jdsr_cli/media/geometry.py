@@ -13,16 +13,16 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.media.frames import Image
 
 _SLANT_LIMIT = 0.05
-"""Share of the off-axis part of a display matrix above which the angle is not a right one."""
+"""Share of the off-axis part of a display matrix above which the angle is not a right angle."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture is turned upright: mirrored left to right, then turned clockwise.
+    """How a stored picture is made upright: mirrored left to right, then rotated clockwise.
 
     Attributes:
         rotation: Degrees clockwise: 0, 90, 180 or 270.
-        mirrored: Whether the picture is mirrored left to right before it is turned.
+        mirrored: Whether the picture is mirrored left to right before it is rotated.
 
     """
 
@@ -31,7 +31,7 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are exchanged."""
         return self.rotation in (90, 270)
 
     def apply(self, image: Image) -> Image:
@@ -64,7 +64,7 @@ def from_display_matrix(data: bytes) -> tuple[Orientation, bool]:
             (x, y) is shown at (a x + c y, b x + d y), x to the right and y downwards.
 
     Returns:
-        The nearest orientation by right angles, and whether the matrix is exactly that.
+        The nearest orientation by right angles, and whether the matrix equals it.
 
     """
     if len(data) < 36:
@@ -86,7 +86,7 @@ def from_display_matrix(data: bytes) -> tuple[Orientation, bool]:
 
 
 _LEAST_SIDE = 16
-"""Pixels: a smaller aperture is taken for a fault of the file."""
+"""Pixels: a smaller aperture is treated as an error of the file."""
 
 
 @dataclass(frozen=True)
@@ -99,34 +99,34 @@ class Aperture:
     height: int
 
     def cut(self, image: Image) -> Image:
-        """Return that part of a stored picture (H, W, 3), as a view."""
+        """Return the displayed part of a stored picture (H, W, 3), as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def note(self, width: int, height: int) -> str:
-        """Tell the user of it.
+        """Return a sentence for the user.
 
         Args:
-            width: Of the stored picture, in pixels.
-            height: Of the same.
+            width: Width of the stored picture in pixels.
+            height: Height of the stored picture in pixels.
 
         """
         return (
-            f"the frames of {width}x{height} are cut to the clean aperture of "
-            f"{self.width}x{self.height} that the file names"
+            f"the frames of {width}x{height} are cropped to the clean aperture of "
+            f"{self.width}x{self.height} given by the file"
         )
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What a container says is not displayed, in stored pixels.
+    """Margins that a container excludes from display, in stored pixels.
 
     Attributes:
-        width: Of the whole picture, as the container states it.
-        height: Of the same.
-        left: Columns that are not displayed.
-        top: Rows.
-        right: Columns.
-        bottom: Rows.
+        width: Width of the whole picture, as stated by the container.
+        height: Height of the whole picture, as stated by the container.
+        left: Number of columns excluded at the left.
+        top: Number of rows excluded at the top.
+        right: Number of columns excluded at the right.
+        bottom: Number of rows excluded at the bottom.
 
     """
 
@@ -138,14 +138,14 @@ class Margins:
     bottom: int
 
     def aperture(self, width: int, height: int) -> Aperture | None:
-        """Return what they leave of a decoded picture, None where that is all or cannot be.
+        """Return the displayed part of a decoded picture, None if that is all or is invalid.
 
-        Where the picture was decoded to another size than the container states, nothing is left
-        out: the decoder may have done so already.
+        If the decoded picture has another size than the container states, nothing is cropped: the
+        decoder may have done so already.
 
         Args:
-            width: Of the decoded picture, in pixels.
-            height: Of the same.
+            width: Width of the decoded picture in pixels.
+            height: Height of the decoded picture in pixels.
 
         """
         across, down = width - self.left - self.right, height - self.top - self.bottom
@@ -157,39 +157,39 @@ class Margins:
         return Aperture(self.left, self.top, across, down)
 
 
-MOST_ASPECT = 8
-"""Largest ratio of the sides of a stored pixel that is believed."""
-SAME_SHAPE = 0.02
-"""Relative difference of proportions up to which pictures have the same: sizes that were rounded to
-whole macroblocks differ by as much."""
+MAX_PIXEL_ASPECT = 8
+"""Largest accepted ratio of the sides of a stored pixel."""
+ASPECT_TOLERANCE = 0.02
+"""Relative difference up to which two aspect ratios are treated as equal: sizes that were rounded
+to whole macroblocks differ by as much."""
 
 
 def tagged_aspect(tag: Fraction | None) -> tuple[Fraction, str | None]:
-    """Return the sample aspect by a file's tag, and a sentence where the tag cannot be."""
+    """Return the sample aspect ratio of a file's tag, and a warning if the tag is implausible."""
     if not tag:
         return Fraction(1), None
-    if Fraction(1, MOST_ASPECT) <= tag <= MOST_ASPECT:
+    if Fraction(1, MAX_PIXEL_ASPECT) <= tag <= MAX_PIXEL_ASPECT:
         return tag, None
     return Fraction(1), (
-        f"the file says that its pixels are {float(tag):g} times as wide as high, which cannot be; "
-        "square ones taken (--aspect tells better)"
+        f"the file states pixels {float(tag):g} times as wide as high, which is implausible; "
+        "square pixels are assumed (set --aspect)"
     )
 
 
 def chosen_aspect(picture: Fraction, width: int, height: int) -> Fraction:
-    """Return the sample aspect of an upright picture that is displayed with a given shape.
+    """Return the sample aspect ratio with which an upright picture has a given display aspect.
 
     Args:
         picture: Width over height of the displayed picture.
-        width: Of the stored picture, upright, in pixels.
-        height: Of the same.
+        width: Width of the stored picture, upright, in pixels.
+        height: Height of the stored picture, upright, in pixels.
 
     Raises:
-        UsageError: pixels of that shape cannot be.
+        UsageError: The pixels would be implausibly wide or high.
 
     """
     ratio = (picture * height / width).limit_denominator(4096)
-    if not Fraction(1, MOST_ASPECT) <= ratio <= MOST_ASPECT:
+    if not Fraction(1, MAX_PIXEL_ASPECT) <= ratio <= MAX_PIXEL_ASPECT:
         raise UsageError(
             f"{width}x{height} pixels shown {float(picture):g} times as wide as high would each "
             f"be {float(ratio):g} times as wide as high",
@@ -200,22 +200,22 @@ def chosen_aspect(picture: Fraction, width: int, height: int) -> Fraction:
 
 
 def fit(image: Image, width: int, height: int, aspect: Fraction = Fraction(1)) -> Image:
-    """Return a picture in a frame of another size, its proportions kept by black bars.
+    """Resize a picture to another size and keep its aspect ratio by black bars.
 
     Args:
         image: uint8 RGB (h, w, 3).
-        width: Of the frame, in pixels.
-        height: Of the frame.
-        aspect: Width over height of a pixel of `image`, where one of the frame has 1.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+        aspect: Width over height of a pixel of `image`, relative to a pixel of the result.
 
     Returns:
         uint8 RGB (height, width, 3).
 
     """
-    wide, high = image.shape[1] * aspect, Fraction(image.shape[0])
-    scale = min(width / wide, height / high)
-    across, down = max(1, round(wide * scale)), max(1, round(high * scale))
-    if across >= (1 - SAME_SHAPE) * width and down >= (1 - SAME_SHAPE) * height:
+    source_width, source_height = image.shape[1] * aspect, Fraction(image.shape[0])
+    scale = min(width / source_width, height / source_height)
+    across, down = max(1, round(source_width * scale)), max(1, round(source_height * scale))
+    if across >= (1 - ASPECT_TOLERANCE) * width and down >= (1 - ASPECT_TOLERANCE) * height:
         across, down = width, height
     smaller = across < image.shape[1] and down < image.shape[0]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC

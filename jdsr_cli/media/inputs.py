@@ -24,18 +24,18 @@ from jdsr_cli.errors import (
 from jdsr_cli.media.reading.isobmff import index_missing
 
 _REFUSED_FORMATS = frozenset({"tty", "concat", "hls", "dash", "srt", "webvtt", "ass", "lrc"})
-"""Formats that are text; some of them would open other files or make pictures of the text."""
+"""Text formats; some of them would open other files or render the text as pictures."""
 
 _ATTACHED_PICTURE = 1 << 10
-"""Disposition of a cover picture, which is no video."""
+"""Disposition of a cover picture, which is not a video."""
 
 
 def check_file(path: str | Path) -> Path:
     """Return `path` as a readable, non-empty file.
 
     Raises:
-        InputMissingError: Nothing is there.
-        InputUnreadableError: It is a folder, or may not be read.
+        InputMissingError: There is no such file.
+        InputUnreadableError: It is a folder, or cannot be read.
         MediaError: It is empty.
 
     """
@@ -66,14 +66,14 @@ def open_container(file: Path, demuxer: str | None = None) -> InputContainer:
 
     Args:
         file: A file that has passed `check_file`.
-        demuxer: FFmpeg's name of its format, where it is known; None to find out.
+        demuxer: FFmpeg's name of the format; None to detect it.
 
     Raises:
-        MediaError: It is no container that can be decoded.
+        MediaError: It is not a container that FFmpeg can read.
 
     """
     try:
-        # An absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol.
+        # With an absolute path FFmpeg does not interpret "a:b.mp4" as a protocol.
         container = av.open(
             str(file.absolute()),
             mode="r",
@@ -110,9 +110,9 @@ class ChosenStream:
     """The video stream that is read.
 
     Attributes:
-        stream: The stream itself, its codec known.
+        stream: The stream, whose codec is known.
         number: Its number among the video streams, from 1.
-        count: Number of video streams, cover pictures not counted.
+        count: Number of video streams, without cover pictures.
 
     """
 
@@ -122,11 +122,11 @@ class ChosenStream:
 
 
 def choose_stream(container: InputContainer, file: Path, number: int | None) -> ChosenStream:
-    """Return the video stream of that number from 1, or the first whose codec is known.
+    """Return the video stream of a number, from 1, or the first one whose codec is known.
 
     Raises:
-        MediaError: There is none, or its codec is unknown.
-        UsageError: There are fewer.
+        MediaError: There is no video stream, or its codec is unknown.
+        UsageError: There are fewer video streams than `number`.
 
     """
     streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
@@ -148,7 +148,7 @@ def choose_stream(container: InputContainer, file: Path, number: int | None) -> 
 
 
 def no_such_stream(file: Path, number: int, count: int) -> UsageError:
-    """Return the error for a stream that the input does not hold."""
+    """Return the error for a stream number that the input does not have."""
     held = "1 video stream" if count == 1 else f"{count} video streams"
     return UsageError(
         f"holds {held}, not {number}", where=file, hint=f"Give --stream 1 to {count} or none."
@@ -156,10 +156,10 @@ def no_such_stream(file: Path, number: int, count: int) -> UsageError:
 
 
 def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, int]:
-    """Return the first real video stream, and how many there are.
+    """Return the first video stream that is not a cover picture, and the number of them.
 
     Raises:
-        MediaError: There is none, or its codec is unknown.
+        MediaError: There is no video stream, or its codec is unknown.
 
     """
     chosen = choose_stream(container, file, None)
@@ -172,8 +172,8 @@ _VIDEO = """
 """
 _PICTURE = "apng avif bmp gif jfif jp2 jpe jpeg jpg pgm png pnm ppm tif tiff webp"
 
-_PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
-"""The place of the number in a name: `%d`, or `%05d` for at least five digits."""
+_NUMBER_FIELD = re.compile(r"%(?:0(\d{1,2}))?d")
+"""Number field in a file name: `%d`, or `%05d` for at least five digits."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +191,9 @@ class NumberedFile:
 
 
 def is_sequence(path: str | Path) -> bool:
-    """Whether `path` is the pattern of a sequence: one place for a number, and no such file."""
+    """Whether `path` is the pattern of a sequence: one number field, and no file of that name."""
     name = Path(path).name
-    if len(_PLACE.findall(name)) != 1:
+    if len(_NUMBER_FIELD.findall(name)) != 1:
         return False
     try:
         return not Path(path).exists()
@@ -202,7 +202,7 @@ def is_sequence(path: str | Path) -> bool:
 
 
 def input_files(path: Path) -> list[Path]:
-    """Return the files that an input consists of: itself, or the pictures of a sequence.
+    """Return the files of an input: the file itself, or the pictures of a sequence.
 
     Raises:
         InputMissingError, InputUnreadableError: As `numbered_files`.
@@ -212,16 +212,16 @@ def input_files(path: Path) -> list[Path]:
 
 
 def numbered_files(pattern: Path) -> list[NumberedFile]:
-    """Return the files that a pattern stands for, in order of their numbers.
+    """Return the files that match the pattern of a sequence, in order of their numbers.
 
     Raises:
-        InputMissingError: There are none, or no such folder.
+        InputMissingError: There are no such files, or no such folder.
         InputUnreadableError: The folder cannot be listed.
 
     """
-    place = next(_PLACE.finditer(pattern.name))
-    before, after = pattern.name[: place.start()], pattern.name[place.end() :]
-    width = int(place.group(1) or 0)
+    number = next(_NUMBER_FIELD.finditer(pattern.name))
+    before, after = pattern.name[: number.start()], pattern.name[number.end() :]
+    width = int(number.group(1) or 0)
     name = re.compile(re.escape(before) + r"([0-9]+)" + re.escape(after))
     found = []
     try:
@@ -248,25 +248,25 @@ def numbered_files(pattern: Path) -> list[NumberedFile]:
 
 
 MEDIA_SUFFIXES = frozenset(f".{name}" for name in f"{_VIDEO} {_PICTURE}".split())
-"""Suffixes, in lower case, by which files of a folder are taken for media."""
+"""Suffixes, in lower case, of the files of a folder that are treated as media."""
 
 
 def is_media_name(path: Path) -> bool:
-    """Whether a file of a folder is taken for media: by its suffix, hidden files never."""
+    """Whether a file of a folder is treated as media: by its suffix; hidden files never are."""
     return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
 
 
 def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
     """Expand files, folders and glob patterns.
 
-    A file is taken whatever its suffix. A folder stands for the media files directly in it, in
-    order of name. A pattern (`*`, `?`, `[...]`, `**` for any depth), quoted or not, stands for
-    what it matches; files that are no media by their suffix are left out unless the pattern
-    itself names a suffix. The pattern of a sequence (`shot_%05d.png`) stands for one input and
-    stays as it is. A file named twice is taken once.
+    A file is accepted whatever its suffix. A folder is expanded to the media files directly in it,
+    in order of name. A glob pattern (`*`, `?`, `[...]`, `**` for any depth) is expanded to the
+    files that match; files without a media suffix are left out unless the pattern itself has a
+    suffix. The pattern of a sequence (`shot_%05d.png`) is one input and is returned unchanged. A
+    file that is named twice is returned once.
 
     Returns:
-        The files in the order of `paths`, and one error for each name that gave none.
+        The files in the order of `paths`, and one error for each name that matches no file.
 
     """
     files: dict[Path, Path] = {}
@@ -283,10 +283,10 @@ def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
 def _expand(name: str) -> list[Path]:
     path = Path(name).expanduser()
     try:
-        folder, there = path.is_dir(), path.exists()
+        folder, exists = path.is_dir(), path.exists()
     except (OSError, ValueError) as exc:
         raise InputUnreadableError(f"cannot be opened ({exc})", where=name) from exc
-    if name and there:
+    if name and exists:
         return _folder(path) if folder else [path]
     if is_sequence(path):
         numbered_files(path)

@@ -1,40 +1,39 @@
-"""Which weights footage is restored with where nobody names any."""
+"""Choose the default weights for footage, and compare weights with the carried ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jdsr_cli.weights.gates import CARRIED, verdict
-from jdsr_cli.weights.places import find_file
-from jdsr_cli.weights.registry import entries
+from jdsr_cli.weights.locations import find_file
+from jdsr_cli.weights.registry import CARRIED, GATES, WeightEntry, entries
 
 if TYPE_CHECKING:
     import torch
 
 GPUS = ("cuda", "mps")
-"""Kinds of devices on which a larger generator keeps up with footage."""
+"""Device types on which a larger generator is fast enough for footage."""
 ON_GPU = "camera"
-"""Name of the weights that are the default on a GPU once they beat the carried ones."""
+"""Name of the weights that are the default on a GPU if they beat the carried ones."""
 
 
 @dataclass(frozen=True)
 class DefaultWeights:
-    """What was chosen, and why."""
+    """The chosen weights and the reason."""
 
     name: str
-    """Of the entry."""
+    """Name of the entry."""
     reason: str
-    """In a few words, such as ``the default on a CPU``; on a GPU, why no other was chosen."""
+    """Short text such as ``the default on a CPU``; on a GPU, why no others were chosen."""
 
 
 def default_weights(device: torch.device) -> DefaultWeights:
     """Choose the weights for footage on `device`; nothing is fetched.
 
-    `camera` on a GPU that has it on its machine, where its manifest entry shows that it beats
-    `lite-camera` on every gate (`jdsr_cli.weights.gates`); `lite-camera` otherwise. A file that is
-    there is chosen whatever its bytes: loading says that they were altered, and takes no other
-    instead.
+    `camera` on a GPU, where its file is on this machine and its manifest entry shows that it beats
+    `lite-camera` on every gate (`jdsr_cli.weights.registry.GATES`); otherwise `lite-camera`. The
+    hash of the file is not compared here: loading reports an altered file and uses no other in its
+    place.
 
     Raises:
         WeightsMissingError, WeightsCorruptError: as `entries`, on a GPU only.
@@ -46,12 +45,68 @@ def default_weights(device: torch.device) -> DefaultWeights:
     wanted = known.get(ON_GPU)
     if wanted is None:
         return DefaultWeights(CARRIED, f"no weights called {ON_GPU} are listed for a GPU")
-    found = verdict(wanted, known.get(CARRIED))
-    if not found.passed:
-        return DefaultWeights(CARRIED, f"{ON_GPU} {found.told}")
+    comparison = compare_gates(wanted, known.get(CARRIED))
+    if not comparison.passed:
+        return DefaultWeights(CARRIED, f"{ON_GPU} {comparison.description}")
     if find_file(wanted.file) is None:
         return DefaultWeights(
             CARRIED,
             f"{ON_GPU}, the default on a GPU, is not on this machine: jdsr weights fetch {ON_GPU}",
         )
-    return DefaultWeights(ON_GPU, f"the default on a GPU, {found.told}")
+    return DefaultWeights(ON_GPU, f"the default on a GPU, {comparison.description}")
+
+
+@dataclass(frozen=True)
+class GateComparison:
+    """Result of comparing weights with the carried ones on every gate."""
+
+    reasons: tuple[str, ...]
+    """Why they do not beat the carried weights; empty if they do."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the weights beat the carried ones on every gate."""
+        return not self.reasons
+
+    @property
+    def description(self) -> str:
+        """The result as a text."""
+        if self.passed:
+            return f"beats {CARRIED} on every gate"
+        return f"does not beat {CARRIED}: {', '.join(self.reasons)}"
+
+
+def compare_gates(entry: WeightEntry, carried: WeightEntry | None) -> GateComparison:
+    """Compare weights with the carried ones by the gates of their entry.
+
+    Args:
+        entry: The weights.
+        carried: The entry of `CARRIED`; None if no manifest lists it.
+
+    """
+    table = entry.gates
+    if not table:
+        return GateComparison(("its gates were not measured",))
+    if carried is None:
+        return GateComparison((f"no manifest lists {CARRIED}",))
+    if table["against"] != carried.name:
+        return GateComparison((f"its gates were measured against {table['against']}",))
+    if table["sha256"] != carried.sha256:
+        measured, now = str(table["sha256"])[:8], carried.sha256[:8]
+        return GateComparison(
+            (f"its gates were measured against another {CARRIED} ({measured}, now {now})",)
+        )
+    reasons = []
+    for gate in GATES:
+        pair = table.get(gate.name)
+        if not isinstance(pair, list):
+            reasons.append(f"{gate.name} was not measured")
+        elif not gate.beats(*pair):
+            reasons.append(gate.describe(*pair))
+    return GateComparison(tuple(reasons))
+
+
+def gate_figures(entry: WeightEntry) -> tuple[str, ...]:
+    """Return a text with both figures for every gate that was measured."""
+    known = ((gate, entry.gates.get(gate.name)) for gate in GATES)
+    return tuple(gate.describe(*pair) for gate, pair in known if isinstance(pair, list))

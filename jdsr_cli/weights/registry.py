@@ -1,11 +1,14 @@
-"""The generators' weights: what exists, where it is, and whether it is what it should be.
+"""The manifest of the generators' weights: what exists, where it is, and whether it is intact.
 
-``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it.
+``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it. Its
+table ``[weights.gates]`` holds, for each gate, a pair of the figures of these weights and of the
+carried ones on the same faces; see `jdsr_train.gates`.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,14 +17,84 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.gates import table_fault
-from jdsr_cli.weights.places import (
+from jdsr_cli.weights.locations import (
     cache_directory,
     check_digest,
     find_file,
     search_directories,
     sha256_of,
 )
+
+CARRIED = "lite-camera"
+"""The small generator for footage that every installation carries; others are compared with it."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A metric that is compared."""
+
+    name: str
+    """Key in the table ``[weights.gates]``."""
+    best: float
+    """Best possible value; infinity if the metric has no upper bound and more is better."""
+    unit: str = ""
+    """Unit such as ``dB``, empty if there is none."""
+
+    @property
+    def higher(self) -> bool:
+        """Whether higher is better."""
+        return self.best > 0
+
+    def beats(self, own: float, carried: float) -> bool:
+        """Whether `own` is strictly better, or both are the best possible value."""
+        if own == carried == self.best:
+            return True
+        return own > carried if self.higher else own < carried
+
+    def describe(self, own: float, carried: float) -> str:
+        """Return a text with both values, such as ``masked_psnr 25.1 against 25.5 dB``."""
+        return f"{self.name} {own:g} against {carried:g} {self.unit}".rstrip()
+
+
+GATES = (
+    Gate("plain_psnr", math.inf, "dB"),
+    Gate("plain_ssim", 1.0),
+    Gate("masked_psnr", math.inf, "dB"),
+    Gate("masked_ssim", 1.0),
+    Gate("masked_psnr_covered", math.inf, "dB"),
+    Gate("sharp_psnr", math.inf, "dB"),
+    Gate("plain_covered", 0.0),
+    Gate("masked_iou", 1.0),
+)
+"""Fidelity on bare faces, on masked faces and on the pixels under the mask; fidelity on a sharp
+bare face, which should not change; share (0 to 1) of the pixels of bare faces that the occlusion
+map marks as covered; intersection over union (0 to 1) of the map with the truth on masked faces."""
+_TEXT_KEYS = ("against", "sha256", "protocol")
+_GATE_KEYS = (*_TEXT_KEYS, *(gate.name for gate in GATES))
+
+
+def gate_table_error(table: Mapping[str, object]) -> str | None:
+    """Return the error in a table ``[weights.gates]``, None if it is valid."""
+    unknown = sorted(set(table) - set(_GATE_KEYS))
+    if unknown:
+        return f"has an unknown key {unknown[0]!r}"
+    for key in _TEXT_KEYS:
+        value = table.get(key)
+        if not isinstance(value, str) or not value:
+            return f"{key} cannot be {value!r}" if key in table else f"lacks the key {key!r}"
+    if not re.fullmatch(r"[0-9a-f]{64}", str(table["sha256"])):
+        return "sha256 is not 64 lower-case hexadecimal digits"
+    for key in set(table) - set(_TEXT_KEYS):
+        if not _is_pair(table[key]):
+            return f"{key} is not a pair of numbers: {table[key]!r}"
+    return None
+
+
+def _is_pair(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    return all(type(one) in (int, float) and not math.isnan(one) for one in value)
+
 
 MANIFEST = "manifest.toml"
 
@@ -31,7 +104,7 @@ class WeightEntry:
     """One file of generator weights, as its manifest describes it."""
 
     name: str
-    """What the command line calls it, such as ``lite-camera``."""
+    """Name on the command line, such as ``lite-camera``."""
     file: str
     """Name of the file, without folders."""
     sha256: str
@@ -41,13 +114,13 @@ class WeightEntry:
     network: str
     """Name that `jdsr_cli.networks.build` knows."""
     scale: int
-    """128 divided by `lr_size`: how much the generator enlarges; 1 if it only restores."""
+    """Enlargement factor, 128 divided by `lr_size`; 1 if the generator only restores."""
     lr_size: int
     """Side of the generator's input in pixels."""
     data: str
-    """What it was trained on."""
+    """Training data."""
     licence: str
-    """What it may be used for."""
+    """Licence, with the permitted use."""
     commit: str
     """Commit of this repository that trained it."""
     recipe: str
@@ -57,30 +130,29 @@ class WeightEntry:
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
-    """Of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
+    """Parameters of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
-    """What it came to beside the carried weights, see `jdsr_cli.weights.gates`; empty where that
-    was not measured."""
+    """Metrics of these weights and of the carried ones, see `GATES`; empty if not measured."""
     carried: bool = True
-    """Whether the installed package holds the file; what it does not hold is fetched by name."""
+    """Whether the installed package contains the file; other files are fetched by name."""
     url: str | None = None
-    """Where the file is fetched from if no other place is named; None: it is not published."""
+    """Address that the file is fetched from by default; None if it is not published."""
 
 
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
-_KINDS = {"str": str, "int": int, "bool": bool, "str | None": str}
-"""What TOML must hold for a field of that type; a table for any other."""
+_TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
+"""TOML type of a field by its annotation; a table for any other."""
 _OPTIONAL = ("arguments", "figures", "mask_decision", "gates", "carried", "url")
 
 
 def entries() -> tuple[WeightEntry, ...]:
     """Return every entry of every manifest in the search directories.
 
-    Where two manifests hold the same name, the directory searched first wins.
+    If two manifests list the same name, the directory that is searched first has precedence.
 
     Raises:
-        WeightsMissingError: no manifest was found, or none has an entry.
-        WeightsCorruptError: a manifest cannot be read or an entry is not complete.
+        WeightsMissingError: No manifest was found, or none has an entry.
+        WeightsCorruptError: A manifest cannot be read, or an entry is incomplete.
 
     """
     found: dict[str, WeightEntry] = {}
@@ -98,11 +170,11 @@ def entries() -> tuple[WeightEntry, ...]:
 
 
 def entry(name: str) -> WeightEntry:
-    """Return the entry called `name`.
+    """Return the entry of a name.
 
     Raises:
-        UsageError: there is none; the message names the nearest.
-        WeightsMissingError, WeightsCorruptError: as `entries`.
+        UsageError: There is none; the message has the most similar name.
+        WeightsMissingError, WeightsCorruptError: As for `entries`.
 
     """
     known = {one.name: one for one in entries()}
@@ -112,7 +184,7 @@ def entry(name: str) -> WeightEntry:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> UsageError:
-    """Make the error for a name that is not among the `known`."""
+    """Return the error for a name that is not among the `known` ones."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"Did you mean {near[0]}? " if near else ""
@@ -122,10 +194,10 @@ def unknown_name(name: str, known: Iterable[str]) -> UsageError:
 
 
 def locate(entry: WeightEntry) -> Path:
-    """Return the path of the entry's file; its bytes are not looked at.
+    """Return the path of the entry's file; its contents are not checked.
 
     Raises:
-        WeightsMissingError: no search directory has it.
+        WeightsMissingError: No search directory has the file.
 
     """
     path = find_file(entry.file)
@@ -139,18 +211,18 @@ def locate(entry: WeightEntry) -> Path:
 
 
 def _carried_hint(entry: WeightEntry) -> str:
-    place = search_directories()[0] / entry.file
+    target = search_directories()[0] / entry.file
     return (
-        f"The file belongs to the repository's folder weights/; copy it to {place} or install "
+        f"The file belongs to the repository's folder weights/; copy it to {target} or install "
         "jdsr again."
     )
 
 
 def _fetched_hint(entry: WeightEntry) -> str:
-    place = cache_directory() / entry.file
+    target = cache_directory() / entry.file
     return (
-        f"Run `jdsr weights fetch {entry.name}` (--from FOLDER names a place that has it), or put "
-        f"the file at {place}."
+        f"Run `jdsr weights fetch {entry.name}` (--from FOLDER for a folder that has it), or put "
+        f"the file at {target}."
     )
 
 
@@ -158,8 +230,8 @@ def verify(entry: WeightEntry) -> Path:
     """Return the path of the entry's file after comparing its size and SHA-256.
 
     Raises:
-        WeightsMissingError: no search directory has it.
-        WeightsCorruptError: its bytes are not those recorded.
+        WeightsMissingError: No search directory has the file.
+        WeightsCorruptError: Its size or hash is not the recorded one.
 
     """
     path = locate(entry)
@@ -172,7 +244,7 @@ ALTERED_HINT = "The file was altered or only half copied; take it from the repos
 
 
 def altered_hint(entry: WeightEntry) -> str:
-    """Return what to do about an entry's file that is not as recorded."""
+    """Return the advice for a file that is not the recorded one."""
     if entry.carried:
         return ALTERED_HINT
     return (
@@ -182,10 +254,10 @@ def altered_hint(entry: WeightEntry) -> str:
 
 
 def check_size(where: str | Path, found: int, recorded: int, hint: str) -> None:
-    """Compare a size in bytes with the recorded one, which says more than a hash can.
+    """Compare a size in bytes with the recorded one; a difference shows a truncated file.
 
     Raises:
-        WeightsCorruptError: they differ; the message ends in `hint`.
+        WeightsCorruptError: They differ; the message ends with `hint`.
 
     """
     if found != recorded:
@@ -195,11 +267,11 @@ def check_size(where: str | Path, found: int, recorded: int, hint: str) -> None:
 
 
 def read_manifest(path: Path) -> tuple[WeightEntry, ...]:
-    """Read the entries of one manifest, in its order; an empty file has none.
+    """Read the entries of one manifest, in order; an empty file has none.
 
     Raises:
-        WeightsCorruptError: it is not TOML, or an entry lacks a field, has one too many, or has
-            one of a wrong kind.
+        WeightsCorruptError: It is not TOML, or an entry has a missing, an unknown or an invalid
+            field.
 
     """
     try:
@@ -224,7 +296,7 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         state = "has an unknown field" if wrong[0] in table else "lacks the field"
         raise _broken(path, f"{label} {state} {wrong[0]!r}")
     for name, value in table.items():
-        kind = _KINDS.get(str(_TYPES[name]), dict)
+        kind = _TOML_TYPES.get(str(_TYPES[name]), dict)
         if type(value) is not kind or (kind is not bool and value in (0, "")):
             raise _broken(path, f"{label}: {name} cannot be {value!r}")
     if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
@@ -233,10 +305,10 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         raise _broken(path, f"{label}: file must be a name without folders")
     url = table.get("url")
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
-        raise _broken(path, f"{label}: url is no https:// or http:// address")
-    unclear = table_fault(table["gates"]) if "gates" in table else None
-    if unclear is not None:
-        raise _broken(path, f"{label}: its table of gates {unclear}")
+        raise _broken(path, f"{label}: url is not an https:// or http:// address")
+    gates_error = gate_table_error(table["gates"]) if "gates" in table else None
+    if gates_error is not None:
+        raise _broken(path, f"{label}: its table of gates {gates_error}")
     return WeightEntry(**table)
 
 

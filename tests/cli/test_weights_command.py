@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jdsr_cli.cli.app import app
-from jdsr_cli.weights import places
+from jdsr_cli.weights import locations
 
 CONTENT = b"weights"
 ENTRY = """[[weights]]
@@ -35,7 +35,7 @@ psnr_db = 28.25
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
     monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)

@@ -48,7 +48,7 @@ def test_each_of_several_streams_can_be_read(tmp_path: Path, number: int) -> Non
     assert (info.stream, info.streams, info.width) == (number, 3, 32 * number)
 
 
-def test_without_a_choice_the_first_stream_is_read_and_told(tmp_path: Path) -> None:
+def test_the_first_stream_is_read_by_default_with_a_warning(tmp_path: Path) -> None:
     frames, report = read(cameras(tmp_path), ReadSettings())
     assert frames[0].image.shape == (32, 32, 3)
     assert "3 video streams; number 1 is read (choose with --stream)" in report.warnings[0]
@@ -67,7 +67,7 @@ def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
 def test_the_rate_is_only_for_files_without_times(tmp_path: Path) -> None:
     settings = ReadSettings(frame_rate=Fraction(10))
     _, report = read(vfr(tmp_path), settings)
-    assert "the given frame rate was not used" in report.warnings[0]
+    assert "the given frame rate was ignored" in report.warnings[0]
     frames, _ = read(raw_h264(tmp_path), settings)
     assert frames[3].time == Fraction(3, 10)
 
@@ -138,18 +138,18 @@ def test_a_trim_hides_no_shortfall_and_makes_none(tmp_path: Path) -> None:
     )
     cut = truncated(whole, 0.6)
     assert read(whole, window("1", "2"))[1].warnings == ()
-    assert any("promises 100 frames" in text for text in read(cut, window("1", None))[1].warnings)
+    assert any("states 100 frames" in text for text in read(cut, window("1", None))[1].warnings)
     assert read(cut, window("0.5", "1"))[1].warnings == ()
 
 
-def test_a_still_ignores_a_trim_and_says_so(tmp_path: Path) -> None:
+def test_a_still_ignores_a_trim_with_a_warning(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
     frames, report = read(tmp_path / "still.png", window("5", "6"))
     assert len(frames) == 1
-    assert "no length" in report.warnings[0]
+    assert "no duration" in report.warnings[0]
 
 
-def test_bit_depth_is_told(tmp_path: Path) -> None:
+def test_bit_depth_is_reported(tmp_path: Path) -> None:
     frames, report = read(ten_bit(tmp_path), ReadSettings())
     assert len(frames) == COUNT
     assert probe(tmp_path / "ten.mkv").bit_depth == 10
@@ -160,16 +160,16 @@ def test_bit_depth_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["f.mp4", "m.mkv", "v.avi"])
-def test_broken_promises_are_told_with_both_numbers(tmp_path: Path, name: str) -> None:
+def test_a_wrong_header_is_reported_with_both_numbers(tmp_path: Path, name: str) -> None:
     options = {"movflags": "faststart"} if name.endswith("mp4") else {}
     whole = encode(tmp_path / name, tuple(range(100)), container_options=options)
     frames, report = read(truncated(whole, 0.6), ReadSettings())
     assert 40 < len(frames) < 80
     text = " ".join(report.warnings)
     if name != "m.mkv":
-        assert f"the header promises 100 frames, the file held {len(frames)}" in text
+        assert f"the header states 100 frames, the file holds {len(frames)}" in text
     if name != "v.avi":
-        assert "the header promises 4.00 s, the file held" in text
+        assert "the header states 4.00 s, the file holds" in text
 
 
 def test_a_read_file_that_was_closed_gives_nothing(tmp_path: Path) -> None:

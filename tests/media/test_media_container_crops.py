@@ -20,7 +20,7 @@ from jdsr_cli.media import open_reader, probe
 from jdsr_cli.media.geometry import Aperture, Margins
 from jdsr_cli.media.reading import pictures
 from jdsr_cli.media.reading.header import pixel_crop
-from jdsr_cli.media.reading.isobmff import item_margins, shown_margins, track_margins
+from jdsr_cli.media.reading.isobmff import displayed_margins, item_margins, track_margins
 from jdsr_cli.settings import ReadSettings
 
 Image.init()
@@ -125,7 +125,7 @@ def animation() -> bytes:
 
 
 @with_avif
-def test_an_animation_is_cut_as_its_track_tells(tmp_path: Path) -> None:
+def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
     clap, aperture = CLAPS[0]
     whole, notes = read(stored(tmp_path / "plain.avif", animation()))
     assert len(whole) == 3
@@ -143,7 +143,9 @@ def test_an_animation_is_cut_as_its_track_tells(tmp_path: Path) -> None:
 @with_avif
 @pytest.mark.usefixtures("without_avif")
 @pytest.mark.parametrize("stream", [1, 2])
-def test_a_picture_and_a_track_of_one_number_are_told_apart(tmp_path: Path, stream: int) -> None:
+def test_a_picture_and_a_track_with_the_same_number_are_distinguished(
+    tmp_path: Path, stream: int
+) -> None:
     """FFmpeg gives the cover first, then the track, both with the identifier 1."""
     clap, aperture = CLAPS[0]
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
@@ -241,7 +243,7 @@ def all_margins(path: Path) -> list[Margins | None]:
     readers = (
         lambda: track_margins(path, 1),
         lambda: item_margins(path, 1),
-        lambda: shown_margins(path),
+        lambda: displayed_margins(path),
         lambda: pixel_crop(path, 0),
     )
     return [reader() for reader in readers]

@@ -126,7 +126,7 @@ def test_pictures_of_a_sequence_keep_proportions(
     assert dark.sum() == 2 * bars
 
 
-def test_a_shape_that_is_told_decides(tmp_path: Path) -> None:
+def test_a_given_display_aspect_has_precedence(tmp_path: Path) -> None:
     clip = encode(tmp_path / "a.mp4")
     assert probe(clip, ReadSettings(aspect=Fraction(8, 3))).sample_aspect_ratio == 2
     with pytest.raises(UsageError, match="cannot be"):

@@ -47,7 +47,7 @@ def test_number_and_times_stay(tmp_path: Path, name: str) -> None:
 def test_the_comb_is_gone(tmp_path: Path) -> None:
     path = interlaced(tmp_path / "i.mkv")
     woven, report = read(path, "off")
-    assert report.warnings == (f"{COUNT} interlaced frames were left as they are",)
+    assert report.warnings == (f"{COUNT} interlaced frames were left unchanged",)
     clean, _ = read(path)
     for before, after in zip(woven, clean, strict=True):
         assert comb(before.image) > 3
@@ -69,7 +69,7 @@ def test_pictures_are_those_of_ffmpeg(tmp_path: Path) -> None:
     shape = (COUNT, HEIGHT * 3 // 2, WIDTH)
     wanted = np.frombuffer(done.stdout, np.uint8).reshape(shape)
     with av.open(str(path)) as container:
-        pairs = list(Deinterlacer("auto").through(container.decode(video=0)))
+        pairs = list(Deinterlacer("auto").process(container.decode(video=0)))
     assert len(pairs) == COUNT
     found = np.stack([pair.picture.to_ndarray() for pair in pairs])
     np.testing.assert_array_equal(found[1:], wanted[1:])
@@ -87,7 +87,7 @@ def test_flags_that_begin_later(tmp_path: Path) -> None:
     assert f"{COUNT} frames were deinterlaced" in " ".join(report.warnings)
 
 
-def test_progressive_footage_is_untouched(tmp_path: Path) -> None:
+def test_progressive_footage_is_unchanged(tmp_path: Path) -> None:
     path = encode(tmp_path / "p.mp4")
     automatic, report = read(path)
     off, _ = read(path, "off")
@@ -130,3 +130,15 @@ def test_animations_are_never_deinterlaced(tmp_path: Path) -> None:
     assert report.warnings == ()
     for one, other in zip(frames, plain, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_frames_that_cannot_be_deinterlaced_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(filters: Deinterlacer, shape: tuple[int, int, str]) -> None:
+        filters._refused.add(shape)
+
+    monkeypatch.setattr(Deinterlacer, "_open", refuse)
+    frames, report = read(encode(tmp_path / "p.mp4"), "on")
+    assert len(frames) == COUNT
+    assert report.warnings == (f"{COUNT} frames could not be deinterlaced",)

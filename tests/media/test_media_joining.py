@@ -245,7 +245,7 @@ def test_sound_and_subtitles_are_copied(tmp_path: Path) -> None:
     assert complaints(joined.path) == ""
 
 
-def test_subtitles_that_fit_nowhere_exactly_are_told(tmp_path: Path) -> None:
+def test_subtitles_that_no_container_keeps_exactly_are_reported(tmp_path: Path) -> None:
     """Matroska would round these times, so that the video goes without its subtitles."""
     info = replace(probe(subtitled(tmp_path / "in.mkv")), time_base=Fraction(1, 90000))
     paths = segments_of(tmp_path, info, [1001 * index for index in range(12)], (5,))
@@ -313,7 +313,7 @@ def parts(tmp_path: Path, info: MediaInfo) -> list[Path]:
     return segments_of(tmp_path, info, range(15), (5, 10))
 
 
-def test_spoilt_segments_are_told(tmp_path: Path, info: MediaInfo, parts: list[Path]) -> None:
+def test_invalid_segments_are_reported(tmp_path: Path, info: MediaInfo, parts: list[Path]) -> None:
     (tmp_path / "other").mkdir()
     half = parts[1].read_bytes()[: parts[1].stat().st_size // 2]
 
@@ -330,7 +330,7 @@ def test_spoilt_segments_are_told(tmp_path: Path, info: MediaInfo, parts: list[P
         (other(info, codec="hevc"), "another codec than the first .hevc instead of h264"),
         (other(info, size=(80, 48)), "another width than the first .80 instead of 64"),
         (other(replace(info, time_base=Fraction(1, 50))), "another time base"),
-        (parts[0].read_bytes(), "begins before the end"),
+        (parts[0].read_bytes(), "starts before the end"),
     ):
         spoilt = tmp_path / "spoilt.nut"
         spoilt.unlink(missing_ok=True)
@@ -344,12 +344,16 @@ def test_spoilt_segments_are_told(tmp_path: Path, info: MediaInfo, parts: list[P
         join_segments(tmp_path / "out" / "out.mp4", [], info)
 
 
-def test_segments_out_of_order_are_told(tmp_path: Path, info: MediaInfo, parts: list[Path]) -> None:
-    with pytest.raises(OutputError, match="begins before the end"):
+def test_segments_out_of_order_are_reported(
+    tmp_path: Path, info: MediaInfo, parts: list[Path]
+) -> None:
+    with pytest.raises(OutputError, match="starts before the end"):
         join_segments(tmp_path / "out.mp4", [parts[0], parts[2], parts[1]], info)
 
 
-def test_other_settings_are_told(tmp_path: Path, info: MediaInfo, parts: list[Path]) -> None:
+def test_other_encoder_settings_are_reported(
+    tmp_path: Path, info: MediaInfo, parts: list[Path]
+) -> None:
     """A segment of a run with other options has headers that do not fit the rest."""
     with SegmentWriter(parts[1], info, WIDTH, HEIGHT, crf=40) as segment:
         segment.write(picture(0), 5)
@@ -405,7 +409,7 @@ def test_writing_at_one_go_is_the_same_thing(tmp_path: Path, info: MediaInfo) ->
 
 
 @pytest.mark.parametrize("frames", [1, 400])
-def test_a_full_disk_is_told_at_once(tmp_path: Path, info: MediaInfo, frames: int) -> None:
+def test_a_full_disk_is_reported_immediately(tmp_path: Path, info: MediaInfo, frames: int) -> None:
     """Also where the system tells of it only when the file is closed."""
     path = tmp_path / "part.nut"
     path.symlink_to("/dev/full")

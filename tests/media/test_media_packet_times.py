@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.media.writing.assembly import timed
+from jdsr_cli.media.writing.assembly import assign_decoding_times
 from jdsr_cli.media.writing.segment_files import ReorderDepth
 
 
@@ -31,7 +31,7 @@ def depth_of(order: list[int]) -> int:
 def test_every_packet_gets_times_that_a_decoder_can_keep(order: list[int], last: int) -> None:
     depth = depth_of(order)
     lead = depth * 5
-    found = list(timed([(pts, str(pts)) for pts in order], depth, lead, last))
+    found = list(assign_decoding_times([(pts, str(pts)) for pts in order], depth, lead, last))
     shown = sorted(order)
     assert [item.payload for item in found] == [str(pts) for pts in order]
     assert [item.pts for item in found] == order
@@ -58,11 +58,11 @@ def test_only_a_few_packets_are_held_back() -> None:
                 taken += 1
                 yield (taken - 1) // 4 * 4 + place, None
 
-    for number, _ in enumerate(timed(endless(), 2, 2, 1)):
+    for number, _ in enumerate(assign_decoding_times(endless(), 2, 2, 1)):
         assert taken - number < 8
         if number == 1000:
             break
 
 
 def test_nothing_gives_nothing() -> None:
-    assert list(timed([], 2, 2, 1)) == []
+    assert list(assign_decoding_times([], 2, 2, 1)) == []

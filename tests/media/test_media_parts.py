@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import picture
+from clips import encode, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.media.frames import over_black
+from jdsr_cli.media import probe
+from jdsr_cli.media.frames import matrix_in_use, over_black
 from jdsr_cli.media.geometry import Orientation, from_display_matrix
 from jdsr_cli.media.reading.decoding import Timeline
 from jdsr_cli.media.writing.formats import movie_timescale
@@ -31,7 +34,7 @@ ONE = 1 << 16
         ((0, -1, -1, 0), Orientation(90, mirrored=True)),
     ],
 )
-def test_display_matrix_moves_points_where_it_says(
+def test_display_matrix_moves_points_as_specified(
     matrix: tuple[int, int, int, int], orientation: Orientation
 ) -> None:
     a, b, c, d = matrix
@@ -45,7 +48,7 @@ def test_display_matrix_moves_points_where_it_says(
     np.testing.assert_array_equal(turned[q - q.min(), p - p.min()], image)
 
 
-def test_slanted_matrix_is_told() -> None:
+def test_slanted_matrix_is_reported() -> None:
     angle = np.deg2rad(70)
     cos, sin = int(np.cos(angle) * ONE), int(np.sin(angle) * ONE)
     data = struct.pack("=9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
@@ -57,21 +60,21 @@ def test_slanted_matrix_is_told() -> None:
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**6), 10**6)), max_size=40))
 def test_times_always_increase(stamps: list[int | None]) -> None:
     timeline = Timeline(Fraction(1, 90000), Fraction(25))
-    placed = [timeline.place(stamp) for stamp in stamps]
+    placed = [timeline.assign(stamp) for stamp in stamps]
     assert all(early < late for early, late in pairwise(placed))
 
 
 @given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
-def test_times_that_increase_are_untouched(stamps: set[int]) -> None:
+def test_increasing_times_are_unchanged(stamps: set[int]) -> None:
     timeline = Timeline(Fraction(1, 1000), None)
-    assert [timeline.place(stamp) for stamp in sorted(stamps)] == sorted(stamps)
+    assert [timeline.assign(stamp) for stamp in sorted(stamps)] == sorted(stamps)
     assert not [text for text in timeline.warnings() if "missing" not in text]
 
 
-def test_faults_of_time_are_mended_and_told() -> None:
+def test_invalid_times_are_corrected_and_reported() -> None:
     timeline = Timeline(Fraction(1, 1000), Fraction(10))
     stamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
-    assert [timeline.place(stamp) for stamp in stamps] == [
+    assert [timeline.assign(stamp) for stamp in stamps] == [
         0, 100, 101, 201, 300, 5000, 5100, 5200, 5300,
     ]  # fmt: skip
     text = " ".join(timeline.warnings())
@@ -80,16 +83,16 @@ def test_faults_of_time_are_mended_and_told() -> None:
     assert "jumps back 1 times" in text
 
 
-def test_a_gap_is_told_only_where_the_rate_is_steady() -> None:
+def test_a_gap_is_reported_only_at_a_constant_rate() -> None:
     steady = Timeline(Fraction(1, 1000), Fraction(10))
     for stamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
-        steady.place(stamp)
+        steady.assign(stamp)
     assert steady.warnings() == [
-        "about 5 frames are missing in 1 gaps of an otherwise steady rate, the first after 2.90 s"
+        "about 5 frames are missing in 1 gaps of an otherwise constant rate, the first after 2.90 s"
     ]
     variable = Timeline(Fraction(1, 1000), Fraction(10))
     for stamp in [0, 100, 300, 900, 1000, 1500, 2500]:
-        variable.place(stamp)
+        variable.assign(stamp)
     assert variable.warnings() == []
 
 
@@ -102,3 +105,18 @@ def test_timescale_holds_every_start() -> None:
 def test_over_black_weighs_by_alpha() -> None:
     rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
     np.testing.assert_array_equal(over_black(rgba)[0], [[200, 100, 50], [0, 0, 0], [40, 20, 10]])
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"),
+    [((1280, 534), 1), ((1279, 576), 6), ((1024, 577), 1), ((576, 1024), 6), ((534, 1280), 1)],
+)
+def test_the_size_decides_on_an_untagged_matrix(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
+    info = probe(encode(tmp_path / "a.mp4"))
+    assert info.colour_matrix == "unspecified"
+    width, height = size
+    assert matrix_in_use(replace(info, width=width, height=height)) == matrix
+    tagged = replace(info, width=width, height=height, colour_matrix="bt2020nc")
+    assert matrix_in_use(tagged) == 9

@@ -143,15 +143,15 @@ def test_truncated_stream_delivers_what_it_holds(tmp_path: Path, name: str) -> N
     assert report.warnings
 
 
-def test_truncated_header_is_told_with_both_numbers(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported_with_both_numbers(tmp_path: Path) -> None:
     whole = encode(tmp_path / "f.mp4", LONG, container_options={"movflags": "faststart"})
     times, report = read(truncated(whole, 0.6))
     assert 40 < len(times) < 80
-    assert f"the header promises 100 frames, the file held {len(times)}" in report.warnings
+    assert f"the header states 100 frames, the file holds {len(times)}" in report.warnings
 
 
 @pytest.mark.parametrize("name", ["m.mkv", "m.mp4", "m.ts"])
-def test_corrupt_middle_is_survived_and_told(tmp_path: Path, name: str) -> None:
+def test_a_corrupt_middle_is_skipped_and_reported(tmp_path: Path, name: str) -> None:
     times, report = read(corrupt_middle(encode(tmp_path / name, LONG)))
     assert 50 < len(times) < 100
     assert times == sorted(set(times))

@@ -79,7 +79,7 @@ def test_what_lies_behind_a_vendor_header_is_read_as_without_it(
     for frame, same in zip(frames, wanted, strict=True):
         np.testing.assert_array_equal(frame.image, same.image)
     said = reader.report.warnings
-    assert f"a {demuxer} stream that lies in it behind 5007 other bytes was salvaged" in said[0]
+    assert f"a {demuxer} stream found in it after 5007 other bytes was salvaged" in said[0]
     assert said[1:] == report.warnings
     assert info.path == wrapped
     assert info.salvaged
@@ -94,7 +94,7 @@ def test_raw_stream_behind_much_else(tmp_path: Path, temporary: Path) -> None:
     frames, report = read(wrapped, ReadSettings(frame_rate=Fraction(10)))
     assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(COUNT)]
     assert "salvaged" in report.warnings[0]
-    assert "10 frames/s taken" in report.warnings[1]
+    assert "10 frames/s are assumed" in report.warnings[1]
     assert list(temporary.iterdir()) == []
 
 
@@ -168,7 +168,7 @@ def test_pictures_in_documents_are_no_footage(tmp_path: Path) -> None:
     assert find_signatures(single) == []
 
 
-def test_a_salvage_that_fails_is_told_in_one_line(tmp_path: Path, temporary: Path) -> None:
+def test_a_failed_salvage_is_reported_in_one_line(tmp_path: Path, temporary: Path) -> None:
     whole = vfr(tmp_path)
     broken = tmp_path / "broken.dav"
     broken.write_bytes(noise(3000) + whole.read_bytes()[:400])
@@ -211,7 +211,7 @@ def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     assert copies.messages == ["as h264: stopped after 30 s"]
 
 
-def test_ffmpeg_may_open_no_other_file(tmp_path: Path) -> None:
+def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:
     found = find_signatures(behind(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
     command = salvage._command("ffmpeg", tmp_path / "a:b,c.dav", found[0], "nut", tmp_path / "o")
     assert command[command.index("-protocol_whitelist") + 1] == "file,subfile"

@@ -82,7 +82,7 @@ def test_other_still_formats(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_image(tmp_path / name), picture(0), err_msg=name)
 
 
-def test_pages_that_are_not_read_are_told(tmp_path: Path) -> None:
+def test_pages_that_are_not_read_are_reported(tmp_path: Path) -> None:
     pages = [Image.fromarray(picture(i)) for i in range(3)]
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     with open_reader(tmp_path / "pages.tif") as reader:
@@ -109,7 +109,7 @@ def test_first_frame_of_a_video(tmp_path: Path) -> None:
     assert np.abs(read_image(path).astype(int) - picture(0)).mean() < 4
 
 
-def test_bad_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_output_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="does not exist"):
         write_image(tmp_path / "none" / "a.png", picture(0))

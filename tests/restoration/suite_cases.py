@@ -105,15 +105,15 @@ CASES: dict[str, Case] = {
         notes=("12 frames were deinterlaced by bwdif",),
         likeness=None,
     ),
-    "raw .h264": Case(raw_h264, notes=("no timestamps; 25 frames/s taken",)),
+    "raw .h264": Case(raw_h264, notes=("no timestamps; 25 frames/s are assumed",)),
     "raw .h264 with --fps": Case(
         raw_h264,
         {"reading": ReadSettings(frame_rate=RATE)},
-        notes=("no timestamps; 12.5 frames/s taken",),
+        notes=("no timestamps; 12.5 frames/s are assumed",),
         times=steady(0, COUNT, RATE),
     ),
     "raw .h264 that is cut off": Case(
-        cut_h264, notes=("no timestamps; 25 frames/s taken", "1 frames are marked as damaged")
+        cut_h264, notes=("no timestamps; 25 frames/s are assumed", "1 frames are marked as damaged")
     ),
     ".dav, which tells the time of day": Case(
         dahua, notes=("times were moved by -1767229200.000 s",), times=steady(0, COUNT)
@@ -124,14 +124,14 @@ CASES: dict[str, Case] = {
     "truncated mp4 with its index in front": Case(
         lambda folder: truncated(faststart(folder / "cut.mp4"), 0.6),
         notes=(
-            "promises 60 frames, the file held 32",
-            "promises 2.40 s, the file held 1.32 s",
+            "states 60 frames, the file holds 32",
+            "states 2.40 s, the file holds 1.32 s",
             "1 packets could not be decoded",
         ),
     ),
     "truncated mkv": Case(
         lambda folder: truncated(encode(folder / "cut.mkv", LONG), 0.6),
-        notes=("promises 2.40 s, the file held 1.28 s",),
+        notes=("states 2.40 s, the file holds 1.28 s",),
     ),
     "truncated ts": Case(lambda folder: truncated(encode(folder / "cut.ts", LONG), 0.6)),
     "corrupt middle of mp4": Case(
@@ -140,7 +140,7 @@ CASES: dict[str, Case] = {
             "about 13 frames are missing in 1 gaps",
             "marked as damaged",
             "packets could not be decoded",
-            "promises 60 frames, the file held 47",
+            "states 60 frames, the file holds 47",
         ),
         likeness=None,
     ),
@@ -182,12 +182,15 @@ CASES: dict[str, Case] = {
     ),
     "pictures": Case(
         lambda folder: numbered(folder / "shots", range(1, 8)),
-        notes=("25 frames/s taken",),
+        notes=("25 frames/s are assumed",),
     ),
     "pictures with a gap": Case(
         lambda folder: numbered(folder / "shots", [3, 4, 7]),
         {"reading": ReadSettings(frame_rate=RATE)},
-        notes=("12.5 frames/s taken", "2 numbers of the sequence are missing, the first is 5"),
+        notes=(
+            "12.5 frames/s are assumed",
+            "2 numbers of the sequence are missing, the first is 5",
+        ),
         times=[Fraction(0), 1 / RATE, 4 / RATE],
         likeness=None,
     ),

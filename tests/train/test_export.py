@@ -14,8 +14,8 @@ from tiny import tiny_arguments
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
-from jdsr_cli.weights import WeightEntry, entry, load_generator, places, read_manifest
-from jdsr_cli.weights.gates import GATES
+from jdsr_cli.weights import WeightEntry, entry, load_generator, locations, read_manifest
+from jdsr_cli.weights.registry import GATES
 from jdsr_train.export import export
 from jdsr_train.recipe import DataRecipe, GeneratorRecipe, Recipe
 
@@ -32,7 +32,7 @@ SHA256 = "ab" * 32
 @pytest.fixture(autouse=True)
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A manifest that lists lite-camera; its file is not needed."""
-    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     home = tmp_path / "carried"
     monkeypatch.setenv("JDSR_WEIGHTS", str(home))

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput, build
 from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_cli.weights import places, save_network
-from jdsr_cli.weights.gates import GATES, table_fault
+from jdsr_cli.weights import locations, save_network
+from jdsr_cli.weights.registry import GATES, gate_table_error
 from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
 from jdsr_train.gates import measure
 from jdsr_train.stages import Validation
@@ -62,7 +62,7 @@ def validation(make: MakeValidation) -> Validation:
 @pytest.fixture
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An untrained generator that takes all for covered, as the only one that is carried."""
-    monkeypatch.setattr(places, "ROOM", tmp_path / "site" / "jdsr_cli" / "weights")
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
     arguments = tiny_arguments(128)
@@ -126,7 +126,7 @@ def test_the_table_holds_both_and_what_was_measured(validation: Validation, carr
     network = Drawn(0.0)
     table = measure(network, validation, CPU, limit=2, data="six portraits")
     assert table is not None
-    assert table_fault(table) is None
+    assert gate_table_error(table) is None
     assert set(table) >= NAMES
     assert table["against"] == "lite-camera"
     assert table["sha256"] == hashlib.sha256(carried.read_bytes()).hexdigest()

@@ -50,7 +50,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without files of others."""
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-    monkeypatch.setattr("jdsr_cli.weights.places.ROOM", tmp_path / "a" / "b")
+    monkeypatch.setattr("jdsr_cli.weights.locations.PACKAGE_FOLDER", tmp_path / "a" / "b")
 
 
 def places_onnx(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""An empty home for weights, cut off from those of the machine, and places to fetch from."""
+"""Empty folders for weights, separate from those of the machine, and sources to fetch from."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 from file_server import FileServer
-from weights_home import DATA, Home, Install
+from weight_folders import DATA, Folders, Install
 
-from jdsr_cli.weights import AuxiliaryFile, places
+from jdsr_cli.weights import AuxiliaryFile, locations
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     room = tmp_path / "site-packages" / "jdsr_cli" / "weights"
-    monkeypatch.setattr(places, "ROOM", room)
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", room)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "override"))
     monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
-    return Home(tmp_path)
+    return Folders(tmp_path)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def install(home: Home, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(folders: Folders, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make the only file of others one whose release is on the server."""
     server.files["/v0.1.0/net.pth"] = DATA
 
@@ -42,7 +42,7 @@ def install(home: Home, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> 
         url = f"{server.address}/v0.1.0/net.pth"
         plain = AuxiliaryFile("net", "net.pth", url, digest, len(DATA), "a test")
         made = replace(plain, **changes)  # type: ignore[arg-type]
-        for module in ("auxiliary_files", "condition"):
+        for module in ("inventory",):
             monkeypatch.setattr(f"jdsr_cli.weights.{module}.AUXILIARY", (made,))
         return made
 

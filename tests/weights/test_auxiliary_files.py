@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from weights_home import DATA, Home, Install
+from weight_folders import DATA, Folders, Install
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import AUXILIARY, auxiliary, auxiliary_entry, fetch
@@ -27,22 +27,22 @@ def test_table() -> None:
         assert auxiliary_entry(one.name) is auxiliary_entry(one.file) is one
 
 
-def test_missing_says_where_to_get_it_and_where_to_put_it(home: Home) -> None:
+def test_missing_says_where_to_get_it_and_where_to_put_it(folders: Folders) -> None:
     with pytest.raises(WeightsMissingError) as raised:
         auxiliary("retinaface-r50")
     message = str(raised.value)
     wanted = auxiliary_entry("retinaface-r50")
     assert wanted.url in message
-    assert str(home.cache / wanted.file) in message
+    assert str(folders.cache / wanted.file) in message
     assert "jdsr weights fetch retinaface-r50" in message
 
 
-def test_unknown_name(home: Home) -> None:
+def test_unknown_name(folders: Folders) -> None:
     with pytest.raises(UsageError, match="Did you mean retinaface-mobile"):
         auxiliary("retinaface-mobil")
 
 
-def test_an_altered_file_is_refused(home: Home, install: Install) -> None:
+def test_an_altered_file_is_refused(folders: Folders, install: Install) -> None:
     install()
     fetch("net").write_bytes(b"altered")
     with pytest.raises(WeightsCorruptError, match="Delete it and run `jdsr weights fetch net`"):
@@ -51,14 +51,14 @@ def test_an_altered_file_is_refused(home: Home, install: Install) -> None:
         fetch("net")
 
 
-def test_a_second_accepted_hash(home: Home, install: Install) -> None:
+def test_a_second_accepted_hash(folders: Folders, install: Install) -> None:
     install(sha256="0" * 64, also=(hashlib.sha256(DATA).hexdigest(),))
     assert auxiliary(fetch("net").name).read_bytes() == DATA
 
 
 @pytest.mark.shared
 def test_the_shared_mobile_detector_is_accepted(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = auxiliary_entry("retinaface-mobile")
     if not (SHARED / wanted.file).is_file():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.weights.sources import origin_of
+from jdsr_cli.weights.fetching import origin_of
 
 
 def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,10 +32,10 @@ def test_the_name_is_appended_to_the_path(source: str, address: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("ftp://host/weights", "no https:// or http:// address"),
-        ("file:///etc", "no https:// or http:// address"),
-        ("https://", "no https:// or http:// address"),
-        ("https://[", "no address"),
+        ("ftp://host/weights", "not an https:// or http:// address"),
+        ("file:///etc", "not an https:// or http:// address"),
+        ("https://", "not an https:// or http:// address"),
+        ("https://[", "not an address"),
         ("/no/such/folder", "no such folder"),
         ("https:/host", "no such folder"),
         (__file__, "is a file"),

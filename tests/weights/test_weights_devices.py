@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jdsr_cli.errors import DeviceError, UsageError
-from jdsr_cli.weights import devices, resolve_device, resolve_precision
+from jdsr_cli.weights import loading, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -46,7 +46,7 @@ def test_a_name_that_is_no_device() -> None:
 def test_auto_precision(
     monkeypatch: pytest.MonkeyPatch, device: str, native: bool, expected: torch.dtype
 ) -> None:
-    monkeypatch.setattr(devices, "has_native_bfloat16", lambda _: native)
+    monkeypatch.setattr(loading, "has_native_bfloat16", lambda _: native)
     assert resolve_precision("auto", torch.device(device)) == expected
 
 
@@ -61,5 +61,5 @@ def test_precision_by_name() -> None:
 
 
 def test_native_bfloat16_is_known_for_every_device() -> None:
-    assert isinstance(devices.has_native_bfloat16(CPU), bool)
-    assert devices.has_native_bfloat16(torch.device("mps")) is False
+    assert isinstance(loading.has_native_bfloat16(CPU), bool)
+    assert loading.has_native_bfloat16(torch.device("mps")) is False

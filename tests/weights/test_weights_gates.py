@@ -5,19 +5,20 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from weights_home import Home, gates_table
+from weight_folders import Folders, gates_table
 
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.weights import entry, read_manifest
-from jdsr_cli.weights.gates import GATES, Gate, Verdict, figures, verdict
+from jdsr_cli.weights.default import GateComparison, compare_gates, gate_figures
+from jdsr_cli.weights.registry import GATES, Gate
 
 
-def judged(home: Home, **changes: object) -> Verdict:
+def judged(folders: Folders, **changes: object) -> GateComparison:
     """Judge weights whose table passes every gate but for the changes; None leaves one out."""
-    carried = home.add("lite-camera")
+    carried = folders.add("lite-camera")
     table = gates_table(carried, **changes)
-    home.add("camera", gates={key: value for key, value in table.items() if value is not None})
-    return verdict(entry("camera"), entry("lite-camera"))
+    folders.add("camera", gates={key: value for key, value in table.items() if value is not None})
+    return compare_gates(entry("camera"), entry("lite-camera"))
 
 
 def test_the_gates() -> None:
@@ -28,48 +29,54 @@ def test_the_gates() -> None:
     assert [gate.name for gate in GATES if not gate.higher] == ["plain_covered"]
 
 
-def test_better_on_every_gate_passes(home: Home) -> None:
-    found = judged(home)
+def test_better_on_every_gate_passes(folders: Folders) -> None:
+    found = judged(folders)
     assert (found.passed, found.reasons) == (True, ())
-    assert found.told == "beats lite-camera on every gate"
+    assert found.description == "beats lite-camera on every gate"
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
-def test_every_gate_can_be_lost(home: Home, gate: Gate) -> None:
+def test_every_gate_can_be_lost(folders: Folders, gate: Gate) -> None:
     for pair in ([0.5, 0.5], [0.25, 0.5] if gate.higher else [0.75, 0.5]):
-        home.entries.clear()
-        (reason,) = judged(home, **{gate.name: pair}).reasons
+        folders.entries.clear()
+        (reason,) = judged(folders, **{gate.name: pair}).reasons
         assert reason.startswith(f"{gate.name} {pair[0]:g} against 0.5")
 
 
-def test_as_good_as_can_be_on_both_sides_is_kept(home: Home) -> None:
+def test_as_good_as_can_be_on_both_sides_is_kept(folders: Folders) -> None:
     both = {"plain_covered": [0, 0.0], "masked_iou": [1, 1], "sharp_psnr": [inf, inf]}
-    assert judged(home, **both).passed
+    assert judged(folders, **both).passed
 
 
 @pytest.mark.parametrize(
     ("name", "pair"), [("plain_covered", [1, 1]), ("masked_iou", [0, 0]), ("plain_ssim", [0, 0])]
 )
-def test_as_bad_as_can_be_on_both_sides_is_lost(home: Home, name: str, pair: list[int]) -> None:
-    assert not judged(home, **{name: pair}).passed
+def test_as_bad_as_can_be_on_both_sides_is_lost(
+    folders: Folders, name: str, pair: list[int]
+) -> None:
+    assert not judged(folders, **{name: pair}).passed
 
 
-def test_all_that_is_lost_or_missing_is_said(home: Home) -> None:
-    found = judged(home, masked_psnr=[25.1, 25.5], masked_ssim=None, plain_covered=[0.002, 0.001])
+def test_all_that_is_lost_or_missing_is_said(folders: Folders) -> None:
+    found = judged(
+        folders, masked_psnr=[25.1, 25.5], masked_ssim=None, plain_covered=[0.002, 0.001]
+    )
     assert found.reasons == (
         "masked_psnr 25.1 against 25.5 dB",
         "masked_ssim was not measured",
         "plain_covered 0.002 against 0.001",
     )
-    assert "masked_ssim" not in "".join(figures(entry("camera")))
-    assert "plain_psnr 0.75 against 0.5 dB" in figures(entry("camera"))
+    assert "masked_ssim" not in "".join(gate_figures(entry("camera")))
+    assert "plain_psnr 0.75 against 0.5 dB" in gate_figures(entry("camera"))
 
 
-def test_other_weights_than_the_carried_ones_prove_nothing(home: Home) -> None:
-    (reason,) = judged(home, sha256="ab" * 32).reasons
+def test_gates_against_other_weights_do_not_count(folders: Folders) -> None:
+    (reason,) = judged(folders, sha256="ab" * 32).reasons
     assert reason.startswith("its gates were measured against another lite-camera (abababab, now ")
-    home.entries.clear()
-    assert judged(home, against="lite-x4").reasons == ("its gates were measured against lite-x4",)
+    folders.entries.clear()
+    assert judged(folders, against="lite-x4").reasons == (
+        "its gates were measured against lite-x4",
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,14 +95,14 @@ def test_other_weights_than_the_carried_ones_prove_nothing(home: Home) -> None:
     ],
 )
 def test_a_broken_table_is_a_broken_manifest(
-    home: Home, changes: dict[str, object], said: str
+    folders: Folders, changes: dict[str, object], said: str
 ) -> None:
     with pytest.raises(WeightsCorruptError, match=said) as raised:
-        judged(home, **changes)
+        judged(folders, **changes)
     assert "entry 'camera': its table of gates" in str(raised.value)
 
 
-def test_gates_that_are_no_table_are_refused(home: Home) -> None:
-    home.add_uncarried("camera", b"large", gates=[1, 2])
+def test_gates_that_are_no_table_are_refused(folders: Folders) -> None:
+    folders.add_uncarried("camera", b"large", gates=[1, 2])
     with pytest.raises(WeightsCorruptError, match="gates cannot be"):
-        read_manifest(home.override / "manifest.toml")
+        read_manifest(folders.override / "manifest.toml")

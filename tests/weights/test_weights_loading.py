@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from weights_home import TINY, Home
+from weight_folders import TINY, Folders
 
 from jdsr_cli.errors import (
     OutputError,
@@ -24,6 +24,7 @@ from jdsr_cli.errors import (
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import entry, load_generator, load_state, save_network, verify
+from jdsr_cli.weights.state_dicts import Precision
 
 JDSR: dict[str, object] = {
     "lr_size": 16,
@@ -51,7 +52,7 @@ def state() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(("name", "arguments"), [("lite", TINY), ("jdsr", JDSR)])
 def test_what_is_saved_is_loaded(
-    home: Home, tmp_path: Path, name: str, arguments: dict[str, object]
+    folders: Folders, tmp_path: Path, name: str, arguments: dict[str, object]
 ) -> None:
     torch.manual_seed(0)
     network = build(name, arguments).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -74,9 +75,9 @@ def test_what_is_saved_is_loaded(
     assert torch.allclose(loaded(lr).restored, expected, atol=1e-5)
 
 
-def test_by_name_and_by_hash_the_entry_is_found(home: Home, tmp_path: Path) -> None:
-    home.add("one", seed=1)
-    path = home.add("two", seed=2)
+def test_by_name_and_by_hash_the_entry_is_found(folders: Folders, tmp_path: Path) -> None:
+    folders.add("one", seed=1)
+    path = folders.add("two", seed=2)
     by_name = load_generator("two", "cpu")
     assert by_name.entry is not None
     assert by_name.entry.name == "two"
@@ -86,34 +87,34 @@ def test_by_name_and_by_hash_the_entry_is_found(home: Home, tmp_path: Path) -> N
     assert load_generator(str(elsewhere), "cpu").entry == by_name.entry
 
 
-def test_a_generator_on_the_128_px_grid(home: Home) -> None:
+def test_a_generator_on_the_128_px_grid(folders: Folders) -> None:
     arguments = {**TINY, "lr_size": 128}
-    path = home.override / "same.safetensors"
+    path = folders.override / "same.safetensors"
     save_network(path, "lite", arguments, build("lite", arguments))
-    entry = home.describe(
+    entry = folders.describe(
         "same", path.name, path.read_bytes(), scale=1, lr_size=128, arguments=arguments
     )
-    home.write(home.override, [entry])
+    folders.write(folders.override, [entry])
     loaded = load_generator("same", "cpu", "float32")
     assert loaded.lr_size == 128
     assert loaded(torch.rand(2, 3, 128, 128)).restored.shape == (2, 3, 128, 128)
 
 
-def test_what_was_not_fetched_says_how_to_fetch_it(home: Home) -> None:
-    home.add_uncarried("large", b"large")
+def test_what_was_not_fetched_says_how_to_fetch_it(folders: Folders) -> None:
+    folders.add_uncarried("large", b"large")
     with pytest.raises(WeightsMissingError, match="`jdsr weights fetch large`"):
         load_generator("large", "cpu")
 
 
-def test_loading_draws_no_random_numbers(home: Home) -> None:
-    home.add("tiny")
+def test_loading_draws_no_random_numbers(folders: Folders) -> None:
+    folders.add("tiny")
     before = torch.get_rng_state()
     load_generator("tiny", "cpu")
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_calls_record_no_gradient_and_take_a_precision(home: Home) -> None:
-    home.add("tiny")
+def test_calls_record_no_gradient_and_take_a_precision(folders: Folders) -> None:
+    folders.add("tiny")
     loaded = load_generator("tiny", "cpu", "bfloat16")
     seen: list[torch.dtype] = []
     stem = loaded.network.get_submodule("stem")
@@ -125,15 +126,15 @@ def test_calls_record_no_gradient_and_take_a_precision(home: Home) -> None:
     assert all(not parameter.requires_grad for parameter in loaded.network.parameters())
 
 
-def test_state_to_start_from(home: Home) -> None:
-    path = home.add("tiny")
+def test_state_to_start_from(folders: Folders) -> None:
+    path = folders.add("tiny")
     state = load_state("tiny")
     assert state.keys() == load_state(path).keys() == build("lite", TINY).state_dict().keys()
     assert {value.dtype for value in state.values()} == {torch.float32}
 
 
-def test_unknown_name_and_missing_file_differ(home: Home, tmp_path: Path) -> None:
-    home.add("tiny")
+def test_unknown_name_and_missing_file_differ(folders: Folders, tmp_path: Path) -> None:
+    folders.add("tiny")
     with pytest.raises(UsageError, match="Did you mean tiny"):
         load_generator("tinny", "cpu")
     for place in ("tinny.safetensors", "folder/tinny", tmp_path / "tinny"):
@@ -141,8 +142,8 @@ def test_unknown_name_and_missing_file_differ(home: Home, tmp_path: Path) -> Non
             load_generator(place, "cpu")
 
 
-def test_altered_listed_file_is_refused(home: Home) -> None:
-    path = home.add("tiny")
+def test_altered_listed_file_is_refused(folders: Folders) -> None:
+    path = folders.add("tiny")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -154,7 +155,7 @@ def test_altered_listed_file_is_refused(home: Home) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 64, b"\x02\x00\x00\x00\x00\x00\x00\x00{}x"])
-def test_bytes_that_are_no_safetensors(home: Home, tmp_path: Path, data: bytes) -> None:
+def test_bytes_that_are_no_safetensors(folders: Folders, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     with pytest.raises(WeightsCorruptError, match="not a safetensors file"):
@@ -162,14 +163,14 @@ def test_bytes_that_are_no_safetensors(home: Home, tmp_path: Path, data: bytes) 
 
 
 def test_tensors_must_be_those_of_the_network(
-    home: Home, tmp_path: Path, state: dict[str, Tensor]
+    folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     path = tmp_path / "a.safetensors"
     faults = {
         "1 tensors are missing, the first is 'head.bias'": {
             key: value for key, value in state.items() if key != "head.bias"
         },
-        "1 tensors have no use, the first is 'extra'": {**state, "extra": torch.zeros(1)},
+        "1 tensors are not used, the first is 'extra'": {**state, "extra": torch.zeros(1)},
         r"'stem.bias' is \(3,\), not \(16,\)": {**state, "stem.bias": torch.zeros(3)},
         "'stem.bias' is torch.int64": {**state, "stem.bias": torch.zeros(16, dtype=torch.int64)},
         "'stem.bias' holds values that are not finite": {
@@ -183,12 +184,14 @@ def test_tensors_must_be_those_of_the_network(
     assert load_generator(rewrite(path, state), "cpu").lr_size == 16
 
 
-def test_a_file_must_say_what_it_is(home: Home, tmp_path: Path, state: dict[str, Tensor]) -> None:
+def test_a_file_must_say_what_it_is(
+    folders: Folders, tmp_path: Path, state: dict[str, Tensor]
+) -> None:
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file(state, path)
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(path, "cpu")
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(rewrite(path, state, arguments="{"), "cpu")
     with pytest.raises(WeightsError, match="another version of jdsr: no network is called 'x'"):
         load_generator(rewrite(path, state, network="x"), "cpu")
@@ -199,14 +202,14 @@ def test_a_file_must_say_what_it_is(home: Home, tmp_path: Path, state: dict[str,
 
 
 def test_plain_state_dict_needs_an_entry(
-    home: Home, tmp_path: Path, state: dict[str, Tensor]
+    folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
-    path = home.override / "old.pth"
+    path = folders.override / "old.pth"
     path.parent.mkdir()
     torch.save(state, path)
-    with pytest.raises(WeightsError, match="does not say which network"):
+    with pytest.raises(WeightsError, match="does not state its network"):
         load_generator(path, "cpu")
-    home.write(home.override, [home.describe("old", "old.pth", path.read_bytes())])
+    folders.write(folders.override, [folders.describe("old", "old.pth", path.read_bytes())])
     assert torch.equal(load_generator("old", "cpu").network.state_dict()["stem.weight"],
                        state["stem.weight"].float())  # fmt: skip
 
@@ -222,7 +225,9 @@ class Trap:
 
 
 @pytest.mark.parametrize("content", ["trap", "module", "list", "nested", "rubbish"])
-def test_pickles_that_are_no_plain_state_dict(home: Home, tmp_path: Path, content: str) -> None:
+def test_pickles_that_are_no_plain_state_dict(
+    folders: Folders, tmp_path: Path, content: str
+) -> None:
     mark = tmp_path / "sprung"
     path = tmp_path / "a.pth"
     held = {
@@ -290,7 +295,7 @@ def test_saving_what_is_not_finite_is_refused(
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_both_precisions_are_read_as_float32(
-    home: Home, tmp_path: Path, precision: StoredPrecision
+    folders: Folders, tmp_path: Path, precision: Precision
 ) -> None:
     torch.manual_seed(0)
     network = build("lite", TINY).eval()
@@ -301,8 +306,8 @@ def test_both_precisions_are_read_as_float32(
     assert kinds == {getattr(torch, precision)}
     with safetensors.safe_open(path, "pt") as opened:  # type: ignore[no-untyped-call]
         assert opened.metadata()["precision"] == precision
-    home.write(home.override, [home.describe("tiny", path.name, path.read_bytes())])
-    path.rename(home.override / path.name)
+    folders.write(folders.override, [folders.describe("tiny", path.name, path.read_bytes())])
+    path.rename(folders.override / path.name)
     assert verify(entry("tiny")).name == path.name
     loaded = load_generator("tiny", "cpu", "float32")
     assert loaded.sha256 == digest

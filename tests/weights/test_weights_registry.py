@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from weights_home import TINY, Home
+from weight_folders import TINY, Folders
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights import entries, entry, locate, places, read_manifest, verify
+from jdsr_cli.weights import entries, entry, locate, locations, read_manifest, verify
 
 
-def test_entries_hold_what_the_manifest_says(home: Home) -> None:
-    path = home.add("tiny-x8")
+def test_entries_hold_what_the_manifest_says(folders: Folders) -> None:
+    path = folders.add("tiny-x8")
     (one,) = entries()
     assert one == entry("tiny-x8")
     assert (one.name, one.file, one.network) == ("tiny-x8", path.name, "lite")
@@ -20,40 +20,42 @@ def test_entries_hold_what_the_manifest_says(home: Home) -> None:
     assert locate(one) == verify(one) == path
 
 
-def test_manifests_are_joined_and_the_first_wins(home: Home) -> None:
-    ours = home.describe("both", "a.safetensors", b"a", data="ours")
-    theirs = home.describe("both", "b.safetensors", b"b", data="theirs")
-    home.write(home.override, [ours])
-    home.write(places.ROOM / "files", [theirs, home.describe("carried", "c", b"c")])
+def test_manifests_are_joined_and_the_first_wins(folders: Folders) -> None:
+    ours = folders.describe("both", "a.safetensors", b"a", data="ours")
+    theirs = folders.describe("both", "b.safetensors", b"b", data="theirs")
+    folders.write(folders.override, [ours])
+    folders.write(
+        locations.PACKAGE_FOLDER / "files", [theirs, folders.describe("carried", "c", b"c")]
+    )
     assert [(one.name, one.data) for one in entries()] == [("both", "ours"), ("carried", "noise")]
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n"])
-def test_absent_or_empty_manifest_is_said(home: Home, text: str | None) -> None:
+def test_absent_or_empty_manifest_is_said(folders: Folders, text: str | None) -> None:
     if text is not None:
-        home.override.mkdir()
-        (home.override / "manifest.toml").write_text(text)
+        folders.override.mkdir()
+        (folders.override / "manifest.toml").write_text(text)
     with pytest.raises(WeightsMissingError, match=r"manifest\.toml.*JDSR_WEIGHTS") as raised:
         entries()
-    assert str(home.override) in str(raised.value)
+    assert str(folders.override) in str(raised.value)
 
 
-def test_unknown_name_suggests_the_nearest(home: Home) -> None:
-    home.add("lite-camera")
-    home.add("lite-x4")
+def test_unknown_name_suggests_the_nearest(folders: Folders) -> None:
+    folders.add("lite-camera")
+    folders.add("lite-x4")
     with pytest.raises(UsageError, match=r"'lite-camra'\. Did you mean lite-camera\? Known are"):
         entry("lite-camra")
 
 
-def test_missing_file_says_where_it_belongs(home: Home) -> None:
-    home.add("tiny-x8").unlink()
+def test_missing_file_says_where_it_belongs(folders: Folders) -> None:
+    folders.add("tiny-x8").unlink()
     with pytest.raises(WeightsMissingError) as raised:
         verify(entry("tiny-x8"))
-    assert str(home.override / "tiny-x8.safetensors") in str(raised.value)
+    assert str(folders.override / "tiny-x8.safetensors") in str(raised.value)
 
 
-def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
-    path = home.add("tiny-x8")
+def test_an_altered_file_is_detected_by_size_and_by_hash(folders: Folders) -> None:
+    path = folders.add("tiny-x8")
     data = path.read_bytes()
     path.write_bytes(data[:-1])
     with pytest.raises(WeightsCorruptError, match=f"recorded are {len(data):,}"):
@@ -75,9 +77,9 @@ def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
         ({"carried": 0}, "carried cannot be 0"),
         ({"carried": "no"}, "carried cannot be 'no'"),
         ({"url": ""}, "url cannot be ''"),
-        ({"url": "ftp://host/file"}, "url is no https:// or http:// address"),
-        ({"url": "https://host"}, "url is no https:// or http:// address"),
-        ({"url": "weights/a"}, "url is no https:// or http:// address"),
+        ({"url": "ftp://host/file"}, "url is not an https:// or http:// address"),
+        ({"url": "https://host"}, "url is not an https:// or http:// address"),
+        ({"url": "weights/a"}, "url is not an https:// or http:// address"),
         ({"licence": ""}, "licence cannot be ''"),
         ({"arguments": [1]}, "arguments cannot be"),
         ({"mask_decision": [1]}, "mask_decision cannot be"),
@@ -86,9 +88,9 @@ def test_altered_file_is_told_by_size_and_by_hash(home: Home) -> None:
         ({"name": None}, r"\(without a name\)"),
     ],
 )
-def test_broken_entry_is_named(home: Home, changes: dict[str, object], message: str) -> None:
-    table = {**home.describe("odd", "a.safetensors", b"a"), **changes}
-    path = home.write(home.override, [{k: v for k, v in table.items() if v is not None}])
+def test_broken_entry_is_named(folders: Folders, changes: dict[str, object], message: str) -> None:
+    table = {**folders.describe("odd", "a.safetensors", b"a"), **changes}
+    path = folders.write(folders.override, [{k: v for k, v in table.items() if v is not None}])
     with pytest.raises(WeightsCorruptError, match=message) as raised:
         read_manifest(path)
     assert str(path) in str(raised.value)
@@ -102,41 +104,41 @@ def test_broken_entry_is_named(home: Home, changes: dict[str, object], message: 
         ("weights = [1]", "not a list"),
     ],
 )
-def test_what_is_no_manifest_is_said(home: Home, text: str, message: str) -> None:
-    home.override.mkdir()
-    (home.override / "manifest.toml").write_text(text)
+def test_what_is_no_manifest_is_said(folders: Folders, text: str, message: str) -> None:
+    folders.override.mkdir()
+    (folders.override / "manifest.toml").write_text(text)
     with pytest.raises(WeightsCorruptError, match=message):
         entries()
 
 
-def test_a_name_listed_twice_is_refused(home: Home) -> None:
-    one = home.describe("twin", "a.safetensors", b"a")
-    home.write(home.override, [one, one])
+def test_a_name_listed_twice_is_refused(folders: Folders) -> None:
+    one = folders.describe("twin", "a.safetensors", b"a")
+    folders.write(folders.override, [one, one])
     with pytest.raises(WeightsCorruptError, match="'twin' is listed more than once"):
         entries()
 
 
-def test_missing_file_that_nobody_carries_says_how_to_fetch_it(home: Home) -> None:
-    home.add_uncarried("large", b"large")
+def test_a_missing_file_that_is_not_carried_says_how_to_fetch_it(folders: Folders) -> None:
+    folders.add_uncarried("large", b"large")
     with pytest.raises(WeightsMissingError) as raised:
         locate(entry("large"))
     assert "`jdsr weights fetch large`" in str(raised.value)
-    assert str(home.cache / "large.safetensors") in str(raised.value)
-    home.cache.mkdir(parents=True)
-    (home.cache / "large.safetensors").write_bytes(b"Large")
+    assert str(folders.cache / "large.safetensors") in str(raised.value)
+    folders.cache.mkdir(parents=True)
+    (folders.cache / "large.safetensors").write_bytes(b"Large")
     with pytest.raises(WeightsCorruptError, match="delete it and run `jdsr weights fetch large`"):
         verify(entry("large"))
 
 
-def test_generators_on_the_128_px_grid_are_listed(home: Home) -> None:
-    home.write(home.override, [home.describe("same", "a", b"a", scale=1, lr_size=128)])
+def test_generators_on_the_128_px_grid_are_listed(folders: Folders) -> None:
+    folders.write(folders.override, [folders.describe("same", "a", b"a", scale=1, lr_size=128)])
     assert (entry("same").scale, entry("same").lr_size) == (1, 128)
 
 
-def test_optional_fields_may_be_left_out(home: Home) -> None:
-    one = home.describe("plain", "a.safetensors", b"a")
+def test_optional_fields_may_be_left_out(folders: Folders) -> None:
+    one = folders.describe("plain", "a.safetensors", b"a")
     del one["arguments"], one["figures"]
-    home.write(home.override, [one])
+    folders.write(folders.override, [one])
     assert entry("plain").arguments == {}
     assert entry("plain").figures == {}
     assert entry("plain").carried is True

@@ -15,8 +15,8 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entries, save_network
-from jdsr_cli.weights.gates import CARRIED, verdict
-from jdsr_cli.weights.registry import MANIFEST
+from jdsr_cli.weights.default import compare_gates
+from jdsr_cli.weights.registry import CARRIED, MANIFEST
 from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
 
@@ -124,7 +124,7 @@ def _is_earned(made: WeightEntry) -> bool:
         carried = next((one for one in entries() if one.name == CARRIED), None)
     except WeightsError:  # no manifest, or none that can be read: nothing to compare with
         carried = None
-    return verdict(made, carried).passed
+    return compare_gates(made, carried).passed
 
 
 def _toml(entry: Mapping[str, Any]) -> str:

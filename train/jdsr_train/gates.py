@@ -1,6 +1,6 @@
 """The figures that decide whether trained weights become the default on a GPU.
 
-What the gates are, and what it takes to pass them, is in `jdsr_cli.weights.gates`.
+What the gates are, and what it takes to pass them, is in `jdsr_cli.weights.registry`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jdsr_cli.evaluation import Method, examine
 from jdsr_cli.evaluation.restorers import in_canonical_colours
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
-from jdsr_cli.weights.gates import CARRIED, GATES
+from jdsr_cli.weights.registry import CARRIED, GATES
 from jdsr_train.data import Exam, to_tensor
 
 if TYPE_CHECKING:

@@ -262,7 +262,7 @@ class Recipe:
     name: str
     earns: str | None = None
     """Name under which the weights are listed where they beat the carried ones on every gate
-    (`jdsr_cli.weights.gates`): `camera`, the default on a GPU."""
+    (`jdsr_cli.weights.registry`): `camera`, the default on a GPU."""
     stages: tuple[str, ...] = ("joint",)
     """What `--stage all` runs; `joint` alone is the paper's literal reading."""
     generator: GeneratorRecipe = GeneratorRecipe()

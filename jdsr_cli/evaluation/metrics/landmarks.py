@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
 from jdsr_cli.faces.resample import resample
-from jdsr_cli.weights.places import sha256_of
+from jdsr_cli.weights.locations import sha256_of
 
 EYE_CORNERS = (36, 45)
 """iBUG indices of the outer corners of the eyes, whose distance is the unit of the error."""

@@ -20,9 +20,9 @@ from jdsr_cli.evaluation.metrics.lpips_files import (
     kind_of_trunk,
     published,
     read_heads,
-    read_state,
 )
-from jdsr_cli.weights.places import sha256_of
+from jdsr_cli.weights import read_state_dict
+from jdsr_cli.weights.locations import sha256_of
 
 DOWNLOAD = "download"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,7 +51,7 @@ class LpipsJudge:
 
     def __init__(self, trunk: str | Path, heads: Path | None = None, device: str = "cpu") -> None:
         path = downloaded() if str(trunk) == DOWNLOAD else Path(trunk)
-        state = read_state(path, "trunk of LPIPS")
+        state = read_state_dict(path).tensors
         self.trunk = kind_of_trunk(path, state)
         with torch.device("meta"):
             features = models.get_model(self.trunk.model, weights=None).features

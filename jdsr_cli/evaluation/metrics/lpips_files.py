@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 from torchvision import models
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights import read_state_dict
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
 
     Raises:
         UsageError: torchmetrics is not installed.
-        WeightsMissingError, WeightsCorruptError: As `read_state`, or the depths are not those
+        WeightsMissingError, WeightsCorruptError: As `read_state_dict`, or the depths are not those
             of the trunk.
 
     """
@@ -106,29 +106,8 @@ def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
             )
         folder = Path(spec.origin).parent / "functional" / "image" / "lpips_models"
         path = folder / f"{trunk.name}.pth"
-    state = read_state(path, "heads of LPIPS")
+    state = read_state_dict(path).tensors
     names = [f"lin{place}.model.1.weight" for place in range(len(trunk.ends))]
     if sorted(state) != sorted(names):
         raise WeightsCorruptError(f"not the heads of LPIPS for {trunk.model}", where=path)
     return [state[name].float()[0] for name in names]
-
-
-def read_state(path: Path, what: str) -> dict[str, Tensor]:
-    """Read a state dict without running anything in its file.
-
-    Raises:
-        WeightsMissingError: No such file.
-        WeightsCorruptError: It is not a mapping of names to tensors.
-
-    """
-    if not path.is_file():
-        raise WeightsMissingError(f"no such {what}", where=path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which it then refuses
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of any kind make torch raise errors of any kind
-        raise WeightsCorruptError(f"the {what} cannot be read", where=path) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsCorruptError(f"the {what} is not a state dict", where=path)
-    return state

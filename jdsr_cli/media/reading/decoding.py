@@ -18,33 +18,32 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.settings import ReadSettings
 
 _THREADS = 4
-"""Threads of the decoder. Fixed, since what H.264 makes of a damaged frame depends on it: the
-same file must give the same pictures on every machine, and in a run that is taken up again.
-They share the slices of a frame: threads that each have a frame lose whole frames that wait
-behind a damaged last packet."""
+"""Number of decoder threads. It is fixed, since the concealment of damaged H.264 frames depends on
+it: a file must give the same pictures on every machine and in a resumed run. The threads share the
+slices of one frame: with frame threads, whole frames after a damaged last packet would be lost."""
 
 _FLUSHES = 64
-"""How often the decoder is asked for what it still holds while it answers with errors; more
-than its threads and reordered frames together."""
+"""Number of attempts to flush the decoder while it reports errors; more than its threads and its
+reordered frames together."""
 
 _ATTEMPTS = 8
-"""How often reading is tried again after a fault without a packet coming of it."""
+"""Number of attempts to continue reading after an error without getting a packet."""
 
 
 class PacketDecoder:
-    """Decodes one video stream of an opened container.
+    """Decode one video stream of an opened container.
 
     Args:
-        container: The container; all of its packets are taken, to see where each stream ends.
+        container: The container; the packets of all streams are read, to find where each one ends.
         stream: The stream.
 
     Attributes:
-        packets: Packets of the stream so far.
-        discarded: Those among them that are not to be shown.
-        skipped: Those among them that could not be decoded.
-        interruptions: How often reading failed and went on behind the fault.
-        stopped: Why reading ended before the end of the file, None where it did not.
-        newcomers: Whether streams appeared that were not there when the file was opened.
+        packets: Number of packets of the stream so far.
+        discarded: Number of those packets that are flagged as not displayed.
+        skipped: Number of those packets that could not be decoded.
+        interruptions: Number of times that reading failed and continued after the error.
+        stopped: Why reading ended before the end of the file, None if it did not.
+        new_streams: Whether streams appeared that were not present when the file was opened.
         end: Latest end of a packet of any stream so far, in seconds.
 
     """
@@ -59,27 +58,27 @@ class PacketDecoder:
         self.skipped = 0
         self.interruptions = 0
         self.stopped: str | None = None
-        self.newcomers = False
+        self.new_streams = False
         self.end = Fraction(0)
 
     def frames(self) -> Generator[VideoFrame, None, None]:
-        """Yield every frame that can be decoded, in the decoder's order; called once.
+        """Yield every frame that can be decoded, in the order of the decoder; call it once.
 
-        Each holds as `opaque` the sample aspect that the decoder knew with it, or None.
+        The attribute `opaque` of each frame is its sample aspect ratio by the decoder, or None.
         """
         index = self._stream.index
         for packet in self._demux():
             if packet.stream_index != index:
-                self._note_end(packet)
+                self._update_end(packet)
             elif packet.size or packet.dts is not None:
-                self._note_end(packet)
+                self._update_end(packet)
                 self.packets += 1
                 self.discarded += int(packet.is_discard)
                 yield from self._frames_of(packet)
-        yield from self._rest()
+        yield from self._flush()
 
-    def _rest(self) -> Generator[VideoFrame, None, None]:
-        """Yield what the decoder still holds; a decoder that never opened fails for ever."""
+    def _flush(self) -> Generator[VideoFrame, None, None]:
+        """Yield the frames that the decoder still holds, if it was ever opened."""
         for _ in range(_FLUSHES):
             before = self.skipped
             yield from self._frames_of(None)
@@ -87,7 +86,7 @@ class PacketDecoder:
                 return
 
     def _demux(self) -> Generator[Packet[Stream], None, None]:
-        """Yield all packets; behind a fault go on where the demuxer finds its feet again."""
+        """Yield all packets; after an error continue where the demuxer resynchronises."""
         failures = 0
         fault: str | None = None
         while failures < _ATTEMPTS:
@@ -99,8 +98,8 @@ class PacketDecoder:
                     yield packet
                 break
             except IndexError:
-                # PyAV cannot end a stream that it did not know when the file was opened.
-                self.newcomers = True
+                # PyAV cannot flush a stream that was not present when the file was opened.
+                self.new_streams = True
                 break
             except av.FFmpegError as exc:
                 failures += 1
@@ -108,7 +107,7 @@ class PacketDecoder:
         self.stopped = fault
 
     def _frames_of(self, packet: Packet[Stream] | None) -> list[VideoFrame]:
-        """Decode one packet, or what the decoder still holds."""
+        """Decode one packet, or flush the decoder if it is None."""
         try:
             frames = self._stream.codec_context.decode(packet)
             for frame in frames:
@@ -120,42 +119,42 @@ class PacketDecoder:
             self.skipped += 1
             return []
 
-    def _note_end(self, packet: Packet[Stream]) -> None:
+    def _update_end(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.time_base:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             self.end = max(self.end, end)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each thing that was amiss so far."""
+        """Return one sentence for each problem found so far."""
         found = []
         if self.interruptions:
             found.append(f"reading was interrupted {self.interruptions} times by damaged data")
         if self.stopped is not None:
             found.append(f"reading stopped before the end of the file ({self.stopped})")
-        if self.newcomers:
+        if self.new_streams:
             found.append("streams that begin within the file were not read")
         return found
 
 
 _JUMP_STEPS = 3
-"""A step back of at least so many frames is a new recording joined on, not a jitter."""
+"""Number of frames from which on a step back in time is a new recording, not jitter."""
 
-_STEADY_SHARE = Fraction(9, 10)
-"""Share of equal steps from which a stream has a constant rate, so that a gap is a loss."""
+_CONSTANT_SHARE = Fraction(9, 10)
+"""Share of equal steps from which on a rate counts as constant, so that a gap is a loss."""
 
 
 class Timeline:
-    """Gives every frame of a stream its time, and remembers what had to be mended.
+    """Assign a strictly increasing time to every frame of a stream, and count the corrections.
 
-    Timestamps that increase are passed on untouched. Where one is missing, the frame follows
-    the last one at the nominal rate. Where time steps back by less than three frames, the frame is
-    put one tick after the last one; where it jumps back further (a recorder that began anew),
-    this and all that follow are moved on, their distances kept. Gaps are left as they are, but
-    told where the rate is constant otherwise, since frames are missing there.
+    Increasing timestamps are unchanged. A frame without timestamp follows the previous one at the
+    nominal rate. If time steps back by less than three frames, the frame is time one tick after
+    the previous one; if it jumps back further (a recorder that restarted), this frame and all that
+    follow are shifted and their distances kept. Gaps are kept, but reported if the rate is
+    constant otherwise, since frames are missing there.
 
     Args:
         time_base: Seconds per tick.
-        frame_rate: Nominal frames per second, None where unknown (25 is taken).
+        frame_rate: Nominal frames per second, None if unknown (25 is assumed).
 
     """
 
@@ -169,40 +168,40 @@ class Timeline:
         self.nudged = 0
         self.jumps = 0
         self._steps = 0
-        self._steady = 0
+        self._regular = 0
         self._gaps = 0
         self._lost = 0
         self._first_gap = Fraction(0)
 
-    def place(self, pts: int | None) -> int:
-        """Return the time of the next frame in ticks, given its own timestamp if it has one."""
+    def assign(self, pts: int | None) -> int:
+        """Return the time of the next frame in ticks, given its timestamp or None."""
         last = self._last
         if pts is None:
             self.missing += 1
-            placed = 0 if last is None else last + self._step
+            time = 0 if last is None else last + self._step
         else:
-            placed = pts + self._offset
-            if last is not None and placed <= last:
-                placed = self._mend(placed, last)
+            time = pts + self._offset
+            if last is not None and time <= last:
+                time = self._correct(time, last)
             elif last is not None:
-                self._judge(placed - last, last)
-        self._last = placed
-        return placed
+                self._count_gap(time - last, last)
+        self._last = time
+        return time
 
-    def _mend(self, placed: int, last: int) -> int:
-        if last - placed < _JUMP_STEPS * self._step:
+    def _correct(self, time: int, last: int) -> int:
+        if last - time < _JUMP_STEPS * self._step:
             self.nudged += 1
             return last + 1
         self.jumps += 1
-        self._offset += last + self._step - placed
+        self._offset += last + self._step - time
         return last + self._step
 
-    def _judge(self, step: int, last: int) -> None:
-        """Take note of a step that is as long as several frames."""
+    def _count_gap(self, step: int, last: int) -> None:
+        """Count a step between frames, and the frames that are missing if it is a gap."""
         self._steps += 1
         frames = round(step / self._step)
         if frames <= 1:
-            self._steady += 1
+            self._regular += 1
         else:
             if not self._gaps:
                 self._first_gap = last * self._time_base
@@ -210,34 +209,36 @@ class Timeline:
             self._lost += frames - 1
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each kind of fault that was mended."""
+        """Return one sentence for each kind of correction."""
         found = []
         if self.missing:
-            found.append(f"{self.missing} frames had no timestamp; the nominal rate was taken")
+            found.append(f"{self.missing} frames had no timestamp; the nominal rate was used")
         if self.nudged:
-            found.append(f"{self.nudged} timestamps did not increase; moved one tick on")
+            found.append(f"{self.nudged} timestamps did not increase; they were moved by one tick")
         if self.jumps:
-            found.append(f"time jumps back {self.jumps} times; what follows was joined on")
-        if self._gaps and self._steady >= _STEADY_SHARE * self._steps:
+            found.append(
+                f"time jumps back {self.jumps} times; later frames were moved to follow on"
+            )
+        if self._gaps and self._regular >= _CONSTANT_SHARE * self._steps:
             found.append(
                 f"about {self._lost} frames are missing in {self._gaps} gaps of an otherwise "
-                f"steady rate, the first after {float(self._first_gap):.2f} s"
+                f"constant rate, the first after {float(self._first_gap):.2f} s"
             )
         return found
 
 
-Place = Literal["before", "inside", "after"]
+Position = Literal["before", "inside", "after"]
+"""Of a frame relative to the requested part."""
 
-
-TRIM_IGNORED = "a still picture has no length; the part asked for was not cut out"
-"""What is said of a still for which a part was chosen."""
+TRIM_IGNORED = "a still picture has no duration; --start and --end were ignored"
+"""Warning for a still picture for which a part was requested."""
 
 
 class TrimWindow:
-    """Tells of each frame whether it lies in the window, and of an empty window why it is so.
+    """Select the frames between the start and the end of the requested part.
 
     Args:
-        settings: Its start and end; either may be missing.
+        settings: Options with the start and the end; either may be None.
 
     """
 
@@ -249,42 +250,42 @@ class TrimWindow:
         self._first_after: Fraction | None = None
         self._inside = 0
 
-    def place(self, time: Fraction) -> Place:
-        """Return where the next frame lies.
+    def locate(self, time: Fraction) -> Position:
+        """Return the position of the next frame relative to the window.
 
         Args:
-            time: Its time in seconds; the first one given is that of the first frame.
+            time: Time of the frame in seconds; the first call gives that of the first frame.
 
         """
         if self._origin is None:
             self._origin = time
-        moment = time - self._origin
-        if moment < self._start:
-            self._last_before = moment
+        elapsed = time - self._origin
+        if elapsed < self._start:
+            self._last_before = elapsed
             return "before"
-        if self._end is not None and moment >= self._end:
-            self._first_after = moment
+        if self._end is not None and elapsed >= self._end:
+            self._first_after = elapsed
             return "after"
         self._inside += 1
         return "inside"
 
     def check(self, file: Path) -> None:
-        """See, once delivery has ended, that there was a frame in the window.
+        """Check after the last frame that a frame lay in the window.
 
         Raises:
-            UsageError: There was none; the message gives the real extent of the clip.
+            UsageError: No frame did; the message gives the extent of the clip.
 
         """
         if self._inside or self._last_before is None:
             return
         start, end = _seconds(self._start), self._end
-        wanted = f"from {start} on" if end is None else f"from {start} to {_seconds(end)}"
+        requested = f"from {start} on" if end is None else f"from {start} to {_seconds(end)}"
         if self._first_after is None:
             extent = f"the last one lies at {_seconds(self._last_before)}"
         else:
             extent = f"they lie at {_seconds(self._last_before)} and {_seconds(self._first_after)}"
         raise UsageError(
-            f"no frame lies in the part {wanted}: {extent}",
+            f"no frame lies in the part {requested}: {extent}",
             where=file,
             hint="Choose another --start or --end; they count from the first frame.",
         )

@@ -1,7 +1,8 @@
 """Describe a video by its container, its stream and its first decoded frame.
 
 The crop of a Matroska or WebM track is read from the file: FFmpeg's demuxer reads it, but PyAV
-neither exposes nor applies it. Invalid or damaged elements count as absent.
+neither exposes nor applies it. Invalid or damaged elements count as absent. enzyme was checked: on
+damaged headers it raises errors of any type, `MemoryError` among them.
 
 Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
 """
@@ -42,47 +43,49 @@ from jdsr_cli.media.reading.isobmff import item_margins, track_margins
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
 
-_SEGMENT, _TRACKS, _ENTRY, _VIDEO, _KIND = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
+_SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
 _FIELDS = (0xB0, 0xBA, 0x54CC, 0x54BB, 0x54DD, 0x54AA)
 """PixelWidth and PixelHeight; PixelCropLeft, PixelCropTop, PixelCropRight and PixelCropBottom."""
-_IS_VIDEO = 1
-_MOST_ELEMENTS = 512
-"""Elements side by side that are looked at; a whole file has some dozens. A file made of nothing
-but empty ones is given up within seconds."""
+_VIDEO_TYPE = 1
+_MAX_ELEMENTS = 512
+"""Number of sibling elements that are read; an intact file has some dozens. The limit stops files
+that consist of empty elements within seconds."""
 
 Span = tuple[int, int, int]
-"""Identifier of an element, and where its content begins and ends in the file."""
+"""Identifier of an element, and the positions where its content starts and ends in the file."""
 
 
 def pixel_crop(file: Path, number: int) -> Margins | None:
-    """Return what is cut off at the edges of a video track.
+    """Return the margins that are cropped from a video track.
 
     Args:
         file: A Matroska or WebM file.
-        number: Of the track among those of video, from 0.
+        number: Number of the track among the video tracks, from 0.
 
     Returns:
-        The margins; None where the track is missing.
+        The margins; None if the track is missing.
 
     """
     try:
         with file.open("rb") as stream:
-            return _of_track(stream, number)
+            return _track_crop(stream, number)
     except OSError:
         return None
 
 
-def _of_track(stream: BinaryIO, number: int) -> Margins | None:
-    whole = (0, 0, stream.seek(0, os.SEEK_END))
+def _track_crop(stream: BinaryIO, number: int) -> Margins | None:
+    parent = (0, 0, stream.seek(0, os.SEEK_END))
     for name in (_SEGMENT, _TRACKS):
-        found = next((one for one in _elements(stream, whole) if one[0] == name), None)
+        found = next((one for one in _elements(stream, parent) if one[0] == name), None)
         if found is None:
             return None
-        whole = found
+        parent = found
     videos = []
-    for entry in _elements(stream, whole):
-        inner = {one[0]: one for one in _elements(stream, entry)} if entry[0] == _ENTRY else {}
-        if _KIND in inner and _value(stream, inner[_KIND]) == _IS_VIDEO:
+    for entry in _elements(stream, parent):
+        inner = (
+            {one[0]: one for one in _elements(stream, entry)} if entry[0] == _TRACK_ENTRY else {}
+        )
+        if _TRACK_TYPE in inner and _value(stream, inner[_TRACK_TYPE]) == _VIDEO_TYPE:
             videos.append(inner.get(_VIDEO))
     video = videos[number] if number < len(videos) else None
     if video is None:
@@ -92,9 +95,9 @@ def _of_track(stream: BinaryIO, number: int) -> Margins | None:
 
 
 def _elements(stream: BinaryIO, parent: Span) -> Iterator[Span]:
-    """Yield the elements within one, up to the first that is damaged."""
+    """Yield the children of an element, up to the first that is damaged."""
     _, position, end = parent
-    for _ in range(_MOST_ELEMENTS):
+    for _ in range(_MAX_ELEMENTS):
         stream.seek(position)
         head = stream.read(16)
         name = _length(head)
@@ -103,15 +106,15 @@ def _elements(stream: BinaryIO, parent: Span) -> Iterator[Span]:
             return
         start = position + name + size
         count = int.from_bytes(head[name : name + size], "big") - (1 << 7 * size)
-        # A size of ones only is not known yet: the recording went on to the end of the file.
+        # A size of ones only is unknown: the element extends to the end of its parent.
         last = end if count == (1 << 7 * size) - 1 else start + count
-        # A file that was cut off ends within its segment.
+        # A truncated file ends within its segment.
         yield int.from_bytes(head[:name], "big"), start, min(last, end)
         position = last
 
 
 def _length(data: bytes) -> int:
-    """Return the bytes of the number of variable length that `data` begins with, 0 for none."""
+    """Return the length of the variable-length number that `data` starts with, 0 if none."""
     length = 9 - data[0].bit_length() if data else 9
     return length if length <= min(8, len(data)) else 0
 
@@ -126,46 +129,46 @@ _COUNTING_FORMATS = frozenset({"mov", "avi"})
 """Containers whose header holds the number of frames, by the first of FFmpeg's names."""
 
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
-"""Elementary streams: any times that FFmpeg gives for them are made up."""
+"""Elementary streams, for which FFmpeg invents times."""
 
 _DEFAULT_RATE = Fraction(25)
-"""Frames per second where a file tells neither times nor rate."""
+"""Frames per second of a file with neither times nor rate."""
 
 _ITEM_TIME_BASE = Fraction(1)
-"""Seconds per unit of time that FFmpeg gives to pictures of a HEIF or AVIF file."""
+"""Time base that FFmpeg gives to pictures of a HEIF or AVIF file."""
 
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an opened video says about itself.
+    """The header of an opened video.
 
     Attributes:
-        info: In the terms of the reader.
-        orientation: How its frames are turned upright.
-        aperture: Part of the stored frames that is displayed, None for all; cut before turning.
-        promised_end: Seconds at which the file ends by its header, None where it does not say.
-        warnings: One sentence for each thing that had to be guessed.
+        info: Header as reported to the user of the reader.
+        orientation: Orientation of the stored frames.
+        aperture: Displayed part of the stored frames, None for all; applied before rotation.
+        stated_end: Seconds at which the file ends by its header, None if it states none.
+        warnings: One sentence for each value that had to be assumed.
 
     """
 
     info: MediaInfo
     orientation: Orientation
     aperture: Aperture | None
-    promised_end: Fraction | None
+    stated_end: Fraction | None
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An opened container, as far as its header depends on it.
+class OpenedVideo:
+    """An opened container and the stream that is read.
 
     Attributes:
-        file: The file as the user named it.
+        file: The file as named by the user.
         container: The container.
         chosen: The stream that is read.
-        animation: How many pictures it holds, where the file is an animation.
+        animation: Number of pictures, if the file is an animation.
 
     """
 
@@ -175,20 +178,22 @@ class Opened:
     animation: PictureCount | None
 
 
-def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) -> Header:
+def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | None) -> Header:
     """Describe a video.
 
     Args:
         opened: The container and its stream.
-        frame: The first frame that was decoded.
-        frame_rate: Frames per second by the user, for a file without timestamps.
+        frame: The first decoded frame.
+        frame_rate: Frames per second given by the user, for a file without timestamps.
 
     """
     container, stream = opened.container, opened.chosen.stream
     pictures = 0 if opened.animation is None else opened.animation.pictures
     context, name = stream.codec_context, container.format.name
     orientation, exact = _orientation(frame)
-    found = [] if exact else ["the rotation is no right angle; the nearest was taken"]
+    found = (
+        [] if exact else ["the rotation is not a multiple of 90 degrees; the nearest one is used"]
+    )
     if opened.animation is not None and opened.animation.damage is not None:
         found.append(opened.animation.damage)
     timestamped = frame.pts is not None or frame.dts is not None
@@ -202,17 +207,17 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
     if not timestamps:
         rate = rate or _DEFAULT_RATE
         time_base = 1 / rate
-        found.append(f"the file holds no timestamps; {float(rate):g} frames/s taken")
+        found.append(f"the file holds no timestamps; {float(rate):g} frames/s are assumed")
     elif frame_rate is not None and not pictures:
-        found.append("the file holds timestamps of its own; the given frame rate was not used")
+        found.append("the file holds timestamps; the given frame rate was ignored")
     width, height = frame.width, frame.height
     aperture = _aperture(opened, frame)
     if aperture is not None:
         found.append(aperture.note(width, height))
         width, height = aperture.width, aperture.height
-    ratio, fault = tagged_aspect(stream.sample_aspect_ratio or context.sample_aspect_ratio)
-    if fault is not None:
-        found.append(fault)
+    ratio, implausible = tagged_aspect(stream.sample_aspect_ratio or context.sample_aspect_ratio)
+    if implausible is not None:
+        found.append(implausible)
     if orientation.swaps_sides:
         width, height, ratio = height, width, 1 / ratio
     kind: MediaKind = "video"
@@ -247,18 +252,18 @@ def read_header(opened: Opened, frame: VideoFrame, frame_rate: Fraction | None) 
         stream=opened.chosen.number,
         streams=opened.chosen.count,
     )
-    return Header(info, orientation, aperture, _promised_end(container, timestamps), tuple(found))
+    return Header(info, orientation, aperture, _stated_end(container, timestamps), tuple(found))
 
 
 def bit_depth(frame: VideoFrame) -> int:
-    """Return the bits of the finest channel of a decoded frame."""
+    """Return the largest number of bits per channel of a decoded frame."""
     return max((part.bits for part in frame.format.components), default=8)
 
 
-def _aperture(opened: Opened, frame: VideoFrame) -> Aperture | None:
-    """Return the part of the stored frames that is displayed, None for all."""
+def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
+    """Return the displayed part of the stored frames, None for all."""
     container, stream = opened.container, opened.chosen.stream
-    # What is read may be a copy of the file that the user named.
+    # The container may be a salvaged copy of the file that the user named.
     file, name, margins = Path(container.name), container.format.name, None
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
@@ -270,11 +275,11 @@ def _aperture(opened: Opened, frame: VideoFrame) -> Aperture | None:
 
 
 def _orientation(frame: VideoFrame) -> tuple[Orientation, bool]:
-    """Return the orientation, and whether it is exactly a right angle."""
+    """Return the orientation, and whether it is exactly a multiple of 90 degrees."""
     try:
         side_data = cast("Mapping[SideDataType, Buffer]", frame.side_data)
     except ValueError:
-        # Beside the frame lies a kind of data that PyAV has no name for (the EXIF of a JPEG).
+        # The frame has side data of a type that PyAV does not know (the EXIF of a JPEG).
         turned = -frame.rotation
         return Orientation(round(turned / 90) % 4 * 90), turned % 90 == 0
     if not frame.rotation and SideDataType.DISPLAYMATRIX not in side_data:
@@ -282,7 +287,7 @@ def _orientation(frame: VideoFrame) -> tuple[Orientation, bool]:
     return from_display_matrix(bytes(side_data[SideDataType.DISPLAYMATRIX]))
 
 
-def _duration(opened: Opened) -> Fraction | None:
+def _duration(opened: OpenedVideo) -> Fraction | None:
     stream = opened.chosen.stream
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
@@ -290,11 +295,11 @@ def _duration(opened: Opened) -> Fraction | None:
     return total * _MICROSECOND if total and total > 0 else None
 
 
-def _promised_end(container: InputContainer, timestamps: bool) -> Fraction | None:
+def _stated_end(container: InputContainer, timestamps: bool) -> Fraction | None:
     total = container.duration
     if not total or not timestamps or container.format.name == REMUXED:
         return None
-    # Matroska states the end, the others the length from the first timestamp on.
+    # Matroska states the end, other containers the duration from the first timestamp.
     matroska = container.format.name.startswith("matroska")
     start = 0 if matroska else container.start_time or 0
     return (start + total) * _MICROSECOND

@@ -2,7 +2,7 @@
 
 FFmpeg's demuxer reads it, but PyAV neither exposes nor applies it, and Pillow ignores that of AVIF,
 so it is read from the file without reading the media data. Invalid or damaged boxes count as
-absent.
+absent. pymp4 was checked: it knows neither `clap` nor `ipma`, and requires an old `construct`.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (items) and 12.1.4 (clap in a visual sample entry);
 ISO/IEC 23008-12, 6.5 (item properties).
@@ -19,19 +19,19 @@ from typing import BinaryIO
 
 from jdsr_cli.media.geometry import Margins
 
-_MOST_BOXES = 1024
-"""Boxes side by side that are looked at; a whole file has some hundred. A file made of nothing but
-empty ones is given up within seconds."""
+_MAX_BOXES = 1024
+"""Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
+that consist of empty boxes within seconds."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box.
+    """A box: type and position of its content in the file.
 
     Attributes:
-        kind: Its four letters.
-        start: Position in the file of what it holds.
-        end: Position behind it.
+        kind: Type, four characters.
+        start: Position of the first byte of the content.
+        end: Position after the last byte of the content.
 
     """
 
@@ -41,14 +41,14 @@ class Box:
 
     @property
     def size(self) -> int:
-        """Bytes that it holds."""
+        """Number of bytes of the content."""
         return self.end - self.start
 
     def read(self, stream: BinaryIO, offset: int, count: int) -> bytes:
-        """Return `count` bytes from `offset` on within the box.
+        """Return `count` bytes of the content from `offset` on.
 
         Raises:
-            ValueError: It does not hold so many.
+            ValueError: The content is shorter.
 
         """
         if offset + count > self.size:
@@ -56,26 +56,26 @@ class Box:
         stream.seek(self.start + offset)
         data = stream.read(count)
         if len(data) < count:
-            raise ValueError(f"the box {self.kind} is cut off")
+            raise ValueError(f"the box {self.kind} is truncated")
         return data
 
 
 def top_level(stream: BinaryIO) -> Box:
-    """Return the whole file as a box."""
+    """Return a box whose content is the whole file."""
     return Box("file", 0, stream.seek(0, os.SEEK_END))
 
 
 def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
-    """Yield the boxes within one, up to the first that is damaged.
+    """Yield the boxes inside a box, up to the first that is damaged.
 
     Args:
         stream: The file.
-        box: That which holds them.
-        skip: Bytes before the first.
+        box: The parent.
+        skip: Number of bytes of the content before the first child.
 
     """
     position = box.start + skip
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         if position + 8 > box.end:
             return
         stream.seek(position)
@@ -92,13 +92,13 @@ def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
 
 
 def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
-    """Return the first box at a path of kinds, None where there is none.
+    """Return the first box at a path of types, None if there is none.
 
     Args:
         stream: The file.
-        box: Where the path begins.
-        kinds: Of the boxes, each in the one before it.
-        skip: Bytes before the first box in `box`.
+        box: The box that the path starts from.
+        kinds: Types of the boxes, each inside the previous one.
+        skip: Number of bytes of the content of `box` before its first child.
 
     """
     found: Box | None = box
@@ -109,65 +109,65 @@ def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
 
 
 _VISUAL_ENTRY = 78
-"""Bytes of a visual sample entry before its boxes, its header not counted."""
+"""Bytes of a visual sample entry before its boxes, without its header."""
 _PICTURE_BRAND = b"avif"
-"""Main brand of a file that is a picture, though it may hold tracks too."""
-_CLAP = 32
-"""Bytes of a clean aperture: four fractions."""
-_SHOWN_HANDLERS = (b"pict", b"vide")
-"""Handlers of tracks that are looked at; that of their transparency is another."""
-_MOST_ASSOCIATIONS = 1 << 20
-"""Bytes of a list of item properties that are read; that of a whole file has some thousand."""
+"""Main brand of a file that is a still picture, even if it also has tracks."""
+_CLAP_SIZE = 32
+"""Size of a clean aperture box in bytes: four fractions."""
+_VISUAL_HANDLERS = (b"pict", b"vide")
+"""Handlers of visible tracks; the track of their transparency has another."""
+_MAX_ASSOCIATIONS = 1 << 20
+"""Bytes of a list of item properties that are read; an intact file has some thousand."""
 
 
 def track_margins(file: Path, track: int) -> Margins | None:
-    """Return what the clean aperture of a track leaves out.
+    """Return the margins outside the clean aperture of a track.
 
     Args:
-        file: A QuickTime or MP4 file, or one of pictures in tracks.
-        track: Identifier of the track in it.
+        file: A QuickTime or MP4 file, or a HEIF or AVIF file with tracks.
+        track: Identifier of the track.
 
     Returns:
-        The margins; None where the track is missing, names no aperture or a wrong one.
+        The margins; None if the track is missing or has no valid clean aperture.
 
     """
     try:
         with file.open("rb") as stream:
-            found = (one for one in _tracks(stream) if _number(stream, one) == track)
-            return next((_of_track(stream, one) for one in found), None)
+            matching = (box for box in _tracks(stream) if _track_id(stream, box) == track)
+            return next((_track_margins(stream, box) for box in matching), None)
     except (OSError, ValueError):
         return None
 
 
 def item_margins(file: Path, item: int) -> Margins | None:
-    """Return what the clean aperture of a picture in a HEIF or AVIF file leaves out.
+    """Return the margins outside the clean aperture of a picture in a HEIF or AVIF file.
 
     Args:
         file: The file.
-        item: Identifier of the picture in it.
+        item: Identifier of the picture.
 
     Returns:
-        The margins; None where the picture is missing, names no aperture or a wrong one.
+        The margins; None if the picture is missing or has no valid clean aperture.
 
     """
     try:
         with file.open("rb") as stream:
-            return _of_item(stream, item)
+            return _item_margins(stream, item)
     except (OSError, ValueError):
         return None
 
 
-def shown_margins(file: Path) -> Margins | None:
-    """Return what is left out of the picture or animation that libavif reads of an AVIF file.
+def displayed_margins(file: Path) -> Margins | None:
+    """Return the margins outside the clean aperture of what libavif reads from an AVIF file.
 
-    That is the first track that is shown, unless the file is a picture by its main brand or has
-    no tracks; then it is the primary picture.
+    That is the first visible track, or the primary picture if the file is a still picture by its
+    main brand or has no tracks.
 
     Args:
         file: The file.
 
     Returns:
-        The margins; None where the picture names no aperture or a wrong one.
+        The margins; None if the picture has no valid clean aperture.
 
     """
     try:
@@ -175,10 +175,10 @@ def shown_margins(file: Path) -> Margins | None:
             brand = child(stream, top_level(stream), "ftyp")
             still = brand is not None and brand.read(stream, 0, 4) == _PICTURE_BRAND
             for track in () if still else _tracks(stream):
-                if _handler(stream, track) in _SHOWN_HANDLERS:
-                    return _of_track(stream, track)
-            item = _primary(stream)
-            return None if item is None else _of_item(stream, item)
+                if _handler(stream, track) in _VISUAL_HANDLERS:
+                    return _track_margins(stream, track)
+            item = _primary_item(stream)
+            return None if item is None else _item_margins(stream, item)
     except (OSError, ValueError):
         return None
 
@@ -190,7 +190,7 @@ def _tracks(stream: BinaryIO) -> Iterator[Box]:
             yield box
 
 
-def _number(stream: BinaryIO, track: Box) -> int | None:
+def _track_id(stream: BinaryIO, track: Box) -> int | None:
     header = child(stream, track, "tkhd")
     if header is None:
         return None
@@ -203,19 +203,19 @@ def _handler(stream: BinaryIO, track: Box) -> bytes:
     return b"" if handler is None else handler.read(stream, 8, 4)
 
 
-def _of_track(stream: BinaryIO, track: Box) -> Margins | None:
-    """Read the first description of a track's samples that has an aperture."""
+def _track_margins(stream: BinaryIO, track: Box) -> Margins | None:
+    """Read the first sample entry of a track that has a clean aperture."""
     entries = child(stream, track, "mdia", "minf", "stbl", "stsd")
     for entry in () if entries is None else children(stream, entries, skip=8):
         clap = child(stream, entry, "clap", skip=_VISUAL_ENTRY)
         if clap is not None:
             size = _words(entry.read(stream, 24, 4), 2)
-            return _margins(clap.read(stream, 0, _CLAP), *size)
+            return _margins(clap.read(stream, 0, _CLAP_SIZE), *size)
     return None
 
 
-def _primary(stream: BinaryIO) -> int | None:
-    """Return the identifier of the primary picture."""
+def _primary_item(stream: BinaryIO) -> int | None:
+    """Return the identifier of the primary picture, None if there is none."""
     meta = child(stream, top_level(stream), "meta")
     named = None if meta is None else child(stream, meta, "pitm", skip=4)
     if named is None:
@@ -224,60 +224,65 @@ def _primary(stream: BinaryIO) -> int | None:
     return int.from_bytes(named.read(stream, 4, 4 if wide else 2), "big")
 
 
-def _of_item(stream: BinaryIO, item: int) -> Margins | None:
-    """Read the properties of an item."""
+def _item_margins(stream: BinaryIO, item: int) -> Margins | None:
+    """Read the size and the clean aperture among the properties of an item."""
     meta = child(stream, top_level(stream), "meta")
-    described = None if meta is None else child(stream, meta, "iprp", skip=4)
-    store = None if described is None else child(stream, described, "ipco")
-    if described is None or store is None:
+    properties_box = None if meta is None else child(stream, meta, "iprp", skip=4)
+    store = None if properties_box is None else child(stream, properties_box, "ipco")
+    if properties_box is None or store is None:
         return None
     properties = list(children(stream, store))
     size: tuple[int, ...] = ()
     clap: bytes | None = None
-    for index in _associations(stream, described, item):
+    for index in _associations(stream, properties_box, item):
         if not 1 <= index <= len(properties):
             continue
         found = properties[index - 1]
         if found.kind == "ispe":
             size = _words(found.read(stream, 4, 8), 4)
         elif found.kind == "clap":
-            clap = found.read(stream, 0, _CLAP)
+            clap = found.read(stream, 0, _CLAP_SIZE)
     return None if clap is None or not size else _margins(clap, *size)
 
 
-def _associations(stream: BinaryIO, described: Box, item: int) -> Iterator[int]:
+def _associations(stream: BinaryIO, properties_box: Box, item: int) -> Iterator[int]:
     """Yield the numbers, from 1, of the properties of an item."""
-    for box in children(stream, described):
+    for box in children(stream, properties_box):
         if box.kind != "ipma":
             continue
         head = box.read(stream, 0, 8)
-        name, step = 4 if head[0] else 2, 2 if head[3] & 1 else 1
-        data = box.read(stream, 8, min(box.size - 8, _MOST_ASSOCIATIONS))
-        at = 0
+        id_size, step = 4 if head[0] else 2, 2 if head[3] & 1 else 1
+        data = box.read(stream, 8, min(box.size - 8, _MAX_ASSOCIATIONS))
+        position = 0
         for _ in range(int.from_bytes(head[4:], "big")):
-            if at + name >= len(data):
+            if position + id_size >= len(data):
                 break
-            owner, count = int.from_bytes(data[at : at + name], "big"), data[at + name]
-            at += name + 1
+            owner, count = (
+                int.from_bytes(data[position : position + id_size], "big"),
+                data[position + id_size],
+            )
+            position += id_size + 1
             if owner == item:
-                listed = _words(data[at : at + count * step], step)
+                listed = _words(data[position : position + count * step], step)
                 yield from (value & (0x7FFF if step == 2 else 0x7F) for value in listed)
-            at += count * step
+            position += count * step
 
 
 def _margins(clap: bytes, width: int, height: int) -> Margins | None:
     """Read a clean aperture: width, height and offsets of the centre, each as a fraction.
 
-    Fractions of a pixel are rounded as FFmpeg does it: edges to the pixel that they lie in.
+    Fractions of a pixel are rounded as in FFmpeg: edges to the pixel that they lie in.
     """
     numbers = [
-        int.from_bytes(clap[at : at + 4], "big", signed=at >= 16) for at in range(0, _CLAP, 4)
+        int.from_bytes(clap[at : at + 4], "big", signed=at >= 16) for at in range(0, _CLAP_SIZE, 4)
     ]
     if min(numbers[1::2]) <= 0:
         return None
-    wide, high, right, down = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
+    clap_width, clap_height, right, down = (
+        Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2)
+    )
     sides = []
-    for side, part, offset in ((width, wide, right), (height, high, down)):
+    for side, part, offset in ((width, clap_width, right), (height, clap_height, down)):
         centre = Fraction(side - 1, 2) + offset
         first, last = (centre + sign * (part - 1) / 2 for sign in (-1, 1))
         if part < 1 or first < 0 or last > side - 1:
@@ -288,12 +293,12 @@ def _margins(clap: bytes, width: int, height: int) -> Margins | None:
 
 
 def _words(data: bytes, width: int) -> tuple[int, ...]:
-    """Return the numbers of that many bytes each that follow on each other."""
+    """Split bytes into big-endian numbers of `width` bytes each."""
     return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
 
 
 def index_missing(file: Path) -> bool:
-    """Whether the file is of the MP4 family and lacks its index."""
+    """Whether a file of the MP4 family has no index (`moov`)."""
     names = set()
     with file.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)

@@ -35,17 +35,17 @@ from jdsr_cli.settings import ReadSettings
 
 
 class PictureSource:
-    """A still, or an animation that Pillow decodes.
+    """A still picture, or an animation that Pillow decodes.
 
     Args:
         file: The file.
-        picture: The same, opened; closed with the source, and where it cannot be made.
-        count: How many pictures it holds.
-        settings: The part that is wanted; a still ignores it and says so.
+        picture: The opened picture; closed with the source, and if the source cannot be created.
+        count: Number of pictures in the file.
+        settings: Options for reading; a still picture ignores a trim and warns of it.
 
     Raises:
         MediaError: The first picture is damaged.
-        UsageError: Another video stream than the only one is chosen.
+        UsageError: A video stream other than the first is chosen.
 
     """
 
@@ -80,10 +80,10 @@ class PictureSource:
             self._warnings.append(TRIM_IGNORED)
 
     def frames(self) -> Iterator[PendingFrame]:
-        """Yield the pictures in the window; a damaged one ends it.
+        """Yield the pictures in the window, up to the first that is damaged.
 
         Raises:
-            UsageError: The window holds none.
+            UsageError: No picture lies in the window.
 
         """
         if self.info.kind == "image":
@@ -92,17 +92,17 @@ class PictureSource:
         try:
             pictures = animation_frames(self._picture, self.info.path, self._count, self._aperture)
             for frame in pictures:
-                place = self._window.place(frame.time)
-                if place == "after":
+                position = self._window.locate(frame.time)
+                if position == "after":
                     break
-                if place == "inside":
+                if position == "inside":
                     yield _pending(frame)
         except MediaError as exc:
             self._warnings.append(exc.what)
         self._window.check(self.info.path)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each thing that was amiss so far."""
+        """Return one sentence for each problem found so far."""
         return self._warnings
 
     def close(self) -> None:
@@ -111,25 +111,25 @@ class PictureSource:
 
 
 def _pending(frame: Frame) -> PendingFrame:
-    """Return a frame that is finished already."""
+    """Return a frame that is converted already as a pending one."""
     return PendingFrame(frame.index, frame.pts, frame.time_base, lambda: frame.image)
 
 
 _DEFAULT_RATE = Fraction(25)
-"""Frames per second where the user names none."""
+"""Frames per second if the user gives none."""
 
-_NAMED = 3
-"""Unreadable pictures that are told by name; the others are counted."""
+_MAX_LISTED = 3
+"""Number of unreadable pictures that are listed by name; the others are counted."""
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _SequencePicture:
     """A picture of a sequence that was read.
 
     Attributes:
-        info: Its header.
+        info: Header of the picture.
         image: uint8 RGB (height, width, 3), upright.
-        note: What a person should know of it, None where there is nothing.
+        note: Warning for the user, None if there is none.
 
     """
 
@@ -139,20 +139,20 @@ class _Picture:
 
 
 class SequenceSource:
-    """The pictures of a sequence, at a constant rate.
+    """The pictures of a numbered sequence, at a constant rate.
 
-    The time of a picture follows from its number, so a number that is missing leaves its time
-    empty and nothing after it drifts.
+    The time of a picture follows from its number, so that a missing number leaves a gap and later
+    times do not shift.
 
     Args:
-        pattern: Folder and name with a place for the number.
-        settings: The rate and the part that is wanted.
+        pattern: Folder and file name with a number field.
+        settings: Options for reading: the rate and the requested part.
 
     Raises:
         InputMissingError: There are no such files.
         InputUnreadableError: The folder cannot be listed.
-        MediaError: None of them is a picture that can be read.
-        UsageError: Another video stream than the only one is chosen.
+        MediaError: None of the pictures can be read.
+        UsageError: A video stream other than the first is chosen.
 
     """
 
@@ -181,7 +181,9 @@ class SequenceSource:
             frames_promised=len(self._files),
             duration=count / rate,
         )
-        self._faults = [f"a sequence of pictures holds no times; {float(rate):g} frames/s taken"]
+        self._faults = [
+            f"a sequence of pictures holds no times; {float(rate):g} frames/s are assumed"
+        ]
         if first.note is not None:
             self._faults.append(first.note)
         if count > len(self._files):
@@ -189,8 +191,8 @@ class SequenceSource:
         if self.info.bit_depth > 8:
             self._faults.append(depth_warning(self.info.bit_depth))
 
-    def _first_picture(self) -> _Picture:
-        """Return the first picture that can be read."""
+    def _first_picture(self) -> _SequencePicture:
+        """Return the first readable picture."""
         fault: MediaError | None = None
         for file in self._files:
             try:
@@ -215,10 +217,10 @@ class SequenceSource:
         )
 
     def frames(self) -> Iterator[PendingFrame]:
-        """Yield the pictures that can be read and lie in the window, in order of number.
+        """Yield the readable pictures in the window, in order of number.
 
         Raises:
-            UsageError: The window holds none.
+            UsageError: No picture lies in the window.
 
         """
         index, origin = 0, self._files[0].number
@@ -231,21 +233,21 @@ class SequenceSource:
                 self.skipped += 1
                 continue
             pts = file.number - origin
-            place = self._window.place(pts * self.info.time_base)
-            if place == "after":
+            position = self._window.locate(pts * self.info.time_base)
+            if position == "after":
                 break
-            if place == "inside":
+            if position == "inside":
                 self._resized += int(image.shape[1::-1] != size)
                 yield PendingFrame(index, pts, self.info.time_base, partial(_fit, image, size))
             index += 1
         self._window.check(self.info.path)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each thing that was amiss so far."""
+        """Return one sentence for each problem found so far."""
         found = list(self._faults)
         if self._unreadable:
-            names = ", ".join(self._unreadable[:_NAMED])
-            more = " and others" if len(self._unreadable) > _NAMED else ""
+            names = ", ".join(self._unreadable[:_MAX_LISTED])
+            more = " and others" if len(self._unreadable) > _MAX_LISTED else ""
             found.append(
                 f"{len(self._unreadable)} pictures of the sequence could not be read and were "
                 f"left out: {names}{more}"
@@ -255,14 +257,14 @@ class SequenceSource:
         return found
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
-def _read(file: Path) -> _Picture:
+def _read(file: Path) -> _SequencePicture:
     """Read one picture.
 
     Raises:
-        MediaError: It is none, or damaged.
+        MediaError: The file is not a picture, or is damaged.
 
     """
     try:
@@ -270,11 +272,11 @@ def _read(file: Path) -> _Picture:
     except (InputMissingError, InputUnreadableError) as exc:
         raise MediaError(exc.what, where=file, hint=exc.hint) from exc
     if picture is None:
-        raise MediaError("is no picture", where=file, hint="Check what the file is.")
+        raise MediaError("is not a picture", where=file, hint="Check what the file is.")
     with picture:
         count = count_pictures(picture, file)
         size, aperture = picture.size, aperture_of(picture, file)
-        return _Picture(
+        return _SequencePicture(
             describe(file, picture, count, aperture),
             pixels(picture, file, aperture),
             None if aperture is None else aperture.note(*size),
@@ -282,7 +284,7 @@ def _read(file: Path) -> _Picture:
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to (width, height) where it has another size, its proportions kept."""
+    """Resize a picture to (width, height) if it has another size; keep its aspect ratio."""
     if image.shape[1::-1] == size:
         return image
     return fit(image, *size)

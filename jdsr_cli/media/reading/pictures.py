@@ -1,4 +1,4 @@
-"""Still pictures, and animations that only Pillow decodes, as upright RGB."""
+"""Decode still pictures, and the animations that only Pillow supports, to upright RGB."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from PIL import UnidentifiedImageError
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media.frames import UNSPECIFIED, Frame, Image, MediaInfo, MediaKind, over_black
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
-from jdsr_cli.media.reading.isobmff import shown_margins
+from jdsr_cli.media.reading.isobmff import displayed_margins
 
-_WANTED = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM", "JPEG2000")
+_SUPPORTED = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _BY_PYAV = frozenset({"GIF", "PNG"})
-"""Animations whose exact times PyAV reads; the others FFmpeg cannot decode."""
+"""Animations that PyAV decodes with exact times; FFmpeg cannot decode the others."""
 
 _STREAM_SUFFIXES = frozenset({".mjpg", ".mjpeg"})
-"""Motion JPEG: many pictures end to end, of which Pillow would see the first."""
+"""Motion JPEG: consecutive pictures, of which Pillow would read the first only."""
 
 _GIF_END = b";"
-"""Last byte of a whole GIF."""
+"""Last byte of a complete GIF."""
 
 _EXIF_ORIENTATION = 0x0112
 _MILLISECOND = Fraction(1, 1000)
 _DEFAULT_MILLISECONDS = 100
-"""Duration that browsers give to a picture of an animation that states none."""
+"""Duration that browsers use for a picture of an animation without one."""
 
 _RECOPY = "Copy it again."
 
 
 def open_picture(file: Path) -> Pillow.Image | None:
-    """Open `file` as a picture; None where it is none that Pillow knows.
+    """Open `file` as a picture; return None if Pillow does not recognise it.
 
     Raises:
-        MediaError: It is a picture, but damaged, or too large to be read safely.
+        MediaError: It is a damaged picture, or too large to be read safely.
 
     """
     if file.suffix.lower() in _STREAM_SUFFIXES:
@@ -58,35 +58,35 @@ def open_picture(file: Path) -> Pillow.Image | None:
         raise MediaError(
             "the picture has too many pixels", where=file, hint="Make it smaller first."
         ) from exc
-    except Exception as exc:  # whatever Pillow stumbles over in a damaged file
+    except Exception as exc:  # Pillow raises errors of any type for damaged files
         raise _damaged("the picture", file, exc) from exc
 
 
 def _damaged(what: str, file: Path, exc: Exception) -> MediaError:
-    """Tell what Pillow stumbled over; any exception can come of a damaged file."""
+    """Return the error for a damaged file, with the reason that Pillow gave."""
     reason = " ".join(str(exc).split()) or type(exc).__name__
     return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_RECOPY)
 
 
 @lru_cache
 def _formats() -> tuple[str, ...]:
-    """Return the wanted formats that this build of Pillow can open."""
+    """Return the supported formats that this build of Pillow can open."""
     Pillow.init()
-    return tuple(name for name in _WANTED if name in Pillow.OPEN)
+    return tuple(name for name in _SUPPORTED if name in Pillow.OPEN)
 
 
 def read_by_pyav(picture: Pillow.Image) -> bool:
-    """Whether this animation is one that PyAV decodes, with exact times."""
+    """Whether PyAV decodes this animation, with exact times."""
     return picture.format in _BY_PYAV
 
 
 @dataclass(frozen=True)
 class PictureCount:
-    """How many pictures a file holds.
+    """Number of pictures in a file.
 
     Attributes:
-        pictures: Those that can be counted, at least 1.
-        damage: What is amiss behind them, None where nothing is.
+        pictures: Number of pictures that can be counted, at least 1.
+        damage: Description of damage after them, None if there is none.
 
     """
 
@@ -95,7 +95,7 @@ class PictureCount:
 
 
 def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
-    """Count the pictures of a file that was just opened; to be called once.
+    """Count the pictures of a file that was just opened; call it once.
 
     Raises:
         OSError: The file cannot be read.
@@ -105,14 +105,14 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
         warnings.simplefilter("ignore")
         try:
             count = int(getattr(picture, "n_frames", 1))
-        except Exception:  # Pillow raises whatever it meets
-            count = _count_whole(picture)
-            return PictureCount(count, f"the file is damaged behind its first {count} pictures")
+        except Exception:  # Pillow raises errors of any type for damaged files
+            count = _count_intact(picture)
+            return PictureCount(count, f"the file is damaged after its first {count} pictures")
     if picture.format == "GIF":
         with file.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != _GIF_END:
-                damage = "the GIF does not end with its end mark: pictures may be missing"
+                damage = "the GIF has no end marker: pictures may be missing"
                 return PictureCount(count, damage)
     return PictureCount(count, None)
 
@@ -123,7 +123,7 @@ def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:
     return "animation" if animated else "image"
 
 
-def _count_whole(picture: Pillow.Image) -> int:
+def _count_intact(picture: Pillow.Image) -> int:
     """Return the number of pictures up to the first that is damaged, at least 1."""
     count = 1
     try:
@@ -137,38 +137,38 @@ def _count_whole(picture: Pillow.Image) -> int:
 
 
 def orientation_of(picture: Pillow.Image) -> Orientation:
-    """Return the orientation of the EXIF tag; upright where there is none."""
+    """Return the orientation of the EXIF tag, upright if there is none or it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # the tags are damaged, the picture may be whole
+    except Exception:  # the tags are damaged, the picture may be intact
         return UPRIGHT
     return EXIF_ORIENTATIONS.get(value, UPRIGHT)
 
 
 def aperture_of(picture: Pillow.Image, file: Path) -> Aperture | None:
-    """Return the part of an opened picture that is displayed, None for all.
+    """Return the displayed part of an opened picture, None for all.
 
     Args:
         picture: The picture, of which only the header was read.
-        file: The same.
+        file: Its file.
 
     """
-    margins = shown_margins(file) if picture.format == "AVIF" else None
+    margins = displayed_margins(file) if picture.format == "AVIF" else None
     return None if margins is None else margins.aperture(*picture.size)
 
 
 def describe(
     file: Path, picture: Pillow.Image, count: PictureCount, aperture: Aperture | None
 ) -> MediaInfo:
-    """Return what the header of an opened picture says.
+    """Return the header of an opened picture.
 
     Args:
-        file: The picture.
-        picture: The same, opened.
-        count: How many pictures it holds.
-        aperture: The part of it that is displayed, None for all.
+        file: The file.
+        picture: The opened picture.
+        count: Number of pictures in the file.
+        aperture: Displayed part of the picture, None for all.
 
     """
     orientation = orientation_of(picture)
@@ -202,7 +202,7 @@ def describe(
 
 
 def _bit_depth(picture: Pillow.Image) -> int:
-    """Return the bits per channel as stored, which Pillow tells only of gray pictures itself."""
+    """Return the bits per channel as stored; the mode of Pillow states them for gray only."""
     if picture.mode == "F":
         return 32
     stored = [str(tile[3]) for tile in getattr(picture, "tile", ())]
@@ -216,15 +216,15 @@ def _pixel_format(mode: str) -> str:
 
 
 def pixels(picture: Pillow.Image, file: Path, aperture: Aperture | None) -> Image:
-    """Decode the current picture to uint8 RGB (height, width, 3), upright, alpha over black.
+    """Decode the current picture to uint8 RGB (height, width, 3), upright, composited over black.
 
     Args:
         picture: The opened picture.
-        file: The same.
-        aperture: The part of it that is displayed, None for all; cut before turning.
+        file: Its file.
+        aperture: Displayed part of the picture, None for all; applied before rotation.
 
     Raises:
-        MediaError: It is cut off, damaged, or of a pixel type that has no fixed range.
+        MediaError: The picture is truncated, damaged, or of a pixel type without fixed range.
 
     """
     try:
@@ -232,8 +232,8 @@ def pixels(picture: Pillow.Image, file: Path, aperture: Aperture | None) -> Imag
             warnings.simplefilter("ignore")
             picture.load()
             image = _to_rgb(picture, file)
-            shown = image if aperture is None else aperture.cut(image)
-            return orientation_of(picture).apply(shown)
+            displayed = image if aperture is None else aperture.cut(image)
+            return orientation_of(picture).apply(displayed)
     except MediaError:
         raise
     except Exception as exc:
@@ -248,8 +248,8 @@ def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
             hint="Convert it to 8 or 16 bits.",
         )
     if picture.mode.startswith("I"):
-        wide = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
-        gray = ((wide + 128) // 257).astype(np.uint8)
+        values = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
+        gray = ((values + 128) // 257).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if picture.has_transparency_data:
         return over_black(np.asarray(picture.convert("RGBA")))
@@ -259,13 +259,13 @@ def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
 def animation_frames(
     picture: Pillow.Image, file: Path, count: int, aperture: Aperture | None
 ) -> Iterator[Frame]:
-    """Yield the pictures of an opened animation at the times that their durations add up to.
+    """Yield the pictures of an opened animation; times are the sums of their durations.
 
     Args:
         picture: The opened animation.
-        file: The same.
-        count: How many pictures it holds.
-        aperture: The part of them that is displayed, None for all.
+        file: Its file.
+        count: Number of pictures.
+        aperture: Displayed part of the pictures, None for all.
 
     Raises:
         MediaError: A picture is cut off or damaged.

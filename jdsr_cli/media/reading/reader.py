@@ -27,49 +27,49 @@ from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.settings import ReadSettings
 
 _PICTURE_START = b"\xff\xd8\xff"
-"""Beginning of a motion JPEG stream; FFmpeg loses pictures where something else comes first."""
+"""Start of a Motion JPEG stream; FFmpeg loses pictures if other bytes come first."""
 
 
 def open_video(
     file: Path, settings: ReadSettings, animation: PictureCount | None = None
 ) -> VideoSource:
-    """Open a video, by way of a salvaged copy where that gives more than the file itself.
+    """Open a video, through a salvaged copy if that gives more than the file itself.
 
     Args:
         file: A file that exists and is not empty.
-        settings: What the user chose.
-        animation: How many pictures it holds, where the file is an animation.
+        settings: Options for reading.
+        animation: Number of pictures, if the file is an animation.
 
     Raises:
-        MediaError: Nothing in it can be decoded, nor in any copy that could be salvaged.
-        OutputError: The temporary place is full.
-        UsageError: It holds fewer video streams than the one chosen.
+        MediaError: No frame can be decoded, neither from the file nor from a salvaged copy.
+        OutputError: The temporary folder is full.
+        UsageError: The file has fewer video streams than the chosen number.
 
     """
     try:
         source = VideoSource(file, settings, animation=animation)
-    except MediaError as fault:
+    except MediaError as error:
         if index_missing(file):
             raise
         salvage = Salvage(file)
         salvaged = _salvaged(salvage, file, settings)
         if salvaged is None and salvage.messages:
             raise MediaError(
-                f"{fault.what}; salvage failed too ({salvage.messages[0]})",
+                f"{error.what}; salvage failed too ({salvage.messages[0]})",
                 where=file,
-                hint=fault.hint,
-            ) from fault
+                hint=error.hint,
+            ) from error
         if salvaged is None:
             raise
         return salvaged
-    better = _better_formats(file, source)
-    if better:
+    preferred = _preferred_formats(file, source)
+    if preferred:
         try:
-            salvaged = _salvaged(Salvage(file, better), file, settings)
+            salvaged = _salvaged(Salvage(file, preferred), file, settings)
         except BaseException:
             source.close()
             raise
-        if salvaged is not None and (salvaged.info.timestamps or "mjpeg" in better):
+        if salvaged is not None and (salvaged.info.timestamps or "mjpeg" in preferred):
             source.close()
             return salvaged
         if salvaged is not None:
@@ -78,43 +78,43 @@ def open_video(
 
 
 def _salvaged(salvage: Salvage, file: Path, settings: ReadSettings) -> VideoSource | None:
-    """Return the first copy of which a frame decodes, None where there is none."""
+    """Return the first copy from which a frame can be decoded, None if there is none."""
     for copy in salvage.copies():
         try:
             return VideoSource(file, settings, copy=copy)
         except MediaError as exc:
             copy.close()
-            salvage.messages.append(f"as {copy.found.demuxer}: {exc.what}")
+            salvage.messages.append(f"as {copy.signature.demuxer}: {exc.what}")
         except BaseException:
             copy.close()
             raise
     return None
 
 
-def _better_formats(file: Path, source: VideoSource) -> Container[str]:
-    """Return the formats that, found in a file that can be read as it is, promise more.
+def _preferred_formats(file: Path, source: VideoSource) -> Container[str]:
+    """Return the formats to search for in a file that can be read as it is.
 
-    An elementary stream has no times: where it is the content of a container whose beginning was
-    not found at byte 0, the container has them.
+    An elementary stream has no times. If it is part of a container that does not start at byte 0,
+    the container has them.
     """
     if source.info.timestamps or source.info.kind != "video":
         return ()
     if source.info.container != "mjpeg":
         return TIMED_DEMUXERS
     with file.open("rb") as stream:
-        begins = stream.read(len(_PICTURE_START)) == _PICTURE_START
-    return () if begins else {*TIMED_DEMUXERS, "mjpeg"}
+        starts_with_picture = stream.read(len(_PICTURE_START)) == _PICTURE_START
+    return () if starts_with_picture else {*TIMED_DEMUXERS, "mjpeg"}
 
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What became of a file that was read.
+    """Counts and warnings of a file that was read.
 
     Attributes:
-        frames: Frames delivered, and those that `Reader.skip_to` passed over.
-        corrupt: Frames delivered though the decoder marked them as damaged.
-        skipped: Packets (of a sequence: pictures) that could not be decoded at all.
-        warnings: One sentence for each thing that a person should know, empty if all was well.
+        frames: Number of frames that were delivered or skipped by `Reader.skip_to`.
+        corrupt: Number of delivered frames that the decoder marked as damaged.
+        skipped: Number of packets (of a sequence: pictures) that could not be decoded at all.
+        warnings: One sentence for each problem or assumption; empty if there was none.
 
     """
 
@@ -127,16 +127,16 @@ class ReadReport:
 class Reader:
     """Iterator over the frames of one input; a context manager that closes it.
 
-    Memory does not grow with the length of the input: one frame is held beside the decoder's
-    own. A file that is damaged or cut off delivers all that can be decoded, then ends; `report`
-    tells what was amiss.
+    Memory does not grow with the length of the input: one frame is held besides those of the
+    decoder. A damaged or truncated file delivers all frames that can be decoded, then ends;
+    `report` lists the problems.
 
     Args:
         source: The opened input.
-        aspect: Width over height of the displayed picture, where the file's own is not to count.
+        aspect: Width over height of the displayed picture, in place of that of the file.
 
     Attributes:
-        info: What the file says about itself.
+        info: Header of the input.
 
     """
 
@@ -144,7 +144,7 @@ class Reader:
         self._source = source
         self._pending = source.frames()
         self._held: PendingFrame | None = None
-        self._passed: int | None = None
+        self._last_index: int | None = None
         self._count = 0
         self.info = source.info
         if aspect is not None:
@@ -169,31 +169,31 @@ class Reader:
         pending, self._held = self._held, None
         frame = (pending or next(self._pending)).frame()
         self._count += 1
-        self._passed = frame.index
+        self._last_index = frame.index
         return frame
 
     def skip_to(self, index: int) -> None:
-        """Pass over all frames before the one of that index, so that it is the next delivered.
+        """Skip all frames before an index, so that the frame of this index is delivered next.
 
-        They are decoded and timed, so that all that follows (pictures, times, indices, report)
-        is as if they had been delivered, but not converted to RGB, which is the greater part of
-        the work. Where reading begins later by `ReadSettings.start`, an index before that passes
-        over nothing.
+        Skipped frames are decoded and get a time, so that all that follows (pictures, times,
+        indices, report) is the same as after delivering them. They are not converted to RGB, which
+        is most of the work. If `ReadSettings.start` is set, an index before it skips nothing.
 
         Args:
-            index: Of the next frame, counted in the file; the number of frames in it is allowed,
-                and leaves nothing to be delivered.
+            index: Index of the next frame in the file; the number of frames is allowed and leaves
+                no frame to deliver.
 
         Raises:
-            UsageError: That frame was delivered already.
-            MediaError: The input ends before it.
+            UsageError: The frame was delivered already.
+            MediaError: The input ends before the frame.
 
         """
-        if self._passed is not None and index <= self._passed:
+        if self._last_index is not None and index <= self._last_index:
             raise UsageError(
-                f"frame {index} cannot be skipped to; {self._passed} was read", where=self.info.path
+                f"frame {index} cannot be skipped to; {self._last_index} was read",
+                where=self.info.path,
             )
-        while self._passed is None or self._passed < index - 1:
+        while self._last_index is None or self._last_index < index - 1:
             pending = self._held or next(self._pending, None)
             self._held = None
             if pending is None:
@@ -202,22 +202,22 @@ class Reader:
                 raise MediaError(
                     f"ends before frame {index}: it is not the input that was read before",
                     where=self.info.path,
-                    hint="Begin anew.",
+                    hint="Start again.",
                 )
             if pending.index >= index:
                 self._held = pending
                 return
-            self._passed = pending.index
+            self._last_index = pending.index
             self._count += 1
 
     @property
     def report(self) -> ReadReport:
-        """What has been read so far; complete once the iteration has ended."""
+        """Counts and warnings so far; complete when the iteration has ended."""
         source = self._source
         return ReadReport(self._count, source.corrupt, source.skipped, tuple(source.warnings()))
 
     def close(self) -> None:
-        """Close the file; reading further is not possible."""
+        """Close the file; no more frames can be read."""
         self._pending = iter(())
         self._held = None
         self._source.close()
@@ -227,21 +227,21 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     """Open a video, animation, still picture or sequence of pictures for reading.
 
     Args:
-        path: The file; what it is shows in its content, not its name. Or the pattern of a
-            sequence, such as `frames/shot_%05d.png`, where no file has that name.
-        settings: What is to be read and how; None for all of it as it is. A still ignores a
-            trim and says so in its report.
+        path: The file, whose format is detected from its content, not its name; or the pattern of
+            a sequence, such as `frames/shot_%05d.png`, if no file has that name.
+        settings: Options for reading; None for the defaults. A still picture ignores a trim and
+            warns of it.
 
     Returns:
-        A reader whose file has been proven to hold a frame that decodes.
+        A reader whose first frame was decoded already.
 
     Raises:
-        InputMissingError: Nothing is there.
-        InputUnreadableError: It is a folder, or may not be read.
-        MediaError: It is empty, cut off before its index, no media, or of an unknown codec.
-        OutputError: It has to be salvaged, and the temporary place is full.
-        UsageError: It holds no video stream of the chosen number. That the chosen part holds no
-            frame is known and raised only where the first frame is asked for.
+        InputMissingError: There is no such file.
+        InputUnreadableError: It is a folder, or cannot be read.
+        MediaError: It is empty, cut off before its index, not media, or of an unknown codec.
+        OutputError: It has to be salvaged, and the temporary folder is full.
+        UsageError: It has no video stream of the chosen number. If the requested part holds no
+            frame, this is raised when the first frame is read.
 
     """
     settings = settings or ReadSettings()
@@ -259,17 +259,16 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
 
 
 def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:
-    """Return what a media file says about itself; its first frame is decoded, so that is proven.
+    """Return the header of a media file; its first frame is decoded to validate it.
 
-    A part chosen by `settings` is not looked at. A copy that had to be salvaged is gone when
-    this returns.
+    A trim in `settings` is ignored. A salvaged copy is removed before this returns.
 
     Raises:
-        InputMissingError: Nothing is there.
-        InputUnreadableError: It is a folder, or may not be read.
-        MediaError: It is empty, cut off before its index, no media, or of an unknown codec.
-        OutputError: It has to be salvaged, and the temporary place is full.
-        UsageError: It holds no video stream of the chosen number.
+        InputMissingError: There is no such file.
+        InputUnreadableError: It is a folder, or cannot be read.
+        MediaError: It is empty, cut off before its index, not media, or of an unknown codec.
+        OutputError: It has to be salvaged, and the temporary folder is full.
+        UsageError: It has no video stream of the chosen number.
 
     """
     with open_reader(path, settings) as reader:
@@ -277,18 +276,18 @@ def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:
 
 
 def read_image(path: str | Path) -> Image:
-    """Read a picture (of an animation or video: its first frame).
+    """Read a picture, or the first frame of an animation or video.
 
-    EXIF orientation is applied, 16-bit values are scaled to 8, gray is repeated in three
-    channels and transparent parts are laid over black.
+    EXIF orientation is applied, 16-bit values are scaled to 8 bits, gray is repeated in three
+    channels and transparency is composited over black.
 
     Returns:
         uint8 RGB, shape (height, width, 3).
 
     Raises:
-        InputMissingError: Nothing is there.
-        InputUnreadableError: It is a folder, or may not be read.
-        MediaError: It is empty, cut off, damaged, or no picture.
+        InputMissingError: There is no such file.
+        InputUnreadableError: It is a folder, or cannot be read.
+        MediaError: It is empty, truncated, damaged, or not a picture.
 
     """
     with open_reader(path) as reader:

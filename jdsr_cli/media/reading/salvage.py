@@ -4,7 +4,8 @@ Recorders put proprietary headers before the stream, and copies of recordings ar
 PyAV cannot open a file, the part from the start of a stream on is copied to a temporary file: an
 elementary stream packet by packet (`-c copy`) by the ffmpeg program of imageio-ffmpeg, a container
 byte by byte, since remuxing would lose its rotation, rate and missing times. A container that
-cannot be read after that is remuxed by ffmpeg.
+cannot be read after that is remuxed by ffmpeg. No library replaces this search: the probing of
+FFmpeg, and so PyAV, does not find a stream after the header of a recorder.
 
 The patterns are those of the standards: ITU-T H.264 and H.265 Annex B with their parameter sets,
 ISO/IEC 13818-1 (transport and program stream), 13818-2 and 14496-2 (start codes), and the
@@ -30,26 +31,27 @@ import imageio_ffmpeg
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 
-_DEPTH = 16 << 20
-"""Bytes from the start of a file that are searched."""
+_SEARCH_LENGTH = 16 << 20
+"""Number of bytes from the start of a file that are searched."""
 
-_NEIGHBOURHOOD = 1024
-"""Bytes within which the second mark of a pattern must follow the first."""
+_MAX_DISTANCE = 1024
+"""Number of bytes within which the second code of a pattern must follow the first."""
 
-_PICTURES_IN_A_ROW = 3
-"""JPEG pictures that make a motion JPEG stream, where fewer are a photo in some document."""
+_MIN_JPEG_RUN = 3
+"""Number of consecutive JPEG pictures that make a Motion JPEG stream; fewer may be photographs
+in another file."""
 
 _DOCUMENTS = (b"%PDF", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"ID3", b"OggS", b"fLaC")
-"""Beginnings of files that may hold pictures but are no footage."""
+"""First bytes of files that may contain pictures but are not footage."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A place where a stream seems to begin.
+    """A position at which a stream seems to start.
 
     Attributes:
         demuxer: FFmpeg's name of the format.
-        offset: Byte of the file at which it begins.
+        offset: Byte of the file at which the stream starts.
 
     """
 
@@ -65,7 +67,7 @@ _CONTAINERS = {
     "mpegts": rb"\x47(?=(?:[\x00-\xff]{187}\x47){5})",
     "mpeg": rb"\x00\x00\x01\xba(?:[\x44-\x47\x4c-\x4f\x54-\x57\x5c-\x5f]|[\x21\x23\x25\x27-\x2f])",
 }
-"""Formats that hold times, which makes them the first choice."""
+"""Formats that hold times and are therefore preferred."""
 
 TIMED_DEMUXERS = frozenset(_CONTAINERS)
 """Names of the formats that hold times."""
@@ -79,21 +81,21 @@ _STREAMS = {
     "mpegvideo": (rb"\x00\x00\x01\xb3", rb"\x00\x00\x01\xb8"),
     "m4v": (rb"\x00\x00\x01[\x00-\x1f]\x00\x00\x01[\x20-\x2f]", rb"\x00\x00\x01\xb6"),
 }  # fmt: skip
-"""Elementary streams: the mark that they begin with, and one that must follow it."""
+"""Elementary streams: the code that they start with, and one that must follow."""
 
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xe0-\xef\xfe]")
 _JPEG_END = re.compile(rb"\xff\xd9")
 
 
 def find_signatures(file: Path) -> list[Signature]:
-    """Return where footage may begin, the likeliest first; empty where nothing looks like it.
+    """Return the positions where footage may start, most likely first; empty if none is found.
 
     Raises:
         OSError: The file cannot be read.
 
     """
     with file.open("rb") as stream:
-        data = stream.read(_DEPTH)
+        data = stream.read(_SEARCH_LENGTH)
     if data.startswith(_DOCUMENTS):
         return []
     return sorted(_containers(data), key=lambda found: found.offset) + list(_streams(data))
@@ -110,28 +112,28 @@ def _streams(data: bytes) -> Iterator[Signature]:
     for demuxer, (first, second) in _STREAMS.items():
         follows = re.compile(second)
         for match in re.finditer(first, data):
-            if follows.search(data, match.end(), match.end() + _NEIGHBOURHOOD):
+            if follows.search(data, match.end(), match.end() + _MAX_DISTANCE):
                 yield Signature(demuxer, _with_zero(data, match.start()))
                 break
     start = _JPEG.search(data)
-    if start is not None and _pictures(data, start.start()) >= _PICTURES_IN_A_ROW:
+    if start is not None and _pictures(data, start.start()) >= _MIN_JPEG_RUN:
         yield Signature("mjpeg", start.start())
 
 
 def _with_zero(data: bytes, offset: int) -> int:
-    """Return the start of a start code of four bytes where it is one."""
+    """Return the position of a start code, including the zero byte of a four-byte one."""
     return offset - 1 if offset and data[offset - 1] == 0 else offset
 
 
 def _pictures(data: bytes, start: int) -> int:
-    """Return the number of JPEG pictures that follow closely on each other, up to the limit."""
+    """Return the number of consecutive JPEG pictures, up to `_MIN_JPEG_RUN`."""
     count = 0
-    while count < _PICTURES_IN_A_ROW:
+    while count < _MIN_JPEG_RUN:
         end = _JPEG_END.search(data, start)
         if end is None:
             return count
         count += 1
-        after = _JPEG.search(data, end.end(), end.end() + _NEIGHBOURHOOD)
+        after = _JPEG.search(data, end.end(), end.end() + _MAX_DISTANCE)
         if after is None:
             return count
         start = after.start()
@@ -145,48 +147,48 @@ _RAW_MUXERS = {
     "m4v": "m4v",
     "mjpeg": "mjpeg",
 }
-"""Demuxer of an elementary stream to the muxer that keeps it as one: it holds no times."""
+"""Demuxer of an elementary stream to the muxer that stores it, without times."""
 
 REMUXED = "nut"
-"""Format of a remuxed copy, which keeps any time base and negative times. What its header says
-of rate and length is the muxer's guess."""
+"""Format of a remuxed copy, which keeps any time base and negative times. The rate and the duration
+in its header are guesses of the muxer."""
 
-_CANDIDATES = 4
-"""Places in a file that are tried at most."""
+_MAX_CANDIDATES = 4
+"""Maximum number of positions in a file that are tried."""
 
-_LEAST_SECONDS = 30.0
+_MIN_SECONDS = 30.0
 _BYTES_PER_SECOND = 1_000_000
-"""A copy may take this long for its size, the least of slow network drives."""
+"""Time limit of a copy: a constant plus the size at the speed of a slow network drive."""
 
 _ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
-"""What ffmpeg puts before its words; it differs from run to run."""
+"""Prefix of ffmpeg's messages; it differs from run to run."""
 
-_QUOTED = 160
-"""Characters of ffmpeg's own message that are told."""
+_MAX_MESSAGE = 160
+"""Maximum number of characters of ffmpeg's message that are reported."""
 
 
 @dataclass(frozen=True)
 class SalvagedCopy:
-    """A temporary copy of what a file holds.
+    """A temporary copy of a stream in a file.
 
     Attributes:
         path: The copy.
-        demuxer: FFmpeg's name of its format.
-        found: What was found in the original, and at which byte.
+        demuxer: FFmpeg's name of the format of the copy.
+        signature: Format and position of the stream in the original file.
 
     """
 
     path: Path
     demuxer: str
-    found: Signature
+    signature: Signature
     _folder: tempfile.TemporaryDirectory[str]
 
     @property
-    def sentence(self) -> str:
-        """What is to be said of it."""
-        skipped = f" behind {self.found.offset} other bytes" if self.found.offset else ""
+    def description(self) -> str:
+        """Sentence for the user."""
+        skipped = f" after {self.signature.offset} other bytes" if self.signature.offset else ""
         return (
-            f"the file could not be read as it is: a {self.found.demuxer} stream that lies in "
+            f"the file could not be read as it is: a {self.signature.demuxer} stream found in "
             f"it{skipped} was salvaged by a stream copy"
         )
 
@@ -197,14 +199,14 @@ class SalvagedCopy:
 
 
 class Salvage:
-    """The copies that can be made of a file, one after another.
+    """The copies that can be made of the streams in a file.
 
     Args:
         file: The file.
-        only: Formats that are wanted, FFmpeg's names; None for all.
+        only: FFmpeg's names of the formats to search for; None for all.
 
     Attributes:
-        messages: What ffmpeg said where it failed, one short line for each attempt.
+        messages: Messages of ffmpeg, one short line for each attempt that failed.
 
     """
 
@@ -214,10 +216,10 @@ class Salvage:
         self.messages: list[str] = []
 
     def copies(self) -> Iterator[SalvagedCopy]:
-        """Yield each copy that could be made, the likeliest first; the caller closes it.
+        """Yield each copy that could be made, the most likely first; the caller closes it.
 
         Raises:
-            OutputError: The temporary place is full or read-only.
+            OutputError: The temporary folder is full or read-only.
 
         """
         try:
@@ -228,7 +230,7 @@ class Salvage:
         except (OSError, RuntimeError) as exc:
             self.messages.append(_short(str(exc)))
             return
-        for signature in found[:_CANDIDATES]:
+        for signature in found[:_MAX_CANDIDATES]:
             demuxer = signature.demuxer
             if signature.offset and demuxer in TIMED_DEMUXERS:
                 yield from self._make(signature, demuxer, demuxer, self._cut)
@@ -243,11 +245,11 @@ class Salvage:
         demuxer: str,
         write: Callable[[Signature, str, Path], bool],
     ) -> Iterator[SalvagedCopy]:
-        """Yield a copy in a new temporary folder, which is gone again where that fails."""
+        """Yield a copy in a new temporary folder, which is removed if copying fails."""
         try:
             folder = tempfile.TemporaryDirectory(prefix="jdsr-salvage-")
         except OSError as exc:
-            raise _no_room(exc) from exc
+            raise _temporary_folder_error(exc) from exc
         target = Path(folder.name) / f"copy.{suffix}"
         kept = False
         try:
@@ -256,7 +258,7 @@ class Salvage:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             kept = write(signature, suffix, target) and target.stat().st_size > 0
         except OSError as exc:
-            raise _no_room(exc) from exc
+            raise _temporary_folder_error(exc) from exc
         finally:
             if not kept:
                 folder.cleanup()
@@ -264,9 +266,9 @@ class Salvage:
             yield SalvagedCopy(target, demuxer, signature, folder)
 
     def _remux(self, program: str, signature: Signature, muxer: str, target: Path) -> bool:
-        """Copy the stream by ffmpeg; returns whether that went to the end."""
+        """Copy the stream with ffmpeg; return whether it succeeded."""
         command = _command(program, self._file, signature, muxer, target)
-        limit = _LEAST_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
+        limit = _MIN_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
         done, message = _run(command, limit)
         if os.strerror(errno.ENOSPC) in message:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -276,7 +278,7 @@ class Salvage:
         return False
 
     def _cut(self, signature: Signature, _: str, target: Path) -> bool:
-        """Copy the bytes from the beginning of the stream on."""
+        """Copy the bytes from the start of the stream to the end of the file."""
         with self._file.open("rb") as source, target.open("wb") as copy:
             source.seek(signature.offset)
             shutil.copyfileobj(source, copy)
@@ -284,7 +286,7 @@ class Salvage:
 
 
 def _command(program: str, file: Path, signature: Signature, muxer: str, target: Path) -> list[str]:
-    """Return the call of ffmpeg: one forced demuxer, no other file to be opened, times kept."""
+    """Return the command line of ffmpeg: a fixed demuxer, no other files, unchanged times."""
     source = f"file:{file.absolute()}"
     if signature.offset:
         source = f"subfile,,start,{signature.offset},end,0,,:{source}"
@@ -297,7 +299,7 @@ def _command(program: str, file: Path, signature: Signature, muxer: str, target:
 
 
 def _run(command: list[str], seconds: float) -> tuple[bool, str]:
-    """Run ffmpeg to its end or to its time limit; returns whether all went well, and its words."""
+    """Run ffmpeg with a time limit; return whether it succeeded, and its messages."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -308,18 +310,18 @@ def _run(command: list[str], seconds: float) -> tuple[bool, str]:
     return done.returncode == 0, done.stderr.decode("utf-8", "replace")
 
 
-def _no_room(exc: OSError) -> OutputError:
-    """Tell of a temporary place that cannot take the copy."""
-    place = Path(tempfile.gettempdir())
-    what = output_error(exc, place).what
+def _temporary_folder_error(exc: OSError) -> OutputError:
+    """Return the error for a temporary folder that cannot hold the copy."""
+    folder = Path(tempfile.gettempdir())
+    what = output_error(exc, folder).what
     return OutputError(
         f"the copy that salvages the file {what}",
-        where=place,
-        hint="Free some space there, or name another place by TMPDIR.",
+        where=folder,
+        hint="Free some space there, or choose another folder with TMPDIR.",
     )
 
 
 def _short(message: str) -> str:
-    """Return the last line of a message that says something, cut to a length, no addresses."""
+    """Return the last line of a message that is not empty, shortened, without addresses."""
     lines = [_ADDRESS.sub("", line).strip() for line in message.splitlines() if line.strip()]
-    return (lines[-1] if lines else "nothing was found")[:_QUOTED]
+    return (lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]

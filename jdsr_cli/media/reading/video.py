@@ -34,22 +34,22 @@ from jdsr_cli.media.frames import (
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import choose_stream, open_container
 from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timeline, TrimWindow
-from jdsr_cli.media.reading.header import Opened, read_header
+from jdsr_cli.media.reading.header import OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import SalvagedCopy
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 _TICK = Fraction(1, 1000)
-"""Time base told to the filter, which only needs some; the frames keep their own."""
+"""Time base of the filter graph, which needs one; the frames keep their own times."""
 
 
 @dataclass(frozen=True)
 class Deinterlaced:
-    """A frame as it left the decoder, and the picture to be shown for it.
+    """A decoded frame and its deinterlaced picture.
 
     Attributes:
-        source: The decoded frame: its times and flags are the ones that count.
-        picture: The frame to be shown; `source` itself where nothing was done.
+        source: The decoded frame, with the times and flags that are used.
+        picture: The deinterlaced frame; `source` itself if it was not deinterlaced.
 
     """
 
@@ -58,16 +58,16 @@ class Deinterlaced:
 
     @property
     def changed(self) -> bool:
-        """Whether `picture` came out of the deinterlacer."""
+        """Whether the frame was deinterlaced."""
         return self.picture is not self.source
 
 
 class Deinterlacer:
-    """Passes frames through, by way of bwdif from the first interlaced one on.
+    """Pass frames through bwdif, from the first interlaced frame on.
 
-    The filter looks one frame back and one ahead, so it holds one frame back; it is emptied
-    at the end and wherever size or pixel format change. Each picture is paired with the very
-    frame that it was made of, so number and times are those of the source.
+    The filter uses the previous and the next frame, so its output is delayed by one frame; it is
+    flushed at the end and where size or pixel format change. Each picture is paired with the frame
+    that it was made from, so the number of frames and their times are those of the source.
 
     Args:
         mode: "auto" deinterlaces frames flagged as interlaced, "on" all, "off" none.
@@ -78,31 +78,31 @@ class Deinterlacer:
         self._mode = mode
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str] | None = None
-        self._waiting: deque[VideoFrame] = deque()
+        self._queued: deque[VideoFrame] = deque()
         self._refused: set[tuple[int, int, str]] = set()
 
-    def through(self, frames: Iterator[VideoFrame]) -> Iterator[Deinterlaced]:
+    def process(self, frames: Iterator[VideoFrame]) -> Iterator[Deinterlaced]:
         """Yield one pair for each frame, in order."""
         for frame in frames:
             shape = (frame.width, frame.height, frame.format.name)
             if self._graph is not None and shape != self._shape:
                 yield from self._flush()
-            if self._graph is None and self._wants(frame) and shape not in self._refused:
+            if self._graph is None and self._needs_filter(frame) and shape not in self._refused:
                 self._open(shape)
             if self._graph is None:
                 yield Deinterlaced(frame, frame)
                 continue
-            self._waiting.append(frame)
+            self._queued.append(frame)
             try:
                 self._graph.vpush(frame)
             except (av.FFmpegError, ValueError):
                 self._refused.add(shape)
                 yield from self._flush()
                 continue
-            yield from self._ready()
+            yield from self._pull()
         yield from self._flush()
 
-    def _wants(self, frame: VideoFrame) -> bool:
+    def _needs_filter(self, frame: VideoFrame) -> bool:
         return self._mode == "on" or (self._mode == "auto" and frame.interlaced_frame)
 
     def _open(self, shape: tuple[int, int, str]) -> None:
@@ -120,52 +120,43 @@ class Deinterlacer:
             return
         self._graph, self._shape = graph, shape
 
-    def _ready(self) -> Iterator[Deinterlaced]:
-        """Yield what the filter gives out by now."""
+    def _pull(self) -> Iterator[Deinterlaced]:
+        """Yield the frames that the filter has finished."""
         while self._graph is not None:
             try:
                 picture = self._graph.vpull()
             except (BlockingIOError, EOFError):
                 return
-            source = self._waiting.popleft()
+            source = self._queued.popleft()
             done = self._mode == "on" or source.interlaced_frame
             yield Deinterlaced(source, picture if done else source)
 
     def _flush(self) -> Iterator[Deinterlaced]:
-        """Empty the filter and close it; a frame that it kept is given out as it was."""
+        """Flush and close the filter; a frame that it did not return is passed on unchanged."""
         if self._graph is not None:
             try:
                 self._graph.vpush(None)
             except (av.FFmpegError, ValueError):
                 self._graph = None
-            yield from self._ready()
+            yield from self._pull()
         self._graph = self._shape = None
-        while self._waiting:
-            source = self._waiting.popleft()
+        while self._queued:
+            source = self._queued.popleft()
             yield Deinterlaced(source, source)
 
 
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
-"""Codecs in which every packet holds a picture to be shown."""
+"""Codecs in which every packet holds a displayed picture."""
 
 _DECODING_TIMES_ONLY = frozenset({"avi"})
-"""Containers without times of display; those that the decoder makes up are a frame late."""
+"""Containers without presentation times; those that the decoder derives are one frame late."""
 
 _SHORTFALL_SECONDS = Fraction(1, 2)
-"""A file that ends this much before the end its header promises is reported."""
-
-
-@dataclass(frozen=True)
-class _Timed:
-    """A frame with its place in the file."""
-
-    index: int
-    pts: int
-    shown: Deinterlaced
+"""Seconds by which a file must be shorter than its header states to be reported."""
 
 
 def _aspect(frame: VideoFrame) -> Fraction:
-    """Return the sample aspect that the decoder gave a frame."""
+    """Return the sample aspect ratio that the decoder reported with a frame, 1 if none."""
     return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
 
 
@@ -174,14 +165,14 @@ class VideoSource:
 
     Args:
         file: A file that exists and is not empty.
-        settings: What the user chose.
-        animation: How many pictures it holds, where the file is an animation.
-        copy: What is read in place of the file; closed with the source, but not where the
-            source cannot be made.
+        settings: Options for reading.
+        animation: Number of pictures, if the file is an animation.
+        copy: Salvaged copy that is read in place of the file; closed with the source, but left
+            open if the source cannot be created.
 
     Raises:
-        MediaError: Nothing in it can be decoded.
-        UsageError: It holds fewer video streams than the one chosen.
+        MediaError: No frame can be decoded.
+        UsageError: The file has fewer video streams than the chosen number.
 
     """
 
@@ -212,7 +203,7 @@ class VideoSource:
                     if chosen.count == 1
                     else f"It holds {chosen.count} video streams: choose one with --stream.",
                 )
-            opened = Opened(file, self._container, chosen, animation)
+            opened = OpenedVideo(file, self._container, chosen, animation)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
             self._container.close()
@@ -222,23 +213,27 @@ class VideoSource:
             self.info = replace(self.info, salvaged=True, salvaged_copy=copy.path)
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
+        self._deinterlacing: Deinterlacing = (
+            settings.deinterlace if self.info.kind == "video" else "off"
+        )
         self._header = header
         self._first_size = (first.width, first.height)
         self._first_aspect = _aspect(first)
         self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
-        self._faults = self._first_words()
+        self._faults = self._initial_warnings()
         self.corrupt = 0
-        self._placed = 0
+        self._decoded_count = 0
         self._resized = 0
         self._interlaced = 0
         self._deinterlaced = 0
+        self._not_deinterlaced = 0
         self._finished = False
 
-    def _first_words(self) -> list[str]:
+    def _initial_warnings(self) -> list[str]:
         info, found = self.info, []
         if self._copy is not None:
-            found.append(self._copy.sentence)
+            found.append(self._copy.description)
         if info.streams > 1 and self._settings.stream is None:
             found.append(
                 f"the file holds {info.streams} video streams; number {info.stream} is read "
@@ -253,11 +248,11 @@ class VideoSource:
 
     @property
     def skipped(self) -> int:
-        """Packets that could not be decoded at all."""
+        """Number of packets that could not be decoded at all."""
         return self._decoder.skipped
 
     def close(self) -> None:
-        """Close the file, and remove the copy if there is one."""
+        """Close the file and remove the salvaged copy, if any."""
         with suppress(ValueError):
             self._decoded.close()
         self._container.close()
@@ -265,45 +260,47 @@ class VideoSource:
             self._copy.close()
 
     def frames(self) -> Iterator[PendingFrame]:
-        """Yield every frame in the window that can be decoded, in order of time.
+        """Yield every frame of the window that can be decoded, in order of time.
 
         Raises:
-            UsageError: The window holds none.
+            UsageError: No frame lies in the window.
 
         """
         matrix = matrix_in_use(self.info)
-        for timed in self._timed():
-            place = self._window.place(timed.pts * self.info.time_base)
-            if place == "before":
+        for index, pts, frame in self._timed():
+            position = self._window.locate(pts * self.info.time_base)
+            if position == "before":
                 continue
-            if place == "after":
+            if position == "after":
                 break
-            source = timed.shown.source
+            source = frame.source
             self._resized += int((source.width, source.height) != self._first_size)
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
-            self._deinterlaced += int(timed.shown.changed)
-            render = partial(self._render, timed.shown, matrix)
-            yield PendingFrame(timed.index, timed.pts, self.info.time_base, render)
+            self._deinterlaced += int(frame.changed)
+            candidate = self._deinterlacing == "on" or bool(source.interlaced_frame)
+            self._not_deinterlaced += int(candidate and not frame.changed)
+            render = partial(self._render, frame, matrix)
+            yield PendingFrame(index, pts, self.info.time_base, render)
         else:
             self._finished = True
         self._window.check(self.info.path)
 
-    def _timed(self) -> Iterator[_Timed]:
-        mode = self._settings.deinterlace if self.info.kind == "video" else "off"
-        for shown in Deinterlacer(mode).through(self._frames):
-            source, index = shown.source, self._placed
-            first, second = source.pts, source.dts
+    def _timed(self) -> Iterator[tuple[int, int, Deinterlaced]]:
+        """Yield every frame that can be decoded, with its index and its time in ticks."""
+        for frame in Deinterlacer(self._deinterlacing).process(self._frames):
+            source, index = frame.source, self._decoded_count
+            stamps = (source.pts, source.dts)
             if self.info.container in _DECODING_TIMES_ONLY:
-                first, second = second, first
-            stamp = second if first is None else first
-            pts = self._timeline.place(stamp) if self.info.timestamps else index
-            self._placed += 1
-            yield _Timed(index, pts, shown)
+                stamps = stamps[::-1]
+            timestamp = stamps[1] if stamps[0] is None else stamps[0]
+            pts = self._timeline.assign(timestamp) if self.info.timestamps else index
+            self._decoded_count += 1
+            yield index, pts, frame
 
-    def _render(self, shown: Deinterlaced, matrix: int) -> Image:
-        source, aperture = shown.source, self._header.aperture
-        image = to_rgb(shown.picture, matrix, source.width, source.height)
+    def _render(self, frame: Deinterlaced, matrix: int) -> Image:
+        source, aperture = frame.source, self._header.aperture
+        image = to_rgb(frame.picture, matrix, source.width, source.height)
         if (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
             image = fit(image, *size, _aspect(source) / self._first_aspect)
@@ -312,7 +309,7 @@ class VideoSource:
         return self._header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each thing that was amiss so far."""
+        """Return one sentence for each problem found so far."""
         found = [*self._faults, *self._decoder.warnings(), *self._timeline.warnings()]
         found.extend(self._interlacing())
         if self._resized:
@@ -333,18 +330,19 @@ class VideoSource:
                 f"{self._deinterlaced} frames were deinterlaced by bwdif, one picture for each "
                 f"frame ({self._interlaced} are flagged as interlaced)"
             )
-        left = self._interlaced - self._deinterlaced
-        if left > 0:
-            yield f"{left} interlaced frames were left as they are"
+        if self._not_deinterlaced and self._deinterlacing == "on":
+            yield f"{self._not_deinterlaced} frames could not be deinterlaced"
+        elif self._not_deinterlaced:
+            yield f"{self._not_deinterlaced} interlaced frames were left unchanged"
 
     def _shortfall(self) -> Iterator[str]:
-        placed, decoder = self._placed, self._decoder
+        count, decoder = self._decoded_count, self._decoder
         promised = self.info.frames_promised
-        if promised is not None and placed < promised - decoder.discarded:
-            yield f"the header promises {promised} frames, the file held {placed}"
-        silent = decoder.packets - decoder.discarded - decoder.skipped - placed
-        if silent > 0 and self.info.codec in _PICTURE_PER_PACKET:
-            yield f"{silent} of {decoder.packets} packets gave no picture of their own"
-        end, held = self._header.promised_end, decoder.end
-        if end is not None and end - held > _SHORTFALL_SECONDS:
-            yield f"the header promises {float(end):.2f} s, the file held {float(held):.2f} s"
+        if promised is not None and count < promised - decoder.discarded:
+            yield f"the header states {promised} frames, the file holds {count}"
+        missing = decoder.packets - decoder.discarded - decoder.skipped - count
+        if missing > 0 and self.info.codec in _PICTURE_PER_PACKET:
+            yield f"{missing} of {decoder.packets} packets contain no picture of their own"
+        end, actual = self._header.stated_end, decoder.end
+        if end is not None and end - actual > _SHORTFALL_SECONDS:
+            yield f"the header states {float(end):.2f} s, the file holds {float(actual):.2f} s"

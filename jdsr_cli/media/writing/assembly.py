@@ -34,14 +34,14 @@ Payload = TypeVar("Payload")
 
 
 @dataclass(frozen=True)
-class Timed(Generic[Payload]):
+class TimedPacket(Generic[Payload]):
     """A packet with all its times, in ticks.
 
     Attributes:
         payload: The packet.
-        pts: When it is shown.
-        dts: When it is decoded.
-        duration: How long it is shown.
+        pts: Presentation time.
+        dts: Decoding time.
+        duration: Duration of presentation.
 
     """
 
@@ -51,40 +51,40 @@ class Timed(Generic[Payload]):
     duration: int
 
 
-def timed(
+def assign_decoding_times(
     packets: Iterable[tuple[int, Payload]], depth: int, lead: int, last_duration: int
-) -> Iterator[Timed[Payload]]:
-    """Yield packets with their decoding times and durations, holding back only a few.
+) -> Iterator[TimedPacket[Payload]]:
+    """Yield packets with their decoding times and durations; buffer only a few of them.
 
     Args:
-        packets: Presentation time and packet, in order of decoding; no time twice.
-        depth: Their depth of reordering, from `ReorderDepth`.
+        packets: Presentation time and packet, in decoding order; all times are different.
+        depth: Depth of reordering, from `ReorderDepth`.
         lead: Ticks from the first decoding to the first presentation, see `Survey.lead`; at least
             `depth`.
-        last_duration: How long the last one is shown.
+        last_duration: Duration of the last packet in presentation order.
 
     """
     early: list[int] = []
     waiting: deque[tuple[int, Payload]] = deque()
     decoding: deque[int] = deque()
-    following: dict[int, int] = {}
+    next_pts: dict[int, int] = {}
     previous: int | None = None
 
     def settle() -> None:
-        """Move the earliest time on: nothing that is still to come can lie before it."""
+        """Take the earliest time: no later packet can be presented before it."""
         nonlocal previous
         pts = heapq.heappop(early)
         if previous is None:
             decoding.extend(pts - lead + lead * number // depth for number in range(depth))
         else:
-            following[previous] = pts
+            next_pts[previous] = pts
         decoding.append(pts)
         previous = pts
 
-    def ready() -> Iterator[Timed[Payload]]:
-        while waiting and waiting[0][0] in following:
+    def ready() -> Iterator[TimedPacket[Payload]]:
+        while waiting and waiting[0][0] in next_pts:
             pts, payload = waiting.popleft()
-            yield Timed(payload, pts, decoding.popleft(), following.pop(pts) - pts)
+            yield TimedPacket(payload, pts, decoding.popleft(), next_pts.pop(pts) - pts)
 
     for pts, payload in packets:
         waiting.append((pts, payload))
@@ -95,47 +95,47 @@ def timed(
     while early:
         settle()
     if previous is not None:
-        following[previous] = previous + last_duration
+        next_pts[previous] = previous + last_duration
     yield from ready()
 
 
 _LEADING_GAP_LIMIT = Fraction(10)
-"""Seconds of nothing before the first frame above which times are moved to start near 0.
-A recorder's stream may start at the time of day; a player would wait for hours."""
+"""Seconds before the first frame above which times are moved to start near 0. The stream of a
+recorder may start at the time of day, and a video player would wait for hours."""
 
-_LONGEST_LEAD = Fraction(1)
-"""Seconds before the first frame at which decoding may start; players wait for that long."""
+_MAX_LEAD = Fraction(1)
+"""Maximum seconds that decoding starts before the first frame; video players wait that long."""
 
 _NOT_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
-"""Keys that describe the old container, not what it shows."""
+"""Keys that describe the old container, not its contents."""
 
-_PLAIN_METADATA = frozenset(
+_MP4_METADATA = frozenset(
     ("title", "artist", "album", "comment", "copyright", "creation_time", "date", "description",
      "genre", "grouping", "lyrics", "show", "synopsis", "track")
 )  # fmt: skip
-"""Keys that MP4 has a box for; others need QuickTime's free-form keys, which repeat the rest."""
+"""Keys with a box in MP4; others need QuickTime's free-form keys, which then hold all keys."""
 
-_PICTURE_METADATA = ("language", "title", "creation_time", "handler_name")
-"""Keys of the source's video stream that hold for the new pictures as well."""
+_VIDEO_METADATA = ("language", "title", "creation_time", "handler_name")
+"""Keys of the source's video stream that are kept for the new video stream."""
 
 _APPLE_TAGS = {"hevc": "hvc1"}
-"""Codec to the tag by which QuickTime plays it; the usual one it refuses."""
+"""Codec to the tag that QuickTime requires; it refuses the usual one."""
 
 
 class Assembly:
-    """Puts one file together, without encoding anything.
+    """Combine segments, sound and subtitles in one file, without encoding anything.
 
     Args:
         path: The final name, for messages.
         container: FFmpeg's name of the container.
-        survey: What the segments hold.
-        source: What the frames came from.
-        tracks: Its sound and subtitles, None where it has none.
+        survey: Summary of the segments.
+        source: Header of the input.
+        tracks: Sound and subtitles of the input, None if it has none.
         trimmed: Whether the segments hold a part of the source only.
 
     Attributes:
-        times: The times of the frames that were written, in seconds.
-        notes: One sentence for each thing that is not as it was in the source.
+        times: Times of the frames that were written, in seconds.
+        notes: One sentence for each difference from the source.
 
     """
 
@@ -156,7 +156,7 @@ class Assembly:
         self._trimmed = trimmed
         self._last_duration = self._find_last_duration()
         self._shift = self._find_shift()
-        self._fineness, self._lead = self._find_lead()
+        self._tick_divisor, self._lead = self._find_lead()
         self.times = TimeTally()
         self.notes: list[str] = []
         if self._shift and not trimmed:
@@ -169,26 +169,26 @@ class Assembly:
 
     @property
     def stated_duration(self) -> Fraction | None:
-        """Seconds that the container states for the video, None where it states none."""
+        """Seconds that the container states for the video, None if it states none."""
         if self._container == "matroska":
             return None
-        short = self._survey.lead(self._last_duration) * self._fineness - self._lead
-        return self._duration * self._source.time_base - short * self._tick
+        shortfall = self._survey.lead(self._last_duration) * self._tick_divisor - self._lead
+        return self._duration * self._source.time_base - shortfall * self._tick
 
     @property
     def _duration(self) -> int:
-        """Ticks of the source from the first frame to the end of the last."""
+        """Ticks of the source from the first frame to the end of the last frame."""
         return self._survey.last - self._survey.first + self._last_duration
 
     @property
     def _tick(self) -> Fraction:
-        return self._source.time_base / self._fineness
+        return self._source.time_base / self._tick_divisor
 
     def write(self, partial: Path, segments: Sequence[Path], metadata: Mapping[str, str]) -> None:
         """Write the file.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
 
         """
         try:
@@ -198,7 +198,7 @@ class Assembly:
                     stream = self._add_stream(output, first)
                 if self._tracks is not None:
                     self._tracks.attach(output)
-                self._place_tracks()
+                self._align_tracks()
                 self._copy(output, stream, segments)
             except BaseException:
                 with suppress(av.FFmpegError, OSError, ValueError):
@@ -211,7 +211,7 @@ class Assembly:
             raise output_error(exc, self._path) from exc
 
     def _find_last_duration(self) -> int:
-        """Return how long the last frame is shown, in ticks."""
+        """Return the duration of the last frame in ticks."""
         source, survey = self._source, self._survey
         nominal = survey.step or max(1, round(1 / (nominal_rate(source) * source.time_base)))
         if source.duration is None or survey.frames != source.frames_promised:
@@ -230,20 +230,20 @@ class Assembly:
         return -min(first, round(start / time_base))
 
     def _find_lead(self) -> tuple[int, int]:
-        """Return by what to divide the source's ticks, and the lead of decoding in such parts.
+        """Return the divisor of the source's ticks, and the lead of decoding in divided ticks.
 
-        MP4 may hold decoding times before 0 only where the first frame is at 0: FFmpeg moves the
-        whole track otherwise when it is read. A frame that comes less than `depth` ticks after 0
-        needs finer ticks.
+        MP4 may hold decoding times before 0 only if the first frame is at 0: otherwise FFmpeg moves
+        the whole track when it reads the file. A first frame less than `depth` ticks after 0 needs
+        finer ticks.
         """
         survey = self._survey
         first = survey.first + self._shift
-        lead = min(survey.lead(self._last_duration), round(_LONGEST_LEAD / self._source.time_base))
+        lead = min(survey.lead(self._last_duration), round(_MAX_LEAD / self._source.time_base))
         if 0 < first < survey.depth:
             return survey.depth, first * survey.depth
         return 1, max(min(lead, first) if first else lead, survey.depth)
 
-    def _place_tracks(self) -> None:
+    def _align_tracks(self) -> None:
         if self._tracks is None:
             return
         self._tracks.shift_by(self.time_offset)
@@ -259,7 +259,7 @@ class Assembly:
         if self._container != "matroska":
             rates = [kind.sample_rate for kind in self._tracks.kinds] if self._tracks else []
             options["movie_timescale"] = str(movie_timescale(self._source.time_base, rates))
-            if not _PLAIN_METADATA.issuperset(texts):
+            if not _MP4_METADATA.issuperset(texts):
                 options["movflags"] = "+use_metadata_tags"
         output = av.open(
             str(partial.absolute()), mode="w", format=self._container, container_options=options
@@ -277,14 +277,18 @@ class Assembly:
             context.codec_tag = _APPLE_TAGS[codec]
         tag_picture(context, codec, self._source)
         if self._tracks is not None:
-            found = self._tracks.picture_metadata
-            stream.metadata.update({key: found[key] for key in _PICTURE_METADATA if key in found})
+            found = self._tracks.video_metadata
+            stream.metadata.update({key: found[key] for key in _VIDEO_METADATA if key in found})
         return stream
 
     def _copy(self, output: OutputContainer, stream: VideoStream, segments: Sequence[Path]) -> None:
-        parts, tick = self._fineness, self._tick
-        packets = (((pts + self._shift) * parts, packet) for pts, packet in self._packets(segments))
-        for item in timed(packets, self._survey.depth, self._lead, self._last_duration * parts):
+        divisor, tick = self._tick_divisor, self._tick
+        packets = (
+            ((pts + self._shift) * divisor, packet) for pts, packet in self._packets(segments)
+        )
+        for item in assign_decoding_times(
+            packets, self._survey.depth, self._lead, self._last_duration * divisor
+        ):
             packet = item.payload
             packet.pts, packet.dts, packet.duration = item.pts, item.dts, item.duration
             packet.time_base = tick

@@ -18,42 +18,43 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
 
 DEFAULT_CRF = {"h264": 20, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
-"""Constant rate factor at which the eye sees no loss. The first three were set to the same PSNR:
-45.2 to 45.4 dB of luma on a street scene of 640x360, 48.0 to 48.3 dB on it enlarged twice. For
-H.264 that is 20, since its macroblock tree is off: 47.6 dB with 8 % more bytes than 18 with it."""
+"""Constant rate factor without visible loss. The first three were set to the same PSNR of luma:
+45.2 to 45.4 dB on a street scene of 640x360, 48.0 to 48.3 dB on the same scene enlarged twice. For
+H.264 it is 20, since the macroblock tree is off: 47.6 dB with 8 % more bytes than 18 with it."""
 
 _CRF_LIMITS = {"av1": 63}
 _CRF_LIMIT = 51
-"""Largest constant rate factor: AV1 counts to 63, the others to 51."""
+"""Largest constant rate factor: 63 for AV1, 51 for the others."""
 
 _QSCALE_PER_CRF = Fraction(1, 6)
-"""MPEG-4 part 2 and Motion JPEG have quantisers 1 to 31: CRF 18 is taken as 3."""
+"""MPEG-4 part 2 and Motion JPEG have quantisers 1 to 31: CRF 18 is mapped to 3."""
 
 _LAMBDA = 118
 """FFmpeg's FF_QP2LAMBDA, the unit of `global_quality`."""
 
 _H264_THREADS = 8
-"""Encoder threads of H.264. Their number changes the bytes, so it is not left to the machine."""
+"""Encoder threads of H.264. Their number changes the bytes, so it is fixed."""
 
 _HEVC_FRAME_THREADS = 3
-"""Frames that x265 encodes at once. Their number changes the bytes, that of its workers not."""
+"""Frames that x265 encodes in parallel. Their number changes the bytes; that of its workers does
+not."""
 
 _FFV1_SLICES = 4
-"""Slices of an FFV1 frame, each with its own checksum; by default the machine would decide."""
+"""Slices of an FFV1 frame, each with a checksum; the default depends on the machine."""
 
-SMALLEST_SIDES = {"hevc": 16, "av1": 32}
-"""Pixels. x265 refuses less than 16; SVT-AV1 4.1 never returns from some sizes below 32."""
+MIN_SIDES = {"hevc": 16, "av1": 32}
+"""Pixels. x265 refuses less than 16; SVT-AV1 4.1 hangs at some sizes below 32."""
 
 _RATE_LIMITS = (Fraction(1), Fraction(240))
-"""Frames per second that every encoder takes; a header may claim 90,000."""
+"""Frames per second that every encoder accepts; a header may state 90,000."""
 
 _MPEG4_RATE_LIMIT = 65535
-"""MPEG-4 part 2 stores a rate's numerator in 16 bits."""
+"""MPEG-4 part 2 stores the numerator of the rate in 16 bits."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames are stored.
+    """Codec, encoder and pixel format of an output.
 
     Attributes:
         codec: Name of the codec ("h264").
@@ -70,7 +71,7 @@ class Encoding:
 
     @property
     def subsampled(self) -> bool:
-        """Whether width and height have to be even."""
+        """Whether width and height must be even."""
         return self.pixel_format in ("yuv420p", "yuvj420p")
 
 
@@ -83,10 +84,10 @@ _ENCODERS = {
     "mjpeg": "mjpeg",
 }
 _READ_AS = {"libdav1d": "av1", "libaom-av1": "av1"}
-"""Decoders that are not named like the codec that they read."""
+"""Names of decoders that differ from the codec."""
 
 CODECS = ("h264", "hevc", "av1", "ffv1", "source")
-"""What a user can ask for; "source" is the input's codec where it can be written."""
+"""Choices of the user; "source" is the codec of the input if it can be written."""
 
 
 def choose_encoding(
@@ -96,15 +97,15 @@ def choose_encoding(
 
     Args:
         codec: One of `CODECS`. "ffv1" is lossless, to the bit.
-        source: Where the frames come from.
-        crf: Quality of a lossy codec: 0 (best) to 51, for AV1 to 63. None takes `DEFAULT_CRF`,
-            which looks like the original.
+        source: Header of the input.
+        crf: Quality of a lossy codec: 0 (best) to 51, for AV1 to 63. None uses `DEFAULT_CRF`,
+            which is visually lossless.
 
     Returns:
-        The encoding, and a sentence for each wish that could not be met.
+        The encoding, and a sentence for each option that could not be honoured.
 
     Raises:
-        UsageError: Unknown codec, `crf` out of range, or no encoder in this FFmpeg.
+        UsageError: The codec is unknown, `crf` is out of range, or this FFmpeg has no encoder.
 
     """
     if codec not in CODECS:
@@ -140,26 +141,26 @@ def _settings(codec: str, crf: int) -> Encoding:
         options = {"flags": "+qscale", "global_quality": str(quantiser * _LAMBDA)}
         return Encoding(codec, encoder, "yuvj420p" if codec == "mjpeg" else "yuv420p", options)
     if codec == "av1":
-        # SVT-AV1 writes to stderr unless its environment says not to.
+        # SVT-AV1 writes to stderr unless this variable is set.
         os.environ.setdefault("SVT_LOG", "1")
         return Encoding(codec, encoder, "yuv420p", {"crf": str(crf), "preset": "8"})
     options = {"crf": str(crf), "preset": "fast"}
     if codec == "hevc":
         options["x265-params"] = f"log-level=none:frame-threads={_HEVC_FRAME_THREADS}"
     else:
-        # With its macroblock tree x264 gave other bytes in every third run of the same frames.
+        # With the macroblock tree, x264 gave other bytes in every third run of the same frames.
         options["threads"] = str(_H264_THREADS)
         options["x264-params"] = "no-mbtree=1"
     return Encoding(codec, encoder, "yuv420p", options)
 
 
 def encoder_of(codec: str) -> str:
-    """Return FFmpeg's name of the encoder that writes a codec."""
+    """Return FFmpeg's name of the encoder for a codec."""
     return _ENCODERS.get(codec, codec)
 
 
 def stored_full_range(codec: str, source: MediaInfo) -> bool:
-    """Whether frames made from `source` use the full range in that codec; YUV keeps its own."""
+    """Whether frames made from `source` are stored in full range; YUV keeps the source's range."""
     if codec in ("ffv1", "mjpeg"):
         return True
     rgb = av.VideoFormat(source.pixel_format).is_rgb
@@ -167,7 +168,7 @@ def stored_full_range(codec: str, source: MediaInfo) -> bool:
 
 
 def tag_picture(context: VideoCodecContext, codec: str, source: MediaInfo) -> None:
-    """Give a stream that is to be written the pixel aspect and the colour tags of its source."""
+    """Set the pixel aspect and the colour tags of the source on a stream that is written."""
     context.sample_aspect_ratio = source.sample_aspect_ratio
     context.color_range = 2 if stored_full_range(codec, source) else 1
     context.colorspace = 0 if codec == "ffv1" else matrix_in_use(source)
@@ -176,14 +177,14 @@ def tag_picture(context: VideoCodecContext, codec: str, source: MediaInfo) -> No
 
 
 def nominal_rate(source: MediaInfo) -> Fraction:
-    """Return the frames per second that an encoder is told, which plans by them only."""
+    """Return the frames per second for the encoder's rate control, within what it accepts."""
     low, high = _RATE_LIMITS
     rate = min(max(source.frame_rate or Fraction(25), low), high).limit_denominator(1001)
     return rate if rate.numerator <= _MPEG4_RATE_LIMIT else Fraction(round(rate))
 
 
 _SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
-"""Containers in order of choice. The first two keep any rational time, Matroska only 1 ms."""
+"""Containers in order of preference. The first two keep any rational time, Matroska only 1 ms."""
 
 _MILLISECONDS = 1000
 
@@ -192,13 +193,13 @@ _LARGEST_TIMESCALE = 2**31 - 1
 
 @dataclass(frozen=True)
 class TrackKind:
-    """What a container has to know of a track to tell whether it can hold it.
+    """Properties of a track that decide whether a container can hold it.
 
     Attributes:
         type: "audio", "subtitle", "video", "data" or "attachment".
         codec: Name of the codec.
         time_base: Seconds per unit of its times.
-        sample_rate: Samples per second of sound, otherwise 0.
+        sample_rate: Samples per second of sound, 0 for other types.
 
     """
 
@@ -215,15 +216,15 @@ def _storable(container: str) -> frozenset[str]:
 
 
 def can_store(container: str, codec: str) -> bool:
-    """Whether a container ("mp4", "mov" or "matroska") can hold a stream of that codec."""
+    """Whether a container ("mp4", "mov" or "matroska") can hold a stream of a codec."""
     return codec in _storable(container)
 
 
 def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKind]) -> str:
     """Return the container that holds the video and most of the sound and subtitles.
 
-    MP4 where it holds all of them, else QuickTime. Matroska only where that keeps subtitles
-    that would be lost, all sound fits too, and no time would be rounded.
+    MP4 if it can hold all of them, otherwise QuickTime. Matroska only if it keeps subtitles that
+    would be lost otherwise, can hold all sound, and rounds no time.
 
     Args:
         encoder: FFmpeg's name of the video's encoder.
@@ -250,7 +251,7 @@ def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKi
 
 
 def final_name(path: Path, container: str) -> Path:
-    """Return `path` with the suffix of the container (an .mp4 or .m4v is left to MP4 as is)."""
+    """Return `path` with the suffix of the container (.mp4 and .m4v are both kept for MP4)."""
     suffix = path.suffix.lower()
     if container == "mp4" and suffix in (".mp4", ".m4v"):
         return path
@@ -258,7 +259,7 @@ def final_name(path: Path, container: str) -> Path:
 
 
 def movie_timescale(time_base: Fraction, sample_rates: Iterable[int]) -> int:
-    """Return ticks per second in which MP4 edit lists express every start exactly."""
+    """Return the ticks per second in which MP4 edit lists express every start exactly."""
     video = time_base.denominator
     common = math.lcm(video, *[rate for rate in sample_rates if rate > 0])
     if common > _LARGEST_TIMESCALE:

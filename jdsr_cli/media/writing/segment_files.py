@@ -25,24 +25,24 @@ TIME_BASE = "jdsr_time_base"
 """Metadata key: that time base, in seconds."""
 
 _INDEX_START = b"NX\xdd\x67\x2f\x23\xe6\x4e"
-"""Startcode of the index that a complete NUT file ends in (NUT specification, "index")."""
+"""Start code of the index at the end of a complete NUT file (NUT specification, "index")."""
 
-_INDEX_TAIL = 12
-"""Bytes at the very end: the length of the index (8) and its checksum (4)."""
+_INDEX_TRAILER = 12
+"""Last bytes of the file: the length of the index (8) and its checksum (4)."""
 
 _HINT = "The disk may be failing."
 
 
 _REORDER_WINDOW = 64
-"""Packets looked back on for reordering; no codec holds more than 16 pictures back."""
+"""Number of previous packets that are compared; no codec reorders by more than 16 pictures."""
 
 
 @dataclass
 class ReorderDepth:
-    """Finds by how many packets decoding has to run ahead of presentation.
+    """Find by how many packets decoding has to run ahead of presentation.
 
     Attributes:
-        depth: Largest number of packets that are shown after a packet decoded later.
+        depth: Largest number of packets that are presented after a packet decoded later.
 
     """
 
@@ -50,21 +50,21 @@ class ReorderDepth:
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=_REORDER_WINDOW))
 
     def add(self, pts: int) -> None:
-        """Take in the presentation time of the next packet in order of decoding."""
+        """Add the presentation time of the next packet in decoding order."""
         self.depth = max(self.depth, sum(earlier > pts for earlier in self._recent))
         self._recent.append(pts)
 
 
 @dataclass(frozen=True)
 class SegmentHeader:
-    """What all segments of a video have in common.
+    """Properties that all segments of a video have in common.
 
     Attributes:
         codec: Name of the codec.
         width: Width as stored, in pixels.
         height: Height as stored, in pixels.
-        time_base: Seconds per tick, exact: that of the source.
-        extradata: The codec's global headers.
+        time_base: Seconds per tick of the source, exact.
+        extradata: Global headers of the codec.
 
     """
 
@@ -80,14 +80,14 @@ class SegmentReader:
 
     Args:
         container: The opened file.
-        path: Its name, for messages.
+        path: Name of the file, for messages.
 
     Attributes:
-        header: What it has in common with the other segments.
-        stream: Its video.
+        header: Properties that all segments of the video have in common.
+        stream: The video stream.
 
     Raises:
-        OutputError: It was not written by `SegmentWriter`.
+        OutputError: The file was not written by `SegmentWriter`.
 
     """
 
@@ -97,13 +97,13 @@ class SegmentReader:
         texts = container.metadata
         videos = container.streams.video
         if container.format.name != "nut" or len(videos) != 1 or FIRST_PTS not in texts:
-            raise _spoilt(path, "is no segment of a video")
+            raise _segment_error(path, "is not a segment of a video")
         self.stream: VideoStream = videos[0]
         try:
             self._first = int(texts[FIRST_PTS])
             time_base = Fraction(texts[TIME_BASE])
         except (KeyError, ValueError, ZeroDivisionError) as exc:
-            raise _spoilt(path, "is no segment of a video") from exc
+            raise _segment_error(path, "is not a segment of a video") from exc
         context = self.stream.codec_context
         self.header = SegmentHeader(
             codec=context.codec.canonical_name,
@@ -114,10 +114,10 @@ class SegmentReader:
         )
 
     def packets(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
-        """Yield the time, in units of the header's time base, and each packet as decoded.
+        """Yield each packet in decoding order, with its time in units of the header's time base.
 
         Raises:
-            OutputError: It cannot be read to its end.
+            OutputError: The segment cannot be read to its end.
 
         """
         assert self.stream.time_base is not None
@@ -128,10 +128,10 @@ class SegmentReader:
                     continue
                 ticks = None if packet.pts is None else packet.pts * unit
                 if ticks is None or ticks.denominator != 1 or packet.is_corrupt:
-                    raise _spoilt(self._path, "holds a damaged packet")
+                    raise _segment_error(self._path, "holds a damaged packet")
                 yield self._first + int(ticks), packet
         except av.FFmpegError as exc:
-            raise _spoilt(self._path, f"cannot be read ({exc.strerror})") from exc
+            raise _segment_error(self._path, f"cannot be read ({exc.strerror})") from exc
 
 
 @contextmanager
@@ -139,32 +139,32 @@ def open_segment(path: Path) -> Iterator[SegmentReader]:
     """Open a segment that `SegmentWriter` completed.
 
     Raises:
-        OutputError: It is missing, was cut off, or is something else.
+        OutputError: The file is missing, truncated, or not a segment.
 
     """
     try:
         complete = _ends_in_index(path)
     except FileNotFoundError as exc:
-        raise _spoilt(path, "a segment of the video is missing") from exc
+        raise _segment_error(path, "a segment of the video is missing") from exc
     except OSError as exc:
-        raise _spoilt(path, f"a segment cannot be read ({exc.strerror})") from exc
+        raise _segment_error(path, f"a segment cannot be read ({exc.strerror})") from exc
     if not complete:
-        raise _spoilt(path, "a segment of the video is not complete")
+        raise _segment_error(path, "a segment of the video is not complete")
     try:
         container = open_container(path)
     except MediaError as exc:
-        raise _spoilt(path, f"a segment {exc.what}") from exc
+        raise _segment_error(path, f"a segment {exc.what}") from exc
     with container:
         yield SegmentReader(container, path)
 
 
 def _ends_in_index(path: Path) -> bool:
-    """Whether a NUT file is complete: its last bytes tell where its index starts."""
+    """Whether a NUT file is complete: its last bytes locate its index."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        if size < _INDEX_TAIL:
+        if size < _INDEX_TRAILER:
             return False
-        file.seek(size - _INDEX_TAIL)
+        file.seek(size - _INDEX_TRAILER)
         start = size - int.from_bytes(file.read(8), "big")
         if start < 0:
             return False
@@ -174,25 +174,25 @@ def _ends_in_index(path: Path) -> bool:
     return False
 
 
-def _spoilt(path: Path, what: str) -> OutputError:
+def _segment_error(path: Path, what: str) -> OutputError:
     return OutputError(what, where=path, hint=_HINT)
 
 
 _LATEST_KEPT = 65
-"""Times that are remembered: one more than any depth of reordering that is looked for."""
+"""Number of latest times that are kept: one more than the greatest depth of reordering."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What the segments of a video hold together; times in ticks of the header's time base.
+    """Frames and times of all segments of a video, in ticks of the header's time base.
 
     Attributes:
-        header: What they have in common.
+        header: Properties that the segments have in common.
         frames: Number of frames.
         first: Time of the first frame.
-        latest: Times of the last frames, increasing; more of them than `depth`, where there are.
+        latest: Times of the last frames, increasing; more than `depth` of them, if there are.
         last_decoded: Time of the frame that is decoded last.
-        depth: By how many packets decoding has to run ahead of presentation.
+        depth: Number of packets by which decoding has to run ahead of presentation.
 
     """
 
@@ -210,31 +210,31 @@ class Survey:
 
     @property
     def step(self) -> int | None:
-        """Time between the last two frames, None where there is only one."""
+        """Time between the last two frames, None if there is only one frame."""
         return self.latest[-1] - self.latest[-2] if self.frames > 1 else None
 
     def lead(self, last_duration: int) -> int:
-        """Return the ticks by which the first packet is decoded before it is shown.
+        """Return the ticks by which the first packet is decoded before it is presented.
 
-        MP4 takes the length of a track to be that from the first decoding to the end of the
-        packet that is decoded last. With this lead it is that of the pictures, exactly: at a
-        steady rate `depth` frames.
+        MP4 defines the duration of a track from the first decoding time to the end of the packet
+        that is decoded last. With this lead it equals that of the pictures: at a constant rate the
+        lead is `depth` frames.
 
         Args:
-            last_duration: How long the last frame is shown, in ticks.
+            last_duration: Duration of the last frame in ticks.
 
         """
         end = self.latest[-1] + last_duration
-        following = min((pts for pts in self.latest if pts > self.last_decoded), default=end)
+        next_pts = min((pts for pts in self.latest if pts > self.last_decoded), default=end)
         before = self.latest[-1 - self.depth] if self.frames > self.depth else self.first
-        return max(end - before - (following - self.last_decoded), self.depth)
+        return max(end - before - (next_pts - self.last_decoded), self.depth)
 
 
 def survey_segments(segments: Sequence[Path]) -> Survey:
-    """Read through segments, in constant memory.
+    """Read all packets of the segments, in constant memory.
 
     Raises:
-        OutputError: There is none; one is missing, not complete, out of order, or of another
+        OutputError: There is no segment; or one is missing, incomplete, out of order, or of another
             codec, size or time base than the first.
 
     """
@@ -252,7 +252,7 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
             _compare(segment.header, header, path)
             for pts, packet in segment.packets():
                 if earliest is None and not packet.is_keyframe:
-                    raise OutputError("does not begin with a whole picture", where=path, hint=_HINT)
+                    raise OutputError("does not start with a key frame", where=path, hint=_HINT)
                 earliest = pts if earliest is None else min(earliest, pts)
                 insort(latest, pts)
                 del latest[:-_LATEST_KEPT]
@@ -265,7 +265,7 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
             first = earliest
         elif earliest <= before:
             raise OutputError(
-                "a segment of the video begins before the end of the one before it",
+                "a segment of the video starts before the end of the previous one",
                 where=path,
                 hint=_HINT,
             )
@@ -280,13 +280,13 @@ def _compare(found: SegmentHeader, wanted: SegmentHeader, path: Path) -> None:
         what = attribute.name.replace("_", " ")
         if attribute.name == "extradata":
             what = "encoder settings"
-            told = ""
+            values = ""
         else:
-            told = (
+            values = (
                 f" ({getattr(found, attribute.name)} instead of {getattr(wanted, attribute.name)})"
             )
         raise OutputError(
-            f"a segment of the video has another {what} than the first{told}",
+            f"a segment of the video has another {what} than the first{values}",
             where=path,
             hint=_HINT,
         )

@@ -1,11 +1,10 @@
-"""Writing a run of frames as a file of its own, to be joined with others later.
+"""Write a sequence of frames as a segment: a file of its own that is joined with others later.
 
-A segment is a NUT file with video only. NUT was made for exact times: it keeps any rational
-time base, any gap and any reordering, holds all the codecs written here, needs no index to be
-read, and ends in one by which a file that was cut off is known. It keeps neither colour tags nor,
-for some codecs, the pixel aspect; both follow from the source again when segments are joined.
-Times in it are relative to its first frame, since NUT knows no time before 0; that frame's own
-time lies in the header.
+A segment is a NUT file with video only. NUT keeps any rational time base, any gap and any
+reordering, can hold all codecs written here, can be read without its index, and is known to be
+truncated if the index at its end is missing. It keeps neither colour tags nor, for some codecs, the
+pixel aspect; both are taken from the source when segments are joined. Times are relative to the
+first frame, since NUT has no negative times; the time of that frame is in the metadata.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media.frames import Image, MediaInfo, from_rgb, matrix_in_use
 from jdsr_cli.media.writing.formats import (
-    SMALLEST_SIDES,
+    MIN_SIDES,
     choose_encoding,
     nominal_rate,
     stored_full_range,
@@ -38,37 +37,37 @@ from jdsr_cli.media.writing.segment_files import FIRST_PTS, TIME_BASE, open_segm
 from jdsr_cli.media.writing.verify import TimeTally
 
 SEGMENT_SUFFIX = ".nut"
-"""Suffix that names what a segment is; any other works as well."""
+"""Usual suffix of a segment; any other works as well."""
 
 
 class SegmentWriter:
-    """Writes frames with exact times as one segment of a video, with an encoder of its own.
+    """Write frames with exact times as one segment of a video, with an encoder of its own.
 
     A width or height that the codec cannot store (odd, with subsampled colour) is padded by
-    repeating the last column or row. The same frames give the same bytes, whatever the machine
-    is doing. On a clean exit of the context the file is complete and on the disk, and every
-    frame has been seen in it at its time; on an exception it is removed.
+    repeating the last column or row. The same frames always give the same bytes. When the context
+    ends without an exception, the file is complete and synchronised to disk, and it was read back
+    to check that it holds every frame at its time; after an exception the file is removed.
 
-    The encoder is told that frames follow each other at a steady rate, so that each gets the
-    same quality however briefly it is shown; their own times are put on its packets.
+    The encoder receives the frames at a constant rate, so that each gets the same quality however
+    briefly it is displayed; their times are set on its packets.
 
     Args:
-        path: The file; what stands there is overwritten.
-        source: What the frames come from, whose `time_base` the times are in.
+        path: The file; an existing file is overwritten.
+        source: Header of the input that the frames come from, with the `time_base` of the times.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (the input's, where possible).
-        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None looks like the original.
+        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (that of the input if possible).
+        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None is visually lossless.
 
     Attributes:
         path: The file.
-        frames: Frames written so far.
+        frames: Number of frames written so far.
         codec: Name of the codec that is written.
-        warnings: A sentence for each wish that could not be met.
+        warnings: One sentence for each option that could not be honoured.
 
     Raises:
-        OutputError: The place is missing, full or read-only.
-        UsageError: An unknown codec, or a size or quality out of range.
+        OutputError: The folder is missing, full or read-only.
+        UsageError: The codec is unknown, or a size or the quality is out of range.
 
     """
 
@@ -89,12 +88,12 @@ class SegmentWriter:
         self._size = (width, height)
         self._encoding, self.warnings = choose_encoding(codec, source, crf)
         self.codec = self._encoding.codec
-        least = SMALLEST_SIDES.get(self.codec, 0)
+        least = MIN_SIDES.get(self.codec, 0)
         if min(width, height) < least:
             raise UsageError(
                 f"a video of {width}x{height} pixels cannot be written as {self.codec}",
                 where=path,
-                hint=f"Its sides have to be {least} pixels or more; choose h264.",
+                hint=f"Its sides must have {least} pixels or more; choose h264.",
             )
         self._matrix = matrix_in_use(source)
         self._full_range = stored_full_range(self.codec, source)
@@ -113,7 +112,7 @@ class SegmentWriter:
         try:
             self._output, self._stream = self._open()
         except BaseException:
-            self._abandon()
+            self._close()
             raise
 
     def __enter__(self) -> Self:
@@ -129,18 +128,18 @@ class SegmentWriter:
             if kind is None:
                 self._finish()
         finally:
-            self._abandon()
+            self._close()
 
     def write(self, image: Image, pts: int) -> None:
         """Write the next frame.
 
         Args:
             image: uint8 RGB, shape (height, width, 3).
-            pts: Time in units of `source.time_base`; larger than that of the frame before.
+            pts: Time in units of `source.time_base`; greater than that of the previous frame.
 
         Raises:
             OutputError: The disk is full, or the file cannot be written.
-            UsageError: Another size or type, or a time that does not increase.
+            UsageError: The frame has another size or type, or its time does not increase.
 
         """
         width, height = self._size
@@ -148,7 +147,7 @@ class SegmentWriter:
             raise UsageError(
                 f"a frame of {image.dtype} {image.shape} was given",
                 where=self.path,
-                hint=f"uint8 of shape {(height, width, 3)} is needed.",
+                hint=f"uint8 of shape {(height, width, 3)} is required.",
             )
         if self._output is None:
             raise UsageError("a frame was given after the end", where=self.path)
@@ -161,7 +160,7 @@ class SegmentWriter:
             raise UsageError(
                 f"time {pts} follows {self._last}",
                 where=self.path,
-                hint="Times have to increase from frame to frame.",
+                hint="Times must increase from frame to frame.",
             )
         self._last = pts
         self._encode(image, pts)
@@ -182,7 +181,7 @@ class SegmentWriter:
             raise output_error(exc, self.path) from exc
         context = stream.codec_context
         if encoding.codec == "h264":
-            # By slices, PyAV's choice, threads race for the lookahead, and bytes differ by run.
+            # With slice threads, PyAV's default, the lookahead is a race and bytes differ by run.
             context.thread_type = "FRAME"
         context.width = width + (width % 2 if encoding.subsampled else 0)
         context.height = height + (height % 2 if encoding.subsampled else 0)
@@ -204,17 +203,17 @@ class SegmentWriter:
         frame.pts, frame.time_base = self.frames, context.time_base
         self._times[self.frames] = pts - self._first
         self._tally.add(pts * self._source.time_base)
-        self._mux(self._encoded(frame))
+        self._mux(self._encode_frame(frame))
         self.frames += 1
 
-    def _encoded(self, frame: VideoFrame | None) -> Sequence[Packet[VideoStream]]:
+    def _encode_frame(self, frame: VideoFrame | None) -> Sequence[Packet[VideoStream]]:
         try:
             return self._stream.encode(frame)
         except (av.FFmpegError, OSError) as exc:
             raise output_error(exc, self.path) from exc
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
-        """Put the frames' own times on packets that are numbered by frame, and store them."""
+        """Set the times of the frames on packets that are numbered by frame, and write them."""
         assert self._output is not None
         for packet in packets:
             number = packet.pts
@@ -234,7 +233,7 @@ class SegmentWriter:
     def _finish(self) -> None:
         if self._last is None or self._output is None:
             raise OutputError("no frames were written", where=self.path, hint="Check the input.")
-        self._mux(self._encoded(None))
+        self._mux(self._encode_frame(None))
         output, self._output = self._output, None
         try:
             output.close()
@@ -246,15 +245,15 @@ class SegmentWriter:
         self._done = True
 
     def _check(self) -> None:
-        """Read the file back: the system may have told of no error."""
+        """Read the file back: the system may not have reported a write error."""
         tally = TimeTally()
         with open_segment(self.path) as segment:
             for pts, _ in segment.packets():
                 tally.add(pts * segment.header.time_base)
         tally.compare(self._tally, self.path)
 
-    def _abandon(self) -> None:
-        """Let go of everything; a file that is not complete is removed."""
+    def _close(self) -> None:
+        """Close the output, and remove the file if it is not complete."""
         if self._output is not None:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self._output.close()

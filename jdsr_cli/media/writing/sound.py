@@ -1,4 +1,4 @@
-"""Decoding of sound that the output container cannot hold, and opening of sound tracks."""
+"""Open the sound tracks of an input, and decode those that the output container cannot hold."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from av.stream import Disposition, Stream
 from jdsr_cli.media.inputs import open_container
 
 PCM_CODEC = "pcm_s16le"
-"""Sixteen bits, uncompressed: what telephone and DVR codecs decode to, without further loss."""
-
+"""Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
 
 _GAP = Fraction(1, 50)
-"""Seconds between the end of a packet and the start of the next that are a real gap."""
+"""Seconds between the end of a packet and the start of the next from which on there is a gap."""
 
 
 class DecodedTrack:
-    """Decodes one sound track and stores its samples, each run of them at its own time.
+    """Decode one sound track and store its samples as PCM at their times.
 
     Args:
         source: The track, whose codec is known.
-        output: Where it goes; not yet begun.
+        output: The container that the samples are written to, before its header is written.
+
+    Attributes:
+        target: The stream of `output` that receives the samples.
+        undecoded: Number of packets so far that could not be decoded.
 
     """
 
@@ -48,10 +51,15 @@ class DecodedTrack:
         self.undecoded = 0
 
     def mux(self, output: OutputContainer, packet: Packet[Stream] | None, shift: Fraction) -> int:
-        """Decode a packet (None: what the decoder still holds) and mux its samples.
+        """Decode a packet and mux its samples.
+
+        Args:
+            output: The container that the samples are written to.
+            packet: The packet; None to flush the decoder.
+            shift: Seconds added to every time.
 
         Returns:
-            Bytes of samples that were muxed.
+            Number of bytes of the samples that were muxed.
 
         Raises:
             av.FFmpegError: The output cannot be written.
@@ -68,17 +76,23 @@ class DecodedTrack:
         for decoded in frames:
             start = decoded.pts
             if start is not None and decoded.time_base is not None:
-                self._seek(start * decoded.time_base + shift)
+                self._skip_gap(start * decoded.time_base + shift)
             decoded.pts = None
-            for frame in self._resampler.resample(decoded):
+            try:
+                frames_of_output = self._resampler.resample(decoded)
+            except ValueError:
+                # The layout or the rate of the sound changed within the track.
+                self.undecoded += 1
+                continue
+            for frame in frames_of_output:
                 stored += self._store(output, frame)
         return stored
 
-    def _seek(self, time: Fraction) -> None:
-        """Go on at `time` where that is a gap ahead, else without a break."""
-        wanted = round(time * self._rate)
-        if wanted - self._next > _GAP * self._rate or (self._next == 0 and wanted > 0):
-            self._next = wanted
+    def _skip_gap(self, time: Fraction) -> None:
+        """Move the next sample to `time` if there is a gap before it."""
+        start = round(time * self._rate)
+        if start - self._next > _GAP * self._rate or (self._next == 0 and start > 0):
+            self._next = start
 
     def _store(self, output: OutputContainer, frame: AudioFrame) -> int:
         frame.pts, frame.time_base = self._next, Fraction(1, self._rate)
@@ -91,49 +105,49 @@ class DecodedTrack:
 
 
 _SAFE = {"protocol_whitelist": "file", "pattern_type": "none"}
-"""Options that keep FFmpeg from opening other files than the one that is named."""
+"""Options that prevent FFmpeg from opening any other file."""
 
 
-_FAR = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000_000)}
-"""Bytes and microseconds in which a late sound track is looked for."""
+_LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000_000)}
+"""Bytes and microseconds that are searched for the parameters of a late sound track."""
 
 
 def open_tracks(file: Path) -> InputContainer:
-    """Open a file, searching it further where a sound track begins too late to be known.
+    """Open a file, and probe more of it if the parameters of a sound track are unknown.
 
     Raises:
         MediaError: It cannot be opened.
 
     """
     container = open_container(file)
-    if not any(is_blank(stream) for stream in container.streams.audio):
+    if not any(has_unknown_format(stream) for stream in container.streams.audio):
         return container
     container.close()
     try:
         return av.open(
             str(file.absolute()),
             mode="r",
-            container_options={**_SAFE, **_FAR},
+            container_options={**_SAFE, **_LONG_PROBE},
             metadata_errors="replace",
         )
     except (av.FFmpegError, ValueError, OSError):
         return open_container(file)
 
 
-def is_blank(stream: Stream) -> bool:
-    """Whether a sound track is announced whose format is not known."""
+def has_unknown_format(stream: Stream) -> bool:
+    """Whether a stream is a sound track whose sample rate is not known."""
     return isinstance(stream, AudioStream) and not (
         stream.codec_context and stream.codec_context.sample_rate
     )
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a stream is a cover picture, which is no video."""
+    """Whether a stream is a cover picture, which is not a video."""
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
 def label_of(stream: Stream) -> str:
-    """Return the name of a track that is left out."""
+    """Return the name of a track for messages: its codec, or the file name of an attachment."""
     texts: Mapping[str, str] = stream.metadata
     if stream.type == "attachment":
         return texts.get("filename", "unnamed")

@@ -18,7 +18,7 @@ from jdsr_cli.media.writing.formats import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
-    is_blank,
+    has_unknown_format,
     is_cover,
     label_of,
     open_tracks,
@@ -26,37 +26,37 @@ from jdsr_cli.media.writing.sound import (
 from jdsr_cli.media.writing.verify import TrackTally
 
 _COPIED = ("audio", "subtitle")
-"""Types of the tracks that are copied."""
+"""Types of tracks that are copied."""
 
 _SEEK_MARGIN = Fraction(30)
-"""Seconds before a window from which its packets are looked for; a subtitle may be shown long."""
+"""Seconds before a time span from which on packets are read: subtitles may be shown for long."""
 
 _READ_MARGIN = Fraction(10)
-"""Seconds after a window up to which packets that belong inside it may still come."""
+"""Seconds after a time span up to which packets that belong inside it may still follow."""
 
 _MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """A part of the source, in seconds of its own time: `start` belongs to it, `end` does not."""
+    """A half-open part of the source, [start, end), in seconds of its own time."""
 
     start: Fraction
     end: Fraction
 
 
 class TrackCopier:
-    """Copies the packets of all audio streams, and of the subtitles that fit, unchanged.
+    """Copy the packets of all audio streams, and of the subtitles that the output can hold.
 
-    Sound in a codec that the output cannot hold is decoded instead. Packets keep their
-    timestamps, so a track that starts late stays late. They are muxed up to the time of the
-    picture, so memory stays bounded.
+    Sound in a codec that the output cannot hold is decoded instead. Packets keep their timestamps,
+    so a track that starts late stays late. They are muxed up to the time of the last video packet,
+    so memory stays bounded.
 
     Args:
-        source: The input; of one that was salvaged, the copy is read while there is one.
+        source: The input; the salvaged copy is read in its place while it exists.
 
     Raises:
-        MediaError: It can no longer be opened.
+        MediaError: The input can no longer be opened.
 
     """
 
@@ -64,7 +64,7 @@ class TrackCopier:
         copy = source.salvaged_copy
         self._source = open_tracks(copy if copy and copy.is_file() else source.path)
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
-        self._picture = videos[source.stream - 1] if source.stream <= len(videos) else None
+        self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
         self._tallies: dict[int, TrackTally] = {}
         self._decoded: dict[int, DecodedTrack] = {}
@@ -72,8 +72,10 @@ class TrackCopier:
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._shift = Fraction(0)
         self._window: TimeSpan | None = None
-        self._heard: dict[int, int] = {}
+        self._last_pts: dict[int, int] = {}
         self._refused: dict[str, int] = {}
+        self._undecoded = 0
+        self._untimed = 0
         self._faults: list[str] = []
 
     @property
@@ -82,13 +84,13 @@ class TrackCopier:
         return dict(self._source.metadata)
 
     @property
-    def picture_metadata(self) -> dict[str, str]:
-        """The metadata of the stream that the pictures come from."""
-        return dict(self._picture.metadata) if self._picture else {}
+    def video_metadata(self) -> dict[str, str]:
+        """The metadata of the video stream that was read."""
+        return dict(self._video.metadata) if self._video else {}
 
     @property
     def start(self) -> Fraction:
-        """Start of the earliest stream in seconds."""
+        """Start time of the earliest stream in seconds."""
         return Fraction(self._source.start_time or 0, _MICROSECONDS)
 
     @property
@@ -102,18 +104,20 @@ class TrackCopier:
                 getattr(stream.codec_context, "sample_rate", 0),
             )
             for stream in self._source.streams
-            if stream.type in _COPIED and stream.codec_context is not None and not is_blank(stream)
+            if stream.type in _COPIED
+            and stream.codec_context is not None
+            and not has_unknown_format(stream)
         ]
 
     @property
     def tallies(self) -> list[TrackTally]:
-        """What was copied so far, for each track of the output."""
+        """What was copied so far: one tally for each track of the output."""
         return list(self._tallies.values())
 
     def attach(self, output: OutputContainer) -> None:
-        """Add a stream to `output` for every track that it can hold, as it is or decoded."""
+        """Add a stream to `output` for every track that can be copied or decoded."""
         for stream in self._source.streams:
-            if self._picture is None or stream.index != self._picture.index:
+            if self._video is None or stream.index != self._video.index:
                 self._attach(stream, output)
         wanted = [self._source.streams[index] for index in self._targets]
         if wanted:
@@ -126,8 +130,8 @@ class TrackCopier:
             what = "cover picture" if is_cover(stream) else f"{stream.type} track"
             self._faults.append(f"the {what} ({label}) could not be kept")
             return
-        if is_blank(stream):
-            self._faults.append(f"the sound ({label}) could not be kept: it says nothing of itself")
+        if has_unknown_format(stream):
+            self._faults.append(f"the sound ({label}) could not be kept: its format is unknown")
             return
         name = context.name
         target: Stream
@@ -137,10 +141,13 @@ class TrackCopier:
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
             target, name = decoded.target, PCM_CODEC
-            self._faults.append(f"the sound ({label}) fits no MP4; stored as {PCM_CODEC}")
+            self._faults.append(
+                f"the sound ({label}) cannot be stored in MP4; it was stored as {PCM_CODEC}"
+            )
         else:
             self._faults.append(
-                f"the subtitle track ({label}) could not be kept: {output.format.name} holds none"
+                f"the subtitle track ({label}) could not be kept: not supported by "
+                f"{output.format.name}"
             )
             return
         target.metadata.update(stream.metadata)
@@ -149,14 +156,14 @@ class TrackCopier:
         self._tallies[stream.index] = TrackTally(stream.type, name)
 
     def shift_by(self, seconds: Fraction) -> None:
-        """Move all packets by that much; to be set before the first is copied."""
+        """Set the seconds added to every time; call it before the first packet is copied."""
         self._shift = seconds
 
     def keep_only(self, window: TimeSpan) -> None:
-        """Copy only what lies in the window; to be set after `attach`, before the first copy.
+        """Restrict copying to a time span; call it after `attach`, before the first packet.
 
-        Sound is kept by the start of its packets. A subtitle that is on the screen when the
-        window opens is kept from there on.
+        Sound is kept if its packet starts inside. A subtitle that is shown when the span starts is
+        kept from there on.
         """
         self._window = window
         if not self._targets or window.start <= _SEEK_MARGIN + self.start:
@@ -166,18 +173,18 @@ class TrackCopier:
             self._source.seek(int((window.start - _SEEK_MARGIN) * _MICROSECONDS), any_frame=True)
             self._packets = self._source.demux(wanted)
             self._waiting = self._next()
-            moment = None if self._waiting is None else _moment(self._waiting)
-            if moment is not None and moment <= window.start:
+            time_of_packet = None if self._waiting is None else _packet_time(self._waiting)
+            if time_of_packet is not None and time_of_packet <= window.start:
                 return
         except av.FFmpegError:
             pass
-        # Where the file cannot be searched it is read from the start.
+        # The file cannot be seeked; read it from the start.
         self._waiting = None
         self._source.seek(int(self.start * _MICROSECONDS), any_frame=True)
         self._packets = self._source.demux(wanted)
 
     def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
-        """Mux all packets before `time` in seconds, or all that are left for None.
+        """Mux all packets before `time` in seconds, or all remaining packets if it is None.
 
         Raises:
             av.FFmpegError: The output cannot be written.
@@ -186,24 +193,26 @@ class TrackCopier:
         while True:
             packet = self._waiting or self._next()
             self._waiting = None
-            moment = None if packet is None else _moment(packet)
+            time_of_packet = None if packet is None else _packet_time(packet)
             past = (
-                moment is not None
+                time_of_packet is not None
                 and self._window is not None
-                and moment > self._window.end + _READ_MARGIN
+                and time_of_packet > self._window.end + _READ_MARGIN
             )
             if packet is None or past:
                 self._packets = iter(())
                 for index, decoded in self._decoded.items():
                     self._tallies[index].bytes += decoded.mux(output, None, self._shift)
+                    self._undecoded += decoded.undecoded
                 self._decoded.clear()
                 return
-            if moment is None:
+            if time_of_packet is None:
+                self._untimed += int(packet.size > 0)
                 continue
-            if time is not None and moment + self._shift > time:
+            if time is not None and time_of_packet + self._shift > time:
                 self._waiting = packet
                 return
-            if self._window is None or _fit(packet, self._window):
+            if self._window is None or _clip(packet, self._window):
                 self._mux(output, packet)
 
     def _next(self) -> Packet[Stream] | None:
@@ -214,7 +223,7 @@ class TrackCopier:
             self._packets = iter(())
             return None
         if packet is not None:
-            self._lengthen(packet)
+            self._set_duration(packet)
         return packet
 
     def _mux(self, output: OutputContainer, packet: Packet[Stream]) -> None:
@@ -238,27 +247,32 @@ class TrackCopier:
             kind = {"audio": "sound"}.get(tally.type, tally.type)
             self._refused[kind] = self._refused.get(kind, 0) + 1
 
-    def _lengthen(self, packet: Packet[Stream]) -> None:
-        """Give sound that does not say how long it lasts the length of the packet before.
+    def _set_duration(self, packet: Packet[Stream]) -> None:
+        """Give a sound packet without duration the distance from the previous packet.
 
-        Matroska may leave it out, and a first or last packet of no length would not be heard.
+        Matroska may omit durations, and a first or last packet without one would not be played.
         """
         if packet.stream.type != "audio" or packet.pts is None:
             return
-        before = self._heard.get(packet.stream_index, packet.pts)
-        self._heard[packet.stream_index] = packet.pts
+        previous = self._last_pts.get(packet.stream_index, packet.pts)
+        self._last_pts[packet.stream_index] = packet.pts
         if not packet.duration:
-            packet.duration = max(packet.pts - before, 0)
+            packet.duration = max(packet.pts - previous, 0)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for each track or packet that could not be kept."""
-        return [
+        """Return one sentence for each track or kind of packet that could not be kept."""
+        found = [
             *self._faults,
             *(
                 f"{count} {kind} packets with impossible times were left out"
                 for kind, count in self._refused.items()
             ),
         ]
+        if self._untimed:
+            found.append(f"{self._untimed} sound or subtitle packets without a time were left out")
+        if self._undecoded:
+            found.append(f"{self._undecoded} packets of sound could not be decoded")
+        return found
 
     def close(self) -> None:
         """Close the input."""
@@ -267,13 +281,13 @@ class TrackCopier:
         self._source.close()
 
 
-def _moment(packet: Packet[Stream]) -> Fraction | None:
-    moment = packet.dts if packet.dts is not None else packet.pts
-    return None if moment is None else moment * packet.time_base
+def _packet_time(packet: Packet[Stream]) -> Fraction | None:
+    time_of_packet = packet.dts if packet.dts is not None else packet.pts
+    return None if time_of_packet is None else time_of_packet * packet.time_base
 
 
-def _fit(packet: Packet[Stream], window: TimeSpan) -> bool:
-    """Whether a packet belongs into the window; a subtitle that began before is shortened."""
+def _clip(packet: Packet[Stream], window: TimeSpan) -> bool:
+    """Whether a packet lies inside a time span; an earlier subtitle is shortened to its start."""
     ticks = packet.pts if packet.pts is not None else packet.dts
     assert ticks is not None
     start = ticks * packet.time_base
@@ -284,7 +298,7 @@ def _fit(packet: Packet[Stream], window: TimeSpan) -> bool:
     end = (ticks + (packet.duration or 0)) * packet.time_base
     if packet.stream.type != "subtitle" or end <= window.start:
         return False
-    opening = -(-window.start // packet.time_base)
-    packet.duration = ticks + (packet.duration or 0) - opening
-    packet.pts = packet.dts = opening
+    first = -(-window.start // packet.time_base)
+    packet.duration = ticks + (packet.duration or 0) - first
+    packet.pts = packet.dts = first
     return packet.duration > 0

@@ -1,4 +1,4 @@
-"""Re-opening what was written, to see that every frame is there at its time."""
+"""Read a written video back to check that it holds every frame at its time."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from jdsr_cli.media.inputs import open_container, video_stream
 _HINT = "The disk may be failing or full; the file was removed."
 
 _EMPTY_TEXT = 2
-"""Bytes of an MP4 subtitle packet that says nothing; the container adds such by itself."""
+"""Bytes of an empty MP4 subtitle packet; the muxer adds such packets."""
 
 
 @dataclass
 class TimeTally:
-    """A digest of timestamps that does not depend on their order and takes constant memory.
+    """Summary of timestamps that does not depend on their order and needs constant memory.
 
     Attributes:
         count: Number of timestamps.
         total: Their sum in seconds, exact.
-        first: The earliest in seconds, None where there is none.
-        last: The latest in seconds, None where there is none.
+        first: Earliest timestamp in seconds, None if there is none.
+        last: Latest timestamp in seconds, None if there is none.
 
     """
 
@@ -38,17 +38,17 @@ class TimeTally:
     last: Fraction | None = None
 
     def add(self, time: Fraction) -> None:
-        """Take in one timestamp in seconds."""
+        """Add a timestamp in seconds."""
         self.count += 1
         self.total += time
         self.first = time if self.first is None else min(self.first, time)
         self.last = time if self.last is None else max(self.last, time)
 
     def compare(self, written: TimeTally, path: Path) -> None:
-        """Compare what was found in the file with what was written.
+        """Compare the timestamps found in a file with those that were written.
 
         Raises:
-            OutputError: They differ; with both figures.
+            OutputError: They differ; the message has both values.
 
         """
         if self.count != written.count:
@@ -69,13 +69,13 @@ class TimeTally:
 
 @dataclass
 class TrackTally:
-    """What a sound or subtitle track holds.
+    """Amount of data in a sound or subtitle track.
 
     Attributes:
         type: "audio" or "subtitle".
         codec: Name of its codec.
-        packets: Packets that say something.
-        bytes: Their size.
+        packets: Number of packets that are not empty.
+        bytes: Total size of these packets.
 
     """
 
@@ -85,14 +85,14 @@ class TrackTally:
     bytes: int = 0
 
     def add(self, size: int) -> None:
-        """Take in one packet of so many bytes."""
+        """Add a packet of `size` bytes."""
         if size > (_EMPTY_TEXT if self.codec == "mov_text" else 0):
             self.packets += 1
             self.bytes += size
 
     @property
     def amount(self) -> tuple[int, str]:
-        """The figure by which two tallies compare: plain samples have no packets of their own."""
+        """Value and unit that are compared; muxers divide plain samples into other packets."""
         if self.codec.startswith(("pcm_", "adpcm_")):
             return self.bytes, "bytes"
         return self.packets, "packets"
@@ -100,14 +100,14 @@ class TrackTally:
 
 @dataclass(frozen=True)
 class ExpectedContent:
-    """What a finished file has to hold.
+    """Contents that a finished file is expected to have.
 
     Attributes:
-        times: The times of its frames, in seconds.
-        duration: Seconds that the container states for the video, None where it states none.
+        times: Times of the frames in seconds.
+        duration: Seconds that the container states for the video, None if it states none.
         width: Width as stored, in pixels.
         height: Height as stored, in pixels.
-        tracks: Its sound and subtitles, in order.
+        tracks: Sound and subtitle tracks, in order.
 
     """
 
@@ -119,19 +119,19 @@ class ExpectedContent:
 
 
 def verify(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
-    """Compare a written file with what was given to the writer.
+    """Compare a written file with the frames and tracks given to the writer.
 
     Args:
-        file: The file as it lies on the disk, under its temporary name.
-        expected: What was given to the writer.
-        path: The name to be told in an error.
+        file: The file on the disk, under its temporary name.
+        expected: Contents that were given to the writer.
+        path: Name for messages.
 
     Returns:
-        A sentence for each track that does not hold as much as was copied.
+        One sentence for each track that holds another amount of data than was copied.
 
     Raises:
         OutputError: Frames or tracks are missing, or the times, the duration or the size of the
-            picture are others; with both figures.
+            picture differ; the message has both values.
 
     """
     try:
@@ -162,7 +162,7 @@ def verify(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
 
 
 def _tallies(container: InputContainer, video: VideoStream) -> tuple[TimeTally, list[TrackTally]]:
-    """Return what the video holds that a player will show, and what the other tracks hold."""
+    """Return the times of the displayed frames, and the amounts of data in the other tracks."""
     times = TimeTally()
     tracks = {
         stream.index: TrackTally(stream.type, stream.codec_context.name)
@@ -178,7 +178,7 @@ def _tallies(container: InputContainer, video: VideoStream) -> tuple[TimeTally, 
 
 
 def _duration(video: VideoStream) -> Fraction | None:
-    """Return the seconds that the container states for the video, None where it does not."""
+    """Return the seconds that the container states for the video, None if it states none."""
     if video.duration is None or video.time_base is None:
         return None
     return video.duration * video.time_base
@@ -195,10 +195,12 @@ def _compare_tracks(
             hint=_HINT,
         )
     notes = []
-    for number, (there, given) in enumerate(zip(found, expected, strict=True), 1):
-        if there.amount != given.amount:
-            (count, unit), (wanted, _) = there.amount, given.amount
-            notes.append(f"track {number} ({given.type}) holds {count} {unit} instead of {wanted}")
+    for number, (actual, given) in enumerate(zip(found, expected, strict=True), 1):
+        if actual.amount != given.amount:
+            (count, unit), (required, _) = actual.amount, given.amount
+            notes.append(
+                f"track {number} ({given.type}) holds {count} {unit} instead of {required}"
+            )
     return notes
 
 

@@ -31,15 +31,15 @@ from jdsr_cli.media.writing.verify import ExpectedContent, verify
 
 @dataclass(frozen=True)
 class JoinedVideo:
-    """A video that was put together and checked.
+    """A video that was joined and verified.
 
     Attributes:
-        path: The final name: .mp4, .mov where only QuickTime can hold the sound as it is, or
-            .mkv where only Matroska can hold the subtitles.
-        frames: Number of its frames.
+        path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
+            only Matroska can hold the subtitles.
+        frames: Number of frames.
         warnings: One sentence for each thing that could not be kept.
-        time_offset: Seconds that were added to every time, exact. Not 0 only for a part of the
-            source, or where the source starts before 0 or more than ten seconds after.
+        time_offset: Seconds that were added to every time, exact. It differs from 0 only for a part
+            of the source, or if the source starts before 0 or more than ten seconds after 0.
 
     """
 
@@ -50,15 +50,16 @@ class JoinedVideo:
 
 
 def plan_output(path: str | Path, source: MediaInfo, codec: str = "h264") -> Path:
-    """Return the final name that an output of `source` will get, seeing that it can be written.
+    """Return the final name of an output of `source`, and check that it can be written.
 
     Args:
-        path: The name that is wished for.
-        source: Where frames, sound and subtitles come from.
+        path: The requested name.
+        source: Header of the input that frames, sound and subtitles come from.
         codec: Name of the codec that is written ("h264"); see `SegmentWriter.codec`.
 
     Raises:
-        OutputError: The place is missing, full, read-only, a folder, or the source itself.
+        OutputError: The folder is missing, full or read-only, or the path is a folder or the source
+            itself.
         MediaError: The source can no longer be opened.
 
     """
@@ -79,25 +80,24 @@ def join_segments(
     metadata: Mapping[str, str] | None = None,
     trimmed: bool = False,
 ) -> JoinedVideo:
-    """Put segments together, with the sound and subtitles of their source, without encoding.
+    """Join segments, with the sound and subtitles of their source, without encoding.
 
-    Times stay the same rationals that were given to `SegmentWriter`, but for `time_offset`.
-    Pixel aspect, colour tags, range and metadata of the source are kept; the matrix is always
-    tagged. The file is written under a temporary name in the same folder, re-opened, compared
-    with what the segments and the source held, and renamed; on an error nothing is left of it.
-    The segments stay.
+    Times stay the rationals that were given to `SegmentWriter`, plus `time_offset`. Pixel aspect,
+    colour tags, range and metadata of the source are kept; the matrix is always tagged. The file is
+    written under a temporary name in the same folder, read back, compared with the segments and the
+    source, and renamed; after an error it is removed. The segments are kept.
 
     Args:
         path: The output; its suffix follows the container, see `plan_output`.
-        segments: Files by `SegmentWriter` in order of time, all of one codec and size.
-        source: What the frames came from.
-        metadata: More metadata to store, before that of the source.
-        trimmed: The segments hold a part of the source only: times are moved so that the first
-            frame is at 0, and only sound and subtitles of that part are kept.
+        segments: Files of `SegmentWriter` in order of time, all of one codec and size.
+        source: Header of the input that the frames come from.
+        metadata: Additional metadata, with precedence over that of the source.
+        trimmed: Whether the segments hold a part of the source only: times are then moved so that
+            the first frame is at 0, and only sound and subtitles of that part are kept.
 
     Raises:
-        OutputError: The place is missing, full, read-only or the source itself; a segment is
-            missing, not complete, out of order, or of another kind than the first.
+        OutputError: The folder is missing, full or read-only, or the path is the source itself; a
+            segment is missing, incomplete, out of order, or of another format than the first.
         MediaError: The source can no longer be opened to copy its sound.
 
     """
@@ -107,24 +107,24 @@ def join_segments(
         final, container = _choose_name(Path(path), source, survey.header.codec, tracks)
         partial = create_partial(final)
         stack.callback(_remove, partial)
-        job = Assembly(final, container, survey, source, tracks, trimmed)
-        job.write(partial, segments, metadata or {})
-        times, lost = job.times, tracks.warnings() if tracks else []
+        assembly = Assembly(final, container, survey, source, tracks, trimmed)
+        assembly.write(partial, segments, metadata or {})
+        times, lost = assembly.times, tracks.warnings() if tracks else []
         expected = ExpectedContent(
             times,
-            job.stated_duration,
+            assembly.stated_duration,
             survey.header.width,
             survey.header.height,
             tracks.tallies if tracks else (),
         )
         differing = verify(partial, expected, final)
         publish(partial, final)
-    warnings = (*notes, *job.notes, *lost, *differing)
-    return JoinedVideo(final, times.count, warnings, job.time_offset)
+    warnings = (*notes, *assembly.notes, *lost, *differing)
+    return JoinedVideo(final, times.count, warnings, assembly.time_offset)
 
 
 def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | None, list[str]]:
-    """Open the sound and subtitles of a video; a salvaged one may not open any more."""
+    """Open the sound and subtitles of a video; that may fail for a salvaged one."""
     if source.kind != "video":
         return None, []
     try:
@@ -140,7 +140,7 @@ def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | Non
 def _choose_name(
     path: Path, source: MediaInfo, codec: str, tracks: TrackCopier | None
 ) -> tuple[Path, str]:
-    """Return the final name and FFmpeg's name of the container."""
+    """Return the final name, and FFmpeg's name of the container."""
     kinds = tracks.kinds if tracks else []
     container = choose_container(encoder_of(codec), source.time_base, kinds)
     final = final_name(path, container)
@@ -161,32 +161,32 @@ def _remove(partial: Path) -> None:
 
 
 class VideoWriter:
-    """Writes frames with exact times, and copies the sound of the source beside them.
+    """Write frames with exact times, and copy the sound of the source.
 
     Times are kept as rationals: a frame written at `pts` is read back at exactly
-    `pts * source.time_base` seconds (`time_offset` tells the one exception). Pixel aspect,
-    colour tags, range and metadata of the source are kept; the matrix is always tagged. A width
-    or height that the codec cannot store (odd, with subsampled colour) is padded by repeating
-    the last column or row. Frames go into a hidden file in the same folder; on a clean exit of
-    the context it is joined with the sound, the result is re-opened, its frames and times
-    compared with what was written, and renamed; on an exception nothing is left.
+    `pts * source.time_base` seconds (except for `time_offset`). Pixel aspect, colour tags, range
+    and metadata of the source are kept; the matrix is always tagged. A width or height that the
+    codec cannot store (odd, with subsampled colour) is padded by repeating the last column or row.
+    Frames are written to a hidden file in the same folder. When the context ends without an
+    exception, it is joined with the sound, and the result is read back, compared with what was
+    written and renamed; after an exception nothing is left.
 
     Args:
         path: The output; its suffix follows the container, see `VideoWriter.path`.
-        source: What the frames come from, whose `time_base` the times are in.
+        source: Header of the input that the frames come from, with the `time_base` of the times.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (the input's, where possible).
-        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None looks like the original.
-        metadata: More metadata to store, before that of the source.
+        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (that of the input if possible).
+        crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None is visually lossless.
+        metadata: Additional metadata, with precedence over that of the source.
 
     Attributes:
-        path: The final name: .mp4, .mov where only QuickTime can hold the sound as it is, or
-            .mkv where only Matroska can hold the subtitles.
+        path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
+            only Matroska can hold the subtitles.
 
     Raises:
-        OutputError: The place is missing, full, read-only, or the source itself.
-        UsageError: An unknown codec, or a size or quality out of range.
+        OutputError: The folder is missing, full or read-only, or the path is the source itself.
+        UsageError: The codec is unknown, or a size or the quality is out of range.
         MediaError: The source can no longer be opened to copy its sound.
 
     """
@@ -228,20 +228,20 @@ class VideoWriter:
 
     @property
     def frames(self) -> int:
-        """Frames written so far."""
+        """Number of frames written so far."""
         return self._segment.frames
 
     @property
     def time_offset(self) -> Fraction:
-        """Seconds that were added to every time, exact; known after the exit.
+        """Seconds that were added to every time, exact; known when the context has ended.
 
-        Not 0 only where the source starts before 0 or more than ten seconds after.
+        It differs from 0 only if the source starts before 0 or more than ten seconds after 0.
         """
         return self._joined.time_offset if self._joined else Fraction(0)
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that could not be kept; complete after the exit."""
+        """One sentence for each thing that could not be kept; complete after the context ends."""
         return [*self._segment.warnings, *(self._joined.warnings if self._joined else ())]
 
     def write(self, image: Image, pts: int) -> None:
@@ -260,30 +260,30 @@ _JPEG_QUALITY = 95
 
 
 XMP_KEY = "XML:com.adobe.xmp"
-"""Metadata key whose text is an XMP packet, stored where readers of XMP look for it."""
+"""Metadata key of an XMP packet, which is stored where readers of XMP look for it."""
 
 
 def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a picture; it appears under its name only when it is complete.
+    """Write a picture; the file appears under its name only when it is complete.
 
     Args:
         path: Ends in .png (lossless), .jpg or .jpeg (quality 95, colour not subsampled).
         image: uint8 RGB, shape (height, width, 3).
-        metadata: Texts to store by key: PNG text chunks, or the comment of a JPEG. The key
-            `XMP_KEY` holds an XMP packet.
+        metadata: Texts by key, stored as PNG text chunks or in the comment of a JPEG. The value of
+            the key `XMP_KEY` is an XMP packet.
 
     Raises:
         OutputError: The folder is missing, full or read-only.
-        UsageError: Another suffix, or an array that is no picture.
+        UsageError: The suffix is another one, or the array is not a picture.
 
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise UsageError(
-            f"an array of {image.dtype} {image.shape} is no picture",
+            f"an array of {image.dtype} {image.shape} is not a picture",
             where=target,
-            hint="uint8 of shape (height, width, 3) is needed.",
+            hint="uint8 of shape (height, width, 3) is required.",
         )
     if suffix != ".png" and suffix not in _JPEG_SUFFIXES:
         raise UsageError(

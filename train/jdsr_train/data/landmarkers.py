@@ -14,7 +14,7 @@ from torch import nn
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
 from jdsr_cli.faces.resample import chain, invert, resample
-from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device
 from jdsr_train.data.cropping import Cut
 from jdsr_train.data.labels import moved
 
@@ -89,9 +89,8 @@ class FanLandmarks:
 
         network: nn.Module = FAN(num_modules=4, num_landmarks=98, device="cpu")
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            network.load_state_dict(state["state_dict"])
-        except (KeyError, TypeError, RuntimeError) as error:
+            network.load_state_dict(read_state_dict(path, key="state_dict").tensors)
+        except RuntimeError as error:  # includes WeightsCorruptError
             raise WeightsCorruptError("is not facexlib's FAN", where=path) from error
         self._device = resolve_device(device)
         self._network = network.eval().to(self._device)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
-from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device
 from jdsr_train.data.batches import to_tensor
 from jdsr_train.data.labels import CELEBAMASK_TO_11, reduce_labels
 
@@ -48,12 +47,8 @@ class OwnParser:
     def __init__(self, path: Path, device: str = "auto") -> None:
         from jdsr_train.networks.parser import Parser
 
-        try:
-            with safetensors.safe_open(str(path), "pt") as file:
-                metadata = file.metadata() or {}
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, safetensors.SafetensorError) as error:
-            raise WeightsCorruptError(f"is not a safetensors file ({error})", where=path) from error
+        state = read_state_dict(path)
+        metadata = state.metadata
         if metadata.get("network") != "parser":
             raise WeightsError(
                 f"is of network {metadata.get('network')!r}, not of a parser",
@@ -62,7 +57,7 @@ class OwnParser:
             )
         try:
             network = Parser(**json.loads(metadata["arguments"]))
-            network.load_state_dict(state)
+            network.load_state_dict(state.tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsCorruptError(
                 f"is not a parser of this version ({error})", where=path
@@ -99,8 +94,8 @@ class FacexlibParser:
             network = ParseNet(in_size=_SIDE, out_size=_SIDE, parsing_ch=19)
             self._table, mean, spread = CELEBAMASK_TO_11, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except (TypeError, RuntimeError) as error:
+            network.load_state_dict(read_state_dict(path).tensors)
+        except RuntimeError as error:  # includes WeightsCorruptError
             raise WeightsCorruptError(f"is not facexlib's {self.name}", where=path) from error
         self._device = resolve_device(device)
         self._network = network.eval().to(self._device)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
-from jdsr_cli.errors import InputMissingError, WeightsCorruptError
+from jdsr_cli.errors import InputMissingError
+from jdsr_cli.weights import read_state_dict
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -23,12 +22,4 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise InputMissingError(
             "no feature weights", where=path, hint="Give --features vgg16 or --features FILE"
         )
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsCorruptError("not a state dict of feature weights", where=path) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsCorruptError("not a state dict of feature weights", where=path)
-    return state
+    return read_state_dict(path).tensors

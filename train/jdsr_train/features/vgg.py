@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights.places import sha256_of
+from jdsr_cli.weights.locations import sha256_of
 from jdsr_train.features.extractor import FeatureExtractor, cut
 from jdsr_train.features.state import read_state
 

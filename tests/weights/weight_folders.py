@@ -1,4 +1,4 @@
-"""A home for weights that tests fill: manifests and tiny generators."""
+"""Folders for weights that tests fill: manifests and tiny generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from jdsr_cli.networks import build
 from jdsr_cli.weights import AuxiliaryFile, save_network
-from jdsr_cli.weights.gates import GATES
+from jdsr_cli.weights.registry import GATES
 
 DATA = b"weights of others" * 40_000
 """What the fixture `install` serves."""
@@ -52,7 +52,7 @@ def gates_table(carried: Path, **changes: object) -> dict[str, object]:
 
 
 @dataclass
-class Home:
+class Folders:
     """Folders that stand for those of a machine."""
 
     root: Path

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from weights_home import Home, Install
+from weight_folders import Folders, Install
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.weights import conditions, examine_auxiliary, fetch
+from jdsr_cli.weights import auxiliary_status, fetch, weight_status
 
 
-def test_conditions(home: Home, install: Install) -> None:
+def test_conditions(folders: Folders, install: Install) -> None:
     install()
-    good, bad = home.add("good"), home.add("bad")
+    good, bad = folders.add("good"), folders.add("bad")
     bad.write_bytes(b"bad")
-    home.add("gone").unlink()
-    home.add_uncarried("large", b"large")
-    quick = conditions(hashed=False)
+    folders.add("gone").unlink()
+    folders.add_uncarried("large", b"large")
+    quick = weight_status(hashed=False)
     assert [(one.name, one.state, one.carried) for one in quick] == [
         ("good", "present", True),
         ("bad", "present", True),
@@ -24,7 +24,7 @@ def test_conditions(home: Home, install: Install) -> None:
         ("net", "missing", False),
     ]
     fetch("net")
-    found = conditions(hashed=True)
+    found = weight_status(hashed=True)
     assert [one.state for one in found] == [
         "verified", "unusable", "missing", "missing", "verified",
     ]  # fmt: skip
@@ -33,15 +33,15 @@ def test_conditions(home: Home, install: Install) -> None:
     assert isinstance(found[1].error, WeightsCorruptError)
     assert found[1].path == bad
     assert found[2].path is None
-    assert [one.name for one in conditions(["net", "good"], hashed=True)] == ["net", "good"]
+    assert [one.name for one in weight_status(["net", "good"], hashed=True)] == ["net", "good"]
     with pytest.raises(UsageError, match=r"Did you mean good\? Known are good, bad, .*, net\."):
-        conditions(["god"], hashed=True)
+        weight_status(["god"], hashed=True)
 
 
-def test_files_of_others_need_no_manifest(home: Home, install: Install) -> None:
+def test_files_of_others_need_no_manifest(folders: Folders, install: Install) -> None:
     install()
-    assert [one.state for one in examine_auxiliary()] == ["missing"]
+    assert [one.state for one in auxiliary_status()] == ["missing"]
     fetch("net")
-    assert [one.state for one in conditions(["net"], hashed=True)] == ["verified"]
+    assert [one.state for one in weight_status(["net"], hashed=True)] == ["verified"]
     with pytest.raises(WeightsMissingError, match="no manifest"):
-        conditions(hashed=True)
+        weight_status(hashed=True)

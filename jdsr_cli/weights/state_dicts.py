@@ -1,0 +1,241 @@
+"""Read and write state dicts; nothing in a file is executed.
+
+A file that jdsr writes is safetensors in 16-bit floats whose metadata names the network and its
+arguments. Files that `torch.save` wrote are read as well, if they hold named tensors only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_cli.networks import NETWORKS, build
+from jdsr_cli.weights.registry import ALTERED_HINT
+
+Precision = Literal["float16", "bfloat16"]
+"""Data type of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16
+has 8 and the range of float32."""
+
+
+_DTYPES: Mapping[Precision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """The contents of a weight file."""
+
+    tensors: dict[str, Tensor]
+    """By name, on the CPU, of the type stored in the file."""
+    metadata: dict[str, str]
+    """Of a safetensors file; empty for a file written by ``torch.save``."""
+
+
+def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
+    """Read a weight file: safetensors by its suffix, otherwise a file written by ``torch.save``.
+
+    Args:
+        path: The file.
+        key: Key of the state dict in a file of ``torch.save`` that holds more than that.
+
+    Raises:
+        WeightsMissingError: There is no such file.
+        WeightsError: The file cannot be read.
+        WeightsCorruptError: It is not a safetensors file, or not a mapping of names to tensors.
+
+    """
+    try:
+        with path.open("rb") as stream:
+            return parse_state_dict(stream, path, key=key)
+    except FileNotFoundError as error:
+        raise no_such_file(path) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) -> StateDict:
+    """Read a weight file that was opened, or whose bytes were read.
+
+    Args:
+        stream: The bytes.
+        path: Name of the file: its suffix tells the format.
+        key: As for `read_state_dict`.
+
+    Raises:
+        WeightsCorruptError: It is not a safetensors file, or not a mapping of names to tensors.
+
+    """
+    if path.suffix == ".safetensors":
+        data = stream.read()
+        try:
+            tensors = safetensors.torch.load(data)
+        except (safetensors.SafetensorError, ValueError, KeyError) as error:
+            raise WeightsCorruptError(
+                f"is not a safetensors file ({error})",
+                where=path,
+                hint=ALTERED_HINT,
+            ) from error
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return StateDict(tensors, header.get("__metadata__", {}))
+    try:
+        with warnings.catch_warnings():
+            # torch warns of TorchScript archives before it refuses them.
+            warnings.simplefilter("ignore", UserWarning)
+            state = torch.load(stream, map_location="cpu", weights_only=True)
+        if key is not None:
+            state = state[key]
+    except Exception as error:  # torch raises errors of any type for damaged files
+        raise WeightsCorruptError(
+            "is not a state dict, or holds more than tensors, and was not opened",
+            where=path,
+            hint="Export the weights as safetensors.",
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise WeightsCorruptError(
+            "is not a state dict: it is not a plain mapping of names to tensors",
+            where=path,
+            hint="Export the weights as safetensors.",
+        )
+    return StateDict(dict(state), {})
+
+
+def no_such_file(path: Path) -> WeightsMissingError:
+    """Return the error for a weight file that does not exist."""
+    return WeightsMissingError(
+        "there is no such weight file",
+        where=path,
+        hint="Give a file, or a name that `jdsr weights list` shows.",
+    )
+
+
+def unreadable(path: Path, error: OSError) -> WeightsError:
+    """Return the error for a weight file that cannot be read."""
+    return WeightsError(
+        f"cannot be read ({error.strerror or error})",
+        where=path,
+        hint="Check that it is a file and that you may read it.",
+    )
+
+
+def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """Describe the first difference of two state dicts in names, shapes or types, if any."""
+    missing, unused = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing:
+        return f"{len(missing)} tensors are missing, the first is {missing[0]!r}"
+    if unused:
+        return f"{len(unused)} tensors are not used, the first is {unused[0]!r}"
+    for key, value in expected.items():
+        if value.shape != found[key].shape:
+            return f"tensor {key!r} is {tuple(found[key].shape)}, not {tuple(value.shape)}"
+        if value.is_floating_point() != found[key].is_floating_point():
+            return f"tensor {key!r} is {found[key].dtype}, not {value.dtype}"
+    return None
+
+
+def save_network(
+    path: Path,
+    network_name: str,
+    arguments: Mapping[str, object],
+    module: nn.Module,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    precision: Precision = "float16",
+) -> str:
+    """Write a network as safetensors of 16-bit floats; the file is replaced atomically.
+
+    Args:
+        path: The file; missing folders are created, an existing file is replaced.
+        network_name: Name of the network, stored in the file. For a generator, the name of
+            `jdsr_cli.networks.build`: the file can then be loaded without a manifest.
+        arguments: Arguments of the network, stored in the file; must be serialisable as JSON.
+        module: The network; its parameters are not changed.
+        metadata: Additional metadata, such as data, licence, commit and recipe.
+        precision: Data type of the floating-point values in the file, stored in the metadata.
+
+    Returns:
+        The SHA-256 of the file, for the manifest.
+
+    Raises:
+        UsageError: The module is not what `build(network_name, arguments)` returns.
+        WeightsError: A parameter is not finite, or is outside the range of `precision`.
+        OutputError: The file cannot be written.
+
+    """
+    if network_name in NETWORKS:
+        with torch.device("meta"):
+            expected = build(network_name, arguments)
+        fault = difference(expected.state_dict(), module.state_dict())
+        if fault is not None:
+            raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
+    tensors = {
+        key: _to_16_bits(path, key, value, precision) for key, value in module.state_dict().items()
+    }
+    described = {
+        **(metadata or {}),
+        "precision": precision,
+        "network": network_name,
+        "arguments": json.dumps(dict(arguments), sort_keys=True),
+    }
+    data = _sort_metadata(safetensors.torch.save(tensors, described))
+    with atomic_file(Path(path), make_folder=True) as temporary:
+        temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _to_16_bits(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
+    """Return a tensor as it is stored: on the CPU, floating-point values in 16 bits.
+
+    Raises:
+        WeightsError: A value is not finite, or is outside the range of `precision`.
+
+    """
+    value = value.detach().cpu().contiguous()
+    if not value.is_floating_point():
+        return value
+    if not torch.isfinite(value).all():
+        raise WeightsError(
+            f"tensor {key!r} holds values that are not finite: the training diverged; nothing "
+            "was written",
+            where=path,
+            hint="Export from an earlier checkpoint.",
+        )
+    largest = float(value.abs().max()) if value.numel() else 0.0
+    limit = torch.finfo(_DTYPES[precision]).max
+    if largest > limit:
+        wider = "Write it in bfloat16, which has the range of float32, or export"
+        raise WeightsError(
+            f"tensor {key!r} reaches {largest:g}, and {precision} ends at {limit:g}; nothing "
+            "was written",
+            where=path,
+            hint=f"{wider if precision == 'float16' else 'Export'} from an earlier checkpoint.",
+        )
+    return value.to(_DTYPES[precision])
+
+
+def _sort_metadata(data: bytes) -> bytes:
+    """Sort the metadata of a safetensors file, which its writer stores in arbitrary order.
+
+    The same weights then always give the same bytes and the same hash.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
