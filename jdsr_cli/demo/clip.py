@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.demo.corridor import draw_corridor
 from jdsr_cli.demo.people import Layer, Person, cut_out
-from jdsr_cli.demo.scene import WALKS, Camera, Walk
+from jdsr_cli.demo.scene import WALKS, Camera, Walk, draw_corridor
 from jdsr_cli.media import Image, MediaInfo, VideoWriter
 from jdsr_cli.progress import Progress
 

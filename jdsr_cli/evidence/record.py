@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from jdsr_cli.faces.masking import MaskState
+from jdsr_cli.faces.occlusion import MaskState
 
 Status = Literal["restored", "exported", "refused"]
 

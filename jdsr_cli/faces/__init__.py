@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
+from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate_alignment
 from jdsr_cli.faces.compose import ComposeSettings, Composite, compose
-from jdsr_cli.faces.detection import Detection, Detector, DetectorSettings
-from jdsr_cli.faces.detectors import DetectorName, create_detector
+from jdsr_cli.faces.detection import DetectorName, create_detector
+from jdsr_cli.faces.detection.base import Detection, Detector, DetectorSettings
 
 __all__ = [
     "TEMPLATE",
@@ -20,5 +20,5 @@ __all__ = [
     "compose",
     "create_detector",
     "crop",
-    "estimate",
+    "estimate_alignment",
 ]

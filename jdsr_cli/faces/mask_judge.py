@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jdsr_cli.faces.masking import logistic
+from jdsr_cli.faces.occlusion import logistic
 
 MOST_EVIDENCE = 4.0
 """Most that one frame counts, in log odds: frames of a track err together."""

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.networks.attention import ChannelAttention
-from jdsr_cli.networks.layers import conv
+from jdsr_cli.networks.layers import ChannelAttention, conv
 
 
 def _units(inputs: int, width: int, count: int) -> nn.Sequential:

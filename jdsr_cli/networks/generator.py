@@ -1,6 +1,6 @@
-"""The paper's generator: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
+"""The generator of the paper: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
 
-Written from arXiv 2103.13676; where it is silent from the works it builds on (CBDNet, FSRNet,
+Written from arXiv 2103.13676; where it is silent, from the works it builds on (CBDNet, FSRNet,
 FCSR-GAN, RCAN).
 """
 
@@ -9,15 +9,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.attention import ChannelAttention
 from jdsr_cli.networks.denoiser import Denoiser
-from jdsr_cli.networks.initialisation import initialise
-from jdsr_cli.networks.layers import enlarge
+from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock, enlarge
 from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
-from jdsr_cli.networks.super_resolver import SuperResolver
+from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
+
+SMALL = 0.1
+
+
+def initialise(module: nn.Module, outputs: tuple[nn.Conv2d, ...]) -> None:
+    """Start convolutions as He normal with zero bias (PAPER section 3.1, CBDNet).
+
+    The last convolution of every residual block and bottleneck and those in `outputs` start at
+    `SMALL` times that. Otherwise some fifty bottlenecks in a row add up to logits in the
+    hundreds, and heat maps that are saturated from the first step learn nothing.
+    """
+    last = list(outputs)
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight)
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+        if isinstance(part, ResidualBlock):
+            last.append(part.conv2)
+        if isinstance(part, Bottleneck):
+            last.append(part.last)
+    with torch.no_grad():
+        for convolution in last:
+            convolution.weight.mul_(SMALL)
+
 
 NoiseMap = Literal["difference", "alpha"]
 """What a noise map estimates: |masked - clean|, or the share of each pixel that a mask covers."""

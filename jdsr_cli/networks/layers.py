@@ -1,11 +1,47 @@
-"""Layers that several parts of the paper's generator share."""
+"""Layers of the generators: convolutions, channel attention, residual blocks, enlargement."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.networks.attention import ResidualBlock
+
+class ChannelAttention(nn.Module):
+    """Scale each channel by a learnt function of all channels' means (RCAN form).
+
+    Global average pool, 1x1 convolution to ``channels // reduction``, ReLU, 1x1 convolution
+    back, sigmoid, multiply. (B, C, H, W) in and out.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = nn.Conv2d(channels, channels // reduction, 1)
+        self.excite = nn.Conv2d(channels // reduction, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with its channels rescaled."""
+        weights: Tensor = self.excite(self.squeeze(self.pool(x)).relu()).sigmoid()
+        return x * weights
+
+
+class ResidualBlock(nn.Module):
+    """conv 3x3, ReLU, conv 3x3, channel attention, plus identity; no normalisation.
+
+    The residual block of the paper's super-resolver (PAPER section 3.2; form of FSRNet with
+    RCAN's attention before the addition). (B, C, H, W) in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.attention = ChannelAttention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` plus what the block adds to it."""
+        residual: Tensor = self.attention(self.conv2(self.conv1(x).relu()))
+        return x + residual
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.attention import ResidualBlock
+from jdsr_cli.networks.layers import ResidualBlock
 from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
 
 GRID = 32

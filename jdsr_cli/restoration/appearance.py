@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.metrics.identity import IdentityJudge
-from jdsr_cli.faces import Detection, crop, estimate
+from jdsr_cli.faces import Detection, crop, estimate_alignment
 from jdsr_cli.faces.display import Display
 
 
@@ -48,7 +48,7 @@ class FaceEmbedder:
         found = np.zeros((len(faces), self._length), np.float32)
         for number, face in enumerate(faces):
             try:
-                aligned = crop(image, display.stored_alignment(estimate(face.points)))
+                aligned = crop(image, display.stored_alignment(estimate_alignment(face.points)))
             except UsageError:
                 continue
             found[number] = self._embed(aligned)

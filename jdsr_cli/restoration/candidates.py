@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Alignment, Detection, crop, estimate
-from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces import Alignment, Detection, crop, estimate_alignment
+from jdsr_cli.faces.alignment import MOST_RESIDUAL, Pose, pose
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.faces.detection.rotated import MOST_SPREAD, UPRIGHT, tilt
 from jdsr_cli.faces.display import SQUARE, Display
-from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
-from jdsr_cli.faces.rotated import MOST_SPREAD, UPRIGHT, tilt
+from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.faces.tracking import TrackedFace
 
 TOO_SHORT = "too short"
@@ -121,7 +122,7 @@ def _examine(
     if refusal is not None:
         return Candidate(face, refusal=refusal)
     try:
-        alignment = display.stored_alignment(estimate(face.detection.points))
+        alignment = display.stored_alignment(estimate_alignment(face.detection.points))
     except UsageError:
         return Candidate(face, refusal=_NO_FACE)
     if not np.isfinite(alignment.native_width):

@@ -10,9 +10,9 @@ import torch
 
 from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.rotated import RotatedDetector
-from jdsr_cli.faces.verification import VerifiedDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
+from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from jdsr_cli.faces.masking import MaskCalibration
+from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.weights import LoadedGenerator
 
 HR_SIZE = 128

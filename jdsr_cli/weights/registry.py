@@ -57,7 +57,7 @@ class WeightEntry:
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
-    """Of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
+    """Of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
     """What it came to beside the carried weights, see `jdsr_cli.weights.gates`; empty where that
     was not measured."""

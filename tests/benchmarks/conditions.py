@@ -43,9 +43,8 @@ from jdsr_cli.evaluation.metrics.fidelity import psnr, ssim
 from jdsr_cli.evaluation.metrics.identity import IdentityJudge
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge
 from jdsr_cli.evaluation.subset import spread
-from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.masking import decide, uncovered
-from jdsr_cli.faces.quality.covering import covered_share
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.faces.occlusion import covered_share, decide, uncovered
 from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
 from jdsr_cli.synthesis.degradations import CONDITIONS, condition, cut_off, film
 from jdsr_cli.synthesis.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from repeated_clip import say
 from stored_maps import StoredMaps
 
-from jdsr_cli.faces import Alignment, create_detector, crop, estimate
-from jdsr_cli.faces.canonical import canonical_map
-from jdsr_cli.faces.masking import decide
-from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
+from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
+from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.monochrome import MonochromeJudge, colourfulness, face_colourfulness
+from jdsr_cli.faces.occlusion import decide
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.weights import load_generator
@@ -93,7 +93,7 @@ def main() -> None:
                 continue
             free.remove(best)
             if label in LABELS and best.width >= LEAST_WIDTH:
-                faces.append((best.box, estimate(best.points), LABELS[label]))
+                faces.append((best.box, estimate_alignment(best.points), LABELS[label]))
         for light, change in LIGHTS.items():
             picture = change(image)
             judge = MonochromeJudge(1)

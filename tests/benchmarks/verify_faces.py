@@ -6,7 +6,7 @@ A detection is a face where it overlaps a labelled box by at least 0.4 (by union
 first. Unlabelled boxes are false ones or faces that nobody labelled, about half each: look at them.
 
 Prints, for faces of 24 px and wider and of 12 to 24 px, the evidence at which 0.5 and 2 per cent
-would be lost, what is lost at the constant of `jdsr_cli.faces.verification.BOUNDS`, and the share
+would be lost, what is lost at `jdsr_cli.faces.detection.verification.BOUNDS`, and the share
 of unlabelled boxes refused. With `--sheet FILE` the unlabelled boxes are drawn, refused ones first.
 """
 
@@ -32,12 +32,12 @@ from jdsr_cli.faces import (
     DetectorSettings,
     create_detector,
     crop,
-    estimate,
+    estimate_alignment,
 )
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality import pose
-from jdsr_cli.faces.rotated import RotatedDetector
-from jdsr_cli.faces.verification import BOUNDS, NARROW, VerifiedDetector
+from jdsr_cli.faces.alignment import pose
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
+from jdsr_cli.faces.detection.verification import BOUNDS, NARROW, VerifiedDetector
 from jdsr_cli.media import read_image
 
 LEAST_OVERLAP = 0.4
@@ -81,7 +81,7 @@ def judge(
         try:
             if not pose(face.points).plausible:
                 continue
-            picture = crop(image, estimate(face.points), TILE)
+            picture = crop(image, estimate_alignment(face.points), TILE)
         except UsageError:
             continue
         evidence = face.score if face.score >= certain else verified.evidence(image, face)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.mask_judge import MaskJudge
-from jdsr_cli.faces.masking import (
+from jdsr_cli.faces.occlusion import (
     BARE_BELOW,
     DIM_GAIN,
     FEATURES,

@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, DetectorSettings
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.passes import NetworkDetector, choose_looks
-from jdsr_cli.faces.results import collect, merge
+from jdsr_cli.faces.detection.network import (
+    Letterbox,
+    NetworkDetector,
+    choose_looks,
+    collect,
+    merge,
+)
 
 Bytes = NDArray[np.uint8]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.faces.squeeze import LEAST_FACES, SqueezeJudge
+from jdsr_cli.faces.display import LEAST_FACES, SqueezeJudge
 
 
 def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 0.0) -> Detection:

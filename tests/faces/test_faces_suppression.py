@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jdsr_cli.faces.suppression import suppress
+from jdsr_cli.faces.boxes import suppress
 
 Box = tuple[float, float, float, float]
 boxes = st.tuples(st.floats(0, 50), st.floats(0, 50), st.floats(0.5, 30), st.floats(0.5, 30)).map(

@@ -11,8 +11,8 @@ from face_photos import ImageArray, Photo
 
 from jdsr_cli.faces import Detection, DetectorSettings, create_detector
 from jdsr_cli.faces.alignment import TEMPLATE
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.verification import BOUNDS, VerifiedDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.verification import BOUNDS, VerifiedDetector
 
 
 def network(threshold: float | None = None) -> NetworkDetector:

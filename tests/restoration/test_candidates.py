@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.faces.quality.pose import MEAN_FACE
+from jdsr_cli.faces.alignment import MEAN_FACE
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration.candidates import Candidate, Limits, examine
 

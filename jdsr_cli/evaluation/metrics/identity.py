@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.faces.alignment import TEMPLATE
-from jdsr_cli.faces.resample import invert, resample
+from jdsr_cli.faces.resampling import invert, resample
 from jdsr_cli.weights.places import sha256_of
 
 ARCFACE_SIZE = 112

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jdsr_cli.faces.tracking.results import TrackedFace, TrackedFrame
-from jdsr_cli.faces.tracking.settings import TrackerSettings
-from jdsr_cli.faces.tracking.tracker import MOST_LAG, Tracker
+from jdsr_cli.faces.tracking.track import TrackedFace, TrackedFrame
+from jdsr_cli.faces.tracking.tracker import MOST_LAG, Tracker, TrackerSettings
 
 __all__ = ["MOST_LAG", "TrackedFace", "TrackedFrame", "Tracker", "TrackerSettings"]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from jdsr_cli.faces.tracking.boxes import Numbers, distances, enlarged, overlaps, sizes
+from jdsr_cli.faces.boxes import Numbers, distances, enlarged, overlaps, sizes
 
 RECENT = 0.15
 """Seconds for which a face missed by looks still counts as seen a moment ago."""

@@ -1,9 +1,9 @@
-"""From detections, frame after frame, to people who move: the public face of the tracker.
+"""Track faces from frame to frame: the public interface of the tracker.
 
-Frames are decided a fixed number of frames late, `Tracker.lag`: as many as filling gaps,
-smoothing and the judgement of short tracks need, at least one, so that the last frame can tell
-which tracks end with it, and never more than `MOST_LAG`. What a frame shows depends on nothing
-later, and on nothing but the calls: the same calls give the same faces.
+The result of a frame is returned a fixed number of frames late, `Tracker.lag`: as many as gap
+filling, smoothing and the confirmation of short tracks need, at least one, so that the last frame
+of a track can name the tracks that end with it, and never more than `MOST_LAG`. A result depends on
+nothing later, and the same calls give the same results.
 """
 
 from __future__ import annotations
@@ -11,17 +11,60 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.tracking.deciding import decide, last_frame
-from jdsr_cli.faces.tracking.following import Follower, Terms
-from jdsr_cli.faces.tracking.results import TrackedFrame
-from jdsr_cli.faces.tracking.settings import TrackerSettings
-from jdsr_cli.faces.tracking.smoothing import WINDOW
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.tracking.lifecycle import Follower, Terms
+from jdsr_cli.faces.tracking.smoothing import WINDOW, decide, last_frame
+from jdsr_cli.faces.tracking.track import TrackedFrame
+
+LONGEST_SECONDS = 3600.0
+"""An hour: longer times are slips of the keyboard."""
+MOST_DETECTIONS = 32
+"""Largest `min_track`: a track is judged within the tracker's delay, and that is bounded."""
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How faces are followed.
+
+    Raises:
+        UsageError: a value is out of its range.
+
+    """
+
+    min_track: int = 2
+    """Detections that make a track, 1 to 32; the faces of shorter ones are marked `too_short`."""
+    bridge: float = 0.25
+    """Seconds for which looks may have missed a face and it is filled in; 0 fills nothing in.
+
+    Counted from the first look that missed it to the next that found it.
+    """
+    lost: float = 1.0
+    """Seconds for which a track goes on unseen, carried by its motion."""
+    smoothing: float = 0.1
+    """Standard deviation in seconds of the smoothing of boxes and points; 0 is none."""
+    find_again: float = 30.0
+    """Seconds in which a lost person is found again by appearance, where embeddings are given."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_track <= MOST_DETECTIONS:
+            raise UsageError(
+                f"a track cannot need {self.min_track} detections",
+                hint=f"Give a number from 1 to {MOST_DETECTIONS}.",
+            )
+        for name in ("bridge", "lost", "smoothing", "find_again"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= LONGEST_SECONDS):
+                raise UsageError(
+                    f"{name} of the tracker cannot be {value} seconds",
+                    hint=f"Give seconds from 0 to {LONGEST_SECONDS:.0f}.",
+                )
+
 
 MOST_LAG = 32
 """Frames that wait at most, so that memory is bounded whatever the frame rate."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from jdsr_cli.evidence import FaceMark, FaceRecord, Label, Status, draw_faces, picture_metadata
 from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
-from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.mask_judge import MaskJudge
-from jdsr_cli.faces.masking import MaskCalibration, MaskState, decide, uncovered
-from jdsr_cli.faces.quality import FaceQuality, covered_share
+from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, covered_share, decide, uncovered
+from jdsr_cli.faces.quality import FaceQuality
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
 from jdsr_cli.restoration.candidates import Candidate, Refusal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.faces.squeeze import SqueezeJudge
-from jdsr_cli.faces.tone import MonochromeJudge
+from jdsr_cli.faces.display import SqueezeJudge
+from jdsr_cli.faces.monochrome import MonochromeJudge
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
 from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
 from jdsr_cli.restoration.journal.files import facts_file

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, ComposeSettings, compose, crop
-from jdsr_cli.faces.resample import cut_out, invert
+from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.restoration.framing import canvas_side, template_to_canvas
 from jdsr_cli.restoration.generate import RestoredFace
 

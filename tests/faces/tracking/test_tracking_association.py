@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from jdsr_cli.faces.boxes import distances, enlarged, overlaps, sizes
 from jdsr_cli.faces.tracking.association import Expected, associate, find_again
-from jdsr_cli.faces.tracking.boxes import distances, enlarged, overlaps, sizes
 
 Numbers = NDArray[np.float64]
 

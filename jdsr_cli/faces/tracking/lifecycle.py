@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.detection import Detection
+from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.tracking.association import Expected, associate, find_again
 from jdsr_cli.faces.tracking.track import Shot, Sight, Track
 

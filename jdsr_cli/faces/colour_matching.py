@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.regions import face_region
-from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent, zoom
+from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent, zoom
 
 GRID = 32
 """Side of the grid on which colours are compared; slow changes need no more."""

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.detection import Detection, Detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality.pose import Pose, pose
-from jdsr_cli.faces.resample import resample
-from jdsr_cli.faces.suppression import suppress
+from jdsr_cli.faces.alignment import Pose, pose
+from jdsr_cli.faces.boxes import suppress
+from jdsr_cli.faces.detection.base import Detection, Detector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.resampling import resample
 
 DOUBTFUL_RESIDUAL = 0.08
 DOUBTFUL_ROLL = 12.0

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.results import collect
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.detection.network import Letterbox, collect
 
 CELL = 4.0
 """Pixels of the input for each step of the output grid."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.canonical import fit_tint
+from jdsr_cli.faces.canonical_colours import fit_tint
 from jdsr_cli.faces.scene import thumbnail
 
 BECOMES, REMAINS = 6.0, 8.0

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.detection import Detection, Detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.resample import resample
-from jdsr_cli.faces.rotated import cut_map
-from jdsr_cli.faces.tracking.boxes import overlaps
+from jdsr_cli.faces.boxes import overlaps
+from jdsr_cli.faces.detection.base import Detection, Detector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import cut_map
+from jdsr_cli.faces.resampling import resample
 
 Box = tuple[float, float, float, float]
 

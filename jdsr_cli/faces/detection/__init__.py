@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
-from jdsr_cli.faces.centerface import CenterFace
-from jdsr_cli.faces.detection import Detector, DetectorSettings
-from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.faces.detection.base import Detector, DetectorSettings
+from jdsr_cli.faces.detection.centerface import CenterFace
+from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.weights import auxiliary, resolve_device
 
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
@@ -61,6 +61,6 @@ def _make(name: str, settings: DetectorSettings) -> Detector:
         return NetworkDetector(CenterFace(), settings)
     path = auxiliary(name)
     # facexlib and torchvision take a second to import and are not needed for CenterFace.
-    from jdsr_cli.faces.retinaface import RetinaFace
+    from jdsr_cli.faces.detection.retinaface import RetinaFace
 
     return NetworkDetector(RetinaFace(name, path, resolve_device(settings.device)), settings)

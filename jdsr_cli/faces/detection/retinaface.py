@@ -28,9 +28,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.results import collect
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.detection.network import Letterbox, collect
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 """Subtracted from the input, which the networks take as BGR in [0, 255]."""
