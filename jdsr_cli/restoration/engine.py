@@ -13,8 +13,8 @@ from jdsr_cli.faces import Detector, DetectorName, DetectorSettings, create_dete
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
+from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.progress import Progress
-from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.pipeline.work import Tools
 from jdsr_cli.restoration.settings import AUTO, DetectionSettings, RestoreSettings

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
+from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.monochrome import colourfulness, face_colourfulness
 from jdsr_cli.faces.scene import is_cut, thumbnail
-from jdsr_cli.restoration.appearance import FaceEmbedder
 from jdsr_cli.restoration.journal.facts import FrameFacts
 from jdsr_cli.restoration.pipeline.elements import Begun, Ended, Read, Seen
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces import Detector
-from jdsr_cli.restoration.appearance import FaceEmbedder
+from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.restoration.generate import FaceGenerator
 from jdsr_cli.restoration.journal.snapshot import Snapshot
 from jdsr_cli.restoration.pipeline.elements import Finished, Lines, Restored
