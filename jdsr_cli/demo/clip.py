@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.demo.people import Layer, Person, cut_out
+from jdsr_cli.demo.people import Person, PersonLayer, cut_out_person
 from jdsr_cli.demo.scene import WALKS, Camera, Walk, draw_corridor
 from jdsr_cli.media import Image, MediaInfo, VideoWriter
 from jdsr_cli.progress import Progress
@@ -79,11 +79,11 @@ def film(settings: ClipSettings) -> Iterator[Image]:
         yield _expose(scene, frame, settings, rng)
 
 
-def _layers(person: Person, seed: int) -> tuple[Layer, Layer]:
+def _layers(person: Person, seed: int) -> tuple[PersonLayer, PersonLayer]:
     """Return `person` without and with a mask."""
     photograph = person.load()
     dressed = put_on_mask(person, photograph, seed)
-    return cut_out(person, photograph), cut_out(person, dressed)
+    return cut_out_person(person, photograph), cut_out_person(person, dressed)
 
 
 def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
@@ -96,7 +96,7 @@ def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
     return wear(photograph, landmarks, sprite, rng, jitter=0.3).image
 
 
-def _put(scene: NDArray[np.float32], layer: Layer, matrix: NDArray[np.float64]) -> None:
+def _put(scene: NDArray[np.float32], layer: PersonLayer, matrix: NDArray[np.float64]) -> None:
     """Lay a person over `scene` in place; `matrix` leads from the photograph to the frame."""
     enlarged = FACTOR * matrix
     enlarged[:, 2] += 0.5 * FACTOR - 0.5

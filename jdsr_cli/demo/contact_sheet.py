@@ -21,7 +21,7 @@ _NEAR = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class DetectedPerson:
     """A person found in a frame."""
 
     walk: Walk
@@ -41,7 +41,7 @@ class Sighting:
         return Alignment(self.alignment().matrix @ film)
 
 
-def find_people(folder: Path, settings: ClipSettings) -> list[Sighting]:
+def find_people(folder: Path, settings: ClipSettings) -> list[DetectedPerson]:
     """Match the records of a restored clip with its people.
 
     Args:
@@ -52,14 +52,14 @@ def find_people(folder: Path, settings: ClipSettings) -> list[Sighting]:
         At most one sighting for each person in each frame, by frame.
 
     """
-    found: dict[tuple[int, int], Sighting] = {}
+    found: dict[tuple[int, int], DetectedPerson] = {}
     for line in (folder / "faces.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         frame, points = int(record["frame"]), np.array(record["points"], np.float64)
         number = _whose(points, frame, settings)
         if number is not None and (frame, number) not in found:
             picture = folder / record["file"] if record["file"] else None
-            found[frame, number] = Sighting(WALKS[number], frame, points, picture)
+            found[frame, number] = DetectedPerson(WALKS[number], frame, points, picture)
     return [found[key] for key in sorted(found)]
 
 
@@ -76,7 +76,7 @@ def _whose(points: NDArray[np.float64], frame: int, settings: ClipSettings) -> i
 
 TILE = 192
 """Side of a face on the sheet in pixels."""
-MOMENTS = (0.05, 0.35, 0.65, 0.95)
+TIMES = (0.05, 0.35, 0.65, 0.95)
 """Shares of the clip that are shown."""
 ROWS = ("camera", "restored", "photograph")
 
@@ -84,12 +84,12 @@ _GAP, _LEFT, _TOP = 6, 104, 44
 _PAPER, _INK = 250, (40, 40, 40)
 
 
-def draw_sheet(sightings: Sequence[Sighting], settings: ClipSettings) -> Image:
+def draw_sheet(sightings: Sequence[DetectedPerson], settings: ClipSettings) -> Image:
     """Draw the sheet: a column for each person and moment, a row for each of `ROWS`.
 
     A person who was found nowhere near a moment has an empty column there.
     """
-    columns = [(walk, moment) for walk in WALKS for moment in MOMENTS]
+    columns = [(walk, moment) for walk in WALKS for moment in TIMES]
     step = TILE + _GAP
     shape = (_TOP + len(ROWS) * step, _LEFT + len(columns) * step, 3)
     sheet = np.full(shape, _PAPER, np.uint8)
@@ -112,8 +112,8 @@ def draw_sheet(sightings: Sequence[Sighting], settings: ClipSettings) -> Image:
 
 
 def _nearest(
-    sightings: Sequence[Sighting], walk: Walk, moment: float, settings: ClipSettings
-) -> Sighting | None:
+    sightings: Sequence[DetectedPerson], walk: Walk, moment: float, settings: ClipSettings
+) -> DetectedPerson | None:
     """Return the restored sighting of the person nearest to a moment, within a tenth."""
     own = [one for one in sightings if one.walk is walk and one.picture is not None]
     best = min(own, key=lambda one: abs(settings.share(one.frame) - moment), default=None)
@@ -121,11 +121,11 @@ def _nearest(
     return best if near else None
 
 
-def _masked(shown: Sighting, settings: ClipSettings) -> bool:
+def _masked(shown: DetectedPerson, settings: ClipSettings) -> bool:
     return shown.walk.masked(settings.share(shown.frame))
 
 
-def _tiles(shown: Sighting, settings: ClipSettings) -> list[Image]:
+def _tiles(shown: DetectedPerson, settings: ClipSettings) -> list[Image]:
     """Return the faces of one column from top to bottom."""
     assert shown.picture is not None
     pair = read_image(shown.picture)

@@ -124,7 +124,7 @@ class Person:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class PersonLayer:
     """A person ready to be put into a scene."""
 
     premultiplied: NDArray[np.float32]
@@ -133,7 +133,7 @@ class Layer:
     """Where pixel (0, 0) of the photograph lies in the layer."""
 
 
-def cut_out(person: Person, photograph: Image) -> Layer:
+def cut_out_person(person: Person, photograph: Image) -> PersonLayer:
     """Cut `person` out of `photograph` (the one of `load`, possibly retouched) and add a body."""
     height, width = photograph.shape[:2]
     x, y, span = person.shoulders
@@ -143,7 +143,7 @@ def cut_out(person: Person, photograph: Image) -> Layer:
     part = layer[:height, MARGIN : MARGIN + width]
     part[..., :3] = part[..., :3] * (1.0 - cover) + photograph * cover
     part[..., 3:] = part[..., 3:] * (1.0 - cover) + cover
-    return Layer(layer, (float(MARGIN), 0.0))
+    return PersonLayer(layer, (float(MARGIN), 0.0))
 
 
 def _cover(shape: tuple[int, int], person: Person) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Faces in frames: finding them, aligning them, and putting restored ones back."""
+"""Faces in frames: detection, alignment, tracking, quality, and compositing."""
 
 from __future__ import annotations
 

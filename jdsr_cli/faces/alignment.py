@@ -29,7 +29,7 @@ CelebA's aligned pictures cut to 138 x 138 at (20, 40) and scaled to 128.
 """
 TEMPLATE.setflags(write=False)
 POINT_WEIGHTS = (3.0, 3.0, 1.0, 1.0, 1.0)
-"""Trust in each point: under a mask nose and mouth are guesses."""
+"""Weight of each point: under a mask nose and mouth are guesses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Alignment:
     def native_width(self) -> float:
         """Width of the template's region in the frame, in pixels; inf for a map to one point.
 
-        Of a frame whose pixels are not square, in the longer side of its pixels: the detail that
-        was filmed in the direction that has least of it.
+        If the pixels of the frame are not square, the unit is their longer side: the resolution in
+        the direction in which it is lower.
         """
         scale = stretch(self.matrix)
         return TEMPLATE_SIZE / scale if scale > 0.0 else float("inf")
@@ -53,7 +53,7 @@ class Alignment:
         """Return (2, 3) from pixels of the template to pixels of the frame.
 
         Raises:
-            UsageError: the alignment maps everything to one point or is not finite.
+            UsageError: The alignment maps everything to one point or is not finite.
 
         """
         return invert(self.matrix)
@@ -69,11 +69,11 @@ def estimate_alignment(
 
     Args:
         points: (5, 2) in pixels of the frame, ordered as `TEMPLATE`.
-        weights: Five numbers, none negative; `POINT_WEIGHTS` where not given.
+        weights: Five numbers, none negative; default `POINT_WEIGHTS`.
 
     Raises:
-        UsageError: the points or weights have another shape or are not finite, or the points
-            that count are all in one place.
+        UsageError: The points or weights have another shape or are not finite, or the points
+            of positive weight coincide.
 
     """
     here = np.asarray(points, dtype=np.float64)
@@ -113,7 +113,7 @@ def crop(
 
     Args:
         image: RGB uint8 (H, W, 3); beyond its border its nearest border pixel is taken.
-        alignment: Of the face.
+        alignment: Alignment of the face.
         size: Side of the crop in pixels, whatever the face's native width.
 
     Returns:
@@ -140,9 +140,9 @@ MEAN_FACE.setflags(write=False)
 STEPS = 100
 """Most rounds of the fit; it usually ends after 10 to 40."""
 SETTLED = 1e-5
-"""Change of the rotation's elements at which the fit ends."""
+"""Largest change of the rotation's elements at which the fit ends."""
 MOST_RESIDUAL = 0.13
-"""Residual up to which five points are taken for those of a face.
+"""Residual up to which five points count as those of a face.
 
 Quantiles of the residual, CenterFace's detections unless said otherwise:
 
@@ -172,7 +172,7 @@ class Pose:
     roll: float
     """Above 0 where the head is tilted clockwise as seen; -180 to 180."""
     residual: float = 0.0
-    """How far the points lie from the projected mean face: weighted root mean square distance as
+    """Distance of the points from the projected mean face: weighted root mean square distance as
     a share of the weighted root mean square distance of the points from their centre, 0 or more.
 
     The spread of the points and not the eye distance is the unit, since the latter goes to 0 for
@@ -188,29 +188,40 @@ class Pose:
 def pose(points: NDArray[np.floating]) -> Pose:
     """Fit the mean face to five points.
 
-    Depth is filled in from the fit so far and the whole is fitted again in space (Kabsch 1976),
-    until nothing changes. Size and place do not matter. Eyes count more than nose and mouth,
-    as in `estimate_alignment`, since under a mask those are guesses.
+    Depth is taken from the current fit and the rotation is fitted again in space (Kabsch 1976),
+    until it converges. The result does not depend on size and position. Eyes have a larger weight
+    than nose and mouth, as in `estimate_alignment`, since under a mask those are guesses.
 
     Args:
         points: (5, 2) in pixels, ordered as `alignment.TEMPLATE`.
 
     Raises:
-        UsageError: the points have another shape, are not finite, or are all in one place.
+        UsageError: The points have another shape, are not finite, or coincide.
 
     """
     seen = np.asarray(points, dtype=np.float64)
     if seen.shape != (5, 2) or not np.isfinite(seen).all():
         raise UsageError(
-            f"a pose is had from five finite points (5, 2), not {seen.tolist()}",
+            f"a pose is estimated from five finite points (5, 2), not {seen.tolist()}",
             hint="Leave the face out.",
         )
     return _pose(seen.tobytes())
 
 
+def roll_at_turn(pose: Pose, turn: float) -> float:
+    """Return the roll of a face, -180 to 180 degrees, in the picture in which it was found.
+
+    Args:
+        pose: Pose in the frame.
+        turn: See `Detection.turn`.
+
+    """
+    return (pose.roll - turn + 180.0) % 360.0 - 180.0
+
+
 @lru_cache(maxsize=1024)
 def _pose(points: bytes) -> Pose:
-    """Return the pose of five points, float64; the same few are asked about several times."""
+    """Return the pose of five points, float64; cached, since the same points recur."""
     seen = np.frombuffer(points).reshape(5, 2)
     weight = np.asarray(POINT_WEIGHTS) / sum(POINT_WEIGHTS)
     middle = weight @ seen
@@ -220,7 +231,7 @@ def _pose(points: bytes) -> Pose:
         raise UsageError("the points of the face are all in one place", hint="Leave the face out.")
     face = MEAN_FACE - weight @ MEAN_FACE
     turn, residual = _fit(face, seen / size, weight)
-    # The order of the turns: nod, then turn to the side, then tilt in the picture.
+    # Order of the rotations: pitch, then yaw, then roll.
     yaw = np.arcsin(np.clip(-turn[2, 0], -1.0, 1.0))
     pitch = np.arctan2(turn[2, 1], turn[2, 2])
     roll = np.arctan2(turn[1, 0], turn[0, 0])
@@ -231,28 +242,28 @@ def _pose(points: bytes) -> Pose:
 def _fit(
     face: NDArray[np.float64], seen: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the rotation (3, 3) that takes `face` (5, 3) nearest to `seen` (5, 2), and how near.
+    """Return the rotation (3, 3) of `face` (5, 3) nearest to `seen` (5, 2), and the residual.
 
-    The second is the weighted root mean square distance that is left, in units of `seen`.
+    The residual is the weighted root mean square distance, in units of `seen`.
     """
-    # The first guess looks straight ahead and is tilted as the eyes are.
+    # The initial pose is frontal, with the roll of the eyes.
     right = seen[1] - seen[0]
     tilt = np.arctan2(right[1], right[0])
     cosine, sine = np.cos(tilt), np.sin(tilt)
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     weighted = weight[:, None] * face
-    # Of the covariance only the row of the depth changes.
+    # Only the row of the depth changes in the covariance.
     shared = np.vstack([seen.T @ weighted, np.zeros(3)])
     for _ in range(STEPS):
         flat, scale = _project(face, seen, weight, turn)
         shared[2] = scale * flat[:, 2] @ weighted
         left, _, right_t = np.linalg.svd(shared)
-        following = left @ right_t
-        if _determinant(following) < 0.0:
+        update = left @ right_t
+        if _determinant(update) < 0.0:
             left[:, 2] *= -1.0
-            following = left @ right_t
-        settled = np.abs(following - turn).max() < SETTLED
-        turn = following
+            update = left @ right_t
+        settled = np.abs(update - turn).max() < SETTLED
+        turn = update
         if settled:
             break
     flat, scale = _project(face, seen, weight, turn)
@@ -271,7 +282,7 @@ def _project(
     weight: NDArray[np.float64],
     turn: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the turned face (5, 3) and the scale at which it lies nearest to `seen`."""
+    """Return the rotated face (5, 3) and the scale at which it lies nearest to `seen`."""
     flat = face @ turn.T
     plane = flat[:, :2]
     weighted = weight[:, None] * plane

@@ -32,7 +32,7 @@ class Display:
 
     @classmethod
     def of(cls, aspect: Fraction) -> Display:
-        """Return the display of pixels `aspect` times as wide as high."""
+        """Return the display geometry of pixels that are `aspect` times as wide as high."""
         return cls(float(max(aspect, Fraction(1))), float(max(1 / aspect, Fraction(1))))
 
     @property
@@ -81,28 +81,32 @@ class Display:
 
 
 SQUARE = Display()
-"""Of pictures whose pixels are square."""
+"""Display geometry of pictures with square pixels."""
 
 USUAL_SHAPE = (1.12, 1.45)
-"""Median height over width of the boxes of upright faces between which nothing is said.
+"""Range of the median height over width of the boxes of upright faces without a hint.
 
 CenterFace, 12 frames of each of 7 development clips with square pixels: 1.19 to 1.32; the same
 with half the rows 0.77 to 1.08, with half the columns 1.47 to 2.15. RetinaFace was not measured.
 """
 LEAST_FACES = 8
-"""Upright faces, whole in the frame, by which a picture is judged."""
+"""Least number of upright faces, whole in the frame, for a hint."""
 MOST_TILT = 0.35
-"""Slope of the line between the eyes of a face that counts as upright."""
+"""Largest slope of the line between the eyes of a face that counts as upright."""
 _STEPS = 100
-"""Of a ratio, in which they are counted."""
+"""Histogram bins for each unit of the ratio of height to width."""
 
 
-class SqueezeJudge:
-    """Collects the shapes of the faces of one input.
+class AspectCheck:
+    """Checks by the shapes of the faces of one input whether the picture is displayed squeezed.
+
+    Recorders that store half the rows or half the columns often omit the aspect tag. The boxes of
+    the detector follow the wrong shape; its points hardly do, since they are fitted to the
+    proportions of its training data.
 
     Args:
-        width: Of the displayed frame, in pixels.
-        height: Of the same.
+        width: Width of the displayed frame, in pixels.
+        height: Height of the displayed frame, in pixels.
 
     """
 
@@ -110,8 +114,8 @@ class SqueezeJudge:
         self._last = (width - 1.5, height - 1.5)
         self._shapes: Counter[int] = Counter()
 
-    def see(self, faces: Iterable[Detection]) -> None:
-        """Take in the faces found in a frame, in displayed pixels."""
+    def add(self, faces: Iterable[Detection]) -> None:
+        """Add the faces detected in a frame, in displayed pixels."""
         for face in faces:
             across, down = (face.points[1] - face.points[0]).tolist()
             left, top, right, bottom = face.box
@@ -120,8 +124,8 @@ class SqueezeJudge:
             if whole and upright and face.width > 0.0:
                 self._shapes[round(_STEPS * face.height / face.width)] += 1
 
-    def note(self) -> str | None:
-        """Return a hint where the faces have the shape of a squeezed picture."""
+    def hint(self) -> str | None:
+        """Return a hint where the faces have the shape of a squeezed picture, None otherwise."""
         total = self._shapes.total()
         if total < LEAST_FACES:
             return None

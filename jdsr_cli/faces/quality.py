@@ -22,33 +22,33 @@ from jdsr_cli.faces.alignment import TEMPLATE_SIZE, Alignment, Pose, crop
 from jdsr_cli.faces.occlusion import face_ellipse
 
 LEAST_SIDE = 16
-"""Pixels: smaller faces are enlarged to this before they are judged, and so count as blurred."""
+"""Pixels; smaller faces are enlarged to this size and so count as blurred."""
 FINE, COARSE = 0.5, 1.5
-"""Standard deviations in native pixels of the Gaussians whose slopes are compared."""
+"""Standard deviations in native pixels of the Gaussians whose gradients are compared."""
 FULL_BASE, FULL_PER_SIDE = 0.36, 3.8
-"""Gain of the fine over the coarse slopes at which sharpness is 1: base + per_side / side.
+"""Gain of the fine over the coarse gradients at which sharpness is 1: base + per_side / side.
 
 The fewer pixels a face has the more edges each of them holds. Fitted so that sharp faces have a
 sharpness of about 0.8 whatever their size, see `sharpness`.
 """
 QUIET = 0.33
-"""Quantile of the noise filter's answers that is taken for noise; the upper ones are edges."""
+"""Quantile of the responses of the noise filter that counts as noise; higher ones are edges."""
 QUIET_NORMAL = 0.4261
 """The same quantile of the absolute value of a standard normal variable."""
 LEAST_SIGNAL = 0.25
-"""Times the noise's share of the coarse slopes that must be left for a face to be judged."""
+"""Least signal in the coarse gradients, in multiples of the noise."""
 LEAST_SLOPE = 0.01
-"""Grey levels per pixel below which there is nothing to see."""
+"""Least gradient in grey levels per pixel; below it sharpness is 0."""
 
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NOISE_GAIN = 6.0
 
 
 def sharpness(image: NDArray[np.uint8], alignment: Alignment) -> float:
-    """Return how sharp a face is at its native resolution, 0 to 1.
+    """Return the sharpness of a face at its native resolution, 0 to 1.
 
-    Calibrated on 400 faces of the development data (`faces128`, val), blurred by a Gaussian of
-    so many native pixels or moved along a line, reduced to a native width; median sharpness:
+    Calibrated on 400 faces of the development data (`faces128`, val), blurred by a Gaussian or by
+    motion along a line (in native pixels) and reduced to a native width; median sharpness:
 
     ::
 
@@ -72,14 +72,14 @@ def sharpness(image: NDArray[np.uint8], alignment: Alignment) -> float:
 
     Args:
         image: The frame, RGB uint8 (H, W, 3).
-        alignment: Of the face.
+        alignment: Alignment of the face.
 
     Returns:
         About 0.8 for a sharp face, 0.5 at a blur of one native pixel, 0.2 at three; 0 where
-        noise hides all, or there is nothing to see.
+        noise hides all detail, or the face has no contrast.
 
     Raises:
-        UsageError: the image is no RGB picture, or the alignment cannot be inverted.
+        UsageError: The image is not RGB, or the alignment cannot be inverted.
 
     """
     width = alignment.native_width
@@ -89,25 +89,25 @@ def sharpness(image: NDArray[np.uint8], alignment: Alignment) -> float:
 
 
 def crop_sharpness(face: NDArray[np.uint8]) -> float:
-    """Return the sharpness of an aligned face, each pixel of which was one when filmed.
+    """Return the sharpness of an aligned face at its native resolution.
 
     Args:
         face: RGB uint8 (side, side, 3), in the template.
 
     Raises:
-        UsageError: it is no square RGB picture.
+        UsageError: The face is not a square RGB picture.
 
     """
     if face.ndim != 3 or face.shape[2] != 3 or face.shape[0] != face.shape[1] or not face.size:
         raise UsageError(
             f"an aligned face is square RGB, not of shape {face.shape}",
-            hint="Cut it with jdsr_cli.faces.crop.",
+            hint="Crop it with jdsr_cli.faces.crop.",
         )
     side = face.shape[0]
     luma = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     inside = face_ellipse(side)
     noise = _noise_power(luma, inside)
-    fine, coarse = _slopes(luma, FINE), _slopes(luma, COARSE)
+    fine, coarse = _gradients(luma, FINE), _gradients(luma, COARSE)
     own_noise = noise * _noise_energy(COARSE, COARSE)
     own = _products(coarse, coarse, inside) - 0.5 * own_noise * np.eye(2)
     seen, axes = np.linalg.eigh(own)
@@ -122,13 +122,13 @@ def crop_sharpness(face: NDArray[np.uint8]) -> float:
 def _products(
     one: NDArray[np.float32], other: NDArray[np.float32], inside: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the mean products of two fields of slopes (2, side, side) over the face, (2, 2)."""
+    """Return the mean products of two gradient fields (2, side, side) over the face, (2, 2)."""
     here, there = (field[:, inside].astype(np.float64) for field in (one, other))
     product = here @ there.T / here.shape[1]
     return np.asarray(0.5 * (product + product.T))
 
 
-def _slopes(luma: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
+def _gradients(luma: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
     """Return derivatives of a Gaussian along x and y, (2, side, side)."""
     smooth, slope = _kernels(deviation)
     border = cv2.BORDER_REFLECT_101
@@ -139,7 +139,7 @@ def _slopes(luma: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
 
 @cache
 def _kernels(deviation: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a Gaussian of sum 1 and its derivative, which answers 1 to a slope of 1."""
+    """Return a Gaussian of sum 1 and its derivative, whose response to a slope of 1 is 1."""
     radius = math.ceil(3.5 * deviation) + 1
     x = np.arange(-radius, radius + 1, dtype=np.float64)
     smooth = np.exp(-0.5 * (x / deviation) ** 2)
@@ -149,25 +149,25 @@ def _kernels(deviation: float) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 @cache
 def _noise_energy(one: float, other: float) -> float:
-    """Return the energy that white noise of power 1 gives to the slopes at two scales."""
+    """Return the energy of white noise of power 1 in the gradients at two scales."""
     impulse = np.zeros((33, 33), np.float32)
     impulse[16, 16] = 1.0
-    return float((_slopes(impulse, one) * _slopes(impulse, other)).sum())
+    return float((_gradients(impulse, one) * _gradients(impulse, other)).sum())
 
 
 def _noise_power(luma: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """Return the variance of the noise (Immerkær 1996), from the quieter parts of the face."""
-    answer = cv2.filter2D(luma, cv2.CV_32F, _NOISE_KERNEL, borderType=cv2.BORDER_REFLECT_101)
-    quiet = float(np.quantile(np.abs(answer[inside]), QUIET))
+    """Return the variance of the noise (Immerkær 1996), from the smoother parts of the face."""
+    response = cv2.filter2D(luma, cv2.CV_32F, _NOISE_KERNEL, borderType=cv2.BORDER_REFLECT_101)
+    quiet = float(np.quantile(np.abs(response[inside]), QUIET))
     return (quiet / (QUIET_NORMAL * _NOISE_GAIN)) ** 2
 
 
 EYES_SCALE = 18.0
-"""Pixels between the eyes by which the size curve, 1 - exp(-d / scale), has risen to 0.63."""
+"""Eye distance in pixels at which the size curve, 1 - exp(-d / scale), is 0.63."""
 SHARPNESS_SCALE = 0.5
-"""The same of the sharpness curve, 1 - exp(-s / scale)."""
+"""Sharpness at which the sharpness curve, 1 - exp(-s / scale), is 0.63."""
 FLOOR = 0.02
-"""Least value of a curve, so that shots that fail in one respect can still be ranked."""
+"""Least value of a curve, so that views that fail in one respect can still be ranked."""
 SIZE_WEIGHT = 0.35
 SHARPNESS_WEIGHT = 0.25
 OPEN_WEIGHT = 0.20
@@ -177,7 +177,7 @@ DETECTOR_WEIGHT = 0.05
 
 Size, sharpness and cover were fitted to the identity cosine (MobileFaceNet) between the face
 restored by `lite-camera` and the sharp original: 70 faces of `faces128` test, each degraded 12
-times (native width 14 to 128, blur, motion, noise, JPEG, 4 of 10 covered). Pose was not in it;
+times (native width 14 to 128, blur, motion, noise, JPEG, 4 of 10 covered). Pose was not varied;
 its weight comes from 4,083 pairs of one person, one of them frontal: the median cosine is 0.68
 below 15 degrees of yaw, 0.64 at 26, 0.56 at 38, 0.48 beyond 46, and does not depend on pitch
 up to 15 degrees.
@@ -195,26 +195,26 @@ LEAST_SHARPNESS = 0.05
 """Sharpness below which a face is too blurred to be restored.
 
 Faces of 64 pixels blurred by 4 native pixels have 0.08 to 0.13 and their restored faces still
-follow what was there; by 6, 0.01 to 0.06, and by 8, 0.01 to 0.04, and the restored faces are
-looks that the generator gives to anybody.
+resemble the input; blurred by 6 they have 0.01 to 0.06 and by 8 0.01 to 0.04, and the restored
+faces no longer depend on the person.
 """
 
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What makes one shot of a face better than another.
+    """Measures of the quality of one view of a face.
 
     Raises:
-        UsageError: a value is out of its range or not finite.
+        UsageError: A value is out of its range or not finite.
 
     """
 
     eye_distance: float
-    """Pixels of the frame from eye to eye, 0 or more."""
+    """Eye distance in pixels of the frame, 0 or more."""
     sharpness: float
-    """As `quality.sharpness` gives it, 0 to 1."""
+    """See `sharpness`, 0 to 1."""
     pose: Pose
-    """Which way the head is turned."""
+    """Pose of the head."""
     covered: float
     """Share of the face that is covered, 0 to 1; 0 where it is not known."""
     detector: float
@@ -229,15 +229,15 @@ class FaceQuality:
             or not 0.0 <= self.eye_distance < math.inf
         ):
             raise UsageError(
-                f"no quality follows from {self}",
+                f"the quality of a face is out of range: {self}",
                 hint="Sharpness, cover and score lie in 0 to 1, the distance is 0 or more.",
             )
 
     @property
     def score(self) -> float:
-        """How good the shot is, 0 to 1; only for ranking shots with each other.
+        """Quality of the view, 0 to 1; only for ranking views.
 
-        A weighted geometric mean: what is bad in one respect is not made good by others. Of::
+        The weighted geometric mean, in which one bad measure is not compensated by others, of::
 
             size       1 - exp(-eye_distance / 18)       weight 0.35
             sharpness  1 - exp(-sharpness / 0.5)         weight 0.25
@@ -245,7 +245,7 @@ class FaceQuality:
             frontal    (cos yaw * cos pitch) ** 2        weight 0.15
             detector   the score                         weight 0.05
 
-        Each curve is at least 0.02. Roll does not matter: the aligned crop is upright.
+        Each curve is at least 0.02. Roll has no effect: the aligned crop is upright.
         """
         yaw, pitch = math.radians(self.pose.yaw), math.radians(self.pose.pitch)
         curves = (

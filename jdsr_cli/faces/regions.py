@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE
 
 SIDE = 128
-"""Of the template, in pixels."""
+"""Side of the template in pixels."""
 CENTRE = (64.0, 76.0)
 RADII = (52.0, 51.0)
 """From temple to temple and from the forehead to just above the chin, which the template cuts."""
@@ -27,18 +27,18 @@ CORE = 0.72
 EDGE = (9.0, 12.0, 9.0, 5.0)
 """Pixels over which the restored picture fades at the template's left, top, right and lower edge.
 
-The lower edge is short because it runs through masks, just above the chin.
+The lower edge is short because it crosses masks, just above the chin.
 """
 COVERED_RAMP = (0.12, 0.5)
 """Occlusion at which the picture begins to be replaced, and from which it is replaced fully."""
 GROW = 7
-"""Diameter in pixels by which covered areas grow, since the rim of a mask is half mask."""
+"""Diameter in pixels by which covered areas are dilated, since the rim of a mask is half mask."""
 SOFTEN = 1.6
-"""Standard deviation in pixels of the blur that joins covered areas to the rest."""
+"""Standard deviation in pixels of the blur of covered areas."""
 
 
 def smooth_step(values: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 3 t^2 - 2 t^3 with t held in [0, 1]: a ramp without corners."""
+    """Return 3 t^2 - 2 t^3 with t clipped to [0, 1]: a smooth ramp."""
     t: NDArray[np.float64] = np.clip(values, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
 
@@ -63,7 +63,7 @@ def inner_region() -> NDArray[np.float32]:
 
 
 def covered_region(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what must be replaced: (128, 128) in [0, 1], a little more than what was covered.
+    """Return the weight of replacement (128, 128) in [0, 1]: slightly dilated covered areas.
 
     Args:
         occlusion: (128, 128) in [0, 1].

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Alignment, Detection, crop, estimate_alignment
-from jdsr_cli.faces.alignment import MOST_RESIDUAL, Pose, pose
+from jdsr_cli.faces.alignment import MOST_RESIDUAL, Pose, pose, roll_at_turn
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
-from jdsr_cli.faces.detection.rotated import MOST_SPREAD, UPRIGHT, tilt
+from jdsr_cli.faces.detection.rotated import MOST_SPREAD, UPRIGHT
 from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.faces.tracking import TrackedFace
@@ -157,7 +157,7 @@ def _refuse_points(turned: Pose, face: Detection) -> Refusal | None:
             f"the five points miss those of a mean head by {turned.residual:.3f} of their spread, "
             f"more than {MOST_RESIDUAL:g}",
         )
-    rolled = abs(tilt(turned, face.turn))
+    rolled = abs(roll_at_turn(turned, face.turn))
     for name, angle, most in (
         ("rolled", rolled, UPRIGHT),
         ("turned to the side", abs(turned.yaw), MOST_YAW),

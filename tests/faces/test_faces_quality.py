@@ -150,7 +150,7 @@ def test_scores_are_shares(
 
 def test_a_quality_out_of_range_is_refused() -> None:
     for values in ((-1.0, 0.5, 0.0), (10.0, 1.5, 0.0), (10.0, 0.5, float("nan"))):
-        with pytest.raises(UsageError, match="no quality"):
+        with pytest.raises(UsageError, match="quality of a face"):
             FaceQuality(values[0], values[1], STRAIGHT, values[2], 0.5)
 
 

@@ -9,9 +9,9 @@ from face_photos import ImageArray, Photo
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, DetectorSettings, create_detector, estimate_alignment
-from jdsr_cli.faces.alignment import MOST_RESIDUAL, TEMPLATE, Pose, pose
+from jdsr_cli.faces.alignment import MOST_RESIDUAL, TEMPLATE, Pose, pose, roll_at_turn
 from jdsr_cli.faces.detection.network import NetworkDetector
-from jdsr_cli.faces.detection.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector, tilt
+from jdsr_cli.faces.detection.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
 
 SIDE = 200
@@ -61,7 +61,7 @@ def misses(image: ImageArray, points: np.ndarray, detector: RotatedDetector) -> 
     for face in faces:
         near = np.hypot(*(face.points.mean(axis=0) - points.mean(axis=0))) < 1.5 * apart
         seen = pose(face.points)
-        if near and seen.plausible and abs(tilt(seen, face.turn)) <= UPRIGHT:
+        if near and seen.plausible and abs(roll_at_turn(seen, face.turn)) <= UPRIGHT:
             return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / apart
     return None
 
@@ -262,9 +262,9 @@ def test_a_face_upside_down_in_the_order_of_the_frame_is_implausible_or_turned()
 
 
 def test_tilt_is_within_half_a_turn() -> None:
-    assert tilt(Pose(0.0, 0.0, -170.0), 180.0) == pytest.approx(10.0)
-    assert tilt(Pose(0.0, 0.0, 100.0), 270.0) == pytest.approx(-170.0)
-    assert tilt(Pose(0.0, 0.0, 30.0), 0.0) == pytest.approx(30.0)
+    assert roll_at_turn(Pose(0.0, 0.0, -170.0), 180.0) == pytest.approx(10.0)
+    assert roll_at_turn(Pose(0.0, 0.0, 100.0), 270.0) == pytest.approx(-170.0)
+    assert roll_at_turn(Pose(0.0, 0.0, 30.0), 0.0) == pytest.approx(30.0)
 
 
 def test_pictures_that_are_none_are_refused() -> None:

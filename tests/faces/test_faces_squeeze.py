@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.faces.display import LEAST_FACES, SqueezeJudge
+from jdsr_cli.faces.display import LEAST_FACES, AspectCheck
 
 
 def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 0.0) -> Detection:
@@ -12,9 +12,9 @@ def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 
 
 
 def note(faces: list[Detection]) -> str | None:
-    judge = SqueezeJudge(640, 480)
-    judge.see(faces)
-    return judge.note()
+    check = AspectCheck(640, 480)
+    check.add(faces)
+    return check.hint()
 
 
 @pytest.mark.parametrize("shape", [1.19, 1.26, 1.32])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.boxes import suppress
+from jdsr_cli.faces.boxes import suppress_overlaps
 from jdsr_cli.faces.detection.base import Detection, DetectorSettings
 
 STRIDE = 32
@@ -28,40 +28,40 @@ class Letterbox:
     """
 
     width: int
-    """Of the frame, as `height`."""
+    """Width of the frame."""
     height: int
     inner_width: int
-    """Of the resized frame, as `inner_height`."""
+    """Width of the resized frame."""
     inner_height: int
 
     @classmethod
     def of(cls, width: int, height: int, scale: float) -> Letterbox:
-        """Plan the input for frames of `width` x `height`, resized by about `scale`."""
+        """Return the letterbox of frames of `width` x `height`, resized by about `scale`."""
         return cls(width, height, max(1, round(width * scale)), max(1, round(height * scale)))
 
     @property
     def outer_width(self) -> int:
-        """Of the network's input, padding included."""
+        """Width of the network's input, padding included."""
         return -(-self.inner_width // STRIDE) * STRIDE
 
     @property
     def outer_height(self) -> int:
-        """Of the network's input, padding included."""
+        """Height of the network's input, padding included."""
         return -(-self.inner_height // STRIDE) * STRIDE
 
     @property
     def pixels(self) -> int:
-        """Of the network's input, padding included."""
+        """Number of pixels of the network's input, padding included."""
         return self.outer_width * self.outer_height
 
     def fit(
         self, images: Sequence[NDArray[np.uint8]], padding: Sequence[float]
     ) -> NDArray[np.uint8]:
-        """Return the frames as input, RGB uint8 (n, outer height, outer width, 3).
+        """Return frames as a batch for the network, RGB uint8 (n, outer height, outer width, 3).
 
         Args:
             images: Each RGB uint8 (height, width, 3).
-            padding: Colour, RGB, of what the resized frames leave free.
+            padding: RGB colour of the padding.
 
         """
         shape = (len(images), self.outer_height, self.outer_width, 3)
@@ -83,27 +83,27 @@ class Letterbox:
         return np.asarray(pairs.reshape(count, length) - np.float32(0.5), dtype=np.float32)
 
 
-def collect(
+def decode_detections(
     boxes: NDArray[np.float32],
     points: NDArray[np.float32],
     scores: NDArray[np.float32],
     letterbox: Letterbox,
     overlap: float,
 ) -> list[Detection]:
-    """Keep the best of boxes that overlap and give them in pixels of the frame.
+    """Suppress overlapping boxes and return detections in pixels of the frame.
 
     Args:
         boxes: (n, 4) left, top, right, bottom in pixels of the network's input.
         points: (n, 10) five points x, y likewise, in the order of `Detection.points`.
         scores: (n,) in [0, 1].
-        letterbox: How the frame lies in the input.
+        letterbox: Placement of the frame in the input.
         overlap: Largest intersection over union of two faces.
 
     Returns:
-        The faces, best score first; those that lie in the padding are left out.
+        The faces, best score first, without those in the padding.
 
     """
-    chosen = suppress(boxes, scores, overlap)
+    chosen = suppress_overlaps(boxes, scores, overlap)
     marks = letterbox.to_frame(points[chosen]).reshape(-1, 5, 2)
     limits = np.array([letterbox.width - 1, letterbox.height - 1] * 2, dtype=np.float32)
     framed = np.clip(letterbox.to_frame(boxes[chosen]), 0.0, limits)
@@ -114,16 +114,16 @@ def collect(
     ]
 
 
-def merge(fine: list[Detection], coarse: list[Detection], border: float) -> list[Detection]:
-    """Join what two passes found in one frame: small faces of one, large ones of the other.
+def merge_scales(fine: list[Detection], coarse: list[Detection], border: float) -> list[Detection]:
+    """Join the detections at two scales: small faces of the fine, large faces of the coarse scale.
 
     On a fine scale a network takes parts of a large face for faces; they are dropped where the
-    coarse pass sees the whole face.
+    coarse scale shows the whole face.
 
     Args:
-        fine: Found on the fine scale, where faces much wider than `border` are not seen whole.
-        coarse: Found on the coarse scale.
-        border: Width of a face in pixels that both passes find well.
+        fine: Faces at the fine scale, where those much wider than `border` are not found whole.
+        coarse: Faces at the coarse scale.
+        border: Width in pixels of faces that are found well at both scales.
 
     Returns:
         The faces, best score first.
@@ -140,14 +140,14 @@ def merge(fine: list[Detection], coarse: list[Detection], border: float) -> list
     if not found:
         return []
     boxes = np.array([face.box for face in found])
-    chosen = suppress(boxes, np.array([face.score for face in found]), SAME_FACE)
+    chosen = suppress_overlaps(boxes, np.array([face.score for face in found]), SAME_FACE)
     return [found[index] for index in chosen]
 
 
 SAME_FACE = 0.3
-"""Intersection over union above which two passes saw the same face."""
+"""Intersection over union above which detections at two scales are the same face."""
 PART = 0.7
-"""Share of a box inside another above which it is a part of that face."""
+"""Share of a box inside another above which it is part of that face."""
 
 
 def _is_part(face: Detection, other: Detection) -> bool:
@@ -162,27 +162,27 @@ def _as_box(edges: NDArray[np.float32]) -> tuple[float, float, float, float]:
 
 
 ENLARGED_PIXELS = 1_000_000
-"""Frames are enlarged for detection up to this many pixels; more costs time, finds little."""
+"""Frames are enlarged for detection up to this many pixels; more costs time and finds little."""
 MOST_PIXELS = 16_000_000
 """Frames are shrunk for detection above this many pixels, to keep memory bounded."""
 WIDEST_FACE = 256.0
-"""Pixels of the input up to which the networks see a face reliably; from 400 they fail."""
+"""Width in pixels of the input up to which detection of a face is reliable; from 400 it fails."""
 COARSE_SIDE = 480
-"""Longer side in pixels of the second look, at which even a face that fills it is found."""
+"""Longer side in pixels at the coarse scale, at which even a face that fills the frame is found."""
 SINGLE_SIDE = 640
-"""Longer side in pixels up to which one look finds faces of every size."""
+"""Longer side in pixels up to which one scale finds faces of every size."""
 
 
 class FaceNetwork(Protocol):
-    """A network that finds faces in frames of one size, resized once."""
+    """A network that detects faces in frames of one size, resized once."""
 
     name: str
     threshold: float
-    """Least score of a face unless another is asked for."""
+    """Least score of a face unless another is set."""
     least_width: float
-    """Width in pixels that a face should have in the network's input."""
+    """Width in pixels that the smallest faces should have in the network's input."""
     batch_pixels: int
-    """Pixels of input that the network is given at once, at least one frame."""
+    """Pixels of a batch; a batch has at least one frame."""
 
     def find(
         self, images: Sequence[NDArray[np.uint8]], letterbox: Letterbox, threshold: float
@@ -191,28 +191,30 @@ class FaceNetwork(Protocol):
 
 
 @dataclass(frozen=True)
-class Looks:
-    """The scales at which frames of one size are looked at."""
+class DetectionScales:
+    """The scales at which frames of one size are searched."""
 
     fine: float
     coarse: float | None
-    """For large faces, where the fine scale would not show them whole."""
+    """Scale for large faces; None where the fine scale suffices."""
 
     @property
     def border(self) -> float:
-        """Width in pixels of the frame of faces that both looks find."""
+        """Width in pixels of the frame of faces that are found at both scales."""
         return WIDEST_FACE / self.fine
 
 
-def choose_looks(width: int, height: int, least_width: float, settings: DetectorSettings) -> Looks:
+def choose_scales(
+    width: int, height: int, least_width: float, settings: DetectorSettings
+) -> DetectionScales:
     """Choose the scales for frames of `width` x `height`.
 
-    A scale that was asked for is used alone. Otherwise frames are resized so that the smallest
-    face of interest is `least_width` px wide, within limits of time and memory, and a second,
-    coarse look finds the faces that are too large then.
+    A scale in the settings is used alone. Otherwise frames are resized so that the smallest face
+    of interest is `least_width` px wide, within limits of time and memory, and a second, coarse
+    scale finds the faces that are too large then.
     """
     if settings.scale is not None:
-        return Looks(settings.scale, None)
+        return DetectionScales(settings.scale, None)
     pixels, longer = width * height, max(width, height)
     wanted = least_width / max(settings.min_face, 1.0)
     if wanted > 1.0:
@@ -220,11 +222,11 @@ def choose_looks(width: int, height: int, least_width: float, settings: Detector
     else:
         wanted = max(wanted, min(1.0, COARSE_SIDE / longer))
     fine = min(wanted, math.sqrt(MOST_PIXELS / pixels))
-    return Looks(fine, COARSE_SIDE / longer if fine * longer > SINGLE_SIDE else None)
+    return DetectionScales(fine, COARSE_SIDE / longer if fine * longer > SINGLE_SIDE else None)
 
 
 class NetworkDetector:
-    """Finds faces with a `FaceNetwork`; a `Detector`."""
+    """A `Detector` that runs a `FaceNetwork` at one or two scales."""
 
     def __init__(self, network: FaceNetwork, settings: DetectorSettings) -> None:
         self.name = network.name
@@ -235,15 +237,15 @@ class NetworkDetector:
 
     @property
     def threshold_ratio(self) -> float:
-        """The least score of a face as a multiple of the network's own."""
+        """The score threshold as a multiple of the network's default."""
         return self._threshold / self._network.threshold
 
     def at_scale(self, scale: float, threshold: float | None = None) -> NetworkDetector:
-        """Return a detector with the same network that looks once, at this scale.
+        """Return a detector with the same network at this scale only.
 
         Args:
-            scale: By which images are resized.
-            threshold: Least score of a face; None: as before.
+            scale: Factor by which images are resized.
+            threshold: Least score of a face; None keeps the present one.
 
         """
         least = self._threshold if threshold is None else threshold
@@ -251,22 +253,22 @@ class NetworkDetector:
         return NetworkDetector(self._network, settings)
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        """Find the faces of each image, best score first; see `Detector.detect`."""
+        """Detect the faces of each image, best score first; see `Detector.detect`."""
         _check(images)
         found: list[list[Detection]] = [[] for _ in images]
         for (height, width), indices in _by_size(images).items():
-            looks = choose_looks(width, height, self._network.least_width, self._settings)
+            scales = choose_scales(width, height, self._network.least_width, self._settings)
             group = [images[index] for index in indices]
-            faces = self._look(group, Letterbox.of(width, height, looks.fine))
-            if looks.coarse is not None:
-                large = self._look(group, Letterbox.of(width, height, looks.coarse))
+            faces = self._detect_at(group, Letterbox.of(width, height, scales.fine))
+            if scales.coarse is not None:
+                large = self._detect_at(group, Letterbox.of(width, height, scales.coarse))
                 pairs = zip(faces, large, strict=True)
-                faces = [merge(one, other, looks.border) for one, other in pairs]
+                faces = [merge_scales(one, other, scales.border) for one, other in pairs]
             for index, result in zip(indices, faces, strict=True):
                 found[index] = result
         return found
 
-    def _look(
+    def _detect_at(
         self, images: Sequence[NDArray[np.uint8]], letterbox: Letterbox
     ) -> list[list[Detection]]:
         found: list[list[Detection]] = []
@@ -280,7 +282,7 @@ def _check(images: Sequence[NDArray[np.uint8]]) -> None:
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise UsageError(
-                f"faces are looked for in RGB uint8 (H, W, 3), not {image.dtype} {image.shape}",
+                f"faces are detected in RGB uint8 (H, W, 3), not {image.dtype} {image.shape}",
                 hint="Convert the image first.",
             )
 

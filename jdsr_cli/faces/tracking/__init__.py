@@ -1,4 +1,4 @@
-"""Following faces: detections of single frames become people with a number and smooth points."""
+"""Face tracking: association of detections, re-identification, and temporal smoothing."""
 
 from __future__ import annotations
 

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.detection.base import Detection
-from jdsr_cli.faces.tracking.lifecycle import Follower, Terms
-from jdsr_cli.faces.tracking.smoothing import WINDOW, decide, last_frame
+from jdsr_cli.faces.tracking.manager import TrackLimits, TrackManager
+from jdsr_cli.faces.tracking.smoothing import WINDOW, face_in_frame, last_frame
 from jdsr_cli.faces.tracking.track import TrackedFrame
 
 LONGEST_SECONDS = 3600.0
-"""An hour: longer times are slips of the keyboard."""
+"""Largest time of a setting: an hour; longer times are typing errors."""
 MOST_DETECTIONS = 32
-"""Largest `min_track`: a track is judged within the tracker's delay, and that is bounded."""
+"""Largest `min_track`: a track is confirmed within the tracker's delay, which is bounded."""
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How faces are followed.
+    """Settings of the tracker.
 
     Raises:
         UsageError: a value is out of its range.
@@ -40,16 +40,16 @@ class TrackerSettings:
     min_track: int = 2
     """Detections that make a track, 1 to 32; the faces of shorter ones are marked `too_short`."""
     bridge: float = 0.25
-    """Seconds for which looks may have missed a face and it is filled in; 0 fills nothing in.
+    """Seconds without a detection for which a face is filled in; 0 fills nothing in.
 
-    Counted from the first look that missed it to the next that found it.
+    Counted from the first detection run that missed the face to the next that found it.
     """
     lost: float = 1.0
-    """Seconds for which a track goes on unseen, carried by its motion."""
+    """Seconds for which the motion of a track is predicted without a detection."""
     smoothing: float = 0.1
     """Standard deviation in seconds of the smoothing of boxes and points; 0 is none."""
     find_again: float = 30.0
-    """Seconds in which a lost person is found again by appearance, where embeddings are given."""
+    """Seconds within which a lost person is re-identified, where embeddings are given."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_track <= MOST_DETECTIONS:
@@ -67,24 +67,24 @@ class TrackerSettings:
 
 
 MOST_LAG = 32
-"""Frames that wait at most, so that memory is bounded whatever the frame rate."""
+"""Largest delay in frames, so that memory is bounded whatever the frame rate."""
 BRIEF = 0.4
-"""Seconds for which a face seen only once is looked for near the same place."""
+"""Seconds for which the motion of a face detected only once is predicted."""
 PATIENCE = 1.5
-"""Looks without which no track is lost, however rare looks are."""
+"""Intervals of detection after which a track can be lost at the earliest."""
 
 
 class Tracker:
-    """Follows the faces of one input.
+    """Tracks the faces of one input.
 
     Args:
-        settings: How.
+        settings: Limits of time and number of detections.
         frame_rate: Nominal frames per second. Times of frames may be irregular; the rate only
-            turns seconds into the number of frames that wait.
-        every: Faces are looked for in each n-th frame, 1 to 32.
+            converts seconds to the number of frames of the delay.
+        every: Detection runs on each n-th frame, 1 to 32.
 
     Attributes:
-        lag: Most frames that wait.
+        lag: Delay of the results in frames.
 
     Raises:
         UsageError: the frame rate is not positive, or `every` is out of range.
@@ -94,13 +94,13 @@ class Tracker:
     def __init__(self, settings: TrackerSettings, frame_rate: float, *, every: int = 1) -> None:
         if not (math.isfinite(frame_rate) and frame_rate > 0.0):
             raise UsageError(
-                f"faces cannot be followed at {frame_rate} frames a second",
+                f"faces cannot be tracked at {frame_rate} frames a second",
                 hint="Give a positive frame rate.",
             )
         if not 1 <= every <= MOST_LAG:
             raise UsageError(
-                f"faces cannot be followed when each {every}th frame is looked at",
-                hint=f"Look at each n-th frame with n from 1 to {MOST_LAG}.",
+                f"faces cannot be tracked with detection on each {every}th frame",
+                hint=f"Detect on each n-th frame with n from 1 to {MOST_LAG}.",
             )
         self._settings = settings
         self.lag = min(
@@ -114,8 +114,8 @@ class Tracker:
         )
         least = PATIENCE * every / frame_rate
         lost = max(settings.lost, least)
-        self._follower = Follower(
-            Terms(
+        self._manager = TrackManager(
+            TrackLimits(
                 min_track=settings.min_track,
                 bridge=settings.bridge,
                 widest=self.lag + 1,
@@ -124,10 +124,10 @@ class Tracker:
                 find_again=settings.find_again,
             )
         )
-        self._waiting: deque[tuple[int, float]] = deque()
+        self._pending: deque[tuple[int, float]] = deque()
         self._count = 0
         self._time = -math.inf
-        self._length: int | None = None
+        self._embedding_length: int | None = None
         self._finished = False
 
     def add(
@@ -139,53 +139,55 @@ class Tracker:
         cut: bool = False,
         embeddings: NDArray[np.floating] | None = None,
     ) -> list[TrackedFrame]:
-        """Take in the next frame.
+        """Add the next frame.
 
         Args:
-            time: Of the frame in seconds, later than the one before.
-            detections: Faces found in it.
-            looked: Whether faces were looked for. Frames that were not are filled in.
-            cut: Whether another scene begins with this frame: no track goes across.
+            time: Time of the frame in seconds, later than that of the frame before.
+            detections: Faces detected in it.
+            looked: Whether detection ran on this frame. Other frames are filled in.
+            cut: Whether another scene begins with this frame: no track continues across a cut.
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
 
         Returns:
-            The frames that are decided now, in order; one in general, none at the beginning.
+            The frames that are final now, in order; one in general, none at the beginning.
 
         Raises:
-            UsageError: the time is not later, a detection is not finite, embeddings do not
-                fit, there are detections though nobody looked, or `finish` was called.
+            UsageError: The time is not later, a detection is not finite, embeddings do not
+                fit, there are detections though detection did not run, or `finish` was called.
 
         """
-        looks = self._checked(time, detections, looked, embeddings)
-        index, follower = self._count, self._follower
+        known = self._checked(time, detections, looked, embeddings)
+        index, manager = self._count, self._manager
         self._count, self._time = index + 1, time
-        follower.enter(index, time, cut)
+        manager.advance(index, time, cut)
         if looked:
-            follower.look(index, time, detections, looks)
-        self._waiting.append((index, time))
-        return [self._decide()] if len(self._waiting) > self.lag else []
+            manager.update(index, time, detections, known)
+        self._pending.append((index, time))
+        return [self._next_frame()] if len(self._pending) > self.lag else []
 
     def finish(self) -> list[TrackedFrame]:
-        """Decide upon the frames that still wait; the tracker takes no more."""
+        """Return the frames that are still pending; no frame can be added afterwards."""
         if not self._finished and self._count:
-            self._follower.finish(self._count - 1)
+            self._manager.finish(self._count - 1)
         self._finished = True
-        return [self._decide() for _ in range(len(self._waiting))]
+        return [self._next_frame() for _ in range(len(self._pending))]
 
-    def _decide(self) -> TrackedFrame:
-        index, time = self._waiting.popleft()
-        follower = self._follower
-        follower.judge(index)
-        tracks = follower.live + follower.away + follower.closed
-        shown = [decide(one, index, time, self._settings.smoothing, self.lag) for one in tracks]
-        over = [one for one in follower.closed if last_frame(one, self.lag) <= index]
-        follower.closed = [one for one in follower.closed if one not in over]
+    def _next_frame(self) -> TrackedFrame:
+        index, time = self._pending.popleft()
+        manager = self._manager
+        manager.settle(index)
+        tracks = manager.active + manager.lost + manager.closed
+        shown = [
+            face_in_frame(one, index, time, self._settings.smoothing, self.lag) for one in tracks
+        ]
+        ended = [one for one in manager.closed if last_frame(one, self.lag) <= index]
+        manager.closed = [one for one in manager.closed if one not in ended]
         for track in tracks:
-            track.forget(index - self.lag)
+            track.drop_before(index - self.lag)
         return TrackedFrame(
             index,
             tuple(sorted((one for one in shown if one), key=lambda one: one.track)),
-            tuple(sorted(one.number for one in over)),
+            tuple(sorted(one.number for one in ended)),
         )
 
     def _checked(
@@ -206,7 +208,7 @@ class Tracker:
             )
         if detections and not looked:
             raise UsageError(
-                "faces of a frame that was not looked at", where=where, hint="Say that it was."
+                "detections of a frame without detection", where=where, hint="Set looked=True."
             )
         for face in detections:
             if face.points.shape != (5, 2) or not (
@@ -226,11 +228,11 @@ class Tracker:
                 where=where,
                 hint="Give finite numbers (n, D).",
             )
-        if len(given) and self._length not in (None, given.shape[1]):
+        if len(given) and self._embedding_length not in (None, given.shape[1]):
             raise UsageError(
-                f"embeddings of {given.shape[1]} numbers after such of {self._length}",
+                f"embeddings of {given.shape[1]} numbers after such of {self._embedding_length}",
                 where=where,
                 hint="Use one face network for a whole input.",
             )
-        self._length = given.shape[1] if len(given) else self._length
+        self._embedding_length = given.shape[1] if len(given) else self._embedding_length
         return given

@@ -15,7 +15,13 @@ from jdsr_cli.faces import ComposeSettings, Detection, compose, crop
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.mask_judge import MaskJudge
-from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, covered_share, decide, uncovered
+from jdsr_cli.faces.occlusion import (
+    MaskCalibration,
+    MaskState,
+    classify_mask,
+    covered_share,
+    filmed_where_covered,
+)
 from jdsr_cli.faces.quality import FaceQuality
 from jdsr_cli.media import Frame
 from jdsr_cli.media.stills import XMP_KEY
@@ -176,7 +182,7 @@ class RestoreFinisher:
             gain = candidate.colours.gain
             alone = self._calibration.probability(face.occlusion, gain)
             probability = self._masks.judge(track, float(tracked.frame.time), alone)
-            mask = decide(probability)
+            mask = classify_mask(probability)
             face = _as_filmed(face, candidate.colours, reference, mask)
             steady = self._steadying.steady(
                 track,
@@ -302,7 +308,7 @@ def _as_filmed(
     image = colours.restore(face.image, filmed, face.occlusion)
     if mask == "masked":
         return replace(face, image=image)
-    kept = uncovered(image, filmed, face.occlusion)
+    kept = filmed_where_covered(image, filmed, face.occlusion)
     return replace(face, image=kept, occlusion=np.zeros_like(face.occlusion))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.faces.display import SqueezeJudge
-from jdsr_cli.faces.monochrome import MonochromeJudge
+from jdsr_cli.faces.display import AspectCheck
+from jdsr_cli.faces.monochrome import MonochromeClassifier
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker, TrackerSettings
 from jdsr_cli.restoration.journal.facts import FrameFacts, read_facts
 from jdsr_cli.restoration.journal.files import facts_file
@@ -59,9 +59,9 @@ class _Follower:
         self._tracker = Tracker(settings, rate, every=every)
         self._waiting: deque[Seen] = deque()
         self._undecided: deque[FrameFacts] = deque()
-        self._colours = MonochromeJudge(2 * self._tracker.lag + 1)
+        self._colours = MonochromeClassifier(2 * self._tracker.lag + 1)
         self._job = job
-        self._squeeze = SqueezeJudge(*job.display.size_of(job.info.width, job.info.height))
+        self._squeeze = AspectCheck(*job.display.size_of(job.info.width, job.info.height))
         self._done = job.workplace.journal.frames
         for segment in job.workplace.journal.segments:
             for facts in read_facts(facts_file(job.workplace.work, segment.number)):
@@ -71,7 +71,7 @@ class _Follower:
         """Take in a frame (None: there are no more) and return those that are decided."""
         if seen is None:
             decided = self._judged(self._tracker.finish())
-            hint = self._squeeze.note()
+            hint = self._squeeze.hint()
             self._job.seen_notes = () if hint is None else (hint,)
         else:
             self._waiting.append(seen)
@@ -85,9 +85,9 @@ class _Follower:
 
     def _follow(self, facts: FrameFacts) -> list[tuple[TrackedFrame, frozenset[int]]]:
         self._undecided.append(facts)
-        self._squeeze.see(facts.detections)
+        self._squeeze.add(facts.detections)
         if facts.detections:
-            self._colours.see(facts.colour)
+            self._colours.add_frame(facts.colour)
         decided = self._tracker.add(
             facts.time,
             facts.detections,
@@ -106,7 +106,7 @@ class _Follower:
             monochrome = frozenset(
                 face.track
                 for face in one.faces
-                if self._colours.judge(face.track, colours.get(id(face.raw)))
+                if self._colours.classify(face.track, colours.get(id(face.raw)))
             )
             for track in one.ended:
                 self._colours.drop(track)
