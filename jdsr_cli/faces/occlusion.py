@@ -30,8 +30,8 @@ are equal.
 """
 DIM_GAIN, MOST_IN_THE_DARK = 16.0, 0.9
 """Gain from which (about 6 % of normal light) the probability of one frame is limited, and the
-limit: one frame is then not enough to classify a face as masked, two frames that agree are. Without
-the limit 3 % of the bare faces at 6 and 4 % of normal light would be (val; 24, 48 and 96 px wide)."""
+limit: one frame is then not enough to classify a face as masked, two frames that agree are.
+Without it 3 % of the bare faces at 6 and 4 % of normal light would be (val; 24, 48, 96 px wide)."""
 DARKEST = 5.0
 """Exposure compensation (in powers of 2) at which a face counts as darkest."""
 

@@ -19,7 +19,7 @@ def overlap(a: Box, b: Box) -> float:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(boxes, st.floats(0.01, 1, width=32)), min_size=1, max_size=12))
+@given(st.lists(st.tuples(boxes, st.floats(0.0625, 1, width=32)), min_size=1, max_size=12))
 def test_chosen_boxes_are_apart_and_every_other_has_a_better_neighbour(
     found: list[tuple[Box, float]],
 ) -> None:
