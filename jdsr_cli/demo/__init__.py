@@ -1,4 +1,4 @@
-"""The demo: a clip filmed by our own code, restored, and shown beside the truth."""
+"""The demo: a synthetic surveillance clip, restored and compared with the photographs."""
 
 from jdsr_cli.demo.clip import ClipSettings, build_clip, film
 from jdsr_cli.demo.run import DemoResult, demo

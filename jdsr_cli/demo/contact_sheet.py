@@ -17,22 +17,22 @@ from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import Image, read_image
 
 _NEAR = 0.5
-"""Eyes further than this from where they should be, in eye distances, are another's."""
+"""Largest distance of the eyes from their true position, in eye distances."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectedPerson:
-    """A person found in a frame."""
+    """A person detected in a frame."""
 
     walk: Walk
     frame: int
     points: NDArray[np.float64]
-    """(5, 2) as the detector found them, in pixels of the frame."""
+    """(5, 2) detected points, in pixels of the frame."""
     picture: Path | None
     """Input crop and restored crop side by side; None where the face was refused."""
 
     def alignment(self) -> Alignment:
-        """Return the alignment by which the face was restored."""
+        """Return the alignment of the detected face."""
         return estimate_alignment(self.points)
 
     def photograph_alignment(self, settings: ClipSettings) -> Alignment:
@@ -46,25 +46,25 @@ def find_people(folder: Path, settings: ClipSettings) -> list[DetectedPerson]:
 
     Args:
         folder: Results of `restore` with crops for the clip.
-        settings: By which the clip was made.
+        settings: Settings of the clip.
 
     Returns:
-        At most one sighting for each person in each frame, by frame.
+        At most one detection of each person in each frame, by frame.
 
     """
     found: dict[tuple[int, int], DetectedPerson] = {}
     for line in (folder / "faces.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         frame, points = int(record["frame"]), np.array(record["points"], np.float64)
-        number = _whose(points, frame, settings)
+        number = _person_at(points, frame, settings)
         if number is not None and (frame, number) not in found:
             picture = folder / record["file"] if record["file"] else None
             found[frame, number] = DetectedPerson(WALKS[number], frame, points, picture)
     return [found[key] for key in sorted(found)]
 
 
-def _whose(points: NDArray[np.float64], frame: int, settings: ClipSettings) -> int | None:
-    """Return the number of the person whose eyes are there, None if nobody's are."""
+def _person_at(points: NDArray[np.float64], frame: int, settings: ClipSettings) -> int | None:
+    """Return the number of the person at that position, None if there is none."""
     for number, walk in enumerate(WALKS):
         matrix = settings.matrix(walk, frame)
         eyes = walk.person.points[:2] @ matrix[:, :2].T + matrix[:, 2]
@@ -77,27 +77,27 @@ def _whose(points: NDArray[np.float64], frame: int, settings: ClipSettings) -> i
 TILE = 192
 """Side of a face on the sheet in pixels."""
 TIMES = (0.05, 0.35, 0.65, 0.95)
-"""Shares of the clip that are shown."""
+"""Times of the columns as shares of the clip."""
 ROWS = ("camera", "restored", "photograph")
 
 _GAP, _LEFT, _TOP = 6, 104, 44
 _PAPER, _INK = 250, (40, 40, 40)
 
 
-def draw_sheet(sightings: Sequence[DetectedPerson], settings: ClipSettings) -> Image:
-    """Draw the sheet: a column for each person and moment, a row for each of `ROWS`.
+def draw_sheet(detections: Sequence[DetectedPerson], settings: ClipSettings) -> Image:
+    """Draw the sheet: a column for each person and time, a row for each of `ROWS`.
 
-    A person who was found nowhere near a moment has an empty column there.
+    The column is empty where the person was not detected near that time.
     """
-    columns = [(walk, moment) for walk in WALKS for moment in TIMES]
+    columns = [(walk, time) for walk in WALKS for time in TIMES]
     step = TILE + _GAP
     shape = (_TOP + len(ROWS) * step, _LEFT + len(columns) * step, 3)
     sheet = np.full(shape, _PAPER, np.uint8)
     for row, name in enumerate(ROWS):
         _write(sheet, name, (8, _TOP + row * step + TILE // 2))
-    for column, (walk, moment) in enumerate(columns):
+    for column, (walk, time) in enumerate(columns):
         x = _LEFT + column * step
-        shown = _nearest(sightings, walk, moment, settings)
+        shown = _nearest(detections, walk, time, settings)
         if shown is None or shown.picture is None:
             _write(sheet, "not found", (x, 18))
             continue
@@ -112,12 +112,12 @@ def draw_sheet(sightings: Sequence[DetectedPerson], settings: ClipSettings) -> I
 
 
 def _nearest(
-    sightings: Sequence[DetectedPerson], walk: Walk, moment: float, settings: ClipSettings
+    detections: Sequence[DetectedPerson], walk: Walk, time: float, settings: ClipSettings
 ) -> DetectedPerson | None:
-    """Return the restored sighting of the person nearest to a moment, within a tenth."""
-    own = [one for one in sightings if one.walk is walk and one.picture is not None]
-    best = min(own, key=lambda one: abs(settings.share(one.frame) - moment), default=None)
-    near = best is not None and abs(settings.share(best.frame) - moment) < 0.1
+    """Return the restored detection of the person nearest to a time, within a tenth."""
+    own = [one for one in detections if one.walk is walk and one.picture is not None]
+    best = min(own, key=lambda one: abs(settings.share(one.frame) - time), default=None)
+    near = best is not None and abs(settings.share(best.frame) - time) < 0.1
     return best if near else None
 
 

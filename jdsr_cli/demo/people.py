@@ -40,7 +40,7 @@ def draw_body(
     Args:
         shape: Height and width of the picture.
         shoulders: Middle of the shoulder line (x, y) and its length, in pixels.
-        colours: Of the upper and the lower clothes, RGB.
+        colours: RGB colours of the upper and the lower clothes.
 
     Returns:
         (height, width, 4): RGB in [0, 255] times alpha, and alpha in [0, 1].
@@ -66,7 +66,7 @@ def _draw(
     colour: Colour,
     rng: np.random.Generator,
 ) -> None:
-    """Lay a part over `layer`, rounded by shading towards its edges and lightly creased."""
+    """Composite a part onto `layer`, shaded towards its edges and with slight creases."""
     inside = np.zeros(layer.shape[:2], np.uint8)
     fixed = np.round(_smooth(corners) * 16).astype(np.int32).reshape(-1, 1, 2)
     cv2.fillPoly(inside, [fixed], 255, cv2.LINE_AA, shift=4)
@@ -94,14 +94,14 @@ def _smooth(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 FEATHER = 2.0
 """Standard deviation, in pixels of the photograph, of the softened outline."""
 MARGIN = 120
-"""Room at the left and right of the photograph for the drawn body."""
+"""Pixels at the left and right of the photograph for the drawn body."""
 
 Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Person:
-    """A photograph and what is where in it."""
+    """A photograph with the positions of its parts."""
 
     name: str
     load: Callable[[], Image]
@@ -115,7 +115,7 @@ class Person:
     shoulders: tuple[float, float, float]
     """Middle of the shoulder line (x, y) and its length."""
     colours: tuple[tuple[int, int, int], tuple[int, int, int]]
-    """Of the upper and the lower clothes, RGB."""
+    """RGB colours of the upper and the lower clothes."""
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -125,16 +125,16 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class PersonLayer:
-    """A person ready to be put into a scene."""
+    """The cut-out picture of a person with alpha."""
 
     premultiplied: NDArray[np.float32]
     """(H, W, 4): RGB in [0, 255] times alpha, and alpha in [0, 1]."""
     origin: tuple[float, float]
-    """Where pixel (0, 0) of the photograph lies in the layer."""
+    """Position of pixel (0, 0) of the photograph in the layer."""
 
 
 def cut_out_person(person: Person, photograph: Image) -> PersonLayer:
-    """Cut `person` out of `photograph` (the one of `load`, possibly retouched) and add a body."""
+    """Cut `person` out of `photograph` (that of `load`, possibly with a mask) and add a body."""
     height, width = photograph.shape[:2]
     x, y, span = person.shoulders
     canvas = (round(y + 3.0 * span), width + 2 * MARGIN)
@@ -147,7 +147,7 @@ def cut_out_person(person: Person, photograph: Image) -> PersonLayer:
 
 
 def _cover(shape: tuple[int, int], person: Person) -> NDArray[np.float32]:
-    """How much of each pixel of the photograph is kept: soft outline, faded at the chest."""
+    """Return the alpha of the photograph: soft outline, faded at the chest."""
     inside = np.zeros(shape, np.uint8)
     corners = np.round(np.array(person.outline) * 16).astype(np.int32).reshape(-1, 1, 2)
     cv2.fillPoly(inside, [corners], 255, cv2.LINE_AA, shift=4)

@@ -27,11 +27,11 @@ _LIGHTS = np.arange(2.0, END, 3.0)
 
 
 def draw_corridor(camera: Camera, factor: int) -> NDArray[np.float32]:
-    """Draw what `camera` sees of the empty corridor.
+    """Render the empty corridor as seen by `camera`, by casting a ray per pixel.
 
     Args:
-        camera: Where it is seen from.
-        factor: How many pixels are drawn for each pixel of the frame, along each side.
+        camera: The camera.
+        factor: Rendered pixels for each pixel of the frame, along each side.
 
     Returns:
         RGB in [0, 255], float32 (factor * height, factor * width, 3).
@@ -61,7 +61,7 @@ def draw_corridor(camera: Camera, factor: int) -> NDArray[np.float32]:
 
 
 def _tiles(x: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Brightness of the floor: tiles of 60 cm that differ slightly, and their joints."""
+    """Return the brightness of the floor: tiles of 60 cm that differ slightly, and their joints."""
     across, along = np.floor(x / 0.6), np.floor(z / 0.6)
     tone = 1.0 + 0.07 * np.sin(12.9898 * across + 78.233 * along + 0.5)
     joint = np.maximum(np.abs(x / 0.6 - across - 0.5), np.abs(z / 0.6 - along - 0.5))
@@ -90,16 +90,16 @@ def _doors(
 def _light(
     z: NDArray[np.float64], height: NDArray[np.float64], floor: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Brightness by the ceiling lights: pools below each, duller in the distance."""
-    pools = np.exp(-(((z[..., None] - _LIGHTS) / 0.9) ** 2)).sum(axis=-1)
-    pools = (0.13 * pools) * np.where(floor, 1.2, 0.5 + 0.5 * height / CEILING)
-    return np.asarray((0.78 + pools) * (1.06 - 0.014 * z), np.float64)
+    """Return the brightness: brighter below the ceiling lights, darker in the distance."""
+    spots = np.exp(-(((z[..., None] - _LIGHTS) / 0.9) ** 2)).sum(axis=-1)
+    spots = (0.13 * spots) * np.where(floor, 1.2, 0.5 + 0.5 * height / CEILING)
+    return np.asarray((0.78 + spots) * (1.06 - 0.014 * z), np.float64)
 
 
 FACE = 0.15
 """Width of a face in metres."""
 HEAD_HEIGHT = 1.58
-"""Of the eyes of both people above the floor."""
+"""Height of the eyes of both people above the floor."""
 _STEPS = 1.7
 """Steps in a second."""
 
@@ -109,7 +109,7 @@ class Camera:
     """A level pinhole camera under the ceiling of a corridor."""
 
     width: int = 480
-    """Of the frame in pixels, as `height`."""
+    """Width of the frame in pixels."""
     height: int = 270
 
     @property
@@ -119,16 +119,16 @@ class Camera:
 
     @property
     def vanishing_point(self) -> tuple[float, float]:
-        """Where lines along the corridor meet in the frame."""
+        """Point of the frame in which lines along the corridor meet."""
         return 0.5 * self.width - 0.5, 0.17 * self.height
 
     above_floor: float = 1.86
-    """Of the lens, in metres."""
+    """Height of the lens in metres."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """How one person comes nearer; shares of the clip's length go from 0 to 1."""
+    """The path of one person towards the camera; times are shares of the clip, 0 to 1."""
 
     person: Person
     face: tuple[float, float]
@@ -136,9 +136,9 @@ class Walk:
     aside: tuple[float, float]
     """x in metres at the start and at the end."""
     tilt: float
-    """Largest turn of the slow movement of head and body, in degrees."""
+    """Amplitude of the slow rotation of head and body, in degrees."""
     phase: float
-    """Of step and turn, in radians, so that the two do not walk in step."""
+    """Phase of steps and rotation in radians, so that the two people move independently."""
     masked_from: float
     """Share of the clip from which the mask is on."""
 
@@ -150,9 +150,9 @@ class Walk:
         """Return the similarity (2, 3) from pixels of the photograph to those of the frame.
 
         Args:
-            camera: That films.
-            share: Of the clip's length that has passed, 0 to 1.
-            seconds: Since the start.
+            camera: The camera.
+            share: Elapsed share of the clip, 0 to 1.
+            seconds: Time since the start.
 
         """
         far, near = (FACE * camera.focal * 480 / (face * camera.width) for face in self.face)
@@ -176,4 +176,4 @@ WALKS = (
     Walk(COLLINS, face=(24.0, 46.0), aside=(0.62, 0.36), tilt=5.0, phase=2.0, masked_from=0.5),
     Walk(HOPPER, face=(23.0, 42.0), aside=(-0.55, -0.38), tilt=6.0, phase=0.4, masked_from=0.0),
 )
-"""The two people, the one further away first: one masks in the middle, one is masked throughout."""
+"""The two people, the farther one first: one is masked from the middle on, one throughout."""

@@ -37,7 +37,7 @@ MIDDLE = (0.25, 0.95)
 RED_TO_GREEN, BLUE_TO_GREEN = (1.0, 1.85), (0.5, 1.1)
 """Ratios of the mean colour of skin; 99 % of the same faces lie inside."""
 MOST_BALANCE = 2.5
-"""Largest factor by which white balance changes red or blue against green, either way."""
+"""Largest factor by which white balance changes red or blue against green, in either direction."""
 CHROMA_REACH = 8.0
 """Standard deviation in template pixels of the residual colour of monochrome footage that is kept:
 uneven light and colour noise of low frequency are kept, finer noise is removed."""

@@ -134,5 +134,5 @@ class AspectCheck:
             return None
         return (
             f"faces are {median:.2f} times as high as wide (usual: 1.2 to 1.35), so the picture "
-            "may be squeezed; --aspect W:H tells the shape in which it is displayed, such as 4:3"
+            "may be squeezed; --aspect W:H sets the shape in which it is displayed, such as 4:3"
         )

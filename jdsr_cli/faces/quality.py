@@ -184,7 +184,7 @@ up to 15 degrees.
 
 ::
 
-    ranked by               rank correlation    cosine of the shot picked
+    ranked by               rank correlation    cosine of the best view
                             within a face       (best possible 0.778, mean 0.299)
     score                        0.85                 0.756
     eye distance                 0.75                 0.620

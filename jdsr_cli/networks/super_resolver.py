@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from jdsr_cli.networks.layers import ChannelAttention, conv, conv_bn_relu, residual_blocks
 
 DEPTH = 4
-"""Times an hourglass halves its grid: 64, 32, 16, 8 and 4 pixels."""
+"""Number of times an hourglass halves its resolution: 64, 32, 16, 8 and 4 pixels."""
 
 
 def _bn_relu(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
         self.attention = ChannelAttention(channels) if attention else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` plus what the block adds to it."""
+        """Return `x` plus the residual."""
         residual: Tensor = self.attention(self.last(self.body(x)))
         return x + residual
 
@@ -54,7 +54,7 @@ def _position(channels: int, blocks: int, attention: bool) -> nn.Sequential:
 class Hourglass(nn.Module):
     """One hourglass: down by max pooling, up by nearest neighbour, a branch added at each level.
 
-    Every level has three positions of `blocks` bottlenecks (branch, way down, way up) and the
+    Every level has three positions of `blocks` bottlenecks (branch, down, up) and the
     smallest grid one more. (B, C, H, W) in and out, H and W divisible by 16.
     """
 
@@ -67,7 +67,7 @@ class Hourglass(nn.Module):
         self.bottom = _position(channels, blocks, attention)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features that saw every scale."""
+        """Return features of all scales."""
         branches: list[Tensor] = []
         for branch, down in zip(self.branch, self.down, strict=True):
             branches.append(branch(x))
@@ -81,6 +81,7 @@ class Hourglass(nn.Module):
 FACE_PARTS = 11
 """Background, skin, two brows, two eyes, nose, upper lip, inner mouth, lower lip and hair."""
 STACKS = 2
+"""Number of hourglasses."""
 
 
 class PriorNetwork(nn.Module):
@@ -172,7 +173,7 @@ class SuperResolver(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return I_SR, I_C, landmark maps and parsing logits, all float32.
 
-        The decoder sees the predicted maps themselves (eq. 5): landmarks as they are, parsing
+        The input of the decoder contains the predicted maps (eq. 5): landmarks unchanged, parsing
         as probabilities.
         """
         coarse = self.coarse(image)

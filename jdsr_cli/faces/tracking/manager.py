@@ -44,7 +44,7 @@ class TrackManager:
 
     def __init__(self, limits: TrackLimits) -> None:
         self._limits = limits
-        self._looks = 0
+        self._scans = 0
         self._numbers = 0
         self._time: float | None = None
         self.scene = SceneSpan(0)
@@ -78,8 +78,8 @@ class TrackManager:
         embeddings: NDArray[np.float64] | None,
     ) -> None:
         """Assign the detections of the current frame to existing and new tracks."""
-        self._looks += 1
-        self.scene.add_look(index)
+        self._scans += 1
+        self.scene.add_scan(index)
         found = np.array([one.box for one in detections], np.float64).reshape(-1, 4)
         for track in self.active:
             track.predict(time)
@@ -108,11 +108,11 @@ class TrackManager:
     def end_scene(self, last: int) -> None:
         """End the scene with frame `last`, and confirm or reject its new tracks.
 
-        Where faces were looked for less often than `min_track` in the scene, a face detected each
-        time is confirmed: of a still picture no more can be required.
+        If detection ran on fewer frames of the scene than `min_track`, a face detected on all of
+        them is confirmed: of a still picture no more can be required.
         """
         self.scene.last = last
-        required = min(self._limits.min_track, self.scene.looks)
+        required = min(self._limits.min_track, self.scene.scans)
         for track in self.active:
             if track.status == "new":
                 track.status = "confirmed" if track.count >= required else "rejected"
@@ -140,7 +140,7 @@ class TrackManager:
         return time - track.last.time > coasting
 
     def _settle(self, track: Track) -> None:
-        required = min(self._limits.min_track, self._looks - track.looks)
+        required = min(self._limits.min_track, self._scans - track.scans)
         track.status = "confirmed" if track.count >= required else "rejected"
 
     def _close(self, tracks: Iterable[Track]) -> None:
@@ -155,8 +155,7 @@ class TrackManager:
     def _is_joined(self, track: Track, index: int, time: float) -> bool:
         """Return whether the gap before a detection in this frame is filled in.
 
-        Frames in which the face was not detected count; frames in which faces were not looked for
-        do not.
+        Frames without a detection of the face count; frames on which detection did not run do not.
         """
         missed = track.missed_since
         short = missed is None or time - missed <= self._limits.bridge * (1.0 + 1e-9)
@@ -189,7 +188,7 @@ class TrackManager:
 
     def _start_track(self, first: Observation) -> Track:
         self._numbers += 1
-        track = Track(self._numbers, first, self._looks - 1)
+        track = Track(self._numbers, first, self._scans - 1)
         self.active.append(track)
         return track
 

@@ -211,7 +211,7 @@ def _run(
 def _held_until(one: Observation, reach: int) -> int:
     """Return the last frame for which an observation holds if it is the last one of its scene."""
     scene = one.scene
-    if scene.last is None or one.index != scene.last_look:
+    if scene.last is None or one.index != scene.last_scan:
         return one.index
     return min(scene.last, one.index + reach)
 
@@ -219,7 +219,7 @@ def _held_until(one: Observation, reach: int) -> int:
 def _held_since(one: Observation, reach: int) -> int:
     """Return the first frame for which an observation holds if it is the first one of its scene."""
     scene = one.scene
-    if one.joined or one.index != scene.first_look:
+    if one.joined or one.index != scene.first_scan:
         return one.index
     return max(scene.first, one.index - reach)
 

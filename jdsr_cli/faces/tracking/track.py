@@ -133,18 +133,18 @@ class SceneSpan:
     """Number of its first frame."""
     last: int | None = None
     """Number of its last frame; None while it continues."""
-    first_look: int | None = None
-    """Number of the first frame in which faces were looked for."""
-    last_look: int | None = None
-    """Number of the last such frame so far."""
-    looks: int = 0
-    """Number of frames in which faces were looked for."""
+    first_scan: int | None = None
+    """Number of its first frame on which detection ran."""
+    last_scan: int | None = None
+    """Number of its last such frame so far."""
+    scans: int = 0
+    """Number of such frames."""
 
-    def add_look(self, index: int) -> None:
-        """Record that faces were looked for in a frame."""
-        self.first_look = index if self.first_look is None else self.first_look
-        self.last_look = index
-        self.looks += 1
+    def add_scan(self, index: int) -> None:
+        """Record that detection ran on a frame."""
+        self.first_scan = index if self.first_scan is None else self.first_scan
+        self.last_scan = index
+        self.scans += 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ class Track:
     Args:
         number: Number of the person, from 1.
         first: The first observation.
-        looks: Number of frames of all scenes in which faces were looked for before it.
+        scans: Number of frames of all scenes before it on which detection ran.
 
     Attributes:
         observations: In order of time; those that pending frames do not need are dropped.
@@ -175,14 +175,14 @@ class Track:
         first: Number of the frame of the first observation.
         begun: Time since which its motion is known.
         status: Whether there are enough observations.
-        missed_since: Time of the first look that missed the face since its last observation.
+        missed_since: Time of the first frame since its last observation on which detection ran.
 
     """
 
-    def __init__(self, number: int, first: Observation, looks: int) -> None:
+    def __init__(self, number: int, first: Observation, scans: int) -> None:
         self.number = number
         self.first = first.index
-        self.looks = looks
+        self.scans = scans
         self.status: TrackStatus = "new"
         self.appearance: NDArray[np.float64] | None = None
         self.observations: list[Observation] = []
