@@ -35,3 +35,10 @@ def test_faces_that_are_cut_or_turned_do_not_count() -> None:
     assert note(usual + [face(0.9, turn=90.0)] * 30) is None
     assert note(usual + [face(0.9, slope=0.6)] * 30) is None
     assert note(usual + [face(0.9)] * 30) is not None
+
+
+def test_faces_cut_at_the_right_border_are_not_counted() -> None:
+    points = np.array([[60, 40], [80, 40], [70, 50], [62, 60], [78, 60]], np.float32)
+    check = AspectCheck(100, 100)
+    check.add([Detection((59.0, 20.0, 99.0, 99.0), points, 0.9)] * 20)
+    assert check.hint() is None
