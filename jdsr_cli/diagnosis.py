@@ -241,7 +241,7 @@ def _detectors() -> Iterator[Finding]:
 
 
 def _recall(name: str) -> str:
-    from jdsr_cli.faces.detectors import MEASURED_RECALL
+    from jdsr_cli.faces.detection import MEASURED_RECALL
 
     if name not in MEASURED_RECALL:
         return "not measured: it is used only by name"

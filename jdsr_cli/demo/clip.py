@@ -1,4 +1,4 @@
-"""Filming the scene: people before the corridor, through a poor camera, into an H.264 file."""
+"""Render the clip: people in front of the corridor, camera degradation, H.264 encoding."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.demo.corridor import draw_corridor
-from jdsr_cli.demo.people import Layer, Person, cut_out
-from jdsr_cli.demo.scene import WALKS, Camera, Walk
+from jdsr_cli.demo.people import Person, PersonLayer, cut_out_person
+from jdsr_cli.demo.scene import WALKS, Camera, Walk, draw_corridor
 from jdsr_cli.media import Image, MediaInfo, VideoWriter
 from jdsr_cli.progress import Progress
 
@@ -23,23 +22,23 @@ FACTOR = 3
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """The clip to be made; equal settings make equal frames."""
+    """Settings of the clip; equal settings give equal frames."""
 
     camera: Camera = field(default_factory=Camera)
     frames: int = 60
     rate: Fraction = Fraction(25, 2)
     """Frames in a second."""
     seed: int = 0
-    """Of masks and noise."""
+    """Seed of masks and noise."""
     blur: float = 0.6
     """Standard deviation of the lens's blur in pixels of the frame."""
     noise: float = 5.0
     """Standard deviation of the sensor's noise in grey levels of mid grey."""
     crf: int = 24
-    """Of the encoder, 0 (best) to 51."""
+    """Constant rate factor of the encoder, 0 (best) to 51."""
 
     def share(self, frame: int) -> float:
-        """Part of the clip's length at which `frame` lies, 0 to 1."""
+        """Return the position of `frame` as a share of the clip, 0 to 1."""
         return frame / max(1, self.frames - 1)
 
     def matrix(self, walk: Walk, frame: int) -> NDArray[np.float64]:
@@ -51,7 +50,7 @@ def build_clip(path: Path, settings: ClipSettings, progress: Progress) -> None:
     """Write the clip.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
 
     """
     task = "filming"
@@ -68,7 +67,7 @@ def build_clip(path: Path, settings: ClipSettings, progress: Progress) -> None:
 
 
 def film(settings: ClipSettings) -> Iterator[Image]:
-    """Yield the frames as the camera gives them to the encoder, RGB uint8 (H, W, 3)."""
+    """Yield the frames before encoding, RGB uint8 (H, W, 3)."""
     backdrop = draw_corridor(settings.camera, FACTOR)
     layers = [_layers(walk.person, settings.seed) for walk in WALKS]
     rng = np.random.default_rng(settings.seed)
@@ -76,19 +75,19 @@ def film(settings: ClipSettings) -> Iterator[Image]:
         scene = backdrop.copy()
         for walk, (bare, masked) in zip(WALKS, layers, strict=True):
             layer = masked if walk.masked(settings.share(frame)) else bare
-            _put(scene, layer, settings.matrix(walk, frame))
+            _composite(scene, layer, settings.matrix(walk, frame))
         yield _expose(scene, frame, settings, rng)
 
 
-def _layers(person: Person, seed: int) -> tuple[Layer, Layer]:
+def _layers(person: Person, seed: int) -> tuple[PersonLayer, PersonLayer]:
     """Return `person` without and with a mask."""
     photograph = person.load()
-    dressed = put_on_mask(person, photograph, seed)
-    return cut_out(person, photograph), cut_out(person, dressed)
+    with_mask = add_mask(person, photograph, seed)
+    return cut_out_person(person, photograph), cut_out_person(person, with_mask)
 
 
-def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
-    """Return the photograph with a mask on, drawn by the mask wearer of the training package."""
+def add_mask(person: Person, photograph: Image, seed: int) -> Image:
+    """Return the photograph with a mask from `synthesis.masks`."""
     from jdsr_cli.synthesis.masks import choose, draw_pool, landmarks_from_five, rng_for, wear
 
     rng = rng_for(person.name, seed)
@@ -97,28 +96,28 @@ def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
     return wear(photograph, landmarks, sprite, rng, jitter=0.3).image
 
 
-def _put(scene: NDArray[np.float32], layer: Layer, matrix: NDArray[np.float64]) -> None:
-    """Lay a person over `scene` in place; `matrix` leads from the photograph to the frame."""
+def _composite(scene: NDArray[np.float32], layer: PersonLayer, matrix: NDArray[np.float64]) -> None:
+    """Composite a person onto `scene` in place; `matrix` maps the photograph to the frame."""
     enlarged = FACTOR * matrix
     enlarged[:, 2] += 0.5 * FACTOR - 0.5
     enlarged[:, 2] -= enlarged[:, :2] @ np.array(layer.origin)
     size = (scene.shape[1], scene.shape[0])
-    worn = cv2.warpAffine(layer.premultiplied, enlarged, size, flags=cv2.INTER_LINEAR)
-    scene *= 1.0 - worn[..., 3:]
-    scene += worn[..., :3]
+    warped = cv2.warpAffine(layer.premultiplied, enlarged, size, flags=cv2.INTER_LINEAR)
+    scene *= 1.0 - warped[..., 3:]
+    scene += warped[..., :3]
 
 
 def _expose(
     scene: NDArray[np.float32], frame: int, settings: ClipSettings, rng: np.random.Generator
 ) -> Image:
-    """Film one scene: lens, vignette, flat contrast, pale colours, noise, and the camera's text."""
+    """Return the camera frame of a scene: blur, vignette, contrast, saturation, noise, caption."""
     size = (settings.camera.width, settings.camera.height)
     image = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
     image = cv2.GaussianBlur(image, (0, 0), settings.blur)
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
     image = grey[..., None] + 0.78 * (image - grey[..., None])
-    cast_of_lamps = np.array([0.97, 1.0, 0.98], np.float32)
-    image = (14.0 + 0.88 * image) * _vignette(size)[..., None] * cast_of_lamps
+    lamp_tint = np.array([0.97, 1.0, 0.98], np.float32)
+    image = (14.0 + 0.88 * image) * _vignette(size)[..., None] * lamp_tint
     common = rng.normal(0.0, settings.noise, (size[1], size[0], 1))
     colour = rng.normal(0.0, 0.5 * settings.noise, (size[1], size[0], 3))
     image = image + (common + colour) * (1.3 - 0.6 * image / 255.0)
@@ -138,7 +137,7 @@ def _vignette(size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _describe(settings: ClipSettings) -> MediaInfo:
-    """Say of the frames what a file that held them would say."""
+    """Return media information of the frames, as of a file."""
     return MediaInfo(
         path=Path("frames"),
         kind="animation",

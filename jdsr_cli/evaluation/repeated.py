@@ -23,7 +23,7 @@ from jdsr_cli.evaluation.metrics import FIDELITY, fidelity
 from jdsr_cli.evaluation.metrics.fidelity import Truth
 from jdsr_cli.evaluation.restorers import colours_of
 from jdsr_cli.evaluation.scoring import Scores
-from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.synthesis.degradations.paper import resize_bicubic
 from jdsr_train.data import Exam, to_tensor

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.synthesis.degradations.paper import resize_bicubic
 from jdsr_train.data import to_tensor

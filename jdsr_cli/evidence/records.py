@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.masking import MaskState
+from jdsr_cli.faces.occlusion import MaskState
 
 Status = Literal["restored", "exported", "refused"]
 

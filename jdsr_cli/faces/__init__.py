@@ -1,11 +1,11 @@
-"""Faces in frames: finding them, aligning them, and putting restored ones back."""
+"""Faces in frames: detection, alignment, tracking, quality, and compositing."""
 
 from __future__ import annotations
 
-from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
+from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate_alignment
 from jdsr_cli.faces.compositing import Composite, CompositeSettings, compose
-from jdsr_cli.faces.detection import Detection, Detector
-from jdsr_cli.faces.detectors import create_detector
+from jdsr_cli.faces.detection import create_detector
+from jdsr_cli.faces.detection.base import Detection, Detector
 
 __all__ = [
     "TEMPLATE",
@@ -18,5 +18,5 @@ __all__ = [
     "compose",
     "create_detector",
     "crop",
-    "estimate",
+    "estimate_alignment",
 ]

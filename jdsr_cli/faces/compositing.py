@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import TEMPLATE_SIZE, Alignment
-from jdsr_cli.faces.colour import match_colour
+from jdsr_cli.faces.colour_matching import match_colour
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
-from jdsr_cli.faces.resample import invert, steps
+from jdsr_cli.faces.resampling import invert, steps
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _HINT = "Give a landmark network of 112x112 RGB with 136 outputs"
 
 
 def window_to_template(window: tuple[float, float, float], size: int) -> NDArray[np.float64]:
-    """Return (2, 3), from a square of `size` px that shows a window of the template to it.
+    """Return the map (2, 3) from a square that shows a window of the template to the template.
 
     Args:
         window: Left, top and side in pixels of the template.
@@ -29,18 +29,18 @@ def window_to_template(window: tuple[float, float, float], size: int) -> NDArray
 
 
 class OnnxLandmarks:
-    """A network from an ONNX file: 112x112 RGB in [0, 1] to 136 numbers x, y in [0, 1].
+    """A landmark network from an ONNX file: 112x112 RGB in [0, 1] to 136 numbers x, y in [0, 1].
 
     Raises:
-        WeightsMissingError: No such file.
-        WeightsCorruptError: The file is no such network.
+        WeightsMissingError: The file does not exist.
+        WeightsCorruptError: The file is not such a network.
 
     """
 
     size = 112
     window = (9.6, 21.6, 108.8)
-    """Left, top and side, in pixels of the template, of the square it wants to see: the box of
-    the 68 points of a face in front view, on which such networks are trained."""
+    """Left, top and side, in pixels of the template, of the square that the network takes: the box
+    of the 68 points of a frontal face, on which such networks are trained."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

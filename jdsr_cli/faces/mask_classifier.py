@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jdsr_cli.faces.masking import logistic
+from jdsr_cli.faces.occlusion import logistic
 
 MAX_EVIDENCE = 4.0
 """Maximum log odds of one frame; errors of the frames of a track are correlated."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.regions import face_region
-from jdsr_cli.faces.resample import chain, invert, zoom
+from jdsr_cli.faces.resampling import chain, invert, zoom
 
 GRID = 64
 """Side in pixels at which motion is estimated; landmark noise is larger than its error."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region, inner_region
-from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent
+from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent
 
 FIRST = 48
 """First row of the template that is read; the cheeks give the colour of skin."""

@@ -1,4 +1,9 @@
-"""Where in the template a face lies, and how far the restored picture may be used."""
+"""Regions of the template: the face, its border, covered areas, eyes, mouth and skin.
+
+Eyes, mouth and skin are fixed ellipses for measurements over many faces: a face is aligned to
+within a few pixels only, a turned head has its cheeks elsewhere, and hair or glasses may lie on
+what is called skin.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE
+
 SIDE = 128
-"""Of the template, in pixels."""
+"""Side of the template in pixels."""
 CENTRE = (64.0, 76.0)
 RADII = (52.0, 51.0)
 """From temple to temple and from the forehead to just above the chin, which the template cuts."""
@@ -20,18 +27,18 @@ CORE = 0.72
 EDGE = (9.0, 12.0, 9.0, 5.0)
 """Pixels over which the restored picture fades at the template's left, top, right and lower edge.
 
-The lower edge is short because it runs through masks, just above the chin.
+The lower edge is short because it crosses masks, just above the chin.
 """
 COVERED_RAMP = (0.12, 0.5)
 """Occlusion at which the picture begins to be replaced, and from which it is replaced fully."""
 GROW = 7
-"""Diameter in pixels by which covered areas grow, since the rim of a mask is half mask."""
+"""Diameter in pixels by which covered areas are dilated, since the rim of a mask is half mask."""
 SOFTEN = 1.6
-"""Standard deviation in pixels of the blur that joins covered areas to the rest."""
+"""Standard deviation in pixels of the blur of covered areas."""
 
 
 def smooth_step(values: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 3 t^2 - 2 t^3 with t held in [0, 1]: a ramp without corners."""
+    """Return 3 t^2 - 2 t^3 with t clipped to [0, 1]: a smooth ramp."""
     t: NDArray[np.float64] = np.clip(values, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
 
@@ -56,7 +63,7 @@ def inner_region() -> NDArray[np.float32]:
 
 
 def covered_region(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what must be replaced: (128, 128) in [0, 1], a little more than what was covered.
+    """Return the weight of replacement (128, 128) in [0, 1]: slightly dilated covered areas.
 
     Args:
         occlusion: (128, 128) in [0, 1].
@@ -72,3 +79,42 @@ def covered_region(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
 def _fixed(values: NDArray[np.float32]) -> NDArray[np.float32]:
     values.setflags(write=False)
     return values
+
+
+Ellipse = tuple[float, float, float, float]
+"""Centre x and y and radii along x and y, in pixels of the template."""
+
+_LEFT_EYE, _RIGHT_EYE, _, _LEFT_MOUTH, _RIGHT_MOUTH = TEMPLATE
+EYES: tuple[Ellipse, ...] = tuple((eye[0], eye[1] + 1, 14, 10) for eye in (_LEFT_EYE, _RIGHT_EYE))
+"""With lids and lashes, without brows. 99 % of the dense landmarks of eyes lie inside, over 23,250
+aligned faces of CelebA and LFW, and 98 % of those of mouths in `MOUTH`."""
+MOUTH: tuple[Ellipse, ...] = (((_LEFT_MOUTH[0] + _RIGHT_MOUTH[0]) / 2, _LEFT_MOUTH[1] + 3, 22, 13),)
+"""Both lips, smiling as well."""
+SKIN: tuple[Ellipse, ...] = (
+    (63.5, 42.5, 15, 6),  # forehead, below a fringe as often as not
+    (63.5, 77.0, 4.5, 9),  # bridge of the nose
+    (41.5, 87.0, 8, 8),
+    (85.5, 87.0, 8, 8),  # cheeks
+)
+"""Apart from eyes, brows, mouth and, mostly, hair and beard."""
+
+
+@cache
+def eyes_and_mouth() -> NDArray[np.bool_]:
+    """Return (128, 128), true in `EYES` and `MOUTH`."""
+    return _inside(*EYES, *MOUTH)
+
+
+@cache
+def skin() -> NDArray[np.bool_]:
+    """Return (128, 128), true in `SKIN`."""
+    return _inside(*SKIN)
+
+
+def _inside(*ellipses: Ellipse) -> NDArray[np.bool_]:
+    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE].astype(np.float64)
+    inside = np.zeros(x.shape, np.bool_)
+    for left, top, across, down in ellipses:
+        inside |= ((x - left) / across) ** 2 + ((y - top) / down) ** 2 <= 1
+    inside.setflags(write=False)
+    return inside

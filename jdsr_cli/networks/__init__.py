@@ -1,4 +1,4 @@
-"""The generators and what they are made of."""
+"""The generators: the network of the paper (`jdsr`), and a small one for CPUs (`lite`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.attention import ChannelAttention, ResidualBlock
 from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
+from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock
 from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
 from jdsr_cli.networks.output import Generator, GeneratorOutput
 
@@ -34,22 +34,22 @@ _BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
 }
 
 NETWORKS: tuple[str, ...] = tuple(_BUILDERS)
-"""Names that `build` knows."""
+"""Names of the networks that `build` accepts."""
 
 
 def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
-    """Make a generator with fresh random weights.
+    """Create a generator with random initial weights.
 
     Args:
         network: One of `NETWORKS`.
-        arguments: Fields of its configuration, as TOML or JSON hold them (arrays may be lists);
-            those left out keep their defaults.
+        arguments: Fields of its configuration, as read from TOML or JSON (arrays may be lists);
+            omitted ones keep their defaults.
 
     Returns:
-        A module that follows `Generator`, in training mode, on the default device.
+        A module that implements the `Generator` protocol, in training mode, on the default device.
 
     Raises:
-        UsageError: the network or an argument is unknown, or a value cannot work.
+        UsageError: The network or an argument is unknown, or a value is invalid.
 
     """
     if network not in _BUILDERS:

@@ -1,7 +1,7 @@
 """The paper's denoising module: CBDNet with channel attention (PAPER section 3.1, eq. 1-2).
 
-A mask is treated as noise: one network estimates its level at every pixel, another, told of that
-level, takes it away.
+A mask is treated as noise: one network estimates its level at every pixel, and another removes the
+noise, given that level.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.networks.attention import ChannelAttention
-from jdsr_cli.networks.layers import conv
+from jdsr_cli.networks.layers import ChannelAttention, conv
 
 
 def _units(inputs: int, width: int, count: int) -> nn.Sequential:
-    """Make `count` units of convolution, ReLU and channel attention."""
+    """Create `count` units of convolution, ReLU and channel attention."""
     layers: list[nn.Module] = []
     for index in range(count):
         layers += [

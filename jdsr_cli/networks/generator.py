@@ -1,6 +1,6 @@
-"""The paper's generator: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
+"""The generator of the paper: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
 
-Written from arXiv 2103.13676; where it is silent from the works it builds on (CBDNet, FSRNet,
+Written from arXiv 2103.13676; where it is silent, from the works it builds on (CBDNet, FSRNet,
 FCSR-GAN, RCAN).
 """
 
@@ -9,24 +9,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.attention import ChannelAttention
 from jdsr_cli.networks.denoiser import Denoiser
-from jdsr_cli.networks.initialisation import initialise
-from jdsr_cli.networks.layers import enlarge
+from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock, enlarge
 from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
-from jdsr_cli.networks.super_resolver import SuperResolver
+from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
+
+SMALL = 0.1
+"""Factor on the initial weights of the last convolutions."""
+
+
+def initialise(module: nn.Module, outputs: tuple[nn.Conv2d, ...]) -> None:
+    """Initialise convolutions as He normal with zero bias (PAPER section 3.1, CBDNet).
+
+    The last convolution of every residual block and bottleneck and those in `outputs` start at
+    `SMALL` times that. Otherwise about fifty consecutive bottlenecks add up to logits in the
+    hundreds, and heat maps that are saturated from the first step do not learn.
+    """
+    last = list(outputs)
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight)
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+        if isinstance(part, ResidualBlock):
+            last.append(part.conv2)
+        if isinstance(part, Bottleneck):
+            last.append(part.last)
+    with torch.no_grad():
+        for convolution in last:
+            convolution.weight.mul_(SMALL)
+
 
 NoiseMap = Literal["difference", "alpha"]
-"""What a noise map estimates: |masked - clean|, or the share of each pixel that a mask covers."""
+"""Quantity that a noise map estimates: |masked - clean|, or the covered share of each pixel."""
 
 UNDER_ESTIMATED = 0.7
 """Weight of an under-estimated noise level in eq. 8, of an over-estimated one 0.3: |alpha - 1| with
 alpha = 0.3 (CBDNet). Noise maps are trained with it."""
 NOISE_FLOOR = 0.02
-"""Noise level up to which a pixel counts as not covered: what sensors and codecs do."""
+"""Noise level up to which a pixel counts as not covered: the level of sensors and codecs."""
 NOISE_FULL = 0.12
 """Noise level from which a pixel counts as wholly covered."""
 _REDUCTION = 16
@@ -37,7 +61,7 @@ class JDSRConfig:
     """Shape of a `JDSRGenerator`; the defaults are the paper's."""
 
     grid: Literal["hr", "lr"] = "hr"
-    """Where the denoiser works: on the input enlarged to 128 px, or on the input itself."""
+    """Resolution of the denoiser: the input enlarged to 128 px, or the input itself."""
     lr_size: int = 32
     """Side of the input in pixels: 32 (x4), 16 (x8), or 64 or 128 for footage."""
     landmarks: int = 81
@@ -45,9 +69,9 @@ class JDSRConfig:
     hourglass_blocks: int = 4
     """Bottlenecks at each position of an hourglass; 1 is the light generator."""
     attention: bool = True
-    """Whether there is channel attention at all; off for the ablation of table 2."""
+    """Whether channel attention is used; off for the ablation of table 2."""
     hourglass_attention: bool = False
-    """Whether the bottlenecks carry channel attention."""
+    """Whether the bottlenecks have channel attention."""
     noise_width: int = 32
     """Channels of the noise estimator."""
     denoiser_widths: tuple[int, int, int] = (64, 128, 256)
@@ -57,7 +81,7 @@ class JDSRConfig:
     prior_width: int = 256
     """Channels of the prior network."""
     noise: NoiseMap = "difference"
-    """What the noise map was trained to estimate, so that the occlusion map is read accordingly."""
+    """Quantity that the noise map was trained to estimate; the occlusion map follows from it."""
 
     def __post_init__(self) -> None:
         if self.grid not in ("hr", "lr"):
@@ -134,7 +158,7 @@ class JDSRGenerator(nn.Module):
         )
 
     def denoise(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the denoiser alone makes of the input: I_D_LR and gamma (eq. 1-2)."""
+        """Return the output of the denoiser alone: I_D_LR and gamma (eq. 1-2)."""
         masked = enlarge(lr, HR_SIZE) if self.config.grid == "hr" else lr.float()
         denoised, gamma = self.denoiser(masked)
         return denoised, gamma
@@ -148,19 +172,19 @@ def _remove_attention(network: nn.Module) -> None:
 
 
 def occlusion_from_noise(noise_map: Tensor, kind: NoiseMap = "difference") -> Tensor:
-    """Read an occlusion map off a noise map, since the paper's denoiser has no head for one.
+    """Compute an occlusion map from a noise map, since the paper's denoiser has no head for one.
 
     A map of the difference, |masked - clean|: a pixel was covered where any of its channels is
     high, so the highest channel, taken linearly from `NOISE_FLOOR` (0) to `NOISE_FULL` (1). A mask
-    of the very colour of the skin beneath is not seen this way; blur, noise and codec are.
+    of the same colour as the skin beneath is not detected; blur, noise and compression are.
 
     A map of alpha, whose three channels learn the same: their mean g. Of a pixel that is covered
-    with probability p, eq. 8 teaches not p but the expectile g of its weights `UNDER_ESTIMATED`
-    and the rest, 0.7 p (1 - g) = 0.3 (1 - p) g. So p is read off, one half at g = 0.7.
+    with probability p, eq. 8 yields not p but the expectile g of its weights `UNDER_ESTIMATED`
+    and the rest, 0.7 p (1 - g) = 0.3 (1 - p) g. It is solved for p, which is one half at g = 0.7.
 
     Args:
         noise_map: (B, 3, H, W), not negative.
-        kind: What the map estimates.
+        kind: Quantity that the map estimates.
 
     Returns:
         (B, 1, H, W) in [0, 1].

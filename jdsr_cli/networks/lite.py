@@ -1,15 +1,15 @@
-"""`lite`: our own generator for machines without a GPU.
+"""`lite`: a small generator for machines without a GPU.
 
 It has the interface of the paper's generator at a twentieth of its arithmetic. A U-Net with
-channel attention looks at the whole face on a 32x32 grid, whatever the input size: 16 px inputs
-are enlarged to it, 64 and 128 px inputs are folded into it (pixel unshuffle) and also keep a path
-of their own to the 64x64 stage of the tail. Heads on the U-Net give the denoised low-resolution
-face, the noise map and the occlusion map; the tail gives what bicubic enlargement of the
-denoised face lacks (of a 128 px face, what the heads on the coarse grid cannot draw). Of a folded
-input the grid shows the means of its folds: the finer detail goes past the U-Net where the face
-is bare, and is left out where the occlusion map says that it is a mask's.
+channel attention processes the whole face on a 32x32 grid, whatever the input size: 16 px inputs
+are enlarged to it, 64 and 128 px inputs are folded into it (pixel unshuffle) and also have a skip
+connection to the 64x64 stage of the tail. Heads on the U-Net predict the denoised low-resolution
+face, the noise map and the occlusion map; the tail predicts the difference to the bicubic
+enlargement of the denoised face (of a 128 px face, the detail that the coarse grid cannot
+represent). Of a folded input the grid holds the means of its folds: finer detail bypasses the U-Net
+where the face is bare, and is suppressed where the occlusion map marks a mask.
 
-Since all sizes share one trunk, a generator of one size can start from the trained trunk of
+All sizes share one trunk, so a generator of one size can be initialised with the trained trunk of
 another.
 """
 
@@ -25,11 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.attention import ResidualBlock
+from jdsr_cli.networks.layers import ResidualBlock
 from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
 
 GRID = 32
+"""Side of the grid of the U-Net."""
 TAIL_SIZE = 64
+"""Side of the grid of the tail."""
 HEAD_CHANNELS = 7
 """3 of the denoised image, 3 of the noise map, 1 of the occlusion map."""
 
@@ -43,9 +45,9 @@ class LiteConfig:
     widths: tuple[int, ...] = (80, 128, 192, 224)
     """Channels at 32x32, 16x16, 8x8 and 4x4; one level for each entry."""
     encoder_blocks: tuple[int, ...] = (3, 3, 1, 2)
-    """Residual blocks on the way down, by level."""
+    """Residual blocks of the encoder, by level."""
     decoder_blocks: tuple[int, ...] = (4, 3, 2)
-    """Residual blocks on the way up, by level, finest first."""
+    """Residual blocks of the decoder, by level, finest first."""
     tail_width: int = 48
     """Channels at 64x64."""
     tail_blocks: int = 1
@@ -65,15 +67,16 @@ class LiteConfig:
 
 
 def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[str, Tensor]:
-    """Make of the weights for a smaller input the starting weights of a folding `network`.
+    """Convert weights for a smaller input to initial weights of a folding `network`.
 
-    The result does to the mean of each square of pixels what the given weights do to a pixel: what
-    reads the input shares its weights among the pixels of a square, what draws on the input's grid
-    draws the same on each of them, and what the smaller generator lacks adds nothing.
+    The result applies to the mean of each square of pixels what the given weights apply to a pixel:
+    input layers distribute their weights over the pixels of a square, output layers on the grid of
+    the input repeat theirs for each of them, and layers that the smaller generator lacks add zero.
 
     Args:
-        state: Of a generator with a smaller `lr_size`, at least 32.
-        network: With `lr_size` 64 or 128 and the same widths; it may have more or fewer blocks.
+        state: State dict of a generator with a smaller `lr_size`, at least 32.
+        network: Generator with `lr_size` 64 or 128 and the same widths; it may have more or fewer
+            blocks.
 
     """
     own = network.state_dict()
@@ -88,13 +91,13 @@ def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[st
         for name in ("fine_head.weight", "fine_head.bias"):
             unfolded[name] = _repeat(state[name], given, factor)
     for name in own.keys() - unfolded.keys():
-        silent = name.startswith(("fine_head.", "detail.")) or ".conv2." in name
-        unfolded[name] = torch.zeros_like(own[name]) if silent else own[name]
+        zero = name.startswith(("fine_head.", "detail.")) or ".conv2." in name
+        unfolded[name] = torch.zeros_like(own[name]) if zero else own[name]
     return unfolded
 
 
 def _share(weight: Tensor, fold: int, factor: int) -> Tensor:
-    """Spread weights on inputs folded by `fold` over inputs folded `factor` times further."""
+    """Distribute weights for inputs folded by `fold` over inputs folded `factor` times further."""
     outputs, inputs, *kernel = weight.shape
     squares = weight.reshape(outputs, inputs // fold**2, fold, fold, *kernel)
     spread = squares.repeat_interleave(factor, 2).repeat_interleave(factor, 3) / factor**2
@@ -102,7 +105,7 @@ def _share(weight: Tensor, fold: int, factor: int) -> Tensor:
 
 
 def _repeat(values: Tensor, fold: int, factor: int) -> Tensor:
-    """Let each of `factor` x `factor` unfolded outputs be the one that `values` give."""
+    """Repeat `values` for each of `factor` x `factor` unfolded outputs."""
     squares = values.reshape(values.shape[0] // fold**2, fold, fold, *values.shape[1:])
     spread = squares.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
     return spread.reshape(values.shape[0] * factor**2, *values.shape[1:])
@@ -141,7 +144,7 @@ class LiteGenerator(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """He initialisation; blocks start near the identity, the output at plain enlargement."""
+        """Initialise as He normal, blocks near the identity and the output as plain enlargement."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -193,9 +196,9 @@ class LiteGenerator(nn.Module):
         return F.avg_pool2d(maps, GRID // self.lr_size) if self.lr_size < GRID else maps
 
     def _without_covered_detail(self, lr: Tensor, occlusion: Tensor) -> Tensor:
-        """Keep of the input, where it is covered, no more than the grid shows.
+        """Remove detail finer than the grid from covered areas of the input.
 
-        The folds and prints of a mask are finer than that; the trunk replaces the rest.
+        The folds and prints of a mask are finer than the grid; the trunk replaces the rest.
         """
         if self.fold == 1:
             return lr
@@ -203,7 +206,7 @@ class LiteGenerator(nn.Module):
         return shown + (1.0 - occlusion) * (lr - shown)
 
     def _enlarge(self, maps: Tensor) -> Tensor:
-        """Enlarge from the grid to the input without showing the grid."""
+        """Enlarge bilinearly from the grid to the input."""
         return F.interpolate(maps, scale_factor=self.fold, mode="bilinear", align_corners=False)
 
     def _to_picture(self, denoised: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every generator of this project returns, and what it is asked to be."""
+"""The interface of generators: their output, and the `Generator` protocol."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 HR_SIZE = 128
 """Side of the restored face in pixels."""
 SIDES = (16, 32, 64, HR_SIZE)
-"""Sides of the inputs that there are generators for."""
+"""Sides of the inputs of generators."""
 
 
 @dataclass(frozen=True)
 class GeneratorOutput:
-    """Everything one forward pass gives; images are RGB, nominally in [0, 1], not clamped.
+    """The results of a forward pass; images are RGB, nominally in [0, 1], not clamped.
 
-    `s` is the side of the grid on which the denoiser works: the low-resolution side, or 128
+    `s` is the side of the images in the denoiser: the low-resolution side, or 128
     for the paper's generator on grid `hr`.
     """
 

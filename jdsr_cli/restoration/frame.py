@@ -20,11 +20,11 @@ from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import FileDigest, round_seconds
 from jdsr_cli.faces import Alignment, Detection
-from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.alignment import Pose
+from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.compositing import FramePlan
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.masking import MaskState
-from jdsr_cli.faces.quality import Pose
+from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Image, MediaInfo, Reader
 from jdsr_cli.progress import StageClock

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, create_detector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
+from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.faces.embedding import FaceEmbedder
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.rotated import RotatedDetector
-from jdsr_cli.faces.verification import VerifiedDetector
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.settings import (
     AUTO,
     DetectionSettings,
-    DetectorName,
     DetectorSettings,
     RestoreSettings,
 )
@@ -91,7 +90,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
 
 def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
     detector = create_detector(
-        cast(DetectorName, settings.detector),
+        settings.detector,
         DetectorSettings(
             threshold=settings.threshold,
             min_face=settings.min_face,

@@ -130,7 +130,7 @@ class WeightEntry:
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
-    """Parameters of its occlusion maps, see `jdsr_cli.faces.masking.MaskCalibration`."""
+    """Parameters of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
     """Metrics of these weights and of the carried ones, see `GATES`; empty if not measured."""
     carried: bool = True

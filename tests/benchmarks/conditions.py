@@ -43,9 +43,8 @@ from jdsr_cli.evaluation.metrics.fidelity import psnr, ssim
 from jdsr_cli.evaluation.metrics.identity import IdentityJudge
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge
 from jdsr_cli.evaluation.subset import spread
-from jdsr_cli.faces.canonical import ColourMap, canonical_map
-from jdsr_cli.faces.masking import decide, uncovered
-from jdsr_cli.faces.quality.covering import covered_share
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.faces.occlusion import classify_mask, covered_share, filmed_where_covered
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.synthesis.degradations import CONDITIONS, condition, cut_off, film
@@ -114,10 +113,10 @@ def restore(
         share = covered_share(face.occlusion)
         return case.colours.apply(face.image), "masked" if share > OLD_SHARE else "bare", share
     probability = generator.calibration.probability(face.occlusion, case.colours.gain)
-    state = decide(probability)
+    state = classify_mask(probability)
     image = case.colours.restore(face.image, filmed, face.occlusion)
     if state != "masked":
-        image = uncovered(image, filmed, face.occlusion)
+        image = filmed_where_covered(image, filmed, face.occlusion)
     return case.colours.apply(image), state, probability
 
 

@@ -5,7 +5,7 @@ Run by hand: `python tests/benchmarks/detector_recall.py SCENES [--pictures 100]
 of which every n-th picture is taken. A labelled face and a detection are one at an intersection
 over union of at least 0.4, the best score first. Faces and detections below 10 px in width count
 neither as found nor as false. The threshold of each detector is the lowest one with at most 0.1
-false boxes a picture; the recall at it is what `jdsr_cli.faces.detectors.MEASURED_RECALL` holds.
+false boxes a picture; the recall at it is what `jdsr_cli.faces.detection.MEASURED_RECALL` holds.
 
 RetinaFace is measured where its weights are on this machine, or with the file that is given.
 """
@@ -24,8 +24,8 @@ from repeated_clip import say
 
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.faces import Detector, create_detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.retinaface import RetinaFace
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.retinaface import RetinaFace
 from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 

@@ -3,7 +3,7 @@
 Run by hand on what `conditions.py` and `masked_scenes.py` left:
 `python tests/benchmarks/fit_mask_decision.py FIT [FIT ...] [--test TEST ...]`. Each is a folder
 with `occlusion.npz`; no person may be in one of FIT and one of TEST. Logistic regression with a
-ridge on the features of `jdsr_cli.faces.masking.mask_features`, bare and masked faces of each
+ridge on the features of `jdsr_cli.faces.occlusion.mask_features`, bare and masked faces of each
 folder with the same weight. Prints `mask_decision` for the manifest, the calibration curve on TEST
 (predicted against found, in tenths), and how many bare and masked faces of each condition are
 called masked, unsure and bare. Without TEST the folders of FIT are tested, each half by what was
@@ -23,7 +23,7 @@ from repeated_clip import say
 from scipy.optimize import minimize
 from stored_maps import read_maps
 
-from jdsr_cli.faces.masking import (
+from jdsr_cli.faces.occlusion import (
     BARE_BELOW,
     DIM_GAIN,
     MASKED_ABOVE,

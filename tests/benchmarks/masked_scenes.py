@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from repeated_clip import say
 from stored_maps import StoredMaps
 
-from jdsr_cli.faces import Alignment, create_detector, crop, estimate
-from jdsr_cli.faces.canonical import canonical_map
-from jdsr_cli.faces.masking import decide
-from jdsr_cli.faces.tone import MonochromeJudge, colourfulness, face_colourfulness
+from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
+from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.monochrome import MonochromeClassifier, colourfulness, face_colourfulness
+from jdsr_cli.faces.occlusion import classify_mask
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.weights import load_generator
@@ -93,14 +93,16 @@ def main() -> None:
                 continue
             free.remove(best)
             if label in LABELS and best.width >= LEAST_WIDTH:
-                faces.append((best.box, estimate(best.points), LABELS[label]))
+                faces.append((best.box, estimate_alignment(best.points), LABELS[label]))
         for light, change in LIGHTS.items():
             picture = change(image)
-            judge = MonochromeJudge(1)
-            judge.see(colourfulness(picture))
+            classifier = MonochromeClassifier(1)
+            classifier.add_frame(colourfulness(picture))
             crops = [crop(picture, alignment, generator.side) for _, alignment, _ in faces]
             maps = [
-                canonical_map(one, monochrome=judge.judge(number, face_colourfulness(picture, box)))
+                canonical_map(
+                    one, monochrome=classifier.classify(number, face_colourfulness(picture, box))
+                )
                 for number, (one, (box, _, _)) in enumerate(zip(crops, faces, strict=True))
             ]
             shown = [one.apply(cut) for one, cut in zip(maps, crops, strict=True)]
@@ -111,7 +113,7 @@ def main() -> None:
                     key = f"{light} | {label}"
                     stored.add(key, face.occlusion, colours.gain)
                     told = generator.calibration.probability(face.occlusion, colours.gain)
-                    states[key].append(decide(told))
+                    states[key].append(classify_mask(told))
     for key, told in states.items():
         shares = {state: told.count(state) / len(told) for state in ("masked", "unsure", "bare")}
         say(f"{key} ({len(told)} faces): " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))

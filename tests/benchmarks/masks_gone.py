@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from repeated_clip import say
 
-from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate
-from jdsr_cli.faces.quality.covering import face_ellipse
+from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_alignment
+from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generate import FaceGenerator
@@ -130,7 +130,7 @@ def overlap(one: Box, other: Box) -> float:
 
 def cut(source: str, name: str, image: ImageArray, found: Detection, side: int) -> Face:
     """Align a face for the generator and for the sheet."""
-    alignment = estimate(found.points)
+    alignment = estimate_alignment(found.points)
     return Face(
         source, name, found.box, alignment.native_width,
         crop(image, alignment, side), crop(image, alignment, FACE),

@@ -35,11 +35,11 @@ from repeated_clip import say
 from verify_faces import labelled
 
 from jdsr_cli.faces import Detection, Detector, create_detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.resample import resample
-from jdsr_cli.faces.rotated import RotatedDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
+from jdsr_cli.faces.detection.verification import VerifiedDetector
+from jdsr_cli.faces.resampling import resample
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.faces.verification import VerifiedDetector
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import FaceItem
 from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face

@@ -6,8 +6,9 @@ A detection is a face where it overlaps a labelled box by at least 0.4 (by union
 first. Unlabelled boxes are false ones or faces that nobody labelled, about half each: look at them.
 
 Prints, for faces of 24 px and wider and of 12 to 24 px, the evidence at which 0.5 and 2 per cent
-would be lost, what is lost at the constant of `jdsr_cli.faces.verification.BOUNDS`, and the share
-of unlabelled boxes refused. With `--sheet FILE` the unlabelled boxes are drawn, refused ones first.
+would be lost, what is lost at `EVIDENCE_THRESHOLDS` of `jdsr_cli.faces.detection.verification`, and
+the share of unlabelled boxes refused. With `--sheet FILE` the unlabelled boxes are drawn, refused
+ones first.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ from PIL import Image
 from repeated_clip import say
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, create_detector, crop, estimate
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality import pose
-from jdsr_cli.faces.rotated import RotatedDetector
-from jdsr_cli.faces.verification import BOUNDS, NARROW, VerifiedDetector
+from jdsr_cli.faces import Detection, create_detector, crop, estimate_alignment
+from jdsr_cli.faces.alignment import pose
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
+from jdsr_cli.faces.detection.verification import (
+    EVIDENCE_THRESHOLDS,
+    NARROW_WIDTH,
+    VerifiedDetector,
+)
 from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 
 LEAST_OVERLAP = 0.4
-CLASSES = ((NARROW, np.inf, 0.005), (12.0, NARROW, 0.02))
+CLASSES = ((NARROW_WIDTH, np.inf, 0.005), (12.0, NARROW_WIDTH, 0.02))
 """Least and greatest width in pixels, and the share of faces that may be lost."""
 TILE, COLUMNS = 64, 16
 
@@ -75,7 +80,7 @@ def judge(
         try:
             if not pose(face.points).plausible:
                 continue
-            picture = crop(image, estimate(face.points), TILE)
+            picture = crop(image, estimate_alignment(face.points), TILE)
         except UsageError:
             continue
         evidence = face.score if face.score >= certain else verified.evidence(image, face)
@@ -98,7 +103,7 @@ def main() -> None:
     """Detect, judge and count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path, help="folder of pictures with boxes.csv")
-    parser.add_argument("--detector", choices=sorted(BOUNDS), default="centerface")
+    parser.add_argument("--detector", choices=sorted(EVIDENCE_THRESHOLDS), default="centerface")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, default=2)
     parser.add_argument("--sheet", type=Path)
@@ -107,7 +112,7 @@ def main() -> None:
     detector = create_detector(name, DetectorSettings(device="cpu"))
     if not isinstance(detector, NetworkDetector):
         raise SystemExit(f"{name} cannot look closer")
-    rotated, bounds = RotatedDetector(detector), BOUNDS[name]
+    rotated, bounds = RotatedDetector(detector), EVIDENCE_THRESHOLDS[name]
     verified = VerifiedDetector(rotated, detector)
     wanted = labelled(given.scenes)
     judged: list[Judged] = []
@@ -120,7 +125,7 @@ def main() -> None:
         some = [one for one in judged if least <= one.width < most]
         faces = np.array([one.evidence for one in some if one.true])
         others = np.array([one.evidence for one in some if not one.true])
-        bound = bounds.least_narrow if most <= NARROW else bounds.least
+        bound = bounds.least_narrow if most <= NARROW_WIDTH else bounds.least
         say(
             f"{least:g} to {most:g} px: {len(faces)} faces, {100 * share:g} % below "
             f"{np.quantile(faces, share):.3f}; at {bound:g} "

@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 
 from jdsr_cli.cli.app import app
 from jdsr_cli.demo import ClipSettings, DemoResult, demo
-from jdsr_cli.demo.matching import find_people
+from jdsr_cli.demo.contact_sheet import TILE, TIMES, draw_sheet, find_people
 from jdsr_cli.demo.scene import WALKS
-from jdsr_cli.demo.sheet import MOMENTS, TILE, draw_sheet
 from jdsr_cli.errors import OutputError, UsageError, WeightsError
 from jdsr_cli.faces import TEMPLATE, crop
 from jdsr_cli.media import open_reader, read_image, write_image
@@ -118,7 +117,7 @@ def test_strangers_and_refused_faces_have_no_column(tmp_path: Path) -> None:
     people = find_people(tmp_path, SHORT)
     assert [(one.walk, one.frame, one.picture) for one in people] == [(WALKS[0], 0, None)]
     sheet = draw_sheet(people, SHORT)
-    assert sheet.shape[1] > len(WALKS) * len(MOMENTS) * TILE
+    assert sheet.shape[1] > len(WALKS) * len(TIMES) * TILE
     assert (sheet[60:, 104:] == 250).all()
     write_image(tmp_path / "sheet.png", sheet)
 

@@ -10,7 +10,7 @@ import pytest
 
 import jdsr_cli.demo
 from jdsr_cli.demo.clip import ClipSettings
-from jdsr_cli.demo.people import COLLINS, HOPPER, Person, cut_out
+from jdsr_cli.demo.people import COLLINS, HOPPER, Person, cut_out_person
 from jdsr_cli.demo.scene import WALKS, Camera, Walk
 
 
@@ -67,7 +67,7 @@ def test_a_smaller_camera_sees_the_same_smaller() -> None:
 @pytest.mark.parametrize("person", [COLLINS, HOPPER], ids=lambda person: person.name)
 def test_the_face_is_cut_out_unchanged_and_the_background_left(person: Person) -> None:
     photograph = person.load()
-    layer = cut_out(person, photograph)
+    layer = cut_out_person(person, photograph)
     left, top = (round(value) for value in layer.origin)
     height, width = photograph.shape[:2]
     part = layer.premultiplied[top : top + height, left : left + width]

@@ -11,7 +11,7 @@ import pytest
 
 from jdsr_cli import Counts, CropSettings, RestoreSettings, crop_faces, restore
 from jdsr_cli.evidence import FaceRecord, Manifest, Status, TrackRecord
-from jdsr_cli.faces.masking import MaskState
+from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import MediaInfo
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

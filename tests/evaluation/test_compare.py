@@ -17,7 +17,7 @@ from jdsr_cli.evaluation import FIGURES, protocol
 from jdsr_cli.evaluation.metrics import FIDELITY
 from jdsr_cli.evaluation.sheet import FACE, GAP, HEAD, LETTERS, choose, offsets
 from jdsr_cli.evaluation.subset import default_split
-from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.faces.regions import eyes_and_mouth
 from jdsr_cli.progress import Silent
 from jdsr_train.compare import CompareRequest, Comparison, compare
 from jdsr_train.data import FaceSet

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.metrics import FIDELITY, fidelity, luma, psnr, ssim, unaltered
-from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.faces.regions import eyes_and_mouth
 
 
 def plain(*rgb: float, size: int = 16) -> Tensor:

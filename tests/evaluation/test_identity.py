@@ -10,8 +10,9 @@ from skimage.transform import SimilarityTransform
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.evaluation.metrics.identity import ARCFACE_TEMPLATE, IdentityJudge, to_arcface
+from jdsr_cli.evaluation.metrics.identity import IdentityJudge
 from jdsr_cli.faces.alignment import TEMPLATE
+from jdsr_cli.faces.embedding import ARCFACE_TEMPLATE, to_arcface
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +50,6 @@ def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityJudge
     assert float(cosines[0]) == pytest.approx(1, abs=1e-6)
     assert float(cosines[1]) == pytest.approx(-1, abs=1e-2)
     assert float(cosines[2]) == pytest.approx(0, abs=5e-2)
-
-
-def test_the_network_sees_rgb_levels(judge: IdentityJudge) -> None:
-    seen: list[Tensor] = []
-
-    def network(given: Tensor) -> Tensor:
-        seen.append(given)
-        return torch.ones(len(given), 2)
-
-    judge_of_one = object.__new__(IdentityJudge)
-    judge_of_one.__dict__.update({**judge.__dict__, "_network": network})
-    judge_of_one.describe(torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 128, 128))
-    assert seen[0].shape == (1, 3, 112, 112)
-    assert seen[0].mean(dim=(0, 2, 3)).tolist() == [255, 128, 0]
 
 
 def test_the_protocol_names_the_file(judge: IdentityJudge) -> None:

@@ -6,7 +6,7 @@ from skimage.color import rgb2lab
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.metrics import skin_lightness
-from jdsr_cli.faces.parts import skin
+from jdsr_cli.faces.regions import skin
 
 
 def flat(*rgb: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jdsr_cli import evaluation
 from jdsr_cli.evaluation import RepeatedExams
-from jdsr_cli.faces.canonical import ColourMap
+from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import GeneratorOutput, build
 from jdsr_cli.synthesis.degradations import CameraSettings
 from jdsr_cli.synthesis.masks import draw_pool

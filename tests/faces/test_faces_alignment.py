@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate
+from jdsr_cli.faces import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate_alignment
 
 Matrix = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ weightings = st.lists(st.floats(0.1, 10.0), min_size=5, max_size=5)
 def test_an_exact_similarity_is_found_whatever_the_weights(
     to_frame: Matrix, weights: list[float]
 ) -> None:
-    alignment = estimate(apply(to_frame, TEMPLATE), weights)
+    alignment = estimate_alignment(apply(to_frame, TEMPLATE), weights)
     np.testing.assert_allclose(alignment.inverse(), to_frame, rtol=1e-6, atol=1e-5)
     scale = float(np.hypot(*to_frame[:, 0]))
     assert alignment.native_width == pytest.approx(TEMPLATE_SIZE * scale, rel=1e-6)
@@ -63,7 +63,7 @@ def test_no_other_similarity_fits_better(
     def cost(matrix: Matrix) -> float:
         return float(weights @ ((apply(matrix, points) - TEMPLATE) ** 2).sum(axis=1))
 
-    best = estimate(points, weights).matrix
+    best = estimate_alignment(points, weights).matrix
     turn, size = complex(best[0, 0], best[1, 0]), 1e-3
     for step in (size, -size, 1j * size, -1j * size):
         near = turn + step
@@ -75,21 +75,21 @@ def test_no_other_similarity_fits_better(
 
 def test_a_mirrored_face_is_not_reflected() -> None:
     mirrored = TEMPLATE * (-1.0, 1.0)
-    assert np.linalg.det(estimate(mirrored).matrix[:, :2]) > 0.0
+    assert np.linalg.det(estimate_alignment(mirrored).matrix[:, :2]) > 0.0
 
 
 def test_eyes_count_more_than_the_mouth() -> None:
     off = np.zeros((5, 2))
     off[3:, 1] = 12.0
-    by_default = apply(estimate(TEMPLATE + off).matrix, (TEMPLATE + off)[:2])
-    alike = apply(estimate(TEMPLATE + off, np.ones(5)).matrix, (TEMPLATE + off)[:2])
+    by_default = apply(estimate_alignment(TEMPLATE + off).matrix, (TEMPLATE + off)[:2])
+    alike = apply(estimate_alignment(TEMPLATE + off, np.ones(5)).matrix, (TEMPLATE + off)[:2])
     assert np.abs(by_default - TEMPLATE[:2]).max() < 0.9 * np.abs(alike - TEMPLATE[:2]).max()
 
 
 def test_points_of_no_weight_do_not_matter() -> None:
     points = TEMPLATE.copy()
     points[2:] += 500.0
-    alignment = estimate(points, [1, 1, 0, 0, 0])
+    alignment = estimate_alignment(points, [1, 1, 0, 0, 0])
     np.testing.assert_allclose(alignment.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-9)
 
 
@@ -109,7 +109,7 @@ def test_points_that_cannot_be_aligned_are_refused(
     points: NDArray[np.float64], weights: list[float] | None
 ) -> None:
     with pytest.raises(UsageError):
-        estimate(points, weights)
+        estimate_alignment(points, weights)
 
 
 def test_a_map_to_one_point_has_no_inverse_and_no_width() -> None:
@@ -128,7 +128,7 @@ def test_a_crop_shows_each_point_of_the_frame_where_the_alignment_says(
     y, x = np.mgrid[:400, :500]
     frame = np.stack([x / 2.5, y / 2.5, np.full_like(x, 7.0)], axis=2).round().astype(np.uint8)
     to_frame = similarity(native / 128.0, 20.0, 120.0, 40.0)
-    alignment = estimate(apply(to_frame, TEMPLATE))
+    alignment = estimate_alignment(apply(to_frame, TEMPLATE))
     result = crop(frame, alignment, size).astype(float)
     rows, columns = np.mgrid[:size, :size]
     template = (np.stack([columns, rows], axis=-1) + 0.5) * (128.0 / size) - 0.5
@@ -159,11 +159,11 @@ def test_detail_too_fine_for_the_crop_becomes_grey_not_moire() -> None:
     frame[:, ::2] = 255
     points = TEMPLATE * 3.0 + 200.0
     points = (points - 400.0) @ np.array([[0.8, -0.6], [0.6, 0.8]]) + 400.0
-    shrunk = crop(frame, estimate(points), 32).astype(float)
+    shrunk = crop(frame, estimate_alignment(points), 32).astype(float)
     assert shrunk[2:-2, 2:-2].std() < 6.0
     naive = cv2.warpAffine(
         frame,
-        estimate(points).inverse() @ np.diag([4.0, 4.0, 1.0]),
+        estimate_alignment(points).inverse() @ np.diag([4.0, 4.0, 1.0]),
         (32, 32),
         flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
     )
@@ -174,19 +174,19 @@ def test_a_very_large_face_is_still_reduced_without_aliasing() -> None:
     frame = np.zeros((3000, 3000, 3), np.uint8)
     frame[:, ::2] = 255
     points = TEMPLATE * 20.0 + 150.0
-    assert crop(frame, estimate(points), 32).astype(float).std() < 2.0
+    assert crop(frame, estimate_alignment(points), 32).astype(float).std() < 2.0
 
 
 def test_beyond_the_frame_its_border_goes_on() -> None:
     frame = np.full((50, 50, 3), 80, np.uint8)
     frame[:, 25:] = 160
-    outside = crop(frame, estimate(TEMPLATE + np.array([500.0, -900.0])), 64)
+    outside = crop(frame, estimate_alignment(TEMPLATE + np.array([500.0, -900.0])), 64)
     assert (outside == 160).all()
-    across = crop(frame, estimate(TEMPLATE - 40.0), 128)
+    across = crop(frame, estimate_alignment(TEMPLATE - 40.0), 128)
     assert (across[:, :60] == 80).all()
     assert (across[:, 70:] == 160).all()
 
 
 def test_a_crop_of_no_size_is_refused() -> None:
     with pytest.raises(UsageError):
-        crop(np.zeros((8, 8, 3), np.uint8), estimate(TEMPLATE), -1)
+        crop(np.zeros((8, 8, 3), np.uint8), estimate_alignment(TEMPLATE), -1)

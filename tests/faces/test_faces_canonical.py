@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import crop, estimate
-from jdsr_cli.faces.canonical import EXPOSURE, ColourMap, canonical_map
+from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.faces.canonical_colours import EXPOSURE, ColourMap, canonical_map
 
 Picture = NDArray[np.uint8]
 BARE = np.zeros((128, 128), np.float32)
@@ -17,7 +17,7 @@ BARE = np.zeros((128, 128), np.float32)
 
 @pytest.fixture(scope="module")
 def face(hopper_photo: Photo) -> Picture:
-    return crop(hopper_photo.image, estimate(hopper_photo.points))
+    return crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
 
 
 def in_light(face: Picture, factors: object) -> Picture:
@@ -33,7 +33,7 @@ def away(one: Picture, other: Picture) -> int:
 
 
 def test_a_face_in_normal_light_is_not_touched(face: Picture, astronaut_photo: Photo) -> None:
-    other = crop(astronaut_photo.image, estimate(astronaut_photo.points))
+    other = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
     for picture in (face, other):
         colours = canonical_map(picture, monochrome=False)
         assert colours.is_identity
@@ -109,6 +109,8 @@ def test_there_and_back_is_the_identity(
     # A channel that is clipped leaves the line of the tint: only its slow part is kept.
     assume(not (as_monochrome and (picture == 255).any()))
     colours = canonical_map(picture, monochrome=as_monochrome)
+    # The same holds for canonical luma that is clipped.
+    assume(not (as_monochrome and (colours.apply(picture) == 255).any()))
     assert away(colours.restore(colours.apply(picture), picture, BARE), picture) <= 2
 
 
@@ -126,7 +128,7 @@ def test_highlights_beyond_the_range_are_kept_where_nothing_was_covered(face: Pi
 
 def test_every_size_of_crop_gives_nearly_the_same_map(face: Picture, hopper_photo: Photo) -> None:
     dark = in_light(hopper_photo.image, 0.1)
-    alignment = estimate(hopper_photo.points)
+    alignment = estimate_alignment(hopper_photo.points)
     maps = [canonical_map(crop(dark, alignment, side), monochrome=False) for side in (32, 64, 128)]
     gains = [one.forward[1, 1] for one in maps]
     assert max(gains) / min(gains) < 1.1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.faces import Detector, create_detector
-from jdsr_cli.faces.centerface import CenterFace, _decode
+from jdsr_cli.faces.detection.centerface import CenterFace, _decode
 from jdsr_cli.settings import DetectorSettings
 
 

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import TEMPLATE, CompositeSettings, compositing, crop, estimate
+from jdsr_cli.faces import TEMPLATE, CompositeSettings, compositing, crop, estimate_alignment
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 
 Bytes = NDArray[np.uint8]
@@ -168,7 +168,7 @@ def test_a_face_at_the_frames_edge_and_one_beyond_it() -> None:
 
 def test_the_same_face_put_back_changes_next_to_nothing(astronaut_photo: Any) -> None:
     image = astronaut_photo.image.copy()
-    alignment = estimate(astronaut_photo.points)
+    alignment = estimate_alignment(astronaut_photo.points)
     face = crop(image, alignment, 128)
     compositing(image, face, NOTHING, alignment.inverse(), SMALL)
     change = np.abs(image.astype(float) - astronaut_photo.image)

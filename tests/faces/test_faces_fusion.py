@@ -5,7 +5,7 @@ from face_photos import Photo
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import crop, estimate
+from jdsr_cli.faces import crop, estimate_alignment
 from jdsr_cli.faces.fusion import fuse
 
 Faces = NDArray[np.uint8]
@@ -13,7 +13,7 @@ Faces = NDArray[np.uint8]
 
 @pytest.fixture
 def truth(hopper_photo: Photo) -> Faces:
-    return crop(hopper_photo.image, estimate(hopper_photo.points))
+    return crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
 
 
 def shots(truth: Faces, count: int, noise: float = 14.0, shift: float = 1.5) -> Faces:
@@ -66,7 +66,7 @@ def test_the_fused_face_is_as_detailed_as_the_truth(truth: Faces) -> None:
 
 
 def test_a_stranger_is_left_out(truth: Faces, astronaut_photo: Photo) -> None:
-    stranger = crop(astronaut_photo.image, estimate(astronaut_photo.points))
+    stranger = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
     faces = np.concatenate([shots(truth, 3), stranger[None], truth[None, :, ::-1] * 0 + 7])
     fused = fuse(np.ascontiguousarray(faces), np.ones(5))
     assert len(fused.used) == 3

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.mask_classifier import MaskClassifier
-from jdsr_cli.faces.masking import (
+from jdsr_cli.faces.occlusion import (
     BARE_BELOW,
+    DEFAULT_CALIBRATION,
     DIM_GAIN,
     FEATURES,
     MASKED_ABOVE,
-    USUAL,
     MaskCalibration,
-    decide,
+    classify_mask,
+    filmed_where_covered,
     mask_features,
-    uncovered,
 )
 from jdsr_cli.weights import WeightEntry
 
@@ -38,7 +38,7 @@ NARROW_MASK = covering(slice(78, 126), slice(34, 94), 0.95)
 
 @pytest.mark.parametrize("occlusion", [MASK, LOW_MASK, NARROW_MASK])
 def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
-    assert decide(USUAL.probability(occlusion)) == "masked"
+    assert classify_mask(DEFAULT_CALIBRATION.probability(occlusion)) == "masked"
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,28 @@ def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
     ],
 )
 def test_other_shapes_are_no_masks(occlusion: Map) -> None:
-    assert decide(USUAL.probability(occlusion)) != "masked"
+    assert classify_mask(DEFAULT_CALIBRATION.probability(occlusion)) != "masked"
 
 
 def test_in_the_dark_one_frame_is_not_enough() -> None:
-    told = USUAL.probability(MASK, 2.0 * DIM_GAIN)
-    assert decide(told) == "unsure"
+    told = DEFAULT_CALIBRATION.probability(MASK, 2.0 * DIM_GAIN)
+    assert classify_mask(told) == "unsure"
     classifier = MaskClassifier()
-    assert decide(classifier.classify(1, 0.0, told)) == "unsure"
-    assert decide(classifier.classify(1, 0.04, told)) == "masked"
-    assert decide(USUAL.probability(0.0 * MASK, 2.0 * DIM_GAIN)) == "bare"
+    assert classify_mask(classifier.classify(1, 0.0, told)) == "unsure"
+    assert classify_mask(classifier.classify(1, 0.04, told)) == "masked"
+    assert classify_mask(DEFAULT_CALIBRATION.probability(0.0 * MASK, 2.0 * DIM_GAIN)) == "bare"
 
 
 def test_nothing_covered_is_bare() -> None:
-    assert decide(USUAL.probability(np.zeros((128, 128), np.float32))) == "bare"
+    assert (
+        classify_mask(DEFAULT_CALIBRATION.probability(np.zeros((128, 128), np.float32))) == "bare"
+    )
 
 
 def test_more_cover_is_never_less_of_a_mask() -> None:
     found = [
-        USUAL.probability((MASK * share).astype(np.float32)) for share in np.linspace(0, 1, 21)
+        DEFAULT_CALIBRATION.probability((MASK * share).astype(np.float32))
+        for share in np.linspace(0, 1, 21)
     ]
     assert found == sorted(found)
     assert found[0] < BARE_BELOW < MASKED_ABOVE < found[-1]
@@ -86,7 +89,7 @@ def described(**mask_decision: object) -> WeightEntry:
 
 
 def test_weights_may_bring_their_own_calibration() -> None:
-    assert MaskCalibration.of(None) is MaskCalibration.of(described()) is USUAL
+    assert MaskCalibration.of(None) is MaskCalibration.of(described()) is DEFAULT_CALIBRATION
     own = MaskCalibration.of(described(coefficients=[0.0] * FEATURES, intercept=2))
     assert own.probability(MASK) == own.probability(0.0 * MASK) == pytest.approx(0.8808, abs=1e-4)
 
@@ -128,39 +131,41 @@ def test_a_bare_face_does_not_become_masked_for_a_few_frames(rate: float, wrong:
     for number in range(30):
         mistaken = 20 <= number < 20 + wrong
         shown = classifier.classify(1, number / rate, 0.999 if mistaken else 0.02)
-        assert decide(shown) != "masked"
+        assert classify_mask(shown) != "masked"
 
 
 def test_who_puts_a_mask_on_is_masked_within_a_second() -> None:
     classifier = MaskClassifier()
-    states = [decide(classifier.classify(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)]
+    states = [
+        classify_mask(classifier.classify(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)
+    ]
     assert states[39] == "bare"
     assert states[-1] == "masked"
-    back = [decide(classifier.classify(1, 65 / 25 + n / 25, 0.02)) for n in range(25)]
+    back = [classify_mask(classifier.classify(1, 65 / 25 + n / 25, 0.02)) for n in range(25)]
     assert back[-1] == "bare"
 
 
 def test_frames_far_apart_are_judged_by_themselves() -> None:
     classifier = MaskClassifier()
     classifier.classify(1, 0.0, 0.99)
-    assert decide(classifier.classify(1, 30.0, 0.05)) == "bare"
+    assert classify_mask(classifier.classify(1, 30.0, 0.05)) == "bare"
 
 
 def test_weak_evidence_adds_up() -> None:
     classifier = MaskClassifier()
-    assert decide(classifier.classify(1, 0.0, 0.85)) == "unsure"
+    assert classify_mask(classifier.classify(1, 0.0, 0.85)) == "unsure"
     for number in range(1, 6):
         last = classifier.classify(1, number / 25, 0.85)
-    assert decide(last) == "masked"
+    assert classify_mask(last) == "masked"
 
 
 def test_tracks_are_apart_and_forgotten() -> None:
     classifier = MaskClassifier()
     for number in range(10):
         classifier.classify(1, number / 25, 0.99)
-    assert decide(classifier.classify(2, 0.4, 0.05)) == "bare"
+    assert classify_mask(classifier.classify(2, 0.4, 0.05)) == "bare"
     classifier.drop(1)
-    assert decide(classifier.classify(1, 0.4, 0.05)) == "bare"
+    assert classify_mask(classifier.classify(1, 0.4, 0.05)) == "bare"
 
 
 @settings(max_examples=30, deadline=None)
@@ -178,7 +183,7 @@ def test_going_on_from_a_state_changes_nothing(values: list[float], data: st.Dat
 
 def test_what_is_uncovered_is_as_filmed_there_and_restored_beside() -> None:
     filmed, restored = np.full((128, 128, 3), 50, np.uint8), np.full((128, 128, 3), 200, np.uint8)
-    joined = uncovered(restored, filmed, MASK)
+    joined = filmed_where_covered(restored, filmed, MASK)
     assert (joined[90:120, 40:90] == 50).all()
     assert (joined[:60] == 200).all()
-    assert np.array_equal(uncovered(restored, filmed, np.zeros_like(MASK)), restored)
+    assert np.array_equal(filmed_where_covered(restored, filmed, np.zeros_like(MASK)), restored)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jdsr_cli.faces import TEMPLATE
-from jdsr_cli.faces.parts import EYES, MOUTH, SKIN, eyes_and_mouth, skin
+from jdsr_cli.faces.regions import EYES, MOUTH, SKIN, eyes_and_mouth, skin
 
 
 def test_the_template_points_lie_in_their_parts() -> None:

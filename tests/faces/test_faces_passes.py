@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.passes import NetworkDetector, choose_looks
-from jdsr_cli.faces.results import collect, merge
+from jdsr_cli.faces.detection.network import (
+    Letterbox,
+    NetworkDetector,
+    choose_scales,
+    decode_detections,
+    merge_scales,
+)
 from jdsr_cli.settings import DetectorSettings
 
 Bytes = NDArray[np.uint8]
@@ -72,7 +76,7 @@ def test_what_is_no_rgb_image_is_refused(image: Bytes) -> None:
 
 
 def test_an_asked_for_scale_is_used_alone() -> None:
-    looks = choose_looks(4000, 3000, 15.0, DetectorSettings(scale=0.7))
+    looks = choose_scales(4000, 3000, 15.0, DetectorSettings(scale=0.7))
     assert (looks.fine, looks.coarse) == (0.7, None)
 
 
@@ -90,7 +94,7 @@ def test_an_asked_for_scale_is_used_alone() -> None:
 def test_the_scale_follows_the_smallest_face_within_limits(
     width: int, height: int, least: float, fine: float
 ) -> None:
-    looks = choose_looks(width, height, 15.0, DetectorSettings(min_face=least))
+    looks = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
     assert looks.fine == pytest.approx(fine, rel=1e-2)
 
 
@@ -99,7 +103,7 @@ def test_the_scale_follows_the_smallest_face_within_limits(
 def test_every_frame_gets_scales_that_show_small_and_large_faces(
     width: int, height: int, least: float
 ) -> None:
-    looks = choose_looks(width, height, 15.0, DetectorSettings(min_face=least))
+    looks = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
     assert looks.fine > 0
     assert looks.fine**2 * width * height <= 16_000_001
     widest = max(width, height) * (looks.coarse or looks.fine)
@@ -113,12 +117,12 @@ def test_two_looks_join_without_doubles_or_fragments() -> None:
     same_fine, same_coarse = face(600, 0, 260, 0.5), face(605, 3, 255, 0.7)
     coarse_small = face(301, 11, 29, 0.99)
     fine = [small, fragment, same_fine, face(10, 10, 390, 0.6)]
-    merged = merge(fine, [large, same_coarse, coarse_small], 256.0)
+    merged = merge_scales(fine, [large, same_coarse, coarse_small], 256.0)
     assert [one.score for one in merged] == [0.9, 0.7]
     apart = face(700, 400, 30, 0.8)
-    assert merge([apart], [large], 256.0) == [large, apart]
-    assert merge([], [], 256.0) == []
-    assert merge([apart], [], 256.0) == [apart]
+    assert merge_scales([apart], [large], 256.0) == [large, apart]
+    assert merge_scales([], [], 256.0) == []
+    assert merge_scales([apart], [], 256.0) == [apart]
 
 
 @settings(deadline=None)
@@ -155,7 +159,7 @@ def test_boxes_are_cut_at_the_frame_and_those_in_the_padding_dropped() -> None:
     boxes = np.array([[-20, 10, 30, 60], [101, 101, 120, 120]], np.float32)
     points = np.zeros((2, 10), np.float32)
     points[0, 0] = -3.0
-    (found,) = collect(boxes, points, np.array([0.5, 0.6], np.float32), letterbox, 0.3)
+    (found,) = decode_detections(boxes, points, np.array([0.5, 0.6], np.float32), letterbox, 0.3)
     assert found.box == (0.0, 9.5, 29.5, 59.5)
     assert found.points[0, 0] == -3.5
     assert (found.width, found.height) == (29.5, 50.0)

@@ -7,18 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import TEMPLATE, Alignment, estimate
-from jdsr_cli.faces.quality import (
-    FaceQuality,
-    Pose,
-    covered_share,
-    crop_sharpness,
-    face_ellipse,
-    pose,
-    sharpness,
-)
-from jdsr_cli.faces.quality.pose import MEAN_FACE
-from jdsr_cli.faces.resample import invert
+from jdsr_cli.faces import TEMPLATE, Alignment, estimate_alignment
+from jdsr_cli.faces.alignment import MEAN_FACE, Pose, pose
+from jdsr_cli.faces.occlusion import covered_share, face_ellipse
+from jdsr_cli.faces.quality import FaceQuality, crop_sharpness, sharpness
+from jdsr_cli.faces.resampling import invert
 from jdsr_cli.settings import MIN_SHARPNESS
 
 STRAIGHT = Pose(0.0, 0.0, 0.0)
@@ -28,14 +21,14 @@ def filmed(
     photo: Photo, width: int, blur: float, noise: float = 0.0
 ) -> tuple[NDArray[np.uint8], Alignment]:
     """The photo reduced so that the template spans `width` pixels, then blurred in those."""
-    factor = width / estimate(photo.points).native_width
+    factor = width / estimate_alignment(photo.points).native_width
     small = cv2.resize(photo.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     values = small.astype(np.float32)
     if blur:
         values = cv2.GaussianBlur(values, (0, 0), blur)
     values += np.random.default_rng(5).normal(0.0, noise, (*values.shape[:2], 1))
     image = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return image, estimate((photo.points + 0.5) * factor - 0.5)
+    return image, estimate_alignment((photo.points + 0.5) * factor - 0.5)
 
 
 @pytest.mark.parametrize("width", [24, 48, 100])
@@ -158,7 +151,7 @@ def test_scores_are_shares(
 
 def test_a_quality_out_of_range_is_refused() -> None:
     for values in ((-1.0, 0.5, 0.0), (10.0, 1.5, 0.0), (10.0, 0.5, float("nan"))):
-        with pytest.raises(UsageError, match="no quality"):
+        with pytest.raises(UsageError, match="quality of a face"):
             FaceQuality(values[0], values[1], STRAIGHT, values[2], 0.5)
 
 

@@ -9,9 +9,8 @@ from facexlib.detection.retinaface import RetinaFace as FacexlibRetinaFace
 from facexlib.detection.retinaface_utils import PriorBox
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.retinaface import KINDS, RetinaFace, RetinaFaceNet, make_priors
+from jdsr_cli.faces.detection.network import Letterbox, NetworkDetector
+from jdsr_cli.faces.detection.retinaface import KINDS, RetinaFace, RetinaFaceNet, make_priors
 from jdsr_cli.settings import DetectorSettings
 
 CPU = torch.device("cpu")
@@ -60,7 +59,9 @@ def test_priors_are_those_of_the_package(width: int, height: int) -> None:
 def test_a_batch_decodes_as_the_packages_own_does(
     untrained: Path, hopper_photo: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jdsr_cli.faces.retinaface.OVERLAP", 1.0)  # keep all: scores nearly tie
+    monkeypatch.setattr(
+        "jdsr_cli.faces.detection.retinaface.OVERLAP", 1.0
+    )  # keep all: scores nearly tie
     image = np.ascontiguousarray(hopper_photo.image[100:356, 60:380])
     theirs = facexlib_network("mobile0.25")
     state = torch.load(untrained, weights_only=True)
@@ -91,7 +92,7 @@ def test_priors_are_made_once_for_each_size_and_few_are_kept(
         made.append((width, height))
         return make_priors(width, height)
 
-    monkeypatch.setattr("jdsr_cli.faces.retinaface.make_priors", counted)
+    monkeypatch.setattr("jdsr_cli.faces.detection.retinaface.make_priors", counted)
     network = RetinaFace("retinaface-mobile", untrained, CPU)
     for side in (32, 64, 32, 64):
         image = np.zeros((side, side, 3), np.uint8)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.faces import Detection, create_detector
-from jdsr_cli.faces.quality import pose
-from jdsr_cli.faces.rotated import RotatedDetector
+from jdsr_cli.faces.alignment import pose
+from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration import restore
 from jdsr_cli.restoration.frame import FaceItem

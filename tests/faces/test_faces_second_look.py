@@ -8,12 +8,11 @@ import pytest
 from face_photos import ImageArray, Photo
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, create_detector, estimate
-from jdsr_cli.faces.alignment import TEMPLATE
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose
-from jdsr_cli.faces.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector, tilt
-from jdsr_cli.faces.verification import VerifiedDetector
+from jdsr_cli.faces import Detection, create_detector, estimate_alignment
+from jdsr_cli.faces.alignment import MOST_RESIDUAL, TEMPLATE, Pose, pose, roll_at_turn
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector
+from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.settings import DetectorSettings
 
 SIDE = 200
@@ -63,7 +62,7 @@ def misses(image: ImageArray, points: np.ndarray, detector: RotatedDetector) -> 
     for face in faces:
         near = np.hypot(*(face.points.mean(axis=0) - points.mean(axis=0))) < 1.5 * apart
         seen = pose(face.points)
-        if near and seen.plausible and abs(tilt(seen, face.turn)) <= UPRIGHT:
+        if near and seen.plausible and abs(roll_at_turn(seen, face.turn)) <= UPRIGHT:
             return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / apart
     return None
 
@@ -119,7 +118,7 @@ def test_points_of_a_face_upside_down_begin_with_its_own_left(hopper_photo: Phot
     np.testing.assert_allclose(face.points[:2], points[:2], atol=5.0)
     assert face.turn == 180.0
     # A similarity aligns it without a reflection.
-    matrix = estimate(face.points).matrix
+    matrix = estimate_alignment(face.points).matrix
     assert np.linalg.det(matrix[:, :2]) > 0.0
     np.testing.assert_allclose(face.points @ matrix[:, :2].T + matrix[:, 2], TEMPLATE, atol=9.0)
 
@@ -233,7 +232,7 @@ def test_results_do_not_depend_on_how_images_are_grouped(
 @pytest.mark.parametrize("angle", [0.0, 40.0, 90.0, 180.0, -100.0])
 @pytest.mark.parametrize("yaw", [0.0, 50.0, 85.0])
 def test_the_residual_knows_neither_turn_nor_profile(angle: float, yaw: float) -> None:
-    from jdsr_cli.faces.quality.pose import MEAN_FACE
+    from jdsr_cli.faces.alignment import MEAN_FACE
 
     side, tilted = np.radians(yaw), np.radians(angle)
     nodded = MEAN_FACE @ np.array(
@@ -264,9 +263,9 @@ def test_a_face_upside_down_in_the_order_of_the_frame_is_implausible_or_turned()
 
 
 def test_tilt_is_within_half_a_turn() -> None:
-    assert tilt(Pose(0.0, 0.0, -170.0), 180.0) == pytest.approx(10.0)
-    assert tilt(Pose(0.0, 0.0, 100.0), 270.0) == pytest.approx(-170.0)
-    assert tilt(Pose(0.0, 0.0, 30.0), 0.0) == pytest.approx(30.0)
+    assert roll_at_turn(Pose(0.0, 0.0, -170.0), 180.0) == pytest.approx(10.0)
+    assert roll_at_turn(Pose(0.0, 0.0, 100.0), 270.0) == pytest.approx(-170.0)
+    assert roll_at_turn(Pose(0.0, 0.0, 30.0), 0.0) == pytest.approx(30.0)
 
 
 def test_pictures_that_are_none_are_refused() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.faces.squeeze import LEAST_FACES, SqueezeJudge
+from jdsr_cli.faces.display import LEAST_FACES, AspectCheck
 
 
 def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 0.0) -> Detection:
@@ -12,9 +12,9 @@ def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 
 
 
 def note(faces: list[Detection]) -> str | None:
-    judge = SqueezeJudge(640, 480)
-    judge.see(faces)
-    return judge.note()
+    check = AspectCheck(640, 480)
+    check.add(faces)
+    return check.hint()
 
 
 @pytest.mark.parametrize("shape", [1.19, 1.26, 1.32])
@@ -35,3 +35,10 @@ def test_faces_that_are_cut_or_turned_do_not_count() -> None:
     assert note(usual + [face(0.9, turn=90.0)] * 30) is None
     assert note(usual + [face(0.9, slope=0.6)] * 30) is None
     assert note(usual + [face(0.9)] * 30) is not None
+
+
+def test_faces_cut_at_the_right_border_are_not_counted() -> None:
+    points = np.array([[60, 40], [80, 40], [70, 50], [62, 60], [78, 60]], np.float32)
+    check = AspectCheck(100, 100)
+    check.add([Detection((59.0, 20.0, 99.0, 99.0), points, 0.9)] * 20)
+    assert check.hint() is None

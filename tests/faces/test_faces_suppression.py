@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jdsr_cli.faces.suppression import suppress
+from jdsr_cli.faces.boxes import suppress_overlaps
 
 Box = tuple[float, float, float, float]
 boxes = st.tuples(st.floats(0, 50), st.floats(0, 50), st.floats(0.5, 30), st.floats(0.5, 30)).map(
@@ -19,13 +19,13 @@ def overlap(a: Box, b: Box) -> float:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(boxes, st.floats(0, 1)), min_size=1, max_size=12))
+@given(st.lists(st.tuples(boxes, st.floats(0.0625, 1, width=32)), min_size=1, max_size=12))
 def test_chosen_boxes_are_apart_and_every_other_has_a_better_neighbour(
     found: list[tuple[Box, float]],
 ) -> None:
     places = np.array([box for box, _ in found])
     scores = np.array([score for _, score in found])
-    chosen = suppress(places, scores, 0.3)
+    chosen = suppress_overlaps(places, scores, 0.3)
     assert list(scores[chosen]) == sorted(scores[chosen], reverse=True)
     for one in chosen:
         for other in chosen:
@@ -38,4 +38,4 @@ def test_chosen_boxes_are_apart_and_every_other_has_a_better_neighbour(
 
 
 def test_nothing_gives_nothing() -> None:
-    assert suppress(np.empty((0, 4)), np.empty(0), 0.3).size == 0
+    assert suppress_overlaps(np.empty((0, 4)), np.empty(0), 0.3).size == 0

@@ -5,7 +5,7 @@ from face_photos import Photo
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import crop, estimate
+from jdsr_cli.faces import crop, estimate_alignment
 from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother, SmootherSettings
 
@@ -15,7 +15,7 @@ OPEN = np.zeros((128, 128), np.float32)
 
 @pytest.fixture
 def face(astronaut_photo: Photo) -> Picture:
-    return crop(astronaut_photo.image, estimate(astronaut_photo.points))
+    return crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
 
 
 def noisy(face: Picture, seed: int, strength: float = 6.0) -> Picture:
@@ -66,7 +66,7 @@ def test_the_track_restarts_on_request_after_a_gap_and_on_another_picture(
     face: Picture, hopper_photo: Photo
 ) -> None:
     bright = np.clip(face.astype(int) + 12, 0, 255).astype(np.uint8)
-    stranger = crop(hopper_photo.image, estimate(hopper_photo.points))
+    stranger = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
 
     def second(frame: int, reference: Picture, image: Picture, *, fresh: bool = False) -> Picture:
         smoother = FaceSmoother()
@@ -84,7 +84,7 @@ def test_the_track_restarts_on_request_after_a_gap_and_on_another_picture(
 def test_tracks_do_not_touch_each_other_and_can_be_dropped(
     face: Picture, hopper_photo: Photo
 ) -> None:
-    stranger = crop(hopper_photo.image, estimate(hopper_photo.points))
+    stranger = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
     both, alone = FaceSmoother(), FaceSmoother()
     for n in range(3):
         both.smooth(2, n, stranger, noisy(stranger, n), OPEN)

@@ -6,14 +6,14 @@ from face_photos import Photo
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.scene import thumbnail
-from jdsr_cli.faces.tone import (
+from jdsr_cli.faces.monochrome import (
     BECOMES,
     REMAINS,
-    MonochromeJudge,
+    MonochromeClassifier,
     colourfulness,
     face_colourfulness,
 )
+from jdsr_cli.faces.scene import thumbnail
 
 Picture = NDArray[np.uint8]
 TINTS = [(1, 1, 1), (0.25, 1, 0.3), (0.8, 0.35, 1), (1, 0.6, 0.2), (0.3, 0.5, 1), (1, 0.25, 0.3)]
@@ -39,9 +39,9 @@ def tinted(picture: Picture, tint: tuple[float, ...], *, noise: float = 8.0) -> 
 
 
 def judged(picture: Picture, box: tuple[float, float, float, float] = BOX) -> bool:
-    judge = MonochromeJudge(1)
-    judge.see(colourfulness(picture))
-    return judge.judge(1, face_colourfulness(picture, box))
+    classifier = MonochromeClassifier(1)
+    classifier.add_frame(colourfulness(picture))
+    return classifier.classify(1, face_colourfulness(picture, box))
 
 
 def test_gray_has_no_colour_and_a_photo_has(scene: Picture) -> None:
@@ -80,34 +80,34 @@ def test_a_face_in_a_white_room_is_in_colour(hopper_photo: Photo) -> None:
 
 
 def test_the_median_of_a_window_decides_over_frames() -> None:
-    judge = MonochromeJudge(3)
+    classifier = MonochromeClassifier(3)
     for colour in (1.0, 30.0, 1.0):
-        judge.see(colour)
-    assert judge.judge(1, 0.0)
-    judge.see(30.0)
-    assert not judge.judge(1, 0.0)
+        classifier.add_frame(colour)
+    assert classifier.classify(1, 0.0)
+    classifier.add_frame(30.0)
+    assert not classifier.classify(1, 0.0)
 
 
 def test_a_track_keeps_its_kind_between_the_two_limits() -> None:
     middle = (BECOMES + REMAINS) / 2
     for first, kind in ((BECOMES - 1.0, True), (REMAINS + 1.0, False)):
-        judge = MonochromeJudge(1)
-        judge.see(first)
-        assert judge.judge(1, None) is kind
+        classifier = MonochromeClassifier(1)
+        classifier.add_frame(first)
+        assert classifier.classify(1, None) is kind
         for wobble in (middle - 0.5, middle + 0.5, middle - 0.9, middle + 0.9):
-            judge.see(wobble)
-            assert judge.judge(1, None) is kind
+            classifier.add_frame(wobble)
+            assert classifier.classify(1, None) is kind
 
 
 def test_tracks_are_judged_apart_and_forgotten() -> None:
-    judge = MonochromeJudge(1)
-    judge.see(0.0)
-    assert judge.judge(1, 0.0)
-    assert not judge.judge(2, 20.0)
-    judge.drop(2)
-    assert judge.judge(2, 0.0)
+    classifier = MonochromeClassifier(1)
+    classifier.add_frame(0.0)
+    assert classifier.classify(1, 0.0)
+    assert not classifier.classify(2, 20.0)
+    classifier.drop(2)
+    assert classifier.classify(2, 0.0)
 
 
 def test_an_empty_window_is_refused() -> None:
     with pytest.raises(UsageError, match="window"):
-        MonochromeJudge(0)
+        MonochromeClassifier(0)

@@ -11,8 +11,8 @@ from face_photos import ImageArray, Photo
 
 from jdsr_cli.faces import Detection, create_detector
 from jdsr_cli.faces.alignment import TEMPLATE
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.verification import BOUNDS, VerifiedDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.verification import EVIDENCE_THRESHOLDS, VerifiedDetector
 from jdsr_cli.settings import DetectorSettings
 
 
@@ -117,7 +117,7 @@ def test_a_turned_face_is_verified_as_it_was_found(hopper_photo: Photo) -> None:
 
 def test_certain_faces_and_unmeasured_detectors_are_believed() -> None:
     image, width = NO_FACES["jacket"]()
-    certain = box(80.0, 60.0, width, score=BOUNDS["centerface"].certain)
+    certain = box(80.0, 60.0, width, score=EVIDENCE_THRESHOLDS["centerface"].certain)
     assert VerifiedDetector(Given(certain), network()).detect([image])[0] == [certain]
     other = Given(box(80.0, 60.0, width), name="retinaface-r50")
     assert VerifiedDetector(other, network()).detect([image])[0][0].confirmed

@@ -9,8 +9,8 @@ from torch import Tensor
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import JDSRConfig, JDSRGenerator, occlusion_from_noise
 from jdsr_cli.networks.denoiser import NoiseEstimator
-from jdsr_cli.networks.hourglass import Bottleneck, Hourglass
 from jdsr_cli.networks.layers import enlarge
+from jdsr_cli.networks.super_resolver import Bottleneck, Hourglass
 
 TINY = {
     "landmarks": 5,

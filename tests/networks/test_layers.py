@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from jdsr_cli.networks import ChannelAttention, ResidualBlock
-from jdsr_cli.networks.initialisation import initialise
+from jdsr_cli.networks.generator import initialise
 from jdsr_cli.networks.layers import conv, enlarge, residual_blocks
 
 

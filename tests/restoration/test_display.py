@@ -20,7 +20,7 @@ from media.clips import encode
 from numpy.typing import NDArray
 from suite_clips import lasting, tree
 
-from jdsr_cli.faces import crop, estimate
+from jdsr_cli.faces import crop, estimate_alignment
 from jdsr_cli.restoration import crop_faces, restore
 from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 
@@ -128,7 +128,7 @@ def test_faces_are_those_of_the_displayed_picture(
         assert np.abs(np.subtract(one["box"], other["box"])).max() < 5
         assert other["native_width"] < 0.8 * one["native_width"]
         picture = cv2.imread(str(tmp_path / "out" / "stored" / other["file"]))[..., ::-1]
-        there = estimate(np.array(other["points"]))
+        there = estimate_alignment(np.array(other["points"]))
         true = crop(scene(one["frame"], SHOWN, portraits), there)
         assert np.abs(picture.astype(float) - true).mean() < 8
 

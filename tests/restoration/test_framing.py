@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.faces import TEMPLATE, estimate
+from jdsr_cli.faces import TEMPLATE, estimate_alignment
 from jdsr_cli.faces.compositing import enlarge, plan_frames, template_to_frame
 from jdsr_cli.restoration.pictures import canvas_side, template_to_canvas
 from jdsr_cli.settings import RestoreSettings
@@ -54,7 +54,7 @@ def test_template_points_meet_the_enlarged_landmarks(
 ) -> None:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = TEMPLATE @ turn.T + shift
-    matrix = template_to_frame(estimate(points), factor)
+    matrix = template_to_frame(estimate_alignment(points), factor)
     landed = TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
     np.testing.assert_allclose(landed, factor * (points + 0.5) - 0.5, atol=1e-6)
 

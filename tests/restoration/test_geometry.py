@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Alignment, estimate
+from jdsr_cli.faces import Alignment, estimate_alignment
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.resample import resample, stretch
+from jdsr_cli.faces.resampling import resample, stretch
 from jdsr_cli.media import open_reader
 from jdsr_cli.restoration import crop_faces, restore
 from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
@@ -148,7 +148,7 @@ def test_points_go_to_stored_pixels_and_back() -> None:
     points = rng.uniform(0, 100, (5, 2))
     for aspect in (Fraction(1), Fraction(1, 2), Fraction(2), Fraction(12, 11)):
         display = Display.of(aspect)
-        straight = estimate(points)
+        straight = estimate_alignment(points)
         stored = display.stored_alignment(straight)
         ones = np.ones((5, 1))
         here = np.hstack([display.stored(points), ones]) @ stored.matrix.T

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jdsr_cli.faces import Alignment, crop, estimate
+from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.pictures import BestShots, Shot, export_track
@@ -27,7 +27,9 @@ def shot(
     image: np.ndarray, *, frame: int = 0, quality: float = 0.5, seconds: float | None = None
 ) -> Shot:
     time = frame / 25 if seconds is None else seconds
-    return Shot(frame, time, quality, cut_patch(image, estimate(POINTS)), face(frame % 200))
+    return Shot(
+        frame, time, quality, cut_patch(image, estimate_alignment(POINTS)), face(frame % 200)
+    )
 
 
 def test_a_shot_does_not_need_its_frame(astronaut: np.ndarray) -> None:
@@ -35,16 +37,18 @@ def test_a_shot_does_not_need_its_frame(astronaut: np.ndarray) -> None:
     made = shot(image)
     assert made.patch.pixels.nbytes < image.nbytes
     before, after = made.render(160)
-    assert np.abs(before.astype(int) - crop(image, estimate(POINTS), 160)).max() <= 1
+    assert np.abs(before.astype(int) - crop(image, estimate_alignment(POINTS), 160)).max() <= 1
     assert (before != after).any()
     image[:] = 0
     again, _ = made.render(160)
     np.testing.assert_array_equal(before, again)
-    assert made.patch.alignment.native_width == pytest.approx(estimate(POINTS).native_width)
+    assert made.patch.alignment.native_width == pytest.approx(
+        estimate_alignment(POINTS).native_width
+    )
 
 
 def test_a_face_at_the_border_keeps_what_is_there(astronaut: np.ndarray) -> None:
-    moved = estimate(POINTS - np.float32([40, 30]))
+    moved = estimate_alignment(POINTS - np.float32([40, 30]))
     made = Shot(0, 0.0, 0.1, cut_patch(astronaut, moved), face())
     before, _ = made.render(128)
     assert np.abs(before.astype(int) - crop(astronaut, moved, 128)).max() <= 1
@@ -86,7 +90,7 @@ def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Pa
 
 def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    alignment = estimate(POINTS)
+    alignment = estimate_alignment(POINTS)
     whole = crop(astronaut, alignment)
     random = np.random.default_rng(3)
     shots = []
@@ -125,7 +129,7 @@ def test_one_shot_is_not_fused(astronaut: np.ndarray, tmp_path: Path) -> None:
 
 
 def test_an_alignment_of_a_patch_is_that_of_the_frame(astronaut: np.ndarray) -> None:
-    alignment = estimate(POINTS)
+    alignment = estimate_alignment(POINTS)
     made = shot(astronaut)
     shift = made.patch.alignment.matrix[:, :2] - alignment.matrix[:, :2]
     assert isinstance(made.patch.alignment, Alignment)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.canonical import canonical_map
+from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.synthesis.degradations import (
     CONDITIONS,
     CameraSettings,

@@ -24,7 +24,7 @@ from jdsr_cli.errors import JdsrError
 from jdsr_cli.evaluation import Method, bicubic, resolve, score
 from jdsr_cli.evaluation.sheet import Block, Column, write_sheet
 from jdsr_cli.evaluation.subset import Subject
-from jdsr_cli.faces import crop, estimate
+from jdsr_cli.faces import crop, estimate_alignment
 from jdsr_cli.synthesis.degradations import CameraSettings
 from jdsr_cli.synthesis.masks import Sprite, draw_pool, landmarks_from_five
 from jdsr_cli.weights import entries
@@ -78,7 +78,7 @@ def _masks() -> tuple[Sprite, ...]:
 
 def portrait(person: Person, key: str) -> FaceSet:
     """Return the one aligned face of a person's photograph under a name."""
-    alignment = estimate(person.points, weights=[1.0] * 5)
+    alignment = estimate_alignment(person.points, weights=[1.0] * 5)
     five = person.points @ alignment.matrix[:, :2].T + alignment.matrix[:, 2]
     face = crop(person.load(), alignment)
     return FaceSet((key,), face[None], landmarks_from_five(five)[None])

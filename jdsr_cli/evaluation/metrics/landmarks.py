@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
-from jdsr_cli.faces.resample import resample
+from jdsr_cli.faces.resampling import resample
 from jdsr_cli.weights.locations import sha256_of
 
 EYE_CORNERS = (36, 45)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.parts import skin
+from jdsr_cli.faces.regions import skin
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of the primaries of sRGB relative to its white, D65."""

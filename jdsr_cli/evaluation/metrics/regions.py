@@ -7,7 +7,7 @@ from torch import Tensor
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.metrics.fidelity import Truth, decibels, psnr, similarity
-from jdsr_cli.faces.parts import eyes_and_mouth
+from jdsr_cli.faces.regions import eyes_and_mouth
 
 FIDELITY = (
     "psnr", "ssim", "psnr_crop", "ssim_crop",

@@ -1,9 +1,9 @@
-"""From detections, frame after frame, to people who move: the public face of the tracker.
+"""Track faces from frame to frame: the public interface of the tracker.
 
-Frames are decided a fixed number of frames late, `Tracker.lag`: as many as filling gaps,
-smoothing and the judgement of short tracks need, at least one, so that the last frame can tell
-which tracks end with it, and never more than `MOST_LAG`. What a frame shows depends on nothing
-later, and on nothing but the calls: the same calls give the same faces.
+The result of a frame is returned a fixed number of frames late, `Tracker.lag`: as many as gap
+filling, smoothing and the confirmation of short tracks need, at least one, so that the last frame
+of a track can name the tracks that end with it, and never more than `MAX_LAG`. A result depends on
+nothing later, and the same calls give the same results.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.tracking.deciding import decide, last_frame
-from jdsr_cli.faces.tracking.following import Follower, Terms
-from jdsr_cli.faces.tracking.results import TrackedFrame
-from jdsr_cli.faces.tracking.smoothing import WINDOW
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.tracking.manager import TrackLimits, TrackManager
+from jdsr_cli.faces.tracking.smoothing import WINDOW, face_in_frame, last_frame
+from jdsr_cli.faces.tracking.track import TrackedFrame
 from jdsr_cli.settings import MAX_LAG, TrackerSettings
 
 BRIEF = 0.4
-"""Seconds for which a face seen only once is looked for near the same place."""
+"""Seconds for which the motion of a face detected only once is predicted."""
 PATIENCE = 1.5
-"""Looks without which no track is lost, however rare looks are."""
+"""Intervals of detection after which a track can be lost at the earliest."""
 
 
 class Tracker:
-    """Follows the faces of one input.
+    """Tracks the faces of one input.
 
     Args:
-        settings: How.
+        settings: Limits of time and number of detections.
         frame_rate: Nominal frames per second. Times of frames may be irregular; the rate only
-            turns seconds into the number of frames that wait.
-        every: Faces are looked for in each n-th frame, 1 to 32.
+            converts seconds to the number of frames of the delay.
+        every: Detection runs on each n-th frame, 1 to 32.
 
     Attributes:
-        lag: Most frames that wait.
+        lag: Delay of the results in frames.
 
     Raises:
         UsageError: the frame rate is not positive, or `every` is out of range.
@@ -49,13 +48,13 @@ class Tracker:
     def __init__(self, settings: TrackerSettings, frame_rate: float, *, every: int = 1) -> None:
         if not (math.isfinite(frame_rate) and frame_rate > 0.0):
             raise UsageError(
-                f"faces cannot be followed at {frame_rate} frames a second",
+                f"faces cannot be tracked at {frame_rate} frames a second",
                 hint="Give a positive frame rate.",
             )
         if not 1 <= every <= MAX_LAG:
             raise UsageError(
-                f"faces cannot be followed when each {every}th frame is looked at",
-                hint=f"Look at each n-th frame with n from 1 to {MAX_LAG}.",
+                f"faces cannot be tracked with detection on each {every}th frame",
+                hint=f"Detect on each n-th frame with n from 1 to {MAX_LAG}.",
             )
         self._settings = settings
         self.lag = min(
@@ -69,8 +68,8 @@ class Tracker:
         )
         least = PATIENCE * every / frame_rate
         lost = max(settings.lost, least)
-        self._follower = Follower(
-            Terms(
+        self._manager = TrackManager(
+            TrackLimits(
                 min_track=settings.min_track,
                 bridge=settings.bridge,
                 widest=self.lag + 1,
@@ -79,10 +78,10 @@ class Tracker:
                 find_again=settings.find_again,
             )
         )
-        self._waiting: deque[tuple[int, float]] = deque()
+        self._pending: deque[tuple[int, float]] = deque()
         self._count = 0
         self._time = -math.inf
-        self._length: int | None = None
+        self._embedding_length: int | None = None
         self._finished = False
 
     def add(
@@ -94,53 +93,55 @@ class Tracker:
         cut: bool = False,
         embeddings: NDArray[np.floating] | None = None,
     ) -> list[TrackedFrame]:
-        """Take in the next frame.
+        """Add the next frame.
 
         Args:
-            time: Of the frame in seconds, later than the one before.
-            detections: Faces found in it.
-            looked: Whether faces were looked for. Frames that were not are filled in.
-            cut: Whether another scene begins with this frame: no track goes across.
+            time: Time of the frame in seconds, later than that of the frame before.
+            detections: Faces detected in it.
+            looked: Whether detection ran on this frame. Other frames are filled in.
+            cut: Whether another scene begins with this frame: no track continues across a cut.
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
 
         Returns:
-            The frames that are decided now, in order; one in general, none at the beginning.
+            The frames that are final now, in order; one in general, none at the beginning.
 
         Raises:
-            UsageError: the time is not later, a detection is not finite, embeddings do not
-                fit, there are detections though nobody looked, or `finish` was called.
+            UsageError: The time is not later, a detection is not finite, embeddings do not
+                fit, there are detections though detection did not run, or `finish` was called.
 
         """
-        looks = self._checked(time, detections, looked, embeddings)
-        index, follower = self._count, self._follower
+        known = self._checked(time, detections, looked, embeddings)
+        index, manager = self._count, self._manager
         self._count, self._time = index + 1, time
-        follower.enter(index, time, cut)
+        manager.advance(index, time, cut)
         if looked:
-            follower.look(index, time, detections, looks)
-        self._waiting.append((index, time))
-        return [self._decide()] if len(self._waiting) > self.lag else []
+            manager.update(index, time, detections, known)
+        self._pending.append((index, time))
+        return [self._next_frame()] if len(self._pending) > self.lag else []
 
     def finish(self) -> list[TrackedFrame]:
-        """Decide upon the frames that still wait; the tracker takes no more."""
+        """Return the frames that are still pending; no frame can be added afterwards."""
         if not self._finished and self._count:
-            self._follower.finish(self._count - 1)
+            self._manager.finish(self._count - 1)
         self._finished = True
-        return [self._decide() for _ in range(len(self._waiting))]
+        return [self._next_frame() for _ in range(len(self._pending))]
 
-    def _decide(self) -> TrackedFrame:
-        index, time = self._waiting.popleft()
-        follower = self._follower
-        follower.judge(index)
-        tracks = follower.live + follower.away + follower.closed
-        shown = [decide(one, index, time, self._settings.smoothing, self.lag) for one in tracks]
-        over = [one for one in follower.closed if last_frame(one, self.lag) <= index]
-        follower.closed = [one for one in follower.closed if one not in over]
+    def _next_frame(self) -> TrackedFrame:
+        index, time = self._pending.popleft()
+        manager = self._manager
+        manager.settle(index)
+        tracks = manager.active + manager.lost + manager.closed
+        shown = [
+            face_in_frame(one, index, time, self._settings.smoothing, self.lag) for one in tracks
+        ]
+        ended = [one for one in manager.closed if last_frame(one, self.lag) <= index]
+        manager.closed = [one for one in manager.closed if one not in ended]
         for track in tracks:
-            track.forget(index - self.lag)
+            track.drop_before(index - self.lag)
         return TrackedFrame(
             index,
             tuple(sorted((one for one in shown if one), key=lambda one: one.track)),
-            tuple(sorted(one.number for one in over)),
+            tuple(sorted(one.number for one in ended)),
         )
 
     def _checked(
@@ -161,7 +162,7 @@ class Tracker:
             )
         if detections and not looked:
             raise UsageError(
-                "faces of a frame that was not looked at", where=where, hint="Say that it was."
+                "detections of a frame without detection", where=where, hint="Set looked=True."
             )
         for face in detections:
             if face.points.shape != (5, 2) or not (
@@ -181,11 +182,11 @@ class Tracker:
                 where=where,
                 hint="Give finite numbers (n, D).",
             )
-        if len(given) and self._length not in (None, given.shape[1]):
+        if len(given) and self._embedding_length not in (None, given.shape[1]):
             raise UsageError(
-                f"embeddings of {given.shape[1]} numbers after such of {self._length}",
+                f"embeddings of {given.shape[1]} numbers after such of {self._embedding_length}",
                 where=where,
                 hint="Use one face network for a whole input.",
             )
-        self._length = given.shape[1] if len(given) else self._length
+        self._embedding_length = given.shape[1] if len(given) else self._embedding_length
         return given

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Detection, crop, estimate
+from jdsr_cli.faces import Detection, crop, estimate_alignment
+from jdsr_cli.faces.alignment import MOST_RESIDUAL, Pose, pose, roll_at_turn
+from jdsr_cli.faces.detection.rotated import MOST_SPREAD, UPRIGHT
 from jdsr_cli.faces.display import SQUARE, Display
-from jdsr_cli.faces.quality import MOST_RESIDUAL, Pose, pose, sharpness
-from jdsr_cli.faces.rotated import MOST_SPREAD, UPRIGHT, tilt
+from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, Refusal
 
@@ -90,7 +91,7 @@ def align_face(
     if face.refusal is not None:
         return
     try:
-        alignment = display.stored_alignment(estimate(detection.points))
+        alignment = display.stored_alignment(estimate_alignment(detection.points))
     except UsageError:
         face.refusal = _NO_FACE
         return
@@ -154,7 +155,7 @@ def _refuse_pose(head: Pose, detection: Detection) -> Refusal | None:
             f"the five points miss those of a mean head by {head.residual:.3f} of their spread, "
             f"more than {MOST_RESIDUAL:g}",
         )
-    rolled = abs(tilt(head, detection.turn))
+    rolled = abs(roll_at_turn(head, detection.turn))
     for name, angle, limit in (
         ("rolled", rolled, UPRIGHT),
         ("turned to the side", abs(head.yaw), MAX_YAW),

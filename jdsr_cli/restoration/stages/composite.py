@@ -11,9 +11,14 @@ from jdsr_cli.evidence import Label
 from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.mask_classifier import MaskClassifier
-from jdsr_cli.faces.masking import MaskCalibration, decide, uncovered
-from jdsr_cli.faces.quality import FaceQuality, covered_share
-from jdsr_cli.faces.resample import cut_out, invert
+from jdsr_cli.faces.occlusion import (
+    MaskCalibration,
+    classify_mask,
+    covered_share,
+    filmed_where_covered,
+)
+from jdsr_cli.faces.quality import FaceQuality
+from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import (
@@ -113,12 +118,12 @@ class _Compositor:
         probability = self._calibration.probability(generated.occlusion, colours.gain)
         face.covered = covered_share(generated.occlusion)
         face.mask_probability = self._masks.classify(face.track, float(item.time), probability)
-        face.mask = decide(face.mask_probability)
+        face.mask = classify_mask(face.mask_probability)
         image = colours.restore(generated.image, face.reference, generated.occlusion)
         occlusion = generated.occlusion
         if face.mask != "masked":
             # Unless the face is certainly masked, nothing that seems occluded is replaced.
-            image = uncovered(image, face.reference, occlusion)
+            image = filmed_where_covered(image, face.reference, occlusion)
             occlusion = np.zeros_like(occlusion)
         face.restored = replace(generated, image=image, occlusion=occlusion)
         assert item.detections is not None

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from jdsr_cli.faces.canonical import canonical_map
-from jdsr_cli.faces.masking import MaskCalibration
+from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, RestoredFace
 from jdsr_cli.weights import LoadedGenerator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.faces.squeeze import SqueezeJudge
-from jdsr_cli.faces.tone import MonochromeJudge
+from jdsr_cli.faces.display import AspectCheck
+from jdsr_cli.faces.monochrome import MonochromeClassifier
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker
 from jdsr_cli.restoration.frame import (
     Element,
@@ -61,10 +61,10 @@ class _InputTracker:
         self._tracker = Tracker(settings, rate, every=every)
         self._waiting: deque[FrameItem] = deque()
         self._undecided: deque[FrameDetections] = deque()
-        self._colours = MonochromeJudge(2 * self._tracker.lag + 1)
+        self._colours = MonochromeClassifier(2 * self._tracker.lag + 1)
         self._state = opened.state
         display_size = opened.display.size_of(opened.info.width, opened.info.height)
-        self._squeeze = SqueezeJudge(*display_size)
+        self._aspect_check = AspectCheck(*display_size)
         self._finished_frames = opened.workspace.journal.frames
         for segment in opened.workspace.journal.segments:
             for detections in read_detections(detections_file(opened.workspace, segment.number)):
@@ -78,15 +78,15 @@ class _InputTracker:
 
     def finish(self) -> list[FrameItem]:
         """Return the remaining frames after the last one was added."""
-        hint = self._squeeze.note()
+        hint = self._aspect_check.hint()
         self._state.detection_notes = () if hint is None else (hint,)
         return self._decided(self._tracker.finish())
 
     def _update(self, detections: FrameDetections) -> list[FrameItem]:
         self._undecided.append(detections)
-        self._squeeze.see(detections.detections)
+        self._aspect_check.add(detections.detections)
         if detections.detections:
-            self._colours.see(detections.colour)
+            self._colours.add_frame(detections.colour)
         decided = self._tracker.add(
             detections.time,
             detections.detections,
@@ -105,7 +105,7 @@ class _InputTracker:
                 zip(map(id, detections.detections), detections.face_colours, strict=True)
             )
             faces = [
-                FaceItem(face, self._colours.judge(face.track, colours.get(id(face.raw))))
+                FaceItem(face, self._colours.classify(face.track, colours.get(id(face.raw))))
                 for face in one.faces
             ]
             self.open_tracks |= {face.track for face in faces}

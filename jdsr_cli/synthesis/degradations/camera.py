@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.canonical import ColourMap, canonical_map
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.synthesis.degradations.codec import compress
 from jdsr_cli.synthesis.degradations.light import LUMA, Light, draw_light
 from jdsr_cli.synthesis.degradations.paper import resize_bicubic

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.tracking.association import Expected, associate, find_again
-from jdsr_cli.faces.tracking.boxes import distances, enlarged, overlaps, sizes
+from jdsr_cli.faces.boxes import box_overlaps, box_sizes, centre_distances, enlarge_boxes
+from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
 
 Numbers = NDArray[np.float64]
 
@@ -19,8 +19,8 @@ def expected(
     spread: float = 8.0,
     hidden: float = 0.0,
     likeness: Numbers | None = None,
-) -> Expected:
-    return Expected(
+) -> PredictedTracks:
+    return PredictedTracks(
         places,
         np.full(len(places), spread),
         np.full(len(places), hidden),
@@ -31,10 +31,10 @@ def expected(
 def test_measures_of_boxes() -> None:
     some = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
     others = np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
-    np.testing.assert_allclose(overlaps(some, others), [[1 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    np.testing.assert_allclose(enlarged(some, 0.5)[0], [-5, -5, 15, 15])
-    np.testing.assert_allclose(distances(some, others)[0], [5, 0, 0])
-    np.testing.assert_allclose(sizes(some), [10, 1])
+    np.testing.assert_allclose(box_overlaps(some, others), [[1 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(enlarge_boxes(some, 0.5)[0], [-5, -5, 15, 15])
+    np.testing.assert_allclose(centre_distances(some, others)[0], [5, 0, 0])
+    np.testing.assert_allclose(box_sizes(some), [10, 1])
 
 
 def test_each_takes_what_overlaps_it() -> None:
@@ -66,7 +66,7 @@ def test_tracks_seen_a_moment_ago_come_first() -> None:
     tracks, found = boxes((0, 0), (4, 0)), boxes((3, 0))
     both = expected(tracks, 1)
     assert associate(both, found) == [(1, 0)]
-    hidden = Expected(tracks, both.spread, np.array([0.04, 0.3]), both.likeness)
+    hidden = PredictedTracks(tracks, both.spread, np.array([0.04, 0.3]), both.likeness)
     assert associate(hidden, found) == [(0, 0)]
 
 
@@ -84,13 +84,13 @@ def test_appearance_forbids_and_decides_between_like_overlaps() -> None:
 def test_people_are_found_again_by_the_best_likeness_if_nobody_else_is_as_like() -> None:
     likeness = np.array([[0.3, 0.8, np.nan], [0.7, 0.2, np.nan], [np.nan, np.nan, 0.9]])
     everybody = np.ones(3, np.bool_)
-    assert find_again(likeness, everybody) == [(0, 1), (1, 0), (2, 2)]
-    assert find_again(likeness, np.array([False, True, False])) == [(1, 0)]
-    assert find_again(np.array([[0.8], [0.75]]), np.array([True, False])) == []
-    assert find_again(np.array([[0.8], [0.6]]), np.array([True, False])) == [(0, 0)]
-    assert find_again(np.array([[0.5]]), everybody[:1]) == []
-    assert find_again(np.array([[np.nan]]), everybody[:1]) == []
-    assert find_again(np.zeros((0, 2)), everybody[:0]) == []
+    assert reidentify(likeness, everybody) == [(0, 1), (1, 0), (2, 2)]
+    assert reidentify(likeness, np.array([False, True, False])) == [(1, 0)]
+    assert reidentify(np.array([[0.8], [0.75]]), np.array([True, False])) == []
+    assert reidentify(np.array([[0.8], [0.6]]), np.array([True, False])) == [(0, 0)]
+    assert reidentify(np.array([[0.5]]), everybody[:1]) == []
+    assert reidentify(np.array([[np.nan]]), everybody[:1]) == []
+    assert reidentify(np.zeros((0, 2)), everybody[:0]) == []
 
 
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 1000))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jdsr_cli.faces.tracking.kalman import BoxFilter
+from jdsr_cli.faces.tracking.track import BoxFilter
 
 Box = tuple[float, float, float, float]
 

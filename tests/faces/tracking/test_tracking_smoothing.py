@@ -3,7 +3,7 @@ import pytest
 from moving_faces import SHAPE
 from numpy.typing import NDArray
 
-from jdsr_cli.faces import estimate
+from jdsr_cli.faces import estimate_alignment
 from jdsr_cli.faces.tracking.smoothing import smooth
 
 Numbers = NDArray[np.float64]
@@ -77,7 +77,7 @@ def test_a_steady_motion_is_kept_exactly_to_its_ends_and_an_accelerated_one_with
 def test_the_alignment_of_a_still_face_jitters_less_than_half() -> None:
     values = noisy(coordinates(np.zeros((75, 2))))
     matrices = [
-        np.array([estimate(one[:5]).matrix for one in found])
+        np.array([estimate_alignment(one[:5]).matrix for one in found])
         for found in (values, all_smoothed(TIMES, values))
     ]
     before, after = (np.diff(one, 2, axis=0).std(axis=0) for one in matrices)

@@ -274,7 +274,7 @@ def test_rates_out_of_range_are_refused(rate: float, every: int) -> None:
     [
         (0.0, [], {}, "not later"),
         (float("nan"), [], {}, "not later"),
-        (0.1, [face(5, 5)], {"looked": False}, "not looked at"),
+        (0.1, [face(5, 5)], {"looked": False}, "without detection"),
         (0.1, [face(float("nan"), 5)], {}, "finite"),
         (0.1, [face(5, 5)], {"embeddings": np.ones((2, 4))}, "embeddings"),
         (0.1, [face(5, 5)], {"embeddings": np.full((1, 4), np.inf)}, "embeddings"),

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.errors import InputError, UsageError
-from jdsr_cli.faces import Detection, Detector, crop, estimate
-from jdsr_cli.faces.resample import chain, invert, resample
+from jdsr_cli.faces import Detection, Detector, crop, estimate_alignment
+from jdsr_cli.faces.resampling import chain, invert, resample
 from jdsr_train.data.labels import FACE_SIZE, moved
 from jdsr_train.data.sources import SourceFace
 
@@ -118,7 +118,7 @@ class Cutter:
     def _aligned(
         self, picture: NDArray[np.uint8], five: NDArray[np.float32], *, strict: bool
     ) -> Cut | str:
-        alignment = estimate(five)
+        alignment = estimate_alignment(five)
         to_face = alignment.matrix
         if self.window in (None, TEMPLATE_WINDOW):
             image = crop(picture, alignment)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.resample import chain, zoom
+from jdsr_cli.faces.resampling import chain, zoom
 
 FACE_SIZE = 128
 """Side of an aligned face in pixels."""

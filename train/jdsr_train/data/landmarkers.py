@@ -13,7 +13,7 @@ from torch import nn
 
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
-from jdsr_cli.faces.resample import chain, invert, resample
+from jdsr_cli.faces.resampling import chain, invert, resample
 from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device
 from jdsr_train.data.cropping import Cut
 from jdsr_train.data.labels import moved

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.prior import FACE_PARTS
+from jdsr_cli.networks.super_resolver import FACE_PARTS
 
 
 def labels(logits: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
-"""Which detectors there are, and how one is made."""
+"""Face detectors, and the factory that creates one by name."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
-from jdsr_cli.faces.centerface import CenterFace
-from jdsr_cli.faces.detection import Detector
-from jdsr_cli.faces.passes import NetworkDetector
+from jdsr_cli.faces.detection.base import Detector
+from jdsr_cli.faces.detection.centerface import CenterFace
+from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.weights import auxiliary, resolve_device
 
@@ -15,26 +15,26 @@ MEASURED_RECALL = {"centerface": 0.769, "retinaface-mobile": 0.678}
 """Share of 451 faces of 10 px and wider in 100 street pictures, most of them masked, that are found
 (intersection over union of at least 0.4) at the threshold that gives 0.1 false boxes a picture.
 
-`tests/benchmarks/detector_recall.py` measures it. `retinaface-r50` was not measured, so it is taken
-only by name.
+`tests/benchmarks/detector_recall.py` measures it. `retinaface-r50` was not measured, so `auto` does
+not choose it.
 """
 
 
 def create_detector(
     name: DetectorName = "auto", settings: DetectorSettings | None = None
 ) -> Detector:
-    """Make a detector; its `name` says which one `auto` became.
+    """Create a detector; its `name` is that of the detector chosen by `auto`.
 
     Args:
         name: See `DetectorName`.
-        settings: How to look for faces.
+        settings: Thresholds, scale and device.
 
     Raises:
-        UsageError: there is no such detector.
-        WeightsMissingError: its weights are not on this machine.
-        WeightsCorruptError: they are damaged or altered; `auto` says so too, and does not
-            quietly take another detector.
-        DeviceError: the device is not on this machine.
+        UsageError: There is no such detector.
+        WeightsMissingError: Its weights are not on this machine.
+        WeightsCorruptError: The weights are damaged or altered; `auto` raises it too instead of
+            falling back to another detector.
+        DeviceError: The device is not on this machine.
 
     """
     chosen = settings or DetectorSettings()
@@ -59,6 +59,6 @@ def _make(name: str, settings: DetectorSettings) -> Detector:
         return NetworkDetector(CenterFace(), settings)
     path = auxiliary(name)
     # facexlib and torchvision take a second to import and are not needed for CenterFace.
-    from jdsr_cli.faces.retinaface import RetinaFace
+    from jdsr_cli.faces.detection.retinaface import RetinaFace
 
     return NetworkDetector(RetinaFace(name, path, resolve_device(settings.device)), settings)

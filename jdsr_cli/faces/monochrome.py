@@ -1,9 +1,9 @@
-"""Monochrome footage, gray or of any tint: night vision, infrared, sodium lamps.
+"""Detection of monochrome footage, gray or of any tint: night vision, infrared, sodium lamps.
 
 A picture is monochrome where all its colours lie on one line in RGB, whatever its direction: each
-channel is luma times a factor, plus an offset. How far its points are from that line is its
+channel is luma times a factor, plus an offset. The distance of its points from that line is its
 colourfulness. The decision is made for each track, with hysteresis: it must not change from frame
-to frame, and a face in colour in one part of a mosaic of cameras says nothing of the others.
+to frame, and the parts of a mosaic of cameras are independent.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.canonical import fit_tint
+from jdsr_cli.faces.canonical_colours import fit_tint
 from jdsr_cli.faces.scene import thumbnail
 
 BECOMES, REMAINS = 6.0, 8.0
 """Colourfulness below which a track in colour becomes monochrome, and up to which a monochrome one
-remains so. A new track is judged by their mean.
+remains so. For a new track their mean is the limit.
 
 Least, median and most of every 40th frame of the development clips (gif: every 15th) in colour, and
 most of seven tints (gray, green, purple, cyan, amber, blue, red), each with colour noise of 8 grey
@@ -39,40 +39,42 @@ levels and JPEG 40; the same of `face_colourfulness`:
     two_people        20.3 20.5 20.8      3.0      7.9  9.7 10.3      2.5
 """
 QUANTILE = 0.9
-"""Of the points' distances from the line: what a tenth of them exceeds is colour, less is noise."""
+"""Quantile of the points' distances from the line that is the colourfulness; more is noise."""
 LIT = 200.0
-"""Grey level, of the brightest channel's 98th percentile, of a picture in normal light."""
+"""98th percentile of the brightest channel of a picture in normal light, in grey levels."""
 MOST_GAIN = 4.0
-"""Most by which the colourfulness of a picture in less light is raised to that in normal light."""
+"""Largest factor by which the colourfulness of a dark picture is raised to that in normal light."""
 FACE_GRID = 8
 """Side of the picture of area means on which the colour of a face is measured."""
 FACE_SHARE, SURE_WIDTH = 0.5, 32.0
-"""Share of a face's colourfulness that counts, from a width in pixels on; narrower faces count
-less, since each point is the mean of few noisy pixels."""
+"""Weight of a face's colourfulness, and the width in pixels from which it applies; narrower faces
+count less, since each point is the mean of few noisy pixels."""
 MEMORY = 0.8
-"""Share of a track's former colourfulness that stays with each frame."""
+"""Weight of a track's former colourfulness when that of a frame is averaged in."""
 
 
 def colourfulness(image: NDArray[np.uint8]) -> float:
-    """Return how far a frame is from one tint, in grey levels in normal light; 0 for gray.
+    """Return the colourfulness of a frame, in grey levels in normal light; 0 for one tint.
 
     Args:
         image: RGB uint8 (H, W, 3), a frame or a thumbnail.
 
     Raises:
-        UsageError: it is no RGB picture, or is empty.
+        UsageError: The image is not RGB, or is empty.
 
     """
-    return _away_from_tint(thumbnail(image))
+    return _distance_from_tint(thumbnail(image))
 
 
 def face_colourfulness(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> float:
-    """Return what a face adds to the colourfulness of its frame: a white wall has none, skin has.
+    """Return the weighted colourfulness of a face; 0 where no part of it lies in the frame.
+
+    A frame with white walls may have almost no colour except that of skin.
 
     Args:
         image: The frame, RGB uint8 (H, W, 3).
-        box: Left, top, right and bottom of the face in pixels; a quarter more is looked at on each
-            side. 0 where nothing of it lies in the frame.
+        box: Left, top, right and bottom of the face in pixels; it is enlarged by a quarter on each
+            side.
 
     """
     left, top, right, bottom = box
@@ -83,18 +85,18 @@ def face_colourfulness(image: NDArray[np.uint8], box: tuple[float, float, float,
         return 0.0
     small = cv2.resize(part, (FACE_GRID, FACE_GRID), interpolation=cv2.INTER_AREA)
     share = FACE_SHARE * min(1.0, (right - left) / SURE_WIDTH)
-    return share * _away_from_tint(np.asarray(small, np.uint8))
+    return share * _distance_from_tint(np.asarray(small, np.uint8))
 
 
-class MonochromeJudge:
-    """Decides which tracks of an input are monochrome, from the frames in their order.
+class MonochromeClassifier:
+    """Classifies the tracks of an input as monochrome or colour, frame by frame.
 
     Args:
-        window: Frames of which the frame's own colourfulness is the median, so that a flash or a
-            coloured overlay does not count.
+        window: Number of frames over which the median of the colourfulness is taken, so that a
+            flash or a coloured overlay has no effect.
 
     Raises:
-        UsageError: the window is empty.
+        UsageError: The window is empty.
 
     """
 
@@ -105,39 +107,42 @@ class MonochromeJudge:
         self._faces: dict[int, float] = {}
         self._monochrome: dict[int, bool] = {}
 
-    def see(self, colour: float) -> None:
-        """Take in the colourfulness of the next frame; it may come before its tracks are known."""
+    def add_frame(self, colour: float) -> None:
+        """Add the colourfulness of the next frame; its tracks may be classified later."""
         self._frames.append(colour)
 
-    def judge(self, track: int, colour: float | None) -> bool:
+    def classify(self, track: int, colour: float | None) -> bool:
         """Return whether a track is monochrome in a frame.
 
         Args:
-            track: Its number.
-            colour: Of its face, see `face_colourfulness`; None where it was not found there.
+            track: Number of the track.
+            colour: Colourfulness of its face, see `face_colourfulness`; None where the frame has no
+                detection of it.
 
         """
         if colour is not None:
             before = self._faces.get(track, colour)
             self._faces[track] = MEMORY * before + (1.0 - MEMORY) * colour
         shown = max(median(self._frames or (0.0,)), self._faces.get(track, 0.0))
-        before_it = self._monochrome.get(track)
-        limit = (BECOMES + REMAINS) / 2 if before_it is None else REMAINS if before_it else BECOMES
+        if track not in self._monochrome:
+            limit = (BECOMES + REMAINS) / 2
+        else:
+            limit = REMAINS if self._monochrome[track] else BECOMES
         self._monochrome[track] = shown < limit
         return self._monochrome[track]
 
     def drop(self, track: int) -> None:
-        """Forget a track that has ended."""
+        """Drop the state of a track that has ended."""
         self._faces.pop(track, None)
         self._monochrome.pop(track, None)
 
 
-def _away_from_tint(small: NDArray[np.uint8]) -> float:
+def _distance_from_tint(small: NDArray[np.uint8]) -> float:
     pixels = small.reshape(-1, 3).astype(np.float64)
     slope, offset, luma = fit_tint(pixels)
-    away = pixels - (luma[:, None] * slope + offset)
-    # Along the line of the tint the distance is luma's own, and not of colour.
-    away -= (away @ slope)[:, None] * slope / max(float(slope @ slope), 1e-9)
+    distance = pixels - (luma[:, None] * slope + offset)
+    # Differences along the line of the tint are luma and not colour.
+    distance -= (distance @ slope)[:, None] * slope / max(float(slope @ slope), 1e-9)
     light = max(1.0, float(np.quantile(pixels.max(axis=1), 0.98)))
     gain = min(MOST_GAIN, max(1.0, LIT / light))
-    return gain * float(np.quantile(np.linalg.norm(away, axis=1), QUANTILE))
+    return gain * float(np.quantile(np.linalg.norm(distance, axis=1), QUANTILE))

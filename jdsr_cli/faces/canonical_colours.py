@@ -1,9 +1,9 @@
-"""Photometrically canonical faces: what the generator sees, and the way back to the frame.
+"""Canonical colours of a face: what the generator receives, and the inverse map to the frame.
 
-Exposure, white balance and, of monochrome footage, colour are brought into the range of the
-training faces by an affine map of colours, estimated on the eye band of the aligned crop, which a
-face mask does not cover. A face inside that range is not changed at all. The inverse map is applied
-to the restored face, so that it keeps light and tint of its frame.
+Exposure, white balance and, of monochrome footage, colour are mapped into the range of the
+training faces by an affine map of colours. It is estimated on the eye band of the aligned crop,
+which a face mask does not cover. A face inside that range is not changed at all. The inverse map is
+applied to the restored face, so that it keeps light and tint of its frame.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ PixelT = TypeVar("PixelT", np.uint8, np.float32)
 LUMA = (0.299, 0.587, 0.114)
 """BT.601, from RGB."""
 BAND_CENTRE, BAND_RADII = (63.5, 60.0), (36.0, 25.0)
-"""Ellipse of the template, in pixels of 128, that tells a face's light: forehead to cheekbones."""
+"""Ellipse of the 128-px template on which the light is measured: forehead to cheekbones."""
 BRIGHT = 0.75
 """Quantile of the band's luma that stands for lit skin: hair, brows and eyes are below it."""
 EXPOSURE = (100.0, 235.0)
 """Grey levels between which that quantile lies in 99 % of 1,200 training faces (CelebA, LFW)."""
 MEDIAN_EXPOSURE = 178.0
-"""Median of that quantile over the same faces; the darker a face, the nearer it is brought."""
+"""Median of that quantile over the same faces; the darker a face, the nearer it is mapped to it."""
 MOST_GAIN = 32.0
 """Largest factor of the exposure; at 4 % of normal light lit skin has 4 to 9 grey levels."""
 MIDDLE = (0.25, 0.95)
-"""Quantiles of the band's luma between which pixels tell the colour of skin."""
+"""Quantiles of the band's luma between which pixels count as skin."""
 RED_TO_GREEN, BLUE_TO_GREEN = (1.0, 1.85), (0.5, 1.1)
 """Ratios of the mean colour of skin; 99 % of the same faces lie inside."""
 MOST_BALANCE = 2.5
-"""Largest factor by which white balance changes red or blue against green, either way."""
+"""Largest factor by which white balance changes red or blue against green, in either direction."""
 CHROMA_REACH = 8.0
-"""Standard deviation in template pixels of the colour that monochrome footage may have beside its
-tint: uneven light and colour noise of low frequency stay, finer noise goes."""
+"""Standard deviation in template pixels of the residual colour of monochrome footage that is kept:
+uneven light and colour noise of low frequency are kept, finer noise is removed."""
 TINT_GRID = 32
-"""Side of the picture of area means on which the tint is fitted."""
+"""Side of the reduced picture on which the tint is fitted."""
 ROBUST_ROUNDS = 4
 """Rounds of the reweighted least squares that fits the tint of a monochrome picture."""
 
@@ -60,12 +60,12 @@ class ColourMap:
 
     @property
     def gain(self) -> float:
-        """By how much gray of the frame's tint becomes brighter."""
+        """Factor by which gray of the frame's tint becomes brighter."""
         return float(self.forward[:, :3].sum(axis=1).mean())
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing is changed."""
+        """Whether the map changes nothing."""
         return not self.monochrome and bool((self.forward == _identity()).all())
 
     def apply(self, picture: NDArray[PixelT]) -> NDArray[PixelT]:
@@ -92,19 +92,19 @@ class ColourMap:
         filmed: NDArray[np.uint8],
         occlusion: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
-        """Bring a restored face back to the colours of its frame.
+        """Map a restored face back to the colours of its frame.
 
-        What the way to canonical colours and back does not keep of the filmed face (highlights
-        beyond the range, slowly varying colour beside the tint) is added again where the face was
-        not covered. A frame with R = G = B everywhere gets a face with R = G = B.
+        What the map and its inverse lose of the filmed face (highlights beyond the range, slowly
+        varying colour beside the tint) is added again where the face was not covered. A frame with
+        R = G = B everywhere gets a face with R = G = B.
 
         Args:
             restored: RGB uint8 (side, side, 3), canonical, as the generator gave it.
             filmed: The aligned crop of the frame, RGB uint8 (side, side, 3).
-            occlusion: (side, side) in [0, 1], how much of each pixel was covered.
+            occlusion: (side, side) in [0, 1], the covered share of each pixel.
 
         Raises:
-            UsageError: the shapes differ.
+            UsageError: The shapes differ.
 
         """
         if restored.shape != filmed.shape or occlusion.shape != filmed.shape[:2]:
@@ -119,9 +119,9 @@ class ColourMap:
         return np.asarray(np.rint(back).clip(0.0, 255.0), np.uint8)
 
     def lost(self, filmed: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the way to canonical colours and back does not keep, (side, side, 3).
+        """Return the difference that the map and its inverse lose, (side, side, 3).
 
-        In grey levels of the frame, either sign; of monochrome footage its slow variation alone.
+        In grey levels of the frame, with sign; of monochrome footage only its slow variation.
 
         Args:
             filmed: The aligned crop of the frame, RGB uint8 (side, side, 3).
@@ -136,14 +136,14 @@ class ColourMap:
 
 
 def canonical_map(crop: NDArray[np.uint8], *, monochrome: bool) -> ColourMap:
-    """Estimate how an aligned face is brought to canonical colours.
+    """Estimate the map of an aligned face to canonical colours.
 
     Args:
         crop: RGB uint8 (side, side, 3), in the template, of any side.
-        monochrome: Whether the footage has no colour but a tint, see `faces.tone`.
+        monochrome: Whether the footage has no colour but a tint, see `faces.monochrome`.
 
     Raises:
-        UsageError: it is no square RGB picture.
+        UsageError: The crop is not a square RGB picture.
 
     """
     if crop.ndim != 3 or crop.shape[0] != crop.shape[1] or crop.shape[2] != 3 or not crop.size:
@@ -161,7 +161,7 @@ def canonical_map(crop: NDArray[np.uint8], *, monochrome: bool) -> ColourMap:
 
 
 def _exposure(luma: NDArray[np.float64]) -> float:
-    """Return the factor that brings lit skin into `EXPOSURE`, at most `MOST_GAIN`.
+    """Return the factor that maps lit skin into `EXPOSURE`, at most `MOST_GAIN`.
 
     It is a continuous function of the light: 1 inside the range, and towards the median with
     growing darkness.
@@ -175,7 +175,7 @@ def _exposure(luma: NDArray[np.float64]) -> float:
 
 
 def _balance(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return factors of R, G, B that bring the colour of skin into range and keep its luma."""
+    """Return factors of R, G, B that map the colour of skin into range and keep its luma."""
     luma = pixels @ np.array(LUMA)
     low, high = np.quantile(luma, MIDDLE)
     red, green, blue = np.maximum(pixels[(luma >= low) & (luma <= high)].mean(axis=0), 0.5)
@@ -229,8 +229,8 @@ def fit_tint(
     for _ in range(ROBUST_ROUNDS):
         weighted = design * weight[:, None]
         fit = np.linalg.lstsq(weighted.T @ design, weighted.T @ pixels, rcond=None)[0]
-        away = np.abs(pixels - design @ fit).max(axis=1)
-        weight = 1.0 / (1.0 + (away / (np.median(away) + 1.0)) ** 2)
+        error = np.abs(pixels - design @ fit).max(axis=1)
+        weight = 1.0 / (1.0 + (error / (np.median(error) + 1.0)) ** 2)
     slope = np.maximum(fit[0], 0.0)
     if slope @ slope < 1e-6:
         return np.ones(3), np.zeros(3), luma
@@ -244,7 +244,7 @@ def _map(
     *,
     monochrome: bool = False,
 ) -> ColourMap:
-    """Join y = F (x - o) and x = B y + o."""
+    """Return the map y = F (x - o) with the inverse x = B y + o."""
     there = np.hstack([forward, -(forward @ offset)[:, None]])
     back = np.hstack([backward, offset[:, None]])
     return ColourMap(there.astype(np.float32), back.astype(np.float32), monochrome)

@@ -1,4 +1,4 @@
-"""Antialiased affine resampling: every pixel of the source that matters is seen exactly once."""
+"""Affine maps of pixel coordinates, and antialiased resampling under them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 
 KERNEL_A = -0.5
-"""Of the cubic kernel; PIL's, by which the training pictures were reduced."""
+"""Parameter of the cubic kernel: that of PIL, by which the training pictures were reduced."""
 MOST_GRID = 16
-"""Grid points per output pixel and axis; beyond it the source is averaged in blocks first."""
+"""Most grid points per output pixel and axis; beyond it the source is averaged in blocks first."""
 MARGIN = 4
 """Pixels around the part of the source that is cut out, for the kernel's reach."""
 
@@ -36,29 +36,36 @@ def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the inverse of an affine map (2, 3).
 
     Raises:
-        UsageError: the map has none, or its numbers are not finite.
+        UsageError: The map has no inverse, or is not finite.
 
     """
     determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
     if not np.isfinite(matrix).all() or determinant == 0.0:
         raise UsageError(
             f"the affine map {matrix.tolist()} cannot be inverted",
-            hint="Use points that are not all in one place.",
+            hint="Use points that do not coincide.",
         )
     linear = np.array([[matrix[1, 1], -matrix[0, 1]], [-matrix[1, 0], matrix[0, 0]]])
     linear /= determinant
     return np.hstack([linear, -linear @ matrix[:, 2:]])
 
 
+def rotation(turn: float) -> NDArray[np.float64]:
+    """Return (2, 2), the rotation clockwise as seen by so many degrees."""
+    angle = np.radians(turn)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine], [sine, cosine]])
+
+
 def extent(matrix: NDArray[np.float64]) -> float:
-    """Return by what factor an affine map (2, 3) enlarges lengths (root of its determinant)."""
+    """Return the mean enlargement of lengths by an affine map (2, 3): root of its determinant."""
     return math.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
 
 
 def stretch(matrix: NDArray[np.float64]) -> float:
-    """Return by what factor an affine map (2, 3) enlarges lengths where it does so most.
+    """Return the largest factor by which an affine map (2, 3) enlarges lengths.
 
-    That is the larger singular value of its linear part; of a similarity exactly `extent`.
+    It is the larger singular value of the linear part; for a similarity exactly `extent`.
     """
     if _is_similarity(matrix):
         return extent(matrix)
@@ -66,14 +73,14 @@ def stretch(matrix: NDArray[np.float64]) -> float:
 
 
 def steps(matrix: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the lengths to which an affine map (2, 3) takes the unit steps along x and y."""
+    """Return the lengths of the images of the unit vectors along x and y under a map (2, 3)."""
     if _is_similarity(matrix):
         return extent(matrix), extent(matrix)
     return math.hypot(matrix[0, 0], matrix[1, 0]), math.hypot(matrix[0, 1], matrix[1, 1])
 
 
 def _is_similarity(matrix: NDArray[np.float64]) -> bool:
-    """Whether lengths change alike in all directions, without a reflection."""
+    """Return whether the map scales all directions equally, without a reflection."""
     return bool(matrix[0, 0] == matrix[1, 1] and matrix[0, 1] == -matrix[1, 0])
 
 
@@ -81,11 +88,11 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
     """Cut a square out of an image under an affine map, without aliasing.
 
     Enlarging is bicubic. When shrinking, the image is read on a grid at least as fine as its own
-    pixels, which PIL's bicubic kernel then reduces: for an upright square that is what
-    ``PIL.Image.resize`` with ``BICUBIC`` gives, up to rounding and a fraction of a source pixel.
+    pixels, which PIL's bicubic kernel then reduces: for an upright square the result equals
+    ``PIL.Image.resize`` with ``BICUBIC`` up to rounding and a fraction of a source pixel.
 
     Args:
-        image: uint8 (H, W, 3). What lies beyond its border is its nearest border pixel.
+        image: uint8 (H, W, 3). Beyond the border the nearest border pixel is used.
         matrix: (2, 3) from pixels of the square to pixels of the image.
         size: Side of the square in pixels.
 
@@ -131,8 +138,8 @@ def cut_out(
     Args:
         image: (H, W, 3).
         matrix: (2, 3) from pixels of the target to pixels of the image.
-        width: Of the target.
-        height: Of the target.
+        width: Width of the target.
+        height: Height of the target.
 
     Returns:
         The part, never empty, and the matrix from the target to it.
@@ -151,7 +158,7 @@ def cut_out(
 def average_blocks(
     source: NDArray[np.uint8], to_source: NDArray[np.float64], block: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Shrink the source by `block`, leaving out what does not fill a block at its far edges."""
+    """Shrink the source by averaging blocks; incomplete blocks at the far edges are dropped."""
     width, height = (max(1, side // block) for side in (source.shape[1], source.shape[0]))
     if width * block > source.shape[1] or height * block > source.shape[0]:
         return source, to_source
@@ -162,15 +169,15 @@ def average_blocks(
 
 @lru_cache(maxsize=64)
 def _reduction(size: int, fine: int) -> NDArray[np.float32]:
-    """Weights (size, size * fine) by which PIL's bicubic kernel reduces a row `fine` to one.
+    """Return weights (size, size * fine) of PIL's bicubic kernel for a reduction by `fine`.
 
-    Beyond the ends of the row the kernel is cut and the rest scaled up, as PIL does.
+    At the ends of the row the kernel is truncated and normalised, as in PIL.
     """
     centres = (np.arange(size)[:, None] + 0.5) * fine
-    away = np.abs(np.arange(size * fine)[None] + 0.5 - centres) / fine
-    near = ((KERNEL_A + 2.0) * away - (KERNEL_A + 3.0)) * away**2 + 1.0
-    far = ((away - 5.0) * away + 8.0) * away - 4.0
-    kernel = np.where(away < 1.0, near, np.where(away < 2.0, KERNEL_A * far, 0.0))
+    distance = np.abs(np.arange(size * fine)[None] + 0.5 - centres) / fine
+    near = ((KERNEL_A + 2.0) * distance - (KERNEL_A + 3.0)) * distance**2 + 1.0
+    far = ((distance - 5.0) * distance + 8.0) * distance - 4.0
+    kernel = np.where(distance < 1.0, near, np.where(distance < 2.0, KERNEL_A * far, 0.0))
     weights = np.asarray(kernel / kernel.sum(axis=1, keepdims=True), dtype=np.float32)
     weights.setflags(write=False)
     return weights

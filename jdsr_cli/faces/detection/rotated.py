@@ -1,14 +1,14 @@
-"""Faces that are not upright: looked at again in turned pictures until looks agree.
+"""Detection of faces that are not upright, by repeated detection in rotated cut-outs.
 
 Detectors are trained on faces that are upright within about 30 degrees. Of a face that is turned
 further they often give a box whose points are those of an upright face, and at 90 degrees and
 more they miss a third of the faces. Here each detection whose points are implausible or tilted is
-looked at again in cut-outs of the frame, upright as its points say or, where that fails, at eight
-turns; the points are those of several looks, and how far these lie apart is told. On request whole
+detected again in cut-outs of the frame, upright as its points say or, where that fails, at eight
+turns; the points are averaged over several cut-outs, and their spread is recorded. On request whole
 frames are searched at four turns.
 
-What is found in an image depends on that image alone: results may depend neither on how frames
-are grouped nor on where a run goes on.
+The faces found in an image depend on that image alone, neither on the grouping of frames nor on
+where a run resumes.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.detection import Detection, Detector
-from jdsr_cli.faces.passes import NetworkDetector
-from jdsr_cli.faces.quality.pose import Pose, pose
-from jdsr_cli.faces.resample import resample
-from jdsr_cli.faces.suppression import suppress
+from jdsr_cli.faces.alignment import Pose, pose, roll_at_turn
+from jdsr_cli.faces.boxes import suppress_overlaps
+from jdsr_cli.faces.detection.base import Detection, Detector, cutout_map
+from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.resampling import resample, rotation
 
 DOUBTFUL_RESIDUAL = 0.08
 DOUBTFUL_ROLL = 12.0
 DOUBTFUL_PITCH = 40.0
-"""Residual, and degrees, above which a detection is looked at again.
+"""Residual, and degrees, above which a detection is repeated.
 
 CenterFace on faces of `faces128` test with their surroundings, pasted on other pictures at a width
-of 48 and of 96 px (40 faces, every 15 degrees; `tests/benchmarks/rolled_faces.py`); what is
-accepted after all refusals with eyes within 0.2 eye distances of the truth (right) or not (off),
-and what is not detected, in per cent of the faces; the rest is refused:
+of 48 and of 96 px (40 faces, every 15 degrees; `tests/benchmarks/rolled_faces.py`): faces accepted
+after all refusals with eyes within 0.2 eye distances of the truth (right) or not (off), and faces
+not detected, in per cent; the rest is refused:
 
 ::
 
@@ -55,56 +55,54 @@ and what is not detected, in per cent of the faces; the rest is refused:
      330  100.0  0.0    0.0    97.5  2.5    0.0   100.0  0.0    0.0    97.5  2.5    0.0
      all   53.5  0.3   45.9    80.5  1.7   15.6    90.2  1.7    8.1    94.9  2.2    2.4
 
-Of detections of street pictures (`masked_scenes`) 14 in 100 of 24 px and wider are looked at again,
-and 15 for their score. On seven clips finding faces took 0.9 to 1.5 times the CPU time of a single
-look, with verification.
+Of the detections in street pictures (`masked_scenes`), 14 in 100 of 24 px and wider are repeated,
+and 15 for their score. On seven clips detection with verification took 0.9 to 1.5 times the CPU
+time of a single detection.
 """
 DOUBTFUL_SCORE = 0.7
-"""Below it, a face may be one that is upside down."""
-OTHER_WAY_UP = 180.0
-"""Degrees from the turn at which such a face seems upright, at which it is looked at again."""
+"""Score below which a face may be upside down."""
+INVERTED_TURN = 180.0
+"""Degrees from the turn at which such a face seems upright, at which it is detected again."""
 CLEAR_RESIDUAL = 0.10
 """Largest residual of a face found at another turn; 99 % of upright faces are below."""
 UPRIGHT = 45.0
 """Degrees of roll up to which a face counts as upright in the picture in which it was found."""
 TURNS = tuple(45.0 * step for step in range(8))
-"""Degrees, clockwise, at which a detection is looked at again that does not tell its own roll."""
+"""Degrees, clockwise, at which a detection with implausible points is repeated."""
 QUARTERS = (0, 90, 180, 270)
 """Degrees at which whole frames are searched."""
 COARSE = (36.0, 64)
 FINE = (52.0, 96)
-"""Longer side in pixels of a detection's box in its cut-out, and side of the cut-out: where the
-turn is looked for, and where points are."""
+"""Longer side in pixels of a detection's box in its cut-out, and side of the cut-out: to find the
+turn, and to measure the points."""
 FARTHEST = 0.3
-"""Of the side of a cut-out, from its centre, within which the centre of the same face lies."""
+"""Largest distance of the same face from the centre of a cut-out, as a share of its side."""
 RESIDUAL_COST = 5.0
-"""Score that a residual of 1 costs where the best of several turns is chosen."""
+"""Penalty of a residual of 1 on the score where the best of several turns is chosen."""
 LOST_SCORE = 0.2
-"""By which the score of a face may be lower at another turn."""
+"""Largest loss of score of a face at another turn."""
 ROLL_OFFSETS = (-12.0, 0.0, 12.0)
-"""Degrees from the turn at which a face is upright, at which its points are looked for."""
-LEAST_LOOKS = 2
-"""Of the looks at `ROLL_OFFSETS`, that must show the face upright."""
+"""Degrees from the turn at which a face is upright, at which its points are measured."""
+LEAST_VIEWS = 2
+"""Least number of views at `ROLL_OFFSETS` that must show the face upright."""
 MOST_SPREAD = 0.2
-"""Eye distances by which looks at one face may differ, see `Detection.spread`."""
+"""Largest difference between views of one face in eye distances, see `Detection.spread`."""
 LEAST_EYES = 0.4
-"""Of the width of a box: the least eye distance that is a measure; that of profiles goes to 0.
-Of faces that look at the camera it is 0.46."""
+"""Least eye distance that serves as a unit, as a share of the width of a box; that of profiles goes
+to 0, that of faces that look at the camera is 0.46."""
 SAME_FACE = 0.3
 """Intersection over union above which two boxes found at different turns are one face."""
 
-Matrix = NDArray[np.float64]
-
 
 class RotatedDetector:
-    """A `Detector` that also finds faces which are not upright.
+    """A `Detector` that also detects faces which are not upright.
 
-    What the wrapped detector finds is passed on as it is, unless its points are doubtful and a
-    turned look shows the face upright.
+    Detections of the wrapped detector are returned unchanged, unless their points are doubtful and
+    a rotated cut-out shows the face upright.
 
     Args:
-        detector: Finds upright faces.
-        everywhere: Search whole frames at four turns, not only what was found upright.
+        detector: Detects upright faces.
+        everywhere: Search whole frames at four turns, not only the upright detections.
 
     """
 
@@ -115,19 +113,21 @@ class RotatedDetector:
         self._everywhere = everywhere
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
-        """Find the faces of each image, best score first; see `Detector.detect`."""
+        """Detect the faces of each image, best score first; see `Detector.detect`."""
         found = self._search(images) if self._everywhere else self._first.detect(images)
-        return [self._second_look(image, faces) for image, faces in zip(images, found, strict=True)]
+        return [
+            self._refine_doubtful(image, faces) for image, faces in zip(images, found, strict=True)
+        ]
 
-    def _second_look(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
-        """Return the faces, the doubtful ones as several looks show them."""
-        views = {index: _seen(face) for index, face in enumerate(faces)}
+    def _refine_doubtful(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
+        """Return the faces, the doubtful ones as measured in several views."""
+        views = {index: _view(face) for index, face in enumerate(faces)}
         weak = {
             index: faces[index]
             for index, view in views.items()
             if view.is_clear and (view.is_doubtful or view.score < DOUBTFUL_SCORE)
         }
-        best = self._inverted(image, weak)
+        best = self._find_inverted(image, weak)
         tilted = {
             index: face
             for index, face in weak.items()
@@ -140,34 +140,34 @@ class RotatedDetector:
             for index, view in views.items()
             if view.is_doubtful and index not in best and index not in agreed
         }
-        best |= self._best(image, rest, dict.fromkeys(rest, TURNS))
+        best |= self._find_best(image, rest, dict.fromkeys(rest, TURNS))
         unsure = {index: replace(face, spread=np.inf) for index, face in best.items()}
         changed = refined | unsure | self._refine(image, best)
         if not changed:
             return faces
         return _distinct([changed.get(index, face) for index, face in enumerate(faces)])
 
-    def _inverted(
+    def _find_inverted(
         self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
     ) -> dict[int, Detection]:
-        """Return those faces that are seen better the other way up, as they are seen there."""
-        turns = {index: [_upright_turn(face) + OTHER_WAY_UP] for index, face in faces.items()}
+        """Return the faces that are detected better upside down, as detected there."""
+        turns = {index: [_upright_turn(face) + INVERTED_TURN] for index, face in faces.items()}
         return {
             index: one
-            for index, one in self._best(image, faces, turns).items()
-            if one.score > faces[index].score and _seen(one).worth > _seen(faces[index]).worth
+            for index, one in self._find_best(image, faces, turns).items()
+            if one.score > faces[index].score and _view(one).worth > _view(faces[index]).worth
         }
 
-    def _best(
+    def _find_best(
         self,
         image: NDArray[np.uint8],
         faces: Mapping[int, Detection],
         turns: Mapping[int, Sequence[float]],
     ) -> dict[int, Detection]:
-        """Return those faces that are seen upright at one of the turns, as the best one shows."""
+        """Return the faces that are upright at one of the turns, as detected at the best one."""
         return {
-            index: max(views, key=lambda one: _seen(one).worth)
-            for index, views in self._look(image, faces, turns, COARSE).items()
+            index: max(views, key=lambda one: _view(one).worth)
+            for index, views in self._detect_views(image, faces, turns, COARSE).items()
             if views
         }
 
@@ -177,54 +177,54 @@ class RotatedDetector:
         for turn in QUARTERS[1:]:
             turned = [np.ascontiguousarray(np.rot90(image, turn // 90)) for image in images]
             for image, mine, faces in zip(images, found, self._first.detect(turned), strict=True):
-                matrix = _quarter(image, turn)
+                matrix = _quarter_turn_map(image, turn)
                 mine += [
-                    _moved(face, matrix, turn, image) for face in faces if _seen(face).is_clear
+                    face.transform(matrix, turn, image) for face in faces if _view(face).is_clear
                 ]
         return [_distinct(faces) for faces in found]
 
     def _refine(
         self, image: NDArray[np.uint8], faces: Mapping[int, Detection]
     ) -> dict[int, Detection]:
-        """Return those faces that are found again about the turn at which they are upright.
+        """Return the faces that are detected again around the turn at which they are upright.
 
         Args:
             image: The frame.
-            faces: In it, by index, each upright within `UPRIGHT` in its turn.
+            faces: Its faces, by index, each upright within `UPRIGHT` in its turn.
 
         """
         turns = {index: _upright_turn(face) for index, face in faces.items()}
         turned = {
             index: [turn + offset for offset in ROLL_OFFSETS] for index, turn in turns.items()
         }
-        looks = self._look(image, faces, turned, FINE)
+        seen = self._detect_views(image, faces, turned, FINE)
         refined = {}
-        for index, views in looks.items():
-            # What is to be judged counts as a look only where it is needed.
-            some = views if len(views) >= LEAST_LOOKS else [*views, faces[index]]
-            if len(some) >= LEAST_LOOKS:
+        for index, views in seen.items():
+            # The detection itself counts as a view only where it is needed.
+            some = views if len(views) >= LEAST_VIEWS else [*views, faces[index]]
+            if len(some) >= LEAST_VIEWS:
                 refined[index] = _agreed(faces[index], _joined(some, turns[index]))
         return refined
 
-    def _look(
+    def _detect_views(
         self,
         image: NDArray[np.uint8],
         faces: Mapping[int, Detection],
         turns: Mapping[int, Sequence[float]],
         size: tuple[float, int],
     ) -> dict[int, list[Detection]]:
-        """Return how faces are seen upright, at most once at each turn.
+        """Return upright views of faces, at most one at each turn.
 
         Args:
             image: The frame.
-            faces: In it, by index.
-            turns: At which to look at each, by the same index.
+            faces: Its faces, by index.
+            turns: The turns at which to detect each face, by the same index.
             size: `COARSE` or `FINE`.
 
         """
         face_side, side = size
         cuts = [
-            (index, turn, cut_map(face, turn, face_side, side))
+            (index, turn, cutout_map(face, turn, face_side, side))
             for index, face in faces.items()
             for turn in turns[index]
         ]
@@ -235,11 +235,11 @@ class RotatedDetector:
             clear = [
                 one
                 for one in view
-                if one.score >= least and _is_central(one, side) and _seen(one).is_clear
+                if one.score >= least and _is_central(one, side) and _view(one).is_clear
             ]
             if clear:
-                best = max(clear, key=lambda one: _seen(one).worth)
-                seen[index].append(_moved(best, matrix, turn, image))
+                best = max(clear, key=lambda one: _view(one).worth)
+                seen[index].append(best.transform(matrix, turn, image))
         return seen
 
 
@@ -249,29 +249,29 @@ def _upright_turn(face: Detection) -> float:
 
 
 def _agreed(face: Detection, joined: Detection) -> Detection:
-    """Return what several looks show, or the face as it was where it is upright and they agree."""
-    apart = _apart(np.stack([face.points, joined.points]).astype(np.float64), joined)
-    if abs(_seen(face).tilt) <= DOUBTFUL_ROLL and 2 * apart <= MOST_SPREAD:
+    """Return the joined views, or the face itself where it is upright and they agree with it."""
+    apart = _eye_spread(np.stack([face.points, joined.points]).astype(np.float64), joined)
+    if abs(_view(face).tilt) <= DOUBTFUL_ROLL and 2 * apart <= MOST_SPREAD:
         return replace(face, spread=joined.spread)
     return joined
 
 
 def _joined(views: Sequence[Detection], turn: float) -> Detection:
-    """Return what several looks at a face have in common, as found at one turn."""
+    """Return the mean of several views of a face, as detected at one turn."""
     points = np.stack([view.points for view in views]).astype(np.float64)
     left, top, right, bottom = np.mean([view.box for view in views], axis=0).tolist()
     score = float(np.mean([view.score for view in views]))
     middle = points.mean(axis=0).astype(np.float32)
     joined = Detection((left, top, right, bottom), middle, score, turn)
-    return replace(joined, spread=_apart(points, joined))
+    return replace(joined, spread=_eye_spread(points, joined))
 
 
-def _apart(points: NDArray[np.float64], face: Detection) -> float:
-    """Return how far the eyes of several looks lie from their middle at most, in eye distances.
+def _eye_spread(points: NDArray[np.float64], face: Detection) -> float:
+    """Return the largest distance of the eyes of several views from their mean, in eye distances.
 
     Args:
-        points: (n, 5, 2), of each look, in pixels of the frame.
-        face: Whose eye distance and width are the measure.
+        points: (n, 5, 2), of each view, in pixels of the frame.
+        face: The face whose eye distance and width are the unit.
 
     """
     apart = points[:, :2] - points[:, :2].mean(axis=0)
@@ -279,20 +279,9 @@ def _apart(points: NDArray[np.float64], face: Detection) -> float:
     return float(np.hypot(apart[..., 0], apart[..., 1]).max()) / unit
 
 
-def tilt(turned: Pose, turn: float) -> float:
-    """Return the roll of a face, -180 to 180 degrees, in the picture in which it was found.
-
-    Args:
-        turned: Pose in the frame.
-        turn: See `Detection.turn`.
-
-    """
-    return (turned.roll - turn + 180.0) % 360.0 - 180.0
-
-
 @dataclass(frozen=True)
 class _View:
-    """A detection as seen in the picture in which it was found."""
+    """A detection with its pose in the picture in which it was found."""
 
     score: float
     pose: Pose | None
@@ -309,7 +298,7 @@ class _View:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the face is worth another look."""
+        """Whether the detection should be repeated."""
         turned = self.pose
         return turned is None or (
             turned.residual > DOUBTFUL_RESIDUAL
@@ -319,16 +308,16 @@ class _View:
 
     @property
     def worth(self) -> float:
-        """By which the best turn is chosen."""
+        """Criterion by which the best turn is chosen."""
         return self.score - RESIDUAL_COST * (1.0 if self.pose is None else self.pose.residual)
 
 
-def _seen(face: Detection) -> _View:
+def _view(face: Detection) -> _View:
     try:
         turned = pose(face.points)
     except UsageError:
         return _View(face.score, None, 0.0)
-    return _View(face.score, turned, tilt(turned, face.turn))
+    return _View(face.score, turned, roll_at_turn(turned, face.turn))
 
 
 def _is_central(face: Detection, side: int) -> bool:
@@ -339,57 +328,17 @@ def _is_central(face: Detection, side: int) -> bool:
     return float(off) <= FARTHEST * side
 
 
-def cut_map(face: Detection, turn: float, face_side: float, side: int) -> Matrix:
-    """Return (2, 3), from a square cut-out around a face to the frame.
-
-    Args:
-        face: In the frame.
-        turn: Degrees, clockwise, by which something upright in the cut-out is turned in the frame.
-        face_side: Longer side of the face's box in the cut-out, in pixels.
-        side: Of the cut-out in pixels.
-
-    """
-    left, top, right, bottom = face.box
-    linear = max(right - left, bottom - top, 1.0) / face_side * _rotation(turn)
-    centre = np.array([(left + right) / 2, (top + bottom) / 2])
-    return np.column_stack([linear, centre - linear @ np.full(2, (side - 1) / 2)])
-
-
-def _quarter(image: NDArray[np.uint8], turn: int) -> Matrix:
-    """Return (2, 3), from what `np.rot90` by so many quarters gives to the image."""
-    height, width = image.shape[:2]
-    across, down = {90: (width - 1, 0), 180: (width - 1, height - 1), 270: (0, height - 1)}[turn]
-    return np.column_stack([_rotation(turn), np.array([across, down], np.float64)])
-
-
-def _rotation(turn: float) -> Matrix:
-    """Return (2, 2), the rotation clockwise as seen by so many degrees."""
-    angle = np.radians(turn)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine], [sine, cosine]])
-
-
-def _moved(face: Detection, matrix: Matrix, turn: float, image: NDArray[np.uint8]) -> Detection:
-    """Return a face of a turned picture as a face of the frame.
-
-    The box becomes the hull of the ellipse that it encloses, so that it does not grow by being
-    turned; the points keep their order.
-    """
-    left, top, right, bottom = face.box
-    linear = matrix[:, :2]
-    centre = linear @ [(left + right) / 2, (top + bottom) / 2] + matrix[:, 2]
-    reach = np.hypot(*(linear * [(right - left) / 2, (bottom - top) / 2]).T)
-    limits = np.array([image.shape[1] - 1, image.shape[0] - 1], np.float64)
-    low, high = np.clip(centre - reach, 0.0, limits), np.clip(centre + reach, 0.0, limits)
-    points = (face.points @ linear.T + matrix[:, 2]).astype(np.float32)
-    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return Detection(box, points, face.score, turn % 360.0)
-
-
 def _distinct(faces: Sequence[Detection]) -> list[Detection]:
-    """Keep one of the detections of each face: one that is upright in its turn, then by score."""
+    """Keep one detection of each face: first those upright in their turn, then by score."""
     if not faces:
         return []
-    ranks = np.array([face.score + 2.0 * _seen(face).is_clear for face in faces])
-    kept = suppress(np.array([face.box for face in faces]), ranks, SAME_FACE)
+    ranks = np.array([face.score + 2.0 * _view(face).is_clear for face in faces])
+    kept = suppress_overlaps(np.array([face.box for face in faces]), ranks, SAME_FACE)
     return sorted((faces[index] for index in kept), key=lambda face: -face.score)
+
+
+def _quarter_turn_map(image: NDArray[np.uint8], turn: int) -> NDArray[np.float64]:
+    """Return (2, 3), from the image turned by `np.rot90` by so many degrees to the image."""
+    height, width = image.shape[:2]
+    across, down = {90: (width - 1, 0), 180: (width - 1, height - 1), 270: (0, height - 1)}[turn]
+    return np.column_stack([rotation(turn), np.array([across, down], np.float64)])

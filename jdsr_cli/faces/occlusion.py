@@ -1,7 +1,7 @@
-"""Is a face masked? A calibrated probability from one frame, and what it means.
+"""Occlusion maps: how much of a face is covered, and whether it wears a mask.
 
-The probability comes from where the generator's occlusion map says that the face is covered: a
-mask covers nose, mouth and chin together, a beard, a shadow or a border of the picture does not.
+The probability of a mask is calibrated on the generator's occlusion map of one frame. A mask covers
+nose, mouth and chin together; a beard, a shadow or the border of the picture does not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces.quality.covering import face_ellipse
 from jdsr_cli.faces.regions import covered_region
 from jdsr_cli.weights import WeightEntry
 
@@ -26,31 +25,31 @@ FEATURES = 8
 BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 """Probabilities up to which a face is bare, and from which it is masked; `unsure` between.
 
-A mouth painted over a bare one costs about 20 times as much as a mask that is left on: 0.95 is
-where both expected costs are equal.
+Replacing a bare mouth costs about 20 times as much as leaving a mask: at 0.95 both expected costs
+are equal.
 """
 DIM_GAIN, MOST_IN_THE_DARK = 16.0, 0.9
-"""Gain from which (about 6 % of normal light) one frame tells at most this probability: it is never
-enough to call a face masked, two frames that agree are. By one frame alone 3 % of the bare faces
-at 6 and 4 % of normal light would be (val; 24, 48 and 96 px wide)."""
+"""Gain from which (about 6 % of normal light) the probability of one frame is limited, and the
+limit: one frame is then not enough to classify a face as masked, two frames that agree are.
+Without it 3 % of the bare faces at 6 and 4 % of normal light would be (val; 24, 48, 96 px wide)."""
 DARKEST = 5.0
-"""Exposure values (powers of 2) by which a face is raised that counts as darkest."""
+"""Exposure compensation (in powers of 2) at which a face counts as darkest."""
 
 
 def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[np.float64]:
-    """Describe the shape of what is covered, and how dark it was, (8,), each in [0, 1].
+    """Return features of the covered area and of the darkness, (8,), each in [0, 1].
 
     Means over nose, mouth, chin, left and right cheek, upper face, and the outermost rows and
     columns of the picture; and the geometric mean of those of nose, mouth and chin times twice the
-    standard deviation of the lower face (a mask has an edge, doubt has none), which counts the less
-    the darker it was.
+    standard deviation of the lower face (a mask has an edge, uncertainty has none), weighted less
+    the darker the face was.
 
     Args:
         occlusion: (128, 128) in [0, 1], template coordinates.
-        gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
+        gain: Factor of the exposure for the generator, see `ColourMap.gain`.
 
     Raises:
-        UsageError: the map has another shape.
+        UsageError: The map has another shape.
 
     """
     if occlusion.shape != (SIDE, SIDE):
@@ -66,23 +65,23 @@ def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[
 
 @dataclass(frozen=True)
 class MaskCalibration:
-    """The probability of a mask that occlusion maps of one generator mean."""
+    """Logistic regression of a mask on the occlusion maps of one generator."""
 
     coefficients: tuple[float, ...]
-    """(8,), of the log odds, for `mask_features`."""
+    """(8,) coefficients of the log odds, for `mask_features`."""
     intercept: float
 
     @classmethod
     def of(cls, entry: WeightEntry | None) -> MaskCalibration:
-        """Return what a manifest says of weights, `USUAL` where it says nothing.
+        """Return the calibration of a manifest entry, `DEFAULT_CALIBRATION` where it has none.
 
         Raises:
-            WeightsCorruptError: it says something else than coefficients and an intercept.
+            WeightsCorruptError: The entry is not coefficients and an intercept.
 
         """
         table = {} if entry is None else entry.mask_decision
         if not table:
-            return USUAL
+            return DEFAULT_CALIBRATION
         given = table.get("coefficients"), table.get("intercept")
         numbers = [*given[0], given[1]] if isinstance(given[0], list) else []
         whole = all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers)
@@ -100,39 +99,41 @@ class MaskCalibration:
 
         Args:
             occlusion: (128, 128) in [0, 1], template coordinates.
-            gain: By which the exposure was raised for the generator, see `ColourMap.gain`.
+            gain: Factor of the exposure for the generator, see `ColourMap.gain`.
 
         Raises:
-            UsageError: the map has another shape.
+            UsageError: The map has another shape.
 
         """
         features = mask_features(occlusion, gain)
-        told = logistic(float(np.array(self.coefficients) @ features + self.intercept))
-        return min(told, MOST_IN_THE_DARK) if gain > DIM_GAIN else told
+        probability = logistic(float(np.array(self.coefficients) @ features + self.intercept))
+        return min(probability, MOST_IN_THE_DARK) if gain > DIM_GAIN else probability
 
 
-USUAL = MaskCalibration((3.847, 3.157, 1.634, 0.313, 0.0, -2.967, -0.845, 5.213), -4.066)
+DEFAULT_CALIBRATION = MaskCalibration(
+    (3.847, 3.157, 1.634, 0.313, 0.0, -2.967, -0.845, 5.213), -4.066
+)
 """Fitted to `lite-camera` by `tests/benchmarks/fit_mask_decision.py`.
 
 On 120 bare and 60 masked faces of `faces128` val in each condition of `conditions.py` (24, 48 and
 96 px wide; MaskTheFace masks), and 96 bare and 495 masked faces of every second street picture in
-seven lights; bare and masked faces of both sets with the same weight. Each half judged by what was
-fitted to the other, probability told against share found: 0.02 0.02, 0.14 0.26, 0.24 0.34,
+seven lights; bare and masked faces of both sets with the same weight. Two-fold cross-validation,
+predicted probability against observed share: 0.02 0.02, 0.14 0.26, 0.24 0.34,
 0.35 0.45, 0.44 0.45, 0.54 0.56, 0.65 0.53, 0.75 0.65, 0.85 0.79, 0.99 0.99.
 """
 
 
-def decide(probability: float) -> MaskState:
-    """Return what a probability of a mask means, see `BARE_BELOW` and `MASKED_ABOVE`."""
+def classify_mask(probability: float) -> MaskState:
+    """Return the state for a probability of a mask, see `BARE_BELOW` and `MASKED_ABOVE`."""
     if probability >= MASKED_ABOVE:
         return "masked"
     return "bare" if probability <= BARE_BELOW else "unsure"
 
 
-def uncovered(
+def filmed_where_covered(
     restored: NDArray[np.uint8], filmed: NDArray[np.uint8], occlusion: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Leave a restored face as it was filmed wherever it was taken for covered.
+    """Replace a restored face by the filmed one wherever it counts as covered.
 
     Args:
         restored: RGB uint8 (128, 128, 3), in the template.
@@ -154,7 +155,7 @@ def logistic(odds: float) -> float:
 
 @cache
 def _regions() -> dict[str, NDArray[np.bool_]]:
-    """Return regions of the template, bool (128, 128): those of `mask_features` in their order."""
+    """Return the regions of `mask_features` in their order, bool (128, 128)."""
     y, x = np.mgrid[:SIDE, :SIDE]
     face = face_ellipse()
 
@@ -180,3 +181,39 @@ def _lower_face() -> NDArray[np.bool_]:
     """Return nose, mouth, chin and cheeks of the template, bool (128, 128)."""
     lower = [region for name, region in _regions().items() if name not in ("upper face", "border")]
     return np.asarray(np.stack(lower).any(axis=0), np.bool_)
+
+
+COVERED = 0.5
+"""A pixel counts as covered above this occlusion."""
+ELLIPSE_CENTRE = (63.0, 78.0)
+ELLIPSE_AXES = (40.0, 54.0)
+"""Half axes in pixels; the face from brows to chin in the 128-pixel template."""
+
+
+@cache
+def face_ellipse(side: int = 128) -> NDArray[np.bool_]:
+    """Return where the face lies in the template, bool (side, side), read-only."""
+    y, x = (np.mgrid[:side, :side] + 0.5) * (128.0 / side) - 0.5
+    inside: NDArray[np.bool_] = ((x - ELLIPSE_CENTRE[0]) / ELLIPSE_AXES[0]) ** 2 + (
+        (y - ELLIPSE_CENTRE[1]) / ELLIPSE_AXES[1]
+    ) ** 2 <= 1.0
+    inside.setflags(write=False)
+    return inside
+
+
+def covered_share(occlusion: NDArray[np.float32]) -> float:
+    """Return the share of the face's ellipse that is covered, 0 to 1.
+
+    Args:
+        occlusion: (side, side) in [0, 1], template coordinates.
+
+    Raises:
+        UsageError: The map is not square or is empty.
+
+    """
+    if occlusion.ndim != 2 or occlusion.shape[0] != occlusion.shape[1] or occlusion.size == 0:
+        raise UsageError(
+            f"an occlusion map is square, not of shape {occlusion.shape}",
+            hint="Give (128, 128), or another square of the template.",
+        )
+    return float((occlusion > COVERED)[face_ellipse(occlusion.shape[0])].mean())

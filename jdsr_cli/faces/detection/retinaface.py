@@ -1,9 +1,9 @@
 """The detectors `retinaface-mobile` and `retinaface-r50`: facexlib's networks in torch.
 
-Only the layers are facexlib's. Its detector class builds a backbone by a call that torchvision
-warns of, computes its prior boxes anew for each image in a Python loop and decodes every one;
-here images of one size run as a batch, priors are kept on the device, and only boxes above the
-threshold are decoded and fetched, all at once.
+Only the layers are those of facexlib. Its detector class builds a backbone by a deprecated call of
+torchvision, computes the prior boxes of each image in a Python loop and decodes all of them. Here
+images of one size run as a batch, priors are cached on the device, and only boxes above the
+threshold are decoded and copied, all at once.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
-from jdsr_cli.faces.detection import Detection
-from jdsr_cli.faces.letterbox import Letterbox
-from jdsr_cli.faces.results import collect
-from jdsr_cli.weights import read_state_dict
+from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.detection.network import Letterbox, decode_detections
+from jdsr_cli.weights.state_dicts import read_state_dict
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 """Subtracted from the input, which the networks take as BGR in [0, 255]."""
@@ -43,19 +42,19 @@ CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 """Scale of what the networks give for centres and points, and for logarithmic sizes."""
 OVERLAP = 0.4
 """Intersection over union above which two boxes are one face; the networks' published value."""
-KEPT_PRIORS = 8
-"""Sizes of input whose priors are kept on the device."""
+CACHED_PRIORS = 8
+"""Number of input sizes whose priors are cached on the device."""
 
 
 @dataclass(frozen=True)
 class RetinaFaceKind:
-    """What tells one RetinaFace from the other."""
+    """The parameters of one of the two networks."""
 
     name: str
     stages: tuple[str, str, str]
     """Children of the backbone whose output is used."""
     channels: tuple[int, int, int]
-    """Of those outputs."""
+    """Channels of those outputs."""
     width: int
     """Channels of the layers after the backbone."""
 
@@ -67,7 +66,7 @@ KINDS = {
         RetinaFaceKind("retinaface-r50", ("layer2", "layer3", "layer4"), (512, 1024, 2048), 256),
     )
 }
-"""By name."""
+"""Networks by name."""
 
 
 class RetinaFaceNet(nn.Module):
@@ -123,17 +122,17 @@ class RetinaFace:
 
     Threshold and least width were chosen with the mobile network on 420 street pictures with
     903 faces of 24 px and wider, most of them masked: 92.7 % are found (box overlap of at least
-    0.4), with one box of that size in 10 pictures that is no annotated face. CenterFace finds
+    0.4), with one box of that size in 10 pictures that is not an annotated face. CenterFace finds
     more of them; the large network was not measured.
 
     Args:
         name: `retinaface-mobile` or `retinaface-r50`.
-        path: Of the weight file, facexlib's.
-        device: To run on.
+        path: The weight file of facexlib.
+        device: The device to run on.
 
     Raises:
-        UsageError: there is no such RetinaFace.
-        WeightsCorruptError: the file is not a state dict of that network.
+        UsageError: There is no such network.
+        WeightsCorruptError: The file is not a state dict of that network.
 
     """
 
@@ -170,14 +169,17 @@ class RetinaFace:
         )
         rows = found.cpu().numpy()
         each = (rows[rows[:, 0] == number] for number in range(len(images)))
-        return [collect(row[:, 2:6], row[:, 6:], row[:, 1], letterbox, OVERLAP) for row in each]
+        return [
+            decode_detections(row[:, 2:6], row[:, 6:], row[:, 1], letterbox, OVERLAP)
+            for row in each
+        ]
 
     def _priors_of(self, width: int, height: int) -> Tensor:
         """Return (P, 4) centre x, y and sides of the prior boxes, in pixels of the input."""
         key = (width, height)
         if key not in self._priors:
             self._priors[key] = make_priors(width, height).to(self._device)
-            if len(self._priors) > KEPT_PRIORS:
+            if len(self._priors) > CACHED_PRIORS:
                 self._priors.popitem(last=False)
         self._priors.move_to_end(key)
         return self._priors[key]
@@ -213,7 +215,8 @@ def _load(kind: RetinaFaceKind, path: Path) -> RetinaFaceNet:
         state = read_state_dict(path).tensors
         network = RetinaFaceNet(kind)
         network.load_state_dict({key.removeprefix("module."): one for key, one in state.items()})
-    except (WeightsError, RuntimeError) as error:
+    except Exception as error:
+        # A damaged file makes the unpickler of torch raise errors of any type.
         raise WeightsCorruptError(
             f"not the weights of {kind.name} ({type(error).__name__})",
             where=path,

@@ -1,0 +1,222 @@
+"""Start, continue, end and re-identify the tracks of an input, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
+from jdsr_cli.faces.tracking.track import Observation, SceneSpan, Track
+
+
+@dataclass(frozen=True)
+class TrackLimits:
+    """Times and numbers of frames that decide over tracks."""
+
+    min_track: int
+    """Least number of detections of a track."""
+    bridge: float
+    """Seconds for which a gap between detections is filled in."""
+    widest: int
+    """Most frames from a detection to the next across which a gap is filled in."""
+    lost: float
+    """Seconds for which a track is predicted without a detection; at least one and a half times
+    the interval of detection at the nominal frame rate."""
+    brief: float
+    """Seconds for which any track is predicted, however briefly it was observed; within `lost`."""
+    find_again: float
+    """Seconds within which a lost person can be re-identified."""
+
+
+class TrackManager:
+    """The tracks of one input.
+
+    Attributes:
+        active: Tracks that are continued by their predicted motion, by number.
+        lost: Lost tracks that can be re-identified by their appearance.
+        closed: Tracks that can get no further detection.
+
+    """
+
+    def __init__(self, limits: TrackLimits) -> None:
+        self._limits = limits
+        self._scans = 0
+        self._numbers = 0
+        self._time: float | None = None
+        self.scene = SceneSpan(0)
+        self.active: list[Track] = []
+        self.lost: list[Track] = []
+        self.closed: list[Track] = []
+
+    def advance(self, index: int, time: float, cut: bool) -> None:
+        """Advance to a frame and close the tracks that ended before it."""
+        pause = self._time is not None and time - self._time > self._limits.lost
+        if index > 0 and (cut or pause):
+            self.end_scene(index - 1)
+            self.scene = SceneSpan(index)
+            if cut:
+                self._close(self.active + self.lost)
+        self._time = time
+        self.lost += [one for one in self.active if self._is_lost(one, time)]
+        self.active = [one for one in self.active if one not in self.lost]
+        limit = max(self._limits.find_again, self._limits.lost)
+        self._close(
+            one
+            for one in self.lost
+            if one.appearance is None or one.status != "confirmed" or time - one.last.time > limit
+        )
+
+    def update(
+        self,
+        index: int,
+        time: float,
+        detections: Sequence[Detection],
+        embeddings: NDArray[np.float64] | None,
+    ) -> None:
+        """Assign the detections of the current frame to existing and new tracks."""
+        self._scans += 1
+        self.scene.add_scan(index)
+        found = np.array([one.box for one in detections], np.float64).reshape(-1, 4)
+        for track in self.active:
+            track.predict(time)
+        owners: list[Track | None] = [None] * len(detections)
+        candidates = self.active
+        predicted = _predicted_tracks(candidates, time, len(detections), embeddings)
+        for row, column in associate(predicted, found):
+            track = owners[column] = candidates[row]
+            joined = self._is_joined(track, index, time)
+            track.update(Observation(index, time, detections[column], self.scene, joined))
+        self._reidentify(index, time, detections, embeddings, owners)
+        for number, detection in enumerate(detections):
+            if owners[number] is None:
+                first = Observation(index, time, detection, self.scene, False)
+                owners[number] = self._start_track(first)
+        for number, owner in enumerate(owners):
+            assert owner is not None, "every detection belongs to a track"
+            if owner.status == "new" and owner.count >= self._limits.min_track:
+                owner.status = "confirmed"
+            if embeddings is not None:
+                owner.update_appearance(embeddings[number])
+        for track in self.active:
+            if track.last.index != index and track.missed_since is None:
+                track.missed_since = time
+
+    def end_scene(self, last: int) -> None:
+        """End the scene with frame `last`, and confirm or reject its new tracks.
+
+        If detection ran on fewer frames of the scene than `min_track`, a face detected on all of
+        them is confirmed: of a still picture no more can be required.
+        """
+        self.scene.last = last
+        required = min(self._limits.min_track, self.scene.scans)
+        for track in self.active:
+            if track.status == "new":
+                track.status = "confirmed" if track.count >= required else "rejected"
+
+    def finish(self, last: int) -> None:
+        """Close all tracks; frame `last` was the last one."""
+        self.end_scene(last)
+        self._close(self.active + self.lost)
+
+    def settle(self, index: int) -> None:
+        """Confirm or reject the new tracks that began up to frame `index`."""
+        for track in [one for one in self.active if one.status == "new" and one.first <= index]:
+            self._settle(track)
+            if track.status == "rejected":
+                self._close([track])
+
+    def _is_lost(self, track: Track, time: float) -> bool:
+        """Return whether a track is lost.
+
+        It is predicted at most twice as long as it was observed before: the motion of a face that
+        was observed briefly is hardly known.
+        """
+        known = 2.0 * (track.last.time - track.begun)
+        coasting = min(self._limits.lost, max(self._limits.brief, known))
+        return time - track.last.time > coasting
+
+    def _settle(self, track: Track) -> None:
+        required = min(self._limits.min_track, self._scans - track.scans)
+        track.status = "confirmed" if track.count >= required else "rejected"
+
+    def _close(self, tracks: Iterable[Track]) -> None:
+        closing = list(tracks)
+        for track in closing:
+            if track.status == "new":
+                self._settle(track)
+        self.closed += closing
+        self.active = [one for one in self.active if one not in closing]
+        self.lost = [one for one in self.lost if one not in closing]
+
+    def _is_joined(self, track: Track, index: int, time: float) -> bool:
+        """Return whether the gap before a detection in this frame is filled in.
+
+        Frames without a detection of the face count; frames on which detection did not run do not.
+        """
+        missed = track.missed_since
+        short = missed is None or time - missed <= self._limits.bridge * (1.0 + 1e-9)
+        same = track.last.scene is self.scene
+        return short and same and index - track.last.index <= self._limits.widest
+
+    def _reidentify(
+        self,
+        index: int,
+        time: float,
+        detections: Sequence[Detection],
+        embeddings: NDArray[np.float64] | None,
+        owners: list[Track | None],
+    ) -> None:
+        """Assign unmatched detections to lost people of similar appearance."""
+        free = [number for number, owner in enumerate(owners) if owner is None]
+        if embeddings is None or not free:
+            return
+        known = sorted(self.active + self.lost, key=lambda one: one.number)
+        # An active track without a detection in this frame can also reappear elsewhere.
+        missing = [one.last.index != index and one.status == "confirmed" for one in known]
+        likeness = _likeness(known, len(free), embeddings[free])
+        for row, column in reidentify(likeness, np.array(missing, np.bool_)):
+            track, number = known[row], free[column]
+            if track in self.lost:
+                self.lost.remove(track)
+                self.active = sorted([*self.active, track], key=lambda one: one.number)
+            track.restart(Observation(index, time, detections[number], self.scene, False))
+            owners[number] = track
+
+    def _start_track(self, first: Observation) -> Track:
+        self._numbers += 1
+        track = Track(self._numbers, first, self._scans - 1)
+        self.active.append(track)
+        return track
+
+
+def _predicted_tracks(
+    tracks: Sequence[Track], time: float, count: int, embeddings: NDArray[np.float64] | None
+) -> PredictedTracks:
+    boxes = [one.motion.box for one in tracks]
+    hidden = [0.0 if one.missed_since is None else time - one.missed_since for one in tracks]
+    return PredictedTracks(
+        np.array(boxes, np.float64).reshape(-1, 4),
+        np.array([one.motion.spread for one in tracks], np.float64),
+        np.array(hidden, np.float64),
+        _likeness(tracks, count, embeddings),
+    )
+
+
+def _likeness(
+    tracks: Sequence[Track], count: int, embeddings: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return cosines (n, m) of tracks and detections, NaN where one of them is unknown."""
+    likeness = np.full((len(tracks), count), np.nan)
+    if embeddings is None or count == 0:
+        return likeness
+    lengths = np.linalg.norm(embeddings, axis=1)
+    known = lengths > 0.0
+    for row, track in enumerate(tracks):
+        if track.appearance is not None:
+            cosines = embeddings[known] @ track.appearance / lengths[known]
+            likeness[row, known] = cosines
+    return likeness
