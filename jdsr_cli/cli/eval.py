@@ -12,7 +12,7 @@ from jdsr_cli.cli.choices import Device, Quiet
 from jdsr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from jdsr_train.compare import Comparison
+    from jdsr_cli.evaluation.comparison import Comparison
 
 PLAIN_WIDTH = 100
 """Columns of a table that goes to a file or pipe."""
@@ -122,9 +122,9 @@ def evaluate(
     sheet.png (input, each method, truth).
     """
     from jdsr_cli.cli.rendering import Bars
+    from jdsr_cli.evaluation.comparison import CompareRequest
+    from jdsr_cli.evaluation.comparison import compare as run
     from jdsr_cli.weights import resolve_device
-    from jdsr_train.compare import CompareRequest
-    from jdsr_train.compare import compare as run
 
     request = CompareRequest(
         data=data,

@@ -8,10 +8,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from jdsr_cli.evaluation import Estimate
+from jdsr_cli.evaluation.comparison import Comparison
 from jdsr_cli.evaluation.groups import PROPERTIES
-from jdsr_cli.evaluation.report import Row
-from jdsr_train.compare import Comparison
+from jdsr_cli.evaluation.statistics import Estimate, Row
 
 HEADINGS = {
     "psnr": ("PSNR", 2),

@@ -89,12 +89,13 @@ def _layers(person: Person, seed: int) -> tuple[Layer, Layer]:
 
 def put_on_mask(person: Person, photograph: Image, seed: int) -> Image:
     """Return the photograph with a mask on, drawn by the mask wearer of the training package."""
-    from jdsr_cli.synthesis.masks import choose, draw_pool, landmarks_from_five, rng_for, wear
+    from jdsr_cli.synthesis.mask_drawing import draw_sprites
+    from jdsr_cli.synthesis.masks import apply_mask, choose_sprite, landmarks_from_five, rng_for
 
     rng = rng_for(person.name, seed)
     landmarks = landmarks_from_five(person.points)
-    sprite = choose(draw_pool(24, seed), landmarks, rng)
-    return wear(photograph, landmarks, sprite, rng, jitter=0.3).image
+    sprite = choose_sprite(draw_sprites(24, seed), landmarks, rng)
+    return apply_mask(photograph, landmarks, sprite, rng, jitter=0.3).image
 
 
 def _put(scene: NDArray[np.float32], layer: Layer, matrix: NDArray[np.float64]) -> None:

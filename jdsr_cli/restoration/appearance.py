@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.metrics.identity import IdentityJudge
+from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.faces import Detection, crop, estimate
 from jdsr_cli.faces.display import Display
 
@@ -29,7 +29,7 @@ class FaceEmbedder:
     """
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        self._judge = IdentityJudge(path, device)
+        self._judge = IdentityMetric(path, device)
         self._length = len(self._embed(np.zeros((128, 128, 3), np.uint8)))
 
     def __call__(

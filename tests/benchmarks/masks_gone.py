@@ -35,7 +35,7 @@ from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate
 from jdsr_cli.faces.quality.covering import face_ellipse
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
-from jdsr_cli.synthesis.degradations import resize_bicubic
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"

@@ -12,15 +12,16 @@ import pytest
 from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
-from jdsr_cli.evaluation import FIGURES, protocol
-from jdsr_cli.evaluation.metrics import FIDELITY
-from jdsr_cli.evaluation.sheet import FACE, GAP, HEAD, LETTERS, choose, offsets
-from jdsr_cli.evaluation.subset import default_split
+from jdsr_cli.evaluation import protocol
+from jdsr_cli.evaluation.comparison import CompareRequest, Comparison, compare
+from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES
+from jdsr_cli.evaluation.report import FACE, GAP, HEAD, LETTERS, choose, offsets
+from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.faces.parts import eyes_and_mouth
 from jdsr_cli.progress import Silent
-from jdsr_train.compare import CompareRequest, Comparison, compare
-from jdsr_train.data import FaceSet
 
 Weights = Callable[[int], Path]
 
@@ -88,7 +89,7 @@ def test_figures_have_intervals_and_differences(found: Comparison) -> None:
         assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
         assert "difference" not in bicubic["figures"][name]
         assert "better_share" not in bicubic["figures"][name]
-        if name in FIDELITY:
+        if name in FIDELITY_FIGURES:
             assert told["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
     figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
     assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40

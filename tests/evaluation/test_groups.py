@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation import Scores
-from jdsr_cli.evaluation.groups import measure, thirds
-from jdsr_cli.evaluation.metrics import skin_lightness
-from jdsr_cli.evaluation.report import rows
-from jdsr_train.compare import CompareRequest, compare
-from jdsr_train.data import FaceSet
+from jdsr_cli.evaluation.comparison import CompareRequest, compare
+from jdsr_cli.evaluation.groups import measure, skin_lightness, thirds
+from jdsr_cli.evaluation.scoring import Scores
+from jdsr_cli.evaluation.statistics import rows
 
 
 def test_thirds_are_by_the_value_and_as_large_as_ties_allow() -> None:

@@ -10,13 +10,13 @@ from skimage.transform import SimilarityTransform
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.evaluation.metrics.identity import ARCFACE_TEMPLATE, IdentityJudge, to_arcface
+from jdsr_cli.evaluation.metrics.identity import ARCFACE_TEMPLATE, IdentityMetric, to_arcface
 from jdsr_cli.faces.alignment import TEMPLATE
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> IdentityJudge:
-    return IdentityJudge(write_torchscript(tmp_path_factory.mktemp("net") / "quadrants.pt"))
+def judge(tmp_path_factory: pytest.TempPathFactory) -> IdentityMetric:
+    return IdentityMetric(write_torchscript(tmp_path_factory.mktemp("net") / "quadrants.pt"))
 
 
 def quarters(*colours: tuple[float, float, float]) -> Tensor:
@@ -39,7 +39,7 @@ def test_the_template_is_brought_nearest_to_arcface() -> None:
     assert np.abs(moved - ARCFACE_TEMPLATE).max() < 3.5  # their noses differ most
 
 
-def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityJudge) -> None:
+def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityMetric) -> None:
     light, dark = (0.8, 0.8, 0.8), (0.2, 0.2, 0.2)
     left, right = quarters(light, dark, light, dark), quarters(dark, light, dark, light)
     upper = quarters(light, light, dark, dark)
@@ -51,38 +51,38 @@ def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityJudge
     assert float(cosines[2]) == pytest.approx(0, abs=5e-2)
 
 
-def test_the_network_sees_rgb_levels(judge: IdentityJudge) -> None:
+def test_the_network_sees_rgb_levels(judge: IdentityMetric) -> None:
     seen: list[Tensor] = []
 
     def network(given: Tensor) -> Tensor:
         seen.append(given)
         return torch.ones(len(given), 2)
 
-    judge_of_one = object.__new__(IdentityJudge)
+    judge_of_one = object.__new__(IdentityMetric)
     judge_of_one.__dict__.update({**judge.__dict__, "_network": network})
     judge_of_one.describe(torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 128, 128))
     assert seen[0].shape == (1, 3, 112, 112)
     assert seen[0].mean(dim=(0, 2, 3)).tolist() == [255, 128, 0]
 
 
-def test_the_protocol_names_the_file(judge: IdentityJudge) -> None:
+def test_the_protocol_names_the_file(judge: IdentityMetric) -> None:
     assert "quadrants.pt" in judge.protocol
     assert "ArcFace" in judge.protocol
 
 
 def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pt"):
-        IdentityJudge(tmp_path / "absent.pt")
+        IdentityMetric(tmp_path / "absent.pt")
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(WeightsCorruptError, match=r"text\.pt: not a TorchScript"):
-        IdentityJudge(tmp_path / "text.pt")
+        IdentityMetric(tmp_path / "text.pt")
     with pytest.raises(WeightsCorruptError, match=r"flat\.pt.*one vector a face"):
-        IdentityJudge(write_torchscript(tmp_path / "flat.pt", Flat()))
+        IdentityMetric(write_torchscript(tmp_path / "flat.pt", Flat()))
 
 
 @pytest.mark.shared
 def test_a_real_network_tells_people_apart(shared: Path, portraits: list) -> None:
-    judge = IdentityJudge(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
+    judge = IdentityMetric(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
     faces = torch.from_numpy(np.stack([face.image for face in portraits]))
     (found,) = judge.describe(faces.permute(0, 3, 1, 2).float() / 255)
     cosines = found @ found.T

@@ -39,7 +39,7 @@ def to_arcface() -> NDArray[np.float64]:
     return np.array([[a, -b, right], [b, a, down]])
 
 
-class IdentityJudge:
+class IdentityMetric:
     """Cosine in [-1, 1] between embeddings of restored and true faces; higher is better.
 
     Args:

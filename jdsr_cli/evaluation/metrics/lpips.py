@@ -1,28 +1,145 @@
-"""LPIPS v0.1 (Zhang et al. 2018): distance of two pictures in the features of a trained network.
+"""LPIPS v0.1 (Zhang et al. 2018): distance of two images in the features of a trained network.
 
-A trunk (AlexNet, VGG-16 or SqueezeNet 1.1) gives features at several depths; each is scaled to
-unit length across its channels, squared differences are weighted by learned heads, averaged over
-the picture and summed over the depths. The heads are those that torchmetrics ships, or a file.
+A trunk (AlexNet, VGG-16 or SqueezeNet 1.1) computes features at several depths; each is normalised
+to unit length across its channels, squared differences are weighted by learned heads, averaged over
+the image and summed over the depths. The implementation is our own because torchmetrics and the
+`lpips` package load their trunks from the network only, never from a file.
 """
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from jdsr_cli.errors import WeightsCorruptError
-from jdsr_cli.evaluation.metrics.lpips_files import (
-    downloaded,
-    hash_start,
-    kind_of_trunk,
-    published,
-    read_heads,
-    read_state,
-)
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights.places import sha256_of
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network of torchvision whose features are compared."""
+
+    name: str
+    model: str
+    """What torchvision calls it."""
+    ends: tuple[int, ...]
+    """Layers, by their place in `features`, whose rectified outputs are compared."""
+    mark: str
+    """A tensor that only this trunk has."""
+    shape: tuple[int, ...]
+    """Of that tensor."""
+
+
+TRUNKS = (
+    Trunk("alex", "alexnet", (1, 4, 7, 9, 11), "features.0.weight", (64, 3, 11, 11)),
+    Trunk("vgg", "vgg16", (3, 8, 15, 22, 29), "features.28.weight", (512, 512, 3, 3)),
+    Trunk("squeeze", "squeezenet1_1", (1, 4, 7, 9, 10, 11, 12), "features.12.squeeze.weight",
+          (64, 512, 1, 1)),
+)  # fmt: skip
+
+
+def kind_of_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
+    """Tell by its tensors which trunk a state dict is of.
+
+    Raises:
+        WeightsCorruptError: It is none of `TRUNKS`.
+
+    """
+    for trunk in TRUNKS:
+        if trunk.mark in state and tuple(state[trunk.mark].shape) == trunk.shape:
+            return trunk
+    raise WeightsCorruptError(
+        "not a state dict of torchvision's alexnet, vgg16 or squeezenet1_1", where=path
+    )
+
+
+def published(trunk: Trunk) -> str:
+    """Return the address of torchvision's weights, which ends in the start of their hash."""
+    return str(models.get_model_weights(trunk.model)["IMAGENET1K_V1"].url)
+
+
+def hash_start(address: str) -> str:
+    """Return the first digits of the SHA-256 of the file at one of torchvision's addresses."""
+    return Path(address).stem.rsplit("-", 1)[1]
+
+
+def downloaded() -> Path:
+    """Fetch torchvision's AlexNet, on which LPIPS is usually reported, into torch's cache.
+
+    Raises:
+        WeightsMissingError: It cannot be had.
+
+    """
+    address = published(TRUNKS[0])
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[1]
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            address, str(path), hash_prefix=hash_start(address), progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise WeightsMissingError(
+            f"the trunk of LPIPS cannot be downloaded ({error})",
+            where=address,
+            hint="Fetch it with a browser and give --lpips FILE",
+        ) from error
+    return path
+
+
+def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
+    """Return the weights of each depth, (C, 1, 1), from a file or as torchmetrics ships them.
+
+    Raises:
+        UsageError: torchmetrics is not installed.
+        WeightsMissingError, WeightsCorruptError: As `read_state`, or the depths are not those
+            of the trunk.
+
+    """
+    if path is None:
+        spec = find_spec("torchmetrics")
+        if spec is None or spec.origin is None:
+            raise UsageError(
+                "the heads of LPIPS come with torchmetrics, which is not installed",
+                where="--lpips",
+                hint="Run pip install 'jdsr[train]', or give --lpips-heads FILE",
+            )
+        folder = Path(spec.origin).parent / "functional" / "image" / "lpips_models"
+        path = folder / f"{trunk.name}.pth"
+    state = read_state(path, "heads of LPIPS")
+    names = [f"lin{place}.model.1.weight" for place in range(len(trunk.ends))]
+    if sorted(state) != sorted(names):
+        raise WeightsCorruptError(f"not the heads of LPIPS for {trunk.model}", where=path)
+    return [state[name].float()[0] for name in names]
+
+
+def read_state(path: Path, what: str) -> dict[str, Tensor]:
+    """Read a state dict without running anything in its file.
+
+    Raises:
+        WeightsMissingError: No such file.
+        WeightsCorruptError: It is not a mapping of names to tensors.
+
+    """
+    if not path.is_file():
+        raise WeightsMissingError(f"no such {what}", where=path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes of any kind make torch raise errors of any kind
+        raise WeightsCorruptError(f"the {what} cannot be read", where=path) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsCorruptError(f"the {what} is not a state dict", where=path)
+    return state
+
 
 DOWNLOAD = "download"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -30,7 +147,7 @@ CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 _EPSILON = 1e-8
 
 
-class LpipsJudge:
+class LpipsMetric:
     """LPIPS of restored against true faces; lower is better, 0 for equal pictures.
 
     Args:

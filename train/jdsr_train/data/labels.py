@@ -8,15 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jdsr_cli.datasets.face_set import FACE_SIZE, MAP_SIZE
+from jdsr_cli.datasets.samples import HEAT_SIGMA
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.resample import chain, zoom
-
-FACE_SIZE = 128
-"""Side of an aligned face in pixels."""
-MAP_SIZE = 64
-"""Side of heat maps and of parsing labels in pixels."""
-HEAT_SIGMA = 1.5
-"""Standard deviation of a heat map's peak in its own pixels (SPEC 3)."""
 
 PARSING_CLASSES = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "nose",
@@ -81,11 +76,6 @@ def mirror_points(points: NDArray[np.float32], width: int = FACE_SIZE) -> NDArra
     flipped: NDArray[np.float32] = points[tables[len(points)]].copy()
     flipped[:, 0] = width - 1 - flipped[:, 0]
     return flipped
-
-
-def moved(points: NDArray[np.floating], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Map (..., 2) points by an affine map (2, 3)."""
-    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
 
 def moved_labels(labels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:

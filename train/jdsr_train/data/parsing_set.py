@@ -18,13 +18,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jdsr_cli.datasets.face_set import FACE_SIZE, UNREADABLE
+from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data.batches import Packed, pictures_on, stacked
+from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
-from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
-from jdsr_train.data.prepared import UNREADABLE
-from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
+from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
 
 STORED_SIZE = 160
 """Side at which pictures are kept; a little finer than the faces that are cut out of them."""
@@ -88,7 +88,7 @@ class PackedPairs(Packed[ParsingBatch]):
     def unpack(self, device: torch.device | str) -> ParsingBatch:
         """Return the batch on a device."""
         labels = self.labels.to(device, non_blocking=True).long()
-        return ParsingBatch(pictures_on(device, self.images), labels)
+        return ParsingBatch(images_on_device(device, self.images), labels)
 
 
 def open_parsing_set(
@@ -261,5 +261,5 @@ def framing(
 def stack_pairs(pairs: Sequence[ParsingPair]) -> PackedPairs:
     """Stack pairs into a batch."""
     return PackedPairs(
-        stacked([pair.image for pair in pairs]), stacked([pair.labels for pair in pairs])
+        stack([pair.image for pair in pairs]), stack([pair.labels for pair in pairs])
     )
