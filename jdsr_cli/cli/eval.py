@@ -83,7 +83,7 @@ def evaluate(
         ),
     ] = None,
     lpips_heads: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Heads of LPIPS [torchmetrics'].")
+        Path | None, typer.Option(metavar="FILE", help="Heads of LPIPS [the published ones].")
     ] = None,
     identity: Annotated[
         Path | None,

@@ -19,7 +19,7 @@ from jdsr_cli.synthesis.masks import Sprite, load_templates
 
 TEST_MASK_SEED = 777
 DRAWN_MASKS = 200
-_PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python", "torchmetrics")
+_PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 FIDELITY_PROTOCOL = (
     "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255; "
     "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid places only; means "

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchmetrics.functional.image.lpips
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchvision import models
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.evaluation.metrics import lpips
 from jdsr_cli.evaluation.metrics.lpips import (
     CAFFE_MEAN_BGR,
@@ -55,14 +56,14 @@ def test_agreement_with_torchmetrics(
 ) -> None:
     state = trunk(name)
     torch.save(state, tmp_path / "trunk.pth")
-    judge = LpipsMetric(tmp_path / "trunk.pth")
+    metric = LpipsMetric(tmp_path / "trunk.pth")
     theirs = _NoTrainLpips(net=name, pnet_rand=True)
     with torch.no_grad():
         for parameter, value in theirs.net.named_parameters():
             value.copy_(state[f"features.{parameter.split('.', depth)[-1]}"])
         wanted = theirs(*pictures, normalize=True).flatten()
-    found = judge.compare(*(judge.describe(one) for one in pictures))
-    assert judge.trunk.name == name
+    found = metric.compare(*(metric.describe(one) for one in pictures))
+    assert metric.trunk.name == name
     assert found.shape == (2,)
     assert torch.allclose(found, wanted.double(), rtol=1e-4, atol=1e-8)
     assert float(found.min()) > 0
@@ -71,9 +72,9 @@ def test_agreement_with_torchmetrics(
 def test_equal_pictures_are_no_distance_apart(
     squeeze: Path, pictures: tuple[Tensor, Tensor]
 ) -> None:
-    judge = LpipsMetric(squeeze)
-    seen = judge.describe(pictures[0])
-    assert judge.compare(seen, seen).tolist() == [0, 0]
+    metric = LpipsMetric(squeeze)
+    seen = metric.describe(pictures[0])
+    assert metric.compare(seen, seen).tolist() == [0, 0]
 
 
 def test_a_caffe_trunk_takes_bgr_levels(
@@ -98,10 +99,10 @@ def test_a_caffe_trunk_takes_bgr_levels(
 def test_only_the_published_trunk_gives_published_figures(
     squeeze: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = LpipsMetric(squeeze)
-    assert "NOT torchvision's" in judge.protocol
+    metric = LpipsMetric(squeeze)
+    assert "NOT torchvision's" in metric.protocol
     monkeypatch.setattr(lpips, "published", lambda trunk: f"x/n-{sha256_of(squeeze)[:8]}.pth")
-    assert "torchvision's published trunk" in judge.protocol
+    assert "torchvision's published trunk" in metric.protocol
 
 
 def test_the_trunk_is_told_by_its_tensors(tmp_path: Path) -> None:
@@ -139,21 +140,24 @@ def test_heads_may_come_from_a_file(
     sizes = [part.shape[1] for part in shipped.describe(pictures[0])]
     heads = {f"lin{n}.model.1.weight": torch.ones(1, c, 1, 1) for n, c in enumerate(sizes)}
     torch.save(heads, tmp_path / "heads.pth")
-    judge = LpipsMetric(squeeze, tmp_path / "heads.pth")
-    found, wanted = (judge.describe(one) for one in pictures)
+    metric = LpipsMetric(squeeze, tmp_path / "heads.pth")
+    found, wanted = (metric.describe(one) for one in pictures)
     by_hand = sum(
         ((one - other) ** 2).sum(1).mean((1, 2)) for one, other in zip(found, wanted, strict=True)
     )
-    assert torch.allclose(judge.compare(found, wanted), by_hand.double())
-    assert "heads.pth" in judge.protocol
+    assert torch.allclose(metric.compare(found, wanted), by_hand.double())
+    assert "heads.pth" in metric.protocol
 
 
-def test_without_torchmetrics_its_heads_are_asked_for(
-    squeeze: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lpips, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"jdsr\[train\]"):
-        LpipsMetric(squeeze)
+@pytest.mark.parametrize("name", ["alex", "vgg", "squeeze"])
+def test_the_published_heads_equal_those_of_torchmetrics(name: str) -> None:
+    folder = Path(torchmetrics.functional.image.lpips.__file__).with_name("lpips_models")
+    theirs = torch.load(folder / f"{name}.pth", map_location="cpu", weights_only=True)
+    (trunk,) = (one for one in TRUNKS if one.name == name)
+    ours = lpips.read_heads(None, trunk)
+    assert len(ours) == len(theirs) == len(trunk.ends)
+    for place, head in enumerate(ours):
+        assert torch.equal(head, theirs[f"lin{place}.model.1.weight"][0])
 
 
 def test_a_download_that_fails_says_what_to_do(

@@ -10,15 +10,23 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights.places import sha256_of
+
+DOWNLOAD = "download"
+"""Trunk setting for torchvision's own AlexNet."""
+HEADS = Path(__file__).with_name("lpips_heads.safetensors")
+"""The published heads of all three trunks; `lpips_heads.LICENSE` states their origin."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
+_EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class Trunk:
 
     name: str
     model: str
-    """What torchvision calls it."""
+    """Its name in torchvision."""
     ends: tuple[int, ...]
-    """Layers, by their place in `features`, whose rectified outputs are compared."""
-    mark: str
-    """A tensor that only this trunk has."""
+    """Indices in `features` of the layers whose rectified outputs are compared."""
+    key: str
+    """Name of a tensor that identifies the trunk."""
     shape: tuple[int, ...]
-    """Of that tensor."""
+    """Shape of that tensor."""
 
 
 TRUNKS = (
@@ -45,14 +53,14 @@ TRUNKS = (
 
 
 def kind_of_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
-    """Tell by its tensors which trunk a state dict is of.
+    """Identify the trunk of a state dict by its tensors.
 
     Raises:
         WeightsCorruptError: It is none of `TRUNKS`.
 
     """
     for trunk in TRUNKS:
-        if trunk.mark in state and tuple(state[trunk.mark].shape) == trunk.shape:
+        if trunk.key in state and tuple(state[trunk.key].shape) == trunk.shape:
             return trunk
     raise WeightsCorruptError(
         "not a state dict of torchvision's alexnet, vgg16 or squeezenet1_1", where=path
@@ -73,7 +81,7 @@ def downloaded() -> Path:
     """Fetch torchvision's AlexNet, on which LPIPS is usually reported, into torch's cache.
 
     Raises:
-        WeightsMissingError: It cannot be had.
+        WeightsMissingError: The download failed.
 
     """
     address = published(TRUNKS[0])
@@ -95,25 +103,19 @@ def downloaded() -> Path:
 
 
 def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
-    """Return the weights of each depth, (C, 1, 1), from a file or as torchmetrics ships them.
+    """Return the weights of each depth, (C, 1, 1), from a file or the published ones.
 
     Raises:
-        UsageError: torchmetrics is not installed.
         WeightsMissingError, WeightsCorruptError: As `read_state`, or the depths are not those
             of the trunk.
 
     """
     if path is None:
-        spec = find_spec("torchmetrics")
-        if spec is None or spec.origin is None:
-            raise UsageError(
-                "the heads of LPIPS come with torchmetrics, which is not installed",
-                where="--lpips",
-                hint="Run pip install 'jdsr[train]', or give --lpips-heads FILE",
-            )
-        folder = Path(spec.origin).parent / "functional" / "image" / "lpips_models"
-        path = folder / f"{trunk.name}.pth"
-    state = read_state(path, "heads of LPIPS")
+        start = f"{trunk.name}."
+        stored = safetensors.torch.load_file(HEADS)
+        state = {key[len(start) :]: one for key, one in stored.items() if key.startswith(start)}
+    else:
+        state = read_state(path, "heads of LPIPS")
     names = [f"lin{place}.model.1.weight" for place in range(len(trunk.ends))]
     if sorted(state) != sorted(names):
         raise WeightsCorruptError(f"not the heads of LPIPS for {trunk.model}", where=path)
@@ -121,7 +123,7 @@ def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
 
 
 def read_state(path: Path, what: str) -> dict[str, Tensor]:
-    """Read a state dict without running anything in its file.
+    """Read a state dict without executing code from its file.
 
     Raises:
         WeightsMissingError: No such file.
@@ -141,24 +143,18 @@ def read_state(path: Path, what: str) -> dict[str, Tensor]:
     return state
 
 
-DOWNLOAD = "download"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
-_EPSILON = 1e-8
-
-
 class LpipsMetric:
     """LPIPS of restored against true faces; lower is better, 0 for equal pictures.
 
     Args:
-        trunk: State dict of torchvision's `alexnet`, `vgg16` or `squeezenet1_1` (told apart by
-            its tensors), or `download` for torchvision's own AlexNet. A file with `caffe` in its
+        trunk: State dict of torchvision's `alexnet`, `vgg16` or `squeezenet1_1` (identified
+            by its tensors), or `download` for torchvision's own AlexNet. A file with `caffe` in its
             name takes BGR 0 to 255 minus `CAFFE_MEAN_BGR`, any other RGB as torchvision's do.
-        heads: State dict of the heads, `lin0.model.1.weight` and so on; torchmetrics' if None.
+        heads: State dict of the heads, `lin0.model.1.weight` and so on; None for the published
+            heads (`HEADS`).
         device: Where it runs.
 
     Raises:
-        UsageError: The heads are torchmetrics', which is not installed.
         WeightsMissingError: No such file, or the download failed.
         WeightsCorruptError: The trunk is none of the three, or the heads do not fit it.
 
@@ -204,14 +200,14 @@ class LpipsMetric:
 
     @property
     def protocol(self) -> str:
-        """How the figure is had; says so where it cannot be compared with published LPIPS."""
-        heads = self._heads_path.name if self._heads_path else "torchmetrics'"
-        told = f"LPIPS v0.1, {self.trunk.model} trunk {self._path.name}, {heads} heads"
+        """How the metric is computed, and whether it compares with published LPIPS."""
+        heads = self._heads_path.name if self._heads_path else "the published"
+        text = f"LPIPS v0.1, {self.trunk.model} trunk {self._path.name}, {heads} heads"
         if self.standard:
-            return f"{told}; torchvision's published trunk"
+            return f"{text}; torchvision's published trunk"
         taken = "BGR 0 to 255 minus (104, 117, 123)" if self._caffe else "torchvision's RGB"
         return (
-            f"{told}; the trunk (SHA-256 {sha256_of(self._path)}, input {taken}) is NOT "
+            f"{text}; the trunk (SHA-256 {sha256_of(self._path)}, input {taken}) is NOT "
             "torchvision's published one, on which the heads were trained: compare its figures "
             "only with each other"
         )
