@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.celeba import SPLITS
 from jdsr_cli.datasets.face_set import (
     FACE_SIZE,
@@ -26,8 +26,10 @@ from jdsr_cli.datasets.face_set import (
     FaceSet,
     find_prepared,
     load_prepared,
+    write_json,
+    writing,
 )
-from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError
+from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
@@ -141,14 +143,8 @@ def load_faces(
     files = aligned_files(source, split)
     stem = cache / f"faces-{fingerprint(source, split)}"
     if not stem.with_suffix(".json").exists():
-        try:
-            _fill(stem, files, folder, progress)
-        except JdsrError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f"the cache of faces cannot be written ({error.strerror or error})", where=cache
-            ) from error
+        with writing("the cache of faces", cache):
+            _write_cache(stem, files, folder, progress)
     index, points, heat_points = (
         stem.with_suffix(suffix) for suffix in (".json", ".npy", ".heat.npy")
     )
@@ -235,15 +231,14 @@ def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
             raise DatasetError(f"not a readable {kind} ({reason})", where=path) from error
 
 
-def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
-    """Decode every picture into the cache; its index is written last, so it is whole or absent."""
+def _write_cache(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
+    """Decode every picture into the cache; the index is written last, so it is whole or absent."""
     table = read_table(folder)
     stem.parent.mkdir(parents=True, exist_ok=True)
     keys: list[str] = []
-    partial = stem.with_suffix(f".{os.getpid()}.part")
     progress.begin("reading faces", None)
     try:
-        with partial.open("wb") as store:
+        with atomic_file(raw_path(stem)) as partial, partial.open("wb") as store:
             for key, data in _pictures(files):
                 if key not in table.landmarks:
                     raise DatasetError(
@@ -254,20 +249,16 @@ def _fill(stem: Path, files: list[Path], folder: Path, progress: Progress) -> No
                 store.write(_decode(key, data, folder).tobytes())
                 keys.append(key)
                 progress.advance("reading faces")
-        if not keys:
-            raise DatasetError("no faces found", where=files[0])
+            if not keys:
+                raise DatasetError("no faces found", where=files[0])
         for suffix, points in ((".npy", table.landmarks), (".heat.npy", table.heat_points)):
             stacked = np.stack([points[key] for key in keys]).astype(np.float32)
             np.save(stem.with_suffix(suffix), stacked)
-        partial.replace(raw_path(stem))
     finally:
-        partial.unlink(missing_ok=True)
         progress.end("reading faces")
     names = table.identities
     identities = None if names is None else [names.get(key, "") for key in keys]
-    index = stem.with_suffix(".json.part")
-    index.write_text(json.dumps({"keys": keys, "identities": identities}), encoding="utf-8")
-    index.replace(stem.with_suffix(".json"))
+    write_json(stem.with_suffix(".json"), {"keys": keys, "identities": identities})
 
 
 def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jdsr_cli.errors import DatasetError
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.errors import DatasetError, JdsrError, OutputError
 
 FACE_SIZE = 128
 """Side of an aligned face in pixels."""
@@ -66,6 +69,30 @@ class FaceSet:
             return None
         places = {name: place for place, name in enumerate(self.people)}
         return np.array([places.get(name, -1) for name in self.identities], np.int64)
+
+
+@contextmanager
+def writing(what: str, where: Path) -> Iterator[None]:
+    """Raise operating-system errors as an `OutputError` that says what cannot be written."""
+    try:
+        yield
+    except JdsrError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{what} cannot be written ({error.strerror or error})", where=where
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file that is complete or absent.
+
+    Raises:
+        OutputError: It cannot be written.
+
+    """
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 SETTINGS_FILE = "settings.json"

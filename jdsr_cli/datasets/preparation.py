@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.celeba import has_landmarks
 from jdsr_cli.datasets.face_set import (
@@ -27,6 +29,8 @@ from jdsr_cli.datasets.face_set import (
     SetFiles,
     find_prepared,
     load_prepared,
+    write_json,
+    writing,
 )
 from jdsr_cli.datasets.prepare_settings import LANDMARKS, PrepareSettings
 from jdsr_cli.datasets.shards import (
@@ -49,8 +53,6 @@ from jdsr_cli.datasets.sources import (
 from jdsr_cli.errors import (
     DatasetError,
     InputMissingError,
-    JdsrError,
-    OutputError,
     TrainingError,
     UsageError,
 )
@@ -113,10 +115,10 @@ def prepare(
     described = _describe(source, chosen)
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = out / digest
-    try:
+    with writing("prepared faces", out):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / SETTINGS_FILE).exists():
-            _write_text(folder / SETTINGS_FILE, {"format": FORMAT, "hash": digest, **described})
+            write_json(folder / SETTINGS_FILE, {"format": FORMAT, "hash": digest, **described})
         counts = {}
         for split in splits or splits_of(source):
             if not SetFiles(folder, split).index.exists():
@@ -124,12 +126,6 @@ def prepare(
                 _prepare_set(SetFiles(folder, split), faces, chosen, told)
             text = SetFiles(folder, split).index.read_text(encoding="utf-8")
             counts[split] = len(json.loads(text)["keys"])
-    except JdsrError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"prepared faces cannot be written ({error.strerror or error})", where=out
-        ) from error
     return PreparedSets(folder, counts, len(_read_skipped(folder / SKIPPED_FILE)))
 
 
@@ -169,7 +165,7 @@ def _prepare_set(
         _run(waiting, settings, look, progress, name)
     finally:
         progress.end(name)
-    _join(files, [task.path for task in tasks], progress)
+    _join(files, [task.path for task in tasks], settings.labels is not None, progress)
 
 
 def _run(
@@ -225,17 +221,19 @@ def _run(
             raise
 
 
-def _join(files: SetFiles, paths: Sequence[Path], progress: Progress) -> None:
-    """Join the shards of a set; its index is written last, so it is whole or absent."""
+def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Progress) -> None:
+    """Join the shards of a set; the index is written last, so it is whole or absent."""
     keys: list[str] = []
     identities: list[str] = []
     skipped: list[tuple[str, str]] = []
     landmarks, heat_points = [], []
-    labelled = False
-    images_part, parsing_part = (
-        path.with_name(f"{path.name}.part") for path in (files.images, files.parsing)
-    )
-    with images_part.open("wb") as images, parsing_part.open("wb") as parsing:
+    with ExitStack() as stack:
+        images, parsing = (
+            stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
+            if wanted
+            else None
+            for path, wanted in ((files.images, True), (files.parsing, labelled))
+        )
         for path in paths:
             shard = read_shard(path)
             keys += shard.keys
@@ -243,17 +241,17 @@ def _join(files: SetFiles, paths: Sequence[Path], progress: Progress) -> None:
             skipped += shard.skipped
             if not shard.keys:
                 continue
-            images.write(shard.arrays["images"].tobytes())
+            for file, name in ((images, "images"), (parsing, "parsing")):
+                if file is not None:
+                    file.write(shard.arrays[name].tobytes())
             landmarks.append(shard.arrays["landmarks"])
             heat_points.append(shard.arrays["heat_points"])
-            parsing.write(shard.arrays["parsing"].tobytes())
-            labelled = labelled or len(shard.arrays["parsing"]) > 0
-    _note_skipped(files, skipped)
-    if not keys:
-        raise DatasetError(
-            f"none of {len(skipped)} pictures of the split {files.split!r} has a usable face",
-            where=files.folder / SKIPPED_FILE,
-        )
+        _note_skipped(files, skipped)
+        if not keys:
+            raise DatasetError(
+                f"none of {len(skipped)} pictures of the split {files.split!r} has a usable face",
+                where=files.folder / SKIPPED_FILE,
+            )
     if skipped:
         progress.note(
             f"{files.split}: {len(skipped)} of {len(skipped) + len(keys)} pictures left out, "
@@ -261,16 +259,8 @@ def _join(files: SetFiles, paths: Sequence[Path], progress: Progress) -> None:
         )
     np.save(files.landmarks, np.concatenate(landmarks))
     np.save(files.heat_points, np.concatenate(heat_points))
-    images_part.replace(files.images)
-    if labelled:
-        parsing_part.replace(files.parsing)
-    else:
-        parsing_part.unlink()
-    named = any(identities)
-    _write_text(
-        files.index,
-        {"keys": keys, "identities": identities if named else None, "parsing": labelled},
-    )
+    named = identities if any(identities) else None
+    write_json(files.index, {"keys": keys, "identities": named, "parsing": labelled})
     shutil.rmtree(files.shards)
 
 
@@ -278,10 +268,8 @@ def _note_skipped(files: SetFiles, skipped: Sequence[tuple[str, str]]) -> None:
     path = files.folder / SKIPPED_FILE
     others = [row for row in _read_skipped(path) if row[0] != files.split]
     rows = [*others, *([files.split, key, reason] for key, reason in skipped)]
-    partial = path.with_name(f"{path.name}.part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["split", "key", "reason"], *rows])
-    partial.replace(path)
 
 
 def _read_skipped(path: Path) -> list[list[str]]:
@@ -289,12 +277,6 @@ def _read_skipped(path: Path) -> list[list[str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))[1:]
-
-
-def _write_text(path: Path, content: Mapping[str, Any]) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
 
 
 def open_faces(

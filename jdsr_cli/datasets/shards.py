@@ -6,7 +6,6 @@ its labels: it is not taken for a finished one, and what was done for it is not 
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.cropping import Cut, Cutter
 from jdsr_cli.datasets.face_set import FACE_SIZE, MAP_SIZE
 from jdsr_cli.datasets.landmark_networks import landmarks_of, open_landmarks
 from jdsr_cli.datasets.prepare_settings import PartLabeller, PrepareSettings
 from jdsr_cli.datasets.sources import SourceFace
-from jdsr_cli.errors import DatasetError, OutputError
+from jdsr_cli.errors import DatasetError
 from jdsr_cli.faces import create_detector
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
@@ -196,17 +196,8 @@ def _points(
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"prepared faces cannot be written ({error.strerror or error})", where=path
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.face_set import UNREADABLE
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
-from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
+from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.evaluation.methods import Method
 
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -96,17 +96,6 @@ def write_inputs(exams: Iterable[EvaluationSample], folder: Path) -> Iterator[Ev
     """
     for exam in exams:
         path = folder / f"{exam.key}.png"
-        partial = folder / f".{exam.key}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path, make_folder=True) as partial:
             Image.fromarray(exam.pair.lr).save(partial, format="PNG")
-            partial.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise OutputError(
-                f"the input cannot be written ({error.strerror or error})",
-                where=path,
-                hint="Choose another --write-inputs",
-            ) from error
         yield exam
