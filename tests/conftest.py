@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiny import tiny_arguments
 
+from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.networks.lite import LiteGenerator
 from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_cli.weights import save_network
-from jdsr_train.data import FaceSet
 
 # A shell that starts the tests in the background makes Python ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

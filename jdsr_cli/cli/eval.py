@@ -13,9 +13,8 @@ from jdsr_cli.settings import EvalSettings, TerminalOptions
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jdsr_cli.evaluation import Estimate
-    from jdsr_cli.evaluation.report import Row
-    from jdsr_train.compare import Comparison
+    from jdsr_cli.evaluation.comparison import Comparison
+    from jdsr_cli.evaluation.statistics import Estimate, Row
 
 PLAIN_WIDTH = 100
 """Columns of a table that is written to a file or pipe."""
@@ -49,13 +48,10 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     and sheet.png (input, each method, truth).
     """
     from jdsr_cli.cli.rendering import Bars
-    from jdsr_cli.weights import resolve_device
-    from jdsr_train.compare import CompareRequest
-    from jdsr_train.compare import compare as run
+    from jdsr_cli.evaluation.comparison import compare as run
 
-    device = str(resolve_device(settings.device))
     with Bars(quiet=terminal.quiet) as bars:
-        found = run(CompareRequest(**{**vars(settings), "device": device}), bars)
+        found = run(settings, bars)
     _write(found)
 
 

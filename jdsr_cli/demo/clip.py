@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.demo.people import Person, PersonLayer, cut_out_person
 from jdsr_cli.demo.scene import WALKS, Camera, Walk, draw_corridor
 from jdsr_cli.media import Image, MediaInfo, VideoWriter
 from jdsr_cli.progress import Progress
+from jdsr_cli.synthesis.masks import apply_mask
 
 FACTOR = 3
 """Scene pixels for each pixel of the frame, along each side."""
@@ -88,12 +90,13 @@ def _layers(person: Person, seed: int) -> tuple[PersonLayer, PersonLayer]:
 
 def add_mask(person: Person, photograph: Image, seed: int) -> Image:
     """Return the photograph with a mask from `synthesis.masks`."""
-    from jdsr_cli.synthesis.masks import choose, draw_pool, landmarks_from_five, rng_for, wear
+    from jdsr_cli.synthesis.mask_drawing import draw_sprites
+    from jdsr_cli.synthesis.masks import choose_sprite, landmarks_from_five, rng_for
 
     rng = rng_for(person.name, seed)
     landmarks = landmarks_from_five(person.points)
-    sprite = choose(draw_pool(24, seed), landmarks, rng)
-    return wear(photograph, landmarks, sprite, rng, jitter=0.3).image
+    sprite = choose_sprite(draw_sprites(24, seed), landmarks, rng)
+    return apply_mask(photograph, landmarks, sprite, rng, jitter=0.3).image
 
 
 def _composite(scene: NDArray[np.float32], layer: PersonLayer, matrix: NDArray[np.float64]) -> None:
@@ -114,7 +117,7 @@ def _expose(
     size = (settings.camera.width, settings.camera.height)
     image = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
     image = cv2.GaussianBlur(image, (0, 0), settings.blur)
-    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = image @ np.array(LUMA_WEIGHTS, np.float32)
     image = grey[..., None] + 0.78 * (image - grey[..., None])
     lamp_tint = np.array([0.97, 1.0, 0.98], np.float32)
     image = (14.0 + 0.88 * image) * _vignette(size)[..., None] * lamp_tint

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 
+from jdsr_cli.datasets.samples import EvaluationSample
 from jdsr_cli.errors import DatasetError
-from jdsr_cli.evaluation.intervals import CONFIDENCE, RESAMPLES, SEED
-from jdsr_cli.evaluation.metrics import Judge
-from jdsr_cli.synthesis.masks import Sprite, draw_pool, load_templates
-from jdsr_train.data import Exam
+from jdsr_cli.evaluation.scoring import Metric
+from jdsr_cli.evaluation.statistics import CONFIDENCE, RESAMPLES, SEED
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import Sprite, load_templates
 
 TEST_MASK_SEED = 777
 DRAWN_MASKS = 200
-_PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python", "torchmetrics")
+_PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 FIDELITY_PROTOCOL = (
     "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255; "
     "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid places only; means "
@@ -30,7 +31,7 @@ FIDELITY_PROTOCOL = (
 )
 
 
-def protocol(judges: Sequence[Judge], device: str, batch: int) -> dict[str, str]:
+def protocol(judges: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
     """Say in sentences how each figure and interval was had."""
     told = {"fidelity": FIDELITY_PROTOCOL}
     told |= {judge.figure: judge.protocol for judge in judges}
@@ -77,7 +78,7 @@ def eval_masks(folder: Path | None) -> tuple[list[Sprite], dict[str, str | int]]
 
     """
     if folder is None:
-        drawn = draw_pool(DRAWN_MASKS, TEST_MASK_SEED)
+        drawn = draw_sprites(DRAWN_MASKS, TEST_MASK_SEED)
         return drawn, {"generator": "drawn", "masks": DRAWN_MASKS, "seed": TEST_MASK_SEED}
     sprites = load_templates(folder)
     digest = hashlib.sha256()
@@ -97,7 +98,7 @@ class Fingerprint:
         self._digest = hashlib.sha256()
         self._keys: set[str] = set()
 
-    def watch(self, exams: Iterable[Exam]) -> Iterator[Exam]:
+    def watch(self, exams: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
         """Pass faces on.
 
         Raises:

@@ -19,18 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.evaluation.metrics import FIDELITY, fidelity
-from jdsr_cli.evaluation.metrics.fidelity import Truth
-from jdsr_cli.evaluation.restorers import colours_of
+from jdsr_cli.datasets.samples import EvaluationSample, images_on_device, stack, to_tensor
+from jdsr_cli.evaluation.methods import colours_of
+from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES, Truth, fidelity_by_region
 from jdsr_cli.evaluation.scoring import Scores
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_cli.synthesis.degradations.paper import resize_bicubic
-from jdsr_train.data import Exam, to_tensor
-from jdsr_train.data.batches import pictures_on, stacked
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 
 
-class RepeatedExams:
+class RepeatedEvaluation:
     """Faces that are measured many times.
 
     Args:
@@ -44,7 +42,7 @@ class RepeatedExams:
 
     def __init__(
         self,
-        exams: Sequence[Exam],
+        exams: Sequence[EvaluationSample],
         device: torch.device,
         *,
         canonical: bool,
@@ -74,7 +72,7 @@ class RepeatedExams:
             The figures, and the kept faces as restored, RGB uint8 (128, 128, 3), in order.
 
         """
-        figures: dict[str, list[Tensor]] = {name: [] for name in FIDELITY}
+        figures: dict[str, list[Tensor]] = {name: [] for name in FIDELITY_FIGURES}
         pictures: list[Tensor] = []
         with torch.inference_mode():
             for number, (group, kept) in enumerate(zip(self._groups, self._kept, strict=True)):
@@ -105,7 +103,9 @@ class _Group:
     """To the colours of the frames, where those of a face were changed."""
 
     @classmethod
-    def of(cls, exams: Sequence[Exam], device: torch.device, *, canonical: bool) -> _Group:
+    def of(
+        cls, exams: Sequence[EvaluationSample], device: torch.device, *, canonical: bool
+    ) -> _Group:
         given = [exam.pair.lr for exam in exams]
         side, way_back = exams[0].pair.hr.shape[0], None
         if canonical:
@@ -113,21 +113,21 @@ class _Group:
             if not all(colours.is_identity for colours in maps):
                 way_back = _WayBack.of(maps, [resize_bicubic(one, side) for one in given], device)
             given = [colours.apply(one) for colours, one in zip(maps, given, strict=True)]
-        covered = stacked([exam.alpha for exam in exams])[:, None] > 0.5
+        covered = stack([exam.alpha for exam in exams])[:, None] > 0.5
         truth = to_tensor([exam.pair.hr for exam in exams]).to(device)
         border = side // exams[0].pair.lr.shape[0]
-        return cls(stacked(given).to(device), Truth.of(truth), covered.to(device), border, way_back)
+        return cls(stack(given).to(device), Truth.of(truth), covered.to(device), border, way_back)
 
     def restore(self, network: nn.Module) -> Tensor:
         """Return the restored faces, (B, 3, 128, 128) float32 in whole grey levels."""
-        output: GeneratorOutput = network(pictures_on(self.lr.device, self.lr))
+        output: GeneratorOutput = network(images_on_device(self.lr.device, self.lr))
         levels = (output.restored.float().clamp(0, 1) * 255).round()
         if self.way_back is None:
             return levels
         return self.way_back.apply(levels, output.occlusion.float())
 
     def measure(self, levels: Tensor) -> dict[str, Tensor]:
-        return fidelity(levels / 255, self.truth, self.covered, self.border)
+        return fidelity_by_region(levels / 255, self.truth, self.covered, self.border)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +143,8 @@ class _WayBack:
     def of(
         cls, maps: Sequence[ColourMap], filmed: Sequence[NDArray[np.uint8]], device: torch.device
     ) -> _WayBack:
-        matrix = stacked([colours.backward for colours in maps])[..., None, None]
-        lost = stacked([colours.lost(one) for colours, one in zip(maps, filmed, strict=True)])
+        matrix = stack([colours.backward for colours in maps])[..., None, None]
+        lost = stack([colours.lost(one) for colours, one in zip(maps, filmed, strict=True)])
         return cls(matrix.to(device), lost.permute(0, 3, 1, 2).contiguous().to(device))
 
     def apply(self, levels: Tensor, occlusion: Tensor) -> Tensor:

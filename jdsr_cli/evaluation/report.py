@@ -1,4 +1,4 @@
-"""The written results: `results.json` and the table of every face."""
+"""Written results: `results.json`, the table of every face, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -12,76 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.evaluation.groups import Group
-from jdsr_cli.evaluation.intervals import Estimate, estimate
-from jdsr_cli.evaluation.metrics import FIDELITY
-from jdsr_cli.evaluation.scoring import FIGURES, Scores
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method on one set of faces."""
-
-    faces: str
-    """`masked`, `plain` or `sharp`."""
-    method: str
-    scores: Scores
-    estimates: Mapping[str, Estimate]
-    """By figure."""
-    differences: Mapping[str, Estimate]
-    """By figure, of each face's to that of the first method; empty for the first."""
-    better_share: Mapping[str, float]
-    """By PSNR or SSIM that the faces have, the share of faces in [0, 1] on which it is above that
-    of the first method, an equal one not counted; empty for the first."""
-    group: Group | None = None
-    """Which of the faces these are; None for all."""
-
-
-def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -> list[Row]:
-    """Give every mean its interval, and every method but the first what it gains over that.
-
-    Args:
-        faces: What the table calls the faces.
-        scores: By method, of the same faces.
-        group: Where given, only its faces count.
-
-    """
-    if group is not None:
-        scores = {method: one.of(group.places) for method, one in scores.items()}
-    first = next(iter(scores.values()))
-    columns = {}
-    for method, one in scores.items():
-        for figure, values in one.figures.items():
-            columns[f"{method}\0{figure}"] = values
-            if one is not first:
-                with np.errstate(invalid="ignore"):  # two infinite figures have no difference
-                    columns[f"{method}\0{figure}\0-"] = values - first.figures[figure]
-    found = estimate(columns)
-    return [
-        Row(
-            faces,
-            method,
-            one,
-            {f: found[k] for f in one.figures if (k := f"{method}\0{f}") in found},
-            {f: found[k] for f in one.figures if (k := f"{method}\0{f}\0-") in found},
-            {} if one is first else _better_share(one, first),
-            group,
-        )
-        for method, one in scores.items()
-    ]
-
-
-def _better_share(one: Scores, first: Scores) -> dict[str, float]:
-    shares = {}
-    for figure in FIDELITY:
-        if figure in one.figures:
-            mine, theirs = one.figures[figure], first.figures[figure]
-            known = ~(np.isnan(mine) | np.isnan(theirs))
-            if known.any():
-                shares[figure] = float((mine[known] > theirs[known]).mean())
-    return shares
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.evaluation.scoring import FIGURES
+from jdsr_cli.evaluation.statistics import Estimate, Row
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 
 
 def write_results(
@@ -159,3 +96,112 @@ def write_table(
             for place, key in enumerate(row.scores.keys):
                 figures = ["" if np.isnan(v[place]) else f"{v[place]:.6f}" for v in columns]
                 writer.writerow([row.faces, row.method, key, *figures])
+
+
+LETTERS = 13
+HEAD = 40
+"""Height of the heading above a row of faces."""
+GAP = 12
+"""Between groups of columns."""
+EACH = 4
+"""Most faces of a group."""
+_PAPER, _INK = (255, 255, 255), (20, 20, 20)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One face of the sheet."""
+
+    group: str
+    """`best`, `median` or `worst`."""
+    place: int
+    """Of the face in its scores."""
+    psnr: float
+    """By which it was chosen."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of pictures of the same faces under one heading."""
+
+    heading: str
+    columns: Sequence[Column]
+    labels: Sequence[str]
+    """Of the rows."""
+    rows: Sequence[Sequence[NDArray[np.uint8]]]
+    """uint8 RGB squares of any side, a row for each label and one in it for each column."""
+
+
+def choose(psnr: NDArray[np.float64]) -> list[Column]:
+    """Choose up to four of the best, median and worst faces, none of them twice."""
+    order = [int(place) for place in np.argsort(-psnr, kind="stable")]
+    each = min(EACH, max(1, len(order) // 3))
+    middle = (len(order) - each) // 2
+    groups = {
+        "best": order[:each],
+        "median": order[middle : middle + each] if len(order) > 2 else [],
+        "worst": order[-each:] if len(order) > 1 else [],
+    }
+    return [
+        Column(group, place, float(psnr[place])) for group, some in groups.items() for place in some
+    ]
+
+
+def write_sheet(blocks: Sequence[Block], path: Path) -> None:
+    """Draw blocks below each other as one PNG.
+
+    Raises:
+        OutputError: The file cannot be written.
+
+    """
+    font = ImageFont.load_default(LETTERS)
+    widest = max(font.getlength(label) for block in blocks for label in block.labels)
+    left = round(widest) + 2 * GAP
+    parts = [_draw(block, left, font) for block in blocks]
+    width = max(part.width for part in parts)
+    whole = Image.new("RGB", (width, sum(part.height for part in parts)), _PAPER)
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    with atomic_file(path) as partial:
+        whole.save(partial, format="PNG")
+
+
+def offsets(columns: Sequence[Column]) -> list[int]:
+    """Left edges of the columns, from that of the first; groups stand a little apart."""
+    places, x = [], 0
+    for before, column in zip([None, *columns[:-1]], columns, strict=True):
+        if before is not None:
+            x += TEMPLATE_SIZE + (GAP if before.group != column.group else 0)
+        places.append(x)
+    return places
+
+
+def _draw(
+    block: Block, left: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> Image.Image:
+    places = offsets(block.columns)
+    heading = max(left + places[-1] + TEMPLATE_SIZE, round(font.getlength(block.heading)) + 2 * GAP)
+    size = (heading + GAP, LETTERS + GAP + HEAD + TEMPLATE_SIZE * len(block.rows) + GAP)
+    picture = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(picture)
+    pen.text((GAP, GAP // 2), block.heading, fill=_INK, font=font)
+    top = LETTERS + GAP + HEAD
+    for x, column in zip(places, block.columns, strict=True):
+        pen.text((left + x, top - HEAD), column.group, fill=_INK, font=font)
+        pen.text((left + x, top - HEAD // 2), f"{column.psnr:.2f} dB", fill=_INK, font=font)
+    for line, (label, row) in enumerate(zip(block.labels, block.rows, strict=True)):
+        y = top + line * TEMPLATE_SIZE
+        pen.text((GAP, y + TEMPLATE_SIZE // 2 - LETTERS), label, fill=_INK, font=font)
+        for x, face in zip(places, row, strict=True):
+            picture.paste(Image.fromarray(_shown(face)), (left + x, y))
+    return picture
+
+
+def _shown(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring a square to the side of a face; an input shows its pixels as they are."""
+    times, rest = divmod(TEMPLATE_SIZE, face.shape[0])
+    if rest:
+        return resize_bicubic(face, TEMPLATE_SIZE)
+    return face.repeat(times, axis=0).repeat(times, axis=1)

@@ -10,21 +10,42 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.methods import Method, from_lr
-from jdsr_cli.evaluation.metrics import FIDELITY, Judge, fidelity, unaltered
-from jdsr_cli.evaluation.restorers import Restorer, bicubic
+from jdsr_cli.evaluation.methods import Method, Restorer, bicubic, from_lr
+from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES, fidelity_by_region, unaltered
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data import Exam, to_tensor
+
+
+class Metric(Protocol):
+    """Compares restored pictures with the truth by what a network sees in them.
+
+    Describing and comparing are apart, so that the truth is described once for many methods.
+    """
+
+    figure: str
+    """Name of the figure, such as `lpips`."""
+
+    @property
+    def protocol(self) -> str:
+        """How the figure is had, in a sentence that names the files."""
+
+    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network sees in (B, 3, 128, 128) RGB in [0, 1]."""
+
+    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+        """Return the figure of each picture, (B,) on the CPU; NaN where there is none."""
+
 
 UNALTERED = "psnr_unaltered"
-FIGURES = (*FIDELITY, UNALTERED, "lpips", "identity", "landmark_error")
+FIGURES = (*FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "landmark_error")
 """Every figure there is, in the order of tables; the last three need a judge."""
 
 
@@ -65,7 +86,7 @@ class _Gathered:
 
 def score(
     restore: Restorer,
-    exams: Iterable[Exam],
+    exams: Iterable[EvaluationSample],
     *,
     batch: int = 32,
     progress: Progress | None = None,
@@ -74,15 +95,15 @@ def score(
 ) -> Scores:
     """Restore every face and measure it against the truth."""
     method = Method("restorer", from_lr(restore))
-    found = examine([method], exams, batch=batch, progress=progress, task=task, total=total)
+    found = evaluate([method], exams, batch=batch, progress=progress, task=task, total=total)
     return found[method.name]
 
 
-def examine(
+def evaluate(
     methods: Sequence[Method],
-    exams: Iterable[Exam],
+    exams: Iterable[EvaluationSample],
     *,
-    judges: Sequence[Judge] = (),
+    judges: Sequence[Metric] = (),
     sharp: bool = False,
     batch: int = 32,
     progress: Progress | None = None,
@@ -137,7 +158,9 @@ def examine(
 class _Sight:
     """What some faces are compared with, prepared once for every method."""
 
-    def __init__(self, exams: Sequence[Exam], judges: Sequence[Judge], *, sharp: bool) -> None:
+    def __init__(
+        self, exams: Sequence[EvaluationSample], judges: Sequence[Metric], *, sharp: bool
+    ) -> None:
         self.exams, self.judges = exams, judges
         self.truth = to_tensor([exam.pair.hr for exam in exams])
         self.covered = torch.from_numpy(np.stack([exam.alpha for exam in exams])[:, None]) > 0.5
@@ -152,7 +175,7 @@ class _Sight:
                 where=f"face {self.exams[0].key}",
             )
         seen = (restored.clamp(0, 1) * 255).round() / 255
-        found = fidelity(seen, self.truth, self.covered, self.border)
+        found = fidelity_by_region(seen, self.truth, self.covered, self.border)
         if self.given is not None:
             found[UNALTERED] = unaltered(seen, self.given)
         for judge, wanted in zip(self.judges, self.wanted, strict=True):
@@ -170,7 +193,7 @@ def _scores(gathered: _Gathered, timed: bool) -> Scores:
     return Scores(tuple(gathered.keys), figures, rate)
 
 
-def _groups(exams: Iterable[Exam], size: int) -> Iterator[list[Exam]]:
+def _groups(exams: Iterable[EvaluationSample], size: int) -> Iterator[list[EvaluationSample]]:
     stream = iter(exams)
     while group := list(islice(stream, size)):
         yield group

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import UsageError
 
 LABEL_TEXT = "Faces restored by AI (jdsr)"
@@ -40,7 +41,7 @@ HUE_STEP = 0.618034
 """Step of hue from one track to the next; the golden ratio keeps neighbours distinct."""
 SHADES = (1.0, 0.72)
 """Brightness of the colours, used alternately."""
-LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(LUMA_WEIGHTS, np.float32)
 
 Colour = tuple[int, int, int]
 
@@ -151,7 +152,7 @@ def _draw_text(image: NDArray[np.uint8], face: FaceOverlay, height: int, line: i
     part = image[row : row + tall, column : column + wide]
     letters = letters[: part.shape[0], : part.shape[1]]
     colour = np.array(track_colour(face.track), np.float32)
-    ink = 0.0 if colour @ LUMA_WEIGHTS > 110.0 else 255.0
+    ink = 0.0 if colour @ _LUMA > 110.0 else 255.0
     part[:] = np.rint(colour * (1.0 - letters) + ink * letters).astype(np.uint8)
 
 

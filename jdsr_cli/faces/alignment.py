@@ -15,11 +15,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.resampling import chain, invert, resample, stretch, zoom
 
-TEMPLATE_SIZE = 128
-"""Side of the template in pixels."""
 TEMPLATE: NDArray[np.float64] = np.array(
     [[45.9, 65.9], [81.3, 65.9], [63.1, 88.7], [47.3, 103.9], [78.8, 103.9]]
 )

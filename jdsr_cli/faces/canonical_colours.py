@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import UsageError
 
 PixelT = TypeVar("PixelT", np.uint8, np.float32)
 
-LUMA = (0.299, 0.587, 0.114)
-"""BT.601, from RGB."""
 BAND_CENTRE, BAND_RADII = (63.5, 60.0), (36.0, 25.0)
 """Ellipse of the 128-px template on which the light is measured: forehead to cheekbones."""
 BRIGHT = 0.75
@@ -154,7 +153,7 @@ def canonical_map(crop: NDArray[np.uint8], *, monochrome: bool) -> ColourMap:
     pixels = crop[_band(crop.shape[0])].astype(np.float64)
     if monochrome:
         return _monochrome(crop, pixels)
-    gain = _exposure(pixels @ np.array(LUMA)) * _balance(pixels)
+    gain = _exposure(pixels @ np.array(LUMA_WEIGHTS)) * _balance(pixels)
     if (gain == 1.0).all():
         return _unchanged()
     return _map(np.diag(gain), np.diag(1.0 / gain), np.zeros(3))
@@ -176,7 +175,7 @@ def _exposure(luma: NDArray[np.float64]) -> float:
 
 def _balance(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return factors of R, G, B that map the colour of skin into range and keep its luma."""
-    luma = pixels @ np.array(LUMA)
+    luma = pixels @ np.array(LUMA_WEIGHTS)
     low, high = np.quantile(luma, MIDDLE)
     red, green, blue = np.maximum(pixels[(luma >= low) & (luma <= high)].mean(axis=0), 0.5)
     wanted = np.array(
@@ -190,7 +189,9 @@ def _balance(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         return wanted
     wanted = np.clip(wanted, 1.0 / MOST_BALANCE, MOST_BALANCE)
     before = np.array([red, green, blue])
-    kept: NDArray[np.float64] = wanted * ((before @ LUMA) / ((before * wanted) @ LUMA))
+    kept: NDArray[np.float64] = wanted * (
+        (before @ LUMA_WEIGHTS) / ((before * wanted) @ LUMA_WEIGHTS)
+    )
     return kept
 
 
@@ -206,7 +207,7 @@ def _monochrome(crop: NDArray[np.uint8], band: NDArray[np.float64]) -> ColourMap
     towards = slope * slope.max() / (slope @ slope)
     gain = _exposure((band - offset) @ towards)
     forward = np.tile(gain * towards, (3, 1))
-    backward = slope[:, None] * np.array(LUMA)[None] / (slope.max() * gain)
+    backward = slope[:, None] * np.array(LUMA_WEIGHTS)[None] / (slope.max() * gain)
     return _map(forward, backward, offset, monochrome=True)
 
 
@@ -222,7 +223,7 @@ def fit_tint(
         Slopes (3,), none negative, and offsets (3,) of R, G, B; the pixels' luma (n,).
 
     """
-    luma = pixels @ np.array(LUMA)
+    luma = pixels @ np.array(LUMA_WEIGHTS)
     design = np.stack([luma, np.ones_like(luma)], axis=1)
     weight = np.ones_like(luma)
     fit = np.zeros((2, 3))

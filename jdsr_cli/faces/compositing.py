@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.alignment import TEMPLATE_SIZE, Alignment
+from jdsr_cli.faces.alignment import Alignment
 from jdsr_cli.faces.colour_matching import match_colour
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE, crop, estimate_alignment
+from jdsr_cli.faces.alignment import TEMPLATE, crop, estimate_alignment
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.resampling import invert, resample

@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.regions import covered_region
 from jdsr_cli.weights import WeightEntry
 
 MaskState = Literal["bare", "unsure", "masked"]
 
-SIDE = 128
 FEATURES = 8
 BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 """Probabilities up to which a face is bare, and from which it is masked; `unsure` between.
@@ -52,7 +52,7 @@ def mask_features(occlusion: NDArray[np.float32], gain: float = 1.0) -> NDArray[
         UsageError: The map has another shape.
 
     """
-    if occlusion.shape != (SIDE, SIDE):
+    if occlusion.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE):
         raise UsageError(
             f"an occlusion map is (128, 128), not {occlusion.shape}", hint="Enlarge it first."
         )
@@ -156,22 +156,22 @@ def logistic(odds: float) -> float:
 @cache
 def _regions() -> dict[str, NDArray[np.bool_]]:
     """Return the regions of `mask_features` in their order, bool (128, 128)."""
-    y, x = np.mgrid[:SIDE, :SIDE]
+    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE]
     face = face_ellipse()
 
     def box(left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
         inside: NDArray[np.bool_] = face & (x >= left) & (x < right) & (y >= top) & (y < bottom)
         return inside
 
-    border = np.ones((SIDE, SIDE), np.bool_)
+    border = np.ones((TEMPLATE_SIZE, TEMPLATE_SIZE), np.bool_)
     border[4:-4, 4:-4] = False
     return {
         "nose": box(53, 78, 75, 94),
         "mouth": box(46, 97, 81, 112),
-        "chin": box(46, 114, 81, SIDE),
+        "chin": box(46, 114, 81, TEMPLATE_SIZE),
         "left cheek": box(0, 80, 46, 110),
-        "right cheek": box(81, 80, SIDE, 110),
-        "upper face": box(0, 0, SIDE, 68),
+        "right cheek": box(81, 80, TEMPLATE_SIZE, 110),
+        "upper face": box(0, 0, TEMPLATE_SIZE, 68),
         "border": border,
     }
 

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.regions import SIDE, SOFTEN, face_region, inner_region
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.faces.regions import SOFTEN, face_region, inner_region
 from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent
 
 FIRST = 48
@@ -89,20 +90,20 @@ def cover_outside_region(
     if columns < LEAST_COLUMNS:
         return face, share
     picture, inside = _read(base, matrix)
-    if not inside[SIDE - FIRST :].any():
+    if not inside[TEMPLATE_SIZE - FIRST :].any():
         return face, share
     found = _find(picture, inside, mask, UNIFORM[int(columns >= MANY_COLUMNS)])
     if found is None:
         return face, share
     radius = round(3.0 + min(3.0, 64.0 / native_width))
-    above, start = SIDE - FIRST, SIDE - FIRST - LOWEST
+    above, start = TEMPLATE_SIZE - FIRST, TEMPLATE_SIZE - FIRST - LOWEST
     hole = cv2.dilate(found, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
     wide = cv2.dilate(hole, np.ones((3, 3), np.uint8)).astype(np.float32)
-    soft = cv2.GaussianBlur(wide, (0, 0), SOFTEN) * inner_region()[SIDE // 2]
-    longer = np.concatenate([share, np.zeros((BELOW, SIDE), np.float32)])
+    soft = cv2.GaussianBlur(wide, (0, 0), SOFTEN) * inner_region()[TEMPLATE_SIZE // 2]
+    longer = np.concatenate([share, np.zeros((BELOW, TEMPLATE_SIZE), np.float32)])
     np.maximum(longer[FIRST:], soft, out=longer[FIRST:])
     known = picture.astype(np.float32)
-    known[:above] += longer[FIRST:SIDE, :, None] * (face[FIRST:] - known[:above])
+    known[:above] += longer[FIRST:TEMPLATE_SIZE, :, None] * (face[FIRST:] - known[:above])
     hole[: above - JOINT] = 0
     painted = _fill(known[start:], ((hole == 0) & inside)[start:])
     np.copyto(painted[:LOWEST], face[-LOWEST:], where=hole[start:above, :, None] == 0)
@@ -128,20 +129,20 @@ def _read(
     base: NDArray[np.uint8], matrix: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Return the base from row FIRST to BELOW the template, and which pixels are inside it."""
-    height = SIDE + BELOW - FIRST
+    height = TEMPLATE_SIZE + BELOW - FIRST
     to_base = chain(matrix, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, FIRST]]))
-    source, to_source = cut_out(base, to_base, SIDE, height)
+    source, to_source = cut_out(base, to_base, TEMPLATE_SIZE, height)
     block = int(extent(to_source))
     if block > 1:
         source, to_source = average_blocks(source, to_source, block)
     picture = cv2.warpAffine(
         source,
         to_source,
-        (SIDE, height),
+        (TEMPLATE_SIZE, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    y, x = np.ogrid[:height, :SIDE]
+    y, x = np.ogrid[:height, :TEMPLATE_SIZE]
     u, v = (row[0] * x + row[1] * y + row[2] for row in to_base)
     inside = (u >= -0.5) & (u <= base.shape[1] - 0.5) & (v >= -0.5) & (v <= base.shape[0] - 0.5)
     return np.asarray(picture, dtype=np.uint8), inside
@@ -151,7 +152,7 @@ def _find(
     picture: NDArray[np.uint8], inside: NDArray[np.bool_], mask: NDArray[np.bool_], uniform: float
 ) -> NDArray[np.uint8] | None:
     """Return the mask below the template with the occluded rows above it, None if uncertain."""
-    above = SIDE - FIRST
+    above = TEMPLATE_SIZE - FIRST
     covered = mask[FIRST:].astype(np.uint8)
     skin = (_cheeks() & (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0)) & inside[:above]
     core = (cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0) & inside[:above]
@@ -187,7 +188,7 @@ def _find(
         return None
     near = cv2.dilate(lower.max(axis=0)[None], np.ones((1, 2 * NEAR + 1), np.uint8))
     part[:LOWEST] *= near
-    return np.concatenate([np.zeros((above - LOWEST, SIDE), np.uint8), part])
+    return np.concatenate([np.zeros((above - LOWEST, TEMPLATE_SIZE), np.uint8), part])
 
 
 @cache

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.alignment import TEMPLATE_SIZE, Alignment, Pose, crop
+from jdsr_cli.faces.alignment import Alignment, Pose, crop
 from jdsr_cli.faces.occlusion import face_ellipse
 
 LEAST_SIDE = 16

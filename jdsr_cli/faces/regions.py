@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.alignment import TEMPLATE, TEMPLATE_SIZE
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.faces.alignment import TEMPLATE
 
-SIDE = 128
-"""Side of the template in pixels."""
 CENTRE = (64.0, 76.0)
 RADII = (52.0, 51.0)
 """From temple to temple and from the forehead to just above the chin, which the template cuts."""
@@ -46,7 +45,7 @@ def smooth_step(values: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np
 @cache
 def face_region() -> NDArray[np.float32]:
     """Return (128, 128) in [0, 1]: 1 in the middle of a face, falling to 0 at its outline."""
-    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE].astype(np.float64)
     along = np.abs((x - CENTRE[0]) / RADII[0]) ** ROUNDNESS
     across = np.abs((y - CENTRE[1]) / RADII[1]) ** ROUNDNESS
     radius = (along + across) ** (1.0 / ROUNDNESS)
@@ -56,10 +55,10 @@ def face_region() -> NDArray[np.float32]:
 @cache
 def inner_region() -> NDArray[np.float32]:
     """Return (128, 128) in [0, 1]: 1 inside the template, falling to 0 at its rounded border."""
-    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE].astype(np.float64)
     left, top, right, bottom = EDGE
-    sides = smooth_step(x / left) * smooth_step((SIDE - 1 - x) / right)
-    return _fixed(sides * smooth_step(y / top) * smooth_step((SIDE - 1 - y) / bottom))
+    sides = smooth_step(x / left) * smooth_step((TEMPLATE_SIZE - 1 - x) / right)
+    return _fixed(sides * smooth_step(y / top) * smooth_step((TEMPLATE_SIZE - 1 - y) / bottom))
 
 
 def covered_region(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:

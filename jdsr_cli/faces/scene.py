@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import UsageError
 
 ROWS, COLUMNS = 18, 32
@@ -99,5 +100,5 @@ def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
 
 
 def _luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    luma: NDArray[np.float64] = picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    luma: NDArray[np.float64] = picture.astype(np.float64) @ np.array(LUMA_WEIGHTS)
     return luma

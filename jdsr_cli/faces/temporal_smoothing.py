@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.alignment import TEMPLATE_SIZE
 from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import face_region
 

@@ -12,10 +12,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
 from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock, enlarge
-from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
+from jdsr_cli.networks.output import SIDES, GeneratorOutput
 from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
 
 SMALL = 0.1
@@ -145,7 +146,7 @@ class JDSRGenerator(nn.Module):
         lr_size on grid ``lr``. Images are not clamped.
         """
         denoised, gamma = self.denoise(lr)
-        face = denoised if self.config.grid == "hr" else enlarge(denoised, HR_SIZE)
+        face = denoised if self.config.grid == "hr" else enlarge(denoised, TEMPLATE_SIZE)
         restored, coarse, landmarks, parsing = self.super_resolver(face)
         return GeneratorOutput(
             restored=restored,
@@ -159,7 +160,7 @@ class JDSRGenerator(nn.Module):
 
     def denoise(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output of the denoiser alone: I_D_LR and gamma (eq. 1-2)."""
-        masked = enlarge(lr, HR_SIZE) if self.config.grid == "hr" else lr.float()
+        masked = enlarge(lr, TEMPLATE_SIZE) if self.config.grid == "hr" else lr.float()
         denoised, gamma = self.denoiser(masked)
         return denoised, gamma
 

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.layers import ResidualBlock
-from jdsr_cli.networks.output import HR_SIZE, SIDES, GeneratorOutput
+from jdsr_cli.networks.output import SIDES, GeneratorOutput
 
 GRID = 32
 """Side of the grid of the U-Net."""
@@ -210,9 +211,9 @@ class LiteGenerator(nn.Module):
         return F.interpolate(maps, scale_factor=self.fold, mode="bilinear", align_corners=False)
 
     def _to_picture(self, denoised: Tensor) -> Tensor:
-        if self.lr_size == HR_SIZE:
+        if self.lr_size == TEMPLATE_SIZE:
             return denoised
-        size = (HR_SIZE, HR_SIZE)
+        size = (TEMPLATE_SIZE, TEMPLATE_SIZE)
         return F.interpolate(denoised, size=size, mode="bicubic", align_corners=False)
 
     def _to_grid(self, lr: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-HR_SIZE = 128
-"""Side of the restored face in pixels."""
-SIDES = (16, 32, 64, HR_SIZE)
+from jdsr_cli.conventions import TEMPLATE_SIZE
+
+SIDES = (16, 32, 64, TEMPLATE_SIZE)
 """Sides of the inputs of generators."""
 
 

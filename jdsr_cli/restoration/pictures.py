@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file, table_header, table_row
-from jdsr_cli.faces import TEMPLATE_SIZE, Alignment, CompositeSettings, compose, crop
+from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY

@@ -16,7 +16,14 @@ from jdsr_cli.restoration.stages.align import TOO_SHORT
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of one input, which must add up."""
+    """Counts of one input, which must add up.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+    >>> counts = result.counts
+    >>> counts.frames_read, counts.faces_found, counts.faces_restored, counts.faces_refused
+    (1, 1, 1, 0)
+    """
 
     frames_read: int = 0
     frames_written: int | None = None
@@ -188,7 +195,13 @@ class FaceCounter:
 
 @dataclass(frozen=True)
 class InputResult:
-    """The result of one input."""
+    """The result of one input.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+    >>> result.failed, result.output.name
+    (False, 'photo')
+    """
 
     source: Path
     output: Path | None = None
@@ -210,7 +223,13 @@ class InputResult:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The results of all inputs, in their order."""
+    """The results of all inputs, in their order.
+
+    >>> from jdsr_cli import CropSettings, crop_faces
+    >>> summary = crop_faces(["photo.png", "absent.png"], "crops", CropSettings(device="cpu"))
+    >>> [result.source.name for result in summary.failed], summary.exit_code
+    (['absent.png'], 4)
+    """
 
     results: tuple[InputResult, ...]
 
@@ -237,7 +256,13 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class PlannedInput:
-    """What a run would do with one input."""
+    """What a run would do with one input.
+
+    >>> from jdsr_cli import CropSettings, plan_crops
+    >>> (planned,) = plan_crops(["photo.png"], "crops", CropSettings(device="cpu")).inputs
+    >>> planned.state, planned.frames, planned.size
+    ('new', 1, (120, 120))
+    """
 
     source: Path
     output: Path
@@ -258,7 +283,12 @@ class PlannedInput:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run would do."""
+    """What a run would do.
+
+    >>> from jdsr_cli import CropSettings, plan_crops
+    >>> plan_crops(["photo.png", "absent.png"], "crops", CropSettings(device="cpu")).exit_code
+    4
+    """
 
     inputs: tuple[PlannedInput, ...]
 

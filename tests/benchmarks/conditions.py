@@ -2,7 +2,7 @@
 
 Run by hand: `python tests/benchmarks/conditions.py OUT --faces TAR [--masks DIR] [--weights NAME]
 [--identity FILE] [--landmarks FILE]`. Each face is filmed in every condition of
-`jdsr_cli.synthesis.degradations.conditions` at each width, bare and with a mask, aligned with the
+`jdsr_cli.synthesis.camera_settings` at each width, bare and with a mask, aligned with the
 errors that the camera degradation draws, and goes through the same steps as in `restore`: canonical
 colours, generator, mask decision (of a single frame), colours of the frame. The same face has the
 same mask and the same random numbers with whatever weights it is measured.
@@ -33,25 +33,28 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
 from numpy.typing import NDArray
 from PIL import Image
 from repeated_clip import say
 from stored_maps import StoredMaps
 
-from jdsr_cli.evaluation.metrics import Judge
+from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced
+from jdsr_cli.datasets.preparation import open_faces
+from jdsr_cli.datasets.samples import to_tensor
 from jdsr_cli.evaluation.metrics.fidelity import psnr, ssim
-from jdsr_cli.evaluation.metrics.identity import IdentityJudge
-from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge
-from jdsr_cli.evaluation.subset import spread
+from jdsr_cli.evaluation.metrics.identity import IdentityMetric
+from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
+from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import classify_mask, covered_share, filmed_where_covered
-from jdsr_cli.restoration.frame import RestoredFace
-from jdsr_cli.restoration.stages.generate import FaceGenerator
-from jdsr_cli.synthesis.degradations import CONDITIONS, condition, cut_off, film
-from jdsr_cli.synthesis.masks import Sprite, choose, draw_pool, load_templates, rng_for, wear
-from jdsr_cli.synthesis.occluders import Scene, occlude
+from jdsr_cli.synthesis.camera import record
+from jdsr_cli.synthesis.camera_settings import CONDITIONS, apply_border, condition
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import Sprite, apply_mask, choose_sprite, load_templates, rng_for
+from jdsr_cli.synthesis.occluder_scene import Scene
+from jdsr_cli.synthesis.occluders import occlude
 from jdsr_cli.weights import load_generator
-from jdsr_train.data import FaceSet, open_faces, to_tensor
 
 WIDTHS = (24, 48, 96)
 MONOCHROME = ("gray", "green", "purple")
@@ -88,17 +91,17 @@ def cases(
         scene, alpha = face, np.zeros(face.shape[:2], np.float32)
         if masked:
             landmarks = faces.landmarks[index]
-            worn = wear(face, landmarks, choose(sprites, landmarks, rng), rng)
+            worn = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
             scene, alpha = worn.image, worn.alpha
         if name == "occluded":
             whole = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
             face, scene, alpha = whole.clean, whole.masked, whole.alpha
-        filmed = film(face, scene, alpha, side, rng, camera)
-        lr = cut_off(filmed.lr, name)
+        filmed = record(face, scene, alpha, side, rng, camera)
+        lr = apply_border(filmed.lr, name)
         colours = canonical_map(lr, monochrome=name in MONOCHROME)
         truth = np.rint(colours.apply(filmed.truth)).astype(np.uint8)
         marks = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
-        inside = (cut_off(marks, name) == marks).all(axis=2)  # type: ignore[arg-type]
+        inside = (apply_border(marks, name) == marks).all(axis=2)  # type: ignore[arg-type]
         occlusion = cv2.resize(filmed.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
         yield Case(lr, colours, truth, inside, covered_share(occlusion))
 
@@ -130,13 +133,16 @@ def main() -> None:
     generator = FaceGenerator(loaded, 32)
     with tempfile.TemporaryDirectory() as cache:
         found = open_faces(options.faces, options.split, Path(cache))
-        sets = {False: spread(found, options.count), True: spread(found, options.count // 2)}
-    sprites = draw_pool(200, 777) if options.masks is None else load_templates(options.masks)
-    judges: list[Judge] = []
+        sets = {
+            False: evenly_spaced(found, options.count),
+            True: evenly_spaced(found, options.count // 2),
+        }
+    sprites = draw_sprites(200, 777) if options.masks is None else load_templates(options.masks)
+    judges: list[Metric] = []
     if options.identity is not None:
-        judges.append(IdentityJudge(options.identity))
+        judges.append(IdentityMetric(options.identity))
     if options.landmarks is not None:
-        judges.append(LandmarkJudge(options.landmarks))
+        judges.append(LandmarkMetric(options.landmarks))
     results: dict[str, Any] = {}
     stored = StoredMaps()
     for name in options.only:
@@ -165,7 +171,7 @@ def main() -> None:
 def _measure(
     generator: FaceGenerator,
     given: list[Case],
-    judges: Sequence[Judge],
+    judges: Sequence[Metric],
     judged: int,
     uncorrected: bool,
 ) -> tuple[dict[str, float], list[list[ImageArray]], list[NDArray[np.float32]]]:

@@ -12,15 +12,17 @@ import pytest
 from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
-from jdsr_cli.evaluation import FIGURES, protocol
-from jdsr_cli.evaluation.metrics import FIDELITY
-from jdsr_cli.evaluation.sheet import FACE, GAP, HEAD, LETTERS, choose, offsets
-from jdsr_cli.evaluation.subset import default_split
+from jdsr_cli.evaluation import protocol
+from jdsr_cli.evaluation.comparison import Comparison, compare
+from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES
+from jdsr_cli.evaluation.report import FACE, GAP, HEAD, LETTERS, choose, offsets
+from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.faces.regions import eyes_and_mouth
 from jdsr_cli.progress import Silent
-from jdsr_train.compare import CompareRequest, Comparison, compare
-from jdsr_train.data import FaceSet
+from jdsr_cli.settings import EvalSettings
 
 Weights = Callable[[int], Path]
 
@@ -42,7 +44,7 @@ def found(
     out = tmp_path_factory.mktemp("eval")
     identity = write_torchscript(out / "identity.pt")
     landmarks = write_points_onnx(out / "points.onnx", [0.1, -0.1] * 68, np.linspace(0, 1, 136))
-    request = CompareRequest(
+    request = EvalSettings(
         data, ("bicubic", tiny), out, masks=template_folder, batch=4,
         identity=identity, landmarks=landmarks, write_inputs=out / "inputs",
     )  # fmt: skip
@@ -88,7 +90,7 @@ def test_figures_have_intervals_and_differences(found: Comparison) -> None:
         assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
         assert "difference" not in bicubic["figures"][name]
         assert "better_share" not in bicubic["figures"][name]
-        if name in FIDELITY:
+        if name in FIDELITY_FIGURES:
             assert told["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
     figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
     assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40
@@ -154,7 +156,7 @@ def test_figures_do_not_depend_on_company_order_or_run(
     copy = tmp_path / "copy.safetensors"
     shutil.copy(tiny, copy)
     methods = (str(copy), tiny, "bicubic")
-    again = compare(CompareRequest(data, methods, tmp_path / "out", masks=template_folder))
+    again = compare(EvalSettings(data, methods, tmp_path / "out", masks=template_folder))
     twin, network, bicubic = again.rows
     assert twin.scores.means() == network.scores.means()
     for one, other in ((bicubic, found.rows[0]), (network, found.rows[1])):
@@ -173,7 +175,7 @@ def test_written_inputs_restored_elsewhere_score_the_same(
     for path in (found.results.parent / "inputs").iterdir():
         with Image.open(path) as given:
             given.resize((128, 128), Image.Resampling.BICUBIC).save(other / path.name)
-    request = CompareRequest(
+    request = EvalSettings(
         data, (), tmp_path / "out", scale=4, results=(("elsewhere", other),),
         masks=template_folder,
     )  # fmt: skip
@@ -185,7 +187,7 @@ def test_written_inputs_restored_elsewhere_score_the_same(
 def test_a_limit_takes_evenly_spaced_faces(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet
 ) -> None:
-    request = CompareRequest(data, ("bicubic",), tmp_path, masks=template_folder, limit=2)
+    request = EvalSettings(data, ("bicubic",), tmp_path, masks=template_folder, limit=2)
     found = compare(request)
     assert found.count == 2
     assert [row["key"] for row in table(found)] == [face_set.keys[0], face_set.keys[3]]
@@ -196,7 +198,7 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
     data: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "DRAWN_MASKS", 4)
-    request = CompareRequest(
+    request = EvalSettings(
         data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera", limit=3,
         write_inputs=tmp_path / "inputs",
     )  # fmt: skip
@@ -231,7 +233,7 @@ def test_sharp_faces_tell_what_was_altered_beside_eyes_and_mouth(
             tmp_path / "kept" / f"{key}.png"
         )
         Image.fromarray(given // 2).save(tmp_path / "dull" / f"{key}.png")
-    request = CompareRequest(
+    request = EvalSettings(
         data, ("bicubic",), tmp_path / "out", scale=scale, degradation="sharp",
         results=(("kept", tmp_path / "kept"), ("dull", tmp_path / "dull")),
     )  # fmt: skip
@@ -254,7 +256,7 @@ def test_sharp_faces_tell_what_was_altered_beside_eyes_and_mouth(
 def test_inputs_of_128_px_are_measured_like_others(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet, degradation: str
 ) -> None:
-    found = compare(CompareRequest(
+    found = compare(EvalSettings(
         data, ("bicubic",), tmp_path / "out", scale=1, degradation=degradation,
         masks=template_folder, write_inputs=tmp_path / "inputs",
     ))  # fmt: skip
@@ -290,7 +292,7 @@ def test_an_interrupted_run_leaves_no_half_written_results(
     def stop(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    request = CompareRequest(data, ("bicubic",), tmp_path / "out", masks=template_folder, limit=2)
+    request = EvalSettings(data, ("bicubic",), tmp_path / "out", masks=template_folder, limit=2)
     before = compare(request)
     known = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
     monkeypatch.setattr(csv, "writer", stop)
@@ -308,7 +310,7 @@ def test_methods_of_different_input_sizes_are_refused_before_anything_is_made(
 ) -> None:
     methods = ("bicubic", str(tiny_weights(32)), str(tiny_weights(16)))
     with pytest.raises(UsageError, match="one input size"):
-        compare(CompareRequest(data, methods, tmp_path / "out"))
+        compare(EvalSettings(data, methods, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -317,27 +319,27 @@ def test_what_cannot_be_used_is_named(
 ) -> None:
     bicubic = ("bicubic",)
     with pytest.raises(InputMissingError, match=r"absent\.tar"):
-        compare(CompareRequest(tmp_path / "absent.tar", bicubic, tmp_path))
+        compare(EvalSettings(tmp_path / "absent.tar", bicubic, tmp_path))
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
-        compare(CompareRequest(data, bicubic, tmp_path / "taken", masks=template_folder))
+        compare(EvalSettings(data, bicubic, tmp_path / "taken", masks=template_folder))
     out = tmp_path / "out"
     twice = write_faces(tmp_path / "twice", ("test-0.tar", "test-1.tar"))
     with pytest.raises(DatasetError, match="astronaut0: two faces of the set have this name"):
-        compare(CompareRequest(twice, bicubic, out, masks=template_folder))
+        compare(EvalSettings(twice, bicubic, out, masks=template_folder))
     some = write_faces(tmp_path / "some", ("train-0.tar",))
     with pytest.raises(DatasetError, match=r"some: .*val"):
-        compare(CompareRequest(some, bicubic, out, split="val"))
+        compare(EvalSettings(some, bicubic, out, split="val"))
     with pytest.raises(UsageError, match="nothing to compare"):
-        compare(CompareRequest(data, (), out, scale=4, masks=template_folder))
+        compare(EvalSettings(data, (), out, scale=4, masks=template_folder))
     results = (("bicubic", tmp_path),)
     with pytest.raises(UsageError, match="bicubic is named twice"):
-        compare(CompareRequest(data, bicubic, out, results=results, masks=template_folder))
-    sharp = CompareRequest(data, bicubic, out, degradation="sharp", masks=template_folder)
+        compare(EvalSettings(data, bicubic, out, results=results, masks=template_folder))
+    sharp = EvalSettings(data, bicubic, out, degradation="sharp", masks=template_folder)
     with pytest.raises(UsageError, match="sharp faces wear no masks"):
         compare(sharp)
     with pytest.raises(UsageError, match="no use without a trunk"):
-        compare(CompareRequest(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
+        compare(EvalSettings(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
 
 
 class Notes(Silent):
@@ -354,9 +356,9 @@ def test_a_folder_without_tests_is_told_of(
     tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:
     folder, notes = write_faces(tmp_path / "some", ("train-0.tar",)), Notes()
-    compare(CompareRequest(folder, ("bicubic",), tmp_path / "out", limit=2), notes)
+    compare(EvalSettings(folder, ("bicubic",), tmp_path / "out", limit=2), notes)
     assert any("nothing may have been trained on them" in one for one in notes.told)
     notes.told.clear()
-    alone = CompareRequest(folder / "train-0.tar", ("bicubic",), tmp_path / "out", limit=2)
+    alone = EvalSettings(folder / "train-0.tar", ("bicubic",), tmp_path / "out", limit=2)
     compare(alone, notes)
     assert not notes.told

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
 from jdsr_cli.evaluation import methods as module
-from jdsr_cli.evaluation import resolve
+from jdsr_cli.evaluation.methods import resolve
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import LoadedGenerator, WeightEntry
 

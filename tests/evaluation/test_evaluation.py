@@ -7,23 +7,29 @@ from PIL import Image
 from skimage.data import astronaut
 from torch import Tensor
 
-from jdsr_cli import evaluation
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import (
+    Degrader,
+    EvaluationSample,
+    SampleSettings,
+    evaluation_samples,
+    to_tensor,
+)
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation import Method, Scores, estimate, examine, from_lr
-from jdsr_cli.evaluation.report import rows
-from jdsr_cli.evaluation.restorers import in_canonical_colours
-from jdsr_cli.synthesis.degradations import resize_bicubic
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, exams, to_tensor
+from jdsr_cli.evaluation.methods import Method, bicubic, from_lr, in_canonical_colours
+from jdsr_cli.evaluation.scoring import Scores, evaluate, score
+from jdsr_cli.evaluation.statistics import estimate, rows
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 
 
 @pytest.fixture(scope="module")
-def chosen(face_set: FaceSet) -> list[Exam]:
-    degrader = Degrader(draw_pool(2, 0), SampleSettings(32, "paper", 1.0))
-    return list(exams(face_set, degrader, masked=True))
+def chosen(face_set: FaceSet) -> list[EvaluationSample]:
+    degrader = Degrader(draw_sprites(2, 0), SampleSettings(32, "paper", 1.0))
+    return list(evaluation_samples(face_set, degrader, masked=True))
 
 
-def truth_of(chosen: list[Exam]) -> Tensor:
+def truth_of(chosen: list[EvaluationSample]) -> Tensor:
     return to_tensor([exam.pair.hr for exam in chosen])
 
 
@@ -44,57 +50,59 @@ class Brightness:
 
 def test_bicubic_is_that_of_pil(face_set: FaceSet) -> None:
     small = np.stack([resize_bicubic(np.asarray(image), 32) for image in face_set.images])
-    restored = evaluation.bicubic(to_tensor(list(small)))
+    restored = bicubic(to_tensor(list(small)))
     wanted = Image.fromarray(small[2]).resize((128, 128), Image.Resampling.BICUBIC)
     levels = (restored[2] * 255).round().permute(1, 2, 0).numpy()
     assert np.array_equal(levels, np.asarray(wanted))
 
 
 def test_a_perfect_restorer_is_told_from_one_that_errs_beside_the_mask(
-    chosen: list[Exam],
+    chosen: list[EvaluationSample],
 ) -> None:
     truth = truth_of(chosen)
     covered = torch.from_numpy(np.stack([exam.alpha for exam in chosen])[:, None]) > 0.5
     wrong = torch.where(covered, truth, 1 - truth)
-    scores = evaluation.score(lambda lr: wrong, chosen, batch=99)
+    scores = score(lambda lr: wrong, chosen, batch=99)
     assert scores.keys == tuple(exam.key for exam in chosen)
     assert np.isinf(scores.figures["psnr_covered"]).all()
     assert (scores.figures["psnr_beside"] < scores.figures["psnr"]).all()
     assert (scores.figures["ssim_beside"] < scores.figures["ssim_covered"]).all()
     assert scores.mean("psnr") < 25
-    perfect = evaluation.score(lambda lr: truth, chosen, batch=99)
+    perfect = score(lambda lr: truth, chosen, batch=99)
     assert perfect.figures["ssim"] == pytest.approx(1)
     assert perfect.mean("psnr_crop") == float("inf")
 
 
-def test_the_border_is_as_wide_as_the_scale(chosen: list[Exam]) -> None:
+def test_the_border_is_as_wide_as_the_scale(chosen: list[EvaluationSample]) -> None:
     truth = truth_of(chosen)
     framed = 1 - truth
     framed[..., 4:-4, 4:-4] = truth[..., 4:-4, 4:-4]
-    scores = evaluation.score(lambda lr: framed, chosen, batch=99)
+    scores = score(lambda lr: framed, chosen, batch=99)
     assert np.isinf(scores.figures["psnr_crop"]).all()
     assert scores.figures["ssim_crop"] == pytest.approx(1)
     framed[..., 4, 64] = 1 - framed[..., 4, 64]
-    scores = evaluation.score(lambda lr: framed, chosen, batch=99)
+    scores = score(lambda lr: framed, chosen, batch=99)
     assert np.isfinite(scores.figures["psnr_crop"]).all()
 
 
 def test_at_scale_1_bicubic_leaves_the_input_as_it_is(face_set: FaceSet) -> None:
-    degrader = Degrader(draw_pool(2, 0), SampleSettings(128, "paper", 1.0))
-    seen = list(exams(face_set, degrader, masked=True))
+    degrader = Degrader(draw_sprites(2, 0), SampleSettings(128, "paper", 1.0))
+    seen = list(evaluation_samples(face_set, degrader, masked=True))
     given = to_tensor([exam.pair.lr for exam in seen])
-    assert torch.equal(evaluation.bicubic(given), given)
+    assert torch.equal(bicubic(given), given)
     framed = truth_of(seen)
     framed[:, :, [0, -1]] = 1 - framed[:, :, [0, -1]]
     framed[..., [0, -1]] = 1 - framed[..., [0, -1]]
-    scores = evaluation.score(lambda lr: framed, seen, batch=99)
+    scores = score(lambda lr: framed, seen, batch=99)
     assert np.isinf(scores.figures["psnr_crop"]).all()
     assert np.isfinite(scores.figures["psnr"]).all()
 
 
 def test_batches_do_not_change_the_figures(face_set: FaceSet) -> None:
-    plain = list(exams(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False))
-    whole, parts = (evaluation.score(evaluation.bicubic, plain, batch=batch) for batch in (6, 4))
+    plain = list(
+        evaluation_samples(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False)
+    )
+    whole, parts = (score(bicubic, plain, batch=batch) for batch in (6, 4))
     assert whole.keys == parts.keys == face_set.keys
     for name, values in whole.figures.items():
         assert values == pytest.approx(parts.figures[name], abs=1e-9, nan_ok=True)
@@ -112,17 +120,17 @@ def test_means_are_over_the_faces_that_have_a_figure() -> None:
     assert np.isnan(scores.mean("ssim"))
 
 
-def test_every_method_gets_the_same_faces_made_once(chosen: list[Exam]) -> None:
+def test_every_method_gets_the_same_faces_made_once(chosen: list[EvaluationSample]) -> None:
     seen: dict[str, list[Tensor]] = {"one": [], "two": []}
 
     def watched(name: str) -> Method:
         def restore(lr: Tensor) -> Tensor:
             seen[name].append(lr)
-            return evaluation.bicubic(lr)
+            return bicubic(lr)
 
         return Method(name, from_lr(restore))
 
-    found = examine([watched("one"), watched("two")], iter(chosen), batch=4)
+    found = evaluate([watched("one"), watched("two")], iter(chosen), batch=4)
     assert [len(batch) for batch in seen["one"]] == [4, 2]
     for one, other in zip(seen["one"], seen["two"], strict=True):
         assert torch.equal(one, other)
@@ -130,7 +138,7 @@ def test_every_method_gets_the_same_faces_made_once(chosen: list[Exam]) -> None:
 
 
 def test_a_timed_method_warms_up_before_the_clock_runs(
-    chosen: list[Exam], monkeypatch: pytest.MonkeyPatch
+    chosen: list[EvaluationSample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
     calls: list[int] = []
@@ -139,34 +147,34 @@ def test_a_timed_method_warms_up_before_the_clock_runs(
         nonlocal now
         now += 100.0 if not calls else 0.5 * len(lr)
         calls.append(len(lr))
-        return evaluation.bicubic(lr)
+        return bicubic(lr)
 
     monkeypatch.setattr("jdsr_cli.evaluation.scoring.perf_counter", lambda: now)
     methods = [Method("timed", from_lr(restore), timed=True), Method("not", from_lr(lambda lr: lr))]
-    found = examine(methods[:1], chosen, batch=4)
+    found = evaluate(methods[:1], chosen, batch=4)
     assert calls == [4, 4, 2]
     assert found["timed"].faces_per_second == pytest.approx(2.0)
-    assert evaluation.score(restore, chosen).faces_per_second is None
+    assert score(restore, chosen).faces_per_second is None
 
 
-def test_judges_see_eight_bits_and_the_truth_once(chosen: list[Exam]) -> None:
+def test_judges_see_eight_bits_and_the_truth_once(chosen: list[EvaluationSample]) -> None:
     judge = Brightness()
     truth = truth_of(chosen)
     methods = [
         Method("off", lambda group: truth - 0.2 / 255),  # rounds to the truth
         Method("dark", lambda group: truth * 0),
     ]
-    found = examine(methods, chosen, judges=[judge], batch=99)
+    found = evaluate(methods, chosen, judges=[judge], batch=99)
     assert judge.described == 3
     assert found["off"].figures["lpips"] == pytest.approx(0, abs=1e-7)
     means = truth.mean(dim=(1, 2, 3)).numpy()
     assert found["dark"].figures["lpips"] == pytest.approx(means, abs=1e-6)
 
 
-def test_pictures_of_another_size_are_refused_by_name(chosen: list[Exam]) -> None:
+def test_pictures_of_another_size_are_refused_by_name(chosen: list[EvaluationSample]) -> None:
     method = Method("small", lambda group: torch.zeros(len(group), 3, 64, 64))
     with pytest.raises(UsageError, match=r"astronaut0: small gives 6 of 64x64.*6 of 128x128"):
-        examine([method], chosen, batch=99)
+        evaluate([method], chosen, batch=99)
 
 
 def test_intervals_are_those_of_the_normal_law_for_many_faces() -> None:

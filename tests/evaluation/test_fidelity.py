@@ -10,7 +10,14 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.metrics import FIDELITY, fidelity, luma, psnr, ssim, unaltered
+from jdsr_cli.evaluation.metrics.fidelity import (
+    FIDELITY_FIGURES,
+    fidelity_by_region,
+    luma,
+    psnr,
+    ssim,
+    unaltered,
+)
 from jdsr_cli.faces.regions import eyes_and_mouth
 
 
@@ -178,8 +185,8 @@ def test_all_figures_at_once_are_those_had_one_by_one(pair: tuple[Tensor, Tensor
     noisy, truth = pair
     covered = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
     covered[:2, :, 60:, 20:100] = True
-    found = fidelity(noisy, truth, covered, border=8)
-    assert tuple(found) == FIDELITY
+    found = fidelity_by_region(noisy, truth, covered, border=8)
+    assert tuple(found) == FIDELITY_FIGURES
     for name, measure in (("psnr", psnr), ("ssim", ssim)):
         assert torch.equal(found[name], measure(noisy, truth))
         assert torch.equal(found[f"{name}_crop"], measure(noisy, truth, border=8))

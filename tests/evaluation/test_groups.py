@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation import Scores
-from jdsr_cli.evaluation.groups import measure, thirds
-from jdsr_cli.evaluation.metrics import skin_lightness
-from jdsr_cli.evaluation.report import rows
-from jdsr_train.compare import CompareRequest, compare
-from jdsr_train.data import FaceSet
+from jdsr_cli.evaluation.comparison import compare
+from jdsr_cli.evaluation.groups import measure, skin_lightness, thirds
+from jdsr_cli.evaluation.scoring import Scores
+from jdsr_cli.evaluation.statistics import rows
+from jdsr_cli.settings import EvalSettings
 
 
 def test_thirds_are_by_the_value_and_as_large_as_ties_allow() -> None:
@@ -59,7 +59,7 @@ def test_results_and_table_tell_the_lightness_of_the_true_faces(
     face_set: FaceSet,
 ) -> None:
     data = write_faces(tmp_path / "faces", ("test.tar",)) / "test.tar"
-    found = compare(CompareRequest(
+    found = compare(EvalSettings(
         data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera",
         masks=template_folder, groups=("lightness",),
     ))  # fmt: skip
@@ -93,10 +93,10 @@ def test_results_and_table_tell_the_lightness_of_the_true_faces(
 
 
 def test_unknown_properties_are_refused_before_anything_is_made(tmp_path: Path) -> None:
-    request = CompareRequest(tmp_path, ("bicubic",), tmp_path / "out", groups=("hue",))
+    request = EvalSettings(tmp_path, ("bicubic",), tmp_path / "out", groups=("hue",))
     with pytest.raises(UsageError, match=r"'hue'.*Use lightness"):
         compare(request)
-    twice = CompareRequest(tmp_path, ("bicubic",), tmp_path / "out", groups=("lightness",) * 2)
+    twice = EvalSettings(tmp_path, ("bicubic",), tmp_path / "out", groups=("lightness",) * 2)
     with pytest.raises(UsageError, match="twice"):
         compare(twice)
     assert not (tmp_path / "out").exists()

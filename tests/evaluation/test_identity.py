@@ -10,14 +10,14 @@ from skimage.transform import SimilarityTransform
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.evaluation.metrics.identity import IdentityJudge
+from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.faces.embedding import ARCFACE_TEMPLATE, to_arcface
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> IdentityJudge:
-    return IdentityJudge(write_torchscript(tmp_path_factory.mktemp("net") / "quadrants.pt"))
+def judge(tmp_path_factory: pytest.TempPathFactory) -> IdentityMetric:
+    return IdentityMetric(write_torchscript(tmp_path_factory.mktemp("net") / "quadrants.pt"))
 
 
 def quarters(*colours: tuple[float, float, float]) -> Tensor:
@@ -40,7 +40,7 @@ def test_the_template_is_brought_nearest_to_arcface() -> None:
     assert np.abs(moved - ARCFACE_TEMPLATE).max() < 3.5  # their noses differ most
 
 
-def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityJudge) -> None:
+def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityMetric) -> None:
     light, dark = (0.8, 0.8, 0.8), (0.2, 0.2, 0.2)
     left, right = quarters(light, dark, light, dark), quarters(dark, light, dark, light)
     upper = quarters(light, light, dark, dark)
@@ -52,24 +52,24 @@ def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityJudge
     assert float(cosines[2]) == pytest.approx(0, abs=5e-2)
 
 
-def test_the_protocol_names_the_file(judge: IdentityJudge) -> None:
+def test_the_protocol_names_the_file(judge: IdentityMetric) -> None:
     assert "quadrants.pt" in judge.protocol
     assert "ArcFace" in judge.protocol
 
 
 def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pt"):
-        IdentityJudge(tmp_path / "absent.pt")
+        IdentityMetric(tmp_path / "absent.pt")
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(WeightsCorruptError, match=r"text\.pt: not a TorchScript"):
-        IdentityJudge(tmp_path / "text.pt")
+        IdentityMetric(tmp_path / "text.pt")
     with pytest.raises(WeightsCorruptError, match=r"flat\.pt.*one vector a face"):
-        IdentityJudge(write_torchscript(tmp_path / "flat.pt", Flat()))
+        IdentityMetric(write_torchscript(tmp_path / "flat.pt", Flat()))
 
 
 @pytest.mark.shared
 def test_a_real_network_tells_people_apart(shared: Path, portraits: list) -> None:
-    judge = IdentityJudge(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
+    judge = IdentityMetric(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
     faces = torch.from_numpy(np.stack([face.image for face in portraits]))
     (found,) = judge.describe(faces.permute(0, 3, 1, 2).float() / 255)
     cosines = found @ found.T

@@ -9,7 +9,7 @@ from judge_files import write_points_onnx
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
-from jdsr_cli.evaluation.metrics.landmarks import LandmarkJudge, normalised_mean_error
+from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric, normalised_mean_error
 from jdsr_cli.faces.landmarks import OnnxLandmarks
 
 
@@ -36,7 +36,7 @@ def test_the_error_is_in_per_cent_of_the_distance_of_the_eyes() -> None:
 
 
 def test_points_are_read_as_x_and_y(points: Path) -> None:
-    judge = LandmarkJudge(points)
+    judge = LandmarkMetric(points)
     (found,) = judge.describe(grey(0, 255))
     left, top, side = OnnxLandmarks.window
     middle = left + 0.5 * side - 0.5
@@ -47,7 +47,7 @@ def test_points_are_read_as_x_and_y(points: Path) -> None:
 
 
 def test_the_error_between_two_brightnesses(points: Path) -> None:
-    judge = LandmarkJudge(points)
+    judge = LandmarkMetric(points)
     found = judge.compare(judge.describe(grey(51, 102)), judge.describe(grey(102, 102)))
     # 0.2 of red moves every point by 0.1, a quarter of the 0.4 between the eyes.
     assert found.tolist() == pytest.approx([25.0, 0.0], abs=0.01)
@@ -56,18 +56,18 @@ def test_the_error_between_two_brightnesses(points: Path) -> None:
 
 def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.onnx"):
-        LandmarkJudge(tmp_path / "absent.onnx")
+        LandmarkMetric(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no network")
     with pytest.raises(WeightsCorruptError, match=r"text\.onnx"):
-        LandmarkJudge(tmp_path / "text.onnx")
+        LandmarkMetric(tmp_path / "text.onnx")
     five = write_points_onnx(tmp_path / "five.onnx", [0.0] * 10, [0.5] * 10)
     with pytest.raises(WeightsCorruptError, match=r"five\.onnx.*10 numbers, not 136"):
-        LandmarkJudge(five)
+        LandmarkMetric(five)
 
 
 @pytest.mark.shared
 def test_a_real_network_finds_the_eyes(shared: Path, portraits: list) -> None:
-    judge = LandmarkJudge(shared / "weights" / "landmarks68_pfld_112.onnx")
+    judge = LandmarkMetric(shared / "weights" / "landmarks68_pfld_112.onnx")
     images = torch.from_numpy(np.stack([face.image for face in portraits[::3]]))
     (found,) = judge.describe(images.permute(0, 3, 1, 2).float() / 255)
     for points, face in zip(found, portraits[::3], strict=True):

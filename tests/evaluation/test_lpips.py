@@ -4,19 +4,21 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchmetrics.functional.image.lpips
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchvision import models
 
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.evaluation.metrics import lpips, lpips_files
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.evaluation.metrics import lpips
 from jdsr_cli.evaluation.metrics.lpips import (
     CAFFE_MEAN_BGR,
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LpipsJudge,
+    TRUNKS,
+    LpipsMetric,
+    kind_of_trunk,
 )
-from jdsr_cli.evaluation.metrics.lpips_files import TRUNKS, kind_of_trunk
 from jdsr_cli.weights import sha256_of
 
 NAMES = {"alex": "alexnet", "squeeze": "squeezenet1_1"}
@@ -54,14 +56,14 @@ def test_agreement_with_torchmetrics(
 ) -> None:
     state = trunk(name)
     torch.save(state, tmp_path / "trunk.pth")
-    judge = LpipsJudge(tmp_path / "trunk.pth")
+    metric = LpipsMetric(tmp_path / "trunk.pth")
     theirs = _NoTrainLpips(net=name, pnet_rand=True)
     with torch.no_grad():
         for parameter, value in theirs.net.named_parameters():
             value.copy_(state[f"features.{parameter.split('.', depth)[-1]}"])
         wanted = theirs(*pictures, normalize=True).flatten()
-    found = judge.compare(*(judge.describe(one) for one in pictures))
-    assert judge.trunk.name == name
+    found = metric.compare(*(metric.describe(one) for one in pictures))
+    assert metric.trunk.name == name
     assert found.shape == (2,)
     assert torch.allclose(found, wanted.double(), rtol=1e-4, atol=1e-8)
     assert float(found.min()) > 0
@@ -70,9 +72,9 @@ def test_agreement_with_torchmetrics(
 def test_equal_pictures_are_no_distance_apart(
     squeeze: Path, pictures: tuple[Tensor, Tensor]
 ) -> None:
-    judge = LpipsJudge(squeeze)
-    seen = judge.describe(pictures[0])
-    assert judge.compare(seen, seen).tolist() == [0, 0]
+    metric = LpipsMetric(squeeze)
+    seen = metric.describe(pictures[0])
+    assert metric.compare(seen, seen).tolist() == [0, 0]
 
 
 def test_a_caffe_trunk_takes_bgr_levels(
@@ -87,7 +89,7 @@ def test_a_caffe_trunk_takes_bgr_levels(
     state["features.0.weight"] = caffe.flip(1)
     state["features.0.bias"] = state["features.0.bias"] + (weight.sum((2, 3)) * shift).sum(1)
     torch.save(state, tmp_path / "squeeze_Caffe.pth")
-    plain, bgr = LpipsJudge(squeeze), LpipsJudge(tmp_path / "squeeze_Caffe.pth")
+    plain, bgr = LpipsMetric(squeeze), LpipsMetric(tmp_path / "squeeze_Caffe.pth")
     for one, other in zip(plain.describe(pictures[0]), bgr.describe(pictures[0]), strict=True):
         assert torch.allclose(one, other, rtol=0, atol=1e-4)
     assert "BGR" in bgr.protocol
@@ -97,10 +99,10 @@ def test_a_caffe_trunk_takes_bgr_levels(
 def test_only_the_published_trunk_gives_published_figures(
     squeeze: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = LpipsJudge(squeeze)
-    assert "NOT torchvision's" in judge.protocol
+    metric = LpipsMetric(squeeze)
+    assert "NOT torchvision's" in metric.protocol
     monkeypatch.setattr(lpips, "published", lambda trunk: f"x/n-{sha256_of(squeeze)[:8]}.pth")
-    assert "torchvision's published trunk" in judge.protocol
+    assert "torchvision's published trunk" in metric.protocol
 
 
 def test_the_trunk_is_told_by_its_tensors(tmp_path: Path) -> None:
@@ -114,45 +116,48 @@ def test_the_trunk_is_told_by_its_tensors(tmp_path: Path) -> None:
 
 def test_files_that_do_not_fit_are_named(squeeze: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pth"):
-        LpipsJudge(tmp_path / "absent.pth")
+        LpipsMetric(tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("no state dict")
     with pytest.raises(WeightsCorruptError, match=r"text\.pth"):
-        LpipsJudge(tmp_path / "text.pth")
+        LpipsMetric(tmp_path / "text.pth")
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(WeightsCorruptError, match=r"list\.pth.*not a state dict"):
-        LpipsJudge(tmp_path / "list.pth")
+        LpipsMetric(tmp_path / "list.pth")
     state = torch.load(squeeze, weights_only=True)
     torch.save({k: v for k, v in state.items() if "expand3x3" not in k}, tmp_path / "part.pth")
     with pytest.raises(WeightsCorruptError, match=r"part\.pth.*squeezenet1_1"):
-        LpipsJudge(tmp_path / "part.pth")
+        LpipsMetric(tmp_path / "part.pth")
     heads = {f"lin{place}.model.1.weight": torch.ones(1, 8, 1, 1) for place in range(7)}
     torch.save(heads, tmp_path / "heads.pth")
     with pytest.raises(WeightsCorruptError, match=r"heads\.pth.*squeezenet1_1"):
-        LpipsJudge(squeeze, tmp_path / "heads.pth")
+        LpipsMetric(squeeze, tmp_path / "heads.pth")
 
 
 def test_heads_may_come_from_a_file(
     squeeze: Path, tmp_path: Path, pictures: tuple[Tensor, Tensor]
 ) -> None:
-    shipped = LpipsJudge(squeeze)
+    shipped = LpipsMetric(squeeze)
     sizes = [part.shape[1] for part in shipped.describe(pictures[0])]
     heads = {f"lin{n}.model.1.weight": torch.ones(1, c, 1, 1) for n, c in enumerate(sizes)}
     torch.save(heads, tmp_path / "heads.pth")
-    judge = LpipsJudge(squeeze, tmp_path / "heads.pth")
-    found, wanted = (judge.describe(one) for one in pictures)
+    metric = LpipsMetric(squeeze, tmp_path / "heads.pth")
+    found, wanted = (metric.describe(one) for one in pictures)
     by_hand = sum(
         ((one - other) ** 2).sum(1).mean((1, 2)) for one, other in zip(found, wanted, strict=True)
     )
-    assert torch.allclose(judge.compare(found, wanted), by_hand.double())
-    assert "heads.pth" in judge.protocol
+    assert torch.allclose(metric.compare(found, wanted), by_hand.double())
+    assert "heads.pth" in metric.protocol
 
 
-def test_without_torchmetrics_its_heads_are_asked_for(
-    squeeze: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lpips_files, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"jdsr\[train\]"):
-        LpipsJudge(squeeze)
+@pytest.mark.parametrize("name", ["alex", "vgg", "squeeze"])
+def test_the_published_heads_equal_those_of_torchmetrics(name: str) -> None:
+    folder = Path(torchmetrics.functional.image.lpips.__file__).with_name("lpips_models")
+    theirs = torch.load(folder / f"{name}.pth", map_location="cpu", weights_only=True)
+    (trunk,) = (one for one in TRUNKS if one.name == name)
+    ours = lpips.read_heads(None, trunk)
+    assert len(ours) == len(theirs) == len(trunk.ends)
+    for place, head in enumerate(ours):
+        assert torch.equal(head, theirs[f"lin{place}.model.1.weight"][0])
 
 
 def test_a_download_that_fails_says_what_to_do(
@@ -164,7 +169,7 @@ def test_a_download_that_fails_says_what_to_do(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(WeightsMissingError, match=r"alexnet.*no route.*--lpips FILE"):
-        LpipsJudge("download")
-    kept = tmp_path / "checkpoints" / Path(lpips_files.published(TRUNKS[0])).name
+        LpipsMetric("download")
+    kept = tmp_path / "checkpoints" / Path(lpips.published(TRUNKS[0])).name
     torch.save(trunk("alex"), kept)
-    assert LpipsJudge("download").trunk.name == "alex"
+    assert LpipsMetric("download").trunk.name == "alex"

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings, evaluation_samples
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_cli.evaluation import ReadyMade, examine, exported
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, exams
+from jdsr_cli.evaluation.external_results import ExternalResults, write_inputs
+from jdsr_cli.evaluation.scoring import evaluate
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
 
 
 @pytest.fixture(scope="module")
-def chosen(face_set: FaceSet) -> list[Exam]:
-    degrader = Degrader(draw_pool(2, 0), SampleSettings(32, "paper", 1.0))
-    return list(exams(face_set, degrader, masked=True))
+def chosen(face_set: FaceSet) -> list[EvaluationSample]:
+    degrader = Degrader(draw_sprites(2, 0), SampleSettings(32, "paper", 1.0))
+    return list(evaluation_samples(face_set, degrader, masked=True))
 
 
 @pytest.fixture
@@ -28,13 +30,13 @@ def folder(tmp_path: Path, face_set: FaceSet) -> Path:
 
 
 def test_pictures_are_scored_by_the_name_of_their_face(
-    folder: Path, chosen: list[Exam], face_set: FaceSet
+    folder: Path, chosen: list[EvaluationSample], face_set: FaceSet
 ) -> None:
     (folder / "readme.txt").write_text("beside the pictures")
     Image.new("RGB", (9, 9)).save(folder / "another.png")
-    method = ReadyMade("other", folder, face_set.keys).method
+    method = ExternalResults("other", folder, face_set.keys).method
     assert not method.timed
-    found = examine([method], reversed(chosen), batch=4)["other"]
+    found = evaluate([method], reversed(chosen), batch=4)["other"]
     assert found.keys == face_set.keys[::-1]
     assert found.faces_per_second is None
     perfect = np.isinf(found.figures["psnr"])
@@ -44,40 +46,42 @@ def test_pictures_are_scored_by_the_name_of_their_face(
 def test_what_is_missing_or_unfit_is_named(folder: Path, face_set: FaceSet) -> None:
     keys = face_set.keys
     with pytest.raises(InputMissingError, match="absent: no folder of results for other"):
-        ReadyMade("other", folder / "absent", keys)
+        ExternalResults("other", folder / "absent", keys)
     with pytest.raises(DatasetError, match=r"ghost\.png: other has no picture of this face\."):
-        ReadyMade("other", folder, [*keys, "ghost"])
+        ExternalResults("other", folder, [*keys, "ghost"])
     with pytest.raises(DatasetError, match=r"ghost\.png: .*nor of 1 others"):
-        ReadyMade("other", folder, ["ghost", *keys, "spirit"])
+        ExternalResults("other", folder, ["ghost", *keys, "spirit"])
     twin = folder / f"{keys[0]}.webp"
     Image.new("RGB", (128, 128)).save(twin)
     with pytest.raises(DatasetError, match=f"a second picture of {keys[0]}"):
-        ReadyMade("other", folder, keys)
+        ExternalResults("other", folder, keys)
     twin.unlink()
     path = folder / f"{keys[2]}.png"
     Image.new("RGB", (64, 128)).save(path)
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: the picture is 64x128, not 128x128"):
-        ReadyMade("other", folder, keys)
+        ExternalResults("other", folder, keys)
     Image.new("I;16", (128, 128)).save(path)
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: .* more than 8 bits"):
-        ReadyMade("other", folder, keys)
+        ExternalResults("other", folder, keys)
     path.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: not a readable picture"):
-        ReadyMade("other", folder, keys)
+        ExternalResults("other", folder, keys)
 
 
 def test_a_picture_cut_short_is_named_when_it_is_read(
-    folder: Path, chosen: list[Exam], face_set: FaceSet
+    folder: Path, chosen: list[EvaluationSample], face_set: FaceSet
 ) -> None:
     path = folder / f"{face_set.keys[3]}.png"
     path.write_bytes(path.read_bytes()[:2000])
-    method = ReadyMade("other", folder, face_set.keys).method
+    method = ExternalResults("other", folder, face_set.keys).method
     with pytest.raises(DatasetError, match=rf"{path.name}: not a readable picture"):
-        examine([method], chosen)
+        evaluate([method], chosen)
 
 
-def test_written_inputs_are_the_bytes_that_methods_see(tmp_path: Path, chosen: list[Exam]) -> None:
-    passed = list(exported(chosen, tmp_path / "inputs"))
+def test_written_inputs_are_the_bytes_that_methods_see(
+    tmp_path: Path, chosen: list[EvaluationSample]
+) -> None:
+    passed = list(write_inputs(chosen, tmp_path / "inputs"))
     assert passed == chosen
     assert len(list((tmp_path / "inputs").iterdir())) == len(chosen)
     for exam in chosen:
@@ -85,7 +89,9 @@ def test_written_inputs_are_the_bytes_that_methods_see(tmp_path: Path, chosen: l
             assert np.array_equal(np.asarray(picture), exam.pair.lr)
 
 
-def test_inputs_that_cannot_be_written_are_named(tmp_path: Path, chosen: list[Exam]) -> None:
+def test_inputs_that_cannot_be_written_are_named(
+    tmp_path: Path, chosen: list[EvaluationSample]
+) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
-        list(exported(chosen, tmp_path / "taken"))
+        list(write_inputs(chosen, tmp_path / "taken"))

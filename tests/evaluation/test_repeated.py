@@ -8,13 +8,21 @@ import torch
 from tiny import tiny_arguments
 from torch import Tensor, nn
 
-from jdsr_cli import evaluation
-from jdsr_cli.evaluation import RepeatedExams
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import (
+    Degrader,
+    EvaluationSample,
+    SampleSettings,
+    evaluation_samples,
+    to_tensor,
+)
+from jdsr_cli.evaluation.methods import restorer
+from jdsr_cli.evaluation.repeated import RepeatedEvaluation
+from jdsr_cli.evaluation.scoring import score
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import GeneratorOutput, build
-from jdsr_cli.synthesis.degradations import CameraSettings
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, exams, to_tensor
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
 
 HARSH = CameraSettings(
     native_width=(24.0, 64.0), infrared=0.4, tinted=0.5, cast=0.5, dark=0.5, overexposed=0.2
@@ -22,11 +30,11 @@ HARSH = CameraSettings(
 CPU = torch.device("cpu")
 
 
-def seen(faces: FaceSet, size: int, masked: bool) -> list[Exam]:
+def seen(faces: FaceSet, size: int, masked: bool) -> list[EvaluationSample]:
     """Faces as a camera films them in all sorts of light, or, small, as the paper reduces them."""
     kind = "camera" if size == 128 else "paper"
     settings = SampleSettings(size, kind, 0.5, camera=HARSH)
-    return list(exams(faces, Degrader(draw_pool(4, 1), settings), masked=masked))
+    return list(evaluation_samples(faces, Degrader(draw_sprites(4, 1), settings), masked=masked))
 
 
 def generator(size: int) -> nn.Module:
@@ -41,9 +49,9 @@ def test_figures_are_those_of_score(
 ) -> None:
     chosen = seen(face_set, size, masked)
     network = generator(size)
-    restore = evaluation.restorer(network, canonical=canonical)
-    wanted = evaluation.score(restore, chosen, batch=4)
-    repeated = RepeatedExams(chosen, CPU, canonical=canonical, kept=(0, 4, 5), batch=4)
+    restore = restorer(network, canonical=canonical)
+    wanted = score(restore, chosen, batch=4)
+    repeated = RepeatedEvaluation(chosen, CPU, canonical=canonical, kept=(0, 4, 5), batch=4)
     for _ in range(2):  # nothing of the first time is left in the second
         found, pictures = repeated.score(network)
         assert found.keys == wanted.keys
@@ -72,7 +80,7 @@ def test_faces_are_brought_to_canonical_colours_once(
         return right(self, filmed)
 
     monkeypatch.setattr(ColourMap, "lost", lost)
-    repeated = RepeatedExams(chosen, CPU, canonical=True)
+    repeated = RepeatedEvaluation(chosen, CPU, canonical=True)
     assert made == [128] * len(chosen)
     network = generator(128)
     first, _ = repeated.score(network)
@@ -97,9 +105,9 @@ class _Held(nn.Module):
 
 def test_a_perfect_generator_has_no_error_on_unchanged_colours(face_set: FaceSet) -> None:
     settings = SampleSettings(128, "paper", 1.0)
-    chosen = list(exams(face_set, Degrader(draw_pool(2, 0), settings), masked=True))
+    chosen = list(evaluation_samples(face_set, Degrader(draw_sprites(2, 0), settings), masked=True))
     truth = to_tensor([exam.pair.hr for exam in chosen])
-    repeated = RepeatedExams(chosen, CPU, canonical=False, batch=99)
+    repeated = RepeatedEvaluation(chosen, CPU, canonical=False, batch=99)
     found, pictures = repeated.score(_Held(truth, 0.0))
     assert pictures == []
     assert np.isinf(found.figures["psnr"]).all()

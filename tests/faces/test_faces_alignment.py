@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import TEMPLATE, TEMPLATE_SIZE, Alignment, crop, estimate_alignment
+from jdsr_cli.faces import TEMPLATE, Alignment, crop, estimate_alignment
 
 Matrix = NDArray[np.float64]
 

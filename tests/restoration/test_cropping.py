@@ -64,7 +64,7 @@ def test_a_bad_input_does_not_stop_the_rest(tmp_path: Path, clip: Path) -> None:
 
 
 def test_the_training_code_reads_the_folder(clip: Path, tmp_path: Path) -> None:
-    from jdsr_train.data.faces import load_faces
+    from jdsr_cli.datasets.aligned import load_faces
 
     crop_faces([clip], tmp_path / "out", SETTINGS)
     faces = load_faces(tmp_path / "out" / "street", None, tmp_path / "cache")

@@ -16,7 +16,8 @@ from PIL import Image
 from jdsr_cli.media import open_reader
 from jdsr_cli.restoration import restore
 from jdsr_cli.settings import RestoreSettings
-from jdsr_cli.synthesis.masks import draw_pool, landmarks_from_five, wear
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import apply_mask, landmarks_from_five
 
 Picture = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -67,7 +68,7 @@ def side_by_side(*portraits: Picture) -> Picture:
 def masked(portrait: Picture, name: str, seed: int) -> Picture:
     points = landmarks_from_five(np.array(EYES_TO_MOUTH[name], np.float32))
     rng = np.random.default_rng(seed)
-    return wear(portrait, points, draw_pool(8, 3)[2 * seed], rng).image
+    return apply_mask(portrait, points, draw_sprites(8, 3)[2 * seed], rng).image
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -9,15 +9,9 @@ from skimage.data import astronaut
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.canonical_colours import canonical_map
-from jdsr_cli.synthesis.degradations import (
-    CONDITIONS,
-    CameraSettings,
-    condition,
-    cut_off,
-    film,
-    to_pair,
-)
-from jdsr_cli.synthesis.degradations.codec import encode_and_decode
+from jdsr_cli.synthesis.camera import record, to_pair
+from jdsr_cli.synthesis.camera_settings import CONDITIONS, CameraSettings, apply_border, condition
+from jdsr_cli.synthesis.codec import encode_and_decode
 
 Picture = NDArray[np.uint8]
 NO_ALPHA = np.zeros((128, 128), np.float32)
@@ -30,7 +24,7 @@ def face() -> Picture:
 
 def shot(face: Picture, name: str, seed: int = 1, width: float = 96.0) -> Picture:
     rng = np.random.default_rng(seed)
-    return film(face, face, NO_ALPHA, 128, rng, condition(name, width)).lr
+    return record(face, face, NO_ALPHA, 128, rng, condition(name, width)).lr
 
 
 @pytest.mark.parametrize("name", list(CONDITIONS))
@@ -51,7 +45,7 @@ def test_low_light_is_as_low_as_it_says(face: Picture, percent: int, name: str) 
 
 
 def test_truth_in_low_light_is_not_rounded(face: Picture) -> None:
-    filmed = film(face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96))
+    filmed = record(face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96))
     assert len(np.unique(filmed.truth)) > 100
     pair = to_pair(filmed, np.random.default_rng(3), canonical=True)
     assert len(np.unique(pair.hr)) > 100
@@ -60,7 +54,7 @@ def test_truth_in_low_light_is_not_rounded(face: Picture) -> None:
 
 @pytest.mark.parametrize("name", ["green", "purple", "gray"])
 def test_monochrome_lies_on_one_line_of_colours(face: Picture, name: str) -> None:
-    filmed = film(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
+    filmed = record(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
     truth = filmed.truth.reshape(-1, 3)
     assert np.linalg.matrix_rank(truth - truth.mean(axis=0), tol=1.0) == 1
     colours = canonical_map(filmed.lr, monochrome=True)
@@ -68,9 +62,11 @@ def test_monochrome_lies_on_one_line_of_colours(face: Picture, name: str) -> Non
 
 
 def test_overexposure_clips_and_backlight_does_not_darken_the_background(face: Picture) -> None:
-    bright = film(face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("overexposed", 96))
+    bright = record(
+        face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("overexposed", 96)
+    )
     assert (bright.truth == 255).mean() > (face == 255).mean() + 0.02
-    backlit = film(face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("backlit", 96))
+    backlit = record(face, face, NO_ALPHA, 128, np.random.default_rng(5), condition("backlit", 96))
     corners = np.concatenate([backlit.truth[:12, :12], backlit.truth[:12, -12:]])
     assert corners.mean() > 1.5 * backlit.truth[60:100, 44:84].mean()
 
@@ -104,7 +100,7 @@ def test_a_clip_is_decoded_and_worse_with_a_higher_factor(face: Picture, codec: 
 
 @pytest.mark.parametrize("size", [(13, 17), (48, 48), (128, 64)])
 def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> None:
-    from jdsr_cli.synthesis.degradations.codec import compress
+    from jdsr_cli.synthesis.codec import compress
 
     settings = CameraSettings(uncompressed=0.0, video=1.0, crf=(18, 24))
     picture = np.ascontiguousarray(face[: size[0], : size[1]])
@@ -116,14 +112,14 @@ def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> No
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
 def test_a_border_repeats_what_it_cuts(face: Picture, side: str) -> None:
-    cut = cut_off(face, f"cut {side}")
+    cut = apply_border(face, f"cut {side}")
     changed = (cut != face).any(axis=2)
     rows, columns = changed.any(axis=1), changed.any(axis=0)
     assert 0.2 < changed.mean() < 0.32
     assert {"left": columns[:30], "right": columns[-30:], "top": rows[:30], "bottom": rows[-30:]}[
         side
     ].all()
-    assert np.array_equal(cut_off(face, "normal"), face)
+    assert np.array_equal(apply_border(face, "normal"), face)
 
 
 def test_conditions_that_a_recipe_leaves_out_draw_no_numbers(face: Picture) -> None:
@@ -133,8 +129,8 @@ def test_conditions_that_a_recipe_leaves_out_draw_no_numbers(face: Picture) -> N
         interlaced=0.0, squeezed=0.0, rolled=0.0,
     )  # fmt: skip
     rngs = [np.random.default_rng(9) for _ in range(2)]
-    one = film(face, face, NO_ALPHA, 64, rngs[0], plain)
-    other = film(face, face, NO_ALPHA, 64, rngs[1], never)
+    one = record(face, face, NO_ALPHA, 64, rngs[0], plain)
+    other = record(face, face, NO_ALPHA, 64, rngs[1], never)
     assert np.array_equal(one.lr, other.lr)
     assert rngs[0].random() == rngs[1].random()
 

@@ -10,14 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
-from jdsr_cli.synthesis.degradations import (
-    CameraSettings,
-    Pair,
-    degrade_paper,
-    film,
-    resize_bicubic,
-    to_pair,
-)
+from jdsr_cli.synthesis.camera import record, to_pair
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.paper_degradation import DegradedPair, degrade_paper, resize_bicubic
 
 NO_ALPHA = np.zeros((128, 128), np.float32)
 PERFECT = CameraSettings(
@@ -31,12 +26,14 @@ def face(portraits: list) -> NDArray[np.uint8]:
     return portraits[0].image  # type: ignore[no-any-return]
 
 
-def shot(*scene: Any) -> Pair:
+def shot(*scene: Any) -> DegradedPair:
     """Take the arguments of `film`."""
-    return to_pair(film(*scene), rng=scene[4])
+    return to_pair(record(*scene), rng=scene[4])
 
 
-def degraded(face: NDArray[np.uint8], seed: int = 0, lr_size: int = 64, **changes: object) -> Pair:
+def degraded(
+    face: NDArray[np.uint8], seed: int = 0, lr_size: int = 64, **changes: object
+) -> DegradedPair:
     settings = dataclasses.replace(CameraSettings(), **changes)
     return shot(face, face, NO_ALPHA, lr_size, np.random.default_rng(seed), settings)
 
@@ -123,7 +120,7 @@ def test_a_pristine_face_is_hardly_spoilt(face: NDArray[np.uint8]) -> None:
 
 
 def test_the_share_of_pristine_faces_is_the_recipes(face: NDArray[np.uint8]) -> None:
-    def sharp(pair: Pair) -> bool:
+    def sharp(pair: DegradedPair) -> bool:
         return float(np.abs(pair.lr.astype(int) - pair.lr_clean).mean()) < 1.5
 
     coarse = {"native_width": (12, 16)}

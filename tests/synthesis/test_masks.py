@@ -11,24 +11,22 @@ import pytest
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError
+from jdsr_cli.synthesis.mask_drawing import SHAPES, draw_sprite, draw_sprites
+from jdsr_cli.synthesis.mask_prints import draw_print
 from jdsr_cli.synthesis.masks import (
     Sprite,
-    choose,
-    draw_pool,
-    draw_sprite,
+    apply_mask,
+    choose_sprite,
     landmarks_from_five,
     load_templates,
     rng_for,
     view_of,
-    wear,
 )
-from jdsr_cli.synthesis.masks.drawing import SHAPES
-from jdsr_cli.synthesis.masks.prints import draw_print
 
 
 @pytest.fixture(scope="module")
 def pool() -> list[Sprite]:
-    return draw_pool(24, seed=5)
+    return draw_sprites(24, seed=5)
 
 
 def turned(five: np.ndarray, share: float) -> np.ndarray:
@@ -62,7 +60,7 @@ def test_key_points_lie_on_the_mask_in_their_order(pool: list[Sprite]) -> None:
 
 def test_every_shape_is_drawn_and_most_have_straps(pool: list[Sprite]) -> None:
     strapped = []
-    names = {sprite.name for sprite in draw_pool(40, seed=1)}
+    names = {sprite.name for sprite in draw_sprites(40, seed=1)}
     assert names == {f"drawn-{shape.name}" for shape in SHAPES}
     for sprite in pool:
         # A strap is what reaches well beyond the key points at the sides.
@@ -75,7 +73,7 @@ def test_every_shape_is_drawn_and_most_have_straps(pool: list[Sprite]) -> None:
 
 
 def test_a_pool_is_decided_by_its_seed_and_has_every_view(pool: list[Sprite]) -> None:
-    again, other = draw_pool(4, seed=5), draw_pool(4, seed=6)
+    again, other = draw_sprites(4, seed=5), draw_sprites(4, seed=6)
     for first, second in zip(pool, again, strict=False):
         assert np.array_equal(first.premultiplied, second.premultiplied)
         assert np.array_equal(first.points, second.points)
@@ -103,7 +101,7 @@ def test_masks_cover_nose_tip_and_mouth_and_leave_the_eyes(
     left, right, nose, *mouth = face.five.round().astype(int)
     centre = np.mean(mouth, axis=0).round().astype(int)
     for number, sprite in enumerate(s for s in pool if s.view == "front"):
-        worn = wear(face.image, landmarks, sprite, rng_for(face.key, number))
+        worn = apply_mask(face.image, landmarks, sprite, rng_for(face.key, number))
         assert worn.sprite == sprite.name
         for x, y in (nose, centre, *mouth):
             assert worn.alpha[y, x] > 0.9
@@ -115,7 +113,7 @@ def test_masks_cover_nose_tip_and_mouth_and_leave_the_eyes(
 def test_a_worn_mask_changes_nothing_beside_it(portraits: list, pool: list[Sprite]) -> None:
     face = portraits[0]
     before = face.image.copy()
-    worn = wear(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
+    worn = apply_mask(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
     assert np.array_equal(face.image, before)
     assert worn.image.dtype == np.uint8
     assert worn.alpha.dtype == np.float32
@@ -133,7 +131,9 @@ def test_the_same_name_and_seed_wear_the_same_mask(portraits: list, pool: list[S
 
     def worn(name: str, seed: int) -> bytes:
         rng = rng_for(name, seed)
-        return wear(face.image, landmarks, choose(pool, landmarks, rng), rng).image.tobytes()
+        return apply_mask(
+            face.image, landmarks, choose_sprite(pool, landmarks, rng), rng
+        ).image.tobytes()
 
     assert worn("000001", 0) == worn("000001", 0)
     assert len({worn(name, 0) for name in ("000001", "000002", "000003")}) == 3
@@ -154,7 +154,7 @@ def test_masks_are_lit_as_the_face_is(portraits: list, template_folder: Path) ->
     levels = []
     for gain in (1.0, 0.35):
         dimmed = (face.image * gain).astype(np.uint8)
-        worn = wear(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
+        worn = apply_mask(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
         levels.append(worn.image[worn.alpha > 0.99].mean(axis=0))
     assert levels[1][0] < 0.75 * levels[0][0]
 
@@ -169,9 +169,9 @@ def test_turned_heads_get_the_view_from_that_side(
         landmarks = landmarks_from_five(turned(five, share))
         assert view_of(landmarks) == view
         rng = np.random.default_rng(0)
-        assert {choose(pool, landmarks, rng).view for _ in range(12)} == {view}
+        assert {choose_sprite(pool, landmarks, rng).view for _ in range(12)} == {view}
     fronts = [sprite for sprite in pool if sprite.view == "front"]
-    assert choose(fronts, landmarks, rng).view == "front"  # better than none
+    assert choose_sprite(fronts, landmarks, rng).view == "front"  # better than none
 
 
 @pytest.mark.parametrize("change", ["outside", "one place", "upside down"])
@@ -184,7 +184,7 @@ def test_odd_landmarks_do_no_harm(change: str, portraits: list, pool: list[Sprit
     }[change]
     landmarks = landmarks_from_five(five)
     assert np.isfinite(landmarks).all()
-    worn = wear(face.image, landmarks, pool[0], np.random.default_rng(0))
+    worn = apply_mask(face.image, landmarks, pool[0], np.random.default_rng(0))
     assert worn.image.shape == face.image.shape
     assert np.isfinite(worn.alpha).all()
     if change == "outside":
@@ -219,7 +219,7 @@ def test_templates_are_read_with_their_views_and_colours(
     assert front.points[0] == pytest.approx([0.5 * 2 / 3 - 0.5, 20.5 * 2 / 3 - 0.5], abs=1e-4)
     assert front.points[4] == pytest.approx([120.5 * 2 / 3 - 0.5, 149.5 * 2 / 3 - 0.5], abs=1e-4)
     face = portraits[0]
-    worn = wear(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
+    worn = apply_mask(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
     red, green, blue = worn.image[worn.alpha > 0.99].mean(axis=0)
     assert red > 100
     assert max(green, blue) < 1

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from jdsr_cli.synthesis.masks import Position, choose, draw_pool, landmarks_from_five, wear
-from jdsr_cli.synthesis.occluders import OCCLUDER_SHARES, Scene, add, frame_of, occlude
-from jdsr_cli.synthesis.occluders.borders import cut
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import Position, apply_mask, choose_sprite, landmarks_from_five
+from jdsr_cli.synthesis.occluder_scene import Scene, measure_face
+from jdsr_cli.synthesis.occluders import OCCLUDER_SHARES, add_border, add_occluder, occlude
 
 FIVE = np.array([[42.0, 50.0], [84.0, 49.0], [63.0, 72.0], [46.0, 92.0], [82.0, 91.0]])
 LANDMARKS = landmarks_from_five(FIVE)
@@ -30,7 +31,7 @@ def bare() -> Scene:
 @pytest.fixture(scope="module")
 def masked(bare: Scene) -> Scene:
     rng = np.random.default_rng(3)
-    worn = wear(bare.clean, LANDMARKS, choose(draw_pool(4, 1), LANDMARKS, rng), rng)
+    worn = apply_mask(bare.clean, LANDMARKS, choose_sprite(draw_sprites(4, 1), LANDMARKS, rng), rng)
     return Scene(bare.clean, worn.image, worn.alpha)
 
 
@@ -68,10 +69,10 @@ def test_a_face_without_a_mask_stays_one_picture(bare: Scene) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_shows_in_most_cases(kind: str, bare: Scene) -> None:
-    frame = frame_of(bare.clean, LANDMARKS)
+    frame = measure_face(bare.clean, LANDMARKS)
     changed = []
     for seed in range(12):
-        drawn = add(kind, bare, frame, np.random.default_rng(seed))
+        drawn = add_occluder(kind, bare, frame, np.random.default_rng(seed))
         difference = np.abs(drawn.clean.astype(int) - bare.clean).max(axis=2)
         changed.append((difference > 12).mean() > 0.004)
     assert np.mean(changed) >= 0.75
@@ -79,10 +80,10 @@ def test_each_kind_shows_in_most_cases(kind: str, bare: Scene) -> None:
 
 @pytest.mark.parametrize("kind", ["hand", "cup", "telephone", "food", "microphone"])
 def test_what_hides_a_mask_is_in_both_pictures_alike(kind: str, masked: Scene) -> None:
-    frame = frame_of(masked.clean, LANDMARKS)
+    frame = measure_face(masked.clean, LANDMARKS)
     lost = []
     for seed in range(12):
-        drawn = add(kind, masked, frame, np.random.default_rng(seed))
+        drawn = add_occluder(kind, masked, frame, np.random.default_rng(seed))
         assert (drawn.alpha <= masked.alpha + 1e-6).all()
         hidden = (masked.alpha > 0.95) & (drawn.alpha < 0.01)
         lost.append(hidden.mean())
@@ -93,8 +94,8 @@ def test_what_hides_a_mask_is_in_both_pictures_alike(kind: str, masked: Scene) -
 
 @pytest.mark.parametrize("kind", ["beard", "moustache"])
 def test_a_mask_is_worn_over_a_beard(kind: str, masked: Scene) -> None:
-    frame = frame_of(masked.clean, LANDMARKS)
-    drawn = add(kind, masked, frame, np.random.default_rng(1))
+    frame = measure_face(masked.clean, LANDMARKS)
+    drawn = add_occluder(kind, masked, frame, np.random.default_rng(1))
     covered = masked.alpha > 0.999
     assert np.array_equal(drawn.alpha, masked.alpha)
     assert np.abs(drawn.masked.astype(int) - masked.masked)[covered].max() <= 1
@@ -113,9 +114,9 @@ def test_a_mask_is_worn_over_a_beard(kind: str, masked: Scene) -> None:
     ],
 )
 def test_landmarks_anywhere_never_fail(landmarks: np.ndarray, masked: Scene) -> None:
-    frame = frame_of(masked.clean, landmarks)
+    frame = measure_face(masked.clean, landmarks)
     for number, kind in enumerate(KINDS):
-        drawn = add(kind, masked, frame, np.random.default_rng(number))
+        drawn = add_occluder(kind, masked, frame, np.random.default_rng(number))
         assert np.isfinite(drawn.alpha).all()
         assert drawn.clean.shape == (128, 128, 3)
 
@@ -129,10 +130,10 @@ def test_only_jaw_and_bridge_are_used(masked: Scene) -> None:
 
 
 def test_a_border_repeats_its_last_line_or_is_black(masked: Scene) -> None:
-    frame = frame_of(masked.clean, LANDMARKS)
+    frame = measure_face(masked.clean, LANDMARKS)
     seen = set()
     for seed in range(80):
-        drawn = cut(masked, frame, np.random.default_rng(seed))
+        drawn = add_border(masked, frame, np.random.default_rng(seed))
         equal = np.array_equal
         for side, axis, first in (
             ("top", 0, True), ("left", 1, True), ("bottom", 0, False), ("right", 1, False)
@@ -158,12 +159,12 @@ def test_a_border_repeats_its_last_line_or_is_black(masked: Scene) -> None:
 
 @pytest.mark.parametrize("position", ["under nose", "chin"])
 def test_masks_below_the_nose_leave_bare_what_they_say(position: Position, bare: Scene) -> None:
-    pool = draw_pool(40, 7)
+    pool = draw_sprites(40, 7)
     tip, mouth, chin = [], [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        sprite = choose(pool, LANDMARKS, rng)
-        alpha = wear(bare.clean, LANDMARKS, sprite, rng, position=position).alpha
+        sprite = choose_sprite(pool, LANDMARKS, rng)
+        alpha = apply_mask(bare.clean, LANDMARKS, sprite, rng, position=position).alpha
         tip.append(alpha[int(LANDMARKS[30, 1]) - 1, int(LANDMARKS[30, 0])] < 0.1)
         mouth.append(float(alpha[91, 64]))
         chin.append(alpha[int(LANDMARKS[8, 1]) - 2, int(LANDMARKS[8, 0])] > 0.9)
@@ -174,9 +175,9 @@ def test_masks_below_the_nose_leave_bare_what_they_say(position: Position, bare:
 
 
 def test_a_mask_sits_on_the_nose_unless_asked(bare: Scene) -> None:
-    sprite = draw_pool(1, 7)[0]
-    plain = wear(bare.clean, LANDMARKS, sprite, np.random.default_rng(1))
-    named = wear(bare.clean, LANDMARKS, sprite, np.random.default_rng(1), position="nose")
+    sprite = draw_sprites(1, 7)[0]
+    plain = apply_mask(bare.clean, LANDMARKS, sprite, np.random.default_rng(1))
+    named = apply_mask(bare.clean, LANDMARKS, sprite, np.random.default_rng(1), position="nose")
     assert np.array_equal(plain.image, named.image)
     assert plain.alpha[int(LANDMARKS[30, 1]), int(LANDMARKS[30, 0])] > 0.9
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from jdsr_cli.demo.people import COLLINS, HOPPER
-from jdsr_cli.evaluation.sheet import FACE, GAP, HEAD, LETTERS
+from jdsr_cli.evaluation.report import FACE, GAP, HEAD, LETTERS
 from jdsr_cli.faces import TEMPLATE
-from jdsr_cli.synthesis.degradations import resize_bicubic
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_train import card
 
 MOST_BYTES = 400_000

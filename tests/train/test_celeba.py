@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from celeba_folder import write_celeba
 
+from jdsr_cli.datasets.celeba import is_celeba, read_celeba, splits_in
 from jdsr_cli.errors import DatasetError
-from jdsr_train.data.celeba import is_celeba, read_celeba, splits_in
 
 PARTITION = "list_eval_partition.txt"
 LANDMARKS = "list_landmarks_align_celeba.txt"

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jdsr_cli.datasets.aligned import belongs, load_faces
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.synthesis.masks import landmarks_from_five
-from jdsr_train.data import FaceSet, load_faces, open_faces
-from jdsr_train.data.faces import belongs
 
 WriteFaces = Callable[..., Path]
 

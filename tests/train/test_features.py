@@ -12,15 +12,14 @@ from torchvision.models import squeezenet1_1
 from torchvision.models.vgg import cfgs, make_layers
 
 from jdsr_cli.errors import InputMissingError, WeightsCorruptError, WeightsMissingError
-from jdsr_train import losses
-from jdsr_train.features import (
+from jdsr_train import frozen_features, losses
+from jdsr_train.frozen_features import (
+    SCALES,
     FeatureExtractor,
     SqueezeNetFeatures,
     Vgg16Features,
     load_features,
-    vgg,
 )
-from jdsr_train.features.squeezenet import SCALES
 
 SHARED = Path(__file__).parents[3] / "shared/weights/squeezenet1_1_caffe_bgr.pth"
 TRUNK = make_layers(cfgs["D"][:10])
@@ -108,7 +107,7 @@ def test_vgg_has_the_size_and_cost_of_the_specification(vgg_weights: Path) -> No
     extractor = Vgg16Features(vgg_weights)
     assert sum(weight.numel() for weight in extractor.parameters()) == 1_735_488
     with torch.device("meta"):
-        trunk = vgg.vgg16_trunk()
+        trunk = frozen_features.vgg16_trunk()
     for side, cost in ((128, 3.048), (32, 0.191)):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             trunk(torch.zeros(1, 3, side, side, device="meta"))
@@ -235,7 +234,7 @@ def test_torchvisions_own_file_is_fetched_once_and_no_deviation(
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    monkeypatch.setattr(vgg, "URL", f"https://models.example/vgg16-{digest}.pth")
+    monkeypatch.setattr(frozen_features, "URL", f"https://models.example/vgg16-{digest}.pth")
     for _ in range(2):
         extractor = load_features("vgg16")
         assert extractor.deviation is None

@@ -12,11 +12,12 @@ import torch
 from tiny import tiny_arguments
 from torch import Tensor, nn
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings
 from jdsr_cli.networks import GeneratorOutput, build
-from jdsr_cli.synthesis.masks import draw_pool
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import locations, save_network
 from jdsr_cli.weights.registry import GATES, gate_table_error
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
 from jdsr_train.gates import measure
 from jdsr_train.stages import Validation
 
@@ -43,7 +44,7 @@ MakeValidation = Callable[..., Validation]
 
 @pytest.fixture(scope="module")
 def make(face_set: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> MakeValidation:
-    masks = draw_pool(4, 1)
+    masks = draw_sprites(4, 1)
 
     def validation(
         lr_size: int = 128, degradation: str = "camera", masked: float = 0.5, limit: int = 4
@@ -83,7 +84,7 @@ def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def covered_share(exams: Sequence[Exam]) -> float:
+def covered_share(exams: Sequence[EvaluationSample]) -> float:
     return float(np.mean([exam.pair.occlusion > 0.5 for exam in exams]))
 
 

@@ -15,10 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
+from jdsr_cli.datasets.aligned import load_faces
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.preparation import open_faces, prepare
 from jdsr_cli.errors import DatasetError, WeightsError
 from jdsr_cli.progress import Silent
 from jdsr_train import inputs
-from jdsr_train.data import FaceSet, load_faces, open_faces, open_parsing_set, prepare
+from jdsr_train.data.parsing_set import open_parsing_set
 from jdsr_train.fabric import open_fabric
 from jdsr_train.inputs import (
     digests,

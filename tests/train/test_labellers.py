@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +12,34 @@ from celeba_folder import write_celeba
 from judge_files import write_points_onnx
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import DatasetError, WeightsCorruptError, WeightsError, WeightsMissingError
-from jdsr_cli.faces.landmarks import OnnxLandmarks
-from jdsr_train.data import (
-    PARSING_CLASSES,
-    PreparedSets,
-    PrepareSettings,
-    open_faces,
-    prepare,
-)
-from jdsr_train.data.landmarkers import (
+from jdsr_cli.datasets import preparation
+from jdsr_cli.datasets.landmark_networks import (
     WFLW_TO_IBUG,
     FanLandmarks,
     open_landmarks,
     peaks,
     to_ibug,
 )
+from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
+from jdsr_cli.datasets.prepare_settings import PrepareSettings
+from jdsr_cli.datasets.shards import ShardTask, label_shard, read_shard
+from jdsr_cli.errors import (
+    DatasetError,
+    UsageError,
+    WeightsCorruptError,
+    WeightsError,
+    WeightsMissingError,
+)
+from jdsr_cli.faces.landmarks import OnnxLandmarks
+from jdsr_train.data.labels import PARSING_CLASSES
 from jdsr_train.data.part_labellers import (
     _BISENET_TO_11,
     FacexlibParser,
-    OwnParser,
-    labels_on_gpu,
-    open_labeller,
+    TrainedParser,
+    TrainedParserLabels,
+    label_source,
 )
-from jdsr_train.data.shards import ShardTask, label_shard, read_shard
 from jdsr_train.networks.parser import Parser
-
-prepare_room = import_module("jdsr_train.data.prepare")
 
 POINTS_FILE = Path(__file__).parents[3] / "shared/weights/landmarks68_pfld_112.onnx"
 DATA = Path(__file__).parents[3] / "shared/data/faces128"
@@ -127,7 +127,7 @@ def test_files_of_others_that_are_missing_are_named(tmp_path: Path, portraits: l
     folder = write_celeba(tmp_path / "celeba", portraits)
     for settings, name in (
         (PrepareSettings(landmarks="fan"), "landmarks-wflw"),
-        (PrepareSettings(parsing="facexlib"), "parsing-bisenet"),
+        (PrepareSettings(labels=label_source("facexlib")), "parsing-bisenet"),
     ):
         with pytest.raises(WeightsMissingError, match=f"jdsr weights fetch {name}"):
             open_faces(folder, "val", tmp_path / "cache", settings)
@@ -138,7 +138,7 @@ def test_files_of_others_that_are_altered_are_named(
 ) -> None:
     other = tmp_path / "other.pth"
     torch.save({"state_dict": {"weight": torch.zeros(2)}}, other)
-    monkeypatch.setattr("jdsr_train.data.landmarkers.auxiliary", lambda name: other)
+    monkeypatch.setattr("jdsr_cli.datasets.landmark_networks.auxiliary", lambda name: other)
     with pytest.raises(WeightsCorruptError, match=r"other\.pth: is not facexlib's FAN"):
         FanLandmarks("cpu")
     monkeypatch.setattr("jdsr_train.data.part_labellers.auxiliary", lambda name: other)
@@ -168,7 +168,7 @@ def write_parser(path: Path, metadata: dict[str, str] | None = None) -> Parser:
 def test_our_own_parser_labels_the_faces(tmp_path: Path, portraits: list) -> None:
     folder, path = write_celeba(tmp_path / "celeba", portraits), tmp_path / "parser.safetensors"
     network = write_parser(path)
-    settings = PrepareSettings(parsing=str(path))
+    settings = PrepareSettings(labels=label_source(str(path)))
     faces = open_faces(folder, "train", tmp_path / "cache", settings)
     assert faces.parsing is not None
     assert faces.parsing.shape == (3, 64, 64)
@@ -186,7 +186,7 @@ class Watched:
     """A labeller that notes the faces it is given, and is stopped at one of its calls."""
 
     def __init__(self, path: Path, stop: int = 99) -> None:
-        self.parser, self.stop = OwnParser(path, "cpu"), stop
+        self.parser, self.stop = TrainedParser(path, "cpu"), stop
         self.asked: list[int] = []
 
     def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -199,8 +199,8 @@ class Watched:
 @pytest.fixture
 def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A parser on a machine whose labelling networks run on a GPU; shards are of two faces."""
-    monkeypatch.setattr(prepare_room, "SHARD", 2)
-    monkeypatch.setattr(prepare_room, "labels_on_gpu", lambda setting: setting != "none")
+    monkeypatch.setattr(preparation, "SHARD", 2)
+    set_device(monkeypatch, "cuda")
     write_parser(tmp_path / "parser.safetensors")
     return tmp_path / "parser.safetensors"
 
@@ -215,25 +215,22 @@ def shards(out: Path) -> list[str]:
 
 def watched(monkeypatch: pytest.MonkeyPatch, labeller: Watched) -> Watched:
     """Let the process that prepares use this labeller; its workers would not find it."""
-    monkeypatch.setattr(prepare_room, "open_labeller", lambda setting: labeller)
+    monkeypatch.setattr(TrainedParserLabels, "open", lambda self: labeller)
     return labeller
 
 
-def test_only_labels_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, wanted in (("cuda", True), ("mps", True), ("cpu", False)):
-        monkeypatch.setattr(
-            "jdsr_train.data.part_labellers.resolve_device", lambda kind=kind: torch.device(kind)
-        )
-        assert labels_on_gpu("facexlib") == wanted
-        assert not labels_on_gpu("none")
+def set_device(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(preparation, "resolve_device", lambda: torch.device(kind))
 
 
 def test_on_a_gpu_one_process_labels_what_the_others_cut(
     parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
-    alone = prepare(folder, tmp_path / "a", PrepareSettings(parsing=str(parser)), splits=("all",))
-    settings = PrepareSettings(parsing=str(parser), workers=2)
+    alone = prepare(
+        folder, tmp_path / "a", PrepareSettings(labels=label_source(str(parser))), splits=("all",)
+    )
+    settings = PrepareSettings(labels=label_source(str(parser)), workers=2)
     labeller = watched(monkeypatch, Watched(parser))
     shared = prepare(folder, tmp_path / "b", settings, splits=("all",))
     assert labeller.asked == [2, 2, 2]
@@ -241,7 +238,7 @@ def test_on_a_gpu_one_process_labels_what_the_others_cut(
     assert len(set((shared.folder / "all.parsing").read_bytes())) > 1
     # Without labels, or on a CPU, there is nothing to do here.
     prepare(folder, tmp_path / "c", PrepareSettings(workers=2), splits=("all",))
-    monkeypatch.setattr(prepare_room, "labels_on_gpu", lambda setting: False)
+    set_device(monkeypatch, "cpu")
     within = prepare(folder, tmp_path / "d", settings, splits=("all",))
     assert labeller.asked == [2, 2, 2]
     assert contents(within) == contents(alone)
@@ -252,11 +249,12 @@ def test_a_run_that_stops_between_cutting_and_labelling_loses_neither(
     workers: int, parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = write_celeba(tmp_path / "celeba", portraits), tmp_path / "out"
-    settings = PrepareSettings(parsing=str(parser), workers=2)
+    settings = PrepareSettings(labels=label_source(str(parser)), workers=2)
     whole = prepare(folder, tmp_path / "a", settings, splits=("all",))
-    watched(monkeypatch, Watched(parser, stop=1))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(folder, out, settings, splits=("all",))
+    with monkeypatch.context() as patch:
+        watched(patch, Watched(parser, stop=1))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(folder, out, settings, splits=("all",))
     left = shards(out)
     finished = [name for name in left if not name.endswith(".cut.npz")]
     cut = next(path for path in out.rglob("*.cut.npz"))
@@ -317,13 +315,19 @@ def test_files_that_are_no_parser_are_refused(
 ) -> None:
     write_parser(tmp_path / "parser.safetensors", metadata)
     with pytest.raises(WeightsError, match=message):
-        open_labeller(str(tmp_path / "parser.safetensors"))
+        TrainedParser(tmp_path / "parser.safetensors")
+
+
+def test_a_label_setting_that_is_no_file_is_refused() -> None:
+    with pytest.raises(UsageError, match="neither none nor facexlib nor a file") as caught:
+        label_source("absent.safetensors")
+    assert caught.value.where == "parsing"
 
 
 def test_a_file_of_text_is_no_parser(tmp_path: Path) -> None:
     (tmp_path / "parser.safetensors").write_text("no tensors at all")
     with pytest.raises(WeightsCorruptError, match="is not a safetensors file"):
-        OwnParser(tmp_path / "parser.safetensors", "cpu")
+        TrainedParser(tmp_path / "parser.safetensors", "cpu")
 
 
 @pytest.mark.shared

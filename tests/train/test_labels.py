@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from jdsr_cli.errors import UsageError
-from jdsr_train.data import CELEBAMASK_TO_11, PARSING_CLASSES, heat_maps, reduce_labels
 from jdsr_train.data.labels import (
+    CELEBAMASK_TO_11,
     MIRROR_5,
     MIRROR_68,
     MIRROR_PARSING,
+    PARSING_CLASSES,
     from_celebamask,
+    heat_maps,
     mirror_labels,
     mirror_points,
+    reduce_labels,
 )
 
 NINETEEN = (

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator, build, occlusion_from_noise
 from jdsr_cli.networks.layers import enlarge
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import Batch, Degrader, FaceSet, SampleSettings, TrainingSamples
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_train.data.batches import Batch
+from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.materials import arguments_of, sample_settings
 from jdsr_train.objective import Judges, denoising_terms, judged, noise_target, restoring_terms
 from jdsr_train.recipe import LossRecipe
@@ -106,7 +109,7 @@ def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set
     marked, covered = {}, {}
     for masked in (0.0, 1.0):
         chosen = dataclasses.replace(settings, masked=masked)
-        samples = TrainingSamples(face_set, Degrader(draw_pool(4, 1), chosen), seed=3)
+        samples = TrainingSamples(face_set, Degrader(draw_sprites(4, 1), chosen), seed=3)
         (packed,) = samples.batches(12, 0, 1, workers=0)
         batch = packed.unpack("cpu")
         perfect = noise_target(batch, 128, recipe.data.noise_truth)

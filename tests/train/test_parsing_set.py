@@ -11,8 +11,14 @@ import torch
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_train.data import PARSING_CLASSES, ParsingSamples, open_parsing_set
-from jdsr_train.data.parsing_set import STORED_SIZE, WINDOW, framing
+from jdsr_train.data.labels import PARSING_CLASSES
+from jdsr_train.data.parsing_set import (
+    STORED_SIZE,
+    WINDOW,
+    ParsingSamples,
+    framing,
+    open_parsing_set,
+)
 
 SHARED = Path(__file__).parents[3] / "shared/data/parsing/celebamask_256.tar"
 

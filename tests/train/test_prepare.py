@@ -14,12 +14,14 @@ from celeba_folder import embedded, write_celeba
 from judge_files import write_points_onnx
 from PIL import Image
 
+from jdsr_cli.datasets import shards as shards_room
+from jdsr_cli.datasets.aligned import load_faces
+from jdsr_cli.datasets.cropping import overlap
+from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
+from jdsr_cli.datasets.prepare_settings import PrepareSettings
+from jdsr_cli.datasets.shards import ShardMaker, ShardTask
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.synthesis.masks import landmarks_from_five
-from jdsr_train.data import PreparedSets, PrepareSettings, load_faces, open_faces, prepare
-from jdsr_train.data import shards as shards_room
-from jdsr_train.data.cropping import overlap
-from jdsr_train.data.shards import ShardMaker, ShardTask
 
 WriteFaces = Callable[..., Path]
 
@@ -53,7 +55,7 @@ def celeba(tmp_path: Path, portraits: list) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("jdsr_train.data.prepare"), "SHARD", 2)
+    monkeypatch.setattr(import_module("jdsr_cli.datasets.preparation"), "SHARD", 2)
 
 
 def contents(made: PreparedSets) -> dict[str, bytes]:
@@ -334,7 +336,6 @@ def test_aligned_faces_pass_through_the_door_untouched(
     [
         ({"crop": "140"}, "no crop '140'.*138-left"),
         ({"landmarks": "absent.onnx"}, "'absent.onnx' is neither five nor fan nor a file"),
-        ({"parsing": "absent.safetensors"}, "neither none nor facexlib nor a file"),
         ({"workers": -1}, "-1 workers"),
         ({"least_width": float("nan")}, "least_width"),
     ],

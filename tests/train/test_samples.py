@@ -13,21 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from jdsr_cli.synthesis.degradations import CameraSettings, Pair
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import (
-    Degrader,
-    FaceSet,
-    PackedBatch,
-    SampleSettings,
-    TrainingSamples,
-    collate,
-    exams,
-    heat_maps,
-    mirror,
-    to_tensor,
-)
-from jdsr_train.data.labels import MIRROR_68, mirror_labels, mirror_points
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader, SampleSettings, evaluation_samples, to_tensor
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.paper_degradation import DegradedPair
+from jdsr_train.data.batches import PackedBatch
+from jdsr_train.data.labels import MIRROR_68, heat_maps, mirror_labels, mirror_points
+from jdsr_train.data.samples import TrainingSamples, collate, mirror
 
 MIRRORED_PAIRS = [
     (0, 16), (1, 15), (7, 9), (8, 8), (17, 26), (21, 22), (27, 27), (30, 30), (31, 35), (33, 33),
@@ -43,10 +36,10 @@ def samples(face_set: FaceSet) -> TrainingSamples:
 
 
 def degrader(degradation: str = "paper", masked: float = 1.0, lr_size: int = 32) -> Degrader:
-    return Degrader(draw_pool(4, 1), SampleSettings(lr_size, degradation, masked))
+    return Degrader(draw_sprites(4, 1), SampleSettings(lr_size, degradation, masked))
 
 
-def same(first: Pair, second: Pair) -> bool:
+def same(first: DegradedPair, second: DegradedPair) -> bool:
     return all(
         np.array_equal(getattr(first, name), getattr(second, name))
         for name in ("lr", "lr_clean", "hr", "occlusion")
@@ -155,24 +148,28 @@ def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
 
 def test_exams_are_decided_by_the_key(face_set: FaceSet) -> None:
     judge = degrader()
-    whole = list(exams(face_set, judge, masked=True))
+    whole = list(evaluation_samples(face_set, judge, masked=True))
     assert [exam.key for exam in whole] == list(face_set.keys)
     shuffled = FaceSet(face_set.keys[::-1], face_set.images[::-1], face_set.landmarks[::-1])
-    for one, other in zip(whole, reversed(list(exams(shuffled, judge, masked=True))), strict=True):
+    for one, other in zip(
+        whole, reversed(list(evaluation_samples(shuffled, judge, masked=True))), strict=True
+    ):
         assert one.key == other.key
         assert same(one.pair, other.pair)
         assert np.array_equal(one.alpha, other.alpha)
-    reseeded = next(exams(face_set, judge, masked=True, seed=1))
+    reseeded = next(evaluation_samples(face_set, judge, masked=True, seed=1))
     assert not np.array_equal(reseeded.alpha, whole[0].alpha)
 
 
 def test_exams_are_never_mirrored_and_masked_as_asked(face_set: FaceSet) -> None:
-    for exam, image in zip(exams(face_set, degrader(), masked=True), face_set.images, strict=True):
+    for exam, image in zip(
+        evaluation_samples(face_set, degrader(), masked=True), face_set.images, strict=True
+    ):
         assert np.array_equal(exam.pair.hr, image)
         assert exam.alpha.shape == (128, 128)
         assert exam.alpha.max() > 0.9
         assert not np.array_equal(exam.pair.lr, exam.pair.lr_clean)
-    for exam in exams(face_set, degrader(), masked=False):
+    for exam in evaluation_samples(face_set, degrader(), masked=False):
         assert not exam.alpha.any()
         assert np.array_equal(exam.pair.lr, exam.pair.lr_clean)
 
@@ -183,7 +180,9 @@ def test_exams_are_never_mirrored_and_masked_as_asked(face_set: FaceSet) -> None
 def test_a_limit_takes_evenly_spaced_faces(
     limit: int, places: list[int], face_set: FaceSet
 ) -> None:
-    found = [exam.key for exam in exams(face_set, degrader(), masked=False, limit=limit)]
+    found = [
+        exam.key for exam in evaluation_samples(face_set, degrader(), masked=False, limit=limit)
+    ]
     assert found == [face_set.keys[place] for place in places]
 
 
@@ -216,7 +215,7 @@ def known(face_set: FaceSet) -> FaceSet:
 
 
 def with_priors(degradation: str = "paper") -> Degrader:
-    return Degrader(draw_pool(4, 1), SampleSettings(32, degradation, 1.0, priors=True))
+    return Degrader(draw_sprites(4, 1), SampleSettings(32, degradation, 1.0, priors=True))
 
 
 def test_priors_change_nothing_of_the_pictures(known: FaceSet) -> None:
@@ -231,7 +230,7 @@ def test_heat_maps_are_as_wide_as_is_asked(known: FaceSet) -> None:
     sizes = []
     for sigma in (1.5, 3.0):
         settings = SampleSettings(32, "paper", 1.0, priors=True, heat_sigma=sigma)
-        samples = TrainingSamples(known, Degrader(draw_pool(4, 1), settings), seed=0)
+        samples = TrainingSamples(known, Degrader(draw_sprites(4, 1), settings), seed=0)
         (batch,) = samples.batches(1, 0, 1, workers=0)
         sizes.append(float(batch.unpack("cpu").heat_maps[0, 2].sum()))
     assert sizes[1] / sizes[0] == pytest.approx(4.0, rel=0.05)
@@ -332,7 +331,7 @@ def test_a_batch_is_pinned_whole(known: FaceSet, monkeypatch: pytest.MonkeyPatch
 
 AFTER_THREADS = """
 import cv2, numpy as np
-from jdsr_train.data.streams import SampleNumbers, numbered_batches
+from jdsr_train.data.batches import SampleNumbers, numbered_batches
 
 cv2.setNumThreads(4)
 large = np.zeros((2000, 2000, 3), np.uint8)

@@ -18,10 +18,12 @@ import torch
 from tiny import tiny_arguments
 from torch import Tensor, nn
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
-from jdsr_cli.synthesis.masks import draw_pool
-from jdsr_train.data import Degrader, FaceSet, SampleSettings, TrainingSamples
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.logbook import LOG
 from jdsr_train.recipe import (
     CriticRecipe,
@@ -88,7 +90,7 @@ def optimised(**changes: Any) -> Recipe:
 def make(face_set: FaceSet) -> Make:
     """Return a maker of trainers on the portraits."""
     samples = TrainingSamples(
-        face_set, Degrader(draw_pool(4, 1), SampleSettings(16, "paper", 1.0)), 0
+        face_set, Degrader(draw_sprites(4, 1), SampleSettings(16, "paper", 1.0)), 0
     )
 
     def make_trainer(

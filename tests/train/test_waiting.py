@@ -18,11 +18,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import squeezenet1_1
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader
 from jdsr_cli.networks import build
-from jdsr_cli.synthesis.masks import draw_pool
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train import recipes
-from jdsr_train.data import Degrader, FaceSet, TrainingSamples
-from jdsr_train.features import load_features
+from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.frozen_features import load_features
 from jdsr_train.materials import sample_settings
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.recipe import Recipe
@@ -130,7 +132,7 @@ def test_a_step_waits_for_nothing(
     labels = np.random.default_rng(0).integers(0, 11, (len(face_set), 64, 64)).astype(np.uint8)
     samples = TrainingSamples(
         dataclasses.replace(face_set, parsing=labels),
-        Degrader(draw_pool(2, 1), sample_settings(recipe)),
+        Degrader(draw_sprites(2, 1), sample_settings(recipe)),
         seed=0,
     )
     identity = None

@@ -19,16 +19,24 @@ import torch
 from numpy.typing import NDArray
 
 from jdsr_cli.atomic import output_error
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import (
+    Degrader,
+    EvaluationFaces,
+    EvaluationSample,
+    SampleSettings,
+    to_tensor,
+)
 from jdsr_cli.demo.people import COLLINS, HOPPER, Person
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evaluation import Method, bicubic, resolve, score
-from jdsr_cli.evaluation.sheet import Block, Column, write_sheet
-from jdsr_cli.evaluation.subset import Subject
+from jdsr_cli.evaluation.methods import Method, bicubic, resolve
+from jdsr_cli.evaluation.report import Block, Column, write_sheet
+from jdsr_cli.evaluation.scoring import score
 from jdsr_cli.faces import crop, estimate_alignment
-from jdsr_cli.synthesis.degradations import CameraSettings
-from jdsr_cli.synthesis.masks import Sprite, draw_pool, landmarks_from_five
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import Sprite, landmarks_from_five
 from jdsr_cli.weights import entries
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, to_tensor
 
 PEOPLE = (COLLINS, HOPPER)
 MASKS = 24
@@ -55,25 +63,25 @@ class View:
     shown: int
     """Side of the input that is shown, in pixels."""
 
-    def exams(self, size: int) -> list[Exam]:
+    def exams(self, size: int) -> list[EvaluationSample]:
         """Return the faces as inputs of some size, column by column."""
         width = float(self.shown)
         camera = CameraSettings(native_width=(width, width), infrared=0.0, uncompressed=0.0)
         settings = SampleSettings(size, self.degradation, masked=1.0, camera=camera)
         degrader = Degrader(_masks(), settings)
-        found: list[Exam] = []
+        found: list[EvaluationSample] = []
         for person in PEOPLE:
             for number in range(1, self.each + 1):
                 faces = portrait(
                     person, f"{person.name} {number}" if self.each > 1 else person.name
                 )
-                found += Subject(faces, degrader).exams(self.kind)
+                found += EvaluationFaces(faces, degrader).samples(self.kind)
         return found
 
 
 @cache
 def _masks() -> tuple[Sprite, ...]:
-    return tuple(draw_pool(MASKS, MASK_SEED))
+    return tuple(draw_sprites(MASKS, MASK_SEED))
 
 
 def portrait(person: Person, key: str) -> FaceSet:

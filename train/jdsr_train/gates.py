@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evaluation import Method, examine
-from jdsr_cli.evaluation.restorers import in_canonical_colours
+from jdsr_cli.evaluation.methods import Method, in_canonical_colours
+from jdsr_cli.evaluation.scoring import evaluate
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
 from jdsr_cli.weights.registry import CARRIED, GATES
-from jdsr_train.data import Exam, to_tensor
 
 if TYPE_CHECKING:
     from jdsr_train.stages.validation import Validation
@@ -47,7 +47,7 @@ class _Looking:
         self._maps: list[Tensor] = []
         self._restore = in_canonical_colours(self._run)
 
-    def __call__(self, exams: Sequence[Exam]) -> Tensor:
+    def __call__(self, exams: Sequence[EvaluationSample]) -> Tensor:
         """Restore faces, (B, 3, 128, 128), each of them once."""
         restored = self._restore(to_tensor([exam.pair.lr for exam in exams]))
         for exam, drawn in zip(exams, torch.cat(self._maps), strict=True):
@@ -69,7 +69,7 @@ class _Looking:
 
 
 def figures(
-    network: nn.Module, faces: Mapping[str, Sequence[Exam]], device: torch.device
+    network: nn.Module, faces: Mapping[str, Sequence[EvaluationSample]], device: torch.device
 ) -> dict[str, float]:
     """Measure a generator for footage by every gate.
 
@@ -85,7 +85,7 @@ def figures(
     found: dict[str, float] = {}
     for kind, exams in faces.items():
         looking = _Looking(network, device)
-        scores = examine([Method(kind, looking)], exams)[kind]
+        scores = evaluate([Method(kind, looking)], exams)[kind]
         for figure in ("psnr", "ssim", "psnr_covered"):
             found[f"{kind}_{figure}"] = scores.mean(figure)
         found[f"{kind}_covered"] = looking.marked / looking.pixels

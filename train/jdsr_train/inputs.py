@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.synthesis.masks import template_files
 from jdsr_cli.weights import sha256_of
-from jdsr_train.data import FaceSet, ParsingSet
-from jdsr_train.features import VGG16
+from jdsr_train.data.parsing_set import ParsingSet
+from jdsr_train.frozen_features import VGG16
 
 if TYPE_CHECKING:
     from jdsr_train.materials import Materials

@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.preparation import open_faces
+from jdsr_cli.datasets.prepare_settings import PrepareSettings
+from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
-from jdsr_cli.synthesis.masks import Sprite, draw_pool, load_templates
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.synthesis.masks import Sprite, load_templates
 from jdsr_cli.weights import load_state
-from jdsr_train.data import (
-    Degrader,
-    FaceSet,
-    ParsingSamples,
-    ParsingSet,
-    PrepareSettings,
-    SampleSettings,
-    TrainingSamples,
-    open_faces,
-    open_parsing_set,
-)
+from jdsr_train.data.parsing_set import ParsingSamples, ParsingSet, open_parsing_set
+from jdsr_train.data.part_labellers import label_source
+from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.fabric import Adapted
-from jdsr_train.features import VGG16, FeatureExtractor, load_features
+from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
 from jdsr_train.left_out import keep_left_out, read_left_out, without
 from jdsr_train.networks import Critic, IdentityNetwork
 from jdsr_train.recipe import STAGES, Recipe
@@ -205,7 +202,7 @@ class Materials:
         return PrepareSettings(
             crop=self.recipe.data.crop,
             landmarks=self.request.landmarks,
-            parsing=labels,
+            labels=label_source(labels),
             workers=self.request.run.workers,
         )
 
@@ -364,7 +361,7 @@ def arguments_of(recipe: Recipe) -> dict[str, Any]:
 
 def sprites(recipe: Recipe, templates: Path | None) -> list[Sprite]:
     """Masks of a recipe: drawn ones, and as many copies of the templates as weigh the same."""
-    drawn = draw_pool(recipe.data.drawn_masks, MASK_SEED)
+    drawn = draw_sprites(recipe.data.drawn_masks, MASK_SEED)
     if templates is None:
         return drawn
     loaded = load_templates(templates)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.networks.output import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.data import Batch
-from jdsr_train.features import FeatureExtractor
+from jdsr_train.data.batches import Batch
+from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.recipe import LossRecipe
 
 Term = Callable[[], Tensor]

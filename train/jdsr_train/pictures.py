@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.synthesis.degradations.paper import resize_bicubic
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 
 
 def face_rows(rows: Sequence[Sequence[NDArray[np.uint8]]], path: Path) -> None:

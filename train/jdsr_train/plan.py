@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.synthesis.masks import landmarks_from_five
-from jdsr_train.data import FaceSet, ParsingSamples, ParsingSet
+from jdsr_train.data.parsing_set import ParsingSamples, ParsingSet
 from jdsr_train.fabric import open_fabric
-from jdsr_train.features import FeatureExtractor
+from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.materials import Materials
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.request import TrainRequest

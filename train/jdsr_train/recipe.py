@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jdsr_cli.checks import one_of, within
 from jdsr_cli.errors import UsageError
-from jdsr_cli.synthesis.degradations.settings import CameraSettings
+from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.weights.default import ON_GPU
-from jdsr_train.checks import one_of, within
 
 STAGES = ("parser", "identity", "denoise", "joint")
 """In the order in which they run; each uses what the ones before it have made."""

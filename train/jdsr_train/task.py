@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from jdsr_train.data import Packed
+from jdsr_train.data.batches import Packed
 from jdsr_train.recipe import OptimiserRecipe
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from jdsr_train.data import Packed
+from jdsr_train.data.batches import Packed
 from jdsr_train.recipe import Recipe
 from jdsr_train.task import Task
 from jdsr_train.trainer import Trainer

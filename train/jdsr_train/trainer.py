@@ -24,7 +24,7 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_train import checkpoint
 from jdsr_train.average import Average
 from jdsr_train.clock import OutOfTimeError, StageClock
-from jdsr_train.data import Packed
+from jdsr_train.data.batches import Packed
 from jdsr_train.fabric import Adapted, open_fabric
 from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
 from jdsr_train.logbook import Logbook

@@ -1,9 +1,9 @@
 """PSNR and SSIM on the luma of BT.601, the field's protocol (PAPER section 4.4, SPEC 5).
 
-All functions take batches (B, 3, H, W) of RGB in [0, 1], clamp them and round them to 8 bits as
-saving would, and return float64: luma in limited range (16 to 235), peak 255. SSIM has an 11x11
-Gaussian window of sigma 1.5 at valid places only. The maps are there for callers that want
-several figures of the same pictures.
+All functions take batches (B, 3, H, W) of RGB in [0, 1], clamp them, round them to 8 bits as
+saving does, and return float64: luma in limited range (16 to 235), peak 255. SSIM uses an 11x11
+Gaussian window of sigma 1.5 at valid positions only. The error and similarity maps allow a caller
+to compute several figures of the same images: whole, without the border, by region.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.regions import eyes_and_mouth
 
 PEAK = 255.0
 WINDOW = 11
@@ -181,3 +182,62 @@ def _same_shape(images: Tensor, truth: Tensor) -> None:
             f"images are {tuple(images.shape)} and their truth is {tuple(truth.shape)}",
             where="metrics",
         )
+
+
+FIDELITY_FIGURES = (
+    "psnr", "ssim", "psnr_crop", "ssim_crop",
+    "psnr_covered", "ssim_covered", "psnr_beside", "ssim_beside",
+)  # fmt: skip
+"""Names of the figures of `fidelity`, in their order."""
+
+
+def fidelity_by_region(
+    images: Tensor, truth: Tensor | Truth, covered: Tensor, border: int = 0
+) -> dict[str, Tensor]:
+    """Return every figure of `FIDELITY_FIGURES`, (B,) float64 each (SPEC 5).
+
+    Args:
+        images: (B, 3, H, W) RGB in [0, 1].
+        truth: The same of the truth, or that prepared.
+        covered: (B, 1, H, W) bool, where the mask is. Its pixels count for `psnr_covered` and
+            the others for `psnr_beside`; SSIM counts windows by their centre. NaN where an image
+            has none.
+        border: Pixels left out along each edge for `psnr_crop` and `ssim_crop`.
+
+    Raises:
+        UsageError: Shapes differ, or nothing is left within the border.
+
+    """
+    known = truth if isinstance(truth, Truth) else Truth.of(truth)
+    if images.shape[-2:] != known.luma.shape[-2:] or len(images) != len(known.luma):
+        raise UsageError(
+            f"images are {tuple(images.shape)} and their truth is {tuple(known.luma.shape)}",
+            where="metrics",
+        )
+    errors, similarities = known.compare(images)
+    cuts: dict[str, tuple[Tensor | None, int]] = {
+        "": (None, 0), "_crop": (None, border), "_covered": (covered, 0), "_beside": (~covered, 0),
+    }  # fmt: skip
+    found: dict[str, Tensor] = {}
+    for name, (region, cut) in cuts.items():
+        found[f"psnr{name}"] = decibels(errors, region, cut)
+        found[f"ssim{name}"] = similarity(similarities, region, cut)
+    return found
+
+
+def unaltered(images: Tensor, given: Tensor) -> Tensor:
+    """PSNR in dB of restored faces against what was given, beside eyes and mouth, (B,).
+
+    A restorer has nothing to do on a face that is bare and sharp; from 40 dB on the change cannot
+    be seen. Infinite where no level of luma has changed.
+
+    Args:
+        images: (B, 3, 128, 128) RGB in [0, 1], aligned to the template.
+        given: The same before restoration, enlarged to this size where it was smaller.
+
+    Raises:
+        UsageError: Shapes differ.
+
+    """
+    beside = torch.from_numpy(~eyes_and_mouth()).to(images.device)
+    return psnr(images, given, beside.expand(len(images), 1, -1, -1))

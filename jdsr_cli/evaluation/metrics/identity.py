@@ -10,7 +10,7 @@ from jdsr_cli.faces.embedding import RecognitionNetwork
 from jdsr_cli.weights.locations import sha256_of
 
 
-class IdentityJudge:
+class IdentityMetric:
     """Cosine in [-1, 1] between embeddings of restored and true faces; higher is better.
 
     Args:

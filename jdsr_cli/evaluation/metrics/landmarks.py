@@ -33,7 +33,7 @@ def normalised_mean_error(found: Tensor, wanted: Tensor) -> Tensor:
     return torch.where(unit > 0, error, torch.full_like(error, float("nan")))
 
 
-class LandmarkJudge:
+class LandmarkMetric:
     """Normalised mean error in per cent between restored and true faces; lower is better.
 
     Args:

@@ -1,47 +1,137 @@
-"""LPIPS v0.1 (Zhang et al. 2018): distance of two pictures in the features of a trained network.
+"""LPIPS v0.1 (Zhang et al. 2018): distance of two images in the features of a trained network.
 
-A trunk (AlexNet, VGG-16 or SqueezeNet 1.1) gives features at several depths; each is scaled to
-unit length across its channels, squared differences are weighted by learned heads, averaged over
-the picture and summed over the depths. The heads are those that torchmetrics ships, or a file.
+A trunk (AlexNet, VGG-16 or SqueezeNet 1.1) computes features at several depths; each is normalised
+to unit length across its channels, squared differences are weighted by learned heads, averaged over
+the image and summed over the depths. The implementation is our own because torchmetrics and the
+`lpips` package load their trunks from the network only, never from a file.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from jdsr_cli.errors import WeightsCorruptError
-from jdsr_cli.evaluation.metrics.lpips_files import (
-    downloaded,
-    hash_start,
-    kind_of_trunk,
-    published,
-    read_heads,
-)
-from jdsr_cli.weights import read_state_dict
-from jdsr_cli.weights.locations import sha256_of
+from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights import read_state_dict, sha256_of
 
 DOWNLOAD = "download"
+"""Trunk setting for torchvision's own AlexNet."""
+HEADS = Path(__file__).with_name("lpips_heads.safetensors")
+"""The published heads of all three trunks; `lpips_heads.LICENSE` states their origin."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 _EPSILON = 1e-8
 
 
-class LpipsJudge:
+@dataclass(frozen=True)
+class Trunk:
+    """A network of torchvision whose features are compared."""
+
+    name: str
+    model: str
+    """Its name in torchvision."""
+    ends: tuple[int, ...]
+    """Indices in `features` of the layers whose rectified outputs are compared."""
+    key: str
+    """Name of a tensor that identifies the trunk."""
+    shape: tuple[int, ...]
+    """Shape of that tensor."""
+
+
+TRUNKS = (
+    Trunk("alex", "alexnet", (1, 4, 7, 9, 11), "features.0.weight", (64, 3, 11, 11)),
+    Trunk("vgg", "vgg16", (3, 8, 15, 22, 29), "features.28.weight", (512, 512, 3, 3)),
+    Trunk("squeeze", "squeezenet1_1", (1, 4, 7, 9, 10, 11, 12), "features.12.squeeze.weight",
+          (64, 512, 1, 1)),
+)  # fmt: skip
+
+
+def kind_of_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
+    """Identify the trunk of a state dict by its tensors.
+
+    Raises:
+        WeightsCorruptError: It is none of `TRUNKS`.
+
+    """
+    for trunk in TRUNKS:
+        if trunk.key in state and tuple(state[trunk.key].shape) == trunk.shape:
+            return trunk
+    raise WeightsCorruptError(
+        "not a state dict of torchvision's alexnet, vgg16 or squeezenet1_1", where=path
+    )
+
+
+def published(trunk: Trunk) -> str:
+    """Return the address of torchvision's weights, which ends in the start of their hash."""
+    return str(models.get_model_weights(trunk.model)["IMAGENET1K_V1"].url)
+
+
+def hash_start(address: str) -> str:
+    """Return the first digits of the SHA-256 of the file at one of torchvision's addresses."""
+    return Path(address).stem.rsplit("-", 1)[1]
+
+
+def downloaded() -> Path:
+    """Fetch torchvision's AlexNet, on which LPIPS is usually reported, into torch's cache.
+
+    Raises:
+        WeightsMissingError: The download failed.
+
+    """
+    address = published(TRUNKS[0])
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[1]
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            address, str(path), hash_prefix=hash_start(address), progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise WeightsMissingError(
+            f"the trunk of LPIPS cannot be downloaded ({error})",
+            where=address,
+            hint="Fetch it with a browser and give --lpips FILE",
+        ) from error
+    return path
+
+
+def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
+    """Return the weights of each depth, (C, 1, 1), from a file or the published ones.
+
+    Raises:
+        WeightsMissingError, WeightsCorruptError: As `read_state_dict`, or the depths are not those
+            of the trunk.
+
+    """
+    if path is None:
+        start = f"{trunk.name}."
+        stored = read_state_dict(HEADS).tensors
+        state = {key[len(start) :]: one for key, one in stored.items() if key.startswith(start)}
+    else:
+        state = read_state_dict(path).tensors
+    names = [f"lin{place}.model.1.weight" for place in range(len(trunk.ends))]
+    if sorted(state) != sorted(names):
+        raise WeightsCorruptError(f"not the heads of LPIPS for {trunk.model}", where=path)
+    return [state[name].float()[0] for name in names]
+
+
+class LpipsMetric:
     """LPIPS of restored against true faces; lower is better, 0 for equal pictures.
 
     Args:
-        trunk: State dict of torchvision's `alexnet`, `vgg16` or `squeezenet1_1` (told apart by
-            its tensors), or `download` for torchvision's own AlexNet. A file with `caffe` in its
+        trunk: State dict of torchvision's `alexnet`, `vgg16` or `squeezenet1_1` (identified
+            by its tensors), or `download` for torchvision's own AlexNet. A file with `caffe` in its
             name takes BGR 0 to 255 minus `CAFFE_MEAN_BGR`, any other RGB as torchvision's do.
-        heads: State dict of the heads, `lin0.model.1.weight` and so on; torchmetrics' if None.
+        heads: State dict of the heads, `lin0.model.1.weight` and so on; None for the published
+            heads (`HEADS`).
         device: Where it runs.
 
     Raises:
-        UsageError: The heads are torchmetrics', which is not installed.
         WeightsMissingError: No such file, or the download failed.
         WeightsCorruptError: The trunk is none of the three, or the heads do not fit it.
 
@@ -87,14 +177,14 @@ class LpipsJudge:
 
     @property
     def protocol(self) -> str:
-        """How the figure is had; says so where it cannot be compared with published LPIPS."""
-        heads = self._heads_path.name if self._heads_path else "torchmetrics'"
-        told = f"LPIPS v0.1, {self.trunk.model} trunk {self._path.name}, {heads} heads"
+        """How the metric is computed, and whether it compares with published LPIPS."""
+        heads = self._heads_path.name if self._heads_path else "the published"
+        text = f"LPIPS v0.1, {self.trunk.model} trunk {self._path.name}, {heads} heads"
         if self.standard:
-            return f"{told}; torchvision's published trunk"
+            return f"{text}; torchvision's published trunk"
         taken = "BGR 0 to 255 minus (104, 117, 123)" if self._caffe else "torchvision's RGB"
         return (
-            f"{told}; the trunk (SHA-256 {sha256_of(self._path)}, input {taken}) is NOT "
+            f"{text}; the trunk (SHA-256 {sha256_of(self._path)}, input {taken}) is NOT "
             "torchvision's published one, on which the heads were trained: compare its figures "
             "only with each other"
         )

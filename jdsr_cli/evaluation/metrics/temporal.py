@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.motion import estimate_motion
-from jdsr_cli.faces.regions import SIDE, face_region
+from jdsr_cli.faces.regions import face_region
 
 LEAST_INPUT = 0.05
 """Mean grey levels a pair by which an input must change; a still picture has no ratio."""
@@ -102,10 +103,10 @@ class FlickerMeter:
 
         """
         for picture in (reference, restored):
-            if picture.shape != (SIDE, SIDE, 3) or picture.dtype != np.uint8:
+            if picture.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3) or picture.dtype != np.uint8:
                 raise UsageError(
-                    f"flicker is measured on RGB uint8 {(SIDE, SIDE, 3)}, not {picture.dtype} "
-                    f"{picture.shape}",
+                    f"flicker is measured on RGB uint8 {(TEMPLATE_SIZE, TEMPLATE_SIZE, 3)}, "
+                    f"not {picture.dtype} {picture.shape}",
                     hint="Give crops of the template.",
                 )
         last = self._last.get(track)
@@ -130,7 +131,7 @@ class FlickerMeter:
         """Return sums and last faces as arrays that `load` takes back."""
         tracks = sorted(self._last)
         kept = [self._last[track] for track in tracks]
-        shape = (len(tracks), SIDE, SIDE, 3)
+        shape = (len(tracks), TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
         return {
             "sums": np.array([self._input, self._output], np.float64),
             "pairs": np.array(self._pairs, np.int64),
@@ -184,7 +185,7 @@ def _difference(
     moved = cv2.warpAffine(
         _luma(before),
         motion,
-        (SIDE, SIDE),
+        (TEMPLATE_SIZE, TEMPLATE_SIZE),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )

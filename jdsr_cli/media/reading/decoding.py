@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.settings import ReadSettings
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
 _THREADS = 4
 """Number of decoder threads. It is fixed, since the concealment of damaged H.264 frames depends on
@@ -159,7 +159,7 @@ class Timeline:
     """
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:
-        rate = frame_rate or Fraction(25)
+        rate = frame_rate or DEFAULT_FRAME_RATE
         self._step = max(1, round(1 / (rate * time_base)))
         self._time_base = time_base
         self._last: int | None = None

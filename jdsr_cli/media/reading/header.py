@@ -42,6 +42,7 @@ from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.reading.isobmff import item_margins, track_margins
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
+from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
 _FIELDS = (0xB0, 0xBA, 0x54CC, 0x54BB, 0x54DD, 0x54AA)
@@ -131,8 +132,6 @@ _COUNTING_FORMATS = frozenset({"mov", "avi"})
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
 """Elementary streams, for which FFmpeg invents times."""
 
-_DEFAULT_RATE = Fraction(25)
-"""Frames per second of a file with neither times nor rate."""
 
 _ITEM_TIME_BASE = Fraction(1)
 """Time base that FFmpeg gives to pictures of a HEIF or AVIF file."""
@@ -205,7 +204,7 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     rate = (own_rate if timestamps else frame_rate or context.framerate or own_rate) or None
     time_base = stream.time_base if timestamps else None
     if not timestamps:
-        rate = rate or _DEFAULT_RATE
+        rate = rate or DEFAULT_FRAME_RATE
         time_base = 1 / rate
         found.append(f"the file holds no timestamps; {float(rate):g} frames/s are assumed")
     elif frame_rate is not None and not pictures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from jdsr_cli.media.reading.pictures import (
     open_picture,
     pixels,
 )
-from jdsr_cli.settings import ReadSettings
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
 
 class PictureSource:
@@ -115,9 +114,6 @@ def _pending(frame: Frame) -> PendingFrame:
     return PendingFrame(frame.index, frame.pts, frame.time_base, lambda: frame.image)
 
 
-_DEFAULT_RATE = Fraction(25)
-"""Frames per second if the user gives none."""
-
 _MAX_LISTED = 3
 """Number of unreadable pictures that are listed by name; the others are counted."""
 
@@ -167,7 +163,7 @@ class SequenceSource:
         self._resized = 0
         self.skipped = 0
         first = self._first_picture()
-        rate = settings.frame_rate or _DEFAULT_RATE
+        rate = settings.frame_rate or DEFAULT_FRAME_RATE
         count = self._files[-1].number - self._files[0].number + 1
         self.info: MediaInfo = replace(
             first.info,

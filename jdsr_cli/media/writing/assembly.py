@@ -29,6 +29,7 @@ from jdsr_cli.media.writing.formats import movie_timescale, nominal_rate, tag_pi
 from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
 from jdsr_cli.media.writing.tracks import TimeSpan, TrackCopier
 from jdsr_cli.media.writing.verify import TimeTally
+from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 Payload = TypeVar("Payload")
 
@@ -272,7 +273,7 @@ class Assembly:
         stream = output.add_stream_from_template(first.stream, opaque=True)
         stream.time_base = self._tick
         context = stream.codec_context
-        context.framerate = self._source.frame_rate or Fraction(25)
+        context.framerate = self._source.frame_rate or DEFAULT_FRAME_RATE
         if codec in _APPLE_TAGS and self._container != "matroska":
             context.codec_tag = _APPLE_TAGS[codec]
         tag_picture(context, codec, self._source)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, Codec
 
 DEFAULT_CRF = {"h264": 20, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
 """Constant rate factor without visible loss. The first three were set to the same PSNR of luma:
@@ -86,7 +88,7 @@ _ENCODERS = {
 _READ_AS = {"libdav1d": "av1", "libaom-av1": "av1"}
 """Names of decoders that differ from the codec."""
 
-CODECS = ("h264", "hevc", "av1", "ffv1", "source")
+CODECS: tuple[str, ...] = get_args(Codec)
 """Choices of the user; "source" is the codec of the input if it can be written."""
 
 
@@ -179,7 +181,7 @@ def tag_picture(context: VideoCodecContext, codec: str, source: MediaInfo) -> No
 def nominal_rate(source: MediaInfo) -> Fraction:
     """Return the frames per second for the encoder's rate control, within what it accepts."""
     low, high = _RATE_LIMITS
-    rate = min(max(source.frame_rate or Fraction(25), low), high).limit_denominator(1001)
+    rate = min(max(source.frame_rate or DEFAULT_FRAME_RATE, low), high).limit_denominator(1001)
     return rate if rate.numerator <= _MPEG4_RATE_LIMIT else Fraction(round(rate))
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, RestoredFace
 from jdsr_cli.weights import LoadedGenerator
 
-HR_SIZE = 128
 WINDOW_BYTES = 96 << 20
 """Bytes of frames that wait at most until a batch is full."""
 PASS_SIZES = {"cpu": 4}
@@ -99,7 +99,10 @@ class FaceGenerator:
         finite = restored.isfinite().flatten(1).all(1) & occlusion.isfinite().flatten(1).all(1)
         images = _levels(restored).permute(0, 2, 3, 1).flatten(1)
         maps = F.interpolate(
-            occlusion.nan_to_num(0.0), size=(HR_SIZE, HR_SIZE), mode="bilinear", align_corners=False
+            occlusion.nan_to_num(0.0),
+            size=(TEMPLATE_SIZE, TEMPLATE_SIZE),
+            mode="bilinear",
+            align_corners=False,
         )
         return torch.cat([images, _levels(maps).flatten(1), finite[:, None].to(torch.uint8)], 1)
 
@@ -118,11 +121,13 @@ def _levels(values: Tensor) -> Tensor:
 
 
 def _unpack(row: NDArray[np.uint8], redone: bool, side: int) -> RestoredFace | None:
-    pixels = HR_SIZE * HR_SIZE
+    pixels = TEMPLATE_SIZE * TEMPLATE_SIZE
     if not row[-1]:
         return None
-    image = row[: 3 * pixels].reshape(HR_SIZE, HR_SIZE, 3).copy()
-    occlusion = row[3 * pixels : -1].reshape(HR_SIZE, HR_SIZE).astype(np.float32) / np.float32(255)
+    image = row[: 3 * pixels].reshape(TEMPLATE_SIZE, TEMPLATE_SIZE, 3).copy()
+    occlusion = row[3 * pixels : -1].reshape(TEMPLATE_SIZE, TEMPLATE_SIZE).astype(
+        np.float32
+    ) / np.float32(255)
     return RestoredFace(image, occlusion, redone, side)
 
 

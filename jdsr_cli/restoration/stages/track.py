@@ -18,10 +18,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.stages.detect import detections_file, read_detections
-from jdsr_cli.settings import TrackerSettings
-
-DEFAULT_FRAME_RATE = 25.0
-"""Frames per second of an input that does not declare a rate."""
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, TrackerSettings
 
 
 def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> Iterator[Element]:

@@ -1,22 +1,27 @@
-"""Batches as processes hand them over, small, and as networks take them, on their device.
+"""Batches of samples: packed for transfer between processes, and unpacked for the networks.
 
-Pictures travel as bytes and landmarks as points: what a heat map or a float picture holds beside
-them is made on the device that trains. A sample is a tenth as large on its way.
+Images travel as bytes and landmarks as points; heat maps and float images are made on the device
+that trains, since a packed sample is a tenth as large. A sample depends on its number alone, so
+that a run can continue at any batch, and batch n of several processes together is batch n of one.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, Self, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from jdsr_train.data.labels import HEAT_SIGMA, heat_maps
+from jdsr_cli.datasets.samples import HEAT_SIGMA, images_on_device
+from jdsr_train.data.labels import heat_maps
 
 ReadyT = TypeVar("ReadyT")
 
@@ -83,9 +88,9 @@ class PackedBatch(Packed[Batch]):
         """Return the batch on a device, its heat maps drawn there."""
         points, parsing, identity = self.heat_points, self.parsing, self.identity
         return Batch(
-            lr=pictures_on(device, self.lr),
-            lr_clean=pictures_on(device, self.lr_clean),
-            hr=pictures_on(device, self.hr),
+            lr=images_on_device(device, self.lr),
+            lr_clean=images_on_device(device, self.lr_clean),
+            hr=images_on_device(device, self.hr),
             occlusion=self.occlusion.to(device, non_blocking=True),
             heat_maps=None
             if points is None
@@ -95,19 +100,65 @@ class PackedBatch(Packed[Batch]):
         )
 
 
-def stacked(arrays: Sequence[NDArray[Any]] | NDArray[Any]) -> Tensor:
-    """Stack arrays of one shape to a tensor of their type, (B, ...)."""
-    return torch.from_numpy(np.stack(list(arrays)))
+SampleT = TypeVar("SampleT")
+BatchT = TypeVar("BatchT")
 
 
-def pictures_on(device: torch.device | str, pictures: Tensor) -> Tensor:
-    """Copy uint8 (B, H, W, 3) pictures to a device as float32 (B, 3, H, W) in [0, 1].
+AHEAD = 4
+"""Batches that each process has ready or in the making."""
 
-    The result is channels last, as the networks are.
+
+class SampleNumbers(Sampler[int]):
+    """Numbers of the samples of one process: of each batch its part, in order."""
+
+    def __init__(self, size: int, first: int, last: int, rank: int = 0, world: int = 1) -> None:
+        self.size, self.rank, self.world = size, rank, world
+        self.steps = range(first, last)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the numbers, batch by batch."""
+        for step in self.steps:
+            start = (step * self.world + self.rank) * self.size
+            yield from range(start, start + self.size)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.steps) * self.size
+
+
+def numbered_batches(
+    samples: Dataset[SampleT],
+    stack: Callable[[list[Any]], BatchT],
+    numbers: SampleNumbers,
+    workers: int,
+) -> Iterator[BatchT]:
+    """Batches of the samples of these numbers; no global random state is touched.
+
+    Args:
+        samples: Give a sample for any number.
+        stack: Puts samples side by side.
+        numbers: Which samples, and how many make a batch.
+        workers: Processes that make samples; 0 makes them here. Where this process trains on a
+            GPU, what they make is pinned, so that it is copied beside the training.
+
     """
-    return pictures.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255.0
+    if workers:
+        # Here and not in them: a forked process would wait for threads that it does not have.
+        cv2.setNumThreads(1)
+    loader = DataLoader(
+        samples,
+        batch_size=numbers.size,
+        sampler=numbers,
+        num_workers=workers,
+        collate_fn=stack,
+        prefetch_factor=AHEAD if workers else None,
+        pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
+        generator=torch.Generator(),
+    )
+    return iter(loader)
 
 
-def to_tensor(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Tensor:
-    """Stack uint8 (H, W, 3) pictures to float32 (B, 3, H, W) in [0, 1], on the CPU."""
-    return pictures_on("cpu", stacked(images)).contiguous()
+@lru_cache(maxsize=2)
+def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order in which an epoch shows `count` things."""
+    return np.random.default_rng((seed, epoch)).permutation(count)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from jdsr_cli.datasets.aligned import belongs
 from jdsr_cli.errors import DatasetError
-from jdsr_train.data.faces import belongs
 
 _PICTURES = frozenset({".webp", ".jpg", ".jpeg"})
 

@@ -8,15 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.datasets.face_set import MAP_SIZE
+from jdsr_cli.datasets.samples import HEAT_SIGMA
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.resampling import chain, zoom
-
-FACE_SIZE = 128
-"""Side of an aligned face in pixels."""
-MAP_SIZE = 64
-"""Side of heat maps and of parsing labels in pixels."""
-HEAT_SIGMA = 1.5
-"""Standard deviation of a heat map's peak in its own pixels (SPEC 3)."""
 
 PARSING_CLASSES = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "nose",
@@ -59,14 +55,14 @@ def heat_maps(points: Tensor, size: int = MAP_SIZE, sigma: float = HEAT_SIGMA) -
 
     """
     here = points.double()
-    inside = ((here >= -0.5) & (here <= FACE_SIZE - 0.5)).all(-1, keepdim=True)
-    centres = (torch.where(inside, here, 0.0) + 0.5) * (size / FACE_SIZE) - 0.5
+    inside = ((here >= -0.5) & (here <= TEMPLATE_SIZE - 0.5)).all(-1, keepdim=True)
+    centres = (torch.where(inside, here, 0.0) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
     away = torch.arange(size, device=points.device) - centres[..., None]
     bells = (torch.exp(-(away**2) / (2.0 * sigma**2)) * inside[..., None]).float()
     return bells[..., 1, :, None] * bells[..., 0, None, :]
 
 
-def mirror_points(points: NDArray[np.float32], width: int = FACE_SIZE) -> NDArray[np.float32]:
+def mirror_points(points: NDArray[np.float32], width: int = TEMPLATE_SIZE) -> NDArray[np.float32]:
     """Flip (68, 2) or (5, 2) points left to right and renumber them.
 
     Raises:
@@ -83,15 +79,10 @@ def mirror_points(points: NDArray[np.float32], width: int = FACE_SIZE) -> NDArra
     return flipped
 
 
-def moved(points: NDArray[np.floating], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Map (..., 2) points by an affine map (2, 3)."""
-    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
-
-
 def moved_labels(labels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Map (64, 64) labels by an affine map (2, 3) of the 128-px face; its border is reflected."""
     size = labels.shape[0]
-    scale = size / FACE_SIZE
+    scale = size / TEMPLATE_SIZE
     own = chain(zoom(scale), chain(matrix, zoom(1.0 / scale)))
     warped = cv2.warpAffine(
         labels, own, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101

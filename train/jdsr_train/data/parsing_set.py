@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,15 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jdsr_cli.errors import DatasetError, InputMissingError, JdsrError, OutputError, UsageError
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.datasets.face_set import UNREADABLE, write_json, writing
+from jdsr_cli.datasets.samples import images_on_device, stack
+from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data.batches import Packed, pictures_on, stacked
+from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
-from jdsr_train.data.labels import FACE_SIZE, from_celebamask, mirror_labels, reduce_labels
-from jdsr_train.data.prepared import UNREADABLE
-from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
+from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
 
 STORED_SIZE = 160
 """Side at which pictures are kept; a little finer than the faces that are cut out of them."""
@@ -88,7 +89,7 @@ class PackedPairs(Packed[ParsingBatch]):
     def unpack(self, device: torch.device | str) -> ParsingBatch:
         """Return the batch on a device."""
         labels = self.labels.to(device, non_blocking=True).long()
-        return ParsingBatch(pictures_on(device, self.images), labels)
+        return ParsingBatch(images_on_device(device, self.images), labels)
 
 
 def open_parsing_set(
@@ -119,15 +120,8 @@ def open_parsing_set(
     stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.exists():
-        try:
-            _fill(stem, files, source, progress)
-        except JdsrError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f"the cache of label maps cannot be written ({error.strerror or error})",
-                where=cache,
-            ) from error
+        with writing("the cache of label maps", cache):
+            _write_cache(stem, files, source, progress)
     keys = tuple(json.loads(index.read_text(encoding="utf-8"))["keys"])
     shape = (len(keys), STORED_SIZE, STORED_SIZE)
     images, labels = stem.with_suffix(".rgb"), stem.with_suffix(".labels")
@@ -139,27 +133,27 @@ def open_parsing_set(
     )
 
 
-def _fill(stem: Path, files: Sequence[LabelledFile], source: Path, progress: Progress) -> None:
-    """Decode every picture into the cache; its index is written last, so it is whole or absent."""
+def _write_cache(
+    stem: Path, files: Sequence[LabelledFile], source: Path, progress: Progress
+) -> None:
+    """Decode every picture into the cache; the index is written last, so it is whole or absent."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    partial = [stem.with_suffix(f".{os.getpid()}.{kind}.part") for kind in ("rgb", "labels")]
     progress.begin("reading label maps", len(files))
     try:
-        with partial[0].open("wb") as images, partial[1].open("wb") as labels:
+        with (
+            atomic_file(stem.with_suffix(".rgb")) as rgb,
+            atomic_file(stem.with_suffix(".labels")) as maps,
+            rgb.open("wb") as images,
+            maps.open("wb") as labels,
+        ):
             for file in files:
                 picture, parts = file.read()
                 images.write(_picture(picture, file.key, source).tobytes())
                 labels.write(_labels(parts, file.key, source).tobytes())
                 progress.advance("reading label maps")
-        partial[0].replace(stem.with_suffix(".rgb"))
-        partial[1].replace(stem.with_suffix(".labels"))
     finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
         progress.end("reading label maps")
-    index = stem.with_suffix(".json.part")
-    index.write_text(json.dumps({"keys": [file.key for file in files]}), encoding="utf-8")
-    index.replace(stem.with_suffix(".json"))
+    write_json(stem.with_suffix(".json"), {"keys": [file.key for file in files]})
 
 
 def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
@@ -218,7 +212,7 @@ class ParsingSamples(Dataset[ParsingPair]):
             cut = cv2.warpAffine(
                 np.asarray(source),
                 matrix,
-                (FACE_SIZE, FACE_SIZE),
+                (TEMPLATE_SIZE, TEMPLATE_SIZE),
                 flags=interpolation | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
             )
@@ -249,10 +243,10 @@ def framing(
 
     """
     left, top, side = (part * STORED_SIZE for part in WINDOW)
-    scale = side / FACE_SIZE / zoom
+    scale = side / TEMPLATE_SIZE / zoom
     angle = np.deg2rad(-turn)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = np.full(2, (FACE_SIZE - 1) / 2)
+    middle = np.full(2, (TEMPLATE_SIZE - 1) / 2)
     moved = middle if shift is None else middle + shift
     centre = np.array([left, top]) + side / 2 - 0.5
     return np.column_stack([linear, centre - linear @ moved])
@@ -261,5 +255,5 @@ def framing(
 def stack_pairs(pairs: Sequence[ParsingPair]) -> PackedPairs:
     """Stack pairs into a batch."""
     return PackedPairs(
-        stacked([pair.image for pair in pairs]), stacked([pair.labels for pair in pairs])
+        stack([pair.image for pair in pairs]), stack([pair.labels for pair in pairs])
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jdsr_cli.datasets.prepare_settings import LabelSource, PartLabeller, check_choice_or_file
+from jdsr_cli.datasets.samples import to_tensor
 from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
-from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device
-from jdsr_train.data.batches import to_tensor
+from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device, sha256_of
 from jdsr_train.data.labels import CELEBAMASK_TO_11, reduce_labels
 
+LABELS = ("none", "facexlib")
+"""Settings that are not a file."""
 FACEXLIB = ("parsing-bisenet", "parsing-parsenet")
 """facexlib's parsers, the cheaper first."""
 
@@ -28,14 +31,7 @@ _SIDE = 512
 """Side in pixels of the pictures that facexlib's parsers were trained on."""
 
 
-class PartLabeller(Protocol):
-    """Labels the parts of faces."""
-
-    def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
-
-
-class OwnParser:
+class TrainedParser:
     """A parser that the stage `parser` trained.
 
     Raises:
@@ -138,13 +134,44 @@ def find_facexlib() -> tuple[str, Path]:
     raise missing
 
 
-def labels_on_gpu(setting: str) -> bool:
-    """Whether the network of a `parsing` setting runs on another device than the CPU."""
-    return setting != "none" and resolve_device().type != "cpu"
+@dataclass(frozen=True)
+class FacexlibLabels:
+    """Labels by facexlib's parser (a `LabelSource`)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the parser whose weights are on this machine."""
+        return find_facexlib()[0]
+
+    def open(self) -> PartLabeller:
+        """Load it."""
+        return FacexlibParser()
 
 
-def open_labeller(setting: str) -> PartLabeller | None:
-    """Return the network of a `parsing` setting, None for `none`."""
+@dataclass(frozen=True)
+class TrainedParserLabels:
+    """Labels by a parser that the stage `parser` trained (a `LabelSource`)."""
+
+    path: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its file."""
+        return sha256_of(self.path)
+
+    def open(self) -> PartLabeller:
+        """Load it."""
+        return TrainedParser(self.path)
+
+
+def label_source(setting: str) -> LabelSource | None:
+    """Return the source that a `--labels` setting names: `none`, `facexlib` or a parser's file.
+
+    Raises:
+        UsageError: It is neither, and not a file.
+
+    """
+    check_choice_or_file(setting, LABELS, "parsing")
     if setting == "none":
         return None
-    return FacexlibParser() if setting == "facexlib" else OwnParser(Path(setting))
+    return FacexlibLabels() if setting == "facexlib" else TrainedParserLabels(Path(setting))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,27 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from jdsr_cli.synthesis.degradations import CameraSettings, Pair, degrade_paper, film, to_pair
-from jdsr_cli.synthesis.masks import Position, Sprite, choose, rng_for, wear
-from jdsr_cli.synthesis.occluders import Scene, occlude
-from jdsr_train.data.batches import PackedBatch, stacked
-from jdsr_train.data.face_set import FaceSet
-from jdsr_train.data.labels import (
-    HEAT_SIGMA,
-    MAP_SIZE,
-    mirror_labels,
-    mirror_points,
-    moved,
-    moved_labels,
-)
-from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
-
-UNDER_NOSE = 0.6
-"""Share of lowered masks that still cover the mouth; the others are worn under the chin."""
+from jdsr_cli.datasets.cropping import map_points
+from jdsr_cli.datasets.face_set import MAP_SIZE, FaceSet
+from jdsr_cli.datasets.samples import HEAT_SIGMA, Degrader, stack
+from jdsr_cli.synthesis.paper_degradation import DegradedPair
+from jdsr_train.data.batches import PackedBatch, SampleNumbers, numbered_batches, shuffled
+from jdsr_train.data.labels import mirror_labels, mirror_points, moved_labels
 
 
 @dataclass(frozen=True)
-class Sample(Pair):
+class TrainingSample(DegradedPair):
     """A pair with what the prior and identity networks learn of it, where that is asked."""
 
     heat_points: NDArray[np.float32] | None = None
@@ -41,74 +30,7 @@ class Sample(Pair):
     identity: int | None = None
 
 
-@dataclass(frozen=True)
-class SampleSettings:
-    """How a face becomes a sample."""
-
-    lr_size: int
-    degradation: str
-    """`paper` or `camera`."""
-    masked: float
-    """Share of faces that wear a mask."""
-    camera: CameraSettings = field(default_factory=CameraSettings)
-    """Used by the camera degradation."""
-    occluded: float = 0.0
-    """Share of faces that have something before them that is no mask; camera degradation only."""
-    lowered: float = 0.0
-    """Share of masks that are worn under the nose or the chin; camera degradation only."""
-    canonical: bool = False
-    """Whether training samples are brought to canonical colours; camera degradation only. Faces
-    that are measured (`exams`) are always as they were filmed."""
-    priors: bool = False
-    """Whether samples carry landmarks, parsing labels and identities."""
-    heat_sigma: float = HEAT_SIGMA
-    """Standard deviation of a landmark's heat map, in pixels of 64."""
-
-
-class Degrader:
-    """Makes the low-resolution, possibly masked picture of one face."""
-
-    def __init__(self, sprites: Sequence[Sprite], settings: SampleSettings) -> None:
-        self.sprites = sprites
-        self.settings = settings
-
-    def __call__(
-        self,
-        face: NDArray[np.uint8],
-        landmarks: NDArray[np.float32],
-        rng: np.random.Generator,
-        masked: bool | None = None,
-        canonical: bool = False,
-    ) -> tuple[Pair, NDArray[np.float32]]:
-        """Degrade a face; with `masked` None the settings' share decides.
-
-        Returns:
-            The pair, and the (128, 128) alpha of the mask before any degradation.
-
-        """
-        settings = self.settings
-        if masked is None:
-            masked = rng.random() < settings.masked
-        paper = settings.degradation == "paper"
-        scene = Scene(face, face, np.zeros(face.shape[:2], np.float32))
-        if masked:
-            # No number is drawn without need: recipes without these keep their samples.
-            position: Position = "nose"
-            if not paper and settings.lowered and rng.random() < settings.lowered:
-                position = "under nose" if rng.random() < UNDER_NOSE else "chin"
-            sprite = choose(self.sprites, landmarks, rng)
-            worn = wear(face, landmarks, sprite, rng, position=position)
-            scene = Scene(face, worn.image, worn.alpha)
-        if not paper and settings.occluded and rng.random() < settings.occluded:
-            scene = occlude(scene, landmarks, rng)
-        clean, masked_face, alpha = scene.clean, scene.masked, scene.alpha
-        if paper:
-            return degrade_paper(clean, masked_face, alpha, settings.lr_size), alpha
-        filmed = film(clean, masked_face, alpha, settings.lr_size, rng, settings.camera)
-        return to_pair(filmed, rng, canonical=canonical), alpha
-
-
-class TrainingSamples(Dataset[Sample]):
+class TrainingSamples(Dataset[TrainingSample]):
     """Sample number n of an endless, shuffled, augmented stream of faces."""
 
     def __init__(self, faces: FaceSet, degrader: Degrader, seed: int) -> None:
@@ -116,7 +38,7 @@ class TrainingSamples(Dataset[Sample]):
         self.degrader = degrader
         self.seed = seed
 
-    def __getitem__(self, number: int) -> Sample:
+    def __getitem__(self, number: int) -> TrainingSample:
         """Return the sample; the same number always gives the same bytes."""
         epoch, place = divmod(number, len(self.faces))
         index = int(shuffled(len(self.faces), self.seed, epoch)[place])
@@ -127,20 +49,20 @@ class TrainingSamples(Dataset[Sample]):
         if mirrored:
             face, landmarks = mirror(face, landmarks)
         pair, _ = self.degrader(face, landmarks, rng, canonical=self.degrader.settings.canonical)
-        sample = Sample(pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.matrix)
+        sample = TrainingSample(pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.matrix)
         return self._with_priors(sample, index, mirrored) if self._priors else sample
 
     @property
     def _priors(self) -> bool:
         return self.degrader.settings.priors
 
-    def _with_priors(self, sample: Sample, index: int, mirrored: bool) -> Sample:
+    def _with_priors(self, sample: TrainingSample, index: int, mirrored: bool) -> TrainingSample:
         points = np.asarray(self.faces.heat_points[index])
         people = self.faces.person_of
         if mirrored:
             points = mirror_points(points)
         if sample.matrix is not None:
-            points = moved(points, sample.matrix)
+            points = map_points(points, sample.matrix)
         parsing = np.full((MAP_SIZE, MAP_SIZE), -1, np.int8)
         if self.faces.parsing is not None:
             labels = np.asarray(self.faces.parsing[index])
@@ -183,45 +105,19 @@ def mirror(
     return np.ascontiguousarray(face[:, ::-1]), mirror_points(landmarks, face.shape[1])
 
 
-def collate(samples: Sequence[Sample], heat_sigma: float = HEAT_SIGMA) -> PackedBatch:
+def collate(samples: Sequence[TrainingSample], heat_sigma: float = HEAT_SIGMA) -> PackedBatch:
     """Stack samples into a batch; what one of them lacks, the batch lacks."""
     points = [sample.heat_points for sample in samples if sample.heat_points is not None]
     parsings = [sample.parsing for sample in samples if sample.parsing is not None]
     people = [sample.identity for sample in samples if sample.identity is not None]
     whole = len(samples)
     return PackedBatch(
-        lr=stacked([sample.lr for sample in samples]),
-        lr_clean=stacked([sample.lr_clean for sample in samples]),
-        hr=stacked([sample.hr for sample in samples]),
-        occlusion=stacked([sample.occlusion for sample in samples])[:, None],
-        heat_points=stacked(points) if len(points) == whole else None,
-        parsing=stacked(parsings) if len(parsings) == whole else None,
+        lr=stack([sample.lr for sample in samples]),
+        lr_clean=stack([sample.lr_clean for sample in samples]),
+        hr=stack([sample.hr for sample in samples]),
+        occlusion=stack([sample.occlusion for sample in samples])[:, None],
+        heat_points=stack(points) if len(points) == whole else None,
+        parsing=stack(parsings) if len(parsings) == whole else None,
         identity=torch.tensor(people) if len(people) == whole else None,
         heat_sigma=heat_sigma,
     )
-
-
-@dataclass(frozen=True)
-class Exam:
-    """A face as every compared method sees it: deterministic by its key."""
-
-    key: str
-    pair: Pair
-    alpha: NDArray[np.float32]
-    """(128, 128) of the mask as worn, before degradation; zero without a mask."""
-
-
-def exams(
-    faces: FaceSet, degrader: Degrader, *, masked: bool, seed: int = 0, limit: int | None = None
-) -> Iterator[Exam]:
-    """Faces of a validation or test set, each with the mask and camera its key draws.
-
-    With `limit`, evenly spaced faces of the set.
-    """
-    count = len(faces) if limit is None else min(limit, len(faces))
-    for place in range(count):
-        index = place * len(faces) // count
-        key = faces.keys[index]
-        face = np.asarray(faces.images[index])
-        pair, alpha = degrader(face, faces.landmarks[index], rng_for(key, seed), masked)
-        yield Exam(key, pair, alpha)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import JDSRGenerator
-from jdsr_train.data import Batch, PackedBatch, TrainingSamples
-from jdsr_train.features import FeatureExtractor
+from jdsr_train.data.batches import Batch, PackedBatch
+from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.objective import denoising_terms
 from jdsr_train.recipe import Recipe
 from jdsr_train.task import Moment, Networks, Player, Turn

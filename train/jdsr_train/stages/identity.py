@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import images_on_device, stack, to_tensor
 from jdsr_cli.errors import DatasetError
-from jdsr_cli.synthesis.degradations.paper import resize_bicubic
-from jdsr_train.data import FaceSet, Packed, to_tensor
-from jdsr_train.data.batches import pictures_on, stacked
-from jdsr_train.data.streams import SampleNumbers, numbered_batches, shuffled
+from jdsr_cli.synthesis.paper_degradation import resize_bicubic
+from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.task import Moment, Networks, Player, Turn
@@ -56,7 +56,7 @@ class PackedPeople(Packed[IdentityBatch]):
     def unpack(self, device: torch.device | str) -> IdentityBatch:
         """Return the batch on a device."""
         people = self.people.to(device, non_blocking=True)
-        return IdentityBatch(pictures_on(device, self.faces), people)
+        return IdentityBatch(images_on_device(device, self.faces), people)
 
 
 class IdentityFaces(Dataset[tuple[NDArray[np.uint8], int]]):
@@ -214,5 +214,5 @@ def _held_out(faces: FaceSet, people: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> PackedPeople:
     return PackedPeople(
-        stacked([face for face, _ in rows]), torch.tensor([person for _, person in rows])
+        stack([face for face, _ in rows]), torch.tensor([person for _, person in rows])
     )

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.data import Batch, PackedBatch, TrainingSamples
-from jdsr_train.features import FeatureExtractor
+from jdsr_train.data.batches import Batch, PackedBatch
+from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.networks import Critic
 from jdsr_train.objective import Judges, denoising_terms, judged, restoring_terms
 from jdsr_train.recipe import OptimiserRecipe, Recipe

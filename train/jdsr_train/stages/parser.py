@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from jdsr_train.data import PARSING_CLASSES, PackedPairs, ParsingBatch, ParsingSamples
+from jdsr_train.data.labels import PARSING_CLASSES
+from jdsr_train.data.parsing_set import PackedPairs, ParsingBatch, ParsingSamples
 from jdsr_train.networks import Parser
 from jdsr_train.recipe import Recipe
 from jdsr_train.task import Moment, Networks, Player, Turn

@@ -12,18 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from jdsr_cli.evaluation import RepeatedExams
-from jdsr_cli.evaluation.subset import part, spread
+from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced, subset
+from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings, evaluation_samples
+from jdsr_cli.evaluation.repeated import RepeatedEvaluation
 from jdsr_train import gates
-from jdsr_train.data import (
-    Batch,
-    Degrader,
-    Exam,
-    FaceSet,
-    SampleSettings,
-    TrainingSamples,
-    exams,
-)
+from jdsr_train.data.batches import Batch
+from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.logbook import PANEL
 from jdsr_train.pictures import face_rows
 
@@ -59,16 +53,16 @@ class Validation:
         settings = degrader.settings
         samples = TrainingSamples(faces, degrader, seed=1)
         self.batches = list(samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0))
-        self.exams: dict[str, Sequence[Exam]] = {}
-        self.sets: dict[str, RepeatedExams] = {}
-        self.panel: dict[str, Sequence[Exam]] = {}
+        self.exams: dict[str, Sequence[EvaluationSample]] = {}
+        self.sets: dict[str, RepeatedEvaluation] = {}
+        self.panel: dict[str, Sequence[EvaluationSample]] = {}
         size = ON_GPU if device.type == "cuda" else ON_CPU
         wanted = {"masked": settings.masked > 0, "plain": settings.masked < 1}
         for name in (name for name, there in wanted.items() if there):
-            found = list(exams(faces, degrader, masked=name == "masked", limit=limit))
+            found = list(evaluation_samples(faces, degrader, masked=name == "masked", limit=limit))
             shown = range(0, len(found), max(1, len(found) // PANEL_FACES))[:PANEL_FACES]
             self.exams[name] = found
-            self.sets[name] = RepeatedExams(
+            self.sets[name] = RepeatedEvaluation(
                 found, device, canonical=settings.canonical, kept=shown, batch=size
             )
             self.panel[name] = [found[place] for place in shown]
@@ -107,7 +101,7 @@ class Validation:
         at_size = settings.degradation == "camera" and settings.lr_size == gates.SIDE
         return at_size and all(len(self.exams.get(kind, ())) for kind in ("masked", "plain"))
 
-    def gate_faces(self, limit: int | None = None) -> dict[str, Sequence[Exam]]:
+    def gate_faces(self, limit: int | None = None) -> dict[str, Sequence[EvaluationSample]]:
         """Return `masked`, `plain` and `sharp` faces (bare, undegraded) of the same people.
 
         Args:
@@ -118,9 +112,9 @@ class Validation:
         count = whole if limit is None else min(limit, whole)
         places = [place * whole // count for place in range(count)]
         found = {kind: [chosen[place] for place in places] for kind, chosen in self.exams.items()}
-        seen = part(spread(self.faces, whole), places)
+        seen = subset(evenly_spaced(self.faces, whole), places)
         sharp = Degrader([], SampleSettings(gates.SIDE, "paper", masked=0.0))
-        return {**found, "sharp": list(exams(seen, sharp, masked=False))}
+        return {**found, "sharp": list(evaluation_samples(seen, sharp, masked=False))}
 
     def gates(self, network: nn.Module, limit: int | None = None) -> dict[str, float]:
         """Return the figures that decide about a default on a GPU; see `jdsr_train.gates`.

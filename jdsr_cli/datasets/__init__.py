@@ -1,0 +1,1 @@
+"""Aligned faces on disk, their preparation from images, and degraded samples of them."""

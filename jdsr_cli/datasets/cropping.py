@@ -1,0 +1,158 @@
+"""Crop aligned 128-px faces from images: CelebA windows, or alignment by five points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.datasets.sources import SourceFace
+from jdsr_cli.errors import InputError, UsageError
+from jdsr_cli.faces import Detection, Detector, crop, estimate_alignment
+from jdsr_cli.faces.resampling import chain, invert, resample
+
+CELEBA_SIZE = (178, 218)
+"""Width and height of CelebA's aligned pictures."""
+WINDOWS = {"138": (20, 40, 138), "138-left": (30, 40, 138), "178": (0, 20, 178)}
+"""Left, top and side in an aligned CelebA picture (SPEC 4.2)."""
+TEMPLATE_WINDOW = WINDOWS["138"]
+"""What our alignment template shows."""
+OVERLAP = 0.3
+"""Least intersection over union of a found face with the box where it was promised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """An aligned face and where it comes from."""
+
+    image: NDArray[np.uint8]
+    """(128, 128, 3) RGB."""
+    picture: NDArray[np.uint8]
+    """(H, W, 3) RGB: what it was cut out of."""
+    to_template: NDArray[np.float64]
+    """(2, 3) from pixels of the picture to those of the alignment template."""
+    to_face: NDArray[np.float64]
+    """(2, 3) from pixels of the picture to those of the face."""
+    five: NDArray[np.float32] | None
+    """(5, 2) in pixels of the face; None where only dense points are known."""
+
+
+def window_map(window: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Return (2, 3) from pixels of an aligned CelebA picture to those of its window at 128 px."""
+    left, top, side = window
+    scale = TEMPLATE_SIZE / side
+    shift = [(0.5 - edge) * scale - 0.5 for edge in (left, top)]
+    return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read an upright RGB picture (H, W, 3).
+
+    Raises:
+        InputError: It is none, or damaged.
+
+    """
+    # Here, since the room brings PyAV along, which faces that are aligned already do not need.
+    from jdsr_cli.media.reading.pictures import aperture_of, open_picture, pixels
+
+    picture = open_picture(path)
+    if picture is None:
+        raise InputError("not a picture that can be read", where=path)
+    with picture:
+        return pixels(picture, path, aperture_of(picture, path))
+
+
+class Cutter:
+    """Cuts faces out of pictures, as one crop setting says."""
+
+    def __init__(self, crop: str, least_width: float, detector: Detector | None) -> None:
+        self.window = None if crop == "aligned" else WINDOWS[crop]
+        self.least_width = least_width
+        self.detector = detector
+
+    def cut(self, face: SourceFace) -> Cut | str:
+        """Return the cut, or the reason why there is none."""
+        if face.row is not None:
+            return self._stored(face)
+        try:
+            picture = read_picture(face.path)
+        except InputError as error:
+            return error.what
+        if face.celeba_aligned and picture.shape[:2] != CELEBA_SIZE[::-1]:
+            return f"{picture.shape[1]}x{picture.shape[0]}, not 178x218"
+        if face.celeba_aligned and self.window is not None:
+            return self._window(picture, face)
+        five = face.five
+        if five is None:
+            found = self._find(picture, face)
+            if isinstance(found, str):
+                return found
+            five = found.points
+        try:
+            return self._aligned(picture, five, strict=face.five is None)
+        except UsageError as error:
+            return error.what
+
+    def _stored(self, face: SourceFace) -> Cut:
+        side = (TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
+        raw = np.memmap(face.path, np.uint8, "r", int(np.prod(side)) * (face.row or 0), side)
+        image = np.array(raw)
+        same = np.eye(2, 3)
+        heat = face.heat_points
+        five = heat if heat is not None and len(heat) == 5 else None
+        return Cut(image, image, same, same, five)
+
+    def _window(self, picture: NDArray[np.uint8], face: SourceFace) -> Cut:
+        assert self.window is not None
+        left, top, side = self.window
+        part = Image.fromarray(picture).crop((left, top, left + side, top + side))
+        image = part.resize((TEMPLATE_SIZE, TEMPLATE_SIZE), Image.Resampling.BICUBIC)
+        to_face = window_map(self.window)
+        five = None if face.five is None else map_points(face.five, to_face)
+        return Cut(np.asarray(image), picture, window_map(TEMPLATE_WINDOW), to_face, five)
+
+    def _aligned(
+        self, picture: NDArray[np.uint8], five: NDArray[np.float32], *, strict: bool
+    ) -> Cut | str:
+        alignment = estimate_alignment(five)
+        to_face = alignment.matrix
+        if self.window in (None, TEMPLATE_WINDOW):
+            image = crop(picture, alignment)
+        else:
+            inside = chain(window_map(self.window), invert(window_map(TEMPLATE_WINDOW)))
+            to_face = chain(inside, to_face)
+            image = resample(picture, invert(to_face), TEMPLATE_SIZE)
+        if strict and alignment.native_width < self.least_width:
+            return f"the face is {alignment.native_width:.0f} px wide, under {self.least_width:g}"
+        return Cut(image, picture, alignment.matrix, to_face, map_points(five, to_face))
+
+    def _find(self, picture: NDArray[np.uint8], face: SourceFace) -> Detection | str:
+        assert self.detector is not None
+        (found,) = self.detector.detect([picture])
+        if not found:
+            return "no face found"
+        if face.box is None:
+            return max(found, key=lambda one: one.width * one.height)
+        box = face.box
+        best = max(found, key=lambda one: overlap(one.box, box))
+        return best if overlap(best.box, box) >= OVERLAP else "no face found in its box"
+
+
+def overlap(
+    first: tuple[float, float, float, float], second: tuple[float, float, float, float]
+) -> float:
+    """Return the intersection over union of two boxes (left, top, right, bottom)."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    shared = max(0.0, width) * max(0.0, height)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return shared / (areas - shared) if shared else 0.0
+
+
+def map_points(points: NDArray[np.floating], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Map (..., 2) points by an affine map (2, 3)."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)

@@ -1,0 +1,247 @@
+"""What a surveillance camera does to a face, from the lens to the decoder.
+
+In the order in which it happens: the crop is not quite aligned, the light and the tone curve are
+what they are (and infrared has no colour), the lens and motion blur, the sensor samples the face
+at its native width and adds noise, the codec throws detail away in blocks, and the aligned crop
+is resampled from what is left. Alignment, light and tone are given to the truth as well, since a
+restored face is pasted back where it was and must keep its light; all the rest is to be undone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.codec import compress
+from jdsr_cli.synthesis.light import LUMA, Light, draw_light
+from jdsr_cli.synthesis.paper_degradation import DegradedPair, resize_bicubic
+
+ImageT = TypeVar("ImageT", np.uint8, np.float32)
+
+_REDUCERS = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+_ENLARGERS = (cv2.INTER_CUBIC, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_LANCZOS4)
+ROLL = 30.0
+"""Largest roll of a crop in degrees."""
+SQUEEZES = ((1.0, 0.5), (0.5, 1.0), (1.0, 0.75), (0.75, 1.0), (0.67, 1.0))
+"""Relative samples along x and y: one field, 2CIF, 1080N, anamorphic pictures."""
+ASPECT_ERROR = 0.1
+"""Largest relative error to which a squeezed picture is brought back to its aspect."""
+COMB = 0.05
+"""Most by which a face moves between two fields, as a share of its width."""
+DIM_NOISE = 0.12
+"""Share of the noise that does not fall with the light: a sensor reads noise in the dark."""
+MOST_GAIN_NOISE = 2.5
+"""Most by which an automatic gain raises the noise of a picture in low light."""
+AUTOMATIC_GAIN = 0.4
+"""Share of cameras in low light that raise the picture's gain."""
+MISTAKEN = (0.07, 0.03, 0.4)
+"""How often a canonical face of monochrome footage is taken for one in colour, one in colour for
+monochrome, and one in colour and low light for monochrome: the decision is not always right."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A face as it was filmed, and the truth in the same light, not yet rounded."""
+
+    lr: NDArray[np.uint8]
+    """(s, s, 3): the aligned crop of the decoded frame."""
+    truth: NDArray[np.float32]
+    """(128, 128, 3): the face without mask, RGB in [0, 255]."""
+    occlusion: NDArray[np.float32]
+    """(s, s) in [0, 1]: how much of each pixel the mask covers."""
+    matrix: NDArray[np.float64]
+    """(2, 3) from pixels of the face to those of the truth."""
+    light: Light
+
+
+def record(
+    clean: NDArray[np.uint8],
+    masked: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    lr_size: int,
+    rng: np.random.Generator,
+    settings: CameraSettings,
+) -> Recording:
+    """Film a face; without a mask pass `clean` twice and a zero `alpha`.
+
+    Args:
+        clean: (128, 128, 3) the face.
+        masked: (128, 128, 3) the same face with its mask on.
+        alpha: (128, 128) how much of each pixel the mask covers.
+        lr_size: Side of the network's input.
+        rng: Draws the camera.
+        settings: What may be drawn.
+
+    """
+    matrix = _misalignment(rng, settings, clean.shape[0])
+    light = draw_light(rng, settings)
+    truth, scene = (light.expose(_warp(picture, matrix)) for picture in (clean, masked))
+    covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
+    # No number is drawn without need: recipes without pristine faces keep their samples.
+    if settings.pristine and rng.random() < settings.pristine:
+        settings = settings.spotless()
+    lr = _record(_rounded(scene), lr_size, light, rng, settings)
+    occlusion = np.asarray(np.clip(covered, 0.0, 1.0), np.float32)
+    return Recording(lr, truth, occlusion, matrix, light)
+
+
+def to_pair(
+    filmed: Recording, rng: np.random.Generator, *, canonical: bool = False
+) -> DegradedPair:
+    """Return a filmed face as input and truth of a network.
+
+    Args:
+        filmed: The face.
+        rng: Draws whether the footage is mistaken for monochrome, or for footage in colour.
+        canonical: Whether the pair is brought to canonical colours, as `restore` does it before
+            the network sees a face; the truth is so before it is rounded to 8 bits.
+
+    """
+    lr, truth = filmed.lr, filmed.truth
+    if canonical:
+        colours = _colours(filmed, rng)
+        lr, truth = colours.apply(lr), colours.apply(truth)
+    hr = _rounded(truth)
+    return DegradedPair(lr, resize_bicubic(hr, lr.shape[0]), hr, filmed.occlusion, filmed.matrix)
+
+
+def _colours(filmed: Recording, rng: np.random.Generator) -> ColourMap:
+    light = filmed.light
+    missed, wrong, wrong_in_the_dark = MISTAKEN
+    mistaken = missed if light.monochrome else wrong_in_the_dark if light.level < 0.15 else wrong
+    return canonical_map(filmed.lr, monochrome=light.monochrome ^ bool(rng.random() < mistaken))
+
+
+def _misalignment(
+    rng: np.random.Generator, settings: CameraSettings, size: int
+) -> NDArray[np.float64]:
+    angle = float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.rotation
+    zoom = 1.0 + float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.zoom
+    if settings.rolled and rng.random() < settings.rolled:
+        angle = float(rng.uniform(-ROLL, ROLL))
+    centre = (size - 1) / 2
+    rotated = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
+    matrix: NDArray[np.float64] = np.asarray(rotated, np.float64)
+    matrix[:, 2] += np.clip(rng.normal(0, 0.5, 2), -1, 1) * settings.shift
+    if settings.squeezed and rng.random() < settings.squeezed:
+        factor = 1.0 + float(rng.uniform(-ASPECT_ERROR, ASPECT_ERROR))
+        matrix[1] *= factor
+        matrix[1, 2] += (1.0 - factor) * centre
+    return matrix
+
+
+def _warp(picture: NDArray[ImageT], matrix: NDArray[np.float64]) -> NDArray[ImageT]:
+    size = picture.shape[0]
+    return cv2.warpAffine(  # type: ignore[return-value]
+        picture, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+def _record(
+    scene: NDArray[np.uint8],
+    lr_size: int,
+    light: Light,
+    rng: np.random.Generator,
+    settings: CameraSettings,
+) -> NDArray[np.uint8]:
+    """Record the scene: lens, sensor, codec, and the crop taken from the decoded frame."""
+    size = scene.shape[0]
+    low, high = settings.native_width
+    native = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    optical = _lens(scene, size / native, rng, settings)
+    width, height = _samples(native, rng, settings)
+    sensed = cv2.resize(
+        optical, (width, height), interpolation=_REDUCERS[int(rng.integers(4))]
+    ).astype(np.float32)
+    if settings.interlaced and rng.random() < settings.interlaced:
+        sensed = _interlaced(sensed, rng)
+    sensed += _noise(sensed, light, rng, settings)
+    decoded = compress(_rounded(sensed), rng, settings)
+    if light.monochrome and not settings.tinted:
+        grey = np.rint(decoded.astype(np.float32) @ LUMA).astype(np.uint8)
+        decoded = np.repeat(grey[..., None], 3, axis=2)
+    if native > lr_size:
+        return resize_bicubic(decoded, lr_size)
+    crop = cv2.resize(decoded, (lr_size, lr_size), interpolation=_ENLARGERS[int(rng.integers(4))])
+    return np.asarray(crop, np.uint8)
+
+
+def _samples(native: int, rng: np.random.Generator, settings: CameraSettings) -> tuple[int, int]:
+    """Return how many samples of the face the sensor stores along x and y."""
+    across, down = settings.squeeze or (1.0, 1.0)
+    if settings.squeezed and rng.random() < settings.squeezed:
+        across, down = SQUEEZES[int(rng.integers(len(SQUEEZES)))]
+    return max(6, round(native * across)), max(6, round(native * down))
+
+
+def _interlaced(sensed: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Take every second row from a moment at which the face was elsewhere."""
+    most = max(1, round(COMB * sensed.shape[1]))
+    moved = np.roll(sensed, int(rng.integers(1, most + 1)) * int(rng.choice((-1, 1))), axis=1)
+    woven = sensed.copy()
+    woven[1::2] = moved[1::2]
+    return woven
+
+
+def _lens(
+    scene: NDArray[np.uint8],
+    pixel: float,
+    rng: np.random.Generator,
+    settings: CameraSettings,
+) -> NDArray[np.uint8]:
+    """Blur by the lens and by motion; `pixel` is the side of a native pixel in scene pixels."""
+    long, short = np.sort(rng.uniform(*settings.blur, 2))[::-1] * pixel
+    if long > 0.3:
+        scene = _convolve(scene, _gaussian(float(long), float(short), float(rng.uniform(0, np.pi))))
+    if rng.random() < settings.motion:
+        length = float(rng.uniform(1.0, 4.0)) * pixel
+        direction = float(rng.normal(0, 0.5) + np.pi * rng.integers(2))
+        scene = _convolve(scene, _gaussian(0.3 * length, 0.35, direction))
+    return scene
+
+
+def _gaussian(along: float, across: float, angle: float) -> NDArray[np.float32]:
+    radius = max(1, min(24, int(np.ceil(2.5 * max(along, across)))))
+    yy, xx = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
+    u = np.cos(angle) * xx + np.sin(angle) * yy
+    v = -np.sin(angle) * xx + np.cos(angle) * yy
+    kernel = np.exp(-0.5 * ((u / max(along, 0.25)) ** 2 + (v / max(across, 0.25)) ** 2))
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def _convolve(scene: NDArray[np.uint8], kernel: NDArray[np.float32]) -> NDArray[np.uint8]:
+    blurred = cv2.filter2D(scene, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, np.uint8)
+
+
+def _noise(
+    sensed: NDArray[np.float32],
+    light: Light,
+    rng: np.random.Generator,
+    settings: CameraSettings,
+) -> NDArray[np.float32]:
+    """Sensor noise, part of it common to the channels, smoothed at times as denoisers do."""
+    low, high = settings.noise
+    strength = low + (high - low) * float(rng.beta(1.0, 2.5))
+    if light.level < 1.0:
+        strength *= DIM_NOISE + (1.0 - DIM_NOISE) * light.level
+        if rng.random() < AUTOMATIC_GAIN:
+            strength *= float(rng.uniform(1.0, MOST_GAIN_NOISE))
+    height, width, _ = sensed.shape
+    common = rng.normal(0, strength, (height, width, 1))
+    coloured = rng.normal(0, 0.0 if light.monochrome else 0.6 * strength, (height, width, 3))
+    darkness = 1.3 - 0.6 * sensed.mean(axis=2, keepdims=True) / 255.0
+    noise = np.asarray((common + coloured) * darkness, np.float32)
+    if rng.random() < 0.3:
+        noise = 1.5 * cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.4, 1.0)))
+    return np.asarray(noise, np.float32)
+
+
+def _rounded(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)

@@ -1,0 +1,132 @@
+"""What is left of a picture after it was stored: JPEG, or the last frame of a short video clip."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.synthesis.camera_settings import CameraSettings
+
+LEAST_SIDE = 48
+"""Least width and height in pixels of a clip: encoders want some blocks to search in."""
+HEVC = 0.2
+"""Share of clips in H.265; the rest is H.264."""
+INTRA = 0.2
+"""Share of clips of one frame only."""
+CLIPS = {
+    "h264": ("libx264", {"preset": "veryfast", "tune": "zerolatency"}),
+    "hevc": (
+        "libx265",
+        {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "x265-params": "log-level=none:pools=none:frame-threads=1:wpp=0",
+        },
+    ),
+}
+"""Encoder and options by name of the decoder."""
+
+
+def compress(
+    picture: NDArray[np.uint8], rng: np.random.Generator, settings: CameraSettings
+) -> NDArray[np.uint8]:
+    """Store a picture and read it again, at a random place of the codec's block grid.
+
+    Args:
+        picture: RGB uint8 (H, W, 3) at the sensor's resolution.
+        rng: Draws codec and quality.
+        settings: What may be drawn.
+
+    """
+    if rng.random() < settings.uncompressed:
+        return picture
+    if settings.video and rng.random() < settings.video:
+        return _as_video(picture, rng, settings)
+    low, high = settings.quality
+    height, width = picture.shape[:2]
+    for _ in range(1 + int(rng.random() < 0.3)):
+        quality = int(rng.integers(low, high + 1))
+        left, top = (int(v) for v in rng.integers(0, 16, 2))
+        padded = cv2.copyMakeBorder(picture, top, 16, left, 16, cv2.BORDER_REPLICATE)
+        subsampling = (
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+            if rng.random() < 0.8
+            else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+        )
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, subsampling]
+        _, data = cv2.imencode(".jpg", padded, options)
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        picture = np.ascontiguousarray(decoded[top : top + height, left : left + width])
+    if rng.random() < settings.deblocked:
+        picture = np.asarray(cv2.bilateralFilter(picture, 3, 14, 1.5), np.uint8)
+    return picture
+
+
+def _as_video(
+    picture: NDArray[np.uint8], rng: np.random.Generator, settings: CameraSettings
+) -> NDArray[np.uint8]:
+    """Encode a clip that moves a little and ends with the picture; return its last frame."""
+    name = "hevc" if rng.random() < HEVC else "h264"
+    low, high = settings.crf
+    crf = int(rng.integers(low, high + 1))
+    left, top = (int(v) for v in rng.integers(0, 16, 2))
+    height, width = picture.shape[:2]
+    right = max(16, LEAST_SIDE - width - left)
+    bottom = max(16, LEAST_SIDE - height - top)
+    right += (left + width + right) % 2
+    bottom += (top + height + bottom) % 2
+    padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REFLECT_101)
+    frames = [np.asarray(padded, np.uint8)]
+    if rng.random() >= INTRA:
+        for _ in range(2):
+            moved = np.roll(frames[0], rng.integers(-2, 3, 2), axis=(0, 1))
+            grain = rng.normal(0.0, 2.0, moved.shape[:2])[..., None]
+            frames.insert(0, np.clip(np.rint(moved + grain), 0, 255).astype(np.uint8))
+    decoded = encode_and_decode(frames, name, crf)
+    return np.ascontiguousarray(decoded[top : top + height, left : left + width])
+
+
+def encode_and_decode(frames: list[NDArray[np.uint8]], name: str, crf: int) -> NDArray[np.uint8]:
+    """Return the last frame of a clip as a decoder gives it, RGB uint8 (H, W, 3).
+
+    Args:
+        frames: RGB uint8 (H, W, 3), even sides.
+        name: A key of `CLIPS`.
+        crf: Constant rate factor.
+
+    Raises:
+        UsageError: PyAV is not installed.
+
+    """
+    # Machines that only train may lack PyAV; recipes without `video` do not need it.
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError(
+            "short clips are encoded by PyAV, which is not installed",
+            where="camera: video",
+            hint="Install it (pip install av), or set video = 0 in the recipe's [camera]",
+        ) from error
+    encoder_name, options = CLIPS[name]
+    encoder = av.CodecContext.create(encoder_name, "w")
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(encoder, av.VideoCodecContext)
+    assert isinstance(decoder, av.VideoCodecContext)
+    encoder.height, encoder.width = frames[0].shape[:2]
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = decoder.thread_count = 1
+    encoder.options = {**options, "crf": str(crf)}
+    packets = []
+    for number, picture in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    shown = [frame for packet in packets for frame in decoder.decode(packet)]
+    shown += decoder.decode(None)
+    return np.asarray(shown[-1].to_ndarray(format="rgb24"), np.uint8)

@@ -1,0 +1,348 @@
+"""Face masks as sprites with six key points, and how they are fitted to a face.
+
+The mask is composited at full resolution, before any reduction (PAPER section 4.1; order and
+geometry of its reference 44). Which mask a face gets and how it sits is drawn from a generator
+seeded by the face's name, so that every method in a comparison receives the same image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.conventions import LUMA_WEIGHTS
+from jdsr_cli.errors import DatasetError
+
+View = Literal["front", "left", "right"]
+
+INDEX = "templates.json"
+"""File of a template folder that names its pictures."""
+SPRITE_WIDTH = 160
+"""Sprites are kept about as wide as a mask on a 128 px face, so that wearing one is never a
+strong reduction, which bilinear warping would alias."""
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A mask seen from one side."""
+
+    name: str
+    view: View
+    """The side of the picture towards which the wearer's nose points."""
+    premultiplied: NDArray[np.float32]
+    """(H, W, 4): RGB in [0, 255] times alpha, and alpha in [0, 1]."""
+    points: NDArray[np.float32]
+    """(6, 2) x, y in sprite pixels: upper edge a, b, c left to right (b on the nose), lower
+    edge d, e, f left to right (e at the chin)."""
+
+
+def make_sprite(
+    name: str, view: View, rgba: NDArray[np.uint8], points: NDArray[np.float32]
+) -> Sprite:
+    """Bring an RGBA picture and its key points to the working size of a sprite."""
+    factor = min(1.0, SPRITE_WIDTH / rgba.shape[1])
+    alpha = rgba[..., 3:].astype(np.float32) / 255.0
+    stacked = np.concatenate([rgba[..., :3].astype(np.float32) * alpha, alpha], axis=2)
+    if factor < 1.0:
+        size = (round(rgba.shape[1] * factor), max(1, round(rgba.shape[0] * factor)))
+        scale = np.array([size[0] / rgba.shape[1], size[1] / rgba.shape[0]], dtype=np.float32)
+        stacked = cv2.resize(stacked, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        points = ((points + 0.5) * scale - 0.5).astype(np.float32)
+    return Sprite(name, view, stacked, points)
+
+
+def load_templates(folder: Path) -> list[Sprite]:
+    """Read every sprite of a folder that holds `templates.json` and RGBA pictures.
+
+    The file maps a name to ``{"file": ..., "points": {"a": [x, y], ... "f": [x, y]}}``; a name
+    that ends in ``_left`` or ``_right`` is the view of a turned head.
+
+    Raises:
+        DatasetError: The folder, its index or one of its pictures cannot be read, or the index
+            is empty.
+
+    """
+    with _reading(folder):
+        return [_load(folder, name, entry) for name, entry in _described(folder)]
+
+
+def template_files(folder: Path) -> list[Path]:
+    """Return what `load_templates` reads: the index, then the pictures in the order of names.
+
+    Raises:
+        DatasetError: The index cannot be read or is empty.
+
+    """
+    with _reading(folder):
+        pictures = [folder / str(entry["file"]) for _, entry in _described(folder)]
+    return [folder / INDEX, *pictures]
+
+
+def _described(folder: Path) -> list[tuple[str, dict[str, object]]]:
+    described = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    if not isinstance(described, dict) or not described:
+        raise ValueError("no entry in it")
+    return sorted(described.items())
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say of errors that they are of the templates."""
+    index = folder / INDEX
+    try:
+        yield
+    except DatasetError:
+        raise
+    except OSError as error:
+        raise DatasetError(
+            f"the mask templates cannot be read ({error.strerror or error})",
+            where=error.filename or index,
+            hint="Give a folder that holds templates.json and the pictures it names",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"the mask templates cannot be read ({error})",
+            where=index,
+            hint="It needs an entry with file and points a to f for every picture",
+        ) from error
+
+
+def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
+    path = folder / str(entry["file"])
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4:
+        raise DatasetError(
+            "not an RGBA picture", where=path, hint="Mask templates need an alpha channel"
+        )
+    rgba = np.ascontiguousarray(picture[..., [2, 1, 0, 3]]).astype(np.uint8)
+    named = entry["points"]
+    if not isinstance(named, dict):
+        raise TypeError(f"points of {name} are not a table")
+    points = np.array([named[letter] for letter in "abcdef"], dtype=np.float32)
+    if points.shape != (6, 2):
+        raise ValueError(f"points of {name} are not pairs of x and y")
+    view: View = "front"
+    if name.endswith("_left"):
+        view = "left"
+    elif name.endswith("_right"):
+        view = "right"
+    return make_sprite(name, view, rgba, points)
+
+
+Position = Literal["nose", "under nose", "chin"]
+"""Where a mask's upper edge lies: on the bridge of the nose, between the tip of the nose and the
+upper lip, or below the lower lip."""
+
+TURNED = 0.22
+"""Nose offset, in half jaw widths, from which a head counts as turned (about 13 degrees)."""
+
+_HALF_JAW = (
+    (1.069, 0.038, -1.32), (1.058, 0.319, -1.20), (1.024, 0.601, -1.10), (0.972, 0.886, -0.99),
+    (0.870, 1.147, -0.79), (0.708, 1.371, -0.50), (0.501, 1.550, -0.17), (0.265, 1.689, 0.13),
+)  # fmt: skip
+_MEAN_SHAPE: dict[int, tuple[float, float, float]] = {
+    **{index: (-across, down, turn) for index, (across, down, turn) in enumerate(_HALF_JAW)},
+    **{16 - index: shape for index, shape in enumerate(_HALF_JAW)},
+    8: (0.0, 1.733, 0.24),
+    27: (0.0, 0.030, 0.43),
+    28: (0.0, 0.223, 0.61),
+    29: (0.0, 0.411, 0.80),
+    30: (0.0, 0.601, 0.99),
+}
+"""Where iBUG points lie between five points: across the face in eye distances, down it in distances
+from the eyes' to the mouth's centre, and how far they follow the nose to the side. Medians and
+slopes over 2,756 faces of CelebA and LFW with dense landmarks."""
+
+
+@dataclass(frozen=True)
+class MaskedFace:
+    """A face with a mask on."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    alpha: NDArray[np.float32]
+    """(H, W) in [0, 1]: how much of each pixel the mask covers."""
+    sprite: str
+    """Name of the mask."""
+
+
+def rng_for(name: str, seed: int = 0) -> np.random.Generator:
+    """Return the random generator that belongs to a file name."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def landmarks_from_five(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Estimate the iBUG points that `wear` uses from eyes, nose and mouth corners.
+
+    Args:
+        points: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner.
+
+    Returns:
+        (68, 2) of which only indices 0 to 16 (jaw) and 27 to 30 (nose bridge) are meaningful:
+        the mean shape, moved with the nose as the head turns.
+
+    """
+    five = np.asarray(points, np.float64)
+    eyes, mouth = five[:2].mean(0), five[3:].mean(0)
+    drop = mouth - eyes
+    length = max(float(np.linalg.norm(drop)), 1e-6)
+    side = np.array([drop[1], -drop[0]]) / length
+    width = float(np.linalg.norm(five[1] - five[0]))
+    turned = float(np.dot(five[2] - 0.5 * (eyes + mouth), side))
+    found = np.zeros((68, 2))
+    for index, (across, down, turn) in _MEAN_SHAPE.items():
+        found[index] = eyes + side * (across * width + turn * turned) + drop * down
+    return found.astype(np.float32)
+
+
+def view_of(landmarks: NDArray[np.floating]) -> View:
+    """Tell from (68, 2) landmarks to which side of the picture the nose points."""
+    left, right = landmarks[2], landmarks[14]
+    width = float(np.linalg.norm(right - left))
+    if width < 1e-6:
+        return "front"
+    axis = (right - left) / width
+    offset = float(np.dot(landmarks[30] - 0.5 * (left + right), axis)) / (0.5 * width)
+    if offset < -TURNED:
+        return "left"
+    return "right" if offset > TURNED else "front"
+
+
+def apply_mask(
+    face: NDArray[np.uint8],
+    landmarks: NDArray[np.floating],
+    sprite: Sprite,
+    rng: np.random.Generator,
+    jitter: float = 1.0,
+    position: Position = "nose",
+) -> MaskedFace:
+    """Composite `sprite` onto `face`.
+
+    Args:
+        face: (H, W, 3) RGB.
+        landmarks: (68, 2) iBUG points in the face's pixels.
+        sprite: The mask, seen from the side that fits (see `view_of`).
+        rng: Draws how the mask sits and how it is lit.
+        jitter: 1 for the natural spread of position and light, 0 for none.
+        position: Where its upper edge lies.
+
+    """
+    target = _anchor_points(landmarks, rng, jitter, position)
+    matrix = _fit(sprite.points, target)
+    height, width = face.shape[:2]
+    worn = cv2.warpPerspective(
+        sprite.premultiplied, matrix, (width, height), flags=cv2.INTER_LINEAR
+    )
+    alpha = np.clip(worn[..., 3:], 0.0, 1.0)
+    light = _light(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
+    image = face * (1.0 - alpha) + worn[..., :3] * light
+    return MaskedFace(
+        np.clip(np.rint(image), 0, 255).astype(np.uint8),
+        np.ascontiguousarray(alpha[..., 0], dtype=np.float32),
+        sprite.name,
+    )
+
+
+def choose_sprite(
+    sprites: Sequence[Sprite], landmarks: NDArray[np.floating], rng: np.random.Generator
+) -> Sprite:
+    """Draw one of the masks that suit the way the head is turned."""
+    view = view_of(landmarks)
+    fitting = [sprite for sprite in sprites if sprite.view == view]
+    pool = fitting or list(sprites)
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _anchor_points(
+    landmarks: NDArray[np.floating], rng: np.random.Generator, jitter: float, position: Position
+) -> NDArray[np.float32]:
+    """Where on the face a mask's six key points go."""
+    points = np.asarray(landmarks, np.float64)
+    shift = float(np.clip(rng.normal(0.0, 0.25), -0.6, 0.9)) * jitter
+    width = points[14] - points[2]
+    if position == "nose":
+        target = _on_nose(points, width, points[28] + shift * (points[29] - points[28]))
+    else:
+        target = _below_nose(points, width, shift, position)
+    target += rng.normal(0.0, 0.008, target.shape) * jitter * float(np.linalg.norm(width))
+    return target.astype(np.float32)
+
+
+def _on_nose(
+    points: NDArray[np.float64], width: NDArray[np.float64], bridge: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    chin = points[8]
+    down = chin - bridge
+    return np.stack(
+        [
+            points[1] * 0.3 + points[2] * 0.7 - 0.02 * width,
+            bridge,
+            points[15] * 0.3 + points[14] * 0.7 + 0.02 * width,
+            0.5 * (points[4] + points[5]) - 0.015 * width,
+            chin + 0.04 * down,
+            0.5 * (points[11] + points[12]) + 0.015 * width,
+        ]
+    )
+
+
+def _below_nose(
+    points: NDArray[np.float64], width: NDArray[np.float64], shift: float, position: Position
+) -> NDArray[np.float64]:
+    """Pull a mask down under the nose or under the lower lip; its sides come down with it.
+
+    Between the tip of the nose (0) and the chin (1) the upper lip begins at about 0.27 and the
+    lower lip ends at about 0.5 in the mean shape.
+    """
+    tip, chin = points[30], points[8]
+    down = chin - tip
+    if position == "under nose":
+        edge, low, side, corner = 0.22 + 0.05 * shift, 0.12, 3, 5
+        drop = 0.0
+    else:
+        edge, low, side, corner = 0.72 + 0.08 * shift, 0.4, 5, 6
+        drop = 0.25
+    return np.stack(
+        [
+            points[side] - 0.02 * width,
+            tip + edge * down,
+            points[16 - side] + 0.02 * width,
+            points[corner] - 0.015 * width + drop * down,
+            chin + low * down,
+            points[16 - corner] + 0.015 * width + drop * down,
+        ]
+    )
+
+
+def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Homography through the six pairs by least squares; affine where that degenerates."""
+    matrix, _ = cv2.findHomography(source, target, 0)
+    if matrix is not None and np.isfinite(matrix).all():
+        scale = matrix[2, 0] * source[:, 0] + matrix[2, 1] * source[:, 1] + 1.0
+        if float(scale.min()) > 0.4 and float(scale.max()) < 2.5:
+            return np.asarray(matrix, np.float64)
+    columns = np.column_stack([source, np.ones(len(source))])
+    affine, *_ = np.linalg.lstsq(columns, target.astype(np.float64), rcond=None)
+    return np.vstack([affine.T, [0.0, 0.0, 1.0]])
+
+
+def _light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
+    """Brightness of the face around the nose relative to a well lit one, 0.35 to 1.1."""
+    points = np.asarray(landmarks)[[2, 14, 29, 30]]
+    x0, y0 = np.floor(points.min(0)).astype(int).clip(0)
+    x1, y1 = np.ceil(points.max(0)).astype(int)
+    patch = face[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    if patch.size == 0:
+        return 1.0
+    luma = float((patch @ np.array(LUMA_WEIGHTS)).mean())
+    return float(np.clip(0.4 + 0.6 * luma / 155.0, 0.35, 1.1))
