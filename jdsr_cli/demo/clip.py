@@ -16,7 +16,6 @@ from jdsr_cli.demo.people import Person, PersonLayer, cut_out_person
 from jdsr_cli.demo.scene import WALKS, Camera, Walk, draw_corridor
 from jdsr_cli.media import Image, MediaInfo, VideoWriter
 from jdsr_cli.progress import Progress
-from jdsr_cli.synthesis.masks import apply_mask
 
 FACTOR = 3
 """Scene pixels for each pixel of the frame, along each side."""
@@ -91,7 +90,7 @@ def _layers(person: Person, seed: int) -> tuple[PersonLayer, PersonLayer]:
 def add_mask(person: Person, photograph: Image, seed: int) -> Image:
     """Return the photograph with a mask from `synthesis.masks`."""
     from jdsr_cli.synthesis.mask_drawing import draw_sprites
-    from jdsr_cli.synthesis.masks import choose_sprite, landmarks_from_five, rng_for
+    from jdsr_cli.synthesis.masks import apply_mask, choose_sprite, landmarks_from_five, rng_for
 
     rng = rng_for(person.name, seed)
     landmarks = landmarks_from_five(person.points)
