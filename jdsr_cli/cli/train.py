@@ -14,7 +14,7 @@ from jdsr_cli.cli.choices import Device, Quiet
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jdsr_train.plan import Plan
+    from jdsr_train.dry_run import TrainingPlan
 
 
 def train(
@@ -162,19 +162,19 @@ def train(
 
     Several machines: torchrun --nnodes 2 --nproc-per-node 4 ... -m jdsr_cli train ...
     """
-    from jdsr_train.running import launch, started
+    from jdsr_train.processes import launch, start_time
 
-    began = started()
+    began = start_time()
     if processes > 1:
         raise typer.Exit(launch(processes, _without("--processes", sys.argv[1:]), began))
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.errors import UsageError
     from jdsr_cli.weights import resolve_device
-    from jdsr_train import recipes
-    from jdsr_train.clock import Deadline
+    from jdsr_train import recipe_files
     from jdsr_train.request import RunSettings, TrainRequest
+    from jdsr_train.training.time_limit import Deadline
 
-    chosen = recipes.load(recipe or f"lite_x{scale}")
+    chosen = recipe_files.load(recipe or f"lite_x{scale}")
     if recipe and scale not in (4, chosen.generator.scale):
         raise UsageError(
             f"recipe {chosen.name} enlarges {chosen.generator.scale} times, not {scale}",
@@ -185,7 +185,7 @@ def train(
     if len(given) > 1 and "--minutes" in given:
         raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
     if steps is not None:
-        chosen = recipes.shortened(chosen, steps)
+        chosen = recipe_files.shortened(chosen, steps)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     settings = RunSettings(
         out or Path("runs") / chosen.name,
@@ -203,9 +203,9 @@ def train(
     )  # fmt: skip
     with Bars(quiet=quiet or not first) as bars:
         if dry_run:
-            from jdsr_train.plan import plan
+            from jdsr_train.dry_run import plan_training
 
-            made = plan(request, bars)
+            made = plan_training(request, bars)
         else:
             from jdsr_train.run import train as run
 
@@ -230,7 +230,7 @@ def _without(option: str, words: list[str]) -> list[str]:
     return kept
 
 
-def _tell(made: Plan, name: str, minutes: float | None) -> None:
+def _tell(made: TrainingPlan, name: str, minutes: float | None) -> None:
     """Print a plan as tables: what the stages are, and how fast."""
     from rich.console import Console
 

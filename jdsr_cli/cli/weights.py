@@ -146,7 +146,7 @@ def export(
     They are the averaged ones of its last checkpoint and say at which step it
     was.
     """
-    from jdsr_train.trained import export_checkpoint
+    from jdsr_train.trained_generator import export_checkpoint
 
     typer.echo(f"exported: {export_checkpoint(checkpoint, out, precision.value)}")
 

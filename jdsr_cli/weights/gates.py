@@ -1,7 +1,7 @@
 """What weights must beat the carried ones on before they are a default on a GPU.
 
 The table ``[weights.gates]`` of a manifest entry holds, for each gate, a pair of what the weights
-came to and what the carried ones came to on the same faces; see `jdsr_train.gates`.
+came to and what the carried ones came to on the same faces; see `jdsr_train.stages.validation`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_cli.weights import places, save_network
 from jdsr_cli.weights.gates import GATES, table_fault
 from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
-from jdsr_train.gates import measure
 from jdsr_train.stages import Validation
+from jdsr_train.stages.validation import measure_gates
 
 CPU = torch.device("cpu")
 NAMES = {gate.name for gate in GATES}
@@ -91,7 +91,7 @@ def test_maps_are_compared_with_what_covers_the_faces(validation: Validation) ->
     everything, nothing = (validation.gates(Drawn(covered)) for covered in (1.0, 0.0))
     assert set(everything) == set(nothing) == NAMES
     assert (everything["plain_covered"], nothing["plain_covered"]) == (1.0, 0.0)
-    share = covered_share(validation.exams["masked"])
+    share = covered_share(validation.samples["masked"])
     assert 0.1 < share < 0.9
     assert everything["masked_iou"] == pytest.approx(share, abs=1e-6)
     assert nothing["masked_iou"] == 0.0
@@ -101,7 +101,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
     validation: Validation, face_set: FaceSet
 ) -> None:
     sharp = validation.gate_faces()["sharp"]
-    assert [exam.key for exam in sharp] == [exam.key for exam in validation.exams["plain"]]
+    assert [exam.key for exam in sharp] == [exam.key for exam in validation.samples["plain"]]
     for exam in sharp:
         face = face_set.images[face_set.keys.index(exam.key)]
         assert np.array_equal(exam.pair.lr, face)
@@ -115,7 +115,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
 def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
     some = validation.gate_faces(2)
     keys = [[exam.key for exam in exams] for exams in some.values()]
-    assert keys == [[validation.exams["plain"][place].key for place in (0, 2)]] * 3
+    assert keys == [[validation.samples["plain"][place].key for place in (0, 2)]] * 3
     assert [len(exams) for exams in validation.gate_faces(99).values()] == [4, 4, 4]
     network = Drawn(0.0)
     validation.gates(network, 2)
@@ -124,7 +124,7 @@ def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
 
 def test_the_table_holds_both_and_what_was_measured(validation: Validation, carried: Path) -> None:
     network = Drawn(0.0)
-    table = measure(network, validation, CPU, limit=2, data="six portraits")
+    table = measure_gates(network, validation, CPU, limit=2, data="six portraits")
     assert table is not None
     assert table_fault(table) is None
     assert set(table) >= NAMES
@@ -145,7 +145,7 @@ def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carr
     from jdsr_cli.weights import load_generator
 
     network = load_generator("lite-camera", "cpu", "float32").network
-    table = measure(network, validation, CPU, limit=2)
+    table = measure_gates(network, validation, CPU, limit=2)
     assert table is not None
     assert all(table[name][0] == table[name][1] for name in NAMES)  # type: ignore[index]
 
@@ -158,7 +158,7 @@ def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carr
 def test_what_is_not_for_footage_has_no_gates(
     make: MakeValidation, carried: Path, settings: dict[str, object]
 ) -> None:
-    assert measure(Drawn(0.0), make(**settings, limit=1), CPU) is None
+    assert measure_gates(Drawn(0.0), make(**settings, limit=1), CPU) is None
 
 
 @pytest.mark.parametrize("state", ["unlisted", "missing", "altered"])
@@ -172,5 +172,5 @@ def test_without_the_carried_weights_there_are_no_gates(
     else:
         carried.write_bytes(b"altered")
     network = Drawn(0.0)
-    assert measure(network, validation, CPU) is None
+    assert measure_gates(network, validation, CPU) is None
     assert network.seen == []

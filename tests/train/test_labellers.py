@@ -37,7 +37,7 @@ from jdsr_train.data.part_labellers import (
     open_labeller,
 )
 from jdsr_train.data.shards import ShardTask, label_shard, read_shard
-from jdsr_train.networks.parser import Parser
+from jdsr_train.networks.face_analysis import Parser
 
 prepare_room = import_module("jdsr_train.data.prepare")
 

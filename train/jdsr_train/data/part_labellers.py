@@ -46,7 +46,7 @@ class OwnParser:
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        from jdsr_train.networks.parser import Parser
+        from jdsr_train.networks.face_analysis import Parser
 
         try:
             with safetensors.safe_open(str(path), "pt") as file:

@@ -1,19 +1,22 @@
-"""Models cut into pieces that calls can bring home, and what was put into which call already."""
+"""Exported weights of a run, and the bundles that carry them back in pieces of a call's size."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from jdsr_cli.errors import UsageError
-from jdsr_train.lease.exports import find_export, last_step
-from jdsr_train.lease.files import copy_range, mib, read_json, write_json
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.places import COMMIT, Places
+from jdsr_train.lease.files import copy_range, digest, format_mib, read_json, tail, write_json
+from jdsr_train.lease.plan import Limits
+from jdsr_train.lease.workspace import COMMIT, Workspace
 
 SUFFIX = ".bundle.json"
 SENT = "sent.json"
@@ -54,7 +57,7 @@ class Bundle:
         return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(self.file).stem)}.{self.sha256[:8]}"
 
 
-class Shipping:
+class BundleStore:
     """Keeps the bundles of a machine.
 
     Args:
@@ -63,7 +66,7 @@ class Shipping:
 
     """
 
-    def __init__(self, places: Places, limits: Limits) -> None:
+    def __init__(self, places: Workspace, limits: Limits) -> None:
         self.places, self.limits = places, limits
         self.folder = places.out / "bundles"
         stored = read_json(self.folder / SENT) or {"newest": {}, "sent": []}
@@ -73,7 +76,7 @@ class Shipping:
     def collect(self, model: str, *, final: bool) -> None:
         """Make a bundle of a model's newest export, where there is one that is not a bundle yet."""
         keep = self.folder / f".{model}.safetensors"
-        export = find_export(self.places.run(model), keep)
+        export = find_export(self.places.run_folder(model), keep)
         if export is None:
             return
         before = self._bundle(model)
@@ -95,7 +98,7 @@ class Shipping:
         commit = (self.places.common / COMMIT).read_text(encoding="utf-8").strip()
         bundle = Bundle(
             model, entry["file"], export.sha256, size, export.exported,
-            last_step(self.places.run(model)), final, commit, export.manifest, tuple(pieces),
+            last_step(self.places.run_folder(model)), final, commit, export.manifest, tuple(pieces),
         )  # fmt: skip
         keep.replace(self.folder / f"{stem}.safetensors")
         write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
@@ -151,12 +154,12 @@ class Shipping:
             self._sent.append(piece.name)
         if waiting and not told:
             raise UsageError(
-                f"a piece of {mib(waiting[0][1].bytes)} does not fit",
+                f"a piece of {format_mib(waiting[0][1].bytes)} does not fit",
                 hint="Give the limits that the first call had (--file-mib, --total-mib)",
             )
         self._save()
         return [
-            f"bringing {stem}: {len(pieces)} pieces, {mib(sum(one.bytes for one in pieces))}"
+            f"bringing {stem}: {len(pieces)} pieces, {format_mib(sum(one.bytes for one in pieces))}"
             for stem, pieces in told.items()
         ]
 
@@ -186,3 +189,79 @@ def read_bundle(path: Path) -> Bundle | None:
         return None
     pieces = tuple(BundlePiece(**one) for one in values.pop("pieces"))
     return Bundle(**values, pieces=pieces)
+
+
+MANIFEST = "manifest.toml"
+TRIES = 5
+LOG_TAIL = 1 << 18
+
+
+@dataclass(frozen=True)
+class Export:
+    """Weights, and what a manifest says of them."""
+
+    path: Path
+    manifest: str
+    """Text of the manifest."""
+    sha256: str
+    exported: float
+    """When, in seconds since 1970."""
+
+
+def find_export(run: Path, keep: Path | None = None) -> Export | None:
+    """Return the newest export of a run's folder; None where there is none, or none that is whole.
+
+    File and manifest are replaced one after the other while a run goes on: they are looked at until
+    they agree.
+
+    Args:
+        run: The run's folder.
+        keep: A name on the same disk that keeps the file as it was looked at.
+
+    """
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(0.5)
+        found = _look(run / "weights", keep)
+        if found is not None:
+            return found
+        if not (run / "weights").is_dir():
+            return None
+    return None
+
+
+def _look(folder: Path, keep: Path | None) -> Export | None:
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        (entry,) = tomllib.loads(text)["weights"]
+        path = folder / entry["file"]
+        if keep is not None:
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            keep.unlink(missing_ok=True)
+            os.link(path, keep)
+            path = keep
+        exported = path.stat().st_mtime
+        if digest(path) != entry["sha256"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Export(path, text, entry["sha256"], exported)
+
+
+def read_log_rows(run: Path, stage: str = "joint") -> list[dict[str, Any]]:
+    """Return the last records that a stage has logged."""
+    found = []
+    for line in tail(run / stage / "log.jsonl", LOG_TAIL).decode(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # half a line, at either end
+            continue
+        if isinstance(row, dict) and "step" in row:
+            found.append(row)
+    return found
+
+
+def last_step(run: Path) -> int:
+    """Return the step of the joint stage that was logged last, 0 where none was."""
+    found = read_log_rows(run)
+    return int(found[-1]["step"]) if found else 0

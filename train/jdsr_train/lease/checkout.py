@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_train.lease.files import digest, read_json, say, write_json
+from jdsr_train.lease.files import digest, print_line, read_json, write_json
 
 ASIDE = "aside.json"
 """In the staging folder: where the weights were set aside to."""
@@ -49,7 +49,7 @@ def check_root(root: Path) -> None:
         )
 
 
-def travelling(root: Path) -> list[Path]:
+def carried_files(root: Path) -> list[Path]:
     """Return the files of a checkout that travel with every call, relative to it.
 
     They are the tracked ones, the others that git does not ignore, and the folder `shared`.
@@ -64,7 +64,7 @@ def travelling(root: Path) -> list[Path]:
 
 def tree_size(root: Path) -> int:
     """Return the bytes that travel with every call."""
-    return sum((root / path).stat().st_size for path in travelling(root))
+    return sum((root / path).stat().st_size for path in carried_files(root))
 
 
 def commit_of(root: Path) -> str:
@@ -77,7 +77,7 @@ def commit_of(root: Path) -> str:
     return f"{commit}-dirty" if git(root, "diff", "--name-only", "HEAD", *code) else commit
 
 
-def keep_out_of_git(root: Path, folder: Path) -> None:
+def exclude_from_git(root: Path, folder: Path) -> None:
     """Name a folder in the exclusions that are this checkout's own."""
     path = root / git(root, "rev-parse", "--git-path", "info/exclude").strip()
     line = f"/{folder.as_posix()}/"
@@ -87,7 +87,7 @@ def keep_out_of_git(root: Path, folder: Path) -> None:
         path.write_text("\n".join([*known, line]) + "\n", encoding="utf-8")
 
 
-def set_aside(root: Path, staging: Path, aside: Path) -> None:
+def move_weights_aside(root: Path, staging: Path, aside: Path) -> None:
     """Move the tracked weights to a folder, and remember which.
 
     Raises:
@@ -123,7 +123,7 @@ def set_aside(root: Path, staging: Path, aside: Path) -> None:
         ) from error
 
 
-def put_back(root: Path, staging: Path, aside: Path | None, remove: bool) -> None:
+def restore_weights(root: Path, staging: Path, aside: Path | None, remove: bool) -> None:
     """Move the weights back and make sure that they are as committed.
 
     Args:
@@ -160,4 +160,4 @@ def put_back(root: Path, staging: Path, aside: Path | None, remove: bool) -> Non
         place.rmdir()
     if remove and staging.exists():
         shutil.rmtree(staging)
-    say(f"{WEIGHTS}/ is as committed")
+    print_line(f"{WEIGHTS}/ is as committed")

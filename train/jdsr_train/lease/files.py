@@ -1,4 +1,4 @@
-"""Small files that are whole or not there, digests, and words for the one who reads a call."""
+"""File helpers and the table of staged files with their pieces and SHA-256."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.errors import InputMissingError, InputUnreadableError
 
 MIB = 1 << 20
 CHUNK = 1 << 20
@@ -20,13 +21,13 @@ FIXED_TIME = 1_767_225_600
 by names, sizes and times, which must be the same after every copy."""
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line at once: a call that is cut off shows what was printed until then."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def mib(size: float) -> str:
+def format_mib(size: float) -> str:
     """Return a size in MiB with one decimal."""
     return f"{size / MIB:.1f} MiB"
 
@@ -103,3 +104,75 @@ def tail(path: Path, size: int) -> bytes:
             return stream.read()
     except FileNotFoundError:
         return b""
+
+
+TABLE = "parts.json"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a file that travels in one part; a file that is not cut is one piece."""
+
+    part: int
+    path: str
+    """In the part's folder."""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A file as it will lie in the machine's data folder."""
+
+    kind: str
+    """`faces`, `masks`, `features`, `parsing` or `weights`."""
+    path: str
+    bytes: int
+    sha256: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class PartsTable:
+    """Everything that is staged."""
+
+    parts: int
+    files: tuple[StagedFile, ...]
+    given: Mapping[str, str]
+    """What `jdsr train` is given for each kind of input, in the data folder."""
+
+    def of_kind(self, kind: str) -> list[StagedFile]:
+        """Return the files of a kind."""
+        return [file for file in self.files if file.kind == kind]
+
+    def save(self, folder: Path) -> None:
+        """Write the table into a folder."""
+        write_json(folder / TABLE, asdict(self))
+
+
+def read_parts_table(folder: Path) -> PartsTable:
+    """Read the table of a folder.
+
+    Raises:
+        InputMissingError: There is none.
+        InputUnreadableError: It is damaged.
+
+    """
+    values = read_json(folder / TABLE)
+    if values is None:
+        raise InputMissingError(
+            "no table of parts", where=folder / TABLE, hint="Name its folder in what is carried"
+        )
+    try:
+        return PartsTable(
+            values["parts"], tuple(map(_file, values["files"])), dict(values["given"])
+        )
+    except (KeyError, TypeError) as error:
+        raise InputUnreadableError(
+            f"is no table of parts ({error!r})", where=folder / TABLE, hint="Stage again"
+        ) from error
+
+
+def _file(values: dict[str, Any]) -> StagedFile:
+    pieces: Sequence[dict[str, Any]] = values.pop("pieces")
+    return StagedFile(**values, pieces=tuple(Piece(**one) for one in pieces))

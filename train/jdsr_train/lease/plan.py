@@ -1,6 +1,7 @@
-"""The plan of a lease: which generators are trained one after the other, from what, how long.
+"""The plan of a lease, and the limits of its calls.
 
-A TOML file; train/gpu/plans holds some. An unknown key is an error that names the nearest.
+A plan is a TOML file that lists the generators to train in order, their inputs and their shares of
+the time; train/gpu/plans has examples. An unknown key is an error that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_train.lease.files import MIB
 
 INPUTS = ("masks", "features", "parsing")
 """What a model may use besides the faces; each is an option of `jdsr train` of that name."""
@@ -26,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Model:
+class PlannedModel:
     """A generator of the plan: one `jdsr train`."""
 
     recipe: str
@@ -69,7 +71,7 @@ class Model:
 class Plan:
     """What is done on the machine."""
 
-    models: tuple[Model, ...]
+    models: tuple[PlannedModel, ...]
     """In the order in which they are trained."""
     reserve: float = 150.0
     """Seconds at the end that no training gets: they bring the last model home."""
@@ -104,7 +106,7 @@ class Plan:
             if model.init in later:
                 raise UsageError(f"{model.init!r} is trained later", where=f"init of {model.name}")
 
-    def from_model(self, model: Model) -> str | None:
+    def from_model(self, model: PlannedModel) -> str | None:
         """Return the earlier model that a model starts from, None where it is none of the plan."""
         return model.init if model.init in [one.name for one in self.models] else None
 
@@ -125,7 +127,7 @@ class Plan:
         return self.command or (sys.executable, "-m", "jdsr_cli")
 
 
-def read(path: Path) -> Plan:
+def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
@@ -144,7 +146,9 @@ def read(path: Path) -> Plan:
     models = values.pop("model", [])
     if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
         raise UsageError("models are tables [[model]]", where=path)
-    made = [_build(Model, one, f"{path.name}: [[model]] {n}") for n, one in enumerate(models, 1)]
+    made = [
+        _build(PlannedModel, one, f"{path.name}: [[model]] {n}") for n, one in enumerate(models, 1)
+    ]
     if "models" in values:
         raise UsageError("unknown key 'models'", where=path, hint="Nearest: [[model]]")
     return _build(Plan, {**values, "models": made}, path.name)
@@ -152,7 +156,7 @@ def read(path: Path) -> Plan:
 
 def to_toml(plan: Plan) -> str:
     """Return the text of a plan that `read` reads as the same."""
-    tables: list[tuple[str, Plan | Model]] = [("", plan)]
+    tables: list[tuple[str, Plan | PlannedModel]] = [("", plan)]
     tables += [("[[model]]", model) for model in plan.models]
     lines = []
     for title, table in tables:
@@ -201,3 +205,53 @@ def _known(key: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
         if one not in known:
             near = difflib.get_close_matches(one, known, 1, 0.0)
             raise UsageError(f"unknown {one!r}", where=key, hint=f"Nearest: {near[0]}")
+
+
+SAFE = 0.99
+"""Share of the largest file that a piece takes: whether the limit itself passes is not known."""
+ROOM_MIB = 2.0
+"""Of a call, for logs and what describes the pieces."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one call."""
+
+    call_mib: float = 64.0
+    """The working tree and everything that is carried."""
+    files: int = 8
+    """Files that come back."""
+    file_mib: float = 16.0
+    """Size of one of them."""
+    total_mib: float = 64.0
+    """Size of all of them."""
+    seconds: int = 600
+    """Time of a command."""
+    characters: int = 2000
+    """Length of a command."""
+    carried: int = 8
+    """Paths that are named to be carried."""
+
+    def __post_init__(self) -> None:
+        if min(self.call_mib, self.file_mib, self.total_mib - ROOM_MIB) <= 0:
+            raise UsageError(f"limits in MiB must be positive, --total-mib above {ROOM_MIB:g}")
+        if self.files < 3:
+            raise UsageError(
+                f"{self.files} files are too few",
+                where="--files",
+                hint="A piece, what describes it, and the logs are three",
+            )
+
+    @property
+    def piece(self) -> int:
+        """Bytes of a piece: a little less than may come back, logs left room for."""
+        return int(min(SAFE * self.file_mib, self.total_mib - ROOM_MIB) * MIB)
+
+    @property
+    def options(self) -> list[str]:
+        """Words that tell `watch` what may come back."""
+        return [
+            f"--files={self.files}",
+            f"--file-mib={self.file_mib:g}",
+            f"--total-mib={self.total_mib:g}",
+        ]

