@@ -16,9 +16,9 @@ from jdsr_cli.networks import GeneratorOutput, build
 from jdsr_cli.synthesis.masks import draw_pool
 from jdsr_cli.weights import places, save_network
 from jdsr_cli.weights.gates import GATES, table_fault
-from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings
+from jdsr_train.data import Degrader, Exam, FaceSet, SampleSettings, TrainingSamples
 from jdsr_train.stages import Validation
-from jdsr_train.stages.validation import measure_gates
+from jdsr_train.stages.validation import LOSS_BATCH, LOSS_BATCHES, measure_gates, panel_indices
 
 CPU = torch.device("cpu")
 NAMES = {gate.name for gate in GATES}
@@ -174,3 +174,43 @@ def test_without_the_carried_weights_there_are_no_gates(
     network = Drawn(0.0)
     assert measure_gates(network, validation, CPU) is None
     assert network.seen == []
+
+
+@pytest.mark.parametrize(
+    ("masked", "kinds"), [(0.0, {"plain"}), (0.5, {"masked", "plain"}), (1.0, {"masked"})]
+)
+def test_a_validation_has_the_kinds_of_faces_that_are_trained(
+    face_set: FaceSet, tmp_path: Path, masked: float, kinds: set[str]
+) -> None:
+    degrader = Degrader(draw_pool(2, 1), SampleSettings(16, "paper", masked=masked))
+    made = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert set(made.samples) == set(made.sets) == set(made.panel) == kinds
+    assert all(len(samples) == 3 for samples in made.samples.values())
+
+
+def test_the_validation_loss_is_on_samples_that_are_not_trained_on(
+    face_set: FaceSet, tmp_path: Path
+) -> None:
+    degrader = Degrader(draw_pool(2, 1), SampleSettings(16, "paper", masked=1.0))
+    made = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert len(made.batches) == LOSS_BATCHES
+    own, trained = (
+        next(iter(TrainingSamples(face_set, degrader, seed=seed).batches(LOSS_BATCH, 0, 1, 0)))
+        for seed in (1, 0)
+    )
+    first = made.batches[0].unpack(CPU)
+    assert torch.equal(first.lr, own.unpack(CPU).lr)
+    assert not torch.equal(first.lr, trained.unpack(CPU).lr)
+
+
+@pytest.mark.parametrize(
+    ("count", "indices"),
+    [
+        (3, [0, 1, 2]),
+        (10, list(range(10))),
+        (25, list(range(0, 20, 2))),
+        (200, list(range(0, 200, 20))),
+    ],
+)
+def test_the_panel_shows_ten_evenly_spaced_faces_at_most(count: int, indices: list[int]) -> None:
+    assert list(panel_indices(count)) == indices

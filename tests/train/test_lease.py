@@ -181,7 +181,7 @@ def test_a_plan_is_written_as_it_is_read(plan: Path, tmp_path: Path) -> None:
         (('["parser"]', '["joint"]'), "first: unknown 'joint'"),
         (("reserve = 0", "reserve = -1"), "must not be negative"),
         (("reserve = 0", 'reserve = "x"'), "'x' is not of type float"),
-        (("workers = 0", "workers = true"), "True is not of type int"),
+        (("workers = 0", "workers = true"), r"True is not of type int"),
         (('recipe = "one.toml"', ""), "lacks the key 'recipe'"),
         (("init =", "reuse ="), "'carried' is no model before one"),
         (('"carried"', '"one"'), "'one' is trained later"),
@@ -428,8 +428,8 @@ def test_a_run_that_dies_is_exported_from_its_checkpoint(
 def test_a_process_that_does_not_end_is_interrupted_then_killed(
     places: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace, "GRACE", 0.2)
-    monkeypatch.setattr(workspace, "MERCY", 0.5)
+    monkeypatch.setattr(workspace, "INTERRUPT_AFTER", 0.2)
+    monkeypatch.setattr(workspace, "KILL_AFTER", 0.5)
     places.code.mkdir(parents=True)
     log = places.log / "x.txt"
     polite = "import time\ntry:\n time.sleep(60)\nexcept KeyboardInterrupt:\n raise SystemExit(130)"
@@ -720,7 +720,7 @@ def test_the_stand_in_has_one_folder_of_files_and_a_time_limit(
 
 
 def test_nothing_of_it_imports_torch() -> None:
-    names = ("cli", "take", "start", "runner", "watch", "join", "rehearsal")
+    names = ("__main__", "intake", "runner", "retrieval", "rehearsal")
     imported = ", ".join(f"jdsr_train.lease.{name}" for name in names)
     code = f"import sys, {imported}; sys.stdout.write(str('torch' in sys.modules))"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}

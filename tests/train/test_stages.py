@@ -150,9 +150,9 @@ def test_all_stages_run_in_order_and_leave_what_they_promise(
         assert (out / stage / f"{stage}.safetensors").is_file()
         assert (out / stage / "curves.png").is_file()
     assert (out / "joint" / "panel.png").is_file()
-    assert all(result.figures["validation_loss"] > 0 for result in results if result.figures)
-    assert [bool(result.figures) for result in results][2:] == [True] * 3 or (
-        results[2].figures == {}  # no face of the portraits may be held out
+    assert all(result.metrics["validation_loss"] > 0 for result in results if result.metrics)
+    assert [bool(result.metrics) for result in results][2:] == [True] * 3 or (
+        results[2].metrics == {}  # no face of the portraits may be held out
     )
 
 
@@ -323,7 +323,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     log.write_text("".join(lines[:-1]) + '{"step": 4, "half', encoding="utf-8")
     (result,) = train(make(tmp_path / "run", stage="denoise"))
     assert rows(tmp_path / "run", "denoise") == rows(whole[0], "denoise")
-    assert result.figures == whole[1][3].figures
+    assert result.metrics == whole[1][3].metrics
 
 
 def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:

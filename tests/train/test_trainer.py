@@ -198,9 +198,8 @@ import os, pickle, signal, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
 from jdsr_cli.networks import build
-from jdsr_train.run import relevant
+from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
-from jdsr_train.training.stage import Moment
 from jdsr_train.request import RunSettings
 from jdsr_train.training.trainer import Trainer
 
@@ -219,7 +218,7 @@ every = dict(checkpoint_every=2, validate_every=2, log_every=1)
 settings = RunSettings(Path(sys.argv[2]), workers=0, **every)
 torch.manual_seed(recipe.seed)
 stage = JointStage(recipe, build("lite", recipe.generator.arguments), samples)
-Trainer(stage, settings, relevant(recipe, "joint"), progress=Killed()).run()
+Trainer(stage, settings, stage_settings(recipe, "joint"), progress=Killed()).run()
 """
 
 
@@ -488,11 +487,11 @@ def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_pa
     trainer = make(tmp_path)
     (batch,) = trainer.stage.batches(0, 1, 0, 0, 1)
     critic = trainer.stage.models["critic"].network
-    for turn in trainer.stage.train_steps(
+    for step in trainer.stage.train_steps(
         trainer.networks, batch.unpack("cpu"), SchedulePosition(5, 5 / 6)
     ):
-        if turn.player == "generator":
-            torch.stack(list(turn.terms.values())).sum().backward()
+        if step.model == "generator":
+            torch.stack(list(step.terms.values())).sum().backward()
             assert all(weight.grad is None for weight in critic.parameters())
     assert all(weight.requires_grad for weight in critic.parameters())
 

@@ -1,4 +1,4 @@
-"""Recipe files: TOML to `Recipe` and back. An unknown key is an error that names the nearest."""
+"""Read recipe files (TOML), and convert recipes to plain values and back."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ import dataclasses
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 from jdsr_cli.errors import UsageError
 from jdsr_train.recipe import Recipe
+from jdsr_train.toml_tables import build_table
 
 FOLDER = Path(__file__).parent / "recipes"
-_CHECKOUT = Path(__file__).parents[1] / "recipes"
-
-T = TypeVar("T")
+_CHECKOUT_FOLDER = Path(__file__).parents[1] / "recipes"
 
 
 def names() -> list[str]:
-    """Return the recipes that come with the package."""
+    """Return the names of the packaged recipes."""
     return sorted(path.stem for path in _folder().glob("*.toml"))
 
 
 def load(name_or_path: str) -> Recipe:
     """Read a recipe by name or from a file.
 
-    A file may start from another recipe with ``base = "NAME"``; its own keys come on top.
+    ``base = "NAME"`` starts from another recipe, whose values the other keys of the file replace.
 
     Raises:
-        UsageError: No such recipe, an unknown key (the nearest is named), or a bad value.
+        UsageError: The recipe does not exist, or has an unknown key or a value that is not allowed.
 
     """
     path = _find(name_or_path)
-    return _build(Recipe, {"name": path.stem, **_read(path)}, path.name)
+    return build_table(Recipe, {"name": path.stem, **_read(path)}, path.name)
 
 
 def _find(name_or_path: str) -> Path:
@@ -48,7 +47,7 @@ def _find(name_or_path: str) -> Path:
 
 
 def _read(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the values of a file on top of those of its base."""
+    """Return the values of a file, merged with those of its base."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -81,7 +80,7 @@ def without_stage(recipe: Recipe, stage: str) -> Recipe:
 
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe with this many steps in every stage, for a trial."""
+    """Return the recipe with this number of steps in every stage, for a trial."""
     changed: dict[str, Any] = {
         "optimiser": dataclasses.replace(recipe.optimiser, steps=steps),
         "denoise": dataclasses.replace(recipe.denoise, steps=steps),
@@ -94,66 +93,30 @@ def shortened(recipe: Recipe, steps: int) -> Recipe:
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe as plain values, as kept in checkpoints and manifests."""
+    """Return a recipe as plain values, as stored in checkpoints."""
     return _plain(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
 
 
 def from_dict(values: dict[str, Any], where: str) -> Recipe:
-    """Return the recipe of plain values, such as a checkpoint holds.
+    """Return the recipe of plain values, for example from a checkpoint.
 
     Args:
-        values: As `to_dict` gives them.
-        where: Named in errors.
+        values: As returned by `to_dict`.
+        where: Where they come from, for errors.
 
     Raises:
-        UsageError: A value that this version does not know, or a bad one.
+        UsageError: A key is unknown in this version, or a value is not allowed.
 
     """
-    return _build(Recipe, values, where)
+    return build_table(Recipe, values, where)
 
 
 def _folder() -> Path:
-    return FOLDER if FOLDER.is_dir() else _CHECKOUT
-
-
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
-    hints = get_type_hints(kind)
-    ready: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1, 0.0)
-            raise UsageError(f"unknown key {key!r}", where=where, hint=f"Nearest: {near[0]}")
-        ready[key] = _convert(hints[key], value, f"{where}: {key}")
-    try:
-        return kind(**ready)
-    except UsageError as fault:  # it knows the key, not the file and the table
-        place = where if fault.where is None else f"{where}: {fault.where}"
-        raise UsageError(fault.what, where=place, hint=fault.hint) from fault
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, dict):
-            raise UsageError("a table is needed", where=where)
-        return _build(hint, value, where)
-    plain = getattr(hint, "__origin__", hint)
-    if plain is tuple and isinstance(value, list):
-        parts = hint.__args__
-        if parts[-1] is Ellipsis:
-            return tuple(_convert(parts[0], item, where) for item in value)
-        if len(value) != len(parts):
-            raise UsageError(f"{len(parts)} values are needed, not {len(value)}", where=where)
-        return tuple(_convert(*pair, where) for pair in zip(parts, value, strict=True))
-    if plain is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
-        kind = getattr(plain, "__name__", str(plain))  # a union such as `str | None` has none
-        raise UsageError(f"{value!r} is not of type {kind}", where=where)
-    return value
+    return FOLDER if FOLDER.is_dir() else _CHECKOUT_FOLDER
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples into lists, as they come back from JSON and TOML."""
+    """Convert tuples to lists, as in JSON and TOML."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

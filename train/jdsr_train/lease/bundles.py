@@ -24,27 +24,27 @@ SENT = "sent.json"
 
 @dataclass(frozen=True)
 class BundlePiece:
-    """A range of a weight file."""
+    """A piece of a weight file."""
 
     name: str
-    """Of the file that comes home: letters, digits, dots, hyphens and underscores."""
+    """Name of its file: letters, digits, dots, hyphens and underscores."""
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A weight file, what its manifest says of it, and its pieces; it travels with them as JSON."""
+    """A weight file, its manifest and its pieces; stored as JSON beside the pieces."""
 
     model: str
-    """Of the plan."""
+    """Name of the model in the plan."""
     file: str
     sha256: str
     bytes: int
     exported: float
-    """Seconds since 1970; a later export of the same file replaces an earlier one."""
+    """Time of the export in seconds since 1970; a later export replaces an earlier one."""
     step: int
-    """Of the joint stage, as logged when the pieces were cut."""
+    """Last logged step of the joint stage when the bundle was created."""
     final: bool
     """Whether the model's training has ended."""
     commit: str
@@ -53,30 +53,35 @@ class Bundle:
 
     @property
     def stem(self) -> str:
-        """Begins the name of everything that belongs to it."""
-        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(self.file).stem)}.{self.sha256[:8]}"
+        """Prefix of the names of its files."""
+        return bundle_stem(self.file, self.sha256)
+
+
+def bundle_stem(file: str, sha256: str) -> str:
+    """Return the prefix of the names of a bundle's files."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(file).stem)}.{sha256[:8]}"
 
 
 class BundleStore:
-    """Keeps the bundles of a machine.
+    """The bundles of a leased machine, and which pieces have been sent.
 
     Args:
-        places: Of this machine.
-        limits: Of a call.
+        workspace: The workspace of this machine.
+        limits: Limits of a call.
 
     """
 
-    def __init__(self, places: Workspace, limits: Limits) -> None:
-        self.places, self.limits = places, limits
-        self.folder = places.out / "bundles"
+    def __init__(self, workspace: Workspace, limits: Limits) -> None:
+        self.workspace, self.limits = workspace, limits
+        self.folder = workspace.out / "bundles"
         stored = read_json(self.folder / SENT) or {"newest": {}, "sent": []}
         self._newest: dict[str, str] = stored["newest"]
         self._sent: list[str] = stored["sent"]
 
     def collect(self, model: str, *, final: bool) -> None:
-        """Make a bundle of a model's newest export, where there is one that is not a bundle yet."""
+        """Create a bundle of a model's newest export, unless it exists."""
         keep = self.folder / f".{model}.safetensors"
-        export = find_export(self.places.run_folder(model), keep)
+        export = find_export(self.workspace.run_folder(model), keep)
         if export is None:
             return
         before = self._bundle(model)
@@ -85,7 +90,7 @@ class BundleStore:
             return
         (entry,) = tomllib.loads(export.manifest)["weights"]
         size, piece = keep.stat().st_size, self.limits.piece
-        stem = f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(entry['file']).stem)}.{export.sha256[:8]}"
+        stem = bundle_stem(entry["file"], export.sha256)
         count, pieces = max(1, -(-size // piece)), []
         for number in range(count):
             length = min(piece, size - number * piece)
@@ -95,10 +100,11 @@ class BundleStore:
                 found.update(stream.read(length))
             name = f"{stem}.{number + 1:02d}of{count:02d}"
             pieces.append(BundlePiece(name, length, found.hexdigest()))
-        commit = (self.places.common / COMMIT).read_text(encoding="utf-8").strip()
+        commit = (self.workspace.common / COMMIT).read_text(encoding="utf-8").strip()
         bundle = Bundle(
             model, entry["file"], export.sha256, size, export.exported,
-            last_step(self.places.run_folder(model)), final, commit, export.manifest, tuple(pieces),
+            last_step(self.workspace.run_folder(model)), final, commit, export.manifest,
+            tuple(pieces),
         )  # fmt: skip
         keep.replace(self.folder / f"{stem}.safetensors")
         write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
@@ -106,7 +112,7 @@ class BundleStore:
         self._save()
 
     def unsent(self) -> list[tuple[Bundle, BundlePiece]]:
-        """Return the pieces of each model's newest bundle that no call has brought."""
+        """Return the pieces of each model's newest bundle that have not been sent."""
         return [
             (bundle, piece)
             for bundle in self._bundles()
@@ -114,31 +120,31 @@ class BundleStore:
             if piece.name not in self._sent
         ]
 
-    def forget(self) -> None:
-        """Let every piece be sent again."""
+    def mark_unsent(self) -> None:
+        """Mark every piece as not sent."""
         self._sent.clear()
         self._save()
 
     def fill(self, out: Path, files: int, size: int) -> list[str]:
-        """Put as many unsent pieces into a folder as fit, each with what describes it.
+        """Copy as many unsent pieces as fit into a folder, with the JSON files of their bundles.
 
         Args:
             out: The folder.
-            files: How many files it may still take.
-            size: How many bytes.
+            files: Largest number of files.
+            size: Largest number of bytes.
 
         Returns:
-            What was put there, in words.
+            Descriptions of what was copied.
 
         Raises:
-            UsageError: Pieces that were cut for other limits do not fit into an empty call.
+            UsageError: A piece that was created for other limits does not fit.
 
         """
-        told: dict[str, list[BundlePiece]] = {}
+        copied: dict[str, list[BundlePiece]] = {}
         waiting = self.unsent()
         for bundle, piece in waiting:
             described = self.folder / f"{bundle.stem}{SUFFIX}"
-            new = bundle.stem not in told
+            new = bundle.stem not in copied
             takes = piece.bytes + (described.stat().st_size if new else 0)
             if piece.bytes > self.limits.piece or takes > size or files < 1 + new:
                 break
@@ -149,18 +155,18 @@ class BundleStore:
                 self.folder / f"{bundle.stem}.safetensors", out / piece.name, first, piece.bytes,
                 lambda data: None,
             )  # fmt: skip
-            told.setdefault(bundle.stem, []).append(piece)
+            copied.setdefault(bundle.stem, []).append(piece)
             size, files = size - takes, files - 1 - new
             self._sent.append(piece.name)
-        if waiting and not told:
+        if waiting and not copied:
             raise UsageError(
                 f"a piece of {format_mib(waiting[0][1].bytes)} does not fit",
                 hint="Give the limits that the first call had (--file-mib, --total-mib)",
             )
         self._save()
         return [
-            f"bringing {stem}: {len(pieces)} pieces, {format_mib(sum(one.bytes for one in pieces))}"
-            for stem, pieces in told.items()
+            f"sending {stem}: {len(pieces)} pieces, {format_mib(sum(one.bytes for one in pieces))}"
+            for stem, pieces in copied.items()
         ]
 
     def _bundle(self, model: str) -> Bundle | None:
@@ -178,10 +184,10 @@ class BundleStore:
 
 
 def read_bundle(path: Path) -> Bundle | None:
-    """Read what describes a bundle; None where there is no such file.
+    """Read the JSON file of a bundle; None if it does not exist.
 
     Raises:
-        InputUnreadableError: It is damaged.
+        InputUnreadableError: The file is damaged.
 
     """
     values = read_json(path)
@@ -198,31 +204,31 @@ LOG_TAIL = 1 << 18
 
 @dataclass(frozen=True)
 class Export:
-    """Weights, and what a manifest says of them."""
+    """Exported weights and their manifest."""
 
     path: Path
     manifest: str
     """Text of the manifest."""
     sha256: str
     exported: float
-    """When, in seconds since 1970."""
+    """Time of the export in seconds since 1970."""
 
 
 def find_export(run: Path, keep: Path | None = None) -> Export | None:
-    """Return the newest export of a run's folder; None where there is none, or none that is whole.
+    """Return the newest export of a run; None if there is none that is complete.
 
-    File and manifest are replaced one after the other while a run goes on: they are looked at until
-    they agree.
+    During a run the weights and the manifest are replaced one after the other, so they are read
+    until they agree.
 
     Args:
         run: The run's folder.
-        keep: A name on the same disk that keeps the file as it was looked at.
+        keep: Path on the same disk for a hard link to the file that was read.
 
     """
     for attempt in range(TRIES):
         if attempt:
             time.sleep(0.5)
-        found = _look(run / "weights", keep)
+        found = _read_export(run / "weights", keep)
         if found is not None:
             return found
         if not (run / "weights").is_dir():
@@ -230,7 +236,7 @@ def find_export(run: Path, keep: Path | None = None) -> Export | None:
     return None
 
 
-def _look(folder: Path, keep: Path | None) -> Export | None:
+def _read_export(folder: Path, keep: Path | None) -> Export | None:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         (entry,) = tomllib.loads(text)["weights"]
@@ -249,12 +255,12 @@ def _look(folder: Path, keep: Path | None) -> Export | None:
 
 
 def read_log_rows(run: Path, stage: str = "joint") -> list[dict[str, Any]]:
-    """Return the last records that a stage has logged."""
+    """Return the last records of a stage's log."""
     found = []
     for line in tail(run / stage / "log.jsonl", LOG_TAIL).decode(errors="replace").splitlines():
         try:
             row = json.loads(line)
-        except ValueError:  # half a line, at either end
+        except ValueError:  # an incomplete first or last line
             continue
         if isinstance(row, dict) and "step" in row:
             found.append(row)
@@ -262,6 +268,6 @@ def read_log_rows(run: Path, stage: str = "joint") -> list[dict[str, Any]]:
 
 
 def last_step(run: Path) -> int:
-    """Return the step of the joint stage that was logged last, 0 where none was."""
+    """Return the last logged step of the joint stage; 0 without a log."""
     found = read_log_rows(run)
     return int(found[-1]["step"]) if found else 0

@@ -17,12 +17,12 @@ from jdsr_cli.errors import InputMissingError, InputUnreadableError
 MIB = 1 << 20
 CHUNK = 1 << 20
 FIXED_TIME = 1_767_225_600
-"""Modification time of everything that travels, in seconds: 2026-01-01 UTC. Prepared faces are told
+"""Modification time of all carried files, in seconds: 2026-01-01 UTC. Prepared faces are identified
 by names, sizes and times, which must be the same after every copy."""
 
 
 def print_line(text: str) -> None:
-    """Print a line at once: a call that is cut off shows what was printed until then."""
+    """Print a line and flush it, so that an interrupted call shows what was printed before."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -33,7 +33,7 @@ def format_mib(size: float) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value so that the file is the old or the new one at any time.
+    """Write a value as JSON, atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -44,10 +44,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote; None where there is no such file.
+    """Read a JSON file; None if it does not exist.
 
     Raises:
-        InputUnreadableError: It is damaged.
+        InputUnreadableError: The file is damaged.
 
     """
     try:
@@ -67,16 +67,16 @@ def digest(path: Path) -> str:
 
 
 def copy_range(
-    source: Path, target: Path, first: int, length: int, see: Callable[[bytes], None]
+    source: Path, target: Path, first: int, length: int, on_data: Callable[[bytes], None]
 ) -> str:
-    """Copy a range of a file's bytes into a new file, with the fixed time.
+    """Copy a range of bytes into a new file with the fixed modification time.
 
     Args:
-        source: What is read.
-        target: What is written; its folder is made.
-        first: Where the range begins.
-        length: Bytes of it.
-        see: Gets the bytes as they pass.
+        source: The file to read.
+        target: The file to write; its folder is created.
+        first: First byte of the range.
+        length: Number of bytes.
+        on_data: Called with each chunk of bytes.
 
     Returns:
         The SHA-256 of the range.
@@ -90,14 +90,14 @@ def copy_range(
             while left and (data := reading.read(min(CHUNK, left))):
                 writing.write(data)
                 found.update(data)
-                see(data)
+                on_data(data)
                 left -= len(data)
         os.utime(temporary, (FIXED_TIME, FIXED_TIME))
     return found.hexdigest()
 
 
 def tail(path: Path, size: int) -> bytes:
-    """Return the last bytes of a file, nothing where it is not there."""
+    """Return the last bytes of a file; empty if it does not exist."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - size))
@@ -111,18 +111,18 @@ TABLE = "parts.json"
 
 @dataclass(frozen=True)
 class Piece:
-    """A range of a file that travels in one part; a file that is not cut is one piece."""
+    """A range of a file that one part contains; a file that is not split has one piece."""
 
     part: int
     path: str
-    """In the part's folder."""
+    """Path in the folder of the part."""
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A file as it will lie in the machine's data folder."""
+    """A file of the data folder of the leased machine."""
 
     kind: str
     """`faces`, `masks`, `features`, `parsing` or `weights`."""
@@ -134,12 +134,12 @@ class StagedFile:
 
 @dataclass(frozen=True)
 class PartsTable:
-    """Everything that is staged."""
+    """The table of all staged files."""
 
     parts: int
     files: tuple[StagedFile, ...]
     given: Mapping[str, str]
-    """What `jdsr train` is given for each kind of input, in the data folder."""
+    """Option value of `jdsr train` for each kind of input, relative to the data folder."""
 
     def of_kind(self, kind: str) -> list[StagedFile]:
         """Return the files of a kind."""
@@ -154,14 +154,14 @@ def read_parts_table(folder: Path) -> PartsTable:
     """Read the table of a folder.
 
     Raises:
-        InputMissingError: There is none.
-        InputUnreadableError: It is damaged.
+        InputMissingError: The table does not exist.
+        InputUnreadableError: The file is damaged.
 
     """
     values = read_json(folder / TABLE)
     if values is None:
         raise InputMissingError(
-            "no table of parts", where=folder / TABLE, hint="Name its folder in what is carried"
+            "no table of parts", where=folder / TABLE, hint="Add its folder to the carried paths"
         )
     try:
         return PartsTable(
@@ -169,7 +169,7 @@ def read_parts_table(folder: Path) -> PartsTable:
         )
     except (KeyError, TypeError) as error:
         raise InputUnreadableError(
-            f"is no table of parts ({error!r})", where=folder / TABLE, hint="Stage again"
+            f"not a table of parts ({error!r})", where=folder / TABLE, hint="Stage again"
         ) from error
 
 

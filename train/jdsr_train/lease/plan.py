@@ -7,48 +7,45 @@ the time; train/gpu/plans has examples. An unknown key is an error that names th
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import sys
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_train.lease.files import MIB
+from jdsr_train.toml_tables import build_table
 
 INPUTS = ("masks", "features", "parsing")
-"""What a model may use besides the faces; each is an option of `jdsr train` of that name."""
+"""Inputs of a model besides the faces; each is an option of `jdsr train`."""
 STAGES = {"parser": ("parsing",), "identity": ("faces",)}
-"""Stages that may run before a model's own command, and the inputs that they wait for."""
+"""Preliminary stages of a model, and the inputs that they need."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """A generator of the plan: one `jdsr train`."""
+    """A generator of a plan, trained by one `jdsr train`."""
 
     recipe: str
     """Name of a recipe, or a recipe file beside the plan."""
     name: str = ""
-    """Folder of its run; the recipe's name where it is not given."""
+    """Name of the folder of its run; by default the recipe's name."""
     share: float = 1.0
-    """Of the time, in proportion to the shares of the models that are still to come."""
+    """Share of the time, relative to the shares of the models that are not trained yet."""
     uses: tuple[str, ...] = ()
     """Inputs besides the faces: `masks`, `features`, `parsing`."""
     init: str | None = None
     """Weights to start from: an earlier model of the plan, or the name of a weight file."""
     reuse: str | None = None
-    """Earlier model whose parser and identity network are taken over."""
+    """Earlier model whose parser and identity network are reused."""
     first: tuple[str, ...] = ()
-    """Stages that run before, each as soon as its own inputs are there: `parser` needs no faces."""
+    """Preliminary stages, run as soon as their inputs are complete; `parser` needs no faces."""
     export_every: float = 60.0
-    """Seconds between exports beside the training; they are what can be brought home midway."""
+    """Seconds between exports during the training, which can be retrieved before its end."""
     options: tuple[str, ...] = ()
-    """More words for `jdsr train`."""
+    """Further arguments of `jdsr train`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or Path(self.recipe).stem)
@@ -63,26 +60,26 @@ class PlannedModel:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Everything that it waits for."""
+        """All inputs of the model."""
         return ("faces", *self.uses)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done on the machine."""
+    """The models that are trained on a leased machine."""
 
     models: tuple[PlannedModel, ...]
     """In the order in which they are trained."""
     reserve: float = 150.0
-    """Seconds at the end that no training gets: they bring the last model home."""
+    """Seconds at the end for retrieving the last model, without training."""
     first_seconds: float = 240.0
-    """Most time of each stage that runs before a model."""
+    """Longest time of each preliminary stage."""
     weights: tuple[str, ...] = ()
-    """More weight files that must be there, such as those that trained ones are compared with."""
+    """Further weight files, for example those with which trained ones are compared."""
     workers: int | None = None
-    """Processes that make samples; the machine's cores less one where it is not given."""
+    """Processes that prepare samples; by default the number of cores minus one."""
     command: tuple[str, ...] = ()
-    """What is run instead of this package's own `jdsr`."""
+    """Command to run instead of `jdsr`."""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -107,23 +104,23 @@ class Plan:
                 raise UsageError(f"{model.init!r} is trained later", where=f"init of {model.name}")
 
     def from_model(self, model: PlannedModel) -> str | None:
-        """Return the earlier model that a model starts from, None where it is none of the plan."""
+        """Return the model of the plan from which a model starts; None if there is none."""
         return model.init if model.init in [one.name for one in self.models] else None
 
     @property
     def needed_weights(self) -> tuple[str, ...]:
-        """Names of the weight files that must be brought, each once."""
+        """Names of the required weight files, each once."""
         inits = [one.init for one in self.models if one.init and not self.from_model(one)]
         return tuple(dict.fromkeys([*inits, *self.weights]))
 
     @property
     def needed_inputs(self) -> tuple[str, ...]:
-        """Inputs that some model uses, the faces too."""
+        """Inputs that any model uses, including the faces."""
         return ("faces", *(kind for kind in INPUTS if any(kind in m.uses for m in self.models)))
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The command that trains, without its arguments."""
+    def command_line(self) -> tuple[str, ...]:
+        """The training command without its arguments."""
         return self.command or (sys.executable, "-m", "jdsr_cli")
 
 
@@ -131,8 +128,8 @@ def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
-        InputMissingError: There is no such file.
-        UsageError: It is not TOML, has an unknown key, or a value that cannot work.
+        InputMissingError: The file does not exist.
+        UsageError: It is not TOML, or has an unknown key or a value that is not allowed.
 
     """
     try:
@@ -147,57 +144,22 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
         raise UsageError("models are tables [[model]]", where=path)
     made = [
-        _build(PlannedModel, one, f"{path.name}: [[model]] {n}") for n, one in enumerate(models, 1)
+        build_table(PlannedModel, one, f"{path.name}: [[model]] {n}")
+        for n, one in enumerate(models, 1)
     ]
     if "models" in values:
         raise UsageError("unknown key 'models'", where=path, hint="Nearest: [[model]]")
-    return _build(Plan, {**values, "models": made}, path.name)
+    return build_table(Plan, {**values, "models": tuple(made)}, path.name)
 
 
 def to_toml(plan: Plan) -> str:
-    """Return the text of a plan that `read` reads as the same."""
-    tables: list[tuple[str, Plan | PlannedModel]] = [("", plan)]
-    tables += [("[[model]]", model) for model in plan.models]
-    lines = []
-    for title, table in tables:
-        lines += ["", title] if title else []
-        for field in fields(table):
-            value = getattr(table, field.name)
-            if field.name != "models" and value is not None:
-                lines.append(f"{field.name} = {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
+    """Return the text of a plan file that `read_plan` reads as the same plan."""
+    import tomli_w  # here, since only rehearsals need it: leased machines may not have it
 
-
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
-    hints = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
-    ready = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1, 0.0)
-            raise UsageError(f"unknown key {key!r}", where=where, hint=f"Nearest: {near[0]}")
-        ready[key] = _convert(hints[key], value, f"{where}: {key}")
-    required = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
-    missing = next((key for key in required if key not in ready), None)
-    if missing is not None:
-        raise UsageError(f"lacks the key {missing!r}", where=where)
-    try:
-        return kind(**ready)
-    except UsageError as fault:
-        place = where if fault.where is None else f"{where}: {fault.where}"
-        raise UsageError(fault.what, where=place, hint=fault.hint) from fault
-
-
-def _convert(hint: str, value: Any, where: str) -> Any:
-    if hint.startswith("tuple[Model"):
-        return tuple(value)
-    if hint.startswith("tuple[str"):
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise UsageError("a list of words is needed", where=where)
-        return tuple(value)
-    kinds = {"float": (int, float), "int": (int,), "str": (str,)}[hint.split(" ")[0]]
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise UsageError(f"{value!r} is not of type {hint.split(' ')[0]}", where=where)
-    return float(value) if hint.startswith("float") else value
+    values = {key: value for key, value in asdict(plan).items() if value is not None}
+    models = values.pop("models")
+    values["model"] = [{k: v for k, v in one.items() if v is not None} for one in models]
+    return tomli_w.dumps(values)
 
 
 def _known(key: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -207,49 +169,49 @@ def _known(key: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
             raise UsageError(f"unknown {one!r}", where=key, hint=f"Nearest: {near[0]}")
 
 
-SAFE = 0.99
-"""Share of the largest file that a piece takes: whether the limit itself passes is not known."""
-ROOM_MIB = 2.0
-"""Of a call, for logs and what describes the pieces."""
+PIECE_SHARE = 0.99
+"""Size of a piece as a share of the largest file, as a margin."""
+OVERHEAD_MIB = 2.0
+"""Size reserved in a call for logs and the JSON files of bundles."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one call."""
+    """The limits of one call to a leased machine."""
 
     call_mib: float = 64.0
-    """The working tree and everything that is carried."""
+    """Size of the working tree and the carried files."""
     files: int = 8
-    """Files that come back."""
+    """Number of returned files."""
     file_mib: float = 16.0
-    """Size of one of them."""
+    """Size of a returned file."""
     total_mib: float = 64.0
-    """Size of all of them."""
+    """Size of all returned files."""
     seconds: int = 600
     """Time of a command."""
     characters: int = 2000
     """Length of a command."""
     carried: int = 8
-    """Paths that are named to be carried."""
+    """Number of carried paths."""
 
     def __post_init__(self) -> None:
-        if min(self.call_mib, self.file_mib, self.total_mib - ROOM_MIB) <= 0:
-            raise UsageError(f"limits in MiB must be positive, --total-mib above {ROOM_MIB:g}")
+        if min(self.call_mib, self.file_mib, self.total_mib - OVERHEAD_MIB) <= 0:
+            raise UsageError(f"limits in MiB must be positive, --total-mib above {OVERHEAD_MIB:g}")
         if self.files < 3:
             raise UsageError(
                 f"{self.files} files are too few",
                 where="--files",
-                hint="A piece, what describes it, and the logs are three",
+                hint="A piece, its bundle's JSON file and the logs are three",
             )
 
     @property
     def piece(self) -> int:
-        """Bytes of a piece: a little less than may come back, logs left room for."""
-        return int(min(SAFE * self.file_mib, self.total_mib - ROOM_MIB) * MIB)
+        """Size of a piece in bytes: slightly below the limits, with space for the logs."""
+        return int(min(PIECE_SHARE * self.file_mib, self.total_mib - OVERHEAD_MIB) * MIB)
 
     @property
     def options(self) -> list[str]:
-        """Words that tell `watch` what may come back."""
+        """The options of `watch` for these limits."""
         return [
             f"--files={self.files}",
             f"--file-mib={self.file_mib:g}",

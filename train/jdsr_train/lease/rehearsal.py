@@ -145,9 +145,9 @@ class Rehearsal:
     def _ended(self, machine: SimulatedMachine) -> dict[str, str]:
         """Compare what is home with what the machine has; return the models that failed."""
         self.check_home()
-        state, there = read_state(machine.places), retrieved(self.target)
+        state, there = read_state(machine.workspace), retrieved(self.target)
         for name, one in state.models.items():
-            export = find_export(machine.places.run_folder(name))
+            export = find_export(machine.workspace.run_folder(name))
             if one.state == READY and (export is None or not _is_home(export.sha256, there)):
                 raise TrainingError(f"{name} is ready on the machine and not home")
         return {name: one.note for name, one in state.models.items() if one.state == FAILED}

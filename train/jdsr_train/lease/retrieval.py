@@ -49,7 +49,7 @@ FAULTS = ("error", "traceback", "warn", "left out")
 def watch(
     seconds: float,
     out: Path,
-    places: Workspace,
+    workspace: Workspace,
     limits: Limits,
     *,
     midway: bool = False,
@@ -60,7 +60,7 @@ def watch(
     Args:
         seconds: To wait at most.
         out: The folder whose files the call brings home.
-        places: Of this machine.
+        workspace: The workspace of this machine.
         limits: Of the call.
         midway: Whether to bring the newest export of the running model when nothing else is ready.
         again: Whether to send what was sent already.
@@ -71,24 +71,24 @@ def watch(
         UsageError: Pieces that were cut earlier do not fit into these limits.
 
     """
-    places.plan()
+    workspace.plan()
     if not out.is_dir():
         raise OutputError("no such folder", where=out, hint="Give --out, or set the variable OUT")
-    shipping = BundleStore(places, limits)
+    shipping = BundleStore(workspace, limits)
     if again:
-        shipping.forget()
+        shipping.mark_unsent()
     until = time.monotonic() + seconds
     while True:
-        state = read_state(places)
+        state = read_state(workspace)
         _collect(shipping, state, READY)
         over = time.monotonic() >= until
-        if over or shipping.unsent() or not is_locked(places.out / LOCK):
+        if over or shipping.unsent() or not is_locked(workspace.out / LOCK):
             break
         time.sleep(PAUSE)
     if midway and not shipping.unsent():
         _collect(shipping, state, RUNNING)
-    _tell(places, state)
-    logs = _logs(places, state)
+    _tell(workspace, state)
+    logs = _logs(workspace, state)
     name = time.strftime("logs-%Y%m%d-%H%M%S.tgz", time.gmtime())
     (out / name).write_bytes(logs)
     for line in shipping.fill(out, limits.files - 1, int(limits.total_mib * MIB) - len(logs)):
@@ -98,7 +98,7 @@ def watch(
         print_line(f"{len(rest)} more pieces come with the next call, make it at once")
     elif state.done:
         print_line(f"the plan is done, {ALL_RETRIEVED}")
-    elif not is_locked(places.out / LOCK):
+    elif not is_locked(workspace.out / LOCK):
         print_line(STOPPED)
     for path in sorted(out.iterdir()):
         print_line(f"  {path.name} {format_mib(path.stat().st_size)}")
@@ -110,12 +110,12 @@ def _collect(shipping: BundleStore, state: State, which: str) -> None:
             shipping.collect(name, final=which == READY)
 
 
-def _tell(places: Workspace, state: State) -> None:
-    print_line(state.told())
-    print_line(f"{seconds_left(places):.0f} s until the machine goes back")
+def _tell(workspace: Workspace, state: State) -> None:
+    print_line(state.summary())
+    print_line(f"{seconds_left(workspace):.0f} s until the machine goes back")
     for name in state.models:
-        for folder in sorted(places.run_folder(name).glob("*/log.jsonl")):
-            found = read_log_rows(places.run_folder(name), folder.parent.name)
+        for folder in sorted(workspace.run_folder(name).glob("*/log.jsonl")):
+            found = read_log_rows(workspace.run_folder(name), folder.parent.name)
             validated = [row for row in found if "validation_loss" in row]
             if found:
                 print_line(f"{name}, {folder.parent.name}: step {found[-1]['step']}")
@@ -126,7 +126,7 @@ def _tell(places: Workspace, state: State) -> None:
                     if isinstance(value, (int, float))
                 )
                 print_line(f"    {', '.join(figures)}")
-    for log in sorted(places.log.glob("*.txt")):
+    for log in sorted(workspace.log.glob("*.txt")):
         lines = tail(log, TEXT).decode(errors="replace").replace("\r", "\n").splitlines()
         faults = [line for line in lines if any(word in line.lower() for word in FAULTS)]
         for line in faults[-2:]:
@@ -140,24 +140,24 @@ def _tell(places: Workspace, state: State) -> None:
         print_line((asked.stdout or asked.stderr).strip())
 
 
-def _logs(places: Workspace, state: State) -> bytes:
+def _logs(workspace: Workspace, state: State) -> bytes:
     """Return a short archive of logs; pictures only where they fit."""
-    texts = [places.out / STATE, *sorted(places.log.glob("*.txt"))]
+    texts = [workspace.out / STATE, *sorted(workspace.log.glob("*.txt"))]
     pictures = []
     for name in state.models:
-        texts += sorted(places.run_folder(name).glob("*/log.jsonl"))
-        pictures += [places.run_folder(name) / "joint" / picture for picture in PICTURES]
+        texts += sorted(workspace.run_folder(name).glob("*/log.jsonl"))
+        pictures += [workspace.run_folder(name) / "joint" / picture for picture in PICTURES]
     entries = [(path, tail(path, TEXT)) for path in texts]
     entries += [(path, path.read_bytes()) for path in pictures if path.is_file()]
-    packed = _packed(places, entries)
-    return packed if len(packed) <= LOGS else _packed(places, entries[: len(texts)])
+    packed = _packed(workspace, entries)
+    return packed if len(packed) <= LOGS else _packed(workspace, entries[: len(texts)])
 
 
-def _packed(places: Workspace, entries: list[tuple[Path, bytes]]) -> bytes:
+def _packed(workspace: Workspace, entries: list[tuple[Path, bytes]]) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for path, data in entries:
-            member = tarfile.TarInfo(path.relative_to(places.out).as_posix())
+            member = tarfile.TarInfo(path.relative_to(workspace.out).as_posix())
             member.size, member.mtime = len(data), int(time.time())
             archive.addfile(member, io.BytesIO(data))
     return stream.getvalue()

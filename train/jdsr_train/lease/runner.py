@@ -50,7 +50,7 @@ class Runner:
     """Runs a plan to its end, whatever fails on the way.
 
     Args:
-        places: Of this machine.
+        workspace: The workspace of this machine.
 
     Raises:
         InputMissingError: No part was taken in yet.
@@ -58,11 +58,11 @@ class Runner:
 
     """
 
-    def __init__(self, places: Workspace) -> None:
-        self.places = places
-        self.plan: Plan = places.plan()
-        self.table: PartsTable = places.table()
-        self.state: State = read_state(places)
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.plan: Plan = workspace.plan()
+        self.table: PartsTable = workspace.table()
+        self.state: State = read_state(workspace)
         self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
@@ -74,11 +74,11 @@ class Runner:
 
     def run(self) -> None:
         """Train every model that is not ready; another runner that is at it is left alone."""
-        with hold_lock(self.places.out / LOCK) as free:
+        with hold_lock(self.workspace.out / LOCK) as free:
             if not free:
                 return
             if self._orphan:
-                end_orphan(self._orphan, self.places)
+                end_orphan(self._orphan, self.workspace)
             self._save()
             self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
             for model in self.plan.models:
@@ -96,7 +96,7 @@ class Runner:
             self._fail(model, "its inputs were not brought in time")
             return
         source = self.plan.from_model(model)
-        if source is not None and find_export(self.places.run_folder(source)) is None:
+        if source is not None and find_export(self.workspace.run_folder(source)) is None:
             self._fail(model, f"{source}, which it starts from, has left nothing")
             return
         place = self.plan.models.index(model)
@@ -115,7 +115,7 @@ class Runner:
 
     def _wait(self, model: PlannedModel) -> bool:
         """Wait for a model's inputs; run meanwhile what needs less of them."""
-        while not all(self.places.has(self.table, kind) for kind in self._needed(model)):
+        while not all(self.workspace.has(self.table, kind) for kind in self._needed(model)):
             if self._left() < LEAST:
                 return False
             ready = next(
@@ -124,7 +124,7 @@ class Runner:
                     for one in self.plan.models
                     for stage in one.first
                     if stage not in self.state.models[one.name].first
-                    and all(self.places.has(self.table, kind) for kind in STAGES[stage])
+                    and all(self.workspace.has(self.table, kind) for kind in STAGES[stage])
                 ),
                 None,
             )
@@ -156,15 +156,15 @@ class Runner:
             self._save()
 
         try:
-            log = self.places.log / f"{model.name}.txt"
-            return run_process(words, self.places, log, seconds, began)
+            log = self.workspace.log / f"{model.name}.txt"
+            return run_process(words, self.workspace, log, seconds, began)
         finally:
             self.state.job, self.state.process = "", 0
             self._save()
 
     def _settle(self, model: PlannedModel, code: int) -> None:
         """See what a model has left behind, and export its checkpoint where it could not."""
-        out = self.places.run_folder(model)
+        out = self.workspace.run_folder(model)
         export = find_export(out)
         checkpoint = out / "joint" / "checkpoint.pt"
         if code not in (0, INTERRUPTED) and checkpoint.is_file():
@@ -182,27 +182,27 @@ class Runner:
 
     def _export(self, model: PlannedModel, checkpoint: Path) -> bool:
         """Export a checkpoint, in bfloat16 where a value is beyond float16."""
-        words = [*self.plan.words, "weights", "export", str(checkpoint)]
+        words = [*self.plan.command_line, "weights", "export", str(checkpoint)]
         return any(
             self._train(model, [*words, "--precision", precision], EXPORTING, "export") == 0
             for precision in ("float16", "bfloat16")
         )
 
     def _words(self, model: PlannedModel, seconds: float, stage: str = "") -> list[str]:
-        data, given, out = self.places.data, self.table.given, self.places.run_folder(model)
-        words = [*self.plan.words, "train", "--data", str(data / given["faces"])]
+        data, given, out = self.workspace.data, self.table.given, self.workspace.run_folder(model)
+        words = [*self.plan.command_line, "train", "--data", str(data / given["faces"])]
         for kind in model.uses:
             words += [f"--{kind}", str(data / given[kind])]
         recipe = self._recipe(model) if stage else self._whole_recipe(model)
         words += ["--recipe", recipe, "--out", str(out)]
-        words += ["--cache", str(self.places.out / "cache"), "--workers", str(self._workers())]
+        words += ["--cache", str(self.workspace.out / "cache"), "--workers", str(self._workers())]
         words += ["--deadline", f"{max(1.0, seconds):.1f}"]
         if stage:
             return [*words, "--stage", stage]
         if model.init is not None:
             words += ["--init", str(self._init(model))]
         if model.reuse is not None:
-            parser = self.places.run_folder(model.reuse) / "parser" / "parser.safetensors"
+            parser = self.workspace.run_folder(model.reuse) / "parser" / "parser.safetensors"
             words += ["--labels", str(parser) if parser.is_file() else "none"]
             if self._identity(model.reuse).is_file():
                 words += ["--identity", str(self._identity(model.reuse))]
@@ -211,18 +211,18 @@ class Runner:
     def _init(self, model: PlannedModel) -> Path:
         source = self.plan.from_model(model)
         if source is None:
-            return self.places.data / "weights" / f"{model.init}.safetensors"
-        export = find_export(self.places.run_folder(source))
+            return self.workspace.data / "weights" / f"{model.init}.safetensors"
+        export = find_export(self.workspace.run_folder(source))
         assert export is not None
         return export.path
 
     def _identity(self, name: str) -> Path:
-        return self.places.run_folder(name) / "identity" / "identity.safetensors"
+        return self.workspace.run_folder(name) / "identity" / "identity.safetensors"
 
     def _recipe(self, model: PlannedModel) -> str:
         if not model.recipe.endswith(".toml"):
             return model.recipe
-        return str(self.places.common / Path(model.recipe).name)
+        return str(self.workspace.common / Path(model.recipe).name)
 
     def _whole_recipe(self, model: PlannedModel) -> str:
         """Return the recipe of a model's own command.
@@ -235,7 +235,7 @@ class Runner:
         stages = self._stages(recipe)
         if not counts_on or self._identity(counts_on).is_file() or "identity" in stages:
             return recipe
-        path = self.places.out / "recipes" / f"{Path(recipe).stem}.toml"
+        path = self.workspace.out / "recipes" / f"{Path(recipe).stem}.toml"
         ordered = [one for one in ORDER if one == "identity" or one in stages]
         with atomic_file(path, make_folder=True) as temporary:
             temporary.write_text(
@@ -247,7 +247,7 @@ class Runner:
         """Return the stages of a recipe, as it or the one that it starts from tells them."""
         path = Path(recipe)
         if path.suffix != ".toml":
-            path = self.places.code / "train" / "recipes" / f"{recipe}.toml"
+            path = self.workspace.code / "train" / "recipes" / f"{recipe}.toml"
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         if "stages" in values or "base" not in values:
             return list(values.get("stages", ["joint"]))
@@ -259,7 +259,7 @@ class Runner:
 
     def _left(self) -> float:
         """Return the seconds in which models may still be trained."""
-        return seconds_left(self.places) - self.plan.reserve
+        return seconds_left(self.workspace) - self.plan.reserve
 
     def _fail(self, model: PlannedModel, why: str) -> None:
         self.state.models[model.name].state = FAILED
@@ -268,7 +268,7 @@ class Runner:
         self._say(f"{model.name}: failed, {why}")
 
     def _save(self) -> None:
-        self.state.save(self.places)
+        self.state.save(self.workspace)
 
     def _say(self, text: str) -> None:
         print_line(f"{time.strftime('%H:%M:%S')} {text}")
@@ -278,7 +278,7 @@ PATIENCE = 20.0
 """Seconds in which the runner must have begun."""
 
 
-def start_runner(seconds: float, places: Workspace) -> subprocess.Popen[bytes] | None:
+def start_runner(seconds: float, workspace: Workspace) -> subprocess.Popen[bytes] | None:
     """Say how long the machine is still lent, and start the runner where none is at work.
 
     It has a session of its own, so that it survives the call. A plan that is all ready is not
@@ -286,7 +286,7 @@ def start_runner(seconds: float, places: Workspace) -> subprocess.Popen[bytes] |
 
     Args:
         seconds: Until the machine goes back.
-        places: Of this machine.
+        workspace: The workspace of this machine.
 
     Returns:
         The runner, or None where there was no need to start one.
@@ -296,13 +296,13 @@ def start_runner(seconds: float, places: Workspace) -> subprocess.Popen[bytes] |
         TrainingError: The runner does not run.
 
     """
-    plan = places.plan()
-    set_end(places, seconds)
-    lock, log = places.out / LOCK, places.log / "runner.txt"
+    plan = workspace.plan()
+    set_end(workspace, seconds)
+    lock, log = workspace.out / LOCK, workspace.log / "runner.txt"
     if is_locked(lock):
         print_line(f"the plan is at work; its end is in {seconds - plan.reserve:.0f} s now")
         return None
-    state = read_state(places)
+    state = read_state(workspace)
     if state.models and all(one.state == READY for one in state.models.values()):
         print_line("all models are ready")
         return None
@@ -310,7 +310,7 @@ def start_runner(seconds: float, places: Workspace) -> subprocess.Popen[bytes] |
     with log.open("ab") as printed:
         running = subprocess.Popen(
             [sys.executable, "-m", "jdsr_train.lease", "run"],
-            cwd=places.code, env=process_environment(places), stdin=subprocess.DEVNULL,
+            cwd=workspace.code, env=process_environment(workspace), stdin=subprocess.DEVNULL,
             stdout=printed, stderr=printed, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + PATIENCE

@@ -57,7 +57,7 @@ class SimulatedMachine:
     def __init__(self, folder: Path, checkout: Path, limits: Limits) -> None:
         self.checkout, self.limits = checkout, limits
         self.work, self.files_at, self._out = folder / "work", folder / "files", folder / "out"
-        self.places = Workspace(folder / "root")
+        self.workspace = Workspace(folder / "root")
         self._programs = folder / "bin"
         self._programs.mkdir(parents=True)
         python = self._programs / "python3"
@@ -105,12 +105,12 @@ class SimulatedMachine:
     def take_back(self) -> None:
         """End every process that outlived its call, and remove everything but the last files."""
         for _ in range(2):  # the runner first, then what it may have begun meanwhile
-            state = read_state(self.places)
+            state = read_state(self.workspace)
             for number in (state.runner, state.process):
                 if number:
                     end_group(number)
                     _wait_for_end(number)
-        for folder in (self.places.root, self.work, self._out):
+        for folder in (self.workspace.root, self.work, self._out):
             _remove(folder)
 
     def _environment(self) -> dict[str, str]:
@@ -118,7 +118,7 @@ class SimulatedMachine:
         return {
             **kept,
             "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', '')}",
-            ROOT_VARIABLE: str(self.places.root),
+            ROOT_VARIABLE: str(self.workspace.root),
             "OUT": str(self._out),
         }
 

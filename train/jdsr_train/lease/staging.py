@@ -171,12 +171,12 @@ def _items(
         if source is None:
             raise UsageError(f"the plan uses {kind}", hint=f"Give --{kind}")
         yield from _inside(kind, source)
-    places = [root / WEIGHTS]
+    folders = [root / WEIGHTS]
     remembered = read_json(staging / ASIDE)
-    places += [Path(remembered)] if remembered else []
-    places += [aside] if aside is not None else []
+    folders += [Path(remembered)] if remembered else []
+    folders += [aside] if aside is not None else []
     for name in plan.needed_weights:
-        yield StagedItem("weights", f"weights/{name}.safetensors", _weights(name, sources, places))
+        yield StagedItem("weights", f"weights/{name}.safetensors", _weights(name, sources, folders))
     if plan.needed_weights and (root / WEIGHTS / MANIFEST).is_file():
         yield StagedItem("weights", f"weights/{MANIFEST}", root / WEIGHTS / MANIFEST)
     yield from _faces(sources.faces)
@@ -196,13 +196,13 @@ def _inside(kind: str, source: Path) -> Iterator[StagedItem]:
         yield StagedItem(kind, f"{kind}/{name}/{path.relative_to(source).as_posix()}", path)
 
 
-def _weights(name: str, sources: StagingSources, places: list[Path]) -> Path:
+def _weights(name: str, sources: StagingSources, folders: list[Path]) -> Path:
     given = sources.init.get(name)
-    found = [given] if given else [place / f"{name}.safetensors" for place in places]
+    found = [given] if given else [folder / f"{name}.safetensors" for folder in folders]
     for path in found:
         if path.is_file():
             return path
-    known = sorted({path.stem for place in places for path in place.glob("*.safetensors")})
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.safetensors")})
     raise InputMissingError(
         f"the plan needs the weights {name!r}",
         where=found[0],

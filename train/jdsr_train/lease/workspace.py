@@ -25,23 +25,23 @@ COMMIT = "COMMIT"
 
 @dataclass(frozen=True)
 class Workspace:
-    """Folders below one root, which outlives the calls."""
+    """The folders of a lease below one root, which persists between calls."""
 
     root: Path
 
     @classmethod
     def here(cls) -> Workspace:
-        """Return the places of this machine: below $JDSR_LEASE_ROOT, or /tmp/jdsr-lease."""
+        """Return the workspace of this machine, in $JDSR_LEASE_ROOT or /tmp/jdsr-lease."""
         return cls(Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).absolute())
 
     @property
     def data(self) -> Path:
-        """What was brought to be trained on."""
+        """The training data and weights."""
         return self.root / "data"
 
     @property
     def code(self) -> Path:
-        """A copy of the packages, since the copy of the checkout may change between calls."""
+        """A copy of the code; the copy of the checkout can change between calls."""
         return self.root / "code"
 
     @property
@@ -56,19 +56,19 @@ class Workspace:
 
     @property
     def log(self) -> Path:
-        """What the runner and the processes that train print."""
+        """Output of the runner and the training processes."""
         return self.out / "log"
 
     @property
     def end(self) -> Path:
-        """When the machine goes back."""
+        """File with the time at which the lease ends."""
         return self.out / "end.json"
 
     def plan(self) -> Plan:
-        """Read the plan that was brought.
+        """Read the plan.
 
         Raises:
-            InputMissingError: None was brought yet.
+            InputMissingError: No part has been taken in yet.
 
         """
         if not (self.common / PLAN).is_file():
@@ -78,7 +78,7 @@ class Workspace:
         return read_plan(self.common / PLAN)
 
     def table(self) -> PartsTable:
-        """Read the table of parts that was brought."""
+        """Read the table of parts."""
         return read_parts_table(self.common)
 
     def run_folder(self, model: PlannedModel | str) -> Path:
@@ -86,7 +86,7 @@ class Workspace:
         return self.out / (model if isinstance(model, str) else model.name)
 
     def has(self, table: PartsTable, kind: str) -> bool:
-        """Whether every file of a kind is there; files appear only when they are whole."""
+        """Return whether every file of a kind is there; files are moved there when complete."""
         return all(
             (self.data / file.path).is_file()
             and (self.data / file.path).stat().st_size == file.bytes
@@ -100,34 +100,34 @@ WAITING, RUNNING, READY, FAILED = "waiting", "running", "ready", "failed"
 
 @dataclass
 class ModelState:
-    """How far a model is."""
+    """Progress of a model."""
 
     state: str = WAITING
     note: str = ""
-    """Why it failed, or how it ended."""
+    """Reason of a failure, or how the training ended."""
     first: list[str] = field(default_factory=list)
-    """Stages before it that were run, whether they succeeded or not."""
+    """Preliminary stages that were run, whether they succeeded or not."""
 
 
 @dataclass
 class State:
-    """How far the plan is."""
+    """Progress of the plan."""
 
     models: dict[str, ModelState] = field(default_factory=dict)
     job: str = ""
-    """What runs now, in words; empty between jobs."""
+    """Description of the current job; empty between jobs."""
     process: int = 0
-    """Its process group."""
+    """Process group of the current job."""
     runner: int = 0
-    """The process group of the runner."""
+    """Process group of the runner."""
     done: bool = False
 
-    def save(self, places: Workspace) -> None:
-        """Write it for others to read."""
-        write_json(places.out / STATE, asdict(self))
+    def save(self, workspace: Workspace) -> None:
+        """Write the state to the workspace."""
+        write_json(workspace.out / STATE, asdict(self))
 
-    def told(self) -> str:
-        """Return it as lines."""
+    def summary(self) -> str:
+        """Return the state as text, one line for each model."""
         lines = [
             f"{name}: {one.state}{f' ({one.note})' if one.note else ''}"
             for name, one in self.models.items()
@@ -135,31 +135,31 @@ class State:
         return "\n".join([*lines, f"now: {self.job or ('done' if self.done else 'nothing')}"])
 
 
-def read_state(places: Workspace) -> State:
-    """Read the state; that of a plan which was not begun where there is none.
+def read_state(workspace: Workspace) -> State:
+    """Read the state; without a file, that of a plan that was not started.
 
     Raises:
-        InputUnreadableError: It is damaged.
+        InputUnreadableError: The file is damaged.
 
     """
-    values: dict[str, Any] = read_json(places.out / STATE) or {}
+    values: dict[str, Any] = read_json(workspace.out / STATE) or {}
     try:
         models = {name: ModelState(**one) for name, one in values.pop("models", {}).items()}
         return State(models=models, **values)
     except (TypeError, AttributeError) as error:
         raise InputUnreadableError(
-            f"is no state of a plan ({error})", where=places.out / STATE, hint="Delete it"
+            f"not the state of a plan ({error})", where=workspace.out / STATE, hint="Delete it"
         ) from error
 
 
-def set_end(places: Workspace, seconds: float) -> None:
-    """Say that the machine goes back in so many seconds."""
-    write_json(places.end, time.time() + seconds)
+def set_end(workspace: Workspace, seconds: float) -> None:
+    """Record that the lease ends in this many seconds."""
+    write_json(workspace.end, time.time() + seconds)
 
 
-def seconds_left(places: Workspace) -> float:
-    """Return the seconds until the machine goes back; 0 where nobody has said."""
-    end = read_json(places.end)
+def seconds_left(workspace: Workspace) -> float:
+    """Return the seconds until the lease ends; 0 if the end was not recorded."""
+    end = read_json(workspace.end)
     return 0.0 if end is None else float(end) - time.time()
 
 
@@ -167,31 +167,32 @@ INTERRUPT_AFTER = 40.0
 """Seconds after its deadline at which a process is interrupted."""
 KILL_AFTER = 20.0
 """Seconds after that at which it is killed."""
-TRIED = 1.0
-"""Seconds for which a lock is tried."""
+LOCK_TIMEOUT = 1.0
+"""Seconds for which acquiring a lock is retried."""
 
 
-def process_environment(places: Workspace) -> dict[str, str]:
-    """Return the environment of processes that run the laid down code."""
+def process_environment(workspace: Workspace) -> dict[str, str]:
+    """Return the environment of processes that run the code of the workspace."""
     return {
         "OMP_NUM_THREADS": "4",
         **os.environ,
-        "PYTHONPATH": f"{places.code}{os.pathsep}{places.code / 'train'}",
+        "PYTHONPATH": f"{workspace.code}{os.pathsep}{workspace.code / 'train'}",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
-        ROOT_VARIABLE: str(places.root),
-        "JDSR_WEIGHTS": str(places.data / "weights"),
+        ROOT_VARIABLE: str(workspace.root),
+        "JDSR_WEIGHTS": str(workspace.data / "weights"),
     }
 
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[bool]:
-    """Hold a lock that goes with the process; gives whether it was free.
+    """Hold a file lock that ends with the process; yield whether it was acquired.
 
-    Whoever only asks for it holds it for a moment, so it is tried for a while.
+    Acquiring is retried for a short time, since `is_locked` holds the lock briefly. This uses
+    `flock` and not `filelock`, so that leased machines need no further package.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + TRIED
+    until = time.monotonic() + LOCK_TIMEOUT
     with path.open("a") as file:
         while not (free := _lock(file)) and time.monotonic() < until:
             time.sleep(0.05)
@@ -199,7 +200,7 @@ def hold_lock(path: Path) -> Iterator[bool]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds a lock."""
+    """Return whether a process holds a lock."""
     if not path.exists():
         return False
     with path.open("a") as file:
@@ -215,29 +216,33 @@ def _lock(file: IO[str]) -> bool:
 
 
 def run_process(
-    words: Sequence[str], places: Workspace, log: Path, seconds: float, began: Callable[[int], None]
+    words: Sequence[str],
+    workspace: Workspace,
+    log: Path,
+    seconds: float,
+    on_start: Callable[[int], None],
 ) -> int:
-    """Run a process that should end within a time, and end it where it does not.
+    """Run a process, and end it if it exceeds its time.
 
     Args:
-        words: Its command line.
-        places: It runs in the laid down code.
-        log: What it prints is added to it.
-        seconds: It has `GRACE` more, then it is interrupted, `MERCY` later killed with all that
-            it started.
-        began: Told its number, which is that of its process group, too.
+        words: The command line.
+        workspace: The workspace, whose code it runs.
+        log: File to which its output is appended.
+        seconds: Its time. It is interrupted after `INTERRUPT_AFTER` more seconds, and killed with
+            its child processes after `KILL_AFTER` more.
+        on_start: Called with its process ID, which is also that of its process group.
 
     Returns:
-        Its exit code, negative where a signal ended it.
+        The exit code; negative if a signal ended the process.
 
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as printed:
         running = subprocess.Popen(
-            list(words), cwd=places.code, env=process_environment(places), stdin=subprocess.DEVNULL,
-            stdout=printed, stderr=printed, start_new_session=True,
+            list(words), cwd=workspace.code, env=process_environment(workspace),
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
         )  # fmt: skip
-    began(running.pid)
+    on_start(running.pid)
     try:
         with suppress(subprocess.TimeoutExpired):
             return running.wait(max(1.0, seconds + INTERRUPT_AFTER))
@@ -252,17 +257,16 @@ def run_process(
 
 
 def end_group(number: int) -> None:
-    """Kill what is left of a process group."""
+    """Kill the remaining processes of a group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(number, signal.SIGKILL)
 
 
-def end_orphan(number: int, places: Workspace) -> None:
-    """Kill a process group that a runner began before it was killed itself.
+def end_orphan(number: int, workspace: Workspace) -> None:
+    """Kill the process group of a runner that was itself killed.
 
-    Only where the command line of its first process names the machine's root: numbers are given
-    again.
+    The command line of its first process must name the workspace, since process IDs are reused.
     """
     with suppress(OSError):
-        if str(places.root).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+        if str(workspace.root).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
             end_group(number)

@@ -131,7 +131,7 @@ class IdentityStage:
     def validate(
         self, network: nn.Module, position: SchedulePosition, until: float = math.inf
     ) -> dict[str, float]:
-        """Return the margin loss, the accuracy and the mean cosines of same and different people."""
+        """Return the margin loss, the accuracy, and the mean cosines of same and other people."""
         images, people = self._validation
         if not len(people):
             return {}
@@ -187,6 +187,7 @@ class IdentityClassifier(nn.Module):
         self.network, self.head = network, head
 
     def forward(self, faces: Tensor, people: Tensor) -> Tensor:
+        """Return the logits of (B, 3, 128, 128) faces, (B, identities)."""
         logits: Tensor = self.head(self.network(faces), people)
         return logits
 

@@ -219,7 +219,7 @@ def gate_figures(
         device: Device of the network.
 
     Returns:
-        The metrics by the names of the gates: dB, SSIM, shares in [0, 1]; NaN if no face has one.
+        The metrics by the names of the gates: dB, SSIM, shares in [0, 1]; NaN without a value.
 
     """
     found: dict[str, float] = {}
@@ -252,8 +252,8 @@ def measure_gates(
         data: Description of the faces.
 
     Returns:
-        The table `gates` of a manifest entry. None if there is nothing to compare: the recipe is not
-        for footage with and without masks at 128 px, or the packaged weights are missing or
+        The table `gates` of a manifest entry. None if there is nothing to compare: the recipe is
+        not for footage with and without masks at 128 px, or the packaged weights are missing or
         damaged.
 
     """
