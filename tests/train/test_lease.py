@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ from jdsr_train.lease.bundles import read_bundle
 from jdsr_train.lease.checkout import commit_of, restore_weights, tree_size
 from jdsr_train.lease.files import FIXED_TIME, MIB, digest
 from jdsr_train.lease.intake import missing_files, take_part
-from jdsr_train.lease.plan import STAGES, Limits, Plan, PlannedModel, read_plan, to_toml
+from jdsr_train.lease.plan import STAGES, Call, Limits, Plan, PlannedModel, read_plan, to_toml
 from jdsr_train.lease.retrieval import join, retrieved, watch
 from jdsr_train.lease.runner import LOCK, Runner, start_runner
 from jdsr_train.lease.simulation import TIMED_OUT, SimulatedMachine
-from jdsr_train.lease.staging import Call, Staged, StagingSources, print_summary, stage_plan
+from jdsr_train.lease.staging import Staged, StagingSources, print_summary, stage_plan
 from jdsr_train.lease.workspace import (
     FAILED,
     READY,
@@ -401,7 +402,7 @@ def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
     state = read_state(places)
     assert (places.run_folder("one") / "parser" / "parser.safetensors").is_file()
     assert state.models["one"].state == FAILED
-    assert "inputs were not brought in time" in state.models["one"].note
+    assert "inputs did not arrive in time" in state.models["one"].note
     for part in (2, 3):
         take_part(part, checkout / ".lease", checkout, places)
     run_plan(places, 3.0)
@@ -458,7 +459,8 @@ def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
     assert "without identity" in entry.data
     recipe = places.out / "recipes" / "two.toml"
     assert f"--recipe {recipe}" in entry.data
-    assert 'stages = ["identity", "joint"]' in recipe.read_text(encoding="utf-8")
+    stages = tomllib.loads(recipe.read_text(encoding="utf-8"))["stages"]
+    assert stages == ["identity", "joint"]
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -496,7 +498,7 @@ def test_starting_twice_only_corrects_the_end(
         runner = read_state(places).runner
         capsys.readouterr()
         assert start_runner(2, places) is None
-        assert "the plan is at work; its end is in 2 s now" in capsys.readouterr().out
+        assert "the plan is running; training ends in 2 s" in capsys.readouterr().out
         assert read_state(places).runner == runner == began.pid
         assert began.wait(60) == 0
         assert read_state(places).done
@@ -566,7 +568,7 @@ def pieces(out: Path) -> list[str]:
 def test_a_model_comes_home_in_as_many_calls_as_it_needs(
     machine: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     first = pieces(bring(machine, out))
     assert len(first) == 2
     assert "1 more pieces come with the next call" in capsys.readouterr().out
@@ -584,12 +586,12 @@ def test_a_model_comes_home_in_as_many_calls_as_it_needs(
     assert list((target / "logs").glob("logs-*.tgz"))
     assert not list((target / ".pieces").iterdir())
     assert pieces(bring(machine, out)) == []
-    assert "all models that are ready are home" in capsys.readouterr().out
+    assert "all finished models are retrieved" in capsys.readouterr().out
     assert pieces(bring(machine, out, again=True)) == first
 
 
 def test_joining_the_same_call_twice_changes_nothing(machine: Workspace, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     bring(machine, out)
     join(out, target)
     join(out, target)
@@ -601,7 +603,7 @@ def test_joining_the_same_call_twice_changes_nothing(machine: Workspace, tmp_pat
 
 
 def test_a_damaged_piece_is_named_and_not_used(machine: Workspace, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     name = pieces(bring(machine, out))[0]
     (out / name).write_bytes(b"x" + (out / name).read_bytes()[1:])
     with pytest.raises(WeightsCorruptError, match=f"damaged: {name}.*watch 5 --again"):
@@ -612,7 +614,7 @@ def test_a_damaged_piece_is_named_and_not_used(machine: Workspace, tmp_path: Pat
 
 
 def test_an_older_export_never_replaces_a_newer_one(machine: Workspace, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     old = [tmp_path / "old-1", tmp_path / "old-2"]
     for folder in old:
         shutil.copytree(bring(machine, out), folder)
@@ -628,7 +630,7 @@ def test_an_older_export_never_replaces_a_newer_one(machine: Workspace, tmp_path
 
 
 def test_manifests_are_merged_by_file(machine: Workspace, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     export(machine.run_folder("fine"), 1000, 1000.0)
     join(bring(machine, out), target)
     shutil.rmtree(machine.run_folder("fine") / "weights")
@@ -640,7 +642,7 @@ def test_manifests_are_merged_by_file(machine: Workspace, tmp_path: Path) -> Non
 def test_the_running_model_comes_home_midway_only_when_asked(
     machine: Workspace, tmp_path: Path
 ) -> None:
-    out, target = tmp_path / "out", tmp_path / "home"
+    out, target = tmp_path / "out", tmp_path / "results"
     state = read_state(machine)
     state.models, state.done = models_in(RUNNING), False
     state.save(machine)
@@ -677,7 +679,7 @@ def test_a_bundle_that_cannot_be_read_is_damaged(machine: Workspace, tmp_path: P
     assert read_bundle(described) is not None
     described.write_text("{", encoding="utf-8")
     with pytest.raises(WeightsCorruptError, match=described.name):
-        join(out, tmp_path / "home")
+        join(out, tmp_path / "results")
 
 
 # The stand-in for the machine

@@ -22,7 +22,7 @@ from jdsr_train.lease.files import digest
 from jdsr_train.lease.plan import Limits
 from jdsr_train.lease.rehearsal import rehearse
 from jdsr_train.lease.runner import LOCK
-from jdsr_train.lease.simulation import ABSURD, tiny_recipe
+from jdsr_train.lease.simulation import DIVERGING_RATE, tiny_recipe
 from jdsr_train.lease.staging import StagingSources
 from jdsr_train.lease.workspace import Workspace, is_locked
 
@@ -76,7 +76,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def brought(target: Path) -> dict[str, str]:
+def weights_in(target: Path) -> dict[str, str]:
     """What each file that is home was trained from, as its manifest says."""
     found = {}
     for entry in read_manifest(target / "manifest.toml"):
@@ -98,10 +98,10 @@ def test_a_plan_comes_home_whatever_happens(
     )
     printed = capfd.readouterr().out
     assert code == 0, printed
-    assert re.search(r"watch, taken back +lost", printed)
+    assert re.search(r"watch, lease ended +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
-    assert "everything is home, but for lite, which was to fail" in printed
-    found = brought(work / "home")
+    assert "everything was retrieved except lite, which was expected to fail" in printed
+    found = weights_in(work / "results")
     assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
     assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
     assert "parser.safetensors" in found["paper_x8.safetensors"]
@@ -142,7 +142,7 @@ def test_a_tiny_recipe_can_fail_in_one_stage(name: str, stage: str, tmp_path: Pa
     made = recipe_files.load(str(tmp_path / "tiny.toml"))
     assert hopeless == (stage == "joint")
     for one in ("parser", "identity", "denoise", "joint"):
-        assert (made.steps(one).rate == ABSURD) == (one == stage)
+        assert (made.steps(one).rate == DIVERGING_RATE) == (one == stage)
 
 
 def test_a_rehearsal_that_is_terminated_leaves_nothing_running(
@@ -201,6 +201,6 @@ def test_jdsr_train_itself_comes_home(
     assert code == 0, printed
     assert "imports are fine" in printed
     assert "x4, joint: step" in printed
-    assert set(brought(work / "home")) == {"paper_x4.safetensors"}
-    loaded = load_generator(work / "home" / "paper_x4.safetensors", "cpu", "float32")
+    assert set(weights_in(work / "results")) == {"paper_x4.safetensors"}
+    loaded = load_generator(work / "results" / "paper_x4.safetensors", "cpu", "float32")
     assert isinstance(loaded.network, JDSRGenerator)

@@ -17,7 +17,7 @@ FAULTS = ("killed", "failed", "slow")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code, that of the error that is told where it fails."""
+    """Run a command and return its exit code, or that of the error that it raises."""
     given = _parser().parse_args(arguments)
     try:
         return _COMMANDS[given.command](given)
@@ -35,30 +35,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m jdsr_train.lease",
-        description="Train on a machine that is lent for a short time; see train/gpu/README.md.",
+        description="Train on a machine that is leased for a short time; see train/gpu/README.md.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    stage = commands.add_parser("stage", help="at home: cut what a plan needs into parts")
+    stage = commands.add_parser("stage", help="locally: split the inputs of a plan into parts")
     _add_sources(stage)
     stage.add_argument("--into", default=".lease", help="staging folder [.lease]")
-    stage.add_argument("--call-mib", type=float, default=64.0, help="what a call may carry [64]")
+    stage.add_argument("--call-mib", type=float, default=64.0, help="size of a call [64]")
     stage.add_argument(
         "--tree-mib",
         default="auto",
         metavar="N|auto",
-        help="what of the checkout travels with each call [auto: measured]",
+        help="size of the checkout in each call [auto: measured]",
     )
     stage.add_argument(
         "--set-aside",
         type=Path,
         metavar="FOLDER",
-        help="move the tracked weights there, so that they do not travel",
+        help="move the tracked weights there, so that calls do not carry them",
     )
 
-    unstage = commands.add_parser("unstage", help="at home: put the tracked weights back")
+    unstage = commands.add_parser("unstage", help="locally: move the tracked weights back")
     unstage.add_argument("--into", default=".lease", help="staging folder [.lease]")
-    unstage.add_argument("--set-aside", type=Path, metavar="FOLDER", help="where they are [known]")
+    unstage.add_argument(
+        "--set-aside", type=Path, metavar="FOLDER", help="where they are [as staged]"
+    )
     unstage.add_argument("--remove", action="store_true", help="remove the staging folder")
 
     take = commands.add_parser("take", help="on the machine: take a part in")
@@ -66,41 +68,53 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--lease", type=Path, default=Path(".lease"), help="staging folder [.lease]")
 
     start_runner = commands.add_parser(
-        "start", help="on the machine: start the plan, or correct its end"
+        "start", help="on the machine: start the plan, or update its end"
     )
-    start_runner.add_argument("seconds", type=float, help="until the machine goes back")
+    start_runner.add_argument("seconds", type=float, help="remaining seconds of the lease")
 
-    commands.add_parser("run", help="on the machine: the plan itself, which `start` calls")
+    commands.add_parser("run", help="on the machine: run the plan; called by `start`")
 
-    watch = commands.add_parser("watch", help="on the machine: wait for a model, bring it home")
-    watch.add_argument("seconds", type=float, help="to wait at most")
+    watch = commands.add_parser("watch", help="on the machine: wait for a model and return it")
+    watch.add_argument("seconds", type=float, help="longest wait")
     watch.add_argument(
-        "--midway", action="store_true", help="bring the running model where nothing else is ready"
+        "--midway", action="store_true", help="return the running model if nothing else is ready"
     )
-    watch.add_argument("--again", action="store_true", help="send again what was sent already")
+    watch.add_argument(
+        "--again", action="store_true", help="send pieces again that were already sent"
+    )
     watch.add_argument(
         "--out",
         type=Path,
         default=Path(os.environ.get("OUT") or "out"),
-        help="folder whose files come home [$OUT]",
+        help="folder whose files are returned [$OUT]",
     )
     usual = Limits()
-    watch.add_argument("--files", type=int, default=usual.files, help="files that come back [8]")
-    watch.add_argument("--file-mib", type=float, default=usual.file_mib, help="of one [16]")
-    watch.add_argument("--total-mib", type=float, default=usual.total_mib, help="of all [64]")
+    watch.add_argument(
+        "--files", type=int, default=usual.files, help="number of returned files [8]"
+    )
+    watch.add_argument("--file-mib", type=float, default=usual.file_mib, help="size of a file [16]")
+    watch.add_argument(
+        "--total-mib", type=float, default=usual.total_mib, help="size of all files [64]"
+    )
 
-    join = commands.add_parser("join", help="at home: put together what calls have brought")
+    join = commands.add_parser("join", help="locally: join the files that calls have returned")
     join.add_argument("files_at", type=Path, help="folder of a call's files")
     join.add_argument("target", type=Path, help="folder of the weights")
 
-    rehearse = commands.add_parser("rehearse", help="at home: play a lease with tiny networks")
+    rehearse = commands.add_parser("rehearse", help="locally: simulate a lease with tiny networks")
     _add_sources(rehearse)
-    rehearse.add_argument("--seconds", type=float, default=240.0, help="of the lease [240]")
     rehearse.add_argument(
-        "--fault", action="append", choices=FAULTS, default=[], help="let it happen; several"
+        "--seconds", type=float, default=240.0, help="duration of the lease [240]"
     )
-    rehearse.add_argument("--work", type=Path, help="folder to play in [a temporary one]")
-    rehearse.add_argument("--call-mib", type=float, default=64.0, help="what a call may carry [64]")
+    rehearse.add_argument(
+        "--fault",
+        action="append",
+        choices=FAULTS,
+        default=[],
+        help="simulate a fault; can be repeated",
+    )
+    rehearse.add_argument("--work", type=Path, help="working folder [a temporary one]")
+    rehearse.add_argument("--call-mib", type=float, default=64.0, help="size of a call [64]")
     return parser
 
 
@@ -117,7 +131,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="weights that the plan names and weights/ does not have",
+        help="weights of the plan that are not in weights/",
     )
 
 

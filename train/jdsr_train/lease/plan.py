@@ -1,4 +1,4 @@
-"""The plan of a lease, and the limits of its calls.
+"""The plan of a lease, and its calls with their limits.
 
 A plan is a TOML file that lists the generators to train in order, their inputs and their shares of
 the time; train/gpu/plans has examples. An unknown key is an error that names the nearest known one.
@@ -10,6 +10,7 @@ import difflib
 import re
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,11 @@ INPUTS = ("masks", "features", "parsing")
 """Inputs of a model besides the faces; each is an option of `jdsr train`."""
 STAGES = {"parser": ("parsing",), "identity": ("faces",)}
 """Preliminary stages of a model, and the inputs that they need."""
+SECONDS_LEFT = "SECONDS_LEFT"
+"""Placeholder in printed commands: the remaining seconds of the lease minus a minute."""
+COMMAND = "PYTHONPATH=train python3 -m jdsr_train.lease"
+WATCH_SECONDS = 560
+"""Longest wait of a `watch` call, in seconds."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -217,3 +223,60 @@ class Limits:
             f"--file-mib={self.file_mib:g}",
             f"--total-mib={self.total_mib:g}",
         ]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to the leased machine."""
+
+    command: str
+    carry: tuple[str, ...]
+    timeout: int
+
+    def description(self) -> str:
+        """Return the call as text."""
+        return f"carry {', '.join(self.carry)}; timeout {self.timeout} s\n    {self.command}"
+
+
+def upload_calls(into: str, parts: int, seconds: str = SECONDS_LEFT) -> list[Call]:
+    """Return the calls that send all parts; the first one starts the plan.
+
+    Args:
+        into: The staging folder.
+        parts: Number of parts.
+        seconds: Remaining seconds of the lease.
+
+    """
+    return [
+        Call(
+            f"{COMMAND} take {part} --lease {into} && {COMMAND} start {seconds}",
+            (f"{into}/common", f"{into}/part-{part}"),
+            240 if part == 1 else 120,
+        )
+        for part in range(1, parts + 1)
+    ]
+
+
+def watch_call(into: str, seconds: int, words: Sequence[str] = ()) -> Call:
+    """Return the call that waits for a model and retrieves it."""
+    command = " ".join([COMMAND, "watch", str(seconds), *words])
+    return Call(command, (f"{into}/common",), seconds + 30)
+
+
+def format_calls(into: str, parts: int, tree_mib: float) -> str:
+    """Return all calls of a lease as text."""
+    lines = [f"The calls in order ({tree_mib:.1f} MiB of checkout in each):"]
+    calls = [
+        *upload_calls(into, parts),
+        watch_call(into, WATCH_SECONDS),
+        watch_call(into, 420, ["--midway"]),
+    ]
+    lines += [f"{number}. {call.description()}" for number, call in enumerate(calls, 1)]
+    lines += [
+        f"{SECONDS_LEFT}: the remaining seconds of the lease minus 60 for the call; a later value "
+        "replaces an earlier one.",
+        "Repeat `watch` until all models are retrieved. After each call, run at once:",
+        "    PYTHONPATH=train python3 -m jdsr_train.lease join FILES_AT TARGET",
+        f"Then end the lease and run: {COMMAND} unstage --remove",
+    ]
+    return "\n".join(lines)

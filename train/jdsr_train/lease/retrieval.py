@@ -37,13 +37,13 @@ from jdsr_train.lease.workspace import (
 
 PAUSE = 0.5
 LOGS = 1 * MIB
-"""Bytes of the archive of logs, at most."""
+"""Largest size of the archive of logs, in bytes."""
 TEXT = 48 << 10
-"""Bytes of the end of each log."""
+"""Number of bytes kept from the end of each log."""
 PICTURES = ("panel.png", "curves.png")
-ALL_RETRIEVED = "all models that are ready are home"
+ALL_RETRIEVED = "all finished models are retrieved"
 STOPPED = "nothing is running: call `start` again"
-FAULTS = ("error", "traceback", "warn", "left out")
+FAULTS = ("error", "traceback", "warn", "skipped")
 
 
 def watch(
@@ -55,45 +55,45 @@ def watch(
     midway: bool = False,
     again: bool = False,
 ) -> None:
-    """Wait until there is something to bring home, the plan is done, or the time is over.
+    """Wait until weights are ready, the plan is done or the time is over; pack them to be returned.
 
     Args:
-        seconds: To wait at most.
-        out: The folder whose files the call brings home.
+        seconds: Longest wait.
+        out: The folder whose files the call returns.
         workspace: The workspace of this machine.
-        limits: Of the call.
-        midway: Whether to bring the newest export of the running model when nothing else is ready.
-        again: Whether to send what was sent already.
+        limits: Limits of the call.
+        midway: Whether to return the newest export of the running model if nothing else is ready.
+        again: Whether to send pieces again that were already sent.
 
     Raises:
-        InputMissingError: No part was taken in yet.
-        OutputError: There is no such folder.
-        UsageError: Pieces that were cut earlier do not fit into these limits.
+        InputMissingError: No part has been taken in yet.
+        OutputError: The folder does not exist.
+        UsageError: Existing pieces do not fit into these limits.
 
     """
     workspace.plan()
     if not out.is_dir():
         raise OutputError("no such folder", where=out, hint="Give --out, or set the variable OUT")
-    shipping = BundleStore(workspace, limits)
+    bundles = BundleStore(workspace, limits)
     if again:
-        shipping.mark_unsent()
+        bundles.mark_unsent()
     until = time.monotonic() + seconds
     while True:
         state = read_state(workspace)
-        _collect(shipping, state, READY)
+        _collect(bundles, state, READY)
         over = time.monotonic() >= until
-        if over or shipping.unsent() or not is_locked(workspace.out / LOCK):
+        if over or bundles.unsent() or not is_locked(workspace.out / LOCK):
             break
         time.sleep(PAUSE)
-    if midway and not shipping.unsent():
-        _collect(shipping, state, RUNNING)
-    _tell(workspace, state)
+    if midway and not bundles.unsent():
+        _collect(bundles, state, RUNNING)
+    _print_status(workspace, state)
     logs = _logs(workspace, state)
     name = time.strftime("logs-%Y%m%d-%H%M%S.tgz", time.gmtime())
     (out / name).write_bytes(logs)
-    for line in shipping.fill(out, limits.files - 1, int(limits.total_mib * MIB) - len(logs)):
+    for line in bundles.fill(out, limits.files - 1, int(limits.total_mib * MIB) - len(logs)):
         print_line(line)
-    rest = shipping.unsent()
+    rest = bundles.unsent()
     if rest:
         print_line(f"{len(rest)} more pieces come with the next call, make it at once")
     elif state.done:
@@ -104,15 +104,15 @@ def watch(
         print_line(f"  {path.name} {format_mib(path.stat().st_size)}")
 
 
-def _collect(shipping: BundleStore, state: State, which: str) -> None:
+def _collect(bundles: BundleStore, state: State, which: str) -> None:
     for name, one in state.models.items():
         if one.state == which:
-            shipping.collect(name, final=which == READY)
+            bundles.collect(name, final=which == READY)
 
 
-def _tell(workspace: Workspace, state: State) -> None:
+def _print_status(workspace: Workspace, state: State) -> None:
     print_line(state.summary())
-    print_line(f"{seconds_left(workspace):.0f} s until the machine goes back")
+    print_line(f"{seconds_left(workspace):.0f} s until the lease ends")
     for name in state.models:
         for folder in sorted(workspace.run_folder(name).glob("*/log.jsonl")):
             found = read_log_rows(workspace.run_folder(name), folder.parent.name)
@@ -141,7 +141,7 @@ def _tell(workspace: Workspace, state: State) -> None:
 
 
 def _logs(workspace: Workspace, state: State) -> bytes:
-    """Return a short archive of logs; pictures only where they fit."""
+    """Return an archive of the ends of the logs, with pictures if they fit."""
     texts = [workspace.out / STATE, *sorted(workspace.log.glob("*.txt"))]
     pictures = []
     for name in state.models:
@@ -164,7 +164,7 @@ def _packed(workspace: Workspace, entries: list[tuple[Path, bytes]]) -> bytes:
 
 
 RETRIEVED = "lease.json"
-"""In the target: what each weight file is, so that an older export never replaces a newer one."""
+"""File in the target with the origin of each weight file; for comparison of exports."""
 PIECES = ".pieces"
 MANIFEST = "manifest.toml"
 HEADER = "[[weights]]"
@@ -172,27 +172,27 @@ HEADER = "[[weights]]"
 
 @dataclass(frozen=True)
 class Joined:
-    """What a call has changed at home."""
+    """The result of joining the files of a call."""
 
     written: tuple[str, ...]
-    """Weight files that are complete now."""
+    """Weight files that are now complete."""
     waiting: tuple[str, ...]
-    """Files whose pieces have not all come."""
+    """Weight files with missing pieces."""
 
 
 def join(files_at: Path, target: Path) -> Joined:
-    """Take in what a call has brought.
+    """Join the files that a call has returned.
 
     Args:
-        files_at: Folder of the call's files; it is not changed.
+        files_at: Folder of the call's files, which is not changed.
         target: Folder of the weights, their manifest and the logs.
 
     Returns:
-        What is complete, and what still waits for pieces.
+        The files that are complete, and those with missing pieces.
 
     Raises:
-        InputMissingError: There is no such folder.
-        WeightsCorruptError: Pieces are damaged; they are named, everything else was taken in.
+        InputMissingError: The folder does not exist.
+        WeightsCorruptError: Pieces are damaged; they are named and not used, all others are.
         OutputError: The target cannot be written.
 
     """
@@ -228,21 +228,21 @@ def join(files_at: Path, target: Path) -> Joined:
         raise WeightsCorruptError(
             f"damaged: {', '.join(damaged)}",
             where=files_at,
-            hint="Not used; bring them again with `watch 5 --again`",
+            hint="Not used; retrieve them again with `watch 5 --again`",
         )
     return Joined(tuple(written), tuple(waiting))
 
 
 def retrieved(target: Path) -> dict[str, dict[str, Any]]:
-    """Return what is home: for each weight file when it was exported, its step and SHA-256."""
+    """Return the time of export, the step and the SHA-256 of each retrieved weight file."""
     found: dict[str, dict[str, Any]] = read_json(target / RETRIEVED) or {}
     return found
 
 
 def _take_pieces(bundle: Bundle, described: Path, target: Path) -> list[str]:
-    """Keep the sound pieces of a bundle; return the names of those that are not."""
+    """Store the intact pieces of a bundle; return the names of the damaged ones."""
     if not _is_newer(bundle, target):
-        print_line(f"{bundle.file}: what is home already is as new or newer")
+        print_line(f"{bundle.file}: the retrieved version is as new or newer")
         return []
     damaged = []
     for piece in bundle.pieces:
@@ -265,7 +265,7 @@ def _is_newer(bundle: Bundle, target: Path) -> bool:
 
 
 def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
-    """Write a complete file, its entry and what it is; return False where a newer one is home."""
+    """Write a complete file, its manifest entry and origin; return False if it is not newer."""
     if not _is_newer(bundle, target):
         return False
     found = hashlib.sha256()
@@ -279,7 +279,7 @@ def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
             raise WeightsCorruptError(
                 f"SHA-256 is {found.hexdigest()}, recorded is {bundle.sha256}",
                 where=bundle.file,
-                hint="Bring it again with `watch 5 --again`",
+                hint="Retrieve it again with `watch 5 --again`",
             )
     path = target / MANIFEST
     before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -295,21 +295,19 @@ def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
     }
     write_json(target / RETRIEVED, known)
     ended = "final" if bundle.final else f"midway, about step {bundle.step:,}"
-    print_line(
-        f"{bundle.file}: {format_mib(bundle.bytes)}, SHA-256 {bundle.sha256[:12]} is sound, {ended}"
-    )
+    print_line(f"{bundle.file}: {format_mib(bundle.bytes)}, SHA-256 {bundle.sha256[:12]}, {ended}")
     return True
 
 
 def merge_manifests(before: str, new: str) -> str:
-    """Put the entries of a manifest in place of those of the same files in another."""
+    """Merge two manifests; entries of the new one replace those of the same files."""
     entries = {_file(text): text for text in _entries(before)}
     entries.update({_file(text): text for text in _entries(new)})
     return "\n".join(f"{text.strip()}\n" for text in entries.values())
 
 
 def _entries(text: str) -> list[str]:
-    """Return the text of each entry; what stands before the first one is a comment."""
+    """Return the text of each entry; anything before the first one is a comment."""
     found: list[list[str]] = []
     for line in text.splitlines():
         if line.strip() == HEADER:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -34,26 +33,26 @@ from jdsr_train.lease.workspace import (
 )
 
 LOCK = "runner.lock"
-LEAST = 1.0
-"""Seconds with which nothing is begun."""
+MIN_SECONDS = 1.0
+"""Seconds below which no job is started."""
 EXPORTING = 60.0
 """Seconds for an export from a checkpoint."""
 FIRST_SHARE = 0.25
-"""Most that a stage before a model takes of the time that is left."""
+"""Largest share of the remaining time for a preliminary stage."""
 ORDER = ("parser", "identity", "denoise", "joint")
-"""In which `jdsr train` runs stages."""
+"""Order in which `jdsr train` runs stages."""
 PAUSE = 0.3
 INTERRUPTED = 130
 
 
 class Runner:
-    """Runs a plan to its end, whatever fails on the way.
+    """Runs a plan to its end; a model that fails does not stop it.
 
     Args:
         workspace: The workspace of this machine.
 
     Raises:
-        InputMissingError: No part was taken in yet.
+        InputMissingError: No part has been taken in yet.
         UsageError: The plan cannot be read.
 
     """
@@ -67,13 +66,13 @@ class Runner:
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
             found = before.get(model.name, ModelState())
-            if found.state != READY:  # it was cut off, or gets another chance
+            if found.state != READY:  # it was interrupted, or is tried again
                 found = ModelState(first=[])
             self.state.models[model.name] = found
         self.state.done, self.state.job, self.state.runner = False, "", os.getpgrp()
 
     def run(self) -> None:
-        """Train every model that is not ready; another runner that is at it is left alone."""
+        """Train every model that is not ready; do nothing if another runner is active."""
         with hold_lock(self.workspace.out / LOCK) as free:
             if not free:
                 return
@@ -84,20 +83,20 @@ class Runner:
             for model in self.plan.models:
                 if self.state.models[model.name].state == WAITING:
                     try:
-                        self._do(model)
+                        self._run_model(model)
                     except (OSError, JdsrError) as error:
                         self._fail(model, str(error))
             self.state.done = True
             self._save()
             self._say("done")
 
-    def _do(self, model: PlannedModel) -> None:
+    def _run_model(self, model: PlannedModel) -> None:
         if not self._wait(model):
-            self._fail(model, "its inputs were not brought in time")
+            self._fail(model, "its inputs did not arrive in time")
             return
         source = self.plan.from_model(model)
         if source is not None and find_export(self.workspace.run_folder(source)) is None:
-            self._fail(model, f"{source}, which it starts from, has left nothing")
+            self._fail(model, f"{source}, from which it starts, has no weights")
             return
         place = self.plan.models.index(model)
         later = sum(one.share for one in self.plan.models[place:])
@@ -106,17 +105,17 @@ class Runner:
             if stage not in self.state.models[model.name].first:
                 self._first(model, stage)
         left = until - time.monotonic()
-        if left < LEAST:
+        if left < MIN_SECONDS:
             self._fail(model, "no time was left")
             return
         self.state.models[model.name].state = RUNNING
         code = self._train(model, self._words(model, left), left)
-        self._settle(model, code)
+        self._record_result(model, code)
 
     def _wait(self, model: PlannedModel) -> bool:
-        """Wait for a model's inputs; run meanwhile what needs less of them."""
+        """Wait for a model's inputs; meanwhile run preliminary stages whose inputs are complete."""
         while not all(self.workspace.has(self.table, kind) for kind in self._needed(model)):
-            if self._left() < LEAST:
+            if self._left() < MIN_SECONDS:
                 return False
             ready = next(
                 (
@@ -140,7 +139,7 @@ class Runner:
     def _first(self, model: PlannedModel, stage: str) -> None:
         seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
         self.state.models[model.name].first.append(stage)
-        if seconds < LEAST:
+        if seconds < MIN_SECONDS:
             return
         words = self._words(model, seconds, stage)
         code = self._train(model, words, seconds, stage)
@@ -150,20 +149,20 @@ class Runner:
         what = f"{model.name}{f', stage {stage}' if stage else ''}"
         self._say(f"{what}: {' '.join(words)}")
 
-        def began(process: int) -> None:
+        def on_start(process: int) -> None:
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
             self.state.job, self.state.process = f"{what} until {until}", process
             self._save()
 
         try:
             log = self.workspace.log / f"{model.name}.txt"
-            return run_process(words, self.workspace, log, seconds, began)
+            return run_process(words, self.workspace, log, seconds, on_start)
         finally:
             self.state.job, self.state.process = "", 0
             self._save()
 
-    def _settle(self, model: PlannedModel, code: int) -> None:
-        """See what a model has left behind, and export its checkpoint where it could not."""
+    def _record_result(self, model: PlannedModel, code: int) -> None:
+        """Record the result of a model; export its checkpoint if that is newer than its weights."""
         out = self.workspace.run_folder(model)
         export = find_export(out)
         checkpoint = out / "joint" / "checkpoint.pt"
@@ -225,26 +224,27 @@ class Runner:
         return str(self.workspace.common / Path(model.recipe).name)
 
     def _whole_recipe(self, model: PlannedModel) -> str:
-        """Return the recipe of a model's own command.
+        """Return the recipe for the training of a model.
 
-        Where the identity network that it counts on was not to be had, the recipe gets that stage,
-        so that `jdsr train` makes one in the time that is left or goes on without it and says so.
+        If the identity network that it should reuse does not exist, that stage is added to the
+        recipe: `jdsr train` then trains one in the remaining time, or skips it and records this.
         """
         recipe = self._recipe(model)
-        counts_on = model.reuse or ("identity" in model.first and model.name)
+        expected = model.reuse or ("identity" in model.first and model.name)
         stages = self._stages(recipe)
-        if not counts_on or self._identity(counts_on).is_file() or "identity" in stages:
+        if not expected or self._identity(expected).is_file() or "identity" in stages:
             return recipe
+        import tomli_w  # here, since `start` imports this module without the carried packages
+
         path = self.workspace.out / "recipes" / f"{Path(recipe).stem}.toml"
         ordered = [one for one in ORDER if one == "identity" or one in stages]
         with atomic_file(path, make_folder=True) as temporary:
-            temporary.write_text(
-                f"base = {json.dumps(recipe)}\nstages = {json.dumps(ordered)}\n", encoding="utf-8"
-            )
+            text = tomli_w.dumps({"base": recipe, "stages": ordered})
+            temporary.write_text(text, encoding="utf-8")
         return str(path)
 
     def _stages(self, recipe: str) -> list[str]:
-        """Return the stages of a recipe, as it or the one that it starts from tells them."""
+        """Return the stages of a recipe, which can be those of its base."""
         path = Path(recipe)
         if path.suffix != ".toml":
             path = self.workspace.code / "train" / "recipes" / f"{recipe}.toml"
@@ -258,7 +258,7 @@ class Runner:
         return max(1, (os.cpu_count() or 2) - 1) if chosen is None else chosen
 
     def _left(self) -> float:
-        """Return the seconds in which models may still be trained."""
+        """Return the remaining seconds for training."""
         return seconds_left(self.workspace) - self.plan.reserve
 
     def _fail(self, model: PlannedModel, why: str) -> None:
@@ -274,33 +274,33 @@ class Runner:
         print_line(f"{time.strftime('%H:%M:%S')} {text}")
 
 
-PATIENCE = 20.0
-"""Seconds in which the runner must have begun."""
+START_TIMEOUT = 20.0
+"""Seconds within which the runner must have started."""
 
 
 def start_runner(seconds: float, workspace: Workspace) -> subprocess.Popen[bytes] | None:
-    """Say how long the machine is still lent, and start the runner where none is at work.
+    """Record the remaining time of the lease, and start the runner if none is active.
 
-    It has a session of its own, so that it survives the call. A plan that is all ready is not
-    started again.
+    The runner has its own session, so that it outlives the call. A completed plan is not started
+    again.
 
     Args:
-        seconds: Until the machine goes back.
+        seconds: Remaining seconds of the lease.
         workspace: The workspace of this machine.
 
     Returns:
-        The runner, or None where there was no need to start one.
+        The process of the runner; None if none was started.
 
     Raises:
-        InputMissingError: No part was taken in yet.
-        TrainingError: The runner does not run.
+        InputMissingError: No part has been taken in yet.
+        TrainingError: The runner failed to start.
 
     """
     plan = workspace.plan()
     set_end(workspace, seconds)
     lock, log = workspace.out / LOCK, workspace.log / "runner.txt"
     if is_locked(lock):
-        print_line(f"the plan is at work; its end is in {seconds - plan.reserve:.0f} s now")
+        print_line(f"the plan is running; training ends in {seconds - plan.reserve:.0f} s")
         return None
     state = read_state(workspace)
     if state.models and all(one.state == READY for one in state.models.values()):
@@ -313,7 +313,7 @@ def start_runner(seconds: float, workspace: Workspace) -> subprocess.Popen[bytes
             cwd=workspace.code, env=process_environment(workspace), stdin=subprocess.DEVNULL,
             stdout=printed, stderr=printed, start_new_session=True,
         )  # fmt: skip
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + START_TIMEOUT
     while not is_locked(lock) and running.poll() is None and time.monotonic() < until:
         time.sleep(0.1)
     print_line(tail(log, 2000).decode(errors="replace").strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -17,40 +16,39 @@ from typing import Any
 from jdsr_cli.errors import UsageError
 from jdsr_train.lease.checkout import carried_files
 from jdsr_train.lease.files import MIB, format_mib
-from jdsr_train.lease.plan import Limits
-from jdsr_train.lease.staging import Call
+from jdsr_train.lease.plan import Call, Limits
 from jdsr_train.lease.workspace import ROOT_VARIABLE, Workspace, end_group, read_state
 
 TIMED_OUT = 124
 LOST = "lost"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _HIDDEN = ("PYTHONPATH", "JDSR_WEIGHTS", "OUT")
-"""Variables of this machine that the other does not know."""
+"""Environment variables that the simulated machine does not have."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a call came to."""
+    """The result of a call."""
 
     code: int | str
-    """The command's exit code; `lost` where the machine was taken back meanwhile."""
+    """Exit code of the command; `lost` if the lease ended during the call."""
     seconds: float
     printed: str
     sent: int
-    """Bytes that travelled there."""
-    brought: tuple[int, ...]
-    """Bytes of each file that came back."""
+    """Bytes sent to the machine."""
+    returned: tuple[int, ...]
+    """Size of each returned file in bytes."""
     files_at: Path
-    """Where they are, read-only, until the next call."""
+    """Folder of the returned files, read-only and only until the next call."""
 
 
 class SimulatedMachine:
-    """A folder that plays the machine.
+    """A local folder that simulates a leased machine.
 
     Args:
-        folder: A new folder for everything that it holds.
-        checkout: What a copy of travels.
-        limits: Of a call.
+        folder: A new folder for its files.
+        checkout: The checkout that calls carry.
+        limits: Limits of a call.
 
     """
 
@@ -65,14 +63,14 @@ class SimulatedMachine:
         python.chmod(0o755)
 
     def call(self, call: Call, lost_after: float | None = None) -> Reply:
-        """Send a copy of the checkout, run a command in it, bring back what it leaves in $OUT.
+        """Copy the checkout, run a command in the copy, and return its files from $OUT.
 
         Args:
             call: The call.
-            lost_after: Seconds after which the machine is taken back, in the middle of the call.
+            lost_after: Seconds after which the lease ends, during the call.
 
         Raises:
-            UsageError: The call is beyond the limits, or what it leaves in $OUT is.
+            UsageError: The call or its files in $OUT exceed the limits.
 
         """
         sent = self._send(call)
@@ -97,14 +95,14 @@ class SimulatedMachine:
                 running.wait()
         text = log.read_text(encoding="utf-8", errors="replace")
         if code == LOST:
-            self.take_back()
+            self.reclaim()
             return Reply(code, time.monotonic() - began, text, sent, (), self.files_at)
-        brought = self._bring()
-        return Reply(code, time.monotonic() - began, text, sent, brought, self.files_at)
+        returned = self._collect_output()
+        return Reply(code, time.monotonic() - began, text, sent, returned, self.files_at)
 
-    def take_back(self) -> None:
-        """End every process that outlived its call, and remove everything but the last files."""
-        for _ in range(2):  # the runner first, then what it may have begun meanwhile
+    def reclaim(self) -> None:
+        """End all processes and remove all files except the last returned ones."""
+        for _ in range(2):  # the runner first, then what it may have started meanwhile
             state = read_state(self.workspace)
             for number in (state.runner, state.process):
                 if number:
@@ -146,7 +144,7 @@ class SimulatedMachine:
             shutil.copyfile(self.checkout / path, self.work / path)
         return size
 
-    def _bring(self) -> tuple[int, ...]:
+    def _collect_output(self) -> tuple[int, ...]:
         found = sorted(path for path in self._out.rglob("*") if not path.is_dir())
         sizes = tuple(path.stat().st_size for path in found)
         limits, faults = self.limits, list[str]()
@@ -167,7 +165,7 @@ class SimulatedMachine:
 
 
 def _wait_for_end(number: int) -> None:
-    """Wait until a killed process is gone, or is only still listed."""
+    """Wait until a killed process has ended or is a zombie."""
     stat = Path(f"/proc/{number}/stat")
     with suppress(OSError):
         for _ in range(100):
@@ -183,9 +181,9 @@ def _remove(folder: Path) -> None:
 
 
 STEPS = 12
-"""Of the stages before the joint one, which runs until its time is over."""
-ABSURD = 1e30
-"""A rate with which no loss stays finite."""
+"""Steps of the stages before the joint one, which runs until its time is over."""
+DIVERGING_RATE = 1e30
+"""A learning rate with which no loss stays finite."""
 _ARGUMENTS = {
     "jdsr": {
         "hourglass_blocks": 1,
@@ -205,17 +203,22 @@ _ARGUMENTS = {
 
 
 def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
-    """Return the text of a recipe file, and whether the run as a whole must fail.
+    """Return a recipe with the stages and loss terms of another and tiny networks.
 
     Args:
-        recipe: A recipe's name or file.
-        failing: Whether its identity stage has a rate at which the loss cannot stay finite; the
-            joint stage where the recipe has no other.
+        recipe: Name or file of a recipe.
+        failing: Whether the loss of its identity stage diverges, or that of the joint stage if it
+            has no identity stage.
+
+    Returns:
+        The text of the recipe file, and whether the whole run is expected to fail.
 
     Raises:
-        UsageError: There is no such recipe.
+        UsageError: The recipe does not exist.
 
     """
+    import tomli_w
+
     from jdsr_train import recipe_files  # imports torch
 
     whole = recipe_files.load(recipe)
@@ -224,7 +227,7 @@ def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
     joint = dict(few)
     staged = "identity" in whole.stages
     if failing:
-        (identity if staged else joint)["rate"] = ABSURD
+        (identity if staged else joint)["rate"] = DIVERGING_RATE
     base = recipe if not recipe.endswith(".toml") else str(Path(recipe).absolute())
     tables: dict[str, dict[str, Any]] = {
         "generator": {"arguments": _ARGUMENTS[whole.generator.network]},
@@ -240,13 +243,5 @@ def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
         "optimiser": joint,
         "denoise": {**few, "steps": STEPS},
     }
-    lines = [f"base = {json.dumps(base)}", f"name = {json.dumps(whole.name)}"]
-    for title, values in tables.items():
-        lines += ["", f"[{title}]", *(f"{key} = {_value(value)}" for key, value in values.items())]
-    return "\n".join(lines) + "\n", failing and not staged
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value)
+    text = tomli_w.dumps({"base": base, "name": whole.name, **tables})
+    return text, failing and not staged

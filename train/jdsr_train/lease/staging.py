@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from jdsr_train.lease.checkout import (
     WEIGHTS,
     check_root,
     commit_of,
+    copy_package,
     exclude_from_git,
     move_weights_aside,
     tree_size,
@@ -31,51 +32,53 @@ from jdsr_train.lease.files import (
     print_line,
     read_json,
 )
-from jdsr_train.lease.plan import Plan, read_plan
-from jdsr_train.lease.workspace import COMMIT, PLAN
+from jdsr_train.lease.plan import Plan, format_calls, read_plan
+from jdsr_train.lease.workspace import COMMIT, PLAN, SITE
 
 MARGIN = 1 / 32
-"""Share of a call that stays free: what the transport adds is not known."""
-LEAST_PIECE = MIB
-"""Bytes below which a file is not begun at the end of a part."""
+"""Share of a call that is not used, as a margin for the transport."""
+MIN_PIECE = MIB
+"""Smallest piece of a file at the end of a part, in bytes."""
 TABLES = ("faces.csv", "landmarks68.npz")
 MANIFEST = "manifest.toml"
+CARRIED_PACKAGES = ("tomli_w",)
+"""Pure Python packages that training needs and a leased machine may lack."""
 
 
 @dataclass(frozen=True)
 class StagingSources:
-    """What is staged for a plan, as it lies at home."""
+    """Local paths of the inputs of a plan."""
 
     faces: Path
-    """Folder of archives train*.tar and val*.tar with landmarks68.npz or faces.csv."""
+    """Folder with archives train*.tar and val*.tar, and landmarks68.npz or faces.csv."""
     masks: Path | None = None
     features: Path | None = None
     parsing: Path | None = None
     init: Mapping[str, Path] = field(default_factory=dict)
-    """Weight files by the names that the plan has for them."""
+    """Weight files by their names in the plan."""
 
 
 @dataclass(frozen=True)
 class StagedItem:
-    """A file to be staged."""
+    """A file to stage."""
 
     kind: str
     path: str
-    """In the data folder."""
+    """Path in the data folder."""
     source: Path
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What was staged."""
+    """The result of staging."""
 
     into: str
     """The staging folder, relative to the checkout."""
     table: PartsTable
     tree: int
-    """Bytes of the checkout that travel with each call."""
+    """Size of the checkout in each call, in bytes."""
     sizes: tuple[int, ...]
-    """Bytes of each part's call."""
+    """Size of the call of each part, in bytes."""
 
 
 def stage_plan(
@@ -88,20 +91,20 @@ def stage_plan(
     tree_mib: float | None = None,
     aside: Path | None = None,
 ) -> Staged:
-    """Fill the staging folder of a checkout: what every call carries, and the parts.
+    """Write the staging folder of a checkout: the common folder of all calls, and the parts.
 
     Args:
         root: The checkout.
         plan_path: The plan.
-        sources: What it needs.
+        sources: The inputs of the plan.
         into: The staging folder, in the checkout.
-        call_mib: What a call may carry, the checkout included.
-        tree_mib: What of the checkout travels; measured where None.
-        aside: Folder to move the tracked weights to, so that they do not travel.
+        call_mib: Largest size of a call, including the checkout.
+        tree_mib: Size of the checkout in a call; measured when None.
+        aside: Folder to which the tracked weights are moved, so that calls do not carry them.
 
     Raises:
-        UsageError: Something that the plan needs was not given, or a call does not fit.
-        InputMissingError, DatasetError: A source is not there or not as it must be.
+        UsageError: An input of the plan is missing, or a call is too large.
+        InputMissingError, DatasetError: An input does not exist or is not valid.
         OutputError: The staging folder cannot be written.
 
     """
@@ -113,7 +116,7 @@ def stage_plan(
     for old in [staging / "common", *staging.glob("part-*")]:
         if old.exists():
             shutil.rmtree(old)
-    # Everything is looked at before the weights are moved.
+    # Check all inputs before the weights are moved.
     items = list(_items(root, staging, plan, sources, aside))
     recipes = _recipes(root, plan, plan_path)
     if aside is not None:
@@ -123,17 +126,19 @@ def stage_plan(
     common.mkdir(parents=True)
     for source, name in [(plan_path, PLAN), *((path, path.name) for path in recipes)]:
         shutil.copyfile(source, common / name)
+    for name in CARRIED_PACKAGES:
+        copy_package(name, common / SITE)
     (common / COMMIT).write_text(commit_of(root) + "\n", encoding="utf-8")
     tree = tree_size(root) if tree_mib is None else int(tree_mib * MIB)
     room = int((1 - MARGIN) * call_mib * MIB) - tree - _size(common) - _table_size(items)
-    if room < LEAST_PIECE:
+    if room < MIN_PIECE:
         raise UsageError(
             f"{format_mib(tree)} of checkout leave no room in a call of {call_mib:g} MiB",
             where=root,
-            hint="Set the tracked weights aside (--set-aside FOLDER), or move away what else is "
-            "large and not ignored",
+            hint="Set the tracked weights aside (--set-aside FOLDER), or move away other "
+            "large files that git does not ignore",
         )
-    table = _cut(items, room, staging)
+    table = _write_parts(items, room, staging)
     table.save(common)
     for path in staging.rglob("*"):
         if path.is_file():
@@ -144,14 +149,14 @@ def stage_plan(
 
 
 def print_summary(staged: Staged, call_mib: float) -> bool:
-    """Print the sizes of the calls and the calls; return whether all fit."""
+    """Print the calls and their sizes; return whether all are within the limit."""
     fit = True
     for number, size in enumerate(staged.sizes, 1):
         paths = [f.path for f in staged.table.files if any(p.part == number for p in f.pieces)]
         fault = "" if size <= call_mib * MIB else "  TOO LARGE"
         print_line(f"call {number}: {format_mib(size)} of {call_mib:g}, {_listed(paths)}{fault}")
         fit = fit and not fault
-    print_line(runbook(staged.into, staged.table.parts, staged.tree / MIB))
+    print_line(format_calls(staged.into, staged.table.parts, staged.tree / MIB))
     return fit
 
 
@@ -163,7 +168,7 @@ def _listed(paths: list[str]) -> str:
 def _items(
     root: Path, staging: Path, plan: Plan, sources: StagingSources, aside: Path | None
 ) -> Iterator[StagedItem]:
-    """List what travels: what the first stages need comes first, the archives of faces last."""
+    """List the files to stage: inputs of the first stages first, archives of faces last."""
     for kind in ("parsing", "features", "masks"):
         if kind not in plan.needed_inputs:
             continue
@@ -227,7 +232,7 @@ def _faces(folder: Path) -> Iterator[StagedItem]:
 
 
 def _recipes(root: Path, plan: Plan, plan_path: Path) -> list[Path]:
-    """Return the recipe files of a plan; recipes that it names must be in the checkout."""
+    """Return the recipe files of a plan; recipes given by name must be in the checkout."""
     known = sorted(path.stem for path in (root / "train" / "recipes").glob("*.toml"))
     files = []
     for model in plan.models:
@@ -248,8 +253,8 @@ def _recipes(root: Path, plan: Plan, plan_path: Path) -> list[Path]:
     return files
 
 
-def _cut(items: list[StagedItem], room: int, staging: Path) -> PartsTable:
-    """Write the parts, each filled to the brim before the next is begun."""
+def _write_parts(items: list[StagedItem], room: int, staging: Path) -> PartsTable:
+    """Write the parts; each is filled before the next one."""
     part, left = 1, room
     files = []
     for item in items:
@@ -257,7 +262,7 @@ def _cut(items: list[StagedItem], room: int, staging: Path) -> PartsTable:
         whole, pieces = hashlib.sha256(), list[Piece]()
         while first < size or not pieces:
             rest = size - first
-            if rest > left and left < min(rest, LEAST_PIECE):
+            if rest > left and left < min(rest, MIN_PIECE):
                 part, left = part + 1, room
                 continue
             length = min(rest, left)
@@ -276,73 +281,9 @@ def _cut(items: list[StagedItem], room: int, staging: Path) -> PartsTable:
 
 
 def _table_size(items: list[StagedItem]) -> int:
-    """Return at least as many bytes as the table of parts will have."""
+    """Return an upper bound of the size of the table of parts, in bytes."""
     return 4096 + sum(1000 + 4 * len(item.path) for item in items)
 
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-LEFT = "SECONDS_LEFT"
-"""In a printed command: the seconds for which the machine is still lent, less a minute."""
-COMMAND = "PYTHONPATH=train python3 -m jdsr_train.lease"
-WATCHED = 560
-"""Seconds that a watching call waits at most."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call to the machine."""
-
-    command: str
-    carry: tuple[str, ...]
-    timeout: int
-
-    def told(self) -> str:
-        """Return it as a line to be read."""
-        return f"carry {', '.join(self.carry)}; timeout {self.timeout} s\n    {self.command}"
-
-
-def upload_calls(into: str, parts: int, seconds: str = LEFT) -> list[Call]:
-    """Return the calls that bring everything; the first one starts the plan.
-
-    Args:
-        into: The staging folder.
-        parts: How many parts there are.
-        seconds: How long the machine is still lent.
-
-    """
-    return [
-        Call(
-            f"{COMMAND} take {part} --lease {into} && {COMMAND} start {seconds}",
-            (f"{into}/common", f"{into}/part-{part}"),
-            240 if part == 1 else 120,
-        )
-        for part in range(1, parts + 1)
-    ]
-
-
-def watch_call(into: str, seconds: int, words: Sequence[str] = ()) -> Call:
-    """Return the call that waits for a model and brings it home."""
-    command = " ".join([COMMAND, "watch", str(seconds), *words])
-    return Call(command, (f"{into}/common",), seconds + 30)
-
-
-def runbook(into: str, parts: int, tree_mib: float) -> str:
-    """Return all calls as text."""
-    lines = [f"The calls, one after the other ({tree_mib:.1f} MiB of checkout travel with each):"]
-    calls = [
-        *upload_calls(into, parts),
-        watch_call(into, WATCHED),
-        watch_call(into, 420, ["--midway"]),
-    ]
-    lines += [f"{number}. {call.told()}" for number, call in enumerate(calls, 1)]
-    lines += [
-        f"{LEFT}: what the lender says is left, less 60 for the call itself; the later number "
-        "corrects the earlier one.",
-        "Call `watch` again until it says that all models are home. After each, at once:",
-        "    PYTHONPATH=train python3 -m jdsr_train.lease join FILES_AT TARGET",
-        f"Then give the machine back, and: {COMMAND} unstage --remove",
-    ]
-    return "\n".join(lines)

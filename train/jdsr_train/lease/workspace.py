@@ -21,6 +21,8 @@ ROOT_VARIABLE = "JDSR_LEASE_ROOT"
 DEFAULT_ROOT = "/tmp/jdsr-lease"
 PLAN = "plan.toml"
 COMMIT = "COMMIT"
+SITE = "site"
+"""Folder of carried Python packages, in the folder that every call carries."""
 
 
 @dataclass(frozen=True)
