@@ -13,7 +13,7 @@ from jdsr_cli.settings import RunOptions, TrainSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jdsr_train.plan import Plan
+    from jdsr_train.dry_run import TrainingPlan
 
 
 @with_options
@@ -29,9 +29,9 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
     Several machines: torchrun --nnodes 2 --nproc-per-node 4 ... -m jdsr_cli train ...
     """
     from jdsr_train.command import is_first_process, make_request, without_option
-    from jdsr_train.running import launch, started
+    from jdsr_train.processes import launch, start_time
 
-    began = started()
+    began = start_time()
     if settings.processes > 1:
         words = without_option("--processes", sys.argv[1:])
         raise typer.Exit(launch(settings.processes, words, began))
@@ -40,9 +40,9 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
     request = make_request(settings, began)
     with Bars(quiet=options.quiet or not is_first_process()) as bars:
         if options.dry_run:
-            from jdsr_train.plan import plan
+            from jdsr_train.dry_run import plan_training
 
-            made = plan(request, bars)
+            made = plan_training(request, bars)
         else:
             from jdsr_train.run import train as run
 
@@ -56,7 +56,7 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
         typer.echo(f"{result.stage} -> {result.path}")
 
 
-def _write_plan(made: Plan, name: str, minutes: float | None) -> None:
+def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
     """Print a plan as tables: what the stages are, and how fast."""
     from rich.console import Console
 

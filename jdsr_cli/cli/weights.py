@@ -124,7 +124,7 @@ def export(
 
     They are the averaged weights of its last checkpoint and record its step.
     """
-    from jdsr_train.trained import export_checkpoint
+    from jdsr_train.trained_generator import export_checkpoint
 
     typer.echo(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
 

@@ -2,7 +2,7 @@
 
 ``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it. Its
 table ``[weights.gates]`` holds, for each gate, a pair of the figures of these weights and of the
-carried ones on the same faces; see `jdsr_train.gates`.
+carried ones on the same faces; see `jdsr_train.stages.validation`.
 """
 
 from __future__ import annotations

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
-from jdsr_train.lease.stage import Sources
+from jdsr_train.lease.staging import StagingSources
 
 
-def write_sources(folder: Path, write_faces: Callable[..., Path], templates: Path) -> Sources:
+def write_sources(
+    folder: Path, write_faces: Callable[..., Path], templates: Path
+) -> StagingSources:
     """Write everything that a plan may use into a folder."""
     faces = write_faces(folder / "faces6", ("train-0.tar", "train-1.tar", "val.tar", "test.tar"))
     lines = (faces / "faces.csv").read_text(encoding="utf-8").splitlines()
@@ -24,7 +26,7 @@ def write_sources(folder: Path, write_faces: Callable[..., Path], templates: Pat
     torch.manual_seed(0)
     features = folder / "squeezenet.pth"
     torch.save(squeezenet1_1(weights=None).state_dict(), features)
-    return Sources(faces, templates, features, write_labelled(folder / "parts.tar"))
+    return StagingSources(faces, templates, features, write_labelled(folder / "parts.tar"))
 
 
 def write_labelled(path: Path) -> Path:

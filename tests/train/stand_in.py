@@ -77,7 +77,7 @@ def train() -> int:
     for stage in stages:
         if stage != "joint":
             if is_absurd(made, stage):
-                say(f"{stage} is left out: a loss is not finite")
+                say(f"{stage} is skipped: a loss is not finite")
                 told += f"; without {stage}"
                 continue
             put(out / stage / f"{stage}.safetensors", b"network")

@@ -14,8 +14,7 @@ from tiny import tiny_arguments
 
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.weights import read_manifest
-from jdsr_train import budget, timing
-from jdsr_train.budget import BUDGET, Costs, fit
+from jdsr_train import timing
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -27,8 +26,8 @@ from jdsr_train.recipe import (
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import train
 from jdsr_train.stages import JointStage
-from jdsr_train.timing import Phase, Speed, phases
-from jdsr_train.trainer import CHECKPOINT
+from jdsr_train.timing import BUDGET, Costs, Phase, Speed, fit_steps, phases
+from jdsr_train.training.trainer import CHECKPOINT
 
 RECIPE = Recipe(
     "tiny",
@@ -56,7 +55,7 @@ def make(write_faces: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Measurements that take no time and always find ten steps; each is noted."""
     noted: list[str] = []
-    monkeypatch.setattr(budget, "TIMED_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "PHASE_SECONDS", 0.0)
 
     def ten(seconds: float, costs: Costs, validate_every: int) -> int:
         noted.append("measured")
@@ -66,19 +65,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert 0 < seconds < 6
         return 10
 
-    monkeypatch.setattr(budget, "fit", ten)
+    monkeypatch.setattr(timing, "fit_steps", ten)
     return noted
 
 
 def test_steps_validations_and_checkpoints_fill_the_time() -> None:
-    assert fit(100, Costs(0.5, 0.0, 0.0), 500) == 200
-    assert fit(100, Costs(0.5, 10.0, 0.0), 100) == 150  # one more validation ends the run
-    assert fit(126, Costs(0.5, 0.0, 6.0), 500) == 218  # a tenth of the time goes into saving
-    assert fit(3, Costs(60.0, 1.0, 1.0), 500) == 1
+    assert fit_steps(100, Costs(0.5, 0.0, 0.0), 500) == 200
+    assert fit_steps(100, Costs(0.5, 10.0, 0.0), 100) == 150  # one more validation ends the run
+    assert fit_steps(126, Costs(0.5, 0.0, 6.0), 500) == 218  # a tenth of the time goes into saving
+    assert fit_steps(3, Costs(60.0, 1.0, 1.0), 500) == 1
 
 
 def test_the_slower_of_computing_and_making_samples_sets_the_pace() -> None:
-    speed = Speed(computing=0.1, making=0.6)
+    speed = Speed(computing=0.1, sampling=0.6)
     assert speed.step(0) == pytest.approx(0.7)
     assert speed.step(1) == pytest.approx(0.6)
     assert speed.step(12) == pytest.approx(0.1)
@@ -108,7 +107,7 @@ def test_each_phase_counts_by_its_share(monkeypatch: pytest.MonkeyPatch) -> None
             "F", (), {"device": torch.device("cpu"), "broadcast": staticmethod(lambda value: value)}
         )
 
-        def advance(self, batch: object) -> None:
+        def train_step(self, batch: object) -> None:
             clock[0] += 3.0 if self.step >= 40 else 1.0
             self.seen.append(self.step)
             self.step += 1
@@ -160,9 +159,9 @@ def test_the_number_is_kept_and_the_same_command_goes_on(
     for name, value in state["average"].items():
         assert torch.equal(value, other["average"][name])
     assert not list(tmp_path.rglob("trial*"))
-    with pytest.raises(UsageError, match=r"begun with --minutes 0\.1"):
+    with pytest.raises(UsageError, match=r"started with --minutes 0\.1"):
         train(make(tmp_path, minutes=0.2))
-    with pytest.raises(UsageError, match="begun without --minutes"):
+    with pytest.raises(UsageError, match="started without --minutes"):
         train(make(tmp_path / "plain"))
     (tmp_path / "joint" / BUDGET).write_text('{"minutes": 0.1', encoding="utf-8")
     with pytest.raises(TrainingError, match=r"budget\.json: the run's number of steps"):
@@ -186,8 +185,8 @@ def test_the_first_validation_warms_up_and_is_not_counted(
         return 1
 
     monkeypatch.setattr(JointStage, "validate", validate)
-    monkeypatch.setattr(budget, "TIMED_SECONDS", 0.0)
-    monkeypatch.setattr(budget, "fit", one)
+    monkeypatch.setattr(timing, "PHASE_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "fit_steps", one)
     train(make(tmp_path))
     assert 0.3 <= found[0].validation < 3.0
 

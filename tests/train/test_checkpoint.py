@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from jdsr_cli.errors import OutputError
-from jdsr_train import checkpoint
-from jdsr_train.trainer import CHECKPOINT
+from jdsr_train.training import checkpoint
+from jdsr_train.training.trainer import CHECKPOINT
 
 
 def test_a_checkpoint_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:

@@ -18,13 +18,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
-from jdsr_train import recipes
-from jdsr_train.clock import Deadline, StageClock
-from jdsr_train.fabric import open_fabric
-from jdsr_train.interrupting import InterruptedAtLimit, interrupted_at
-from jdsr_train.left_out import LEFT_OUT
-from jdsr_train.logbook import PANEL
-from jdsr_train.materials import Materials
+from jdsr_train import recipe_files
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -35,9 +29,12 @@ from jdsr_train.recipe import (
     Recipe,
 )
 from jdsr_train.request import RunSettings, TrainRequest
-from jdsr_train.run import _limit, train
+from jdsr_train.run import SKIPPED_STAGES, _limit, open_components, train
 from jdsr_train.stages import JointStage, build_stage, validation
-from jdsr_train.trained import export_checkpoint
+from jdsr_train.trained_generator import export_checkpoint
+from jdsr_train.training.fabric import open_fabric
+from jdsr_train.training.time_limit import Deadline, StageClock, TimeLimitReached, interrupt_at
+from jdsr_train.training.training_log import PANEL
 
 ENDLESS = 10_000_000
 RECIPE = Recipe(
@@ -175,7 +172,7 @@ def test_terms_join_in_by_the_clock(make: Make, clock: Clock, tmp_path: Path) ->
 
 
 def test_a_deadline_that_is_not_reached_changes_nothing(make: Make, tmp_path: Path) -> None:
-    short = recipes.shortened(RECIPE, 6)
+    short = recipe_files.shortened(RECIPE, 6)
     train(make(tmp_path / "free", recipe=short))
     train(make(tmp_path / "timed", 1000.0, recipe=short))
     free, timed = (checkpoint(tmp_path / name) for name in ("free", "timed"))
@@ -206,8 +203,8 @@ def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
     again = train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
     assert [result.stage for result in again] == ["prepare", "joint"]
     assert checkpoint(tmp_path)["step"] > step
-    (tmp_path / LEFT_OUT).write_text("[", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"left_out\.json: which stages"):
+    (tmp_path / SKIPPED_STAGES).write_text("[", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"left_out\.json: the list of"):
         train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
 
 
@@ -284,7 +281,7 @@ def test_weights_are_written_beside_training(make: Make, tmp_path: Path) -> None
                 look()
 
     stop = Twice("training joint", 6, look)
-    short = recipes.shortened(RECIPE, 20)
+    short = recipe_files.shortened(RECIPE, 20)
     train(make(tmp_path, recipe=short, export_every=0.01), stop)
     assert len(seen) == 2
     steps = [int(text.split("stopped at step ")[1].split(" ")[0]) for text in seen]
@@ -297,7 +294,7 @@ def test_an_export_beside_training_that_fails_is_told_and_training_goes_on(
 ) -> None:
     (tmp_path / "weights").write_text("a file, not a folder")
     progress = At("training joint", 19, (tmp_path / "weights").unlink)
-    train(make(tmp_path, recipe=recipes.shortened(RECIPE, 20), export_every=0.01), progress)
+    train(make(tmp_path, recipe=recipe_files.shortened(RECIPE, 20), export_every=0.01), progress)
     assert any(note.startswith("not exported: ") for note in progress.notes)
     assert entry(tmp_path).name == "tiny"
 
@@ -321,7 +318,7 @@ def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: P
 
 
 def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path) -> None:
-    train(make(tmp_path, recipe=recipes.shortened(WITH_IDENTITY, 2), stage="identity"))
+    train(make(tmp_path, recipe=recipe_files.shortened(WITH_IDENTITY, 2), stage="identity"))
     identity = tmp_path / "identity" / "checkpoint.pt"
     with pytest.raises(TrainingError, match="holds no generator"):
         export_checkpoint(identity)
@@ -344,9 +341,9 @@ def test_a_clock_goes_on_where_an_earlier_one_stopped(
     train(make(tmp_path, 29.0), At(clock=clock))
     assert checkpoint(tmp_path)["share"] == 1.0
     stage = StageClock(clock.now - 5, clock.now + 5, 0.5)
-    assert stage.share_in(0) == pytest.approx(0.75)
-    assert stage.share_in(2.5) == pytest.approx(0.875)
-    assert stage.share_in(100) == 1.0
+    assert stage.share_after(0) == pytest.approx(0.75)
+    assert stage.share_after(2.5) == pytest.approx(0.875)
+    assert stage.share_after(100) == 1.0
 
 
 def test_stages_share_the_time_that_is_left() -> None:
@@ -379,7 +376,7 @@ class Sleepy(torch.nn.Module):
 def test_a_long_computation_is_broken_off_between_layers(there: float, back: float) -> None:
     layers = torch.nn.Sequential(*(Sleepy(there, back) for _ in range(100)))
     began = time.monotonic()
-    with pytest.raises(InterruptedAtLimit), interrupted_at(lambda: began + 0.5):
+    with pytest.raises(TimeLimitReached), interrupt_at(lambda: began + 0.5):
         layers(torch.ones(1, requires_grad=True)).sum().backward()
     assert 0.5 <= time.monotonic() - began < 2
     short = torch.nn.Sequential(*(Sleepy(0.0, 0.0) for _ in range(3)))
@@ -413,17 +410,19 @@ def test_a_validation_that_time_cuts_short_says_of_how_many_faces(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At least the first faces of each kind are measured."""
-    monkeypatch.setattr(validation, "ON_CPU", 1)
+    monkeypatch.setattr(validation, "CPU_BATCH", 1)
     recipe = dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, masked=0.5))
-    task = build_stage("joint", Materials(make(tmp_path, recipe=recipe), open_fabric("cpu"), At()))
+    task = build_stage(
+        "joint", open_components(make(tmp_path, recipe=recipe), open_fabric("cpu"), At())
+    )
     assert isinstance(task, JointStage)
     assert task.validation is not None
-    network = task.players[task.kept].network.eval()
+    network = task.models[task.main_model].network.eval()
     (tmp_path / "joint").mkdir()
-    whole = task.validation.figures(network)
+    whole = task.validation.metrics(network)
     assert "validation_faces" not in whole
     (tmp_path / "joint" / PANEL).unlink()
-    cut = task.validation.figures(network, until=0.0)
+    cut = task.validation.metrics(network, until=0.0)
     assert cut["validation_faces"] == 2  # the first of each
     assert {"masked_psnr", "plain_psnr"} <= cut.keys()
     with Image.open(tmp_path / "joint" / PANEL) as panel:

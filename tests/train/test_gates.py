@@ -18,8 +18,9 @@ from jdsr_cli.networks import GeneratorOutput, build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import locations, save_network
 from jdsr_cli.weights.registry import GATES, gate_table_error
-from jdsr_train.gates import measure
+from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.stages import Validation
+from jdsr_train.stages.validation import LOSS_BATCH, LOSS_BATCHES, measure_gates, panel_indices
 
 CPU = torch.device("cpu")
 NAMES = {gate.name for gate in GATES}
@@ -92,7 +93,7 @@ def test_maps_are_compared_with_what_covers_the_faces(validation: Validation) ->
     everything, nothing = (validation.gates(Drawn(covered)) for covered in (1.0, 0.0))
     assert set(everything) == set(nothing) == NAMES
     assert (everything["plain_covered"], nothing["plain_covered"]) == (1.0, 0.0)
-    share = covered_share(validation.exams["masked"])
+    share = covered_share(validation.samples["masked"])
     assert 0.1 < share < 0.9
     assert everything["masked_iou"] == pytest.approx(share, abs=1e-6)
     assert nothing["masked_iou"] == 0.0
@@ -102,7 +103,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
     validation: Validation, face_set: FaceSet
 ) -> None:
     sharp = validation.gate_faces()["sharp"]
-    assert [exam.key for exam in sharp] == [exam.key for exam in validation.exams["plain"]]
+    assert [exam.key for exam in sharp] == [exam.key for exam in validation.samples["plain"]]
     for exam in sharp:
         face = face_set.images[face_set.keys.index(exam.key)]
         assert np.array_equal(exam.pair.lr, face)
@@ -116,7 +117,7 @@ def test_sharp_faces_are_bare_and_come_as_they_are(
 def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
     some = validation.gate_faces(2)
     keys = [[exam.key for exam in exams] for exams in some.values()]
-    assert keys == [[validation.exams["plain"][place].key for place in (0, 2)]] * 3
+    assert keys == [[validation.samples["plain"][place].key for place in (0, 2)]] * 3
     assert [len(exams) for exams in validation.gate_faces(99).values()] == [4, 4, 4]
     network = Drawn(0.0)
     validation.gates(network, 2)
@@ -125,7 +126,7 @@ def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
 
 def test_the_table_holds_both_and_what_was_measured(validation: Validation, carried: Path) -> None:
     network = Drawn(0.0)
-    table = measure(network, validation, CPU, limit=2, data="six portraits")
+    table = measure_gates(network, validation, CPU, limit=2, data="six portraits")
     assert table is not None
     assert gate_table_error(table) is None
     assert set(table) >= NAMES
@@ -146,7 +147,7 @@ def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carr
     from jdsr_cli.weights import load_generator
 
     network = load_generator("lite-camera", "cpu", "float32").network
-    table = measure(network, validation, CPU, limit=2)
+    table = measure_gates(network, validation, CPU, limit=2)
     assert table is not None
     assert all(table[name][0] == table[name][1] for name in NAMES)  # type: ignore[index]
 
@@ -159,7 +160,7 @@ def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carr
 def test_what_is_not_for_footage_has_no_gates(
     make: MakeValidation, carried: Path, settings: dict[str, object]
 ) -> None:
-    assert measure(Drawn(0.0), make(**settings, limit=1), CPU) is None
+    assert measure_gates(Drawn(0.0), make(**settings, limit=1), CPU) is None
 
 
 @pytest.mark.parametrize("state", ["unlisted", "missing", "altered"])
@@ -173,5 +174,45 @@ def test_without_the_carried_weights_there_are_no_gates(
     else:
         carried.write_bytes(b"altered")
     network = Drawn(0.0)
-    assert measure(network, validation, CPU) is None
+    assert measure_gates(network, validation, CPU) is None
     assert network.seen == []
+
+
+@pytest.mark.parametrize(
+    ("masked", "kinds"), [(0.0, {"plain"}), (0.5, {"masked", "plain"}), (1.0, {"masked"})]
+)
+def test_a_validation_has_the_kinds_of_faces_that_are_trained(
+    face_set: FaceSet, tmp_path: Path, masked: float, kinds: set[str]
+) -> None:
+    degrader = Degrader(draw_sprites(2, 1), SampleSettings(16, "paper", masked=masked))
+    made = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert set(made.samples) == set(made.sets) == set(made.panel) == kinds
+    assert all(len(samples) == 3 for samples in made.samples.values())
+
+
+def test_the_validation_loss_is_on_samples_that_are_not_trained_on(
+    face_set: FaceSet, tmp_path: Path
+) -> None:
+    degrader = Degrader(draw_sprites(2, 1), SampleSettings(16, "paper", masked=1.0))
+    made = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert len(made.batches) == LOSS_BATCHES
+    own, trained = (
+        next(iter(TrainingSamples(face_set, degrader, seed=seed).batches(LOSS_BATCH, 0, 1, 0)))
+        for seed in (1, 0)
+    )
+    first = made.batches[0].unpack(CPU)
+    assert torch.equal(first.lr, own.unpack(CPU).lr)
+    assert not torch.equal(first.lr, trained.unpack(CPU).lr)
+
+
+@pytest.mark.parametrize(
+    ("count", "indices"),
+    [
+        (3, [0, 1, 2]),
+        (10, list(range(10))),
+        (25, list(range(0, 20, 2))),
+        (200, list(range(0, 200, 20))),
+    ],
+)
+def test_the_panel_shows_ten_evenly_spaced_faces_at_most(count: int, indices: list[int]) -> None:
+    assert list(panel_indices(count)) == indices

@@ -15,24 +15,26 @@ import pytest
 import torch
 from PIL import Image
 
+from jdsr_cli.datasets import preparation
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.face_set import FaceSet
-from jdsr_cli.datasets.preparation import open_faces, prepare
+from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.errors import DatasetError, WeightsError
 from jdsr_cli.progress import Silent
-from jdsr_train import inputs
+from jdsr_train import input_digests
+from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import open_parsing_set
-from jdsr_train.fabric import open_fabric
-from jdsr_train.inputs import (
-    digests,
+from jdsr_train.input_digests import (
     faces_digest,
     features_digest,
     masks_digest,
     parsing_digest,
+    stage_digests,
 )
-from jdsr_train.materials import Materials
 from jdsr_train.recipe import DataRecipe, LossRecipe, Recipe
 from jdsr_train.request import RunSettings, TrainRequest
+from jdsr_train.run import open_components
+from jdsr_train.training.fabric import open_fabric
 
 WriteFaces = Callable[..., Path]
 Open = Callable[[], FaceSet]
@@ -56,7 +58,7 @@ def alter(path: Path) -> None:
 def prepared(write_faces: WriteFaces, tmp_path: Path) -> Path:
     """A folder of prepared faces with one split, `val`."""
     source = write_faces(tmp_path / "source", ("val-0.tar",))
-    return prepare(source, tmp_path / "made", splits=("val",)).folder
+    return preparation(source, tmp_path / "made", splits=("val",)).folder
 
 
 def opened(folder: Path) -> str:
@@ -68,8 +70,8 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = 0
-        self._real = inputs._hash
-        monkeypatch.setattr(inputs, "_hash", self)
+        self._real = input_digests._hash
+        monkeypatch.setattr(input_digests, "_hash", self)
 
     def __call__(self, *arguments: object) -> str:
         self.times += 1
@@ -183,7 +185,7 @@ def test_labels_of_parts_count_where_there_are_any(face_set: FaceSet) -> None:
 
 def test_arrays_longer_than_a_chunk(face_set: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = faces_digest(face_set)
-    monkeypatch.setattr(inputs, "CHUNK", 100_000)
+    monkeypatch.setattr(input_digests, "CHUNK", 100_000)
     assert faces_digest(face_set) == whole
 
 
@@ -248,32 +250,33 @@ def test_labelled_faces(labelled: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def make(
     write_faces: WriteFaces, template_folder: Path, labelled: Path, tmp_path: Path
-) -> Callable[..., Materials]:
-    """Return a maker of materials that were given everything there is."""
+) -> Callable[..., TrainingComponents]:
+    """Return a maker of components that were given everything there is."""
     faces = write_faces(tmp_path / "faces", ("train.tar", "val.tar"))
     features = tmp_path / "features.pth"
     torch.save({"a": torch.zeros(1)}, features)
 
-    def materials(recipe: Recipe, **changes: object) -> Materials:
+    def components(recipe: Recipe, **changes: object) -> TrainingComponents:
         given = TrainRequest(
             recipe, faces, RunSettings(tmp_path / "out", workers=0), masks=template_folder,
             features=str(features), parsing=labelled, cache=tmp_path / "cache",
         )  # fmt: skip
         asked = replace(given, **changes)  # type: ignore[arg-type]
-        return Materials(asked, open_fabric("cpu"), Silent())
+        return open_components(asked, open_fabric("cpu"), Silent())
 
-    return materials
+    return components
 
 
 USES_ALL = Recipe("all", loss=LossRecipe(perceptual_hr=0.1), data=DataRecipe(drawn_masks=2))
 
 
 def test_a_stage_tells_only_what_it_uses(
-    make: Callable[..., Materials], template_folder: Path, tmp_path: Path
+    make: Callable[..., TrainingComponents], template_folder: Path, tmp_path: Path
 ) -> None:
-    materials = make(USES_ALL)
+    components = make(USES_ALL)
     found = {
-        stage: digests(materials, stage) for stage in ("parser", "identity", "denoise", "joint")
+        stage: stage_digests(components, stage)
+        for stage in ("parser", "identity", "denoise", "joint")
     }
     assert {stage: set(one) for stage, one in found.items()} == {
         "parser": {"--parsing"},
@@ -284,20 +287,20 @@ def test_a_stage_tells_only_what_it_uses(
     assert found["joint"] == found["denoise"]
     assert found["joint"]["--masks"] == masks_digest(template_folder)
     assert found["joint"]["--features"] == features_digest(str(tmp_path / "features.pth"))
-    assert digests(make(USES_ALL, features=None), "joint")["--features"] == "vgg16"
-    assert set(digests(make(USES_ALL, masks=None), "joint")) == {"--data", "--features"}
+    assert stage_digests(make(USES_ALL, features=None), "joint")["--features"] == "vgg16"
+    assert set(stage_digests(make(USES_ALL, masks=None), "joint")) == {"--data", "--features"}
     plain = replace(USES_ALL, loss=LossRecipe(), data=DataRecipe(masked=0.0))
-    assert set(digests(make(plain), "joint")) == {"--data"}
+    assert set(stage_digests(make(plain), "joint")) == {"--data"}
 
 
 @pytest.mark.parametrize(
     ("archive", "noticed"), [("train.tar", {"identity", "joint"}), ("val.tar", {"joint"})]
 )
 def test_the_splits_that_a_stage_uses_count(
-    make: Callable[..., Materials], tmp_path: Path, archive: str, noticed: set[str]
+    make: Callable[..., TrainingComponents], tmp_path: Path, archive: str, noticed: set[str]
 ) -> None:
     stages = ("identity", "joint")
-    before = {stage: digests(make(USES_ALL), stage)["--data"] for stage in stages}
+    before = {stage: stage_digests(make(USES_ALL), stage)["--data"] for stage in stages}
     path = tmp_path / "faces" / archive
     with tarfile.open(path) as tar:
         members = [(one, tar.extractfile(one)) for one in tar][1:]
@@ -305,12 +308,12 @@ def test_the_splits_that_a_stage_uses_count(
     with tarfile.open(path, "w") as tar:
         for one, data in contents:
             tar.addfile(one, io.BytesIO(data))
-    after = {stage: digests(make(USES_ALL), stage)["--data"] for stage in stages}
+    after = {stage: stage_digests(make(USES_ALL), stage)["--data"] for stage in stages}
     assert {stage for stage in stages if after[stage] != before[stage]} == noticed
 
 
-def test_labelled_faces_are_opened_once(make: Callable[..., Materials]) -> None:
-    materials = make(USES_ALL)
-    one, two = (materials.parsing_samples("train") for _ in range(2))
+def test_labelled_faces_are_opened_once(make: Callable[..., TrainingComponents]) -> None:
+    components = make(USES_ALL)
+    one, two = (components.parsing_samples("train") for _ in range(2))
     assert one.pictures is two.pictures
-    assert materials.parsing_samples("val").pictures is not one.pictures
+    assert components.parsing_samples("val").pictures is not one.pictures

@@ -39,7 +39,7 @@ from jdsr_train.data.part_labellers import (
     TrainedParserLabels,
     label_source,
 )
-from jdsr_train.networks.parser import Parser
+from jdsr_train.networks.face_analysis import Parser
 
 POINTS_FILE = Path(__file__).parents[3] / "shared/weights/landmarks68_pfld_112.onnx"
 DATA = Path(__file__).parents[3] / "shared/data/faces128"

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,28 @@ from jdsr_cli.errors import (
     WeightsCorruptError,
 )
 from jdsr_cli.weights import read_manifest
-from jdsr_train import recipes
-from jdsr_train.lease import processes
+from jdsr_train import recipe_files
+from jdsr_train.lease import workspace
+from jdsr_train.lease.__main__ import main
 from jdsr_train.lease.bundles import read_bundle
-from jdsr_train.lease.calls import Call
-from jdsr_train.lease.checkout import commit_of, put_back, tree_size
-from jdsr_train.lease.cli import main
+from jdsr_train.lease.checkout import commit_of, restore_weights, tree_size
 from jdsr_train.lease.files import FIXED_TIME, MIB, digest
-from jdsr_train.lease.join import home, join
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.machine import TIMED_OUT, Machine
-from jdsr_train.lease.places import Places
-from jdsr_train.lease.plan import STAGES, Model, Plan, read, to_toml
-from jdsr_train.lease.processes import is_held
-from jdsr_train.lease.runner import LOCK, Runner
-from jdsr_train.lease.stage import Sources, Staged, stage, tell
-from jdsr_train.lease.start import start
-from jdsr_train.lease.state import FAILED, READY, RUNNING, ModelState, read_state, set_end
-from jdsr_train.lease.take import missing, take
-from jdsr_train.lease.watch import watch
+from jdsr_train.lease.intake import missing_files, take_part
+from jdsr_train.lease.plan import STAGES, Call, Limits, Plan, PlannedModel, read_plan, to_toml
+from jdsr_train.lease.retrieval import join, retrieved, watch
+from jdsr_train.lease.runner import LOCK, Runner, start_runner
+from jdsr_train.lease.simulation import TIMED_OUT, SimulatedMachine
+from jdsr_train.lease.staging import Staged, StagingSources, print_summary, stage_plan
+from jdsr_train.lease.workspace import (
+    FAILED,
+    READY,
+    RUNNING,
+    ModelState,
+    Workspace,
+    is_locked,
+    read_state,
+    set_end,
+)
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "train" / "gpu" / "plans").glob("*.toml"))
@@ -104,7 +108,7 @@ def plan(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Sources:
+def sources(tmp_path: Path) -> StagingSources:
     faces = tmp_path / "faces9"
     for name in ("train-0.tar", "train-1.tar"):
         write(faces / name, int(2.4 * MIB))
@@ -112,22 +116,22 @@ def sources(tmp_path: Path) -> Sources:
         write(faces / name, 5000)
     masks = tmp_path / "templates"
     write(masks / "templates.json", 300)
-    return Sources(faces, masks, None, write(tmp_path / "parts.tar", 200_000))
+    return StagingSources(faces, masks, None, write(tmp_path / "parts.tar", 200_000))
 
 
 @pytest.fixture
-def staged(checkout: Path, plan: Path, sources: Sources, tmp_path: Path) -> Staged:
-    return stage(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")
+def staged(checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path) -> Staged:
+    return stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "machine")
+def places(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "machine")
 
 
-def take_all(checkout: Path, staged: Staged, places: Places) -> None:
+def take_all(checkout: Path, staged: Staged, places: Workspace) -> None:
     for part in range(1, staged.table.parts + 1):
-        take(part, checkout / ".lease", checkout, places)
+        take_part(part, checkout / ".lease", checkout, places)
 
 
 # Plans
@@ -135,8 +139,8 @@ def take_all(checkout: Path, staged: Staged, places: Places) -> None:
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_the_recipes_of_every_plan_load(path: Path) -> None:
-    for model in read(path).models:
-        recipe = recipes.load(model.recipe)
+    for model in read_plan(path).models:
+        recipe = recipe_files.load(model.recipe)
         assert "masks" in model.uses
         assert ("features" in model.uses) == bool(recipe.loss.features)
         labelled = recipe.loss.prior > 0
@@ -144,7 +148,10 @@ def test_the_recipes_of_every_plan_load(path: Path) -> None:
         own = [stage for stage in STAGES if stage in recipe.stages]
         needed = [
             stage
-            for stage, weight in (("parser", recipe.loss.prior), ("identity", recipe.loss.identity))
+            for stage, weight in (
+                ("parser", recipe.loss.prior),
+                ("identity", recipe.loss.identity),
+            )
             if weight > 0
         ]
         if model.reuse is None:
@@ -157,13 +164,13 @@ def test_plans_are_those_that_the_runbook_tells() -> None:
     assert len(PLANS) == 4
     for path in PLANS:
         assert f"`{path.stem}`" in told
-        assert read(path).models
+        assert read_plan(path).models
 
 
 def test_a_plan_is_written_as_it_is_read(plan: Path, tmp_path: Path) -> None:
     for path in (plan, *PLANS):
-        (tmp_path / "again.toml").write_text(to_toml(read(path)), encoding="utf-8")
-        assert read(tmp_path / "again.toml") == read(path)
+        (tmp_path / "again.toml").write_text(to_toml(read_plan(path)), encoding="utf-8")
+        assert read_plan(tmp_path / "again.toml") == read_plan(path)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def test_a_plan_is_written_as_it_is_read(plan: Path, tmp_path: Path) -> None:
         (('["parser"]', '["joint"]'), "first: unknown 'joint'"),
         (("reserve = 0", "reserve = -1"), "must not be negative"),
         (("reserve = 0", 'reserve = "x"'), "'x' is not of type float"),
-        (("workers = 0", "workers = true"), "True is not of type int"),
+        (("workers = 0", "workers = true"), r"True is not of type int"),
         (('recipe = "one.toml"', ""), "lacks the key 'recipe'"),
         (("init =", "reuse ="), "'carried' is no model before one"),
         (('"carried"', '"one"'), "'one' is trained later"),
@@ -191,16 +198,16 @@ def test_mistakes_in_plans_are_told(change: tuple[str, str], told: str, plan: Pa
     assert change[0] in text
     plan.write_text(text.replace(*change, 1), encoding="utf-8")
     with pytest.raises(UsageError, match=told):
-        read(plan)
+        read_plan(plan)
 
 
 def test_a_plan_that_is_not_there_or_empty(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError, match="no such plan"):
-        read(tmp_path / "plan.toml")
+        read_plan(tmp_path / "plan.toml")
     with pytest.raises(UsageError, match="trains one at least"):
         Plan(())
     with pytest.raises(UsageError, match="'a' stands there twice"):
-        Plan((Model("a"), Model("a", name="b")))
+        Plan((PlannedModel("a"), PlannedModel("a", name="b")))
 
 
 # At home: parts
@@ -224,16 +231,16 @@ def test_every_call_is_within_its_limit_and_holds_what_is_needed_first(
     ]  # fmt: skip
     first = [file.path for file in staged.table.files if file.pieces[0].part == 1]
     assert first == order[:8]
-    assert tell(staged, CALL)
+    assert print_summary(staged, CALL)
     printed = capsys.readouterr().out
     assert "take 3 --lease .lease" in printed
     assert printed.index("take 3") < printed.index("watch 560") < printed.index("unstage")
-    assert not tell(staged, 1.0)
+    assert not print_summary(staged, 1.0)
     assert "TOO LARGE" in capsys.readouterr().out
 
 
 def test_what_is_staged_has_its_hash_its_time_and_its_commit(
-    staged: Staged, checkout: Path, sources: Sources
+    staged: Staged, checkout: Path, sources: StagingSources
 ) -> None:
     by_path = {file.path: file for file in staged.table.files}
     cut = by_path["faces/faces9/train-0.tar"]
@@ -250,54 +257,54 @@ def test_what_is_staged_has_its_hash_its_time_and_its_commit(
 
 
 def test_staging_again_gives_the_same(
-    staged: Staged, checkout: Path, plan: Path, sources: Sources, tmp_path: Path
+    staged: Staged, checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
-    again = stage(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")
+    again = stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")
     assert again == staged
 
 
 def test_what_does_not_fit_or_is_missing_is_told_before_weights_are_moved(
-    checkout: Path, plan: Path, sources: Sources, tmp_path: Path
+    checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=r"leave no room in a call of 1.5 MiB.*--set-aside"):
-        stage(checkout, plan, sources, call_mib=1.5)
+        stage_plan(checkout, plan, sources, call_mib=1.5)
     aside = tmp_path / "aside"
-    without = Sources(sources.faces, sources.masks)
+    without = StagingSources(sources.faces, sources.masks)
     with pytest.raises(UsageError, match=r"the plan uses parsing. Give --parsing"):
-        stage(checkout, plan, without, aside=aside)
+        stage_plan(checkout, plan, without, aside=aside)
     text = plan.read_text(encoding="utf-8")
     plan.write_text(text.replace('"carried"', '"absent"'), encoding="utf-8")
     with pytest.raises(InputMissingError, match=r"--init absent=FILE.*carried, other"):
-        stage(checkout, plan, sources, aside=aside)
+        stage_plan(checkout, plan, sources, aside=aside)
     plan.write_text(text.replace('"one.toml"', '"nearr"'), encoding="utf-8")
     with pytest.raises(UsageError, match=r"no recipe 'nearr'. Nearest: near"):
-        stage(checkout, plan, sources, aside=aside)
+        stage_plan(checkout, plan, sources, aside=aside)
     plan.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="lies in the checkout"):
-        stage(checkout, plan, sources, aside=checkout / "aside")
+        stage_plan(checkout, plan, sources, aside=checkout / "aside")
     (sources.faces / "val.tar").unlink()
     with pytest.raises(DatasetError, match=r"no archives val\*.tar"):
-        stage(checkout, plan, sources, aside=aside)
+        stage_plan(checkout, plan, sources, aside=aside)
     assert (checkout / "weights" / "carried.safetensors").exists()
 
 
 def test_weights_are_set_aside_and_put_back(
-    staged: Staged, checkout: Path, plan: Path, sources: Sources, tmp_path: Path
+    staged: Staged, checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     aside, weights = tmp_path / "aside", checkout / "weights"
     assert [path.name for path in weights.iterdir()] == ["manifest.toml"]
     with pytest.raises(UsageError, match=r"are set aside in .*aside already"):
-        stage(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "elsewhere")
+        stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "elsewhere")
     write(weights / "carried.safetensors", 10)
     with pytest.raises(UsageError, match="is another file than"):
-        put_back(checkout, checkout / ".lease", None, remove=False)
+        restore_weights(checkout, checkout / ".lease", None, remove=False)
     (weights / "carried.safetensors").unlink()
     hidden = tmp_path / "hidden"
     (aside / "other.safetensors").rename(hidden)
     with pytest.raises(UsageError, match=r"not as committed: weights/other.safetensors"):
-        put_back(checkout, checkout / ".lease", None, remove=False)
+        restore_weights(checkout, checkout / ".lease", None, remove=False)
     hidden.rename(aside / "other.safetensors")
-    put_back(checkout, checkout / ".lease", None, remove=True)
+    restore_weights(checkout, checkout / ".lease", None, remove=True)
     assert git(checkout, "status", "--porcelain") == ""
     assert not aside.exists()
     assert not (checkout / ".lease").exists()
@@ -312,12 +319,12 @@ def test_a_checkout_that_differs_from_its_commit_says_so(checkout: Path) -> None
 
 
 def test_parts_are_taken_in_any_order_and_twice(
-    staged: Staged, checkout: Path, sources: Sources, places: Places
+    staged: Staged, checkout: Path, sources: StagingSources, places: Workspace
 ) -> None:
     absent = []
     for part in (3, 1, 1, 2, 3):
-        take(part, checkout / ".lease", checkout, places)
-        absent.append(len(missing(staged.table, places)))
+        take_part(part, checkout / ".lease", checkout, places)
+        absent.append(len(missing_files(staged.table, places)))
     assert absent == [9, 2, 2, 0, 0]
     for name in ("train-0.tar", "train-1.tar", "val.tar"):
         path = places.data / "faces" / "faces9" / name
@@ -330,50 +337,50 @@ def test_parts_are_taken_in_any_order_and_twice(
 
 
 def test_a_copy_that_broke_off_is_taken_up_again(
-    staged: Staged, checkout: Path, places: Places
+    staged: Staged, checkout: Path, places: Workspace
 ) -> None:
     take_all(checkout, staged, places)
     val = places.data / "faces" / "faces9" / "val.tar"
     val.write_bytes(val.read_bytes()[:100])
     same_size = places.data / "parsing" / "parts.tar"
     same_size.write_bytes(bytes(same_size.stat().st_size))
-    assert missing(staged.table, places) == ["faces/faces9/val.tar"]
-    take(1, checkout / ".lease", checkout, places)
+    assert missing_files(staged.table, places) == ["faces/faces9/val.tar"]
+    take_part(1, checkout / ".lease", checkout, places)
     by_path = {file.path: file for file in staged.table.files}
     for path in (val, same_size):
         assert digest(path) == by_path[str(path.relative_to(places.data))].sha256
 
 
-def test_a_damaged_piece_is_not_taken(staged: Staged, checkout: Path, places: Places) -> None:
+def test_a_damaged_piece_is_not_taken(staged: Staged, checkout: Path, places: Workspace) -> None:
     path = checkout / ".lease" / "part-1" / "parsing" / "parts.tar"
     data = path.read_bytes()
     path.write_bytes(b"x" + data[1:])
     with pytest.raises(DatasetError, match=r"parts.tar: SHA-256 is not that of what was staged"):
-        take(1, checkout / ".lease", checkout, places)
+        take_part(1, checkout / ".lease", checkout, places)
     assert not (places.data / "parsing" / "parts.tar").exists()
     path.write_bytes(data[:-1])
     with pytest.raises(DatasetError, match="not carried whole"):
-        take(1, checkout / ".lease", checkout, places)
+        take_part(1, checkout / ".lease", checkout, places)
 
 
-def test_a_part_that_was_not_carried(staged: Staged, checkout: Path, places: Places) -> None:
+def test_a_part_that_was_not_carried(staged: Staged, checkout: Path, places: Workspace) -> None:
     with pytest.raises(InputMissingError, match="part 4 of 3 is not here"):
-        take(4, checkout / ".lease", checkout, places)
+        take_part(4, checkout / ".lease", checkout, places)
     with pytest.raises(InputMissingError, match="no table of parts"):
-        take(1, checkout, checkout, places)
+        take_part(1, checkout, checkout, places)
     with pytest.raises(InputMissingError, match="nothing was taken in yet"):
-        start(10, places)
+        start_runner(10, places)
 
 
 def test_code_is_laid_down_again_only_when_it_has_changed(
-    staged: Staged, checkout: Path, places: Places
+    staged: Staged, checkout: Path, places: Workspace
 ) -> None:
-    take(1, checkout / ".lease", checkout, places)
+    take_part(1, checkout / ".lease", checkout, places)
     (places.code / "kept").touch()
-    take(1, checkout / ".lease", checkout, places)
+    take_part(1, checkout / ".lease", checkout, places)
     assert (places.code / "kept").exists()
     write(checkout / "jdsr_cli" / "new.py", 10)
-    take(2, checkout / ".lease", checkout, places)
+    take_part(2, checkout / ".lease", checkout, places)
     assert not (places.code / "kept").exists()
     assert (places.code / "jdsr_cli" / "new.py").exists()
 
@@ -381,33 +388,33 @@ def test_code_is_laid_down_again_only_when_it_has_changed(
 # On the machine: the plan
 
 
-def run_plan(places: Places, seconds: float = 5.0) -> None:
+def run_plan(places: Workspace, seconds: float = 5.0) -> None:
     (places.code / "COMMIT").write_text("abc\n", encoding="utf-8")
     set_end(places, seconds)
     Runner(places).run()
 
 
 def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
-    staged: Staged, checkout: Path, places: Places
+    staged: Staged, checkout: Path, places: Workspace
 ) -> None:
-    take(1, checkout / ".lease", checkout, places)
+    take_part(1, checkout / ".lease", checkout, places)
     run_plan(places)
     state = read_state(places)
-    assert (places.run("one") / "parser" / "parser.safetensors").is_file()
+    assert (places.run_folder("one") / "parser" / "parser.safetensors").is_file()
     assert state.models["one"].state == FAILED
-    assert "inputs were not brought in time" in state.models["one"].note
+    assert "inputs did not arrive in time" in state.models["one"].note
     for part in (2, 3):
-        take(part, checkout / ".lease", checkout, places)
+        take_part(part, checkout / ".lease", checkout, places)
     run_plan(places, 3.0)
     assert read_state(places).models["one"].state == READY
-    (entry,) = read_manifest(places.run("one") / "weights" / "manifest.toml")
+    (entry,) = read_manifest(places.run_folder("one") / "weights" / "manifest.toml")
     assert entry.commit == "abc"
     assert f"--init {places.data / 'weights' / 'carried.safetensors'}" in entry.data
     assert f"--data {places.data / 'faces' / 'faces9'}" in entry.data
 
 
 def test_a_run_that_dies_is_exported_from_its_checkpoint(
-    staged: Staged, checkout: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+    staged: Staged, checkout: Path, places: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_DIES", "fine")
     take_all(checkout, staged, places)
@@ -415,27 +422,27 @@ def test_a_run_that_dies_is_exported_from_its_checkpoint(
     one = read_state(places).models["one"]
     assert one.state == READY
     assert "ended with -9" in one.note
-    (entry,) = read_manifest(places.run("one") / "weights" / "manifest.toml")
+    (entry,) = read_manifest(places.run_folder("one") / "weights" / "manifest.toml")
     assert "exported from a checkpoint" in entry.data
 
 
 def test_a_process_that_does_not_end_is_interrupted_then_killed(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    places: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "GRACE", 0.2)
-    monkeypatch.setattr(processes, "MERCY", 0.5)
+    monkeypatch.setattr(workspace, "INTERRUPT_AFTER", 0.2)
+    monkeypatch.setattr(workspace, "KILL_AFTER", 0.5)
     places.code.mkdir(parents=True)
     log = places.log / "x.txt"
     polite = "import time\ntry:\n time.sleep(60)\nexcept KeyboardInterrupt:\n raise SystemExit(130)"
     words = [sys.executable, "-c", polite]
-    assert processes.run(words, places, log, 2.0, lambda number: None) == 130
+    assert workspace.run_process(words, places, log, 2.0, lambda number: None) == 130
     deaf = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(60)"
     words = [sys.executable, "-c", deaf]
-    assert processes.run(words, places, log, 2.0, lambda number: None) == -signal.SIGKILL
+    assert workspace.run_process(words, places, log, 2.0, lambda number: None) == -signal.SIGKILL
 
 
 def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
-    checkout: Path, plan: Path, sources: Sources, places: Places, tmp_path: Path
+    checkout: Path, plan: Path, sources: StagingSources, places: Workspace, tmp_path: Path
 ) -> None:
     second = '[[model]]\nname = "two"\nrecipe = "two.toml"\nuses = ["masks"]\nreuse = "one"\n'
     plan.write_text(PLAN + second, encoding="utf-8")
@@ -443,23 +450,24 @@ def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
     (plan.parent / "one.toml").write_text(absurd, encoding="utf-8")
     text = f'stages = ["joint"]\n{absurd}'.replace("fine", "second")
     (plan.parent / "two.toml").write_text(text, encoding="utf-8")
-    staged = stage(checkout, plan, sources, aside=tmp_path / "aside")
+    staged = stage_plan(checkout, plan, sources, aside=tmp_path / "aside")
     take_all(checkout, staged, places)
     run_plan(places, 6.0)
     assert {one.state for one in read_state(places).models.values()} == {READY}
-    (entry,) = read_manifest(places.run("two") / "weights" / "manifest.toml")
+    (entry,) = read_manifest(places.run_folder("two") / "weights" / "manifest.toml")
     assert "--identity" not in entry.data
     assert "without identity" in entry.data
     recipe = places.out / "recipes" / "two.toml"
     assert f"--recipe {recipe}" in entry.data
-    assert 'stages = ["identity", "joint"]' in recipe.read_text(encoding="utf-8")
+    stages = tomllib.loads(recipe.read_text(encoding="utf-8"))["stages"]
+    assert stages == ["identity", "joint"]
 
 
 @pytest.mark.parametrize("ours", [True, False])
 def test_what_a_killed_runner_has_left_running_is_ended(
-    ours: bool, staged: Staged, checkout: Path, places: Places, tmp_path: Path
+    ours: bool, staged: Staged, checkout: Path, places: Workspace, tmp_path: Path
 ) -> None:
-    take(1, checkout / ".lease", checkout, places)
+    take_part(1, checkout / ".lease", checkout, places)
     words = [sys.executable, "-c", "import time; time.sleep(60)", str(places.root if ours else "")]
     with subprocess.Popen(words, start_new_session=True) as left:
         state = read_state(places)
@@ -474,29 +482,29 @@ def test_what_a_killed_runner_has_left_running_is_ended(
 
 
 def test_starting_twice_only_corrects_the_end(
-    staged: Staged, checkout: Path, places: Places, tmp_path: Path,
+    staged: Staged, checkout: Path, places: Workspace, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    take(1, checkout / ".lease", checkout, places)
+    take_part(1, checkout / ".lease", checkout, places)
     # The machine's code is this package, which the small checkout only stands for.
     shutil.rmtree(places.code)
     for package in ("jdsr_cli", "train"):
         shutil.copytree(ROOT / package, places.code / package)
     (places.code / "COMMIT").write_text("abc\n", encoding="utf-8")
-    began = start(600, places)
+    began = start_runner(600, places)
     assert began is not None
     try:
-        assert is_held(places.out / LOCK)
+        assert is_locked(places.out / LOCK)
         runner = read_state(places).runner
         capsys.readouterr()
-        assert start(2, places) is None
-        assert "the plan is at work; its end is in 2 s now" in capsys.readouterr().out
+        assert start_runner(2, places) is None
+        assert "the plan is running; training ends in 2 s" in capsys.readouterr().out
         assert read_state(places).runner == runner == began.pid
         assert began.wait(60) == 0
         assert read_state(places).done
     finally:
         if began.poll() is None:
-            processes.end_group(began.pid)
+            workspace.end_group(began.pid)
             began.wait()
 
 
@@ -523,12 +531,12 @@ LIMITS = Limits(files=4, file_mib=1, total_mib=4)
 
 
 @pytest.fixture
-def machine(places: Places) -> Places:
+def machine(places: Workspace) -> Workspace:
     """A machine whose only model, of 2.5 MiB, is ready."""
     places.common.mkdir(parents=True)
     (places.common / "COMMIT").write_text("abc\n", encoding="utf-8")
     (places.common / "plan.toml").write_text('[[model]]\nrecipe = "fine"\n', encoding="utf-8")
-    export(places.run("fine"), int(2.5 * MIB), 1000.0)
+    export(places.run_folder("fine"), int(2.5 * MIB), 1000.0)
     state = read_state(places)
     state.models = models_in(READY)
     state.done = True
@@ -540,7 +548,7 @@ def models_in(state: str) -> dict[str, ModelState]:
     return {"fine": ModelState(state)}
 
 
-def bring(machine: Places, out: Path, **options: Any) -> Path:
+def bring(machine: Workspace, out: Path, **options: Any) -> Path:
     if out.exists():
         shutil.rmtree(out)
     out.mkdir()
@@ -558,9 +566,9 @@ def pieces(out: Path) -> list[str]:
 
 
 def test_a_model_comes_home_in_as_many_calls_as_it_needs(
-    machine: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+    target, out = tmp_path / "results", tmp_path / "out"
     first = pieces(bring(machine, out))
     assert len(first) == 2
     assert "1 more pieces come with the next call" in capsys.readouterr().out
@@ -570,20 +578,20 @@ def test_a_model_comes_home_in_as_many_calls_as_it_needs(
     assert len(second) == 1
     assert not set(first) & set(second)
     assert join(out, target).written == ("fine.safetensors",)
-    data = (machine.run("fine") / "weights" / "fine.safetensors").read_bytes()
+    data = (machine.run_folder("fine") / "weights" / "fine.safetensors").read_bytes()
     assert (target / "fine.safetensors").read_bytes() == data
     (entry,) = read_manifest(target / "manifest.toml")
     assert entry.sha256 == hashlib.sha256(data).hexdigest()
-    assert home(target)["fine.safetensors"]["commit"] == "abc"
+    assert retrieved(target)["fine.safetensors"]["commit"] == "abc"
     assert list((target / "logs").glob("logs-*.tgz"))
     assert not list((target / ".pieces").iterdir())
     assert pieces(bring(machine, out)) == []
-    assert "all models that are ready are home" in capsys.readouterr().out
+    assert "all finished models are retrieved" in capsys.readouterr().out
     assert pieces(bring(machine, out, again=True)) == first
 
 
-def test_joining_the_same_call_twice_changes_nothing(machine: Places, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+def test_joining_the_same_call_twice_changes_nothing(machine: Workspace, tmp_path: Path) -> None:
+    target, out = tmp_path / "results", tmp_path / "out"
     bring(machine, out)
     join(out, target)
     join(out, target)
@@ -594,8 +602,8 @@ def test_joining_the_same_call_twice_changes_nothing(machine: Places, tmp_path: 
     assert join(kept, target).waiting == ()
 
 
-def test_a_damaged_piece_is_named_and_not_used(machine: Places, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+def test_a_damaged_piece_is_named_and_not_used(machine: Workspace, tmp_path: Path) -> None:
+    target, out = tmp_path / "results", tmp_path / "out"
     name = pieces(bring(machine, out))[0]
     (out / name).write_bytes(b"x" + (out / name).read_bytes()[1:])
     with pytest.raises(WeightsCorruptError, match=f"damaged: {name}.*watch 5 --again"):
@@ -605,56 +613,58 @@ def test_a_damaged_piece_is_named_and_not_used(machine: Places, tmp_path: Path) 
     assert join(bring(machine, out, again=True), target).written == ("fine.safetensors",)
 
 
-def test_an_older_export_never_replaces_a_newer_one(machine: Places, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
+def test_an_older_export_never_replaces_a_newer_one(machine: Workspace, tmp_path: Path) -> None:
+    target, out = tmp_path / "results", tmp_path / "out"
     old = [tmp_path / "old-1", tmp_path / "old-2"]
     for folder in old:
         shutil.copytree(bring(machine, out), folder)
-    newer = export(machine.run("fine"), 1000, 2000.0)
+    newer = export(machine.run_folder("fine"), 1000, 2000.0)
     assert join(bring(machine, out), target).written == ("fine.safetensors",)
     for folder in old:
         assert join(folder, target).written == ()
     assert (target / "fine.safetensors").read_bytes() == newer
-    newest = export(machine.run("fine"), 1500, 3000.0)
+    newest = export(machine.run_folder("fine"), 1500, 3000.0)
     assert join(bring(machine, out), target).written == ("fine.safetensors",)
     assert (target / "fine.safetensors").read_bytes() == newest
     assert len(read_manifest(target / "manifest.toml")) == 1
 
 
-def test_manifests_are_merged_by_file(machine: Places, tmp_path: Path) -> None:
-    target, out = tmp_path / "home", tmp_path / "out"
-    export(machine.run("fine"), 1000, 1000.0)
+def test_manifests_are_merged_by_file(machine: Workspace, tmp_path: Path) -> None:
+    target, out = tmp_path / "results", tmp_path / "out"
+    export(machine.run_folder("fine"), 1000, 1000.0)
     join(bring(machine, out), target)
-    shutil.rmtree(machine.run("fine") / "weights")
-    export(machine.run("fine"), 1000, 1500.0, "second")
+    shutil.rmtree(machine.run_folder("fine") / "weights")
+    export(machine.run_folder("fine"), 1000, 1500.0, "second")
     join(bring(machine, out), target)
     assert [one.name for one in read_manifest(target / "manifest.toml")] == ["fine", "second"]
 
 
 def test_the_running_model_comes_home_midway_only_when_asked(
-    machine: Places, tmp_path: Path
+    machine: Workspace, tmp_path: Path
 ) -> None:
-    out, target = tmp_path / "out", tmp_path / "home"
+    out, target = tmp_path / "out", tmp_path / "results"
     state = read_state(machine)
     state.models, state.done = models_in(RUNNING), False
     state.save(machine)
     assert pieces(bring(machine, out)) == []
-    export(machine.run("fine"), 1000, 1000.0)
+    export(machine.run_folder("fine"), 1000, 1000.0)
     assert len(pieces(bring(machine, out, midway=True))) == 1
     join(out, target)
-    assert home(target)["fine.safetensors"]["final"] is False
+    assert retrieved(target)["fine.safetensors"]["final"] is False
     assert pieces(bring(machine, out, midway=True)) == []
 
 
 def test_an_export_that_is_half_replaced_is_not_brought(
-    machine: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jdsr_train.lease.exports.TRIES", 2)
-    (machine.run("fine") / "weights" / "fine.safetensors").write_bytes(b"newer than its manifest")
+    monkeypatch.setattr("jdsr_train.lease.bundles.TRIES", 2)
+    (machine.run_folder("fine") / "weights" / "fine.safetensors").write_bytes(
+        b"newer than its manifest"
+    )
     assert pieces(bring(machine, tmp_path / "out")) == []
 
 
-def test_pieces_cut_for_larger_calls_are_told_not_lost(machine: Places, tmp_path: Path) -> None:
+def test_pieces_cut_for_larger_calls_are_told_not_lost(machine: Workspace, tmp_path: Path) -> None:
     bring(machine, tmp_path / "out")
     with pytest.raises(UsageError, match="does not fit"):
         watch(0, tmp_path / "out", machine, Limits(file_mib=0.4))
@@ -663,13 +673,13 @@ def test_pieces_cut_for_larger_calls_are_told_not_lost(machine: Places, tmp_path
         watch(0, tmp_path / "absent", machine, LIMITS)
 
 
-def test_a_bundle_that_cannot_be_read_is_damaged(machine: Places, tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_read_is_damaged(machine: Workspace, tmp_path: Path) -> None:
     out = bring(machine, tmp_path / "out")
     (described,) = out.glob("*.bundle.json")
     assert read_bundle(described) is not None
     described.write_text("{", encoding="utf-8")
     with pytest.raises(WeightsCorruptError, match=described.name):
-        join(out, tmp_path / "home")
+        join(out, tmp_path / "results")
 
 
 # The stand-in for the machine
@@ -677,7 +687,7 @@ def test_a_bundle_that_cannot_be_read_is_damaged(machine: Places, tmp_path: Path
 
 def test_the_stand_in_enforces_the_limits(checkout: Path, tmp_path: Path) -> None:
     limits = Limits(call_mib=2, files=3, file_mib=1, total_mib=3, seconds=30)
-    machine = Machine(tmp_path / "machine", checkout, limits)
+    machine = SimulatedMachine(tmp_path / "machine", checkout, limits)
     write(checkout / ".git" / "carried", int(0.5 * MIB))
     for command, carry, told in (
         ("true", (".git",), "a call has .* MiB, 2 at most"),
@@ -697,7 +707,7 @@ def test_the_stand_in_enforces_the_limits(checkout: Path, tmp_path: Path) -> Non
 def test_the_stand_in_has_one_folder_of_files_and_a_time_limit(
     checkout: Path, tmp_path: Path
 ) -> None:
-    machine = Machine(tmp_path / "machine", checkout, Limits())
+    machine = SimulatedMachine(tmp_path / "machine", checkout, Limits())
     reply = machine.call(Call("ls; echo one >$OUT/first; exit 3", (), 10))
     assert reply.code == 3
     assert "jdsr_cli" in reply.printed
@@ -712,7 +722,7 @@ def test_the_stand_in_has_one_folder_of_files_and_a_time_limit(
 
 
 def test_nothing_of_it_imports_torch() -> None:
-    names = ("cli", "take", "start", "runner", "watch", "join", "rehearsal")
+    names = ("__main__", "intake", "runner", "retrieval", "rehearsal")
     imported = ", ".join(f"jdsr_train.lease.{name}" for name in names)
     code = f"import sys, {imported}; sys.stdout.write(str('torch' in sys.modules))"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
@@ -737,7 +747,7 @@ def test_mistakes_end_in_their_exit_codes(
 
 
 def test_staging_and_unstaging_from_the_command_line(
-    checkout: Path, plan: Path, sources: Sources, tmp_path: Path,
+    checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(checkout)

@@ -17,15 +17,14 @@ from lease_sources import write_sources
 from jdsr_cli.errors import EXIT_INTERRUPTED, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_generator, read_manifest
-from jdsr_train import recipes
+from jdsr_train import recipe_files
 from jdsr_train.lease.files import digest
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.places import Places
-from jdsr_train.lease.processes import is_held
+from jdsr_train.lease.plan import Limits
 from jdsr_train.lease.rehearsal import rehearse
 from jdsr_train.lease.runner import LOCK
-from jdsr_train.lease.stage import Sources
-from jdsr_train.lease.tiny import ABSURD, tiny
+from jdsr_train.lease.simulation import DIVERGING_RATE, tiny_recipe
+from jdsr_train.lease.staging import StagingSources
+from jdsr_train.lease.workspace import Workspace, is_locked
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
@@ -65,7 +64,7 @@ reuse = "x4"
 def sources(
     tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path],
     template_folder: Path,
-) -> Sources:  # fmt: skip
+) -> StagingSources:  # fmt: skip
     return write_sources(tmp_path_factory.mktemp("sources"), write_faces, template_folder)
 
 
@@ -77,7 +76,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def brought(target: Path) -> dict[str, str]:
+def weights_in(target: Path) -> dict[str, str]:
     """What each file that is home was trained from, as its manifest says."""
     found = {}
     for entry in read_manifest(target / "manifest.toml"):
@@ -87,7 +86,7 @@ def brought(target: Path) -> dict[str, str]:
 
 
 def test_a_plan_comes_home_whatever_happens(
-    plan: Path, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    plan: Path, sources: StagingSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("STAND_IN_BYTES", "1500000")
@@ -99,10 +98,10 @@ def test_a_plan_comes_home_whatever_happens(
     )
     printed = capfd.readouterr().out
     assert code == 0, printed
-    assert re.search(r"watch, taken back +lost", printed)
+    assert re.search(r"watch, lease ended +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
-    assert "everything is home, but for lite, which was to fail" in printed
-    found = brought(work / "home")
+    assert "everything was retrieved except lite, which was expected to fail" in printed
+    found = weights_in(work / "results")
     assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
     assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
     assert "parser.safetensors" in found["paper_x8.safetensors"]
@@ -111,7 +110,7 @@ def test_a_plan_comes_home_whatever_happens(
 
 
 def test_a_rehearsal_that_does_not_bring_everything_home_fails(
-    sources: Sources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    sources: StagingSources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     text = 'reserve = 1\ncommand = ["false"]\n[[model]]\nname = "x"\nrecipe = "lite_x4"\n'
     (tmp_path / "plan.toml").write_text(text, encoding="utf-8")
@@ -122,13 +121,13 @@ def test_a_rehearsal_that_does_not_bring_everything_home_fails(
         rehearse(CHECKOUT, tmp_path / "plan.toml", sources, seconds=10, work=tmp_path / "work")
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipe_files.names())
 def test_every_recipe_has_a_tiny_one_of_the_same_stages_and_terms(
     name: str, tmp_path: Path
 ) -> None:
-    text, hopeless = tiny(name)
+    text, hopeless = tiny_recipe(name)
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
-    small, large = recipes.load(str(tmp_path / "tiny.toml")), recipes.load(name)
+    small, large = recipe_files.load(str(tmp_path / "tiny.toml")), recipe_files.load(name)
     assert not hopeless
     for part in ("name", "stages", "loss", "camera"):
         assert getattr(small, part) == getattr(large, part)
@@ -138,31 +137,31 @@ def test_every_recipe_has_a_tiny_one_of_the_same_stages_and_terms(
 
 @pytest.mark.parametrize(("name", "stage"), [("lease_x4", "identity"), ("lite_x4", "joint")])
 def test_a_tiny_recipe_can_fail_in_one_stage(name: str, stage: str, tmp_path: Path) -> None:
-    text, hopeless = tiny(name, failing=True)
+    text, hopeless = tiny_recipe(name, failing=True)
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
-    made = recipes.load(str(tmp_path / "tiny.toml"))
+    made = recipe_files.load(str(tmp_path / "tiny.toml"))
     assert hopeless == (stage == "joint")
     for one in ("parser", "identity", "denoise", "joint"):
-        assert (made.steps(one).rate == ABSURD) == (one == stage)
+        assert (made.steps(one).rate == DIVERGING_RATE) == (one == stage)
 
 
 def test_a_rehearsal_that_is_terminated_leaves_nothing_running(
-    plan: Path, sources: Sources, tmp_path: Path
+    plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
     words = ["rehearse", str(plan), "--faces", str(sources.faces), "--masks", str(sources.masks)]
     words += ["--features", str(sources.features), "--parsing", str(sources.parsing)]
     words += ["--work", str(work), "--seconds", "600", "--fault", "slow"]
-    places = Places(work / "machine-2" / "root")
+    places = Workspace(work / "machine-2" / "root")
     with subprocess.Popen(
         [sys.executable, "-m", "jdsr_train.lease", *words],
         cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'train'}"},
     ) as rehearsed:  # fmt: skip
         until = time.monotonic() + 60
-        while not is_held(places.out / LOCK) and time.monotonic() < until:
+        while not is_locked(places.out / LOCK) and time.monotonic() < until:
             time.sleep(0.1)
-        assert is_held(places.out / LOCK)
+        assert is_locked(places.out / LOCK)
         assert running(str(work))
         rehearsed.terminate()
         assert rehearsed.wait(60) == EXIT_INTERRUPTED
@@ -190,7 +189,7 @@ first = ["parser"]
 
 
 def test_jdsr_train_itself_comes_home(
-    sources: Sources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    sources: StagingSources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "plan.toml").write_text(REAL, encoding="utf-8")
     work = tmp_path / "work"
@@ -202,6 +201,6 @@ def test_jdsr_train_itself_comes_home(
     assert code == 0, printed
     assert "imports are fine" in printed
     assert "x4, joint: step" in printed
-    assert set(brought(work / "home")) == {"paper_x4.safetensors"}
-    loaded = load_generator(work / "home" / "paper_x4.safetensors", "cpu", "float32")
+    assert set(weights_in(work / "results")) == {"paper_x4.safetensors"}
+    loaded = load_generator(work / "results" / "paper_x4.safetensors", "cpu", "float32")
     assert isinstance(loaded.network, JDSRGenerator)

@@ -13,12 +13,18 @@ from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator, build, occlusion_from_noise
 from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_train.components import recipe_arguments, sample_settings
 from jdsr_train.data.batches import Batch
 from jdsr_train.data.samples import TrainingSamples
-from jdsr_train.materials import arguments_of, sample_settings
-from jdsr_train.objective import Judges, denoising_terms, judged, noise_target, restoring_terms
+from jdsr_train.losses.objective import (
+    LossNetworks,
+    denoising_terms,
+    noise_target,
+    restoring_terms,
+    select_region,
+)
 from jdsr_train.recipe import LossRecipe
-from jdsr_train.recipes import load
+from jdsr_train.recipe_files import load
 
 NOTHING = LossRecipe(
     asymmetric=0.0, total_variation=0.0, pixel_lr=0.0, pixel_hr=0.0, prior_parsing=0.1
@@ -104,7 +110,7 @@ def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set
     """Blur, noise, codecs and what else is before a face are not taken for a mask."""
     recipe, settings = load("camera"), camera_variant(name)
     with torch.device("meta"):
-        network = build(recipe.generator.network, arguments_of(recipe))
+        network = build(recipe.generator.network, recipe_arguments(recipe))
     assert isinstance(network, JDSRGenerator)
     marked, covered = {}, {}
     for masked in (0.0, 1.0):
@@ -134,7 +140,7 @@ def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set
 )
 def test_restoring_terms(name: str, key: str, wanted: float, batch: Batch) -> None:
     weights = dataclasses.replace(alone(name), prior_parsing=0.0)
-    found = restoring_terms(output(32), batch, weights, Judges())
+    found = restoring_terms(output(32), batch, weights, LossNetworks())
     assert {one: float(value) for one, value in found.items()} == {
         key: pytest.approx(wanted, abs=1e-4)
     }
@@ -142,7 +148,7 @@ def test_restoring_terms(name: str, key: str, wanted: float, batch: Batch) -> No
 
 def test_the_prior_weighs_landmarks_and_parsing(batch: Batch) -> None:
     weights = dataclasses.replace(NOTHING, prior=2.0, prior_landmarks=3.0, prior_parsing=0.5)
-    found = restoring_terms(output(32), batch, weights, Judges())
+    found = restoring_terms(output(32), batch, weights, LossNetworks())
     assert float(found["prior_landmarks"]) == pytest.approx(2 * 3 * 0.25)
     parsing = ((10 / 11) ** 2 + 10 * (1 / 11) ** 2) / 11
     assert float(found["prior_parsing"]) == pytest.approx(2 * 0.5 * parsing, rel=1e-5)
@@ -151,10 +157,10 @@ def test_the_prior_weighs_landmarks_and_parsing(batch: Batch) -> None:
 def test_terms_without_a_judge_or_a_truth_are_left_out(batch: Batch) -> None:
     weights = load("paper_x4").loss
     bare = dataclasses.replace(batch, heat_maps=None, parsing=None)
-    found = restoring_terms(output(128), bare, weights, Judges())
+    found = restoring_terms(output(128), bare, weights, LossNetworks())
     assert set(found) == {"pixel_hr", "smooth_hr", "coarse"}
     lite = restoring_terms(
-        output(128, coarse=None, landmarks=None, parsing=None), batch, weights, Judges()
+        output(128, coarse=None, landmarks=None, parsing=None), batch, weights, LossNetworks()
     )
     assert set(lite) == {"pixel_hr", "smooth_hr"}
 
@@ -169,7 +175,7 @@ class _Sums(nn.Module):
 def test_identity_and_adversary_judge_the_restored_face_only(batch: Batch) -> None:
     weights = dataclasses.replace(NOTHING, identity=2.0, adversarial=0.5, identity_reduction="sum")
     restored = full(0.5, 2, 3, 128, 128).requires_grad_()
-    judges = Judges(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
+    judges = LossNetworks(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
     found = restoring_terms(output(32, restored=restored), batch, weights, judges)
     assert set(found) == {"identity", "adversarial"}
     assert float(found["adversarial"].detach()) == pytest.approx(-0.25)
@@ -200,7 +206,7 @@ def test_features_can_judge_the_covered_part_alone(batch: Batch) -> None:
         output(32, restored=restored),
         covered,
         alone("perceptual_covered", 2.0),
-        Judges(features=_Levels()),  # type: ignore[arg-type]
+        LossNetworks(features=_Levels()),  # type: ignore[arg-type]
     )
     assert set(found) == {"perceptual_covered"}
     assert float(found["perceptual_covered"].detach()) == pytest.approx(2 * 0.5 * 0.5)
@@ -219,11 +225,11 @@ def half_covered(batch: Batch) -> Batch:
 
 def test_a_judge_of_what_was_covered_is_shown_nothing_else(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128)
-    shown, truth = judged(restored, half_covered(batch), "covered", 0.5)
+    shown, truth = select_region(restored, half_covered(batch), "covered", 0.5)
     assert shown.shape == truth.shape == (1, 3, 128, 128)  # the face without a mask is left out
     assert torch.equal(shown[..., :60], truth[..., :60])
     assert torch.equal(shown[..., 68:], restored[:1, ..., 68:])
-    whole, same = judged(restored, half_covered(batch), "face", 0.5)
+    whole, same = select_region(restored, half_covered(batch), "face", 0.5)
     assert whole is restored
     assert same is batch.hr
 
@@ -253,7 +259,7 @@ def test_as_many_faces_are_judged_in_every_batch(
     areas: list[float], masked: float, wanted: list[int]
 ) -> None:
     restored, batch = covered_by(areas)
-    shown, truth = judged(restored, batch, "covered", masked)
+    shown, truth = select_region(restored, batch, "covered", masked)
     assert torch.equal(truth, batch.hr[wanted])
     means = [place / 10 + 0.05 * areas[place] for place in wanted]
     assert shown.mean((1, 2, 3)).tolist() == pytest.approx(means, abs=1e-5)
@@ -261,7 +267,7 @@ def test_as_many_faces_are_judged_in_every_batch(
 
 def test_of_faces_without_masks_the_judge_sees_the_truth(batch: Batch) -> None:
     bare = dataclasses.replace(batch, occlusion=torch.zeros(2, 1, 32, 32))
-    shown, truth = judged(full(0.75, 2, 3, 128, 128), bare, "covered")
+    shown, truth = select_region(full(0.75, 2, 3, 128, 128), bare, "covered")
     assert torch.equal(shown, truth)
     assert torch.equal(truth, batch.hr)
 
@@ -272,7 +278,7 @@ def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
         output(32, restored=restored),
         half_covered(batch),
         alone("adversarial", 2.0),
-        Judges(critic=lambda images: images.mean((1, 2, 3)), sees="covered", masked=0.5),
+        LossNetworks(critic=lambda images: images.mean((1, 2, 3)), sees="covered", masked=0.5),
     )
     assert set(found) == {"adversarial"}
     assert float(found["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
@@ -290,7 +296,9 @@ def test_a_face_without_a_mask_takes_no_part_in_what_is_judged(batch: Batch) -> 
         output(32, restored=restored),
         half_covered(batch),
         weights,
-        Judges(features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), sees="covered"),  # type: ignore[arg-type]
+        LossNetworks(
+            features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), sees="covered"
+        ),  # type: ignore[arg-type]
     )
     # Both faces are shown, the second as its truth.
     assert float(found["perceptual_covered"].detach()) == pytest.approx(0.5 * 0.25)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli import __version__
-from jdsr_train.origin import ROOT, STAGED, commit
+from jdsr_train.export import COMMIT_FILE, ROOT, commit
 
 VERSION = f"jdsr {__version__}"
 
@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_root_holds_the_packages() -> None:
-    assert (ROOT / "train" / "jdsr_train" / "origin.py").is_file()
+    assert (ROOT / "train" / "jdsr_train" / "export.py").is_file()
 
 
 def test_a_checkout_gives_its_commit(checkout: Path) -> None:
@@ -67,11 +67,11 @@ def test_a_repository_around_the_code_is_not_its_own(
 
 def test_a_staged_commit_comes_first(checkout: Path, tmp_path: Path) -> None:
     for folder in (checkout, tmp_path):
-        (folder / STAGED).write_text("abc1234-dirty\n")
+        (folder / COMMIT_FILE).write_text("abc1234-dirty\n")
         assert commit(folder) == "abc1234-dirty"
-    (tmp_path / STAGED).write_text("\n")
+    (tmp_path / COMMIT_FILE).write_text("\n")
     assert commit(tmp_path) == VERSION
-    (tmp_path / STAGED).write_bytes(b"\xff\xfe")
+    (tmp_path / COMMIT_FILE).write_bytes(b"\xff\xfe")
     assert commit(tmp_path) == VERSION
 
 

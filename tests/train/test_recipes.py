@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
-from jdsr_train import recipes
-from jdsr_train.materials import arguments_of, sample_settings
+from jdsr_train import recipe_files
+from jdsr_train.components import recipe_arguments, sample_settings
 from jdsr_train.recipe import LossRecipe
 
 
@@ -32,7 +32,7 @@ NAMED = {
 
 
 def test_recipes_ship() -> None:
-    assert set(recipes.names()) == {
+    assert set(recipe_files.names()) == {
         "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera",
         "paper_x4", "paper_x8", "short_x4", "short_x8",
         "lease_x4", "lease_x8", "lease_camera", "lease_lite_camera", "lease_lite_large_camera",
@@ -41,12 +41,12 @@ def test_recipes_ship() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipe_files.names())
 def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
-    recipe = recipes.load(name)
+    recipe = recipe_files.load(name)
     assert recipe.name == NAMED.get(name, name)
     with torch.device("meta"):
-        network = build(recipe.generator.network, arguments_of(recipe))
+        network = build(recipe.generator.network, recipe_arguments(recipe))
     settings = sample_settings(recipe)
     assert network.lr_size == settings.lr_size == 128 // recipe.generator.scale
     assert settings.degradation == recipe.data.degradation
@@ -56,7 +56,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
 
 
 def test_the_papers_weights_are_in_its_recipe() -> None:
-    recipe = recipes.load("paper_x4")
+    recipe = recipe_files.load("paper_x4")
     loss = recipe.loss
     assert (loss.asymmetric, loss.total_variation, loss.style_lr) == (0.5, 0.05, 10.0)
     assert (loss.perceptual_lr, loss.pixel_lr, loss.smooth_lr) == (0.1, 1.0, 1.0)
@@ -68,7 +68,7 @@ def test_the_papers_weights_are_in_its_recipe() -> None:
 
 @pytest.mark.parametrize("name", ["lease_x4", "lease_x8", "lease_camera"])
 def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
-    whole, recipe = recipes.load("paper_x4").loss, recipes.load(name)
+    whole, recipe = recipe_files.load("paper_x4").loss, recipe_files.load(name)
     late = {"identity_from", "adversarial_from"}
     grid = {"smooth_lr"} if name == "lease_camera" else set()  # SPEC 0.5: it blurs a sharp grid
     differing = {key for key, value in vars(whole).items() if vars(recipe.loss)[key] != value}
@@ -80,14 +80,14 @@ def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
 
 
 def test_the_stages_before_the_joint_one_take_little_of_a_lease() -> None:
-    recipe = recipes.load("lease_x4")
+    recipe = recipe_files.load("lease_x4")
     steps = {stage: recipe.steps(stage).steps for stage in ("parser", "identity", "denoise")}
     assert steps == {"parser": 1500, "identity": 2000, "denoise": 1000}
 
 
 @pytest.mark.parametrize("name", ["lite_camera", "lite_large_camera"])
 def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: str) -> None:
-    whole, lease = recipes.load(name), recipes.load(f"lease_{name}")
+    whole, lease = recipe_files.load(name), recipe_files.load(f"lease_{name}")
     optimiser = dataclasses.replace(lease.optimiser, batch=16, rate=3e-4)
     critic = dataclasses.replace(lease.critic, rate=1e-4)
     camera = dataclasses.replace(lease.camera, video=0.25)
@@ -96,13 +96,13 @@ def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: 
     assert (lease.critic.rate, lease.camera.video) == (2e-4, 0.0)
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipe_files.names())
 def test_a_noise_map_is_read_as_what_it_learns(name: str) -> None:
-    recipe = recipes.load(name)
+    recipe = recipe_files.load(name)
     footage = name in ("camera", "lease_camera")
     assert recipe.data.noise_truth == ("alpha" if footage else "difference")
     extra = {"noise": "alpha"} if footage else {}
-    assert arguments_of(recipe) == recipe.generator.arguments | extra
+    assert recipe_arguments(recipe) == recipe.generator.arguments | extra
 
 
 @pytest.mark.parametrize(("learnt", "read"), [("alpha", "difference"), ("difference", "alpha")])
@@ -110,19 +110,19 @@ def test_a_noise_map_that_is_read_as_something_else_is_refused(
     learnt: str, read: str, tmp_path: Path
 ) -> None:
     text = f'[generator]\nnetwork = "jdsr"\narguments = {{ noise = "{read}" }}\n'
-    recipe = recipes.load(write(tmp_path, f'{text}[data]\nnoise_truth = "{learnt}"\n'))
+    recipe = recipe_files.load(write(tmp_path, f'{text}[data]\nnoise_truth = "{learnt}"\n'))
     with pytest.raises(UsageError, match=f"learns '{learnt}' and is read as '{read}'"):
-        arguments_of(recipe)
+        recipe_arguments(recipe)
 
 
 def test_a_light_generator_has_a_map_of_its_own_and_is_told_nothing(tmp_path: Path) -> None:
-    recipe = recipes.load(write(tmp_path, '[data]\nnoise_truth = "alpha"\n'))
-    assert arguments_of(recipe) == {}
+    recipe = recipe_files.load(write(tmp_path, '[data]\nnoise_truth = "alpha"\n'))
+    assert recipe_arguments(recipe) == {}
 
 
 def flops(name: str) -> int:
     """Count the floating-point operations of a recipe's network on one face."""
-    recipe = recipes.load(name)
+    recipe = recipe_files.load(name)
     with torch.device("meta"):
         network = build(recipe.generator.network, recipe.generator.arguments).eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -131,7 +131,7 @@ def flops(name: str) -> int:
 
 
 def test_the_large_light_generator_is_four_times_the_light_one_and_nothing_else() -> None:
-    small, large = recipes.load("lite_camera"), recipes.load("lite_large_camera")
+    small, large = recipe_files.load("lite_camera"), recipe_files.load("lite_large_camera")
     assert 3.5 < flops("lite_large_camera") / flops("lite_camera") < 4.5
     for part in ("stages", "data", "camera", "loss", "critic"):
         assert getattr(small, part) == getattr(large, part), part
@@ -143,18 +143,18 @@ def test_the_large_light_generator_is_four_times_the_light_one_and_nothing_else(
 
 
 def test_a_camera_shows_sharp_faces_too() -> None:
-    recipe = recipes.load("lease_camera")
+    recipe = recipe_files.load("lease_camera")
     data = recipe.data
     assert (data.degradation, data.masked, recipe.camera.pristine) == ("camera", 0.5, 0.1)
     assert recipe.camera.native_width == (12.0, 128.0)
 
 
 def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
-    earning = [recipe for recipe in map(recipes.load, recipes.names()) if recipe.earns]
+    earning = [recipe for recipe in map(recipe_files.load, recipe_files.names()) if recipe.earns]
     assert {"paper_camera"} <= {recipe.name for recipe in earning}
-    assert recipes.load("camera").earns == recipes.load("lease_camera").earns == "camera"
-    assert recipes.load(write(tmp_path, 'base = "lease_camera"')).earns == "camera"
-    assert recipes.load("lite_camera").earns is None
+    assert recipe_files.load("camera").earns == recipe_files.load("lease_camera").earns == "camera"
+    assert recipe_files.load(write(tmp_path, 'base = "lease_camera"')).earns == "camera"
+    assert recipe_files.load("lite_camera").earns is None
     for recipe in earning:
         assert (recipe.data.degradation, recipe.generator.scale) == ("camera", 1)
         assert recipe.name != recipe.earns
@@ -171,7 +171,7 @@ def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
     ],
 )
 def test_an_ablation_changes_nothing_else(name: str, changed: set[str]) -> None:
-    whole, without = recipes.load("paper_x4"), recipes.load(f"without_{name}")
+    whole, without = recipe_files.load("paper_x4"), recipe_files.load(f"without_{name}")
     differing = {key for key, value in vars(whole.loss).items() if vars(without.loss)[key] != value}
     assert differing == changed
     assert all(vars(without.loss)[key] == 0 for key in changed)
@@ -180,7 +180,7 @@ def test_an_ablation_changes_nothing_else(name: str, changed: set[str]) -> None:
 
 
 def test_a_base_is_followed_and_overridden_key_by_key(tmp_path: Path) -> None:
-    recipe = recipes.load(write(tmp_path, 'base = "paper_x8"\n[loss]\nstyle_lr = 1\n'))
+    recipe = recipe_files.load(write(tmp_path, 'base = "paper_x8"\n[loss]\nstyle_lr = 1\n'))
     assert recipe.name == "own"
     assert recipe.generator.scale == 8
     assert recipe.generator.arguments == {"lr_size": 16, "grid": "hr"}
@@ -190,26 +190,28 @@ def test_a_base_is_followed_and_overridden_key_by_key(tmp_path: Path) -> None:
 def test_a_base_that_leads_back_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     with pytest.raises(UsageError, match="cannot be followed"):
-        recipes.load(write(tmp_path, f'base = "{path}"'))
+        recipe_files.load(write(tmp_path, f'base = "{path}"'))
 
 
 def test_a_trial_shortens_every_stage() -> None:
-    recipe = recipes.shortened(recipes.load("paper_x4"), 7)
+    recipe = recipe_files.shortened(recipe_files.load("paper_x4"), 7)
     assert {stage: recipe.steps(stage).steps for stage in recipe.stages} == dict.fromkeys(
         recipe.stages, 7
     )
-    assert recipe.loss == recipes.load("paper_x4").loss
+    assert recipe.loss == recipe_files.load("paper_x4").loss
 
 
 def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
-    recipe = recipes.load("lite_camera")
+    recipe = recipe_files.load("lite_camera")
     assert recipe.data.degradation == "camera"
     assert recipe.data.masked == 0.5
     assert recipe.camera.native_width == (12.0, 128.0)
 
 
 def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
-    recipe = recipes.load(write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0, 0.5]\n"))
+    recipe = recipe_files.load(
+        write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0, 0.5]\n")
+    )
     assert recipe.name == "own"
     assert recipe.seed == 9
     assert recipe.optimiser.rate == 1.0
@@ -217,11 +219,11 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert recipe.optimiser.betas == (0.0, 0.5)
     assert all(isinstance(beta, float) for beta in recipe.optimiser.betas)
     assert recipe.loss == LossRecipe()
-    assert recipes.load(write(tmp_path, 'name = "other"')).name == "other"
+    assert recipe_files.load(write(tmp_path, 'name = "other"')).name == "other"
 
 
 def test_a_recipe_survives_being_plain_values(tmp_path: Path) -> None:
-    plain = recipes.to_dict(recipes.load("lite_x4"))
+    plain = recipe_files.to_dict(recipe_files.load("lite_x4"))
     assert plain["generator"]["arguments"] == {"lr_size": 32}
     assert plain["optimiser"]["batch"] == 16
 
@@ -239,7 +241,7 @@ def test_an_unknown_key_names_the_nearest(
     text: str, named: tuple[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        recipes.load(write(tmp_path, text))
+        recipe_files.load(write(tmp_path, text))
     unknown, nearest = named
     assert f"unknown key {unknown!r}" in str(caught.value)
     assert f"Nearest: {nearest}" in str(caught.value)
@@ -265,7 +267,7 @@ def test_an_unknown_key_names_the_nearest(
 )
 def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        recipes.load(write(tmp_path, text))
+        recipe_files.load(write(tmp_path, text))
     key = text.splitlines()[-1].split(" = ")[0]
     assert key in str(caught.value)
     assert "own.toml" in str(caught.value)
@@ -307,18 +309,18 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
 )
 def test_values_that_cannot_work_are_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        recipes.load(write(tmp_path, text))
+        recipe_files.load(write(tmp_path, text))
 
 
 def test_an_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no recipe 'lite-x4'\. Nearest: lite_x4"):
-        recipes.load("lite-x4")
+        recipe_files.load("lite-x4")
     with pytest.raises(UsageError, match="no recipe"):
-        recipes.load(str(tmp_path / "absent.toml"))
+        recipe_files.load(str(tmp_path / "absent.toml"))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(b"\xff\xfe name")
     with pytest.raises(UsageError, match="not readable as TOML"):
-        recipes.load(str(path))
+        recipe_files.load(str(path))

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from jdsr_cli.weights import load_state, read_manifest
-from jdsr_train.running import STARTED_VARIABLE, one_thread, started, terminated_like_interrupted
+from jdsr_train.processes import STARTED_VARIABLE, sigterm_as_interrupt, single_threaded, start_time
 
 RECIPE = """
 [generator]
@@ -112,20 +112,20 @@ def test_a_training_process_uses_one_thread_of_a_cpu(monkeypatch: pytest.MonkeyP
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        with one_thread("cpu"):
+        with single_threaded("cpu"):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with one_thread("cuda"):
+        with single_threaded("cuda"):
             assert torch.get_num_threads() == 2
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        with one_thread("cpu"):
+        with single_threaded("cpu"):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
 def test_a_forked_process_just_ends_on_sigterm() -> None:
-    with terminated_like_interrupted():
+    with sigterm_as_interrupt():
         child = os.fork()
         if not child:
             time.sleep(60)
@@ -142,6 +142,6 @@ def test_processes_of_one_run_know_when_its_command_was_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(STARTED_VARIABLE, "12.5")
-    assert started() == 12.5
+    assert start_time() == 12.5
     monkeypatch.delenv(STARTED_VARIABLE)
-    assert abs(started() - time.monotonic()) < 1
+    assert abs(start_time() - time.monotonic()) < 1

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from jdsr_train.meter import gradient_shares
 from jdsr_train.recipe import OptimiserRecipe
-from jdsr_train.schedule import optimiser, rate_at
-from jdsr_train.task import Moment
+from jdsr_train.training.monitoring import gradient_shares
+from jdsr_train.training.optimisation import build_optimiser, learning_rate
+from jdsr_train.training.stage import SchedulePosition
 
 
 def by_steps(step: int, options: OptimiserRecipe) -> float:
     """The rate of a run that nothing but its steps moves on."""
-    return rate_at(Moment(step, step / options.steps), options)
+    return learning_rate(SchedulePosition(step, step / options.steps), options)
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
@@ -53,7 +53,9 @@ def test_shares_of_the_gradient_add_up_to_one() -> None:
 def test_a_rate_that_the_clock_moves_on_reaches_its_end(schedule: str, taken: int) -> None:
     """The same shares of the schedule give the same rates, however many steps fit into them."""
     options = OptimiserRecipe(steps=100_000, warmup=20, rate=1.0, schedule=schedule, tail=0.2)
-    rates = [rate_at(Moment(step, (step + 1) / taken), options) for step in range(taken)]
+    rates = [
+        learning_rate(SchedulePosition(step, (step + 1) / taken), options) for step in range(taken)
+    ]
     assert rates[-1] <= 0.01
     assert max(rates) <= 1.0
     assert all(late <= early for early, late in itertools.pairwise(rates[options.warmup :]))
@@ -69,7 +71,7 @@ def test_a_state_of_an_optimiser_of_many_kernels_is_gone_on_with(kind: str) -> N
 
     def one() -> tuple[nn.Parameter, Any]:
         weight = nn.Parameter(torch.linspace(-1, 1, 7))
-        return weight, optimiser(iter([weight]), options)
+        return weight, build_optimiser(iter([weight]), options)
 
     def step(weight: nn.Parameter, made: Any, number: int) -> None:
         weight.grad = torch.cos(torch.arange(7.0) + number)

@@ -23,13 +23,13 @@ from torchvision.models import squeezenet1_1
 from jdsr_cli.errors import InputMissingError, UsageError, WeightsCorruptError
 from jdsr_cli.networks import JDSRGenerator
 from jdsr_cli.weights import load_generator, load_state, read_manifest
-from jdsr_train import recipes
-from jdsr_train.logbook import LOG
-from jdsr_train.plan import plan
+from jdsr_train import recipe_files
+from jdsr_train.dry_run import plan_training
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import StageResult, stages_of, train
-from jdsr_train.trainer import CHECKPOINT
+from jdsr_train.training.trainer import CHECKPOINT
+from jdsr_train.training.training_log import LOG
 
 TINY = """
 base = "paper_x4"
@@ -68,7 +68,7 @@ Make = Callable[..., TrainRequest]
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(TINY, encoding="utf-8")
-    return recipes.shortened(recipes.load(str(path)), STEPS)
+    return recipe_files.shortened(recipe_files.load(str(path)), STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +150,9 @@ def test_all_stages_run_in_order_and_leave_what_they_promise(
         assert (out / stage / f"{stage}.safetensors").is_file()
         assert (out / stage / "curves.png").is_file()
     assert (out / "joint" / "panel.png").is_file()
-    assert all(result.figures["validation_loss"] > 0 for result in results if result.figures)
-    assert [bool(result.figures) for result in results][2:] == [True] * 3 or (
-        results[2].figures == {}  # no face of the portraits may be held out
+    assert all(result.metrics["validation_loss"] > 0 for result in results if result.metrics)
+    assert [bool(result.metrics) for result in results][2:] == [True] * 3 or (
+        results[2].metrics == {}  # no face of the portraits may be held out
     )
 
 
@@ -323,7 +323,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     log.write_text("".join(lines[:-1]) + '{"step": 4, "half', encoding="utf-8")
     (result,) = train(make(tmp_path / "run", stage="denoise"))
     assert rows(tmp_path / "run", "denoise") == rows(whole[0], "denoise")
-    assert result.figures == whole[1][3].figures
+    assert result.metrics == whole[1][3].metrics
 
 
 def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:
         request.recipe.loss, asymmetric=0.0, total_variation=0.0, style_lr=0.0,
         perceptual_lr=0.0, pixel_lr=0.0, smooth_lr=0.0,
     )  # fmt: skip
-    with pytest.raises(UsageError, match="no term of the loss moves the denoiser"):
+    with pytest.raises(UsageError, match="no loss term trains the denoiser"):
         train(dataclasses.replace(request, recipe=dataclasses.replace(request.recipe, loss=none)))
 
 
@@ -344,7 +344,7 @@ def test_options_that_nothing_uses_are_refused(make: Make, tmp_path: Path) -> No
 
 
 def test_a_stage_that_the_recipe_has_not(make: Make, tmp_path: Path) -> None:
-    request = make(tmp_path, recipe=recipes.load("lite_x4"), stage="denoise")
+    request = make(tmp_path, recipe=recipe_files.load("lite_x4"), stage="denoise")
     with pytest.raises(UsageError, match="lite_x4 has no stage 'denoise'"):
         stages_of(request)
 
@@ -408,7 +408,7 @@ def test_without_labelled_faces_the_parser_is_left_out(make: Make, tmp_path: Pat
 def test_a_plan_tells_sizes_and_what_is_missing_and_writes_nothing(
     make: Make, tmp_path: Path
 ) -> None:
-    made = plan(make(tmp_path / "run", stage="joint"))
+    made = plan_training(make(tmp_path / "run", stage="joint"))
     (stage,) = made.stages
     assert (stage.stage, stage.steps, stage.batch) == ("joint", STEPS, 2)
     assert set(stage.parameters) == {"generator", "critic"}

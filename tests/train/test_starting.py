@@ -6,7 +6,7 @@ from tiny import tiny_arguments
 
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
-from jdsr_train.starting import start_from
+from jdsr_train.resources import load_matching_tensors
 
 
 def test_training_starts_from_the_tensors_that_fit() -> None:
@@ -15,10 +15,10 @@ def test_training_starts_from_the_tensors_that_fit() -> None:
     weights = {name: torch.full_like(value, 0.5).half() for name, value in given.items()}
     weights["stem.weight"] = torch.zeros(1)
     weights["unknown"] = torch.zeros(3)
-    told = start_from(network, weights)
+    told = load_matching_tensors(network, weights)
     assert told == f"started from given weights: {len(given) - 1} of {len(given)} tensors fit"
     assert float(network.get_parameter("head.weight").detach().min()) == 0.5
     assert network.get_parameter("head.weight").dtype == torch.float32
     assert torch.equal(network.get_parameter("stem.weight"), given["stem.weight"])
     with pytest.raises(WeightsError, match="no tensor of the starting weights fits"):
-        start_from(network, {"unknown": torch.zeros(3)})
+        load_matching_tensors(network, {"unknown": torch.zeros(3)})

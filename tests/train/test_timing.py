@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from jdsr_train.data.batches import SampleNumbers, numbered_batches
-from jdsr_train.timing import take_batches
+from jdsr_train.timing import time_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -57,7 +57,7 @@ class Stage:
 
 
 def timed(samples: Slow, count: int, workers: int) -> tuple[list[Any], float]:
-    return take_batches(Stage(samples), count, 1, workers)  # type: ignore[arg-type]
+    return time_batches(Stage(samples), count, 1, workers)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

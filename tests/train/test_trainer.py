@@ -24,7 +24,6 @@ from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train.data.samples import TrainingSamples
-from jdsr_train.logbook import LOG
 from jdsr_train.recipe import (
     CriticRecipe,
     GeneratorRecipe,
@@ -33,10 +32,11 @@ from jdsr_train.recipe import (
     Recipe,
 )
 from jdsr_train.request import RunSettings
-from jdsr_train.run import relevant
+from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
-from jdsr_train.task import Moment
-from jdsr_train.trainer import CHECKPOINT, Trainer
+from jdsr_train.training.stage import SchedulePosition
+from jdsr_train.training.trainer import CHECKPOINT, Trainer
+from jdsr_train.training.training_log import LOG
 
 TINY = tiny_arguments(16)
 RECIPE = Recipe(
@@ -77,9 +77,9 @@ class Measured(JointStage):
     measure: Callable[[nn.Module, int], dict[str, float]] = staticmethod(lambda network, step: {})
 
     def validate(
-        self, network: nn.Module, moment: Moment, until: float = math.inf
+        self, network: nn.Module, position: SchedulePosition, until: float = math.inf
     ) -> dict[str, float]:
-        return self.measure(network, moment.step)
+        return self.measure(network, position.step)
 
 
 def optimised(**changes: Any) -> Recipe:
@@ -107,7 +107,7 @@ def make(face_set: FaceSet) -> Make:
         settings = RunSettings(
             out, workers=0, checkpoint_every=every, validate_every=2, log_every=1
         )
-        return Trainer(stage, settings, relevant(recipe, "joint"), progress=progress)
+        return Trainer(stage, settings, stage_settings(recipe, "joint"), progress=progress)
 
     return make_trainer
 
@@ -200,11 +200,10 @@ import os, pickle, signal, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
 from jdsr_cli.networks import build
-from jdsr_train.run import relevant
+from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
-from jdsr_train.task import Moment
 from jdsr_train.request import RunSettings
-from jdsr_train.trainer import Trainer
+from jdsr_train.training.trainer import Trainer
 
 class Killed:
     done = 0
@@ -221,7 +220,7 @@ every = dict(checkpoint_every=2, validate_every=2, log_every=1)
 settings = RunSettings(Path(sys.argv[2]), workers=0, **every)
 torch.manual_seed(recipe.seed)
 stage = JointStage(recipe, build("lite", recipe.generator.arguments), samples)
-Trainer(stage, settings, relevant(recipe, "joint"), progress=Killed()).run()
+Trainer(stage, settings, stage_settings(recipe, "joint"), progress=Killed()).run()
 """
 
 
@@ -230,7 +229,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     whole: Path, make: Make, tmp_path: Path
 ) -> None:
     trainer = make(tmp_path / "run", every=2)
-    (tmp_path / "job.pickle").write_bytes(pickle.dumps((RECIPE, trainer.task.samples)))
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps((RECIPE, trainer.stage.samples)))
     killed = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path / "job.pickle"), str(tmp_path / "run")],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -257,7 +256,7 @@ def test_a_finished_run_is_not_trained_again(whole: Path, make: Make) -> None:
 
 
 def generator(trainer: Trainer) -> nn.Module:
-    return trainer.task.players["generator"].network
+    return trainer.stage.models["generator"].network
 
 
 def poisoned(make: Make, out: Path, poison: Callable[[Trainer], None]) -> Trainer:
@@ -341,7 +340,7 @@ def test_ctrl_c_after_a_broken_step_keeps_the_last_checkpoint(make: Make, tmp_pa
     def break_off() -> None:
         with torch.no_grad():
             generator(trainer).get_parameter("to_image.bias")[0] = float("nan")
-        trainer.advance(next(iter(trainer.task.batches(2, 3, 0, 0, 1))))
+        trainer.train_step(next(iter(trainer.stage.batches(2, 3, 0, 0, 1))))
         signal.raise_signal(signal.SIGINT)
 
     trainer.progress = Acts(3, break_off)
@@ -358,7 +357,7 @@ def test_without_a_number_of_steps_a_checkpoint_is_written_once_a_minute(
         trainer.settings, checkpoint_every=None, validate_every=100, log_every=2
     )
     clock = [0.0]
-    monkeypatch.setattr("jdsr_train.trainer.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("jdsr_train.training.trainer.time.monotonic", lambda: clock[0])
     saved = []
     write = trainer._write
     monkeypatch.setattr(trainer, "_write", lambda: (saved.append(trainer.step), write()))
@@ -462,12 +461,12 @@ def test_the_generator_moves_on_every_nth_batch_and_the_critic_on_all(
     seen: dict[str, list[list[Tensor]]] = {"generator": [], "critic": []}
 
     def note() -> None:
-        for name, player in trainer.task.players.items():
+        for name, player in trainer.stage.models.items():
             seen[name].append([w.detach().clone() for w in player.network.parameters()])
 
     note()
-    for batch in trainer.task.batches(0, 4, 0, 0, 1):
-        trainer.advance(batch)
+    for batch in trainer.stage.batches(0, 4, 0, 0, 1):
+        trainer.train_step(batch)
         note()
     moved = {
         name: [
@@ -488,11 +487,13 @@ def test_the_adversary_waits_for_its_share_of_steps(make: Make, tmp_path: Path) 
 
 def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path)
-    (batch,) = trainer.task.batches(0, 1, 0, 0, 1)
-    critic = trainer.task.players["critic"].network
-    for turn in trainer.task.play(trainer.networks, batch.unpack("cpu"), Moment(5, 5 / 6)):
-        if turn.player == "generator":
-            torch.stack(list(turn.terms.values())).sum().backward()
+    (batch,) = trainer.stage.batches(0, 1, 0, 0, 1)
+    critic = trainer.stage.models["critic"].network
+    for step in trainer.stage.train_steps(
+        trainer.networks, batch.unpack("cpu"), SchedulePosition(5, 5 / 6)
+    ):
+        if step.model == "generator":
+            torch.stack(list(step.terms.values())).sum().backward()
             assert all(weight.grad is None for weight in critic.parameters())
     assert all(weight.requires_grad for weight in critic.parameters())
 

@@ -22,15 +22,15 @@ from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader
 from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
-from jdsr_train import recipes
+from jdsr_train import recipe_files
+from jdsr_train.components import sample_settings
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.frozen_features import load_features
-from jdsr_train.materials import sample_settings
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import RunSettings
 from jdsr_train.stages import JointStage
-from jdsr_train.trainer import Trainer
+from jdsr_train.training.trainer import Trainer
 
 AWAITED = {
     "_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "nonzero_static",
@@ -106,7 +106,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
     """Return a recipe of the given name with tiny networks, all of its terms acting at once."""
-    recipe = recipes.load(name)
+    recipe = recipe_files.load(name)
     parts = {
         part: dataclasses.replace(getattr(recipe, part), **values)
         for part, values in changes.items()
@@ -147,8 +147,8 @@ def test_a_step_waits_for_nothing(
     trainer = Trainer(stage, RunSettings(tmp_path, workers=0), {})
     first, second = stage.batches(0, 2, 0, 0, 1)
     with NoWait():
-        found = trainer.advance(first)
-        found |= trainer.advance(second, shares=shares)
+        found = trainer.train_step(first)
+        found |= trainer.train_step(second, shares=shares)
     wanted = {"critic_wasserstein", "critic_gradient_penalty", "adversarial", "pixel_hr"}
     wanted |= (
         {"perceptual_covered", "occlusion"}

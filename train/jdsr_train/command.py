@@ -9,9 +9,9 @@ from pathlib import Path
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings import TrainSettings
 from jdsr_cli.weights import resolve_device
-from jdsr_train import recipes
-from jdsr_train.clock import Deadline
+from jdsr_train import recipe_files
 from jdsr_train.request import RunSettings, TrainRequest
+from jdsr_train.training.time_limit import Deadline
 
 VALIDATE_EVERY = 500
 """Optimiser steps between validations where no deadline divides the time."""
@@ -29,7 +29,7 @@ def make_request(settings: TrainSettings, began: float) -> TrainRequest:
         DeviceError: The device is not on this machine.
 
     """
-    recipe = recipes.load(settings.recipe or f"lite_x{settings.scale or 4}")
+    recipe = recipe_files.load(settings.recipe or f"lite_x{settings.scale or 4}")
     if settings.scale not in (None, recipe.generator.scale):
         raise UsageError(
             f"recipe {recipe.name} enlarges {recipe.generator.scale} times, not {settings.scale}",
@@ -37,7 +37,7 @@ def make_request(settings: TrainSettings, began: float) -> TrainRequest:
             hint="Leave --scale out or choose another --recipe.",
         )
     if settings.steps is not None:
-        recipe = recipes.shortened(recipe, settings.steps)
+        recipe = recipe_files.shortened(recipe, settings.steps)
     deadline = None if settings.deadline is None else Deadline.after(settings.deadline, began)
     run = RunSettings(
         settings.out or Path("runs") / recipe.name,

@@ -1,27 +1,26 @@
-"""From a trained generator to an entry of the weights registry."""
+"""Export a trained generator as weights with an entry in a weights manifest."""
 
 from __future__ import annotations
 
-import json
-import math
+import os
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from torch import nn
 
+from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entries, save_network
 from jdsr_cli.weights.default import compare_gates
 from jdsr_cli.weights.registry import CARRIED, MANIFEST
-from jdsr_train.origin import commit
 from jdsr_train.recipe import Recipe
 
-_TABLES = ("figures", "gates")
-"""Of an entry, written one key a line."""
 LICENCE = "Terms of the training faces; state them before passing the file on"
 
 
@@ -38,27 +37,25 @@ def export(
     gates: Mapping[str, object] | None = None,
     precision: StoredPrecision = "float16",
 ) -> None:
-    """Write the weights, and beside them a manifest that lists them.
+    """Write the weights, and their entry in the manifest beside them.
 
-    They are listed under the recipe's name; where the gates show that they beat the carried ones,
-    under the name that the recipe says they earn.
+    The entry has the name of the recipe, or the name that the recipe earns if the weights pass all
+    gates. Entries of other files in that manifest do not change.
 
-    Other files' entries in that manifest stay as they are.
-
-    `JDSR_WEIGHTS=<its folder>` puts them at once within reach of every command; to ship them, move
-    the file into `weights/` and its table into the manifest there.
+    With `JDSR_WEIGHTS=<its folder>` every command finds the weights. To publish them, move the file
+    into `weights/` and its entry into the manifest there.
 
     Args:
-        path: The weight file; `manifest.toml` goes beside it.
-        recipe: What made the network.
-        arguments: What the network is built from.
+        path: The weight file; `manifest.toml` is written beside it.
+        recipe: The recipe of the network.
+        arguments: Arguments of the network.
         network: The network.
-        data: What it was trained on, in words.
-        step: At which the network was.
-        figures: Measured quality.
-        deviations: In what the run differs from the recipe's paper.
-        gates: What `jdsr_train.gates.measure` found.
-        precision: Of the values in the file.
+        data: Description of the training data.
+        step: Number of training steps.
+        figures: Validation metrics.
+        deviations: Descriptions of the differences from the paper.
+        gates: Result of `jdsr_train.stages.validation.measure_gates`.
+        precision: Precision of the values in the file.
 
     Raises:
         WeightsError: A parameter is not finite, or beyond what `precision` can hold.
@@ -92,14 +89,15 @@ def export(
             **{n: round(float(value), 4) for n, value in figures.items() if n != "step"},
             "protocol": f"{_protocol(figures)}; deviations: {'; '.join(deviations) or 'none'}",
         },
-        "gates": dict(gates or {}),
     }
+    if gates:
+        entry["gates"] = dict(gates)
     if recipe.earns is not None and _is_earned(WeightEntry(**entry)):
         entry["name"] = recipe.earns
     manifest = path.with_name(MANIFEST)
     text = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
     with atomic_file(manifest) as temporary:
-        temporary.write_text(_with(text, entry), encoding="utf-8")
+        temporary.write_text(_replace_entry(text, entry), encoding="utf-8")
 
 
 def _protocol(figures: Mapping[str, float]) -> str:
@@ -109,40 +107,72 @@ def _protocol(figures: Mapping[str, float]) -> str:
     return f"{seen} validation faces of the training data, step {figures['step']:.0f}"
 
 
-def _with(text: str, entry: Mapping[str, Any]) -> str:
-    """Put an entry into a manifest in place of that of the same file, or at its end."""
+def _replace_entry(text: str, entry: Mapping[str, Any]) -> str:
+    """Replace the entry of the same file in a manifest, or append it; the rest stays as it is."""
     head, *tables = re.split(r"(?m)^(?=\[\[weights\]\])", text)
-    file = f"file = {_value(entry['file'])}"
+    file = tomli_w.dumps({"file": entry["file"]}).strip()
     kept = [table.rstrip() for table in tables if file not in table.splitlines()]
-    parts = [head.rstrip(), *kept, _toml(entry).rstrip()]
+    parts = [head.rstrip(), *kept, tomli_w.dumps({"weights": [entry]}).rstrip()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _is_earned(made: WeightEntry) -> bool:
-    """Whether the gates of an entry show that it beats the weights that are carried now."""
+    """Return whether an entry passes every gate against the packaged weights."""
     try:
         carried = next((one for one in entries() if one.name == CARRIED), None)
-    except WeightsError:  # no manifest, or none that can be read: nothing to compare with
+    except WeightsError:  # no readable manifest, so there is nothing to compare with
         carried = None
     return compare_gates(made, carried).passed
 
 
-def _toml(entry: Mapping[str, Any]) -> str:
-    lines = ["[[weights]]"]
-    lines += [f"{name} = {_value(value)}" for name, value in entry.items() if name not in _TABLES]
-    for table in _TABLES:
-        if entry[table]:
-            lines += ["", f"[weights.{table}]"]
-            lines += [f"{name} = {_value(value)}" for name, value in entry[table].items()]
-    return "\n".join(lines) + "\n"
+ROOT = Path(__file__).resolve().parents[2]
+"""The root of the checkout; for an installed package, a folder that is not a checkout of it."""
+COMMIT_FILE = "COMMIT"
+"""File in the root with the commit, for copies of the code without `.git`: one line, the output of
+`git describe --always --dirty`."""
 
 
-def _value(value: Any) -> str:
-    """Write a value as TOML, whose strings, numbers and booleans are JSON's."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)  # TOML's inf and nan are Python's, not JSON's
-    return json.dumps(value, ensure_ascii=False)
+def commit(root: Path = ROOT) -> str:
+    """Return the commit of the code in `root`, or its version if the commit is not known.
+
+    The file `COMMIT_FILE` has precedence. Git is used only if `root` is the top of its repository,
+    since an installed package can be inside another project's. ``-dirty`` is appended if tracked
+    files differ from the commit.
+
+    Args:
+        root: Folder of the code.
+
+    Returns:
+        For example ``7e9e3a6``, ``7e9e3a6-dirty`` or ``jdsr 0.1.0``.
+
+    """
+    return _recorded_commit(root) or _described_commit(root) or f"jdsr {__version__}"
+
+
+def _recorded_commit(root: Path) -> str:
+    try:
+        lines = (root / COMMIT_FILE).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return lines[0].strip()
+
+
+def _described_commit(root: Path) -> str:
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if not top or Path(top).resolve() != root.resolve():
+        return ""
+    return _git(root, "describe", "--always", "--dirty", "--exclude=*")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return the output of git in `root`; empty if it fails or is not installed."""
+    # In a git hook, GIT_DIR points to the repository of the hook.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        found = subprocess.run(
+            ["git", *arguments],
+            cwd=root, env=environment, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()

@@ -41,7 +41,7 @@ class TrainedParser:
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        from jdsr_train.networks.parser import Parser
+        from jdsr_train.networks.face_analysis import Parser
 
         state = read_state_dict(path)
         metadata = state.metadata

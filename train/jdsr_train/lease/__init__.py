@@ -1,6 +1,6 @@
-"""Training on a machine that is lent for a short time: `python -m jdsr_train.lease COMMAND`.
+"""Training on a machine that is leased for a short time: `python -m jdsr_train.lease COMMAND`.
 
-The machine is reached by a copy of the checkout and one command at a time, and only a few files
-come back from each command. train/gpu/README.md tells the calls. Nothing here imports torch, so
-that a call begins at once; training itself is `jdsr train` in processes of its own.
+Each call copies the checkout to the machine, runs one command there and returns a few files; see
+train/gpu/README.md. Nothing here imports torch, so that calls start quickly; the training runs as
+`jdsr train` in processes of its own.
 """

@@ -1,19 +1,22 @@
-"""Models cut into pieces that calls can bring home, and what was put into which call already."""
+"""Exported weights of a run, and the bundles that carry them back in pieces of a call's size."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from jdsr_cli.errors import UsageError
-from jdsr_train.lease.exports import find_export, last_step
-from jdsr_train.lease.files import copy_range, mib, read_json, write_json
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.places import COMMIT, Places
+from jdsr_train.lease.files import copy_range, digest, format_mib, read_json, tail, write_json
+from jdsr_train.lease.plan import Limits
+from jdsr_train.lease.workspace import COMMIT, Workspace
 
 SUFFIX = ".bundle.json"
 SENT = "sent.json"
@@ -21,27 +24,27 @@ SENT = "sent.json"
 
 @dataclass(frozen=True)
 class BundlePiece:
-    """A range of a weight file."""
+    """A piece of a weight file."""
 
     name: str
-    """Of the file that comes home: letters, digits, dots, hyphens and underscores."""
+    """Name of its file: letters, digits, dots, hyphens and underscores."""
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A weight file, what its manifest says of it, and its pieces; it travels with them as JSON."""
+    """A weight file, its manifest and its pieces; stored as JSON beside the pieces."""
 
     model: str
-    """Of the plan."""
+    """Name of the model in the plan."""
     file: str
     sha256: str
     bytes: int
     exported: float
-    """Seconds since 1970; a later export of the same file replaces an earlier one."""
+    """Time of the export in seconds since 1970; a later export replaces an earlier one."""
     step: int
-    """Of the joint stage, as logged when the pieces were cut."""
+    """Last logged step of the joint stage when the bundle was created."""
     final: bool
     """Whether the model's training has ended."""
     commit: str
@@ -50,30 +53,35 @@ class Bundle:
 
     @property
     def stem(self) -> str:
-        """Begins the name of everything that belongs to it."""
-        return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(self.file).stem)}.{self.sha256[:8]}"
+        """Prefix of the names of its files."""
+        return bundle_stem(self.file, self.sha256)
 
 
-class Shipping:
-    """Keeps the bundles of a machine.
+def bundle_stem(file: str, sha256: str) -> str:
+    """Return the prefix of the names of a bundle's files."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(file).stem)}.{sha256[:8]}"
+
+
+class BundleStore:
+    """The bundles of a leased machine, and which pieces have been sent.
 
     Args:
-        places: Of this machine.
-        limits: Of a call.
+        workspace: The workspace of this machine.
+        limits: Limits of a call.
 
     """
 
-    def __init__(self, places: Places, limits: Limits) -> None:
-        self.places, self.limits = places, limits
-        self.folder = places.out / "bundles"
+    def __init__(self, workspace: Workspace, limits: Limits) -> None:
+        self.workspace, self.limits = workspace, limits
+        self.folder = workspace.out / "bundles"
         stored = read_json(self.folder / SENT) or {"newest": {}, "sent": []}
         self._newest: dict[str, str] = stored["newest"]
         self._sent: list[str] = stored["sent"]
 
     def collect(self, model: str, *, final: bool) -> None:
-        """Make a bundle of a model's newest export, where there is one that is not a bundle yet."""
+        """Create a bundle of a model's newest export, unless it exists."""
         keep = self.folder / f".{model}.safetensors"
-        export = find_export(self.places.run(model), keep)
+        export = find_export(self.workspace.run_folder(model), keep)
         if export is None:
             return
         before = self._bundle(model)
@@ -82,7 +90,7 @@ class Shipping:
             return
         (entry,) = tomllib.loads(export.manifest)["weights"]
         size, piece = keep.stat().st_size, self.limits.piece
-        stem = f"{re.sub(r'[^A-Za-z0-9._-]', '_', Path(entry['file']).stem)}.{export.sha256[:8]}"
+        stem = bundle_stem(entry["file"], export.sha256)
         count, pieces = max(1, -(-size // piece)), []
         for number in range(count):
             length = min(piece, size - number * piece)
@@ -92,10 +100,11 @@ class Shipping:
                 found.update(stream.read(length))
             name = f"{stem}.{number + 1:02d}of{count:02d}"
             pieces.append(BundlePiece(name, length, found.hexdigest()))
-        commit = (self.places.common / COMMIT).read_text(encoding="utf-8").strip()
+        commit = (self.workspace.common / COMMIT).read_text(encoding="utf-8").strip()
         bundle = Bundle(
             model, entry["file"], export.sha256, size, export.exported,
-            last_step(self.places.run(model)), final, commit, export.manifest, tuple(pieces),
+            last_step(self.workspace.run_folder(model)), final, commit, export.manifest,
+            tuple(pieces),
         )  # fmt: skip
         keep.replace(self.folder / f"{stem}.safetensors")
         write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
@@ -103,7 +112,7 @@ class Shipping:
         self._save()
 
     def unsent(self) -> list[tuple[Bundle, BundlePiece]]:
-        """Return the pieces of each model's newest bundle that no call has brought."""
+        """Return the pieces of each model's newest bundle that have not been sent."""
         return [
             (bundle, piece)
             for bundle in self._bundles()
@@ -111,31 +120,31 @@ class Shipping:
             if piece.name not in self._sent
         ]
 
-    def forget(self) -> None:
-        """Let every piece be sent again."""
+    def mark_unsent(self) -> None:
+        """Mark every piece as not sent."""
         self._sent.clear()
         self._save()
 
     def fill(self, out: Path, files: int, size: int) -> list[str]:
-        """Put as many unsent pieces into a folder as fit, each with what describes it.
+        """Copy as many unsent pieces as fit into a folder, with the JSON files of their bundles.
 
         Args:
             out: The folder.
-            files: How many files it may still take.
-            size: How many bytes.
+            files: Largest number of files.
+            size: Largest number of bytes.
 
         Returns:
-            What was put there, in words.
+            Descriptions of what was copied.
 
         Raises:
-            UsageError: Pieces that were cut for other limits do not fit into an empty call.
+            UsageError: A piece that was created for other limits does not fit.
 
         """
-        told: dict[str, list[BundlePiece]] = {}
+        copied: dict[str, list[BundlePiece]] = {}
         waiting = self.unsent()
         for bundle, piece in waiting:
             described = self.folder / f"{bundle.stem}{SUFFIX}"
-            new = bundle.stem not in told
+            new = bundle.stem not in copied
             takes = piece.bytes + (described.stat().st_size if new else 0)
             if piece.bytes > self.limits.piece or takes > size or files < 1 + new:
                 break
@@ -146,18 +155,18 @@ class Shipping:
                 self.folder / f"{bundle.stem}.safetensors", out / piece.name, first, piece.bytes,
                 lambda data: None,
             )  # fmt: skip
-            told.setdefault(bundle.stem, []).append(piece)
+            copied.setdefault(bundle.stem, []).append(piece)
             size, files = size - takes, files - 1 - new
             self._sent.append(piece.name)
-        if waiting and not told:
+        if waiting and not copied:
             raise UsageError(
-                f"a piece of {mib(waiting[0][1].bytes)} does not fit",
+                f"a piece of {format_mib(waiting[0][1].bytes)} does not fit",
                 hint="Give the limits that the first call had (--file-mib, --total-mib)",
             )
         self._save()
         return [
-            f"bringing {stem}: {len(pieces)} pieces, {mib(sum(one.bytes for one in pieces))}"
-            for stem, pieces in told.items()
+            f"sending {stem}: {len(pieces)} pieces, {format_mib(sum(one.bytes for one in pieces))}"
+            for stem, pieces in copied.items()
         ]
 
     def _bundle(self, model: str) -> Bundle | None:
@@ -175,10 +184,10 @@ class Shipping:
 
 
 def read_bundle(path: Path) -> Bundle | None:
-    """Read what describes a bundle; None where there is no such file.
+    """Read the JSON file of a bundle; None if it does not exist.
 
     Raises:
-        InputUnreadableError: It is damaged.
+        InputUnreadableError: The file is damaged.
 
     """
     values = read_json(path)
@@ -186,3 +195,79 @@ def read_bundle(path: Path) -> Bundle | None:
         return None
     pieces = tuple(BundlePiece(**one) for one in values.pop("pieces"))
     return Bundle(**values, pieces=pieces)
+
+
+MANIFEST = "manifest.toml"
+TRIES = 5
+LOG_TAIL = 1 << 18
+
+
+@dataclass(frozen=True)
+class Export:
+    """Exported weights and their manifest."""
+
+    path: Path
+    manifest: str
+    """Text of the manifest."""
+    sha256: str
+    exported: float
+    """Time of the export in seconds since 1970."""
+
+
+def find_export(run: Path, keep: Path | None = None) -> Export | None:
+    """Return the newest export of a run; None if there is none that is complete.
+
+    During a run the weights and the manifest are replaced one after the other, so they are read
+    until they agree.
+
+    Args:
+        run: The run's folder.
+        keep: Path on the same disk for a hard link to the file that was read.
+
+    """
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(0.5)
+        found = _read_export(run / "weights", keep)
+        if found is not None:
+            return found
+        if not (run / "weights").is_dir():
+            return None
+    return None
+
+
+def _read_export(folder: Path, keep: Path | None) -> Export | None:
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        (entry,) = tomllib.loads(text)["weights"]
+        path = folder / entry["file"]
+        if keep is not None:
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            keep.unlink(missing_ok=True)
+            os.link(path, keep)
+            path = keep
+        exported = path.stat().st_mtime
+        if digest(path) != entry["sha256"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Export(path, text, entry["sha256"], exported)
+
+
+def read_log_rows(run: Path, stage: str = "joint") -> list[dict[str, Any]]:
+    """Return the last records of a stage's log."""
+    found = []
+    for line in tail(run / stage / "log.jsonl", LOG_TAIL).decode(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # an incomplete first or last line
+            continue
+        if isinstance(row, dict) and "step" in row:
+            found.append(row)
+    return found
+
+
+def last_step(run: Path) -> int:
+    """Return the last logged step of the joint stage; 0 without a log."""
+    found = read_log_rows(run)
+    return int(found[-1]["step"]) if found else 0

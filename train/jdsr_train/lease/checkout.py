@@ -1,24 +1,25 @@
-"""The checkout at home: what of it travels, and the tracked weights that are set aside."""
+"""The local checkout: the files that calls carry, and the tracked weights that are moved aside."""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
 
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_train.lease.files import digest, read_json, say, write_json
+from jdsr_train.lease.files import digest, print_line, read_json, write_json
 
 ASIDE = "aside.json"
-"""In the staging folder: where the weights were set aside to."""
+"""File in the staging folder with the folder to which the weights were moved."""
 WEIGHTS = "weights"
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return what git says in a checkout.
+    """Return the output of git in a checkout.
 
     Raises:
-        UsageError: It fails, such as outside of a checkout.
+        UsageError: Git fails, for example outside of a checkout.
 
     """
     try:
@@ -26,16 +27,16 @@ def git(root: Path, *arguments: str) -> str:
             ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        told = getattr(error, "stderr", None) or str(error)
+        message = getattr(error, "stderr", None) or str(error)
         raise UsageError(
-            f"git {arguments[0]} failed ({told.strip()})",
+            f"git {arguments[0]} failed ({message.strip()})",
             where=root,
             hint="Run this in the root of a checkout",
         ) from error
 
 
 def check_root(root: Path) -> None:
-    """Make sure that a folder is the root of a checkout of this project.
+    """Check that a folder is the root of a checkout of this project.
 
     Raises:
         UsageError: It is not.
@@ -49,10 +50,10 @@ def check_root(root: Path) -> None:
         )
 
 
-def travelling(root: Path) -> list[Path]:
-    """Return the files of a checkout that travel with every call, relative to it.
+def carried_files(root: Path) -> list[Path]:
+    """Return the files that every call carries, relative to the checkout.
 
-    They are the tracked ones, the others that git does not ignore, and the folder `shared`.
+    These are the tracked files, other files that git does not ignore, and the folder `shared`.
     """
     listed = git(root, "ls-files", "-co", "--exclude-standard", "-z").split("\0")
     found = {Path(name) for name in listed if name}
@@ -63,22 +64,22 @@ def travelling(root: Path) -> list[Path]:
 
 
 def tree_size(root: Path) -> int:
-    """Return the bytes that travel with every call."""
-    return sum((root / path).stat().st_size for path in travelling(root))
+    """Return the size of the files that every call carries, in bytes."""
+    return sum((root / path).stat().st_size for path in carried_files(root))
 
 
 def commit_of(root: Path) -> str:
-    """Return the commit of a checkout, marked where tracked files differ from it.
+    """Return the commit of a checkout, with ``-dirty`` if tracked files differ from it.
 
-    Weights do not count, which may be set aside: they are told by their own SHA-256.
+    Weights are ignored, since they can be moved aside; their SHA-256 identifies them.
     """
     commit = git(root, "describe", "--always", "--exclude=*").strip()
     code = ("--", ".", f":(exclude){WEIGHTS}/*.safetensors")
     return f"{commit}-dirty" if git(root, "diff", "--name-only", "HEAD", *code) else commit
 
 
-def keep_out_of_git(root: Path, folder: Path) -> None:
-    """Name a folder in the exclusions that are this checkout's own."""
+def exclude_from_git(root: Path, folder: Path) -> None:
+    """Add a folder to the local git exclusions of a checkout."""
     path = root / git(root, "rev-parse", "--git-path", "info/exclude").strip()
     line = f"/{folder.as_posix()}/"
     known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -87,20 +88,17 @@ def keep_out_of_git(root: Path, folder: Path) -> None:
         path.write_text("\n".join([*known, line]) + "\n", encoding="utf-8")
 
 
-def set_aside(root: Path, staging: Path, aside: Path) -> None:
-    """Move the tracked weights to a folder, and remember which.
+def move_weights_aside(root: Path, staging: Path, aside: Path) -> None:
+    """Move the tracked weights to a folder, whose path is stored in the staging folder.
 
     Raises:
-        UsageError: The folder lies in the checkout, so that they would travel all the same, or
-            another one is in use.
+        UsageError: The folder is in the checkout, or another folder is in use.
         OutputError: They cannot be moved.
 
     """
     aside = aside.absolute()
     if aside.is_relative_to(root.absolute()):
-        raise UsageError(
-            "lies in the checkout", where=aside, hint="Choose a folder that does not travel"
-        )
+        raise UsageError("lies in the checkout", where=aside, hint="Choose a folder outside of it")
     before = read_json(staging / ASIDE)
     if before is not None and Path(before) != aside:
         raise UsageError(
@@ -123,30 +121,30 @@ def set_aside(root: Path, staging: Path, aside: Path) -> None:
         ) from error
 
 
-def put_back(root: Path, staging: Path, aside: Path | None, remove: bool) -> None:
-    """Move the weights back and make sure that they are as committed.
+def restore_weights(root: Path, staging: Path, aside: Path | None, remove: bool) -> None:
+    """Move the weights back and check that they are as committed.
 
     Args:
         root: The checkout.
         staging: The staging folder in it.
-        aside: Where they are; where staging remembers them when None.
+        aside: Folder of the weights; the stored path when None.
         remove: Whether to remove the staging folder.
 
     Raises:
-        UsageError: Another file has taken a place meanwhile, or a file is not as committed.
+        UsageError: Another file is in the place of one, or a file is not as committed.
 
     """
     remembered = read_json(staging / ASIDE)
-    place = aside or (None if remembered is None else Path(remembered))
-    for path in sorted(place.glob("*.safetensors")) if place is not None else ():
-        home = root / WEIGHTS / path.name
-        if not home.exists():
-            shutil.move(path, home)
-        elif digest(home) == digest(path):
+    folder = aside or (None if remembered is None else Path(remembered))
+    for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+        target = root / WEIGHTS / path.name
+        if not target.exists():
+            shutil.move(path, target)
+        elif digest(target) == digest(path):
             path.unlink()
         else:
             raise UsageError(
-                f"is another file than {path}", where=home, hint="Move one of them away first"
+                f"is another file than {path}", where=target, hint="Move one of them away first"
             )
     changed = git(root, "diff", "--name-only", "--", WEIGHTS).split()
     if changed:
@@ -156,8 +154,22 @@ def put_back(root: Path, staging: Path, aside: Path | None, remove: bool) -> Non
             hint="Name the folder that they were set aside to (--set-aside)",
         )
     (staging / ASIDE).unlink(missing_ok=True)
-    if place is not None and place.is_dir() and not any(place.iterdir()):
-        place.rmdir()
+    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
     if remove and staging.exists():
         shutil.rmtree(staging)
-    say(f"{WEIGHTS}/ is as committed")
+    print_line(f"{WEIGHTS}/ is as committed")
+
+
+def copy_package(name: str, site: Path) -> None:
+    """Copy an installed pure Python package.
+
+    Raises:
+        UsageError: It is not installed.
+
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise UsageError(f"{name} is not installed", hint="pip install 'jdsr[train]'")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(spec.origin).parent, site / name, ignore=ignored)

@@ -1,4 +1,4 @@
-"""Small files that are whole or not there, digests, and words for the one who reads a call."""
+"""File helpers and the table of staged files with their pieces and SHA-256."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.errors import InputMissingError, InputUnreadableError
 
 MIB = 1 << 20
 CHUNK = 1 << 20
 FIXED_TIME = 1_767_225_600
-"""Modification time of everything that travels, in seconds: 2026-01-01 UTC. Prepared faces are told
+"""Modification time of all carried files, in seconds: 2026-01-01 UTC. Prepared faces are identified
 by names, sizes and times, which must be the same after every copy."""
 
 
-def say(text: str) -> None:
-    """Print a line at once: a call that is cut off shows what was printed until then."""
+def print_line(text: str) -> None:
+    """Print a line and flush it, so that an interrupted call shows what was printed before."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def mib(size: float) -> str:
+def format_mib(size: float) -> str:
     """Return a size in MiB with one decimal."""
     return f"{size / MIB:.1f} MiB"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value so that the file is the old or the new one at any time.
+    """Write a value as JSON, atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -43,10 +44,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote; None where there is no such file.
+    """Read a JSON file; None if it does not exist.
 
     Raises:
-        InputUnreadableError: It is damaged.
+        InputUnreadableError: The file is damaged.
 
     """
     try:
@@ -66,16 +67,16 @@ def digest(path: Path) -> str:
 
 
 def copy_range(
-    source: Path, target: Path, first: int, length: int, see: Callable[[bytes], None]
+    source: Path, target: Path, first: int, length: int, on_data: Callable[[bytes], None]
 ) -> str:
-    """Copy a range of a file's bytes into a new file, with the fixed time.
+    """Copy a range of bytes into a new file with the fixed modification time.
 
     Args:
-        source: What is read.
-        target: What is written; its folder is made.
-        first: Where the range begins.
-        length: Bytes of it.
-        see: Gets the bytes as they pass.
+        source: The file to read.
+        target: The file to write; its folder is created.
+        first: First byte of the range.
+        length: Number of bytes.
+        on_data: Called with each chunk of bytes.
 
     Returns:
         The SHA-256 of the range.
@@ -89,17 +90,89 @@ def copy_range(
             while left and (data := reading.read(min(CHUNK, left))):
                 writing.write(data)
                 found.update(data)
-                see(data)
+                on_data(data)
                 left -= len(data)
         os.utime(temporary, (FIXED_TIME, FIXED_TIME))
     return found.hexdigest()
 
 
 def tail(path: Path, size: int) -> bytes:
-    """Return the last bytes of a file, nothing where it is not there."""
+    """Return the last bytes of a file; empty if it does not exist."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - size))
             return stream.read()
     except FileNotFoundError:
         return b""
+
+
+TABLE = "parts.json"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a file that one part contains; a file that is not split has one piece."""
+
+    part: int
+    path: str
+    """Path in the folder of the part."""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A file of the data folder of the leased machine."""
+
+    kind: str
+    """`faces`, `masks`, `features`, `parsing` or `weights`."""
+    path: str
+    bytes: int
+    sha256: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class PartsTable:
+    """The table of all staged files."""
+
+    parts: int
+    files: tuple[StagedFile, ...]
+    given: Mapping[str, str]
+    """Option value of `jdsr train` for each kind of input, relative to the data folder."""
+
+    def of_kind(self, kind: str) -> list[StagedFile]:
+        """Return the files of a kind."""
+        return [file for file in self.files if file.kind == kind]
+
+    def save(self, folder: Path) -> None:
+        """Write the table into a folder."""
+        write_json(folder / TABLE, asdict(self))
+
+
+def read_parts_table(folder: Path) -> PartsTable:
+    """Read the table of a folder.
+
+    Raises:
+        InputMissingError: The table does not exist.
+        InputUnreadableError: The file is damaged.
+
+    """
+    values = read_json(folder / TABLE)
+    if values is None:
+        raise InputMissingError(
+            "no table of parts", where=folder / TABLE, hint="Add its folder to the carried paths"
+        )
+    try:
+        return PartsTable(
+            values["parts"], tuple(map(_file, values["files"])), dict(values["given"])
+        )
+    except (KeyError, TypeError) as error:
+        raise InputUnreadableError(
+            f"not a table of parts ({error!r})", where=folder / TABLE, hint="Stage again"
+        ) from error
+
+
+def _file(values: dict[str, Any]) -> StagedFile:
+    pieces: Sequence[dict[str, Any]] = values.pop("pieces")
+    return StagedFile(**values, pieces=tuple(Piece(**one) for one in pieces))

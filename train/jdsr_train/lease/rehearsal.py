@@ -1,4 +1,4 @@
-"""At home: a whole lease played on this machine's CPU, with tiny networks and faults on request."""
+"""Rehearse a lease on the local CPU, with tiny networks and optional faults."""
 
 from __future__ import annotations
 
@@ -15,214 +15,230 @@ from dataclasses import replace
 from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, TrainingError, UsageError
-from jdsr_train.lease import calls
-from jdsr_train.lease.checkout import git, put_back, travelling
-from jdsr_train.lease.exports import find_export
-from jdsr_train.lease.files import digest, mib, say
-from jdsr_train.lease.join import MANIFEST, home, join
-from jdsr_train.lease.limits import Limits
-from jdsr_train.lease.machine import LOST, Machine, Reply
-from jdsr_train.lease.plan import Plan, read, to_toml
-from jdsr_train.lease.stage import Sources, Staged, stage
-from jdsr_train.lease.state import FAILED, READY, read_state
-from jdsr_train.lease.tiny import tiny
-from jdsr_train.lease.watch import HOME, STOPPED
-from jdsr_train.running import terminated_like_interrupted
+from jdsr_train.lease.bundles import find_export
+from jdsr_train.lease.checkout import carried_files, git, restore_weights
+from jdsr_train.lease.files import digest, format_mib, print_line
+from jdsr_train.lease.plan import (
+    WATCH_SECONDS,
+    Call,
+    Limits,
+    Plan,
+    read_plan,
+    to_toml,
+    upload_calls,
+    watch_call,
+)
+from jdsr_train.lease.retrieval import ALL_RETRIEVED, MANIFEST, STOPPED, join, retrieved
+from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
+from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
+from jdsr_train.lease.workspace import FAILED, READY, read_state
+from jdsr_train.processes import sigterm_as_interrupt
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
 MIDWAY_SHARE = 0.3
-"""Of the time, after which the running model is asked for."""
+"""Share of the time after which the running model is requested."""
 EXPORT_SHARE = 0.02
 LOST_AFTER = 0.1
 LATE = 60.0
-"""Seconds after the end of a lease at which a rehearsal gives up."""
-BURNERS = 1
-"""Other processes for each core, where the machine is slow."""
-BURNER = "import os\nwhile os.getppid() == {parent}: pass"
-"""Ends with the rehearsal, even where that is killed."""
+"""Seconds after the end of a lease at which a rehearsal fails."""
+LOAD_PROCESSES = 1
+"""Additional busy processes for each core, to simulate a slow machine."""
+LOAD_SCRIPT = "import os\nwhile os.getppid() == {parent}: pass"
+"""Ends with the rehearsal, even if that is killed."""
 SO_FAR = "-so-far"
-"""Of the names of weights that a first lease brought home."""
+"""Suffix of the names of weights that a first lease has returned."""
 
 
 class Rehearsal:
-    """Plays leases of a plan in a scratch folder.
+    """Simulates leases of a plan in a scratch folder.
 
     Args:
         scratch: An empty folder.
-        plan: With tiny recipes, whose files lie in `scratch / "plan"`.
-        sources: What is staged.
-        seconds: Of a lease.
-        limits: Of its calls.
+        plan: A plan with tiny recipes, whose files are in `scratch / "plan"`.
+        sources: The inputs of the plan.
+        seconds: Duration of a lease.
+        limits: Limits of its calls.
 
     """
 
     def __init__(
-        self, scratch: Path, plan: Plan, sources: Sources, seconds: float, limits: Limits
+        self, scratch: Path, plan: Plan, sources: StagingSources, seconds: float, limits: Limits
     ) -> None:
         self.scratch, self.plan, self.sources = scratch, plan, sources
         self.seconds, self.limits = seconds, limits
-        self.checkout, self.target = scratch / "checkout", scratch / "home"
+        self.checkout, self.target = scratch / "checkout", scratch / "results"
         self.lines: list[tuple[str, Reply]] = []
 
     def lease(self, number: int, *, lost: bool = False) -> dict[str, str]:
-        """Play one lease; return why each model that failed did.
+        """Simulate one lease; return the models that failed, and why.
 
         Args:
-            number: Of the lease.
-            lost: Whether the machine is taken back once something of the first model is home.
+            number: Number of the lease.
+            lost: Whether the lease ends early, once weights of the first model are retrieved.
 
         Raises:
-            TrainingError: A call failed, or a model that is ready is not home as it was made.
+            TrainingError: A call failed, or the weights of a finished model were not retrieved.
 
         """
         staged = self._stage()
-        machine = Machine(self.scratch / f"machine-{number}", self.checkout, self.limits)
+        machine = SimulatedMachine(self.scratch / f"machine-{number}", self.checkout, self.limits)
         began = time.monotonic()
         try:
             for part in range(staged.table.parts):
                 left = self.seconds - (time.monotonic() - began)
-                call = calls.bringing(INTO, staged.table.parts, f"{left:.0f}")[part]
+                call = upload_calls(INTO, staged.table.parts, f"{left:.0f}")[part]
                 self._call(machine, f"take {part + 1}", call)
             wait = MIDWAY_SHARE * self.seconds
             while True:
                 left = self.seconds - (time.monotonic() - began)
                 if left < -LATE:
-                    raise TrainingError("the lease is over, and not everything is home")
+                    raise TrainingError("the lease is over, and not all weights are retrieved")
                 waited = round(min(wait, max(5.0, left)))
-                call = calls.watching(INTO, waited, ["--midway", *self.limits.options])
+                call = watch_call(INTO, waited, ["--midway", *self.limits.options])
                 reply = self._call(machine, "watch --midway", call)
-                if lost and home(self.target):
-                    self._call(machine, "watch, taken back", call, LOST_AFTER)
-                    self.check_home()
+                if lost and retrieved(self.target):
+                    self._call(machine, "watch, lease ended", call, LOST_AFTER)
+                    self.check_results()
                     return {}
-                if HOME in reply.printed:
+                if ALL_RETRIEVED in reply.printed:
                     break
                 if STOPPED in reply.printed:
                     raise TrainingError("the runner has ended before its plan was done")
-                wait = calls.WATCHED
-            say(f"home after {time.monotonic() - began:.0f} of {self.seconds:g} s")
+                wait = WATCH_SECONDS
+            print_line(f"retrieved after {time.monotonic() - began:.0f} of {self.seconds:g} s")
             return self._ended(machine)
         finally:
-            machine.take_back()
+            machine.reclaim()
 
-    def check_home(self) -> None:
-        """Make sure that what is home is whole and is what its manifest says.
+    def check_results(self) -> None:
+        """Check that the retrieved weights match their manifest.
 
         Raises:
-            TrainingError: It is not.
+            TrainingError: They do not.
 
         """
-        if not home(self.target):
+        if not retrieved(self.target):
             return
         text = (self.target / MANIFEST).read_text(encoding="utf-8")
         entries = {one["file"]: one["sha256"] for one in tomllib.loads(text)["weights"]}
-        for file, told in home(self.target).items():
-            if not entries.get(file) == told["sha256"] == digest(self.target / file):
-                raise TrainingError("not what its manifest says", where=self.target / file)
+        for file, record in retrieved(self.target).items():
+            if not entries.get(file) == record["sha256"] == digest(self.target / file):
+                raise TrainingError("does not match its manifest", where=self.target / file)
 
     def _stage(self) -> Staged:
         path = self.scratch / "plan" / "rehearsed.toml"
         path.write_text(to_toml(self.plan), encoding="utf-8")
-        return stage(
+        return stage_plan(
             self.checkout, path, self.sources, into=INTO, call_mib=self.limits.call_mib,
             aside=self.scratch / "aside",
         )  # fmt: skip
 
     def _call(
-        self, machine: Machine, what: str, call: calls.Call, lost_after: float | None = None
+        self,
+        machine: SimulatedMachine,
+        what: str,
+        call: Call,
+        lost_after: float | None = None,
     ) -> Reply:
         reply = machine.call(call, lost_after)
         self.lines.append((what, reply))
-        say(f"== {what}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
+        print_line(f"== {what}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
         if reply.code not in (0, LOST):
             raise TrainingError(f"ended with {reply.code}", where=call.command)
         if reply.code == 0:
             join(reply.files_at, self.target)
         return reply
 
-    def _ended(self, machine: Machine) -> dict[str, str]:
-        """Compare what is home with what the machine has; return the models that failed."""
-        self.check_home()
-        state, there = read_state(machine.places), home(self.target)
+    def _ended(self, machine: SimulatedMachine) -> dict[str, str]:
+        """Compare the retrieved weights with those on the machine; return the failed models."""
+        self.check_results()
+        state, there = read_state(machine.workspace), retrieved(self.target)
         for name, one in state.models.items():
-            export = find_export(machine.places.run(name))
-            if one.state == READY and (export is None or not _is_home(export.sha256, there)):
-                raise TrainingError(f"{name} is ready on the machine and not home")
+            export = find_export(machine.workspace.run_folder(name))
+            if one.state == READY and (export is None or not _is_retrieved(export.sha256, there)):
+                raise TrainingError(f"{name} is ready on the machine and was not retrieved")
         return {name: one.note for name, one in state.models.items() if one.state == FAILED}
 
 
 def rehearse(
     root: Path,
     plan_path: Path,
-    sources: Sources,
+    sources: StagingSources,
     *,
     seconds: float,
     faults: Sequence[str] = (),
     limits: Limits | None = None,
     work: Path | None = None,
 ) -> int:
-    """Play all calls of a plan and print what they took; the checkout is not touched.
+    """Simulate all calls of a plan and print their sizes and times; the checkout is unchanged.
 
     Args:
         root: The checkout.
         plan_path: The plan.
-        sources: What it needs.
-        seconds: Of the lease.
-        faults: `killed`, the machine is taken back in the middle and a second lease goes on with
-            what is home; `failed`, a stage of the first model fails; `slow`, other processes
-            take most of the machine.
-        limits: Of a call.
-        work: An empty folder to play in, which is left there; a temporary one where None.
+        sources: The inputs of the plan.
+        seconds: Duration of the lease.
+        faults: `killed`: the lease ends early and a second one continues from its weights;
+            `failed`: a stage of the first model fails; `slow`: other processes use the CPU.
+        limits: Limits of a call.
+        work: An empty folder for the rehearsal, which is kept; a temporary one when None.
 
     Returns:
-        0 where everything that can be home is, 1 where it is not.
+        0 if all weights that can be retrieved were, otherwise 1.
 
     Raises:
-        UsageError: The plan or what it needs cannot work.
+        UsageError: The plan or its inputs are not valid.
 
     """
     folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
-    with terminated_like_interrupted(), folder as temporary:
+    with sigterm_as_interrupt(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         if any(scratch.iterdir()):
             raise UsageError("is not empty", where=scratch, hint="Choose another --work")
-        plan, hopeless = _tiny_plan(read(plan_path), plan_path, scratch, seconds, faults)
-        played = Rehearsal(scratch, plan, sources, seconds, limits or Limits())
-        _copy_checkout(root, played.checkout)
+        plan, expected_failures = _tiny_plan(
+            read_plan(plan_path), plan_path, scratch, seconds, faults
+        )
+        rehearsal = Rehearsal(scratch, plan, sources, seconds, limits or Limits())
+        _copy_checkout(root, rehearsal.checkout)
         fault = None
         try:
-            with _busy("slow" in faults):
+            with _cpu_load("slow" in faults):
                 if "killed" in faults:
-                    played.lease(1, lost=True)
-                    _go_on(played)
-                failed = played.lease(2)
-            put_back(played.checkout, played.checkout / INTO, None, remove=True)
-            unexpected = {name: why for name, why in failed.items() if name not in hopeless}
+                    rehearsal.lease(1, lost=True)
+                    _continue_from_results(rehearsal)
+                failed = rehearsal.lease(2)
+            restore_weights(rehearsal.checkout, rehearsal.checkout / INTO, None, remove=True)
+            unexpected = {
+                name: why for name, why in failed.items() if name not in expected_failures
+            }
             if unexpected:
                 fault = "; ".join(f"{name}: {why}" for name, why in unexpected.items())
         except JdsrError as error:
             fault = str(error)
-        _table(played.lines)
-        without = f", but for {', '.join(sorted(hopeless))}, which was to fail" if hopeless else ""
-        home_is = f"everything is home{without}; every SHA-256 is right"
-        say(f"FAILED: {fault}" if fault else home_is)
+        _table(rehearsal.lines)
+        without = (
+            f" except {', '.join(sorted(expected_failures))}, which was expected to fail"
+            if expected_failures
+            else ""
+        )
+        success = f"everything was retrieved{without}; every SHA-256 is correct"
+        print_line(f"FAILED: {fault}" if fault else success)
         return 1 if fault else 0
 
 
 def _tiny_plan(
     plan: Plan, plan_path: Path, scratch: Path, seconds: float, faults: Sequence[str]
 ) -> tuple[Plan, set[str]]:
-    """Return a plan of tiny recipes for so much time, and the models that cannot succeed."""
+    """Return the plan with tiny recipes for this time, and the models that are expected to fail."""
     (scratch / "plan").mkdir()
-    models, hopeless = [], set[str]()
+    models, expected_failures = [], set[str]()
     for place, model in enumerate(plan.models):
         own = model.recipe.endswith(".toml")
         recipe = str(plan_path.parent / model.recipe) if own else model.recipe
-        text, fails = tiny(recipe, failing="failed" in faults and place == 0)
-        if fails or plan.from_model(model) in hopeless:
-            hopeless.add(model.name)
+        text, fails = tiny_recipe(recipe, failing="failed" in faults and place == 0)
+        if fails or plan.from_model(model) in expected_failures:
+            expected_failures.add(model.name)
         (scratch / "plan" / f"{model.name}.toml").write_text(text, encoding="utf-8")
         every = max(1.0, min(model.export_every, EXPORT_SHARE * seconds))
         models.append(replace(model, recipe=f"{model.name}.toml", export_every=every))
@@ -232,42 +248,42 @@ def _tiny_plan(
     changed = replace(
         plan, models=tuple(models), reserve=reserve, first_seconds=first, workers=workers
     )
-    return changed, hopeless
+    return changed, expected_failures
 
 
-def _go_on(played: Rehearsal) -> None:
-    """Let the models whose weights are home start from them."""
-    there, init = home(played.target), dict(played.sources.init)
+def _continue_from_results(rehearsal: Rehearsal) -> None:
+    """Start models from their retrieved weights."""
+    there, init = retrieved(rehearsal.target), dict(rehearsal.sources.init)
     models = []
-    for model in played.plan.models:
+    for model in rehearsal.plan.models:
         recipe = tomllib.loads(
-            (played.scratch / "plan" / f"{model.name}.toml").read_text(encoding="utf-8")
+            (rehearsal.scratch / "plan" / f"{model.name}.toml").read_text(encoding="utf-8")
         )
         file = f"{recipe['name']}.safetensors"
         if file in there:
             name = f"{recipe['name']}{SO_FAR}"
-            init[name] = played.scratch / f"{name}.safetensors"
-            shutil.copyfile(played.target / file, init[name])
+            init[name] = rehearsal.scratch / f"{name}.safetensors"
+            shutil.copyfile(rehearsal.target / file, init[name])
             model = replace(model, init=name)
         models.append(model)
-    played.plan = replace(played.plan, models=tuple(models))
-    played.sources = replace(played.sources, init=init)
+    rehearsal.plan = replace(rehearsal.plan, models=tuple(models))
+    rehearsal.sources = replace(rehearsal.sources, init=init)
 
 
 def _copy_checkout(root: Path, target: Path) -> None:
-    """Copy what of a checkout travels, with a repository of its own."""
+    """Copy the files that calls carry into a new repository."""
     git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root.absolute()), str(target))
-    for path in travelling(root):
+    for path in carried_files(root):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / path, target / path)  # with its mode, which git looks at
+        shutil.copy(root / path, target / path)  # with its mode, which git compares
     git(target, "reset", "--quiet")
 
 
 @contextmanager
-def _busy(busy: bool) -> Iterator[None]:
-    """Let other processes take most of the machine."""
-    count = BURNERS * (os.cpu_count() or 1) if busy else 0
-    words = [sys.executable, "-c", BURNER.format(parent=os.getpid())]
+def _cpu_load(busy: bool) -> Iterator[None]:
+    """Keep the CPU busy with other processes."""
+    count = LOAD_PROCESSES * (os.cpu_count() or 1) if busy else 0
+    words = [sys.executable, "-c", LOAD_SCRIPT.format(parent=os.getpid())]
     running = [subprocess.Popen(words) for _ in range(count)]
     try:
         yield
@@ -277,14 +293,14 @@ def _busy(busy: bool) -> Iterator[None]:
             one.wait()
 
 
-def _is_home(sha256: str, there: dict[str, dict[str, object]]) -> bool:
+def _is_retrieved(sha256: str, there: dict[str, dict[str, object]]) -> bool:
     return any(one["sha256"] == sha256 for one in there.values())
 
 
 def _table(lines: Sequence[tuple[str, Reply]]) -> None:
-    say(f"{'call':24} {'exit':>5} {'there':>10} {'files':>5} {'back':>10} {'seconds':>8}")
+    print_line(f"{'call':24} {'exit':>5} {'there':>10} {'files':>5} {'back':>10} {'seconds':>8}")
     for what, reply in lines:
-        say(
-            f"{what:24} {reply.code!s:>5} {mib(reply.sent):>10} {len(reply.brought):5} "
-            f"{mib(sum(reply.brought)):>10} {reply.seconds:8.1f}"
+        print_line(
+            f"{what:24} {reply.code!s:>5} {format_mib(reply.sent):>10} {len(reply.returned):5} "
+            f"{format_mib(sum(reply.returned)):>10} {reply.seconds:8.1f}"
         )

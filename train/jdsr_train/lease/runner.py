@@ -1,97 +1,102 @@
-"""On the machine, detached from the calls: the models of the plan, one after the other."""
+"""Train the models of a plan on the leased machine, in a process that outlives the calls."""
 
 from __future__ import annotations
 
-import json
 import os
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import JdsrError
-from jdsr_train.lease.exports import find_export
-from jdsr_train.lease.files import say
-from jdsr_train.lease.parts import Table
-from jdsr_train.lease.places import Places
-from jdsr_train.lease.plan import STAGES, Model, Plan
-from jdsr_train.lease.processes import end_orphan, held, run
-from jdsr_train.lease.state import (
+from jdsr_cli.errors import JdsrError, TrainingError
+from jdsr_train.lease.bundles import find_export
+from jdsr_train.lease.files import PartsTable, print_line, tail
+from jdsr_train.lease.plan import STAGES, Plan, PlannedModel
+from jdsr_train.lease.workspace import (
     FAILED,
     READY,
     RUNNING,
     WAITING,
     ModelState,
     State,
+    Workspace,
+    end_orphan,
+    hold_lock,
+    is_locked,
+    process_environment,
     read_state,
+    run_process,
     seconds_left,
+    set_end,
 )
 
 LOCK = "runner.lock"
-LEAST = 1.0
-"""Seconds with which nothing is begun."""
+MIN_SECONDS = 1.0
+"""Seconds below which no job is started."""
 EXPORTING = 60.0
 """Seconds for an export from a checkpoint."""
 FIRST_SHARE = 0.25
-"""Most that a stage before a model takes of the time that is left."""
+"""Largest share of the remaining time for a preliminary stage."""
 ORDER = ("parser", "identity", "denoise", "joint")
-"""In which `jdsr train` runs stages."""
+"""Order in which `jdsr train` runs stages."""
 PAUSE = 0.3
 INTERRUPTED = 130
 
 
 class Runner:
-    """Runs a plan to its end, whatever fails on the way.
+    """Runs a plan to its end; a model that fails does not stop it.
 
     Args:
-        places: Of this machine.
+        workspace: The workspace of this machine.
 
     Raises:
-        InputMissingError: No part was taken in yet.
+        InputMissingError: No part has been taken in yet.
         UsageError: The plan cannot be read.
 
     """
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
-        self.plan: Plan = places.plan()
-        self.table: Table = places.table()
-        self.state: State = read_state(places)
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.plan: Plan = workspace.plan()
+        self.table: PartsTable = workspace.table()
+        self.state: State = read_state(workspace)
         self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
             found = before.get(model.name, ModelState())
-            if found.state != READY:  # it was cut off, or gets another chance
+            if found.state != READY:  # it was interrupted, or is tried again
                 found = ModelState(first=[])
             self.state.models[model.name] = found
         self.state.done, self.state.job, self.state.runner = False, "", os.getpgrp()
 
     def run(self) -> None:
-        """Train every model that is not ready; another runner that is at it is left alone."""
-        with held(self.places.out / LOCK) as free:
+        """Train every model that is not ready; do nothing if another runner is active."""
+        with hold_lock(self.workspace.out / LOCK) as free:
             if not free:
                 return
             if self._orphan:
-                end_orphan(self._orphan, self.places)
+                end_orphan(self._orphan, self.workspace)
             self._save()
             self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
             for model in self.plan.models:
                 if self.state.models[model.name].state == WAITING:
                     try:
-                        self._do(model)
+                        self._run_model(model)
                     except (OSError, JdsrError) as error:
                         self._fail(model, str(error))
             self.state.done = True
             self._save()
             self._say("done")
 
-    def _do(self, model: Model) -> None:
+    def _run_model(self, model: PlannedModel) -> None:
         if not self._wait(model):
-            self._fail(model, "its inputs were not brought in time")
+            self._fail(model, "its inputs did not arrive in time")
             return
         source = self.plan.from_model(model)
-        if source is not None and find_export(self.places.run(source)) is None:
-            self._fail(model, f"{source}, which it starts from, has left nothing")
+        if source is not None and find_export(self.workspace.run_folder(source)) is None:
+            self._fail(model, f"{source}, from which it starts, has no weights")
             return
         place = self.plan.models.index(model)
         later = sum(one.share for one in self.plan.models[place:])
@@ -100,17 +105,17 @@ class Runner:
             if stage not in self.state.models[model.name].first:
                 self._first(model, stage)
         left = until - time.monotonic()
-        if left < LEAST:
+        if left < MIN_SECONDS:
             self._fail(model, "no time was left")
             return
         self.state.models[model.name].state = RUNNING
         code = self._train(model, self._words(model, left), left)
-        self._settle(model, code)
+        self._record_result(model, code)
 
-    def _wait(self, model: Model) -> bool:
-        """Wait for a model's inputs; run meanwhile what needs less of them."""
-        while not all(self.places.has(self.table, kind) for kind in self._needed(model)):
-            if self._left() < LEAST:
+    def _wait(self, model: PlannedModel) -> bool:
+        """Wait for a model's inputs; meanwhile run preliminary stages whose inputs are complete."""
+        while not all(self.workspace.has(self.table, kind) for kind in self._needed(model)):
+            if self._left() < MIN_SECONDS:
                 return False
             ready = next(
                 (
@@ -118,7 +123,7 @@ class Runner:
                     for one in self.plan.models
                     for stage in one.first
                     if stage not in self.state.models[one.name].first
-                    and all(self.places.has(self.table, kind) for kind in STAGES[stage])
+                    and all(self.workspace.has(self.table, kind) for kind in STAGES[stage])
                 ),
                 None,
             )
@@ -128,37 +133,37 @@ class Runner:
                 time.sleep(PAUSE)
         return True
 
-    def _needed(self, model: Model) -> tuple[str, ...]:
+    def _needed(self, model: PlannedModel) -> tuple[str, ...]:
         return (*model.inputs, "weights")
 
-    def _first(self, model: Model, stage: str) -> None:
+    def _first(self, model: PlannedModel, stage: str) -> None:
         seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
         self.state.models[model.name].first.append(stage)
-        if seconds < LEAST:
+        if seconds < MIN_SECONDS:
             return
         words = self._words(model, seconds, stage)
         code = self._train(model, words, seconds, stage)
         self._say(f"{model.name}: stage {stage} ended with {code}")
 
-    def _train(self, model: Model, words: list[str], seconds: float, stage: str = "") -> int:
+    def _train(self, model: PlannedModel, words: list[str], seconds: float, stage: str = "") -> int:
         what = f"{model.name}{f', stage {stage}' if stage else ''}"
         self._say(f"{what}: {' '.join(words)}")
 
-        def began(process: int) -> None:
+        def on_start(process: int) -> None:
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
             self.state.job, self.state.process = f"{what} until {until}", process
             self._save()
 
         try:
-            log = self.places.log / f"{model.name}.txt"
-            return run(words, self.places, log, seconds, began)
+            log = self.workspace.log / f"{model.name}.txt"
+            return run_process(words, self.workspace, log, seconds, on_start)
         finally:
             self.state.job, self.state.process = "", 0
             self._save()
 
-    def _settle(self, model: Model, code: int) -> None:
-        """See what a model has left behind, and export its checkpoint where it could not."""
-        out = self.places.run(model)
+    def _record_result(self, model: PlannedModel, code: int) -> None:
+        """Record the result of a model; export its checkpoint if that is newer than its weights."""
+        out = self.workspace.run_folder(model)
         export = find_export(out)
         checkpoint = out / "joint" / "checkpoint.pt"
         if code not in (0, INTERRUPTED) and checkpoint.is_file():
@@ -174,74 +179,75 @@ class Runner:
         self._save()
         self._say(f"{model.name}: ready, {export.sha256[:12]} {note}")
 
-    def _export(self, model: Model, checkpoint: Path) -> bool:
+    def _export(self, model: PlannedModel, checkpoint: Path) -> bool:
         """Export a checkpoint, in bfloat16 where a value is beyond float16."""
-        words = [*self.plan.words, "weights", "export", str(checkpoint)]
+        words = [*self.plan.command_line, "weights", "export", str(checkpoint)]
         return any(
             self._train(model, [*words, "--precision", precision], EXPORTING, "export") == 0
             for precision in ("float16", "bfloat16")
         )
 
-    def _words(self, model: Model, seconds: float, stage: str = "") -> list[str]:
-        data, given, out = self.places.data, self.table.given, self.places.run(model)
-        words = [*self.plan.words, "train", "--data", str(data / given["faces"])]
+    def _words(self, model: PlannedModel, seconds: float, stage: str = "") -> list[str]:
+        data, given, out = self.workspace.data, self.table.given, self.workspace.run_folder(model)
+        words = [*self.plan.command_line, "train", "--data", str(data / given["faces"])]
         for kind in model.uses:
             words += [f"--{kind}", str(data / given[kind])]
         recipe = self._recipe(model) if stage else self._whole_recipe(model)
         words += ["--recipe", recipe, "--out", str(out)]
-        words += ["--cache", str(self.places.out / "cache"), "--workers", str(self._workers())]
+        words += ["--cache", str(self.workspace.out / "cache"), "--workers", str(self._workers())]
         words += ["--deadline", f"{max(1.0, seconds):.1f}"]
         if stage:
             return [*words, "--stage", stage]
         if model.init is not None:
             words += ["--init", str(self._init(model))]
         if model.reuse is not None:
-            parser = self.places.run(model.reuse) / "parser" / "parser.safetensors"
+            parser = self.workspace.run_folder(model.reuse) / "parser" / "parser.safetensors"
             words += ["--labels", str(parser) if parser.is_file() else "none"]
             if self._identity(model.reuse).is_file():
                 words += ["--identity", str(self._identity(model.reuse))]
         return [*words, "--export-every", f"{model.export_every:g}", *model.options]
 
-    def _init(self, model: Model) -> Path:
+    def _init(self, model: PlannedModel) -> Path:
         source = self.plan.from_model(model)
         if source is None:
-            return self.places.data / "weights" / f"{model.init}.safetensors"
-        export = find_export(self.places.run(source))
+            return self.workspace.data / "weights" / f"{model.init}.safetensors"
+        export = find_export(self.workspace.run_folder(source))
         assert export is not None
         return export.path
 
     def _identity(self, name: str) -> Path:
-        return self.places.run(name) / "identity" / "identity.safetensors"
+        return self.workspace.run_folder(name) / "identity" / "identity.safetensors"
 
-    def _recipe(self, model: Model) -> str:
+    def _recipe(self, model: PlannedModel) -> str:
         if not model.recipe.endswith(".toml"):
             return model.recipe
-        return str(self.places.common / Path(model.recipe).name)
+        return str(self.workspace.common / Path(model.recipe).name)
 
-    def _whole_recipe(self, model: Model) -> str:
-        """Return the recipe of a model's own command.
+    def _whole_recipe(self, model: PlannedModel) -> str:
+        """Return the recipe for the training of a model.
 
-        Where the identity network that it counts on was not to be had, the recipe gets that stage,
-        so that `jdsr train` makes one in the time that is left or goes on without it and says so.
+        If the identity network that it should reuse does not exist, that stage is added to the
+        recipe: `jdsr train` then trains one in the remaining time, or skips it and records this.
         """
         recipe = self._recipe(model)
-        counts_on = model.reuse or ("identity" in model.first and model.name)
+        expected = model.reuse or ("identity" in model.first and model.name)
         stages = self._stages(recipe)
-        if not counts_on or self._identity(counts_on).is_file() or "identity" in stages:
+        if not expected or self._identity(expected).is_file() or "identity" in stages:
             return recipe
-        path = self.places.out / "recipes" / f"{Path(recipe).stem}.toml"
+        import tomli_w  # here, since `start` imports this module without the carried packages
+
+        path = self.workspace.out / "recipes" / f"{Path(recipe).stem}.toml"
         ordered = [one for one in ORDER if one == "identity" or one in stages]
         with atomic_file(path, make_folder=True) as temporary:
-            temporary.write_text(
-                f"base = {json.dumps(recipe)}\nstages = {json.dumps(ordered)}\n", encoding="utf-8"
-            )
+            text = tomli_w.dumps({"base": recipe, "stages": ordered})
+            temporary.write_text(text, encoding="utf-8")
         return str(path)
 
     def _stages(self, recipe: str) -> list[str]:
-        """Return the stages of a recipe, as it or the one that it starts from tells them."""
+        """Return the stages of a recipe, which can be those of its base."""
         path = Path(recipe)
         if path.suffix != ".toml":
-            path = self.places.code / "train" / "recipes" / f"{recipe}.toml"
+            path = self.workspace.code / "train" / "recipes" / f"{recipe}.toml"
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         if "stages" in values or "base" not in values:
             return list(values.get("stages", ["joint"]))
@@ -252,17 +258,68 @@ class Runner:
         return max(1, (os.cpu_count() or 2) - 1) if chosen is None else chosen
 
     def _left(self) -> float:
-        """Return the seconds in which models may still be trained."""
-        return seconds_left(self.places) - self.plan.reserve
+        """Return the remaining seconds for training."""
+        return seconds_left(self.workspace) - self.plan.reserve
 
-    def _fail(self, model: Model, why: str) -> None:
+    def _fail(self, model: PlannedModel, why: str) -> None:
         self.state.models[model.name].state = FAILED
         self.state.models[model.name].note = why
         self._save()
         self._say(f"{model.name}: failed, {why}")
 
     def _save(self) -> None:
-        self.state.save(self.places)
+        self.state.save(self.workspace)
 
     def _say(self, text: str) -> None:
-        say(f"{time.strftime('%H:%M:%S')} {text}")
+        print_line(f"{time.strftime('%H:%M:%S')} {text}")
+
+
+START_TIMEOUT = 20.0
+"""Seconds within which the runner must have started."""
+
+
+def start_runner(seconds: float, workspace: Workspace) -> subprocess.Popen[bytes] | None:
+    """Record the remaining time of the lease, and start the runner if none is active.
+
+    The runner has its own session, so that it outlives the call. A completed plan is not started
+    again.
+
+    Args:
+        seconds: Remaining seconds of the lease.
+        workspace: The workspace of this machine.
+
+    Returns:
+        The process of the runner; None if none was started.
+
+    Raises:
+        InputMissingError: No part has been taken in yet.
+        TrainingError: The runner failed to start.
+
+    """
+    plan = workspace.plan()
+    set_end(workspace, seconds)
+    lock, log = workspace.out / LOCK, workspace.log / "runner.txt"
+    if is_locked(lock):
+        print_line(f"the plan is running; training ends in {seconds - plan.reserve:.0f} s")
+        return None
+    state = read_state(workspace)
+    if state.models and all(one.state == READY for one in state.models.values()):
+        print_line("all models are ready")
+        return None
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as printed:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "jdsr_train.lease", "run"],
+            cwd=workspace.code, env=process_environment(workspace), stdin=subprocess.DEVNULL,
+            stdout=printed, stderr=printed, start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + START_TIMEOUT
+    while not is_locked(lock) and running.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    print_line(tail(log, 2000).decode(errors="replace").strip())
+    if running.poll():
+        raise TrainingError(
+            f"the runner ended with {running.returncode}", where=log, hint="See what it printed"
+        )
+    print_line(f"the plan runs; training ends in {seconds - plan.reserve:.0f} s")
+    return running

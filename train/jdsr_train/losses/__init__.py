@@ -4,23 +4,27 @@ All are averaged over the batch and over elements and computed in float32; truth
 Those of the low-resolution grid and of the restored face are the same functions (SPEC 2).
 """
 
-from jdsr_train.losses.adversarial import (
+from jdsr_train.losses.terms import (
+    asymmetric_loss,
+    coarse_loss,
+    covered_level,
     critic_loss,
+    decibel_loss,
     generator_adversarial,
     gradient_penalty,
-    wasserstein,
-)
-from jdsr_train.losses.features import gram, perceptual_loss, style_loss
-from jdsr_train.losses.identity import identity_loss
-from jdsr_train.losses.image import coarse_loss, decibel_loss, pixel_loss, smooth_loss
-from jdsr_train.losses.noise import (
-    asymmetric_loss,
-    covered_level,
+    gram,
+    identity_loss,
+    landmark_loss,
     noise_level,
     occlusion_loss,
+    parsing_loss,
+    perceptual_loss,
+    pixel_loss,
+    smooth_loss,
+    style_loss,
     total_variation,
+    wasserstein,
 )
-from jdsr_train.losses.prior import landmark_loss, parsing_loss
 
 __all__ = [
     "asymmetric_loss",

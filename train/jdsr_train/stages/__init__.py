@@ -1,11 +1,10 @@
-"""The stages of training, and how each is made of a run's materials."""
+"""The stages of training, and how each is built from the components of a run."""
 
 from __future__ import annotations
 
-from jdsr_train.materials import Materials
-from jdsr_train.stages.denoise import DenoiseStage
+from jdsr_train.components import TrainingComponents
+from jdsr_train.stages.generator import DenoiseStage, JointStage
 from jdsr_train.stages.identity import IdentityStage
-from jdsr_train.stages.joint import JointStage
 from jdsr_train.stages.parser import ParserStage
 from jdsr_train.stages.validation import Validation
 
@@ -14,30 +13,36 @@ __all__ = ["DenoiseStage", "IdentityStage", "JointStage", "ParserStage", "Stage"
 Stage = DenoiseStage | IdentityStage | JointStage | ParserStage
 
 
-def build_stage(name: str, materials: Materials) -> Stage:
-    """Make a stage, ready for the trainer."""
-    recipe = materials.recipe
+def build_stage(name: str, components: TrainingComponents) -> Stage:
+    """Build a stage for the trainer.
+
+    Args:
+        name: `parser`, `identity`, `denoise` or `joint`.
+        components: The components of the run.
+
+    """
+    recipe = components.recipe
     if name == "parser":
         return ParserStage(
-            recipe, materials.parsing_samples("train"), materials.parsing_samples("val")
+            recipe, components.parsing_samples("train"), components.parsing_samples("val")
         )
     if name == "identity":
-        return IdentityStage(recipe, materials.faces("train"))
-    generator = materials.generator()
-    samples = materials.samples("train", recipe.seed)
+        return IdentityStage(recipe, components.faces("train"))
+    generator = components.generator()
+    samples = components.samples("train", recipe.seed)
     if name == "denoise":
         return DenoiseStage(
-            recipe, generator, samples, materials.samples("val", seed=1),
-            materials.features, materials.deviations(),
+            recipe, generator, samples, components.samples("val", seed=1),
+            components.features, components.deviations(),
         )  # fmt: skip
-    materials.start(generator)
-    validation, held_out = None, materials.faces("val")
-    if materials.fabric.is_global_zero:
+    components.initialise(generator)
+    validation, held_out = None, components.faces("val")
+    if components.fabric.is_global_zero:
         validation = Validation(
-            held_out, materials.degrader, materials.request.run.out / name,
-            materials.request.validation_faces, materials.fabric.device,
+            held_out, components.degrader, components.request.run.out / name,
+            components.request.validation_faces, components.fabric.device,
         )  # fmt: skip
     return JointStage(
-        recipe, generator, samples, features=materials.features, identity=materials.identity,
-        validation=validation, deviations=materials.deviations(),
+        recipe, generator, samples, features=components.features, identity=components.identity,
+        validation=validation, deviations=components.deviations(),
     )  # fmt: skip

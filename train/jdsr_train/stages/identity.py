@@ -1,7 +1,8 @@
-"""The identity stage: the network of eq. 15 (table 1), trained to tell the training people apart.
+"""The identity stage: train the identity network of eq. 15 (PAPER table 1) to classify people.
 
-It is frozen afterwards. Margin softmax (CosFace) over the identities of the training split; some
-faces are reduced and enlarged again, so that restored faces are not strangers to it (SPEC 3).
+The loss is the margin softmax (CosFace) over the identities of the training split. A share of the
+faces is downscaled and upscaled again, so that restored faces are in the training domain (SPEC 3).
+The network is frozen afterwards.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.networks import IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
-from jdsr_train.task import Moment, Networks, Player, Turn
+from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition
 
 HELD_OUT = 10
-"""Of the faces of people who have more than one, one in this many is for validation."""
+"""One in this many faces is held out for validation, if its person has another one."""
 VALIDATION_FACES = 512
 
 
 @dataclass(frozen=True)
 class IdentityBatch:
-    """Faces and the numbers of the people they show."""
+    """Faces and the labels of their people."""
 
     faces: Tensor
     """(B, 3, 128, 128) RGB in [0, 1]."""
@@ -45,8 +46,8 @@ class IdentityBatch:
 
 
 @dataclass(frozen=True)
-class PackedPeople(Packed[IdentityBatch]):
-    """The same on its way."""
+class PackedIdentityBatch(Packed[IdentityBatch]):
+    """An identity batch on the host, before its transfer to the device."""
 
     faces: Tensor
     """(B, 128, 128, 3) uint8 RGB."""
@@ -60,33 +61,33 @@ class PackedPeople(Packed[IdentityBatch]):
 
 
 class IdentityFaces(Dataset[tuple[NDArray[np.uint8], int]]):
-    """Face number n of an endless, shuffled, augmented stream of known people."""
+    """An endless, shuffled, augmented stream of faces of known people."""
 
     def __init__(
-        self, faces: FaceSet, places: NDArray[np.int64], people: NDArray[np.int64], seed: int,
+        self, faces: FaceSet, indices: NDArray[np.int64], people: NDArray[np.int64], seed: int,
         degraded: float,
     ) -> None:  # fmt: skip
-        self.faces, self.places, self.people = faces, places, people
+        self.faces, self.indices, self.people = faces, indices, people
         self.seed, self.degraded = seed, degraded
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
-        """Return a face and its person; the same number always gives the same bytes."""
-        epoch, rank = divmod(number, len(self.places))
-        place = int(self.places[shuffled(len(self.places), self.seed, epoch)[rank]])
-        rng = np.random.default_rng((self.seed, epoch, place))
-        face = np.asarray(self.faces.images[place])
+        """Return a face, (128, 128, 3) uint8 RGB, and its person; deterministic in the number."""
+        epoch, rank = divmod(number, len(self.indices))
+        index = int(self.indices[shuffled(len(self.indices), self.seed, epoch)[rank]])
+        rng = np.random.default_rng((self.seed, epoch, index))
+        face = np.asarray(self.faces.images[index])
         if rng.random() < 0.5:
             face = np.ascontiguousarray(face[:, ::-1])
         if rng.random() < self.degraded:
             face = resize_bicubic(resize_bicubic(face, int(rng.choice([16, 32]))), 128)
-        return face, int(self.people[place])
+        return face, int(self.people[index])
 
 
 class IdentityStage:
-    """Trains the identity network and the head that is thrown away afterwards."""
+    """Trains the identity network and a classification head, which is discarded afterwards."""
 
     name = "identity"
-    kept = "identity"
+    main_model = "identity"
 
     def __init__(self, recipe: Recipe, faces: FaceSet, deviations: tuple[str, ...] = ()) -> None:
         self.recipe, self.settings = recipe, recipe.identity
@@ -95,8 +96,11 @@ class IdentityStage:
         held_out = _held_out(faces, people)
         training = np.flatnonzero((people >= 0) & ~held_out)
         self.training = IdentityFaces(faces, training, people, recipe.seed, self.settings.degraded)
-        checked = np.flatnonzero(held_out)[:VALIDATION_FACES]
-        self._checked = (np.asarray(faces.images[checked]), people[checked])
+        validation_indices = np.flatnonzero(held_out)[:VALIDATION_FACES]
+        self._validation = (
+            np.asarray(faces.images[validation_indices]),
+            people[validation_indices],
+        )
         torch.manual_seed(recipe.seed)
         head = MarginHead(
             self.settings.features, len(faces.people),
@@ -104,30 +108,34 @@ class IdentityStage:
         )  # fmt: skip
         settings = self.settings
         trunk = IdentityNetwork(settings.widths, settings.blocks, settings.features)
-        network = _Classifier(trunk, head)
-        self.players = {self.kept: Player(network, self.settings.optimiser)}
+        network = IdentityClassifier(trunk, head)
+        self.models = {self.main_model: OptimisedModel(network, self.settings.optimiser)}
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[PackedPeople]:
-        """Batches of faces; each process takes its part of a step's faces."""
+    ) -> Iterator[PackedIdentityBatch]:
+        """Iterate over batches; each process gets its part of the faces of a step."""
         size = self.settings.optimiser.batch // world
         numbers = SampleNumbers(size, first, last, rank, world)
         return numbered_batches(self.training, _collate, numbers, workers)
 
-    def play(self, networks: Networks, batch: IdentityBatch, moment: Moment) -> Iterator[Turn]:
-        """Give the classifier's turn."""
-        logits = networks[self.kept](batch.faces, batch.people)
-        yield Turn(self.kept, {"margin": F.cross_entropy(logits.float(), batch.people)})
+    def train_steps(
+        self, networks: Networks, batch: IdentityBatch, position: SchedulePosition
+    ) -> Iterator[OptimiserStep]:
+        """Yield the optimiser step of the classifier."""
+        logits = networks[self.main_model](batch.faces, batch.people)
+        yield OptimiserStep(
+            self.main_model, {"margin": F.cross_entropy(logits.float(), batch.people)}
+        )
 
     def validate(
-        self, network: nn.Module, moment: Moment, until: float = math.inf
+        self, network: nn.Module, position: SchedulePosition, until: float = math.inf
     ) -> dict[str, float]:
-        """Return margin loss, accuracy and the mean cosine of same and different people."""
-        images, people = self._checked
+        """Return the margin loss, the accuracy, and the mean cosines of same and other people."""
+        images, people = self._validation
         if not len(people):
             return {}
-        assert isinstance(network, _Classifier)
+        assert isinstance(network, IdentityClassifier)
         device = next(network.parameters()).device
         loss, right, features = 0.0, 0, []
         with torch.inference_mode():
@@ -146,22 +154,22 @@ class IdentityStage:
         same = torch.from_numpy(people[:, None] == people[None]) & ~torch.eye(
             len(people), dtype=torch.bool
         )
-        figures = {
+        metrics = {
             "validation_loss": loss / len(people),
             "validation_accuracy": right / len(people),
         }
         if seen < asked:
-            figures["validation_faces"] = seen
+            metrics["validation_faces"] = seen
         other = torch.from_numpy(people[:, None] != people)
         if other.any():
-            figures["cosine_different"] = float(cosine[other].mean())
+            metrics["cosine_different"] = float(cosine[other].mean())
         if same.any():
-            figures["cosine_same"] = float(cosine[same].mean())
-        return figures
+            metrics["cosine_same"] = float(cosine[same].mean())
+        return metrics
 
-    def exported(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:
-        """Return the identity network without its head, and what it is built from."""
-        assert isinstance(network, _Classifier)
+    def export_module(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:
+        """Return the arguments of the identity network, and the network without its head."""
+        assert isinstance(network, IdentityClassifier)
         settings = self.settings
         arguments = {
             "widths": list(settings.widths),
@@ -171,20 +179,21 @@ class IdentityStage:
         return arguments, network.network
 
 
-class _Classifier(nn.Module):
-    """The network and its head; only the network is used afterwards."""
+class IdentityClassifier(nn.Module):
+    """An identity network with a classification head."""
 
     def __init__(self, network: IdentityNetwork, head: MarginHead) -> None:
         super().__init__()
         self.network, self.head = network, head
 
     def forward(self, faces: Tensor, people: Tensor) -> Tensor:
+        """Return the logits of (B, 3, 128, 128) faces, (B, identities)."""
         logits: Tensor = self.head(self.network(faces), people)
         return logits
 
 
 def _people(faces: FaceSet) -> NDArray[np.int64]:
-    """Return the number of each face's person, -1 where that is not known.
+    """Return the label of each face's person, -1 if it is not known.
 
     Raises:
         DatasetError: The set names fewer than two people.
@@ -200,19 +209,19 @@ def _people(faces: FaceSet) -> NDArray[np.int64]:
 
 
 def _held_out(faces: FaceSet, people: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark one in ten faces, by name, of the people who keep another for training."""
+    """Select one in ten faces, by a hash of its key, whose person keeps another for training."""
     chosen = np.zeros(len(people), np.bool_)
     left = np.bincount(people[people >= 0])
-    for place, key in enumerate(faces.keys):
-        person = people[place]
+    for index, key in enumerate(faces.keys):
+        person = people[index]
         drawn = hashlib.sha256(key.encode()).digest()[0] % HELD_OUT == 0
         if person >= 0 and drawn and left[person] > 1:
-            chosen[place] = True
+            chosen[index] = True
             left[person] -= 1
     return chosen
 
 
-def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> PackedPeople:
-    return PackedPeople(
+def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> PackedIdentityBatch:
+    return PackedIdentityBatch(
         stack([face for face, _ in rows]), torch.tensor([person for _, person in rows])
     )

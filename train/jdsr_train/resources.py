@@ -1,0 +1,179 @@
+"""The data and pretrained weights of a run, read from the paths of its request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.preparation import open_faces
+from jdsr_cli.datasets.prepare_settings import PrepareSettings
+from jdsr_cli.errors import WeightsCorruptError, WeightsError
+from jdsr_cli.networks.lite import LiteGenerator, unfold_state
+from jdsr_cli.progress import Progress
+from jdsr_cli.weights import load_state
+from jdsr_train.data.parsing_set import ParsingSet, open_parsing_set
+from jdsr_train.data.part_labellers import label_source
+from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
+from jdsr_train.request import OWN_PARSER, TrainRequest, stage_weights_path
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+RERUN_HINT = "Run its stage again with this recipe, into the same --out"
+
+T = TypeVar("T")
+
+
+class TrainingResources(Protocol):
+    """What the components of a run are built from; a dry run provides synthetic data instead."""
+
+    def faces(self, split: str) -> FaceSet:
+        """Return the aligned faces of a split, `train` or `val`."""
+
+    def parsing_set(self, split: str) -> ParsingSet:
+        """Return the labelled faces of a split for the parser stage."""
+
+    def features(self, half: bool) -> FeatureExtractor | None:
+        """Return the frozen feature network, in bfloat16 if `half`; None if there is none."""
+
+    def load_identity(self, network: nn.Module) -> None:
+        """Load the pretrained weights of the identity network."""
+
+    def load_denoiser(self, network: nn.Module) -> None:
+        """Load the weights of the denoise stage."""
+
+    def load_initial(self, generator: nn.Module) -> None:
+        """Load the weights of `--init`, as far as they fit."""
+
+
+class FileResources:
+    """Reads everything from the files that a request names, and caches prepared faces.
+
+    Args:
+        request: The request.
+        fabric: The processes of the run; the first one prepares the faces for all.
+        progress: Receives reports.
+
+    """
+
+    def __init__(self, request: TrainRequest, fabric: Fabric, progress: Progress) -> None:
+        self.request, self.fabric, self.progress = request, fabric, progress
+        self._faces: dict[str, FaceSet] = {}
+        self._labelled: dict[str, ParsingSet] = {}
+
+    def faces(self, split: str) -> FaceSet:
+        """Return the aligned faces of a split, prepared at the first call."""
+        if split not in self._faces:
+            deadline, progress = self.request.deadline, self.progress
+            if deadline is not None:
+                progress = deadline.limit(progress, "the faces were prepared")
+            self._faces[split] = self._first_process_first(
+                lambda: open_faces(
+                    self.request.data, split, self.request.cache_folder, self.prepare_settings,
+                    progress,
+                )
+            )  # fmt: skip
+        return self._faces[split]
+
+    @property
+    def prepare_settings(self) -> PrepareSettings:
+        """How the faces are prepared."""
+        request, labels = self.request, self.request.labels
+        if labels == OWN_PARSER:
+            parser = stage_weights_path(request.run.out, "parser", request.recipe)
+            labels = str(parser) if parser.exists() and request.recipe.loss.prior else "none"
+        return PrepareSettings(
+            crop=request.recipe.data.crop,
+            landmarks=request.landmarks,
+            labels=label_source(labels),
+            workers=request.run.workers,
+        )
+
+    def parsing_set(self, split: str) -> ParsingSet:
+        """Return the labelled faces of `--parsing`."""
+        source = self.request.parsing
+        assert source is not None
+        if split not in self._labelled:
+            self._labelled[split] = self._first_process_first(
+                lambda: open_parsing_set(source, split, self.request.cache_folder, self.progress)
+            )
+        return self._labelled[split]
+
+    def features(self, half: bool) -> FeatureExtractor | None:
+        """Return the network of `--features`; torchvision's VGG-16 if none is given."""
+        return load_features(self.request.features or VGG16, half=half)
+
+    def load_identity(self, network: nn.Module) -> None:
+        """Load the weights of `--identity`, or those of the identity stage of this run."""
+        load_stage_weights(network, self.request.identity or self._weights_path("identity"))
+
+    def load_denoiser(self, network: nn.Module) -> None:
+        """Load the weights of the denoise stage of this run."""
+        load_stage_weights(network, self._weights_path("denoise"))
+
+    def load_initial(self, generator: nn.Module) -> None:
+        """Load the weights of `--init`, as far as they fit."""
+        assert self.request.init is not None
+        self.progress.note(load_matching_tensors(generator, load_state(self.request.init)))
+
+    def _weights_path(self, stage: str) -> Path:
+        return stage_weights_path(self.request.run.out, stage, self.request.recipe)
+
+    def _first_process_first(self, read: Callable[[], T]) -> T:
+        """Let the first process fill the cache before the others read it."""
+        if not self.fabric.is_global_zero:
+            self.fabric.barrier()
+        found = read()
+        if self.fabric.is_global_zero:
+            self.fabric.barrier()
+        return found
+
+
+def load_matching_tensors(network: nn.Module, weights: dict[str, Tensor]) -> str:
+    """Load every tensor of `weights` whose name and shape match, and return a summary.
+
+    Raises:
+        WeightsError: No tensor matches.
+
+    """
+    own = network.state_dict()
+    if isinstance(network, LiteGenerator) and _is_folded(network, weights):
+        weights = unfold_state(weights, network)
+    matching = {
+        name: value.float()
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not matching:
+        raise WeightsError("no tensor of the starting weights fits the network", where="--init")
+    network.load_state_dict(matching, strict=False)
+    return f"started from given weights: {len(matching)} of {len(own)} tensors fit"
+
+
+def load_stage_weights(network: nn.Module, path: Path) -> None:
+    """Load the weights that an earlier stage wrote.
+
+    Raises:
+        WeightsError: They are damaged, or belong to another network.
+
+    """
+    try:
+        network.load_state_dict(load_state(path))
+    except WeightsError as error:
+        raise WeightsCorruptError(
+            "not the weights that its stage wrote", where=path, hint=RERUN_HINT
+        ) from error
+    except RuntimeError as error:
+        raise WeightsCorruptError(
+            "the weights of another network", where=path, hint=RERUN_HINT
+        ) from error
+
+
+def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:
+    """Return whether the weights are those of a `lite` for a smaller input."""
+    stem = weights.get("stem.weight")
+    return network.fold > 1 and stem is not None and stem.shape[1] < 3 * network.fold**2
