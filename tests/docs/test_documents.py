@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,3 +149,10 @@ def test_guide_explains_kinds_of_refusal_that_exist() -> None:
     assert "too blurred" in kinds
     for kind in kinds:
         assert f'"{kind}"' in sources, kind
+
+
+def test_configuration_example_names_options_of_restore() -> None:
+    page = (ROOT / "docs" / "reference" / "options.md").read_text("utf-8")
+    example = tomllib.loads(page[page.index("```toml\n") + 8 :].split("```")[0])
+    options = {name for one in get_command(app).commands["restore"].params for name in one.opts}
+    assert {f"--{key}" for key in example} <= options
