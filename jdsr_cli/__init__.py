@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from jdsr_cli.version import __version__
 
 if TYPE_CHECKING:
     from jdsr_cli.errors import (

@@ -10,9 +10,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal, get_args
 
-from jdsr_cli import __version__
 from jdsr_cli.errors import JdsrError, WeightsError, WeightsMissingError
 from jdsr_cli.settings import DetectorName, DetectorSettings
+from jdsr_cli.version import __version__
 from jdsr_cli.weights import (
     WeightEntry,
     WeightStatus,

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jdsr_cli import __version__
 from jdsr_cli.cli.demo import demo
 from jdsr_cli.cli.doctor import doctor
 from jdsr_cli.cli.eval import evaluate
@@ -15,6 +14,7 @@ from jdsr_cli.cli.restoration import crop_faces, restore
 from jdsr_cli.cli.train import train
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
+from jdsr_cli.version import __version__
 
 
 class Commands(TyperGroup):

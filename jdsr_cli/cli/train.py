@@ -28,8 +28,8 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
 
     Several machines: torchrun --nnodes 2 --nproc-per-node 4 ... -m jdsr_cli train ...
     """
-    from jdsr_train.command import is_first_process, make_request, without_option
     from jdsr_train.processes import launch, start_time
+    from jdsr_train.request import is_first_process, make_request, without_option
 
     began = start_time()
     if settings.processes > 1:

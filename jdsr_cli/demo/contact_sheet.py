@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.demo.clip import ClipSettings
-from jdsr_cli.demo.scene import WALKS, Walk
+from jdsr_cli.demo.clip import WALKS, ClipSettings, Walk
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import Image, read_image
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jdsr_cli.demo.clip import ClipSettings, build_clip
+from jdsr_cli.demo.clip import WALKS, ClipSettings, build_clip
 from jdsr_cli.demo.contact_sheet import draw_sheet, find_people
-from jdsr_cli.demo.scene import WALKS
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.media import write_image
 from jdsr_cli.progress import Progress, Silent

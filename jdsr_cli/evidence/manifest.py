@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from jdsr_cli import __version__
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media import MediaInfo
+from jdsr_cli.version import __version__
 
 PACKAGES = (
     *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),

@@ -10,9 +10,8 @@ from torch import nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
-from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock
+from jdsr_cli.networks.layers import ChannelAttention, Generator, GeneratorOutput, ResidualBlock
 from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
-from jdsr_cli.networks.output import Generator, GeneratorOutput
 
 __all__ = [
     "NETWORKS",

@@ -15,8 +15,13 @@ from torch import Tensor, nn
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
-from jdsr_cli.networks.layers import ChannelAttention, ResidualBlock, enlarge
-from jdsr_cli.networks.output import SIDES, GeneratorOutput
+from jdsr_cli.networks.layers import (
+    SIDES,
+    ChannelAttention,
+    GeneratorOutput,
+    ResidualBlock,
+    enlarge,
+)
 from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
 
 SMALL = 0.1

@@ -26,8 +26,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.layers import ResidualBlock
-from jdsr_cli.networks.output import SIDES, GeneratorOutput
+from jdsr_cli.networks.layers import SIDES, GeneratorOutput, ResidualBlock
 
 GRID = 32
 """Side of the grid of the U-Net."""

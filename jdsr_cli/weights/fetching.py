@@ -11,10 +11,10 @@ from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
-from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import OutputError, UsageError, WeightsError, WeightsMissingError
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.version import __version__
 from jdsr_cli.weights.inventory import AuxiliaryFile, check_auxiliary, select_entries, verified_path
 from jdsr_cli.weights.locations import cache_directory, check_digest, find_file
 from jdsr_cli.weights.registry import WeightEntry, check_size

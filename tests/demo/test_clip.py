@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.demo import Camera, ClipSettings, build_clip, film
-from jdsr_cli.demo.scene import WALKS
+from jdsr_cli.demo.clip import WALKS
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media import open_reader
 from jdsr_cli.progress import Silent

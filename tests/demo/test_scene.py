@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import jdsr_cli.demo
-from jdsr_cli.demo.clip import ClipSettings
+from jdsr_cli.demo.clip import WALKS, Camera, ClipSettings, Walk
 from jdsr_cli.demo.people import COLLINS, HOPPER, Person, cut_out_person
-from jdsr_cli.demo.scene import WALKS, Camera, Walk
 
 
 def points_in_frame(walk: Walk, frame: int, settings: ClipSettings) -> np.ndarray:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
-from jdsr_cli.faces.mask_classifier import MaskClassifier
 from jdsr_cli.faces.occlusion import (
     BARE_BELOW,
     DEFAULT_CALIBRATION,
@@ -15,6 +14,7 @@ from jdsr_cli.faces.occlusion import (
     FEATURES,
     MASKED_ABOVE,
     MaskCalibration,
+    MaskClassifier,
     classify_mask,
     filmed_where_covered,
     mask_features,

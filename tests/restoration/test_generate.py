@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_cli.restoration.frame import FaceItem
 from jdsr_cli.restoration.stages import generate
 from jdsr_cli.restoration.stages.generate import FaceGenerator

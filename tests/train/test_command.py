@@ -7,7 +7,7 @@ import pytest
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings import TrainSettings
-from jdsr_train.command import VALIDATE_EVERY, make_request, without_option
+from jdsr_train.request import VALIDATE_EVERY, make_request, without_option
 
 SETTINGS = TrainSettings(data=Path("faces"), device="cpu")
 

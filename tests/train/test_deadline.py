@@ -33,7 +33,7 @@ from jdsr_train.run import SKIPPED_STAGES, _limit, open_components, train
 from jdsr_train.stages import JointStage, build_stage, validation
 from jdsr_train.trained_generator import export_checkpoint
 from jdsr_train.training.fabric import open_fabric
-from jdsr_train.training.time_limit import Deadline, StageClock, TimeLimitReached, interrupt_at
+from jdsr_train.training.time_limit import Deadline, StepTimer, TimeLimitReached, interrupt_at
 from jdsr_train.training.training_log import PANEL
 
 ENDLESS = 10_000_000
@@ -340,7 +340,7 @@ def test_a_clock_goes_on_where_an_earlier_one_stopped(
     assert share == pytest.approx(8 / 20, abs=0.06)
     train(make(tmp_path, 29.0), At(clock=clock))
     assert checkpoint(tmp_path)["share"] == 1.0
-    stage = StageClock(clock.now - 5, clock.now + 5, 0.5)
+    stage = StepTimer(clock.now - 5, clock.now + 5, 0.5)
     assert stage.share_after(0) == pytest.approx(0.75)
     assert stage.share_after(2.5) == pytest.approx(0.875)
     assert stage.share_after(100) == 1.0

@@ -41,8 +41,8 @@ from jdsr_train.lease.workspace import (
     FAILED,
     READY,
     RUNNING,
+    LeaseWorkspace,
     ModelState,
-    Workspace,
     is_locked,
     read_state,
     set_end,
@@ -125,11 +125,11 @@ def staged(checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path) 
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "machine")
+def places(tmp_path: Path) -> LeaseWorkspace:
+    return LeaseWorkspace(tmp_path / "machine")
 
 
-def take_all(checkout: Path, staged: Staged, places: Workspace) -> None:
+def take_all(checkout: Path, staged: Staged, places: LeaseWorkspace) -> None:
     for part in range(1, staged.table.parts + 1):
         take_part(part, checkout / ".lease", checkout, places)
 
@@ -319,7 +319,7 @@ def test_a_checkout_that_differs_from_its_commit_says_so(checkout: Path) -> None
 
 
 def test_parts_are_taken_in_any_order_and_twice(
-    staged: Staged, checkout: Path, sources: StagingSources, places: Workspace
+    staged: Staged, checkout: Path, sources: StagingSources, places: LeaseWorkspace
 ) -> None:
     absent = []
     for part in (3, 1, 1, 2, 3):
@@ -337,7 +337,7 @@ def test_parts_are_taken_in_any_order_and_twice(
 
 
 def test_a_copy_that_broke_off_is_taken_up_again(
-    staged: Staged, checkout: Path, places: Workspace
+    staged: Staged, checkout: Path, places: LeaseWorkspace
 ) -> None:
     take_all(checkout, staged, places)
     val = places.data / "faces" / "faces9" / "val.tar"
@@ -351,7 +351,9 @@ def test_a_copy_that_broke_off_is_taken_up_again(
         assert digest(path) == by_path[str(path.relative_to(places.data))].sha256
 
 
-def test_a_damaged_piece_is_not_taken(staged: Staged, checkout: Path, places: Workspace) -> None:
+def test_a_damaged_piece_is_not_taken(
+    staged: Staged, checkout: Path, places: LeaseWorkspace
+) -> None:
     path = checkout / ".lease" / "part-1" / "parsing" / "parts.tar"
     data = path.read_bytes()
     path.write_bytes(b"x" + data[1:])
@@ -363,7 +365,9 @@ def test_a_damaged_piece_is_not_taken(staged: Staged, checkout: Path, places: Wo
         take_part(1, checkout / ".lease", checkout, places)
 
 
-def test_a_part_that_was_not_carried(staged: Staged, checkout: Path, places: Workspace) -> None:
+def test_a_part_that_was_not_carried(
+    staged: Staged, checkout: Path, places: LeaseWorkspace
+) -> None:
     with pytest.raises(InputMissingError, match="part 4 of 3 is not here"):
         take_part(4, checkout / ".lease", checkout, places)
     with pytest.raises(InputMissingError, match="no table of parts"):
@@ -373,7 +377,7 @@ def test_a_part_that_was_not_carried(staged: Staged, checkout: Path, places: Wor
 
 
 def test_code_is_laid_down_again_only_when_it_has_changed(
-    staged: Staged, checkout: Path, places: Workspace
+    staged: Staged, checkout: Path, places: LeaseWorkspace
 ) -> None:
     take_part(1, checkout / ".lease", checkout, places)
     (places.code / "kept").touch()
@@ -388,14 +392,14 @@ def test_code_is_laid_down_again_only_when_it_has_changed(
 # On the machine: the plan
 
 
-def run_plan(places: Workspace, seconds: float = 5.0) -> None:
+def run_plan(places: LeaseWorkspace, seconds: float = 5.0) -> None:
     (places.code / "COMMIT").write_text("abc\n", encoding="utf-8")
     set_end(places, seconds)
     Runner(places).run()
 
 
 def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
-    staged: Staged, checkout: Path, places: Workspace
+    staged: Staged, checkout: Path, places: LeaseWorkspace
 ) -> None:
     take_part(1, checkout / ".lease", checkout, places)
     run_plan(places)
@@ -414,7 +418,7 @@ def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
 
 
 def test_a_run_that_dies_is_exported_from_its_checkpoint(
-    staged: Staged, checkout: Path, places: Workspace, monkeypatch: pytest.MonkeyPatch
+    staged: Staged, checkout: Path, places: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_DIES", "fine")
     take_all(checkout, staged, places)
@@ -427,7 +431,7 @@ def test_a_run_that_dies_is_exported_from_its_checkpoint(
 
 
 def test_a_process_that_does_not_end_is_interrupted_then_killed(
-    places: Workspace, monkeypatch: pytest.MonkeyPatch
+    places: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace, "INTERRUPT_AFTER", 0.2)
     monkeypatch.setattr(workspace, "KILL_AFTER", 0.5)
@@ -442,7 +446,7 @@ def test_a_process_that_does_not_end_is_interrupted_then_killed(
 
 
 def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
-    checkout: Path, plan: Path, sources: StagingSources, places: Workspace, tmp_path: Path
+    checkout: Path, plan: Path, sources: StagingSources, places: LeaseWorkspace, tmp_path: Path
 ) -> None:
     second = '[[model]]\nname = "two"\nrecipe = "two.toml"\nuses = ["masks"]\nreuse = "one"\n'
     plan.write_text(PLAN + second, encoding="utf-8")
@@ -465,7 +469,7 @@ def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
 
 @pytest.mark.parametrize("ours", [True, False])
 def test_what_a_killed_runner_has_left_running_is_ended(
-    ours: bool, staged: Staged, checkout: Path, places: Workspace, tmp_path: Path
+    ours: bool, staged: Staged, checkout: Path, places: LeaseWorkspace, tmp_path: Path
 ) -> None:
     take_part(1, checkout / ".lease", checkout, places)
     words = [sys.executable, "-c", "import time; time.sleep(60)", str(places.root if ours else "")]
@@ -482,7 +486,7 @@ def test_what_a_killed_runner_has_left_running_is_ended(
 
 
 def test_starting_twice_only_corrects_the_end(
-    staged: Staged, checkout: Path, places: Workspace, tmp_path: Path,
+    staged: Staged, checkout: Path, places: LeaseWorkspace, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     take_part(1, checkout / ".lease", checkout, places)
@@ -531,7 +535,7 @@ LIMITS = Limits(files=4, file_mib=1, total_mib=4)
 
 
 @pytest.fixture
-def machine(places: Workspace) -> Workspace:
+def machine(places: LeaseWorkspace) -> LeaseWorkspace:
     """A machine whose only model, of 2.5 MiB, is ready."""
     places.common.mkdir(parents=True)
     (places.common / "COMMIT").write_text("abc\n", encoding="utf-8")
@@ -548,7 +552,7 @@ def models_in(state: str) -> dict[str, ModelState]:
     return {"fine": ModelState(state)}
 
 
-def bring(machine: Workspace, out: Path, **options: Any) -> Path:
+def bring(machine: LeaseWorkspace, out: Path, **options: Any) -> Path:
     if out.exists():
         shutil.rmtree(out)
     out.mkdir()
@@ -566,7 +570,7 @@ def pieces(out: Path) -> list[str]:
 
 
 def test_a_model_comes_home_in_as_many_calls_as_it_needs(
-    machine: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: LeaseWorkspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     first = pieces(bring(machine, out))
@@ -590,7 +594,9 @@ def test_a_model_comes_home_in_as_many_calls_as_it_needs(
     assert pieces(bring(machine, out, again=True)) == first
 
 
-def test_joining_the_same_call_twice_changes_nothing(machine: Workspace, tmp_path: Path) -> None:
+def test_joining_the_same_call_twice_changes_nothing(
+    machine: LeaseWorkspace, tmp_path: Path
+) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     bring(machine, out)
     join(out, target)
@@ -602,7 +608,7 @@ def test_joining_the_same_call_twice_changes_nothing(machine: Workspace, tmp_pat
     assert join(kept, target).waiting == ()
 
 
-def test_a_damaged_piece_is_named_and_not_used(machine: Workspace, tmp_path: Path) -> None:
+def test_a_damaged_piece_is_named_and_not_used(machine: LeaseWorkspace, tmp_path: Path) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     name = pieces(bring(machine, out))[0]
     (out / name).write_bytes(b"x" + (out / name).read_bytes()[1:])
@@ -613,7 +619,9 @@ def test_a_damaged_piece_is_named_and_not_used(machine: Workspace, tmp_path: Pat
     assert join(bring(machine, out, again=True), target).written == ("fine.safetensors",)
 
 
-def test_an_older_export_never_replaces_a_newer_one(machine: Workspace, tmp_path: Path) -> None:
+def test_an_older_export_never_replaces_a_newer_one(
+    machine: LeaseWorkspace, tmp_path: Path
+) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     old = [tmp_path / "old-1", tmp_path / "old-2"]
     for folder in old:
@@ -629,7 +637,7 @@ def test_an_older_export_never_replaces_a_newer_one(machine: Workspace, tmp_path
     assert len(read_manifest(target / "manifest.toml")) == 1
 
 
-def test_manifests_are_merged_by_file(machine: Workspace, tmp_path: Path) -> None:
+def test_manifests_are_merged_by_file(machine: LeaseWorkspace, tmp_path: Path) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     export(machine.run_folder("fine"), 1000, 1000.0)
     join(bring(machine, out), target)
@@ -640,7 +648,7 @@ def test_manifests_are_merged_by_file(machine: Workspace, tmp_path: Path) -> Non
 
 
 def test_the_running_model_comes_home_midway_only_when_asked(
-    machine: Workspace, tmp_path: Path
+    machine: LeaseWorkspace, tmp_path: Path
 ) -> None:
     out, target = tmp_path / "out", tmp_path / "results"
     state = read_state(machine)
@@ -655,7 +663,7 @@ def test_the_running_model_comes_home_midway_only_when_asked(
 
 
 def test_an_export_that_is_half_replaced_is_not_brought(
-    machine: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: LeaseWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jdsr_train.lease.bundles.TRIES", 2)
     (machine.run_folder("fine") / "weights" / "fine.safetensors").write_bytes(
@@ -664,7 +672,9 @@ def test_an_export_that_is_half_replaced_is_not_brought(
     assert pieces(bring(machine, tmp_path / "out")) == []
 
 
-def test_pieces_cut_for_larger_calls_are_told_not_lost(machine: Workspace, tmp_path: Path) -> None:
+def test_pieces_cut_for_larger_calls_are_told_not_lost(
+    machine: LeaseWorkspace, tmp_path: Path
+) -> None:
     bring(machine, tmp_path / "out")
     with pytest.raises(UsageError, match="does not fit"):
         watch(0, tmp_path / "out", machine, Limits(file_mib=0.4))
@@ -673,7 +683,7 @@ def test_pieces_cut_for_larger_calls_are_told_not_lost(machine: Workspace, tmp_p
         watch(0, tmp_path / "absent", machine, LIMITS)
 
 
-def test_a_bundle_that_cannot_be_read_is_damaged(machine: Workspace, tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_read_is_damaged(machine: LeaseWorkspace, tmp_path: Path) -> None:
     out = bring(machine, tmp_path / "out")
     (described,) = out.glob("*.bundle.json")
     assert read_bundle(described) is not None

@@ -24,7 +24,7 @@ from jdsr_train.lease.rehearsal import rehearse
 from jdsr_train.lease.runner import LOCK
 from jdsr_train.lease.simulation import DIVERGING_RATE, tiny_recipe
 from jdsr_train.lease.staging import StagingSources
-from jdsr_train.lease.workspace import Workspace, is_locked
+from jdsr_train.lease.workspace import LeaseWorkspace, is_locked
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
@@ -152,7 +152,7 @@ def test_a_rehearsal_that_is_terminated_leaves_nothing_running(
     words = ["rehearse", str(plan), "--faces", str(sources.faces), "--masks", str(sources.masks)]
     words += ["--features", str(sources.features), "--parsing", str(sources.parsing)]
     words += ["--work", str(work), "--seconds", "600", "--fault", "slow"]
-    places = Workspace(work / "machine-2" / "root")
+    places = LeaseWorkspace(work / "machine-2" / "root")
     with subprocess.Popen(
         [sys.executable, "-m", "jdsr_train.lease", *words],
         cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

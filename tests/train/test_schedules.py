@@ -10,8 +10,7 @@ from torch import nn
 
 from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.training.monitoring import gradient_shares
-from jdsr_train.training.optimisation import build_optimiser, learning_rate
-from jdsr_train.training.stage import SchedulePosition
+from jdsr_train.training.stage import SchedulePosition, build_optimiser, learning_rate
 
 
 def by_steps(step: int, options: OptimiserRecipe) -> float:

@@ -12,10 +12,10 @@ from typing import Any
 import tomli_w
 from torch import nn
 
-from jdsr_cli import __version__
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
+from jdsr_cli.version import __version__
 from jdsr_cli.weights import WeightEntry, entries, save_network
 from jdsr_cli.weights.default import compare_gates
 from jdsr_cli.weights.registry import CARRIED, MANIFEST

@@ -11,9 +11,9 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import Label
 from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
-from jdsr_cli.faces.mask_classifier import MaskClassifier
 from jdsr_cli.faces.occlusion import (
     MaskCalibration,
+    MaskClassifier,
     classify_mask,
     covered_share,
     filmed_where_covered,

@@ -11,7 +11,7 @@ from pathlib import Path
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, OutputError, UsageError
 from jdsr_train.lease.plan import Limits
 from jdsr_train.lease.staging import StagingSources, print_summary, stage_plan
-from jdsr_train.lease.workspace import Workspace
+from jdsr_train.lease.workspace import LeaseWorkspace
 
 FAULTS = ("killed", "failed", "slow")
 
@@ -173,21 +173,21 @@ def _unstage(given: argparse.Namespace) -> int:
 def _take(given: argparse.Namespace) -> int:
     from jdsr_train.lease.intake import take_part
 
-    take_part(given.part, given.lease, Path.cwd(), Workspace.here())
+    take_part(given.part, given.lease, Path.cwd(), LeaseWorkspace.here())
     return 0
 
 
 def _start(given: argparse.Namespace) -> int:
     from jdsr_train.lease.runner import start_runner
 
-    start_runner(given.seconds, Workspace.here())
+    start_runner(given.seconds, LeaseWorkspace.here())
     return 0
 
 
 def _run(given: argparse.Namespace) -> int:
     from jdsr_train.lease.runner import Runner
 
-    Runner(Workspace.here()).run()
+    Runner(LeaseWorkspace.here()).run()
     return 0
 
 
@@ -196,7 +196,8 @@ def _watch(given: argparse.Namespace) -> int:
 
     limits = Limits(files=given.files, file_mib=given.file_mib, total_mib=given.total_mib)
     watch(
-        given.seconds, given.out, Workspace.here(), limits, midway=given.midway, again=given.again
+        given.seconds, given.out, LeaseWorkspace.here(), limits,
+        midway=given.midway, again=given.again,
     )  # fmt: skip
     return 0
 

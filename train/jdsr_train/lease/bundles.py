@@ -16,7 +16,7 @@ from typing import Any
 from jdsr_cli.errors import UsageError
 from jdsr_train.lease.files import copy_range, digest, format_mib, read_json, tail, write_json
 from jdsr_train.lease.plan import Limits
-from jdsr_train.lease.workspace import COMMIT, Workspace
+from jdsr_train.lease.workspace import COMMIT, LeaseWorkspace
 
 SUFFIX = ".bundle.json"
 SENT = "sent.json"
@@ -71,7 +71,7 @@ class BundleStore:
 
     """
 
-    def __init__(self, workspace: Workspace, limits: Limits) -> None:
+    def __init__(self, workspace: LeaseWorkspace, limits: Limits) -> None:
         self.workspace, self.limits = workspace, limits
         self.folder = workspace.out / "bundles"
         stored = read_json(self.folder / SENT) or {"newest": {}, "sent": []}

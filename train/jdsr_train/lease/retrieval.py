@@ -28,8 +28,8 @@ from jdsr_train.lease.workspace import (
     READY,
     RUNNING,
     STATE,
+    LeaseWorkspace,
     State,
-    Workspace,
     is_locked,
     read_state,
     seconds_left,
@@ -49,7 +49,7 @@ FAULTS = ("error", "traceback", "warn", "skipped")
 def watch(
     seconds: float,
     out: Path,
-    workspace: Workspace,
+    workspace: LeaseWorkspace,
     limits: Limits,
     *,
     midway: bool = False,
@@ -110,7 +110,7 @@ def _collect(bundles: BundleStore, state: State, which: str) -> None:
             bundles.collect(name, final=which == READY)
 
 
-def _print_status(workspace: Workspace, state: State) -> None:
+def _print_status(workspace: LeaseWorkspace, state: State) -> None:
     print_line(state.summary())
     print_line(f"{seconds_left(workspace):.0f} s until the lease ends")
     for name in state.models:
@@ -140,7 +140,7 @@ def _print_status(workspace: Workspace, state: State) -> None:
         print_line((asked.stdout or asked.stderr).strip())
 
 
-def _logs(workspace: Workspace, state: State) -> bytes:
+def _logs(workspace: LeaseWorkspace, state: State) -> bytes:
     """Return an archive of the ends of the logs, with pictures if they fit."""
     texts = [workspace.out / STATE, *sorted(workspace.log.glob("*.txt"))]
     pictures = []
@@ -153,7 +153,7 @@ def _logs(workspace: Workspace, state: State) -> bytes:
     return packed if len(packed) <= LOGS else _packed(workspace, entries[: len(texts)])
 
 
-def _packed(workspace: Workspace, entries: list[tuple[Path, bytes]]) -> bytes:
+def _packed(workspace: LeaseWorkspace, entries: list[tuple[Path, bytes]]) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for path, data in entries:

@@ -19,9 +19,9 @@ from jdsr_train.lease.workspace import (
     READY,
     RUNNING,
     WAITING,
+    LeaseWorkspace,
     ModelState,
     State,
-    Workspace,
     end_orphan,
     hold_lock,
     is_locked,
@@ -57,7 +57,7 @@ class Runner:
 
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: LeaseWorkspace) -> None:
         self.workspace = workspace
         self.plan: Plan = workspace.plan()
         self.table: PartsTable = workspace.table()
@@ -278,7 +278,7 @@ START_TIMEOUT = 20.0
 """Seconds within which the runner must have started."""
 
 
-def start_runner(seconds: float, workspace: Workspace) -> subprocess.Popen[bytes] | None:
+def start_runner(seconds: float, workspace: LeaseWorkspace) -> subprocess.Popen[bytes] | None:
     """Record the remaining time of the lease, and start the runner if none is active.
 
     The runner has its own session, so that it outlives the call. A completed plan is not started

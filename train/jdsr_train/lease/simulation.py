@@ -17,7 +17,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_train.lease.checkout import carried_files
 from jdsr_train.lease.files import MIB, format_mib
 from jdsr_train.lease.plan import Call, Limits
-from jdsr_train.lease.workspace import ROOT_VARIABLE, Workspace, end_group, read_state
+from jdsr_train.lease.workspace import ROOT_VARIABLE, LeaseWorkspace, end_group, read_state
 
 TIMED_OUT = 124
 LOST = "lost"
@@ -55,7 +55,7 @@ class SimulatedMachine:
     def __init__(self, folder: Path, checkout: Path, limits: Limits) -> None:
         self.checkout, self.limits = checkout, limits
         self.work, self.files_at, self._out = folder / "work", folder / "files", folder / "out"
-        self.workspace = Workspace(folder / "root")
+        self.workspace = LeaseWorkspace(folder / "root")
         self._programs = folder / "bin"
         self._programs.mkdir(parents=True)
         python = self._programs / "python3"

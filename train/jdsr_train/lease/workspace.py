@@ -26,13 +26,13 @@ SITE = "site"
 
 
 @dataclass(frozen=True)
-class Workspace:
+class LeaseWorkspace:
     """The folders of a lease below one root, which persists between calls."""
 
     root: Path
 
     @classmethod
-    def here(cls) -> Workspace:
+    def here(cls) -> LeaseWorkspace:
         """Return the workspace of this machine, in $JDSR_LEASE_ROOT or /tmp/jdsr-lease."""
         return cls(Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).absolute())
 
@@ -124,7 +124,7 @@ class State:
     """Process group of the runner."""
     done: bool = False
 
-    def save(self, workspace: Workspace) -> None:
+    def save(self, workspace: LeaseWorkspace) -> None:
         """Write the state to the workspace."""
         write_json(workspace.out / STATE, asdict(self))
 
@@ -137,7 +137,7 @@ class State:
         return "\n".join([*lines, f"now: {self.job or ('done' if self.done else 'nothing')}"])
 
 
-def read_state(workspace: Workspace) -> State:
+def read_state(workspace: LeaseWorkspace) -> State:
     """Read the state; without a file, that of a plan that was not started.
 
     Raises:
@@ -154,12 +154,12 @@ def read_state(workspace: Workspace) -> State:
         ) from error
 
 
-def set_end(workspace: Workspace, seconds: float) -> None:
+def set_end(workspace: LeaseWorkspace, seconds: float) -> None:
     """Record that the lease ends in this many seconds."""
     write_json(workspace.end, time.time() + seconds)
 
 
-def seconds_left(workspace: Workspace) -> float:
+def seconds_left(workspace: LeaseWorkspace) -> float:
     """Return the seconds until the lease ends; 0 if the end was not recorded."""
     end = read_json(workspace.end)
     return 0.0 if end is None else float(end) - time.time()
@@ -173,7 +173,7 @@ LOCK_TIMEOUT = 1.0
 """Seconds for which acquiring a lock is retried."""
 
 
-def process_environment(workspace: Workspace) -> dict[str, str]:
+def process_environment(workspace: LeaseWorkspace) -> dict[str, str]:
     """Return the environment of processes that run the code of the workspace."""
     return {
         "OMP_NUM_THREADS": "4",
@@ -219,7 +219,7 @@ def _lock(file: IO[str]) -> bool:
 
 def run_process(
     words: Sequence[str],
-    workspace: Workspace,
+    workspace: LeaseWorkspace,
     log: Path,
     seconds: float,
     on_start: Callable[[int], None],
@@ -264,7 +264,7 @@ def end_group(number: int) -> None:
         os.killpg(number, signal.SIGKILL)
 
 
-def end_orphan(number: int, workspace: Workspace) -> None:
+def end_orphan(number: int, workspace: LeaseWorkspace) -> None:
     """Kill the process group of a runner that was itself killed.
 
     The command line of its first process must name the workspace, since process IDs are reused.

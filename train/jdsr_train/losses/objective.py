@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.networks.layers import enlarge
-from jdsr_cli.networks.output import GeneratorOutput
+from jdsr_cli.networks.layers import GeneratorOutput, enlarge
 from jdsr_train import losses
 from jdsr_train.data.batches import Batch
 from jdsr_train.frozen_features import FeatureExtractor

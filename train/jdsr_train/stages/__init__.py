@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from jdsr_train.components import TrainingComponents
+from jdsr_train.stages.face_analysis import IdentityStage, ParserStage
 from jdsr_train.stages.generator import DenoiseStage, JointStage
-from jdsr_train.stages.identity import IdentityStage
-from jdsr_train.stages.parser import ParserStage
 from jdsr_train.stages.validation import Validation
 
 __all__ = ["DenoiseStage", "IdentityStage", "JointStage", "ParserStage", "Stage", "build_stage"]

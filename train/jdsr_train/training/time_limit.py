@@ -90,7 +90,7 @@ class _LimitedProgress:
 
 
 @dataclass
-class StageClock:
+class StepTimer:
     """The time of a stage, and the share of its schedule that it covers."""
 
     started: float
@@ -164,7 +164,7 @@ class StageTimeLimit:
         """Share of the schedule at the checkpoint from which the stage was resumed."""
         self.saving = 1.0
         """Seconds that a checkpoint takes."""
-        self._clock: StageClock | None = None
+        self._clock: StepTimer | None = None
         self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
 
     def start(self, step: int) -> None:
@@ -174,7 +174,7 @@ class StageTimeLimit:
         # A schedule that a time limit had completed restarts at the share of its steps.
         done = step / self.options.steps
         saved = self.saved_share if self.saved_share < 1 else done
-        self._clock = StageClock(time.monotonic(), self.limit, max(saved, done))
+        self._clock = StepTimer(time.monotonic(), self.limit, max(saved, done))
         self._clock.reserve(self.saving, 0.0)
 
     def allows_step(self, step: int) -> bool:

@@ -23,8 +23,14 @@ from jdsr_train.request import RunSettings
 from jdsr_train.training import checkpoint
 from jdsr_train.training.fabric import PrecisionWrapper, open_fabric
 from jdsr_train.training.monitoring import FiniteMonitor, RunningMeans, gradient_shares
-from jdsr_train.training.optimisation import WeightAverage, build_optimiser, learning_rate
-from jdsr_train.training.stage import OptimiserStep, SchedulePosition, TrainingStage
+from jdsr_train.training.stage import (
+    OptimiserStep,
+    SchedulePosition,
+    TrainingStage,
+    WeightAverage,
+    build_optimiser,
+    learning_rate,
+)
 from jdsr_train.training.time_limit import StageTimeLimit, TimeLimitReached
 from jdsr_train.training.training_log import TrainingLog
 

@@ -1,8 +1,9 @@
-"""The identity stage: train the identity network of eq. 15 (PAPER table 1) to classify people.
+"""The identity stage and the parser stage: networks that analyse faces during the joint training.
 
-The loss is the margin softmax (CosFace) over the identities of the training split. A share of the
-faces is downscaled and upscaled again, so that restored faces are in the training domain (SPEC 3).
-The network is frozen afterwards.
+The identity network of eq. 15 (PAPER table 1) is trained to classify people with the margin softmax
+(CosFace) over the identities of the training split. A share of the faces is downscaled and upscaled
+again, so that restored faces are in the training domain (SPEC 3). The parser labels the training
+faces (SPEC 3). Both networks are frozen afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from jdsr_cli.datasets.samples import images_on_device, stack, to_tensor
 from jdsr_cli.errors import DatasetError
 from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
-from jdsr_train.networks import IdentityNetwork, MarginHead
+from jdsr_train.data.labels import PARSING_CLASSES
+from jdsr_train.data.parsing_set import PackedPairs, ParsingBatch, ParsingSamples
+from jdsr_train.networks import IdentityNetwork, MarginHead, Parser
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition
 
@@ -225,3 +228,77 @@ def _collate(rows: list[tuple[NDArray[np.uint8], int]]) -> PackedIdentityBatch:
     return PackedIdentityBatch(
         stack([face for face, _ in rows]), torch.tensor([person for _, person in rows])
     )
+
+
+PARSER_VALIDATION_FACES = 96
+PARSER_BATCH = 8
+
+
+class ParserStage:
+    """Trains the face parser on labelled faces with the cross-entropy."""
+
+    name = "parser"
+    main_model = "parser"
+    deviations: tuple[str, ...] = ()
+
+    def __init__(self, recipe: Recipe, samples: ParsingSamples, validation: ParsingSamples) -> None:
+        self.options = recipe.parser.optimiser
+        self.samples, self.validation = samples, validation
+        self.width = recipe.parser.width
+        torch.manual_seed(recipe.seed)
+        self.models = {self.main_model: OptimisedModel(Parser(self.width), self.options)}
+
+    def batches(
+        self, first: int, last: int, workers: int, rank: int, world: int
+    ) -> Iterator[PackedPairs]:
+        """Iterate over batches of labelled faces; see `ParsingSamples.batches`."""
+        size = self.options.batch // world
+        return self.samples.batches(size, first, last, workers, rank=rank, world=world)
+
+    def train_steps(
+        self, networks: Networks, batch: ParsingBatch, position: SchedulePosition
+    ) -> Iterator[OptimiserStep]:
+        """Yield the optimiser step of the parser."""
+        logits = networks[self.main_model](batch.images)
+        yield OptimiserStep(
+            self.main_model, {"cross_entropy": F.cross_entropy(logits, batch.labels)}
+        )
+
+    def validate(
+        self, network: nn.Module, position: SchedulePosition, until: float = math.inf
+    ) -> dict[str, float]:
+        """Return the loss, the accuracy and the intersection over union of each class."""
+        device = next(network.parameters()).device
+        classes = len(PARSING_CLASSES)
+        confusion = np.zeros((classes, classes), np.int64)
+        loss, count = 0.0, min(PARSER_VALIDATION_FACES, len(self.validation.pictures))
+        wanted, batches = -(-count // PARSER_BATCH), 0
+        with torch.inference_mode():
+            for batch in self.validation.batches(PARSER_BATCH, 0, wanted, 0):
+                if batches and time.monotonic() >= until:
+                    break
+                ready = batch.unpack(device)
+                logits = network(ready.images)
+                loss += float(F.cross_entropy(logits, ready.labels))
+                batches += 1
+                pairs = ready.labels * classes + logits.argmax(1)
+                counted = torch.bincount(pairs.flatten(), minlength=classes**2)
+                confusion += counted.cpu().numpy().reshape(classes, classes)
+        intersection = np.diag(confusion)
+        union = confusion.sum(0) + confusion.sum(1) - intersection
+        overlap = {
+            f"iou_{name.replace(' ', '_')}": float(intersection[index] / union[index])
+            for index, name in enumerate(PARSING_CLASSES)
+            if union[index]
+        }
+        return {
+            "validation_loss": loss / batches,
+            "validation_accuracy": float(intersection.sum() / confusion.sum()),
+            "validation_mean_iou": float(np.mean(list(overlap.values()))),
+            **overlap,
+            **({} if batches == wanted else {"validation_faces": batches * PARSER_BATCH}),
+        }
+
+    def export_module(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:
+        """Return the arguments of the parser, and the parser."""
+        return {"width": self.width}, network
