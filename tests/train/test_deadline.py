@@ -427,3 +427,15 @@ def test_a_validation_that_time_cuts_short_says_of_how_many_faces(
     assert {"masked_psnr", "plain_psnr"} <= cut.keys()
     with Image.open(tmp_path / "joint" / PANEL) as panel:
         assert panel.size == (128, 6 * 128)
+
+
+def test_time_is_reserved_for_the_last_validation_and_checkpoint() -> None:
+    stage = StepTimer(0.0, 1000.0)
+    stage.reserve(saving=2.0, face=0.01)
+    assert stage.reserved == pytest.approx(3 + 2 * 2.0 + 400 * 0.01)
+    assert stage.steps_end == pytest.approx(1000 - 11)
+    stage.reserve(saving=100.0, face=1.0)
+    assert stage.reserved == 50.0  # a twentieth of the time at most
+    short = StepTimer(0.0, 10.0)
+    short.reserve(saving=100.0, face=1.0)
+    assert short.reserved == 3.0

@@ -278,7 +278,7 @@ def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
         output(32, restored=restored),
         half_covered(batch),
         alone("adversarial", 2.0),
-        LossNetworks(critic=lambda images: images.mean((1, 2, 3)), sees="covered", masked=0.5),
+        LossNetworks(critic=lambda images: images.mean((1, 2, 3)), region="covered", masked=0.5),
     )
     assert set(found) == {"adversarial"}
     assert float(found["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
@@ -297,7 +297,7 @@ def test_a_face_without_a_mask_takes_no_part_in_what_is_judged(batch: Batch) -> 
         half_covered(batch),
         weights,
         LossNetworks(
-            features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), sees="covered"
+            features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), region="covered"
         ),  # type: ignore[arg-type]
     )
     # Both faces are shown, the second as its truth.

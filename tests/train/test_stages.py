@@ -22,12 +22,15 @@ from torchvision.models import squeezenet1_1
 
 from jdsr_cli.errors import InputMissingError, UsageError, WeightsCorruptError
 from jdsr_cli.networks import JDSRGenerator
+from jdsr_cli.progress import Silent
 from jdsr_cli.weights import load_generator, load_state, read_manifest
 from jdsr_train import recipe_files
-from jdsr_train.dry_run import plan_training
+from jdsr_train.components import TrainingComponents
+from jdsr_train.dry_run import SyntheticResources, plan_training
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import StageResult, stages_of, train
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.trainer import CHECKPOINT
 from jdsr_train.training.training_log import LOG
 
@@ -472,3 +475,16 @@ def test_two_processes_train_a_network_whose_parsing_head_no_term_reaches(
     found = rows(tmp_path / "run", "joint")
     assert found[-1]["step"] == STEPS
     assert not any("prior_parsing" in row for row in found)
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_a_recipe_with_another_number_of_landmarks_is_refused(
+    make: Make, recipe: Recipe, tmp_path: Path, count: int
+) -> None:
+    arguments = {**recipe.generator.arguments, "landmarks": count}
+    generator = dataclasses.replace(recipe.generator, arguments=arguments)
+    request = make(tmp_path, recipe=dataclasses.replace(recipe, generator=generator))
+    resources = SyntheticResources(request, has_features=False)
+    components = TrainingComponents(request, resources, open_fabric("cpu"), Silent())
+    with pytest.raises(UsageError, match=f"has {count} landmarks, the faces 5"):
+        components.generator_arguments()

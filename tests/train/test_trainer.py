@@ -511,3 +511,22 @@ def test_half_precision_trains_float32_weights(make: Make, tmp_path: Path) -> No
     network = make(tmp_path, optimised(steps=2, precision="bfloat16")).run()
     assert all(weight.dtype == torch.float32 for weight in network.parameters())
     assert all(torch.isfinite(weight).all() for weight in network.parameters())
+
+
+def test_ctrl_c_during_an_update_keeps_the_last_checkpoint(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(tmp_path, every=2)
+    optimiser = trainer.optimisers["generator"]
+    real = optimiser.step
+
+    def step(*arguments: Any, **options: Any) -> Any:
+        if trainer.step == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(optimiser, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert trainer.step == 3
+    assert state(tmp_path)["step"] == 2

@@ -1,8 +1,8 @@
-"""Pictures for a model card, of people whose photographs installed packages ship.
+"""Draw pictures for a model card, of people whose photographs installed packages contain.
 
 Run as `python -m jdsr_train.card --out weights/pictures [--weights NAME ...]`. Weights that take
 32 or 16 px are shown on the paper's degradation, those that take 64 or 128 px on footage of
-several native widths, with masks drawn by our own code. The same weights give the same bytes.
+several native widths, with drawn masks. The same weights give the same bytes.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ NATIVE_WIDTHS = (16, 32, 64, 128)
 
 @dataclass(frozen=True)
 class View:
-    """One way of making faces small: a picture of the card."""
+    """A picture of the model card: one degradation of the faces."""
 
     name: str
-    """Of the file, without its suffix."""
+    """Name of the file without its suffix."""
     title: str
     degradation: str
     """`paper` or `camera`."""
     kind: str
-    """Of the faces, `masked` or `plain`."""
+    """Kind of the faces, `masked` or `plain`."""
     each: int
-    """Faces of each person, which differ in their masks or cameras."""
+    """Number of faces of each person, with different masks or degradations."""
     shown: int
-    """Side of the input that is shown, in pixels."""
+    """Side of the shown input in pixels."""
 
     def exams(self, size: int) -> list[EvaluationSample]:
-        """Return the faces as inputs of some size, column by column."""
+        """Return the samples of the columns at an input size."""
         width = float(self.shown)
         camera = CameraSettings(native_width=(width, width), infrared=0.0, uncompressed=0.0)
         settings = SampleSettings(size, self.degradation, masked=1.0, camera=camera)
@@ -85,7 +85,7 @@ def _masks() -> tuple[Sprite, ...]:
 
 
 def portrait(person: Person, key: str) -> FaceSet:
-    """Return the one aligned face of a person's photograph under a name."""
+    """Return the aligned face of a person's photograph with the given key."""
     alignment = estimate_alignment(person.points, weights=[1.0] * 5)
     five = person.points @ alignment.matrix[:, :2].T + alignment.matrix[:, 2]
     face = crop(person.load(), alignment)
@@ -93,7 +93,7 @@ def portrait(person: Person, key: str) -> FaceSet:
 
 
 def views(sizes: Sequence[int]) -> list[View]:
-    """Return the pictures that generators of these input sizes are shown on."""
+    """Return the pictures for generators with these input sizes."""
     found = [
         View(f"paper-x{128 // size}", f"Bicubic to {size} px", "paper", "masked", 2, size)
         for size in PAPER_SIZES
@@ -109,15 +109,15 @@ def views(sizes: Sequence[int]) -> list[View]:
 
 
 def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
-    """Write a picture for each view that some of the weights are for.
+    """Write a picture for each view that suits any of the weights.
 
     Args:
-        weights: Names of the registry, or weight files.
-        out: Folder of the pictures; made where it is missing.
-        device: Where the networks run.
+        weights: Names in the registry, or weight files.
+        out: Folder of the pictures, created if necessary.
+        device: Device of the networks.
 
     Returns:
-        The files, PNG: input, bicubic, every generator and truth of a few faces.
+        The PNG files, with input, bicubic, every generator and truth of a few faces.
 
     Raises:
         WeightsError, UsageError: Weights are unknown, missing or altered.
@@ -149,7 +149,7 @@ def _fits(method: Method, view: View) -> bool:
 def block(view: View, methods: Sequence[Method]) -> Block:
     """Restore the faces of a view; each generator gets the same footage at its own input size.
 
-    The figures above the columns are the PSNR of the last of them.
+    The values above the columns are the PSNR of the last generator.
     """
     sizes = sorted({size for one in methods if (size := one.lr_size)})
     inputs = {size: view.exams(size) for size in sizes}
@@ -173,7 +173,7 @@ def _pictures(restored: torch.Tensor) -> list[NDArray[np.uint8]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the pictures; return 0, or the exit code of the error that is told."""
+    """Draw the pictures; return 0, or the exit code of the error."""
     parser = argparse.ArgumentParser(prog="python -m jdsr_train.card", description="Draw pictures.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     parser.add_argument(

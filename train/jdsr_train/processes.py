@@ -1,4 +1,4 @@
-"""How a training process behaves towards the system: signals, threads, processes beside it."""
+"""Signals, threads and process groups of training processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 STARTED_VARIABLE = "JDSR_TRAIN_STARTED"
-"""Environment variable by which processes of one run know when its command was given."""
+"""Environment variable with the start time of the command, for all processes of a run."""
 
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt in the main thread.
+    """Raise KeyboardInterrupt in the main thread on SIGTERM, as on Ctrl-C.
 
-    Processes that were forked meanwhile, such as those that make samples, just end.
+    Forked processes, such as workers that prepare samples, end without the exception.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,16 +42,15 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def single_threaded(device: str) -> Iterator[None]:
-    """Let a process that trains on a CPU use one thread, unless OMP_NUM_THREADS says otherwise.
+    """Use a single thread for training on a CPU, unless OMP_NUM_THREADS is set.
 
-    Two threads of OpenMP wait for one another in turn as soon as anything else, such as the
-    processes that make samples, needs a core: a step then takes several times as long. More cores
-    are used by more processes.
+    OpenMP threads wait for one another when other processes, such as workers, need a core, and a
+    step then takes several times as long. Use more processes for more cores.
     """
     if device != "cpu" or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    import torch  # late, so that a command which only starts others is quick
+    import torch  # imported here, so that a command that only starts others is fast
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -62,23 +61,23 @@ def single_threaded(device: str) -> Iterator[None]:
 
 
 def start_time() -> float:
-    """When this run's command was given, on the clock of `time.monotonic`, in seconds."""
-    told = os.environ.get(STARTED_VARIABLE)
-    return time.monotonic() if told is None else float(told)
+    """Return when the command of this run was started, in seconds of `time.monotonic`."""
+    value = os.environ.get(STARTED_VARIABLE)
+    return time.monotonic() if value is None else float(value)
 
 
 def launch(processes: int, arguments: Sequence[str], began: float) -> int:
     """Run `jdsr` with these arguments in several processes that share every step.
 
-    On Ctrl-C and SIGTERM they are told, and waited for.
+    Ctrl-C and SIGTERM are passed on to them, and their end is awaited.
 
     Args:
-        processes: Their number.
-        arguments: Of the command line, without the option that asks for processes.
-        began: When the command was given, see `started`.
+        processes: Number of processes.
+        arguments: Arguments of the command line, without `--processes`.
+        began: Start of the command, see `start_time`.
 
     Returns:
-        The exit code of the run: 0, or that of the first process that failed.
+        The exit code: 0, or that of the first process that failed.
 
     """
     command = [

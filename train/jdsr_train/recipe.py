@@ -1,7 +1,7 @@
-"""What a training run is: frozen, checked dataclasses, one for each table of a recipe file.
+"""Training recipes: frozen, validated dataclasses, one for each table of a recipe file.
 
-Defaults are the paper's (arXiv 2103.13676) where it states a number, otherwise those of the work
-that it continues, FCSR-GAN. A term of the loss or a stage that a recipe does not name is off.
+Defaults are those of the paper (arXiv 2103.13676), or of its parent work FCSR-GAN where the paper
+states none. Loss terms and stages that a recipe does not name are disabled.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.weights.default import ON_GPU
 
 STAGES = ("parser", "identity", "denoise", "joint")
-"""In the order in which they run; each uses what the ones before it have made."""
+"""In the order in which they run; each uses the results of earlier ones."""
 
 
 BELOW_ONE = math.nextafter(1.0, 0.0)
-MOST_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class GeneratorRecipe:
-    """Which network is trained."""
+    """The network to train."""
 
     network: str = "lite"
-    """Name known to `jdsr_cli.networks.build`."""
+    """Name of the network, see `jdsr_cli.networks.build`."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Passed to the network's configuration. The paper's generator takes `landmarks` from the
-    data where it is not given."""
+    """Arguments of the network. `landmarks` of the paper's generator defaults to the number in the
+    data."""
     scale: int = 4
-    """Enlargement of the low-resolution side to 128."""
+    """Scale factor from the side of the input to 128."""
 
     def __post_init__(self) -> None:
         within(self, 1, 128, "scale")
@@ -44,31 +44,30 @@ class GeneratorRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """What it is trained on."""
+    """The training data."""
 
     degradation: str = "paper"
     """`paper` or `camera`."""
     masked: float = 1.0
-    """Share of faces that wear a mask, 0 to 1."""
+    """Share of masked faces, 0 to 1."""
     drawn_masks: int = 400
-    """Number of masks drawn by our own code."""
+    """Number of drawn masks."""
     occluded: float = 0.0
-    """Camera degradation: share of faces, masked or bare, behind a hand, a cup, a visor, a border
-    of the picture and the like; these are kept, they were filmed."""
+    """Camera degradation: share of faces, masked or bare, that other objects cover, such as a hand,
+    a cup, a visor or the border of the picture; these stay in the target."""
     lowered: float = 0.0
-    """Camera degradation: share of masks that are worn under the nose or the chin."""
+    """Camera degradation: share of masks below the nose or the chin."""
     canonical: bool = False
-    """Camera degradation: whether the network learns on photometrically canonical faces, as
-    `restore` shows them to it."""
+    """Camera degradation: whether inputs are photometrically canonical faces, as in `restore`."""
     crop: str = "138"
-    """Of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
+    """Crop of the official 178x218 images (SPEC 4.2): `138` is 138x138 at (20, 40), `138-left` the
     same at (30, 40), `178` the centre square, `aligned` a similarity by the five points."""
     heat_sigma: float = 1.5
     """Standard deviation of a landmark's heat map, in pixels of 64 (SPEC 3; the parent's: 1.75)."""
     noise_truth: str = "difference"
-    """What the noise map is to be: `difference`, |masked - clean|, or `alpha`, the share of each
+    """Target of the noise map: `difference`, |masked - clean|, or `alpha`, the share of each
     pixel that the mask covers (SPEC 2), as a level that suits eq. 8 (`losses.covered_level`).
-    Where a camera blurs and compresses what it films, a mask can only be told by `alpha`."""
+    With blur and compression of a camera, only `alpha` identifies a mask."""
 
     def __post_init__(self) -> None:
         one_of(self.degradation, ("paper", "camera"), "degradation")
@@ -118,18 +117,18 @@ class LossRecipe:
     coarse: float = 0.0
     """Squared error of the coarse face; not in eq. 17, weight 1 in the paper's parent works."""
     decibel_hr: float = 0.0
-    """Minus the PSNR of the restored face, per dB. Ours, for the light generators."""
+    """Minus the PSNR of the restored face, per dB. Not in the paper; for the light generators."""
     occlusion: float = 0.0
-    """Cross-entropy of the occlusion map. Ours, for generators that have a map of their own."""
+    """Cross-entropy of the occlusion map, for generators with such a map. Not in the paper."""
     perceptual_covered: float = 0.0
-    """Frozen features of the restored face with the truth wherever the mask did not cover it, so
-    that they sharpen what was under a mask and leave the rest alone. Ours."""
+    """Frozen features of the restored face with the truth outside of the covered part, so that only
+    the covered part is sharpened. Not in the paper."""
     perceptual_from: float = 0.0
-    """Share of the joint steps after which the restored face's perceptual terms act, 0 to 1."""
+    """Share of the joint steps after which the perceptual terms of the restored face are active."""
     identity_from: float = 0.0
-    """Share of the joint steps after which the identity term acts, 0 to 1."""
+    """Share of the joint steps after which the identity term is active."""
     adversarial_from: float = 0.0
-    """Share of the joint steps after which critic and adversarial term act, 0 to 1."""
+    """Share of the joint steps after which the critic and the adversarial term are active."""
 
     def __post_init__(self) -> None:
         one_of(self.parsing_kind, ("mse", "ce"), "parsing_kind")
@@ -147,12 +146,12 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
-    """How the weights of one network move in one stage."""
+    """The optimisation of one network in one stage."""
 
     steps: int = 10_000
-    """Batches in all."""
+    """Number of steps."""
     batch: int = 16
-    """Faces in a step, over all processes."""
+    """Faces of a step, over all processes."""
     kind: str = "adamw"
     """`adamw`, `adam` or `sgd` (with Nesterov momentum betas[0])."""
     rate: float = 4e-4
@@ -168,9 +167,9 @@ class OptimiserRecipe:
     weight_decay: float = 1e-4
     """Weight decay; decoupled in `adamw`."""
     clip: float = 1.0
-    """Largest gradient norm; 0 leaves gradients alone."""
+    """Largest gradient norm; 0 disables clipping."""
     ema: float = 0.999
-    """Decay of the averaged weights, which are the ones that are kept; 0 keeps the last ones."""
+    """Decay of the averaged weights, which are exported; 0 uses the last weights."""
     precision: str = "bfloat16"
     """Arithmetic of the forward pass: `bfloat16` or `float32`."""
 
@@ -186,16 +185,16 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True)
 class CriticRecipe:
-    """The adversary of the joint stage (eq. 7, WGAN-GP)."""
+    """The critic of the joint stage (eq. 7, WGAN-GP)."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
     """Channels of its first convolution and of its residual stages."""
     fold: int = 1
-    """Side of the squares of pixels that it folds into channels before it looks: 2 makes it four
-    times as cheap, which a CPU needs."""
+    """Side of the blocks of pixels that are moved to channels first; 2 makes the critic four times
+    as fast, which a CPU needs."""
     sees: str = "face"
-    """What it judges: `face`, the restored face (PAPER section 3.3), or `covered`, the true face
-    with what was under the mask restored, so that it sharpens that and leaves the rest alone."""
+    """Input of the critic: `face`, the restored face (PAPER section 3.3), or `covered`, the true
+    face with only the covered part restored, so that only this part is sharpened."""
     wasserstein: float = 1e-3
     """Weight of the Wasserstein part; with eta 0.1 the effective penalty is 100 (SPEC 0.7)."""
     gradient_penalty: float = 0.1
@@ -229,7 +228,7 @@ class IdentityRecipe:
     margin: float = 0.35
     """m of the margin softmax."""
     degraded: float = 0.3
-    """Share of faces that are reduced by x4 or x8 and enlarged again."""
+    """Share of faces that are downscaled by 4 or 8 and upscaled again."""
     optimiser: OptimiserRecipe = OptimiserRecipe(
         steps=60_000, batch=128, kind="sgd", rate=0.05, betas=(0.9, 0.999), weight_decay=5e-4,
         clip=5.0, ema=0.0,
@@ -257,28 +256,28 @@ class ParserRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run but the place of its data."""
+    """Everything that determines the result of a training run, except the data."""
 
     name: str
     earns: str | None = None
-    """Name under which the weights are listed where they beat the carried ones on every gate
-    (`jdsr_cli.weights.registry`): `camera`, the default on a GPU."""
+    """Registry name of the weights if they pass every gate (`jdsr_cli.weights.gates`): `camera`,
+    the default on a GPU."""
     stages: tuple[str, ...] = ("joint",)
-    """What `--stage all` runs; `joint` alone is the paper's literal reading."""
+    """The stages of `--stage all`; `joint` alone is the literal reading of the paper."""
     generator: GeneratorRecipe = GeneratorRecipe()
     data: DataRecipe = DataRecipe()
     camera: CameraSettings = field(default_factory=CameraSettings)
-    """What the camera degradation may draw."""
+    """Parameters of the camera degradation."""
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
-    """Of the joint stage's generator."""
+    """Optimisation of the generator in the joint stage."""
     denoise: OptimiserRecipe = OptimiserRecipe()
-    """Of the denoiser's warm-up."""
+    """Optimisation of the denoiser in the denoise stage."""
     critic: CriticRecipe = CriticRecipe()
     identity: IdentityRecipe = IdentityRecipe()
     parser: ParserRecipe = ParserRecipe()
     seed: int = 0
-    """Of the weights, the order of faces, the masks and the cameras."""
+    """Seed of the weights, the order of faces, the masks and the camera degradation."""
 
     def __post_init__(self) -> None:
         for stage in self.stages:
@@ -291,10 +290,10 @@ class Recipe:
             raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")
         if self.earns is not None:
             one_of(self.earns, (ON_GPU,), "earns")
-        within(self, 0, MOST_SEED, "seed")
+        within(self, 0, MAX_SEED, "seed")
 
     def steps(self, stage: str) -> OptimiserRecipe:
-        """Return how the weights of a stage's network move."""
+        """Return the optimisation of a stage's main network."""
         return {
             "parser": self.parser.optimiser,
             "identity": self.identity.optimiser,

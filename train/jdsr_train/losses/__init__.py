@@ -1,7 +1,7 @@
-"""The loss terms, each a small function with its equation of the paper.
+"""The loss terms, each with its equation in the paper.
 
-All are averaged over the batch and over elements and computed in float32; truths get no gradient.
-Those of the low-resolution grid and of the restored face are the same functions (SPEC 2).
+All are averaged over the batch and the elements and computed in float32; targets get no gradient.
+The low-resolution grid and the restored face use the same functions (SPEC 2).
 """
 
 from jdsr_train.losses.terms import (

@@ -19,17 +19,17 @@ Term = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class LossNetworks:
-    """The frozen networks and the critic that a step's terms use; None where they do not act."""
+    """The frozen networks and the critic of a step's loss terms; None if they are not active."""
 
     features: FeatureExtractor | None = None
     perceptual_hr: bool = True
-    """Whether the features judge the restored face at this step, too."""
+    """Whether the perceptual terms of the restored face are active."""
     identity: nn.Module | None = None
     critic: Callable[[Tensor], Tensor] | None = None
-    sees: str = "face"
-    """What the critic judges, see `judged`."""
+    region: str = "face"
+    """Input of the critic, see `select_region`."""
     masked: float = 1.0
-    """Share of a batch's faces, 0 to 1, that judges of what was covered are shown."""
+    """Share of a batch's faces, 0 to 1, in the region `covered`."""
 
 
 def denoising_terms(
@@ -40,10 +40,10 @@ def denoising_terms(
     features: FeatureExtractor | None = None,
     noise_truth: str = "difference",
 ) -> dict[str, Tensor]:
-    """L_de of eq. 17: the terms of the denoised image and the noise map, times their weights.
+    """Return L_de of eq. 17: the weighted terms of the denoised image and the noise map.
 
-    Works on the grid of `denoised`: where that is finer than the batch's low-resolution pictures
-    (the paper's generator on grid `hr`), these are enlarged as the generator enlarges its input.
+    They are computed on the grid of `denoised`. If that is finer than the low-resolution pictures
+    (the paper's generator with grid `hr`), these are enlarged as the generator enlarges its input.
     """
     side = denoised.shape[-1]
     clean = _on_grid(batch.lr_clean, side)
@@ -54,10 +54,10 @@ def denoising_terms(
         "pixel_lr": (weights.pixel_lr, lambda: losses.pixel_loss(denoised, clean)),
         "smooth_lr": (weights.smooth_lr, lambda: losses.smooth_loss(denoised)),
     }
-    found = _weigh(terms)
+    found = _weighted(terms)
     if features is not None and (weights.style_lr or weights.perceptual_lr):
         maps, wanted = features.maps(denoised), features.maps(clean)
-        found |= _weigh(
+        found |= _weighted(
             {
                 "style_lr": (weights.style_lr, lambda: losses.style_loss(maps, wanted)),
                 "perceptual_lr": (
@@ -70,11 +70,11 @@ def denoising_terms(
 
 
 def noise_target(batch: Batch, side: int, noise_truth: str) -> Tensor:
-    """Return what the noise map is to be, (B, 3, side, side) in [0, 1], no gradient.
+    """Return the target of the noise map, (B, 3, side, side) in [0, 1], no gradient.
 
     Args:
         batch: Samples.
-        side: Side in pixels of the grid on which the denoiser works.
+        side: Side of the denoiser's grid in pixels.
         noise_truth: A value of `DataRecipe.noise_truth`: `difference` or `alpha`.
 
     """
@@ -85,11 +85,11 @@ def noise_target(batch: Batch, side: int, noise_truth: str) -> Tensor:
 
 
 def restoring_terms(
-    output: GeneratorOutput, batch: Batch, weights: LossRecipe, judges: LossNetworks
+    output: GeneratorOutput, batch: Batch, weights: LossRecipe, networks: LossNetworks
 ) -> dict[str, Tensor]:
-    """L_fsr of eq. 17 and our own terms: those of the restored face and of what leads to it.
+    """Return L_fsr of eq. 17 and our own terms of the restored face and its intermediate results.
 
-    A term is left out where its judge is None or the batch has no truth for it.
+    A term is omitted if its network is None or the batch has no target for it.
     """
     restored, truth = output.restored, batch.hr
     terms: dict[str, tuple[float, Term]] = {
@@ -117,8 +117,8 @@ def restoring_terms(
             weights.prior * weights.prior_parsing,
             lambda: losses.parsing_loss(parsing, labels, weights.parsing_kind),
         )
-    features, identity, critic = judges.features, judges.identity, judges.critic
-    if features is not None and judges.perceptual_hr:
+    features, identity, critic = networks.features, networks.identity, networks.critic
+    if features is not None and networks.perceptual_hr:
         terms["perceptual_hr"] = (
             weights.perceptual_hr,
             lambda: losses.perceptual_loss(features.maps(restored), features.maps(truth)),
@@ -126,7 +126,7 @@ def restoring_terms(
         terms["perceptual_covered"] = (
             weights.perceptual_covered,
             lambda: losses.perceptual_loss(
-                *map(features.maps, select_region(restored, batch, "covered", judges.masked))
+                *map(features.maps, select_region(restored, batch, "covered", networks.masked))
             ),
         )
     if identity is not None:
@@ -140,45 +140,44 @@ def restoring_terms(
         terms["adversarial"] = (
             weights.adversarial,
             lambda: losses.generator_adversarial(
-                critic(select_region(restored, batch, judges.sees, judges.masked)[0])
+                critic(select_region(restored, batch, networks.region, networks.masked)[0])
             ),
         )
-    return _weigh(terms)
+    return _weighted(terms)
 
 
-def _weigh(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
+def _weighted(terms: dict[str, tuple[float, Term]]) -> dict[str, Tensor]:
     return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 
 
 def select_region(
-    restored: Tensor, batch: Batch, sees: str, masked: float = 1.0
+    restored: Tensor, batch: Batch, region: str, masked: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Return what a judge is shown, and the truth of it.
+    """Return the part of the restored faces that a loss term compares, and its truth.
 
-    How many faces that are is known without asking the device: it need not be waited for, and
-    every batch has the same shape.
+    The number of faces does not depend on values on the device, so that the device is not waited
+    for and every batch has the same shape.
 
     Args:
         restored: (B, 3, 128, 128).
         batch: Its truth and masks.
-        sees: `face`, everything; `covered`, the true faces with what was covered restored, of
-            the `round(masked * B)` faces, at least one, of which most was covered, in that order
-            (of two that are equal the first in the batch comes first). A face without a mask
-            among them is shown as its truth.
-        masked: Share of the faces, 0 to 1; that of the recipe which wears a mask.
+        region: `face`: all restored faces. `covered`: true faces in which the covered part is
+            replaced with the restored one; of the `round(masked * B)` faces, at least one, with
+            the largest covered area, in this order (equal areas in the order of the batch).
+        masked: Share of masked faces in the recipe, 0 to 1.
 
     Returns:
         (K, 3, 128, 128) each.
 
     """
-    if sees == "face":
+    if region == "face":
         return restored, batch.hr
     count = max(1, round(masked * len(restored)))
     areas = batch.occlusion.flatten(1).sum(1)
-    # A stable sort and not `topk`, which may give equal areas in any order.
-    places = areas.argsort(descending=True, stable=True)[:count]
+    # A stable sort instead of `topk`, whose order of equal areas is undefined.
+    indices = areas.argsort(descending=True, stable=True)[:count]
     given, truth, occlusion = (
-        whole.index_select(0, places) for whole in (restored, batch.hr, batch.occlusion)
+        tensor.index_select(0, indices) for tensor in (restored, batch.hr, batch.occlusion)
     )
     share = F.interpolate(occlusion, size=restored.shape[-2:], mode="bilinear")
     return truth + share * (given - truth), truth

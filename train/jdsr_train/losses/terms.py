@@ -13,12 +13,12 @@ from jdsr_cli.networks.generator import UNDER_ESTIMATED
 
 
 def pixel_loss(image: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error (eq. 10 and its high-resolution twin)."""
+    """Return the mean absolute error (eq. 10, also used at high resolution)."""
     return (image.float() - truth.detach().float()).abs().mean()
 
 
 def smooth_loss(image: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, vertical plus horizontal (eq. 12).
+    """Return the mean absolute difference of neighbours, vertical plus horizontal (eq. 12).
 
     Only differences inside the image count. A ramp from 0 to 1 over 128 px gives 1/127.
     """
@@ -29,37 +29,37 @@ def smooth_loss(image: Tensor) -> Tensor:
 
 
 def coarse_loss(coarse: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error of the coarse face I_C.
+    """Return the mean squared error of the coarse face I_C.
 
-    Not in the paper's eq. 17; the parent networks FSRNet and FCSR-GAN have it (SPEC 2).
+    Not in eq. 17 of the paper; the parent networks FSRNet and FCSR-GAN have it (SPEC 2).
     """
     return ((coarse.float() - truth.detach().float()) ** 2).mean()
 
 
 def decibel_loss(image: Tensor, truth: Tensor) -> Tensor:
-    """Minus the mean over images of the RGB PSNR in dB, peak 1.
+    """Return the negative mean over images of the RGB PSNR in dB, peak 1.
 
-    Ours, for the light generators: the gradient of each image is scaled by its own error, so
-    easy faces go on improving while hard ones (large masks) do not drown them.
+    Not in the paper; for the light generators. The gradient of each image is scaled by its own
+    error, so that hard faces (large masks) do not dominate easy ones.
     """
     error = ((image.float() - truth.detach().float()) ** 2).flatten(1).mean(1)
     return (10 * torch.log10(error + 1e-8)).mean()
 
 
 def noise_level(masked: Tensor, clean: Tensor) -> Tensor:
-    """Return |I_M_LR - I_GT_LR| per pixel and channel: the noise map's truth, no gradient.
+    """Return |I_M_LR - I_GT_LR| per pixel and channel: the target of the noise map, no gradient.
 
-    Our choice (SPEC 2): the paper gives no truth for the map. (B, 3, s, s) in and out.
+    The paper defines no target of the map, so this is our choice (SPEC 2). (B, 3, s, s) in and out.
     """
     return (masked.float() - clean.float()).abs().detach()
 
 
 def covered_level(occlusion: Tensor) -> Tensor:
-    """Return the noise level that stands for a covered share a: 0.7 a / (0.7 a + 0.3 (1 - a)).
+    """Return the noise level of a covered share a: 0.7 a / (0.7 a + 0.3 (1 - a)).
 
-    Eq. 8 teaches it of a pixel that is wholly covered with probability a and bare otherwise: it is
-    the expectile of that equation's weights. So a share that the network sees and one that it has
-    to guess are the same level, and `occlusion_from_noise` reads a off either.
+    This is the expectile of the weights of eq. 8: the level that minimises it for a pixel that is
+    covered with probability a and bare otherwise. A visible share and an estimated one therefore
+    have the same level, from which `occlusion_from_noise` computes a.
     (B, 1, s, s) in [0, 1], in and out; no gradient.
     """
     share = occlusion.float().detach()
@@ -68,14 +68,14 @@ def covered_level(occlusion: Tensor) -> Tensor:
 
 
 def asymmetric_loss(estimate: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean squared error, under-estimates weighing 0.7 and others 0.3 (eq. 8)."""
+    """Return the mean squared error, under-estimates weighted 0.7 and others 0.3 (eq. 8)."""
     error = estimate.float() - truth.detach().float()
     weight = torch.where(error < 0, UNDER_ESTIMATED, 1.0 - UNDER_ESTIMATED)
     return (weight * error**2).mean()
 
 
 def total_variation(maps: Tensor) -> Tensor:
-    """Mean squared difference of neighbours, vertical plus horizontal (eq. 9)."""
+    """Return the mean squared difference of neighbours, vertical plus horizontal (eq. 9)."""
     maps = maps.float()
     down = maps[..., 1:, :] - maps[..., :-1, :]
     across = maps[..., :, 1:] - maps[..., :, :-1]
@@ -83,10 +83,10 @@ def total_variation(maps: Tensor) -> Tensor:
 
 
 def occlusion_loss(estimate: Tensor, truth: Tensor) -> Tensor:
-    """Binary cross-entropy of the occlusion map in [0, 1] against the covered share. Ours.
+    """Return the binary cross-entropy of the occlusion map and the covered share. Not in the paper.
 
-    (B, 1, s, s) each. Not to be called under autocast. An estimate that is not a number gives a
-    loss that is none: torch's own function would end a process on a GPU.
+    (B, 1, s, s) each, in [0, 1]. Not for use under autocast. A NaN in the estimate gives a NaN
+    loss, where torch's function would abort the process on a GPU.
     """
     estimate = estimate.float()
     share = torch.nan_to_num(estimate, nan=0.5).clamp(1e-6, 1 - 1e-6)
@@ -104,16 +104,16 @@ def _pairs(found: Maps, wanted: Maps) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def perceptual_loss(found: Maps, wanted: Maps) -> Tensor:
-    """Sum over levels of the mean absolute difference of the maps (eq. 11).
+    """Return the sum over levels of the mean absolute difference of the maps (eq. 11).
 
-    The paper's normaliser leaves out the channels; the mean over them too is that of the parent
+    The normaliser of the paper omits the channels; the mean over channels is that of the parent
     network (SPEC 2).
     """
     return torch.stack([(f - w).abs().mean() for f, w in _pairs(found, wanted)]).sum()
 
 
 def gram(maps: Tensor) -> Tensor:
-    """Products of every two channels, (B, C, H, W) to (B, C, C), over C * H * W (eq. 13)."""
+    """Return the Gram matrices, (B, C, H, W) to (B, C, C), divided by C * H * W (eq. 13)."""
     _, channels, height, width = maps.shape
     with torch.autocast(maps.device.type, enabled=False):
         flat = maps.float().flatten(2)
@@ -121,25 +121,25 @@ def gram(maps: Tensor) -> Tensor:
 
 
 def style_loss(found: Maps, wanted: Maps) -> Tensor:
-    """Sum over levels of the mean absolute difference of the Gram matrices (eq. 13)."""
+    """Return the sum over levels of the mean absolute difference of the Gram matrices (eq. 13)."""
     return torch.stack([(gram(f) - gram(w)).abs().mean() for f, w in _pairs(found, wanted)]).sum()
 
 
 UNKNOWN = -1
-"""Value of labels and heat maps that are not known; they take no part in a term."""
+"""Value of unknown labels and heat maps, which a term ignores."""
 
 
 def _mean_of_known(values: Tensor, known: Tensor) -> Tensor:
-    """Mean of the values that are known; 0, with a gradient of 0, where none is."""
+    """Return the mean of the known values; 0, with a gradient of 0, if there are none."""
     return (values * known).sum() / known.expand_as(values).sum().clamp_min(1)
 
 
 def landmark_loss(maps: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error of the landmark heat maps (first half of eq. 14).
+    """Return the mean squared error of the landmark heat maps (first half of eq. 14).
 
     Args:
         maps: (B, N, 64, 64) in [0, 1], estimated.
-        truth: The same from the unmasked face; elements below 0 are unknown.
+        truth: Those of the unmasked face; elements below 0 are unknown.
 
     """
     truth = truth.detach().float()
@@ -147,11 +147,11 @@ def landmark_loss(maps: Tensor, truth: Tensor) -> Tensor:
 
 
 def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
-    """Error of the parsing maps (second half of eq. 14).
+    """Return the error of the parsing maps (second half of eq. 14).
 
     Args:
         logits: (B, C, H, W), estimated.
-        labels: (B, H, W) int64 of the unmasked face, 0 to C - 1; `UNKNOWN` is left out.
+        labels: (B, H, W) int64 of the unmasked face, 0 to C - 1; `UNKNOWN` is ignored.
         kind: `mse`, the mean over pixels and classes of the squared error of the probabilities
             (the printed equation), or `ce`, the mean cross-entropy (the parent network's code).
 
@@ -172,13 +172,13 @@ def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
 
 
 def identity_loss(found: Tensor, wanted: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared difference of identity features of length 1, averaged over the batch (eq. 15).
+    """Return the squared difference of unit-length identity features (eq. 15), batch mean.
 
     Args:
         found: (B, F) features of I_SR; they are normalised here.
         wanted: (B, F) features of the true face, no gradient.
-        reduction: Over the F numbers. `mean` is our default, beside which the pixel term keeps
-            its say; `sum`, from 0 to 4, is the equation as printed (SPEC 2).
+        reduction: Reduction over the F values. `mean` is our default, which does not dominate the
+            pixel term; `sum`, from 0 to 4, is the equation as printed (SPEC 2).
 
     Raises:
         UsageError: The reduction is neither.
@@ -193,14 +193,14 @@ def identity_loss(found: Tensor, wanted: Tensor, reduction: str = "mean") -> Ten
 
 
 CriticFunction = Callable[[Tensor], Tensor]
-"""Scores (B, 3, H, W) images with (B,) numbers, each image by itself."""
+"""Returns (B,) scores of (B, 3, H, W) images, each image independently."""
 
 ETA = 0.1
 """Weight of the gradient penalty (PAPER section 4.2)."""
 WEIGHT = 1e-3
 """Weight of the Wasserstein part, equal to that of the generator's term.
 
-With 1, the literal reading, eta = 0.1 is too small to hold the critic's slope (SPEC 0.7).
+With 1, the literal reading, eta = 0.1 is too small to limit the critic's gradient (SPEC 0.7).
 """
 
 
@@ -217,16 +217,16 @@ def wasserstein(restored: Tensor, true: Tensor) -> Tensor:
 def gradient_penalty(
     critic: CriticFunction, restored: Tensor, truth: Tensor, share: Tensor | None = None
 ) -> Tensor:
-    """Mean of (|slope| - 1)^2 of the critic between restored and true faces (eq. 7).
+    """Return the mean of (|gradient| - 1)^2 of the critic between restored and true faces (eq. 7).
 
-    Computed in float32 even under autocast; differentiable with respect to the critic.
+    Computed in float32, also under autocast; differentiable with respect to the critic.
 
     Args:
         critic: Any differentiable score of single images.
         restored: (B, 3, H, W) I_SR; taken without gradient.
         truth: (B, 3, H, W) the true faces.
-        share: (B,) in [0, 1], how much of the true face each sample takes; drawn uniformly
-            from the device's own generator where None.
+        share: (B,) in [0, 1], the weight of the true face in each sample; drawn uniformly from
+            the device's default generator when None.
 
     """
     restored, truth = restored.detach().float(), truth.detach().float()
@@ -234,9 +234,9 @@ def gradient_penalty(
         share = torch.rand(len(truth), device=truth.device)
     mixed = torch.lerp(restored, truth, share.float().view(-1, 1, 1, 1)).requires_grad_()
     with torch.autocast(mixed.device.type, enabled=False), torch.enable_grad():
-        (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-        steepness = torch.linalg.vector_norm(slope.flatten(1), dim=1)
-        penalty: Tensor = ((steepness - 1) ** 2).mean()
+        (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        penalty: Tensor = ((norms - 1) ** 2).mean()
     return penalty
 
 

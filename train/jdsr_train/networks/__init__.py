@@ -1,4 +1,4 @@
-"""Networks that only training needs: critic, identity network and face parser."""
+"""Networks that only training uses: critic, identity network and face parser."""
 
 from jdsr_train.networks.critic import Critic
 from jdsr_train.networks.face_analysis import IdentityNetwork, MarginHead, Parser, labels

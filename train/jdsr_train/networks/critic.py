@@ -1,7 +1,7 @@
-"""The critic of the adversarial term: the residual critic of WGAN-GP, one stage deeper.
+"""The critic of the adversarial term: the residual critic of WGAN-GP with an additional stage.
 
-PAPER section 3.3 takes "the same discriminator as WGAN-GP"; that one is made for 64 x 64 images
-and has four stages, ours has five for 128 x 128 (SPEC 1.4).
+PAPER section 3.3 uses "the same discriminator as WGAN-GP", which has four stages for 64 x 64
+images; this one has five for 128 x 128 (SPEC 1.4).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ WIDTHS = (64, 128, 256, 512, 512, 512)
 def _layer_norm(channels: int) -> nn.GroupNorm:
     """Normalise each sample over C, H and W, with a scale and a shift per channel.
 
-    Samples must not see one another: the gradient penalty is per sample.
+    Batch normalisation is not possible, since the gradient penalty is defined per sample.
     """
     return nn.GroupNorm(1, channels)
 
 
 class _DownBlock(nn.Module):
-    """Twice normalisation, ReLU and convolution, then a mean over 2 x 2; plus a shortcut.
+    """Normalisation, ReLU and convolution, twice, and a 2 x 2 mean; with a shortcut.
 
     (B, inputs, H, W) to (B, outputs, H/2, W/2).
     """
@@ -48,19 +48,19 @@ class _DownBlock(nn.Module):
 
 
 class Critic(nn.Module):
-    """Scores how real faces look: (B, 3, size, size) RGB in [0, 1] to (B,) without bounds.
+    """Scores the realism of faces: (B, 3, size, size) RGB in [0, 1] to (B,) unbounded scores.
 
-    A convolution, pre-activation residual blocks that halve the grid, and a linear layer; no
-    batch normalisation, no last activation. Differentiable twice everywhere that ReLU is.
+    A convolution, pre-activation residual blocks that halve the grid, and a linear layer, without
+    batch normalisation or a final activation. Twice differentiable where ReLU is.
 
     Args:
         widths: Channels of the first convolution and of each stage.
-        size: Side of the images; divisible by `fold`, and by 2 for each stage after that.
-        fold: Side of the squares of pixels that become channels first (pixel unshuffle); 1 is
-            the critic of WGAN-GP.
+        size: Side of the images, divisible by `fold` and then by 2 for each stage.
+        fold: Side of the blocks of pixels that are moved to channels (pixel unshuffle); 1 for the
+            critic of WGAN-GP.
 
     Raises:
-        UsageError: The size cannot be halved that often, or there is no stage.
+        UsageError: The size is not divisible, or there is no stage.
 
     """
 
@@ -78,14 +78,14 @@ class Critic(nn.Module):
             *(_DownBlock(inputs, outputs) for inputs, outputs in pairwise(widths))
         )
         self.score = nn.Linear(widths[-1] * (size // fold >> stages) ** 2, 1)
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.kaiming_normal_(part.weight)
-                if part.bias is not None:
-                    nn.init.zeros_(part.bias)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a score for each image, float32."""
+        """Return the scores, (B,) float32."""
         folded = F.pixel_unshuffle(images, self.fold)
         features = self.stages(self.enter(folded)).flatten(1)
         scores: Tensor = self.score(features).float().squeeze(1)

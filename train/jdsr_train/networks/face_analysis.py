@@ -18,7 +18,7 @@ from jdsr_cli.networks.super_resolver import FACE_PARTS
 WIDTHS = (64, 128, 256, 512)
 BLOCKS = (2, 4, 8, 2)
 RESIDUAL_START = 0.1
-"""Share of the He normal start that the last convolution of a residual block begins with."""
+"""Factor of the initial weights of the last convolution of a residual block."""
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:
@@ -26,7 +26,7 @@ def _conv(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class _ResidualBlock(nn.Module):
-    """Twice convolution and PReLU, plus identity: (B, C, H, W) in and out."""
+    """Two convolutions with PReLU and a residual connection, (B, C, H, W) in and out."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -40,20 +40,20 @@ class _ResidualBlock(nn.Module):
 
 
 class IdentityNetwork(nn.Module):
-    """Features that tell people apart: (B, 3, size, size) RGB in [0, 1] to (B, features).
+    """Computes identity features: (B, 3, size, size) RGB in [0, 1] to (B, features).
 
-    For each stage a convolution, a 3 x 3 average pool of stride 2 and residual blocks, all with a
-    PReLU per channel and no normalisation; then one linear layer. Inside, colours are moved to
-    [-1, 1], as the parent networks do; the paper is silent there.
+    Each stage has a convolution, a 3 x 3 average pool of stride 2 and residual blocks, with a PReLU
+    per channel and without normalisation; a linear layer follows. Colours are scaled to [-1, 1], as
+    in the parent networks, since the paper does not specify it.
 
     Args:
         widths: Channels of the stages.
         blocks: Residual blocks of the stages, as many numbers as `widths`.
         features: Length of the feature vector.
-        size: Side of the images; divisible by 2 for each stage.
+        size: Side of the images, divisible by 2 for each stage.
 
     Raises:
-        UsageError: `widths` and `blocks` differ in length, or the size cannot be halved that often.
+        UsageError: `widths` and `blocks` differ in length, or the size is not divisible.
 
     """
 
@@ -80,7 +80,7 @@ class IdentityNetwork(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Start as He normal, residual branches small: nothing normalises sixteen sums in a row."""
+        """Use He normal weights with small residual branches, since there is no normalisation."""
         slope = 0.25
         for part in self.modules():
             if isinstance(part, nn.Conv2d) and part.bias is not None:
@@ -97,7 +97,7 @@ class IdentityNetwork(nn.Module):
         return found
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Return the features at length 1, (B, features) float32."""
+        """Return the features scaled to length 1, (B, features) float32."""
         return F.normalize(self(images))
 
 
@@ -105,13 +105,13 @@ class MarginHead(nn.Module):
     """Classifies features by identity with an additive cosine margin (CosFace).
 
     The logit of the true identity is ``scale * (cosine - margin)``, others ``scale * cosine``;
-    the paper does not say what its network was trained with (SPEC 3).
+    the paper does not specify the loss of its network (SPEC 3).
 
     Args:
         features: Length of the feature vectors.
         identities: Number of people.
         scale: Factor of the cosines.
-        margin: What is taken off the true identity's cosine; may be changed between steps.
+        margin: Margin that is subtracted from the cosine of the true identity.
 
     Raises:
         UsageError: There are fewer than two people.
@@ -131,7 +131,7 @@ class MarginHead(nn.Module):
         nn.init.xavier_normal_(self.weight)
 
     def cosines(self, features: Tensor) -> Tensor:
-        """Return the cosine of each feature vector to each person's, (B, identities) float32."""
+        """Return the cosine of each feature vector and each identity, (B, identities) float32."""
         with torch.autocast(features.device.type, enabled=False):
             return F.linear(F.normalize(features.float()), F.normalize(self.weight.float()))
 
@@ -140,7 +140,7 @@ class MarginHead(nn.Module):
 
         Args:
             features: (B, features), not necessarily normalised.
-            identities: (B,) int64, the true ones.
+            identities: (B,) int64, the true identities.
 
         """
         cosines = self.cosines(features)
@@ -171,14 +171,14 @@ def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
 class Parser(nn.Module):
     """A U-Net: (B, 3, 128, 128) RGB in [0, 1] to (B, 11, 128, 128) float32 logits.
 
-    Two convolutions at each of ``levels + 1`` grids on the way down and two at each on the way
-    up, with batch normalisation; max pooling down, nearest neighbour up, skips concatenated.
-    Channels double from grid to grid, up to four times `width`. Any side divisible by
-    ``2 ** levels`` works.
+    The encoder has two convolutions at each of ``levels + 1`` resolutions, the decoder two at each,
+    with batch normalisation, max pooling, nearest-neighbour upsampling and concatenated skip
+    connections. Channels double with each level, up to four times `width`. The side must be
+    divisible by ``2 ** levels``.
 
     Args:
-        width: Channels at the finest grid.
-        levels: Times the grid is halved.
+        width: Channels at the highest resolution.
+        levels: Number of times the resolution is halved.
 
     Raises:
         UsageError: `width` or `levels` is below 1.
