@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import TEMPLATE, CompositeSettings, compositing, crop, estimate_alignment
+from jdsr_cli.faces import TEMPLATE, CompositeSettings, compose, crop, estimate_alignment
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 
 Bytes = NDArray[np.uint8]
@@ -33,7 +33,7 @@ def mouth_covered() -> NDArray[np.float32]:
 def test_nothing_outside_the_template_is_touched() -> None:
     base = noise(300, 400)
     before, matrix = base.copy(), placed(1.4, 25.0, 180.0, 40.0)
-    result = compositing(base, noise(128, 128, 1), mouth_covered(), matrix, SMALL)
+    result = compose(base, noise(128, 128, 1), mouth_covered(), matrix, SMALL)
     assert result.image is base
     y, x = np.mgrid[:300, :400]
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
@@ -59,7 +59,7 @@ def test_a_plain_picture_stays_plain_whatever_the_restored_colour(
 ) -> None:
     base = np.full((440, 440, 3), (90, 120, 200), np.uint8)
     restored = np.full((128, 128, 3), (130, 90, 160), np.uint8)
-    compositing(base, restored, mouth_covered(), placed(scale, 10.0, 60.0, 5.0), native)
+    compose(base, restored, mouth_covered(), placed(scale, 10.0, 60.0, 5.0), native)
     assert np.abs(base.astype(int) - (90, 120, 200)).max() <= 1
 
 
@@ -68,7 +68,7 @@ def test_a_colour_cast_is_taken_off_and_structure_kept() -> None:
     face = np.clip(face, 30, 200)
     cast = np.clip(face + np.float32([28.0, -17.0, 9.0]), 0, 255).astype(np.uint8)
     base = face.astype(np.uint8)
-    compositing(base, cast, mouth_covered(), placed(1.0), SMALL)
+    compose(base, cast, mouth_covered(), placed(1.0), SMALL)
     middle = np.s_[50:110, 35:95]
     assert np.abs(base[middle].astype(float) - face[middle]).mean() < 1.5
 
@@ -77,7 +77,7 @@ def test_the_colour_under_a_mask_comes_from_the_face_not_from_the_mask() -> None
     base = np.full((128, 128, 3), (180, 140, 120), np.uint8)
     base[78:120, 28:100] = (40, 90, 200)
     restored = np.full((128, 128, 3), (170, 150, 120), np.uint8)
-    compositing(base, restored, mouth_covered(), placed(1.0), LARGE)
+    compose(base, restored, mouth_covered(), placed(1.0), LARGE)
     assert np.abs(base[84:114, 34:94].astype(int) - (180, 140, 120)).max() <= 1
 
 
@@ -85,23 +85,23 @@ def test_a_mask_that_was_not_recognised_does_not_colour_the_face() -> None:
     base = np.full((128, 128, 3), (180, 140, 120), np.uint8)
     base[92:120, 40:88] = (20, 240, 20)
     restored = np.full((128, 128, 3), (180, 140, 120), np.uint8)
-    compositing(base, restored, NOTHING, placed(1.0), SMALL)
+    compose(base, restored, NOTHING, placed(1.0), SMALL)
     assert np.abs(base[60:80, 40:88].astype(int) - (180, 140, 120)).max() <= 6
 
 
 def test_a_face_that_is_covered_everywhere_takes_the_restored_colours() -> None:
     base = np.full((128, 128, 3), 20, np.uint8)
     restored = np.full((128, 128, 3), (150, 110, 100), np.uint8)
-    compositing(base, restored, np.ones((128, 128), np.float32), placed(1.0), SMALL)
+    compose(base, restored, np.ones((128, 128), np.float32), placed(1.0), SMALL)
     assert (base[64, 64] == (150, 110, 100)).all()
 
 
 def test_native_detail_is_kept_where_a_large_face_is_not_covered() -> None:
     base, restored = noise(384, 384), np.full((128, 128, 3), 128, np.uint8)
     before = base.copy()
-    compositing(base, restored, NOTHING, placed(3.0), LARGE)
+    compose(base, restored, NOTHING, placed(3.0), LARGE)
     assert (base == before).all()
-    compositing(base, restored, mouth_covered(), placed(3.0), LARGE)
+    compose(base, restored, mouth_covered(), placed(3.0), LARGE)
     assert (base[:200] == before[:200]).all()
     assert base[255:340, 100:280].astype(float).std() < 0.2 * before.astype(float).std()
 
@@ -109,7 +109,7 @@ def test_native_detail_is_kept_where_a_large_face_is_not_covered() -> None:
 def test_the_share_of_the_restored_face_falls_steadily_with_native_width() -> None:
     shares = []
     for native in (20.0, 64.0, 64.5, 80.0, 96.0, 127.5, 128.0, 400.0):
-        result = compositing(noise(128, 128), noise(128, 128, 1), NOTHING, placed(1.0), native)
+        result = compose(noise(128, 128), noise(128, 128, 1), NOTHING, placed(1.0), native)
         shares.append(float(result.weight.max(initial=0.0)))
     assert shares[:2] == [1.0, 1.0]
     assert shares[-2:] == [0.0, 0.0]
@@ -125,7 +125,7 @@ def test_weights_rise_without_a_step_and_vanish_at_the_border(
     occlusion: NDArray[np.float32], native: float
 ) -> None:
     base = noise(512, 512)
-    weight = compositing(base, noise(128, 128, 1), occlusion, placed(4.0), native).weight
+    weight = compose(base, noise(128, 128, 1), occlusion, placed(4.0), native).weight
     if not weight.size:
         assert not occlusion.any()
         return
@@ -151,17 +151,17 @@ def test_a_restored_face_shrinks_without_moire() -> None:
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::2] = 255
     base = np.full((60, 60, 3), 128, np.uint8)
-    compositing(base, stripes, NOTHING, placed(0.31, 0.0, 10.0, 10.0), SMALL)
+    compose(base, stripes, NOTHING, placed(0.31, 0.0, 10.0, 10.0), SMALL)
     assert base.astype(float).std() < 6.0
 
 
 def test_a_face_at_the_frames_edge_and_one_beyond_it() -> None:
     base = noise(100, 100)
-    at_edge = compositing(base, noise(128, 128, 1), NOTHING, placed(1.0, 0.0, -64.0, 20.0), SMALL)
+    at_edge = compose(base, noise(128, 128, 1), NOTHING, placed(1.0, 0.0, -64.0, 20.0), SMALL)
     assert at_edge.left == 0
     assert at_edge.weight.max() > 0.9
     before = base.copy()
-    beyond = compositing(base, noise(128, 128, 1), NOTHING, placed(1.0, 0.0, 900.0, 0.0), SMALL)
+    beyond = compose(base, noise(128, 128, 1), NOTHING, placed(1.0, 0.0, 900.0, 0.0), SMALL)
     assert beyond.weight.size == 0
     assert (base == before).all()
 
@@ -170,7 +170,7 @@ def test_the_same_face_put_back_changes_next_to_nothing(astronaut_photo: Any) ->
     image = astronaut_photo.image.copy()
     alignment = estimate_alignment(astronaut_photo.points)
     face = crop(image, alignment, 128)
-    compositing(image, face, NOTHING, alignment.inverse(), SMALL)
+    compose(image, face, NOTHING, alignment.inverse(), SMALL)
     change = np.abs(image.astype(float) - astronaut_photo.image)
     assert change.max() > 0.0
     assert change[60:180, 90:200].mean() < 2.5
@@ -201,7 +201,7 @@ def test_what_cannot_be_composed_is_refused_before_anything_changes(wrong: dict[
         "native_width": SMALL,
     }
     with pytest.raises(UsageError):
-        compositing(**(good | wrong))
+        compose(**(good | wrong))
     assert (good["base"] == 9).all()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jdsr_cli.faces import compositing
+from jdsr_cli.faces import compose
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, inner_region
 
@@ -40,7 +40,7 @@ RESTORED = np.full((128, 128, 3), SKIN, np.uint8)
 
 
 def done(base: Bytes, scale: float = 1.0, occlusion: NDArray[np.float32] | None = None) -> Any:
-    return compositing(
+    return compose(
         base, RESTORED, covered() if occlusion is None else occlusion, placed(scale), NATIVE
     )
 
