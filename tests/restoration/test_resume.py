@@ -379,7 +379,7 @@ def test_a_run_resumes_after_ctrl_c(walked: Walk, tmp_path: Path) -> None:
     assert again.exit_code == 0
     assert "done this already" in again.stdout
     plan = run(*command, "--resume", "--dry-run")
-    assert "done already, left out" in plan.stdout
+    assert "already done, skipped" in plan.stdout
     assert "0 inputs to do" in plan.stdout
 
 
