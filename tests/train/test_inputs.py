@@ -15,10 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from jdsr_cli.datasets import preparation
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.face_set import FaceSet
-from jdsr_cli.datasets.preparation import open_faces
+from jdsr_cli.datasets.preparation import open_faces, prepare
 from jdsr_cli.errors import DatasetError, WeightsError
 from jdsr_cli.progress import Silent
 from jdsr_train import input_digests
@@ -58,7 +57,7 @@ def alter(path: Path) -> None:
 def prepared(write_faces: WriteFaces, tmp_path: Path) -> Path:
     """A folder of prepared faces with one split, `val`."""
     source = write_faces(tmp_path / "source", ("val-0.tar",))
-    return preparation(source, tmp_path / "made", splits=("val",)).folder
+    return prepare(source, tmp_path / "made", splits=("val",)).folder
 
 
 def opened(folder: Path) -> str:
