@@ -108,7 +108,7 @@ def _caption(found: Comparison, several: bool) -> str:
         if row.group is not None and (row.faces, row.method) == (first.faces, first.method):
             symbol, one = PROPERTIES[row.group.by].symbol, row.group
             lines.append(
-                f"{one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, {len(one.places)} faces"
+                f"{one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, {len(one.indices)} faces"
             )
     return "\n".join(lines)
 

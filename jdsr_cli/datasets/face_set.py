@@ -61,11 +61,11 @@ class FaceSet:
 
     @cached_property
     def person_of(self) -> NDArray[np.int64] | None:
-        """(N,) place in `people` of each face, -1 for an unknown person; None without names."""
+        """(N,) position in `people` of each face, -1 for an unknown person; None without names."""
         if self.identities is None:
             return None
-        places = {name: place for place, name in enumerate(self.people)}
-        return np.array([places.get(name, -1) for name in self.identities], np.int64)
+        indices = {name: position for position, name in enumerate(self.people)}
+        return np.array([indices.get(name, -1) for name in self.identities], np.int64)
 
 
 @contextmanager
@@ -215,17 +215,19 @@ def _hint(whole: Sequence[str]) -> str:
     return f"There are: {', '.join(whole)}" if whole else "Run the prepare stage to its end"
 
 
-def subset(faces: FaceSet, places: Sequence[int]) -> FaceSet:
+def subset(faces: FaceSet, indices: Sequence[int]) -> FaceSet:
     """Take some faces of a set; the pictures stay on disk where all are taken."""
-    picked = list(places)
+    picked = list(indices)
     if picked == list(range(len(faces))):
         return faces
     return FaceSet(
-        tuple(faces.keys[place] for place in picked), faces.images[picked], faces.landmarks[picked]
+        tuple(faces.keys[position] for position in picked),
+        faces.images[picked],
+        faces.landmarks[picked],
     )
 
 
 def evenly_spaced(faces: FaceSet, limit: int | None) -> FaceSet:
     """Take at most `limit` faces, evenly spaced."""
     count = len(faces) if limit is None else min(limit, len(faces))
-    return subset(faces, [place * len(faces) // count for place in range(count)])
+    return subset(faces, [position * len(faces) // count for position in range(count)])

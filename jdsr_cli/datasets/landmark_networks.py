@@ -27,9 +27,9 @@ _WFLW_BROWS = (
 """iBUG's brows are lines: each point lies between WFLW's upper and lower edge of the brow."""
 _WFLW_OTHERS = (*range(51, 60), 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96))
 WFLW_TO_IBUG = np.array(
-    [(place, place) for place in range(0, 33, 2)]
+    [(point, point) for point in range(0, 33, 2)]
     + list(_WFLW_BROWS)
-    + [(place, place) for place in _WFLW_OTHERS]
+    + [(point, point) for point in _WFLW_OTHERS]
 )
 """(68, 2): the two of WFLW's 98 points whose middle is each iBUG point."""
 

@@ -109,7 +109,7 @@ def prepare(
         TrainingError: A worker process was ended from outside.
 
     """
-    chosen, told = settings or PrepareSettings(), progress or Silent()
+    chosen, reporter = settings or PrepareSettings(), progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
     described = _describe(source, chosen)
@@ -122,8 +122,8 @@ def prepare(
         counts = {}
         for split in splits or splits_of(source):
             if not SetFiles(folder, split).index.exists():
-                faces = faces_of(source, split, out, told)
-                _prepare_set(SetFiles(folder, split), faces, chosen, told)
+                faces = faces_of(source, split, out, reporter)
+                _prepare_set(SetFiles(folder, split), faces, chosen, reporter)
             text = SetFiles(folder, split).index.read_text(encoding="utf-8")
             counts[split] = len(json.loads(text)["keys"])
     return PreparedSets(folder, counts, len(_read_skipped(folder / SKIPPED_FILE)))
@@ -306,7 +306,7 @@ def open_faces(
         OutputError: The cache cannot be written.
 
     """
-    chosen, told = settings or PrepareSettings(), progress or Silent()
+    chosen, reporter = settings or PrepareSettings(), progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
     if split is not None and split not in (*SPLITS, WHOLE):
@@ -315,7 +315,7 @@ def open_faces(
     if ready is not None:
         return load_prepared(ready, split)
     if kind_of(source) == "aligned" and chosen.keeps_aligned_faces:
-        return load_faces(source, None if split == WHOLE else split, cache, told)
+        return load_faces(source, None if split == WHOLE else split, cache, reporter)
     name = split or "all"
-    made = prepare(source, cache, chosen, told, splits=(name,))
+    made = prepare(source, cache, chosen, reporter, splits=(name,))
     return load_prepared(made.folder, name)

@@ -43,7 +43,7 @@ class SampleSettings:
     """Share of masks that are worn under the nose or the chin; camera degradation only."""
     canonical: bool = False
     """Whether training samples are brought to canonical colours; camera degradation only. Faces
-    that are measured (`exams`) are always as they were filmed."""
+    that are measured (`evaluation_samples`) are always as they were filmed."""
     priors: bool = False
     """Whether samples carry landmarks, parsing labels and identities."""
     heat_sigma: float = HEAT_SIGMA
@@ -111,8 +111,8 @@ def evaluation_samples(
     With `limit`, evenly spaced faces of the set.
     """
     count = len(faces) if limit is None else min(limit, len(faces))
-    for place in range(count):
-        index = place * len(faces) // count
+    for position in range(count):
+        index = position * len(faces) // count
         key = faces.keys[index]
         face = np.asarray(faces.images[index])
         pair, alpha = degrader(face, faces.landmarks[index], rng_for(key, seed), masked)
@@ -130,9 +130,9 @@ class EvaluationFaces:
         """Make every face: `masked`, or bare, which is both `plain` and `sharp`."""
         return evaluation_samples(self.faces, self.degrader, masked=kind == "masked")
 
-    def samples_at(self, kind: str, places: Sequence[int]) -> list[EvaluationSample]:
+    def samples_at(self, kind: str, indices: Sequence[int]) -> list[EvaluationSample]:
         """Make some faces again."""
-        return list(replace(self, faces=subset(self.faces, places)).samples(kind))
+        return list(replace(self, faces=subset(self.faces, indices)).samples(kind))
 
 
 def stack(arrays: Sequence[NDArray[Any]] | NDArray[Any]) -> Tensor:

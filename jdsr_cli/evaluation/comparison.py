@@ -55,7 +55,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         UsageError: Methods of different input sizes, or none; masks for sharp faces; an unknown
             property.
         DatasetError, InputMissingError: The faces, masks or ready-made results cannot be used.
-        WeightsError: Weights of a method or a judge are missing or altered.
+        WeightsError: Weights of a method or a metric are missing or altered.
         OutputError: The output folder cannot be written.
 
     """
@@ -63,7 +63,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     progress = progress or Silent()
     check_properties(request.groups)
     methods, lr_size = resolve(request.methods, request.scale, request.device)
-    judges = _judges(request)
+    metrics = _open_metrics(request)
     kinds = KINDS[request.degradation]
     wearing = "masked" in kinds
     if request.masks is not None and not wearing:
@@ -103,14 +103,14 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
             inside = request.write_inputs / (kind if len(kinds) > 1 else "")
             stream = write_inputs(stream, inside)
         scores = evaluate(
-            compared, stream, judges=judges, sharp=kind == "sharp", batch=request.batch,
+            compared, stream, metrics=metrics, sharp=kind == "sharp", batch=request.batch,
             progress=progress, task=f"{kind} faces", total=len(chosen),
         )  # fmt: skip
         found += rows(kind, scores)
         grouped += [row for group in groups for row in rows(kind, scores, group)]
         blocks.append(_block(kind, compared, found[-1], faces))
     described: dict[str, Any] = {
-        "protocol": protocol(judges, request.device, request.batch)
+        "protocol": protocol(metrics, request.device, request.batch)
         | {by: PROPERTIES[by].protocol for by in request.groups},
         "versions": versions(),
         "data": {
@@ -132,10 +132,10 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     return Comparison(tuple(found), tuple(grouped), len(chosen), results, per_face, sheet)
 
 
-def _judges(request: EvalSettings) -> list[Metric]:
-    judges: list[Metric] = []
+def _open_metrics(request: EvalSettings) -> list[Metric]:
+    metrics: list[Metric] = []
     if request.lpips is not None:
-        judges.append(LpipsMetric(request.lpips, request.lpips_heads, request.device))
+        metrics.append(LpipsMetric(request.lpips, request.lpips_heads, request.device))
     elif request.lpips_heads is not None:
         raise UsageError(
             "heads of LPIPS are of no use without a trunk",
@@ -143,10 +143,10 @@ def _judges(request: EvalSettings) -> list[Metric]:
             hint="Give --lpips FILE or --lpips download",
         )
     if request.identity is not None:
-        judges.append(IdentityMetric(request.identity, request.device))
+        metrics.append(IdentityMetric(request.identity, request.device))
     if request.landmarks is not None:
-        judges.append(LandmarkMetric(request.landmarks))
-    return judges
+        metrics.append(LandmarkMetric(request.landmarks))
+    return metrics
 
 
 def _make_folder(folder: Path) -> None:
@@ -177,12 +177,12 @@ def _with_results(
 def _block(kind: str, methods: Sequence[Method], last: Row, faces: EvaluationFaces) -> Block:
     """Draw the best, median and worst faces by the last method."""
     columns = choose(last.scores.figures["psnr"])
-    shown = faces.samples_at(kind, [column.place for column in columns])
-    lines = [[exam.pair.lr for exam in shown]]
+    shown = faces.samples_at(kind, [column.index for column in columns])
+    lines = [[sample.pair.lr for sample in shown]]
     for method in methods:
-        levels = (method.answer(shown).clamp(0, 1) * 255).round().to(torch.uint8)
+        levels = (method.restore(shown).clamp(0, 1) * 255).round().to(torch.uint8)
         lines.append(list(np.asarray(levels.permute(0, 2, 3, 1))))
-    lines.append([exam.pair.hr for exam in shown])
+    lines.append([sample.pair.hr for sample in shown])
     return Block(
         f"{kind} faces, by PSNR of {last.method}",
         columns,

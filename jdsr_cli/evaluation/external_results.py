@@ -60,11 +60,13 @@ class ExternalResults:
         for path in self._files.values():
             _open(path, whole=False)
         self.method = Method(
-            name, self._answer, described={"what": "ready-made pictures", "folder": folder.name}
+            name,
+            self._read_pictures,
+            described={"what": "ready-made pictures", "folder": folder.name},
         )
 
-    def _answer(self, exams: Sequence[EvaluationSample]) -> Tensor:
-        return to_tensor([_open(self._files[exam.key], whole=True) for exam in exams])
+    def _read_pictures(self, samples: Sequence[EvaluationSample]) -> Tensor:
+        return to_tensor([_open(self._files[sample.key], whole=True) for sample in samples])
 
 
 def _open(path: Path, *, whole: bool) -> NDArray[np.uint8]:
@@ -87,15 +89,15 @@ def _open(path: Path, *, whole: bool) -> NDArray[np.uint8]:
         raise DatasetError("not a readable picture", where=path) from error
 
 
-def write_inputs(exams: Iterable[EvaluationSample], folder: Path) -> Iterator[EvaluationSample]:
+def write_inputs(samples: Iterable[EvaluationSample], folder: Path) -> Iterator[EvaluationSample]:
     """Pass faces on, and write the input of each as `<key>.png`.
 
     Raises:
         OutputError: A file cannot be written.
 
     """
-    for exam in exams:
-        path = folder / f"{exam.key}.png"
+    for sample in samples:
+        path = folder / f"{sample.key}.png"
         with atomic_file(path, make_folder=True) as partial:
-            Image.fromarray(exam.pair.lr).save(partial, format="PNG")
-        yield exam
+            Image.fromarray(sample.pair.lr).save(partial, format="PNG")
+        yield sample

@@ -87,7 +87,7 @@ class Group:
     """Lowest value in the group."""
     high: float
     """Highest value in the group."""
-    places: NDArray[np.intp]
+    indices: NDArray[np.intp]
     """Of its faces in the set."""
 
 
@@ -129,8 +129,8 @@ def thirds(by: str, values: NDArray[np.float64]) -> list[Group]:
     which = np.searchsorted(cuts, values)
     groups = []
     for number, name in enumerate(PROPERTIES[by].thirds):
-        places = np.flatnonzero(which == number)
-        if len(places):
-            inside = values[places]
-            groups.append(Group(by, name, float(inside.min()), float(inside.max()), places))
+        indices = np.flatnonzero(which == number)
+        if len(indices):
+            inside = values[indices]
+            groups.append(Group(by, name, float(inside.min()), float(inside.max()), indices))
     return groups

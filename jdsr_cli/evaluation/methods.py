@@ -100,7 +100,7 @@ SCALES = (1, 2, 4, 8)
 DEFAULT_SCALE = 4
 FOOTAGE = 128
 """Side of the inputs of generators for footage: they see faces in canonical colours."""
-Answer = Callable[[Sequence[EvaluationSample]], Tensor]
+RestoreSamples = Callable[[Sequence[EvaluationSample]], Tensor]
 """Gives (B, 3, 128, 128) RGB in [0, 1] for B faces."""
 
 
@@ -109,7 +109,7 @@ class Method:
     """One restorer under the name that tables call it by."""
 
     name: str
-    answer: Answer
+    restore: RestoreSamples
     timed: bool = False
     """Whether how long it takes means anything."""
     lr_size: int | None = None
@@ -118,11 +118,11 @@ class Method:
     """What `results.json` says of it."""
 
 
-def from_lr(restore: Restorer) -> Answer:
+def from_lr(restore: Restorer) -> RestoreSamples:
     """Let a restorer of tensors answer for faces."""
 
-    def answer(exams: Sequence[EvaluationSample]) -> Tensor:
-        return restore(to_tensor([exam.pair.lr for exam in exams]))
+    def answer(samples: Sequence[EvaluationSample]) -> Tensor:
+        return restore(to_tensor([sample.pair.lr for sample in samples]))
 
     return answer
 

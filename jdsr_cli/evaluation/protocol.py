@@ -31,11 +31,11 @@ FIDELITY_PROTOCOL = (
 )
 
 
-def protocol(judges: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
+def protocol(metrics: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
     """Say in sentences how each figure and interval was had."""
-    told = {"fidelity": FIDELITY_PROTOCOL}
-    told |= {judge.figure: judge.protocol for judge in judges}
-    return told | {
+    described = {"fidelity": FIDELITY_PROTOCOL}
+    described |= {metric.figure: metric.protocol for metric in metrics}
+    return described | {
         "interval": (
             f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
             f"{SEED}, the same for every method and figure; difference: of each face's figure "
@@ -98,23 +98,23 @@ class Fingerprint:
         self._digest = hashlib.sha256()
         self._keys: set[str] = set()
 
-    def watch(self, exams: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
+    def watch(self, samples: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
         """Pass faces on.
 
         Raises:
-            DatasetError: Two faces have one name, so that neither can be told in results.
+            DatasetError: Two faces have one name, so that neither can be identified in results.
 
         """
-        for exam in exams:
-            if exam.key in self._keys:
+        for sample in samples:
+            if sample.key in self._keys:
                 raise DatasetError(
                     "two faces of the set have this name",
-                    where=exam.key,
+                    where=sample.key,
                     hint="Masks, results and tables go by name: rename one",
                 )
-            self._keys.add(exam.key)
-            self._digest.update(exam.key.encode() + b"\0" + exam.pair.lr.tobytes())
-            yield exam
+            self._keys.add(sample.key)
+            self._digest.update(sample.key.encode() + b"\0" + sample.pair.lr.tobytes())
+            yield sample
 
     @property
     def value(self) -> str:

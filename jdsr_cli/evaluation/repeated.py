@@ -32,7 +32,7 @@ class RepeatedEvaluation:
     """Faces that are measured many times.
 
     Args:
-        exams: The faces; at least one.
+        samples: The faces; at least one.
         device: Where the generator is.
         canonical: Whether it sees canonical colours, as `restorer` explains.
         kept: Places of the faces whose restored pictures are wanted.
@@ -42,7 +42,7 @@ class RepeatedEvaluation:
 
     def __init__(
         self,
-        exams: Sequence[EvaluationSample],
+        samples: Sequence[EvaluationSample],
         device: torch.device,
         *,
         canonical: bool,
@@ -50,13 +50,14 @@ class RepeatedEvaluation:
         batch: int = 32,
     ) -> None:
         self.device = device
-        self.keys = tuple(exam.key for exam in exams)
-        starts = range(0, len(exams), batch)
+        self.keys = tuple(sample.key for sample in samples)
+        starts = range(0, len(samples), batch)
         self._groups = [
-            _Group.of(exams[start : start + batch], device, canonical=canonical) for start in starts
+            _Group.of(samples[start : start + batch], device, canonical=canonical)
+            for start in starts
         ]
         self._kept = [
-            [place - start for place in kept if start <= place < start + batch] for start in starts
+            [index - start for index in kept if start <= index < start + batch] for start in starts
         ]
 
     def score(
@@ -81,7 +82,7 @@ class RepeatedEvaluation:
                 levels = group.restore(network)
                 for name, values in group.measure(levels).items():
                     figures[name].append(values)
-                pictures += [levels[place].byte().permute(1, 2, 0) for place in kept]
+                pictures += [levels[index].byte().permute(1, 2, 0) for index in kept]
             read = torch.stack([torch.cat(parts) for parts in figures.values()]).cpu().numpy()
             shown = list(torch.stack(pictures).cpu().numpy()) if pictures else []
         keys = self.keys[: read.shape[1]]
@@ -99,39 +100,43 @@ class _Group:
     """(B, 1, 128, 128) bool."""
     border: int
     """Pixels that `psnr_crop` leaves out."""
-    way_back: _WayBack | None
+    colour_restoration: _ColourRestoration | None
     """To the colours of the frames, where those of a face were changed."""
 
     @classmethod
     def of(
-        cls, exams: Sequence[EvaluationSample], device: torch.device, *, canonical: bool
+        cls, samples: Sequence[EvaluationSample], device: torch.device, *, canonical: bool
     ) -> _Group:
-        given = [exam.pair.lr for exam in exams]
-        side, way_back = exams[0].pair.hr.shape[0], None
+        given = [sample.pair.lr for sample in samples]
+        side, colour_restoration = samples[0].pair.hr.shape[0], None
         if canonical:
             maps = [colours_of(one) for one in given]
             if not all(colours.is_identity for colours in maps):
-                way_back = _WayBack.of(maps, [resize_bicubic(one, side) for one in given], device)
+                colour_restoration = _ColourRestoration.of(
+                    maps, [resize_bicubic(one, side) for one in given], device
+                )
             given = [colours.apply(one) for colours, one in zip(maps, given, strict=True)]
-        covered = stack([exam.alpha for exam in exams])[:, None] > 0.5
-        truth = to_tensor([exam.pair.hr for exam in exams]).to(device)
-        border = side // exams[0].pair.lr.shape[0]
-        return cls(stack(given).to(device), Truth.of(truth), covered.to(device), border, way_back)
+        covered = stack([sample.alpha for sample in samples])[:, None] > 0.5
+        truth = to_tensor([sample.pair.hr for sample in samples]).to(device)
+        border = side // samples[0].pair.lr.shape[0]
+        return cls(
+            stack(given).to(device), Truth.of(truth), covered.to(device), border, colour_restoration
+        )
 
     def restore(self, network: nn.Module) -> Tensor:
         """Return the restored faces, (B, 3, 128, 128) float32 in whole grey levels."""
         output: GeneratorOutput = network(images_on_device(self.lr.device, self.lr))
         levels = (output.restored.float().clamp(0, 1) * 255).round()
-        if self.way_back is None:
+        if self.colour_restoration is None:
             return levels
-        return self.way_back.apply(levels, output.occlusion.float())
+        return self.colour_restoration.apply(levels, output.occlusion.float())
 
     def measure(self, levels: Tensor) -> dict[str, Tensor]:
         return fidelity_by_region(levels / 255, self.truth, self.covered, self.border)
 
 
 @dataclass(frozen=True, eq=False)
-class _WayBack:
+class _ColourRestoration:
     """`ColourMap.restore` of several faces on their device."""
 
     matrix: Tensor
@@ -142,7 +147,7 @@ class _WayBack:
     @classmethod
     def of(
         cls, maps: Sequence[ColourMap], filmed: Sequence[NDArray[np.uint8]], device: torch.device
-    ) -> _WayBack:
+    ) -> _ColourRestoration:
         matrix = stack([colours.backward for colours in maps])[..., None, None]
         lost = stack([colours.lost(one) for colours, one in zip(maps, filmed, strict=True)])
         return cls(matrix.to(device), lost.permute(0, 3, 1, 2).contiguous().to(device))

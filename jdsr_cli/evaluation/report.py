@@ -48,8 +48,8 @@ def write_results(
         for row in groups
         if row.group is not None
     ]
-    told = {**described, "results": results, "groups": grouped}
-    text = json.dumps(told, indent=2, allow_nan=False)
+    fields = {**described, "results": results, "groups": grouped}
+    text = json.dumps(fields, indent=2, allow_nan=False)
     with atomic_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
@@ -59,15 +59,15 @@ def _named(row: Row) -> dict[str, Any]:
 
 
 def _figures(row: Row) -> dict[str, Any]:
-    told = {figure: _told(one) for figure, one in row.estimates.items()}
+    fields = {figure: _estimate_fields(one) for figure, one in row.estimates.items()}
     for figure, one in row.differences.items():
-        told[figure]["difference"] = _told(one)
+        fields[figure]["difference"] = _estimate_fields(one)
     for figure, share in row.better_share.items():
-        told[figure]["better_share"] = round(share, 6)
-    return {"figures": told}
+        fields[figure]["better_share"] = round(share, 6)
+    return {"figures": fields}
 
 
-def _told(one: Estimate) -> dict[str, Any]:
+def _estimate_fields(one: Estimate) -> dict[str, Any]:
     ends = [None if end is None else round(end, 6) for end in (one.low, one.high)]
     mean = round(one.mean, 6) if math.isfinite(one.mean) else str(one.mean)
     return {"mean": mean, "interval": ends, "faces": one.faces}
@@ -93,8 +93,8 @@ def write_table(
         writer.writerow(["faces", "method", "key", *properties, *used])
         for row in rows:
             columns = [*properties.values(), *(row.scores.figures[figure] for figure in used)]
-            for place, key in enumerate(row.scores.keys):
-                figures = ["" if np.isnan(v[place]) else f"{v[place]:.6f}" for v in columns]
+            for index, key in enumerate(row.scores.keys):
+                figures = ["" if np.isnan(v[index]) else f"{v[index]:.6f}" for v in columns]
                 writer.writerow([row.faces, row.method, key, *figures])
 
 
@@ -114,7 +114,7 @@ class Column:
 
     group: str
     """`best`, `median` or `worst`."""
-    place: int
+    index: int
     """Of the face in its scores."""
     psnr: float
     """By which it was chosen."""
@@ -134,7 +134,7 @@ class Block:
 
 def choose(psnr: NDArray[np.float64]) -> list[Column]:
     """Choose up to four of the best, median and worst faces, none of them twice."""
-    order = [int(place) for place in np.argsort(-psnr, kind="stable")]
+    order = [int(index) for index in np.argsort(-psnr, kind="stable")]
     each = min(EACH, max(1, len(order) // 3))
     middle = (len(order) - each) // 2
     groups = {
@@ -143,7 +143,7 @@ def choose(psnr: NDArray[np.float64]) -> list[Column]:
         "worst": order[-each:] if len(order) > 1 else [],
     }
     return [
-        Column(group, place, float(psnr[place])) for group, some in groups.items() for place in some
+        Column(group, index, float(psnr[index])) for group, some in groups.items() for index in some
     ]
 
 
@@ -170,31 +170,31 @@ def write_sheet(blocks: Sequence[Block], path: Path) -> None:
 
 def offsets(columns: Sequence[Column]) -> list[int]:
     """Left edges of the columns, from that of the first; groups stand a little apart."""
-    places, x = [], 0
+    lefts, x = [], 0
     for before, column in zip([None, *columns[:-1]], columns, strict=True):
         if before is not None:
             x += TEMPLATE_SIZE + (GAP if before.group != column.group else 0)
-        places.append(x)
-    return places
+        lefts.append(x)
+    return lefts
 
 
 def _draw(
     block: Block, left: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> Image.Image:
-    places = offsets(block.columns)
-    heading = max(left + places[-1] + TEMPLATE_SIZE, round(font.getlength(block.heading)) + 2 * GAP)
+    lefts = offsets(block.columns)
+    heading = max(left + lefts[-1] + TEMPLATE_SIZE, round(font.getlength(block.heading)) + 2 * GAP)
     size = (heading + GAP, LETTERS + GAP + HEAD + TEMPLATE_SIZE * len(block.rows) + GAP)
     picture = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(picture)
     pen.text((GAP, GAP // 2), block.heading, fill=_INK, font=font)
     top = LETTERS + GAP + HEAD
-    for x, column in zip(places, block.columns, strict=True):
+    for x, column in zip(lefts, block.columns, strict=True):
         pen.text((left + x, top - HEAD), column.group, fill=_INK, font=font)
         pen.text((left + x, top - HEAD // 2), f"{column.psnr:.2f} dB", fill=_INK, font=font)
     for line, (label, row) in enumerate(zip(block.labels, block.rows, strict=True)):
         y = top + line * TEMPLATE_SIZE
         pen.text((GAP, y + TEMPLATE_SIZE // 2 - LETTERS), label, fill=_INK, font=font)
-        for x, face in zip(places, row, strict=True):
+        for x, face in zip(lefts, row, strict=True):
             picture.paste(Image.fromarray(_shown(face)), (left + x, y))
     return picture
 

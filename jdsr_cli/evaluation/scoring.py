@@ -46,7 +46,7 @@ class Metric(Protocol):
 
 UNALTERED = "psnr_unaltered"
 FIGURES = (*FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "landmark_error")
-"""Every figure there is, in the order of tables; the last three need a judge."""
+"""All figures, in the order of tables; the last three need a face or feature network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,10 @@ class Scores:
         found = {name: self.mean(name) for name in self.figures}
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
-    def of(self, places: NDArray[np.intp]) -> Scores:
+    def of(self, indices: NDArray[np.intp]) -> Scores:
         """Return the scores of some of the faces, without the time they took."""
-        figures = {name: values[places] for name, values in self.figures.items()}
-        return Scores(tuple(self.keys[place] for place in places), figures)
+        figures = {name: values[indices] for name, values in self.figures.items()}
+        return Scores(tuple(self.keys[index] for index in indices), figures)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Gathered:
 
 def score(
     restore: Restorer,
-    exams: Iterable[EvaluationSample],
+    samples: Iterable[EvaluationSample],
     *,
     batch: int = 32,
     progress: Progress | None = None,
@@ -95,15 +95,15 @@ def score(
 ) -> Scores:
     """Restore every face and measure it against the truth."""
     method = Method("restorer", from_lr(restore))
-    found = evaluate([method], exams, batch=batch, progress=progress, task=task, total=total)
+    found = evaluate([method], samples, batch=batch, progress=progress, task=task, total=total)
     return found[method.name]
 
 
 def evaluate(
     methods: Sequence[Method],
-    exams: Iterable[EvaluationSample],
+    samples: Iterable[EvaluationSample],
     *,
-    judges: Sequence[Metric] = (),
+    metrics: Sequence[Metric] = (),
     sharp: bool = False,
     batch: int = 32,
     progress: Progress | None = None,
@@ -116,8 +116,8 @@ def evaluate(
 
     Args:
         methods: Of different names.
-        exams: The faces; read once.
-        judges: Measures beside PSNR and SSIM.
+        samples: The faces; read once.
+        metrics: Measures beside PSNR and SSIM.
         sharp: Whether the faces are bare and undegraded, so that restoring should change nothing:
             adds `psnr_unaltered`, against bicubic of the input.
         batch: Faces at once.
@@ -137,49 +137,51 @@ def evaluate(
     progress.begin(task, None if total is None else total * len(methods))
     gathered = {method.name: _Gathered() for method in methods}
     try:
-        for group in _groups(exams, batch):
-            sight = _Sight(group, judges, sharp=sharp)
+        for group in _groups(samples, batch):
+            reference = _BatchReference(group, metrics, sharp=sharp)
             for method in methods:
                 one = gathered[method.name]
                 if method.timed and not one.keys:
-                    method.answer(group)
+                    method.restore(group)
                 started = perf_counter()
-                restored = method.answer(group)
+                restored = method.restore(group)
                 one.seconds += perf_counter() - started
-                for name, values in sight.measure(method.name, restored).items():
+                for name, values in reference.measure(method.name, restored).items():
                     one.figures.setdefault(name, []).append(values)
-                one.keys += [exam.key for exam in group]
+                one.keys += [sample.key for sample in group]
                 progress.advance(task, len(group))
     finally:
         progress.end(task)
     return {method.name: _scores(gathered[method.name], method.timed) for method in methods}
 
 
-class _Sight:
+class _BatchReference:
     """What some faces are compared with, prepared once for every method."""
 
     def __init__(
-        self, exams: Sequence[EvaluationSample], judges: Sequence[Metric], *, sharp: bool
+        self, samples: Sequence[EvaluationSample], metrics: Sequence[Metric], *, sharp: bool
     ) -> None:
-        self.exams, self.judges = exams, judges
-        self.truth = to_tensor([exam.pair.hr for exam in exams])
-        self.covered = torch.from_numpy(np.stack([exam.alpha for exam in exams])[:, None]) > 0.5
-        self.border = exams[0].pair.hr.shape[0] // exams[0].pair.lr.shape[0]
-        self.wanted = [judge.describe(self.truth) for judge in judges]
-        self.given = bicubic(to_tensor([exam.pair.lr for exam in exams])) if sharp else None
+        self.samples, self.metrics = samples, metrics
+        self.truth = to_tensor([sample.pair.hr for sample in samples])
+        self.covered = (
+            torch.from_numpy(np.stack([sample.alpha for sample in samples])[:, None]) > 0.5
+        )
+        self.border = samples[0].pair.hr.shape[0] // samples[0].pair.lr.shape[0]
+        self.wanted = [metric.describe(self.truth) for metric in metrics]
+        self.given = bicubic(to_tensor([sample.pair.lr for sample in samples])) if sharp else None
 
     def measure(self, name: str, restored: Tensor) -> dict[str, NDArray[np.float64]]:
         if restored.shape != self.truth.shape:
             raise UsageError(
                 f"{name} gives {_size(restored)} pictures, the truth is {_size(self.truth)}",
-                where=f"face {self.exams[0].key}",
+                where=f"face {self.samples[0].key}",
             )
         seen = (restored.clamp(0, 1) * 255).round() / 255
         found = fidelity_by_region(seen, self.truth, self.covered, self.border)
         if self.given is not None:
             found[UNALTERED] = unaltered(seen, self.given)
-        for judge, wanted in zip(self.judges, self.wanted, strict=True):
-            found[judge.figure] = judge.compare(judge.describe(seen), wanted)
+        for metric, wanted in zip(self.metrics, self.wanted, strict=True):
+            found[metric.figure] = metric.compare(metric.describe(seen), wanted)
         return {figure: values.double().cpu().numpy() for figure, values in found.items()}
 
 
@@ -193,7 +195,7 @@ def _scores(gathered: _Gathered, timed: bool) -> Scores:
     return Scores(tuple(gathered.keys), figures, rate)
 
 
-def _groups(exams: Iterable[EvaluationSample], size: int) -> Iterator[list[EvaluationSample]]:
-    stream = iter(exams)
+def _groups(samples: Iterable[EvaluationSample], size: int) -> Iterator[list[EvaluationSample]]:
+    stream = iter(samples)
     while group := list(islice(stream, size)):
         yield group

@@ -52,7 +52,9 @@ def estimate(
 
     """
     known = {name: ~np.isnan(values) for name, values in columns.items()}
-    kept = [name for name in columns if known[name].any() and not _torn(columns[name])]
+    kept = [
+        name for name in columns if known[name].any() and not _has_both_infinities(columns[name])
+    ]
     if not kept:
         return {}
     finite = [name for name in kept if np.isfinite(columns[name][known[name]]).all()]
@@ -75,7 +77,7 @@ def estimate(
     return found
 
 
-def _torn(values: NDArray[np.float64]) -> bool:
+def _has_both_infinities(values: NDArray[np.float64]) -> bool:
     return bool(np.isposinf(values).any() and np.isneginf(values).any())
 
 
@@ -127,7 +129,7 @@ def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -
 
     """
     if group is not None:
-        scores = {method: one.of(group.places) for method, one in scores.items()}
+        scores = {method: one.of(group.indices) for method, one in scores.items()}
     first = next(iter(scores.values()))
     columns = {}
     for method, one in scores.items():

@@ -138,11 +138,11 @@ def main() -> None:
             True: evenly_spaced(found, options.count // 2),
         }
     sprites = draw_sprites(200, 777) if options.masks is None else load_templates(options.masks)
-    judges: list[Metric] = []
+    metrics: list[Metric] = []
     if options.identity is not None:
-        judges.append(IdentityMetric(options.identity))
+        metrics.append(IdentityMetric(options.identity))
     if options.landmarks is not None:
-        judges.append(LandmarkMetric(options.landmarks))
+        metrics.append(LandmarkMetric(options.landmarks))
     results: dict[str, Any] = {}
     stored = StoredMaps()
     for name in options.only:
@@ -153,7 +153,7 @@ def main() -> None:
                 key = f"{name} | {width} px | {'masked' if masked else 'bare'}"
                 given = list(cases(sets[masked], sprites, name, width, generator.side, masked))
                 figures, row, occlusion = _measure(
-                    generator, given, judges, options.judged, options.uncorrected
+                    generator, given, metrics, options.judged, options.uncorrected
                 )
                 results[key] = figures
                 for one, covered in zip(given, occlusion, strict=True):
@@ -171,7 +171,7 @@ def main() -> None:
 def _measure(
     generator: FaceGenerator,
     given: list[Case],
-    judges: Sequence[Metric],
+    metrics: Sequence[Metric],
     judged: int,
     uncorrected: bool,
 ) -> tuple[dict[str, float], list[list[ImageArray]], list[NDArray[np.float32]]]:
@@ -191,11 +191,11 @@ def _measure(
     for label, pictures in (("bicubic", inputs), ("restored", outputs)):
         found[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
         found[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
-    for judge in judges:
-        wanted = judge.describe(truth[:judged])
+    for metric in metrics:
+        wanted = metric.describe(truth[:judged])
         for label, pictures in (("bicubic", inputs), ("restored", outputs)):
-            values = judge.compare(judge.describe(pictures[:judged]), wanted)
-            found[f"{judge.figure} {label}"] = float(values.nanmean())
+            values = metric.compare(metric.describe(pictures[:judged]), wanted)
+            found[f"{metric.figure} {label}"] = float(values.nanmean())
     rows = [
         [cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC) for one in given[:SHOWN]],
         [_shown(one.colours.apply(one.lr)) for one in given[:SHOWN]],

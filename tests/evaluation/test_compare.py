@@ -12,13 +12,14 @@ import pytest
 from judge_files import write_points_onnx, write_torchscript
 from PIL import Image
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.evaluation import protocol
 from jdsr_cli.evaluation.comparison import Comparison, compare
 from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES
-from jdsr_cli.evaluation.report import FACE, GAP, HEAD, LETTERS, choose, offsets
+from jdsr_cli.evaluation.report import GAP, HEAD, LETTERS, choose, offsets
 from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.faces.regions import eyes_and_mouth
 from jdsr_cli.progress import Silent
@@ -122,20 +123,20 @@ def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
     columns = choose(scores.figures["psnr"])
     assert [column.group for column in columns] == 2 * ["best"] + 2 * ["median"] + 2 * ["worst"]
     top = LETTERS + GAP + HEAD
-    assert sheet.shape[0] == top + 4 * FACE + GAP
-    left = sheet.shape[1] - GAP - FACE - offsets(columns)[-1]
+    assert sheet.shape[0] == top + 4 * TEMPLATE_SIZE + GAP
+    left = sheet.shape[1] - GAP - TEMPLATE_SIZE - offsets(columns)[-1]
     ranked = [key for _, key in sorted(zip(-scores.figures["psnr"], scores.keys, strict=True))]
-    assert [scores.keys[column.place] for column in columns] == ranked
+    assert [scores.keys[column.index] for column in columns] == ranked
     for x, key in zip(offsets(columns), ranked, strict=True):
-        line = sheet[top : top + 4 * FACE, left + x : left + x + FACE]
+        line = sheet[top : top + 4 * TEMPLATE_SIZE, left + x : left + x + TEMPLATE_SIZE]
         shown, bicubic, network, truth = np.split(line, 4)
         assert np.array_equal(truth, face_set.images[face_set.keys.index(key)])
         with Image.open(found.results.parent / "inputs" / f"{key}.png") as given:
             assert np.array_equal(shown[::4, ::4], np.asarray(given))
-            large = given.resize((FACE, FACE), Image.Resampling.BICUBIC)
+            large = given.resize((TEMPLATE_SIZE, TEMPLATE_SIZE), Image.Resampling.BICUBIC)
         assert np.array_equal(bicubic, np.asarray(large))
         assert not np.array_equal(network, bicubic)
-    assert sheet[top : top + 4 * FACE, :left].min() < 100  # labels of the rows
+    assert sheet[top : top + 4 * TEMPLATE_SIZE, :left].min() < 100  # labels of the rows
 
 
 @pytest.mark.parametrize(
@@ -145,9 +146,9 @@ def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
 def test_no_face_is_on_the_sheet_twice(count: int, groups: str) -> None:
     columns = choose(np.arange(count, dtype=np.float64))
     assert "".join(column.group[0] for column in columns) == groups
-    assert len({column.place for column in columns}) == len(columns)
+    assert len({column.index for column in columns}) == len(columns)
     assert columns[0].psnr == count - 1
-    assert columns[-1].place == 0
+    assert columns[-1].index == 0
 
 
 def test_figures_do_not_depend_on_company_order_or_run(
@@ -212,7 +213,7 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
     assert covered == [True, True, False, False]
     assert table(found)[-1]["psnr_covered"] == ""
     with Image.open(found.sheet) as picture:
-        assert picture.size[1] == 2 * (LETTERS + GAP + HEAD + 4 * FACE + GAP)
+        assert picture.size[1] == 2 * (LETTERS + GAP + HEAD + 4 * TEMPLATE_SIZE + GAP)
     inputs = sorted(str(path.relative_to(tmp_path / "inputs")) for path in
                     (tmp_path / "inputs").rglob("*.png"))  # fmt: skip
     assert len(inputs) == 6
@@ -268,10 +269,12 @@ def test_inputs_of_128_px_are_measured_like_others(
         sheet = np.asarray(picture)
     column = choose(masked.figures["psnr"])[0]
     top = LETTERS + GAP + HEAD
-    left = sheet.shape[1] - GAP - FACE - offsets(choose(masked.figures["psnr"]))[-1]
-    shown, bicubic, truth = np.split(sheet[top : top + 3 * FACE, left : left + FACE], 3)
+    left = sheet.shape[1] - GAP - TEMPLATE_SIZE - offsets(choose(masked.figures["psnr"]))[-1]
+    shown, bicubic, truth = np.split(
+        sheet[top : top + 3 * TEMPLATE_SIZE, left : left + TEMPLATE_SIZE], 3
+    )
     inside = tmp_path / "inputs" / ("masked" if degradation == "camera" else "")
-    with Image.open(inside / f"{masked.keys[column.place]}.png") as given:
+    with Image.open(inside / f"{masked.keys[column.index]}.png") as given:
         assert np.array_equal(shown, np.asarray(given))
     assert np.array_equal(bicubic, shown)
     assert not np.array_equal(truth, shown)

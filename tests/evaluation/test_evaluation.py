@@ -30,11 +30,11 @@ def chosen(face_set: FaceSet) -> list[EvaluationSample]:
 
 
 def truth_of(chosen: list[EvaluationSample]) -> Tensor:
-    return to_tensor([exam.pair.hr for exam in chosen])
+    return to_tensor([sample.pair.hr for sample in chosen])
 
 
 class Brightness:
-    """A judge that compares the mean of the pictures."""
+    """A metric that compares the mean of the pictures."""
 
     figure = "lpips"
     protocol = "difference of means"
@@ -60,10 +60,10 @@ def test_a_perfect_restorer_is_told_from_one_that_errs_beside_the_mask(
     chosen: list[EvaluationSample],
 ) -> None:
     truth = truth_of(chosen)
-    covered = torch.from_numpy(np.stack([exam.alpha for exam in chosen])[:, None]) > 0.5
+    covered = torch.from_numpy(np.stack([sample.alpha for sample in chosen])[:, None]) > 0.5
     wrong = torch.where(covered, truth, 1 - truth)
     scores = score(lambda lr: wrong, chosen, batch=99)
-    assert scores.keys == tuple(exam.key for exam in chosen)
+    assert scores.keys == tuple(sample.key for sample in chosen)
     assert np.isinf(scores.figures["psnr_covered"]).all()
     assert (scores.figures["psnr_beside"] < scores.figures["psnr"]).all()
     assert (scores.figures["ssim_beside"] < scores.figures["ssim_covered"]).all()
@@ -88,7 +88,7 @@ def test_the_border_is_as_wide_as_the_scale(chosen: list[EvaluationSample]) -> N
 def test_at_scale_1_bicubic_leaves_the_input_as_it_is(face_set: FaceSet) -> None:
     degrader = Degrader(draw_sprites(2, 0), SampleSettings(128, "paper", 1.0))
     seen = list(evaluation_samples(face_set, degrader, masked=True))
-    given = to_tensor([exam.pair.lr for exam in seen])
+    given = to_tensor([sample.pair.lr for sample in seen])
     assert torch.equal(bicubic(given), given)
     framed = truth_of(seen)
     framed[:, :, [0, -1]] = 1 - framed[:, :, [0, -1]]
@@ -158,14 +158,14 @@ def test_a_timed_method_warms_up_before_the_clock_runs(
 
 
 def test_judges_see_eight_bits_and_the_truth_once(chosen: list[EvaluationSample]) -> None:
-    judge = Brightness()
+    metric = Brightness()
     truth = truth_of(chosen)
     methods = [
         Method("off", lambda group: truth - 0.2 / 255),  # rounds to the truth
         Method("dark", lambda group: truth * 0),
     ]
-    found = evaluate(methods, chosen, judges=[judge], batch=99)
-    assert judge.described == 3
+    found = evaluate(methods, chosen, metrics=[metric], batch=99)
+    assert metric.described == 3
     assert found["off"].figures["lpips"] == pytest.approx(0, abs=1e-7)
     means = truth.mean(dim=(1, 2, 3)).numpy()
     assert found["dark"].figures["lpips"] == pytest.approx(means, abs=1e-6)

@@ -22,14 +22,14 @@ def test_thirds_are_by_the_value_and_as_large_as_ties_allow() -> None:
     groups = thirds("lightness", values)
     assert [group.name for group in groups] == ["darkest", "middle", "lightest"]
     assert [(group.low, group.high) for group in groups] == [(0, 9), (10, 19), (20, 29)]
-    assert sorted(np.concatenate([group.places for group in groups])) == list(range(30))
+    assert sorted(np.concatenate([group.indices for group in groups])) == list(range(30))
     for group in groups:
-        inside = values[group.places]
+        inside = values[group.indices]
         assert (inside >= group.low).all()
         assert (inside <= group.high).all()
     tied = thirds("lightness", np.array([5.0, 5.0, 5.0, 5.0, 9.0]))
-    assert [(group.name, len(group.places)) for group in tied] == [("darkest", 4), ("lightest", 1)]
-    assert [len(one.places) for one in thirds("lightness", np.array([50.0]))] == [1]
+    assert [(group.name, len(group.indices)) for group in tied] == [("darkest", 4), ("lightest", 1)]
+    assert [len(one.indices) for one in thirds("lightness", np.array([50.0]))] == [1]
 
 
 def test_figures_of_a_group_are_those_of_its_faces() -> None:

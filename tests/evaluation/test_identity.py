@@ -16,7 +16,7 @@ from jdsr_cli.faces.embedding import ARCFACE_TEMPLATE, to_arcface
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> IdentityMetric:
+def metric(tmp_path_factory: pytest.TempPathFactory) -> IdentityMetric:
     return IdentityMetric(write_torchscript(tmp_path_factory.mktemp("net") / "quadrants.pt"))
 
 
@@ -40,21 +40,21 @@ def test_the_template_is_brought_nearest_to_arcface() -> None:
     assert np.abs(moved - ARCFACE_TEMPLATE).max() < 3.5  # their noses differ most
 
 
-def test_cosine_of_faces_alike_opposite_and_at_right_angles(judge: IdentityMetric) -> None:
+def test_cosine_of_faces_alike_opposite_and_at_right_angles(metric: IdentityMetric) -> None:
     light, dark = (0.8, 0.8, 0.8), (0.2, 0.2, 0.2)
     left, right = quarters(light, dark, light, dark), quarters(dark, light, dark, light)
     upper = quarters(light, light, dark, dark)
-    truth = judge.describe(torch.cat([left, left, left]))
-    cosines = judge.compare(judge.describe(torch.cat([left, right, upper])), truth)
+    truth = metric.describe(torch.cat([left, left, left]))
+    cosines = metric.compare(metric.describe(torch.cat([left, right, upper])), truth)
     assert cosines.shape == (3,)
     assert float(cosines[0]) == pytest.approx(1, abs=1e-6)
     assert float(cosines[1]) == pytest.approx(-1, abs=1e-2)
     assert float(cosines[2]) == pytest.approx(0, abs=5e-2)
 
 
-def test_the_protocol_names_the_file(judge: IdentityMetric) -> None:
-    assert "quadrants.pt" in judge.protocol
-    assert "ArcFace" in judge.protocol
+def test_the_protocol_names_the_file(metric: IdentityMetric) -> None:
+    assert "quadrants.pt" in metric.protocol
+    assert "ArcFace" in metric.protocol
 
 
 def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_a_real_network_tells_people_apart(shared: Path, portraits: list) -> None:
-    judge = IdentityMetric(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
+    metric = IdentityMetric(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
     faces = torch.from_numpy(np.stack([face.image for face in portraits]))
-    (found,) = judge.describe(faces.permute(0, 3, 1, 2).float() / 255)
+    (found,) = metric.describe(faces.permute(0, 3, 1, 2).float() / 255)
     cosines = found @ found.T
     same = [cosines[0, 1], cosines[3, 4]]
     assert min(same) > cosines[:3, 3:].max() + 0.2

@@ -36,8 +36,8 @@ def test_the_error_is_in_per_cent_of_the_distance_of_the_eyes() -> None:
 
 
 def test_points_are_read_as_x_and_y(points: Path) -> None:
-    judge = LandmarkMetric(points)
-    (found,) = judge.describe(grey(0, 255))
+    metric = LandmarkMetric(points)
+    (found,) = metric.describe(grey(0, 255))
     left, top, side = OnnxLandmarks.window
     middle = left + 0.5 * side - 0.5
     assert found.shape == (2, 68, 2)
@@ -47,11 +47,11 @@ def test_points_are_read_as_x_and_y(points: Path) -> None:
 
 
 def test_the_error_between_two_brightnesses(points: Path) -> None:
-    judge = LandmarkMetric(points)
-    found = judge.compare(judge.describe(grey(51, 102)), judge.describe(grey(102, 102)))
+    metric = LandmarkMetric(points)
+    found = metric.compare(metric.describe(grey(51, 102)), metric.describe(grey(102, 102)))
     # 0.2 of red moves every point by 0.1, a quarter of the 0.4 between the eyes.
     assert found.tolist() == pytest.approx([25.0, 0.0], abs=0.01)
-    assert "points.onnx" in judge.protocol
+    assert "points.onnx" in metric.protocol
 
 
 def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_a_real_network_finds_the_eyes(shared: Path, portraits: list) -> None:
-    judge = LandmarkMetric(shared / "weights" / "landmarks68_pfld_112.onnx")
+    metric = LandmarkMetric(shared / "weights" / "landmarks68_pfld_112.onnx")
     images = torch.from_numpy(np.stack([face.image for face in portraits[::3]]))
-    (found,) = judge.describe(images.permute(0, 3, 1, 2).float() / 255)
+    (found,) = metric.describe(images.permute(0, 3, 1, 2).float() / 255)
     for points, face in zip(found, portraits[::3], strict=True):
         eyes = torch.stack([points[36:42].mean(0), points[42:48].mean(0)])
         assert (eyes - torch.from_numpy(face.five[:2])).norm(dim=1).max() < 6

@@ -84,9 +84,9 @@ def test_written_inputs_are_the_bytes_that_methods_see(
     passed = list(write_inputs(chosen, tmp_path / "inputs"))
     assert passed == chosen
     assert len(list((tmp_path / "inputs").iterdir())) == len(chosen)
-    for exam in chosen:
-        with Image.open(tmp_path / "inputs" / f"{exam.key}.png") as picture:
-            assert np.array_equal(np.asarray(picture), exam.pair.lr)
+    for sample in chosen:
+        with Image.open(tmp_path / "inputs" / f"{sample.key}.png") as picture:
+            assert np.array_equal(np.asarray(picture), sample.pair.lr)
 
 
 def test_inputs_that_cannot_be_written_are_named(

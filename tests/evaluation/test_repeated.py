@@ -106,7 +106,7 @@ class _Held(nn.Module):
 def test_a_perfect_generator_has_no_error_on_unchanged_colours(face_set: FaceSet) -> None:
     settings = SampleSettings(128, "paper", 1.0)
     chosen = list(evaluation_samples(face_set, Degrader(draw_sprites(2, 0), settings), masked=True))
-    truth = to_tensor([exam.pair.hr for exam in chosen])
+    truth = to_tensor([sample.pair.hr for sample in chosen])
     repeated = RepeatedEvaluation(chosen, CPU, canonical=False, batch=99)
     found, pictures = repeated.score(_Held(truth, 0.0))
     assert pictures == []

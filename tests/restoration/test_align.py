@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from jdsr_cli.faces.alignment.pose import MEAN_FACE
 
 from jdsr_cli.faces import TEMPLATE, Alignment, Detection
+from jdsr_cli.faces.alignment import MEAN_FACE
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration.frame import FaceItem
 from jdsr_cli.restoration.stages import align

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.demo.people import COLLINS, HOPPER
-from jdsr_cli.evaluation.report import FACE, GAP, HEAD, LETTERS
+from jdsr_cli.evaluation.report import GAP, HEAD, LETTERS
 from jdsr_cli.faces import TEMPLATE
 from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_train import card
@@ -32,9 +33,14 @@ def tiles(path: Path, rows: int, columns: int) -> np.ndarray:
         assert picture.format == "PNG"
         sheet = np.asarray(picture)
     right = sheet.shape[1] - GAP
-    lefts = [right - FACE - (FACE + GAP) * (columns - 1 - place) for place in range(columns)]
-    tops = [LETTERS + GAP + HEAD + FACE * row for row in range(rows)]
-    return np.stack([[sheet[y : y + FACE, x : x + FACE] for x in lefts] for y in tops])
+    lefts = [
+        right - TEMPLATE_SIZE - (TEMPLATE_SIZE + GAP) * (columns - 1 - place)
+        for place in range(columns)
+    ]
+    tops = [LETTERS + GAP + HEAD + TEMPLATE_SIZE * row for row in range(rows)]
+    return np.stack(
+        [[sheet[y : y + TEMPLATE_SIZE, x : x + TEMPLATE_SIZE] for x in lefts] for y in tops]
+    )
 
 
 def test_each_input_size_has_its_pictures(pictures: list[Path]) -> None:
@@ -51,29 +57,29 @@ def test_each_input_size_has_its_pictures(pictures: list[Path]) -> None:
 def test_a_picture_shows_input_bicubic_generators_and_truth(pictures: list[Path]) -> None:
     shown, bicubic, tiny, truth = tiles(pictures[0], 4, 4)
     (view,) = card.views([32])
-    exams = view.exams(32)
-    assert [exam.key for exam in exams] == ["Collins 1", "Collins 2", "Hopper 1", "Hopper 2"]
-    for place, exam in enumerate(exams):
-        assert np.array_equal(shown[place][::4, ::4], exam.pair.lr)
-        assert np.array_equal(bicubic[place], resize_bicubic(exam.pair.lr, 128))
-        assert np.array_equal(truth[place], exam.pair.hr)
-        assert exam.alpha.max() > 0.5
+    samples = view.samples(32)
+    assert [sample.key for sample in samples] == ["Collins 1", "Collins 2", "Hopper 1", "Hopper 2"]
+    for place, sample in enumerate(samples):
+        assert np.array_equal(shown[place][::4, ::4], sample.pair.lr)
+        assert np.array_equal(bicubic[place], resize_bicubic(sample.pair.lr, 128))
+        assert np.array_equal(truth[place], sample.pair.hr)
+        assert sample.alpha.max() > 0.5
         assert not np.array_equal(tiny[place], bicubic[place])
     assert np.array_equal(truth[0], truth[1])
-    assert not np.array_equal(exams[0].alpha, exams[1].alpha)
+    assert not np.array_equal(samples[0].alpha, samples[1].alpha)
     assert not np.array_equal(truth[1], truth[2])
 
 
 def test_generators_of_all_sizes_see_the_same_footage() -> None:
     masked, bare = (next(view for view in card.views([64]) if view.name == f"camera-{kind}-32")
                     for kind in ("masked", "bare"))  # fmt: skip
-    for small, native, large in zip(*(masked.exams(size) for size in (16, 32, 128)), strict=True):
+    for small, native, large in zip(*(masked.samples(size) for size in (16, 32, 128)), strict=True):
         assert np.array_equal(small.pair.hr, large.pair.hr)
         assert np.array_equal(small.pair.lr, resize_bicubic(native.pair.lr, 16))
         again = resize_bicubic(large.pair.lr, 32).astype(float)
         assert np.abs(again - native.pair.lr).mean() < 6
         assert large.alpha.max() > 0.5
-    assert all(exam.alpha.max() == 0 for exam in bare.exams(64))
+    assert all(sample.alpha.max() == 0 for sample in bare.samples(64))
 
 
 def test_people_are_aligned_to_the_template() -> None:

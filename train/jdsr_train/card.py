@@ -63,7 +63,7 @@ class View:
     shown: int
     """Side of the shown input in pixels."""
 
-    def exams(self, size: int) -> list[EvaluationSample]:
+    def samples(self, size: int) -> list[EvaluationSample]:
         """Return the samples of the columns at an input size."""
         width = float(self.shown)
         camera = CameraSettings(native_width=(width, width), infrared=0.0, uncompressed=0.0)
@@ -152,17 +152,19 @@ def block(view: View, methods: Sequence[Method]) -> Block:
     The values above the columns are the PSNR of the last generator.
     """
     sizes = sorted({size for one in methods if (size := one.lr_size)})
-    inputs = {size: view.exams(size) for size in sizes}
+    inputs = {size: view.samples(size) for size in sizes}
     finest = inputs[sizes[-1]]
     lines = [
-        [exam.pair.lr for exam in view.exams(view.shown)],
-        _pictures(bicubic(to_tensor([exam.pair.lr for exam in finest]))),
+        [sample.pair.lr for sample in view.samples(view.shown)],
+        _pictures(bicubic(to_tensor([sample.pair.lr for sample in finest]))),
     ]
-    lines += [_pictures(one.answer(inputs[one.lr_size or sizes[-1]])) for one in methods]
-    lines.append([exam.pair.hr for exam in finest])
+    lines += [_pictures(one.restore(inputs[one.lr_size or sizes[-1]])) for one in methods]
+    lines.append([sample.pair.hr for sample in finest])
     last = to_tensor(lines[-2])
     figures = score(lambda lr: last, finest, batch=len(finest)).figures["psnr"]
-    columns = [Column(exam.key, place, float(figures[place])) for place, exam in enumerate(finest)]
+    columns = [
+        Column(sample.key, place, float(figures[place])) for place, sample in enumerate(finest)
+    ]
     labels = ["input", "bicubic", *(one.name for one in methods), "truth"]
     return Block(f"{view.title}. PSNR of {labels[-2]}", columns, labels, lines)
 

@@ -195,10 +195,10 @@ class ParsingSamples(Dataset[ParsingPair]):
 
     def __getitem__(self, number: int) -> ParsingPair:
         """Return the pair."""
-        epoch, place = divmod(number, len(self.pictures))
+        epoch, position = divmod(number, len(self.pictures))
         if not self.augment:
-            return self._cut(place, framing())
-        index = int(shuffled(len(self.pictures), self.seed, epoch)[place])
+            return self._cut(position, framing())
+        index = int(shuffled(len(self.pictures), self.seed, epoch)[position])
         rng = np.random.default_rng((self.seed, epoch, index))
         mirrored = rng.random() < 0.5
         turn, zoom = rng.uniform(-TURN, TURN), float(np.exp(rng.uniform(*np.log(ZOOM))))

@@ -40,8 +40,8 @@ class TrainingSamples(Dataset[TrainingSample]):
 
     def __getitem__(self, number: int) -> TrainingSample:
         """Return the sample; the same number always gives the same bytes."""
-        epoch, place = divmod(number, len(self.faces))
-        index = int(shuffled(len(self.faces), self.seed, epoch)[place])
+        epoch, position = divmod(number, len(self.faces))
+        index = int(shuffled(len(self.faces), self.seed, epoch)[position])
         rng = np.random.default_rng((self.seed, epoch, index))
         face = np.asarray(self.faces.images[index])
         landmarks = self.faces.landmarks[index]
