@@ -33,7 +33,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
 from numpy.typing import NDArray
 from PIL import Image
 from repeated_clip import say
@@ -48,6 +47,8 @@ from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import classify_mask, covered_share, filmed_where_covered
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.synthesis.camera import record
 from jdsr_cli.synthesis.camera_settings import CONDITIONS, apply_border, condition
 from jdsr_cli.synthesis.mask_drawing import draw_sprites

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jdsr_cli.restoration.generate import FaceGenerator, RestoredFace
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from repeated_clip import say
@@ -35,6 +34,8 @@ from repeated_clip import say
 from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.media import read_image
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 from jdsr_cli.weights import load_generator
 

@@ -98,7 +98,7 @@ def test_a_face_exactly_at_a_limit_is_not_refused() -> None:
 
 
 def test_an_alignment_to_a_single_point_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(align, "estimate", lambda _: Alignment(np.zeros((2, 3))))
+    monkeypatch.setattr(align, "estimate_alignment", lambda _: Alignment(np.zeros((2, 3))))
     item = aligned(face(40.0))
     assert item.refusal is not None
     assert item.refusal.kind == "landmarks"
