@@ -22,7 +22,7 @@ from jdsr_cli.evaluation.methods import Method, resolve
 from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
-from jdsr_cli.evaluation.protocol import Fingerprint, eval_masks, protocol, versions
+from jdsr_cli.evaluation.protocol import Fingerprint, describe_protocol, eval_masks, versions
 from jdsr_cli.evaluation.report import Block, choose, write_results, write_sheet, write_table
 from jdsr_cli.evaluation.scoring import Metric, evaluate
 from jdsr_cli.evaluation.statistics import Row, rows
@@ -110,7 +110,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         grouped += [row for group in groups for row in rows(kind, scores, group)]
         blocks.append(_block(kind, compared, found[-1], faces))
     described: dict[str, Any] = {
-        "protocol": protocol(metrics, request.device, request.batch)
+        "protocol": describe_protocol(metrics, request.device, request.batch)
         | {by: PROPERTIES[by].protocol for by in request.groups},
         "versions": versions(),
         "data": {

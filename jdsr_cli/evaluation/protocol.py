@@ -31,7 +31,7 @@ FIDELITY_PROTOCOL = (
 )
 
 
-def protocol(metrics: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
+def describe_protocol(metrics: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
     """Say in sentences how each figure and interval was had."""
     described = {"fidelity": FIDELITY_PROTOCOL}
     described |= {metric.figure: metric.protocol for metric in metrics}

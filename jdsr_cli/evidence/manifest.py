@@ -119,7 +119,7 @@ class Manifest:
 
     command: str
     request: str
-    """Digest of the request, see `restoration.journal.Request`."""
+    """Digest of the request, see `restoration.journal`."""
     input: FileDigest
     media: Mapping[str, Any]
     """What the input declares about itself."""

@@ -16,7 +16,7 @@ from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entry, load_generator, locations, read_manifest
 from jdsr_cli.weights.registry import GATES
-from jdsr_train.export import export
+from jdsr_train.export import export_weights
 from jdsr_train.recipe import DataRecipe, GeneratorRecipe, Recipe
 
 ARGUMENTS = tiny_arguments(128)
@@ -63,7 +63,7 @@ def exported(
 ) -> WeightEntry:
     torch.manual_seed(0)
     path = folder / "weights" / "own.safetensors"
-    export(
+    export_weights(
         path, recipe, ARGUMENTS, build("lite", ARGUMENTS), data="faces",
         figures={"masked_psnr": 25.12346}, deviations=(), step=3, gates=gates, precision=precision,
     )  # fmt: skip
@@ -129,6 +129,8 @@ def test_what_float16_cannot_hold_is_not_exported(tmp_path: Path) -> None:
     network.get_parameter("stem.bias").data[0] = 1e6
     path = tmp_path / "weights" / "own.safetensors"
     with pytest.raises(WeightsError, match=r"'stem\.bias' reaches 1e\+06"):
-        export(path, RECIPE, ARGUMENTS, network, data="d", figures={}, deviations=(), step=3)
+        export_weights(
+            path, RECIPE, ARGUMENTS, network, data="d", figures={}, deviations=(), step=3
+        )
     assert not path.exists()
     assert not path.with_name("manifest.toml").exists()

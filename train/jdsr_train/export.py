@@ -24,7 +24,7 @@ from jdsr_train.recipe import Recipe
 LICENCE = "Terms of the training faces; state them before passing the file on"
 
 
-def export(
+def export_weights(
     path: Path,
     recipe: Recipe,
     arguments: Mapping[str, Any],

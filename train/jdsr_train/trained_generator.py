@@ -16,7 +16,7 @@ from jdsr_cli.errors import InputMissingError, TrainingError, UsageError
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_train import recipe_files
-from jdsr_train.export import export
+from jdsr_train.export import export_weights
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import stage_weights_path
 from jdsr_train.training import checkpoint
@@ -89,7 +89,7 @@ class TrainedGenerator:
         precision: StoredPrecision = "float16",
     ) -> None:
         """Write the weights and their manifest entry; see `export`."""
-        export(
+        export_weights(
             path, self.recipe, self.arguments, self.network, data=self.data, step=self.step,
             figures=metrics, deviations=self.deviations, gates=gates, precision=precision,
         )  # fmt: skip

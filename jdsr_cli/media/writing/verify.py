@@ -118,7 +118,7 @@ class ExpectedContent:
     tracks: Sequence[TrackTally] = field(default_factory=tuple)
 
 
-def verify(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
+def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
     """Compare a written file with the frames and tracks given to the writer.
 
     Args:

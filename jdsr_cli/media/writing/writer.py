@@ -26,7 +26,7 @@ from jdsr_cli.media.writing.formats import choose_container, choose_encoding, en
 from jdsr_cli.media.writing.segment_files import survey_segments
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.writing.tracks import TrackCopier
-from jdsr_cli.media.writing.verify import ExpectedContent, verify
+from jdsr_cli.media.writing.verify import ExpectedContent, verify_file
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def join_segments(
             survey.header.height,
             tracks.tallies if tracks else (),
         )
-        differing = verify(partial, expected, final)
+        differing = verify_file(partial, expected, final)
         publish(partial, final)
     warnings = (*notes, *assembly.notes, *lost, *differing)
     return JoinedVideo(final, times.count, warnings, assembly.time_offset)

@@ -58,7 +58,7 @@ class LabelledFile:
             ) from error
 
 
-def labelled_files(source: Path, split: str | None) -> list[LabelledFile]:
+def find_labelled_files(source: Path, split: str | None) -> list[LabelledFile]:
     """List the pictures of a split (see `open_parsing_set`) in order of name.
 
     Raises:

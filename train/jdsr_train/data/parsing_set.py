@@ -24,7 +24,7 @@ from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
-from jdsr_train.data.labelled_files import LabelledFile, labelled_files, source_state
+from jdsr_train.data.labelled_files import LabelledFile, find_labelled_files, source_state
 from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
 
 STORED_SIZE = 160
@@ -114,7 +114,7 @@ def open_parsing_set(
     progress = progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
-    files = labelled_files(source, split)
+    files = find_labelled_files(source, split)
     named = "\n".join(file.key for file in files)
     state = f"parsing-1 {STORED_SIZE}\n{source_state(source)}\n{named}"
     stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
