@@ -54,7 +54,7 @@ POINTS = {
     "while the journal is written": Point(Journal, "_flush"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(sinks, "join_segments"),
-    "while segments are joined": Point(writer, "verify", 2),
+    "while segments are joined": Point(writer, "verify_file", 2),
     "before the results are published": Point(Workspace, "publish"),
     "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
 }

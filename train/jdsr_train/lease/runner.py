@@ -314,7 +314,9 @@ def start_runner(seconds: float, workspace: LeaseWorkspace) -> subprocess.Popen[
             stdout=printed, stderr=printed, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + START_TIMEOUT
-    while not is_locked(lock) and running.poll() is None and time.monotonic() < until:
+    while not _is_recorded(running, workspace) and time.monotonic() < until:
+        if running.poll() is not None:
+            break
         time.sleep(0.1)
     print_line(tail(log, 2000).decode(errors="replace").strip())
     if running.poll():
@@ -323,3 +325,8 @@ def start_runner(seconds: float, workspace: LeaseWorkspace) -> subprocess.Popen[
         )
     print_line(f"the plan runs; training ends in {seconds - plan.reserve:.0f} s")
     return running
+
+
+def _is_recorded(runner: subprocess.Popen[bytes], workspace: LeaseWorkspace) -> bool:
+    """Whether a runner has locked the workspace and written its process group to the state."""
+    return is_locked(workspace.out / LOCK) and read_state(workspace).runner == runner.pid
