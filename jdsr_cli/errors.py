@@ -23,7 +23,9 @@ Exit codes of the command line: 0 all done · 1 training failed · 2 usage · 3 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 EXIT_OK = 0
 EXIT_PARTIAL = 4
@@ -200,3 +202,29 @@ class TrainingError(JdsrError, RuntimeError):
     >>> TrainingError("the loss is not finite", where="joint").exit_code
     1
     """
+
+
+def one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
+    """Check that a value is one of those allowed.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if value not in allowed:
+        raise UsageError(f"{value!r} is not known", where=where, hint=f"Use {', '.join(allowed)}")
+
+
+def within(table: Any, low: float, high: float, *names: str) -> None:
+    """Check that these numbers of a table, or all numbers of these tuples, lie in [low, high].
+
+    Raises:
+        UsageError: one does not.
+
+    """
+    for name in names:
+        value = getattr(table, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not (low <= number <= high and math.isfinite(number)):
+                asked = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+                raise UsageError(f"{number:g} cannot be, {asked} is needed", where=name)

@@ -96,7 +96,7 @@ def draw_table(found: Comparison) -> Table:
 
 
 def _caption(found: Comparison, several: bool) -> str:
-    from jdsr_cli.evaluation.groups import PROPERTIES
+    from jdsr_cli.evaluation.statistics import PROPERTIES
 
     lines = ["PSNR in dB"]
     if several:

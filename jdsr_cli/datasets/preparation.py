@@ -21,6 +21,7 @@ import numpy as np
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.celeba import has_landmarks
+from jdsr_cli.datasets.cropping import LANDMARKS, PrepareSettings
 from jdsr_cli.datasets.face_set import (
     FORMAT,
     SETTINGS_FILE,
@@ -32,7 +33,6 @@ from jdsr_cli.datasets.face_set import (
     write_json,
     writing,
 )
-from jdsr_cli.datasets.prepare_settings import LANDMARKS, PrepareSettings
 from jdsr_cli.datasets.shards import (
     ShardMaker,
     ShardTask,

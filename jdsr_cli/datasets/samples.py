@@ -14,10 +14,10 @@ from torch import Tensor
 from jdsr_cli.datasets.face_set import FaceSet, subset
 from jdsr_cli.synthesis.camera import record, to_pair
 from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.compression import DegradedPair, degrade_paper
 from jdsr_cli.synthesis.masks import Position, Sprite, apply_mask, choose_sprite, rng_for
 from jdsr_cli.synthesis.occluder_scene import Scene
 from jdsr_cli.synthesis.occluders import occlude
-from jdsr_cli.synthesis.paper_degradation import DegradedPair, degrade_paper
 
 HEAT_SIGMA = 1.5
 """Standard deviation of a heat map's peak in its own pixels (SPEC 3)."""

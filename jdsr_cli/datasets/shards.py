@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.cropping import Cut, Cutter
+from jdsr_cli.datasets.cropping import Cut, Cutter, PartLabeller, PrepareSettings
 from jdsr_cli.datasets.face_set import MAP_SIZE
 from jdsr_cli.datasets.landmark_networks import landmarks_of, open_landmarks
-from jdsr_cli.datasets.prepare_settings import PartLabeller, PrepareSettings
 from jdsr_cli.datasets.sources import SourceFace
 from jdsr_cli.errors import DatasetError
 from jdsr_cli.faces import create_detector

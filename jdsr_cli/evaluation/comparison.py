@@ -16,16 +16,14 @@ from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, SampleSettings
 from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, UsageError
-from jdsr_cli.evaluation.external_results import ExternalResults, write_inputs
-from jdsr_cli.evaluation.groups import PROPERTIES, check_properties, measure, thirds
-from jdsr_cli.evaluation.methods import Method, resolve
+from jdsr_cli.evaluation.methods import ExternalResults, Method, resolve, write_inputs
 from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
 from jdsr_cli.evaluation.protocol import Fingerprint, describe_protocol, eval_masks, versions
 from jdsr_cli.evaluation.report import Block, choose, write_results, write_sheet, write_table
 from jdsr_cli.evaluation.scoring import Metric, evaluate
-from jdsr_cli.evaluation.statistics import Row, rows
+from jdsr_cli.evaluation.statistics import PROPERTIES, Row, check_properties, measure, rows, thirds
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.weights import resolve_device

@@ -25,7 +25,7 @@ from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES, Truth, fideli
 from jdsr_cli.evaluation.scoring import Scores
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
+from jdsr_cli.synthesis.compression import resize_bicubic
 
 
 class RepeatedEvaluation:

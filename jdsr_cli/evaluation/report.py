@@ -18,7 +18,7 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.evaluation.statistics import Estimate, Row
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
+from jdsr_cli.synthesis.compression import resize_bicubic
 
 
 def write_results(

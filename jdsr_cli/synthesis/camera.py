@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.synthesis.camera_settings import CameraSettings
-from jdsr_cli.synthesis.codec import compress
+from jdsr_cli.synthesis.compression import DegradedPair, compress, resize_bicubic
 from jdsr_cli.synthesis.light import LUMA, Light, draw_light
-from jdsr_cli.synthesis.paper_degradation import DegradedPair, resize_bicubic
 
 ImageT = TypeVar("ImageT", np.uint8, np.float32)
 

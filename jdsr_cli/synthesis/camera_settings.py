@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.checks import within
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import UsageError, within
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from stored_maps import StoredMaps
 
 from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.canonical_colours import canonical_map
-from jdsr_cli.faces.monochrome import MonochromeClassifier, colourfulness, face_colourfulness
 from jdsr_cli.faces.occlusion import classify_mask
+from jdsr_cli.faces.scene import MonochromeClassifier, colourfulness, face_colourfulness
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.stages.generate import FaceGenerator
 from jdsr_cli.weights import load_generator

@@ -36,7 +36,7 @@ from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generate import FaceGenerator
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
+from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from jdsr_cli.cli.app import app
 from jdsr_cli.demo import ClipSettings, DemoResult, demo
 from jdsr_cli.demo.clip import WALKS
-from jdsr_cli.demo.contact_sheet import TILE, TIMES, draw_sheet, find_people
+from jdsr_cli.demo.run import TILE, TIMES, draw_sheet, find_people
 from jdsr_cli.errors import OutputError, UsageError, WeightsError
 from jdsr_cli.faces import TEMPLATE, crop
 from jdsr_cli.media import open_reader, read_image, write_image

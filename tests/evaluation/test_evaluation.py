@@ -19,8 +19,8 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.methods import Method, bicubic, from_lr, in_canonical_colours
 from jdsr_cli.evaluation.scoring import Scores, evaluate, score
 from jdsr_cli.evaluation.statistics import estimate, rows
+from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
 
 
 @pytest.fixture(scope="module")

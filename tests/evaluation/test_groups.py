@@ -11,9 +11,8 @@ import pytest
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.comparison import compare
-from jdsr_cli.evaluation.groups import measure, skin_lightness, thirds
 from jdsr_cli.evaluation.scoring import Scores
-from jdsr_cli.evaluation.statistics import rows
+from jdsr_cli.evaluation.statistics import measure, rows, skin_lightness, thirds
 from jdsr_cli.settings import EvalSettings
 
 

@@ -5,7 +5,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.groups import skin_lightness
+from jdsr_cli.evaluation.statistics import skin_lightness
 from jdsr_cli.faces.regions import skin
 
 

@@ -6,14 +6,14 @@ from face_photos import Photo
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.monochrome import (
+from jdsr_cli.faces.scene import (
     BECOMES,
     REMAINS,
     MonochromeClassifier,
     colourfulness,
     face_colourfulness,
+    thumbnail,
 )
-from jdsr_cli.faces.scene import thumbnail
 
 Picture = NDArray[np.uint8]
 TINTS = [(1, 1, 1), (0.25, 1, 0.3), (0.8, 0.35, 1), (1, 0.6, 0.2), (0.3, 0.5, 1), (1, 0.25, 0.3)]

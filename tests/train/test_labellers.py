@@ -13,6 +13,7 @@ from judge_files import write_points_onnx
 from numpy.typing import NDArray
 
 from jdsr_cli.datasets import preparation
+from jdsr_cli.datasets.cropping import PrepareSettings
 from jdsr_cli.datasets.landmark_networks import (
     WFLW_TO_IBUG,
     FanLandmarks,
@@ -21,7 +22,6 @@ from jdsr_cli.datasets.landmark_networks import (
     to_ibug,
 )
 from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
-from jdsr_cli.datasets.prepare_settings import PrepareSettings
 from jdsr_cli.datasets.shards import ShardTask, label_shard, read_shard
 from jdsr_cli.errors import (
     DatasetError,
@@ -39,7 +39,7 @@ from jdsr_train.data.part_labellers import (
     TrainedParserLabels,
     label_source,
 )
-from jdsr_train.networks.face_analysis import Parser
+from jdsr_train.networks import Parser
 
 POINTS_FILE = Path(__file__).parents[3] / "shared/weights/landmarks68_pfld_112.onnx"
 DATA = Path(__file__).parents[3] / "shared/data/faces128"

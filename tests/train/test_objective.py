@@ -14,8 +14,7 @@ from jdsr_cli.networks import GeneratorOutput, JDSRGenerator, build, occlusion_f
 from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train.components import recipe_arguments, sample_settings
-from jdsr_train.data.batches import Batch
-from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.data.samples import Batch, TrainingSamples
 from jdsr_train.losses.objective import (
     LossNetworks,
     denoising_terms,

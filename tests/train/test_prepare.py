@@ -16,9 +16,8 @@ from PIL import Image
 
 from jdsr_cli.datasets import shards as shards_room
 from jdsr_cli.datasets.aligned import load_faces
-from jdsr_cli.datasets.cropping import overlap
+from jdsr_cli.datasets.cropping import PrepareSettings, overlap
 from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
-from jdsr_cli.datasets.prepare_settings import PrepareSettings
 from jdsr_cli.datasets.shards import ShardMaker, ShardTask
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.synthesis.masks import landmarks_from_five

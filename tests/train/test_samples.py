@@ -16,11 +16,10 @@ from torch import Tensor
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, SampleSettings, evaluation_samples, to_tensor
 from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.compression import DegradedPair
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
-from jdsr_cli.synthesis.paper_degradation import DegradedPair
-from jdsr_train.data.batches import PackedBatch
 from jdsr_train.data.labels import MIRROR_68, heat_maps, mirror_labels, mirror_points
-from jdsr_train.data.samples import TrainingSamples, collate, mirror
+from jdsr_train.data.samples import PackedBatch, TrainingSamples, collate, mirror
 
 MIRRORED_PAIRS = [
     (0, 16), (1, 15), (7, 9), (8, 8), (17, 26), (21, 22), (27, 27), (30, 30), (31, 35), (33, 33),
@@ -331,7 +330,7 @@ def test_a_batch_is_pinned_whole(known: FaceSet, monkeypatch: pytest.MonkeyPatch
 
 AFTER_THREADS = """
 import cv2, numpy as np
-from jdsr_train.data.batches import SampleNumbers, numbered_batches
+from jdsr_train.data.samples import SampleNumbers, numbered_batches
 
 cv2.setNumThreads(4)
 large = np.zeros((2000, 2000, 3), np.uint8)

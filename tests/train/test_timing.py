@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from jdsr_train.data.batches import SampleNumbers, numbered_batches
+from jdsr_train.data.samples import SampleNumbers, numbered_batches
 from jdsr_train.timing import time_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

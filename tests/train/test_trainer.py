@@ -34,9 +34,9 @@ from jdsr_train.recipe import (
 from jdsr_train.request import RunSettings
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
+from jdsr_train.training.monitoring import LOG
 from jdsr_train.training.stage import SchedulePosition
 from jdsr_train.training.trainer import CHECKPOINT, Trainer
-from jdsr_train.training.training_log import LOG
 
 TINY = tiny_arguments(16)
 RECIPE = Recipe(

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.checks import one_of, within
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import UsageError, one_of, within
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.weights.default import ON_GPU
 

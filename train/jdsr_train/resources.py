@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from jdsr_cli.datasets.cropping import PrepareSettings
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
-from jdsr_cli.datasets.prepare_settings import PrepareSettings
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
 from jdsr_cli.networks.lite import LiteGenerator, unfold_state
 from jdsr_cli.progress import Progress

@@ -20,7 +20,7 @@ import torch
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_train.components import TrainingComponents
-from jdsr_train.data.batches import Packed
+from jdsr_train.data.samples import Packed
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import RunSettings
 from jdsr_train.stages import build_stage

@@ -20,7 +20,7 @@ from jdsr_train.export import export_weights
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import stage_weights_path
 from jdsr_train.training import checkpoint
-from jdsr_train.training.training_log import last_validation
+from jdsr_train.training.monitoring import last_validation
 
 if TYPE_CHECKING:
     from jdsr_train.components import TrainingComponents

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.embedding import FaceEmbedder
-from jdsr_cli.faces.monochrome import colourfulness, face_colourfulness
-from jdsr_cli.faces.scene import is_cut, thumbnail
+from jdsr_cli.faces.scene import colourfulness, face_colourfulness, is_cut, thumbnail
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import (
     Element,

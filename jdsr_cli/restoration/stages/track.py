@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from jdsr_cli.faces.display import AspectCheck
-from jdsr_cli.faces.monochrome import MonochromeClassifier
+from jdsr_cli.faces.scene import MonochromeClassifier
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker
 from jdsr_cli.restoration.frame import (
     Element,

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.boxes import box_overlaps, box_sizes, centre_distances, enlarge_boxes
-from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
+from jdsr_cli.faces.tracking.manager import PredictedTracks, associate, reidentify
 
 Numbers = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from jdsr_cli.datasets.face_set import UNREADABLE, write_json, writing
 from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.progress import Progress, Silent
-from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.data.labelled_files import LabelledFile, find_labelled_files, source_state
 from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
+from jdsr_train.data.samples import Packed, SampleNumbers, numbered_batches, shuffled
 
 STORED_SIZE = 160
 """Side at which pictures are kept; a little finer than the faces that are cut out of them."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.datasets.prepare_settings import LabelSource, PartLabeller, check_choice_or_file
+from jdsr_cli.datasets.cropping import LabelSource, PartLabeller, check_choice_or_file
 from jdsr_cli.datasets.samples import to_tensor
 from jdsr_cli.errors import WeightsCorruptError, WeightsError, WeightsMissingError
 from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device, sha256_of
@@ -41,7 +41,7 @@ class TrainedParser:
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        from jdsr_train.networks.face_analysis import Parser
+        from jdsr_train.networks import Parser
 
         state = read_state_dict(path)
         metadata = state.metadata

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.networks.layers import GeneratorOutput, enlarge
 from jdsr_train import losses
-from jdsr_train.data.batches import Batch
+from jdsr_train.data.samples import Batch
 from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.recipe import LossRecipe
 

@@ -25,10 +25,10 @@ from torch.utils.data import Dataset
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import images_on_device, stack, to_tensor
 from jdsr_cli.errors import DatasetError
-from jdsr_cli.synthesis.paper_degradation import resize_bicubic
-from jdsr_train.data.batches import Packed, SampleNumbers, numbered_batches, shuffled
+from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train.data.labels import PARSING_CLASSES
 from jdsr_train.data.parsing_set import PackedPairs, ParsingBatch, ParsingSamples
+from jdsr_train.data.samples import Packed, SampleNumbers, numbered_batches, shuffled
 from jdsr_train.networks import IdentityNetwork, MarginHead, Parser
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator
 from jdsr_train import losses
-from jdsr_train.data.batches import Batch, PackedBatch
-from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.data.samples import Batch, PackedBatch, TrainingSamples
 from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.losses.objective import (
     LossNetworks,

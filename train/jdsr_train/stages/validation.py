@@ -31,9 +31,8 @@ from jdsr_cli.evaluation.scoring import evaluate
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
 from jdsr_cli.weights.registry import CARRIED, GATES
-from jdsr_train.data.batches import Batch
-from jdsr_train.data.samples import TrainingSamples
-from jdsr_train.training.training_log import PANEL, save_face_grid
+from jdsr_train.data.samples import Batch, TrainingSamples
+from jdsr_train.training.monitoring import PANEL, save_face_grid
 
 PANEL_FACES = 10
 LOSS_BATCHES = 4

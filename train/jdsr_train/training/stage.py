@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from jdsr_train.data.batches import Packed
+from jdsr_train.data.samples import Packed
 from jdsr_train.recipe import OptimiserRecipe
 
 
