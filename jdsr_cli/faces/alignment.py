@@ -140,7 +140,7 @@ STEPS = 100
 """Most rounds of the fit; it usually ends after 10 to 40."""
 SETTLED = 1e-5
 """Largest change of the rotation's elements at which the fit ends."""
-MOST_RESIDUAL = 0.13
+MAX_RESIDUAL = 0.13
 """Residual up to which five points count as those of a face.
 
 Quantiles of the residual, CenterFace's detections unless said otherwise:
@@ -180,8 +180,8 @@ class Pose:
 
     @property
     def plausible(self) -> bool:
-        """Whether the points are those of a face: the residual is at most `MOST_RESIDUAL`."""
-        return self.residual <= MOST_RESIDUAL
+        """Whether the points are those of a face: the residual is at most `MAX_RESIDUAL`."""
+        return self.residual <= MAX_RESIDUAL
 
 
 def pose(points: NDArray[np.floating]) -> Pose:

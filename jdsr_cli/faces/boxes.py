@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
 
-MOST_CANDIDATES = 5000
+MAX_CANDIDATES = 5000
 """Boxes of one image that are compared in `suppress_overlaps`; the best by score."""
 
 
@@ -69,7 +69,7 @@ def suppress_overlaps(
     edges = boxes.astype(np.float64)
     rectangles = np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
     selected = cv2.dnn.NMSBoxes(
-        rectangles.tolist(), scores.tolist(), 0.0, overlap, top_k=MOST_CANDIDATES
+        rectangles.tolist(), scores.tolist(), 0.0, overlap, top_k=MAX_CANDIDATES
     )
     return np.asarray(selected, np.intp)
 

@@ -29,13 +29,13 @@ EXPOSURE = (100.0, 235.0)
 """Grey levels between which that quantile lies in 99 % of 1,200 training faces (CelebA, LFW)."""
 MEDIAN_EXPOSURE = 178.0
 """Median of that quantile over the same faces; the darker a face, the nearer it is mapped to it."""
-MOST_GAIN = 32.0
+MAX_GAIN = 32.0
 """Largest factor of the exposure; at 4 % of normal light lit skin has 4 to 9 grey levels."""
 MIDDLE = (0.25, 0.95)
 """Quantiles of the band's luma between which pixels count as skin."""
 RED_TO_GREEN, BLUE_TO_GREEN = (1.0, 1.85), (0.5, 1.1)
 """Ratios of the mean colour of skin; 99 % of the same faces lie inside."""
-MOST_BALANCE = 2.5
+MAX_BALANCE = 2.5
 """Largest factor by which white balance changes red or blue against green, in either direction."""
 CHROMA_REACH = 8.0
 """Standard deviation in template pixels of the residual colour of monochrome footage that is kept:
@@ -160,7 +160,7 @@ def canonical_map(crop: NDArray[np.uint8], *, monochrome: bool) -> ColourMap:
 
 
 def _exposure(luma: NDArray[np.float64]) -> float:
-    """Return the factor that maps lit skin into `EXPOSURE`, at most `MOST_GAIN`.
+    """Return the factor that maps lit skin into `EXPOSURE`, at most `MAX_GAIN`.
 
     It is a continuous function of the light: 1 inside the range, and towards the median with
     growing darkness.
@@ -170,7 +170,7 @@ def _exposure(luma: NDArray[np.float64]) -> float:
     if bright >= least:
         return min(bright, most) / bright
     wanted = least + (MEDIAN_EXPOSURE - least) * (1.0 - bright / least)
-    return min(wanted / bright, MOST_GAIN)
+    return min(wanted / bright, MAX_GAIN)
 
 
 def _balance(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -187,7 +187,7 @@ def _balance(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     )
     if (wanted == 1.0).all():
         return wanted
-    wanted = np.clip(wanted, 1.0 / MOST_BALANCE, MOST_BALANCE)
+    wanted = np.clip(wanted, 1.0 / MAX_BALANCE, MAX_BALANCE)
     before = np.array([red, green, blue])
     kept: NDArray[np.float64] = wanted * (
         (before @ LUMA_WEIGHTS) / ((before * wanted) @ LUMA_WEIGHTS)

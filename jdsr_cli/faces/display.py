@@ -89,9 +89,9 @@ USUAL_SHAPE = (1.12, 1.45)
 CenterFace, 12 frames of each of 7 development clips with square pixels: 1.19 to 1.32; the same
 with half the rows 0.77 to 1.08, with half the columns 1.47 to 2.15. RetinaFace was not measured.
 """
-LEAST_FACES = 8
+MIN_FACES = 8
 """Least number of upright faces, whole in the frame, for a hint."""
-MOST_TILT = 0.35
+MAX_TILT = 0.35
 """Largest slope of the line between the eyes of a face that counts as upright."""
 _STEPS = 100
 """Histogram bins for each unit of the ratio of height to width."""
@@ -120,14 +120,14 @@ class AspectCheck:
             across, down = (face.points[1] - face.points[0]).tolist()
             left, top, right, bottom = face.box
             whole = left > 0.5 and top > 0.5 and right < self._last[0] and bottom < self._last[1]
-            upright = face.turn == 0.0 and abs(down) <= MOST_TILT * across
+            upright = face.turn == 0.0 and abs(down) <= MAX_TILT * across
             if whole and upright and face.width > 0.0:
                 self._shapes[round(_STEPS * face.height / face.width)] += 1
 
     def hint(self) -> str | None:
         """Return a hint where the faces have the shape of a squeezed picture, None otherwise."""
         total = self._shapes.total()
-        if total < LEAST_FACES:
+        if total < MIN_FACES:
             return None
         median = sorted(self._shapes.elements())[total // 2] / _STEPS
         if USUAL_SHAPE[0] <= median <= USUAL_SHAPE[1]:

@@ -31,7 +31,7 @@ BARE_BELOW, MASKED_ABOVE = 0.2, 0.95
 Replacing a bare mouth costs about 20 times as much as leaving a mask: at 0.95 both expected costs
 are equal.
 """
-DIM_GAIN, MOST_IN_THE_DARK = 16.0, 0.9
+DIM_GAIN, MAX_IN_THE_DARK = 16.0, 0.9
 """Gain from which (about 6 % of normal light) the probability of one frame is limited, and the
 limit: one frame is then not enough to classify a face as masked, two frames that agree are.
 Without it 3 % of the bare faces at 6 and 4 % of normal light would be (val; 24, 48, 96 px wide)."""
@@ -110,7 +110,7 @@ class MaskCalibration:
         """
         features = mask_features(occlusion, gain)
         probability = logistic(float(np.array(self.coefficients) @ features + self.intercept))
-        return min(probability, MOST_IN_THE_DARK) if gain > DIM_GAIN else probability
+        return min(probability, MAX_IN_THE_DARK) if gain > DIM_GAIN else probability
 
 
 DEFAULT_CALIBRATION = MaskCalibration(

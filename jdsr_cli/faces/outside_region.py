@@ -28,13 +28,13 @@ CERTAIN = 0.6
 """Occlusion above which a pixel belongs to the mask."""
 LOWEST = 16
 """Rows at the template's lower edge that give the mask's colour."""
-LEAST_COLUMNS = 16
+MIN_COLUMNS = 16
 """Minimum number of occluded columns at the lower edge; fewer are a hand or hair."""
 MANY_COLUMNS = 34
 """Number of occluded columns at the lower edge below which the colour must be more uniform."""
 NEAR = 8
 """Columns beside the region in which the mask is removed above it as well."""
-LEAST_PIXELS = 8
+MIN_PIXELS = 8
 """Minimum number of mask pixels below the template."""
 LIGHTNESS = 0.5
 """Weight of lightness relative to colour in distances, since shade mostly changes lightness."""
@@ -87,7 +87,7 @@ def cover_outside_region(
     """
     mask = occlusion > CERTAIN
     columns = np.count_nonzero(mask[-4:].all(axis=0))
-    if columns < LEAST_COLUMNS:
+    if columns < MIN_COLUMNS:
         return face, share
     picture, inside = _read(base, matrix)
     if not inside[TEMPLATE_SIZE - FIRST :].any():
@@ -157,7 +157,7 @@ def _find(
     skin = (_cheeks() & (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0)) & inside[:above]
     core = (cv2.erode(covered, np.ones((5, 5), np.uint8)) > 0) & inside[:above]
     low = core[-LOWEST:]
-    if not skin.any() or np.count_nonzero(low) < LEAST_PIXELS:
+    if not skin.any() or np.count_nonzero(low) < MIN_PIXELS:
         return None
     values = _lab(picture)
     tone = np.median(picture[:above][skin], axis=0)
@@ -184,7 +184,7 @@ def _find(
     left, right = max(0, columns[0] - ASIDE), columns[-1] + ASIDE + 1
     area = np.count_nonzero(lower)
     beside = area - np.count_nonzero(lower[:, left:right])
-    if area < LEAST_PIXELS or lower[-CLEAR:].any() or beside > STRAY * area:
+    if area < MIN_PIXELS or lower[-CLEAR:].any() or beside > STRAY * area:
         return None
     near = cv2.dilate(lower.max(axis=0)[None], np.ones((1, 2 * NEAR + 1), np.uint8))
     part[:LOWEST] *= near

@@ -22,7 +22,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import Alignment, Pose, crop
 from jdsr_cli.faces.occlusion import face_ellipse
 
-LEAST_SIDE = 16
+MIN_SIDE = 16
 """Pixels; smaller faces are enlarged to this size and so count as blurred."""
 FINE, COARSE = 0.5, 1.5
 """Standard deviations in native pixels of the Gaussians whose gradients are compared."""
@@ -36,9 +36,9 @@ QUIET = 0.33
 """Quantile of the responses of the noise filter that counts as noise; higher ones are edges."""
 QUIET_NORMAL = 0.4261
 """The same quantile of the absolute value of a standard normal variable."""
-LEAST_SIGNAL = 0.25
+MIN_SIGNAL = 0.25
 """Least signal in the coarse gradients, in multiples of the noise."""
-LEAST_SLOPE = 0.01
+MIN_SLOPE = 0.01
 """Least gradient in grey levels per pixel; below it sharpness is 0."""
 
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
@@ -85,7 +85,7 @@ def sharpness(image: NDArray[np.uint8], alignment: Alignment) -> float:
     """
     width = alignment.native_width
     side = TEMPLATE_SIZE if not math.isfinite(width) else round(width)
-    side = min(TEMPLATE_SIZE, max(LEAST_SIDE, side))
+    side = min(TEMPLATE_SIZE, max(MIN_SIDE, side))
     return crop_sharpness(crop(image, alignment, side))
 
 
@@ -112,7 +112,7 @@ def crop_sharpness(face: NDArray[np.uint8]) -> float:
     own_noise = noise * _noise_energy(COARSE, COARSE)
     own = _products(coarse, coarse, inside) - 0.5 * own_noise * np.eye(2)
     seen, axes = np.linalg.eigh(own)
-    if seen.sum() < max(LEAST_SIGNAL * own_noise, LEAST_SLOPE**2) or seen[0] <= 0.0:
+    if seen.sum() < max(MIN_SIGNAL * own_noise, MIN_SLOPE**2) or seen[0] <= 0.0:
         return 0.0
     both = _products(fine, coarse, inside) - 0.5 * noise * _noise_energy(FINE, COARSE) * np.eye(2)
     whiten = axes / np.sqrt(seen)
@@ -192,7 +192,7 @@ up to 15 degrees.
     sharpness                    0.35                 0.457
     distance times sharpness     0.83                 0.705
 """
-LEAST_SHARPNESS = 0.05
+MIN_SHARPNESS = 0.05
 """Sharpness below which a face is too blurred to be restored.
 
 Faces of 64 pixels blurred by 4 native pixels have 0.08 to 0.13 and their restored faces still

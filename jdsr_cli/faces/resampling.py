@@ -13,7 +13,7 @@ from jdsr_cli.errors import UsageError
 
 KERNEL_A = -0.5
 """Parameter of the cubic kernel: that of PIL, by which the training pictures were reduced."""
-MOST_GRID = 16
+MAX_GRID = 16
 """Most grid points per output pixel and axis; beyond it the source is averaged in blocks first."""
 MARGIN = 4
 """Pixels around the part of the source that is cut out, for the kernel's reach."""
@@ -111,8 +111,8 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
         )
     source, to_source = cut_out(image, matrix, size, size)
     ratio = stretch(matrix)
-    if ratio > MOST_GRID:
-        source, to_source = average_blocks(source, to_source, int(ratio / MOST_GRID * 2.0))
+    if ratio > MAX_GRID:
+        source, to_source = average_blocks(source, to_source, int(ratio / MAX_GRID * 2.0))
         ratio = stretch(to_source)
     fine = max(1, math.ceil(ratio - 1e-6))
     grid = cv2.warpAffine(

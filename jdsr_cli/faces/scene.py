@@ -140,7 +140,7 @@ QUANTILE = 0.9
 """Quantile of the points' distances from the line that is the colourfulness; more is noise."""
 LIT = 200.0
 """98th percentile of the brightest channel of a picture in normal light, in grey levels."""
-MOST_GAIN = 4.0
+MAX_TINT_GAIN = 4.0
 """Largest factor by which the colourfulness of a dark picture is raised to that in normal light."""
 FACE_GRID = 8
 """Side of the picture of area means on which the colour of a face is measured."""
@@ -242,5 +242,5 @@ def _distance_from_tint(small: NDArray[np.uint8]) -> float:
     # Differences along the line of the tint are luma and not colour.
     distance -= (distance @ slope)[:, None] * slope / max(float(slope @ slope), 1e-9)
     light = max(1.0, float(np.quantile(pixels.max(axis=1), 0.98)))
-    gain = min(MOST_GAIN, max(1.0, LIT / light))
+    gain = min(MAX_TINT_GAIN, max(1.0, LIT / light))
     return gain * float(np.quantile(np.linalg.norm(distance, axis=1), QUANTILE))

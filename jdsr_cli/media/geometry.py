@@ -85,7 +85,7 @@ def from_display_matrix(data: bytes) -> tuple[Orientation, bool]:
     return Orientation(rotation, mirrored), exact
 
 
-_LEAST_SIDE = 16
+_MIN_SIDE = 16
 """Pixels: a smaller aperture is treated as an error of the file."""
 
 
@@ -152,7 +152,7 @@ class Margins:
         margins = (self.left, self.top, self.right, self.bottom)
         if (self.width, self.height) != (width, height) or not any(margins):
             return None
-        if min(margins) < 0 or min(across, down) < _LEAST_SIDE:
+        if min(margins) < 0 or min(across, down) < _MIN_SIDE:
             return None
         return Aperture(self.left, self.top, across, down)
 

@@ -35,7 +35,7 @@ COMB = 0.05
 """Most by which a face moves between two fields, as a share of its width."""
 DIM_NOISE = 0.12
 """Share of the noise that does not fall with the light: a sensor reads noise in the dark."""
-MOST_GAIN_NOISE = 2.5
+MAX_GAIN_NOISE = 2.5
 """Most by which an automatic gain raises the noise of a picture in low light."""
 AUTOMATIC_GAIN = 0.4
 """Share of cameras in low light that raise the picture's gain."""
@@ -231,7 +231,7 @@ def _noise(
     if light.level < 1.0:
         strength *= DIM_NOISE + (1.0 - DIM_NOISE) * light.level
         if rng.random() < AUTOMATIC_GAIN:
-            strength *= float(rng.uniform(1.0, MOST_GAIN_NOISE))
+            strength *= float(rng.uniform(1.0, MAX_GAIN_NOISE))
     height, width, _ = sensed.shape
     common = rng.normal(0, strength, (height, width, 1))
     coloured = rng.normal(0, 0.0 if light.monochrome else 0.6 * strength, (height, width, 3))

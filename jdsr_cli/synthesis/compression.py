@@ -60,7 +60,7 @@ def degrade_paper(
     )
 
 
-LEAST_SIDE = 48
+MIN_SIDE = 48
 """Least width and height in pixels of a clip: encoders want some blocks to search in."""
 HEVC = 0.2
 """Share of clips in H.265; the rest is H.264."""
@@ -124,8 +124,8 @@ def _as_video(
     crf = int(rng.integers(low, high + 1))
     left, top = (int(v) for v in rng.integers(0, 16, 2))
     height, width = picture.shape[:2]
-    right = max(16, LEAST_SIDE - width - left)
-    bottom = max(16, LEAST_SIDE - height - top)
+    right = max(16, MIN_SIDE - width - left)
+    bottom = max(16, MIN_SIDE - height - top)
     right += (left + width + right) % 2
     bottom += (top + height + bottom) % 2
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REFLECT_101)

@@ -29,10 +29,10 @@ from jdsr_cli.faces.detection.retinaface import RetinaFace
 from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 
-LEAST_WIDTH = 10.0
+MIN_WIDTH = 10.0
 """Of faces that count, in pixels."""
-LEAST_OVERLAP = 0.4
-MOST_FALSE = 0.1
+MIN_OVERLAP = 0.4
+MAX_FALSE = 0.1
 """False boxes a picture."""
 LOWEST = 0.05
 """Score from which detections are looked at."""
@@ -66,11 +66,11 @@ def judge(detector: Detector, folder: Path, wanted: dict[str, list[Box]]) -> lis
         free = list(boxes)
         for face in sorted(detector.detect([read_image(folder / name)])[0], key=lambda f: -f.score):
             best = max(free, key=lambda box: overlap(face.box, box), default=None)
-            if best is not None and overlap(face.box, best) >= LEAST_OVERLAP:
+            if best is not None and overlap(face.box, best) >= MIN_OVERLAP:
                 free.remove(best)
-                if best[2] - best[0] >= LEAST_WIDTH:
+                if best[2] - best[0] >= MIN_WIDTH:
                     scored.append(Scored(face.score, True))
-            elif face.width >= LEAST_WIDTH:
+            elif face.width >= MIN_WIDTH:
                 scored.append(Scored(face.score, False))
     return scored
 
@@ -89,7 +89,7 @@ def recall_at(scored: list[Scored], pictures: int, faces: int, most: float) -> t
 
 def opened(name: DetectorName, file: Path | None) -> Detector | None:
     """Return a detector that looks from the lowest score on; None without its weights."""
-    settings = DetectorSettings(threshold=LOWEST, min_face=LEAST_WIDTH, device="cpu")
+    settings = DetectorSettings(threshold=LOWEST, min_face=MIN_WIDTH, device="cpu")
     if name == "retinaface-mobile" and file is not None:
         return NetworkDetector(RetinaFace(name, file, torch.device("cpu")), settings)
     try:
@@ -106,18 +106,18 @@ def main() -> None:
     parser.add_argument("--retinaface", type=Path, help="weight file of retinaface-mobile")
     given = parser.parse_args()
     wanted = scenes(given.scenes, given.pictures)
-    faces = sum(box[2] - box[0] >= LEAST_WIDTH for boxes in wanted.values() for box in boxes)
-    say(f"{len(wanted)} pictures, {faces} faces of {LEAST_WIDTH:g} px and wider")
+    faces = sum(box[2] - box[0] >= MIN_WIDTH for boxes in wanted.values() for box in boxes)
+    say(f"{len(wanted)} pictures, {faces} faces of {MIN_WIDTH:g} px and wider")
     for name in NAMES:
         detector = opened(name, given.retinaface)
         if detector is None:
             say(f"{name}: not measured, its weights are not here")
             continue
         scored = judge(detector, given.scenes, wanted)
-        recall, threshold = recall_at(scored, len(wanted), faces, MOST_FALSE)
+        recall, threshold = recall_at(scored, len(wanted), faces, MAX_FALSE)
         say(
             f"{name}: recall {100 * recall:.1f} % at threshold {threshold:.3f}, "
-            f"at most {MOST_FALSE:g} false boxes a picture"
+            f"at most {MAX_FALSE:g} false boxes a picture"
         )
 
 

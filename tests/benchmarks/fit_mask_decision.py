@@ -27,7 +27,7 @@ from jdsr_cli.faces.occlusion import (
     BARE_BELOW,
     DIM_GAIN,
     MASKED_ABOVE,
-    MOST_IN_THE_DARK,
+    MAX_IN_THE_DARK,
     mask_features,
 )
 
@@ -45,7 +45,7 @@ class Group:
     features: Array
     """(n, m)."""
     dim: NDArray[np.bool_]
-    """(n,), whether one frame tells at most `MOST_IN_THE_DARK`."""
+    """(n,), whether one frame tells at most `MAX_IN_THE_DARK`."""
 
 
 def stored(folder: Path) -> list[Group]:
@@ -142,7 +142,7 @@ def _say_decisions(tested: list[tuple[Group, Array]]) -> None:
     decided: dict[str, dict[bool, list[Array]]] = defaultdict(lambda: defaultdict(list))
     for one, p in tested:
         decided[one.condition][one.masked].append(
-            np.where(one.dim, np.minimum(p, MOST_IN_THE_DARK), p)
+            np.where(one.dim, np.minimum(p, MAX_IN_THE_DARK), p)
         )
     for condition, kinds in decided.items():
         words = []

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from repeated_clip import add_clip_options, frame_hashes, repeat_clip, say
 
-MOST_KILLS = 3
+MAX_KILLS = 3
 """Kills of one run at most."""
 
 MANIFEST = "manifest.json"
@@ -148,7 +148,7 @@ def main() -> int:
             moments: list[str] = []
             while not moments:
                 shutil.rmtree(out, ignore_errors=True)
-                for kill in range(draw.randint(1, MOST_KILLS)):
+                for kill in range(draw.randint(1, MAX_KILLS)):
                     seconds = draw.uniform(0.0, usual)
                     ended = kill_after(clip, out, options, seconds)
                     if ended is None:

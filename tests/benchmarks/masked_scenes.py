@@ -37,8 +37,8 @@ from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]
 LABELS = {"with_mask": "masked", "without_mask": "bare"}
-LEAST_WIDTH = 16
-LEAST_OVERLAP = 0.4
+MIN_WIDTH = 16
+MIN_OVERLAP = 0.4
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -89,10 +89,10 @@ def main() -> None:
         free = detector.detect([image])[0]
         for box, label in boxes:
             best = max(free, key=lambda one: overlap(one.box, box), default=None)
-            if best is None or overlap(best.box, box) < LEAST_OVERLAP:
+            if best is None or overlap(best.box, box) < MIN_OVERLAP:
                 continue
             free.remove(best)
-            if label in LABELS and best.width >= LEAST_WIDTH:
+            if label in LABELS and best.width >= MIN_WIDTH:
                 faces.append((best.box, estimate_alignment(best.points), LABELS[label]))
         for light, change in LIGHTS.items():
             picture = change(image)

@@ -40,9 +40,9 @@ from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"
-LEAST_SIDE = 24
+MIN_SIDE = 24
 """Of a labelled box, in pixels."""
-LEAST_OVERLAP = 0.4
+MIN_OVERLAP = 0.4
 """Intersection over union of a labelled and a detected box that are one face."""
 COVERED_BEFORE = 0.35
 """Mean occlusion of the lower face from which a face counts as masked."""
@@ -105,14 +105,14 @@ def scenes(folder: Path, detector: Detector, side: int) -> Iterator[Face | None]
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            if row["label"] == LABEL and min(right - left, bottom - top) >= LEAST_SIDE:
+            if row["label"] == LABEL and min(right - left, bottom - top) >= MIN_SIDE:
                 wanted[row["file"]].append((left, top, right, bottom))
     for name, boxes in sorted(wanted.items()):
         image = read_image(folder / name)
         free = detector.detect([image])[0]
         for box in boxes:
             best = max(free, key=lambda one: overlap(one.box, box), default=None)
-            if best is None or overlap(best.box, box) < LEAST_OVERLAP:
+            if best is None or overlap(best.box, box) < MIN_OVERLAP:
                 yield None
                 continue
             free.remove(best)

@@ -39,7 +39,7 @@ from jdsr_cli.faces.detection.verification import (
 from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 
-LEAST_OVERLAP = 0.4
+MIN_OVERLAP = 0.4
 CLASSES = ((NARROW_WIDTH, np.inf, 0.005), (12.0, NARROW_WIDTH, 0.02))
 """Least and greatest width in pixels, and the share of faces that may be lost."""
 TILE, COLUMNS = 64, 16
@@ -74,7 +74,7 @@ def judge(
     free, judged = list(boxes), []
     for face in sorted(faces, key=lambda one: -one.score):
         best = max(free, key=lambda box: overlap(face.box, box), default=None)
-        true = best is not None and overlap(face.box, best) >= LEAST_OVERLAP
+        true = best is not None and overlap(face.box, best) >= MIN_OVERLAP
         if true and best is not None:
             free.remove(best)
         try:

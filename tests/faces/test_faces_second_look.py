@@ -9,9 +9,9 @@ from face_photos import ImageArray, Photo
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, create_detector, estimate_alignment
-from jdsr_cli.faces.alignment import MOST_RESIDUAL, TEMPLATE, Pose, pose, roll_at_turn
+from jdsr_cli.faces.alignment import MAX_RESIDUAL, TEMPLATE, Pose, pose, roll_at_turn
 from jdsr_cli.faces.detection.network import NetworkDetector
-from jdsr_cli.faces.detection.rotated import MOST_SPREAD, TURNS, UPRIGHT, RotatedDetector
+from jdsr_cli.faces.detection.rotated import MAX_SPREAD, TURNS, UPRIGHT, RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.settings import DetectorSettings
 
@@ -188,12 +188,12 @@ def test_looks_that_agree_are_one_face() -> None:
     assert pose(face.points).plausible
     assert face.turn == pytest.approx(20.0, abs=3.0)
     # Upright in each of three cut-outs that are turned by 12 degrees from one another.
-    assert 0.1 < face.spread < MOST_SPREAD
+    assert 0.1 < face.spread < MAX_SPREAD
 
 
 def test_looks_that_differ_are_told_by_their_spread() -> None:
     face = seen_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0, *[None] * 8]))
-    assert face.spread > MOST_SPREAD
+    assert face.spread > MAX_SPREAD
 
 
 def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
@@ -250,7 +250,7 @@ def test_the_residual_knows_neither_turn_nor_profile(angle: float, yaw: float) -
 def test_points_in_the_wrong_places_are_implausible(swap: tuple[int, int]) -> None:
     points = TEMPLATE.copy()
     points[list(swap)] = points[list(reversed(swap))]
-    assert pose(points).residual > MOST_RESIDUAL
+    assert pose(points).residual > MAX_RESIDUAL
     assert not pose(points).plausible
 
 

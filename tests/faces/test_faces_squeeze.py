@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Detection
-from jdsr_cli.faces.display import LEAST_FACES, AspectCheck
+from jdsr_cli.faces.display import MIN_FACES, AspectCheck
 
 
 def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 0.0) -> Detection:
@@ -24,13 +24,13 @@ def test_faces_of_usual_shape_need_no_note(shape: float) -> None:
 
 @pytest.mark.parametrize("shape", [0.77, 1.04, 1.62, 2.1])
 def test_squeezed_faces_are_told_once_there_are_enough(shape: float) -> None:
-    few = [face(shape)] * (LEAST_FACES - 1)
+    few = [face(shape)] * (MIN_FACES - 1)
     assert note(few) is None
     assert f"{shape:.2f} times as high as wide" in (note([*few, face(shape)]) or "")
 
 
 def test_faces_that_are_cut_or_turned_do_not_count() -> None:
-    usual = [face(1.25)] * LEAST_FACES
+    usual = [face(1.25)] * MIN_FACES
     assert note(usual + [face(0.9, left=0.0)] * 30) is None
     assert note(usual + [face(0.9, turn=90.0)] * 30) is None
     assert note(usual + [face(0.9, slope=0.6)] * 30) is None

@@ -30,7 +30,7 @@ from PIL import Image
 from jdsr_cli.media import open_reader, probe
 from jdsr_cli.settings import ReadSettings
 
-MOST_FRAMES = 300
+MAX_FRAMES = 300
 """Frames that are read of one file; damage can make a file promise millions."""
 
 _EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\x80\0\0\0")
@@ -199,7 +199,7 @@ def read_all(path: Path) -> str:
             assert frame.image.shape == (reader.info.height, reader.info.width, 3)
             assert frame.image.dtype == np.uint8
             frames.append((frame.index, frame.pts))
-            if len(frames) == MOST_FRAMES:
+            if len(frames) == MAX_FRAMES:
                 break
         report = reader.report
     assert frames

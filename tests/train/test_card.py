@@ -14,7 +14,7 @@ from jdsr_cli.faces import TEMPLATE
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train import card
 
-MOST_BYTES = 400_000
+MAX_BYTES = 400_000
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_each_input_size_has_its_pictures(pictures: list[Path]) -> None:
                for width in (16, 32, 64, 128)]  # fmt: skip
     assert [path.stem for path in pictures] == ["paper-x4", *footage]
     assert sorted(pictures) == sorted(pictures[0].parent.iterdir())
-    assert all(0 < path.stat().st_size < MOST_BYTES for path in pictures)
+    assert all(0 < path.stat().st_size < MAX_BYTES for path in pictures)
     names = [view.name for view in card.views([16, 32])]
     assert names == ["paper-x4", "paper-x8"]
     assert [view.name for view in card.views([128])] == footage

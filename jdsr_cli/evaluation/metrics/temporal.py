@@ -20,7 +20,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import face_region
 
-LEAST_INPUT = 0.05
+MIN_INPUT = 0.05
 """Mean grey levels a pair by which an input must change; a still picture has no ratio."""
 STALE = 300
 """Frames after which a track that was never dropped is forgotten; only neighbours make pairs."""
@@ -71,7 +71,7 @@ class FlickerMeter:
         than a blurred input, and moves more grey levels when it moves. None where there were no
         pairs, or the input stood still.
         """
-        if not self._pairs or self._input < LEAST_INPUT * self._pairs:
+        if not self._pairs or self._input < MIN_INPUT * self._pairs:
             return None
         return self._output / self._input
 

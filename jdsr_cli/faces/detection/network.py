@@ -164,7 +164,7 @@ def _as_box(edges: NDArray[np.float32]) -> tuple[float, float, float, float]:
 
 ENLARGED_PIXELS = 1_000_000
 """Frames are enlarged for detection up to this many pixels; more costs time and finds little."""
-MOST_PIXELS = 16_000_000
+MAX_PIXELS = 16_000_000
 """Frames are shrunk for detection above this many pixels, to keep memory bounded."""
 WIDEST_FACE = 256.0
 """Width in pixels of the input up to which detection of a face is reliable; from 400 it fails."""
@@ -222,7 +222,7 @@ def choose_scales(
         wanted = max(1.0, min(wanted, math.sqrt(ENLARGED_PIXELS / pixels)))
     else:
         wanted = max(wanted, min(1.0, COARSE_SIDE / longer))
-    fine = min(wanted, math.sqrt(MOST_PIXELS / pixels))
+    fine = min(wanted, math.sqrt(MAX_PIXELS / pixels))
     return DetectionScales(fine, COARSE_SIDE / longer if fine * longer > SINGLE_SIDE else None)
 
 

@@ -83,11 +83,11 @@ LOST_SCORE = 0.2
 """Largest loss of score of a face at another turn."""
 ROLL_OFFSETS = (-12.0, 0.0, 12.0)
 """Degrees from the turn at which a face is upright, at which its points are measured."""
-LEAST_VIEWS = 2
+MIN_VIEWS = 2
 """Least number of views at `ROLL_OFFSETS` that must show the face upright."""
-MOST_SPREAD = 0.2
+MAX_SPREAD = 0.2
 """Largest difference between views of one face in eye distances, see `Detection.spread`."""
-LEAST_EYES = 0.4
+MIN_EYES = 0.4
 """Least eye distance that serves as a unit, as a share of the width of a box; that of profiles goes
 to 0, that of faces that look at the camera is 0.46."""
 SAME_FACE = 0.3
@@ -134,7 +134,7 @@ class RotatedDetector:
             if views[index].is_doubtful and index not in best
         }
         refined = self._refine(image, tilted)
-        agreed = {index for index, face in refined.items() if face.spread <= MOST_SPREAD}
+        agreed = {index for index, face in refined.items() if face.spread <= MAX_SPREAD}
         rest = {
             index: faces[index]
             for index, view in views.items()
@@ -201,8 +201,8 @@ class RotatedDetector:
         refined = {}
         for index, views in seen.items():
             # The detection itself counts as a view only where it is needed.
-            some = views if len(views) >= LEAST_VIEWS else [*views, faces[index]]
-            if len(some) >= LEAST_VIEWS:
+            some = views if len(views) >= MIN_VIEWS else [*views, faces[index]]
+            if len(some) >= MIN_VIEWS:
                 refined[index] = _agreed(faces[index], _joined(some, turns[index]))
         return refined
 
@@ -251,7 +251,7 @@ def _upright_turn(face: Detection) -> float:
 def _agreed(face: Detection, joined: Detection) -> Detection:
     """Return the joined views, or the face itself where it is upright and they agree with it."""
     apart = _eye_spread(np.stack([face.points, joined.points]).astype(np.float64), joined)
-    if abs(_view(face).tilt) <= DOUBTFUL_ROLL and 2 * apart <= MOST_SPREAD:
+    if abs(_view(face).tilt) <= DOUBTFUL_ROLL and 2 * apart <= MAX_SPREAD:
         return replace(face, spread=joined.spread)
     return joined
 
@@ -275,7 +275,7 @@ def _eye_spread(points: NDArray[np.float64], face: Detection) -> float:
 
     """
     apart = points[:, :2] - points[:, :2].mean(axis=0)
-    unit = max(face.eye_distance, LEAST_EYES * face.width, 1e-6)
+    unit = max(face.eye_distance, MIN_EYES * face.width, 1e-6)
     return float(np.hypot(apart[..., 0], apart[..., 1]).max()) / unit
 
 

@@ -27,9 +27,9 @@ SIDE = 128
 """Side of a cut-out in pixels."""
 FACE_SIDES = (28.0, 52.0)
 """Longer side in pixels of the detection's box in the cut-outs."""
-LEAST_OVERLAP = 0.35
+MIN_OVERLAP = 0.35
 """Least intersection over union of the detection and one in a cut-out."""
-LEAST_SCORE = 0.1
+MIN_SCORE = 0.1
 """Least score in a cut-out; lower ones count as 0."""
 
 
@@ -82,7 +82,7 @@ class VerifiedDetector:
     def __init__(self, detector: Detector, network: NetworkDetector) -> None:
         self.name = detector.name
         self._detector = detector
-        self._close = network.at_scale(1.0, LEAST_SCORE)
+        self._close = network.at_scale(1.0, MIN_SCORE)
         self._thresholds = EVIDENCE_THRESHOLDS.get(detector.name)
         # A lower detection threshold lowers the evidence that is required as well.
         self._share = min(1.0, network.threshold_ratio)
@@ -129,7 +129,7 @@ def _box_in(face: Detection, side: float) -> Box:
 
 
 def _score_at(box: Box, found: Sequence[Detection]) -> float:
-    return max((one.score for one in found if _overlap(one.box, box) > LEAST_OVERLAP), default=0.0)
+    return max((one.score for one in found if _overlap(one.box, box) > MIN_OVERLAP), default=0.0)
 
 
 def _overlap(one: Box, other: Box) -> float:

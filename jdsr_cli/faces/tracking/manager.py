@@ -24,7 +24,7 @@ from jdsr_cli.faces.tracking.track import Observation, SceneSpan, Track
 
 RECENT = 0.15
 """Seconds for which a face that is not detected still takes part in the first round."""
-LEAST_OVERLAP = 0.3
+MIN_OVERLAP = 0.3
 """Least overlap of the predicted and the detected box in the first round."""
 MARGIN = 0.5
 """By which boxes are enlarged on each side in the second round, as a share of their sides."""
@@ -34,9 +34,9 @@ FARTHEST = 2.0
 """Largest search radius in face sizes, whatever the uncertainty of the filter."""
 FARTHEST_HIDDEN = 0.75
 """The same for a face that was not detected last time: in a crowd, others are soon as near."""
-MOST_GROWTH = 1.5
+MAX_GROWTH = 1.5
 """Largest ratio of the predicted and the detected size in the second round."""
-MOST_GROWTH_HIDDEN = 1.25
+MAX_GROWTH_HIDDEN = 1.25
 """The same for a face that was not detected last time."""
 APPEARANCE_SHARE = 0.3
 """Weight of the cosine of embeddings beside the overlap: enough to decide between overlaps that
@@ -78,12 +78,12 @@ def associate(predicted: PredictedTracks, found: Boxes) -> list[tuple[int, int]]
     """
     familiar = ~(predicted.likeness <= FOREIGN)  # NaN is not foreign.
     overlap = box_overlaps(predicted.boxes, found)
-    first = (overlap >= LEAST_OVERLAP) & (predicted.hidden <= RECENT)[:, None] & familiar
+    first = (overlap >= MIN_OVERLAP) & (predicted.hidden <= RECENT)[:, None] & familiar
     pairs = _assign(overlap, first, predicted.likeness)
     here, there = box_sizes(predicted.boxes)[:, None], box_sizes(found)[None, :]
     hidden = predicted.hidden[:, None] > 0.0
     limit = np.where(hidden, FARTHEST_HIDDEN, FARTHEST)
-    growth = np.where(hidden, MOST_GROWTH_HIDDEN, MOST_GROWTH)
+    growth = np.where(hidden, MAX_GROWTH_HIDDEN, MAX_GROWTH)
     reach = np.minimum(REACH * predicted.spread[:, None], limit * np.minimum(here, there))
     second = (
         (centre_distances(predicted.boxes, found) <= reach)

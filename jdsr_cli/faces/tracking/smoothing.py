@@ -32,7 +32,7 @@ NARROWER = 0.7
 QUICK = 1.8
 """Residuals this many times the noise mean that the motion is too quick. Errors of a detector last
 for some frames, which `_estimate_noise` does not measure: at 1.4 and below, their jitter stays."""
-LEAST_NOISE = 0.002
+MIN_NOISE = 0.002
 """Least noise of detected points, in face widths."""
 OUTLIER = 5.0
 """Error in multiples of the noise above which a detection is an outlier."""
@@ -59,7 +59,7 @@ def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Nu
         return _between(time, times, values, here)
     place: Numbers = values[:, :5].mean(axis=1)
     shape = (values - place[:, None]).reshape(len(values), -1)
-    floor = LEAST_NOISE * float((values[:, 6, 0] - values[:, 5, 0]).mean())
+    floor = MIN_NOISE * float((values[:, 6, 0] - values[:, 5, 0]).mean())
     inliers, noises = np.ones(len(times), np.bool_), []
     for part in (place, shape[:, :10]):
         noise, fine = _estimate_noise(times, part, floor)

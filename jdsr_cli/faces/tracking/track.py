@@ -24,7 +24,7 @@ from jdsr_cli.faces.detection.base import Detection
 
 Box = tuple[float, float, float, float]
 
-LEAST_SIDE = 1.0
+MIN_SIDE = 1.0
 """Least width and height of a box in pixels; boxes cut at the border may have no width at all."""
 CENTRE_NOISE = 0.04
 """Standard deviation of a detected centre, in sizes."""
@@ -93,7 +93,7 @@ class BoxFilter:
         self._hidden = True
         self._value = self._value + duration * self._rate
         # A shrinking face never becomes a point, a growing one never overflows.
-        self._value[2:] = np.clip(self._value[2:], math.log(LEAST_SIDE), 20.0)
+        self._value[2:] = np.clip(self._value[2:], math.log(MIN_SIDE), 20.0)
         self._rate = kept * self._rate
         self._value_variance = (
             self._value_variance
@@ -265,7 +265,7 @@ class TrackedFrame:
 
 def _measure(box: Box) -> NDArray[np.float64]:
     left, top, right, bottom = box
-    width, height = max(right - left, LEAST_SIDE), max(bottom - top, LEAST_SIDE)
+    width, height = max(right - left, MIN_SIDE), max(bottom - top, MIN_SIDE)
     return np.array([(left + right) / 2, (top + bottom) / 2, math.log(width), math.log(height)])
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, crop, estimate_alignment
-from jdsr_cli.faces.alignment import MOST_RESIDUAL, Pose, pose, roll_at_turn
-from jdsr_cli.faces.detection.rotated import MOST_SPREAD, UPRIGHT
+from jdsr_cli.faces.alignment import MAX_RESIDUAL, Pose, pose, roll_at_turn
+from jdsr_cli.faces.detection.rotated import MAX_SPREAD, UPRIGHT
 from jdsr_cli.faces.display import SQUARE, Display
 from jdsr_cli.faces.quality import sharpness
 from jdsr_cli.media import Image
@@ -145,15 +145,15 @@ def _refuse_position(
 
 def _refuse_pose(head: Pose, detection: Detection) -> Refusal | None:
     """Check the landmarks that the alignment uses, and the head pose they imply."""
-    if detection.spread > MOST_SPREAD:
-        apart = f"differ by {detection.spread:.2f} eye distances, more than {MOST_SPREAD:g}"
+    if detection.spread > MAX_SPREAD:
+        apart = f"differ by {detection.spread:.2f} eye distances, more than {MAX_SPREAD:g}"
         reason = apart if np.isfinite(detection.spread) else "do not find the same face"
         return Refusal("implausible points", f"several looks at the tilted face {reason}")
     if not head.plausible:
         return Refusal(
             "implausible points",
             f"the five points miss those of a mean head by {head.residual:.3f} of their spread, "
-            f"more than {MOST_RESIDUAL:g}",
+            f"more than {MAX_RESIDUAL:g}",
         )
     rolled = abs(roll_at_turn(head, detection.turn))
     for name, angle, limit in (
