@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,6 +84,27 @@ def publish(partial: Path, path: Path) -> None:
         partial.replace(path)
     except OSError as exc:
         raise output_error(exc, path) from exc
+
+
+def prepare_folder(out: Path) -> Path:
+    """Create `out` with its parents and check that files can be written in it.
+
+    Raises:
+        OutputError: It cannot be created, is not a folder, or is read-only or full.
+
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"jdsr")
+            probe.flush()
+    except OSError as fault:
+        raise OutputError(
+            f"nothing can be written here ({fault.strerror or fault})",
+            where=out,
+            hint="Choose another folder with --out, or free the disk.",
+        ) from fault
+    return out
 
 
 @contextmanager

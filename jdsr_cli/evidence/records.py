@@ -98,7 +98,7 @@ def round_seconds(time: Fraction) -> float:
     return round(float(time), 6)
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrackRecord:
     """A track of a person from its first to its last frame, by their index in the input."""
 
@@ -108,22 +108,38 @@ class TrackRecord:
     last_frame: int
     first_seconds: float
     last_seconds: float
-    seen: int
+    seen: int = 0
     """Number of frames in which the detector found the face."""
-    bridged: int
+    bridged: int = 0
     """Number of frames in which the face was interpolated."""
-    restored: int
+    restored: int = 0
     """Number of faces restored, or exported by `crop-faces`."""
-    refused: dict[str, int]
+    refused: dict[str, int] = field(default_factory=dict)
     """Number of refused faces by kind of reason."""
-    masked: int
+    masked: int = 0
     """Number of restored faces with a mask."""
-    unsure: int
+    unsure: int = 0
     """Number of restored faces that may have a mask."""
-    best: tuple[dict[str, Any], ...] = field(default=())
+    best: tuple[dict[str, Any], ...] = ()
     """Pictures of the best single frames, best first: file, sha256, frames, quality."""
     fused: dict[str, Any] | None = None
     """Picture fused from several frames, if enough of them agree."""
+
+    @classmethod
+    def begin(cls, face: FaceRecord) -> TrackRecord:
+        """Return the record of the track that begins with a face, which is not counted yet."""
+        return cls(face.track, face.frame, face.frame, face.seconds, face.seconds)
+
+    def add(self, face: FaceRecord, refused: str | None) -> None:
+        """Count a face of the track; `refused` is the kind of its refusal."""
+        self.last_frame, self.last_seconds = face.frame, face.seconds
+        self.bridged += face.bridged
+        self.seen += not face.bridged
+        self.restored += refused is None
+        self.masked += face.mask == "masked"
+        self.unsure += face.mask == "unsure"
+        if refused is not None:
+            self.refused[refused] = self.refused.get(refused, 0) + 1
 
     def to_json(self) -> str:
         """Return the record as one line of JSON without its newline."""

@@ -141,10 +141,10 @@ class FrameDetections:
     cut: bool
     """Whether another scene begins with this frame."""
     colour: float
-    """Colourfulness of the frame, see `faces.tone.colourfulness`."""
+    """Colourfulness of the frame, see `faces.scene.colourfulness`."""
     detections: tuple[Detection, ...]
     face_colours: tuple[float, ...]
-    """Colourfulness of each detection, see `faces.tone.face_colourfulness`."""
+    """Colourfulness of each detection, see `faces.scene.face_colourfulness`."""
     embeddings: NDArray[np.float32] | None = None
     """(n, D), of length 1, if a face embedding network is used."""
 

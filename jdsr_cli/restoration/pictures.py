@@ -21,8 +21,8 @@ from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
-from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult, TrackPictures
-from jdsr_cli.restoration.summary import describe_face
+from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult
+from jdsr_cli.restoration.summary import TrackPictures, describe_face
 from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import CropSettings, RestoreSettings
 

@@ -12,17 +12,12 @@ import numpy as np
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
-from jdsr_cli.evidence import (
-    FaceOverlay,
-    draw_faces,
-    picture_metadata,
-    video_metadata,
-)
+from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
 from jdsr_cli.faces import Detection
 from jdsr_cli.media import Image, SegmentWriter, join_segments, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
-from jdsr_cli.restoration.summary import FaceCounter, describe_face, rounded
+from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 from jdsr_cli.settings import RestoreSettings
 
@@ -34,14 +29,6 @@ RECORDS = "faces.jsonl"
 """A record for each face in each frame."""
 TRACKS = "tracks.jsonl"
 """A record for each track."""
-
-
-@dataclass
-class TrackPictures:
-    """Pictures of a track that has ended, for its record."""
-
-    best: tuple[dict[str, Any], ...] = ()
-    fused: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -263,7 +250,7 @@ class RecordSink(Sink):
 
     def end_track(self, track: int, pictures: TrackPictures) -> None:
         """Record a track."""
-        record = self._counter.close(track, pictures.best, pictures.fused)
+        record = self._counter.close(track, pictures)
         if record is not None:
             self._tracks.add(record.to_json())
 

@@ -46,32 +46,32 @@ class Counts:
 
     def check(self, where: Path) -> None:
         """Raise `JdsrError` if a frame or a face is missing."""
-        if self.frames_written is not None and self.frames_written != self.frames_read:
-            raise JdsrError(
-                f"{self.frames_read} frames were read but {self.frames_written} written",
-                where=where,
-                hint="Nothing was kept. Please report this.",
-            )
-        counted = self.faces_restored + self.faces_refused
-        if self.faces_found + self.faces_bridged != counted or self.faces_refused != sum(
-            self.refusals.values()
-        ):
-            raise JdsrError(
+        found, counted = self.faces_found + self.faces_bridged, self.faces_refused
+        refused = sum(self.refusals.values())
+        if self.frames_written not in (None, self.frames_read):
+            what = f"{self.frames_read} frames were read but {self.frames_written} written"
+        elif (found, refused) != (self.faces_restored + counted, counted):
+            what = (
                 f"{self.faces_found} faces were found and {self.faces_bridged} bridged, but "
-                f"{counted} accounted for",
-                where=where,
-                hint="Nothing was kept. Please report this.",
+                f"{self.faces_restored} restored and {counted} refused ({refused} with a reason)"
             )
+        else:
+            return
+        raise JdsrError(what, where=where, hint="Nothing was kept. Please report this.")
+
+
+@dataclass
+class TrackPictures:
+    """Pictures of a track that has ended, for its record."""
+
+    best: tuple[dict[str, Any], ...] = ()
+    fused: dict[str, Any] | None = None
 
 
 def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
     """Return the record of face `number` (from 1) of a frame."""
-    detection, alignment, pose, restored = (
-        face.detection,
-        face.alignment,
-        face.pose,
-        face.restored,
-    )
+    detection, alignment = face.detection, face.alignment
+    pose, restored = face.pose, face.restored
     x0, y0, x1, y1 = (round(float(edge), 2) for edge in detection.box)
     kept: Status = "exported" if restored is None else "restored"
     return FaceRecord(
@@ -86,7 +86,7 @@ def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
         score=round(float(detection.score), 4),
         eye_distance=round(float(detection.eye_distance), 2),
         status=kept if face.refusal is None else "refused",
-        native_width=None if alignment is None else round(float(alignment.native_width), 2),
+        native_width=rounded(None if alignment is None else alignment.native_width, 2),
         sharpness=rounded(face.sharpness, 4),
         yaw=None if pose is None else round(pose.yaw, 1),
         pitch=None if pose is None else round(pose.pitch, 1),
@@ -109,88 +109,49 @@ def rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(float(value), digits)
 
 
-@dataclass
-class _OpenTrack:
-    """Counts of a track so far; the fields of `TrackRecord`."""
-
-    first_frame: int
-    last_frame: int
-    first_seconds: float
-    last_seconds: float
-    seen: int = 0
-    bridged: int = 0
-    restored: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    masked: int = 0
-    unsure: int = 0
-
-
 class FaceCounter:
-    """Running counts of one input and of its open tracks."""
+    """Running counts of one input, and the records of its open tracks."""
 
     def __init__(self) -> None:
         self._totals: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
-        self._tracks: dict[int, _OpenTrack] = {}
+        self._tracks: dict[int, TrackRecord] = {}
 
     def add(self, record: FaceRecord, refusal: Refusal | None) -> None:
         """Count one face."""
-        track = self._tracks.get(record.track)
-        if track is None:
-            times = (record.frame, record.frame, record.seconds, record.seconds)
-            track = self._tracks[record.track] = _OpenTrack(*times)
-            self._totals["tracks"] += refusal is None or refusal.kind != TOO_SHORT
-        track.last_frame, track.last_seconds = record.frame, record.seconds
-        track.bridged += record.bridged
-        track.seen += not record.bridged
-        self._totals["bridged" if record.bridged else "found"] += 1
-        if refusal is None:
-            self._totals["restored"] += 1
-            track.restored += 1
-            track.masked += record.mask == "masked"
-            track.unsure += record.mask == "unsure"
-            self._totals["masked"] += record.mask == "masked"
-            self._totals["unsure"] += record.mask == "unsure"
-        else:
-            self._refusals[refusal.kind] += 1
-            track.refused[refusal.kind] = track.refused.get(refusal.kind, 0) + 1
+        kind = None if refusal is None else refusal.kind
+        if record.track not in self._tracks:
+            self._tracks[record.track] = TrackRecord.begin(record)
+            self._totals["tracks"] += kind != TOO_SHORT
+        self._tracks[record.track].add(record, kind)
+        self._totals["faces_bridged" if record.bridged else "faces_found"] += 1
+        self._totals["faces_restored" if kind is None else "faces_refused"] += 1
+        self._totals["faces_masked"] += record.mask == "masked"
+        self._totals["faces_unsure"] += record.mask == "unsure"
+        if kind is not None:
+            self._refusals[kind] += 1
 
-    def close(
-        self,
-        track: int,
-        best: tuple[dict[str, Any], ...] = (),
-        fused: dict[str, Any] | None = None,
-    ) -> TrackRecord | None:
+    def close(self, track: int, pictures: TrackPictures) -> TrackRecord | None:
         """Return the record of a track that has ended; None if it has no face."""
-        found = self._tracks.pop(track, None)
-        return None if found is None else TrackRecord(track, **vars(found), best=best, fused=fused)
+        record = self._tracks.pop(track, None)
+        if record is not None:
+            record.best, record.fused = pictures.best, pictures.fused
+        return record
 
     def counts(self) -> dict[str, Any]:
         """Return the counts of faces and tracks by their names in `Counts`."""
-        return {
-            "faces_found": self._totals["found"],
-            "faces_bridged": self._totals["bridged"],
-            "faces_restored": self._totals["restored"],
-            "faces_refused": sum(self._refusals.values()),
-            "faces_masked": self._totals["masked"],
-            "faces_unsure": self._totals["unsure"],
-            "tracks": self._totals["tracks"],
-            "refusals": dict(sorted(self._refusals.items())),
-        }
+        return {**self._totals, "refusals": dict(sorted(self._refusals.items()))}
 
     def state(self) -> dict[str, Any]:
         """Return all counts as JSON-compatible values."""
-        return {
-            "totals": dict(self._totals),
-            "refusals": dict(self._refusals),
-            "tracks": [[number, asdict(track)] for number, track in self._tracks.items()],
-        }
+        tracks = [asdict(track) for track in self._tracks.values()]
+        return {"totals": self._totals, "refusals": self._refusals, "tracks": tracks}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state`."""
         self._totals = Counter(state["totals"])
         self._refusals = Counter(state["refusals"])
-        self._tracks = {number: _OpenTrack(**track) for number, track in state["tracks"]}
+        self._tracks = {track["track"]: TrackRecord(**track) for track in state["tracks"]}
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,8 @@ class Snapshot:
                 names = [name for name in stored.files if name.startswith("array/")]
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
-            raise InputUnreadableError(
-                what,
-                where=path,
-                hint="Start again with --force.",
-            ) from fault
+            hint = "Start again with --force."
+            raise InputUnreadableError(what, where=path, hint=hint) from fault
         return cls(values, arrays)
 
 

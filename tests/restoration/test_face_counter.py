@@ -5,7 +5,7 @@ from typing import Any
 from jdsr_cli.evidence import FaceRecord
 from jdsr_cli.restoration.frame import Refusal
 from jdsr_cli.restoration.stages.align import TOO_SHORT
-from jdsr_cli.restoration.summary import Counts, FaceCounter
+from jdsr_cli.restoration.summary import Counts, FaceCounter, TrackPictures
 from jdsr_cli.restoration.workspace import Snapshot
 
 SMALL = Refusal("too small", "the face is 6 px wide")
@@ -47,7 +47,7 @@ def test_unsure_masks_are_counted_separately() -> None:
     assert (counts.faces_masked, counts.faces_unsure, counts.faces_restored) == (1, 2, 4)
     again = FaceCounter()
     again.load(counter.state())
-    track = again.close(1)
+    track = again.close(1, TrackPictures())
     assert track is not None
     assert (track.masked, track.unsure) == (1, 2)
 
@@ -63,14 +63,14 @@ def test_faces_and_tracks_are_counted() -> None:
 
 def test_a_track_is_recorded_once_with_all_its_frames() -> None:
     counter = filled()
-    track = counter.close(1, ({"file": "a.png"},), None)
+    track = counter.close(1, TrackPictures(({"file": "a.png"},)))
     assert track is not None
     read = json.loads(track.to_json())
     assert (read["first_frame"], read["last_frame"], read["last_seconds"]) == (0, 2, 0.08)
     assert (read["seen"], read["bridged"], read["restored"], read["masked"]) == (2, 1, 2, 1)
     assert read["refused"] == {"too small": 1}
     assert read["best"] == [{"file": "a.png"}]
-    assert counter.close(1) is None
+    assert counter.close(1, TrackPictures()) is None
     assert counter.counts() == filled().counts()
 
 
@@ -83,4 +83,4 @@ def test_a_counter_continues_from_its_state(tmp_path: Path) -> None:
         counter.add(record(4, 3), None)
     assert other.counts() == plain.counts()
     for number in (1, 2, 3, 4):
-        assert other.close(number) == plain.close(number)
+        assert other.close(number, TrackPictures()) == plain.close(number, TrackPictures())

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.pipeline import name_outputs, prepare_folder
+from jdsr_cli.restoration.pipeline import name_outputs
 
 
 def test_inputs_of_the_same_stem_get_different_names() -> None:

@@ -19,12 +19,7 @@ from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.scene import colourfulness, face_colourfulness, is_cut, thumbnail
 from jdsr_cli.media import Image
-from jdsr_cli.restoration.frame import (
-    Element,
-    FrameDetections,
-    FrameItem,
-    InputStarted,
-)
+from jdsr_cli.restoration.frame import Element, FrameDetections, FrameItem, InputStarted
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 MAX_GROUP = 8

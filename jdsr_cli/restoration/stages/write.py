@@ -28,13 +28,12 @@ from jdsr_cli.restoration.sinks import (
     Sink,
     SinkResult,
     StillSink,
-    TrackPictures,
     VideoSink,
     draw_overlay,
 )
 from jdsr_cli.restoration.stages.detect import detections_file, write_detections
 from jdsr_cli.restoration.stages.read import command_name, expected_frames
-from jdsr_cli.restoration.summary import Counts, InputResult
+from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
 from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 

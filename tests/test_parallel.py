@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from jdsr_cli.restoration import pipeline
-from jdsr_cli.restoration.pipeline import ParallelStages
+from jdsr_cli import parallel
+from jdsr_cli.parallel import ParallelStages
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def test_stages_run_in_threads_of_their_own() -> None:
 
 
 def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 5)
+    monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 5)
     taken: list[int] = []
     with ParallelStages() as stages:
         stream = stages.add(items(100, taken), "one")
@@ -58,7 +58,7 @@ def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_large_item_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "MAX_QUEUE_BYTES", 25)
+    monkeypatch.setattr(parallel, "MAX_QUEUE_BYTES", 25)
     taken: list[int] = []
     with ParallelStages() as stages:
         stream = stages.add(items(10, taken, size=100), "one")
@@ -86,7 +86,7 @@ def test_an_exception_reaches_the_reader_after_what_came_before() -> None:
 
 
 def test_leaving_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "MAX_QUEUE_ITEMS", 2)
+    monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 2)
 
     def endless() -> Iterator[Item]:
         while True:
