@@ -217,7 +217,7 @@ class TrackerSettings(Settings):
         _tracker_seconds("How long a track without detections continues by its predicted motion."),
     ] = 1.0
     smoothing: Smoothing = 0.1
-    find_again: Annotated[
+    reidentify_within: Annotated[
         float,
         _tracker_seconds(
             "How long after its last detection a person is re-identified by appearance, where "

@@ -61,7 +61,7 @@ class PredictedTracks:
     """(n,) standard deviation of the centre along an axis, in pixels."""
     hidden: NDArray[np.float64]
     """(n,) seconds for which the face has not been detected; 0 where it was detected last time."""
-    likeness: NDArray[np.float64]
+    similarity: NDArray[np.float64]
     """(n, m) cosine of the track's and each detection's embedding; NaN where unknown."""
 
 
@@ -76,10 +76,10 @@ def associate(predicted: PredictedTracks, found: Boxes) -> list[tuple[int, int]]
         Pairs of a track and its detection, in the order of the tracks; each occurs at most once.
 
     """
-    familiar = ~(predicted.likeness <= FOREIGN)  # NaN is not foreign.
+    familiar = ~(predicted.similarity <= FOREIGN)  # NaN is not foreign.
     overlap = box_overlaps(predicted.boxes, found)
     first = (overlap >= MIN_OVERLAP) & (predicted.hidden <= RECENT)[:, None] & familiar
-    pairs = _assign(overlap, first, predicted.likeness)
+    pairs = _assign(overlap, first, predicted.similarity)
     here, there = box_sizes(predicted.boxes)[:, None], box_sizes(found)[None, :]
     hidden = predicted.hidden[:, None] > 0.0
     limit = np.where(hidden, FARTHEST_HIDDEN, FARTHEST)
@@ -93,21 +93,21 @@ def associate(predicted: PredictedTracks, found: Boxes) -> list[tuple[int, int]]
     for row, column in pairs:
         second[row, :] = second[:, column] = False
     near = box_overlaps(enlarge_boxes(predicted.boxes, MARGIN), enlarge_boxes(found, MARGIN))
-    return sorted(pairs + _assign(near, second & (near > 0.0), predicted.likeness))
+    return sorted(pairs + _assign(near, second & (near > 0.0), predicted.similarity))
 
 
-def reidentify(likeness: NDArray[np.float64], lost: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def reidentify(similarity: NDArray[np.float64], lost: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Match lost people with new faces by appearance alone.
 
     Args:
-        likeness: (n, m) cosines of all known people and each new face; NaN where unknown.
+        similarity: (n, m) cosines of all known people and each new face; NaN where unknown.
         lost: (n,) whether each of them is lost.
 
     Returns:
         Pairs of a lost person and a face, in the order of the people; each occurs at most once.
 
     """
-    known = np.nan_to_num(likeness, nan=-1.0)
+    known = np.nan_to_num(similarity, nan=-1.0)
     allowed = (known >= SAME) & lost[:, None]
     for row in range(len(known)):
         others = np.delete(known, row, axis=0).max(axis=0, initial=-1.0)
@@ -116,7 +116,7 @@ def reidentify(likeness: NDArray[np.float64], lost: NDArray[np.bool_]) -> list[t
 
 
 def _assign(
-    benefit: NDArray[np.float64], allowed: NDArray[np.bool_], likeness: NDArray[np.float64]
+    benefit: NDArray[np.float64], allowed: NDArray[np.bool_], similarity: NDArray[np.float64]
 ) -> list[tuple[int, int]]:
     """Return the allowed pairs of greatest total benefit.
 
@@ -125,9 +125,9 @@ def _assign(
     """
     if not allowed.any():
         return []
-    bonus = np.nan_to_num(APPEARANCE_SHARE * likeness, nan=0.0)
-    worth = np.where(allowed, np.maximum(benefit + bonus, 1e-3), 0.0)
-    rows, columns = linear_sum_assignment(worth, maximize=True)
+    bonus = np.nan_to_num(APPEARANCE_SHARE * similarity, nan=0.0)
+    benefits = np.where(allowed, np.maximum(benefit + bonus, 1e-3), 0.0)
+    rows, columns = linear_sum_assignment(benefits, maximize=True)
     return [
         (int(row), int(column))
         for row, column in zip(rows, columns, strict=True)
@@ -143,14 +143,14 @@ class TrackLimits:
     """Least number of detections of a track."""
     bridge: float
     """Seconds for which a gap between detections is filled in."""
-    widest: int
+    max_frames: int
     """Most frames from a detection to the next across which a gap is filled in."""
     lost: float
     """Seconds for which a track is predicted without a detection; at least one and a half times
     the interval of detection at the nominal frame rate."""
     brief: float
     """Seconds for which any track is predicted, however briefly it was observed; within `lost`."""
-    find_again: float
+    reidentify_within: float
     """Seconds within which a lost person can be re-identified."""
 
 
@@ -185,7 +185,7 @@ class TrackManager:
         self._time = time
         self.lost += [one for one in self.active if self._is_lost(one, time)]
         self.active = [one for one in self.active if one not in self.lost]
-        limit = max(self._limits.find_again, self._limits.lost)
+        limit = max(self._limits.reidentify_within, self._limits.lost)
         self._close(
             one
             for one in self.lost
@@ -244,10 +244,10 @@ class TrackManager:
         self.end_scene(last)
         self._close(self.active + self.lost)
 
-    def settle(self, index: int) -> None:
+    def confirm_or_reject(self, index: int) -> None:
         """Confirm or reject the new tracks that began up to frame `index`."""
         for track in [one for one in self.active if one.status == "new" and one.first <= index]:
-            self._settle(track)
+            self._confirm_or_reject(track)
             if track.status == "rejected":
                 self._close([track])
 
@@ -257,11 +257,11 @@ class TrackManager:
         It is predicted at most twice as long as it was observed before: the motion of a face that
         was observed briefly is hardly known.
         """
-        known = 2.0 * (track.last.time - track.begun)
+        known = 2.0 * (track.last.time - track.motion_start)
         coasting = min(self._limits.lost, max(self._limits.brief, known))
         return time - track.last.time > coasting
 
-    def _settle(self, track: Track) -> None:
+    def _confirm_or_reject(self, track: Track) -> None:
         required = min(self._limits.min_track, self._scans - track.scans)
         track.status = "confirmed" if track.count >= required else "rejected"
 
@@ -269,7 +269,7 @@ class TrackManager:
         closing = list(tracks)
         for track in closing:
             if track.status == "new":
-                self._settle(track)
+                self._confirm_or_reject(track)
         self.closed += closing
         self.active = [one for one in self.active if one not in closing]
         self.lost = [one for one in self.lost if one not in closing]
@@ -282,7 +282,7 @@ class TrackManager:
         missed = track.missed_since
         short = missed is None or time - missed <= self._limits.bridge * (1.0 + 1e-9)
         same = track.last.scene is self.scene
-        return short and same and index - track.last.index <= self._limits.widest
+        return short and same and index - track.last.index <= self._limits.max_frames
 
     def _reidentify(
         self,
@@ -299,8 +299,8 @@ class TrackManager:
         known = sorted(self.active + self.lost, key=lambda one: one.number)
         # An active track without a detection in this frame can also reappear elsewhere.
         missing = [one.last.index != index and one.status == "confirmed" for one in known]
-        likeness = _likeness(known, len(free), embeddings[free])
-        for row, column in reidentify(likeness, np.array(missing, np.bool_)):
+        similarity = _similarity(known, len(free), embeddings[free])
+        for row, column in reidentify(similarity, np.array(missing, np.bool_)):
             track, number = known[row], free[column]
             if track in self.lost:
                 self.lost.remove(track)
@@ -324,21 +324,21 @@ def _predicted_tracks(
         np.array(boxes, np.float64).reshape(-1, 4),
         np.array([one.motion.spread for one in tracks], np.float64),
         np.array(hidden, np.float64),
-        _likeness(tracks, count, embeddings),
+        _similarity(tracks, count, embeddings),
     )
 
 
-def _likeness(
+def _similarity(
     tracks: Sequence[Track], count: int, embeddings: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Return cosines (n, m) of tracks and detections, NaN where one of them is unknown."""
-    likeness = np.full((len(tracks), count), np.nan)
+    similarity = np.full((len(tracks), count), np.nan)
     if embeddings is None or count == 0:
-        return likeness
+        return similarity
     lengths = np.linalg.norm(embeddings, axis=1)
     known = lengths > 0.0
     for row, track in enumerate(tracks):
         if track.appearance is not None:
             cosines = embeddings[known] @ track.appearance / lengths[known]
-            likeness[row, known] = cosines
-    return likeness
+            similarity[row, known] = cosines
+    return similarity

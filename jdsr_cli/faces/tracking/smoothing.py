@@ -57,20 +57,20 @@ def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Nu
     here = int(np.searchsorted(times, time))
     if deviation == 0.0 or len(times) == 1 or not times[0] <= time <= times[-1]:
         return _between(time, times, values, here)
-    place: Numbers = values[:, :5].mean(axis=1)
-    shape = (values - place[:, None]).reshape(len(values), -1)
+    centre: Numbers = values[:, :5].mean(axis=1)
+    shape = (values - centre[:, None]).reshape(len(values), -1)
     floor = MIN_NOISE * float((values[:, 6, 0] - values[:, 5, 0]).mean())
     inliers, noises = np.ones(len(times), np.bool_), []
-    for part in (place, shape[:, :10]):
+    for part in (centre, shape[:, :10]):
         noise, fine = _estimate_noise(times, part, floor)
         noises.append(noise)
         inliers &= fine
-    times, place, shape = times[inliers], place[inliers], shape[inliers]
+    times, centre, shape = times[inliers], centre[inliers], shape[inliers]
     here = int(np.searchsorted(times, time))
     low, high = max(here - 1, 0), here + 1 if times[here] == time else here
     least = SPARSE * float(np.diff(times[low : high + 1]).max())
     width = max(deviation, least)
-    middle = _fit_adaptively(times - time, place, width, least, noises[0])
+    middle = _fit_adaptively(times - time, centre, width, least, noises[0])
     return middle + _fit_adaptively(times - time, shape, width, least, noises[1]).reshape(7, 2)
 
 

@@ -173,7 +173,7 @@ class Track:
         observations: In order of time; those that pending frames do not need are dropped.
         count: Number of observations, including dropped ones.
         first: Number of the frame of the first observation.
-        begun: Time since which its motion is known.
+        motion_start: Time since which its motion is known.
         status: Whether there are enough observations.
         missed_since: Time of the first frame since its last observation on which detection ran.
 
@@ -209,7 +209,7 @@ class Track:
     def restart(self, observation: Observation) -> None:
         """Add an observation that is not connected with the former motion."""
         self.motion = BoxFilter(observation.detection.box)
-        self._predicted_at = self.begun = observation.time
+        self._predicted_at = self.motion_start = observation.time
         self._append(observation)
 
     def update_appearance(self, embedding: NDArray[np.float64]) -> None:

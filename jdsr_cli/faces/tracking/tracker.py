@@ -72,10 +72,10 @@ class Tracker:
             TrackLimits(
                 min_track=settings.min_track,
                 bridge=settings.bridge,
-                widest=self.lag + 1,
+                max_frames=self.lag + 1,
                 lost=lost,
                 brief=min(lost, max(BRIEF, settings.bridge, least)),
-                find_again=settings.find_again,
+                reidentify_within=settings.reidentify_within,
             )
         )
         self._pending: deque[tuple[int, float]] = deque()
@@ -89,7 +89,7 @@ class Tracker:
         time: float,
         detections: Sequence[Detection],
         *,
-        looked: bool = True,
+        searched: bool = True,
         cut: bool = False,
         embeddings: NDArray[np.floating] | None = None,
     ) -> list[TrackedFrame]:
@@ -98,7 +98,7 @@ class Tracker:
         Args:
             time: Time of the frame in seconds, later than that of the frame before.
             detections: Faces detected in it.
-            looked: Whether detection ran on this frame. Other frames are filled in.
+            searched: Whether detection ran on this frame. Other frames are filled in.
             cut: Whether another scene begins with this frame: no track continues across a cut.
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
 
@@ -110,11 +110,11 @@ class Tracker:
                 fit, there are detections though detection did not run, or `finish` was called.
 
         """
-        known = self._checked(time, detections, looked, embeddings)
+        known = self._checked(time, detections, searched, embeddings)
         index, manager = self._count, self._manager
         self._count, self._time = index + 1, time
         manager.advance(index, time, cut)
-        if looked:
+        if searched:
             manager.update(index, time, detections, known)
         self._pending.append((index, time))
         return [self._next_frame()] if len(self._pending) > self.lag else []
@@ -129,7 +129,7 @@ class Tracker:
     def _next_frame(self) -> TrackedFrame:
         index, time = self._pending.popleft()
         manager = self._manager
-        manager.settle(index)
+        manager.confirm_or_reject(index)
         tracks = manager.active + manager.lost + manager.closed
         shown = [
             face_in_frame(one, index, time, self._settings.smoothing, self.lag) for one in tracks
@@ -148,7 +148,7 @@ class Tracker:
         self,
         time: float,
         detections: Sequence[Detection],
-        looked: bool,
+        searched: bool,
         embeddings: NDArray[np.floating] | None,
     ) -> NDArray[np.float64] | None:
         where = f"frame {self._count}"
@@ -160,9 +160,9 @@ class Tracker:
                 where=where,
                 hint="Give frames in order of time.",
             )
-        if detections and not looked:
+        if detections and not searched:
             raise UsageError(
-                "detections of a frame without detection", where=where, hint="Set looked=True."
+                "detections of a frame without detection", where=where, hint="Set searched=True."
             )
         for face in detections:
             if face.points.shape != (5, 2) or not (
@@ -173,7 +173,7 @@ class Tracker:
                     where=where,
                     hint="Leave it out.",
                 )
-        if embeddings is None or not looked:
+        if embeddings is None or not searched:
             return None
         given = np.asarray(embeddings, np.float64)
         if given.ndim != 2 or len(given) != len(detections) or not np.isfinite(given).all():

@@ -87,7 +87,7 @@ class _InputTracker:
         decided = self._tracker.add(
             detections.time,
             detections.detections,
-            looked=detections.searched,
+            searched=detections.searched,
             cut=detections.cut,
             embeddings=detections.embeddings,
         )

@@ -18,13 +18,13 @@ def expected(
     count: int,
     spread: float = 8.0,
     hidden: float = 0.0,
-    likeness: Numbers | None = None,
+    similarity: Numbers | None = None,
 ) -> PredictedTracks:
     return PredictedTracks(
         places,
         np.full(len(places), spread),
         np.full(len(places), hidden),
-        np.full((len(places), count), np.nan) if likeness is None else likeness,
+        np.full((len(places), count), np.nan) if similarity is None else similarity,
     )
 
 
@@ -66,7 +66,7 @@ def test_tracks_seen_a_moment_ago_come_first() -> None:
     tracks, found = boxes((0, 0), (4, 0)), boxes((3, 0))
     both = expected(tracks, 1)
     assert associate(both, found) == [(1, 0)]
-    hidden = PredictedTracks(tracks, both.spread, np.array([0.04, 0.3]), both.likeness)
+    hidden = PredictedTracks(tracks, both.spread, np.array([0.04, 0.3]), both.similarity)
     assert associate(hidden, found) == [(0, 0)]
 
 
@@ -74,18 +74,18 @@ def test_appearance_forbids_and_decides_between_like_overlaps() -> None:
     tracks, found = boxes((0, 0), (6, 0)), boxes((2, 0), (5, 0))
     assert associate(expected(tracks, 2), found) == [(0, 0), (1, 1)]
     crossed = np.array([[0.2, 0.9], [0.9, 0.2]])
-    assert associate(expected(tracks, 2, likeness=crossed), found) == [(0, 1), (1, 0)]
+    assert associate(expected(tracks, 2, similarity=crossed), found) == [(0, 1), (1, 0)]
     foreign = np.array([[-0.1, np.nan], [np.nan, -0.1]])
-    assert associate(expected(tracks, 2, likeness=foreign), found) == [(0, 1), (1, 0)]
+    assert associate(expected(tracks, 2, similarity=foreign), found) == [(0, 1), (1, 0)]
     alone = np.array([[-0.1]])
-    assert associate(expected(tracks[:1], 1, likeness=alone), found[:1]) == []
+    assert associate(expected(tracks[:1], 1, similarity=alone), found[:1]) == []
 
 
-def test_people_are_found_again_by_the_best_likeness_if_nobody_else_is_as_like() -> None:
-    likeness = np.array([[0.3, 0.8, np.nan], [0.7, 0.2, np.nan], [np.nan, np.nan, 0.9]])
+def test_people_are_found_again_by_the_best_similarity_if_nobody_else_is_as_like() -> None:
+    similarity = np.array([[0.3, 0.8, np.nan], [0.7, 0.2, np.nan], [np.nan, np.nan, 0.9]])
     everybody = np.ones(3, np.bool_)
-    assert reidentify(likeness, everybody) == [(0, 1), (1, 0), (2, 2)]
-    assert reidentify(likeness, np.array([False, True, False])) == [(1, 0)]
+    assert reidentify(similarity, everybody) == [(0, 1), (1, 0), (2, 2)]
+    assert reidentify(similarity, np.array([False, True, False])) == [(1, 0)]
     assert reidentify(np.array([[0.8], [0.75]]), np.array([True, False])) == []
     assert reidentify(np.array([[0.8], [0.6]]), np.array([True, False])) == [(0, 0)]
     assert reidentify(np.array([[0.5]]), everybody[:1]) == []

@@ -17,7 +17,7 @@ from jdsr_cli.settings import TrackerSettings
 class Given:
     time: float
     faces: tuple[Detection, ...]
-    looked: bool
+    searched: bool
     cut: bool
     embeddings: NDArray[np.float64] | None
 
@@ -33,8 +33,8 @@ def sequences(draw: st.DrawFn) -> list[Given]:
     known = draw(st.booleans())
     for _ in range(draw(st.integers(0, 30))):
         time += draw(st.sampled_from([0.001, 0.04, 0.04, 0.04, 0.07, 0.4, 3.0, 100.0]))
-        looked = draw(st.sampled_from([True, True, True, False]))
-        found = draw(st.lists(places, max_size=3)) if looked else []
+        searched = draw(st.sampled_from([True, True, True, False]))
+        found = draw(st.lists(places, max_size=3)) if searched else []
         faces = tuple(
             face(x + off, 50 + off / 2, width, score=0.5 + 0.01 * number)
             for number, (x, off, width) in enumerate(found)
@@ -42,7 +42,7 @@ def sequences(draw: st.DrawFn) -> list[Given]:
         chosen = [draw(st.integers(0, 4)) for _ in faces]
         embeddings = np.eye(5, 4)[chosen].reshape(-1, 4) if known else None
         cut = draw(st.integers(0, 11)) == 0
-        frames.append(Given(time, faces, looked, cut, embeddings))
+        frames.append(Given(time, faces, searched, cut, embeddings))
     return frames
 
 
@@ -52,7 +52,7 @@ options = st.builds(
     bridge=st.sampled_from([0.0, 0.1, 0.25, 2.0]),
     lost=st.sampled_from([0.0, 0.3, 1.0]),
     smoothing=st.sampled_from([0.0, 0.05, 0.1]),
-    find_again=st.sampled_from([0.0, 30.0]),
+    reidentify_within=st.sampled_from([0.0, 30.0]),
 )
 
 
@@ -63,7 +63,7 @@ def run(
     told = []
     for number, one in enumerate(frames):
         now = tracker.add(
-            one.time, one.faces, looked=one.looked, cut=one.cut, embeddings=one.embeddings
+            one.time, one.faces, searched=one.searched, cut=one.cut, embeddings=one.embeddings
         )
         assert len(now) == (number >= tracker.lag)
         told += now
@@ -134,7 +134,7 @@ def test_a_frame_depends_on_nothing_later_than_the_lag_and_replays_alike(
 def test_faces_without_smoothing_are_those_of_the_detector(
     frames: list[Given], chosen: TrackerSettings
 ) -> None:
-    bare = TrackerSettings(chosen.min_track, chosen.bridge, chosen.lost, 0.0, chosen.find_again)
+    bare = TrackerSettings(chosen.min_track, chosen.bridge, chosen.lost, 0.0, chosen.reidentify_within)
     for frame in run(frames, bare, 1)[0]:
         for one in frame.faces:
             assert one.raw is None or one.detection is one.raw

@@ -156,7 +156,7 @@ def test_frames_that_were_not_looked_at_are_filled_in(every: int, length: int) -
     follower, told = tracker(every=every, bridge=0.0), list[TrackedFrame]()
     for k in range(length):
         found = [face(100 + k, 80)] if k % every == 0 else []
-        told += follower.add(k / 25, found, looked=k % every == 0)
+        told += follower.add(k / 25, found, searched=k % every == 0)
     told += follower.finish()
     assert numbers(told) == [(1,)] * length
     last = (length - 1) // every * every
@@ -169,7 +169,7 @@ def test_the_edges_of_a_shot_that_were_not_looked_at_show_the_nearest_look() -> 
     follower, told = tracker(every=4), list[TrackedFrame]()
     for k in range(30):
         look = k % 4 == 0
-        told += follower.add(k / 25, [face(100, 80)] if look else [], looked=look, cut=k == 14)
+        told += follower.add(k / 25, [face(100, 80)] if look else [], searched=look, cut=k == 14)
     told += follower.finish()
     assert numbers(told) == [(1,)] * 14 + [(2,)] * 16
     assert told[13].ended == (1,)
@@ -181,7 +181,7 @@ def test_a_face_that_a_look_missed_is_not_shown_on() -> None:
     for k in range(30):
         look = k % 4 == 0
         found = [face(100, 80)] if look and k < 12 else []
-        told += follower.add(k / 25, found, looked=look)
+        told += follower.add(k / 25, found, searched=look)
     told += follower.finish()
     assert numbers(told) == [(1,)] * 9 + [()] * 21
 
@@ -232,7 +232,7 @@ def test_a_lost_person_is_found_again_by_appearance() -> None:
     assert seen_again(4.0, 0.8) == (1,)
     assert seen_again(0.2, 0.8) == (1,)
     assert seen_again(4.0, 0.3) == (2,)
-    assert seen_again(4.0, 0.8, find_again=2.0) == (2,)
+    assert seen_again(4.0, 0.8, reidentify_within=2.0) == (2,)
 
 
 def test_embeddings_of_zeros_say_nothing() -> None:
@@ -253,7 +253,7 @@ def test_embeddings_of_zeros_say_nothing() -> None:
         {"bridge": float("nan")},
         {"lost": float("inf")},
         {"smoothing": -1.0},
-        {"find_again": 1e9},
+        {"reidentify_within": 1e9},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
@@ -274,7 +274,7 @@ def test_rates_out_of_range_are_refused(rate: float, every: int) -> None:
     [
         (0.0, [], {}, "not later"),
         (float("nan"), [], {}, "not later"),
-        (0.1, [face(5, 5)], {"looked": False}, "without detection"),
+        (0.1, [face(5, 5)], {"searched": False}, "without detection"),
         (0.1, [face(float("nan"), 5)], {}, "finite"),
         (0.1, [face(5, 5)], {"embeddings": np.ones((2, 4))}, "embeddings"),
         (0.1, [face(5, 5)], {"embeddings": np.full((1, 4), np.inf)}, "embeddings"),
