@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from footage_times import VARIABLE_PTS, clip_times
+from frame_times import VARIABLE_PTS, clip_times
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.media import open_reader, read_image, write_image

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from some_counts import COUNTS
+from sample_counts import COUNTS
 
 from jdsr_cli.errors import InputMissingError, JdsrError, MediaError, OutputError
 from jdsr_cli.restoration import Counts, InputResult, RunSummary

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.weights import read_manifest

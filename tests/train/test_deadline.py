@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jdsr_cli.errors import InputMissingError, TrainingError

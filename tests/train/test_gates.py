@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet

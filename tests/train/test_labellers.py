@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from celeba_folder import write_celeba
-from judge_files import write_points_onnx
+from network_files import write_points_onnx
 from numpy.typing import NDArray
 
 from jdsr_cli.datasets import preparation

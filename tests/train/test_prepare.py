@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import skimage.data
 from celeba_folder import embedded, write_celeba
-from judge_files import write_points_onnx
+from network_files import write_points_onnx
 from PIL import Image
 
 from jdsr_cli.datasets import shards as shards_room

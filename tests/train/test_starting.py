@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build

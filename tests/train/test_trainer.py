@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import squeezenet1_1

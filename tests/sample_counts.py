@@ -1,4 +1,4 @@
-"""Counts that add up, for the tests of what is told of them."""
+"""Consistent counts of a run, for the tests that print them."""
 
 from jdsr_cli.restoration import Counts
 

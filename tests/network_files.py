@@ -1,4 +1,4 @@
-"""Tiny networks as files for the measures that need one: identity (TorchScript), points (ONNX)."""
+"""Write tiny networks for the metrics that need one: identity (TorchScript), landmarks (ONNX)."""
 
 import struct
 import warnings
@@ -19,7 +19,7 @@ class Quadrants(nn.Module):
 
 
 class Flat(nn.Module):
-    """Gives no vector a face."""
+    """Return one scalar instead of a vector for each face."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean()
@@ -34,7 +34,7 @@ def write_torchscript(path: Path, module: nn.Module | None = None) -> Path:
 
 
 def write_points_onnx(path: Path, slopes: Sequence[float], offsets: Sequence[float]) -> Path:
-    """Write ONNX of (1, 3, 112, 112): each output is a slope times the mean red, and an offset."""
+    """Write an ONNX network of (1, 3, 112, 112): each output is slope * mean red + offset."""
     count = len(slopes)
     weights = np.zeros((count, 3, 1, 1), np.float32)
     weights[:, 0, 0, 0] = slopes

@@ -1,4 +1,4 @@
-"""The second look: cut-outs, turns, whether looks agree, and the residual."""
+"""Detection in rotated crops: angles, agreement between crops, and the residual."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,14 @@ from jdsr_cli.settings import DetectorSettings
 SIDE = 200
 
 
-def plain() -> NetworkDetector:
+def base_detector() -> NetworkDetector:
     detector = create_detector("centerface", DetectorSettings(scale=1.0, device="cpu"))
     assert isinstance(detector, NetworkDetector)
     return detector
 
 
-def turned(photo: Photo, angle: float, width: float = 46.0) -> tuple[ImageArray, np.ndarray]:
-    """Return a photo turned clockwise on gray, its face `width` px wide, and its points."""
+def rotated(photo: Photo, angle: float, width: float = 46.0) -> tuple[ImageArray, np.ndarray]:
+    """Return a photo rotated clockwise on gray, its face `width` px wide, and its points."""
     radians, scale = np.radians(angle), width / photo.width
     linear = scale * np.array(
         [[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]]
@@ -55,20 +55,20 @@ def masked(photo: Photo) -> Photo:
     return Photo(image, photo.points, photo.width)
 
 
-def misses(image: ImageArray, points: np.ndarray, detector: RotatedDetector) -> float | None:
-    """Return how far the eyes are off, in eye distances; None where no face is plausible."""
+def eye_error(image: ImageArray, points: np.ndarray, detector: RotatedDetector) -> float | None:
+    """Return the error of the eyes in eye distances; None where no face is plausible."""
     (faces,) = detector.detect([image])
     apart = float(np.hypot(*(points[1] - points[0])))
     for face in faces:
         near = np.hypot(*(face.points.mean(axis=0) - points.mean(axis=0))) < 1.5 * apart
-        seen = pose(face.points)
-        if near and seen.plausible and abs(roll_at_turn(seen, face.turn)) <= UPRIGHT:
+        estimated = pose(face.points)
+        if near and estimated.plausible and abs(roll_at_turn(estimated, face.turn)) <= UPRIGHT:
             return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / apart
     return None
 
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper", "dark", "masked"])
-def test_faces_turned_in_the_picture_are_found_upright(
+def test_rotated_faces_are_detected_upright(
     name: str, astronaut_photo: Photo, hopper_photo: Photo
 ) -> None:
     photo = {
@@ -77,33 +77,33 @@ def test_faces_turned_in_the_picture_are_found_upright(
         "dark": darkened(hopper_photo),
         "masked": masked(astronaut_photo),
     }[name]
-    detector = RotatedDetector(plain(), everywhere=True)
+    detector = RotatedDetector(base_detector(), everywhere=True)
     step = 15 if name in ("astronaut", "hopper") else 45
-    off = [misses(*turned(photo, angle), detector) for angle in range(0, 360, step)]
-    found = [one for one in off if one is not None]
-    # Under a mask nose and mouth are guesses, and the eyes with them somewhat.
-    assert max(found) < 0.2
-    assert len(found) >= 0.85 * len(off)
+    errors = [eye_error(*rotated(photo, angle), detector) for angle in range(0, 360, step)]
+    detected = [one for one in errors if one is not None]
+    # Under a mask nose and mouth are estimates, which also shifts the eyes.
+    assert max(detected) < 0.2
+    assert len(detected) >= 0.85 * len(errors)
 
 
-def test_a_second_look_is_enough_for_faces_that_the_first_one_finds(
+def test_rotated_crops_are_enough_for_faces_detected_in_the_frame(
     astronaut_photo: Photo,
 ) -> None:
-    first, second = plain(), RotatedDetector(plain())
-    found = 0
+    first, second = base_detector(), RotatedDetector(base_detector())
+    detected = 0
     for angle in (60, 105, 135, 225, 300):
-        image, points = turned(astronaut_photo, angle, 60.0)
+        image, points = rotated(astronaut_photo, angle, 60.0)
         if first.detect([image])[0]:
-            off = misses(image, points, second)
-            assert off is None or off < 0.2
-            found += off is not None
-    assert found >= 3
+            error = eye_error(image, points, second)
+            assert error is None or error < 0.2
+            detected += error is not None
+    assert detected >= 3
 
 
-def test_upright_faces_pass_as_they_were_found(astronaut_photo: Photo, hopper_photo: Photo) -> None:
-    images = [turned(photo, angle)[0] for photo in (astronaut_photo, hopper_photo)
+def test_upright_faces_are_returned_unchanged(astronaut_photo: Photo, hopper_photo: Photo) -> None:
+    images = [rotated(photo, angle)[0] for photo in (astronaut_photo, hopper_photo)
               for angle in (-8, 0, 8)]  # fmt: skip
-    before, after = plain().detect(images), RotatedDetector(plain()).detect(images)
+    before, after = base_detector().detect(images), RotatedDetector(base_detector()).detect(images)
     for some, others in zip(before, after, strict=True):
         assert [one.box for one in some] == [other.box for other in others]
         for one, other in zip(some, others, strict=True):
@@ -111,9 +111,11 @@ def test_upright_faces_pass_as_they_were_found(astronaut_photo: Photo, hopper_ph
             assert other.turn == 0.0
 
 
-def test_points_of_a_face_upside_down_begin_with_its_own_left(hopper_photo: Photo) -> None:
-    image, points = turned(hopper_photo, 180.0)
-    (face,) = RotatedDetector(plain(), everywhere=True).detect([image])[0]
+def test_landmarks_of_an_inverted_face_are_in_the_order_of_an_upright_face(
+    hopper_photo: Photo,
+) -> None:
+    image, points = rotated(hopper_photo, 180.0)
+    (face,) = RotatedDetector(base_detector(), everywhere=True).detect([image])[0]
     assert face.points[0, 0] > face.points[1, 0]
     np.testing.assert_allclose(face.points[:2], points[:2], atol=5.0)
     assert face.turn == 180.0
@@ -124,30 +126,30 @@ def test_points_of_a_face_upside_down_begin_with_its_own_left(hopper_photo: Phot
 
 
 class Scripted:
-    """Finds a tilted or an implausible face in each frame, and in cut-outs what it is told to.
+    """Detects a tilted or implausible face in each frame, and scripted faces in crops.
 
     Args:
         first: Points in frames.
-        shifts: Pixels by which the upright face of each look is shifted to the right, in turn;
-            None: that look finds nothing.
+        shifts: Pixels by which the upright face of each crop is shifted to the right, in order;
+            None: no face in that crop.
 
     """
 
     name = "scripted"
 
     def __init__(self, first: np.ndarray, shifts: Sequence[float | None]) -> None:
-        self.cuts: list[ImageArray] = []
+        self.crops: list[ImageArray] = []
         self._first = first.astype(np.float32)
         self._shifts = shifts
 
     def detect(self, images: Sequence[ImageArray]) -> list[list[Detection]]:
         if images and images[0].shape[0] == FRAME:
             return [[Detection((30.0, 30.0, 90.0, 90.0), self._first, 0.8)] for _ in images]
-        return [self._look(image) for image in images]
+        return [self._detect_crop(image) for image in images]
 
-    def _look(self, image: ImageArray) -> list[Detection]:
-        shift = self._shifts[len(self.cuts) % len(self._shifts)]
-        self.cuts.append(image)
+    def _detect_crop(self, image: ImageArray) -> list[Detection]:
+        shift = self._shifts[len(self.crops) % len(self._shifts)]
+        self.crops.append(image)
         if shift is None:
             return []
         middle = (image.shape[0] - 1) / 2
@@ -171,34 +173,34 @@ def tilted(angle: float) -> np.ndarray:
     return (0.6 * (TEMPLATE - TEMPLATE.mean(axis=0))) @ linear.T + 60.0
 
 
-def seen_by(detector: Scripted) -> Detection:
+def detected_by(detector: Scripted) -> Detection:
     (face,) = RotatedDetector(detector).detect([np.zeros((FRAME, FRAME, 3), np.uint8)])[0]
     return face
 
 
-def test_what_no_turn_shows_upright_stays_as_it_was() -> None:
+def test_a_face_upright_at_no_rotation_is_unchanged() -> None:
     detector = Scripted(shuffled(), [None])
-    face = seen_by(detector)
-    assert len(detector.cuts) == len(TURNS)
+    face = detected_by(detector)
+    assert len(detector.crops) == len(TURNS)
     assert not pose(face.points).plausible
 
 
-def test_looks_that_agree_are_one_face() -> None:
-    face = seen_by(Scripted(tilted(20.0), [None, 0.0, 0.0, 0.0]))
+def test_crops_that_agree_give_one_face() -> None:
+    face = detected_by(Scripted(tilted(20.0), [None, 0.0, 0.0, 0.0]))
     assert pose(face.points).plausible
     assert face.turn == pytest.approx(20.0, abs=3.0)
-    # Upright in each of three cut-outs that are turned by 12 degrees from one another.
+    # Upright in each of three crops that are rotated by 12 degrees from one another.
     assert 0.1 < face.spread < MAX_SPREAD
 
 
-def test_looks_that_differ_are_told_by_their_spread() -> None:
-    face = seen_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0, *[None] * 8]))
+def test_crops_that_disagree_have_a_large_spread() -> None:
+    face = detected_by(Scripted(tilted(20.0), [None, -9.0, 0.0, 9.0, *[None] * 8]))
     assert face.spread > MAX_SPREAD
 
 
-def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
+def test_a_face_detected_at_one_rotation_only_has_infinite_spread() -> None:
     alone = [0.0, *[None] * 10]
-    face = seen_by(Scripted(shuffled(), alone))
+    face = detected_by(Scripted(shuffled(), alone))
     assert face.spread == np.inf
 
 
@@ -206,15 +208,15 @@ def test_a_face_seen_at_one_turn_only_has_no_finite_spread() -> None:
 def test_results_do_not_depend_on_how_images_are_grouped(
     astronaut_photo: Photo, hopper_photo: Photo, everywhere: bool
 ) -> None:
-    """Unrelated pictures of one size, with turned faces in one place, and one without any."""
+    """Unrelated pictures of one size: rotated faces at one position, and one without a face."""
     images = [
-        turned(astronaut_photo, 60.0)[0],
-        turned(hopper_photo, 200.0)[0],
+        rotated(astronaut_photo, 60.0)[0],
+        rotated(hopper_photo, 200.0)[0],
         np.full((SIDE, SIDE, 3), 110, np.uint8),
-        turned(hopper_photo, 60.0)[0],
-        turned(astronaut_photo, 20.0)[0],
+        rotated(hopper_photo, 60.0)[0],
+        rotated(astronaut_photo, 20.0)[0],
     ]
-    network = plain()
+    network = base_detector()
     detector = VerifiedDetector(RotatedDetector(network, everywhere=everywhere), network)
     alone = [detector.detect([image])[0] for image in images]
     assert any(alone)
@@ -231,7 +233,7 @@ def test_results_do_not_depend_on_how_images_are_grouped(
 
 @pytest.mark.parametrize("angle", [0.0, 40.0, 90.0, 180.0, -100.0])
 @pytest.mark.parametrize("yaw", [0.0, 50.0, 85.0])
-def test_the_residual_knows_neither_turn_nor_profile(angle: float, yaw: float) -> None:
+def test_the_residual_is_invariant_to_roll_and_yaw(angle: float, yaw: float) -> None:
     from jdsr_cli.faces.alignment import MEAN_FACE
 
     side, tilted = np.radians(yaw), np.radians(angle)
@@ -241,33 +243,33 @@ def test_the_residual_knows_neither_turn_nor_profile(angle: float, yaw: float) -
     flat = nodded[:, :2] @ np.array(
         [[np.cos(tilted), np.sin(tilted)], [-np.sin(tilted), np.cos(tilted)]]
     )
-    seen = pose(40.0 * flat + 100.0)
-    assert seen.residual < 0.02
-    assert seen.plausible
+    estimated = pose(40.0 * flat + 100.0)
+    assert estimated.residual < 0.02
+    assert estimated.plausible
 
 
 @pytest.mark.parametrize("swap", [(0, 2), (0, 3), (2, 3)])
-def test_points_in_the_wrong_places_are_implausible(swap: tuple[int, int]) -> None:
+def test_swapped_landmarks_are_implausible(swap: tuple[int, int]) -> None:
     points = TEMPLATE.copy()
     points[list(swap)] = points[list(reversed(swap))]
     assert pose(points).residual > MAX_RESIDUAL
     assert not pose(points).plausible
 
 
-def test_a_face_upside_down_in_the_order_of_the_frame_is_implausible_or_turned() -> None:
-    """Eyes below the mouth, each left one first: what detectors give of inverted faces."""
+def test_an_inverted_face_in_frame_order_is_implausible_or_rotated() -> None:
+    """Eyes below the mouth, each left one first: the output of detectors for inverted faces."""
     points = TEMPLATE.copy()
     points[:, 1] = 150.0 - points[:, 1]
-    seen = pose(points)
-    assert not seen.plausible or abs(seen.roll) > UPRIGHT or abs(seen.pitch) > 60.0
+    estimated = pose(points)
+    assert not estimated.plausible or abs(estimated.roll) > UPRIGHT or abs(estimated.pitch) > 60.0
 
 
-def test_tilt_is_within_half_a_turn() -> None:
+def test_roll_is_within_180_degrees() -> None:
     assert roll_at_turn(Pose(0.0, 0.0, -170.0), 180.0) == pytest.approx(10.0)
     assert roll_at_turn(Pose(0.0, 0.0, 100.0), 270.0) == pytest.approx(-170.0)
     assert roll_at_turn(Pose(0.0, 0.0, 30.0), 0.0) == pytest.approx(30.0)
 
 
-def test_pictures_that_are_none_are_refused() -> None:
+def test_images_that_are_not_rgb_are_refused() -> None:
     with pytest.raises(UsageError):
-        RotatedDetector(plain()).detect([np.zeros((20, 20), np.uint8)])
+        RotatedDetector(base_detector()).detect([np.zeros((20, 20), np.uint8)])

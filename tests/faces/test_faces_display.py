@@ -11,7 +11,7 @@ def face(shape: float, *, left: float = 40.0, turn: float = 0.0, slope: float = 
     return Detection((left, 30.0, left + 50.0, 30.0 + 50.0 * shape), points, 0.9, turn)
 
 
-def note(faces: list[Detection]) -> str | None:
+def hint(faces: list[Detection]) -> str | None:
     check = AspectCheck(640, 480)
     check.add(faces)
     return check.hint()
@@ -19,25 +19,25 @@ def note(faces: list[Detection]) -> str | None:
 
 @pytest.mark.parametrize("shape", [1.19, 1.26, 1.32])
 def test_faces_of_usual_shape_need_no_note(shape: float) -> None:
-    assert note([face(shape)] * 20) is None
+    assert hint([face(shape)] * 20) is None
 
 
 @pytest.mark.parametrize("shape", [0.77, 1.04, 1.62, 2.1])
-def test_squeezed_faces_are_told_once_there_are_enough(shape: float) -> None:
+def test_squeezed_faces_are_reported_once_there_are_enough(shape: float) -> None:
     few = [face(shape)] * (MIN_FACES - 1)
-    assert note(few) is None
-    assert f"{shape:.2f} times as high as wide" in (note([*few, face(shape)]) or "")
+    assert hint(few) is None
+    assert f"{shape:.2f} times as high as wide" in (hint([*few, face(shape)]) or "")
 
 
-def test_faces_that_are_cut_or_turned_do_not_count() -> None:
+def test_clipped_and_rotated_faces_are_not_counted() -> None:
     usual = [face(1.25)] * MIN_FACES
-    assert note(usual + [face(0.9, left=0.0)] * 30) is None
-    assert note(usual + [face(0.9, turn=90.0)] * 30) is None
-    assert note(usual + [face(0.9, slope=0.6)] * 30) is None
-    assert note(usual + [face(0.9)] * 30) is not None
+    assert hint(usual + [face(0.9, left=0.0)] * 30) is None
+    assert hint(usual + [face(0.9, turn=90.0)] * 30) is None
+    assert hint(usual + [face(0.9, slope=0.6)] * 30) is None
+    assert hint(usual + [face(0.9)] * 30) is not None
 
 
-def test_faces_cut_at_the_right_border_are_not_counted() -> None:
+def test_faces_clipped_at_the_right_border_are_not_counted() -> None:
     points = np.array([[60, 40], [80, 40], [70, 50], [62, 60], [78, 60]], np.float32)
     check = AspectCheck(100, 100)
     check.add([Detection((59.0, 20.0, 99.0, 99.0), points, 0.9)] * 20)

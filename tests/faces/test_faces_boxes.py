@@ -20,22 +20,23 @@ def overlap(a: Box, b: Box) -> float:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(boxes, st.floats(0.0625, 1, width=32)), min_size=1, max_size=12))
-def test_chosen_boxes_are_apart_and_every_other_has_a_better_neighbour(
-    found: list[tuple[Box, float]],
+def test_selected_boxes_do_not_overlap_and_the_others_overlap_a_better_one(
+    candidates: list[tuple[Box, float]],
 ) -> None:
-    places = np.array([box for box, _ in found])
-    scores = np.array([score for _, score in found])
-    chosen = suppress_overlaps(places, scores, 0.3)
-    assert list(scores[chosen]) == sorted(scores[chosen], reverse=True)
-    for one in chosen:
-        for other in chosen:
-            assert one == other or overlap(found[one][0], found[other][0]) <= 0.3 + 1e-9
-    for index in set(range(len(found))) - set(chosen.tolist()):
+    coordinates = np.array([box for box, _ in candidates])
+    scores = np.array([score for _, score in candidates])
+    selected = suppress_overlaps(coordinates, scores, 0.3)
+    assert list(scores[selected]) == sorted(scores[selected], reverse=True)
+    for one in selected:
+        for other in selected:
+            assert one == other or overlap(candidates[one][0], candidates[other][0]) <= 0.3 + 1e-9
+    for index in set(range(len(candidates))) - set(selected.tolist()):
         assert any(
-            scores[one] >= scores[index] and overlap(found[one][0], found[index][0]) > 0.3 - 1e-9
-            for one in chosen
+            scores[one] >= scores[index]
+            and overlap(candidates[one][0], candidates[index][0]) > 0.3 - 1e-9
+            for one in selected
         )
 
 
-def test_nothing_gives_nothing() -> None:
+def test_no_boxes_give_no_selection() -> None:
     assert suppress_overlaps(np.empty((0, 4)), np.empty(0), 0.3).size == 0

@@ -1,4 +1,4 @@
-"""What the smallest generator that does everything is built from."""
+"""Arguments of the smallest complete generator."""
 
 from __future__ import annotations
 

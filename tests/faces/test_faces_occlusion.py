@@ -1,4 +1,4 @@
-"""Masked, bare or unsure: by the shape of what is covered, and along a track."""
+"""Classification as masked, bare or unsure: from an occlusion map, and along a track."""
 
 import numpy as np
 import pytest
@@ -53,32 +53,32 @@ def test_a_mask_covers_nose_mouth_and_chin(occlusion: Map) -> None:
         covering(slice(60, 100), slice(90, 128)),  # a telephone
     ],
 )
-def test_other_shapes_are_no_masks(occlusion: Map) -> None:
+def test_other_shapes_are_not_masks(occlusion: Map) -> None:
     assert classify_mask(DEFAULT_CALIBRATION.probability(occlusion)) != "masked"
 
 
-def test_in_the_dark_one_frame_is_not_enough() -> None:
-    told = DEFAULT_CALIBRATION.probability(MASK, 2.0 * DIM_GAIN)
-    assert classify_mask(told) == "unsure"
+def test_one_dark_frame_is_not_enough_for_masked() -> None:
+    probability = DEFAULT_CALIBRATION.probability(MASK, 2.0 * DIM_GAIN)
+    assert classify_mask(probability) == "unsure"
     classifier = MaskClassifier()
-    assert classify_mask(classifier.classify(1, 0.0, told)) == "unsure"
-    assert classify_mask(classifier.classify(1, 0.04, told)) == "masked"
+    assert classify_mask(classifier.classify(1, 0.0, probability)) == "unsure"
+    assert classify_mask(classifier.classify(1, 0.04, probability)) == "masked"
     assert classify_mask(DEFAULT_CALIBRATION.probability(0.0 * MASK, 2.0 * DIM_GAIN)) == "bare"
 
 
-def test_nothing_covered_is_bare() -> None:
+def test_an_uncovered_face_is_bare() -> None:
     assert (
         classify_mask(DEFAULT_CALIBRATION.probability(np.zeros((128, 128), np.float32))) == "bare"
     )
 
 
-def test_more_cover_is_never_less_of_a_mask() -> None:
-    found = [
+def test_the_probability_rises_with_the_coverage() -> None:
+    probabilities = [
         DEFAULT_CALIBRATION.probability((MASK * share).astype(np.float32))
         for share in np.linspace(0, 1, 21)
     ]
-    assert found == sorted(found)
-    assert found[0] < BARE_BELOW < MASKED_ABOVE < found[-1]
+    assert probabilities == sorted(probabilities)
+    assert probabilities[0] < BARE_BELOW < MASKED_ABOVE < probabilities[-1]
 
 
 def described(**mask_decision: object) -> WeightEntry:
@@ -88,7 +88,7 @@ def described(**mask_decision: object) -> WeightEntry:
     )  # fmt: skip
 
 
-def test_weights_may_bring_their_own_calibration() -> None:
+def test_weights_may_include_a_calibration() -> None:
     assert MaskCalibration.of(None) is MaskCalibration.of(described()) is DEFAULT_CALIBRATION
     own = MaskCalibration.of(described(coefficients=[0.0] * FEATURES, intercept=2))
     assert own.probability(MASK) == own.probability(0.0 * MASK) == pytest.approx(0.8808, abs=1e-4)
@@ -105,16 +105,16 @@ def test_weights_may_bring_their_own_calibration() -> None:
         {"coefficients": [1.0] * FEATURES, "intercept": float("nan")},
     ],
 )
-def test_calibrations_that_are_none_are_refused(table: dict[str, object]) -> None:
+def test_invalid_calibrations_are_refused(table: dict[str, object]) -> None:
     with pytest.raises(WeightsCorruptError, match="own: its mask_decision is not"):
         MaskCalibration.of(described(**table))
 
 
-def test_features_tell_what_is_covered_and_how_dark_it_was() -> None:
+def test_features_measure_coverage_and_darkness() -> None:
     whole = np.ones((128, 128), np.float32)
     assert mask_features(whole) == pytest.approx([1, 1, 1, 1, 1, 1, 1, 0])
     assert not mask_features(0.0 * whole).any()
-    # An edge through the lower face, not an even doubt over all of it, speaks for a mask.
+    # An edge through the lower face indicates a mask; a uniform occlusion does not.
     assert mask_features(LOW_MASK)[7] > 0.4
     assert mask_features(BEARD)[7] < 0.1
     assert mask_features(0.5 * whole)[7] == pytest.approx(0.0)
@@ -129,12 +129,12 @@ def test_features_tell_what_is_covered_and_how_dark_it_was() -> None:
 def test_a_bare_face_does_not_become_masked_for_a_few_frames(rate: float, wrong: int) -> None:
     classifier = MaskClassifier()
     for number in range(30):
-        mistaken = 20 <= number < 20 + wrong
-        shown = classifier.classify(1, number / rate, 0.999 if mistaken else 0.02)
+        wrong_frame = 20 <= number < 20 + wrong
+        shown = classifier.classify(1, number / rate, 0.999 if wrong_frame else 0.02)
         assert classify_mask(shown) != "masked"
 
 
-def test_who_puts_a_mask_on_is_masked_within_a_second() -> None:
+def test_a_person_who_puts_on_a_mask_is_masked_within_a_second() -> None:
     classifier = MaskClassifier()
     states = [
         classify_mask(classifier.classify(1, n / 25, 0.02 if n < 40 else 0.99)) for n in range(65)
@@ -145,13 +145,13 @@ def test_who_puts_a_mask_on_is_masked_within_a_second() -> None:
     assert back[-1] == "bare"
 
 
-def test_frames_far_apart_are_judged_by_themselves() -> None:
+def test_frames_far_apart_are_classified_independently() -> None:
     classifier = MaskClassifier()
     classifier.classify(1, 0.0, 0.99)
     assert classify_mask(classifier.classify(1, 30.0, 0.05)) == "bare"
 
 
-def test_weak_evidence_adds_up() -> None:
+def test_weak_evidence_accumulates() -> None:
     classifier = MaskClassifier()
     assert classify_mask(classifier.classify(1, 0.0, 0.85)) == "unsure"
     for number in range(1, 6):
@@ -159,7 +159,7 @@ def test_weak_evidence_adds_up() -> None:
     assert classify_mask(last) == "masked"
 
 
-def test_tracks_are_apart_and_forgotten() -> None:
+def test_tracks_are_independent_and_can_be_dropped() -> None:
     classifier = MaskClassifier()
     for number in range(10):
         classifier.classify(1, number / 25, 0.99)
@@ -170,18 +170,20 @@ def test_tracks_are_apart_and_forgotten() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=30), st.data())
-def test_going_on_from_a_state_changes_nothing(values: list[float], data: st.DataObject) -> None:
+def test_continuing_from_a_state_gives_the_same_results(
+    values: list[float], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(1, len(values) - 1))
     whole, first, second = MaskClassifier(), MaskClassifier(), MaskClassifier()
-    wanted = [whole.classify(3, n / 25, value) for n, value in enumerate(values)]
+    expected = [whole.classify(3, n / 25, value) for n, value in enumerate(values)]
     for n, value in enumerate(values[:cut]):
         first.classify(3, n / 25, value)
     second.load(first.state())
     rest = [second.classify(3, n / 25, value) for n, value in enumerate(values) if n >= cut]
-    assert rest == wanted[cut:]
+    assert rest == expected[cut:]
 
 
-def test_what_is_uncovered_is_as_filmed_there_and_restored_beside() -> None:
+def test_covered_pixels_are_as_filmed_and_the_others_restored() -> None:
     filmed, restored = np.full((128, 128, 3), 50, np.uint8), np.full((128, 128, 3), 200, np.uint8)
     joined = filmed_where_covered(restored, filmed, MASK)
     assert (joined[90:120, 40:90] == 50).all()

@@ -26,7 +26,7 @@ def face(x: float, y: float, width: float, score: float = 0.9) -> Detection:
 
 
 class Recorder:
-    """A network that finds one face, whose score is the image's first value / 255."""
+    """A network that detects one face, whose score is the image's first value / 255."""
 
     name = "recorder"
     threshold = 0.25
@@ -43,18 +43,18 @@ class Recorder:
         return [[face(4, 4, 20, image.flat[0] / 255)] for image in images]
 
 
-def test_equal_sizes_run_together_and_results_keep_their_order() -> None:
+def test_images_of_equal_size_form_batches_and_results_keep_their_order() -> None:
     network = Recorder()
     shapes = [(64, 64), (40, 60), (64, 64), (64, 64), (64, 64), (40, 60)]
     images = [np.full((*shape, 3), 10 * k, np.uint8) for k, shape in enumerate(shapes)]
-    found = NetworkDetector(network, DetectorSettings(scale=1.0)).detect(images)
-    assert [round(one[0].score * 25.5) for one in found] == [0, 1, 2, 3, 4, 5]
+    detected = NetworkDetector(network, DetectorSettings(scale=1.0)).detect(images)
+    assert [round(one[0].score * 25.5) for one in detected] == [0, 1, 2, 3, 4, 5]
     assert sorted(count for count, _, _ in network.calls) == [1, 2, 3]
     assert {threshold for _, _, threshold in network.calls} == {0.25}
     assert NetworkDetector(network, DetectorSettings()).detect([]) == []
 
 
-def test_an_asked_for_threshold_is_used() -> None:
+def test_a_given_threshold_is_used() -> None:
     network = Recorder()
     image = np.zeros((64, 64, 3), np.uint8)
     NetworkDetector(network, DetectorSettings(threshold=0.7, scale=1.0)).detect([image])
@@ -70,14 +70,14 @@ def test_an_asked_for_threshold_is_used() -> None:
         np.zeros((0, 8, 3), np.uint8),
     ],
 )
-def test_what_is_no_rgb_image_is_refused(image: Bytes) -> None:
+def test_images_that_are_not_rgb_uint8_are_refused(image: Bytes) -> None:
     with pytest.raises(UsageError, match="RGB uint8"):
         NetworkDetector(Recorder(), DetectorSettings()).detect([image])
 
 
-def test_an_asked_for_scale_is_used_alone() -> None:
-    looks = choose_scales(4000, 3000, 15.0, DetectorSettings(scale=0.7))
-    assert (looks.fine, looks.coarse) == (0.7, None)
+def test_a_given_scale_is_the_only_one() -> None:
+    scales = choose_scales(4000, 3000, 15.0, DetectorSettings(scale=0.7))
+    assert (scales.fine, scales.coarse) == (0.7, None)
 
 
 @pytest.mark.parametrize(
@@ -91,27 +91,27 @@ def test_an_asked_for_scale_is_used_alone() -> None:
         (120, 90, 0.0, 9.62),
     ],
 )
-def test_the_scale_follows_the_smallest_face_within_limits(
+def test_the_scale_depends_on_the_smallest_face_within_limits(
     width: int, height: int, least: float, fine: float
 ) -> None:
-    looks = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
-    assert looks.fine == pytest.approx(fine, rel=1e-2)
+    scales = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
+    assert scales.fine == pytest.approx(fine, rel=1e-2)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 20000), st.integers(1, 20000), st.floats(0, 500))
-def test_every_frame_gets_scales_that_show_small_and_large_faces(
+def test_every_frame_size_has_scales_for_small_and_large_faces(
     width: int, height: int, least: float
 ) -> None:
-    looks = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
-    assert looks.fine > 0
-    assert looks.fine**2 * width * height <= 16_000_001
-    widest = max(width, height) * (looks.coarse or looks.fine)
+    scales = choose_scales(width, height, 15.0, DetectorSettings(min_face=least))
+    assert scales.fine > 0
+    assert scales.fine**2 * width * height <= 16_000_001
+    widest = max(width, height) * (scales.coarse or scales.fine)
     assert widest <= 641
-    assert looks.coarse is None or looks.coarse < looks.fine
+    assert scales.coarse is None or scales.coarse < scales.fine
 
 
-def test_two_looks_join_without_doubles_or_fragments() -> None:
+def test_two_scales_merge_without_duplicates_or_fragments() -> None:
     small, large = face(300, 10, 30, 0.8), face(0, 0, 400, 0.9)
     fragment = face(100, 100, 90, 0.95)
     same_fine, same_coarse = face(600, 0, 260, 0.5), face(605, 3, 255, 0.7)
@@ -132,7 +132,7 @@ def test_two_looks_join_without_doubles_or_fragments() -> None:
     st.floats(0.1, 4.0),
     st.lists(st.tuples(st.floats(-50, 3000), st.floats(-50, 3000)), max_size=4),
 )
-def test_a_letterbox_leads_back_to_the_frame(
+def test_a_letterbox_maps_back_to_the_frame(
     width: int, height: int, scale: float, points: list[tuple[float, float]]
 ) -> None:
     box = Letterbox.of(width, height, scale)
@@ -140,8 +140,8 @@ def test_a_letterbox_leads_back_to_the_frame(
     assert 0 <= box.outer_width - box.inner_width < 32
     factor = np.array([box.inner_width / width, box.inner_height / height])
     flat = np.array(points, dtype=np.float64).reshape(-1, 2)
-    there = ((flat + 0.5) * factor).astype(np.float32)
-    np.testing.assert_allclose(box.to_frame(there), flat, atol=2e-2)
+    mapped = ((flat + 0.5) * factor).astype(np.float32)
+    np.testing.assert_allclose(box.to_frame(mapped), flat, atol=2e-2)
 
 
 def test_frames_are_padded_on_the_right_and_below() -> None:
@@ -154,19 +154,19 @@ def test_frames_are_padded_on_the_right_and_below() -> None:
     assert (batch[:, :, 20:] == (1, 2, 3)).all()
 
 
-def test_boxes_are_cut_at_the_frame_and_those_in_the_padding_dropped() -> None:
+def test_boxes_are_clipped_to_the_frame_and_those_in_the_padding_dropped() -> None:
     letterbox = Letterbox.of(100, 100, 1.0)
     boxes = np.array([[-20, 10, 30, 60], [101, 101, 120, 120]], np.float32)
     points = np.zeros((2, 10), np.float32)
     points[0, 0] = -3.0
-    (found,) = decode_detections(boxes, points, np.array([0.5, 0.6], np.float32), letterbox, 0.3)
-    assert found.box == (0.0, 9.5, 29.5, 59.5)
-    assert found.points[0, 0] == -3.5
-    assert (found.width, found.height) == (29.5, 50.0)
+    (detected,) = decode_detections(boxes, points, np.array([0.5, 0.6], np.float32), letterbox, 0.3)
+    assert detected.box == (0.0, 9.5, 29.5, 59.5)
+    assert detected.points[0, 0] == -3.5
+    assert (detected.width, detected.height) == (29.5, 50.0)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"threshold": 0.0},
         {"threshold": 1.5},
@@ -177,6 +177,6 @@ def test_boxes_are_cut_at_the_frame_and_those_in_the_padding_dropped() -> None:
         {"scale": 20.0},
     ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(invalid: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        DetectorSettings(**wrong)  # type: ignore[arg-type]
+        DetectorSettings(**invalid)  # type: ignore[arg-type]

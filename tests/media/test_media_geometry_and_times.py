@@ -39,16 +39,16 @@ def test_display_matrix_moves_points_as_specified(
 ) -> None:
     a, b, c, d = matrix
     data = struct.pack("=9i", a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
-    found, exact = from_display_matrix(data)
-    assert (found, exact) == (orientation, True)
+    parsed, exact = from_display_matrix(data)
+    assert (parsed, exact) == (orientation, True)
     image = picture(0, 5, 3)
-    turned = found.apply(image)
+    oriented = parsed.apply(image)
     ys, xs = np.mgrid[:3, :5]
     p, q = a * xs + c * ys, b * xs + d * ys
-    np.testing.assert_array_equal(turned[q - q.min(), p - p.min()], image)
+    np.testing.assert_array_equal(oriented[q - q.min(), p - p.min()], image)
 
 
-def test_slanted_matrix_is_reported() -> None:
+def test_a_rotation_that_is_not_a_multiple_of_90_degrees_is_reported() -> None:
     angle = np.deg2rad(70)
     cos, sin = int(np.cos(angle) * ONE), int(np.sin(angle) * ONE)
     data = struct.pack("=9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
@@ -58,23 +58,23 @@ def test_slanted_matrix_is_reported() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**6), 10**6)), max_size=40))
-def test_times_always_increase(stamps: list[int | None]) -> None:
+def test_times_always_increase(timestamps: list[int | None]) -> None:
     timeline = Timeline(Fraction(1, 90000), Fraction(25))
-    placed = [timeline.assign(stamp) for stamp in stamps]
-    assert all(early < late for early, late in pairwise(placed))
+    assigned = [timeline.assign(timestamp) for timestamp in timestamps]
+    assert all(early < late for early, late in pairwise(assigned))
 
 
 @given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
-def test_increasing_times_are_unchanged(stamps: set[int]) -> None:
+def test_increasing_times_are_unchanged(timestamps: set[int]) -> None:
     timeline = Timeline(Fraction(1, 1000), None)
-    assert [timeline.assign(stamp) for stamp in sorted(stamps)] == sorted(stamps)
+    assert [timeline.assign(timestamp) for timestamp in sorted(timestamps)] == sorted(timestamps)
     assert not [text for text in timeline.warnings() if "missing" not in text]
 
 
 def test_invalid_times_are_corrected_and_reported() -> None:
     timeline = Timeline(Fraction(1, 1000), Fraction(10))
-    stamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
-    assert [timeline.assign(stamp) for stamp in stamps] == [
+    timestamps = [0, 100, 100, None, 300, 5000, 5100, 0, 100]
+    assert [timeline.assign(timestamp) for timestamp in timestamps] == [
         0, 100, 101, 201, 300, 5000, 5100, 5200, 5300,
     ]  # fmt: skip
     text = " ".join(timeline.warnings())
@@ -84,25 +84,25 @@ def test_invalid_times_are_corrected_and_reported() -> None:
 
 
 def test_a_gap_is_reported_only_at_a_constant_rate() -> None:
-    steady = Timeline(Fraction(1, 1000), Fraction(10))
-    for stamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
-        steady.assign(stamp)
-    assert steady.warnings() == [
+    constant = Timeline(Fraction(1, 1000), Fraction(10))
+    for timestamp in [*range(0, 3000, 100), *range(3500, 6000, 100)]:
+        constant.assign(timestamp)
+    assert constant.warnings() == [
         "about 5 frames are missing in 1 gaps of an otherwise constant rate, the first after 2.90 s"
     ]
     variable = Timeline(Fraction(1, 1000), Fraction(10))
-    for stamp in [0, 100, 300, 900, 1000, 1500, 2500]:
-        variable.assign(stamp)
+    for timestamp in [0, 100, 300, 900, 1000, 1500, 2500]:
+        variable.assign(timestamp)
     assert variable.warnings() == []
 
 
-def test_timescale_holds_every_start() -> None:
+def test_the_timescale_represents_every_start_exactly() -> None:
     assert movie_timescale(Fraction(1, 30000), [48000]) == 240000
     assert movie_timescale(Fraction(1, 25), []) == 25
     assert movie_timescale(Fraction(1, 2**31 - 1), [48000]) == 2**31 - 1
 
 
-def test_over_black_weighs_by_alpha() -> None:
+def test_over_black_multiplies_by_alpha() -> None:
     rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
     np.testing.assert_array_equal(over_black(rgba)[0], [[200, 100, 50], [0, 0, 0], [40, 20, 10]])
 
@@ -111,7 +111,7 @@ def test_over_black_weighs_by_alpha() -> None:
     ("size", "matrix"),
     [((1280, 534), 1), ((1279, 576), 6), ((1024, 577), 1), ((576, 1024), 6), ((534, 1280), 1)],
 )
-def test_the_size_decides_on_an_untagged_matrix(
+def test_an_untagged_colour_matrix_is_chosen_by_size(
     tmp_path: Path, size: tuple[int, int], matrix: int
 ) -> None:
     info = probe(encode(tmp_path / "a.mp4"))

@@ -1,4 +1,4 @@
-"""The time stamps of the clips that the tests restore, and how they are read back."""
+"""Timestamps of the clips that the tests restore, and a function that reads them back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 VARIABLE_PTS = (0, 40, 80, 160, 200, 360)
-"""Milliseconds: a clip of variable rate."""
+"""Timestamps in milliseconds of a clip of variable frame rate."""
 
 
 def clip_times(path: Path) -> list[Fraction]:

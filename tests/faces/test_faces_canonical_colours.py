@@ -1,4 +1,4 @@
-"""Canonical colours: what the generator sees, and the way back."""
+"""Canonical colours: the input of the generator, and the inverse mapping."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,11 @@ def monochrome(face: Picture, tint: tuple[float, ...]) -> Picture:
     return in_light((face @ np.array([0.299, 0.587, 0.114]))[..., None], tint)
 
 
-def away(one: Picture, other: Picture) -> int:
+def max_difference(one: Picture, other: Picture) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
 
-def test_a_face_in_normal_light_is_not_touched(face: Picture, astronaut_photo: Photo) -> None:
+def test_a_face_in_normal_light_is_unchanged(face: Picture, astronaut_photo: Photo) -> None:
     other = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
     for picture in (face, other):
         colours = canonical_map(picture, monochrome=False)
@@ -42,28 +42,28 @@ def test_a_face_in_normal_light_is_not_touched(face: Picture, astronaut_photo: P
 
 
 @pytest.mark.parametrize("light", [0.3, 0.15, 0.08, 0.05, 0.04])
-def test_a_dark_face_is_brought_into_range_and_back(face: Picture, light: float) -> None:
+def test_a_dark_face_is_mapped_into_range_and_back(face: Picture, light: float) -> None:
     dark = in_light(face, light)
     colours = canonical_map(dark, monochrome=False)
     shown = colours.apply(dark)
     assert abs(float(shown.mean()) - float(face.mean())) < 0.45 * face.mean()
     assert float(np.quantile(shown[40:80, 40:90].mean(axis=2), 0.75)) > EXPOSURE[0] - 10
-    assert away(colours.restore(shown, dark, BARE), dark) <= 1
+    assert max_difference(colours.restore(shown, dark, BARE), dark) <= 1
 
 
 @pytest.mark.parametrize("cast", [(0.55, 1, 1), (1, 0.75, 0.35), (1, 0.55, 1.1), (0.7, 0.8, 1.4)])
-def test_a_cast_is_reduced_and_put_back(face: Picture, cast: tuple[float, ...]) -> None:
+def test_a_colour_cast_is_reduced_and_restored(face: Picture, cast: tuple[float, ...]) -> None:
     tinted = in_light(face, cast)
     colours = canonical_map(tinted, monochrome=False)
     shown = colours.apply(tinted)
 
-    def unlike(picture: Picture) -> float:
+    def cast_error(picture: Picture) -> float:
         mean = picture[40:80, 40:90].reshape(-1, 3).mean(axis=0)
-        wanted = face[40:80, 40:90].reshape(-1, 3).mean(axis=0)
-        return float(np.abs(np.log(mean / mean[1]) - np.log(wanted / wanted[1])).max())
+        expected = face[40:80, 40:90].reshape(-1, 3).mean(axis=0)
+        return float(np.abs(np.log(mean / mean[1]) - np.log(expected / expected[1])).max())
 
-    assert unlike(shown) < unlike(tinted)
-    assert away(colours.restore(shown, tinted, BARE), tinted) <= 1
+    assert cast_error(shown) < cast_error(tinted)
+    assert max_difference(colours.restore(shown, tinted, BARE), tinted) <= 1
 
 
 @pytest.mark.parametrize("tint", [(0.25, 1, 0.3), (0.8, 0.4, 1), (1, 0.6, 0.2), (0.4, 0.5, 1)])
@@ -75,22 +75,22 @@ def test_monochrome_of_any_tint_becomes_luma_and_keeps_its_tint(
     shown = colours.apply(night)
     assert colours.monochrome
     assert np.ptp(shown.astype(int), axis=2).max() == 0
-    assert away(colours.restore(shown, night, BARE), night) <= 2
-    # Whatever the generator invents, the result has the frame's tint.
-    painted = np.random.default_rng(1).integers(60, 180, (128, 128, 3)).astype(np.uint8)
-    back = colours.restore(painted, night, BARE).reshape(-1, 3).astype(float)
+    assert max_difference(colours.restore(shown, night, BARE), night) <= 2
+    # The result has the tint of the frame for any output of the generator.
+    generated = np.random.default_rng(1).integers(60, 180, (128, 128, 3)).astype(np.uint8)
+    back = colours.restore(generated, night, BARE).reshape(-1, 3).astype(float)
     slope = np.array([np.polyfit(back.max(axis=1), back[:, k], 1)[0] for k in range(3)])
     assert slope == pytest.approx(np.array(tint) / max(tint), abs=0.06)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**31), st.floats(0.03, 1.0))
-def test_gray_in_gray_out(seed: int, light: float) -> None:
+def test_a_gray_input_gives_a_gray_output(seed: int, light: float) -> None:
     rng = np.random.default_rng(seed)
     gray = np.repeat(rng.integers(0, 256, (128, 128, 1)) * light, 3, axis=2).astype(np.uint8)
     colours = canonical_map(gray, monochrome=True)
-    painted = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    back = colours.restore(painted, gray, rng.random((128, 128), np.float32))
+    generated = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    back = colours.restore(generated, gray, rng.random((128, 128), np.float32))
     assert np.ptp(back.astype(int), axis=2).max() == 0
 
 
@@ -99,22 +99,22 @@ def test_gray_in_gray_out(seed: int, light: float) -> None:
     st.integers(0, 2**31), st.floats(0.02, 1.6), st.floats(0.3, 1.5), st.floats(0.3, 1.5),
     st.booleans(),
 )  # fmt: skip
-def test_there_and_back_is_the_identity(
+def test_apply_and_restore_are_inverse(
     seed: int, light: float, red: float, blue: float, as_monochrome: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     smooth = rng.integers(40, 200, (8, 8, 1)).repeat(16, 0).repeat(16, 1)
     colour = (red, 1.0, blue) if as_monochrome else (1.3 * red, 1.0, 0.8 * blue)
     picture = np.clip(smooth * light * np.array(colour), 0, 255).astype(np.uint8)
-    # A channel that is clipped leaves the line of the tint: only its slow part is kept.
+    # A clipped channel no longer follows the tint: only its low frequencies are kept.
     assume(not (as_monochrome and (picture == 255).any()))
     colours = canonical_map(picture, monochrome=as_monochrome)
     # The same holds for canonical luma that is clipped.
     assume(not (as_monochrome and (colours.apply(picture) == 255).any()))
-    assert away(colours.restore(colours.apply(picture), picture, BARE), picture) <= 2
+    assert max_difference(colours.restore(colours.apply(picture), picture, BARE), picture) <= 2
 
 
-def test_highlights_beyond_the_range_are_kept_where_nothing_was_covered(face: Picture) -> None:
+def test_highlights_beyond_the_range_are_kept_where_the_face_is_uncovered(face: Picture) -> None:
     scene = in_light(face, 0.08)
     scene[:24, :24] = 250
     colours = canonical_map(scene, monochrome=False)
@@ -122,11 +122,11 @@ def test_highlights_beyond_the_range_are_kept_where_nothing_was_covered(face: Pi
     covered = BARE.copy()
     covered[:12] = 1.0
     back = colours.restore(shown, scene, covered)
-    assert away(back[12:24, :24], scene[12:24, :24]) <= 1
+    assert max_difference(back[12:24, :24], scene[12:24, :24]) <= 1
     assert back[:12, :24].max() < 60
 
 
-def test_every_size_of_crop_gives_nearly_the_same_map(face: Picture, hopper_photo: Photo) -> None:
+def test_the_map_hardly_depends_on_the_crop_size(face: Picture, hopper_photo: Photo) -> None:
     dark = in_light(hopper_photo.image, 0.1)
     alignment = estimate_alignment(hopper_photo.points)
     maps = [canonical_map(crop(dark, alignment, side), monochrome=False) for side in (32, 64, 128)]
@@ -134,10 +134,10 @@ def test_every_size_of_crop_gives_nearly_the_same_map(face: Picture, hopper_phot
     assert max(gains) / min(gains) < 1.1
 
 
-def test_what_is_no_face_is_refused(face: Picture) -> None:
-    for wrong in (face[:100], face[..., :2], face[:0, :0]):
+def test_invalid_crops_are_refused(face: Picture) -> None:
+    for invalid in (face[:100], face[..., :2], face[:0, :0]):
         with pytest.raises(UsageError, match="square"):
-            canonical_map(wrong, monochrome=False)
+            canonical_map(invalid, monochrome=False)
     colours: ColourMap = canonical_map(face, monochrome=False)
     with pytest.raises(UsageError, match="belong"):
         colours.restore(face, face[:64, :64], BARE)

@@ -31,7 +31,7 @@ def read(path: Path, settings: ReadSettings) -> tuple[list[Frame], ReadReport]:
         ({"deinterlace": "yes"}, "auto, on or off"),
     ],
 )
-def test_settings_that_cannot_be(values, text: str) -> None:
+def test_invalid_settings_are_refused(values, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         ReadSettings(**values)
 
@@ -54,7 +54,7 @@ def test_the_first_stream_is_read_by_default_with_a_warning(tmp_path: Path) -> N
     assert "3 video streams; number 1 is read (choose with --stream)" in report.warnings[0]
 
 
-def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_stream_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds 3 video streams, not 4"):
         open_reader(cameras(tmp_path), ReadSettings(stream=4))
     with pytest.raises(UsageError, match="holds 1 video stream, not 2"):
@@ -64,7 +64,7 @@ def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
         open_reader(tmp_path / "still.png", ReadSettings(stream=2))
 
 
-def test_the_rate_is_only_for_files_without_times(tmp_path: Path) -> None:
+def test_the_frame_rate_applies_only_to_files_without_times(tmp_path: Path) -> None:
     settings = ReadSettings(frame_rate=Fraction(10))
     _, report = read(vfr(tmp_path), settings)
     assert "the given frame rate was ignored" in report.warnings[0]
@@ -97,8 +97,8 @@ def test_trim_is_half_open_and_keeps_index_and_time(
     whole, _ = read(path, ReadSettings())
     frames, report = read(path, window(start, end))
     assert [(f.index, f.time) for f in frames] == [(f.index, f.time) for f in whole[first:stop]]
-    for frame, wanted in zip(frames, whole[first:stop], strict=True):
-        assert (frame.image == wanted.image).all()
+    for frame, expected in zip(frames, whole[first:stop], strict=True):
+        assert (frame.image == expected.image).all()
     assert report == ReadReport(stop - first, 0, 0, ())
 
 
@@ -110,7 +110,7 @@ def test_trim_counts_from_the_first_frame(tmp_path: Path) -> None:
     assert report.warnings == ()
 
 
-def test_trim_of_an_animation(tmp_path: Path) -> None:
+def test_an_animation_can_be_trimmed(tmp_path: Path) -> None:
     frames, _ = read(gif(tmp_path), window("0.1", "0.3"))
     assert [frame.time for frame in frames] == [Fraction(17, 100), Fraction(25, 100)]
     pages = [Image.new("RGB", (16, 16), (20 * i, 0, 0)) for i in range(4)]
@@ -123,7 +123,7 @@ def test_trim_of_an_animation(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_part_is_refused_with_the_real_extent(tmp_path: Path) -> None:
+def test_an_empty_trim_is_refused_with_the_actual_times(tmp_path: Path) -> None:
     path = vfr(tmp_path)
     with pytest.raises(UsageError, match=r"the last one lies at 1\.300 s"):
         read(path, window("7", None))
@@ -132,7 +132,7 @@ def test_an_empty_part_is_refused_with_the_real_extent(tmp_path: Path) -> None:
     assert probe(path, window("7", None)).frames_promised == len(VFR_PTS)
 
 
-def test_a_trim_hides_no_shortfall_and_makes_none(tmp_path: Path) -> None:
+def test_a_trim_neither_hides_nor_causes_a_warning_of_missing_frames(tmp_path: Path) -> None:
     whole = encode(
         tmp_path / "f.mp4", tuple(range(100)), container_options={"movflags": "faststart"}
     )
@@ -172,7 +172,7 @@ def test_a_wrong_header_is_reported_with_both_numbers(tmp_path: Path, name: str)
         assert "the header states 4.00 s, the file holds" in text
 
 
-def test_a_read_file_that_was_closed_gives_nothing(tmp_path: Path) -> None:
+def test_a_closed_reader_returns_no_frames(tmp_path: Path) -> None:
     reader = open_reader(vfr(tmp_path))
     reader.close()
     with pytest.raises(MediaError, match="ends before"):
