@@ -1,4 +1,4 @@
-"""Joining segments: frames and times are copied, and damaged segments are reported."""
+"""Joining segments: frames and times are kept, and damaged segments are reported."""
 
 from __future__ import annotations
 
@@ -256,9 +256,7 @@ def test_subtitles_that_no_container_stores_exactly_are_reported(tmp_path: Path)
     paths = segments_of(tmp_path, info, [1001 * index for index in range(12)], (5,))
     joined = join_segments(tmp_path / "out.mp4", paths, info)
     assert joined.path == tmp_path / "out.mp4"
-    assert (
-        sum("subtitle track (subrip) could not be copied" in text for text in joined.warnings) == 1
-    )
+    assert sum("subtitle track (subrip) could not be kept" in text for text in joined.warnings) == 1
     assert len(joined.warnings) == 2
 
 

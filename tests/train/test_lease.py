@@ -50,14 +50,14 @@ from jdsr_train.lease.workspace import (
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "train" / "gpu" / "plans").glob("*.toml"))
-STAND_IN = Path(__file__).with_name("stand_in.py")
+FAKE_TRAINING = Path(__file__).with_name("fake_training.py")
 CALL = 2.8
 """MiB that a call may carry."""
 PLAN = f"""
 reserve = 0
 first_seconds = 3
 workers = 0
-command = {json.dumps([sys.executable, str(STAND_IN)])}
+command = {json.dumps([sys.executable, str(FAKE_TRAINING)])}
 
 [[model]]
 name = "one"
@@ -420,7 +420,7 @@ def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
 def test_a_run_that_dies_is_exported_from_its_checkpoint(
     staged: Staged, checkout: Path, places: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_DIES", "fine")
+    monkeypatch.setenv("FAKE_KILLED_RECIPE", "fine")
     take_all(checkout, staged, places)
     run_plan(places, 8.0)
     one = read_state(places).models["one"]

@@ -31,7 +31,7 @@ SECONDS = 16.0
 """Of a lease with the stand-in."""
 REAL_SECONDS = 60.0
 """Of a lease with `jdsr train`; on a loaded machine its first stages may not fit."""
-STAND_IN = Path(__file__).with_name("stand_in.py")
+FAKE_TRAINING = Path(__file__).with_name("fake_training.py")
 PLAN = """
 reserve = 2
 command = {command}
@@ -71,7 +71,7 @@ def sources(
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plan") / "plan.toml"
-    command = [sys.executable, str(STAND_IN)]
+    command = [sys.executable, str(FAKE_TRAINING)]
     path.write_text(PLAN.format(command=command).replace("'", '"'), encoding="utf-8")
     return path
 
@@ -89,7 +89,7 @@ def test_a_plan_comes_home_whatever_happens(
     plan: Path, sources: StagingSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("STAND_IN_BYTES", "1500000")
+    monkeypatch.setenv("FAKE_WEIGHTS_BYTES", "1500000")
     limits = Limits(call_mib=24, files=3, file_mib=1, total_mib=4)
     faults = ("killed", "failed", "slow")
     work = tmp_path / "work"

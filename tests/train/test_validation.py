@@ -1,4 +1,4 @@
-"""The gates of a trained generator, measured beside the carried one."""
+"""Validation of a trained generator, and its gates against the carried one."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CPU = torch.device("cpu")
 NAMES = {gate.name for gate in GATES}
 
 
-class Drawn(nn.Module):
-    """Gives its input back times a factor, with a map that is the same everywhere."""
+class ScaledInput(nn.Module):
+    """Returns its input times a factor, with a uniform occlusion map."""
 
     def __init__(self, covered: float, factor: float = 1.0) -> None:
         super().__init__()
         self.covered, self.factor = covered, factor
-        self.seen: list[Tensor] = []
+        self.inputs: list[Tensor] = []
 
     def forward(self, lr: Tensor) -> GeneratorOutput:
-        self.seen.append(lr)
-        drawn = torch.full_like(lr[:, :1], self.covered)
-        return GeneratorOutput(self.factor * lr, lr, torch.zeros_like(lr), drawn)
+        self.inputs.append(lr)
+        occlusion = torch.full_like(lr[:, :1], self.covered)
+        return GeneratorOutput(self.factor * lr, lr, torch.zeros_like(lr), occlusion)
 
 
 MakeValidation = Callable[..., Validation]
@@ -63,7 +63,7 @@ def validation(make: MakeValidation) -> Validation:
 
 @pytest.fixture
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An untrained generator that takes all for covered, as the only one that is carried."""
+    """An untrained generator that predicts every pixel as covered, as the only carried one."""
     monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
@@ -85,47 +85,51 @@ def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def covered_share(exams: Sequence[EvaluationSample]) -> float:
-    return float(np.mean([exam.pair.occlusion > 0.5 for exam in exams]))
+def covered_share(samples: Sequence[EvaluationSample]) -> float:
+    return float(np.mean([sample.pair.occlusion > 0.5 for sample in samples]))
 
 
-def test_maps_are_compared_with_what_covers_the_faces(validation: Validation) -> None:
-    everything, nothing = (validation.gates(Drawn(covered)) for covered in (1.0, 0.0))
-    assert set(everything) == set(nothing) == NAMES
-    assert (everything["plain_covered"], nothing["plain_covered"]) == (1.0, 0.0)
+def test_predicted_maps_are_compared_with_the_occlusion(validation: Validation) -> None:
+    covered, uncovered = (validation.gates(ScaledInput(share)) for share in (1.0, 0.0))
+    assert set(covered) == set(uncovered) == NAMES
+    assert (covered["plain_covered"], uncovered["plain_covered"]) == (1.0, 0.0)
     share = covered_share(validation.samples["masked"])
     assert 0.1 < share < 0.9
-    assert everything["masked_iou"] == pytest.approx(share, abs=1e-6)
-    assert nothing["masked_iou"] == 0.0
+    assert covered["masked_iou"] == pytest.approx(share, abs=1e-6)
+    assert uncovered["masked_iou"] == 0.0
 
 
-def test_sharp_faces_are_bare_and_come_as_they_are(
+def test_sharp_faces_are_unmasked_and_not_degraded(
     validation: Validation, face_set: FaceSet
 ) -> None:
     sharp = validation.gate_faces()["sharp"]
-    assert [exam.key for exam in sharp] == [exam.key for exam in validation.samples["plain"]]
-    for exam in sharp:
-        face = face_set.images[face_set.keys.index(exam.key)]
-        assert np.array_equal(exam.pair.lr, face)
-        assert np.array_equal(exam.pair.hr, face)
-        assert not exam.pair.occlusion.any()
-    still, dimmed = (validation.gates(Drawn(0.0, factor)) for factor in (1.0, 0.8))
-    assert still["sharp_psnr"] > 40 > dimmed["sharp_psnr"]
-    assert still["plain_psnr"] < 40
+    assert [sample.key for sample in sharp] == [
+        sample.key for sample in validation.samples["plain"]
+    ]
+    for sample in sharp:
+        face = face_set.images[face_set.keys.index(sample.key)]
+        assert np.array_equal(sample.pair.lr, face)
+        assert np.array_equal(sample.pair.hr, face)
+        assert not sample.pair.occlusion.any()
+    unchanged, dimmed = (validation.gates(ScaledInput(0.0, factor)) for factor in (1.0, 0.8))
+    assert unchanged["sharp_psnr"] > 40 > dimmed["sharp_psnr"]
+    assert unchanged["plain_psnr"] < 40
 
 
-def test_a_limit_takes_some_of_the_same_people(validation: Validation) -> None:
+def test_a_limit_selects_evenly_spaced_faces(validation: Validation) -> None:
     some = validation.gate_faces(2)
-    keys = [[exam.key for exam in exams] for exams in some.values()]
-    assert keys == [[validation.samples["plain"][place].key for place in (0, 2)]] * 3
-    assert [len(exams) for exams in validation.gate_faces(99).values()] == [4, 4, 4]
-    network = Drawn(0.0)
+    keys = [[sample.key for sample in samples] for samples in some.values()]
+    assert keys == [[validation.samples["plain"][index].key for index in (0, 2)]] * 3
+    assert [len(samples) for samples in validation.gate_faces(99).values()] == [4, 4, 4]
+    network = ScaledInput(0.0)
     validation.gates(network, 2)
-    assert sum(len(lr) for lr in network.seen) == 6
+    assert sum(len(lr) for lr in network.inputs) == 6
 
 
-def test_the_table_holds_both_and_what_was_measured(validation: Validation, carried: Path) -> None:
-    network = Drawn(0.0)
+def test_the_table_contains_both_generators_and_the_protocol(
+    validation: Validation, carried: Path
+) -> None:
+    network = ScaledInput(0.0)
     table = measure_gates(network, validation, CPU, limit=2, data="six portraits")
     assert table is not None
     assert gate_table_error(table) is None
@@ -143,7 +147,9 @@ def test_the_table_holds_both_and_what_was_measured(validation: Validation, carr
     assert table["plain_covered"] == [0.0, 1.0]
 
 
-def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carried: Path) -> None:
+def test_the_carried_generator_equals_itself_on_every_gate(
+    validation: Validation, carried: Path
+) -> None:
     from jdsr_cli.weights import load_generator
 
     network = load_generator("lite-camera", "cpu", "float32").network
@@ -157,10 +163,10 @@ def test_the_carried_generator_is_as_good_as_itself(validation: Validation, carr
     [{"lr_size": 32}, {"degradation": "paper"}, {"masked": 1.0}, {"masked": 0.0}],
     ids=str,
 )
-def test_what_is_not_for_footage_has_no_gates(
+def test_only_generators_for_footage_have_gates(
     make: MakeValidation, carried: Path, settings: dict[str, object]
 ) -> None:
-    assert measure_gates(Drawn(0.0), make(**settings, limit=1), CPU) is None
+    assert measure_gates(ScaledInput(0.0), make(**settings, limit=1), CPU) is None
 
 
 @pytest.mark.parametrize("state", ["unlisted", "missing", "altered"])
@@ -173,34 +179,34 @@ def test_without_the_carried_weights_there_are_no_gates(
         carried.unlink()
     else:
         carried.write_bytes(b"altered")
-    network = Drawn(0.0)
+    network = ScaledInput(0.0)
     assert measure_gates(network, validation, CPU) is None
-    assert network.seen == []
+    assert network.inputs == []
 
 
 @pytest.mark.parametrize(
     ("masked", "kinds"), [(0.0, {"plain"}), (0.5, {"masked", "plain"}), (1.0, {"masked"})]
 )
-def test_a_validation_has_the_kinds_of_faces_that_are_trained(
+def test_a_validation_has_the_kinds_of_faces_of_the_training(
     face_set: FaceSet, tmp_path: Path, masked: float, kinds: set[str]
 ) -> None:
     degrader = Degrader(draw_sprites(2, 1), SampleSettings(16, "paper", masked=masked))
-    made = Validation(face_set, degrader, tmp_path, 3, CPU)
-    assert set(made.samples) == set(made.sets) == set(made.panel) == kinds
-    assert all(len(samples) == 3 for samples in made.samples.values())
+    validation = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert set(validation.samples) == set(validation.sets) == set(validation.panel) == kinds
+    assert all(len(samples) == 3 for samples in validation.samples.values())
 
 
-def test_the_validation_loss_is_on_samples_that_are_not_trained_on(
+def test_the_validation_loss_uses_other_samples_than_the_training(
     face_set: FaceSet, tmp_path: Path
 ) -> None:
     degrader = Degrader(draw_sprites(2, 1), SampleSettings(16, "paper", masked=1.0))
-    made = Validation(face_set, degrader, tmp_path, 3, CPU)
-    assert len(made.batches) == LOSS_BATCHES
+    validation = Validation(face_set, degrader, tmp_path, 3, CPU)
+    assert len(validation.batches) == LOSS_BATCHES
     own, trained = (
         next(iter(TrainingSamples(face_set, degrader, seed=seed).batches(LOSS_BATCH, 0, 1, 0)))
         for seed in (1, 0)
     )
-    first = made.batches[0].unpack(CPU)
+    first = validation.batches[0].unpack(CPU)
     assert torch.equal(first.lr, own.unpack(CPU).lr)
     assert not torch.equal(first.lr, trained.unpack(CPU).lr)
 

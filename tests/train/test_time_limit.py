@@ -1,4 +1,4 @@
-"""A run against the clock: it ends in time, keeps what it has, and goes on without what failed."""
+"""Runs with a deadline: they end in time, export their weights, and skip failed stages."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def make(write_faces: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 
 
 class Clock:
-    """The time that the code under test sees: it goes on by itself only."""
+    """A replacement for `time.monotonic` that advances only by assignment."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -87,15 +87,15 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(time, "monotonic", made)
-    return made
+    replacement = Clock()
+    monkeypatch.setattr(time, "monotonic", replacement)
+    return replacement
 
 
-class At:
-    """A progress that acts once so many units of a task are done, and keeps the notes.
+class ActingProgress:
+    """Progress that calls a function after a number of units of a task, and records notes.
 
-    On a clock of its own every step of training takes a second.
+    With a clock, every step of training takes one second.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class At:
         act: Callable[[], object] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
-        self.task, self.wanted, self.act = task, done, act
+        self.task, self.units, self.act = task, done, act
         self.done, self.notes = 0, list[str]()
         self.clock = clock
 
@@ -117,10 +117,10 @@ class At:
 
     def advance(self, task: str, units: int = 1) -> None:
         if self.clock is not None and task.startswith("training") and units == 1:
-            self.clock.now += 1  # what is done already when a run goes on comes as one number
+            self.clock.now += 1  # a resumed run reports its earlier steps at once
         if task == self.task:
             before, self.done = self.done, self.done + units
-            if before < self.wanted <= self.done:
+            if before < self.units <= self.done:
                 self.act()
 
 
@@ -142,33 +142,33 @@ def test_a_run_ends_in_time_with_its_schedule_at_the_end(
     seconds: float, make: Make, clock: Clock, tmp_path: Path
 ) -> None:
     began = clock.now
-    train(make(tmp_path, seconds), At(clock=clock))
+    train(make(tmp_path, seconds), ActingProgress(clock=clock))
     assert seconds - 11 < clock.now - began <= seconds - 5
-    kept = checkpoint(tmp_path)
-    assert kept["step"] == pytest.approx(seconds - 9, abs=2)
-    assert kept["share"] == 1.0
-    rate = kept["optimisers"]["generator"]["param_groups"][0]["lr"]
+    state = checkpoint(tmp_path)
+    assert state["step"] == pytest.approx(seconds - 9, abs=2)
+    assert state["share"] == 1.0
+    rate = state["optimisers"]["generator"]["param_groups"][0]["lr"]
     assert rate < 0.1 * RECIPE.optimiser.rate
-    assert rows(tmp_path)[-1]["step"] == kept["step"]
+    assert rows(tmp_path)[-1]["step"] == state["step"]
     assert "masked_psnr" in rows(tmp_path)[-1]
-    assert f"stopped at step {kept['step']:,} of {ENDLESS:,}" in str(
+    assert f"stopped at step {state['step']:,} of {ENDLESS:,}" in str(
         entry(tmp_path).figures["protocol"]
     )
     loaded = load_generator(tmp_path / "weights" / "tiny.safetensors", "cpu", "float32")
     for name, value in loaded.network.state_dict().items():
-        assert torch.equal(value, kept["average"][name].half().float())
+        assert torch.equal(value, state["average"][name].half().float())
 
 
-def test_terms_join_in_by_the_clock(make: Make, clock: Clock, tmp_path: Path) -> None:
+def test_loss_terms_start_by_elapsed_time(make: Make, clock: Clock, tmp_path: Path) -> None:
     loss = dataclasses.replace(RECIPE.loss, adversarial=1e-3, adversarial_from=0.5)
     critic = CriticRecipe(widths=(4, 4, 4, 4, 4, 4), steps_per_update=1)
     train(
         make(tmp_path, 40.0, recipe=dataclasses.replace(RECIPE, loss=loss, critic=critic)),
-        At(clock=clock),
+        ActingProgress(clock=clock),
     )
-    found = {row["step"]: "adversarial" in row for row in rows(tmp_path) if "pixel_hr" in row}
-    assert not any(joined for step, joined in found.items() if step <= 15)
-    assert all(joined for step, joined in found.items() if step >= 20)
+    present = {row["step"]: "adversarial" in row for row in rows(tmp_path) if "pixel_hr" in row}
+    assert not any(joined for step, joined in present.items() if step <= 15)
+    assert all(joined for step, joined in present.items() if step >= 20)
 
 
 def test_a_deadline_that_is_not_reached_changes_nothing(make: Make, tmp_path: Path) -> None:
@@ -182,9 +182,7 @@ def test_a_deadline_that_is_not_reached_changes_nothing(make: Make, tmp_path: Pa
     assert "stopped" not in str(entry(tmp_path / "timed").figures["protocol"])
 
 
-def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
-    make: Make, clock: Clock, tmp_path: Path
-) -> None:
+def test_a_stage_without_enough_time_is_skipped(make: Make, clock: Clock, tmp_path: Path) -> None:
     slow = dataclasses.replace(
         WITH_IDENTITY,
         identity=dataclasses.replace(
@@ -192,48 +190,48 @@ def test_a_stage_that_cannot_do_enough_is_left_out_and_the_next_begins(
             optimiser=dataclasses.replace(WITH_IDENTITY.identity.optimiser, steps=ENDLESS),
         ),
     )
-    results = train(make(tmp_path, 40.0, recipe=slow), At(clock=clock))
+    results = train(make(tmp_path, 40.0, recipe=slow), ActingProgress(clock=clock))
     assert [result.stage for result in results] == ["prepare", "joint"]
-    told = str(entry(tmp_path).figures["protocol"])
-    assert "no identity stage: only " in told
-    assert f"of {ENDLESS:,} steps fit into the time of the stage" in told
+    protocol = str(entry(tmp_path).figures["protocol"])
+    assert "no identity stage: only " in protocol
+    assert f"of {ENDLESS:,} steps fit into the time of the stage" in protocol
     assert not (tmp_path / "identity" / "identity.safetensors").exists()
-    # The same command goes on without it as well: the joint stage is that of another recipe now.
+    # The same command resumes without the stage: the joint stage now has another recipe.
     step = checkpoint(tmp_path)["step"]
-    again = train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
+    again = train(make(tmp_path, 20.0, recipe=slow), ActingProgress(clock=clock))
     assert [result.stage for result in again] == ["prepare", "joint"]
     assert checkpoint(tmp_path)["step"] > step
     (tmp_path / SKIPPED_STAGES).write_text("[", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"left_out\.json: the list of"):
-        train(make(tmp_path, 20.0, recipe=slow), At(clock=clock))
+        train(make(tmp_path, 20.0, recipe=slow), ActingProgress(clock=clock))
 
 
-def test_a_stage_that_fails_is_left_out_where_time_is_short(
+def test_a_failed_stage_is_skipped_with_a_deadline(
     make: Make, clock: Clock, tmp_path: Path
 ) -> None:
     optimiser = dataclasses.replace(
         WITH_IDENTITY.identity.optimiser, rate=1e30, clip=0.0, steps=200
     )
-    wild = dataclasses.replace(
+    diverging = dataclasses.replace(
         WITH_IDENTITY, identity=dataclasses.replace(WITH_IDENTITY.identity, optimiser=optimiser)
     )
     with pytest.raises(TrainingError, match="not finite"):
-        train(make(tmp_path / "patient", recipe=wild, stage="identity"))
-    results = train(make(tmp_path / "timed", 200.0, recipe=wild), At(clock=clock))
+        train(make(tmp_path / "unlimited", recipe=diverging, stage="identity"))
+    results = train(make(tmp_path / "timed", 200.0, recipe=diverging), ActingProgress(clock=clock))
     assert [result.stage for result in results] == ["prepare", "joint"]
-    told = str(entry(tmp_path / "timed").figures["protocol"])
-    assert "no identity stage: the" in told
-    assert "not finite" in told
+    protocol = str(entry(tmp_path / "timed").figures["protocol"])
+    assert "no identity stage: the" in protocol
+    assert "not finite" in protocol
 
 
 def test_a_stage_in_time_is_used(make: Make, clock: Clock, tmp_path: Path) -> None:
-    results = train(make(tmp_path, 60.0, recipe=WITH_IDENTITY), At(clock=clock))
+    results = train(make(tmp_path, 60.0, recipe=WITH_IDENTITY), ActingProgress(clock=clock))
     assert [result.stage for result in results] == ["prepare", "identity", "joint"]
     assert "no identity stage" not in str(entry(tmp_path).figures["protocol"])
     assert any("identity" in row for row in rows(tmp_path))
 
 
-def test_a_last_stage_without_time_says_so(make: Make, tmp_path: Path) -> None:
+def test_a_last_stage_without_time_is_an_error(make: Make, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="joint: no step fits into the time"):
         train(make(tmp_path, 5.0))
     assert not (tmp_path / "weights").exists()
@@ -245,10 +243,10 @@ def test_preparing_ends_at_the_deadline_and_keeps_its_shards(make: Make, tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_exports_what_it_has(
+def test_an_interrupted_run_exports_its_weights(
     number: signal.Signals, make: Make, tmp_path: Path
 ) -> None:
-    stop = At("training joint", 7, lambda: signal.raise_signal(number))
+    stop = ActingProgress("training joint", 7, lambda: signal.raise_signal(number))
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         train(make(tmp_path), stop)
@@ -256,52 +254,52 @@ def test_a_stopped_run_exports_what_it_has(
     weights = tmp_path / "weights" / "tiny.safetensors"
     assert f"exported: {weights}" in stop.notes
     assert f"stopped at step 7 of {ENDLESS:,}" in str(entry(tmp_path).figures["protocol"])
-    kept = checkpoint(tmp_path)["average"]
+    state = checkpoint(tmp_path)["average"]
     loaded = load_generator(weights, "cpu", "float32").network.state_dict()
-    assert all(torch.equal(value, kept[name].half().float()) for name, value in loaded.items())
+    assert all(torch.equal(value, state[name].half().float()) for name, value in loaded.items())
 
 
-def test_weights_are_written_beside_training(make: Make, tmp_path: Path) -> None:
-    """Two exports while training goes on, each complete, each later than the one before."""
-    seen: list[str] = []
+def test_weights_are_exported_during_training(make: Make, tmp_path: Path) -> None:
+    """Two exports during training are complete, and the second one is later."""
+    protocols: list[str] = []
     weights = tmp_path / "weights" / "tiny.safetensors"
 
-    def look() -> None:
+    def read_export() -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not (tmp_path / "weights/manifest.toml").exists():
             time.sleep(0.05)
-        seen.append(str(entry(tmp_path).figures["protocol"]))
+        protocols.append(str(entry(tmp_path).figures["protocol"]))
         load_generator(weights, "cpu", "float32")
         time.sleep(0.2)
 
-    class Twice(At):
+    class Twice(ActingProgress):
         def advance(self, task: str, units: int = 1) -> None:
             super().advance(task, units)
             if task == self.task and self.done == 12:
-                look()
+                read_export()
 
-    stop = Twice("training joint", 6, look)
+    stop = Twice("training joint", 6, read_export)
     short = recipe_files.shortened(RECIPE, 20)
     train(make(tmp_path, recipe=short, export_every=0.01), stop)
-    assert len(seen) == 2
-    steps = [int(text.split("stopped at step ")[1].split(" ")[0]) for text in seen]
+    assert len(protocols) == 2
+    steps = [int(text.split("stopped at step ")[1].split(" ")[0]) for text in protocols]
     assert 1 <= steps[0] <= 6 <= steps[1] <= 12
     assert "stopped" not in str(entry(tmp_path).figures["protocol"])
 
 
-def test_an_export_beside_training_that_fails_is_told_and_training_goes_on(
+def test_a_failed_export_during_training_is_noted_and_training_continues(
     make: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "weights").write_text("a file, not a folder")
-    progress = At("training joint", 19, (tmp_path / "weights").unlink)
+    progress = ActingProgress("training joint", 19, (tmp_path / "weights").unlink)
     train(make(tmp_path, recipe=recipe_files.shortened(RECIPE, 20), export_every=0.01), progress)
     assert any(note.startswith("not exported: ") for note in progress.notes)
     assert entry(tmp_path).name == "tiny"
 
 
-def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: Path) -> None:
+def test_an_interrupted_run_can_be_exported_from_its_checkpoint(make: Make, tmp_path: Path) -> None:
     settings = RunSettings(tmp_path / "run", workers=0, validate_every=4, checkpoint_every=4)
-    stop = At("training joint", 6, lambda: signal.raise_signal(signal.SIGINT))
+    stop = ActingProgress("training joint", 6, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         train(make(tmp_path / "run", run=settings), stop)
     path = tmp_path / "run" / "joint" / "checkpoint.pt"
@@ -317,7 +315,7 @@ def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: P
     assert load_generator(other, "cpu").lr_size == 16
 
 
-def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path) -> None:
+def test_only_checkpoints_of_a_generator_can_be_exported(make: Make, tmp_path: Path) -> None:
     train(make(tmp_path, recipe=recipe_files.shortened(WITH_IDENTITY, 2), stage="identity"))
     identity = tmp_path / "identity" / "checkpoint.pt"
     with pytest.raises(TrainingError, match="holds no generator"):
@@ -330,15 +328,13 @@ def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path
         export_checkpoint(tmp_path / "absent.pt")
 
 
-def test_a_clock_goes_on_where_an_earlier_one_stopped(
-    make: Make, clock: Clock, tmp_path: Path
-) -> None:
-    stop = At("training joint", 8, lambda: signal.raise_signal(signal.SIGTERM), clock)
+def test_a_resumed_run_continues_the_schedule(make: Make, clock: Clock, tmp_path: Path) -> None:
+    stop = ActingProgress("training joint", 8, lambda: signal.raise_signal(signal.SIGTERM), clock)
     with pytest.raises(KeyboardInterrupt):
         train(make(tmp_path, 29.0), stop)
     share = checkpoint(tmp_path)["share"]
     assert share == pytest.approx(8 / 20, abs=0.06)
-    train(make(tmp_path, 29.0), At(clock=clock))
+    train(make(tmp_path, 29.0), ActingProgress(clock=clock))
     assert checkpoint(tmp_path)["share"] == 1.0
     stage = StepTimer(clock.now - 5, clock.now + 5, 0.5)
     assert stage.share_after(0) == pytest.approx(0.75)
@@ -346,7 +342,7 @@ def test_a_clock_goes_on_where_an_earlier_one_stopped(
     assert stage.share_after(100) == 1.0
 
 
-def test_stages_share_the_time_that_is_left() -> None:
+def test_stages_share_the_remaining_time() -> None:
     deadline = Deadline.after(105.0)
     now = time.monotonic()
     limit = _limit(deadline, ("identity", "denoise", "joint"))
@@ -358,36 +354,40 @@ def test_stages_share_the_time_that_is_left() -> None:
     assert _limit(None, ("joint",)) is None
 
 
-class Sleepy(torch.nn.Module):
-    """A layer that takes its time, there or back."""
+class SlowLayer(torch.nn.Module):
+    """A layer with a slow forward or backward pass."""
 
-    def __init__(self, there: float, back: float) -> None:
+    def __init__(self, forward_seconds: float, backward_seconds: float) -> None:
         super().__init__()
-        self.there, self.back = there, back
+        self.forward_seconds, self.backward_seconds = forward_seconds, backward_seconds
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        time.sleep(self.there)
+        time.sleep(self.forward_seconds)
         y = x * 1.0
-        y.register_hook(lambda _: time.sleep(self.back))
+        y.register_hook(lambda _: time.sleep(self.backward_seconds))
         return y
 
 
-@pytest.mark.parametrize(("there", "back"), [(0.1, 0.0), (0.0, 0.1)])
-def test_a_long_computation_is_broken_off_between_layers(there: float, back: float) -> None:
-    layers = torch.nn.Sequential(*(Sleepy(there, back) for _ in range(100)))
+@pytest.mark.parametrize(("forward_seconds", "backward_seconds"), [(0.1, 0.0), (0.0, 0.1)])
+def test_a_long_computation_is_interrupted_between_layers(
+    forward_seconds: float, backward_seconds: float
+) -> None:
+    layers = torch.nn.Sequential(
+        *(SlowLayer(forward_seconds, backward_seconds) for _ in range(100))
+    )
     began = time.monotonic()
     with pytest.raises(TimeLimitReached), interrupt_at(lambda: began + 0.5):
         layers(torch.ones(1, requires_grad=True)).sum().backward()
     assert 0.5 <= time.monotonic() - began < 2
-    short = torch.nn.Sequential(*(Sleepy(0.0, 0.0) for _ in range(3)))
-    short(torch.ones(1, requires_grad=True)).sum().backward()  # nothing is left behind
+    short = torch.nn.Sequential(*(SlowLayer(0.0, 0.0) for _ in range(3)))
+    short(torch.ones(1, requires_grad=True)).sum().backward()  # no hook remains
 
 
 @pytest.mark.parametrize("done", [1, 3])
-def test_a_step_longer_than_the_time_is_broken_off_and_the_weights_are_those_before(
+def test_a_step_beyond_the_deadline_is_interrupted_and_discarded(
     done: int, make: Make, clock: Clock, tmp_path: Path
 ) -> None:
-    """Some steps as they are, then one whose layers take two seconds each."""
+    """Some normal steps, then one whose layers take two seconds each."""
     began = clock.now
 
     def stall() -> None:
@@ -397,34 +397,35 @@ def test_a_step_longer_than_the_time_is_broken_off_and_the_weights_are_those_bef
 
     handles: list[Any] = []
     try:
-        train(make(tmp_path, 60.0), At("training joint", done, stall, clock))
+        train(make(tmp_path, 60.0), ActingProgress("training joint", done, stall, clock))
     finally:
         handles[0].remove()
-    kept = checkpoint(tmp_path)
-    assert kept["step"] == done
+    state = checkpoint(tmp_path)
+    assert state["step"] == done
     assert clock.now - began < 60 + 15  # layers begun in time, and those of the validation
     assert f"stopped at step {done} of" in str(entry(tmp_path).figures["protocol"])
 
 
-def test_a_validation_that_time_cuts_short_says_of_how_many_faces(
+def test_a_shortened_validation_states_its_number_of_faces(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At least the first faces of each kind are measured."""
     monkeypatch.setattr(validation, "CPU_BATCH", 1)
     recipe = dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, masked=0.5))
-    task = build_stage(
-        "joint", open_components(make(tmp_path, recipe=recipe), open_fabric("cpu"), At())
+    stage = build_stage(
+        "joint",
+        open_components(make(tmp_path, recipe=recipe), open_fabric("cpu"), ActingProgress()),
     )
-    assert isinstance(task, JointStage)
-    assert task.validation is not None
-    network = task.models[task.main_model].network.eval()
+    assert isinstance(stage, JointStage)
+    assert stage.validation is not None
+    network = stage.models[stage.main_model].network.eval()
     (tmp_path / "joint").mkdir()
-    whole = task.validation.metrics(network)
+    whole = stage.validation.metrics(network)
     assert "validation_faces" not in whole
     (tmp_path / "joint" / PANEL).unlink()
-    cut = task.validation.metrics(network, until=0.0)
-    assert cut["validation_faces"] == 2  # the first of each
-    assert {"masked_psnr", "plain_psnr"} <= cut.keys()
+    shortened = stage.validation.metrics(network, until=0.0)
+    assert shortened["validation_faces"] == 2  # the first of each
+    assert {"masked_psnr", "plain_psnr"} <= shortened.keys()
     with Image.open(tmp_path / "joint" / PANEL) as panel:
         assert panel.size == (128, 6 * 128)
 

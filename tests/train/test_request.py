@@ -1,4 +1,4 @@
-"""From the options of `jdsr train` to a request."""
+"""Conversion of the options of `jdsr train` to a request."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +12,14 @@ from jdsr_train.request import VALIDATE_EVERY, make_request, without_option
 SETTINGS = TrainSettings(data=Path("faces"), device="cpu")
 
 
-def test_the_scale_selects_a_recipe_where_none_is_named() -> None:
+def test_the_scale_selects_a_recipe_where_none_is_given() -> None:
     assert make_request(SETTINGS, 0.0).recipe.name == "lite_x4"
     assert make_request(replace(SETTINGS, scale=8), 0.0).recipe.name == "lite_x8"
     assert make_request(replace(SETTINGS, scale=8, recipe="lite_x8"), 0.0).recipe.name == "lite_x8"
 
 
 @pytest.mark.parametrize(("recipe", "scale"), [("lite_x8", 4), ("lite_x4", 8)])
-def test_a_scale_that_is_not_that_of_the_recipe_names_both(recipe: str, scale: int) -> None:
+def test_a_scale_that_differs_from_the_recipe_is_an_error(recipe: str, scale: int) -> None:
     with pytest.raises(
         UsageError, match=f"recipe {recipe} enlarges .* times, not {scale}"
     ) as error:
@@ -44,6 +44,6 @@ def test_steps_replace_those_of_the_recipe() -> None:
     assert make_request(replace(SETTINGS, steps=3), 0.0).recipe.optimiser.steps == 3
 
 
-def test_an_option_is_taken_out_of_a_command_line() -> None:
+def test_an_option_is_removed_from_a_command_line() -> None:
     words = ["train", "--processes", "2", "--data", "x", "--processes=3", "--processes-x"]
     assert without_option("--processes", words) == ["train", "--data", "x", "--processes-x"]

@@ -10,7 +10,7 @@ from jdsr_cli.settings import RestoreSettings
 
 
 @pytest.mark.parametrize(
-    ("size", "settings", "scale", "said"),
+    ("size", "settings", "scale", "noted"),
     [
         ((360, 640), RestoreSettings(), 4, False),
         ((1024, 576), RestoreSettings(), 4, False),
@@ -21,19 +21,19 @@ from jdsr_cli.settings import RestoreSettings
         ((640, 360), RestoreSettings(frame_scale=1), 1, False),
     ],
 )
-def test_frames_stay_within_4096_unless_asked(
-    size: tuple[int, int], settings: RestoreSettings, scale: int, said: bool
+def test_frames_stay_within_4096_px_unless_a_scale_is_given(
+    size: tuple[int, int], settings: RestoreSettings, scale: int, noted: bool
 ) -> None:
     plan = plan_frames(*size, settings.scale, settings.frame_scale)
     assert (plan.scale, plan.width, plan.height) == (scale, size[0] * scale, size[1] * scale)
-    assert (plan.note is not None) == said
+    assert (plan.note is not None) == noted
 
 
 def test_crops_are_at_least_the_template_and_at_most_1024() -> None:
     assert [canvas_side(width, 4) for width in (12.0, 40.0, 61.3, 400.0)] == [128, 160, 245, 1024]
 
 
-def test_enlarging_gives_a_new_picture() -> None:
+def test_enlarging_returns_a_copy() -> None:
     image = np.full((5, 7, 3), 9, np.uint8)
     for factor in (1, 3):
         larger = enlarge(image, factor)
@@ -49,18 +49,18 @@ def test_enlarging_gives_a_new_picture() -> None:
     shift=st.tuples(st.floats(-50, 500), st.floats(-50, 500)),
     factor=st.integers(1, 8),
 )
-def test_template_points_meet_the_enlarged_landmarks(
+def test_template_points_are_mapped_to_the_enlarged_landmarks(
     scale: float, angle: float, shift: tuple[float, float], factor: int
 ) -> None:
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = TEMPLATE @ turn.T + shift
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = TEMPLATE @ linear.T + shift
     matrix = template_to_frame(estimate_alignment(points), factor)
-    landed = TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
-    np.testing.assert_allclose(landed, factor * (points + 0.5) - 0.5, atol=1e-6)
+    mapped = TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
+    np.testing.assert_allclose(mapped, factor * (points + 0.5) - 0.5, atol=1e-6)
 
 
-def test_canvas_keeps_the_corners_of_the_template() -> None:
+def test_the_corners_of_the_template_are_those_of_the_canvas() -> None:
     matrix = template_to_canvas(256)
     corners = np.array([[-0.5, -0.5], [127.5, 127.5]])
-    landed = corners @ matrix[:, :2].T + matrix[:, 2]
-    np.testing.assert_allclose(landed, [[-0.5, -0.5], [255.5, 255.5]])
+    mapped = corners @ matrix[:, :2].T + matrix[:, 2]
+    np.testing.assert_allclose(mapped, [[-0.5, -0.5], [255.5, 255.5]])

@@ -1,6 +1,6 @@
-"""Bare faces in any light, tint and turn keep their own mouths; masked ones are known.
+"""Bare faces in any light and tint keep their mouths; masked ones are classified as masked.
 
-With the carried weights and the whole pipeline, on photographs that dependencies ship.
+The runs use the carried weights, and photographs that dependencies ship.
 """
 
 import json
@@ -21,11 +21,11 @@ from jdsr_cli.synthesis.masks import apply_mask, landmarks_from_five
 
 Picture = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])
-EYES_TO_MOUTH = {
+LANDMARKS = {
     "astronaut": [[51, 45], [67, 45], [60, 54], [53, 62], [66, 62]],
     "hopper": [[47, 62], [68, 61], [57, 74], [49, 84], [68, 83]],
 }
-"""Five points of the two portraits in pixels, by eye."""
+"""Landmarks of the two portraits in pixels, marked by hand."""
 
 
 def scale(picture: Picture, factors: object) -> Picture:
@@ -60,13 +60,13 @@ LIGHTS: dict[str, Callable[[Picture], Picture]] = {
 
 
 def side_by_side(*portraits: Picture) -> Picture:
-    """A picture of 600 px with people 300 px wide: faces of about 90 and 125 px."""
+    """Return portraits side by side, each 300 px wide: faces of about 90 and 125 px."""
     large = [cv2.resize(one, (300, 300), interpolation=cv2.INTER_CUBIC) for one in portraits]
     return np.hstack([np.asarray(one, np.uint8) for one in large])
 
 
 def masked(portrait: Picture, name: str, seed: int) -> Picture:
-    points = landmarks_from_five(np.array(EYES_TO_MOUTH[name], np.float32))
+    points = landmarks_from_five(np.array(LANDMARKS[name], np.float32))
     rng = np.random.default_rng(seed)
     return apply_mask(portrait, points, draw_sprites(8, 3)[2 * seed], rng).image
 
@@ -81,35 +81,35 @@ def restored(tmp_path: Path, pictures: dict[str, Picture], **changes: Any) -> di
     for name, picture in pictures.items():
         sources.append(tmp_path / f"{name.replace(' ', '_').replace('%', 'pc')}.png")
         Image.fromarray(picture).save(sources[-1])
-    given: dict[str, Any] = {"weights": "lite-camera", "device": "cpu", "frame_scale": 1}
-    summary = restore(sources, tmp_path / "out", RestoreSettings(**(given | changes)))
+    values: dict[str, Any] = {"weights": "lite-camera", "device": "cpu", "frame_scale": 1}
+    summary = restore(sources, tmp_path / "out", RestoreSettings(**(values | changes)))
     assert summary.exit_code == 0
     return {
         name: tmp_path / "out" / path.stem for name, path in zip(pictures, sources, strict=True)
     }
 
 
-def test_bare_faces_are_bare_in_every_light(
+def test_bare_faces_are_classified_as_bare_in_every_light(
     tmp_path: Path, astronaut: Picture, hopper: Picture
 ) -> None:
     scene = side_by_side(astronaut, hopper)
     lit = {name: light(scene) for name, light in LIGHTS.items()}
     for name, folder in restored(tmp_path, lit, label=False).items():
-        told = [one for one in records(folder) if one["status"] == "restored"]
-        assert len(told) == 2, name
-        assert [one["mask"] for one in told] == ["bare", "bare"], name
-        assert [one["masked"] for one in told] == [False, False], name
-        assert all(one["mask_probability"] < 0.2 for one in told), name
+        faces = [one for one in records(folder) if one["status"] == "restored"]
+        assert len(faces) == 2, name
+        assert [one["mask"] for one in faces] == ["bare", "bare"], name
+        assert [one["masked"] for one in faces] == [False, False], name
+        assert all(one["mask_probability"] < 0.2 for one in faces), name
         result = np.asarray(Image.open(folder / "restored.png").convert("RGB"), float)
-        given = lit[name].astype(float)
-        # Mouths stay where and what they are: no more than sharpening changes the picture.
-        change = np.abs(cv2.GaussianBlur(result - given, (0, 0), 3)).max()
-        assert change < 6 + 0.12 * given.max(), name
+        original = lit[name].astype(float)
+        # Mouths are unchanged: the picture differs by no more than sharpening.
+        change = np.abs(cv2.GaussianBlur(result - original, (0, 0), 3)).max()
+        assert change < 6 + 0.12 * original.max(), name
         if np.ptp(lit[name].astype(int), axis=2).max() == 0:
             assert np.ptp(result, axis=2).max() == 0, name
 
 
-def test_masked_faces_are_masked_in_poor_light_too(
+def test_masked_faces_are_not_classified_as_bare_in_poor_light(
     tmp_path: Path, astronaut: Picture, hopper: Picture
 ) -> None:
     lit = {}
@@ -126,7 +126,7 @@ def test_masked_faces_are_masked_in_poor_light_too(
     assert states.count("masked") >= 0.6 * len(states)
 
 
-def test_a_clip_at_night_has_bare_faces_in_its_own_tint(
+def test_faces_of_a_night_clip_are_bare_and_keep_its_tint(
     tmp_path: Path, two_people: list[Picture], write_clip: Callable[..., Path]
 ) -> None:
     frames = [monochrome(frame, (0.2, 1.0, 0.25)) for frame in two_people]
@@ -135,13 +135,13 @@ def test_a_clip_at_night_has_bare_faces_in_its_own_tint(
         weights="lite-camera", device="cpu", frame_scale=1, codec="ffv1", label=False
     )
     assert restore([source], tmp_path / "out", settings).exit_code == 0
-    told = records(tmp_path / "out" / "night")
-    assert len(told) == 2 * len(frames)
-    assert {one["mask"] for one in told} == {"bare"}
+    faces = records(tmp_path / "out" / "night")
+    assert len(faces) == 2 * len(frames)
+    assert {one["mask"] for one in faces} == {"bare"}
     manifest = json.loads((tmp_path / "out" / "night" / "manifest.json").read_text())
     assert manifest["figures"]["gray_frames"] == len(frames)
-    (product,) = (tmp_path / "out" / "night").glob("restored.*")
-    with open_reader(product) as after, open_reader(source) as before:
+    (video,) = (tmp_path / "out" / "night").glob("restored.*")
+    with open_reader(video) as after, open_reader(source) as before:
         for new, old in zip(after, before, strict=True):
             tints = [one.image.astype(float) @ (1.0, -0.2, 0.0) for one in (new, old)]
             changed = cv2.GaussianBlur(tints[0] - tints[1], (0, 0), 4)

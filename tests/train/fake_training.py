@@ -1,8 +1,8 @@
-"""Behaves as `jdsr train` and `jdsr weights export` towards a lease, and trains nothing.
+"""Fake `jdsr train` and `jdsr weights export` for the tests of leases: it trains nothing.
 
-A stage whose rate is absurd fails, as its loss would not be finite: one before the joint stage is
-left out, the joint one ends the run. STAND_IN_BYTES is the size of the weights, STAND_IN_DIES=NAME
-kills the joint stage of that recipe once it has written a checkpoint.
+A stage whose rate is above `MAX_RATE` fails, as its loss would not be finite: a stage before the
+joint one is skipped, the joint one ends the run. FAKE_WEIGHTS_BYTES is the size of the weights;
+FAKE_KILLED_RECIPE=NAME kills the joint stage of that recipe after its first checkpoint.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import tomllib
 from pathlib import Path
 
 PAUSE = 0.05
-ABSURD = 1e20
+MAX_RATE = 1e20
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
@@ -36,29 +36,29 @@ def recipe(path: str) -> dict[str, object]:
     return {**recipe(base), **values} if base.endswith(".toml") else values
 
 
-def is_absurd(made: dict, stage: str) -> bool:
-    optimiser = made[stage]["optimiser"] if stage != "optimiser" else made[stage]
-    return float(optimiser.get("rate", 0.0)) > ABSURD
+def has_excessive_rate(values: dict, stage: str) -> bool:
+    optimiser = values[stage]["optimiser"] if stage != "optimiser" else values[stage]
+    return float(optimiser.get("rate", 0.0)) > MAX_RATE
 
 
-def put(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(data)
     partial.replace(path)
 
 
-def export(folder: Path, name: str, step: int, told: str) -> None:
-    data = random.Random(step).randbytes(int(os.environ.get("STAND_IN_BYTES", "2000")))
-    put(folder / f"{name}.safetensors", data)
+def export(folder: Path, name: str, step: int, description: str) -> None:
+    data = random.Random(step).randbytes(int(os.environ.get("FAKE_WEIGHTS_BYTES", "2000")))
+    write_atomic(folder / f"{name}.safetensors", data)
     entry = {
         "name": name.replace("_", "-"), "file": f"{name}.safetensors",
         "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "network": "lite",
-        "scale": 4, "lr_size": 32, "data": told, "licence": "none", "recipe": name,
+        "scale": 4, "lr_size": 32, "data": description, "licence": "none", "recipe": name,
         "commit": Path("COMMIT").read_text(encoding="utf-8").strip(),
     }  # fmt: skip
     lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
-    put(folder / "manifest.toml", "\n".join(["[[weights]]", *lines, ""]).encode())
+    write_atomic(folder / "manifest.toml", "\n".join(["[[weights]]", *lines, ""]).encode())
 
 
 def train() -> int:
@@ -66,28 +66,28 @@ def train() -> int:
     out, every = Path(option("--out")), float(option("--export-every", "60"))
     for name in ("--data", "--masks", "--features", "--parsing", "--init", "--identity"):
         if option(name) and not Path(option(name)).exists():
-            say(f"error: {option(name)}: no such file or folder")
+            print_line(f"error: {option(name)}: no such file or folder")
             return 3
-    made = recipe(option("--recipe"))
-    name = str(made["name"])
-    stages = made.get("stages", ["identity", "joint"])
+    values = recipe(option("--recipe"))
+    name = str(values["name"])
+    stages = values.get("stages", ["identity", "joint"])
     if option("--stage"):
         stages = [option("--stage")]
-    told = " ".join(sys.argv[1:])
+    description = " ".join(sys.argv[1:])
     for stage in stages:
         if stage != "joint":
-            if is_absurd(made, stage):
-                say(f"{stage} is skipped: a loss is not finite")
-                told += f"; without {stage}"
+            if has_excessive_rate(values, stage):
+                print_line(f"{stage} is skipped: a loss is not finite")
+                description += f"; without {stage}"
                 continue
-            put(out / stage / f"{stage}.safetensors", b"network")
+            write_atomic(out / stage / f"{stage}.safetensors", b"network")
     if "joint" not in stages:
         return 0
     if not list(Path(option("--data")).glob("train*.tar")):
-        say("error: no faces")
+        print_line("error: no faces")
         return 3
-    if is_absurd(made, "optimiser"):
-        say("error: a loss is not finite")
+    if has_excessive_rate(values, "optimiser"):
+        print_line("error: a loss is not finite")
         return 1
     step, exported = 0, began
     (out / "joint").mkdir(parents=True, exist_ok=True)
@@ -97,21 +97,25 @@ def train() -> int:
         with (out / "joint" / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": step, "validation_loss": 1 / step}) + "\n")
         if time.monotonic() > exported + every:
-            export(out / "weights", name, step, told)
+            export(out / "weights", name, step, description)
             exported = time.monotonic()
         if step == 5:
-            put(out / "joint" / "checkpoint.pt", json.dumps([name, step, told]).encode())
-            if os.environ.get("STAND_IN_DIES") == name:
+            write_atomic(
+                out / "joint" / "checkpoint.pt", json.dumps([name, step, description]).encode()
+            )
+            if os.environ.get("FAKE_KILLED_RECIPE") == name:
                 os.kill(os.getpid(), signal.SIGKILL)
-    export(out / "weights", name, step, told)
+    export(out / "weights", name, step, description)
     return 0
 
 
 def main() -> int:
     if sys.argv[1:3] == ["weights", "export"]:
         path = Path(sys.argv[3])
-        name, step, told = json.loads(path.read_text(encoding="utf-8"))
-        export(path.parent.parent / "weights", name, step, f"{told}; exported from a checkpoint")
+        name, step, description = json.loads(path.read_text(encoding="utf-8"))
+        export(
+            path.parent.parent / "weights", name, step, f"{description}; exported from a checkpoint"
+        )
         return 0
     try:
         return train()
