@@ -1,4 +1,4 @@
-"""Hashes of what a stage learns from: content counts, names of folders and times do not."""
+"""Digests of the inputs of a stage depend on content, not on names of folders or times."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from jdsr_train.run import open_components
 WriteFaces = Callable[..., Path]
 Open = Callable[[], FaceSet]
 LATER = 2_000_000_000
-"""Seconds of a time of modification."""
+"""A modification time in seconds."""
 
 
 def touch(folder: Path) -> None:
@@ -47,7 +47,7 @@ def touch(folder: Path) -> None:
 
 
 def alter(path: Path) -> None:
-    """Change a byte in the middle of a file, whose size stays."""
+    """Change a byte in the middle of a file without changing its size."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -57,14 +57,14 @@ def alter(path: Path) -> None:
 def prepared(write_faces: WriteFaces, tmp_path: Path) -> Path:
     """A folder of prepared faces with one split, `val`."""
     source = write_faces(tmp_path / "source", ("val-0.tar",))
-    return prepare(source, tmp_path / "made", splits=("val",)).folder
+    return prepare(source, tmp_path / "prepared", splits=("val",)).folder
 
 
 def opened(folder: Path) -> str:
     return faces_digest(open_faces(folder, "val", folder))
 
 
-class Counted:
+class HashCounter:
     """Counts how often content is hashed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,21 +78,23 @@ class Counted:
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    return Counted(monkeypatch)
+def counter(monkeypatch: pytest.MonkeyPatch) -> HashCounter:
+    return HashCounter(monkeypatch)
 
 
-def test_a_hash_is_computed_once_and_kept_beside_the_set(prepared: Path, counted: Counted) -> None:
+def test_a_digest_is_computed_once_and_stored_beside_the_set(
+    prepared: Path, counter: HashCounter
+) -> None:
     before = sorted(path.name for path in prepared.iterdir())
     first = opened(prepared)
     assert len(first) == 64
     assert sorted(path.name for path in prepared.iterdir()) == sorted([*before, "val.digest"])
     assert opened(prepared) == first
-    assert counted.times == 1
+    assert counter.times == 1
 
 
 @pytest.mark.parametrize("suffix", [".rgb", ".landmarks.npy", ".heat.npy"])
-def test_other_content_under_the_same_name_is_noticed(prepared: Path, suffix: str) -> None:
+def test_other_content_of_the_same_name_changes_the_digest(prepared: Path, suffix: str) -> None:
     first = opened(prepared)
     alter(prepared / f"val{suffix}")
     assert opened(prepared) != first
@@ -101,7 +103,7 @@ def test_other_content_under_the_same_name_is_noticed(prepared: Path, suffix: st
 
 
 @pytest.mark.parametrize("old", ["astronaut0", "identities"])
-def test_keys_and_people_count(prepared: Path, old: str) -> None:
+def test_keys_and_identities_change_the_digest(prepared: Path, old: str) -> None:
     first = opened(prepared)
     index = prepared / "val.json"
     text = index.read_text()
@@ -114,21 +116,21 @@ def test_keys_and_people_count(prepared: Path, old: str) -> None:
     assert opened(prepared) != first
 
 
-def test_touching_a_set_changes_nothing(prepared: Path, counted: Counted) -> None:
+def test_modification_times_do_not_change_the_digest(prepared: Path, counter: HashCounter) -> None:
     first = opened(prepared)
     touch(prepared)
     assert opened(prepared) == first
     assert opened(prepared) == first
-    assert counted.times == 2
+    assert counter.times == 2
 
 
-def test_a_renamed_folder_keeps_its_hash(prepared: Path, counted: Counted) -> None:
+def test_a_renamed_folder_keeps_its_digest(prepared: Path, counter: HashCounter) -> None:
     first = opened(prepared)
     assert opened(prepared.rename(prepared.with_name("elsewhere"))) == first
-    assert counted.times == 1
+    assert counter.times == 1
 
 
-def test_a_copy_and_the_cache_have_the_hash_of_the_set(
+def test_a_copy_and_the_cache_have_the_digest_of_the_set(
     prepared: Path, write_faces: WriteFaces, tmp_path: Path
 ) -> None:
     first = opened(prepared)
@@ -139,29 +141,29 @@ def test_a_copy_and_the_cache_have_the_hash_of_the_set(
     assert faces_digest(replace(aligned, files=())) == first
 
 
-def test_another_archive_under_the_same_name_is_noticed(
+def test_another_archive_of_the_same_name_changes_the_digest(
     write_faces: WriteFaces, tmp_path: Path
 ) -> None:
-    def found(name: str) -> str:
+    def current(name: str) -> str:
         return faces_digest(open_faces(tmp_path / name, "val", tmp_path / "cache"))
 
     archive = write_faces(tmp_path / "faces", ("val-0.tar",)) / "val-0.tar"
-    first = found("faces")
+    first = current("faces")
     touch(tmp_path / "faces")
-    assert found("faces") == first
+    assert current("faces") == first
     (tmp_path / "faces").rename(tmp_path / "others")
-    assert found("others") == first
+    assert current("others") == first
     with tarfile.open(archive.parents[1] / "others" / "val-0.tar", "w") as tar:
         stream = io.BytesIO()
         Image.new("RGB", (128, 128), "red").save(stream, format="PNG")
         member = tarfile.TarInfo("hopper0.png")
         member.size = len(stream.getvalue())
         tar.addfile(member, io.BytesIO(stream.getvalue()))
-    assert found("others") != first
+    assert current("others") != first
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"format": "jdsr digest 1", "files": {}}'])
-def test_a_damaged_side_file_is_written_again(prepared: Path, content: str) -> None:
+def test_a_damaged_digest_file_is_written_again(prepared: Path, content: str) -> None:
     first = opened(prepared)
     whole = (prepared / "val.digest").read_text()
     (prepared / "val.digest").write_text(content)
@@ -169,29 +171,33 @@ def test_a_damaged_side_file_is_written_again(prepared: Path, content: str) -> N
     assert (prepared / "val.digest").read_text() == whole
 
 
-def test_a_set_that_cannot_be_written_to_has_a_hash_all_the_same(prepared: Path) -> None:
+def test_a_set_whose_digest_cannot_be_stored_has_a_digest(prepared: Path) -> None:
     (prepared / "val.digest").mkdir()
     assert opened(prepared) == opened(prepared)
 
 
-def test_labels_of_parts_count_where_there_are_any(face_set: FaceSet) -> None:
-    bare = faces_digest(face_set)
+def test_part_labels_change_the_digest(face_set: FaceSet) -> None:
+    unlabelled = faces_digest(face_set)
     labels = np.zeros((6, 64, 64), np.uint8)
     labelled = faces_digest(replace(face_set, parsing=labels))
-    assert len({bare, labelled, faces_digest(replace(face_set, parsing=labels + 1))}) == 3
-    assert faces_digest(face_set) == bare
+    assert len({unlabelled, labelled, faces_digest(replace(face_set, parsing=labels + 1))}) == 3
+    assert faces_digest(face_set) == unlabelled
 
 
-def test_arrays_longer_than_a_chunk(face_set: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_does_not_depend_on_the_chunk_size(
+    face_set: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = faces_digest(face_set)
     monkeypatch.setattr(input_digests, "CHUNK", 100_000)
     assert faces_digest(face_set) == whole
 
 
-def test_templates(template_folder: Path, tmp_path: Path) -> None:
+def test_the_digest_of_templates_depends_on_the_files_used(
+    template_folder: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(template_folder, tmp_path / "masks"))
     first = masks_digest(folder)
-    (folder / "notes.txt").write_text("not read by anybody")
+    (folder / "notes.txt").write_text("not used")
     touch(folder)
     folder = folder.rename(tmp_path / "others")
     assert masks_digest(folder) == first
@@ -209,7 +215,7 @@ def test_templates(template_folder: Path, tmp_path: Path) -> None:
         masks_digest(folder)
 
 
-def test_features(tmp_path: Path) -> None:
+def test_the_digest_of_features_depends_on_their_content(tmp_path: Path) -> None:
     assert features_digest(None) == features_digest("vgg16") == "vgg16"
     path = tmp_path / "squeezenet.pth"
     path.write_bytes(b"one")
@@ -233,35 +239,37 @@ def labelled(tmp_path: Path) -> Path:
     return folder
 
 
-def test_labelled_faces(labelled: Path, tmp_path: Path) -> None:
-    def found() -> str:
+def test_the_digest_of_labelled_faces_depends_on_their_content(
+    labelled: Path, tmp_path: Path
+) -> None:
+    def current() -> str:
         return parsing_digest(open_parsing_set(labelled, "train", tmp_path / "cache"))
 
-    first = found()
+    first = current()
     touch(labelled)
-    assert found() == first
+    assert current() == first
     labelled = labelled.rename(tmp_path / "others")
-    assert found() == first
+    assert current() == first
     Image.new("L", (64, 64), 0).save(labelled / "train" / "0.png")
-    assert found() != first
+    assert current() != first
 
 
 @pytest.fixture
 def make(
     write_faces: WriteFaces, template_folder: Path, labelled: Path, tmp_path: Path
 ) -> Callable[..., TrainingComponents]:
-    """Return a maker of components that were given everything there is."""
+    """Return a function that opens components with every optional input."""
     faces = write_faces(tmp_path / "faces", ("train.tar", "val.tar"))
     features = tmp_path / "features.pth"
     torch.save({"a": torch.zeros(1)}, features)
 
     def components(recipe: Recipe, **changes: object) -> TrainingComponents:
-        given = TrainRequest(
+        request = TrainRequest(
             recipe, faces, RunSettings(tmp_path / "out", workers=0), masks=template_folder,
             features=str(features), parsing=labelled, cache=tmp_path / "cache",
         )  # fmt: skip
-        asked = replace(given, **changes)  # type: ignore[arg-type]
-        return open_components(asked, open_fabric("cpu"), Silent())
+        changed = replace(request, **changes)  # type: ignore[arg-type]
+        return open_components(changed, open_fabric("cpu"), Silent())
 
     return components
 
@@ -269,34 +277,34 @@ def make(
 USES_ALL = Recipe("all", loss=LossRecipe(perceptual_hr=0.1), data=DataRecipe(drawn_masks=2))
 
 
-def test_a_stage_tells_only_what_it_uses(
+def test_a_stage_has_digests_of_only_what_it_uses(
     make: Callable[..., TrainingComponents], template_folder: Path, tmp_path: Path
 ) -> None:
     components = make(USES_ALL)
-    found = {
+    digests = {
         stage: stage_digests(components, stage)
         for stage in ("parser", "identity", "denoise", "joint")
     }
-    assert {stage: set(one) for stage, one in found.items()} == {
+    assert {stage: set(one) for stage, one in digests.items()} == {
         "parser": {"--parsing"},
         "identity": {"--data"},
         "denoise": {"--data", "--masks", "--features"},
         "joint": {"--data", "--masks", "--features"},
     }
-    assert found["joint"] == found["denoise"]
-    assert found["joint"]["--masks"] == masks_digest(template_folder)
-    assert found["joint"]["--features"] == features_digest(str(tmp_path / "features.pth"))
+    assert digests["joint"] == digests["denoise"]
+    assert digests["joint"]["--masks"] == masks_digest(template_folder)
+    assert digests["joint"]["--features"] == features_digest(str(tmp_path / "features.pth"))
     assert stage_digests(make(USES_ALL, features=None), "joint")["--features"] == "vgg16"
     assert set(stage_digests(make(USES_ALL, masks=None), "joint")) == {"--data", "--features"}
-    plain = replace(USES_ALL, loss=LossRecipe(), data=DataRecipe(masked=0.0))
-    assert set(stage_digests(make(plain), "joint")) == {"--data"}
+    minimal = replace(USES_ALL, loss=LossRecipe(), data=DataRecipe(masked=0.0))
+    assert set(stage_digests(make(minimal), "joint")) == {"--data"}
 
 
 @pytest.mark.parametrize(
-    ("archive", "noticed"), [("train.tar", {"identity", "joint"}), ("val.tar", {"joint"})]
+    ("archive", "changed_stages"), [("train.tar", {"identity", "joint"}), ("val.tar", {"joint"})]
 )
-def test_the_splits_that_a_stage_uses_count(
-    make: Callable[..., TrainingComponents], tmp_path: Path, archive: str, noticed: set[str]
+def test_the_digest_covers_the_splits_that_a_stage_uses(
+    make: Callable[..., TrainingComponents], tmp_path: Path, archive: str, changed_stages: set[str]
 ) -> None:
     stages = ("identity", "joint")
     before = {stage: stage_digests(make(USES_ALL), stage)["--data"] for stage in stages}
@@ -308,7 +316,7 @@ def test_the_splits_that_a_stage_uses_count(
         for one, data in contents:
             tar.addfile(one, io.BytesIO(data))
     after = {stage: stage_digests(make(USES_ALL), stage)["--data"] for stage in stages}
-    assert {stage for stage in stages if after[stage] != before[stage]} == noticed
+    assert {stage for stage in stages if after[stage] != before[stage]} == changed_stages
 
 
 def test_labelled_faces_are_opened_once(make: Callable[..., TrainingComponents]) -> None:

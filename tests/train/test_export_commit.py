@@ -1,4 +1,4 @@
-"""Which commit weights are recorded to come from."""
+"""The commit that is recorded with exported weights."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_root_holds_the_packages() -> None:
+def test_the_root_contains_the_packages() -> None:
     assert (ROOT / "train" / "jdsr_train" / "export.py").is_file()
 
 
-def test_a_checkout_gives_its_commit(checkout: Path) -> None:
+def test_a_checkout_has_its_commit(checkout: Path) -> None:
     head = git(checkout, "rev-parse", "HEAD")
-    found = commit(checkout)
-    assert re.fullmatch("[0-9a-f]{7,40}", found)
-    assert head.startswith(found)
+    name = commit(checkout)
+    assert re.fullmatch("[0-9a-f]{7,40}", name)
+    assert head.startswith(name)
     git(checkout, "tag", "-a", "v9", "-m", "nine")
-    assert commit(checkout) == found
+    assert commit(checkout) == name
 
 
-def test_a_dirty_checkout_says_so(checkout: Path) -> None:
+def test_a_modified_checkout_is_marked_as_dirty(checkout: Path) -> None:
     clean = commit(checkout)
     (checkout / "new.py").write_text("not tracked\n")
     assert commit(checkout) == clean
@@ -55,7 +55,7 @@ def test_a_dirty_checkout_says_so(checkout: Path) -> None:
     assert commit(checkout) == f"{clean}-dirty"
 
 
-def test_a_repository_around_the_code_is_not_its_own(
+def test_a_surrounding_repository_is_ignored(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = checkout / "lib" / "python"
@@ -65,7 +65,7 @@ def test_a_repository_around_the_code_is_not_its_own(
     assert commit(inside) == VERSION
 
 
-def test_a_staged_commit_comes_first(checkout: Path, tmp_path: Path) -> None:
+def test_a_staged_commit_takes_precedence(checkout: Path, tmp_path: Path) -> None:
     for folder in (checkout, tmp_path):
         (folder / COMMIT_FILE).write_text("abc1234-dirty\n")
         assert commit(folder) == "abc1234-dirty"
@@ -75,7 +75,7 @@ def test_a_staged_commit_comes_first(checkout: Path, tmp_path: Path) -> None:
     assert commit(tmp_path) == VERSION
 
 
-def test_a_copy_without_anything_gives_the_version(
+def test_a_copy_without_a_commit_has_the_version(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert commit(tmp_path) == VERSION

@@ -1,4 +1,4 @@
-"""How a training command behaves as a process: signals, several processes, compiled networks."""
+"""The training command as a process: signals, several processes, compiled networks."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_sigterm_ends_a_command_with_its_weights_written(command: Command, tmp_p
     while time.monotonic() < until and not log.exists():
         time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
-    told, _ = running.communicate(timeout=60)
-    assert running.returncode == 130, told
-    assert "Traceback" not in told
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert "Traceback" not in output
     (entry,) = read_manifest(tmp_path / "run" / "weights" / "manifest.toml")
     assert re.search(r"stopped at step \d+ of 10,000,000", str(entry.figures["protocol"]))
 
@@ -73,19 +73,19 @@ def test_sigterm_ends_a_command_with_its_weights_written(command: Command, tmp_p
 def test_two_processes_share_a_step_and_its_gradients(command: Command, tmp_path: Path) -> None:
     """The result is that of one process with the same faces, to rounding."""
     for name, more in (("one", ()), ("two", ("--processes", "2"))):
-        told, _ = command(tmp_path / name, 6, "--workers", 0, *more).communicate(timeout=240)
-        assert f"joint -> {tmp_path / name}/weights/tiny.safetensors\n" in told
-        assert told.count("joint ->") == 1
+        output, _ = command(tmp_path / name, 6, "--workers", 0, *more).communicate(timeout=240)
+        assert f"joint -> {tmp_path / name}/weights/tiny.safetensors\n" in output
+        assert output.count("joint ->") == 1
     one, two = (
         torch.load(tmp_path / name / "joint" / "checkpoint.pt", weights_only=True)
         for name in ("one", "two")
     )
     assert one["step"] == two["step"] == 6
-    moved = False
+    differs = False
     for name, value in one["average"].items():
         torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=1e-4)
-        moved |= not torch.equal(two["average"][name], value)
-    assert moved  # gradients were summed in another order: there were two
+        differs |= not torch.equal(two["average"][name], value)
+    assert differs  # two processes sum gradients in another order
 
 
 @pytest.mark.nightly
@@ -94,16 +94,16 @@ def test_a_compiled_network_trains_the_same_weights(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
-    for name, more in (("plain", ()), ("compiled", ("--compile",))):
-        told, _ = command(tmp_path / name, 4, "--workers", 0, *more).communicate(timeout=400)
-        assert "joint ->" in told, told
-    plain, compiled = (
+    for name, more in (("uncompiled", ()), ("compiled", ("--compile",))):
+        output, _ = command(tmp_path / name, 4, "--workers", 0, *more).communicate(timeout=400)
+        assert "joint ->" in output, output
+    uncompiled, compiled = (
         load_state(tmp_path / name / "weights" / "tiny.safetensors")
-        for name in ("plain", "compiled")
+        for name in ("uncompiled", "compiled")
     )
-    assert plain.keys() == compiled.keys()
+    assert uncompiled.keys() == compiled.keys()
     assert list((tmp_path / "kernels").rglob("*.so"))
-    for name, value in plain.items():
+    for name, value in uncompiled.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-2, atol=1e-3)
 
 
@@ -124,7 +124,7 @@ def test_a_training_process_uses_one_thread_of_a_cpu(monkeypatch: pytest.MonkeyP
         torch.set_num_threads(before)
 
 
-def test_a_forked_process_just_ends_on_sigterm() -> None:
+def test_a_forked_process_ends_on_sigterm() -> None:
     with sigterm_as_interrupt():
         child = os.fork()
         if not child:
@@ -138,7 +138,7 @@ def test_a_forked_process_just_ends_on_sigterm() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
-def test_processes_of_one_run_know_when_its_command_was_given(
+def test_processes_of_a_run_share_the_start_time_of_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(STARTED_VARIABLE, "12.5")
