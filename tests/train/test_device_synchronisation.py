@@ -1,6 +1,6 @@
-"""A step of training asks its device for no number and no shape, for which a GPU would be awaited.
+"""A training step contains no operation that synchronises with the GPU.
 
-Which operations do so does not depend on the device, so the CPU can tell.
+Which operations do so does not depend on the device, so that the CPU can be tested.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from jdsr_train.request import RunSettings
 from jdsr_train.stages import JointStage
 from jdsr_train.training.trainer import Trainer
 
-AWAITED = {
+SYNCHRONISING = {
     "_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "nonzero_static",
     "_unique2", "unique_consecutive", "unique_dim",
 }  # fmt: skip
-"""Operations whose result, or its shape, is known on the host only once the device has it."""
+"""Operations for whose result, or its shape, the host waits for the device."""
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
-"""Those of which the same holds where an index is boolean."""
+"""Operations that synchronise if an index is boolean."""
 
 CAMERA = {
     "generator": {"arguments": tiny_arguments(128)},
@@ -56,12 +56,12 @@ PAPER = {
 }  # fmt: skip
 
 
-class WaitsError(Exception):
-    """An operation for which a GPU would be awaited."""
+class SynchronisationError(Exception):
+    """An operation that synchronises with a GPU."""
 
 
-class NoWait(TorchDispatchMode):
-    """Refuses those operations."""
+class NoSynchronisation(TorchDispatchMode):
+    """Refuses synchronising operations."""
 
     def __torch_dispatch__(
         self,
@@ -75,13 +75,13 @@ class NoWait(TorchDispatchMode):
             isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8)
             for index in args[1]
         )
-        if name in AWAITED or masked:
-            raise WaitsError(name)
+        if name in SYNCHRONISING or masked:
+            raise SynchronisationError(name)
         return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "operation",
     [
         lambda values: float(values[0]),
         lambda values: bool((values > 0).any()),
@@ -91,9 +91,9 @@ class NoWait(TorchDispatchMode):
         lambda values: values.index_put_((values > 0,), values[:1]),
     ],
 )
-def test_what_waits_is_noticed(ask: Callable[[Tensor], object]) -> None:
-    with pytest.raises(WaitsError), NoWait():
-        ask(torch.tensor([1.0, -1.0]))
+def test_synchronising_operations_are_detected(operation: Callable[[Tensor], object]) -> None:
+    with pytest.raises(SynchronisationError), NoSynchronisation():
+        operation(torch.tensor([1.0, -1.0]))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return a recipe of the given name with tiny networks, all of its terms acting at once."""
+    """Return a recipe with tiny networks, all of its terms active from the start."""
     recipe = recipe_files.load(name)
     parts = {
         part: dataclasses.replace(getattr(recipe, part), **values)
@@ -120,7 +120,7 @@ def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
 
 @pytest.mark.parametrize("shares", [False, True])
 @pytest.mark.parametrize(("name", "changes"), [("lite_camera", CAMERA), ("short_x4", PAPER)])
-def test_a_step_waits_for_nothing(
+def test_a_training_step_does_not_synchronise(
     name: str,
     changes: Mapping[str, Mapping[str, Any]],
     shares: bool,
@@ -146,15 +146,15 @@ def test_a_step_waits_for_nothing(
     )  # fmt: skip
     trainer = Trainer(stage, RunSettings(tmp_path, workers=0), {})
     first, second = stage.batches(0, 2, 0, 0, 1)
-    with NoWait():
-        found = trainer.train_step(first)
-        found |= trainer.train_step(second, shares=shares)
-    wanted = {"critic_wasserstein", "critic_gradient_penalty", "adversarial", "pixel_hr"}
-    wanted |= (
+    with NoSynchronisation():
+        terms = trainer.train_step(first)
+        terms |= trainer.train_step(second, shares=shares)
+    expected = {"critic_wasserstein", "critic_gradient_penalty", "adversarial", "pixel_hr"}
+    expected |= (
         {"perceptual_covered", "occlusion"}
         if name == "lite_camera"
         else {"perceptual_hr", "identity", "prior_parsing", "prior_landmarks", "style_lr"}
     )
-    assert wanted <= set(found)
-    assert ("share_adversarial" in found) == shares
-    assert all(torch.isfinite(value) for value in found.values())
+    assert expected <= set(terms)
+    assert ("share_adversarial" in terms) == shares
+    assert all(torch.isfinite(value) for value in terms.values())

@@ -1,4 +1,4 @@
-"""Folders and addresses that weight files come from."""
+"""Folders and addresses as sources of weight files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.weights.fetching import origin_of
 
 
-def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert origin_of("a.bin", str(tmp_path)) == tmp_path / "a.bin"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert origin_of("a.bin", "~") == tmp_path / "a.bin"
@@ -25,12 +25,12 @@ def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://host/x?token=1&b=2#part", "https://host/x/a%20b.bin?token=1&b=2"),
     ],
 )
-def test_the_name_is_appended_to_the_path(source: str, address: str) -> None:
+def test_the_file_name_is_appended_to_the_path_of_an_address(source: str, address: str) -> None:
     assert origin_of("a b.bin", source) == address
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("ftp://host/weights", "not an https:// or http:// address"),
         ("file:///etc", "not an https:// or http:// address"),
@@ -41,8 +41,8 @@ def test_the_name_is_appended_to_the_path(source: str, address: str) -> None:
         (__file__, "is a file"),
     ],
 )
-def test_anything_else_is_refused_in_one_line(source: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as raised:
+def test_other_sources_are_refused_in_one_line(source: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
         origin_of("a.bin", source)
     assert str(raised.value).startswith(f"--from {source}: ")
     assert "\n" not in str(raised.value)
