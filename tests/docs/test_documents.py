@@ -99,7 +99,7 @@ def parse(words: list[str]) -> None:
     command.make_context(command.name, list(words))
 
 
-def test_commands_of_the_readme_are_found() -> None:
+def test_commands_of_the_readme_are_parsed() -> None:
     called = {words[0] for words in commands(ROOT / "README.md") if words}
     assert {"demo", "restore", "crop-faces"} <= called
 

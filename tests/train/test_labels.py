@@ -77,7 +77,7 @@ def test_heat_maps_are_mirrored_with_their_points(table: np.ndarray) -> None:
     assert np.allclose(mirror_points(mirror_points(landmarks)), landmarks, atol=1e-4)
 
 
-def test_only_known_sets_of_points_are_mirrored() -> None:
+def test_only_supported_sets_of_points_are_mirrored() -> None:
     with pytest.raises(UsageError, match="98 landmarks"):
         mirror_points(np.zeros((98, 2), np.float32))
 

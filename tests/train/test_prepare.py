@@ -218,9 +218,7 @@ def test_errors_can_be_pickled() -> None:
     assert (copy.what, copy.where, copy.hint) == ("broken", "here", "repair it")
 
 
-def test_a_damaged_celeba_picture_is_an_error_and_not_left_out(
-    celeba: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_celeba_picture_is_an_error_and_not_skipped(celeba: Path, tmp_path: Path) -> None:
     path = celeba / "img_align_celeba" / "000002.png"
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(DatasetError, match=r"000002\.png: the picture is cut off or damaged"):

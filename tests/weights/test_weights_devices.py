@@ -60,6 +60,6 @@ def test_a_precision_can_be_given_by_name() -> None:
         resolve_precision("half", CPU)
 
 
-def test_native_bfloat16_is_known_for_every_device() -> None:
+def test_native_bfloat16_is_detected_for_every_device() -> None:
     assert isinstance(loading.has_native_bfloat16(CPU), bool)
     assert loading.has_native_bfloat16(torch.device("mps")) is False

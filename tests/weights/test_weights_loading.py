@@ -50,7 +50,7 @@ def state() -> dict[str, Tensor]:
     return {key: value.half() for key, value in build("lite", TINY).state_dict().items()}
 
 
-@pytest.marker.parametrize(("name", "arguments"), [("lite", TINY), ("jdsr", JDSR)])
+@pytest.mark.parametrize(("name", "arguments"), [("lite", TINY), ("jdsr", JDSR)])
 def test_a_saved_network_can_be_loaded(
     folders: Folders, tmp_path: Path, name: str, arguments: dict[str, object]
 ) -> None:
@@ -156,9 +156,7 @@ def test_an_altered_file_is_refused(folders: Folders) -> None:
         load_generator("tiny", "cpu")
 
 
-@pytest.marker.parametrize(
-    "data", [b"", b"{}", b"\xff" * 64, b"\x02\x00\x00\x00\x00\x00\x00\x00{}x"]
-)
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 64, b"\x02\x00\x00\x00\x00\x00\x00\x00{}x"])
 def test_files_that_are_not_safetensors_are_refused(
     folders: Folders, tmp_path: Path, data: bytes
 ) -> None:
@@ -230,7 +228,7 @@ class Trap:
         return os.mkdir, (str(self.marker),)
 
 
-@pytest.marker.parametrize("content", ["trap", "module", "list", "nested", "rubbish"])
+@pytest.mark.parametrize("content", ["trap", "module", "list", "nested", "rubbish"])
 def test_pickles_that_are_not_plain_state_dicts_are_refused(
     folders: Folders, tmp_path: Path, content: str
 ) -> None:
@@ -284,8 +282,8 @@ def test_saving_values_that_overflow_is_refused_with_a_hint_at_bfloat16(tmp_path
     assert load_state(path)["stem.bias"][0] == -123392.0  # 8 significant bits
 
 
-@pytest.marker.parametrize("precision", ["float16", "bfloat16"])
-@pytest.marker.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_saving_values_that_are_not_finite_is_refused(
     tmp_path: Path, value: float, precision: StoredPrecision
 ) -> None:
@@ -299,7 +297,7 @@ def test_saving_values_that_are_not_finite_is_refused(
     assert not path.exists()
 
 
-@pytest.marker.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_both_precisions_are_read_as_float32(
     folders: Folders, tmp_path: Path, precision: Precision
 ) -> None:
