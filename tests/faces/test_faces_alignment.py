@@ -80,10 +80,15 @@ def test_a_mirrored_face_is_not_reflected() -> None:
 
 
 def test_eyes_weigh_more_than_the_mouth() -> None:
-    off = np.zeros((5, 2))
-    off[3:, 1] = 12.0
-    by_default = apply(estimate_alignment(TEMPLATE + off).matrix, (TEMPLATE + off)[:2])
-    equal = apply(estimate_alignment(TEMPLATE + off, np.ones(5)).matrix, (TEMPLATE + off)[:2])
+    displacement = np.zeros((5, 2))
+    displacement[3:, 1] = 12.0
+    by_default = apply(
+        estimate_alignment(TEMPLATE + displacement).matrix, (TEMPLATE + displacement)[:2]
+    )
+    equal = apply(
+        estimate_alignment(TEMPLATE + displacement, np.ones(5)).matrix,
+        (TEMPLATE + displacement)[:2],
+    )
     assert np.abs(by_default - TEMPLATE[:2]).max() < 0.9 * np.abs(equal - TEMPLATE[:2]).max()
 
 

@@ -28,14 +28,14 @@ def resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 def test_a_face_of_any_size_is_detected_once_with_its_landmarks(
     detector: Detector, photo: str, width: int, request: pytest.FixtureRequest
 ) -> None:
-    known: Photo = request.getfixturevalue(photo)
-    factor = width / known.width
-    image = resized(known.image, factor)
+    reference: Photo = request.getfixturevalue(photo)
+    factor = width / reference.width
+    image = resized(reference.image, factor)
     (faces,) = detector.detect([image])
     assert len([face for face in faces if face.width > 0.4 * width]) == 1
     face = faces[0]
     assert 0.7 * width < face.width < 1.4 * width
-    points = (known.points + 0.5) * factor - 0.5
+    points = (reference.points + 0.5) * factor - 0.5
     eyes = np.hypot(*(points[1] - points[0]))
     assert np.hypot(*(face.points - points).T).max() < 0.22 * eyes
     assert 0.8 * eyes < face.eye_distance < 1.2 * eyes

@@ -102,8 +102,10 @@ def projected(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 def test_a_pose_is_recovered(
     yaw: float, pitch: float, roll: float, size: float, offset: float
 ) -> None:
-    found = pose(projected(yaw, pitch, roll) * size + offset)
-    assert (found.yaw, found.pitch, found.roll) == pytest.approx((yaw, pitch, roll), abs=0.3)
+    estimated = pose(projected(yaw, pitch, roll) * size + offset)
+    assert (estimated.yaw, estimated.pitch, estimated.roll) == pytest.approx(
+        (yaw, pitch, roll), abs=0.3
+    )
 
 
 def test_the_template_is_frontal_and_mirroring_negates_yaw_and_roll() -> None:
@@ -113,8 +115,10 @@ def test_the_template_is_frontal_and_mirroring_negates_yaw_and_roll() -> None:
     nose_is_right = points[2, 0] - points[:2, 0].mean()
     assert nose_is_right > 0
     mirrored = (points * [-1, 1])[[1, 0, 2, 4, 3]]
-    found = pose(mirrored)
-    assert (found.yaw, found.pitch, found.roll) == pytest.approx((-30.0, 5.0, -10.0), abs=0.3)
+    estimated = pose(mirrored)
+    assert (estimated.yaw, estimated.pitch, estimated.roll) == pytest.approx(
+        (-30.0, 5.0, -10.0), abs=0.3
+    )
 
 
 @pytest.mark.parametrize(

@@ -128,13 +128,13 @@ def test_published_weights_detect_the_face(
 ) -> None:
     import cv2
 
-    known: Photo = request.getfixturevalue(photo)
+    example: Photo = request.getfixturevalue(photo)
     network = RetinaFace("retinaface-mobile", mobile_weights, CPU)
-    factor = width / known.width
-    image = cv2.resize(known.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    factor = width / example.width
+    image = cv2.resize(example.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     (faces,) = NetworkDetector(network, DetectorSettings()).detect([image.astype(np.uint8)])
     assert len([face for face in faces if face.width > 0.4 * width]) == 1
-    points = (known.points + 0.5) * factor - 0.5
+    points = (example.points + 0.5) * factor - 0.5
     eyes = np.hypot(*(points[1] - points[0]))
     assert np.hypot(*(faces[0].points - points).T).max() < 0.22 * eyes
 

@@ -81,10 +81,10 @@ def test_upright_faces_are_returned_unchanged(
     detector: RotatedDetector, astronaut_photo: Photo
 ) -> None:
     picture, _ = rotated(astronaut_photo, 0)
-    plain = create_detector("centerface").detect([picture])[0]
+    detected = create_detector("centerface").detect([picture])[0]
     again = detector.detect([picture])[0]
-    assert [one.box for one in again] == [one.box for one in plain]
-    assert all(np.array_equal(a.points, b.points) for a, b in zip(again, plain, strict=True))
+    assert [one.box for one in again] == [one.box for one in detected]
+    assert all(np.array_equal(a.points, b.points) for a, b in zip(again, detected, strict=True))
     assert {one.turn for one in again} == {0.0}
 
 

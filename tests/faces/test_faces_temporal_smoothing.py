@@ -89,9 +89,9 @@ def test_tracks_are_independent_and_can_be_dropped(face: Picture, hopper_photo: 
     both, alone = FaceSmoother(), FaceSmoother()
     for n in range(3):
         both.smooth(2, n, other_person, noisy(other_person, n), UNCOVERED)
-        here, _ = both.smooth(1, n, face, noisy(face, n), UNCOVERED)
-        there, _ = alone.smooth(1, n, face, noisy(face, n), UNCOVERED)
-        assert np.array_equal(here, there)
+        with_other, _ = both.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        without_other, _ = alone.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        assert np.array_equal(with_other, without_other)
     both.drop(1)
     both.drop(99)
     assert both.state()["tracks"].tolist() == [2]

@@ -296,8 +296,8 @@ def track_packets(path: Path, index: int) -> list[tuple[Fraction, Fraction, byte
 
 def subtitled(path: Path, *, seconds: int = 1) -> Path:
     """A Matroska clip with two sound tracks, the second late, and two tracks of subtitles."""
-    plain = encode(
-        path.with_name(f"plain-{path.name}"),
+    without_subtitles = encode(
+        path.with_name(f"without_subtitles-{path.name}"),
         range(25 * seconds),
         tracks=[
             Track(seconds=Fraction(seconds), language="deu"),
@@ -321,7 +321,7 @@ def subtitled(path: Path, *, seconds: int = 1) -> Path:
             )
         )
         texts.append(text)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(plain)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(without_subtitles)]
     for text in texts:
         command += ["-i", str(text)]
     command += [

@@ -74,15 +74,15 @@ def test_an_invalid_aperture_is_ignored(tmp_path: Path, numbers: tuple[int, ...]
 
 
 def test_a_mirrored_clip_is_unmirrored(tmp_path: Path) -> None:
-    plain = encode(tmp_path / "plain.mp4")
-    data = bytearray(plain.read_bytes())
+    unmirrored = encode(tmp_path / "unmirrored.mp4")
+    data = bytearray(unmirrored.read_bytes())
     position = data.index(b"tkhd") - 4 + 48
     assert struct.unpack_from(">i", data, position) == (0x10000,)
     struct.pack_into(">i", data, position, -0x10000)
     mirrored = tmp_path / "mirrored.mp4"
     mirrored.write_bytes(bytes(data))
     assert probe(mirrored).mirrored
-    np.testing.assert_array_equal(images(mirrored)[0], images(plain)[0][:, ::-1])
+    np.testing.assert_array_equal(images(mirrored)[0], images(unmirrored)[0][:, ::-1])
 
 
 def test_a_size_change_keeps_proportions(tmp_path: Path) -> None:

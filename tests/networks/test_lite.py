@@ -138,11 +138,11 @@ def test_a_larger_generator_initialised_from_32_px_weights_is_equivalent(factor:
     lr = torch.rand(2, 3, 32, 32)
     spread = lr.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     with torch.no_grad():
-        wanted, found = small(lr), large(spread)
-    logits = enlarge(wanted.occlusion.logit(), factor)
-    assert torch.allclose(found.occlusion.logit(), logits, atol=1e-3)
-    visible = (1 - found.occlusion) * (spread - enlarge(lr, factor))
-    assert torch.allclose(found.denoised, enlarge(wanted.denoised, factor) + visible, atol=1e-4)
+        expected, actual = small(lr), large(spread)
+    logits = enlarge(expected.occlusion.logit(), factor)
+    assert torch.allclose(actual.occlusion.logit(), logits, atol=1e-3)
+    visible = (1 - actual.occlusion) * (spread - enlarge(lr, factor))
+    assert torch.allclose(actual.denoised, enlarge(expected.denoised, factor) + visible, atol=1e-4)
 
 
 def test_a_128_px_generator_initialised_from_64_px_weights_is_equivalent() -> None:
@@ -151,13 +151,13 @@ def test_a_128_px_generator_initialised_from_64_px_weights_is_equivalent() -> No
     lr = torch.rand(2, 3, 64, 64)
     spread = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
     with torch.no_grad():
-        wanted, found = small(lr), large(spread)
+        expected, actual = small(lr), large(spread)
     for name in ("occlusion", "denoised"):
-        expected, reduced = getattr(wanted, name), F.avg_pool2d(getattr(found, name), 2)
-        assert torch.allclose(reduced, expected, atol=0.02), name
+        target, reduced = getattr(expected, name), F.avg_pool2d(getattr(actual, name), 2)
+        assert torch.allclose(reduced, target, atol=0.02), name
     # The tail adds the same at 64 px in both, except that the maps of the heads are smoother.
-    added = wanted.restored - F.interpolate(wanted.denoised, size=128, mode="bicubic")
-    assert torch.allclose(found.restored - found.denoised, added, atol=0.02)
+    added = expected.restored - F.interpolate(expected.denoised, size=128, mode="bicubic")
+    assert torch.allclose(actual.restored - actual.denoised, added, atol=0.02)
 
 
 def test_a_generator_can_be_initialised_from_one_with_more_blocks() -> None:

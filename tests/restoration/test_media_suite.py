@@ -36,7 +36,7 @@ from jdsr_cli.settings import ReadSettings, RestoreSettings
 
 
 @pytest.fixture
-def base_settings(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
+def base(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
     """Settings with which a frame without faces is unchanged."""
     return RestoreSettings(
         weights=str(tiny_weights(64)),
@@ -66,11 +66,11 @@ def video(result: InputResult) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_frames_times_and_notes_are_as_expected(
-    tmp_path: Path, base_settings: RestoreSettings, name: str
+    tmp_path: Path, base: RestoreSettings, name: str
 ) -> None:
     case = CASES[name]
     source = case.make(tmp_path)
-    result = restore_one([source], tmp_path / "out", replace(base_settings, **case.settings))
+    result = restore_one([source], tmp_path / "out", replace(base, **case.settings))
     assert len(result.notes) == len(case.notes), result.notes
     for words in case.notes:
         assert any(words in note for note in result.notes), result.notes
@@ -93,21 +93,17 @@ def test_frames_times_and_notes_are_as_expected(
 
 
 @pytest.mark.parametrize("name", ["no sound", "two sound tracks", "late sound"])
-def test_sound_is_copied_with_its_times(
-    tmp_path: Path, base_settings: RestoreSettings, name: str
-) -> None:
+def test_sound_is_copied_with_its_times(tmp_path: Path, base: RestoreSettings, name: str) -> None:
     source = CASES[name].make(tmp_path)
-    result = restore_one([source], tmp_path / "out", base_settings)
+    result = restore_one([source], tmp_path / "out", base)
     assert sound_packets(video(result)) == sound_packets(source)
     assert bool(sound_packets(source)) == (name != "no sound")
 
 
-def test_the_sound_of_a_trimmed_part_is_copied(
-    tmp_path: Path, base_settings: RestoreSettings
-) -> None:
+def test_the_sound_of_a_trimmed_part_is_copied(tmp_path: Path, base: RestoreSettings) -> None:
     source = encode(tmp_path / "long.mp4", LONG, tracks=[Track(seconds=Fraction(2))])
     part = ReadSettings(start=Fraction(1, 2), end=Fraction(3, 2))
-    result = restore_one([source], tmp_path / "out", replace(base_settings, reading=part))
+    result = restore_one([source], tmp_path / "out", replace(base, reading=part))
     first = Fraction(13, 25)
     whole = [(track, time - first, digest) for track, time, digest in sound_packets(source)]
     assert sound_packets(video(result)) == [packet for packet in whole if 0 <= packet[1] < 1]
@@ -116,11 +112,11 @@ def test_the_sound_of_a_trimmed_part_is_copied(
 
 @pytest.mark.parametrize("name", INVALID)
 def test_an_unreadable_input_is_reported_in_one_line(
-    tmp_path: Path, base_settings: RestoreSettings, name: str
+    tmp_path: Path, base: RestoreSettings, name: str
 ) -> None:
     make, changes, message, code = INVALID[name]
     source = make(tmp_path)
-    summary = restore([source], tmp_path / "out", replace(base_settings, **changes))
+    summary = restore([source], tmp_path / "out", replace(base, **changes))
     (error,) = [result.error for result in summary.results]
     assert error is not None
     assert summary.exit_code == code
@@ -132,9 +128,7 @@ def test_an_unreadable_input_is_reported_in_one_line(
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_folder_of_valid_and_invalid_files(
-    tmp_path: Path, base_settings: RestoreSettings
-) -> None:
+def test_a_folder_of_valid_and_invalid_files(tmp_path: Path, base: RestoreSettings) -> None:
     folder = tmp_path / "from the recorder"
     folder.mkdir()
     valid = [vfr(folder), ntsc(folder), raw_h264(folder)]
@@ -144,7 +138,7 @@ def test_a_folder_of_valid_and_invalid_files(
     (folder / "notes.txt").write_text("not media")
     before = file_hashes(folder)
     done = run(
-        "restore", folder, "--out", tmp_path / "out", "--weights", base_settings.weights,
+        "restore", folder, "--out", tmp_path / "out", "--weights", base.weights,
         "--detector", "centerface", "--device", "cpu", "--frame-scale", 1, "--mode", "paste",
         "--quiet",
     )  # fmt: skip
@@ -163,16 +157,14 @@ def test_a_folder_of_valid_and_invalid_files(
     assert file_hashes(folder) == before
 
 
-def test_frames_are_enlarged_upright(tmp_path: Path, base_settings: RestoreSettings) -> None:
-    result = restore_one(
-        [rotated(tmp_path, 90)], tmp_path / "out", replace(base_settings, frame_scale=2)
-    )
+def test_frames_are_enlarged_upright(tmp_path: Path, base: RestoreSettings) -> None:
+    result = restore_one([rotated(tmp_path, 90)], tmp_path / "out", replace(base, frame_scale=2))
     assert read_with_ffmpeg(video(result)).size == (2 * 48, 2 * 64)
 
 
 @pytest.mark.parametrize("name", STILLS)
 def test_stills_without_faces_are_unchanged(
-    tmp_path: Path, base_settings: RestoreSettings, name: str
+    tmp_path: Path, base: RestoreSettings, name: str
 ) -> None:
     options, orientation, difference = STILLS[name]
     if orientation != 1:
@@ -180,7 +172,7 @@ def test_stills_without_faces_are_unchanged(
         exif[0x0112] = orientation
         options = {**options, "exif": exif}
     Image.fromarray(picture(0, 161, 121)).save(tmp_path / name, **options)
-    result = restore_one([tmp_path / name], tmp_path / "out", base_settings)
+    result = restore_one([tmp_path / name], tmp_path / "out", base)
     restored = read_image(video(result)).astype(np.int16)
     with Image.open(tmp_path / name) as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
@@ -197,23 +189,21 @@ def occupied(tmp_path: Path) -> Path:
 
 
 def test_a_file_instead_of_the_output_folder_is_an_error(
-    base_settings: RestoreSettings, occupied: Path
+    base: RestoreSettings, occupied: Path
 ) -> None:
     source = encode(occupied.with_name("clip.mp4"))
     for out in (occupied, occupied / "below"):
         with pytest.raises(OutputError) as caught:
-            restore([source], out, base_settings)
+            restore([source], out, base)
         assert str(out) in str(caught.value)
         assert "--out" in str(caught.value)
     assert occupied.read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where no user may write")
-def test_an_unwritable_output_folder_is_an_error(
-    tmp_path: Path, base_settings: RestoreSettings
-) -> None:
+def test_an_unwritable_output_folder_is_an_error(tmp_path: Path, base: RestoreSettings) -> None:
     done = run("restore", encode(tmp_path / "clip.mp4"), "--out", "/proc/here", "--quiet",
-               "--weights", base_settings.weights)  # fmt: skip
+               "--weights", base.weights)  # fmt: skip
     assert done.exit_code == 6
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: /proc/here: nothing can be written here")
@@ -221,19 +211,17 @@ def test_an_unwritable_output_folder_is_an_error(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_output_folder_is_an_error(
-    tmp_path: Path, base_settings: RestoreSettings
-) -> None:
+def test_a_read_only_output_folder_is_an_error(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4"), tmp_path / "out"
     out.mkdir(0o500)
     with pytest.raises(OutputError, match="nothing can be written here"):
-        restore([source], out, base_settings)
+        restore([source], out, base)
 
 
-def test_a_full_disk_is_reported(tmp_path: Path, base_settings: RestoreSettings) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
     with file_size_limit(2000):
-        summary = restore([source], out, base_settings)
+        summary = restore([source], out, base)
     (error,) = [result.error for result in summary.results]
     assert summary.exit_code == 6
     assert "cannot be written: the file would be larger than is allowed here" in str(error)
@@ -241,11 +229,9 @@ def test_a_full_disk_is_reported(tmp_path: Path, base_settings: RestoreSettings)
     assert list(out.iterdir()) == []
 
 
-def test_a_run_stopped_by_a_full_disk_can_be_resumed(
-    tmp_path: Path, base_settings: RestoreSettings
-) -> None:
+def test_a_run_stopped_by_a_full_disk_can_be_resumed(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
-    settings = replace(base_settings, segment=8)
+    settings = replace(base, segment=8)
     whole = video(restore_one([source], tmp_path / "whole", settings)).read_bytes()
     with file_size_limit(len(whole) - 1):
         summary = restore([source], out, settings)
@@ -258,10 +244,10 @@ def test_a_run_stopped_by_a_full_disk_can_be_resumed(
 
 
 def test_fifty_faces_in_one_frame_are_processed(
-    tmp_path: Path, base_settings: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+    tmp_path: Path, base: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     write_image(tmp_path / "crowd.png", tiled([astronaut, hopper], 5, 10, 64))
-    settings = replace(base_settings, mode="both", crops="all", shots=1)
+    settings = replace(base, mode="both", crops="all", shots=1)
     result = restore_one([tmp_path / "crowd.png"], tmp_path / "out", settings)
     counts = result.counts
     assert counts is not None
@@ -290,15 +276,13 @@ EDGES = {
 
 @pytest.mark.parametrize("edge", EDGES)
 def test_a_face_at_the_border_is_restored(
-    tmp_path: Path, base_settings: RestoreSettings, hopper: np.ndarray, edge: str
+    tmp_path: Path, base: RestoreSettings, hopper: np.ndarray, edge: str
 ) -> None:
     frame = np.full((160, 200, 3), 90, np.uint8)
     rows, columns, own_rows, own_columns = EDGES[edge]
     frame[rows, columns] = hopper[own_rows, own_columns]
     write_image(tmp_path / "edge.png", frame)
-    result = restore_one(
-        [tmp_path / "edge.png"], tmp_path / "out", replace(base_settings, mode="both")
-    )
+    result = restore_one([tmp_path / "edge.png"], tmp_path / "out", replace(base, mode="both"))
     counts = result.counts
     assert counts is not None
     assert (counts.faces_found, counts.faces_restored, counts.faces_refused) == (1, 1, 0)
@@ -313,13 +297,13 @@ def test_a_face_at_the_border_is_restored(
 
 
 def test_faces_of_6_px_are_refused_and_unchanged(
-    tmp_path: Path, base_settings: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+    tmp_path: Path, base: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     frame = np.full((96, 128, 3), 90, np.uint8)
     frame[30:46, 20:36] = np.asarray(Image.fromarray(astronaut).resize((16, 16)))
     frame[30:46, 80:96] = np.asarray(Image.fromarray(hopper).resize((16, 16)))
     write_image(tmp_path / "far.png", frame)
-    settings = replace(base_settings, detection_scale=4.0, mode="both")
+    settings = replace(base, detection_scale=4.0, mode="both")
     result = restore_one([tmp_path / "far.png"], tmp_path / "out", settings)
     assert result.counts is not None
     assert result.counts.refusals == {"too small": 2}
@@ -331,7 +315,7 @@ def test_faces_of_6_px_are_refused_and_unchanged(
 
 
 def test_faces_in_a_rotated_clip_are_detected(
-    tmp_path: Path, base_settings: RestoreSettings, two_people: list[np.ndarray]
+    tmp_path: Path, base: RestoreSettings, two_people: list[np.ndarray]
 ) -> None:
     """The picture is stored rotated, with a display rotation."""
 
@@ -344,7 +328,7 @@ def test_faces_in_a_rotated_clip_are_detected(
         paint=paint,
         configure=lambda stream: stream.set_display_rotation(-90),
     )
-    result = restore_one([source], tmp_path / "out", base_settings)
+    result = restore_one([source], tmp_path / "out", base)
     assert result.counts is not None
     assert result.counts.faces_found == result.counts.faces_restored == 2 * COUNT
     assert result.counts.tracks == 2
@@ -352,14 +336,14 @@ def test_faces_in_a_rotated_clip_are_detected(
 
 
 def test_inputs_of_the_same_name_have_separate_results(
-    tmp_path: Path, base_settings: RestoreSettings
+    tmp_path: Path, base: RestoreSettings
 ) -> None:
     for folder in ("cam 1", "cam 2"):
         (tmp_path / folder).mkdir()
     first = encode(tmp_path / "cam 1" / "clip.mp4")
     second = encode(tmp_path / "cam 2" / "clip.mp4", range(5))
     shutil.copy(second, tmp_path / "cam 2" / "Clip.MP4.part")
-    summary = restore([first, second], tmp_path / "out", base_settings)
+    summary = restore([first, second], tmp_path / "out", base)
     assert summary.exit_code == 0
     counted = [result.counts.frames_read for result in summary.results if result.counts]
     assert counted == [COUNT, 5]

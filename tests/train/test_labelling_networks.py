@@ -333,8 +333,8 @@ def test_a_text_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.skipif(not (POINTS_FILE.is_file() and DATA.is_dir()), reason="no ../shared")
 def test_the_landmarks_of_the_development_set_are_reproduced(tmp_path: Path) -> None:
-    known = open_faces(DATA / "val.tar", None, tmp_path)
+    reference = open_faces(DATA / "val.tar", None, tmp_path)
     settings = PrepareSettings(landmarks=str(POINTS_FILE))
-    landmarks = open_faces(DATA / "val.tar", None, tmp_path, settings)
-    assert landmarks.keys == known.keys
-    assert np.linalg.norm(landmarks.landmarks - known.landmarks, axis=2).mean() < 1.5
+    faces = open_faces(DATA / "val.tar", None, tmp_path, settings)
+    assert faces.keys == reference.keys
+    assert np.linalg.norm(faces.landmarks - reference.landmarks, axis=2).mean() < 1.5

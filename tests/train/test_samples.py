@@ -338,7 +338,7 @@ from jdsr_train.data.samples import SampleNumbers, numbered_batches
 
 cv2.setNumThreads(4)
 large = np.zeros((2000, 2000, 3), np.uint8)
-cv2.GaussianBlur(large, (0, 0), 5)  # OpenCV has threads of its own from without_workers on
+cv2.GaussianBlur(large, (0, 0), 5)  # OpenCV starts its threads here
 
 class Samples:
     def __getitem__(self, number):

@@ -36,8 +36,8 @@ def sequences(draw: st.DrawFn) -> list[InputFrame]:
         looked = draw(st.sampled_from([True, True, True, False]))
         drawn = draw(st.lists(positions, max_size=3)) if looked else []
         faces = tuple(
-            face(x + off, 50 + off / 2, width, score=0.5 + 0.01 * number)
-            for number, (x, off, width) in enumerate(drawn)
+            face(x + offset, 50 + offset / 2, width, score=0.5 + 0.01 * number)
+            for number, (x, offset, width) in enumerate(drawn)
         )
         chosen = [draw(st.integers(0, 4)) for _ in faces]
         embeddings = np.eye(5, 4)[chosen].reshape(-1, 4) if with_embeddings else None
