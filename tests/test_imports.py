@@ -95,11 +95,11 @@ def test_a_cycle_is_detected() -> None:
 ACYCLIC = ("jdsr_cli.synthesis", "jdsr_cli.datasets", "jdsr_cli.evaluation", "jdsr_train.data")
 
 
-def test_no_modules_of_synthesis_datasets_and_evaluation_import_each_other() -> None:
+def test_there_are_no_import_cycles_in_synthesis_datasets_and_evaluation() -> None:
     assert [one for one in cycles(graph()) if any(name.startswith(ACYCLIC) for name in one)] == []
 
 
-def test_no_modules_import_each_other() -> None:
+def test_there_are_no_import_cycles() -> None:
     assert cycles(graph()) == []
 
 
@@ -162,7 +162,7 @@ def test_an_evaluation_needs_no_training_packages(
 
 
 @pytest.mark.parametrize("name", ["lightning_fabric", "jdsr_train"])
-def test_the_blocker_blocks(name: str) -> None:
+def test_blocked_packages_cannot_be_imported(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BLOCKER.replace("from jdsr_cli", f"import {name}\nfrom jdsr_cli")],
         capture_output=True, text=True, check=False, cwd=ROOT,

@@ -131,7 +131,7 @@ def test_errors_exit_with_their_code_and_one_line(
     assert not (tmp_path / "out" / clip.stem).exists()
 
 
-def test_ctrl_c_exits_with_130_and_leaves_nothing(
+def test_ctrl_c_exits_with_130_and_leaves_no_files(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     code = (

@@ -53,7 +53,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["weights", *arguments])
 
 
-def test_list(folder: Path) -> None:
+def test_list_prints_every_entry(folder: Path) -> None:
     result = run("list")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -100,7 +100,7 @@ def test_list_does_not_import_torch(folder: Path) -> None:
     assert shown.stdout.strip() == "0 False"
 
 
-def test_list_without_a_manifest(folder: Path) -> None:
+def test_list_without_a_manifest_exits_with_5(folder: Path) -> None:
     (folder / "manifest.toml").unlink()
     result = run("list")
     assert result.exit_code == 5
@@ -108,7 +108,7 @@ def test_list_without_a_manifest(folder: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_verify(folder: Path) -> None:
+def test_verify_reports_every_file_and_exits_with_5_if_one_is_missing(folder: Path) -> None:
     result = run("verify")
     assert result.exit_code == 5
     assert f"stored: verified, {folder / 'stored.safetensors'}" in result.stdout
@@ -119,7 +119,7 @@ def test_verify(folder: Path) -> None:
     assert str(folder / "missing.safetensors") in result.stderr
 
 
-def test_verify_by_name(folder: Path) -> None:
+def test_verify_checks_the_named_files(folder: Path) -> None:
     assert run("verify", "stored").exit_code == 0
     assert run("verify", "retinaface-r50").exit_code == 5
     assert run("verify", "large").exit_code == 5
@@ -150,7 +150,7 @@ def source(folder: Path) -> Path:
     return source
 
 
-def test_fetch_from_a_folder(folder: Path, source: Path) -> None:
+def test_fetch_copies_from_a_folder_into_the_cache(folder: Path, source: Path) -> None:
     result = run("fetch", "large", "--from", str(source))
     path = folder / "cache" / "jdsr" / "weights" / "large.safetensors"
     assert result.exit_code == 0

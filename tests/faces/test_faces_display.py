@@ -18,7 +18,7 @@ def hint(faces: list[Detection]) -> str | None:
 
 
 @pytest.mark.parametrize("shape", [1.19, 1.26, 1.32])
-def test_faces_of_usual_shape_need_no_note(shape: float) -> None:
+def test_faces_of_usual_shape_give_no_hint(shape: float) -> None:
     assert hint([face(shape)] * 20) is None
 
 

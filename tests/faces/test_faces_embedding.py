@@ -20,7 +20,7 @@ def face(x: float, *, flat: bool = False) -> Detection:
     return Detection((30.0 + x, 30.0, 80.0 + x, 90.0), points, 0.9)
 
 
-def test_each_face_gets_its_own_embedding(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_each_face_has_its_own_embedding(tmp_path: Path, astronaut: np.ndarray) -> None:
     embed = FaceEmbedder(write_torchscript(tmp_path / "net.pt"))
     embeddings = embed(astronaut, [face(0), face(25), face(5, flat=True)], SQUARE)
     assert embeddings.dtype == np.float32

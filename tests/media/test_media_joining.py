@@ -171,7 +171,7 @@ def test_sizes_that_an_encoder_does_not_support_are_refused(
     assert join_segments(tmp_path / "out.mp4", paths, info).frames == 5
 
 
-def test_shape_and_colours_come_from_the_source(tmp_path: Path) -> None:
+def test_aspect_and_colours_are_those_of_the_source(tmp_path: Path) -> None:
     info = replace(
         source_of(tmp_path, Fraction(1, 25)),
         sample_aspect_ratio=Fraction(12, 11),
@@ -435,7 +435,7 @@ def test_a_full_disk_is_reported_immediately(tmp_path: Path, info: MediaInfo, fr
     assert not path.is_symlink()
 
 
-def test_a_full_disk_while_joining_leaves_nothing(
+def test_a_full_disk_while_joining_leaves_no_files(
     tmp_path: Path, info: MediaInfo, parts: list[Path]
 ) -> None:
     (tmp_path / "out").mkdir()

@@ -9,7 +9,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import NETWORKS, JDSRConfig, JDSRGenerator, LiteConfig, LiteGenerator, build
 
 
-def test_available_networks() -> None:
+def test_the_available_networks_are_listed() -> None:
     assert NETWORKS == ("lite", "jdsr")
 
 

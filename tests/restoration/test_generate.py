@@ -56,7 +56,7 @@ def uniform(*values: int) -> list[np.ndarray]:
     return [np.full((SIDE, SIDE, 3), value, np.uint8) for value in values]
 
 
-def test_each_crop_gets_its_own_face() -> None:
+def test_each_crop_has_its_own_face() -> None:
     faces = FaceGenerator(loaded(Echo()), batch=2).restore(uniform(10, 100, 200))
     for face, value in zip(faces, (10, 100, 200), strict=True):
         assert face is not None

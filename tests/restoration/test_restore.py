@@ -350,7 +350,7 @@ def test_footage_without_faces_is_restored(
 
 
 @pytest.mark.parametrize("lr_size", [64, 128])
-def test_a_still_image_becomes_a_still_image(
+def test_a_still_image_is_restored_as_a_still_image(
     tiny_weights: Weights, tmp_path: Path, astronaut: np.ndarray, lr_size: int
 ) -> None:
     write_image(tmp_path / "Änne 1.jpg", astronaut)

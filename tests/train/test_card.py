@@ -108,6 +108,6 @@ def test_the_command_prints_its_files_or_an_error(
     output = capsys.readouterr()
     assert "no weights are called 'lite-y4'" in output.err
     assert output.out == ""
-    (tmp_path / "file").write_text("")
-    assert card.main(["--out", str(tmp_path / "file"), "--weights", weights[0]]) == 6
-    assert "file" in capsys.readouterr().err
+    (tmp_path / "occupied").write_text("")
+    assert card.main(["--out", str(tmp_path / "occupied"), "--weights", weights[0]]) == 6
+    assert "occupied" in capsys.readouterr().err

@@ -222,9 +222,9 @@ def test_missing_empty_and_damaged_sources_are_errors(
 def test_a_cache_that_cannot_be_created_is_an_output_error(
     tmp_path: Path, write_faces: WriteFaces
 ) -> None:
-    (tmp_path / "file").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="file"):
-        load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "file" / "cache")
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="occupied"):
+        load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "occupied" / "cache")
 
 
 def test_heat_maps_are_of_dense_landmarks_where_available_else_of_five_points(

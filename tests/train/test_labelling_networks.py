@@ -148,7 +148,7 @@ def test_altered_facexlib_weights_are_errors(
         FacexlibParser("cpu")
 
 
-def test_bisenet_classes_are_mapped_to_ours() -> None:
+def test_bisenet_classes_are_mapped_to_eleven() -> None:
     names = [PARSING_CLASSES[index] for index in _BISENET_TO_11]
     assert len(names) == 19
     assert names[2:6] == ["right brow", "left brow", "right eye", "left eye"]

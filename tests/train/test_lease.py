@@ -256,7 +256,7 @@ def test_staged_files_have_a_hash_a_fixed_time_and_a_commit(
     assert git(checkout, "status", "--porcelain", "--", ".lease") == ""
 
 
-def test_staging_again_gives_the_same(
+def test_staging_again_gives_the_same_result(
     staged: Staged, checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     again = stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")

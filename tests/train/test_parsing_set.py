@@ -130,9 +130,9 @@ def test_missing_and_empty_sources_are_errors(tmp_path: Path) -> None:
     source = to_folder(tmp_path / "set", contents(test=0))
     with pytest.raises(DatasetError, match="no labelled pictures of split test"):
         open_parsing_set(source, "test", tmp_path)
-    (tmp_path / "file").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="file"):
-        open_parsing_set(source, "train", tmp_path / "file" / "cache")
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="occupied"):
+        open_parsing_set(source, "train", tmp_path / "occupied" / "cache")
 
 
 @pytest.fixture

@@ -355,9 +355,9 @@ def test_invalid_sources_and_caches_are_errors(celeba: Path, tmp_path: Path) -> 
     (tmp_path / "notes.txt").write_text("no faces")
     with pytest.raises(DatasetError, match="not a folder or tar archive"):
         open_faces(tmp_path / "notes.txt", None, tmp_path / "cache")
-    (tmp_path / "file").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="file"):
-        open_faces(celeba, "val", tmp_path / "file" / "cache")
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="occupied"):
+        open_faces(celeba, "val", tmp_path / "occupied" / "cache")
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -191,7 +191,7 @@ def test_a_circular_base_is_refused(tmp_path: Path) -> None:
         recipe_files.load(write(tmp_path, f'base = "{path}"'))
 
 
-def test_a_trial_shortens_every_stage() -> None:
+def test_a_shortened_recipe_has_few_steps_in_every_stage() -> None:
     recipe = recipe_files.shortened(recipe_files.load("paper_x4"), 7)
     assert {stage: recipe.steps(stage).steps for stage in recipe.stages} == dict.fromkeys(
         recipe.stages, 7

@@ -447,7 +447,7 @@ def run_two(request: TrainRequest, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_two_processes_train_as_one(
+def test_two_processes_train_like_one(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     run_two(make(tmp_path / "run"), tmp_path)

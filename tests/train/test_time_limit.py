@@ -224,7 +224,7 @@ def test_a_failed_stage_is_skipped_with_a_deadline(
     assert "not finite" in protocol
 
 
-def test_a_stage_in_time_is_used(make: Make, clock: Clock, tmp_path: Path) -> None:
+def test_a_stage_that_ends_in_time_is_used(make: Make, clock: Clock, tmp_path: Path) -> None:
     results = train(make(tmp_path, 60.0, recipe=WITH_IDENTITY), ActingProgress(clock=clock))
     assert [result.stage for result in results] == ["prepare", "identity", "joint"]
     assert "no identity stage" not in str(entry(tmp_path).figures["protocol"])

@@ -446,9 +446,9 @@ def test_a_damaged_checkpoint_is_refused(
 
 
 def test_an_unwritable_output_folder_is_an_error(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file"):
-        make(tmp_path / "file").run()
+    (tmp_path / "occupied").write_text("")
+    with pytest.raises(OutputError, match="occupied"):
+        make(tmp_path / "occupied").run()
 
 
 def test_the_generator_is_updated_every_nth_batch_and_the_critic_every_batch(

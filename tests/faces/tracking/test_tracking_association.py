@@ -28,7 +28,7 @@ def predicted(
     )
 
 
-def test_box_measures() -> None:
+def test_overlaps_distances_and_sizes_of_boxes() -> None:
     some = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
     others = np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
     np.testing.assert_allclose(box_overlaps(some, others), [[1 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]])
