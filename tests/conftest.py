@@ -26,10 +26,10 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from footage_times import VARIABLE_PTS
+from frame_times import VARIABLE_PTS
 from numpy.typing import NDArray
 from PIL import Image
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.networks.lite import LiteGenerator
@@ -80,7 +80,7 @@ WriteClip = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def write_clip() -> WriteClip:
-    """Return a writer of H.264 clips whose time stamps are milliseconds."""
+    """Return a function that writes H.264 clips whose timestamps are in milliseconds."""
 
     def write(path: Path, frames: Sequence[ImageArray], pts: Sequence[int] = VARIABLE_PTS) -> Path:
         with av.open(str(path), "w") as container:
@@ -105,13 +105,13 @@ def clip(
     two_people: list[ImageArray],
     write_clip: WriteClip,
 ) -> Path:
-    """A clip of two people with a variable rate; not to be written to."""
+    """A clip of two people with a variable frame rate; tests must not modify it."""
     return write_clip(tmp_path_factory.mktemp("clip") / "street.mp4", two_people)
 
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Return a maker of weight files of an untrained generator for an input size."""
+    """Return a function that writes weights of an untrained generator for an input size."""
     folder = tmp_path_factory.mktemp("weights")
 
     def make(lr_size: int) -> Path:
@@ -122,7 +122,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Pa
             torch.manual_seed(0)
             network = build("lite", tiny_arguments(lr_size))
             assert isinstance(network, LiteGenerator)
-            # Untrained, it would take half of every pixel for covered; then all is as filmed.
+            # The untrained head predicts every pixel half covered; with this bias none is.
             with torch.no_grad():
                 network.head.bias[6] = -6.0
             save_network(path, "lite", tiny_arguments(lr_size), network, {})
@@ -164,12 +164,12 @@ def portraits() -> list[Portrait]:
         "hopper": (hopper, (130, 58), 278,
                    [[227, 202], [309, 200], [268, 242], [235, 280], [302, 278]]),
     }  # fmt: skip
-    made = []
+    created = []
     for name, (photograph, (x, y), side, five) in photographs.items():
         for step in range(3):
             corner, width = (x - 4 * step, y - 3 * step), side + 8 * step
-            made.append(_portrait(f"{name}{step}", photograph, corner, width, five))
-    return made
+            created.append(_portrait(f"{name}{step}", photograph, corner, width, five))
+    return created
 
 
 @pytest.fixture(scope="session")
@@ -187,7 +187,7 @@ WriteFaces = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def write_faces(portraits: list[Portrait]) -> WriteFaces:
-    """Return a writer of sets of faces: archives, or loose pictures, with `faces.csv`."""
+    """Return a function that writes a set of faces, as archives or files, with `faces.csv`."""
 
     def write(folder: Path, archives: Sequence[str] = ("train-0.tar", "val-0.tar")) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files are written completely or not at all."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from jdsr_cli.atomic import atomic_file, clear_partials
 from jdsr_cli.errors import InputMissingError, OutputError
 
 
-def test_it_makes_folders_and_replaces(tmp_path: Path) -> None:
+def test_folders_are_created_and_files_replaced(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.bin"
     for text in ("one", "two"):
         with atomic_file(path, make_folder=True) as temporary:
@@ -21,7 +21,7 @@ def test_it_makes_folders_and_replaces(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_nothing_is_at_the_path_until_the_block_ends(tmp_path: Path) -> None:
+def test_the_file_does_not_exist_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     with atomic_file(path) as temporary:
         temporary.write_text("half")
@@ -30,7 +30,7 @@ def test_nothing_is_at_the_path_until_the_block_ends(tmp_path: Path) -> None:
     assert path.read_text() == "whole"
 
 
-def test_readers_see_the_old_content_until_the_block_ends(tmp_path: Path) -> None:
+def test_readers_read_the_old_content_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_text("old")
     with path.open() as reader:
@@ -71,7 +71,7 @@ def test_a_killed_process_leaves_the_old_content(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
-def test_the_content_is_on_the_disk_before_the_file_gets_its_name(
+def test_the_content_is_flushed_before_the_file_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, steps = tmp_path / "a.bin", []
@@ -85,7 +85,7 @@ def test_the_content_is_on_the_disk_before_the_file_gets_its_name(
     assert steps == ["flush", "rename"]
 
 
-def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(OutputError, match="cannot be written"),
@@ -100,7 +100,7 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_of_an_input_stays_what_it_is(tmp_path: Path) -> None:
+def test_an_input_error_in_the_block_is_not_converted(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError), atomic_file(tmp_path / "a.bin"):
-        raise InputMissingError("nothing there")
+        raise InputMissingError("absent")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What `jdsr doctor` reports, and when it states that `restore` can run."""
+"""The report of `jdsr doctor`, and the conditions under which `restore` can run."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path))
     (tmp_path / "a.bin").write_bytes(b"0" * 2_000_000)
-    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good,))
+    verified = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path / "f")
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (verified,))
     default = DefaultWeights(DEFAULT_WEIGHTS, "the default on a CPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: default)
     monkeypatch.setattr(
@@ -42,48 +42,48 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def find(found: Diagnosis, group: str, name: str) -> Finding:
-    (one,) = (one for one in found.findings if (one.group, one.name) == (group, name))
+def find(report: Diagnosis, group: str, name: str) -> Finding:
+    (one,) = (one for one in report.findings if (one.group, one.name) == (group, name))
     return one
 
 
-def test_a_machine_with_everything_installed(tmp_path: Path) -> None:
-    found = diagnose()
-    assert found.ready
-    assert [one for one in found.findings if one.state == "fault"] == []
-    assert find(found, "versions", "torch").detail == torch.__version__
-    assert find(found, "versions", "ffmpeg").state == "ok"
-    assert f"{torch.get_num_threads()} threads" in find(found, "devices", "cpu").detail
-    assert find(found, "weights", DEFAULT_WEIGHTS).detail.startswith("verified")
-    assert find(found, "weights", "auto").detail == "uses lite-camera (the default on a CPU)"
-    assert find(found, "detectors", "retinaface-r50").detail.startswith("works, not measured")
-    assert "recall" in find(found, "detectors", "centerface").detail
-    assert find(found, "folders", str(tmp_path)).detail == "1 files, 2.0 MB"
-    groups = [one.group for one in found.findings]
+def test_a_complete_installation_is_ready(tmp_path: Path) -> None:
+    report = diagnose()
+    assert report.ready
+    assert [one for one in report.findings if one.state == "fault"] == []
+    assert find(report, "versions", "torch").detail == torch.__version__
+    assert find(report, "versions", "ffmpeg").state == "ok"
+    assert f"{torch.get_num_threads()} threads" in find(report, "devices", "cpu").detail
+    assert find(report, "weights", DEFAULT_WEIGHTS).detail.startswith("verified")
+    assert find(report, "weights", "auto").detail == "uses lite-camera (the default on a CPU)"
+    assert find(report, "detectors", "retinaface-r50").detail.startswith("works, not measured")
+    assert "recall" in find(report, "detectors", "centerface").detail
+    assert find(report, "folders", str(tmp_path)).detail == "1 files, 2.0 MB"
+    groups = [one.group for one in report.findings]
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
 
 
 def test_packages_for_training_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find(diagnose(), "versions", "lightning-fabric")
-    assert (found.state, found.needed) == ("ok", False)
+    finding = find(diagnose(), "versions", "lightning-fabric")
+    assert (finding.state, finding.needed) == ("ok", False)
     monkeypatch.setattr(diagnosis, "TRAINING", ("jdsr-no-such-package",))
-    whole = diagnose()
-    absent = find(whole, "versions", "jdsr-no-such-package")
-    assert (absent.state, absent.needed, whole.ready) == ("absent", False, True)
+    report = diagnose()
+    absent = find(report, "versions", "jdsr-no-such-package")
+    assert (absent.state, absent.needed, report.ready) == ("absent", False, True)
     assert absent.advice is not None
     assert "jdsr[train]" in absent.advice
 
 
-def test_a_missing_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    found = diagnose()
-    assert find(found, "devices", "cuda").state == "absent"
-    assert find(found, "devices", "cuda").advice
-    assert found.ready
+    report = diagnose()
+    assert find(report, "devices", "cuda").state == "absent"
+    assert find(report, "devices", "cuda").advice
+    assert report.ready
 
 
-def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 << 30, 8 << 30))
@@ -94,45 +94,45 @@ def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert detail.endswith("--precision auto is bfloat16")
 
 
-def test_a_package_that_is_installed_but_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> ModuleType:
         if name == "cv2":
             raise ImportError("libGL.so.1: cannot open shared object file")
         return import_module(name)
 
     monkeypatch.setattr(diagnosis, "import_module", broken)
-    found = diagnose()
-    (one,) = found.blocking
+    report = diagnose()
+    (one,) = report.blocking
     assert one.name == "opencv-python"
     assert "libgl1" in str(one.advice)
-    assert "weights" not in {one.group for one in found.findings}
-    assert "folders" in {one.group for one in found.findings}
+    assert "weights" not in {one.group for one in report.findings}
+    assert "folders" in {one.group for one in report.findings}
 
 
 @pytest.mark.parametrize(
     ("state", "error"),
     [
-        ("missing", WeightsMissingError("gone", hint="Copy it.")),
+        ("missing", WeightsMissingError("missing", hint="Copy it.")),
         ("unusable", WeightsCorruptError("altered", hint="Copy it.")),
     ],
 )
-def test_the_default_weights_must_be_good(
+def test_the_default_weights_must_be_valid(
     monkeypatch: pytest.MonkeyPatch, state: str, error: WeightsMissingError
 ) -> None:
-    bad = WeightStatus(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (bad,))
-    found = diagnose()
-    (one,) = found.blocking
+    faulty = WeightStatus(entry(DEFAULT_WEIGHTS), state, None, error)  # type: ignore[arg-type]
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (faulty,))
+    report = diagnose()
+    (one,) = report.blocking
     assert (one.name, one.detail, one.advice) == (DEFAULT_WEIGHTS, error.what, "Copy it.")
 
 
 def test_other_weights_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
-    gone = WeightStatus(entry("other"), "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
-    found = diagnose()
-    assert find(found, "weights", "other").state == "fault"
-    assert found.ready
+    verified = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    missing = WeightStatus(entry("other"), "missing", None, WeightsMissingError("missing"))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (verified, missing))
+    report = diagnose()
+    assert find(report, "weights", "other").state == "fault"
+    assert report.ready
 
 
 def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,31 +143,35 @@ def test_the_default_weights_must_be_listed(monkeypatch: pytest.MonkeyPatch) -> 
     assert one.detail.startswith("no manifest lists lite-camera")
 
 
-def test_weights_that_were_not_fetched_are_no_fault(
+def test_weights_that_were_not_fetched_are_not_a_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    verified = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
     large = replace(entry("camera"), carried=False)
-    gone = WeightStatus(large, "missing", None, WeightsMissingError("gone"))
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, gone))
-    found = diagnose()
-    assert find(found, "weights", "camera").state == "absent"
-    assert find(found, "weights", "camera").advice == "jdsr weights fetch camera"
-    assert found.ready
+    missing = WeightStatus(large, "missing", None, WeightsMissingError("missing"))
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (verified, missing))
+    report = diagnose()
+    assert find(report, "weights", "camera").state == "absent"
+    assert find(report, "weights", "camera").advice == "jdsr weights fetch camera"
+    assert report.ready
 
 
-def test_the_default_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bad = WeightStatus(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
-    good = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (good, bad))
+def test_the_default_weights_depend_on_the_device(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    faulty = WeightStatus(entry("camera"), "unusable", tmp_path, WeightsCorruptError("altered"))
+    verified = WeightStatus(entry(DEFAULT_WEIGHTS), "verified", tmp_path)
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: (verified, faulty))
     choice = DefaultWeights("camera", "the default on a GPU")
     monkeypatch.setattr(diagnosis, "default_weights", lambda _: choice)
-    found = diagnose()
-    assert find(found, "weights", "auto").detail == "uses camera (the default on a GPU)"
-    assert [one.name for one in found.blocking] == ["camera"]
+    report = diagnose()
+    assert find(report, "weights", "auto").detail == "uses camera (the default on a GPU)"
+    assert [one.name for one in report.blocking] == ["camera"]
 
 
-def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_gates_of_gpu_candidates_are_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     carried = entry(DEFAULT_WEIGHTS)
     gates: dict[str, object] = {
         "against": DEFAULT_WEIGHTS, "sha256": carried.sha256, "protocol": "p",
@@ -179,61 +183,63 @@ def test_candidates_for_a_gpu_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_pa
         entry("other"),
         carried,
     ]
-    looked = tuple(WeightStatus(one, "verified", tmp_path) for one in listed)
-    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: looked)
-    found = diagnose()
-    lost, passed = (find(found, "weights", f"gates of {name}") for name in ("camera", "large"))
-    assert (lost.state, lost.needed) == ("absent", False)
-    assert lost.detail == "does not beat lite-camera: plain_covered 0.5 against 0.25"
+    statuses = tuple(WeightStatus(one, "verified", tmp_path) for one in listed)
+    monkeypatch.setattr(diagnosis, "weight_status", lambda *, hashed: statuses)
+    report = diagnose()
+    failed, passed = (find(report, "weights", f"gates of {name}") for name in ("camera", "large"))
+    assert (failed.state, failed.needed) == ("absent", False)
+    assert failed.detail == "does not beat lite-camera: plain_covered 0.5 against 0.25"
     assert passed.state == "ok"
     assert passed.detail == (
         "beats lite-camera on every gate; only weights called camera are a default"
     )
-    names = [one.name for one in found.findings if one.name.startswith("gates of")]
+    names = [one.name for one in report.findings if one.name.startswith("gates of")]
     assert names == ["gates of camera", "gates of large"]
-    assert found.ready
+    assert report.ready
 
 
-def test_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_manifest_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*, hashed: bool) -> None:
         raise WeightsMissingError("no manifest", hint="Install.")
 
     monkeypatch.setattr(diagnosis, "weight_status", none)
-    found = diagnose()
-    assert [one.detail for one in found.blocking] == ["no manifest"]
-    assert find(found, "weights", "retinaface-mobile").state == "absent"
+    report = diagnose()
+    assert [one.detail for one in report.blocking] == ["no manifest"]
+    assert find(report, "weights", "retinaface-mobile").state == "absent"
 
 
 def test_one_detector_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    def only(*names: str) -> None:
+    def install_only(*names: str) -> None:
         def create(name: str, _: object) -> SimpleNamespace:
             if name not in names:
-                raise WeightsMissingError("not here", hint="Fetch it.")
+                raise WeightsMissingError("not installed", hint="Fetch it.")
             return SimpleNamespace(name="centerface")
 
         monkeypatch.setattr(jdsr_cli.faces, "create_detector", create)
 
-    only("auto", "centerface")
-    found = diagnose()
-    assert found.ready
-    assert find(found, "detectors", "auto").detail.startswith("uses centerface, ")
-    assert find(found, "detectors", "retinaface-r50").state == "absent"
-    assert find(found, "detectors", "retinaface-r50").advice == "jdsr weights fetch retinaface-r50"
-    only()
+    install_only("auto", "centerface")
+    report = diagnose()
+    assert report.ready
+    assert find(report, "detectors", "auto").detail.startswith("uses centerface, ")
+    assert find(report, "detectors", "retinaface-r50").state == "absent"
+    assert find(report, "detectors", "retinaface-r50").advice == "jdsr weights fetch retinaface-r50"
+    install_only()
     assert [one.name for one in diagnose().blocking] == ["auto"]
 
 
-def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = Finding("versions", "jdsr", "ok", "1.0", needed=True)
-    less = Finding("devices", "cuda", "absent", "none", "Buy one")
-    bad = Finding("weights", "w", "fault", "gone", "Copy it", needed=True)
-    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((good, less)))
+def test_the_command_prints_findings_and_exits_with_5_on_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verified = Finding("versions", "jdsr", "ok", "1.0", needed=True)
+    optional = Finding("devices", "cuda", "absent", "none", "Buy one")
+    faulty = Finding("weights", "w", "fault", "missing", "Copy it", needed=True)
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((verified, optional)))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0
     assert "ready" in result.stdout
     assert "Buy one" in result.stdout
-    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((good, less, bad)))
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((verified, optional, faulty)))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 5
     assert "ready" not in result.stdout
-    assert result.stderr == "error: weights, w: gone. Copy it\n"
+    assert result.stderr == "error: weights, w: missing. Copy it\n"

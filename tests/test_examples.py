@@ -17,9 +17,9 @@ NAMES = [name for name in jdsr_cli.__all__ if name != "__version__"]
 def run_examples(text: str | None, name: str) -> None:
     example = doctest.DocTestParser().get_doctest(text or "", {}, name, name, 0)
     assert example.examples, f"{name} has no example"
-    said: list[str] = []
-    doctest.DocTestRunner().run(example, out=said.append)
-    assert "".join(said) == ""
+    output: list[str] = []
+    doctest.DocTestRunner().run(example, out=output.append)
+    assert "".join(output) == ""
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,6 @@ def test_the_example_of_the_rows_of_options_runs() -> None:
     run_examples(settings.options_of.__doc__, "options_of")
 
 
-def test_a_wrong_example_fails() -> None:
+def test_an_incorrect_example_fails() -> None:
     with pytest.raises(AssertionError, match="Expected"):
-        run_examples(">>> 1 + 1\n3\n", "wrong")
+        run_examples(">>> 1 + 1\n3\n", "incorrect")

@@ -10,24 +10,24 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"jdsr_cli": ROOT / "jdsr_cli", "jdsr_train": ROOT / "train" / "jdsr_train"}
-CALLED_LATE = ("jdsr_cli.cli.train", "jdsr_cli.cli.weights")
+LAZY_IMPORTERS = ("jdsr_cli.cli.train", "jdsr_cli.cli.weights")
 """Commands that import training inside their functions."""
 
 Graph = dict[str, set[str]]
 
 
 def sources() -> dict[str, Path]:
-    """Path of every module by its dotted name."""
-    found = {}
+    """Return the path of every module by its dotted name."""
+    modules = {}
     for name, folder in PACKAGES.items():
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder).with_suffix("").parts
-            found[".".join((name, *(part for part in parts if part != "__init__")))] = path
-    return found
+            modules[".".join((name, *(part for part in parts if part != "__init__")))] = path
+    return modules
 
 
-def imported(tree: ast.AST, *, late: bool) -> Iterator[str]:
-    """Dotted names that a module imports when it is imported; with `late` also in functions."""
+def imported(tree: ast.AST, *, in_functions: bool) -> Iterator[str]:
+    """Yield the names that a module imports on import; with `in_functions` also in functions."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -35,33 +35,35 @@ def imported(tree: ast.AST, *, late: bool) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif late or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        elif in_functions or not isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
             pending += ast.iter_child_nodes(node)
 
 
-def module_of(name: str, known: dict[str, Path]) -> str | None:
-    """The module that an imported name is or lies in."""
-    return next((one for one in (name, name.rpartition(".")[0]) if one in known), None)
+def module_of(name: str, modules: dict[str, Path]) -> str | None:
+    """Return the module that has an imported name, or that contains it."""
+    return next((one for one in (name, name.rpartition(".")[0]) if one in modules), None)
 
 
 def graph() -> Graph:
-    known = sources()
-    found: Graph = {}
-    for name, path in known.items():
+    modules = sources()
+    edges: Graph = {}
+    for name, path in modules.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if path.name == "__init__.py":  # its lazy exports are declared for type checkers
-            tree.body = [node for node in tree.body if not for_types(node)]
-        targets = (module_of(one, known) for one in imported(tree, late=False))
-        found[name] = {one for one in targets if one is not None} - {name}
-    return found
+            tree.body = [node for node in tree.body if not is_type_checking_block(node)]
+        targets = (module_of(one, modules) for one in imported(tree, in_functions=False))
+        edges[name] = {one for one in targets if one is not None} - {name}
+    return edges
 
 
 def cycles(edges: Graph) -> list[list[str]]:
-    """Groups of modules that reach each other (Tarjan's strongly connected components)."""
+    """Return groups of modules in a cycle (Tarjan's strongly connected components)."""
     order: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
-    found = []
+    groups = []
 
     def visit(node: str) -> None:
         order[node] = low[node] = len(order)
@@ -73,31 +75,31 @@ def cycles(edges: Graph) -> list[list[str]]:
             elif target in stack:
                 low[node] = min(low[node], order[target])
         if low[node] == order[node]:
-            place = stack.index(node)
-            group = stack[place:]
-            del stack[place:]
+            index = stack.index(node)
+            group = stack[index:]
+            del stack[index:]
             if len(group) > 1:
-                found.append(sorted(group))
+                groups.append(sorted(group))
 
     for node in edges:
         if node not in order:
             visit(node)
-    return found
+    return groups
 
 
-def test_a_cycle_is_found() -> None:
+def test_a_cycle_is_detected() -> None:
     edges: Graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
     assert cycles(edges) == [["b", "c"]]
 
 
-OURS = ("jdsr_cli.synthesis", "jdsr_cli.datasets", "jdsr_cli.evaluation", "jdsr_train.data")
+ACYCLIC = ("jdsr_cli.synthesis", "jdsr_cli.datasets", "jdsr_cli.evaluation", "jdsr_train.data")
 
 
-def test_no_modules_of_synthesis_datasets_and_evaluation_import_each_other() -> None:
-    assert [one for one in cycles(graph()) if any(name.startswith(OURS) for name in one)] == []
+def test_there_are_no_import_cycles_in_synthesis_datasets_and_evaluation() -> None:
+    assert [one for one in cycles(graph()) if any(name.startswith(ACYCLIC) for name in one)] == []
 
 
-def test_no_modules_import_each_other() -> None:
+def test_there_are_no_import_cycles() -> None:
     assert cycles(graph()) == []
 
 
@@ -106,15 +108,15 @@ def test_the_installed_package_does_not_import_training() -> None:
     for name, path in sources().items():
         if name.startswith("jdsr_cli"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            if name in CALLED_LATE:
-                tree.body = [node for node in tree.body if not for_types(node)]
-            names = imported(tree, late=name not in CALLED_LATE)
+            if name in LAZY_IMPORTERS:
+                tree.body = [node for node in tree.body if not is_type_checking_block(node)]
+            names = imported(tree, in_functions=name not in LAZY_IMPORTERS)
             faults += [f"{name}: {one}" for one in names if one.startswith("jdsr_train")]
     assert faults == []
 
 
-def for_types(node: ast.stmt) -> bool:
-    """Whether a statement is a block of imports for annotations."""
+def is_type_checking_block(node: ast.stmt) -> bool:
+    """Return whether a statement is a block of imports for annotations."""
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
@@ -160,7 +162,7 @@ def test_an_evaluation_needs_no_training_packages(
 
 
 @pytest.mark.parametrize("name", ["lightning_fabric", "jdsr_train"])
-def test_the_blocker_blocks(name: str) -> None:
+def test_blocked_packages_cannot_be_imported(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BLOCKER.replace("from jdsr_cli", f"import {name}\nfrom jdsr_cli")],
         capture_output=True, text=True, check=False, cwd=ROOT,

@@ -33,7 +33,7 @@ def test_all_items_pass_in_their_order() -> None:
         assert [item.number for item in second] == list(range(0, 1000, 2))
 
 
-def test_stages_run_in_threads_of_their_own() -> None:
+def test_stages_run_in_separate_threads() -> None:
     names = []
 
     def named() -> Iterator[Item]:
@@ -45,19 +45,19 @@ def test_stages_run_in_threads_of_their_own() -> None:
     assert names == ["reader"]
 
 
-def test_no_more_waits_than_the_limits_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_queued_items_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 5)
     taken: list[int] = []
     with ParallelStages() as stages:
         stream = stages.add(items(100, taken), "one")
         next(stream)
-        settled = threading.Event()
-        settled.wait(0.2)
-        # One was given out, five wait, and one is in the hands of the stage.
+        pause = threading.Event()
+        pause.wait(0.2)
+        # One item was consumed, five are queued, and the stage holds one.
         assert len(taken) <= 7
 
 
-def test_a_large_item_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_queued_items_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "MAX_QUEUE_BYTES", 25)
     taken: list[int] = []
     with ParallelStages() as stages:
@@ -74,18 +74,18 @@ def broken(stream: Iterator[Item]) -> Iterator[Item]:
         yield item
 
 
-def test_an_exception_reaches_the_reader_after_what_came_before() -> None:
-    seen = []
+def test_an_exception_reaches_the_consumer_after_the_items_before_it() -> None:
+    received = []
     with ParallelStages() as stages:
         stream = stages.add(doubled(stages.add(broken(items(100)), "one")), "two")
         with pytest.raises(ValueError, match="seven"):
-            seen.extend(item.number for item in stream)
+            received.extend(item.number for item in stream)
         with pytest.raises(ValueError, match="seven"):
             next(stream)
-    assert seen == [0, 2, 4, 6, 8, 10, 12]
+    assert received == [0, 2, 4, 6, 8, 10, 12]
 
 
-def test_leaving_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_the_context_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 2)
 
     def endless() -> Iterator[Item]:
@@ -100,7 +100,7 @@ def test_leaving_early_stops_every_thread(monkeypatch: pytest.MonkeyPatch) -> No
     assert threading.active_count() == before
 
 
-def test_an_error_in_the_reader_stops_every_thread() -> None:
+def test_an_error_in_the_consumer_stops_every_thread() -> None:
     before = threading.active_count()
 
     def fail() -> None:

@@ -41,7 +41,7 @@ def test_public_names_are_pinned() -> None:
     assert jdsr_cli.__all__ == NAMES
 
 
-def test_every_public_name_is_there_and_is_in_dir() -> None:
+def test_every_public_name_exists_and_is_in_dir() -> None:
     for name in NAMES:
         value = getattr(jdsr_cli, name)
         assert name == "__version__" or value.__name__ == name

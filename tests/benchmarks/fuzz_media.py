@@ -33,7 +33,7 @@ LIMIT_S = 20.0
 MEMORY = 6 << 30
 """Bytes of address space of a worker, so that a file cannot take the machine down."""
 
-OUTCOMES = ("whole", "told", "refused", "FAILED", "CRASHED", "HUNG")
+OUTCOMES = ("clean", "warned", "refused", "FAILED", "CRASHED", "HUNG")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def restore(weights: Path, *arguments: str | Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["restore", "--help"]])
-def test_help_and_version_are_light_and_quick(arguments: list[str]) -> None:
+def test_help_and_version_import_nothing_heavy_and_are_fast(arguments: list[str]) -> None:
     code = (
         "import atexit, sys; sys.argv[0] = 'jdsr';"
         "atexit.register(lambda: print('MODULES', *sys.modules));" + RUN
@@ -52,11 +52,11 @@ def test_help_and_version_are_light_and_quick(arguments: list[str]) -> None:
     assert spent + after.children_system - before.children_system < 0.5
 
 
-def test_version_is_that_of_the_package() -> None:
+def test_version_is_the_package_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).output == f"jdsr {jdsr_cli.__version__}\n"
 
 
-def test_launchers_can_start_it_as_a_module() -> None:
+def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "jdsr_cli", "--version"], capture_output=True, text=True, check=True
     )
@@ -86,21 +86,23 @@ def test_restore_writes_a_summary_line(clip: Path, tiny_weights: Weights, tmp_pa
     assert (tmp_path / "out" / "street" / "restored.mp4").exists()
 
 
-def test_some_bad_inputs_exit_with_4_and_one_line_each(
+def test_unreadable_inputs_exit_with_4_and_one_line_each(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.mp4").write_bytes(b"no media")
-    done = restore(tiny_weights(32), tmp_path / "bad.mp4", clip, "-o", tmp_path / "out", "--quiet")
+    (tmp_path / "broken.mp4").write_bytes(b"no media")
+    done = restore(
+        tiny_weights(32), tmp_path / "broken.mp4", clip, "-o", tmp_path / "out", "--quiet"
+    )
     assert done.returncode == 4
     assert len(done.stdout.splitlines()) == 1
     errors = done.stderr.splitlines()
     assert len(errors) == 2
-    assert errors[0].startswith(f"error: {tmp_path / 'bad.mp4'}: ")
+    assert errors[0].startswith(f"error: {tmp_path / 'broken.mp4'}: ")
     assert errors[1] == "error: 1 of 2 inputs failed"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["absent.mp4"], 3, "absent.mp4"),
         (["clip", "--scale", "3"], 2, "--scale"),
@@ -113,7 +115,7 @@ def test_some_bad_inputs_exit_with_4_and_one_line_each(
     ],
 )
 def test_errors_exit_with_their_code_and_one_line(
-    clip: Path, tiny_weights: Weights, tmp_path: Path, arguments: list[str], code: int, said: str
+    clip: Path, tiny_weights: Weights, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "file").write_text("x")
     given = [str(clip) if word == "clip" else word for word in arguments]
@@ -122,25 +124,25 @@ def test_errors_exit_with_their_code_and_one_line(
         given += ["--out", str(tmp_path / "out")]
     done = restore(tiny_weights(32), *given)
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     if code != 2 or "--scale" in arguments:
         assert len([line for line in done.stderr.splitlines() if "error" in line.lower()]) == 1
     assert not (tmp_path / "out" / clip.stem).exists()
 
 
-def test_ctrl_c_exits_with_130_and_leaves_nothing(
+def test_ctrl_c_exits_with_130_and_leaves_no_files(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     code = (
         "import os, signal\n"
-        "from jdsr_cli.restoration.stages import composite as finishing\n"
-        "old, seen = finishing.enlarge, []\n"
+        "from jdsr_cli.restoration.stages import composite\n"
+        "old, calls = composite.enlarge, []\n"
         "def enlarge(image, factor):\n"
-        "    seen.append(0)\n"
-        "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    calls.append(0)\n"
+        "    if len(calls) == 3: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return old(image, factor)\n"
-        "finishing.enlarge = enlarge\n" + RUN
+        "composite.enlarge = enlarge\n" + RUN
     )
     arguments = ["restore", str(clip), "--out", str(tmp_path / "out"), "--device", "cpu"]
     arguments += ["--weights", str(tiny_weights(32)), "--detector", "centerface"]
@@ -153,7 +155,7 @@ def test_ctrl_c_exits_with_130_and_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_crop_faces_makes_a_folder_to_train_on(clip: Path, tmp_path: Path) -> None:
+def test_crop_faces_writes_a_training_folder(clip: Path, tmp_path: Path) -> None:
     done = run(
         "crop-faces", clip, "--out", tmp_path, "--detector", "centerface", "--detect-every", "3"
     )

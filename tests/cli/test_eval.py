@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import one_line, run
-from judge_files import write_points_onnx, write_torchscript
+from network_files import write_points_onnx, write_torchscript
 from PIL import Image
 from typer.testing import Result
 
@@ -29,12 +29,12 @@ def evaluated(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("eval")
-    judges = (
+    networks = (
         "--identity", write_torchscript(out / "identity.pt"),
         "--landmarks", write_points_onnx(out / "p.onnx", [0.1] * 136, np.linspace(0, 1, 136)),
     )  # fmt: skip
     compared = ("--compare", f"bicubic,{tiny_weights(32)}", "--scale", 4)
-    return out, evaluate(data, out, template_folder, *compared, "--limit", 3, *judges)
+    return out, evaluate(data, out, template_folder, *compared, "--limit", 3, *networks)
 
 
 def evaluate(data: Path, out: Path, masks: Path, *more: object) -> Result:
@@ -60,14 +60,14 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
         ("identity", "identity", 4), ("landmarks, %", "landmark_error", 2),
     ):  # fmt: skip
         bicubic, network = section(result, heading)
-        wanted = [row["figures"][figure] for row in stated]
-        low, high = (f"{end:.{decimals}f}" for end in wanted[0]["interval"])
-        assert bicubic == ["bicubic", f"{wanted[0]['mean']:.{decimals}f}", low, "to", high]
-        gain = wanted[1]["difference"]
+        expected = [row["figures"][figure] for row in stated]
+        low, high = (f"{end:.{decimals}f}" for end in expected[0]["interval"])
+        assert bicubic == ["bicubic", f"{expected[0]['mean']:.{decimals}f}", low, "to", high]
+        gain = expected[1]["difference"]
         ends = [f"{end:+.{decimals}f}" for end in gain["interval"]]
         assert network[0] == "tiny-32"
         assert network[5:9] == [f"{gain['mean']:+.{decimals}f}", ends[0], "to", ends[1]]
-        share = wanted[1].get("better_share")  # none of identity and landmarks
+        share = expected[1].get("better_share")  # not computed for identity and landmarks
         shown = {None: [], 0.0: ["0", "%"], 1.0: ["100", "%"]}
         assert network[9:] == shown.get(share, [f"{100 * (share or 0):.1f}", "%"])
     assert "LPIPS" not in result.stdout
@@ -79,7 +79,7 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     ("share", "text"),
     [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
 )
-def test_only_exact_shares_are_all_or_none(share: float, text: str) -> None:
+def test_only_exact_shares_are_shown_as_0_or_100_percent(share: float, text: str) -> None:
     assert _share(share) == text
 
 
@@ -92,16 +92,16 @@ def test_the_test_archives_of_a_folder_are_used(evaluated: tuple[Path, Result]) 
         assert (out / name).stat().st_size > 0
 
 
-def test_the_camera_has_no_covered_figure_on_plain_faces(
+def test_camera_degradation_has_no_covered_figure_on_unmasked_faces(
     data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
 ) -> None:
     compared = ("--compare", tiny_weights(64), "--degradation", "camera", "--limit", 2)
     result = evaluate(data, tmp_path, template_folder, *compared)
     assert result.exit_code == 0, result.output
-    masked, plain = result.stdout.split("plain faces")
+    masked, unmasked = result.stdout.split("plain faces")
     assert "PSNR covered" in masked
-    assert "PSNR covered" not in plain
-    assert "PSNR beside" in plain
+    assert "PSNR covered" not in unmasked
+    assert "PSNR beside" in unmasked
 
 
 def test_inputs_are_written_and_external_results_are_read(
@@ -132,7 +132,7 @@ def test_inputs_are_written_and_external_results_are_read(
     assert path.name in one_line(again, 3)
 
 
-def test_methods_that_cannot_be_compared_are_a_one_line_error(
+def test_invalid_comparisons_are_one_line_errors(
     data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
 ) -> None:
     def line(*more: object, code: int = 2) -> str:
@@ -167,5 +167,5 @@ def test_groups_have_lines_below_their_method(
     assert shown[5] == f"{ssim['difference']['mean']:+.4f}"
     low, high = darkest["limits"]
     assert f"darkest: L* {low:.1f} to {high:.1f}, 2 faces" in result.stdout
-    wrong = evaluate(data, tmp_path, template_folder, "--groups", "age")
-    assert "grouped by 'age'" in one_line(wrong, 2)
+    invalid = evaluate(data, tmp_path, template_folder, "--groups", "age")
+    assert "grouped by 'age'" in one_line(invalid, 2)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from some_counts import COUNTS
+from sample_counts import COUNTS
 
 from jdsr_cli.cli.rendering import Bars, write_plan, write_summary
 from jdsr_cli.errors import MediaError
@@ -28,7 +28,7 @@ def test_quiet_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_task_of_the_same_name_can_follow() -> None:
+def test_a_task_name_can_be_used_again() -> None:
     with Bars(quiet=True) as bars:
         for _ in range(2):
             bars.begin("clip.mp4", 1)

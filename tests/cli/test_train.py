@@ -172,7 +172,7 @@ def test_other_errors_are_one_line_with_their_exit_code(
     assert "has no stage 'polish'" in one_line(stage, 2)
 
 
-def test_a_run_of_another_recipe_is_not_continued(
+def test_a_run_with_another_recipe_is_not_continued(
     trained: tuple[Path, Result], data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "small.toml"
@@ -181,7 +181,7 @@ def test_a_run_of_another_recipe_is_not_continued(
     assert "(optimiser)" in one_line(refused, 1)
 
 
-def test_a_run_of_other_inputs_is_not_continued(
+def test_a_run_with_other_inputs_is_not_continued(
     trained: tuple[Path, Result],
     data: Path,
     recipe: Path,

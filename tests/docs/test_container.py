@@ -1,4 +1,4 @@
-"""The container file fits the repository, as far as that shows without a container engine."""
+"""The Dockerfile matches the repository, as far as can be checked without a container engine."""
 
 import re
 from fnmatch import fnmatch
@@ -17,13 +17,13 @@ IGNORED = [
 
 
 def sources() -> list[str]:
-    """Return what is copied from the build context."""
+    """Return the paths copied from the build context."""
     copies = [words[1:-1] for words in INSTRUCTIONS if words[0] == "COPY"]
     return [name for words in copies if not words[0].startswith("--from") for name in words]
 
 
 def is_in_context(name: str) -> bool:
-    """Whether a path is sent to the build; the last pattern that matches decides."""
+    """Return whether a path is in the build context; the last matching pattern decides."""
     inside = True
     for pattern in IGNORED:
         matches = any(
@@ -35,12 +35,12 @@ def is_in_context(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sources())
-def test_every_copied_source_exists_and_is_sent_to_the_build(name: str) -> None:
+def test_every_copied_source_exists_and_is_in_the_build_context(name: str) -> None:
     assert (ROOT / name).exists()
     assert is_in_context(name)
 
 
-def test_what_the_wheel_is_built_from_is_copied() -> None:
+def test_the_sources_of_the_wheel_are_copied() -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     wheel = project[project.index("[tool.hatch.build.targets.wheel") :]
     wheel = wheel[: wheel.index("[tool.hatch.build.targets.sdist]")]
@@ -52,13 +52,13 @@ def test_what_the_wheel_is_built_from_is_copied() -> None:
         assert is_in_context(name), name
 
 
-def test_pictures_and_tests_are_not_sent_to_the_build() -> None:
+def test_pictures_and_tests_are_not_in_the_build_context() -> None:
     assert not is_in_context("weights/pictures/camera-masked-32.png")
     assert not is_in_context("tests/conftest.py")
     assert not is_in_context(".git/HEAD")
 
 
-def test_it_runs_jdsr_as_an_unprivileged_user() -> None:
+def test_the_container_runs_jdsr_as_an_unprivileged_user() -> None:
     last = {words[0]: words[1:] for words in INSTRUCTIONS}
     assert last["ENTRYPOINT"] == ['["jdsr"]']
     assert last["USER"] == ["1000:1000"]
@@ -72,5 +72,5 @@ def test_the_variants_are_the_last_stages_and_the_cpu_is_the_default() -> None:
     assert stages == ["build", "runtime", "cuda", "cpu"]
 
 
-def test_it_names_no_address() -> None:
+def test_the_dockerfile_contains_no_address() -> None:
     assert "://" not in (ROOT / "Dockerfile").read_text("utf-8")

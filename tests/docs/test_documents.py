@@ -34,7 +34,7 @@ def name_of(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that headings of a page get."""
+    """Return the anchors of the headings of a page."""
     titles = (match["title"] for match in HEADING.finditer(CODE.sub("", page.read_text("utf-8"))))
     words = (re.sub(r"[^\w\- ]", "", title.lower()).strip() for title in titles)
     return {title.replace(" ", "-") for title in words}
@@ -66,13 +66,13 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def is_call(word: str, before: list[str]) -> bool:
-    """Whether a word runs jdsr: the command, the module or the container image."""
+    """Return whether a word runs jdsr: the command, the module or the container image."""
     runs = word.rpartition("/")[2] in ("jdsr", "jdsr:cuda", "jdsr_cli")
     return runs and before[-1:] not in (["-t"], ["cd"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+def test_relative_links_point_to_existing_files_and_headings(page: Path) -> None:
     for match in LINK.finditer(CODE.sub("", page.read_text("utf-8"))):
         target, _, anchor = match["target"].partition("#")
         if "://" in target:
@@ -91,7 +91,7 @@ def test_commands_are_accepted_by_the_command_line(page: Path) -> None:
 
 
 def parse(words: list[str]) -> None:
-    """Parse a command without running it; raises where it has no such option or value."""
+    """Parse a command without running it; an unknown option or invalid value raises."""
     command = get_command(app)
     while hasattr(command, "commands"):
         assert words[0] in command.commands, words
@@ -99,12 +99,12 @@ def parse(words: list[str]) -> None:
     command.make_context(command.name, list(words))
 
 
-def test_commands_of_the_readme_are_found() -> None:
+def test_commands_of_the_readme_are_parsed() -> None:
     called = {words[0] for words in commands(ROOT / "README.md") if words}
     assert {"demo", "restore", "crop-faces"} <= called
 
 
-def test_an_option_that_does_not_exist_is_noticed() -> None:
+def test_an_unknown_option_is_an_error() -> None:
     with pytest.raises(Exception, match="--louder"):
         parse(["restore", "clip.mp4", "--louder"])
 
@@ -141,7 +141,7 @@ def test_guide_explains_every_exit_code() -> None:
     assert {int(code) for code in first_column("refusals.md", "exit code")} == codes
 
 
-def test_guide_explains_kinds_of_refusal_that_exist() -> None:
+def test_refusal_kinds_in_the_guide_exist() -> None:
     sources = "".join(
         path.read_text("utf-8") for path in (ROOT / "jdsr_cli" / "restoration").rglob("*.py")
     )
@@ -151,7 +151,7 @@ def test_guide_explains_kinds_of_refusal_that_exist() -> None:
         assert f'"{kind}"' in sources, kind
 
 
-def test_configuration_example_names_options_of_restore() -> None:
+def test_configuration_example_uses_options_of_restore() -> None:
     page = (ROOT / "docs" / "reference" / "options.md").read_text("utf-8")
     example = tomllib.loads(page[page.index("```toml\n") + 8 :].split("```")[0])
     options = {name for one in get_command(app).commands["restore"].params for name in one.opts}

@@ -1,4 +1,4 @@
-"""The JSON schemas describe what is written, and nothing that is not."""
+"""The JSON schemas describe exactly the fields that are written."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import MediaInfo
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-PATHS_OF_THIS_MACHINE = {"path", "salvaged_copy"}
+LOCAL_PATHS = {"path", "salvaged_copy"}
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -86,12 +86,12 @@ def test_schema_has_the_fields_of_the_record(name: str, record: type) -> None:
 
 def test_manifest_schema_has_the_fields_of_media_and_counts() -> None:
     described = schema("manifest")["properties"]
-    media = {field.name for field in fields(MediaInfo)} - PATHS_OF_THIS_MACHINE
+    media = {field.name for field in fields(MediaInfo)} - LOCAL_PATHS
     assert set(described["media"]["properties"]) == media
     assert set(described["counts"]["properties"]) == {field.name for field in fields(Counts)}
 
 
-def test_schema_knows_every_status_and_mask_state() -> None:
+def test_schema_lists_every_status_and_mask_state() -> None:
     described = schema("faces")["properties"]
     assert set(described["status"]["enum"]) == set(get_args(Status))
     assert set(described["mask"]["enum"]) == {*get_args(MaskState), None}

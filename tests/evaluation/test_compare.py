@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judge_files import write_points_onnx, write_torchscript
+from network_files import write_points_onnx, write_torchscript
 from PIL import Image
 
 from jdsr_cli.conventions import TEMPLATE_SIZE

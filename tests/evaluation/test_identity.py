@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judge_files import Flat, write_torchscript
+from network_files import Flat, write_torchscript
 from skimage.transform import SimilarityTransform
 from torch import Tensor
 

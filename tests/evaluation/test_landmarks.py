@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judge_files import write_points_onnx
+from network_files import write_points_onnx
 from torch import Tensor
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet

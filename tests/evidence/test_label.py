@@ -16,7 +16,7 @@ def test_label_changes_a_small_lower_left_part(height: int, width: int) -> None:
     assert rows.size < max(700, 0.06 * height * width)
 
 
-def test_letters_can_be_told_from_their_field() -> None:
+def test_label_text_contrasts_with_its_background() -> None:
     image = np.full((360, 480, 3), 200, np.uint8)
     Label(480, 360).stamp(image)
     assert image.max() > 240

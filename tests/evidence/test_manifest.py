@@ -17,18 +17,18 @@ from jdsr_cli.evidence import (
 )
 
 
-def test_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
+def test_the_hash_covers_the_whole_file(tmp_path: Path) -> None:
     data = bytes(range(256)) * 9000
     path = tmp_path / "x.bin"
     path.write_bytes(data)
     assert sha256_file(path) == hashlib.sha256(data).hexdigest()
-    found = digest_file(path, "x")
-    assert (found.file, found.bytes) == ("x", len(data))
+    digest = digest_file(path, "x")
+    assert (digest.file, digest.bytes) == ("x", len(data))
 
 
-def test_hash_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InputUnreadableError, match="gone"):
-        sha256_file(tmp_path / "gone.mp4")
+def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(InputUnreadableError, match="absent"):
+        sha256_file(tmp_path / "absent.mp4")
 
 
 def test_manifest_is_json_with_versions_and_time(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ BOX = (30.0, 30.0, 70.0, 76.0)
 
 
 def drawn(
-    height: int, width: int, *marks: FaceOverlay, level: int = 128
+    height: int, width: int, *overlays: FaceOverlay, level: int = 128
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     image = np.full((height, width, 3), level, np.uint8)
-    draw_faces(image, marks)
+    draw_faces(image, overlays)
     return image, (image != level).any(axis=2)
 
 
@@ -28,25 +28,25 @@ def test_a_box_is_outlined_in_the_colour_of_its_track_and_its_face_stays_visible
         assert (image[y, x] == colour).all()
 
 
-def test_a_track_keeps_its_colour_and_the_next_ones_have_others() -> None:
+def test_track_colours_are_constant_and_differ_between_neighbours() -> None:
     colours = [track_colour(track) for track in range(1, 13)]
     assert colours == [track_colour(track) for track in range(1, 13)]
     for one in range(12):
         for other in range(one + 1, min(one + 4, 12)):
-            apart = np.abs(np.subtract(colours[one], colours[other])).max()
-            assert apart > 60, (one, other)
+            difference = np.abs(np.subtract(colours[one], colours[other])).max()
+            assert difference > 60, (one, other)
 
 
 def test_refused_faces_have_dashed_boxes() -> None:
-    _, whole = drawn(360, 640, FaceOverlay(BOX, POINTS[:0], 3))
+    _, solid = drawn(360, 640, FaceOverlay(BOX, POINTS[:0], 3))
     _, dashed = drawn(360, 640, FaceOverlay(BOX, POINTS[:0], 3, refused=True))
-    assert whole[76, 30:71].all()
+    assert solid[76, 30:71].all()
     assert 0.3 < dashed[76, 30:71].mean() < 0.7
     assert 0.3 < dashed[34:76, 30].mean() < 0.7
 
 
 @pytest.mark.parametrize(("height", "width", "least"), [(360, 640, 11), (1080, 1920, 24)])
-def test_the_text_grows_with_the_frame_and_contrasts_with_its_field(
+def test_the_text_grows_with_the_frame_and_contrasts_with_its_background(
     height: int, width: int, least: int
 ) -> None:
     box = (200.0, 200.0, 260.0, 270.0)
@@ -57,8 +57,8 @@ def test_the_text_grows_with_the_frame_and_contrasts_with_its_field(
         assert rows.max() < 200
         assert rows.max() - rows.min() >= 0.6 * least
         assert columns.min() >= 200
-        field = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        luma = field @ np.array([0.299, 0.587, 0.114])
+        background = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        luma = background @ np.array([0.299, 0.587, 0.114])
         assert luma.max() - luma.min() > 75
 
 
@@ -74,18 +74,18 @@ def test_the_text_grows_with_the_frame_and_contrasts_with_its_field(
     ],
 )
 def test_faces_at_and_beyond_the_border_are_clipped(box: tuple[float, ...]) -> None:
-    mark = FaceOverlay(box, POINTS + 60, 1, "a text wider than the frame itself", True)  # type: ignore[arg-type]
-    image, touched = drawn(60, 100, mark)
+    overlay = FaceOverlay(box, POINTS + 60, 1, "a text wider than the frame itself", True)  # type: ignore[arg-type]
+    image, touched = drawn(60, 100, overlay)
     assert image.shape == (60, 100, 3)
     assert touched.any()
 
 
-def test_text_is_readable_where_there_is_no_room_above_the_face() -> None:
+def test_text_is_drawn_below_a_face_at_the_upper_border() -> None:
     _, touched = drawn(360, 640, FaceOverlay((30.0, 0.0, 70.0, 40.0), POINTS[:0], 5, "0.5"))
     assert touched[42:50, 30:45].mean() > 0.9
 
 
-def test_nothing_to_draw_changes_nothing() -> None:
+def test_no_faces_leave_the_image_unchanged() -> None:
     _, touched = drawn(20, 20)
     assert not touched.any()
 
@@ -94,14 +94,14 @@ def test_nothing_to_draw_changes_nothing() -> None:
     "image",
     [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 4), "u1")],
 )
-def test_other_images_are_refused(image: NDArray[np.uint8]) -> None:
+def test_images_that_are_not_rgb_uint8_are_refused(image: NDArray[np.uint8]) -> None:
     with pytest.raises(UsageError, match="RGB uint8"):
         draw_faces(image, [])
 
 
-def test_a_face_that_is_nowhere_is_refused_before_anything_is_drawn() -> None:
+def test_a_box_that_is_not_finite_is_refused_before_drawing() -> None:
     image = np.zeros((90, 90, 3), np.uint8)
-    nowhere = FaceOverlay((0.0, 0.0, float("nan"), 9.0), POINTS, 2)
+    invalid = FaceOverlay((0.0, 0.0, float("nan"), 9.0), POINTS, 2)
     with pytest.raises(UsageError, match="track 2"):
-        draw_faces(image, [FaceOverlay(BOX, POINTS, 1), nowhere])
+        draw_faces(image, [FaceOverlay(BOX, POINTS, 1), invalid])
     assert not image.any()

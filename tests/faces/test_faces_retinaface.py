@@ -19,13 +19,13 @@ CPU = torch.device("cpu")
 def facexlib_network(kind: str) -> FacexlibRetinaFace:
     """The package's own class, untrained."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it names a parameter by its old name
+        warnings.simplefilter("ignore", UserWarning)  # it uses a deprecated parameter
         return FacexlibRetinaFace(kind, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of the mobile network that call many places a face."""
+    """Random weights of the mobile network, with which faces are detected at many positions."""
     torch.manual_seed(0)
     network = facexlib_network("mobile0.25")
     path = tmp_path_factory.mktemp("retinaface") / "mobile.pth"
@@ -36,27 +36,27 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "theirs"), [("retinaface-mobile", "mobile0.25"), ("retinaface-r50", "resnet50")]
 )
-def test_the_networks_compute_what_the_packages_own_do(name: str, theirs: str) -> None:
+def test_networks_match_the_package(name: str, theirs: str) -> None:
     torch.manual_seed(1)
-    wanted = facexlib_network(theirs)
+    reference = facexlib_network(theirs)
     ours = RetinaFaceNet(KINDS[name]).eval()
-    ours.load_state_dict(wanted.state_dict())
+    ours.load_state_dict(reference.state_dict())
     images = torch.randn(2, 3, 64, 96) * 50
     with torch.no_grad():
-        for one, other in zip(ours(images), wanted(images), strict=True):
+        for one, other in zip(ours(images), reference(images), strict=True):
             expected = other[..., 1] if other.shape[-1] == 2 else other
             torch.testing.assert_close(one, expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 96), (640, 352), (32, 32)])
-def test_priors_are_those_of_the_package(width: int, height: int) -> None:
+def test_priors_match_the_package(width: int, height: int) -> None:
     config = facexlib_network("mobile0.25").cfg
-    wanted = PriorBox(config, image_size=(height, width)).forward()
+    expected = PriorBox(config, image_size=(height, width)).forward()
     scale = torch.tensor([width, height, width, height])
-    torch.testing.assert_close(make_priors(width, height), wanted * scale)
+    torch.testing.assert_close(make_priors(width, height), expected * scale)
 
 
-def test_a_batch_decodes_as_the_packages_own_does(
+def test_decoding_a_batch_matches_the_package(
     untrained: Path, hopper_photo: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -72,8 +72,8 @@ def test_a_batch_decodes_as_the_packages_own_does(
         rows = theirs.detect_faces(image[..., ::-1], conf_threshold=0.0, nms_threshold=1.0)
     first, second = network.find([image, image[::-1]], letterbox, 0.0)
     assert len(first) > 100
-    seen = (rows[:, :2] < (319, 255)).all(axis=1) & (rows[:, 2:4] > 1).all(axis=1)
-    for row in rows[seen][::50]:
+    inside = (rows[:, :2] < (319, 255)).all(axis=1) & (rows[:, 2:4] > 1).all(axis=1)
+    for row in rows[inside][::50]:
         points = row[5:].reshape(5, 2) - 0.5
         nearest = min(first, key=lambda face, at=points: np.abs(face.points - at).sum())
         np.testing.assert_allclose(nearest.points, points, atol=0.02)
@@ -83,13 +83,13 @@ def test_a_batch_decodes_as_the_packages_own_does(
     assert [face.box for face in second] != [face.box for face in first]
 
 
-def test_priors_are_made_once_for_each_size_and_few_are_kept(
+def test_priors_are_cached_for_a_few_sizes(
     untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[tuple[int, int]] = []
+    computed: list[tuple[int, int]] = []
 
     def counted(width: int, height: int) -> torch.Tensor:
-        made.append((width, height))
+        computed.append((width, height))
         return make_priors(width, height)
 
     monkeypatch.setattr("jdsr_cli.faces.detection.retinaface.make_priors", counted)
@@ -97,25 +97,25 @@ def test_priors_are_made_once_for_each_size_and_few_are_kept(
     for side in (32, 64, 32, 64):
         image = np.zeros((side, side, 3), np.uint8)
         network.find([image], Letterbox.of(side, side, 1.0), 0.9)
-    assert made == [(32, 32), (64, 64)]
+    assert computed == [(32, 32), (64, 64)]
     for side in range(96, 96 + 32 * 8, 32):
         network.find([np.zeros((32, side, 3), np.uint8)], Letterbox.of(side, 32, 1.0), 0.9)
     network.find([np.zeros((32, 32, 3), np.uint8)], Letterbox.of(32, 32, 1.0), 0.9)
-    assert made[-1] == (32, 32)
-    assert made.count((32, 32)) == 2
+    assert computed[-1] == (32, 32)
+    assert computed.count((32, 32)) == 2
 
 
-def test_weights_that_are_not_the_networks_are_refused(untrained: Path, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(untrained: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsCorruptError, match="retinaface-r50"):
         RetinaFace("retinaface-r50", untrained, CPU)
     broken = tmp_path / "broken.pth"
     broken.write_bytes(untrained.read_bytes()[:1000])
     with pytest.raises(WeightsCorruptError, match="weights fetch retinaface-mobile"):
         RetinaFace("retinaface-mobile", broken, CPU)
-    listed = tmp_path / "list.pth"
-    torch.save([1, 2, 3], listed)
+    list_file = tmp_path / "list.pth"
+    torch.save([1, 2, 3], list_file)
     with pytest.raises(WeightsCorruptError):
-        RetinaFace("retinaface-mobile", listed, CPU)
+        RetinaFace("retinaface-mobile", list_file, CPU)
     with pytest.raises(UsageError, match="retinaface-r50"):
         RetinaFace("retinaface", untrained, CPU)
 
@@ -123,25 +123,25 @@ def test_weights_that_are_not_the_networks_are_refused(untrained: Path, tmp_path
 @pytest.mark.shared
 @pytest.mark.parametrize("photo", ["astronaut_photo", "hopper_photo"])
 @pytest.mark.parametrize("width", [24, 90, 400])
-def test_published_weights_find_the_face(
+def test_published_weights_detect_the_face(
     photo: str, width: int, request: pytest.FixtureRequest, mobile_weights: Path
 ) -> None:
     import cv2
 
-    known: Photo = request.getfixturevalue(photo)
+    example: Photo = request.getfixturevalue(photo)
     network = RetinaFace("retinaface-mobile", mobile_weights, CPU)
-    factor = width / known.width
-    image = cv2.resize(known.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    factor = width / example.width
+    image = cv2.resize(example.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     (faces,) = NetworkDetector(network, DetectorSettings()).detect([image.astype(np.uint8)])
     assert len([face for face in faces if face.width > 0.4 * width]) == 1
-    points = (known.points + 0.5) * factor - 0.5
+    points = (example.points + 0.5) * factor - 0.5
     eyes = np.hypot(*(points[1] - points[0]))
     assert np.hypot(*(faces[0].points - points).T).max() < 0.22 * eyes
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_gives_what_the_cpu_gives(untrained: Path, hopper_photo: Photo) -> None:
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_results_on_gpu_and_cpu_agree(untrained: Path, hopper_photo: Photo) -> None:
     image = hopper_photo.image[:256, :320]
     letterbox = Letterbox.of(320, 256, 1.0)
     on_cpu, on_gpu = (

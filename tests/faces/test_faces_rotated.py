@@ -1,4 +1,4 @@
-"""Faces that are not upright: found upright by another look, or refused."""
+"""Faces that are not upright: detected again in a rotated crop, or refused."""
 
 import json
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
 from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]
-NEAR = 0.2
-"""Eye distances by which points may be off."""
+MAX_ERROR = 0.2
+"""Largest accepted error of the eyes in eye distances."""
 ANGLES = range(0, 360, 30)
 LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=0.0, min_track=1)
 
 
-def turned(photo: Photo, angle: float, width: float = 60.0) -> tuple[Picture, NDArray[np.float64]]:
-    """The photograph, its face `width` px wide, turned clockwise in a larger picture."""
+def rotated(photo: Photo, angle: float, width: float = 60.0) -> tuple[Picture, NDArray[np.float64]]:
+    """The photograph, its face `width` px wide, rotated clockwise in a larger picture."""
     scale = width / photo.width
     middle = photo.points.mean(axis=0)
     matrix = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), -angle, scale)
@@ -40,8 +40,8 @@ def turned(photo: Photo, angle: float, width: float = 60.0) -> tuple[Picture, ND
     return np.asarray(picture, np.uint8), points
 
 
-def off(face: Detection, points: NDArray[np.float64]) -> float:
-    """How far the eyes are off, in eye distances."""
+def eye_error(face: Detection, points: NDArray[np.float64]) -> float:
+    """Return the error of the eyes in eye distances."""
     distance = float(np.hypot(*(points[1] - points[0])))
     return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / distance
 
@@ -57,14 +57,14 @@ def detector() -> RotatedDetector:
     return RotatedDetector(create_detector("centerface"))
 
 
-@pytest.mark.parametrize("change", ["as it is", "dark", "gray"])
-def test_points_are_near_or_the_face_is_refused(
+@pytest.mark.parametrize("change", ["unchanged", "dark", "gray"])
+def test_landmarks_are_accurate_or_the_face_is_refused(
     change: str, detector: RotatedDetector, astronaut_photo: Photo, hopper_photo: Photo
 ) -> None:
-    kept = 0
+    accepted = 0
     for photo in (astronaut_photo, hopper_photo):
         for angle in ANGLES:
-            picture, points = turned(photo, angle)
+            picture, points = rotated(photo, angle)
             if change == "dark":
                 picture = (picture * 0.3).astype(np.uint8)
             if change == "gray":
@@ -72,57 +72,59 @@ def test_points_are_near_or_the_face_is_refused(
             for face in detector.detect([picture])[0]:
                 inside = np.hypot(*(face.points.mean(axis=0) - points.mean(axis=0))) < 40
                 if inside and not refused(picture, face):
-                    assert off(face, points) < NEAR, (change, angle)
-                    kept += 1
-    assert kept >= 0.6 * 2 * len(ANGLES)
+                    assert eye_error(face, points) < MAX_ERROR, (change, angle)
+                    accepted += 1
+    assert accepted >= 0.6 * 2 * len(ANGLES)
 
 
-def test_upright_faces_are_passed_on_as_they_are(
+def test_upright_faces_are_returned_unchanged(
     detector: RotatedDetector, astronaut_photo: Photo
 ) -> None:
-    picture, _ = turned(astronaut_photo, 0)
-    plain = create_detector("centerface").detect([picture])[0]
+    picture, _ = rotated(astronaut_photo, 0)
+    detected = create_detector("centerface").detect([picture])[0]
     again = detector.detect([picture])[0]
-    assert [one.box for one in again] == [one.box for one in plain]
-    assert all(np.array_equal(a.points, b.points) for a, b in zip(again, plain, strict=True))
+    assert [one.box for one in again] == [one.box for one in detected]
+    assert all(np.array_equal(a.points, b.points) for a, b in zip(again, detected, strict=True))
     assert {one.turn for one in again} == {0.0}
 
 
 @pytest.mark.parametrize("angle", [90, 180, 270])
-def test_whole_frames_are_searched_at_four_turns(angle: int, hopper_photo: Photo) -> None:
+def test_whole_frames_are_searched_at_four_rotations(angle: int, hopper_photo: Photo) -> None:
     everywhere = RotatedDetector(create_detector("centerface"), everywhere=True)
-    picture, points = turned(hopper_photo, angle, 90.0)
-    near = [one for one in everywhere.detect([picture])[0] if off(one, points) < NEAR]
-    assert len(near) == 1
-    assert not refused(picture, near[0])
-    roll = pose(near[0].points).roll
+    picture, points = rotated(hopper_photo, angle, 90.0)
+    accurate = [
+        one for one in everywhere.detect([picture])[0] if eye_error(one, points) < MAX_ERROR
+    ]
+    assert len(accurate) == 1
+    assert not refused(picture, accurate[0])
+    roll = pose(accurate[0].points).roll
     assert abs((roll - angle + 180) % 360 - 180) < 20
 
 
 @pytest.mark.parametrize("shape", ["shuffled", "line", "inverted"])
-def test_points_that_are_no_face_are_refused(shape: str, astronaut_photo: Photo) -> None:
-    picture, points = turned(astronaut_photo, 0)
-    wrong = {
+def test_implausible_landmarks_are_refused(shape: str, astronaut_photo: Photo) -> None:
+    picture, points = rotated(astronaut_photo, 0)
+    implausible = {
         "shuffled": points[[2, 0, 4, 1, 3]],
         "line": np.linspace([100, 160], [220, 165], 5),
         "inverted": points * (1, -1) + (0, 320),
     }[shape]
-    box = (*wrong.min(axis=0), *wrong.max(axis=0))
-    face = Detection(tuple(float(x) for x in box), wrong.astype(np.float32), 0.9)  # type: ignore[arg-type]
+    box = (*implausible.min(axis=0), *implausible.max(axis=0))
+    face = Detection(tuple(float(x) for x in box), implausible.astype(np.float32), 0.9)  # type: ignore[arg-type]
     assert refused(picture, face)
 
 
 @pytest.mark.parametrize("angle", [135, 225, 180])
-def test_a_turned_face_is_restored_in_its_place_or_refused(
+def test_a_rotated_face_is_restored_with_accurate_landmarks_or_refused(
     angle: int, astronaut_photo: Photo, tiny_weights: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    picture, points = turned(astronaut_photo, angle, 80.0)
-    Image.fromarray(picture).save(tmp_path / "turned.png")
+    picture, points = rotated(astronaut_photo, angle, 80.0)
+    Image.fromarray(picture).save(tmp_path / "rotated.png")
     settings = RestoreSettings(weights=str(tiny_weights(32)), device="cpu", frame_scale=1)
-    assert restore([tmp_path / "turned.png"], tmp_path / "out", settings).exit_code == 0
-    lines = (tmp_path / "out" / "turned" / "faces.jsonl").read_text().splitlines()
+    assert restore([tmp_path / "rotated.png"], tmp_path / "out", settings).exit_code == 0
+    lines = (tmp_path / "out" / "rotated" / "faces.jsonl").read_text().splitlines()
     for record in map(json.loads, lines):
         if record["status"] == "restored":
             face = Detection(tuple(record["box"]), np.array(record["points"], np.float32), 1.0)
-            assert off(face, points) < NEAR
+            assert eye_error(face, points) < MAX_ERROR
             assert record["residual"] < 0.13

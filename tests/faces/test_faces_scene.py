@@ -13,12 +13,12 @@ Picture = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def room() -> Picture:
+def portrait() -> Picture:
     return np.ascontiguousarray(skimage.data.astronaut()[:288])
 
 
 @pytest.fixture(scope="module")
-def street() -> Picture:
+def still_life() -> Picture:
     return np.ascontiguousarray(skimage.data.coffee()[:, :512])
 
 
@@ -34,41 +34,42 @@ def test_thumbnails_have_one_size_and_keep_the_mean(height: int, width: int, lev
     assert (small == level).all()
 
 
-def test_a_cut_is_seen_both_ways(room: Picture, street: Picture) -> None:
-    here, there = thumbnail(room), thumbnail(street)
-    assert is_cut(here, there)
-    assert is_cut(there, here)
-    assert is_cut(here, thumbnail(np.ascontiguousarray(room[:, ::-1])))
+def test_a_cut_is_detected_in_both_directions(portrait: Picture, still_life: Picture) -> None:
+    first, second = thumbnail(portrait), thumbnail(still_life)
+    assert is_cut(first, second)
+    assert is_cut(second, first)
+    assert is_cut(first, thumbnail(np.ascontiguousarray(portrait[:, ::-1])))
 
 
-def test_light_and_noise_are_no_cut(room: Picture) -> None:
-    here = thumbnail(room)
-    grain = np.random.default_rng(0).normal(0, 25, room.shape)
+def test_changes_of_light_and_noise_are_not_cuts(portrait: Picture) -> None:
+    first = thumbnail(portrait)
+    grain = np.random.default_rng(0).normal(0, 25, portrait.shape)
     for other in (
-        room, lit(room, 0.4, 0), lit(room, 1.6, 0), lit(room, 0.7, 90), lit(room + grain, 1, 0),
-        np.full_like(room, 255),
+        portrait, lit(portrait, 0.4, 0), lit(portrait, 1.6, 0), lit(portrait, 0.7, 90),
+        lit(portrait + grain, 1, 0),
+        np.full_like(portrait, 255),
     ):  # fmt: skip
-        assert not is_cut(here, thumbnail(other))
-        assert not is_cut(thumbnail(other), here)
+        assert not is_cut(first, thumbnail(other))
+        assert not is_cut(thumbnail(other), first)
 
 
-def test_a_person_walking_through_and_a_pan_are_no_cut(room: Picture) -> None:
-    here = thumbnail(room)
-    walked = room.copy()
+def test_a_person_walking_through_and_a_pan_are_not_cuts(portrait: Picture) -> None:
+    first = thumbnail(portrait)
+    walked = portrait.copy()
     cv2.rectangle(walked, (300, 60), (370, 287), (20, 30, 40), -1)
-    panned = np.roll(room, 16, axis=1)
-    assert not is_cut(here, thumbnail(walked))
-    assert not is_cut(here, thumbnail(panned))
+    panned = np.roll(portrait, 16, axis=1)
+    assert not is_cut(first, thumbnail(walked))
+    assert not is_cut(first, thumbnail(panned))
 
 
-def test_from_black_into_a_scene_is_a_cut(room: Picture) -> None:
-    black = thumbnail(np.zeros_like(room))
-    assert is_cut(black, thumbnail(room))
+def test_from_black_into_a_scene_is_a_cut(portrait: Picture) -> None:
+    black = thumbnail(np.zeros_like(portrait))
+    assert is_cut(black, thumbnail(portrait))
     assert not is_cut(black, black)
 
 
-def test_only_pictures_and_thumbnails_are_taken(room: Picture) -> None:
+def test_invalid_pictures_and_thumbnails_are_refused(portrait: Picture) -> None:
     with pytest.raises(UsageError, match="thumbnail"):
-        thumbnail(room[..., 0])
+        thumbnail(portrait[..., 0])
     with pytest.raises(UsageError, match="thumbnails"):
-        is_cut(room, room)
+        is_cut(portrait, portrait)

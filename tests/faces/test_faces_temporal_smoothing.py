@@ -10,7 +10,7 @@ from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother, SmootherSettings
 
 Picture = NDArray[np.uint8]
-OPEN = np.zeros((128, 128), np.float32)
+UNCOVERED = np.zeros((128, 128), np.float32)
 
 
 @pytest.fixture
@@ -30,35 +30,38 @@ def moved(face: Picture, right: float, below: float) -> Picture:
     return np.asarray(shifted, np.uint8)
 
 
-def away(one: Picture, other: Picture) -> float:
+def mean_difference(one: Picture, other: Picture) -> float:
     inner = (slice(30, 105), slice(30, 100))
     return float(np.abs(one[inner].astype(float) - other[inner]).mean())
 
 
-def test_the_first_face_is_given_back(face: Picture) -> None:
-    image, occlusion = FaceSmoother().smooth(1, 7, face, face, OPEN)
+def test_the_first_face_is_returned_unchanged(face: Picture) -> None:
+    image, occlusion = FaceSmoother().smooth(1, 7, face, face, UNCOVERED)
     assert np.array_equal(image, face)
-    assert np.array_equal(occlusion, OPEN)
+    assert np.array_equal(occlusion, UNCOVERED)
 
 
 def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
     smoother = FaceSmoother()
     shown = [
-        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), OPEN)[0] for n in range(12)
+        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), UNCOVERED)[0]
+        for n in range(12)
     ]
-    before = np.mean([away(noisy(face, 50 + n), noisy(face, 51 + n)) for n in range(6, 11)])
-    after = np.mean([away(shown[n], shown[n + 1]) for n in range(6, 11)])
+    before = np.mean(
+        [mean_difference(noisy(face, 50 + n), noisy(face, 51 + n)) for n in range(6, 11)]
+    )
+    after = np.mean([mean_difference(shown[n], shown[n + 1]) for n in range(6, 11)])
     assert after < 0.5 * before
-    assert away(shown[-1], face) < 0.7 * away(noisy(face, 61), face)
+    assert mean_difference(shown[-1], face) < 0.7 * mean_difference(noisy(face, 61), face)
 
 
-def test_a_mouth_that_opens_is_not_smeared(face: Picture) -> None:
+def test_a_mouth_that_opens_is_not_smoothed(face: Picture) -> None:
     other = face.copy()
     cv2.ellipse(other, (63, 102), (14, 8), 0, 0, 360, (40, 10, 10), -1)
     smoother = FaceSmoother()
     for n in range(6):
-        smoother.smooth(1, n, face, face, OPEN)
-    image, _ = smoother.smooth(1, 6, other, other, OPEN)
+        smoother.smooth(1, n, face, face, UNCOVERED)
+    image, _ = smoother.smooth(1, 6, other, other, UNCOVERED)
     assert np.abs(image[96:108, 52:74].astype(int) - other[96:108, 52:74]).mean() < 3.0
 
 
@@ -66,42 +69,40 @@ def test_the_track_restarts_on_request_after_a_gap_and_on_another_picture(
     face: Picture, hopper_photo: Photo
 ) -> None:
     bright = np.clip(face.astype(int) + 12, 0, 255).astype(np.uint8)
-    stranger = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
+    other_person = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
 
     def second(frame: int, reference: Picture, image: Picture, *, fresh: bool = False) -> Picture:
         smoother = FaceSmoother()
-        smoother.smooth(1, 0, face, face, OPEN)
-        return smoother.smooth(1, frame, reference, image, OPEN, fresh=fresh)[0]
+        smoother.smooth(1, 0, face, face, UNCOVERED)
+        return smoother.smooth(1, frame, reference, image, UNCOVERED, fresh=fresh)[0]
 
-    assert away(second(1, face, bright), bright) > 2.0
-    assert away(second(4, face, bright), bright) > 2.0
+    assert mean_difference(second(1, face, bright), bright) > 2.0
+    assert mean_difference(second(4, face, bright), bright) > 2.0
     assert np.array_equal(second(5, face, bright), bright)
     assert np.array_equal(second(0, face, bright), bright)
     assert np.array_equal(second(1, face, bright, fresh=True), bright)
-    assert np.array_equal(second(1, stranger, stranger), stranger)
+    assert np.array_equal(second(1, other_person, other_person), other_person)
 
 
-def test_tracks_do_not_touch_each_other_and_can_be_dropped(
-    face: Picture, hopper_photo: Photo
-) -> None:
-    stranger = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
+def test_tracks_are_independent_and_can_be_dropped(face: Picture, hopper_photo: Photo) -> None:
+    other_person = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
     both, alone = FaceSmoother(), FaceSmoother()
     for n in range(3):
-        both.smooth(2, n, stranger, noisy(stranger, n), OPEN)
-        here, _ = both.smooth(1, n, face, noisy(face, n), OPEN)
-        there, _ = alone.smooth(1, n, face, noisy(face, n), OPEN)
-        assert np.array_equal(here, there)
+        both.smooth(2, n, other_person, noisy(other_person, n), UNCOVERED)
+        with_other, _ = both.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        without_other, _ = alone.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        assert np.array_equal(with_other, without_other)
     both.drop(1)
     both.drop(99)
     assert both.state()["tracks"].tolist() == [2]
-    image, _ = both.smooth(1, 3, face, noisy(face, 3), OPEN)
+    image, _ = both.smooth(1, 3, face, noisy(face, 3), UNCOVERED)
     assert np.array_equal(image, noisy(face, 3))
 
 
 def test_tracks_that_are_never_dropped_are_removed(face: Picture) -> None:
     smoother = FaceSmoother()
     for track in range(40):
-        smoother.smooth(track, 100 * track, face, face, OPEN)
+        smoother.smooth(track, 100 * track, face, face, UNCOVERED)
     assert smoother.state()["tracks"].tolist() == [36, 37, 38, 39]
 
 
@@ -115,22 +116,22 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
         for n in range(10)
         for t in (3, 1)
     ]
-    found = []
+    actual = []
     for n in range(10):
         for t in (3, 1):
-            following = FaceSmoother()
-            following.load({key: array.copy() for key, array in resumed.state().items()})
-            resumed = following
-            found.append(resumed.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n]))
-    for (image, occlusion), (image_again, occlusion_again) in zip(expected, found, strict=True):
+            continued = FaceSmoother()
+            continued.load({key: array.copy() for key, array in resumed.state().items()})
+            resumed = continued
+            actual.append(resumed.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n]))
+    for (image, occlusion), (image_again, occlusion_again) in zip(expected, actual, strict=True):
         assert np.array_equal(image, image_again)
         assert np.array_equal(occlusion, occlusion_again)
 
 
 def test_a_loaded_state_is_returned_exactly(face: Picture) -> None:
     smoother = FaceSmoother()
-    smoother.smooth(3, 7, face, noisy(face, 1), OPEN)
-    smoother.smooth(5, 9, noisy(face, 2), face, OPEN)
+    smoother.smooth(3, 7, face, noisy(face, 1), UNCOVERED)
+    smoother.smooth(5, 9, noisy(face, 2), face, UNCOVERED)
     state = smoother.state()
     loaded = FaceSmoother()
     loaded.load(state)
@@ -139,11 +140,11 @@ def test_a_loaded_state_is_returned_exactly(face: Picture) -> None:
         assert np.array_equal(array, state[name]), name
 
 
-def test_a_state_of_something_else_is_refused(face: Picture) -> None:
+def test_an_invalid_state_is_refused(face: Picture) -> None:
     smoother = FaceSmoother()
-    smoother.smooth(1, 0, face, face, OPEN)
+    smoother.smooth(1, 0, face, face, UNCOVERED)
     state = smoother.state()
-    for wrong in (
+    for invalid in (
         {},
         {**state, "format": np.array(99)},
         {**state, "image": state["image"][:, :64]},
@@ -151,12 +152,12 @@ def test_a_state_of_something_else_is_refused(face: Picture) -> None:
         {**state, "tracks": np.array(1)},
     ):
         with pytest.raises(UsageError, match="state"):
-            FaceSmoother().load(wrong)
+            FaceSmoother().load(invalid)
 
 
 def test_invalid_faces_and_settings_are_refused(face: Picture) -> None:
     with pytest.raises(UsageError, match="smoothed"):
-        FaceSmoother().smooth(1, 0, face[:64], face, OPEN)
+        FaceSmoother().smooth(1, 0, face[:64], face, UNCOVERED)
     with pytest.raises(UsageError, match="strength"):
         SmootherSettings(strength=1.0)
     with pytest.raises(UsageError, match="smoothed"):
@@ -166,7 +167,7 @@ def test_invalid_faces_and_settings_are_refused(face: Picture) -> None:
 def test_strength_0_changes_nothing(face: Picture) -> None:
     smoother = FaceSmoother(SmootherSettings(strength=0.0))
     for n in range(3):
-        image, _ = smoother.smooth(1, n, face, noisy(face, n), OPEN)
+        image, _ = smoother.smooth(1, n, face, noisy(face, n), UNCOVERED)
         assert np.array_equal(image, noisy(face, n))
 
 
@@ -176,8 +177,8 @@ def test_small_motions_are_estimated(face: Picture, right: float, below: float) 
     before = luma.astype(np.float32)
     shift = np.array([[1.0, 0.0, right], [0.0, 1.0, below]])
     now = cv2.warpAffine(before, shift, (128, 128), borderMode=cv2.BORDER_REPLICATE)
-    found = estimate_motion(before, now)
-    middle = found @ np.array([63.0, 78.0, 1.0])
+    motion = estimate_motion(before, now)
+    middle = motion @ np.array([63.0, 78.0, 1.0])
     assert middle == pytest.approx((63.0 - right, 78.0 - below), abs=0.3)
 
 

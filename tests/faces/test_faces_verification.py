@@ -1,4 +1,4 @@
-"""False boxes are refused, faces are not."""
+"""False detections are not confirmed, faces are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,8 +22,8 @@ def network(threshold: float | None = None) -> NetworkDetector:
     return detector
 
 
-class Given:
-    """Gives the same detections of each image, under the name of a detector."""
+class FixedDetector:
+    """Returns the same detections for each image, under the name of a detector."""
 
     def __init__(self, *faces: Detection, name: str = "centerface") -> None:
         self.name = name
@@ -63,7 +63,7 @@ def patch(name: str) -> ImageArray:
     return np.ascontiguousarray(small if small.ndim == 3 else np.repeat(small[..., None], 3, 2))
 
 
-NO_FACES = {
+FALSE_DETECTIONS = {
     "dark blob": lambda: (blob(12.0, -70.0), 12.0),
     "skin blob": lambda: (blob(12.0, 80.0), 12.0),
     "wide blob": lambda: (blob(30.0, 90.0), 30.0),
@@ -73,10 +73,10 @@ NO_FACES = {
 }
 
 
-@pytest.mark.parametrize("name", NO_FACES)
-def test_what_is_no_face_is_not_confirmed(name: str) -> None:
-    image, width = NO_FACES[name]()
-    detector = VerifiedDetector(Given(box(80.0, 60.0, width)), network())
+@pytest.mark.parametrize("name", FALSE_DETECTIONS)
+def test_false_detections_are_not_confirmed(name: str) -> None:
+    image, width = FALSE_DETECTIONS[name]()
+    detector = VerifiedDetector(FixedDetector(box(80.0, 60.0, width)), network())
     (face,) = detector.detect([image])[0]
     assert not face.confirmed
 
@@ -90,14 +90,14 @@ def test_faces_of_a_low_score_are_confirmed(
         scale = width / photo.width
         image = cv2.resize(photo.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         image = (image * gain).astype(np.uint8)
-        found = network(0.2).detect([image])[0]
-        best = max(found, key=lambda face: face.score)
+        detected = network(0.2).detect([image])[0]
+        best = max(detected, key=lambda face: face.score)
         low = replace(best, score=0.45)
-        (face,) = VerifiedDetector(Given(low), network()).detect([image])[0]
+        (face,) = VerifiedDetector(FixedDetector(low), network()).detect([image])[0]
         assert face.confirmed
 
 
-def test_a_turned_face_is_verified_as_it_was_found(hopper_photo: Photo) -> None:
+def test_a_rotated_face_is_verified_at_its_rotation(hopper_photo: Photo) -> None:
     scale = 40.0 / hopper_photo.width
     small = cv2.resize(hopper_photo.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     best = max(network().detect([small])[0], key=lambda face: face.score)
@@ -108,37 +108,39 @@ def test_a_turned_face_is_verified_as_it_was_found(hopper_photo: Photo) -> None:
         np.array([width - 1, height - 1], np.float32) - best.points, 0.45, 180.0,
     )  # fmt: skip
     image = np.ascontiguousarray(small[::-1, ::-1])
-    detector = VerifiedDetector(Given(inverted), network())
+    detector = VerifiedDetector(FixedDetector(inverted), network())
     assert detector.detect([image])[0][0].confirmed
-    as_if_upright = VerifiedDetector(Given(replace(inverted, turn=0.0)), network())
+    as_if_upright = VerifiedDetector(FixedDetector(replace(inverted, turn=0.0)), network())
     upside_down = as_if_upright.evidence(image, replace(inverted, turn=0.0))
     assert upside_down < detector.evidence(image, inverted)
 
 
-def test_certain_faces_and_unmeasured_detectors_are_believed() -> None:
-    image, width = NO_FACES["jacket"]()
+def test_certain_faces_and_unmeasured_detectors_are_accepted() -> None:
+    image, width = FALSE_DETECTIONS["jacket"]()
     certain = box(80.0, 60.0, width, score=EVIDENCE_THRESHOLDS["centerface"].certain)
-    assert VerifiedDetector(Given(certain), network()).detect([image])[0] == [certain]
-    other = Given(box(80.0, 60.0, width), name="retinaface-r50")
+    assert VerifiedDetector(FixedDetector(certain), network()).detect([image])[0] == [certain]
+    other = FixedDetector(box(80.0, 60.0, width), name="retinaface-r50")
     assert VerifiedDetector(other, network()).detect([image])[0][0].confirmed
 
 
-def test_who_asks_for_lower_scores_gets_them(astronaut_photo: Photo) -> None:
+def test_a_lower_threshold_confirms_lower_scores(astronaut_photo: Photo) -> None:
     face = box(80.0, 60.0, 36.0, score=0.3)
     image = cloth()
-    usual = VerifiedDetector(Given(face), network())
-    eager = VerifiedDetector(Given(face), network(0.05))
-    assert not usual.detect([image])[0][0].confirmed
-    assert eager.detect([image])[0][0].confirmed
+    default = VerifiedDetector(FixedDetector(face), network())
+    permissive = VerifiedDetector(FixedDetector(face), network(0.05))
+    assert not default.detect([image])[0][0].confirmed
+    assert permissive.detect([image])[0][0].confirmed
 
 
-def test_unrelated_pictures_of_one_size_borrow_no_verdict(astronaut_photo: Photo) -> None:
+def test_verification_does_not_depend_on_the_other_images_of_a_batch(
+    astronaut_photo: Photo,
+) -> None:
     scale = 24.0 / astronaut_photo.width
     small = cv2.resize(astronaut_photo.image, None, fx=scale, fy=scale)
-    there = max(network(0.2).detect([small])[0], key=lambda face: face.score)
-    low = replace(there, score=0.45)
+    best = max(network(0.2).detect([small])[0], key=lambda face: face.score)
+    low = replace(best, score=0.45)
     empty = np.full_like(small, 110)
-    detector = VerifiedDetector(Given(low), network())
+    detector = VerifiedDetector(FixedDetector(low), network())
     alone = [detector.detect([image])[0][0].confirmed for image in (small, empty)]
     assert alone == [True, False]
     group = [empty, small, empty, small, small, empty]

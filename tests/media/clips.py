@@ -1,4 +1,4 @@
-"""Small clips of every awkward kind, made by PyAV itself: nothing is downloaded."""
+"""Small clips of many kinds, written with PyAV: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def encode(
     paint: Callable[[int], NDArray[np.uint8]] | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Write a clip with exactly these timestamps, and the given sound beside it."""
+    """Write a clip with exactly these timestamps, and the given sound tracks."""
     width, height = size
     if codec == "libx264":
         options = {"crf": "10", "g": "4", **(options or {})}
@@ -61,11 +61,11 @@ def encode(
             configure(stream)
         output.metadata.update(metadata or {})
         sounds = [track.add(output) for track in tracks]
-        for index, moment in enumerate(pts):
+        for index, time in enumerate(pts):
             image = picture(index, width, height) if paint is None else paint(index)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame = frame.reformat(format=pixel_format)
-            frame.pts, frame.time_base = moment, time_base
+            frame.pts, frame.time_base = time, time_base
             output.mux(stream.encode(frame))
         for track, sound in zip(tracks, sounds, strict=True):
             track.fill(output, sound)
@@ -126,15 +126,15 @@ def ntsc(folder: Path) -> Path:
 
 def gif(folder: Path) -> Path:
     """Delays of 1/100 s that vary: 8, 9, 8, 30, ..."""
-    pts, moment = [], 0
+    pts, time = [], 0
     for index in range(COUNT):
-        pts.append(moment)
-        moment += (8, 9, 8, 30)[index % 4]
+        pts.append(time)
+        time += (8, 9, 8, 30)[index % 4]
     return encode(folder / "anim.gif", pts, Fraction(1, 100), codec="gif", pixel_format="rgb8")
 
 
 def rotated(folder: Path, degrees: int) -> Path:
-    """Stored as painted, to be shown turned clockwise by so much."""
+    """A clip with a display rotation of `degrees` clockwise."""
     return encode(
         folder / f"rotated{degrees}.mp4",
         configure=lambda stream: stream.set_display_rotation(-degrees),
@@ -150,7 +150,7 @@ def ten_bit(folder: Path) -> Path:
 
 
 def raw_h264(folder: Path) -> Path:
-    """An elementary stream, which holds no timestamps."""
+    """An elementary stream, which contains no timestamps."""
     return encode(folder / "camera.h264", container="h264")
 
 
@@ -173,7 +173,7 @@ def corrupt_middle(path: Path) -> Path:
 
 
 def resolution_change(folder: Path) -> Path:
-    """An MPEG transport stream that goes on in another size, its time beginning anew."""
+    """An MPEG transport stream that continues in another size, with times that restart."""
     parts = [
         encode(folder / "part0.ts", size=(64, 48)),
         encode(folder / "part1.ts", size=(96, 64)),
@@ -193,7 +193,7 @@ def combed(index: int) -> NDArray[np.uint8]:
 def interlaced(
     path: Path, pts: Sequence[int] = tuple(range(COUNT)), time_base: Fraction = Fraction(1, 25)
 ) -> Path:
-    """A clip whose frames hold two fields each, the bottom one first, and are flagged so."""
+    """A clip of frames of two fields each, the bottom one first, flagged as interlaced."""
     options = {"x264-params": "interlaced=1"}
     return encode(path, pts, time_base, options=options, paint=combed)
 
@@ -207,7 +207,7 @@ def interlaced_later(folder: Path) -> Path:
 
 
 def cameras(folder: Path, count: int = 3) -> Path:
-    """Several video streams in one file; that of number n has n times 32 columns."""
+    """Several video streams in one file; stream n is 32 n pixels wide."""
     path = folder / "cameras.mkv"
     with av.open(str(path), "w") as output:
         streams = []
@@ -229,12 +229,12 @@ def cameras(folder: Path, count: int = 3) -> Path:
 
 
 def noise(count: int, seed: int = 3) -> bytes:
-    """Bytes that are no media."""
+    """Random bytes."""
     return np.random.default_rng(seed).bytes(count)
 
 
-def behind(header: bytes, path: Path, name: str) -> Path:
-    """A copy of a file, put behind what a recorder might write before it."""
+def with_header(header: bytes, path: Path, name: str) -> Path:
+    """A copy of a file behind a header, as some recorders write."""
     wrapped = path.with_name(name)
     wrapped.write_bytes(header + path.read_bytes())
     return wrapped
@@ -262,7 +262,7 @@ def dahua(folder: Path) -> Path:
 
 
 def numbered(folder: Path, numbers: Sequence[int], name: str = "shot_{:03d}.png") -> Path:
-    """Pictures with these numbers in their names, each painted by its number."""
+    """Write pictures with these numbers in their names; the number selects the content."""
     from PIL import Image
 
     folder.mkdir(exist_ok=True)
@@ -296,8 +296,8 @@ def track_packets(path: Path, index: int) -> list[tuple[Fraction, Fraction, byte
 
 def subtitled(path: Path, *, seconds: int = 1) -> Path:
     """A Matroska clip with two sound tracks, the second late, and two tracks of subtitles."""
-    plain = encode(
-        path.with_name(f"plain-{path.name}"),
+    without_subtitles = encode(
+        path.with_name(f"without_subtitles-{path.name}"),
         range(25 * seconds),
         tracks=[
             Track(seconds=Fraction(seconds), language="deu"),
@@ -321,7 +321,7 @@ def subtitled(path: Path, *, seconds: int = 1) -> Path:
             )
         )
         texts.append(text)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(plain)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(without_subtitles)]
     for text in texts:
         command += ["-i", str(text)]
     command += [
@@ -335,7 +335,7 @@ def subtitled(path: Path, *, seconds: int = 1) -> Path:
 
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
-    """Make every write beyond so many bytes fail, as on a full disk."""
+    """Make every write beyond `size` bytes fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,4 @@
-"""Small media files of all kinds, and seeded damage to them: what a fuzzing run feeds on."""
+"""Small media files of all kinds, and seeded damage to them, for fuzzing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from jdsr_cli.media import open_reader, probe
 from jdsr_cli.settings import ReadSettings
 
 MAX_FRAMES = 300
-"""Frames that are read of one file; damage can make a file promise millions."""
+"""Most frames that are read from one file; a damaged file can state millions."""
 
 _EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\x80\0\0\0")
 
@@ -97,40 +97,40 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "jp2": _still("s.jp2"),
     "gif still": _still("s.gif"),
 }
-"""Name to the maker of one good file."""
+"""Functions that write one valid file, by name."""
 
 
 def _flip(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
-    places = rng.integers(0, len(data), rng.integers(1, 60))
-    data[places] = rng.integers(0, 256, len(places))
+    positions = rng.integers(0, len(data), rng.integers(1, 60))
+    data[positions] = rng.integers(0, 256, len(positions))
     return data
 
 
 def _bits(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
-    places = rng.integers(0, len(data), rng.integers(1, 30))
-    data[places] ^= (1 << rng.integers(0, 8, len(places))).astype(np.uint8)
+    positions = rng.integers(0, len(data), rng.integers(1, 30))
+    data[positions] ^= (1 << rng.integers(0, 8, len(positions))).astype(np.uint8)
     return data
 
 
 def _header(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
-    places = rng.integers(0, min(len(data), 512), rng.integers(1, 12))
-    data[places] = rng.integers(0, 256, len(places))
+    positions = rng.integers(0, min(len(data), 512), rng.integers(1, 12))
+    data[positions] = rng.integers(0, 256, len(positions))
     return data
 
 
 def _extreme(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     for _ in range(rng.integers(1, 5)):
-        place = rng.integers(0, max(1, len(data) - 4))
+        position = rng.integers(0, max(1, len(data) - 4))
         value = np.frombuffer(_EXTREMES[rng.integers(len(_EXTREMES))], np.uint8)
-        data[place : place + 4] = value[: len(data) - place]
+        data[position : position + 4] = value[: len(data) - position]
     return data
 
 
-def _ends(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+def _cut_end(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     return data[: rng.integers(1, len(data))]
 
 
-def _begins(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+def _cut_start(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     return data[rng.integers(0, len(data)) :]
 
 
@@ -151,28 +151,29 @@ def _noise(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     return data
 
 
-def _double(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+def _repeat(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     start, end = _span(data, rng)
     return np.concatenate([data[:end], data[start:end], data[end:]])
 
 
-def _drop(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+def _remove(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     start, end = _span(data, rng)
     return np.concatenate([data[:start], data[end:]])
 
 
-def _vendor(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+def _prepend(data: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     header = rng.integers(0, 256, rng.integers(1, 9000)).astype(np.uint8)
     return np.concatenate([header, data])
 
 
 DAMAGE = (
-    _flip, _bits, _header, _extreme, _ends, _begins, _zero, _noise, _double, _drop, _vendor,
+    _flip, _bits, _header, _extreme, _cut_end, _cut_start, _zero, _noise, _repeat, _remove,
+    _prepend,
 )  # fmt: skip
 
 
 def mutate(seeds: Sequence[bytes], number: int, seed: int) -> tuple[int, bytes]:
-    """The damaged file of that number: which seed it is of, and its bytes."""
+    """Return the index of the seed file and the bytes of a damaged file, by its number."""
     rng = np.random.default_rng([seed, number])
     which = int(rng.integers(len(seeds)))
     data = np.frombuffer(seeds[which], np.uint8).copy()
@@ -187,9 +188,9 @@ def mutate(seeds: Sequence[bytes], number: int, seed: int) -> tuple[int, bytes]:
 
 
 def read_all(path: Path) -> str:
-    """Probe and read a file, and see that what is delivered keeps its promises.
+    """Probe and read a file, and check its frames and its report.
 
-    Returns "whole" or "told" (something was amiss, and said); raises what the reader raises.
+    Returns "clean" or "warned"; errors of the reader propagate.
     """
     info = probe(path)
     settings = ReadSettings(frame_rate=None if info.timestamps else Fraction(10))
@@ -208,4 +209,4 @@ def read_all(path: Path) -> str:
         assert late == early + 1
         assert after > before
     assert all(text and "\n" not in text for text in report.warnings)
-    return "told" if report.warnings else "whole"
+    return "warned" if report.warnings else "clean"

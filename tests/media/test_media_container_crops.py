@@ -33,7 +33,7 @@ CLAPS: list[tuple[Clap, Aperture]] = [
     ((33, 47, Fraction(1, 2), Fraction(-1, 2)), Aperture(64, 36, 33, 47)),
     ((160, 60, 0, 30), Aperture(0, 60, 160, 60)),
 ]
-WRONG: list[Clap] = [
+INVALID_CLAPS: list[Clap] = [
     (160, 120, 0, 0),
     (162, 120, 0, 0),
     (100, 80, 31, 0),
@@ -45,7 +45,7 @@ WRONG: list[Clap] = [
 def read(
     path: Path, settings: ReadSettings | None = None
 ) -> tuple[list[NDArray[np.uint8]], tuple[str, ...]]:
-    """All frames of an input and what was told of it."""
+    """Return all frames of an input, and its warnings."""
     with open_reader(path, settings) as reader:
         frames = [frame.image for frame in reader]
         info = reader.info
@@ -58,66 +58,68 @@ def stored(path: Path, data: bytes) -> Path:
     return path
 
 
-def told(notes: tuple[str, ...], aperture: Aperture, width: int, height: int) -> bool:
+def reported(notes: tuple[str, ...], aperture: Aperture, width: int, height: int) -> bool:
     return aperture.note(width, height) in notes
 
 
 @pytest.fixture
 def without_avif(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Pillow that reads no AVIF, so that FFmpeg does."""
+    """Disable AVIF in Pillow, so that FFmpeg reads it."""
     monkeypatch.setattr(pictures, "_formats", lambda: ("PNG",))
 
 
-@pytest.mark.parametrize(("clap", "wanted"), CLAPS)
-def test_a_heic_is_cut(tmp_path: Path, clap: Clap, wanted: Aperture) -> None:
+@pytest.mark.parametrize(("clap", "expected"), CLAPS)
+def test_a_heic_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> None:
     whole = apertures.heic(tmp_path, PICTURE)
-    (plain,), notes = read(stored(tmp_path / "plain.heic", whole))
-    assert plain.shape == PICTURE.shape
+    (uncropped,), notes = read(stored(tmp_path / "uncropped.heic", whole))
+    assert uncropped.shape == PICTURE.shape
     assert not any("aperture" in note for note in notes)
     (cut,), notes = read(stored(tmp_path / "a.heic", apertures.with_item_clap(whole, clap)))
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
-    assert told(notes, wanted, *SIDES)
+    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    assert reported(notes, expected, *SIDES)
 
 
 @with_avif
-@pytest.mark.parametrize(("clap", "wanted"), CLAPS)
-def test_an_avif_is_cut(tmp_path: Path, clap: Clap, wanted: Aperture) -> None:
+@pytest.mark.parametrize(("clap", "expected"), CLAPS)
+def test_an_avif_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> None:
     whole = apertures.avif([PICTURE])
-    (plain,), notes = read(stored(tmp_path / "plain.avif", whole))
+    (uncropped,), notes = read(stored(tmp_path / "uncropped.avif", whole))
     assert not any("aperture" in note for note in notes)
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container == "avif"
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
-    assert told(notes, wanted, *SIDES)
+    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    assert reported(notes, expected, *SIDES)
 
 
 @with_avif
 @pytest.mark.usefixtures("without_avif")
-@pytest.mark.parametrize(("clap", "wanted"), CLAPS)
-def test_an_avif_that_ffmpeg_reads_is_cut(tmp_path: Path, clap: Clap, wanted: Aperture) -> None:
+@pytest.mark.parametrize(("clap", "expected"), CLAPS)
+def test_an_avif_that_ffmpeg_reads_is_cropped(
+    tmp_path: Path, clap: Clap, expected: Aperture
+) -> None:
     whole = apertures.avif([PICTURE])
-    (plain,), _ = read(stored(tmp_path / "plain.avif", whole))
+    (uncropped,), _ = read(stored(tmp_path / "uncropped.avif", whole))
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container.startswith("mov")
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
-    assert told(notes, wanted, *SIDES)
+    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    assert reported(notes, expected, *SIDES)
 
 
 @with_avif
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_cut_before_it_is_turned(tmp_path: Path, orientation: int) -> None:
+def test_a_picture_is_cropped_before_it_is_rotated(tmp_path: Path, orientation: int) -> None:
     clap, aperture = CLAPS[0]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    (plain,), _ = read(stored(tmp_path / "plain.avif", apertures.avif([PICTURE])))
-    Image.fromarray(aperture.cut(plain)).save(tmp_path / "wanted.png", exif=exif)
-    (wanted,), _ = read(tmp_path / "wanted.png")
-    turned = apertures.with_item_clap(apertures.avif([PICTURE], orientation), clap)
-    (cut,), notes = read(stored(tmp_path / "a.avif", turned))
-    np.testing.assert_array_equal(cut, wanted)
-    assert told(notes, aperture, *SIDES)
+    (uncropped,), _ = read(stored(tmp_path / "uncropped.avif", apertures.avif([PICTURE])))
+    Image.fromarray(aperture.cut(uncropped)).save(tmp_path / "expected.png", exif=exif)
+    (expected,), _ = read(tmp_path / "expected.png")
+    rotated = apertures.with_item_clap(apertures.avif([PICTURE], orientation), clap)
+    (cut,), notes = read(stored(tmp_path / "a.avif", rotated))
+    np.testing.assert_array_equal(cut, expected)
+    assert reported(notes, aperture, *SIDES)
 
 
 def animation() -> bytes:
@@ -127,15 +129,15 @@ def animation() -> bytes:
 @with_avif
 def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
     clap, aperture = CLAPS[0]
-    whole, notes = read(stored(tmp_path / "plain.avif", animation()))
+    whole, notes = read(stored(tmp_path / "uncropped.avif", animation()))
     assert len(whole) == 3
     box = apertures.clap_box(clap)
     tracked = apertures.with_box(animation(), (*ENTRY, "av01"), box)
     cut, notes = read(stored(tmp_path / "track.avif", tracked))
-    for found, plain in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(found, aperture.cut(plain))
-    assert told(notes, aperture, *SIDES)
-    # The aperture of its cover is another matter.
+    for cropped, uncropped in zip(cut, whole, strict=True):
+        np.testing.assert_array_equal(cropped, aperture.cut(uncropped))
+    assert reported(notes, aperture, *SIDES)
+    # The aperture of the cover does not apply to the animation.
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
     assert read(cover)[0][0].shape == PICTURE.shape
 
@@ -146,7 +148,7 @@ def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
 def test_a_picture_and_a_track_with_the_same_number_are_distinguished(
     tmp_path: Path, stream: int
 ) -> None:
-    """FFmpeg gives the cover first, then the track, both with the identifier 1."""
+    """FFmpeg returns the cover first, then the track, both with the identifier 1."""
     clap, aperture = CLAPS[0]
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
     tracked = apertures.with_box(animation(), (*ENTRY, "av01"), apertures.clap_box(clap))
@@ -158,22 +160,22 @@ def test_a_picture_and_a_track_with_the_same_number_are_distinguished(
 
 
 @with_avif
-def test_pictures_of_a_sequence_are_cut(tmp_path: Path) -> None:
+def test_pictures_of_a_sequence_are_cropped(tmp_path: Path) -> None:
     clap, aperture = CLAPS[0]
     for number in (1, 2):
         data = apertures.with_item_clap(apertures.avif([picture(number, *SIDES)]), clap)
         stored(tmp_path / f"shot_{number}.avif", data)
     frames, notes = read(tmp_path / "shot_%d.avif")
     assert [frame.shape for frame in frames] == [(aperture.height, aperture.width, 3)] * 2
-    assert told(notes, aperture, *SIDES)
+    assert reported(notes, aperture, *SIDES)
 
 
-@pytest.mark.parametrize("clap", WRONG)
-def test_pictures_without_a_true_aperture_stay_whole(tmp_path: Path, clap: Clap) -> None:
-    made = {"a.heic": apertures.heic(tmp_path, PICTURE)}
+@pytest.mark.parametrize("clap", INVALID_CLAPS)
+def test_invalid_apertures_are_ignored(tmp_path: Path, clap: Clap) -> None:
+    files = {"a.heic": apertures.heic(tmp_path, PICTURE)}
     if "AVIF" in Image.SAVE:
-        made["a.avif"] = apertures.avif([PICTURE])
-    for name, data in made.items():
+        files["a.avif"] = apertures.avif([PICTURE])
+    for name, data in files.items():
         (image,), notes = read(stored(tmp_path / name, apertures.with_item_clap(data, clap)))
         assert image.shape == PICTURE.shape
         assert not any("aperture" in note for note in notes)
@@ -184,11 +186,11 @@ MATROSKA = [
     ("live.mkv", "libx264", {"live": "1"}),
     ("a.webm", "libvpx-vp9", {"live": "1"}),
 ]
-"""Names, codecs and options of the container; what is live states no lengths."""
+"""Names, codecs and options of the container; live files state no lengths."""
 
 
 @pytest.mark.parametrize(("name", "codec", "options"), MATROSKA)
-def test_the_crop_of_matroska_is_cut_off(
+def test_the_crop_of_matroska_is_applied(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     clip = encode(tmp_path / name, codec=codec, container_options=options)
@@ -197,12 +199,12 @@ def test_the_crop_of_matroska_is_cut_off(
     margins = apertures.pixel_crop(7, 4, 9, 12)
     cut, notes = read(stored(clip, apertures.with_elements(clip.read_bytes(), margins)))
     aperture = Aperture(7, 4, WIDTH - 16, HEIGHT - 16)
-    for found, plain in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(found, aperture.cut(plain))
-    assert told(notes, aperture, WIDTH, HEIGHT)
+    for cropped, uncropped in zip(cut, whole, strict=True):
+        np.testing.assert_array_equal(cropped, aperture.cut(uncropped))
+    assert reported(notes, aperture, WIDTH, HEIGHT)
 
 
-def test_the_display_size_of_matroska_is_that_of_the_cut_picture(tmp_path: Path) -> None:
+def test_the_display_size_of_matroska_applies_to_the_cropped_picture(tmp_path: Path) -> None:
     clip = encode(tmp_path / "a.mkv", codec="ffv1", pixel_format="yuv444p")
     shown = apertures.element(0x54B0, WIDTH) + apertures.element(0x54BA, HEIGHT // 2)
     extra = apertures.pixel_crop(0, 0, 0, HEIGHT // 2) + shown
@@ -212,7 +214,7 @@ def test_the_display_size_of_matroska_is_that_of_the_cut_picture(tmp_path: Path)
     assert info.sample_aspect_ratio == 1
 
 
-def test_the_crop_is_that_of_the_chosen_track(tmp_path: Path) -> None:
+def test_the_crop_of_the_chosen_track_is_applied(tmp_path: Path) -> None:
     clip = cameras(tmp_path)
     margins = apertures.pixel_crop(10, 0, 20, 0)
     stored(clip, apertures.with_elements(clip.read_bytes(), margins, number=1))
@@ -223,7 +225,7 @@ def test_the_crop_is_that_of_the_chosen_track(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "margins", [(0, 0, 0, 0), (40, 0, 23, 0), (0, 0, 0, 33)], ids=["none", "narrow", "low"]
 )
-def test_crops_that_leave_too_little_are_left_out(
+def test_crops_that_leave_too_little_are_ignored(
     tmp_path: Path, margins: tuple[int, int, int, int]
 ) -> None:
     clip = encode(tmp_path / "a.mkv")
@@ -233,7 +235,7 @@ def test_crops_that_leave_too_little_are_left_out(
     assert not any("aperture" in note for note in notes)
 
 
-def test_a_picture_that_was_cut_already_is_not_cut_again() -> None:
+def test_a_picture_of_the_cropped_size_is_not_cropped_again() -> None:
     margins = Margins(160, 120, 20, 10, 20, 10)
     assert margins.aperture(160, 120) == Aperture(20, 10, 120, 100)
     assert margins.aperture(120, 100) is None
@@ -250,7 +252,7 @@ def all_margins(path: Path) -> list[Margins | None]:
 
 
 def test_damaged_headers_never_raise(tmp_path: Path) -> None:
-    """What is read of a file that was cut off or overwritten is an aperture that fits, or none."""
+    """The aperture read from a truncated or overwritten file fits the picture, or is None."""
     clip = encode(tmp_path / "a.mp4", [0]).read_bytes()
     size = (WIDTH, HEIGHT)
     clap = apertures.clap_box((31, 21, -4, 3))
@@ -260,19 +262,19 @@ def test_damaged_headers_never_raise(tmp_path: Path) -> None:
         apertures.with_item_clap(apertures.heic(tmp_path, picture(0)), (31, 21, -4, 3)),
         apertures.with_elements(matroska, apertures.pixel_crop(7, 4, 9, 12)),
     ]
-    spoilt, chance, cuts = tmp_path / "spoilt", random.Random(5), 0
+    damaged, generator, cuts = tmp_path / "damaged", random.Random(5), 0
     for source in sources:
-        whole = [one.aperture(*size) for one in all_margins(stored(spoilt, source)) if one]
+        whole = [one.aperture(*size) for one in all_margins(stored(damaged, source)) if one]
         assert any(whole)
         start = 0 if source is not sources[0] else source.index(b"moov")
         end = min(len(source), start + 1200)
         for round_ in range(300):
             data = bytearray(source)
-            for _ in range(chance.randrange(1, 6)):
-                data[chance.randrange(start, end)] = chance.choice([0, 1, 127, 128, 255])
+            for _ in range(generator.randrange(1, 6)):
+                data[generator.randrange(start, end)] = generator.choice([0, 1, 127, 128, 255])
             if round_ % 3 == 0:
-                del data[chance.randrange(start, end) :]
-            for margins in all_margins(stored(spoilt, bytes(data))):
+                del data[generator.randrange(start, end) :]
+            for margins in all_margins(stored(damaged, bytes(data))):
                 aperture = None if margins is None else margins.aperture(*size)
                 if aperture is not None:
                     cuts += 1
@@ -282,14 +284,14 @@ def test_damaged_headers_never_raise(tmp_path: Path) -> None:
 
 
 def boxes(*levels: bytes, content: bytes = b"") -> bytes:
-    """Boxes one in the other."""
+    """Return nested boxes."""
     for kind in reversed(levels):
         content = struct.pack(">I4s", 8 + len(content), kind) + content
     return content
 
 
-def known(name: str, content: bytes) -> bytes:
-    """An element of Matroska."""
+def matroska_element(name: str, content: bytes) -> bytes:
+    """Return a Matroska element."""
     return bytes.fromhex(name) + (len(content) | 1 << 56).to_bytes(8, "big") + content
 
 
@@ -298,7 +300,10 @@ def known(name: str, content: bytes) -> bytes:
     [
         b"",
         boxes(b"moov", content=boxes(b"trak", content=boxes(b"free") * 4000) * 400),
-        known("18538067", known("1654ae6b", known("ae", b"\xec\x80" * 4000) * 400)),
+        matroska_element(
+            "18538067",
+            matroska_element("1654ae6b", matroska_element("ae", b"\xec\x80" * 4000) * 400),
+        ),
         bytes(64),
         b"\xff" * 64,
         struct.pack(">I4s", 0, b"moov") * 100,
@@ -320,9 +325,9 @@ def known(name: str, content: bytes) -> bytes:
         b"\x18\x53\x80\x67\x01" + b"\xff" * 6 + b"\xfe",
     ],
 )
-def test_absurd_headers_end_soon(tmp_path: Path, data: bytes) -> None:
+def test_malformed_headers_are_parsed_in_limited_time(tmp_path: Path, data: bytes) -> None:
     before = time.process_time()
-    path = stored(tmp_path / "absurd", data)
+    path = stored(tmp_path / "malformed", data)
     assert not any(one and one.aperture(64, 48) for one in all_margins(path))
     assert time.process_time() - before < 20
     assert not any(all_margins(tmp_path / "missing"))

@@ -15,8 +15,8 @@ from jdsr_cli.media.reading.decoding import PacketDecoder
 from jdsr_cli.settings import ReadSettings
 
 
-class Stumbling:
-    """A container whose demuxer fails at given packets and, asked again, goes on behind them."""
+class FaultyContainer:
+    """A container whose demuxer fails at given packets and can continue after them."""
 
     def __init__(self, container: av.container.InputContainer, faults: dict[int, int]) -> None:
         self._packets = list(container.demux())
@@ -34,25 +34,25 @@ class Stumbling:
 
 def decode(path: Path, faults: dict[int, int]) -> tuple[int, PacketDecoder]:
     with av.open(str(path)) as container:
-        decoder = PacketDecoder(Stumbling(container, faults), container.streams.video[0])
+        decoder = PacketDecoder(FaultyContainer(container, faults), container.streams.video[0])
         return sum(1 for _ in decoder.frames()), decoder
 
 
-def test_reading_goes_on_behind_a_fault(tmp_path: Path) -> None:
+def test_reading_continues_after_a_fault(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mkv")
     count, decoder = decode(path, {3: 2, 7: 1})
     assert count == COUNT
     assert decoder.warnings() == ["reading was interrupted 2 times by damaged data"]
 
 
-def test_a_fault_that_stays_ends_the_reading(tmp_path: Path) -> None:
+def test_a_permanent_fault_ends_reading(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mkv")
     count, decoder = decode(path, {5: 10**6})
     assert count == 5
     assert decoder.warnings() == ["reading stopped before the end of the file (Invalid data found)"]
 
 
-def test_a_decoder_that_cannot_open_is_not_asked_for_ever(tmp_path: Path) -> None:
+def test_a_decoder_that_cannot_open_is_an_error(tmp_path: Path) -> None:
     path = cameras(tmp_path, 1)
     data = path.read_bytes()
     with av.open(str(path)) as container:
@@ -63,7 +63,7 @@ def test_a_decoder_that_cannot_open_is_not_asked_for_ever(tmp_path: Path) -> Non
         open_reader(path)
 
 
-def test_another_stream_may_be_intact(tmp_path: Path) -> None:
+def test_an_intact_stream_beside_a_damaged_one_can_be_read(tmp_path: Path) -> None:
     path = cameras(tmp_path, 2)
     with av.open(str(path)) as container:
         first = bytes(container.streams.video[0].codec_context.extradata or b"")
@@ -75,7 +75,7 @@ def test_another_stream_may_be_intact(tmp_path: Path) -> None:
         assert len(list(reader)) == COUNT
 
 
-def test_motion_jpeg_with_exif(tmp_path: Path) -> None:
+def test_motion_jpeg_with_exif_is_read(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera"
     path = tmp_path / "exif.mjpeg"
@@ -90,7 +90,7 @@ def test_motion_jpeg_with_exif(tmp_path: Path) -> None:
 
 
 def test_streams_that_start_within_the_file_are_reported(tmp_path: Path) -> None:
-    class Growing(Stumbling):
+    class Growing(FaultyContainer):
         def demux(self) -> Iterator[av.Packet]:
             yield from super().demux()
             raise IndexError("list index out of range")  # as PyAV does
@@ -101,15 +101,15 @@ def test_streams_that_start_within_the_file_are_reported(tmp_path: Path) -> None
     assert decoder.warnings() == ["streams that begin within the file were not read"]
 
 
-@pytest.mark.parametrize("kept", [1, 5])
-def test_an_animation_that_is_cut_off(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("complete", [1, 5])
+def test_a_truncated_animation_is_read_with_a_warning(tmp_path: Path, complete: int) -> None:
     path = gif(tmp_path)
     data = path.read_bytes()
     with av.open(str(path)) as container:
-        places = [packet.pos for packet in container.demux() if packet.size]
-    path.write_bytes(data[: places[kept]])
+        offsets = [packet.pos for packet in container.demux() if packet.size]
+    path.write_bytes(data[: offsets[complete]])
     with open_reader(path) as reader:
-        assert len(list(reader)) == kept
+        assert len(list(reader)) == complete
     assert reader.report.warnings == ("the GIF has no end marker: pictures may be missing",)
     path.write_bytes(data)
     with open_reader(path) as reader:
@@ -117,7 +117,7 @@ def test_an_animation_that_is_cut_off(tmp_path: Path, kept: int) -> None:
     assert reader.report.warnings == ()
 
 
-def test_an_animation_whose_second_picture_is_damaged(tmp_path: Path) -> None:
+def test_an_animation_with_a_damaged_picture_ends_with_a_warning(tmp_path: Path) -> None:
     path = gif(tmp_path)
     data = path.read_bytes()
     second = data.index(b"\x21\xf9\x04", data.index(b"\x21\xf9\x04") + 8)

@@ -1,4 +1,4 @@
-"""Which part of a stored picture is displayed, and in which shape."""
+"""The displayed part of a stored picture and its proportions."""
 
 import struct
 from fractions import Fraction
@@ -14,8 +14,8 @@ from jdsr_cli.media import open_reader, probe
 from jdsr_cli.settings import ReadSettings
 
 
-def clapped(path: Path, numbers: tuple[int, ...], degrees: int = 0) -> Path:
-    """A clip of 64x48 whose sample description names a clean aperture: w, h, right, down."""
+def with_clean_aperture(path: Path, numbers: tuple[int, ...], degrees: int = 0) -> Path:
+    """A clip of 64x48 whose sample description states a clean aperture: w, h, right, down."""
     encode(
         path,
         configure=lambda stream: stream.set_display_rotation(-degrees) if degrees else None,
@@ -27,12 +27,12 @@ def clapped(path: Path, numbers: tuple[int, ...], degrees: int = 0) -> Path:
     entry = data.rindex(b"avc1") - 4
     (size,) = struct.unpack_from(">I", data, entry)
     data[entry + size : entry + size] = box
-    # What holds the entry grows with it; the media data come before.
+    # The boxes around the entry grow with it; the media data come before them.
     assert data.index(b"mdat") < data.index(b"moov")
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
-        place = (data.rindex(name) if name == b"avc1" else data.index(name)) - 4
-        (size,) = struct.unpack_from(">I", data, place)
-        struct.pack_into(">I", data, place, size + len(box))
+        position = (data.rindex(name) if name == b"avc1" else data.index(name)) - 4
+        (size,) = struct.unpack_from(">I", data, position)
+        struct.pack_into(">I", data, position, size + len(box))
     path.write_bytes(bytes(data))
     return path
 
@@ -46,11 +46,11 @@ def images(path: Path) -> list[np.ndarray]:
     ("numbers", "left", "top"), [((48, 32, 0, 0), 8, 8), ((32, 48, -16, 0), 0, 0),
                                  ((40, 30, 12, -5), 24, 4)]
 )  # fmt: skip
-def test_frames_are_cut_to_the_clean_aperture(
+def test_frames_are_cropped_to_the_clean_aperture(
     tmp_path: Path, numbers: tuple[int, ...], left: int, top: int
 ) -> None:
     whole = images(encode(tmp_path / "whole.mp4"))
-    clip = clapped(tmp_path / "clap.mp4", numbers)
+    clip = with_clean_aperture(tmp_path / "clap.mp4", numbers)
     width, height = numbers[:2]
     info = probe(clip)
     assert (info.width, info.height) == (width, height)
@@ -60,42 +60,42 @@ def test_frames_are_cut_to_the_clean_aperture(
         assert any(f"clean aperture of {width}x{height}" in one for one in reader.report.warnings)
 
 
-def test_the_aperture_is_cut_before_the_picture_is_turned(tmp_path: Path) -> None:
-    clip = clapped(tmp_path / "turned.mp4", (48, 32, 0, 0), degrees=90)
+def test_the_aperture_is_applied_before_the_rotation(tmp_path: Path) -> None:
+    clip = with_clean_aperture(tmp_path / "rotated.mp4", (48, 32, 0, 0), degrees=90)
     assert (probe(clip).width, probe(clip).height) == (32, 48)
-    straight = images(clapped(tmp_path / "straight.mp4", (48, 32, 0, 0)))
-    np.testing.assert_array_equal(images(clip)[0], np.rot90(straight[0], -1))
+    upright = images(with_clean_aperture(tmp_path / "upright.mp4", (48, 32, 0, 0)))
+    np.testing.assert_array_equal(images(clip)[0], np.rot90(upright[0], -1))
 
 
 @pytest.mark.parametrize("numbers", [(64, 48, 0, 0), (80, 48, 0, 0), (48, 32, 20, 0), (4, 4, 0, 0)])
-def test_an_aperture_that_cannot_be_is_left_alone(tmp_path: Path, numbers: tuple[int, ...]) -> None:
-    info = probe(clapped(tmp_path / "clap.mp4", numbers))
+def test_an_invalid_aperture_is_ignored(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    info = probe(with_clean_aperture(tmp_path / "clap.mp4", numbers))
     assert (info.width, info.height) == (64, 48)
 
 
-def test_a_mirrored_clip_is_turned_back(tmp_path: Path) -> None:
-    plain = encode(tmp_path / "plain.mp4")
-    data = bytearray(plain.read_bytes())
-    place = data.index(b"tkhd") - 4 + 48
-    assert struct.unpack_from(">i", data, place) == (0x10000,)
-    struct.pack_into(">i", data, place, -0x10000)
+def test_a_mirrored_clip_is_unmirrored(tmp_path: Path) -> None:
+    unmirrored = encode(tmp_path / "unmirrored.mp4")
+    data = bytearray(unmirrored.read_bytes())
+    position = data.index(b"tkhd") - 4 + 48
+    assert struct.unpack_from(">i", data, position) == (0x10000,)
+    struct.pack_into(">i", data, position, -0x10000)
     mirrored = tmp_path / "mirrored.mp4"
     mirrored.write_bytes(bytes(data))
     assert probe(mirrored).mirrored
-    np.testing.assert_array_equal(images(mirrored)[0], images(plain)[0][:, ::-1])
+    np.testing.assert_array_equal(images(mirrored)[0], images(unmirrored)[0][:, ::-1])
 
 
 def test_a_size_change_keeps_proportions(tmp_path: Path) -> None:
-    # 96x64 goes into 64x48 as 64x43.
-    found = images(resolution_change(tmp_path))
-    later = found[-1]
+    # 96x64 fits into 64x48 as 64x43.
+    frames = images(resolution_change(tmp_path))
+    later = frames[-1]
     assert later.shape == (48, 64, 3)
     assert later[0].max() < 30
     assert later[-1].max() < 30
     assert later[5].min() > 30
 
 
-def test_pixels_of_another_shape_count_where_the_size_changes(tmp_path: Path) -> None:
+def test_the_pixel_aspect_is_considered_where_the_size_changes(tmp_path: Path) -> None:
     # The rows of the second part are half as many and twice as high: no bars.
     parts = [
         encode(tmp_path / "0.ts", size=(64, 48)),
@@ -109,9 +109,9 @@ def test_pixels_of_another_shape_count_where_the_size_changes(tmp_path: Path) ->
     ]
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    found = images(joined)
-    assert found[-1].shape == (48, 64, 3)
-    assert found[-1].min() > 10
+    frames = images(joined)
+    assert frames[-1].shape == (48, 64, 3)
+    assert frames[-1].min() > 10
 
 
 @pytest.mark.parametrize(("size", "bars"), [((128, 96), 0), ((48, 48), 8), ((64, 24), 12)])
@@ -136,7 +136,7 @@ def test_a_given_display_aspect_has_precedence(tmp_path: Path) -> None:
         probe(flat, ReadSettings(aspect=Fraction(1, 4)))
 
 
-def test_a_tag_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
+def test_an_implausible_aspect_tag_is_ignored(tmp_path: Path) -> None:
     def configure(stream: object) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(40, 1)  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""The independent witness: the ffmpeg program of imageio-ffmpeg, another build of FFmpeg."""
+"""Independent checks with the ffmpeg program of imageio-ffmpeg, another build of FFmpeg."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ffmpeg(*arguments: str) -> bytes:
 
 
 @pytest.mark.parametrize("make", [vfr, ntsc, gif], ids=["variable", "23.976", "gif"])
-def test_ffmpeg_sees_the_same_frames_at_the_same_times(tmp_path: Path, make) -> None:
+def test_ffmpeg_decodes_the_same_frames_at_the_same_times(tmp_path: Path, make) -> None:
     path = make(tmp_path)
     with open_reader(path) as reader:
         info = reader.info
@@ -33,7 +33,7 @@ def test_ffmpeg_sees_the_same_frames_at_the_same_times(tmp_path: Path, make) -> 
     assert framemd5(path)[0] == times
 
 
-def test_lossless_frames_hash_like_the_originals(tmp_path: Path) -> None:
+def test_lossless_frames_equal_the_originals(tmp_path: Path) -> None:
     source = encode(tmp_path / "in.mp4")
     with open_reader(source) as reader:
         info = reader.info
@@ -46,7 +46,7 @@ def test_lossless_frames_hash_like_the_originals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_ffmpeg_turns_the_same_way(tmp_path: Path, degrees: int) -> None:
+def test_ffmpeg_rotates_in_the_same_direction(tmp_path: Path, degrees: int) -> None:
     path = rotated(tmp_path, degrees)
     ours = read_image(path)
     raw = ffmpeg("-i", str(path), "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")

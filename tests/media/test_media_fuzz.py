@@ -14,33 +14,33 @@ COUNT = 60
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("seeds")
-    made = []
+    files = []
     for number, make in enumerate(SEEDS.values()):
-        place = folder / str(number)
-        place.mkdir()
-        made.append(make(place))
-    return made
+        subfolder = folder / str(number)
+        subfolder.mkdir()
+        files.append(make(subfolder))
+    return files
 
 
 def test_undamaged_files_are_read(seeds: list[Path]) -> None:
     for path in seeds:
-        assert read_all(path) in ("whole", "told")
+        assert read_all(path) in ("clean", "warned")
 
 
-def test_damaged_files_give_frames_or_one_clear_line(seeds: list[Path], tmp_path: Path) -> None:
+def test_damaged_files_give_frames_or_a_one_line_error(seeds: list[Path], tmp_path: Path) -> None:
     data = [path.read_bytes() for path in seeds]
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     refusals = {}
     for number in range(COUNT):
-        which, bad = mutate(data, number, seed=1)
-        path = tmp_path / f"{number}-{seeds[which].name}"
-        path.write_bytes(bad)
+        index, damaged = mutate(data, number, seed=1)
+        path = tmp_path / f"{number}-{seeds[index].name}"
+        path.write_bytes(damaged)
         try:
-            found[read_all(path)] += 1
+            outcomes[read_all(path)] += 1
         except JdsrError as exc:
             refusals[str(path)] = str(exc)
-    assert found.total() + len(refusals) == COUNT
-    assert min(found["told"], len(refusals)) > 5
+    assert outcomes.total() + len(refusals) == COUNT
+    assert min(outcomes["warned"], len(refusals)) > 5
     for name, text in refusals.items():
         assert name in text
         assert "\n" not in text

@@ -25,19 +25,19 @@ def names(paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
 
 
-def test_folder_is_its_media_in_order(tree: Path) -> None:
+def test_a_folder_expands_to_its_media_in_order(tree: Path) -> None:
     files, errors = expand_inputs([str(tree)])
     assert names(files) == ["a.MKV", "b.mp4", "clip [1].mp4"]
     assert errors == []
 
 
-def test_a_named_file_is_taken_whatever_its_suffix(tree: Path) -> None:
+def test_a_named_file_is_accepted_with_any_suffix(tree: Path) -> None:
     files, errors = expand_inputs(["raw.bin", "b.mp4", str(tree / "b.mp4"), "./b.mp4"])
     assert names(files) == ["raw.bin", "b.mp4"]
     assert errors == []
 
 
-def test_patterns(tree: Path) -> None:
+def test_patterns_are_expanded(tree: Path) -> None:
     assert names(expand_inputs(["*.mp4"])[0]) == ["b.mp4", "clip [1].mp4"]
     assert names(expand_inputs(["*"])[0]) == ["a.MKV", "b.mp4", "clip [1].mp4"]
     assert names(expand_inputs(["*.bin"])[0]) == ["raw.bin"]
@@ -46,7 +46,7 @@ def test_patterns(tree: Path) -> None:
     assert names(expand_inputs(["clip [1].mp4"])[0]) == ["clip [1].mp4"]
 
 
-def test_faults_do_not_stop_the_rest(tree: Path) -> None:
+def test_errors_do_not_affect_other_inputs(tree: Path) -> None:
     files, errors = expand_inputs(["b.mp5", "b.mp4", "none-*.mp4", "empty", "", "x\0y"])
     assert names(files) == ["b.mp4"]
     assert len(errors) == 5
@@ -58,7 +58,7 @@ def test_faults_do_not_stop_the_rest(tree: Path) -> None:
     assert isinstance(errors[4], InputMissingError | InputUnreadableError)
 
 
-def test_unreadable_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_an_error(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path) -> None:
         raise PermissionError(13, "Permission denied")
 

@@ -23,19 +23,19 @@ def read(path: Path, mode: Deinterlacing = "auto") -> tuple[list[Frame], ReadRep
 
 
 def comb(image: NDArray[np.uint8]) -> float:
-    """Mean step from line to line beyond that over two lines: high where fields are woven."""
+    """Return the mean step between lines minus that over two lines: high for woven fields."""
     gray = image.astype(float).mean(axis=2)[HEIGHT // 3 + 2 : 2 * HEIGHT // 3 - 2]
     return float(np.abs(np.diff(gray, axis=0)).mean() - np.abs(gray[2:] - gray[:-2]).mean())
 
 
 @pytest.mark.parametrize("name", ["i.mkv", "i.mp4", "i.ts"])
-def test_number_and_times_stay(tmp_path: Path, name: str) -> None:
+def test_the_number_of_frames_and_their_times_are_kept(tmp_path: Path, name: str) -> None:
     base = Fraction(1, 1000)
     path = interlaced(tmp_path / name, VFR_PTS, base)
     with av.open(str(path)) as container:
-        wanted = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+        expected = [frame.pts * frame.time_base for frame in container.decode(video=0)]
     frames, report = read(path)
-    assert [frame.time for frame in frames] == wanted
+    assert [frame.time for frame in frames] == expected
     assert [frame.index for frame in frames] == list(range(len(VFR_PTS)))
     assert probe(path).interlaced
     assert report.warnings == (
@@ -44,7 +44,7 @@ def test_number_and_times_stay(tmp_path: Path, name: str) -> None:
     )
 
 
-def test_the_comb_is_gone(tmp_path: Path) -> None:
+def test_combing_is_removed(tmp_path: Path) -> None:
     path = interlaced(tmp_path / "i.mkv")
     woven, report = read(path, "off")
     assert report.warnings == (f"{COUNT} interlaced frames were left unchanged",)
@@ -52,11 +52,11 @@ def test_the_comb_is_gone(tmp_path: Path) -> None:
     for before, after in zip(woven, clean, strict=True):
         assert comb(before.image) > 3
         assert comb(after.image) < 0.5
-        kept = after.image[1::2].astype(int) - picture(2 * after.index)[1::2]
-        assert np.abs(kept).mean() < 4
+        difference = after.image[1::2].astype(int) - picture(2 * after.index)[1::2]
+        assert np.abs(difference).mean() < 4
 
 
-def test_pictures_are_those_of_ffmpeg(tmp_path: Path) -> None:
+def test_pictures_match_ffmpeg(tmp_path: Path) -> None:
     path = interlaced(tmp_path / "i.mkv")
     done = subprocess.run(
         [
@@ -67,22 +67,22 @@ def test_pictures_are_those_of_ffmpeg(tmp_path: Path) -> None:
         capture_output=True, check=True,
     )  # fmt: skip
     shape = (COUNT, HEIGHT * 3 // 2, WIDTH)
-    wanted = np.frombuffer(done.stdout, np.uint8).reshape(shape)
+    expected = np.frombuffer(done.stdout, np.uint8).reshape(shape)
     with av.open(str(path)) as container:
         pairs = list(Deinterlacer("auto").process(container.decode(video=0)))
     assert len(pairs) == COUNT
-    found = np.stack([pair.picture.to_ndarray() for pair in pairs])
-    np.testing.assert_array_equal(found[1:], wanted[1:])
-    # The first has no picture before it; FFmpeg's versions differ in how they make up for that.
-    np.testing.assert_allclose(found[0].astype(int), wanted[0], atol=2)
+    deinterlaced = np.stack([pair.picture.to_ndarray() for pair in pairs])
+    np.testing.assert_array_equal(deinterlaced[1:], expected[1:])
+    # The first has no picture before it, which versions of FFmpeg handle differently.
+    np.testing.assert_allclose(deinterlaced[0].astype(int), expected[0], atol=2)
 
 
-def test_flags_that_begin_later(tmp_path: Path) -> None:
+def test_interlaced_flags_may_start_later(tmp_path: Path) -> None:
     frames, report = read(interlaced_later(tmp_path))
-    plain, _ = read(tmp_path / "mixed.ts", "off")
+    unfiltered, _ = read(tmp_path / "mixed.ts", "off")
     assert not probe(tmp_path / "mixed.ts").interlaced
-    assert [frame.pts for frame in frames] == [frame.pts for frame in plain]
-    same = [bool((a.image == b.image).all()) for a, b in zip(frames, plain, strict=True)]
+    assert [frame.pts for frame in frames] == [frame.pts for frame in unfiltered]
+    same = [bool((a.image == b.image).all()) for a, b in zip(frames, unfiltered, strict=True)]
     assert same == [True] * COUNT + [False] * COUNT
     assert f"{COUNT} frames were deinterlaced" in " ".join(report.warnings)
 
@@ -98,19 +98,19 @@ def test_progressive_footage_is_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "gray", "bgr0"])
-def test_on_takes_every_frame(tmp_path: Path, pixel_format: str) -> None:
+def test_mode_on_deinterlaces_every_frame(tmp_path: Path, pixel_format: str) -> None:
     path = encode(tmp_path / "p.mkv", codec="ffv1", pixel_format=pixel_format)
     frames, report = read(path, "on")
     assert [frame.time for frame in frames] == [Fraction(i, 25) for i in range(COUNT)]
     assert "12 frames were deinterlaced" in " ".join(report.warnings)
-    plain, _ = read(path, "off")
-    for frame, same in zip(frames, plain, strict=True):
+    unfiltered, _ = read(path, "off")
+    for frame, same in zip(frames, unfiltered, strict=True):
         assert not (frame.image == same.image).all()
-        # Away from the bar nothing moves, so that hardly anything may change there.
+        # Outside the bar nothing moves, so that these pixels hardly change.
         assert np.abs(frame.image[-8:].astype(int) - same.image[-8:]).mean() < 2
 
 
-def test_a_change_of_size_empties_the_filter(tmp_path: Path) -> None:
+def test_a_change_of_size_resets_the_filter(tmp_path: Path) -> None:
     parts = [
         encode(tmp_path / f"{width}.ts", size=(width, 48), options={"x264-params": "interlaced=1"})
         for width in (64, 96)
@@ -126,9 +126,9 @@ def test_a_change_of_size_empties_the_filter(tmp_path: Path) -> None:
 def test_animations_are_never_deinterlaced(tmp_path: Path) -> None:
     path = gif(tmp_path)
     frames, report = read(path, "on")
-    plain, _ = read(path, "off")
+    unfiltered, _ = read(path, "off")
     assert report.warnings == ()
-    for one, other in zip(frames, plain, strict=True):
+    for one, other in zip(frames, unfiltered, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
 
 

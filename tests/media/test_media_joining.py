@@ -1,4 +1,4 @@
-"""Segments joined: the same frames and times, nothing lost, every spoilt segment told."""
+"""Joining segments: frames and times are kept, and damaged segments are reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from jdsr_cli.media import (
 )
 
 LONG = 30
-"""Frames of a clip whose encoders have room for reordering."""
+"""Frames of a clip that is long enough for encoders to reorder frames."""
 
 VARIABLE = [0, 3, 4, 5, 9, 20, 21, 22, 23, 24, 25, 60, 61, 62, 70, 71, 90, 91]
 VARIABLE = [*VARIABLE, *(200 + 2 * time for time in VARIABLE[:12])]
@@ -51,7 +51,7 @@ LOSSY = ("h264", "hevc", "av1", "mpeg4", "mjpeg")
 
 
 def source_of(folder: Path, time_base: Fraction, codec: str = "h264") -> MediaInfo:
-    """What a clip with that time base and codec would say about itself."""
+    """Return the media information of a clip with this time base and codec."""
     info = probe(encode(folder / "plain.mkv"))
     return replace(info, kind="sequence", time_base=time_base, duration=None, codec=codec)
 
@@ -64,7 +64,7 @@ def segments_of(
     *,
     codec: str = "h264",
     size: tuple[int, int] = (WIDTH, HEIGHT),
-    calm: bool = False,
+    static: bool = False,
 ) -> list[Path]:
     """Write a clip in segments that end before the given frames."""
     paths = []
@@ -73,24 +73,24 @@ def segments_of(
         path = folder / f"part-{number}.nut"
         with SegmentWriter(path, info, *size, codec=codec) as segment:
             for index in range(start, end):
-                image = picture(0, *size) + np.uint8(index) if calm else picture(index, *size)
+                image = picture(0, *size) + np.uint8(index) if static else picture(index, *size)
                 segment.write(image, times[index])
         paths.append(path)
     return paths
 
 
-def complaints(path: Path) -> str:
-    """What a player says while it plays the file, and a muxer that takes its packets."""
+def ffmpeg_warnings(path: Path) -> str:
+    """Return the warnings of ffmpeg while it decodes the file, and while it copies its packets."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "warning", "-i", str(path)]
-    played = ["-map", "0:v", "-map", "0:a?", "-enc_time_base:v", "demux", "-f", "null", "-"]
-    copied = ["-map", "0", "-c", "copy", "-f", "null", "-"]
+    decoding = ["-map", "0:v", "-map", "0:a?", "-enc_time_base:v", "demux", "-f", "null", "-"]
+    copying = ["-map", "0", "-c", "copy", "-f", "null", "-"]
     return "".join(
         subprocess.run([*command, *use], check=True, capture_output=True).stderr.decode()
-        for use in (played, copied)
+        for use in (decoding, copying)
     )
 
 
-def leftovers(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -101,9 +101,9 @@ def leftovers(folder: Path) -> list[str]:
 def test_joined_frames_are_those_of_the_segments(
     tmp_path: Path, codec: str, time_base: Fraction
 ) -> None:
-    asked = "source" if codec in ("mpeg4", "mjpeg") else codec
+    requested = "source" if codec in ("mpeg4", "mjpeg") else codec
     info = source_of(tmp_path, time_base, codec)
-    paths = segments_of(tmp_path, info, VARIABLE, (9, 22), codec=asked)
+    paths = segments_of(tmp_path, info, VARIABLE, (9, 22), codec=requested)
     joined = join_segments(tmp_path / "out.mp4", paths, info)
     assert (joined.frames, joined.warnings, joined.time_offset) == (LONG, (), 0)
     times, hashes = framemd5(joined.path)
@@ -112,15 +112,15 @@ def test_joined_frames_are_those_of_the_segments(
     assert len(set(hashes)) == LONG
     with av.open(str(joined.path)) as container:
         assert container.streams.video[0].codec_context.codec.canonical_name == codec
-    assert complaints(joined.path) == ""
+    assert ffmpeg_warnings(joined.path) == ""
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_reordering_goes_on_across_borders(tmp_path: Path, codec: str) -> None:
-    """Frames are stored out of order, or the encoder would not be worth its time."""
+def test_reordering_continues_across_segment_borders(tmp_path: Path, codec: str) -> None:
+    """The encoder stores frames out of order."""
     times = [1001 * index for index in range(LONG)]
     info = source_of(tmp_path, Fraction(1, 24000))
-    paths = segments_of(tmp_path, info, times, (12, 25), codec=codec, calm=True)
+    paths = segments_of(tmp_path, info, times, (12, 25), codec=codec, static=True)
     path = join_segments(tmp_path / "out.mp4", paths, info).path
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
@@ -133,7 +133,7 @@ def test_reordering_goes_on_across_borders(tmp_path: Path, codec: str) -> None:
     assert probe(path).duration == LONG * Fraction(1001, 24000)
 
 
-def test_one_segment_and_one_frame(tmp_path: Path) -> None:
+def test_one_segment_and_one_frame_are_joined(tmp_path: Path) -> None:
     info = source_of(tmp_path, Fraction(1, 1000))
     for times in ([7], [7, 47], list(range(5, 500, 40))):
         paths = segments_of(tmp_path, info, times, ())
@@ -141,7 +141,7 @@ def test_one_segment_and_one_frame(tmp_path: Path) -> None:
         assert framemd5(joined.path)[0] == [Fraction(time, 1000) for time in times]
 
 
-def test_cuts_make_no_difference_to_a_lossless_video(tmp_path: Path) -> None:
+def test_segment_borders_do_not_change_a_lossless_video(tmp_path: Path) -> None:
     info = source_of(tmp_path, Fraction(1, 1000))
     whole = segments_of(tmp_path, info, VARIABLE, (), codec="ffv1")
     expected = framemd5(join_segments(tmp_path / "whole.mp4", whole, info).path)
@@ -153,12 +153,14 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
     info = source_of(tmp_path, Fraction(1, 25))
     for codec, size in (("h264", (66, 50)), ("av1", (66, 50)), ("ffv1", (65, 49))):
         paths = segments_of(tmp_path, info, range(6), (3,), codec=codec, size=(65, 49))
-        found = probe(join_segments(tmp_path / "out.mp4", paths, info).path)
-        assert (found.width, found.height) == size
+        media = probe(join_segments(tmp_path / "out.mp4", paths, info).path)
+        assert (media.width, media.height) == size
 
 
 @pytest.mark.parametrize(("codec", "least"), [("hevc", 16), ("av1", 32)])
-def test_sizes_that_an_encoder_cannot_take(tmp_path: Path, codec: str, least: int) -> None:
+def test_sizes_that_an_encoder_does_not_support_are_refused(
+    tmp_path: Path, codec: str, least: int
+) -> None:
     """SVT-AV1 hangs at 20x300."""
     info = source_of(tmp_path, Fraction(1, 25))
     for size in ((least - 1, 300), (300, least - 1)):
@@ -169,7 +171,7 @@ def test_sizes_that_an_encoder_cannot_take(tmp_path: Path, codec: str, least: in
     assert join_segments(tmp_path / "out.mp4", paths, info).frames == 5
 
 
-def test_shape_and_colours_come_from_the_source(tmp_path: Path) -> None:
+def test_aspect_and_colours_are_those_of_the_source(tmp_path: Path) -> None:
     info = replace(
         source_of(tmp_path, Fraction(1, 25)),
         sample_aspect_ratio=Fraction(12, 11),
@@ -180,25 +182,28 @@ def test_shape_and_colours_come_from_the_source(tmp_path: Path) -> None:
     )
     for codec in ("h264", "hevc", "av1"):
         paths = segments_of(tmp_path, info, range(6), (3,), codec=codec)
-        found = probe(join_segments(tmp_path / "out.mp4", paths, info).path)
-        assert found.sample_aspect_ratio == Fraction(12, 11)
+        media = probe(join_segments(tmp_path / "out.mp4", paths, info).path)
+        assert media.sample_aspect_ratio == Fraction(12, 11)
         for field in ("range", "primaries", "transfer", "matrix"):
-            assert getattr(found, f"colour_{field}") == getattr(info, f"colour_{field}"), codec
+            assert getattr(media, f"colour_{field}") == getattr(info, f"colour_{field}"), codec
 
 
 @pytest.mark.parametrize("codec", [*LOSSY, "ffv1"])
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path, codec: str) -> None:
-    asked = "source" if codec in ("mpeg4", "mjpeg") else codec
+    requested = "source" if codec in ("mpeg4", "mjpeg") else codec
     info = source_of(tmp_path, Fraction(1, 25), codec)
     first, second = (
-        [path.read_bytes() for path in segments_of(tmp_path, info, VARIABLE, (20,), codec=asked)]
+        [
+            path.read_bytes()
+            for path in segments_of(tmp_path, info, VARIABLE, (20,), codec=requested)
+        ]
         for _ in range(2)
     )
     assert first == second
 
 
-def test_quality_is_looked_after(tmp_path: Path) -> None:
-    """Without a wish all codecs look alike, and a wish is heard."""
+def test_the_default_and_a_given_quality_apply(tmp_path: Path) -> None:
+    """The default quality is similar for all codecs, and a given CRF changes it."""
     info = source_of(tmp_path, Fraction(1, 25))
     sizes = {}
     for codec in ("h264", "hevc", "av1"):
@@ -242,11 +247,11 @@ def test_sound_and_subtitles_are_copied(tmp_path: Path) -> None:
             assert new.language == old.language
             assert new.disposition == old.disposition
             assert new.codec_context.name == old.codec_context.name
-    assert complaints(joined.path) == ""
+    assert ffmpeg_warnings(joined.path) == ""
 
 
-def test_subtitles_that_no_container_keeps_exactly_are_reported(tmp_path: Path) -> None:
-    """Matroska would round these times, so that the video goes without its subtitles."""
+def test_subtitles_that_no_container_stores_exactly_are_reported(tmp_path: Path) -> None:
+    """Matroska would round these times, so that the subtitles are dropped."""
     info = replace(probe(subtitled(tmp_path / "in.mkv")), time_base=Fraction(1, 90000))
     paths = segments_of(tmp_path, info, [1001 * index for index in range(12)], (5,))
     joined = join_segments(tmp_path / "out.mp4", paths, info)
@@ -255,7 +260,7 @@ def test_subtitles_that_no_container_keeps_exactly_are_reported(tmp_path: Path) 
     assert len(joined.warnings) == 2
 
 
-def test_a_part_takes_its_own_sound_along(tmp_path: Path) -> None:
+def test_a_trimmed_video_has_the_sound_of_its_part(tmp_path: Path) -> None:
     path = subtitled(tmp_path / "in.mkv", seconds=3)
     with open_reader(path) as reader:
         info = reader.info
@@ -271,19 +276,19 @@ def test_a_part_takes_its_own_sound_along(tmp_path: Path) -> None:
             for start, duration, data in track_packets(path, index)
             if 1 <= start < 2
         ]
-        kept = track_packets(joined.path, index)
-        assert [(start, data) for start, _, data in kept] == [(s, data) for s, _, data in whole]
-        # Of the first, readers count off what the decoder needs to begin.
-        assert [duration for _, duration, _ in kept[1:]] == [one for _, one, _ in whole[1:]]
-    # Of "one" (0.5 to 1.5 s) the second half is seen; "two" (1.6 s) is whole; "three" is later.
+        copied = track_packets(joined.path, index)
+        assert [(start, data) for start, _, data in copied] == [(s, data) for s, _, data in whole]
+        # Readers shorten the first packet by the priming samples of the decoder.
+        assert [duration for _, duration, _ in copied[1:]] == [one for _, one, _ in whole[1:]]
+    # Of "one" (0.5 to 1.5 s) the second half is shown; "two" (1.6 s) is whole; "three" is later.
     assert [
         (start, duration, data.decode()) for start, duration, data in track_packets(joined.path, 3)
     ] == [(0, Fraction(1, 2), "one"), (Fraction(3, 5), Fraction(3, 10), "two")]
-    assert complaints(joined.path) == ""
+    assert ffmpeg_warnings(joined.path) == ""
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
-def test_a_late_part_is_found_quickly_and_whole(tmp_path: Path, suffix: str) -> None:
+def test_the_sound_of_a_late_part_is_copied_completely(tmp_path: Path, suffix: str) -> None:
     track = Track(seconds=Fraction(62))
     path = encode(
         tmp_path / f"in{suffix}", range(62), Fraction(1), rate=Fraction(1), tracks=[track]
@@ -295,7 +300,7 @@ def test_a_late_part_is_found_quickly_and_whole(tmp_path: Path, suffix: str) -> 
     paths = segments_of(tmp_path, info, times, ())
     joined = join_segments(tmp_path / "out.mp4", paths, info, trimmed=True)
     low, high = (times[0] * info.time_base, times[0] * info.time_base + 3)
-    whole = [data for moment, _, data in track_packets(path, 1) if low <= moment < high]
+    whole = [data for start, _, data in track_packets(path, 1) if low <= start < high]
     if suffix == ".ts":
         assert len(track_packets(joined.path, 1)) == len(whole)
     else:
@@ -332,14 +337,14 @@ def test_invalid_segments_are_reported(tmp_path: Path, info: MediaInfo, parts: l
         (other(replace(info, time_base=Fraction(1, 50))), "another time base"),
         (parts[0].read_bytes(), "starts before the end"),
     ):
-        spoilt = tmp_path / "spoilt.nut"
-        spoilt.unlink(missing_ok=True)
+        damaged = tmp_path / "damaged.nut"
+        damaged.unlink(missing_ok=True)
         if data is not None:
-            spoilt.write_bytes(data)
+            damaged.write_bytes(data)
         with pytest.raises(OutputError, match=text) as caught:
-            join_segments(tmp_path / "out" / "out.mp4", [parts[0], spoilt, parts[2]], info)
-        assert caught.value.where == str(spoilt)
-        assert leftovers(tmp_path / "out") == []
+            join_segments(tmp_path / "out" / "out.mp4", [parts[0], damaged, parts[2]], info)
+        assert caught.value.where == str(damaged)
+        assert file_names(tmp_path / "out") == []
     with pytest.raises(OutputError, match="no frames"):
         join_segments(tmp_path / "out" / "out.mp4", [], info)
 
@@ -354,14 +359,14 @@ def test_segments_out_of_order_are_reported(
 def test_other_encoder_settings_are_reported(
     tmp_path: Path, info: MediaInfo, parts: list[Path]
 ) -> None:
-    """A segment of a run with other options has headers that do not fit the rest."""
+    """A segment of a run with other options has headers that do not match the others."""
     with SegmentWriter(parts[1], info, WIDTH, HEIGHT, crf=40) as segment:
         segment.write(picture(0), 5)
     with pytest.raises(OutputError, match="other encoder settings"):
         join_segments(tmp_path / "out.mp4", parts, info)
 
 
-def test_segments_stay_and_other_videos_are_no_segments(
+def test_segments_are_kept_and_other_videos_are_not_segments(
     tmp_path: Path, info: MediaInfo, parts: list[Path]
 ) -> None:
     join_segments(tmp_path / "out.mp4", parts, info)
@@ -391,7 +396,7 @@ def test_a_segment_that_fails_is_removed(tmp_path: Path, info: MediaInfo) -> Non
         SegmentWriter(tmp_path / "none" / "part.nut", info, WIDTH, HEIGHT)
 
 
-def test_a_segment_can_be_written_over_a_half_one(tmp_path: Path, info: MediaInfo) -> None:
+def test_an_incomplete_segment_is_overwritten(tmp_path: Path, info: MediaInfo) -> None:
     """As after a run that was killed."""
     whole = segments_of(tmp_path, info, range(8), ())[0]
     data = whole.read_bytes()
@@ -399,7 +404,7 @@ def test_a_segment_can_be_written_over_a_half_one(tmp_path: Path, info: MediaInf
     assert segments_of(tmp_path, info, range(8), ())[0].read_bytes() == data
 
 
-def test_writing_at_one_go_is_the_same_thing(tmp_path: Path, info: MediaInfo) -> None:
+def test_writing_without_segments_gives_the_same_file(tmp_path: Path, info: MediaInfo) -> None:
     paths = segments_of(tmp_path, info, range(15), ())
     joined = join_segments(tmp_path / "joined.mp4", paths, info)
     with VideoWriter(tmp_path / "out.mp4", info, WIDTH, HEIGHT) as writer:
@@ -410,7 +415,7 @@ def test_writing_at_one_go_is_the_same_thing(tmp_path: Path, info: MediaInfo) ->
 
 @pytest.mark.parametrize("frames", [1, 400])
 def test_a_full_disk_is_reported_immediately(tmp_path: Path, info: MediaInfo, frames: int) -> None:
-    """Also where the system tells of it only when the file is closed."""
+    """Also where the system reports it only when the file is closed."""
     path = tmp_path / "part.nut"
     path.symlink_to("/dev/full")
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -430,13 +435,13 @@ def test_a_full_disk_is_reported_immediately(tmp_path: Path, info: MediaInfo, fr
     assert not path.is_symlink()
 
 
-def test_a_full_disk_while_joining_leaves_nothing(
+def test_a_full_disk_while_joining_leaves_no_files(
     tmp_path: Path, info: MediaInfo, parts: list[Path]
 ) -> None:
     (tmp_path / "out").mkdir()
     with file_size_limit(2000), pytest.raises(OutputError, match="cannot be written"):
         join_segments(tmp_path / "out" / "out.mp4", parts, info)
-    assert leftovers(tmp_path / "out") == []
+    assert file_names(tmp_path / "out") == []
 
 
 def test_memory_does_not_grow_with_the_number_of_packets(tmp_path: Path, info: MediaInfo) -> None:

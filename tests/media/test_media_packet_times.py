@@ -28,35 +28,37 @@ def depth_of(order: list[int]) -> int:
 
 
 @given(streams(), st.integers(1, 1000))
-def test_every_packet_gets_times_that_a_decoder_can_keep(order: list[int], last: int) -> None:
+def test_decoding_times_increase_and_precede_presentation_times(
+    order: list[int], last: int
+) -> None:
     depth = depth_of(order)
     lead = depth * 5
-    found = list(assign_decoding_times([(pts, str(pts)) for pts in order], depth, lead, last))
+    packets = list(assign_decoding_times([(pts, str(pts)) for pts in order], depth, lead, last))
     shown = sorted(order)
-    assert [item.payload for item in found] == [str(pts) for pts in order]
-    assert [item.pts for item in found] == order
-    assert all(early.dts < late.dts for early, late in pairwise(found))
-    assert all(item.dts <= item.pts for item in found)
-    assert found[0].dts == shown[0] - lead
-    ends = {item.pts: item.pts + item.duration for item in found}
+    assert [item.payload for item in packets] == [str(pts) for pts in order]
+    assert [item.pts for item in packets] == order
+    assert all(early.dts < late.dts for early, late in pairwise(packets))
+    assert all(item.dts <= item.pts for item in packets)
+    assert packets[0].dts == shown[0] - lead
+    ends = {item.pts: item.pts + item.duration for item in packets}
     assert [ends[pts] for pts in shown] == [*shown[1:], shown[-1] + last]
 
 
 @given(streams())
-def test_the_depth_is_the_least_that_will_do(order: list[int]) -> None:
+def test_the_depth_is_minimal(order: list[int]) -> None:
     ranks = {pts: rank for rank, pts in enumerate(sorted(order))}
     assert depth_of(order) == max(index - ranks[pts] for index, pts in enumerate(order))
 
 
-def test_only_a_few_packets_are_held_back() -> None:
+def test_only_a_few_packets_are_buffered() -> None:
     taken = 0
 
     def endless():
         nonlocal taken
         while True:
-            for place in (0, 3, 1, 2):
+            for position in (0, 3, 1, 2):
                 taken += 1
-                yield (taken - 1) // 4 * 4 + place, None
+                yield (taken - 1) // 4 * 4 + position, None
 
     for number, _ in enumerate(assign_decoding_times(endless(), 2, 2, 1)):
         assert taken - number < 8
@@ -64,5 +66,5 @@ def test_only_a_few_packets_are_held_back() -> None:
             break
 
 
-def test_nothing_gives_nothing() -> None:
+def test_an_empty_stream_has_no_packets() -> None:
     assert list(assign_decoding_times([], 2, 2, 1)) == []

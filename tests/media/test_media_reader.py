@@ -47,13 +47,13 @@ def test_variable_rate_is_exact(tmp_path: Path, name: str) -> None:
     assert report == ReadReport(len(VFR_PTS), 0, 0, ())
 
 
-def test_ntsc_rate_is_no_decimal(tmp_path: Path) -> None:
+def test_the_ntsc_rate_is_an_exact_fraction(tmp_path: Path) -> None:
     path = ntsc(tmp_path)
     assert probe(path).frame_rate == Fraction(24000, 1001)
     assert read(path)[0] == [Fraction(1001 * i, 24000) for i in range(COUNT)]
 
 
-def test_gif_is_an_animation_of_hundredths(tmp_path: Path) -> None:
+def test_a_gif_has_times_in_hundredths_of_a_second(tmp_path: Path) -> None:
     path = gif(tmp_path)
     info = probe(path)
     times, report = read(path)
@@ -63,7 +63,7 @@ def test_gif_is_an_animation_of_hundredths(tmp_path: Path) -> None:
     assert not report.warnings
 
 
-def test_raw_stream_takes_its_rate_from_the_user(tmp_path: Path) -> None:
+def test_a_given_frame_rate_applies_to_a_raw_stream(tmp_path: Path) -> None:
     path = raw_h264(tmp_path)
     times, report = read(path)
     assert times == [Fraction(i, 25) for i in range(COUNT)]
@@ -82,8 +82,8 @@ def test_frames_are_numbered_rgb_pictures(tmp_path: Path) -> None:
     for frame in frames:
         assert frame.image.dtype == np.uint8
         assert frame.image.shape == (HEIGHT, WIDTH, 3)
-        wanted = picture(frame.index).astype(int)
-        assert np.abs(frame.image.astype(int) - wanted).mean() < 4
+        expected = picture(frame.index).astype(int)
+        assert np.abs(frame.image.astype(int) - expected).mean() < 4
     assert frames[0].image[2, 2] == pytest.approx([200, 40, 40], abs=6)
 
 
@@ -95,15 +95,15 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
         image = next(reader).image
     assert info.rotation == degrees
     assert (info.height, info.width, 3) == image.shape
-    wanted = np.rot90(picture(0), -degrees // 90).astype(int)
-    assert image.shape == wanted.shape
-    assert np.abs(image.astype(int) - wanted).mean() < 4
+    expected = np.rot90(picture(0), -degrees // 90).astype(int)
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).mean() < 4
 
 
 @pytest.mark.parametrize(
     ("make", "pixel_format"), [(ten_bit, "yuv420p10le"), (gray, "gray")], ids=["10-bit", "gray"]
 )
-def test_other_pixel_formats(tmp_path: Path, make, pixel_format: str) -> None:
+def test_other_pixel_formats_are_converted_to_rgb(tmp_path: Path, make, pixel_format: str) -> None:
     path = make(tmp_path)
     assert probe(path).pixel_format == pixel_format
     with open_reader(path) as reader:
@@ -115,13 +115,13 @@ def test_other_pixel_formats(tmp_path: Path, make, pixel_format: str) -> None:
         assert images[0][HEIGHT // 2, WIDTH // 4 + 3, 0] == pytest.approx(220, abs=2)
 
 
-def test_odd_size(tmp_path: Path) -> None:
+def test_odd_sizes_are_read(tmp_path: Path) -> None:
     path = encode(tmp_path / "odd.mp4", size=(65, 49), pixel_format="yuv444p")
     with open_reader(path) as reader:
         assert {frame.image.shape for frame in reader} == {(49, 65, 3)}
 
 
-def test_header_fields(tmp_path: Path) -> None:
+def test_header_fields_are_reported(tmp_path: Path) -> None:
     def tag(stream) -> None:
         context = stream.codec_context
         context.sample_aspect_ratio = Fraction(12, 11)
@@ -137,7 +137,7 @@ def test_header_fields(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["long.mkv", "long.ts"])
-def test_truncated_stream_delivers_what_it_holds(tmp_path: Path, name: str) -> None:
+def test_a_truncated_stream_returns_the_frames_it_contains(tmp_path: Path, name: str) -> None:
     times, report = read(truncated(encode(tmp_path / name, LONG), 0.6))
     assert 40 < len(times) < 80
     assert report.warnings
@@ -158,7 +158,7 @@ def test_a_corrupt_middle_is_skipped_and_reported(tmp_path: Path, name: str) -> 
     assert report.warnings
 
 
-def test_change_of_resolution_and_time(tmp_path: Path) -> None:
+def test_changes_of_resolution_and_time_are_reported(tmp_path: Path) -> None:
     with open_reader(resolution_change(tmp_path)) as reader:
         frames = list(reader)
     assert len(frames) == 2 * COUNT
@@ -170,7 +170,7 @@ def test_change_of_resolution_and_time(tmp_path: Path) -> None:
     assert "jumps back 1 times" in text
 
 
-def test_start_and_late_sound_are_no_shortfall(tmp_path: Path) -> None:
+def test_a_late_start_and_longer_sound_give_no_warning(tmp_path: Path) -> None:
     for name in ("late.mkv", "late.mp4", "late.ts"):
         late = [i + 50 for i in range(COUNT)]
         times, report = read(encode(tmp_path / name, late, tracks=[Track(seconds=Fraction(3))]))
@@ -178,14 +178,14 @@ def test_start_and_late_sound_are_no_shortfall(tmp_path: Path) -> None:
         assert not report.warnings
 
 
-def test_report_stays_after_closing(tmp_path: Path) -> None:
+def test_the_report_is_available_after_closing(tmp_path: Path) -> None:
     with open_reader(encode(tmp_path / "clip.mp4")) as reader:
         next(reader)
     assert reader.report.frames == 1
     assert list(reader) == []
 
 
-def bad_files(folder: Path) -> dict[str, tuple[Path, type[Exception], str]]:
+def invalid_files(folder: Path) -> dict[str, tuple[Path, type[Exception], str]]:
     empty = folder / "empty.mp4"
     empty.touch()
     text = folder / "text.mp4"
@@ -225,8 +225,8 @@ def sound_only(folder: Path) -> Path:
     return path
 
 
-def test_bad_input_gives_one_clear_line(tmp_path: Path) -> None:
-    for name, (path, kind, text) in bad_files(tmp_path).items():
+def test_invalid_input_gives_a_one_line_error(tmp_path: Path) -> None:
+    for name, (path, kind, text) in invalid_files(tmp_path).items():
         with pytest.raises(kind, match=text) as caught:
             open_reader(path)
         message = str(caught.value)
@@ -235,7 +235,7 @@ def test_bad_input_gives_one_clear_line(tmp_path: Path) -> None:
         assert caught.value.exit_code == 3
 
 
-def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = encode(tmp_path / "clip.mp4")
 
     def refuse(*_: object, **__: object) -> None:
@@ -246,7 +246,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         open_reader(path)
 
 
-def test_animated_webp_and_apng(tmp_path: Path) -> None:
+def test_animated_webp_and_apng_are_read(tmp_path: Path) -> None:
     pages = [Image.fromarray(picture(i)) for i in range(4)]
     for name, durations in (("a.webp", [40, 70, 200, 40]), ("a.png", [40, 70, 200, 40])):
         path = tmp_path / name

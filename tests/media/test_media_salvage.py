@@ -12,7 +12,6 @@ import pytest
 from clips import (
     COUNT,
     Track,
-    behind,
     dahua,
     encode,
     noise,
@@ -21,6 +20,7 @@ from clips import (
     rotated,
     truncated,
     vfr,
+    with_header,
 )
 from PIL import Image
 
@@ -33,11 +33,11 @@ from jdsr_cli.settings import ReadSettings
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for copies of its own, to see that nothing is left there."""
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
+    """Use a separate temporary folder, to check that nothing is left in it."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 def read(path: Path, settings: ReadSettings | None = None) -> tuple[list[Frame], ReadReport]:
@@ -64,33 +64,33 @@ def mjpeg(folder: Path) -> Path:
     ],
     ids=["mp4", "ntsc", "mkv", "rotated", "ts", "avi", "dav", "mjpeg"],
 )
-def test_what_lies_behind_a_vendor_header_is_read_as_without_it(
+def test_a_file_behind_a_vendor_header_is_read_as_without_it(
     tmp_path: Path, temporary: Path, make, demuxer: str
 ) -> None:
-    plain = make(tmp_path)
-    wanted, report = read(plain)
-    wrapped = behind(b"VENDOR\0" + noise(5000), plain, "export.dav")
+    original = make(tmp_path)
+    expected, report = read(original)
+    wrapped = with_header(b"VENDOR\0" + noise(5000), original, "export.dav")
     with open_reader(wrapped) as reader:
         info = reader.info
         assert info.salvaged_copy is not None
         assert info.salvaged_copy.exists()
         frames = list(reader)
-    assert [(f.index, f.time) for f in frames] == [(f.index, f.time) for f in wanted]
-    for frame, same in zip(frames, wanted, strict=True):
+    assert [(f.index, f.time) for f in frames] == [(f.index, f.time) for f in expected]
+    for frame, same in zip(frames, expected, strict=True):
         np.testing.assert_array_equal(frame.image, same.image)
-    said = reader.report.warnings
-    assert f"a {demuxer} stream found in it after 5007 other bytes was salvaged" in said[0]
-    assert said[1:] == report.warnings
+    warnings = reader.report.warnings
+    assert f"a {demuxer} stream found in it after 5007 other bytes was salvaged" in warnings[0]
+    assert warnings[1:] == report.warnings
     assert info.path == wrapped
     assert info.salvaged
-    own = probe(plain)
+    own = probe(original)
     assert (info.rotation, info.frame_rate) == (own.rotation, own.frame_rate)
     assert not own.salvaged
     assert list(temporary.iterdir()) == []
 
 
-def test_raw_stream_behind_much_else(tmp_path: Path, temporary: Path) -> None:
-    wrapped = behind(noise(1 << 20) + b"\0", mjpeg(tmp_path), "big.264")
+def test_a_raw_stream_behind_a_large_header_is_read(tmp_path: Path, temporary: Path) -> None:
+    wrapped = with_header(noise(1 << 20) + b"\0", mjpeg(tmp_path), "big.264")
     frames, report = read(wrapped, ReadSettings(frame_rate=Fraction(10)))
     assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(COUNT)]
     assert "salvaged" in report.warnings[0]
@@ -100,7 +100,7 @@ def test_raw_stream_behind_much_else(tmp_path: Path, temporary: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.37, 0.5])
 @pytest.mark.parametrize("name", ["a.ts", "a.mpg", "camera.h264"])
-def test_a_stream_cut_at_its_beginning(tmp_path: Path, name: str, share: float) -> None:
+def test_a_stream_without_its_beginning_is_read(tmp_path: Path, name: str, share: float) -> None:
     pts = tuple(range(100))
     if name == "camera.h264":
         whole = encode(tmp_path / name, pts, container="h264", options={"repeat-headers": "1"})
@@ -123,22 +123,22 @@ def test_dahua_is_read_with_its_times(tmp_path: Path) -> None:
     assert report.warnings == ()
 
 
-def test_ffmpeg_remuxes_where_a_cut_is_no_use(
+def test_ffmpeg_remuxes_where_cutting_fails(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = vfr(tmp_path, "vfr.mkv")
-    wrapped = behind(noise(5000), plain, "export.dav")
+    original = vfr(tmp_path, "vfr.mkv")
+    wrapped = with_header(noise(5000), original, "export.dav")
     monkeypatch.setattr(salvage.Salvage, "_cut", lambda *_: False)
     with open_reader(wrapped) as reader:
         assert reader.info.container == "nut"
         times = [frame.time for frame in reader]
-    assert times == [frame.time for frame in read(plain)[0]]
+    assert times == [frame.time for frame in read(original)[0]]
     assert "salvaged" in reader.report.warnings[0]
     assert len(reader.report.warnings) == 1
     assert list(temporary.iterdir()) == []
 
 
-def test_files_that_are_none_start_no_program(
+def test_files_without_media_start_no_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -157,7 +157,7 @@ def test_files_that_are_none_start_no_program(
         open_reader(cut)
 
 
-def test_pictures_in_documents_are_no_footage(tmp_path: Path) -> None:
+def test_pictures_in_documents_are_not_salvaged(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
     picture = (tmp_path / "a.jpg").read_bytes()
     document = tmp_path / "report.pdf"
@@ -179,8 +179,10 @@ def test_a_failed_salvage_is_reported_in_one_line(tmp_path: Path, temporary: Pat
     assert list(temporary.iterdir()) == []
 
 
-def test_full_disk(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrapped = behind(noise(5000), vfr(tmp_path), "export.dav")
+def test_a_full_disk_is_reported(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = with_header(noise(5000), vfr(tmp_path), "export.dav")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(OutputError, match="the disk is full"):
@@ -212,8 +214,10 @@ def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:
-    found = find_signatures(behind(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
-    command = salvage._command("ffmpeg", tmp_path / "a:b,c.dav", found[0], "nut", tmp_path / "o")
+    signatures = find_signatures(with_header(noise(100), encode(tmp_path / "a.ts"), "a:b,c.dav"))
+    command = salvage._command(
+        "ffmpeg", tmp_path / "a:b,c.dav", signatures[0], "nut", tmp_path / "o"
+    )
     assert command[command.index("-protocol_whitelist") + 1] == "file,subfile"
     assert "-nostdin" in command
     assert command[command.index("-c") + 1] == "copy"
@@ -221,7 +225,7 @@ def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:
     assert len(frames) == COUNT
 
 
-def test_sound_is_still_no_video(tmp_path: Path) -> None:
+def test_sound_files_are_not_video(tmp_path: Path) -> None:
     import av
 
     for name in ("a.m4a", "a.mka", "a.flac"):

@@ -19,7 +19,7 @@ def read(path: Path, settings: ReadSettings | None = None) -> tuple[list[Frame],
     return frames, reader.report
 
 
-def test_pictures_in_order_of_number(tmp_path: Path) -> None:
+def test_pictures_are_read_in_order_of_their_numbers(tmp_path: Path) -> None:
     pattern = numbered(tmp_path / "shots", [8, 9, 10, 11])
     (tmp_path / "shots" / "shot_9.png").write_bytes(b"other")
     (tmp_path / "shots" / "shot_abc.png").write_bytes(b"other")
@@ -39,13 +39,13 @@ def test_pictures_in_order_of_number(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(pattern), picture(8))
 
 
-def test_numbers_without_zeros(tmp_path: Path) -> None:
+def test_numbers_without_leading_zeros_are_ordered(tmp_path: Path) -> None:
     numbered(tmp_path, [2, 9, 10, 100], "f{}.png")
     frames, _ = read(tmp_path / "f%d.png", ReadSettings(frame_rate=Fraction(10)))
     assert [frame.time for frame in frames] == [Fraction(n, 10) for n in (0, 7, 8, 98)]
 
 
-def test_rate_and_trim(tmp_path: Path) -> None:
+def test_frame_rate_and_trim_apply(tmp_path: Path) -> None:
     pattern = numbered(tmp_path, range(10))
     settings = ReadSettings(
         frame_rate=Fraction(30000, 1001), start=Fraction(1, 10), end=Fraction(1, 5)
@@ -60,7 +60,7 @@ def test_rate_and_trim(tmp_path: Path) -> None:
         open_reader(pattern, ReadSettings(stream=2))
 
 
-def test_faults_lose_only_themselves(tmp_path: Path) -> None:
+def test_only_damaged_pictures_are_left_out(tmp_path: Path) -> None:
     pattern = numbered(tmp_path, [1, 2, 3, 5, 6])
     data = (tmp_path / "shot_002.png").read_bytes()
     (tmp_path / "shot_002.png").write_bytes(data[: len(data) // 2])
@@ -76,7 +76,7 @@ def test_faults_lose_only_themselves(tmp_path: Path) -> None:
     assert "1 frames have another size than the first; resized to it" in text
 
 
-def test_an_unreadable_beginning(tmp_path: Path) -> None:
+def test_an_unreadable_first_picture_is_skipped(tmp_path: Path) -> None:
     pattern = numbered(tmp_path, [1, 2])
     (tmp_path / "shot_001.png").write_bytes(b"")
     frames, _ = read(pattern)
@@ -86,7 +86,7 @@ def test_an_unreadable_beginning(tmp_path: Path) -> None:
         open_reader(pattern)
 
 
-def test_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_sequence_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("none_%d.png", "none/shot_%d.png"):
         with pytest.raises(InputMissingError):
             open_reader(tmp_path / name)
@@ -100,7 +100,7 @@ def test_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_reader(tmp_path / "shot_%d.png")
 
 
-def test_as_an_input_on_the_command_line(tmp_path: Path) -> None:
+def test_a_pattern_is_one_input(tmp_path: Path) -> None:
     pattern = numbered(tmp_path, [1, 2])
     assert expand_inputs([str(pattern), str(pattern)]) == ([pattern], [])
     literal = tmp_path / "odd_%d.png"

@@ -47,7 +47,7 @@ def sequence(folder: Path) -> Path:
 
 
 CLIPS: dict[str, Callable[[Path], Path]] = {
-    "steady": lambda folder: encode(folder / "clip.mp4"),
+    "constant": lambda folder: encode(folder / "clip.mp4"),
     "variable": vfr,
     "b-frames": lambda folder: encode(folder / "b.mkv", LONG, options={"bf": "3", "g": "30"}),
     "interlaced": lambda folder: interlaced(folder / "i.mkv"),
@@ -66,7 +66,7 @@ CLIPS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("settings", [DEFAULT, ReadSettings(start=Fraction(1, 10))])
 @pytest.mark.parametrize("kind", CLIPS)
-def test_what_follows_is_as_if_nothing_was_skipped(
+def test_frames_after_a_skip_are_the_same_as_without_it(
     tmp_path: Path, kind: str, settings: ReadSettings
 ) -> None:
     path = CLIPS[kind](tmp_path)
@@ -78,21 +78,21 @@ def test_what_follows_is_as_if_nothing_was_skipped(
         with open_reader(path, settings) as reader:
             reader.skip_to(target)
             rest = list(reader)
-        wanted = [frame for frame in whole if frame.index >= target]
-        assert [(f.index, f.pts) for f in rest] == [(f.index, f.pts) for f in wanted]
-        for frame, same in zip(rest, wanted, strict=True):
+        expected = [frame for frame in whole if frame.index >= target]
+        assert [(f.index, f.pts) for f in rest] == [(f.index, f.pts) for f in expected]
+        for frame, same in zip(rest, expected, strict=True):
             np.testing.assert_array_equal(frame.image, same.image)
         assert reader.report == report
 
 
-def test_report_on_the_way_is_the_same(tmp_path: Path) -> None:
+def test_the_report_while_reading_is_the_same_as_without_a_skip(tmp_path: Path) -> None:
     path = corrupt_middle(encode(tmp_path / "m.ts", LONG))
-    with open_reader(path) as plain, open_reader(path) as skipping:
+    with open_reader(path) as reading, open_reader(path) as skipping:
         for _ in range(40):
-            next(plain)
+            next(reading)
         skipping.skip_to(39)
         assert next(skipping).index == 39
-        assert skipping.report == plain.report
+        assert skipping.report == reading.report
         skipping.skip_to(45)
         assert next(skipping).index == 45
 
@@ -112,7 +112,7 @@ def test_skipped_frames_are_not_converted(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(converted) == COUNT - 10
 
 
-def test_edges(tmp_path: Path) -> None:
+def test_skipping_to_the_end_beyond_it_and_backwards(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mp4")
     with open_reader(path) as reader:
         reader.skip_to(COUNT)

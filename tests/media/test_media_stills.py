@@ -14,7 +14,7 @@ from jdsr_cli.media.writing.writer import XMP_KEY
 
 
 @pytest.mark.parametrize("name", ["out.png", "Bild für 監視.PNG"])
-def test_png_is_lossless_and_carries_text(tmp_path: Path, name: str) -> None:
+def test_png_is_lossless_and_stores_text(tmp_path: Path, name: str) -> None:
     image = picture(3, 65, 49)
     write_image(tmp_path / name, image, {"Software": "jdsr", "Grund": "Übung", XMP_KEY: "<x/>"})
     np.testing.assert_array_equal(read_image(tmp_path / name), image)
@@ -23,7 +23,7 @@ def test_png_is_lossless_and_carries_text(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_jpeg_is_close_and_carries_text(tmp_path: Path) -> None:
+def test_jpeg_is_close_and_stores_text(tmp_path: Path) -> None:
     path = tmp_path / "out.jpg"
     write_image(path, picture(3), {"Software": "jdsr", XMP_KEY: "<x/>"})
     assert np.abs(read_image(path).astype(int) - picture(3)).mean() < 3
@@ -33,50 +33,50 @@ def test_jpeg_is_close_and_carries_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_exif_orientation(tmp_path: Path, value: int) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, value: int) -> None:
     from PIL import ImageOps
 
     exif = Image.Exif()
     exif[0x0112] = value
-    path = tmp_path / "turned.png"
+    path = tmp_path / "rotated.png"
     Image.fromarray(picture(0)).save(path, exif=exif)
     with Image.open(path) as stored:
-        wanted = np.asarray(ImageOps.exif_transpose(stored))
-    np.testing.assert_array_equal(read_image(path), wanted)
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    np.testing.assert_array_equal(read_image(path), expected)
     info = probe(path)
-    assert (info.height, info.width, 3) == wanted.shape
-    turned = picture(0)[:, ::-1] if info.mirrored else picture(0)
-    np.testing.assert_array_equal(np.rot90(turned, -info.rotation // 90), wanted)
+    assert (info.height, info.width, 3) == expected.shape
+    rotated = picture(0)[:, ::-1] if info.mirrored else picture(0)
+    np.testing.assert_array_equal(np.rot90(rotated, -info.rotation // 90), expected)
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     wide = np.linspace(0, 65535, 64 * 8).astype(np.uint16).reshape(8, 64)
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    found = read_image(tmp_path / "wide.png")
-    assert found.shape == (8, 64, 3)
-    np.testing.assert_allclose(found[..., 0], wide / 257, atol=0.51)
+    image = read_image(tmp_path / "wide.png")
+    assert image.shape == (8, 64, 3)
+    np.testing.assert_allclose(image[..., 0], wide / 257, atol=0.51)
     dark = np.full((8, 8), 200, np.uint16)
     Image.fromarray(dark).save(tmp_path / "dark.png")
     assert read_image(tmp_path / "dark.png").max() == 1
 
 
-def test_gray_palette_and_alpha(tmp_path: Path) -> None:
+def test_gray_palette_and_alpha_are_converted(tmp_path: Path) -> None:
     gray = picture(0)[..., 0]
     Image.fromarray(gray).save(tmp_path / "gray.png")
     np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.dstack([gray] * 3))
     alpha = np.full((48, 64), 255, np.uint8)
     alpha[:10], alpha[10:20] = 0, 128
     Image.fromarray(np.dstack([picture(0), alpha])).save(tmp_path / "alpha.png")
-    found = read_image(tmp_path / "alpha.png")
-    assert found[:10].max() == 0
-    np.testing.assert_allclose(found[10:20], picture(0)[10:20] * (128 / 255), atol=1)
-    np.testing.assert_array_equal(found[20:], picture(0)[20:])
+    image = read_image(tmp_path / "alpha.png")
+    assert image[:10].max() == 0
+    np.testing.assert_allclose(image[10:20], picture(0)[10:20] * (128 / 255), atol=1)
+    np.testing.assert_array_equal(image[20:], picture(0)[20:])
     Image.fromarray(picture(0)).convert("P").save(tmp_path / "palette.gif")
     assert probe(tmp_path / "palette.gif").kind == "image"
     assert read_image(tmp_path / "palette.gif").shape == (48, 64, 3)
 
 
-def test_other_still_formats(tmp_path: Path) -> None:
+def test_other_still_formats_are_read(tmp_path: Path) -> None:
     for name in ("a.bmp", "a.tif", "a.webp", "a.ppm"):
         Image.fromarray(picture(0)).save(tmp_path / name, lossless=True)
         np.testing.assert_array_equal(read_image(tmp_path / name), picture(0), err_msg=name)
@@ -90,7 +90,7 @@ def test_pages_that_are_not_read_are_reported(tmp_path: Path) -> None:
     assert "first of 3 pages" in reader.report.warnings[0]
 
 
-def test_damaged_pictures(tmp_path: Path) -> None:
+def test_damaged_pictures_are_errors(tmp_path: Path) -> None:
     write_image(tmp_path / "whole.jpg", picture(0))
     write_image(tmp_path / "whole.png", picture(0))
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
@@ -104,12 +104,14 @@ def test_damaged_pictures(tmp_path: Path) -> None:
         read_image(tmp_path / "float.tif")
 
 
-def test_first_frame_of_a_video(tmp_path: Path) -> None:
+def test_an_image_read_from_a_video_is_its_first_frame(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mp4")
     assert np.abs(read_image(path).astype(int) - picture(0)).mean() < 4
 
 
-def test_invalid_output_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_output_folders_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="does not exist"):
         write_image(tmp_path / "none" / "a.png", picture(0))
@@ -128,7 +130,7 @@ def test_invalid_output_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]
 
 
-def test_wrong_use(tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(tmp_path: Path) -> None:
     for name, image in (
         ("a.png", picture(0).astype(np.float32)),
         ("a.png", picture(0)[..., 0]),

@@ -1,4 +1,4 @@
-"""Clean apertures are cut out; frames of another size keep their proportions."""
+"""Frames are cropped to clean apertures; frames of another size keep their proportions."""
 
 import struct
 from fractions import Fraction
@@ -16,7 +16,7 @@ Picture = NDArray[np.uint8]
 
 
 def written(path: Path, size: tuple[int, int]) -> Path:
-    """An MP4 whose columns and rows tell their place, uncompressed to the eye."""
+    """Write an MP4 whose red and green levels encode column and row, with little loss."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0] = np.linspace(20, 235, width)[None]
@@ -33,40 +33,40 @@ def written(path: Path, size: tuple[int, int]) -> Path:
 
 
 def with_aperture(path: Path, numbers: tuple[int, ...]) -> Path:
-    """Put a `clap` box into the sample description, and make its parents longer."""
+    """Insert a `clap` box into the sample description, and update the sizes of its parents."""
     data = bytearray(path.read_bytes())
     box = struct.pack(">I4s", 40, b"clap") + struct.pack(">IIIIiIiI", *numbers)
     at = data.index(b"avcC") - 4
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
-        place = data.index(name) - 4
-        size = struct.unpack_from(">I", data, place)[0]
-        struct.pack_into(">I", data, place, size + len(box))
-    assert data.index(b"moov") > data.index(b"mdat"), "offsets of the media stay right"
+        position = data.index(name) - 4
+        size = struct.unpack_from(">I", data, position)[0]
+        struct.pack_into(">I", data, position, size + len(box))
+    assert data.index(b"moov") > data.index(b"mdat"), "the media offsets would change"
     data[at:at] = box
     path.write_bytes(bytes(data))
     return path
 
 
 @pytest.mark.parametrize(
-    ("numbers", "wanted"),
+    ("numbers", "expected"),
     [
         ((320, 1, 240, 1, 0, 1, 0, 1), Aperture(40, 30, 320, 240)),
         ((320, 1, 240, 1, -20, 1, 15, 1), Aperture(20, 45, 320, 240)),
         ((719, 2, 300, 1, 1, 4, 0, 1), Aperture(20, 0, 360, 300)),
     ],
 )
-def test_the_clean_aperture_is_cut_out(
-    numbers: tuple[int, ...], wanted: Aperture, tmp_path: Path
+def test_frames_are_cropped_to_the_clean_aperture(
+    numbers: tuple[int, ...], expected: Aperture, tmp_path: Path
 ) -> None:
     source = with_aperture(written(tmp_path / "clip.mov", (400, 300)), numbers)
     with open_reader(source) as reader:
         frames = [frame.image for frame in reader]
-        assert (reader.info.width, reader.info.height) == (wanted.width, wanted.height)
+        assert (reader.info.width, reader.info.height) == (expected.width, expected.height)
         assert any("clean aperture" in text for text in reader.report.warnings)
     assert len(frames) == 3
-    left = 20 + 215 * wanted.left / 399
-    top = 20 + 215 * wanted.top / 299
-    assert frames[0].shape == (wanted.height, wanted.width, 3)
+    left = 20 + 215 * expected.left / 399
+    top = 20 + 215 * expected.top / 299
+    assert frames[0].shape == (expected.height, expected.width, 3)
     assert frames[0][0, 0, :2] == pytest.approx([left, top], abs=4)
 
 
@@ -79,7 +79,7 @@ def test_the_clean_aperture_is_cut_out(
         (320, 1, 240, 1, 90, 1, 0, 1),
     ],
 )
-def test_apertures_that_are_whole_or_wrong_change_nothing(
+def test_full_size_and_invalid_apertures_are_ignored(
     numbers: tuple[int, ...], tmp_path: Path
 ) -> None:
     source = with_aperture(written(tmp_path / "clip.mov", (400, 300)), numbers)

@@ -82,7 +82,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("name", list(MAKERS))
-def test_times_are_the_same_rationals(tmp_path: Path, name: str) -> None:
+def test_times_are_kept_exactly(tmp_path: Path, name: str) -> None:
     sink, frames = copy(MAKERS[name](tmp_path), tmp_path / "out.mp4")
     again, warnings = load(sink.path)
     assert sink.path == tmp_path / "out.mp4"
@@ -90,12 +90,12 @@ def test_times_are_the_same_rationals(tmp_path: Path, name: str) -> None:
     assert sink.frames == len(frames)
     assert sink.warnings == []
     assert sink.time_offset == 0
-    # Whether gaps mean loss is a guess of the reader by the average rate.
+    # The reader estimates missing frames from the average rate, which is not exact.
     assert not [text for text in warnings if "constant rate" not in text]
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "source"])
-def test_codecs(tmp_path: Path, codec: str) -> None:
+def test_every_codec_can_be_written(tmp_path: Path, codec: str) -> None:
     sink, frames = copy(vfr(tmp_path), tmp_path / "out.mp4", codec=codec)
     again, _ = load(sink.path)
     with av.open(str(sink.path)) as container:
@@ -147,7 +147,7 @@ def test_sound_is_copied_packet_by_packet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sound.ts", "sound.mkv"])
-def test_sound_of_other_containers(tmp_path: Path, name: str) -> None:
+def test_sound_of_other_containers_is_copied(tmp_path: Path, name: str) -> None:
     path = encode(tmp_path / name, tracks=[Track(start=Fraction(1, 5))])
     sink, frames = copy(path, tmp_path / "out.mp4")
     before, after = packets(path), packets(sink.path)
@@ -157,7 +157,7 @@ def test_sound_of_other_containers(tmp_path: Path, name: str) -> None:
     assert [frame.time for frame in load(sink.path)[0]] == [frame.time for frame in frames]
 
 
-def test_telephone_sound_goes_to_quicktime_as_it_is(tmp_path: Path) -> None:
+def test_telephone_sound_is_copied_into_quicktime(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.avi", tracks=[Track("pcm_alaw", sample_rate=8000)])
     sink, _ = copy(path, tmp_path / "out.mp4")
     assert sink.path == tmp_path / "out.mov"
@@ -166,7 +166,7 @@ def test_telephone_sound_goes_to_quicktime_as_it_is(tmp_path: Path) -> None:
     )
 
 
-def test_sound_that_no_container_can_hold_is_decoded_and_reported(tmp_path: Path) -> None:
+def test_sound_that_no_container_can_store_is_decoded_and_reported(tmp_path: Path) -> None:
     track = Track("adpcm_ms", sample_rate=8000)
     path = encode(tmp_path / "a.avi", tracks=[track])
     sink, _ = copy(path, tmp_path / "out.mp4")
@@ -188,7 +188,7 @@ class SlowTrack(Track):
         return stream
 
 
-def test_decoded_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
+def test_decoded_sound_keeps_its_start(tmp_path: Path) -> None:
     def start(file: Path) -> float:
         with av.open(str(file)) as container:
             return float(next(iter(container.decode(audio=0))).time)
@@ -239,7 +239,7 @@ def test_sound_of_another_layout_within_a_track_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Changing:
-        """A resampler that meets another layout at the second frame, as PyAV's reports it."""
+        """A resampler that fails at the second frame, as PyAV's does if the layout changes."""
 
         def __init__(self, **options: object) -> None:
             self._resampler = av.AudioResampler(**options)  # type: ignore[arg-type]
@@ -279,7 +279,7 @@ def test_sound_packets_without_a_time_are_counted(
     assert len(packets(sink.path)) == len(packets(path)) - 1
 
 
-def test_no_sound_stays_no_sound(tmp_path: Path) -> None:
+def test_a_video_without_sound_has_none_after_writing(tmp_path: Path) -> None:
     sink, _ = copy(vfr(tmp_path), tmp_path / "out.mp4")
     assert probe(sink.path).audio_streams == 0
 
@@ -305,7 +305,7 @@ def test_shape_and_colour_tags_are_kept(tmp_path: Path) -> None:
     assert after.colour_matrix == "bt2020nc"
 
 
-def test_pixel_aspect_turns_with_the_picture(tmp_path: Path) -> None:
+def test_pixel_aspect_rotates_with_the_picture(tmp_path: Path) -> None:
     def shape(stream) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(12, 11)
         stream.set_display_rotation(-90)
@@ -320,8 +320,8 @@ def test_pixel_aspect_turns_with_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("matrix", ["smpte170m", "bt709", "unspecified"])
 @pytest.mark.parametrize("span", ["limited", "full"])
 @pytest.mark.parametrize("factor", [1, 20])
-def test_colours_survive(tmp_path: Path, matrix: str, span: str, factor: int) -> None:
-    """Also where the enlarged picture is HD and would be guessed to be another matrix."""
+def test_colours_are_kept(tmp_path: Path, matrix: str, span: str, factor: int) -> None:
+    """Also where the enlarged picture is HD, for which readers assume another matrix."""
     info = replace(
         probe(encode(tmp_path / "in.mp4", pts=(0,))), colour_matrix=matrix, colour_range=span
     )
@@ -331,8 +331,8 @@ def test_colours_survive(tmp_path: Path, matrix: str, span: str, factor: int) ->
     with VideoWriter(tmp_path / "out.mp4", info, width, height, crf=4) as sink:
         sink.write(image, 0)
     again = load(sink.path)[0][0].image
-    found = again[height // 2, width // 8 :: width // 4]
-    np.testing.assert_allclose(found.astype(int), colours, atol=3)
+    stored = again[height // 2, width // 8 :: width // 4]
+    np.testing.assert_allclose(stored.astype(int), colours, atol=3)
     written = probe(sink.path)
     assert written.colour_range == span
     assert written.colour_matrix == ("smpte170m" if matrix == "unspecified" else matrix)
@@ -360,7 +360,7 @@ def test_a_buffer_may_be_reused_between_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [3600 * 9, -2])
-def test_times_no_player_would_wait_for_are_moved(tmp_path: Path, start: int) -> None:
+def test_times_far_from_zero_are_shifted(tmp_path: Path, start: int) -> None:
     info = probe(encode(tmp_path / "in.ts", tracks=[Track()]))
     first = start * 90000
     with VideoWriter(tmp_path / "out.mp4", info, WIDTH, HEIGHT) as sink:
@@ -371,7 +371,7 @@ def test_times_no_player_would_wait_for_are_moved(tmp_path: Path, start: int) ->
     assert times == [Fraction(first + i * 3600, 90000) + sink.time_offset for i in range(COUNT)]
 
 
-def leftovers(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -393,7 +393,7 @@ def write(target: Path, info: MediaInfo, frames: Iterable[tuple[np.ndarray, int]
             sink.write(image, pts)
 
 
-def test_an_exception_leaves_nothing_and_spares_what_was_there(
+def test_an_exception_leaves_no_file_and_keeps_an_earlier_result(
     info: MediaInfo, folder: Path
 ) -> None:
     target = folder / "out.mp4"
@@ -406,34 +406,36 @@ def test_an_exception_leaves_nothing_and_spares_what_was_there(
 
     with pytest.raises(KeyboardInterrupt):
         write(target, info, interrupted())
-    assert leftovers(folder) == ["out.mp4"]
+    assert file_names(folder) == ["out.mp4"]
     assert target.read_bytes() == b"earlier result"
 
 
-def test_nothing_under_the_final_name_before_the_end(info: MediaInfo, folder: Path) -> None:
+def test_the_final_name_is_used_only_at_the_end(info: MediaInfo, folder: Path) -> None:
     with VideoWriter(folder / "out.mp4", info, WIDTH, HEIGHT) as sink:
         sink.write(picture(0), 0)
         assert not sink.path.exists()
-        assert len(leftovers(folder)) == 1
-    assert leftovers(folder) == ["out.mp4"]
+        assert len(file_names(folder)) == 1
+    assert file_names(folder) == ["out.mp4"]
 
 
-def test_full_disk(info: MediaInfo, folder: Path) -> None:
+def test_a_full_disk_is_an_error(info: MediaInfo, folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, HEIGHT, WIDTH, 3), np.uint8)
     frames = [(image, index) for index, image in enumerate(noise)]
     with file_size_limit(60_000), pytest.raises(OutputError, match="cannot be written"):
         write(folder / "out.mp4", info, frames)
-    assert leftovers(folder) == []
+    assert file_names(folder) == []
 
 
-def test_full_disk_is_named(info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_states_that_the_disk_is_full(
+    info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("jdsr_cli.atomic.os.fsync", refuse)
     with pytest.raises(OutputError, match="the disk is full"):
         write(folder / "out.mp4", info, [(picture(0), 0)])
-    assert leftovers(folder) == []
+    assert file_names(folder) == []
 
 
 def test_invalid_output_folders_are_refused_immediately(
@@ -460,11 +462,11 @@ def test_invalid_output_folders_are_refused_immediately(
     )
     with pytest.raises(OutputError, match="read-only"):
         VideoWriter(folder / "out.mp4", info, WIDTH, HEIGHT)
-    assert leftovers(folder) == ["taken.mp4"]
+    assert file_names(folder) == ["taken.mp4"]
     assert probe(info.path).frames_promised == COUNT
 
 
-def test_a_frame_lost_on_the_way_is_found_out(
+def test_a_lost_frame_is_detected(
     info: MediaInfo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = SegmentWriter._mux
@@ -479,7 +481,7 @@ def test_a_frame_lost_on_the_way_is_found_out(
     monkeypatch.setattr(SegmentWriter, "_mux", lossy)
     with pytest.raises(OutputError, match="frames after writing instead of 12"):
         write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
-    assert leftovers(folder) == []
+    assert file_names(folder) == []
 
 
 def test_the_final_file_is_verified(
@@ -494,29 +496,29 @@ def test_the_final_file_is_verified(
     monkeypatch.setattr(Assembly, "write", lossy)
     with pytest.raises(OutputError, match="holds 12 frames after writing instead of 13"):
         write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
-    assert leftovers(folder) == []
+    assert file_names(folder) == []
 
 
-def test_wrong_use(info: MediaInfo, folder: Path) -> None:
+def test_invalid_arguments_are_refused(info: MediaInfo, folder: Path) -> None:
     for options in ({"codec": "divx"}, {"crf": 52}, {"crf": -1}):
         with pytest.raises(UsageError):
             VideoWriter(folder / "out.mp4", info, WIDTH, HEIGHT, **options)
     with pytest.raises(UsageError):
         VideoWriter(folder / "out.mp4", info, 0, HEIGHT)
-    wrong = [
+    invalid = [
         (picture(0, 32, 32), 1, "uint8 of shape"),
         (picture(0).astype(np.float32), 1, "uint8 of shape"),
         (picture(0), 0, "must increase"),
     ]
-    for image, pts, text in wrong:
+    for image, pts, text in invalid:
         with pytest.raises(UsageError, match=text):
             write(folder / "out.mp4", info, [(picture(0), 0), (image, pts)])
     with pytest.raises(OutputError, match="no frames"):
         write(folder / "out.mp4", info, [])
-    assert leftovers(folder) == []
+    assert file_names(folder) == []
 
 
-def test_metadata_of_the_source_is_kept(tmp_path: Path) -> None:
+def test_metadata_of_the_source_is_copied(tmp_path: Path) -> None:
     texts = {"title": "Gate 4", "creation_time": "2024-04-03T17:35:55.000000Z"}
     for extra in ({}, {"make": "DVR 9000"}):
         path = encode(
@@ -526,13 +528,13 @@ def test_metadata_of_the_source_is_kept(tmp_path: Path) -> None:
         )
         sink, _ = copy(path, tmp_path / "out.mp4")
         with av.open(str(sink.path)) as container:
-            found = container.metadata
-        assert found["title"] == "Gate 4"
-        assert found["creation_time"].startswith(texts["creation_time"])
-        assert extra.items() <= found.items()
+            metadata = container.metadata
+        assert metadata["title"] == "Gate 4"
+        assert metadata["creation_time"].startswith(texts["creation_time"])
+        assert extra.items() <= metadata.items()
 
 
-def test_more_metadata_is_stored(info: MediaInfo, folder: Path) -> None:
+def test_additional_metadata_is_stored(info: MediaInfo, folder: Path) -> None:
     with VideoWriter(
         folder / "out.mp4", info, WIDTH, HEIGHT, metadata={"comment": "made by jdsr"}
     ) as sink:

@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""Building networks by name."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import NETWORKS, JDSRConfig, JDSRGenerator, LiteConfig, LiteGenerator, build
 
 
-def test_known_networks() -> None:
+def test_the_available_networks_are_listed() -> None:
     assert NETWORKS == ("lite", "jdsr")
 
 
-def test_arrays_may_be_lists_as_toml_and_json_have_them() -> None:
+def test_arguments_may_be_lists() -> None:
     arguments = {"lr_size": 16, "widths": [16, 16], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
     network = build("lite", arguments)
     assert isinstance(network, LiteGenerator)
     assert network.config == LiteConfig(16, (16, 16), (1, 1), (1,))
 
 
-def test_paper_generator() -> None:
+def test_the_paper_generator_is_built() -> None:
     with torch.device("meta"):
         network = build("jdsr", {"grid": "lr", "landmarks": 68})
     assert isinstance(network, JDSRGenerator)
@@ -37,7 +37,7 @@ def test_paper_generator() -> None:
         ("jdsr", {"width": "wide"}, "cannot be built"),
     ],
 )
-def test_what_cannot_be_built_is_said(
+def test_invalid_networks_are_refused(
     name: str, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of the paper's generator, to the figure of the specification."""
+"""Parameters and multiply-adds of the paper's generator equal those of the specification."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def generator() -> JDSRGenerator:
     ],
     ids=["hr-x4", "hr-x8", "lr-x4", "lr-x8", "hourglass-attention", "light", "no-attention"],
 )
-def test_generator(config: JDSRConfig, count: int, cost: float) -> None:
+def test_parameters_and_multiply_adds_of_the_generator(
+    config: JDSRConfig, count: int, cost: float
+) -> None:
     with torch.device("meta"):
         network = JDSRGenerator(config)
     assert parameters(network) == count
@@ -69,7 +71,7 @@ def test_landmark_count_changes_two_convolutions_only() -> None:
         ("super_resolver.decoder", 315_215),
     ],
 )
-def test_parts(generator: JDSRGenerator, part: str, count: int) -> None:
+def test_parameters_of_parts(generator: JDSRGenerator, part: str, count: int) -> None:
     assert parameters(generator.get_submodule(part)) == count
 
 
@@ -94,14 +96,14 @@ def test_without_attention_the_counts_are_those_of_the_parent_networks(
         ("super_resolver.decoder", 156, 64, 4.020),
     ],
 )
-def test_cost_of_parts(
+def test_multiply_adds_of_parts(
     generator: JDSRGenerator, part: str, channels: int, side: int, cost: float
 ) -> None:
     assert round(gmac(generator.get_submodule(part), channels, side), 3) == cost
 
 
 @pytest.mark.parametrize(("channels", "count"), [(32, 162), (64, 580), (128, 2_184), (256, 8_464)])
-def test_channel_attention(channels: int, count: int) -> None:
+def test_parameters_of_channel_attention(channels: int, count: int) -> None:
     assert parameters(ChannelAttention(channels)) == count
 
 

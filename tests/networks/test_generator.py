@@ -1,4 +1,4 @@
-"""The paper's generator at a width that runs in no time."""
+"""The paper's generator at a small width."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def faces(side: int, count: int = 2) -> Tensor:
 
 @pytest.mark.parametrize("grid", ["hr", "lr"])
 @pytest.mark.parametrize("side", [32, 16])
-def test_one_call_returns_everything(grid: str, side: int) -> None:
+def test_the_output_has_every_field(grid: str, side: int) -> None:
     network = tiny(grid=grid, lr_size=side).eval()
     with torch.no_grad():
         output = network(faces(side))
@@ -63,45 +63,47 @@ def test_denoiser_adds_to_its_input(grid: str) -> None:
 
 
 @pytest.mark.parametrize("grid", ["hr", "lr"])
-def test_super_resolver_sees_the_denoised_face(grid: str) -> None:
+def test_super_resolver_receives_the_denoised_face(grid: str) -> None:
     network = tiny(grid=grid).eval()
-    seen: list[Tensor] = []
-    network.super_resolver.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    received: list[Tensor] = []
+    network.super_resolver.register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
     with torch.no_grad():
         output = network(faces(32))
-    assert torch.equal(seen[0], enlarge(output.denoised, 128) if grid == "lr" else output.denoised)
+    assert torch.equal(
+        received[0], enlarge(output.denoised, 128) if grid == "lr" else output.denoised
+    )
 
 
-def test_prior_and_encoder_see_the_coarse_face_and_the_decoder_the_maps() -> None:
+def test_prior_and_encoder_receive_the_coarse_face_and_the_decoder_the_maps() -> None:
     network = tiny().eval()
-    seen: dict[str, Tensor] = {}
+    received: dict[str, Tensor] = {}
     for name in ("prior", "encoder", "decoder"):
         part = network.super_resolver.get_submodule(name)
-        part.register_forward_pre_hook(lambda _, x, name=name: seen.update({name: x[0]}))
+        part.register_forward_pre_hook(lambda _, x, name=name: received.update({name: x[0]}))
     with torch.no_grad():
         output = network(faces(32))
-    assert torch.equal(seen["prior"], output.coarse)
-    assert torch.equal(seen["encoder"], output.coarse)
-    assert seen["decoder"].shape[1] == 16 + 5 + 11
-    assert torch.equal(seen["decoder"][:, 16:21], output.landmarks)
-    parts = seen["decoder"][:, 21:]
+    assert torch.equal(received["prior"], output.coarse)
+    assert torch.equal(received["encoder"], output.coarse)
+    assert received["decoder"].shape[1] == 16 + 5 + 11
+    assert torch.equal(received["decoder"][:, 16:21], output.landmarks)
+    parts = received["decoder"][:, 21:]
     assert torch.equal(parts, output.parsing.softmax(dim=1))
     assert torch.allclose(parts.sum(dim=1), torch.ones(2, 64, 64), atol=1e-5)
 
 
-def test_every_parameter_learns_from_the_restored_face() -> None:
+def test_every_parameter_has_a_gradient_from_the_restored_face() -> None:
     network = tiny().train()
     network(faces(32)).restored.square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        # Batch normalisation takes a constant bias before it away again, and the one hidden
-        # channel of so narrow an attention may be off.
+        # Batch normalisation cancels a constant bias before it, and the single hidden channel
+        # of this narrow attention may be inactive.
         if not name.endswith("bias") and "squeeze" not in name and "excite" not in name:
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_fresh_heat_maps_are_not_saturated() -> None:
+def test_untrained_heat_maps_are_not_saturated() -> None:
     network = tiny(hourglass_blocks=4, prior_width=64).train()
     with torch.no_grad():
         output = network(faces(32))
@@ -112,16 +114,16 @@ def test_fresh_heat_maps_are_not_saturated() -> None:
 def test_half_precision_gives_float32_close_to_full() -> None:
     network = tiny().eval()
     with torch.no_grad():
-        exact = network(faces(32))
+        full = network(faces(32))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rough = network(faces(32))
-    for name, value in vars(rough).items():
+            half = network(faces(32))
+    for name, value in vars(half).items():
         assert value.dtype == torch.float32, name
-    assert not torch.equal(rough.restored, exact.restored)
-    assert (rough.denoised - exact.denoised).abs().mean() < 0.02
+    assert not torch.equal(half.restored, full.restored)
+    assert (half.denoised - full.denoised).abs().mean() < 0.02
 
 
-def test_noise_map_cannot_die() -> None:
+def test_the_noise_map_always_has_a_gradient() -> None:
     estimator = NoiseEstimator(16)
     with torch.no_grad():
         estimator.output.weight.zero_()
@@ -135,7 +137,7 @@ def test_noise_map_cannot_die() -> None:
 
 
 @pytest.mark.parametrize(("blocks", "bottlenecks"), [(4, 52), (1, 13)])
-def test_hourglass_has_the_bottlenecks_of_its_parent(blocks: int, bottlenecks: int) -> None:
+def test_hourglass_has_the_bottlenecks_of_its_parent_network(blocks: int, bottlenecks: int) -> None:
     with torch.device("meta"):
         hourglass = Hourglass(32, blocks, attention=False)
     count = sum(isinstance(part, Bottleneck) for part in hourglass.modules())
@@ -150,11 +152,11 @@ def test_hourglass_of_identities_adds_its_levels() -> None:
             part.last.bias.data.zero_()
     with torch.no_grad():
         result = hourglass(torch.ones(1, 16, 64, 64))
-    # Each of four levels adds its branch, which is one, to the one from the bottom.
+    # Each of four levels adds its branch, which is 1, to the 1 of the lowest level.
     assert torch.equal(result, torch.full_like(result, 5.0))
 
 
-def test_occlusion_is_read_off_the_noise_map() -> None:
+def test_occlusion_is_computed_from_the_noise_map() -> None:
     noise = torch.zeros(1, 3, 1, 5)
     noise[0, 1, 0] = torch.tensor([0.0, 0.02, 0.07, 0.12, 0.9])
     occlusion = occlusion_from_noise(noise)
@@ -162,18 +164,18 @@ def test_occlusion_is_read_off_the_noise_map() -> None:
     assert torch.allclose(occlusion.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]), atol=1e-6)
 
 
-def test_of_a_map_of_alpha_the_probability_is_read() -> None:
-    """At g = 0.3, 0.3 * 0.3 / (0.7 * 0.7 + 0.3 * 0.3); one half where both weights meet."""
+def test_occlusion_of_an_alpha_map_is_its_probability() -> None:
+    """At g = 0.3, 0.3 * 0.3 / (0.7 * 0.7 + 0.3 * 0.3); one half where both weights are equal."""
     level = torch.tensor([0.0, 0.3, 0.5, 0.7, 1.0, 1.4])
-    noise = torch.stack([level - 0.1, level, level + 0.1])[None, :, None]  # the mean is read
+    noise = torch.stack([level - 0.1, level, level + 0.1])[None, :, None]  # the mean is used
     occlusion = occlusion_from_noise(noise, "alpha")
     assert occlusion.shape == (1, 1, 1, 6)
-    wanted = torch.tensor([0.0, 0.09 / 0.58, 0.3, 0.5, 1.0, 1.0])
-    assert torch.allclose(occlusion.flatten(), wanted, atol=1e-6)
+    expected = torch.tensor([0.0, 0.09 / 0.58, 0.3, 0.5, 1.0, 1.0])
+    assert torch.allclose(occlusion.flatten(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["difference", "alpha"])
-def test_a_generator_reads_its_map_as_it_was_trained(kind: str) -> None:
+def test_occlusion_is_computed_by_the_configured_kind_of_noise_map(kind: str) -> None:
     network = tiny(noise=kind).eval()
     with torch.no_grad():
         network.denoiser.noise.output.weight.mul_(4)  # untrained, its values are all small
@@ -198,6 +200,6 @@ def test_a_generator_reads_its_map_as_it_was_trained(kind: str) -> None:
         {"denoiser_widths": (16, 16)},
     ],
 )
-def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
+def test_invalid_configurations_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="jdsr"):
         tiny(**changes)

@@ -15,18 +15,18 @@ from jdsr_cli.networks.layers import conv, enlarge, residual_blocks
 
 
 @pytest.mark.parametrize("side", [16, 32])
-def test_enlargement_is_that_of_pillow(side: int) -> None:
+def test_enlargement_matches_pillow(side: int) -> None:
     pixels = np.random.default_rng(0).integers(80, 176, (side, side, 3), np.uint8)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     expected = np.asarray(Image.fromarray(pixels).resize((128, 128), Image.Resampling.BICUBIC))
-    found = enlarge(image, 128)[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
-    difference = np.abs(found - expected)
+    enlarged = enlarge(image, 128)[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
+    difference = np.abs(enlarged - expected)
     assert difference.max() <= 1
-    plain = F.interpolate(image, size=(128, 128), mode="bicubic")[0].permute(1, 2, 0) * 255
-    assert difference.mean() < 0.2 * np.abs(plain.numpy() - expected).mean()
+    torch_bicubic = F.interpolate(image, size=(128, 128), mode="bicubic")[0].permute(1, 2, 0) * 255
+    assert difference.mean() < 0.2 * np.abs(torch_bicubic.numpy() - expected).mean()
 
 
-def test_initialisation() -> None:
+def test_initialisation_has_the_specified_deviations() -> None:
     torch.manual_seed(0)
     blocks = residual_blocks(64, 1)
     output = conv(64, 3)

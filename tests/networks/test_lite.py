@@ -31,7 +31,7 @@ def tiny(side: int) -> LiteGenerator:
 
 
 @pytest.mark.parametrize(("side", "budget"), [(16, 3.0), (32, 3.0), (64, 4.0), (128, 4.0)])
-def test_budget(side: int, budget: float) -> None:
+def test_multiply_adds_and_parameters_are_within_budget(side: int, budget: float) -> None:
     with torch.device("meta"):
         network = LiteGenerator(LiteConfig(lr_size=side)).eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -42,11 +42,11 @@ def test_budget(side: int, budget: float) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_outputs(side: int) -> None:
+def test_outputs_have_their_shapes_and_ranges(side: int) -> None:
     network = tiny(side).eval()
     assert network.lr_size == side
     with torch.no_grad():
-        # The heads start at zero: give them something to say.
+        # The heads are initialised with zeros: randomise them.
         for layer in (network.head, network.to_image):
             layer.weight.normal_(std=0.5)
         output = network(torch.rand(2, 3, side, side))
@@ -62,7 +62,7 @@ def test_outputs(side: int) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_fresh_network_enlarges_what_is_bare_by_bicubic(side: int) -> None:
+def test_an_untrained_network_enlarges_uncovered_pixels_by_bicubic(side: int) -> None:
     lr = torch.rand(1, 3, side, side)
     network = tiny(side).eval()
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_fresh_network_enlarges_what_is_bare_by_bicubic(side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_detail_of_what_is_covered_is_dropped(side: int) -> None:
+def test_detail_of_covered_pixels_is_removed(side: int) -> None:
     network = tiny(side).eval()
     lr = torch.rand(1, 3, side, side)
     with torch.no_grad():
@@ -112,19 +112,19 @@ def test_outputs_are_float32_in_half_precision() -> None:
 @pytest.mark.parametrize(
     "changes", [{"lr_size": 96}, {"encoder_blocks": (1,)}, {"decoder_blocks": (1, 1)}]
 )
-def test_a_shape_that_cannot_work_is_refused(changes: dict[str, object]) -> None:
+def test_invalid_configurations_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="lite"):
         LiteConfig(**{**TINY, **changes})  # type: ignore[arg-type]
 
 
-def started(small: LiteGenerator, side: int, **changes: object) -> LiteGenerator:
+def initialised_from(small: LiteGenerator, side: int, **changes: object) -> LiteGenerator:
     config = LiteConfig(**{"lr_size": side, **SHAPE, **changes})  # type: ignore[arg-type]
     large = LiteGenerator(config)
     large.load_state_dict(unfold_state(small.state_dict(), large))
     return large
 
 
-def loud(side: int, **changes: object) -> LiteGenerator:
+def randomised(side: int, **changes: object) -> LiteGenerator:
     network = LiteGenerator(LiteConfig(**{"lr_size": side, **SHAPE, **changes}))  # type: ignore[arg-type]
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
@@ -132,36 +132,36 @@ def loud(side: int, **changes: object) -> LiteGenerator:
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_weights_for_32_px_start_a_larger_generator_that_does_the_same(factor: int) -> None:
-    small = loud(32)
-    large = started(small, 32 * factor, tail_blocks=2)
+def test_a_larger_generator_initialised_from_32_px_weights_is_equivalent(factor: int) -> None:
+    small = randomised(32)
+    large = initialised_from(small, 32 * factor, tail_blocks=2)
     lr = torch.rand(2, 3, 32, 32)
     spread = lr.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     with torch.no_grad():
-        wanted, found = small(lr), large(spread)
-    odds = enlarge(wanted.occlusion.logit(), factor)
-    assert torch.allclose(found.occlusion.logit(), odds, atol=1e-3)
-    visible = (1 - found.occlusion) * (spread - enlarge(lr, factor))
-    assert torch.allclose(found.denoised, enlarge(wanted.denoised, factor) + visible, atol=1e-4)
+        expected, actual = small(lr), large(spread)
+    logits = enlarge(expected.occlusion.logit(), factor)
+    assert torch.allclose(actual.occlusion.logit(), logits, atol=1e-3)
+    visible = (1 - actual.occlusion) * (spread - enlarge(lr, factor))
+    assert torch.allclose(actual.denoised, enlarge(expected.denoised, factor) + visible, atol=1e-4)
 
 
-def test_weights_for_64_px_start_a_128_px_generator_that_does_the_same() -> None:
-    small = loud(64)
-    large = started(small, 128)
+def test_a_128_px_generator_initialised_from_64_px_weights_is_equivalent() -> None:
+    small = randomised(64)
+    large = initialised_from(small, 128)
     lr = torch.rand(2, 3, 64, 64)
     spread = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
     with torch.no_grad():
-        wanted, found = small(lr), large(spread)
+        expected, actual = small(lr), large(spread)
     for name in ("occlusion", "denoised"):
-        expected, seen = getattr(wanted, name), F.avg_pool2d(getattr(found, name), 2)
-        assert torch.allclose(seen, expected, atol=0.02), name
-    # What the tail adds is drawn at 64 px and the same in both, but for the heads' smoother maps.
-    added = wanted.restored - F.interpolate(wanted.denoised, size=128, mode="bicubic")
-    assert torch.allclose(found.restored - found.denoised, added, atol=0.02)
+        target, reduced = getattr(expected, name), F.avg_pool2d(getattr(actual, name), 2)
+        assert torch.allclose(reduced, target, atol=0.02), name
+    # The tail adds the same at 64 px in both, except that the maps of the heads are smoother.
+    added = expected.restored - F.interpolate(expected.denoised, size=128, mode="bicubic")
+    assert torch.allclose(actual.restored - actual.denoised, added, atol=0.02)
 
 
-def test_a_generator_can_start_from_one_with_more_blocks() -> None:
-    rich = LiteGenerator(LiteConfig(widths=(16, 16), encoder_blocks=(2, 1), decoder_blocks=(1,)))
-    lean = started(rich, 64)
-    kept = lean.encoder[0][0].conv1.weight
-    assert torch.equal(kept, rich.encoder[0][0].conv1.weight)
+def test_a_generator_can_be_initialised_from_one_with_more_blocks() -> None:
+    deeper = LiteGenerator(LiteConfig(widths=(16, 16), encoder_blocks=(2, 1), decoder_blocks=(1,)))
+    shallower = initialised_from(deeper, 64)
+    copied = shallower.encoder[0][0].conv1.weight
+    assert torch.equal(copied, deeper.encoder[0][0].conv1.weight)

@@ -1,6 +1,6 @@
-"""Runs in processes of their own that kill themselves at a chosen point.
+"""Runs in a separate process that is killed at a chosen point.
 
-A point is the n-th call of a function of jdsr: the time of death does not depend on a clock.
+A point is the n-th call of a function of jdsr, so that it does not depend on timing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from jdsr_cli.settings import CropSettings, RestoreSettings
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a run: the n-th call of a function, or the n-th whose arguments fit."""
+    """A point of a run: the n-th call of a function, or the n-th with matching arguments."""
 
     owner: Any
     function: str
     call: int = 1
     after: bool = False
-    """Whether the call is made before the process dies."""
-    fits: Callable[..., bool] = lambda *_, **__: True
+    """Whether the process is killed after the call instead of before it."""
+    matches: Callable[..., bool] = lambda *_, **__: True
 
 
 def _named(end: str) -> Callable[..., bool]:
@@ -39,15 +39,15 @@ def _named(end: str) -> Callable[..., bool]:
 
 
 def _published(folder: Path, **_: Any) -> bool:
-    """Whether a folder that is removed held results that are in place by now."""
+    """Return whether the removed folder contained results that are already published."""
     return (folder / "work").exists() and not (folder / "results").exists()
 
 
 POINTS = {
     "before a segment is done": Point(sinks.VideoSink, "write", 5),
     "in the middle of a segment": Point(sinks.VideoSink, "write", 2 * 20),
-    "while a picture of a face is written": Point(atomic, "publish", 2, fits=_named(".png")),
-    "while a state is written": Point(atomic, "publish", 2, fits=_named(".state.npz")),
+    "while a picture of a face is written": Point(atomic, "publish", 2, matches=_named(".png")),
+    "while a state is written": Point(atomic, "publish", 2, matches=_named(".state.npz")),
     "before a line of the journal": Point(Journal, "add", 2),
     "after the first segment": Point(Journal, "add", after=True),
     "after the second segment": Point(Journal, "add", 2, after=True),
@@ -56,7 +56,7 @@ POINTS = {
     "before segments are joined": Point(sinks, "join_segments"),
     "while segments are joined": Point(writer, "verify_file", 2),
     "before the results are published": Point(Workspace, "publish"),
-    "while the work is cleared away": Point(shutil, "rmtree", fits=_published),
+    "while working files are removed": Point(shutil, "rmtree", matches=_published),
 }
 """Points of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
 
@@ -66,8 +66,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["jdsr_cli.restoration", "torch", "cv2"])
 
 
-def run_and_die(point: str, source: str | Path, out: Path, settings: Settings) -> None:
-    """Do a run in a process that has to die by SIGKILL at the point of that name."""
+def run_until_killed(point: str, source: str | Path, out: Path, settings: Settings) -> None:
+    """Run in a process that must be killed by SIGKILL at the named point."""
     process = _CONTEXT.Process(target=_run, args=(point, str(source), out, settings))
     process.start()
     process.join()
@@ -80,21 +80,21 @@ def _run(point: str, source: str, out: Path, settings: Settings) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _die_at(POINTS[point])
+    _kill_at(POINTS[point])
     if isinstance(settings, RestoreSettings):
         restore([source], out, settings)
     else:
         crop_faces([source], out, settings)
 
 
-def _die_at(point: Point) -> None:
+def _kill_at(point: Point) -> None:
     original = getattr(point.owner, point.function)
-    seen = 0
+    calls = 0
 
     def wrapped(*args: Any, **named: Any) -> Any:
-        nonlocal seen
-        seen += point.fits(*args, **named)
-        due = seen == point.call
+        nonlocal calls
+        calls += point.matches(*args, **named)
+        due = calls == point.call
         if due and not point.after:
             os.kill(os.getpid(), signal.SIGKILL)
         result = original(*args, **named)

@@ -1,4 +1,4 @@
-"""Inputs of every awkward kind, and what is to come of each."""
+"""Inputs of many kinds, and the expected result of each."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ Times = Sequence[Fraction]
 Make = Callable[[Path], Path]
 
 
-def steady(first: int, count: int, rate: Fraction | int = 25) -> list[Fraction]:
-    """Times of frames that follow each other at a rate."""
+def frame_times(first: int, count: int, rate: Fraction | int = 25) -> list[Fraction]:
+    """Return the times of frames at a constant rate."""
     return [Fraction(index) / rate for index in range(first, first + count)]
 
 
 @dataclass(frozen=True)
 class Case:
-    """An input that can be restored, and what is to come of it."""
+    """An input that can be restored, and the expected result."""
 
     make: Make
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    """Words of each thing that is told, in order; nothing else may be."""
+    """Words of each expected note, in order; other notes are not allowed."""
     times: Times | None = None
-    """Of the frames, in seconds; None: those that ffmpeg sees in the source."""
+    """Times of the frames in seconds; None: those that ffmpeg reads from the source."""
     stream: int = 0
-    """Video stream that ffmpeg looks at in the source."""
-    likeness: float | None = 4.0
-    """Mean difference up to which the pictures are those that ffmpeg shows of the source, 0 to
-    255; None where the picture is changed on purpose."""
+    """Video stream that ffmpeg reads from the source."""
+    max_difference: float | None = 4.0
+    """Largest mean difference from the pictures that ffmpeg decodes from the source, 0 to 255;
+    None where the picture is changed on purpose."""
 
 
 def wide(folder: Path) -> Path:
@@ -76,10 +76,10 @@ def faststart(path: Path) -> Path:
     return encode(path, LONG, container_options={"movflags": "+faststart"})
 
 
-def named(folder: Path) -> Path:
-    place = folder / "Straße 5 - été" / "кадр 01; $(x) %d.mp4"
-    place.parent.mkdir()
-    return encode(place)
+def unicode_name(folder: Path) -> Path:
+    path = folder / "Straße 5 - été" / "кадр 01; $(x) %d.mp4"
+    path.parent.mkdir()
+    return encode(path)
 
 
 def cut_h264(folder: Path) -> Path:
@@ -92,7 +92,7 @@ RATE = Fraction(25, 2)
 
 CASES: dict[str, Case] = {
     "variable rate": Case(vfr),
-    "24000/1001": Case(ntsc, times=steady(0, COUNT, Fraction(24000, 1001))),
+    "24000/1001": Case(ntsc, times=frame_times(0, COUNT, Fraction(24000, 1001))),
     "rotated 90": Case(lambda folder: rotated(folder, 90)),
     "rotated 180": Case(lambda folder: rotated(folder, 180)),
     "rotated 270": Case(lambda folder: rotated(folder, 270)),
@@ -103,24 +103,24 @@ CASES: dict[str, Case] = {
     "interlaced": Case(
         lambda folder: interlaced(folder / "fields.mkv"),
         notes=("12 frames were deinterlaced by bwdif",),
-        likeness=None,
+        max_difference=None,
     ),
     "raw .h264": Case(raw_h264, notes=("no timestamps; 25 frames/s are assumed",)),
     "raw .h264 with --fps": Case(
         raw_h264,
         {"reading": ReadSettings(frame_rate=RATE)},
         notes=("no timestamps; 12.5 frames/s are assumed",),
-        times=steady(0, COUNT, RATE),
+        times=frame_times(0, COUNT, RATE),
     ),
-    "raw .h264 that is cut off": Case(
+    "truncated raw .h264": Case(
         cut_h264, notes=("no timestamps; 25 frames/s are assumed", "1 frames are marked as damaged")
     ),
-    ".dav, which tells the time of day": Case(
-        dahua, notes=("times were moved by -1767229200.000 s",), times=steady(0, COUNT)
+    ".dav with the time of day": Case(
+        dahua, notes=("times were moved by -1767229200.000 s",), times=frame_times(0, COUNT)
     ),
     ".avi": Case(lambda folder: encode(folder / "clip.avi", options={"bf": "0"})),
     ".ts": Case(lambda folder: encode(folder / "clip.ts")),
-    ".gif, of eight colours": Case(gif, likeness=15.0),
+    ".gif, of eight colours": Case(gif, max_difference=15.0),
     "truncated mp4 with its index in front": Case(
         lambda folder: truncated(faststart(folder / "cut.mp4"), 0.6),
         notes=(
@@ -135,23 +135,23 @@ CASES: dict[str, Case] = {
     ),
     "truncated ts": Case(lambda folder: truncated(encode(folder / "cut.ts", LONG), 0.6)),
     "corrupt middle of mp4": Case(
-        lambda folder: corrupt_middle(faststart(folder / "spoilt.mp4")),
+        lambda folder: corrupt_middle(faststart(folder / "damaged.mp4")),
         notes=(
             "about 13 frames are missing in 1 gaps",
             "marked as damaged",
             "packets could not be decoded",
             "states 60 frames, the file holds 47",
         ),
-        likeness=None,
+        max_difference=None,
     ),
     "corrupt middle of mkv": Case(
-        lambda folder: corrupt_middle(encode(folder / "spoilt.mkv", LONG)),
+        lambda folder: corrupt_middle(encode(folder / "damaged.mkv", LONG)),
         notes=("about 22 frames are missing in 1 gaps", "packets could not be decoded"),
     ),
     "corrupt middle of ts": Case(
-        lambda folder: corrupt_middle(encode(folder / "spoilt.ts", LONG)),
+        lambda folder: corrupt_middle(encode(folder / "damaged.ts", LONG)),
         notes=("about 12 frames are missing in 1 gaps", "marked as damaged"),
-        likeness=None,
+        max_difference=None,
     ),
     "no sound": Case(lambda folder: encode(folder / "mute.mkv")),
     "two sound tracks": Case(
@@ -162,8 +162,8 @@ CASES: dict[str, Case] = {
     "size change": Case(
         resolution_change,
         notes=("time jumps back 1 times", "12 frames have another size than the first"),
-        times=steady(2, 2 * COUNT),
-        likeness=None,
+        times=frame_times(2, 2 * COUNT),
+        max_difference=None,
     ),
     "several video streams": Case(
         cameras, notes=("3 video streams; number 1 is read", "ffv1) could not be kept")
@@ -174,11 +174,11 @@ CASES: dict[str, Case] = {
         notes=("ffv1) could not be kept",),
         stream=1,
     ),
-    "a part": Case(
+    "trimmed": Case(
         lambda folder: encode(folder / "long.mp4", LONG),
         {"reading": ReadSettings(start=Fraction(1, 2), end=Fraction(3, 2))},
-        times=steady(0, 25),
-        likeness=None,
+        times=frame_times(0, 25),
+        max_difference=None,
     ),
     "pictures": Case(
         lambda folder: numbered(folder / "shots", range(1, 8)),
@@ -192,9 +192,9 @@ CASES: dict[str, Case] = {
             "2 numbers of the sequence are missing, the first is 5",
         ),
         times=[Fraction(0), 1 / RATE, 4 / RATE],
-        likeness=None,
+        max_difference=None,
     ),
-    "Unicode and spaces": Case(named),
+    "Unicode and spaces": Case(unicode_name),
 }
 
 
@@ -210,7 +210,7 @@ def empty(folder: Path) -> Path:
     return path
 
 
-def picture_cut_off(folder: Path) -> Path:
+def truncated_picture(folder: Path) -> Path:
     Image.fromarray(picture(0, 320, 240)).save(folder / "whole.jpg")
     return truncated(folder / "whole.jpg", 0.5)
 
@@ -223,7 +223,7 @@ def only_sound(folder: Path) -> Path:
     return path
 
 
-BAD: dict[str, tuple[Make, dict[str, Any], str, int]] = {
+INVALID: dict[str, tuple[Make, dict[str, Any], str, int]] = {
     "truncated mp4": (
         lambda folder: truncated(encode(folder / "a.mp4", LONG), 0.6), {}, "before its index", 3
     ),
@@ -231,18 +231,18 @@ BAD: dict[str, tuple[Make, dict[str, Any], str, int]] = {
     "empty": (empty, {}, "is empty", 3),
     "missing": (lambda folder: folder / "absent.mp4", {}, "no such file", 3),
     "only sound": (only_sound, {}, "holds no video (only audio)", 3),
-    "a picture that is cut off": (picture_cut_off, {}, "", 3),
+    "a truncated picture": (truncated_picture, {}, "", 3),
     "no pictures": (lambda folder: folder / "shot_%03d.png", {}, "has no pictures", 3),
-    "no such stream": (
+    "a missing stream": (
         lambda folder: cameras(folder), {"reading": ReadSettings(stream=4)}, "not 4", 2
     ),
-    "a part that is not there": (
+    "a trim beyond the end": (
         lambda folder: encode(folder / "a.mp4"),
         {"reading": ReadSettings(start=Fraction(5))},
         "the last one lies at 0.440 s",
         2,
     ),
-    "a part of the frame that is not there": (
+    "a region outside the frame": (
         lambda folder: encode(folder / "a.mp4"), {"roi": (40, 0, 40, 40)}, "64x48", 2
     ),
 }  # fmt: skip
@@ -257,10 +257,10 @@ STILLS: dict[str, tuple[dict[str, Any], int, float]] = {
     "a.jp2": ({}, 1, 1),
     "a.jpg": ({"quality": 95}, 1, 1),
     "a.avif": ({"quality": 90}, 1, 4),
-    "turned.png": ({}, 6, 0),
-    "turned.tiff": ({}, 8, 0),
+    "rotated.png": ({}, 6, 0),
+    "rotated.tiff": ({}, 8, 0),
     "mirrored.webp": ({"lossless": True}, 5, 0),
     "mirrored.jpg": ({"quality": 95}, 2, 1),
 }
-"""What Pillow is told, the orientation by EXIF, and the mean difference that the restored picture
-may have to that which Pillow reads."""
+"""Options of Pillow, EXIF orientation, and the largest mean difference of the restored picture
+from the one that Pillow reads."""

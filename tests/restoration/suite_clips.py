@@ -1,4 +1,4 @@
-"""Footage with faces for the tests of whole runs, and what is read back of their results."""
+"""Footage with faces for tests of whole runs, and functions that read the results."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ WALK = 28
 
 
 def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Path:
-    """A clip of 280x140 in which one person stays and another comes after 5 frames, for 6.
+    """Write a clip of 280x140 with one person, and another one in frames 5 to 10.
 
     Args:
-        path: Of the clip.
-        first: Portrait of 120x120 of the one who stays.
-        second: That of the one who comes and goes.
+        path: Path of the clip.
+        first: Portrait of 120x120 of the first person.
+        second: Portrait of 120x120 of the second person.
         frames: Number of frames.
 
     """
@@ -46,7 +46,7 @@ def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Pat
 
 
 def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> Picture:
-    """A picture of so many portraits side by side, each scaled to `side` pixels."""
+    """Return a grid of portraits, each scaled to `side` pixels."""
     from PIL import Image
 
     small = [np.asarray(Image.fromarray(one).resize((side, side)), np.uint8) for one in portraits]
@@ -54,8 +54,8 @@ def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> P
     return np.vstack([np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)])
 
 
-def tree(folder: Path) -> dict[str, str]:
-    """Hashes of all files below a folder, hidden ones too, but of the manifest: it tells times."""
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of all files below a folder except the manifest, which contains times."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -63,8 +63,8 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def lasting(folder: Path) -> dict[str, Any]:
-    """The manifest of a result without what differs from run to run: when, how long, how often."""
+def repeatable_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a result without times and settings that differ between runs."""
     read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     for setting in ("resume", "force", "batch"):
         read["settings"].pop(setting, None)
@@ -73,29 +73,29 @@ def lasting(folder: Path) -> dict[str, Any]:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSONL file."""
+    """Return the records of a JSONL file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def ffmpeg(*arguments: str) -> bytes:
-    """What the ffmpeg program of imageio-ffmpeg, another build of FFmpeg, writes to its output."""
+    """Return the output of the ffmpeg program of imageio-ffmpeg, another build of FFmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *arguments, "-"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What ffmpeg sees in a video, each frame upright and in order of time."""
+class FfmpegVideo:
+    """A video as ffmpeg decodes it, with upright frames in order of time."""
 
     times: list[Fraction]
-    """Seconds."""
+    """Times of the frames in seconds."""
     size: tuple[int, int]
     aspect: Fraction
-    """Of a pixel."""
+    """Sample aspect ratio."""
 
 
-def seen(path: Path, stream: int = 0) -> Seen:
-    """Look at a video stream by ffmpeg's `framemd5`."""
+def read_with_ffmpeg(path: Path, stream: int = 0) -> FfmpegVideo:
+    """Read a video stream with ffmpeg's `framemd5`."""
     text = ffmpeg(
         "-i", str(path), "-map", f"0:v:{stream}", "-fps_mode", "passthrough", "-copyts",
         "-enc_time_base", "demux", "-f", "framemd5",
@@ -103,15 +103,15 @@ def seen(path: Path, stream: int = 0) -> Seen:
     head = _head(text)
     width, height = head["dimensions 0"].split("x")
     sar = head["sar 0"]
-    return Seen(
+    return FfmpegVideo(
         [int(row[2]) * Fraction(head["tb 0"]) for row in _rows(text)],
         (int(width), int(height)),
         Fraction(sar) if not sar.startswith("0") else Fraction(1),
     )
 
 
-def heard(path: Path) -> list[tuple[str, Fraction, str]]:
-    """Stream, time and hash of each packet of sound, not decoded, by ffmpeg's `framemd5`."""
+def sound_packets(path: Path) -> list[tuple[str, Fraction, str]]:
+    """Return stream, time and hash of each encoded sound packet, from ffmpeg's `framemd5`."""
     text = ffmpeg(
         "-i", str(path), "-map", "0:v:0", "-map", "0:a?", "-c", "copy", "-copyts",
         "-f", "framemd5",
@@ -132,7 +132,7 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def pictures(path: Path, size: tuple[int, int], stream: int = 0) -> Picture:
-    """All frames of a video as ffmpeg shows them: RGB, shape (frames, height, width, 3)."""
+    """Return all frames as ffmpeg decodes them: RGB, shape (frames, height, width, 3)."""
     raw = ffmpeg(
         "-i", str(path), "-map", f"0:v:{stream}", "-fps_mode", "passthrough",
         "-pix_fmt", "rgb24", "-f", "rawvideo",

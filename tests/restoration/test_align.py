@@ -15,7 +15,7 @@ IMAGE = np.full((120, 160, 3), 100, np.uint8)
 
 
 def face(width: float, x: float = 80.0, y: float = 60.0) -> Detection:
-    """A face `width` px wide whose middle is at (x, y)."""
+    """Return a face `width` px wide, centred at (x, y)."""
     points = (TEMPLATE - TEMPLATE.mean(axis=0)) * (width / 80.0) + (x, y)
     box = (x - width / 2, y - width / 2, x + width / 2, y + width / 2)
     return Detection(box, points.astype(np.float32), 0.9)
@@ -34,7 +34,7 @@ def aligned(
     return item
 
 
-def test_a_good_face_is_aligned_and_cropped() -> None:
+def test_a_valid_face_is_aligned_and_cropped() -> None:
     item = aligned(face(40.0))
     assert item.crop is not None
     assert item.alignment is not None
@@ -59,7 +59,7 @@ def test_a_face_of_6_px_is_refused_with_both_numbers() -> None:
         np.array([[50, 50], [50.2, 50], [60, 60], [40, 70], [70, 70]]),
     ],
 )
-def test_points_that_form_no_face_are_refused(points: np.ndarray) -> None:
+def test_degenerate_landmarks_are_refused(points: np.ndarray) -> None:
     detection = Detection((20.0, 20.0, 60.0, 60.0), points.astype(np.float32), 0.9)
     refusal = aligned(detection).refusal
     assert refusal is not None
@@ -97,7 +97,7 @@ def test_a_face_exactly_at_a_limit_is_not_refused() -> None:
     assert refusal is None or refusal.kind != "landmarks"
 
 
-def test_an_alignment_to_a_single_point_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_degenerate_alignment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(align, "estimate_alignment", lambda _: Alignment(np.zeros((2, 3))))
     item = aligned(face(40.0))
     assert item.refusal is not None
@@ -105,8 +105,8 @@ def test_an_alignment_to_a_single_point_is_refused(monkeypatch: pytest.MonkeyPat
     assert item.alignment is None
 
 
-def test_pose_is_recorded_of_refused_faces_and_alignment_is_not() -> None:
-    item = aligned(turned(face(40.0), 60.0, 0.0))
+def test_refused_faces_have_a_pose_and_no_alignment() -> None:
+    item = aligned(rotated(face(40.0), 60.0, 0.0))
     assert item.pose is not None
     assert item.alignment is None
     assert item.sharpness is None
@@ -119,8 +119,8 @@ def test_a_face_of_a_short_track_is_refused() -> None:
     assert "--min-track" in item.refusal.reason
 
 
-def turned(detection: Detection, angle: float, turn: float) -> Detection:
-    """The face turned clockwise about its middle, as found in a picture turned by `turn`."""
+def rotated(detection: Detection, angle: float, turn: float) -> Detection:
+    """Return the face rotated clockwise, as detected in a picture rotated by `turn`."""
     radians = np.radians(angle)
     linear = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
     middle = detection.points.mean(axis=0)
@@ -129,24 +129,24 @@ def turned(detection: Detection, angle: float, turn: float) -> Detection:
 
 
 @pytest.mark.parametrize(("angle", "turn"), [(180.0, 180.0), (100.0, 90.0), (-135.0, 225.0)])
-def test_a_face_found_at_a_turn_is_restored(angle: float, turn: float) -> None:
-    item = aligned(turned(face(40.0), angle, turn))
+def test_a_face_detected_in_a_rotated_picture_is_aligned(angle: float, turn: float) -> None:
+    item = aligned(rotated(face(40.0), angle, turn))
     assert item.refusal is None
     assert item.pose is not None
-    assert item.pose.residual < 0.06  # That of the template is 0.051.
+    assert item.pose.residual < 0.06  # The residual of the template is 0.051.
 
 
 @pytest.mark.parametrize(("angle", "turn"), [(60.0, 0.0), (180.0, 0.0), (90.0, 180.0)])
-def test_a_face_that_no_turn_shows_upright_is_refused(angle: float, turn: float) -> None:
-    refusal = aligned(turned(face(40.0), angle, turn)).refusal
+def test_a_face_that_is_not_upright_is_refused(angle: float, turn: float) -> None:
+    refusal = aligned(rotated(face(40.0), angle, turn)).refusal
     assert refusal is not None
     assert refusal.kind == "turned too far"
-    (angle_said,) = re.findall(r"rolled by (\d+) degrees", refusal.reason)
-    assert int(angle_said) == pytest.approx(abs((angle - turn + 180) % 360 - 180), abs=2)
+    (reported_angle,) = re.findall(r"rolled by (\d+) degrees", refusal.reason)
+    assert int(reported_angle) == pytest.approx(abs((angle - turn + 180) % 360 - 180), abs=2)
     assert "more than 45" in refusal.reason
 
 
-def test_a_profile_of_which_one_eye_is_hidden_is_refused() -> None:
+def test_a_profile_with_a_hidden_eye_is_refused() -> None:
     yaw = np.radians(86.0)
     flat = MEAN_FACE @ np.array(
         [[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]]
@@ -169,7 +169,7 @@ def test_implausible_points_are_refused_with_their_residual(moved: int) -> None:
     assert f"{item.pose.residual:.3f}" in item.refusal.reason
 
 
-def test_a_detection_that_was_not_confirmed_is_no_face() -> None:
+def test_an_unconfirmed_detection_is_refused() -> None:
     refusal = aligned(replace(face(40.0), confirmed=False)).refusal
     assert refusal is not None
     assert refusal.kind == "no face"
@@ -178,12 +178,12 @@ def test_a_detection_that_was_not_confirmed_is_no_face() -> None:
 @pytest.mark.parametrize(
     ("spread", "reason"), [(0.31, "differ by 0.31"), (np.inf, "the same face")]
 )
-def test_a_face_on_which_looks_disagree_has_implausible_points(spread: float, reason: str) -> None:
+def test_a_face_on_which_rotated_crops_disagree_is_refused(spread: float, reason: str) -> None:
     item = aligned(replace(face(40.0), spread=spread))
     assert item.refusal is not None
     assert item.refusal.kind == "implausible points"
     assert reason in item.refusal.reason
 
 
-def test_a_face_on_which_looks_agree_is_restored() -> None:
+def test_a_face_on_which_rotated_crops_agree_is_aligned() -> None:
     assert aligned(replace(face(40.0), spread=0.19)).refusal is None

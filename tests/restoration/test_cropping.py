@@ -13,7 +13,7 @@ from jdsr_cli.settings import CropSettings
 SETTINGS = CropSettings(detector="centerface", device="cpu")
 
 
-def test_crops_and_their_landmarks(clip: Path, tmp_path: Path) -> None:
+def test_crops_and_their_landmarks_are_written(clip: Path, tmp_path: Path) -> None:
     summary = crop_faces([clip], tmp_path, SETTINGS)
     folder = tmp_path / "street"
     assert summary.exit_code == 0
@@ -32,9 +32,9 @@ def test_crops_and_their_landmarks(clip: Path, tmp_path: Path) -> None:
     assert {Path(line["file"]).stem for line in lines} == {row["key"] for row in rows}
 
 
-def test_size_and_every(clip: Path, tmp_path: Path) -> None:
-    chosen = CropSettings(detector="centerface", device="cpu", size=64, detect_every=4)
-    summary = crop_faces([clip], tmp_path, chosen)
+def test_crop_size_and_detection_interval_apply(clip: Path, tmp_path: Path) -> None:
+    settings = CropSettings(detector="centerface", device="cpu", size=64, detect_every=4)
+    summary = crop_faces([clip], tmp_path, settings)
     folder = tmp_path / "street"
     pictures = sorted(path.name for path in folder.glob("*.png"))
     assert pictures == [
@@ -47,8 +47,8 @@ def test_size_and_every(clip: Path, tmp_path: Path) -> None:
 
 def test_refused_faces_are_recorded_and_not_exported(tmp_path: Path, astronaut: np.ndarray) -> None:
     write_image(tmp_path / "face.png", astronaut)
-    chosen = CropSettings(detector="centerface", device="cpu", min_face=100.0)
-    crop_faces([tmp_path / "face.png"], tmp_path / "out", chosen)
+    settings = CropSettings(detector="centerface", device="cpu", min_face=100.0)
+    crop_faces([tmp_path / "face.png"], tmp_path / "out", settings)
     folder = tmp_path / "out" / "face"
     assert not list(folder.glob("*.png"))
     (line,) = (folder / "faces.jsonl").read_text().splitlines()
@@ -58,9 +58,9 @@ def test_refused_faces_are_recorded_and_not_exported(tmp_path: Path, astronaut: 
     assert manifest["counts"]["refusals"] == {"too small": 1}
 
 
-def test_a_bad_input_does_not_stop_the_rest(tmp_path: Path, clip: Path) -> None:
-    (tmp_path / "bad.mp4").write_bytes(b"")
-    assert crop_faces([tmp_path / "bad.mp4", clip], tmp_path / "out", SETTINGS).exit_code == 4
+def test_an_unreadable_input_does_not_stop_the_others(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"")
+    assert crop_faces([tmp_path / "broken.mp4", clip], tmp_path / "out", SETTINGS).exit_code == 4
 
 
 def test_the_training_code_reads_the_folder(clip: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ FACE = Detection((40.0, 40.0, 90.0, 90.0), (TEMPLATE * 0.5 + 30.0).astype(np.flo
 
 
 class OneFaceEach:
-    """Finds one face in each frame and remembers how it was asked."""
+    """Detects one face in each frame and records the calls."""
 
     name = "fake"
 
@@ -80,12 +80,12 @@ def numbers(elements: Iterable[Element]) -> list[int]:
 
 def test_frames_are_detected_in_groups_and_none_is_lost() -> None:
     detector = OneFaceEach()
-    found = list(detect(stream(opened(), 20), DetectionPlan(detector)))
+    output = list(detect(stream(opened(), 20), DetectionPlan(detector)))
     assert detector.groups == [8, 8, 4]
-    assert numbers(found) == list(range(20))
-    assert isinstance(found[0], InputStarted)
-    assert isinstance(found[-1], InputFinished)
-    for one in frames(found):
+    assert numbers(output) == list(range(20))
+    assert isinstance(output[0], InputStarted)
+    assert isinstance(output[-1], InputFinished)
+    for one in frames(output):
         assert one.detections is not None
         assert one.detections.detections == (FACE,)
 
@@ -100,9 +100,9 @@ def test_groups_are_the_same_in_a_resumed_run() -> None:
 def test_groups_never_span_two_inputs() -> None:
     detector = OneFaceEach()
     first, second = opened("a"), opened("b")
-    found = list(detect([*stream(first, 3), *stream(second, 9)], DetectionPlan(detector)))
+    output = list(detect([*stream(first, 3), *stream(second, 9)], DetectionPlan(detector)))
     assert detector.groups == [3, 8, 1]
-    assert [type(one).__name__ for one in found] == [
+    assert [type(one).__name__ for one in output] == [
         *("InputStarted", *["FrameItem"] * 3, "InputFinished"),
         *("InputStarted", *["FrameItem"] * 9, "InputFinished"),
     ]
@@ -119,32 +119,32 @@ def test_large_frames_are_detected_in_smaller_groups(monkeypatch: pytest.MonkeyP
 
 def test_each_nth_frame_is_searched() -> None:
     detector = OneFaceEach()
-    found = list(detect(stream(opened(), 20), DetectionPlan(detector, every=3)))
-    assert searched(frames(found)) == [0, 3, 6, 9, 12, 15, 18]
+    output = list(detect(stream(opened(), 20), DetectionPlan(detector, every=3)))
+    assert searched(frames(output)) == [0, 3, 6, 9, 12, 15, 18]
     assert sum(detector.groups) == 7
-    assert numbers(found) == list(range(20))
+    assert numbers(output) == list(range(20))
 
 
-def test_faces_in_a_part_of_the_frame_have_coordinates_of_the_whole() -> None:
+def test_faces_in_a_region_have_coordinates_of_the_whole_frame() -> None:
     detector = OneFaceEach()
-    found = list(detect(stream(opened(), 1), DetectionPlan(detector, roi=(10, 20, 60, 50))))
+    output = list(detect(stream(opened(), 1), DetectionPlan(detector, roi=(10, 20, 60, 50))))
     assert detector.sizes == {(50, 60, 3)}
-    (item,) = frames(found)
+    (item,) = frames(output)
     assert item.detections is not None
     (face,) = item.detections.detections
     assert face.box == (50.0, 60.0, 100.0, 110.0)
     np.testing.assert_allclose(face.points, FACE.points + np.array([10, 20]))
 
 
-def test_a_part_beyond_the_frame_fails_that_input_only() -> None:
+def test_a_region_outside_the_frame_fails_that_input_only() -> None:
     first, second = opened("a"), opened("b")
     plan = DetectionPlan(OneFaceEach(), roi=(0, 0, 100, 100))
     both = [*stream(first, 2, size=90), *stream(second, 2, size=120)]
-    found = list(detect(both, plan))
+    output = list(detect(both, plan))
     assert isinstance(first.state.error, UsageError)
     assert "--roi" in str(first.state.error)
     assert second.state.error is None
-    assert numbers(found) == [0, 1]
+    assert numbers(output) == [0, 1]
 
 
 def test_a_cut_is_detected_across_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,12 +156,12 @@ def test_a_cut_is_detected_across_groups(monkeypatch: pytest.MonkeyPatch) -> Non
             yield frame(one, number, 60, 200 if 8 <= number < 10 else 20)
         yield InputFinished(one.state)
 
-    found = frames(detect(with_cuts(opened()), DetectionPlan(OneFaceEach(), every=6)))
-    assert cuts(found) == [8, 10]
-    assert searched(found) == [0, 6, 8, 10]
+    output = frames(detect(with_cuts(opened()), DetectionPlan(OneFaceEach(), every=6)))
+    assert cuts(output) == [8, 10]
+    assert searched(output) == [0, 6, 8, 10]
 
 
-def test_frames_are_read_only_as_they_are_needed() -> None:
+def test_frames_are_read_lazily() -> None:
     taken = []
 
     def counted() -> Iterator[Element]:
@@ -169,7 +169,7 @@ def test_frames_are_read_only_as_they_are_needed() -> None:
             taken.append(element)
             yield element
 
-    found = detect(counted(), DetectionPlan(OneFaceEach()))
-    next(found)
-    next(found)
+    output = detect(counted(), DetectionPlan(OneFaceEach()))
+    next(output)
+    next(output)
     assert len(taken) <= 10

@@ -13,7 +13,7 @@ SHORT = Refusal(TOO_SHORT, "seen in fewer than 2 frames in a row")
 
 
 def record(track: int, frame: int, **changes: Any) -> FaceRecord:
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         "frame": frame,
         "pts": 40 * frame,
         "seconds": frame / 25,
@@ -26,7 +26,7 @@ def record(track: int, frame: int, **changes: Any) -> FaceRecord:
         "eye_distance": 4.0,
         "status": "restored",
     }
-    return FaceRecord(**(given | changes))
+    return FaceRecord(**(values | changes))
 
 
 def filled() -> FaceCounter:
@@ -76,11 +76,11 @@ def test_a_track_is_recorded_once_with_all_its_frames() -> None:
 
 def test_a_counter_continues_from_its_state(tmp_path: Path) -> None:
     Snapshot(filled().state()).write(tmp_path / "state.npz")
-    other, plain = FaceCounter(), filled()
+    other, expected = FaceCounter(), filled()
     other.load(Snapshot.read(tmp_path / "state.npz").values)
-    for counter in (other, plain):
+    for counter in (other, expected):
         counter.add(record(2, 3), None)
         counter.add(record(4, 3), None)
-    assert other.counts() == plain.counts()
+    assert other.counts() == expected.counts()
     for number in (1, 2, 3, 4):
-        assert other.close(number, TrackPictures()) == plain.close(number, TrackPictures())
+        assert other.close(number, TrackPictures()) == expected.close(number, TrackPictures())

@@ -1,4 +1,4 @@
-"""Bad inputs, bad places and interruptions: one clear error, and nothing half-written."""
+"""Unreadable inputs, invalid outputs and interruptions: one error, and no partial results."""
 
 import hashlib
 import shutil
@@ -33,17 +33,17 @@ def settings(tiny_weights: Weights) -> RestoreSettings:
 
 @pytest.fixture
 def mixed(tmp_path: Path, clip: Path) -> Path:
-    """A folder with one good clip and several bad ones."""
+    """A folder with one valid clip and several unreadable files."""
     folder = tmp_path / "mixed"
     folder.mkdir()
-    shutil.copy(clip, folder / "good.mp4")
+    shutil.copy(clip, folder / "valid.mp4")
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("this is not a video\n" * 50)
     (folder / "cut.mp4").write_bytes(clip.read_bytes()[:600])
     return folder
 
 
-def state(folder: Path) -> dict[str, str]:
+def file_hashes(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -51,13 +51,13 @@ def state(folder: Path) -> dict[str, str]:
     }
 
 
-def test_bad_inputs_do_not_stop_good_ones(
+def test_unreadable_inputs_do_not_stop_the_others(
     mixed: Path, tmp_path: Path, settings: RestoreSettings
 ) -> None:
-    before = state(mixed)
+    before = file_hashes(mixed)
     summary = restore([mixed, tmp_path / "absent.mp4"], tmp_path / "out", settings)
     assert summary.exit_code == 4
-    assert [result.source.name for result in summary.done] == ["good.mp4"]
+    assert [result.source.name for result in summary.done] == ["valid.mp4"]
     errors = {result.source.name: result.error for result in summary.failed}
     assert set(errors) == {"empty.mp4", "text.mp4", "cut.mp4", "absent.mp4"}
     assert isinstance(errors["absent.mp4"], InputMissingError)
@@ -65,11 +65,13 @@ def test_bad_inputs_do_not_stop_good_ones(
         assert isinstance(errors[name], MediaError)
         assert name in str(errors[name])
         assert "\n" not in str(errors[name])
-    assert state(mixed) == before
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good"]
+    assert file_hashes(mixed) == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["valid"]
 
 
-def test_only_bad_inputs_end_in_3(mixed: Path, tmp_path: Path, settings: RestoreSettings) -> None:
+def test_unreadable_inputs_alone_exit_with_3(
+    mixed: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
     summary = restore([mixed / "empty.mp4", mixed / "none.mp4"], tmp_path / "out", settings)
     assert summary.exit_code == 3
 
@@ -86,23 +88,23 @@ def test_inputs_of_one_stem_do_not_overwrite_each_other(
     ]
 
 
-def test_an_earlier_result_needs_force(
+def test_an_earlier_result_is_replaced_only_with_force(
     tmp_path: Path, settings: RestoreSettings, astronaut: np.ndarray
 ) -> None:
     write_image(tmp_path / "face.png", astronaut)
     sources, out = [tmp_path / "face.png"], tmp_path / "out"
     restore(sources, out, settings)
-    before = state(out)
+    before = file_hashes(out)
     again = restore(sources, out, settings)
     assert again.exit_code == 6
     assert "--force" in str(again.results[0].error)
-    assert state(out) == before
+    assert file_hashes(out) == before
     forced = RestoreSettings(**{**vars(settings), "force": True, "mode": "crops"})
     assert restore(sources, out, forced).exit_code == 0
     assert not (out / "face" / "restored.png").exists()
 
 
-def test_a_folder_that_cannot_be_written(
+def test_an_unwritable_output_folder_is_an_error(
     clip: Path, tmp_path: Path, settings: RestoreSettings
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -111,7 +113,7 @@ def test_a_folder_that_cannot_be_written(
     assert caught.value.exit_code == 6
 
 
-def test_weights_that_are_missing_or_altered(
+def test_missing_and_damaged_weights_are_errors(
     clip: Path, tmp_path: Path, tiny_weights: Weights
 ) -> None:
     absent = RestoreSettings(weights=str(tmp_path / "no.safetensors"), detector="centerface")
@@ -128,19 +130,19 @@ def test_weights_that_are_missing_or_altered(
 
 
 def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
-    """A stand-in for `enlarge` that raises at its n-th call."""
-    original, seen = composite.enlarge, [0]
+    """Return a replacement for `enlarge` that raises at its n-th call."""
+    original, count = composite.enlarge, [0]
 
     def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
-        seen[0] += 1
-        if seen[0] == calls:
+        count[0] += 1
+        if count[0] == calls:
             raise error("stopped")
         return original(image, factor)
 
     return enlarge
 
 
-def test_ctrl_c_leaves_nothing_behind(
+def test_ctrl_c_leaves_no_files(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(composite, "enlarge", interrupt_at(4, KeyboardInterrupt))
@@ -167,7 +169,7 @@ def test_an_internal_error_fails_one_input_only(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["face"]
 
 
-def test_a_full_disk_is_reported_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_no_files(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

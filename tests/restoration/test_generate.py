@@ -18,7 +18,7 @@ SIDE = 32
 
 
 class Echo(nn.Module):
-    """Enlarges its input; gives NaN for black faces under autocast, and for white ones always."""
+    """Enlarges its input; returns NaN for black faces under autocast, and for white ones always."""
 
     lr_size = SIDE
 
@@ -52,12 +52,12 @@ def loaded(module: nn.Module, dtype: torch.dtype = torch.float32) -> LoadedGener
     )
 
 
-def flat(*values: int) -> list[np.ndarray]:
+def uniform(*values: int) -> list[np.ndarray]:
     return [np.full((SIDE, SIDE, 3), value, np.uint8) for value in values]
 
 
-def test_each_crop_gets_its_own_face() -> None:
-    faces = FaceGenerator(loaded(Echo()), batch=2).restore(flat(10, 100, 200))
+def test_each_crop_has_its_own_face() -> None:
+    faces = FaceGenerator(loaded(Echo()), batch=2).restore(uniform(10, 100, 200))
     for face, value in zip(faces, (10, 100, 200), strict=True):
         assert face is not None
         assert face.image.shape == (128, 128, 3)
@@ -73,7 +73,7 @@ def test_no_crops_give_no_faces() -> None:
 
 def test_faces_that_are_not_finite_are_redone_in_float32() -> None:
     generator = FaceGenerator(loaded(Echo(), torch.bfloat16), batch=8)
-    black, gray, white = generator.restore(flat(0, 100, 255))
+    black, gray, white = generator.restore(uniform(0, 100, 255))
     assert black is not None
     assert black.redone
     assert (black.image == 0).all()
@@ -84,33 +84,35 @@ def test_faces_that_are_not_finite_are_redone_in_float32() -> None:
 
 def test_float32_is_not_run_twice() -> None:
     echo = Echo()
-    assert FaceGenerator(loaded(echo), batch=8).restore(flat(255)) == [None]
+    assert FaceGenerator(loaded(echo), batch=8).restore(uniform(255)) == [None]
     assert echo.sizes == [4]
 
 
 @pytest.fixture
-def like_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def unlimited_pass_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes as large as the batch, as on a GPU."""
     monkeypatch.setattr(generate, "PASS_SIZES", {})
 
 
-@pytest.mark.usefixtures("like_a_gpu")
+@pytest.mark.usefixtures("unlimited_pass_size")
 def test_batches_are_halved_when_memory_runs_out() -> None:
     echo = Echo(most=3)
     generator = FaceGenerator(loaded(echo), batch=8)
-    assert all(face is not None for face in generator.restore(flat(*range(1, 10))))
+    assert all(face is not None for face in generator.restore(uniform(*range(1, 10))))
     assert generator.batch == 2
     assert echo.sizes == [2, 2, 2, 2, 1]
 
 
-@pytest.mark.usefixtures("like_a_gpu")
-def test_memory_that_holds_no_single_face_is_an_error() -> None:
+@pytest.mark.usefixtures("unlimited_pass_size")
+def test_too_little_memory_for_one_face_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        FaceGenerator(loaded(Echo(most=0)), batch=4).restore(flat(1))
+        FaceGenerator(loaded(Echo(most=0)), batch=4).restore(uniform(1))
 
 
 @pytest.mark.parametrize("lr_size", [32, 64])
-def test_batch_size_changes_no_byte(tiny_weights: Callable[[int], Path], lr_size: int) -> None:
+def test_results_do_not_depend_on_the_batch_size(
+    tiny_weights: Callable[[int], Path], lr_size: int
+) -> None:
     network = load_generator(tiny_weights(lr_size), "cpu", "float32")
     random = np.random.default_rng(0)
     crops = list(random.integers(0, 256, (11, lr_size, lr_size, 3), np.uint8))
@@ -125,8 +127,8 @@ def test_batch_size_changes_no_byte(tiny_weights: Callable[[int], Path], lr_size
 
 def test_a_pass_on_the_cpu_always_has_the_same_size() -> None:
     echo = Echo()
-    FaceGenerator(loaded(echo), batch=32).restore(flat(*range(1, 10)))
-    FaceGenerator(loaded(echo), batch=1).restore(flat(1))
+    FaceGenerator(loaded(echo), batch=32).restore(uniform(*range(1, 10)))
+    FaceGenerator(loaded(echo), batch=1).restore(uniform(1))
     assert echo.sizes == [4, 4, 4, 4]
 
 

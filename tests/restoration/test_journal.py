@@ -24,9 +24,9 @@ def add(folder: Path, journal: Journal, frames: int = 8) -> FinishedSegment:
 
 def filled(folder: Path, count: int) -> list[FinishedSegment]:
     journal = Journal(folder, REQUEST)
-    made = [add(folder, journal) for _ in range(count)]
+    written = [add(folder, journal) for _ in range(count)]
     journal.close()
-    return made
+    return written
 
 
 def test_a_new_journal_is_empty(tmp_path: Path) -> None:
@@ -37,26 +37,26 @@ def test_a_new_journal_is_empty(tmp_path: Path) -> None:
 
 
 def test_added_segments_are_read_again(tmp_path: Path) -> None:
-    made = filled(tmp_path, 3)
+    written = filled(tmp_path, 3)
     journal = Journal(tmp_path, REQUEST)
-    assert journal.segments == made
+    assert journal.segments == written
     assert journal.frames == 24
     journal.close()
 
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(1, 400))
-def test_a_journal_that_was_cut_off_keeps_its_whole_lines(
+def test_a_truncated_journal_keeps_its_complete_lines(
     cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
-    made = filled(folder, 3)
+    written = filled(folder, 3)
     path = folder / Journal.NAME
     whole = path.read_bytes()
     path.write_bytes(whole[: max(0, len(whole) - cut)])
     lines = path.read_bytes().count(b"\n")
     journal = Journal(folder, REQUEST)
-    assert journal.segments == made[: max(0, lines - 1)]
+    assert journal.segments == written[: max(0, lines - 1)]
     for _ in range(2):
         add(folder, journal)
     expected = journal.segments
@@ -68,21 +68,21 @@ def test_a_journal_that_was_cut_off_keeps_its_whole_lines(
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
 def test_a_segment_with_an_incomplete_file_is_discarded(tmp_path: Path, damage: str) -> None:
-    made = filled(tmp_path, 3)
+    written = filled(tmp_path, 3)
     if damage == "missing":
         (tmp_path / "1.bin").unlink()
     else:
         (tmp_path / "1.bin").write_bytes(b"x")
     journal = Journal(tmp_path, REQUEST)
-    assert journal.segments == made[:1]
+    assert journal.segments == written[:1]
     journal.close()
 
 
 def test_another_request_is_refused_with_its_differences(tmp_path: Path) -> None:
     filled(tmp_path, 1)
-    asked = {"command": "restore", "settings": {"scale": 8, "crf": None}}
+    requested = {"command": "restore", "settings": {"scale": 8, "crf": None}}
     with pytest.raises(OutputError, match=r"settings.scale was 4 and is 8.*--force"):
-        Journal(tmp_path, Request(asked, {"av": "18"}))
+        Journal(tmp_path, Request(requested, {"av": "18"}))
     with pytest.raises(OutputError, match=r'av was "18" and is "19"'):
         Journal(tmp_path, Request(REQUEST.asked, {"av": "19"}))
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: bytes)
         Journal(tmp_path, REQUEST)
 
 
-def test_the_digest_depends_only_on_what_was_asked() -> None:
+def test_the_digest_depends_only_on_the_request() -> None:
     assert REQUEST.digest == Request(REQUEST.asked, {"av": "19"}).digest
     assert REQUEST.digest != Request({"command": "crop-faces"}, {"av": "18"}).digest
     assert json.loads(json.dumps(REQUEST.to_json())) == REQUEST.to_json()

@@ -1,6 +1,6 @@
-"""Footage of every awkward kind through `restore`: nothing lost, nothing drifted, all told.
+"""Restore footage of many kinds: frames, times and sound are kept, faults are reported.
 
-What comes out is compared with what goes in by a second implementation: the ffmpeg program.
+Input and output are compared by a second implementation, the ffmpeg program.
 """
 
 import os
@@ -26,8 +26,8 @@ from media.clips import (
     vfr,
 )
 from PIL import Image, ImageOps
-from suite_cases import BAD, CASES, LONG, STILLS, empty, text
-from suite_clips import heard, lines, pictures, seen, tiled, tree
+from suite_cases import CASES, INVALID, LONG, STILLS, empty, text
+from suite_clips import file_hashes, lines, pictures, read_with_ffmpeg, sound_packets, tiled
 
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media import read_image, write_image
@@ -36,8 +36,8 @@ from jdsr_cli.settings import ReadSettings, RestoreSettings
 
 
 @pytest.fixture
-def plain(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
-    """Settings by which a frame without faces stays as it is."""
+def base(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
+    """Settings with which a frame without faces is unchanged."""
     return RestoreSettings(
         weights=str(tiny_weights(64)),
         detector="centerface",
@@ -48,8 +48,8 @@ def plain(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
     )
 
 
-def only(sources: Sequence[Path | str], out: Path, settings: RestoreSettings) -> InputResult:
-    """Restore one input that is to succeed."""
+def restore_one(sources: Sequence[Path | str], out: Path, settings: RestoreSettings) -> InputResult:
+    """Restore one input without errors."""
     summary = restore(sources, out, settings)
     (result,) = summary.results
     assert result.error is None
@@ -58,121 +58,127 @@ def only(sources: Sequence[Path | str], out: Path, settings: RestoreSettings) ->
 
 
 def video(result: InputResult) -> Path:
-    """The restored video."""
+    """Return the path of the restored video or image."""
     assert result.output is not None
     (path,) = result.output.glob("restored.*")
     return path
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_is_lost(tmp_path: Path, plain: RestoreSettings, name: str) -> None:
+def test_frames_times_and_notes_are_as_expected(
+    tmp_path: Path, base: RestoreSettings, name: str
+) -> None:
     case = CASES[name]
     source = case.make(tmp_path)
-    result = only([source], tmp_path / "out", replace(plain, **case.settings))
+    result = restore_one([source], tmp_path / "out", replace(base, **case.settings))
     assert len(result.notes) == len(case.notes), result.notes
     for words in case.notes:
         assert any(words in note for note in result.notes), result.notes
 
     restored, before = video(result), None
-    if case.times is None or case.likeness is not None:
-        before = seen(source, case.stream)
+    if case.times is None or case.max_difference is not None:
+        before = read_with_ffmpeg(source, case.stream)
     times = list(case.times) if case.times is not None else before.times
-    after = seen(restored)
+    after = read_with_ffmpeg(restored)
     assert after.times == times
     assert result.counts is not None
     assert result.counts.frames_read == result.counts.frames_written == len(times)
-    if before is not None and case.likeness is not None:
+    if before is not None and case.max_difference is not None:
         width, height = before.size
         assert after.aspect == before.aspect
         assert after.size == (width + width % 2, height + height % 2)
         old = pictures(source, before.size, case.stream).astype(np.int16)
         new = pictures(restored, after.size)[:, :height, :width]
-        assert np.abs(new - old).mean() < case.likeness
+        assert np.abs(new - old).mean() < case.max_difference
 
 
 @pytest.mark.parametrize("name", ["no sound", "two sound tracks", "late sound"])
-def test_sound_is_the_same_at_the_same_time(
-    tmp_path: Path, plain: RestoreSettings, name: str
-) -> None:
+def test_sound_is_copied_with_its_times(tmp_path: Path, base: RestoreSettings, name: str) -> None:
     source = CASES[name].make(tmp_path)
-    result = only([source], tmp_path / "out", plain)
-    assert heard(video(result)) == heard(source)
-    assert bool(heard(source)) == (name != "no sound")
+    result = restore_one([source], tmp_path / "out", base)
+    assert sound_packets(video(result)) == sound_packets(source)
+    assert bool(sound_packets(source)) == (name != "no sound")
 
 
-def test_sound_of_a_part(tmp_path: Path, plain: RestoreSettings) -> None:
+def test_the_sound_of_a_trimmed_part_is_copied(tmp_path: Path, base: RestoreSettings) -> None:
     source = encode(tmp_path / "long.mp4", LONG, tracks=[Track(seconds=Fraction(2))])
     part = ReadSettings(start=Fraction(1, 2), end=Fraction(3, 2))
-    result = only([source], tmp_path / "out", replace(plain, reading=part))
+    result = restore_one([source], tmp_path / "out", replace(base, reading=part))
     first = Fraction(13, 25)
-    whole = [(track, time - first, digest) for track, time, digest in heard(source)]
-    assert heard(video(result)) == [packet for packet in whole if 0 <= packet[1] < 1]
-    assert len(heard(video(result))) == 15
+    whole = [(track, time - first, digest) for track, time, digest in sound_packets(source)]
+    assert sound_packets(video(result)) == [packet for packet in whole if 0 <= packet[1] < 1]
+    assert len(sound_packets(video(result))) == 15
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", INVALID)
 def test_an_unreadable_input_is_reported_in_one_line(
-    tmp_path: Path, plain: RestoreSettings, name: str
+    tmp_path: Path, base: RestoreSettings, name: str
 ) -> None:
-    make, changes, said, code = BAD[name]
+    make, changes, message, code = INVALID[name]
     source = make(tmp_path)
-    summary = restore([source], tmp_path / "out", replace(plain, **changes))
+    summary = restore([source], tmp_path / "out", replace(base, **changes))
     (error,) = [result.error for result in summary.results]
     assert error is not None
     assert summary.exit_code == code
-    assert said in str(error)
+    assert message in str(error)
     assert "\n" not in str(error)
     assert error.hint
-    if name != "a part of the frame that is not there":
+    if name != "a region outside the frame":
         assert str(source) in str(error)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_folder_of_good_and_bad(tmp_path: Path, plain: RestoreSettings) -> None:
+def test_a_folder_of_valid_and_invalid_files(tmp_path: Path, base: RestoreSettings) -> None:
     folder = tmp_path / "from the recorder"
     folder.mkdir()
-    good = [vfr(folder), ntsc(folder), raw_h264(folder)]
+    valid = [vfr(folder), ntsc(folder), raw_h264(folder)]
     write_image(folder / "still.png", picture(0))
-    bad = [text(folder), empty(folder), truncated(encode(folder / "z.mp4"), 0.5)]
+    invalid = [text(folder), empty(folder), truncated(encode(folder / "z.mp4"), 0.5)]
     (folder / "z.mp4").unlink()
-    (folder / "notes.txt").write_text("not for us")
-    before = tree(folder)
+    (folder / "notes.txt").write_text("not media")
+    before = file_hashes(folder)
     done = run(
-        "restore", folder, "--out", tmp_path / "out", "--weights", plain.weights, "--detector",
-        "centerface", "--device", "cpu", "--frame-scale", 1, "--mode", "paste", "--quiet",
+        "restore", folder, "--out", tmp_path / "out", "--weights", base.weights,
+        "--detector", "centerface", "--device", "cpu", "--frame-scale", 1, "--mode", "paste",
+        "--quiet",
     )  # fmt: skip
     assert done.exit_code == 4
     *errors, last = done.stderr.strip().splitlines()
-    assert [line.split(": ")[1] for line in errors] == sorted(map(str, bad))
+    assert [line.split(": ")[1] for line in errors] == sorted(map(str, invalid))
     assert last == "error: 3 of 7 inputs failed"
     assert len(done.stdout.splitlines()) == 4
-    names = sorted([*(path.stem for path in good), "still"])
+    names = sorted([*(path.stem for path in valid), "still"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
-    for path in good:
-        assert seen(tmp_path / "out" / path.stem / "restored.mp4").times == seen(path).times
-    assert tree(folder) == before
+    for path in valid:
+        assert (
+            read_with_ffmpeg(tmp_path / "out" / path.stem / "restored.mp4").times
+            == read_with_ffmpeg(path).times
+        )
+    assert file_hashes(folder) == before
 
 
-def test_frames_are_enlarged_upright(tmp_path: Path, plain: RestoreSettings) -> None:
-    result = only([rotated(tmp_path, 90)], tmp_path / "out", replace(plain, frame_scale=2))
-    assert seen(video(result)).size == (2 * 48, 2 * 64)
+def test_frames_are_enlarged_upright(tmp_path: Path, base: RestoreSettings) -> None:
+    result = restore_one([rotated(tmp_path, 90)], tmp_path / "out", replace(base, frame_scale=2))
+    assert read_with_ffmpeg(video(result)).size == (2 * 48, 2 * 64)
 
 
 @pytest.mark.parametrize("name", STILLS)
-def test_stills_stay_as_they_are(tmp_path: Path, plain: RestoreSettings, name: str) -> None:
+def test_stills_without_faces_are_unchanged(
+    tmp_path: Path, base: RestoreSettings, name: str
+) -> None:
     options, orientation, difference = STILLS[name]
     if orientation != 1:
         exif = Image.Exif()
         exif[0x0112] = orientation
         options = {**options, "exif": exif}
     Image.fromarray(picture(0, 161, 121)).save(tmp_path / name, **options)
-    result = only([tmp_path / name], tmp_path / "out", plain)
+    result = restore_one([tmp_path / name], tmp_path / "out", base)
     restored = read_image(video(result)).astype(np.int16)
     with Image.open(tmp_path / name) as image:
-        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    assert restored.shape == wanted.shape
-    assert (wanted.shape == (121, 161, 3)) == (orientation in (1, 2))
-    assert np.abs(restored - wanted).mean() <= difference
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert restored.shape == expected.shape
+    assert (expected.shape == (121, 161, 3)) == (orientation in (1, 2))
+    assert np.abs(restored - expected).mean() <= difference
     assert result.notes == ()
 
 
@@ -182,20 +188,22 @@ def occupied(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def test_a_file_instead_of_the_output_folder(plain: RestoreSettings, occupied: Path) -> None:
+def test_a_file_instead_of_the_output_folder_is_an_error(
+    base: RestoreSettings, occupied: Path
+) -> None:
     source = encode(occupied.with_name("clip.mp4"))
     for out in (occupied, occupied / "below"):
         with pytest.raises(OutputError) as caught:
-            restore([source], out, plain)
+            restore([source], out, base)
         assert str(out) in str(caught.value)
         assert "--out" in str(caught.value)
     assert occupied.read_text() == "mine"
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody may write")
-def test_an_output_that_nobody_may_write(tmp_path: Path, plain: RestoreSettings) -> None:
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where no user may write")
+def test_an_unwritable_output_folder_is_an_error(tmp_path: Path, base: RestoreSettings) -> None:
     done = run("restore", encode(tmp_path / "clip.mp4"), "--out", "/proc/here", "--quiet",
-               "--weights", plain.weights)  # fmt: skip
+               "--weights", base.weights)  # fmt: skip
     assert done.exit_code == 6
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: /proc/here: nothing can be written here")
@@ -203,17 +211,17 @@ def test_an_output_that_nobody_may_write(tmp_path: Path, plain: RestoreSettings)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only(tmp_path: Path, plain: RestoreSettings) -> None:
+def test_a_read_only_output_folder_is_an_error(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4"), tmp_path / "out"
     out.mkdir(0o500)
     with pytest.raises(OutputError, match="nothing can be written here"):
-        restore([source], out, plain)
+        restore([source], out, base)
 
 
-def test_a_full_disk_is_reported(tmp_path: Path, plain: RestoreSettings) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
     with file_size_limit(2000):
-        summary = restore([source], out, plain)
+        summary = restore([source], out, base)
     (error,) = [result.error for result in summary.results]
     assert summary.exit_code == 6
     assert "cannot be written: the file would be larger than is allowed here" in str(error)
@@ -221,28 +229,26 @@ def test_a_full_disk_is_reported(tmp_path: Path, plain: RestoreSettings) -> None
     assert list(out.iterdir()) == []
 
 
-def test_a_disk_that_is_full_at_the_end_can_be_cleared(
-    tmp_path: Path, plain: RestoreSettings
-) -> None:
+def test_a_run_stopped_by_a_full_disk_can_be_resumed(tmp_path: Path, base: RestoreSettings) -> None:
     source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
-    settings = replace(plain, segment=8)
-    whole = video(only([source], tmp_path / "whole", settings)).read_bytes()
+    settings = replace(base, segment=8)
+    whole = video(restore_one([source], tmp_path / "whole", settings)).read_bytes()
     with file_size_limit(len(whole) - 1):
         summary = restore([source], out, settings)
     assert summary.exit_code == 6
     assert "56 frames are kept" in str(summary.results[0].error)
     assert [path.name for path in out.iterdir()] == [".clip.partial"]
-    result = only([source], out, replace(settings, resume=True))
+    result = restore_one([source], out, replace(settings, resume=True))
     assert video(result).read_bytes() == whole
-    assert tree(out / "clip") == tree(tmp_path / "whole" / "clip")
+    assert file_hashes(out / "clip") == file_hashes(tmp_path / "whole" / "clip")
 
 
-def test_fifty_faces_in_one_frame(
-    tmp_path: Path, plain: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+def test_fifty_faces_in_one_frame_are_processed(
+    tmp_path: Path, base: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     write_image(tmp_path / "crowd.png", tiled([astronaut, hopper], 5, 10, 64))
-    settings = replace(plain, mode="both", crops="all", shots=1)
-    result = only([tmp_path / "crowd.png"], tmp_path / "out", settings)
+    settings = replace(base, mode="both", crops="all", shots=1)
+    result = restore_one([tmp_path / "crowd.png"], tmp_path / "out", settings)
     counts = result.counts
     assert counts is not None
     assert counts.faces_found == counts.tracks == 50
@@ -250,8 +256,8 @@ def test_fifty_faces_in_one_frame(
     faces = lines(tmp_path / "out" / "crowd" / "faces.jsonl")
     assert [face["face"] for face in faces] == list(range(1, 51))
     assert len({face["track"] for face in faces}) == 50
-    places = {(int(face["box"][0] // 64), int(face["box"][1] // 64)) for face in faces}
-    assert len(places) == 50
+    cells = {(int(face["box"][0] // 64), int(face["box"][1] // 64)) for face in faces}
+    assert len(cells) == 50
     restored = [face for face in faces if face["status"] == "restored"]
     assert len(restored) == counts.faces_restored
     files = {path.name for path in (tmp_path / "out" / "crowd" / "faces").glob("*_frame*.png")}
@@ -269,14 +275,14 @@ EDGES = {
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_a_face_at_the_border(
-    tmp_path: Path, plain: RestoreSettings, hopper: np.ndarray, edge: str
+def test_a_face_at_the_border_is_restored(
+    tmp_path: Path, base: RestoreSettings, hopper: np.ndarray, edge: str
 ) -> None:
     frame = np.full((160, 200, 3), 90, np.uint8)
     rows, columns, own_rows, own_columns = EDGES[edge]
     frame[rows, columns] = hopper[own_rows, own_columns]
     write_image(tmp_path / "edge.png", frame)
-    result = only([tmp_path / "edge.png"], tmp_path / "out", replace(plain, mode="both"))
+    result = restore_one([tmp_path / "edge.png"], tmp_path / "out", replace(base, mode="both"))
     counts = result.counts
     assert counts is not None
     assert (counts.faces_found, counts.faces_restored, counts.faces_refused) == (1, 1, 0)
@@ -290,15 +296,15 @@ def test_a_face_at_the_border(
     assert not changed.any()
 
 
-def test_faces_of_6_px_are_refused_and_left_as_they_were(
-    tmp_path: Path, plain: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
+def test_faces_of_6_px_are_refused_and_unchanged(
+    tmp_path: Path, base: RestoreSettings, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
     frame = np.full((96, 128, 3), 90, np.uint8)
     frame[30:46, 20:36] = np.asarray(Image.fromarray(astronaut).resize((16, 16)))
     frame[30:46, 80:96] = np.asarray(Image.fromarray(hopper).resize((16, 16)))
     write_image(tmp_path / "far.png", frame)
-    settings = replace(plain, detection_scale=4.0, mode="both")
-    result = only([tmp_path / "far.png"], tmp_path / "out", settings)
+    settings = replace(base, detection_scale=4.0, mode="both")
+    result = restore_one([tmp_path / "far.png"], tmp_path / "out", settings)
     assert result.counts is not None
     assert result.counts.refusals == {"too small": 2}
     for face in lines(tmp_path / "out" / "far" / "faces.jsonl"):
@@ -308,10 +314,10 @@ def test_faces_of_6_px_are_refused_and_left_as_they_were(
     np.testing.assert_array_equal(read_image(video(result)), frame)
 
 
-def test_faces_are_found_upright(
-    tmp_path: Path, plain: RestoreSettings, two_people: list[np.ndarray]
+def test_faces_in_a_rotated_clip_are_detected(
+    tmp_path: Path, base: RestoreSettings, two_people: list[np.ndarray]
 ) -> None:
-    """The picture lies on its side in the file, which says so."""
+    """The picture is stored rotated, with a display rotation."""
 
     def paint(index: int) -> np.ndarray:
         return np.rot90(two_people[index // 2], 1)
@@ -322,22 +328,22 @@ def test_faces_are_found_upright(
         paint=paint,
         configure=lambda stream: stream.set_display_rotation(-90),
     )
-    result = only([source], tmp_path / "out", plain)
+    result = restore_one([source], tmp_path / "out", base)
     assert result.counts is not None
     assert result.counts.faces_found == result.counts.faces_restored == 2 * COUNT
     assert result.counts.tracks == 2
-    assert seen(video(result)).size == (280, 140)
+    assert read_with_ffmpeg(video(result)).size == (280, 140)
 
 
-def test_inputs_of_the_same_name_get_results_of_their_own(
-    tmp_path: Path, plain: RestoreSettings
+def test_inputs_of_the_same_name_have_separate_results(
+    tmp_path: Path, base: RestoreSettings
 ) -> None:
     for folder in ("cam 1", "cam 2"):
         (tmp_path / folder).mkdir()
     first = encode(tmp_path / "cam 1" / "clip.mp4")
     second = encode(tmp_path / "cam 2" / "clip.mp4", range(5))
     shutil.copy(second, tmp_path / "cam 2" / "Clip.MP4.part")
-    summary = restore([first, second], tmp_path / "out", plain)
+    summary = restore([first, second], tmp_path / "out", base)
     assert summary.exit_code == 0
     counted = [result.counts.frames_read for result in summary.results if result.counts]
     assert counted == [COUNT, 5]

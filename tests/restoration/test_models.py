@@ -1,4 +1,4 @@
-"""What a run opens, and what it says of it."""
+"""The models that a run opens, and the notes about them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Notes(Silent):
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tiny_weights: Weights) -> list[torch.device]:
-    """Devices whose default weights were asked for; it is a generator of 128 px."""
+def requested(monkeypatch: pytest.MonkeyPatch, tiny_weights: Weights) -> list[torch.device]:
+    """Record the devices whose default weights are requested: a generator of 128 px."""
     devices: list[torch.device] = []
 
     def default(device: torch.device) -> DefaultWeights:
@@ -39,30 +39,32 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_weights: Weights) -> list[torch.
 
 
 def test_the_default_depends_on_the_device_and_its_reason_is_reported(
-    asked: list[torch.device], tiny_weights: Weights
+    requested: list[torch.device], tiny_weights: Weights
 ) -> None:
     progress = Notes()
     settings = RestoreSettings(detector="centerface", device="cpu", precision="float32")
     opened = models.open_models(settings, progress)
-    assert asked == [torch.device("cpu")]
+    assert requested == [torch.device("cpu")]
     assert progress.lines[0] == f"weights: {tiny_weights(128)} (for a reason), float32 on cpu"
     assert opened.generator is not None
     assert opened.generator.side == 128
 
 
-def test_named_weights_need_no_default(asked: list[torch.device], tiny_weights: Weights) -> None:
+def test_given_weights_need_no_default(
+    requested: list[torch.device], tiny_weights: Weights
+) -> None:
     progress = Notes()
-    named = str(tiny_weights(32))
+    given = str(tiny_weights(32))
     settings = RestoreSettings(
-        weights=named, detector="centerface", device="cpu", precision="float32"
+        weights=given, detector="centerface", device="cpu", precision="float32"
     )
     opened = models.open_models(settings, progress)
-    assert asked == []
-    assert progress.lines[0] == f"weights: {named}, float32 on cpu"
+    assert requested == []
+    assert progress.lines[0] == f"weights: {given}, float32 on cpu"
     assert opened.identity()["weights"]["file"] == "tiny-32.safetensors"
 
 
-def test_a_missing_device_is_reported_before_its_default(asked: list[torch.device]) -> None:
+def test_a_missing_device_is_reported_before_its_default(requested: list[torch.device]) -> None:
     with pytest.raises(DeviceError):
         models.open_models(RestoreSettings(device="cuda:99"), Silent())
-    assert asked == []
+    assert requested == []

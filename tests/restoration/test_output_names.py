@@ -12,10 +12,10 @@ def test_inputs_of_the_same_stem_get_different_names() -> None:
     assert name_outputs(paths) == ["x", "x-2", "X-3", "x-2-2", "hidden"]
 
 
-def test_a_folder_that_cannot_be_written_is_reported_at_once(tmp_path: Path) -> None:
-    taken = tmp_path / "file"
-    taken.write_text("x")
-    for folder in (taken, taken / "below"):
+def test_an_unwritable_output_folder_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for folder in (file, file / "below"):
         with pytest.raises(OutputError, match="--out"):
             prepare_folder(folder)
     assert prepare_folder(tmp_path / "a" / "b").is_dir()

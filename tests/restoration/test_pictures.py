@@ -32,25 +32,25 @@ def shot(
     )
 
 
-def test_a_shot_does_not_need_its_frame(astronaut: np.ndarray) -> None:
+def test_a_shot_is_independent_of_its_frame(astronaut: np.ndarray) -> None:
     image = astronaut.copy()
-    made = shot(image)
-    assert made.patch.pixels.nbytes < image.nbytes
-    before, after = made.render(160)
+    one = shot(image)
+    assert one.patch.pixels.nbytes < image.nbytes
+    before, after = one.render(160)
     assert np.abs(before.astype(int) - crop(image, estimate_alignment(POINTS), 160)).max() <= 1
     assert (before != after).any()
     image[:] = 0
-    again, _ = made.render(160)
+    again, _ = one.render(160)
     np.testing.assert_array_equal(before, again)
-    assert made.patch.alignment.native_width == pytest.approx(
+    assert one.patch.alignment.native_width == pytest.approx(
         estimate_alignment(POINTS).native_width
     )
 
 
-def test_a_face_at_the_border_keeps_what_is_there(astronaut: np.ndarray) -> None:
+def test_a_crop_at_the_border_equals_that_of_the_frame(astronaut: np.ndarray) -> None:
     moved = estimate_alignment(POINTS - np.float32([40, 30]))
-    made = Shot(0, 0.0, 0.1, cut_patch(astronaut, moved), face())
-    before, _ = made.render(128)
+    one = Shot(0, 0.0, 0.1, cut_patch(astronaut, moved), face())
+    before, _ = one.render(128)
     assert np.abs(before.astype(int) - crop(astronaut, moved, 128)).max() <= 1
 
 
@@ -96,8 +96,8 @@ def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Pa
     shots = []
     for frame in range(4):
         noisy = np.clip(whole + random.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
-        made = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False, side=64)
-        shots.append(Shot(frame, frame, 0.9 - frame / 9, cut_patch(astronaut, alignment), made))
+        restored = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False, side=64)
+        shots.append(Shot(frame, frame, 0.9 - frame / 9, cut_patch(astronaut, alignment), restored))
     pictures = export_track(tmp_path, 12, shots, scale=4, most=2)
     best, fused = pictures.best, pictures.fused
     assert [one["file"] for one in best] == [
@@ -128,9 +128,9 @@ def test_one_shot_is_not_fused(astronaut: np.ndarray, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "faces").iterdir()] == ["track0001_best1.png"]
 
 
-def test_an_alignment_of_a_patch_is_that_of_the_frame(astronaut: np.ndarray) -> None:
+def test_the_alignment_of_a_patch_differs_only_by_a_shift(astronaut: np.ndarray) -> None:
     alignment = estimate_alignment(POINTS)
-    made = shot(astronaut)
-    shift = made.patch.alignment.matrix[:, :2] - alignment.matrix[:, :2]
-    assert isinstance(made.patch.alignment, Alignment)
+    one = shot(astronaut)
+    shift = one.patch.alignment.matrix[:, :2] - alignment.matrix[:, :2]
+    assert isinstance(one.patch.alignment, Alignment)
     np.testing.assert_allclose(shift, 0.0, atol=1e-12)

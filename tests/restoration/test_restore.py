@@ -1,4 +1,4 @@
-"""The whole way with an untrained generator on clips made here."""
+"""Whole runs with an untrained generator on generated clips."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from footage_times import VARIABLE_PTS, clip_times
+from frame_times import VARIABLE_PTS, clip_times
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.media import open_reader, read_image, write_image
@@ -21,7 +21,7 @@ Weights = Callable[[int], Path]
 
 
 class Notes:
-    """Keeps what progress was told."""
+    """Records the calls of the progress interface."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -43,8 +43,8 @@ class Notes:
 
 
 def settings(weights: Path, **changes: Any) -> RestoreSettings:
-    plain: dict[str, Any] = {"weights": str(weights), "detector": "centerface", "device": "cpu"}
-    return RestoreSettings(**(plain | changes))
+    defaults: dict[str, Any] = {"weights": str(weights), "detector": "centerface", "device": "cpu"}
+    return RestoreSettings(**(defaults | changes))
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -61,30 +61,32 @@ def digest(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def told() -> Notes:
+def progress() -> Notes:
     return Notes()
 
 
 @pytest.fixture(scope="module")
 def done(
-    clip: Path, tiny_weights: Weights, told: Notes, tmp_path_factory: pytest.TempPathFactory
+    clip: Path, tiny_weights: Weights, progress: Notes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, RunSummary]:
-    """The clip of two people, restored once for the tests that only look."""
+    """The clip of two people, restored once for the tests that only read the results."""
     out = tmp_path_factory.mktemp("done")
     before = digest(clip)
-    summary = restore([clip], out, settings(tiny_weights(64), crops="all"), told)
+    summary = restore([clip], out, settings(tiny_weights(64), crops="all"), progress)
     assert digest(clip) == before
     return out / "street", summary
 
 
-def test_frames_and_times_are_those_of_the_input(clip: Path, done: tuple[Path, RunSummary]) -> None:
+def test_frames_and_times_equal_those_of_the_input(
+    clip: Path, done: tuple[Path, RunSummary]
+) -> None:
     assert clip_times(clip) == [Fraction(pts, 1000) for pts in VARIABLE_PTS]
     assert clip_times(done[0] / "restored.mp4") == clip_times(clip)
     with open_reader(done[0] / "restored.mp4") as reader:
         assert (reader.info.width, reader.info.height) == (280 * 4, 140 * 4)
 
 
-def test_counts_add_up(done: tuple[Path, RunSummary]) -> None:
+def test_counts_are_consistent(done: tuple[Path, RunSummary]) -> None:
     folder, summary = done
     (result,) = summary.results
     assert summary.exit_code == 0
@@ -103,7 +105,7 @@ def test_counts_add_up(done: tuple[Path, RunSummary]) -> None:
     assert [seconds[index] for index in sorted(seconds)] == [pts / 1000 for pts in VARIABLE_PTS]
 
 
-def test_each_restored_face_has_its_picture(done: tuple[Path, RunSummary]) -> None:
+def test_each_restored_face_has_a_picture(done: tuple[Path, RunSummary]) -> None:
     folder, _ = done
     lines = [line for line in records(folder) if line["status"] == "restored"]
     assert sorted(path.name for path in (folder / "faces").glob("*_frame*")) == sorted(
@@ -120,13 +122,13 @@ def test_each_restored_face_has_its_picture(done: tuple[Path, RunSummary]) -> No
         assert (before != after).any()
 
 
-def test_manifest_ties_input_and_results_together(
+def test_the_manifest_contains_the_hashes_of_input_and_results(
     clip: Path, done: tuple[Path, RunSummary], tiny_weights: Weights
 ) -> None:
     folder, _ = done
     read = manifest(folder)
     assert read["input"]["sha256"] == digest(clip)
-    assert {mark["file"]: mark["sha256"] for mark in read["outputs"]} == {
+    assert {output["file"]: output["sha256"] for output in read["outputs"]} == {
         name: digest(folder / name) for name in ("restored.mp4", "faces.jsonl", "tracks.jsonl")
     }
     assert read["weights"]["sha256"] == digest(tiny_weights(64))
@@ -146,23 +148,23 @@ def test_manifest_ties_input_and_results_together(
     assert [path.name for path in folder.parent.iterdir()] == ["street"]
 
 
-def test_progress_advances_with_every_frame(done: tuple[Path, RunSummary], told: Notes) -> None:
+def test_progress_advances_with_every_frame(done: tuple[Path, RunSummary], progress: Notes) -> None:
     assert done[1].exit_code == 0
-    assert told.advanced == {"street.mp4": len(VARIABLE_PTS)}
-    assert told.open == set()
-    assert any("centerface" in line for line in told.lines)
-    assert any("tiny-64" in line for line in told.lines)
+    assert progress.advanced == {"street.mp4": len(VARIABLE_PTS)}
+    assert progress.open == set()
+    assert any("centerface" in line for line in progress.lines)
+    assert any("tiny-64" in line for line in progress.lines)
 
 
 def test_only_faces_and_label_are_changed(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     """Where there is no face the frame is the enlarged input, up to the codec."""
-    plain = settings(tiny_weights(32), frame_scale=1, label=False, codec="ffv1", mode="paste")
-    restore([clip], tmp_path, plain)
-    (product,) = (tmp_path / "street").glob("restored.*")
+    chosen = settings(tiny_weights(32), frame_scale=1, label=False, codec="ffv1", mode="paste")
+    restore([clip], tmp_path, chosen)
+    (video,) = (tmp_path / "street").glob("restored.*")
     boxes = [(line["frame"], line["box"]) for line in records(tmp_path / "street")]
-    with open_reader(clip) as before, open_reader(product) as after:
+    with open_reader(clip) as before, open_reader(video) as after:
         for old, new in zip(before, after, strict=True):
             changed = (np.abs(old.image.astype(int) - new.image) > 3).any(axis=2)
             assert changed.any()
@@ -175,8 +177,8 @@ def test_only_faces_and_label_are_changed(
     assert not (tmp_path / "street" / "faces").exists()
 
 
-def tree(folder: Path) -> dict[str, str]:
-    """Hashes of all files of a result but its manifest, which tells times."""
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of all files of a result except the manifest, which contains times."""
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
@@ -185,18 +187,18 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lr_size", [32, 128])
-def test_batch_size_changes_no_byte(
+def test_results_do_not_depend_on_the_batch_size(
     clip: Path, tiny_weights: Weights, tmp_path: Path, lr_size: int
 ) -> None:
-    trees = []
+    hashes = []
     for batch in (1, 5, 32):
         chosen = settings(
             tiny_weights(lr_size), batch=batch, crops="all", overlay=True, precision="float32"
         )
         assert restore([clip], tmp_path / str(batch), chosen).exit_code == 0
-        trees.append(tree(tmp_path / str(batch) / "street"))
-    assert trees[0] == trees[1] == trees[2]
-    assert {"restored.mp4", "overlay.mp4", "faces.jsonl"} <= set(trees[0])
+        hashes.append(file_hashes(tmp_path / str(batch) / "street"))
+    assert hashes[0] == hashes[1] == hashes[2]
+    assert {"restored.mp4", "overlay.mp4", "faces.jsonl"} <= set(hashes[0])
 
 
 def test_crops_only_writes_no_frames(clip: Path, tiny_weights: Weights, tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_crops_only_writes_no_frames(clip: Path, tiny_weights: Weights, tmp_path
     assert manifest(tmp_path / "street")["counts"]["frames_written"] is None
 
 
-def test_people_are_followed_and_their_best_pictures_written(
+def test_people_are_tracked_and_their_best_shots_written(
     done: tuple[Path, RunSummary],
 ) -> None:
     folder, summary = done
@@ -229,18 +231,18 @@ def test_people_are_followed_and_their_best_pictures_written(
             assert f"track{track['track']:04d}_best" in shot["file"]
 
 
-def test_flicker_is_measured_and_less_with_blending(done: tuple[Path, RunSummary]) -> None:
+def test_temporal_smoothing_reduces_flicker(done: tuple[Path, RunSummary]) -> None:
     figures = manifest(done[0])["figures"]
     assert 0.0 < figures["flicker"] < figures["flicker_unstabilised"]
     assert figures["gray_frames"] == 0
     assert done[1].results[0].figures["flicker"] == figures["flicker"]
 
 
-def test_without_blending_faces_are_as_the_generator_gave_them(
+def test_without_temporal_smoothing_flicker_is_that_of_the_generator(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
-    plain = settings(tiny_weights(64), stabilise=False)
-    restore([clip], tmp_path, plain)
+    chosen = settings(tiny_weights(64), stabilise=False)
+    restore([clip], tmp_path, chosen)
     figures = manifest(tmp_path / "street")["figures"]
     assert figures["flicker"] == figures["flicker_unstabilised"]
 
@@ -255,11 +257,11 @@ def test_gray_footage_stays_gray(
         np.repeat(frame.mean(axis=2, keepdims=True), 3, 2).astype(np.uint8) for frame in two_people
     ]
     source = write_clip(tmp_path / "night.mp4", gray)
-    plain = settings(tiny_weights(64), codec="ffv1", frame_scale=1)
-    assert restore([source], tmp_path / "out", plain).exit_code == 0
-    (product,) = (tmp_path / "out" / "night").glob("restored.*")
+    chosen = settings(tiny_weights(64), codec="ffv1", frame_scale=1)
+    assert restore([source], tmp_path / "out", chosen).exit_code == 0
+    (video,) = (tmp_path / "out" / "night").glob("restored.*")
     assert manifest(tmp_path / "out" / "night")["figures"]["gray_frames"] == len(gray)
-    with open_reader(product) as reader, open_reader(source) as before:
+    with open_reader(video) as reader, open_reader(source) as before:
         for frame, old in zip(reader, before, strict=True):
             assert np.ptp(old.image.astype(int), axis=2).max() == 0
             assert np.ptp(frame.image.astype(int), axis=2).max() == 0
@@ -279,7 +281,7 @@ def test_each_nth_frame_is_searched_and_the_others_are_interpolated(
     assert bridged == {1, 3, 5}
 
 
-def test_a_part_of_the_frame_and_a_part_of_the_time(
+def test_a_region_of_the_frame_and_a_trim_apply(
     clip: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     window = ReadSettings(start=Fraction(VARIABLE_PTS[2], 1000))
@@ -292,8 +294,8 @@ def test_a_part_of_the_frame_and_a_part_of_the_time(
     assert {line["frame"] for line in lines} == set(range(2, len(VARIABLE_PTS)))
     assert all(line["box"][0] > 140 for line in lines)
     first = Fraction(VARIABLE_PTS[2], 1000)
-    wanted = [Fraction(pts, 1000) - first for pts in VARIABLE_PTS[2:]]
-    assert clip_times(tmp_path / "street" / "restored.mp4") == wanted
+    expected = [Fraction(pts, 1000) - first for pts in VARIABLE_PTS[2:]]
+    assert clip_times(tmp_path / "street" / "restored.mp4") == expected
 
 
 def test_small_faces_are_refused_with_a_reason(
@@ -309,7 +311,7 @@ def test_small_faces_are_refused_with_a_reason(
 
 
 class SixPixels:
-    """Finds one face 6 px wide in every frame."""
+    """Detects one face 6 px wide in every frame."""
 
     name = "six"
 
@@ -318,23 +320,23 @@ class SixPixels:
         return [[Detection((47.0, 46.0, 53.0, 54.0), points, 0.8)] for _ in images]
 
 
-def test_a_face_of_6_px_is_refused_and_left_as_it_was(
+def test_a_face_of_6_px_is_refused_and_unchanged(
     clip: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models, "create_detector", lambda *_: SixPixels())
-    plain = settings(tiny_weights(64), label=False, codec="ffv1", frame_scale=1)
-    summary = restore([clip], tmp_path, plain)
+    chosen = settings(tiny_weights(64), label=False, codec="ffv1", frame_scale=1)
+    summary = restore([clip], tmp_path, chosen)
     assert summary.exit_code == 0
     lines = records(tmp_path / "street")
     assert len(lines) == len(VARIABLE_PTS)
     assert all(line["status"] == "refused" and "6.0 px" in line["reason"] for line in lines)
-    (product,) = (tmp_path / "street").glob("restored.*")
-    with open_reader(clip) as before, open_reader(product) as after:
+    (video,) = (tmp_path / "street").glob("restored.*")
+    with open_reader(clip) as before, open_reader(video) as after:
         for old, new in zip(before, after, strict=True):
             assert np.abs(old.image.astype(int) - new.image).max() <= 2
 
 
-def test_no_faces_at_all_is_fine(
+def test_footage_without_faces_is_restored(
     tiny_weights: Weights, tmp_path: Path, write_clip: Callable[..., Path]
 ) -> None:
     gray = [np.full((96, 128, 3), 60 + 5 * step, np.uint8) for step in range(4)]
@@ -348,7 +350,7 @@ def test_no_faces_at_all_is_fine(
 
 
 @pytest.mark.parametrize("lr_size", [64, 128])
-def test_a_still_image_becomes_a_still_image(
+def test_a_still_image_is_restored_as_a_still_image(
     tiny_weights: Weights, tmp_path: Path, astronaut: np.ndarray, lr_size: int
 ) -> None:
     write_image(tmp_path / "Änne 1.jpg", astronaut)
@@ -377,7 +379,7 @@ def test_an_animation_keeps_its_delays(
     assert times == [Fraction(0), Fraction(7, 100), Fraction(27, 100)]
 
 
-def test_label_is_on_frames_unless_it_is_not_wanted(tiny_weights: Weights, tmp_path: Path) -> None:
+def test_the_label_is_drawn_unless_it_is_disabled(tiny_weights: Weights, tmp_path: Path) -> None:
     write_image(tmp_path / "gray.png", np.full((90, 160, 3), 128, np.uint8))
     for label in (True, False):
         out = tmp_path / str(label)
@@ -387,20 +389,18 @@ def test_label_is_on_frames_unless_it_is_not_wanted(tiny_weights: Weights, tmp_p
         assert (image[:-60] == 128).all()
 
 
-def test_wide_frames_are_enlarged_less_and_it_is_said(
-    tiny_weights: Weights, tmp_path: Path
-) -> None:
+def test_wide_frames_are_enlarged_less_with_a_note(tiny_weights: Weights, tmp_path: Path) -> None:
     write_image(tmp_path / "wide.png", np.zeros((40, 1300, 3), np.uint8))
-    told = Notes()
-    summary = restore([tmp_path / "wide.png"], tmp_path, settings(tiny_weights(64)), told)
+    progress = Notes()
+    summary = restore([tmp_path / "wide.png"], tmp_path, settings(tiny_weights(64)), progress)
     assert read_image(tmp_path / "wide/restored.png").shape[1] == 3900
     assert manifest(tmp_path / "wide")["settings"]["frame_scale_used"] == 3
     (note,) = summary.results[0].notes
     assert "3 times instead of 4" in note
-    assert any(note in line for line in told.lines)
+    assert any(note in line for line in progress.lines)
 
 
-def test_audio_is_carried_over(
+def test_audio_is_copied(
     tiny_weights: Weights, tmp_path: Path, two_people: list[np.ndarray]
 ) -> None:
     source = tmp_path / "sound.mp4"
@@ -432,39 +432,41 @@ def test_audio_is_carried_over(
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_a_face_upside_down_is_restored_upright(
+def test_an_inverted_face_is_restored_like_an_upright_one(
     tiny_weights: Weights, tmp_path: Path, hopper: np.ndarray, everywhere: bool
 ) -> None:
-    turned = np.full((200, 200, 3), 90, np.uint8)
-    turned[40:160, 40:160] = hopper[::-1, ::-1]
-    write_image(tmp_path / "turned.png", turned)
-    write_image(tmp_path / "upright.png", turned[::-1, ::-1])
+    inverted = np.full((200, 200, 3), 90, np.uint8)
+    inverted[40:160, 40:160] = hopper[::-1, ::-1]
+    write_image(tmp_path / "inverted.png", inverted)
+    write_image(tmp_path / "upright.png", inverted[::-1, ::-1])
     chosen = settings(tiny_weights(64), rotated_faces=everywhere, crops="all")
-    sources = [tmp_path / "turned.png", tmp_path / "upright.png"]
+    sources = [tmp_path / "inverted.png", tmp_path / "upright.png"]
     assert restore(sources, tmp_path / "out", chosen).exit_code == 0
-    (there,), (here,) = (records(tmp_path / "out" / one.stem) for one in sources)
-    assert there["status"] == here["status"] == "restored"
-    assert abs(there["roll"]) > 170.0
-    assert there["residual"] < 0.1
-    eyes = 199.0 - np.array(here["points"])[:2]
-    assert np.abs(np.array(there["points"])[:2] - eyes).max() < 0.15 * here["eye_distance"]
-    # The input is shown upright on the left; the two crops differ a little in size and place.
-    there_in, here_in = (
+    (rotated,), (upright,) = (records(tmp_path / "out" / one.stem) for one in sources)
+    assert rotated["status"] == upright["status"] == "restored"
+    assert abs(rotated["roll"]) > 170.0
+    assert rotated["residual"] < 0.1
+    eyes = 199.0 - np.array(upright["points"])[:2]
+    assert np.abs(np.array(rotated["points"])[:2] - eyes).max() < 0.15 * upright["eye_distance"]
+    # The input is shown upright on the left; the two crops differ a little in size and position.
+    rotated_crop, upright_crop = (
         coarse(read_image(tmp_path / "out" / one.stem / record["file"]))
-        for one, record in zip(sources, (there, here), strict=True)
+        for one, record in zip(sources, (rotated, upright), strict=True)
     )
-    likeness = np.corrcoef(there_in.ravel(), here_in.ravel())[0, 1]
-    assert likeness > 0.6
-    assert likeness > 0.3 + np.corrcoef(there_in.ravel(), here_in[::-1, ::-1].ravel())[0, 1]
+    similarity = np.corrcoef(rotated_crop.ravel(), upright_crop.ravel())[0, 1]
+    assert similarity > 0.6
+    assert (
+        similarity > 0.3 + np.corrcoef(rotated_crop.ravel(), upright_crop[::-1, ::-1].ravel())[0, 1]
+    )
 
 
 def coarse(picture: np.ndarray) -> np.ndarray:
-    """The left half of a picture as 16 x 16 gray pixels."""
+    """Return the left half of a picture as 16 x 16 gray pixels."""
     half = picture[:, : picture.shape[1] // 2].mean(axis=2)
     rows = np.array_split(half, 16)
     return np.array([[part.mean() for part in np.array_split(row, 16, axis=1)] for row in rows])
 
 
-def test_every_record_tells_the_residual_of_its_points(done: tuple[Path, RunSummary]) -> None:
+def test_every_record_contains_the_residual_of_its_landmarks(done: tuple[Path, RunSummary]) -> None:
     for line in records(done[0]):
         assert 0.0 <= line["residual"] < 0.13

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.command_line import run
-from killed_run import POINTS, run_and_die
+from killed_run import POINTS, run_until_killed
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
-from suite_clips import WALK, lasting, lines, tree, walk
+from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk
 
 from jdsr_cli.restoration import crop_faces, models, plan_crops, plan_restore, restore
 from jdsr_cli.restoration.journal import Journal
@@ -24,17 +24,21 @@ from jdsr_cli.weights import DefaultWeights
 
 FIRST = "after the first segment"
 MID = "in the middle of a segment"
-"""Two segments of 8 frames are done there, and three frames of the third."""
+"""At this point two segments of 8 frames are done, and three frames of the third."""
 JOIN = "before segments are joined"
 
 
-ELSEWHERE = ("after the first segment", "after the second segment", "while the journal is written")
-KILLED = [point for point in POINTS if point not in ELSEWHERE]
+OTHER_TESTS = (
+    "after the first segment",
+    "after the second segment",
+    "while the journal is written",
+)
+KILLED = [point for point in POINTS if point not in OTHER_TESTS]
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A clip, how it is restored, and what comes of it when nothing happens."""
+    """A clip, its settings, and the results of an uninterrupted run."""
 
     clip: Path
     settings: RestoreSettings
@@ -42,8 +46,8 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def plain(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
-    """Quick settings, with which two videos are written."""
+def base_settings(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
+    """Fast settings with which two videos are written."""
     return RestoreSettings(
         weights=str(tiny_weights(64)),
         detector="centerface",
@@ -60,16 +64,16 @@ def walked(
     tmp_path_factory: pytest.TempPathFactory,
     astronaut: np.ndarray,
     hopper: np.ndarray,
-    plain: RestoreSettings,
+    base_settings: RestoreSettings,
 ) -> Walk:
     folder = tmp_path_factory.mktemp("walk")
     clip = walk(folder / "walk.mkv", astronaut, hopper)
-    assert restore([clip], folder / "out", plain).exit_code == 0
-    return Walk(clip, plain, folder / "out" / "walk")
+    assert restore([clip], folder / "out", base_settings).exit_code == 0
+    return Walk(clip, base_settings, folder / "out" / "walk")
 
 
 def resume_run(source: Path, out: Path, settings: Any) -> Path:
-    """Resume a run; return its results, beside which nothing may remain in `out`."""
+    """Resume a run; return its results, which must be all that is in `out`."""
     command = restore if isinstance(settings, RestoreSettings) else crop_faces
     (result,) = command([source], out, replace(settings, resume=True)).results
     assert result.error is None
@@ -78,16 +82,16 @@ def resume_run(source: Path, out: Path, settings: Any) -> Path:
     return result.output
 
 
-def same(folder: Path, whole: Path) -> None:
-    """Require the results of two runs to be the same, but for the times in the manifest."""
-    assert tree(folder) == tree(whole)
-    assert lasting(folder) == lasting(whole)
+def assert_same_results(folder: Path, whole: Path) -> None:
+    """Check that two runs have the same results, except for the times in the manifest."""
+    assert file_hashes(folder) == file_hashes(whole)
+    assert repeatable_manifest(folder) == repeatable_manifest(whole)
 
 
 def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
     tracks = lines(walked.whole / "tracks.jsonl")
-    seen = [(line["track"], line["first_frame"], line["last_frame"]) for line in tracks]
-    assert seen == [(2, 5, 10), (1, 0, WALK - 1)]
+    spans = [(line["track"], line["first_frame"], line["last_frame"]) for line in tracks]
+    assert spans == [(2, 5, 10), (1, 0, WALK - 1)]
     faces = lines(walked.whole / "faces.jsonl")
     assert [line["frame"] for line in faces if line["track"] == 1] == list(range(WALK))
     times, _ = framemd5(walked.whole / "restored.mp4")
@@ -97,12 +101,12 @@ def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
 def test_rotated_faces_resume_to_the_same_bytes(
     walked: Walk, tmp_path: Path, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
-    clip = walk(tmp_path / "turned.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
+    clip = walk(tmp_path / "rotated.mkv", np.rot90(astronaut), np.rot90(hopper, 2))
     settings = replace(walked.settings, rotated_faces=True, detection_scale=1.0, mode="crops")
-    run_and_die(FIRST, clip, tmp_path / "killed", settings)
+    run_until_killed(FIRST, clip, tmp_path / "killed", settings)
     resumed = resume_run(clip, tmp_path / "killed", settings)
     assert restore([clip], tmp_path / "whole", settings).exit_code == 0
-    same(resumed, tmp_path / "whole" / "turned")
+    assert_same_results(resumed, tmp_path / "whole" / "rotated")
     rolls = [line["roll"] for line in lines(resumed / "faces.jsonl") if line["roll"] is not None]
     assert len(rolls) > WALK / 2
     assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
@@ -112,57 +116,59 @@ def test_rotated_faces_resume_to_the_same_bytes(
 def test_a_run_with_another_detection_method_is_refused(
     walked: Walk, tmp_path: Path, stored: int | None
 ) -> None:
-    run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
+    run_until_killed(FIRST, walked.clip, tmp_path, walked.settings)
     (path,) = tmp_path.rglob(Journal.NAME)
     request, *segments = path.read_text().splitlines(keepends=True)
-    asked = json.loads(request)
-    del asked["asked"]["detections"]
+    header = json.loads(request)
+    del header["asked"]["detections"]
     if stored is not None:
-        asked["asked"]["detections"] = stored
-    path.write_text(json.dumps(asked) + "\n" + "".join(segments))
-    before = tree(tmp_path)
+        header["asked"]["detections"] = stored
+    path.write_text(json.dumps(header) + "\n" + "".join(segments))
+    before = file_hashes(tmp_path)
     (result,) = restore([walked.clip], tmp_path, replace(walked.settings, resume=True)).results
     assert result.error is not None
     assert "detections was" in str(result.error)
-    assert tree(tmp_path) == before
+    assert file_hashes(tmp_path) == before
 
 
 @pytest.mark.parametrize("point", KILLED)
 def test_a_killed_run_resumes_to_the_same_bytes(walked: Walk, tmp_path: Path, point: str) -> None:
-    run_and_die(point, walked.clip, tmp_path, walked.settings)
-    if point != "while the work is cleared away":
+    run_until_killed(point, walked.clip, tmp_path, walked.settings)
+    if point != "while working files are removed":
         assert not (tmp_path / "walk").exists()
-    same(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)
+    assert_same_results(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)
 
 
 def test_a_run_may_be_killed_repeatedly(walked: Walk, tmp_path: Path) -> None:
     again = replace(walked.settings, resume=True)
     for point in (FIRST, "before a line of the journal", JOIN):
-        run_and_die(point, walked.clip, tmp_path, again)
-    same(resume_run(walked.clip, tmp_path, replace(walked.settings, batch=3)), walked.whole)
+        run_until_killed(point, walked.clip, tmp_path, again)
+    assert_same_results(
+        resume_run(walked.clip, tmp_path, replace(walked.settings, batch=3)), walked.whole
+    )
 
 
-def test_pictures_of_every_face_are_the_same(walked: Walk, tmp_path: Path) -> None:
+def test_crops_of_every_face_resume_to_the_same_bytes(walked: Walk, tmp_path: Path) -> None:
     settings = replace(walked.settings, crops="all")
-    run_and_die(MID, walked.clip, tmp_path / "killed", settings)
+    run_until_killed(MID, walked.clip, tmp_path / "killed", settings)
     resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     assert restore([walked.clip], tmp_path / "whole", settings).exit_code == 0
-    same(resumed, tmp_path / "whole" / "walk")
+    assert_same_results(resumed, tmp_path / "whole" / "walk")
     assert len(list(resumed.glob("faces/*_frame*.png"))) == WALK + 6
 
 
 SOUND = [Track(seconds=Fraction(2))]
-PART = ReadSettings(start=Fraction(1, 5), end=Fraction(1))
-SLOW = ReadSettings(frame_rate=Fraction(25, 2))
+TRIM = ReadSettings(start=Fraction(1, 5), end=Fraction(1))
+LOW_RATE = ReadSettings(frame_rate=Fraction(25, 2))
 Make = Callable[[Path], Path]
 
 KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
     "variable rate": (vfr, {}),
-    "a part, with sound": (
-        lambda folder: encode(folder / "part.mp4", range(40), tracks=SOUND),
-        {"reading": PART},
+    "trimmed, with sound": (
+        lambda folder: encode(folder / "trimmed.mp4", range(40), tracks=SOUND),
+        {"reading": TRIM},
     ),
-    "raw stream": (raw_h264, {"reading": SLOW}),
+    "raw stream": (raw_h264, {"reading": LOW_RATE}),
     "interlaced": (lambda folder: interlaced(folder / "fields.mkv"), {}),
     "B-frames": (
         lambda folder: encode(folder / "b.mkv", range(30), options={"bf": "3", "g": "30"}),
@@ -175,32 +181,36 @@ KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_footage_resumes(plain: RestoreSettings, tmp_path: Path, kind: str) -> None:
+def test_footage_of_any_kind_resumes(
+    base_settings: RestoreSettings, tmp_path: Path, kind: str
+) -> None:
     make, changes = KINDS[kind]
-    source, settings = make(tmp_path), replace(plain, **changes)
-    run_and_die(FIRST, source, tmp_path / "killed", settings)
+    source, settings = make(tmp_path), replace(base_settings, **changes)
+    run_until_killed(FIRST, source, tmp_path / "killed", settings)
     resumed = resume_run(source, tmp_path / "killed", settings)
     assert restore([source], tmp_path / "whole", settings).exit_code == 0
-    same(resumed, tmp_path / "whole" / resumed.name)
+    assert_same_results(resumed, tmp_path / "whole" / resumed.name)
 
 
-def test_detection_in_each_third_frame_resumes(walked: Walk, tmp_path: Path) -> None:
-    """Segments of 8 frames begin at frames that are looked at and at others."""
+def test_detection_in_every_third_frame_resumes_to_the_same_bytes(
+    walked: Walk, tmp_path: Path
+) -> None:
+    """Segments of 8 frames start at frames with and without detection."""
     settings = replace(walked.settings, detect_every=3, mode="crops", shots=1)
-    run_and_die("after the second segment", walked.clip, tmp_path / "killed", settings)
+    run_until_killed("after the second segment", walked.clip, tmp_path / "killed", settings)
     resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     restore([walked.clip], tmp_path / "whole", settings)
-    same(resumed, tmp_path / "whole" / "walk")
+    assert_same_results(resumed, tmp_path / "whole" / "walk")
 
 
 def test_exported_faces_resume_with_one_header(walked: Walk, tmp_path: Path) -> None:
     settings = CropSettings(
         detector="centerface", detection_scale=0.5, device="cpu", segment=8, size=64
     )
-    run_and_die("after the second segment", walked.clip, tmp_path / "killed", settings)
+    run_until_killed("after the second segment", walked.clip, tmp_path / "killed", settings)
     resumed = resume_run(walked.clip, tmp_path / "killed", settings)
     crop_faces([walked.clip], tmp_path / "whole", settings)
-    same(resumed, tmp_path / "whole" / "walk")
+    assert_same_results(resumed, tmp_path / "whole" / "walk")
     with (resumed / "faces.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header[0] == "key"
@@ -210,16 +220,16 @@ def test_exported_faces_resume_with_one_header(walked: Walk, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def stopped(walked: Walk, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a run was killed after 16 frames; not to be gone on with."""
+    """Return the output folder of a run killed after 16 frames; tests must not modify it."""
     out = tmp_path_factory.mktemp("stopped")
-    run_and_die(MID, walked.clip, out, walked.settings)
+    run_until_killed(MID, walked.clip, out, walked.settings)
     return out
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change of everything below a folder."""
-    found = sorted(folder.rglob("*"))
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+    """Return size and modification time of everything below a folder."""
+    paths = sorted(folder.rglob("*"))
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
 
 REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -237,20 +247,20 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_an_interrupted_run_is_not_overwritten(walked: Walk, stopped: Path, case: str) -> None:
-    changes, said = REFUSED[case]
+    changes, expected = REFUSED[case]
     before = state(stopped)
     summary = restore([walked.clip], stopped, replace(walked.settings, **changes))
-    told = str(summary.results[0].error)
+    message = str(summary.results[0].error)
     assert summary.exit_code == 6
-    assert all(words in told for words in said), told
-    assert str(stopped / "walk") in told or str(stopped / ".walk.partial") in told
-    assert "\n" not in told
+    assert all(words in message for words in expected), message
+    assert str(stopped / "walk") in message or str(stopped / ".walk.partial") in message
+    assert "\n" not in message
     assert state(stopped) == before
 
 
 @pytest.fixture
 def default(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return what makes a weight file the default."""
+    """Return a function that makes a weight file the default."""
 
     def choose(path: Path) -> None:
         choice = DefaultWeights(str(path), "the default")
@@ -270,25 +280,25 @@ def test_changed_default_weights_are_reported(
     again = replace(walked.settings, resume=True, weights="auto")
     (planned,) = plan_restore([walked.clip], stopped, again).inputs
     (result,) = restore([walked.clip], stopped, again).results
-    told = str(result.error)
-    assert str(planned.error) == told
-    assert 'weights.file was "tiny-64.safetensors" and is "tiny-32.safetensors"' in told
-    assert "weights.sha256 was" in told
-    assert "--weights" in told
+    message = str(result.error)
+    assert str(planned.error) == message
+    assert 'weights.file was "tiny-64.safetensors" and is "tiny-32.safetensors"' in message
+    assert "weights.sha256 was" in message
+    assert "--weights" in message
     assert state(stopped) == before
 
 
-def test_a_run_with_named_weights_resumes_if_they_are_the_default(
+def test_a_run_with_given_weights_resumes_if_they_are_the_default(
     walked: Walk,
     tmp_path: Path,
     default: Callable[[Path], None],
     tiny_weights: Callable[[int], Path],
 ) -> None:
-    """Only the manifest tells how the weights were asked for."""
-    run_and_die(MID, walked.clip, tmp_path, walked.settings)
+    """Only the manifest states how the weights were requested."""
+    run_until_killed(MID, walked.clip, tmp_path, walked.settings)
     default(tiny_weights(64))
     resumed = resume_run(walked.clip, tmp_path, replace(walked.settings, weights="auto"))
-    assert tree(resumed) == tree(walked.whole)
+    assert file_hashes(resumed) == file_hashes(walked.whole)
 
 
 def test_another_input_of_the_same_name_is_not_resumed(
@@ -302,17 +312,17 @@ def test_another_input_of_the_same_name_is_not_resumed(
 
 def test_finished_segments_are_kept_while_a_run_resumes(walked: Walk, tmp_path: Path) -> None:
     again = replace(walked.settings, resume=True)
-    run_and_die("after the second segment", walked.clip, tmp_path, again)
-    run_and_die("while the journal is written", walked.clip, tmp_path, again)
+    run_until_killed("after the second segment", walked.clip, tmp_path, again)
+    run_until_killed("while the journal is written", walked.clip, tmp_path, again)
     (planned,) = plan_restore([walked.clip], tmp_path, again).inputs
     assert planned.frames_done == 16
 
 
-def test_force_starts_again(walked: Walk, tmp_path: Path) -> None:
-    run_and_die(MID, walked.clip, tmp_path, walked.settings)
+def test_force_restarts_a_run(walked: Walk, tmp_path: Path) -> None:
+    run_until_killed(MID, walked.clip, tmp_path, walked.settings)
     assert restore([walked.clip], tmp_path, replace(walked.settings, force=True)).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["walk"]
-    same(tmp_path / "walk", walked.whole)
+    assert_same_results(tmp_path / "walk", walked.whole)
 
 
 INTERRUPTED = """
@@ -332,11 +342,11 @@ def interrupted(*picture):
 VideoSink.write = interrupted
 main()
 """
-"""A command line that gets Ctrl-C at the 20th frame."""
+"""A command line that is interrupted by Ctrl-C at the 20th frame."""
 
 
 def arguments(walked: Walk, out: Path) -> list[str]:
-    """The settings of `walked` as a user types them."""
+    """Return the settings of `walked` as command-line arguments."""
     options = {
         "--out": out,
         "--weights": walked.settings.weights,
@@ -374,7 +384,7 @@ def test_a_run_resumes_after_ctrl_c(walked: Walk, tmp_path: Path) -> None:
     resumed = run(*command, "--resume")
     assert resumed.exit_code == 0
     assert "resumed after 16 frames of an interrupted run" in resumed.stderr
-    same(tmp_path / "walk", walked.whole)
+    assert_same_results(tmp_path / "walk", walked.whole)
     again = run(*command, "--resume")
     assert again.exit_code == 0
     assert "done this already" in again.stdout
@@ -387,7 +397,7 @@ def test_finished_inputs_of_a_batch_are_skipped(walked: Walk, tmp_path: Path) ->
     sources = [encode(tmp_path / name) for name in ("a.mp4", "b.mp4", "c.mp4")]
     out, again = tmp_path / "out", replace(walked.settings, resume=True)
     assert restore(sources[:1], out, walked.settings).exit_code == 0
-    run_and_die(FIRST, sources[1], out, walked.settings)
+    run_until_killed(FIRST, sources[1], out, walked.settings)
     done, before = state(out / "a"), state(out)
     plan = plan_restore(sources, out, again)
     assert [one.state for one in plan.inputs] == ["done", "resume", "new"]
@@ -423,27 +433,27 @@ def test_a_plan_does_not_create_its_folder(walked: Walk, tmp_path: Path) -> None
 
 DAMAGED = {
     "the state": ("000001.state.npz", "state of the interrupted run is damaged"),
-    "what was seen": ("000000.facts.npz", "detections of the interrupted run are damaged"),
+    "the detections": ("000000.facts.npz", "detections of the interrupted run are damaged"),
     "the picture": ("000000.restored.nut", "segment"),
 }
 
 
 @pytest.mark.parametrize("part", DAMAGED)
 def test_a_damaged_file_is_reported(walked: Walk, tmp_path: Path, part: str) -> None:
-    name, said = DAMAGED[part]
-    run_and_die("after the second segment", walked.clip, tmp_path, walked.settings)
+    name, expected = DAMAGED[part]
+    run_until_killed("after the second segment", walked.clip, tmp_path, walked.settings)
     damaged = tmp_path / ".walk.partial" / "work" / name
     damaged.write_bytes(bytes(damaged.stat().st_size))
     summary = restore([walked.clip], tmp_path, replace(walked.settings, resume=True))
-    told = str(summary.results[0].error)
-    assert said in told
-    assert str(damaged) in told
-    assert "--force" in told
+    message = str(summary.results[0].error)
+    assert expected in message
+    assert str(damaged) in message
+    assert "--force" in message
     assert summary.exit_code in (3, 6)
     assert not (tmp_path / "walk").exists()
 
 
 def test_a_lost_segment_is_processed_again(walked: Walk, tmp_path: Path) -> None:
-    run_and_die(FIRST, walked.clip, tmp_path, walked.settings)
+    run_until_killed(FIRST, walked.clip, tmp_path, walked.settings)
     (tmp_path / ".walk.partial" / "work" / "000000.overlay.nut").unlink()
-    same(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)
+    assert_same_results(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)

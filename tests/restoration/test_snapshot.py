@@ -37,8 +37,8 @@ def face(random: np.random.Generator) -> Detection:
     points = (random.random((5, 2)) * 1000).astype(np.float32)
     turn = float(45 * random.integers(8))
     spread = float(random.choice([0.0, random.random(), np.inf]))
-    sure = bool(random.integers(2))
-    return Detection(box, points, float(random.random()), turn, spread, sure)  # type: ignore[arg-type]
+    confirmed = bool(random.integers(2))
+    return Detection(box, points, float(random.random()), turn, spread, confirmed)  # type: ignore[arg-type]
 
 
 def test_detections_are_stored_exactly(tmp_path: Path) -> None:

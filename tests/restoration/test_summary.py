@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from some_counts import COUNTS
+from sample_counts import COUNTS
 
 from jdsr_cli.errors import InputMissingError, JdsrError, MediaError, OutputError
 from jdsr_cli.restoration import Counts, InputResult, RunSummary
 
-GOOD = InputResult(Path("a.mp4"), Path("out/a"), Counts())
+SUCCEEDED = InputResult(Path("a.mp4"), Path("out/a"), Counts())
 
 
 def failed(error: JdsrError) -> InputResult:
@@ -16,15 +16,15 @@ def failed(error: JdsrError) -> InputResult:
 @pytest.mark.parametrize(
     ("results", "code"),
     [
-        ((GOOD, GOOD), 0),
+        ((SUCCEEDED, SUCCEEDED), 0),
         ((), 0),
-        ((GOOD, failed(MediaError("x"))), 4),
+        ((SUCCEEDED, failed(MediaError("x"))), 4),
         ((failed(MediaError("x")), failed(InputMissingError("x"))), 3),
         ((failed(OutputError("x")),), 6),
         ((failed(OutputError("x")), failed(MediaError("x"))), 3),
     ],
 )
-def test_exit_code(results: tuple[InputResult, ...], code: int) -> None:
+def test_the_exit_code_depends_on_the_errors(results: tuple[InputResult, ...], code: int) -> None:
     assert RunSummary(results).exit_code == code
 
 
@@ -37,11 +37,11 @@ def test_exit_code(results: tuple[InputResult, ...], code: int) -> None:
         Counts(faces_found=1, faces_bridged=1, faces_restored=1),
     ],
 )
-def test_counts_that_do_not_add_up_are_an_error(counts: Counts) -> None:
+def test_inconsistent_counts_are_an_error(counts: Counts) -> None:
     with pytest.raises(JdsrError, match="clip"):
         counts.check(Path("clip.mp4"))
 
 
-def test_counts_that_add_up_pass() -> None:
+def test_consistent_counts_pass() -> None:
     COUNTS.check(Path("clip.mp4"))
     Counts(frames_read=5).check(Path("clip.mp4"))

@@ -12,49 +12,51 @@ REQUEST = Request({"scale": 4}, {})
 OTHER = Request({"scale": 8}, {})
 
 
-def workspace(out: Path, source: Path = SOURCE) -> Workspace:
+def create_workspace(out: Path, source: Path = SOURCE) -> Workspace:
     return Workspace(out, "clip", source)
 
 
 def opened(out: Path, *, force: bool = False, resume: bool = False) -> Workspace:
-    made = workspace(out)
-    made.open(REQUEST, force=force, resume=resume)
-    return made
+    workspace = create_workspace(out)
+    workspace.open(REQUEST, force=force, resume=resume)
+    return workspace
 
 
-def finish_segment(made: Workspace) -> None:
-    number = len(made.journal.segments)
-    (made.work / f"{number}").write_bytes(b"abc")
-    made.journal.add(FinishedSegment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3}))
+def finish_segment(workspace: Workspace) -> None:
+    number = len(workspace.journal.segments)
+    (workspace.work / f"{number}").write_bytes(b"abc")
+    workspace.journal.add(
+        FinishedSegment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3})
+    )
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_only_complete_results_appear(tmp_path: Path) -> None:
-    made = opened(tmp_path)
-    (made.results / "a").write_text("a")
-    finish_segment(made)
+def test_only_complete_results_are_published(tmp_path: Path) -> None:
+    workspace = opened(tmp_path)
+    (workspace.results / "a").write_text("a")
+    finish_segment(workspace)
     assert not (tmp_path / "clip").exists()
-    made.publish()
+    workspace.publish()
     assert names(tmp_path) == ["clip"]
     assert names(tmp_path / "clip") == ["a"]
 
 
-def test_nothing_is_left_of_a_run_that_finished_no_segment(tmp_path: Path) -> None:
-    made = opened(tmp_path)
-    (made.results / "a").write_text("a")
-    assert made.close() == 0
+def test_a_run_without_a_finished_segment_leaves_no_files(tmp_path: Path) -> None:
+    workspace = opened(tmp_path)
+    (workspace.results / "a").write_text("a")
+    assert workspace.close() == 0
     assert names(tmp_path) == []
-    assert made.close() == 0
+    assert workspace.close() == 0
 
 
 def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
-    made = opened(tmp_path)
-    finish_segment(made)
-    (made.results / "a").write_text("a")
-    assert made.close() == 8
+    workspace = opened(tmp_path)
+    finish_segment(workspace)
+    (workspace.results / "a").write_text("a")
+    assert workspace.close() == 8
     again = opened(tmp_path, resume=True)
     assert again.journal.frames == 8
     assert names(again.results) == ["a"]
@@ -62,36 +64,36 @@ def test_finished_segments_are_kept_for_resume(tmp_path: Path) -> None:
     assert names(tmp_path) == ["clip"]
 
 
-def test_an_interrupted_run_is_not_lost_by_accident(tmp_path: Path) -> None:
-    made = opened(tmp_path)
-    finish_segment(made)
-    made.close()
+def test_an_interrupted_run_is_replaced_only_with_force(tmp_path: Path) -> None:
+    workspace = opened(tmp_path)
+    finish_segment(workspace)
+    workspace.close()
     with pytest.raises(OutputError, match=r"with 8 frames done.*--resume"):
         opened(tmp_path)
     with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
-        workspace(tmp_path).open(OTHER, force=False, resume=True)
+        create_workspace(tmp_path).open(OTHER, force=False, resume=True)
     with pytest.raises(OutputError, match=r"scale was 4 and is 8.*--force"):
-        workspace(tmp_path).open(OTHER, force=False, resume=False)
+        create_workspace(tmp_path).open(OTHER, force=False, resume=False)
     again = opened(tmp_path, force=True)
     assert again.journal.frames == 0
     again.close()
     assert names(tmp_path) == []
 
 
-def test_leftovers_without_a_finished_segment_are_cleared(tmp_path: Path) -> None:
+def test_files_of_a_run_without_a_finished_segment_are_removed(tmp_path: Path) -> None:
     opened(tmp_path).journal.close()
     (tmp_path / ".clip.partial" / "results" / "old").write_text("old")
-    made = opened(tmp_path)
-    assert names(made.results) == []
-    made.close()
+    workspace = opened(tmp_path)
+    assert names(workspace.results) == []
+    workspace.close()
 
 
 def test_two_runs_do_not_share_a_workspace(tmp_path: Path) -> None:
-    made = opened(tmp_path)
+    workspace = opened(tmp_path)
     for resume in (False, True):
         with pytest.raises(OutputError, match="another run"):
             opened(tmp_path, resume=resume)
-    made.close()
+    workspace.close()
 
 
 def earlier(out: Path, request: Request = REQUEST) -> Path:
@@ -100,13 +102,13 @@ def earlier(out: Path, request: Request = REQUEST) -> Path:
     return out / "clip"
 
 
-def test_a_result_is_known_by_its_request(tmp_path: Path) -> None:
-    assert not workspace(tmp_path).is_finished(REQUEST)
+def test_a_result_is_identified_by_its_request(tmp_path: Path) -> None:
+    assert not create_workspace(tmp_path).is_finished(REQUEST)
     earlier(tmp_path)
-    assert workspace(tmp_path).is_finished(REQUEST)
-    assert not workspace(tmp_path).is_finished(OTHER)
+    assert create_workspace(tmp_path).is_finished(REQUEST)
+    assert not create_workspace(tmp_path).is_finished(OTHER)
     (tmp_path / "clip" / MANIFEST).write_text("[1]")
-    assert not workspace(tmp_path).is_finished(REQUEST)
+    assert not create_workspace(tmp_path).is_finished(REQUEST)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -120,10 +122,10 @@ def test_an_earlier_result_is_kept_without_force(tmp_path: Path, resume: bool) -
 
 def test_an_earlier_result_is_replaced_with_force_and_only_at_the_end(tmp_path: Path) -> None:
     earlier(tmp_path)
-    made = opened(tmp_path, force=True)
-    (made.results / "new").write_text("new")
+    workspace = opened(tmp_path, force=True)
+    (workspace.results / "new").write_text("new")
     assert names(tmp_path / "clip") == [MANIFEST]
-    made.publish()
+    workspace.publish()
     assert names(tmp_path / "clip") == ["new"]
     assert names(tmp_path) == ["clip"]
 
@@ -147,34 +149,34 @@ def test_an_input_inside_the_result_is_never_replaced(tmp_path: Path) -> None:
     source = earlier(tmp_path) / "clip.mp4"
     source.write_text("video")
     with pytest.raises(OutputError, match="the input lies in"):
-        workspace(tmp_path, source).open(REQUEST, force=True, resume=False)
+        create_workspace(tmp_path, source).open(REQUEST, force=True, resume=False)
     assert source.read_text() == "video"
 
 
-def nothing(made: Workspace) -> None:
-    made.close()
+def no_segment(workspace: Workspace) -> None:
+    workspace.close()
 
 
-def one_segment(made: Workspace) -> None:
-    finish_segment(made)
-    made.close()
+def one_segment(workspace: Workspace) -> None:
+    finish_segment(workspace)
+    workspace.close()
 
 
-@pytest.mark.parametrize(("work", "frames"), [(nothing, 0), (one_segment, 8)])
+@pytest.mark.parametrize(("work", "frames"), [(no_segment, 0), (one_segment, 8)])
 def test_inspection_reports_finished_frames_and_changes_nothing(
     tmp_path: Path, work: Callable[[Workspace], None], frames: int
 ) -> None:
     work(opened(tmp_path))
     before = names(tmp_path)
-    assert workspace(tmp_path).inspect(REQUEST, force=False, resume=True) == frames
+    assert create_workspace(tmp_path).inspect(REQUEST, force=False, resume=True) == frames
     if frames:
         with pytest.raises(OutputError, match="--resume"):
-            workspace(tmp_path).inspect(REQUEST, force=False, resume=False)
+            create_workspace(tmp_path).inspect(REQUEST, force=False, resume=False)
     assert names(tmp_path) == before
 
 
 def test_inspection_of_a_finished_result_reports_that_it_is_done(tmp_path: Path) -> None:
     earlier(tmp_path)
-    assert workspace(tmp_path).inspect(REQUEST, force=False, resume=True) is None
+    assert create_workspace(tmp_path).inspect(REQUEST, force=False, resume=True) is None
     with pytest.raises(OutputError, match="--force"):
-        workspace(tmp_path).inspect(REQUEST, force=False, resume=False)
+        create_workspace(tmp_path).inspect(REQUEST, force=False, resume=False)

@@ -1,4 +1,4 @@
-"""Configuration files: which values they hold, and what an error in one says."""
+"""Configuration files: their values, and the errors in them."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -28,17 +28,17 @@ VALUES = {
 }  # fmt: skip
 
 
-def written(folder: Path, text: str) -> Path:
+def write_config(folder: Path, text: str) -> Path:
     path = folder / "run.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("sign", ["-", "_"])
-def test_every_option_of_restore_can_be_in_a_file(tmp_path: Path, sign: str) -> None:
+def test_every_option_of_restore_can_be_set_in_a_file(tmp_path: Path, sign: str) -> None:
     lines = [f"{name.replace('-', sign)} = {value}" for name, value in VALUES.items()]
     kinds = COMMANDS["restore"]
-    values = read_config(written(tmp_path, "\n".join(lines)), *kinds)
+    values = read_config(write_config(tmp_path, "\n".join(lines)), *kinds)
     assert {one.key for one in in_order(*kinds)} == {*VALUES, "config"}
     settings = build(RestoreSettings, values)
     default = RestoreSettings()
@@ -52,14 +52,14 @@ def test_every_option_of_restore_can_be_in_a_file(tmp_path: Path, sign: str) -> 
     assert (options.out, options.quiet, options.dry_run) == (Path("results"), True, True)
 
 
-def test_what_is_not_in_the_file_keeps_its_default(tmp_path: Path) -> None:
-    values = read_config(written(tmp_path, "min_face = 20"), *COMMANDS["crop-faces"])
+def test_options_absent_from_the_file_have_their_defaults(tmp_path: Path) -> None:
+    values = read_config(write_config(tmp_path, "min_face = 20"), *COMMANDS["crop-faces"])
     assert build(CropSettings, values) == CropSettings(min_face=20.0)
-    assert read_config(written(tmp_path, ""), CropSettings) == {}
+    assert read_config(write_config(tmp_path, ""), CropSettings) == {}
 
 
 def test_a_rectangle_can_be_a_list(tmp_path: Path) -> None:
-    values = read_config(written(tmp_path, "roi = [1, 2, 30, 40]"), RestoreSettings)
+    values = read_config(write_config(tmp_path, "roi = [1, 2, 30, 40]"), RestoreSettings)
     assert values == {"roi": (1, 2, 30, 40)}
 
 
@@ -85,10 +85,10 @@ def test_a_rectangle_can_be_a_list(tmp_path: Path) -> None:
         ("min-face", ("not readable as TOML",)),
     ],
 )
-def test_an_error_names_file_key_and_what_is_allowed(
+def test_an_error_states_file_key_and_allowed_values(
     tmp_path: Path, text: str, parts: tuple[str, ...]
 ) -> None:
-    path = written(tmp_path, text)
+    path = write_config(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_config(path, *COMMANDS["restore"])
     assert caught.value.exit_code == 2

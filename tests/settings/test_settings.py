@@ -61,7 +61,7 @@ from jdsr_cli.settings import (
         ("--device", {"device": 0}),
     ],
 )
-def test_values_that_are_not_allowed_name_the_option(
+def test_the_error_for_an_invalid_value_names_the_option(
     option: str, arguments: dict[str, object]
 ) -> None:
     with pytest.raises(UsageError, match=option) as caught:
@@ -93,7 +93,7 @@ def test_crop_settings_are_checked_as_well(arguments: dict[str, object]) -> None
         CropSettings(**arguments)  # type: ignore[arg-type]
 
 
-def test_parts_share_their_ranges_and_defaults_with_the_run() -> None:
+def test_component_settings_share_ranges_and_defaults_with_the_run() -> None:
     for kind, field in ((DetectorSettings, "threshold"), (TrackerSettings, "smoothing")):
         own = next(one for one in declared(kind) if one.field == field)
         whole = next(one for one in declared(RestoreSettings) if one.field == field)
@@ -125,13 +125,13 @@ def test_an_end_before_the_start_is_refused() -> None:
         ReadSettings(start=Fraction(2), end=Fraction(2))
 
 
-def test_lengths_of_a_training_exclude_each_other() -> None:
+def test_steps_and_minutes_exclude_each_other() -> None:
     TrainSettings(data=Path("faces"), steps=5, deadline=60.0)
     with pytest.raises(UsageError, match="--steps and --minutes exclude each other"):
         TrainSettings(data=Path("faces"), steps=5, minutes=2.0)
 
 
-def test_modes_say_what_is_written() -> None:
+def test_modes_determine_the_written_files() -> None:
     modes = [RestoreSettings(mode=mode) for mode in ("both", "paste", "crops")]
     assert [(one.pastes, one.exports_crops) for one in modes] == [
         (True, True),
@@ -140,7 +140,7 @@ def test_modes_say_what_is_written() -> None:
     ]
 
 
-def test_settings_that_change_no_byte_of_a_result_are_left_out() -> None:
+def test_settings_that_do_not_affect_the_result_are_left_out() -> None:
     default = RestoreSettings()
     unchanged = {"batch": 1, "force": True, "resume": True, "device": "cpu", "weights": "x"}
     for name, value in {**unchanged, "precision": "float32"}.items():
@@ -192,5 +192,5 @@ def test_rows_of_options_have_default_range_and_unit() -> None:
 def test_names_of_fields_and_options_are_unique_in_a_command(
     kinds: tuple[type[Settings], ...],
 ) -> None:
-    found = [one for kind in kinds for one in declared(kind)]
-    assert len({one.field for one in found}) == len({one.key for one in found}) == len(found)
+    options = [one for kind in kinds for one in declared(kind)]
+    assert len({one.field for one in options}) == len({one.key for one in options}) == len(options)

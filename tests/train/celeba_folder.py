@@ -1,4 +1,4 @@
-"""A small folder in CelebA's official layout, made of the test portraits."""
+"""Write a small folder in CelebA's official layout from the test portraits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 
 HEADER = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"  # noqa: E501
 SPLITS = (0, 0, 0, 1, 2, 2)
-"""Of the six portraits, in the numbers of the partition."""
+"""Splits of the six portraits, as numbers of the partition list."""
 
 
 def embedded(face: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Put a portrait where CelebA has its face: 138x138 at (20, 40) of 178x218; and its points."""
+    """Return a portrait placed as in CelebA, 138x138 at (20, 40) of 178x218, and its points."""
     picture = np.full((218, 178, 3), 90, np.uint8)
     picture[40:178, 20:158] = np.asarray(Image.fromarray(face.image).resize((138, 138)))
     return picture, (face.five + 0.5) * (138 / 128) - 0.5 + np.array([20, 40])
@@ -38,7 +38,7 @@ def write_celeba(folder: Path, portraits: Sequence[Any], *, wild: bool = False) 
     landmarks = "list_landmarks_celeba.txt" if wild else "list_landmarks_align_celeba.txt"
     listed = {
         "list_eval_partition.txt": [f"{n} {split}" for n, split in zip(names, SPLITS, strict=True)],
-        "identity_CelebA.txt": [f"{n} {7 + place // 3}" for place, n in enumerate(names)],
+        "identity_CelebA.txt": [f"{n} {7 + index // 3}" for index, n in enumerate(names)],
         landmarks: [str(len(names)), HEADER, *points],
         "list_bbox_celeba.txt": [str(len(names)), "image_id x_1 y_1 width height", *boxes],
     }

@@ -1,4 +1,4 @@
-"""What a lease is staged from, small: faces with names, labelled faces, masks, features."""
+"""Small sources for staging a lease: named faces, labelled faces, masks, features."""
 
 from __future__ import annotations
 

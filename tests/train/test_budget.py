@@ -1,4 +1,4 @@
-"""Steps for a given time: how they are fitted, kept, and gone on with."""
+"""Steps for a given time: how they are fitted, stored and resumed."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.weights import read_manifest
@@ -53,12 +53,12 @@ def make(write_faces: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Measurements that take no time and always find ten steps; each is noted."""
-    noted: list[str] = []
+    """Replace the measurement by one that fits ten steps; record each measurement."""
+    measurements: list[str] = []
     monkeypatch.setattr(timing, "PHASE_SECONDS", 0.0)
 
     def ten(seconds: float, costs: Costs, validate_every: int) -> int:
-        noted.append("measured")
+        measurements.append("measured")
         assert costs.step > 0
         assert costs.validation > 0
         assert costs.saving > 0
@@ -66,7 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return 10
 
     monkeypatch.setattr(timing, "fit_steps", ten)
-    return noted
+    return measurements
 
 
 def test_steps_validations_and_checkpoints_fill_the_time() -> None:
@@ -76,7 +76,7 @@ def test_steps_validations_and_checkpoints_fill_the_time() -> None:
     assert fit_steps(3, Costs(60.0, 1.0, 1.0), 500) == 1
 
 
-def test_the_slower_of_computing_and_making_samples_sets_the_pace() -> None:
+def test_the_slower_of_computing_and_sampling_determines_the_time_of_a_step() -> None:
     speed = Speed(computing=0.1, sampling=0.6)
     assert speed.step(0) == pytest.approx(0.7)
     assert speed.step(1) == pytest.approx(0.6)
@@ -89,27 +89,27 @@ def test_a_schedule_is_timed_in_its_phases() -> None:
         perceptual_hr=0.0, perceptual_from=0.2,
     )  # fmt: skip
     recipe = Recipe("x", loss=loss, optimiser=OptimiserRecipe(steps=100))
-    found = phases("joint", recipe)
-    assert [phase.step for phase in found] == [0, 40, 70]
-    assert [phase.share for phase in found] == pytest.approx([0.4, 0.3, 0.3])
+    schedule = phases("joint", recipe)
+    assert [phase.step for phase in schedule] == [0, 40, 70]
+    assert [phase.share for phase in schedule] == pytest.approx([0.4, 0.3, 0.3])
     assert phases("denoise", recipe) == [Phase(1.0, 0)]
 
 
-def test_each_phase_counts_by_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trainer whose clock jumps by a second a step before step 40, by three from it on."""
+def test_phases_are_weighted_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock advances by 1 s for each step before step 40, and by 3 s from it on."""
     clock = [0.0]
     monkeypatch.setattr(timing.time, "monotonic", lambda: clock[0])
 
     class Fake:
         step = 0
-        seen: list[int] = []  # noqa: RUF012
+        steps: list[int] = []  # noqa: RUF012
         fabric: Any = type(
             "F", (), {"device": torch.device("cpu"), "broadcast": staticmethod(lambda value: value)}
         )
 
         def train_step(self, batch: object) -> None:
             clock[0] += 3.0 if self.step >= 40 else 1.0
-            self.seen.append(self.step)
+            self.steps.append(self.step)
             self.step += 1
 
     loss = LossRecipe(adversarial=1.0, adversarial_from=0.4)
@@ -120,15 +120,15 @@ def test_each_phase_counts_by_its_share(monkeypatch: pytest.MonkeyPatch) -> None
         critic=CriticRecipe(steps_per_update=3),
     )
     fake = Fake()
-    found = timing.time_stage(fake, "joint", recipe, [None], 20.0)  # type: ignore[arg-type, list-item]
-    assert found == pytest.approx(0.4 * 1 + 0.6 * 3)
-    assert set(fake.seen) == {0, 1, 2, 42, 43, 44}  # whole updates, from the start of each phase
+    seconds = timing.time_stage(fake, "joint", recipe, [None], 20.0)  # type: ignore[arg-type, list-item]
+    assert seconds == pytest.approx(0.4 * 1 + 0.6 * 3)
+    assert set(fake.steps) == {0, 1, 2, 42, 43, 44}  # whole updates, from the start of each phase
 
 
-def test_the_number_is_kept_and_the_same_command_goes_on(
+def test_the_number_of_steps_is_stored_and_the_same_command_resumes(
     make: Make, quick: list[str], tmp_path: Path
 ) -> None:
-    class Stops:
+    class InterruptingProgress:
         done = 0
 
         def begin(self, task: str, total: int | None) -> None: ...
@@ -141,9 +141,9 @@ def test_the_number_is_kept_and_the_same_command_goes_on(
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(make(tmp_path), Stops())
-    kept = json.loads((tmp_path / "joint" / BUDGET).read_text(encoding="utf-8"))
-    assert (kept["minutes"], kept["steps"]) == (0.1, 10)
+        train(make(tmp_path), InterruptingProgress())
+    stored = json.loads((tmp_path / "joint" / BUDGET).read_text(encoding="utf-8"))
+    assert (stored["minutes"], stored["steps"]) == (0.1, 10)
     assert quick == ["measured"]
     train(make(tmp_path))
     state = torch.load(tmp_path / "joint" / CHECKPOINT, weights_only=True)
@@ -151,44 +151,44 @@ def test_the_number_is_kept_and_the_same_command_goes_on(
     (entry,) = read_manifest(tmp_path / "weights" / "manifest.toml")
     assert "step 10" in str(entry.figures["protocol"])
     assert quick == ["measured"]
-    # What was measured leaves no trace in what was trained.
+    # The measurement does not affect the training.
     steps = dataclasses.replace(RECIPE.optimiser, steps=10)
-    plain = dataclasses.replace(RECIPE, optimiser=steps)
-    train(make(tmp_path / "plain", recipe=plain, minutes=None))
-    other = torch.load(tmp_path / "plain" / "joint" / CHECKPOINT, weights_only=True)
+    reference = dataclasses.replace(RECIPE, optimiser=steps)
+    train(make(tmp_path / "reference", recipe=reference, minutes=None))
+    other = torch.load(tmp_path / "reference" / "joint" / CHECKPOINT, weights_only=True)
     for name, value in state["average"].items():
         assert torch.equal(value, other["average"][name])
     assert not list(tmp_path.rglob("trial*"))
     with pytest.raises(UsageError, match=r"started with --minutes 0\.1"):
         train(make(tmp_path, minutes=0.2))
     with pytest.raises(UsageError, match="started without --minutes"):
-        train(make(tmp_path / "plain"))
+        train(make(tmp_path / "reference"))
     (tmp_path / "joint" / BUDGET).write_text('{"minutes": 0.1', encoding="utf-8")
     with pytest.raises(TrainingError, match=r"budget\.json: the run's number of steps"):
         train(make(tmp_path))
 
 
-def test_the_first_validation_warms_up_and_is_not_counted(
+def test_the_first_validation_is_a_warm_up_and_is_not_measured(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[Costs] = []
+    measured: list[Costs] = []
     calls: list[int] = []
-    right = JointStage.validate
+    original = JointStage.validate
 
     def validate(self: JointStage, *arguments: Any) -> dict[str, float]:
         calls.append(1)
         time.sleep(3.0 if len(calls) == 1 else 0.3)
-        return right(self, *arguments)
+        return original(self, *arguments)
 
     def one(seconds: float, costs: Costs, validate_every: int) -> int:
-        found.append(costs)
+        measured.append(costs)
         return 1
 
     monkeypatch.setattr(JointStage, "validate", validate)
     monkeypatch.setattr(timing, "PHASE_SECONDS", 0.0)
     monkeypatch.setattr(timing, "fit_steps", one)
     train(make(tmp_path))
-    assert 0.3 <= found[0].validation < 3.0
+    assert 0.3 <= measured[0].validation < 3.0
 
 
 def test_minutes_need_the_joint_stage(make: Make, tmp_path: Path) -> None:

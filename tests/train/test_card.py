@@ -1,4 +1,4 @@
-"""Pictures of the model card: which are drawn, what is on them, and that they can be had again."""
+"""Pictures of the model card: their number, their content and their reproducibility."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +34,8 @@ def tiles(path: Path, rows: int, columns: int) -> np.ndarray:
         sheet = np.asarray(picture)
     right = sheet.shape[1] - GAP
     lefts = [
-        right - TEMPLATE_SIZE - (TEMPLATE_SIZE + GAP) * (columns - 1 - place)
-        for place in range(columns)
+        right - TEMPLATE_SIZE - (TEMPLATE_SIZE + GAP) * (columns - 1 - index)
+        for index in range(columns)
     ]
     tops = [LETTERS + GAP + HEAD + TEMPLATE_SIZE * row for row in range(rows)]
     return np.stack(
@@ -59,18 +59,18 @@ def test_a_picture_shows_input_bicubic_generators_and_truth(pictures: list[Path]
     (view,) = card.views([32])
     samples = view.samples(32)
     assert [sample.key for sample in samples] == ["Collins 1", "Collins 2", "Hopper 1", "Hopper 2"]
-    for place, sample in enumerate(samples):
-        assert np.array_equal(shown[place][::4, ::4], sample.pair.lr)
-        assert np.array_equal(bicubic[place], resize_bicubic(sample.pair.lr, 128))
-        assert np.array_equal(truth[place], sample.pair.hr)
+    for index, sample in enumerate(samples):
+        assert np.array_equal(shown[index][::4, ::4], sample.pair.lr)
+        assert np.array_equal(bicubic[index], resize_bicubic(sample.pair.lr, 128))
+        assert np.array_equal(truth[index], sample.pair.hr)
         assert sample.alpha.max() > 0.5
-        assert not np.array_equal(tiny[place], bicubic[place])
+        assert not np.array_equal(tiny[index], bicubic[index])
     assert np.array_equal(truth[0], truth[1])
     assert not np.array_equal(samples[0].alpha, samples[1].alpha)
     assert not np.array_equal(truth[1], truth[2])
 
 
-def test_generators_of_all_sizes_see_the_same_footage() -> None:
+def test_generators_of_all_sizes_receive_the_same_footage() -> None:
     masked, bare = (next(view for view in card.views([64]) if view.name == f"camera-{kind}-32")
                     for kind in ("masked", "bare"))  # fmt: skip
     for small, native, large in zip(*(masked.samples(size) for size in (16, 32, 128)), strict=True):
@@ -98,16 +98,16 @@ def test_the_same_weights_give_the_same_bytes(
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_the_command_names_its_files_or_what_is_wrong(
+def test_the_command_prints_its_files_or_an_error(
     weights: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     assert card.main(["--out", str(out), "--weights", weights[0]]) == 0
     assert capsys.readouterr().out.splitlines() == [str(out / "paper-x4.png")]
     assert card.main(["--out", str(out), "--weights", "lite-y4"]) == 2
-    told = capsys.readouterr()
-    assert "no weights are called 'lite-y4'" in told.err
-    assert told.out == ""
-    (tmp_path / "taken").write_text("")
-    assert card.main(["--out", str(tmp_path / "taken"), "--weights", weights[0]]) == 6
-    assert "taken" in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert "no weights are called 'lite-y4'" in output.err
+    assert output.out == ""
+    (tmp_path / "occupied").write_text("")
+    assert card.main(["--out", str(tmp_path / "occupied"), "--weights", weights[0]]) == 6
+    assert "occupied" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The official CelebA folder: every list read, every fault named with file and line."""
+"""The official CelebA folder: its lists are read, and errors state file and line."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_identities_are_optional(tmp_path: Path, portraits: list) -> None:
 
 def test_in_the_wild_pictures_have_points_and_boxes(tmp_path: Path, portraits: list) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits, wild=True)
-    edit(folder / BOXES, 4, "000002.png 0 0 0 0")  # as 101283.jpg has
+    edit(folder / BOXES, 4, "000002.png 0 0 0 0")  # as for 101283.jpg
     first, second = read_celeba(folder, "train")[:2]
     assert first.path.parent.name == "img_celeba"
     assert first.box == (60, 50, 170, 190)
@@ -84,7 +84,7 @@ def test_in_the_wild_pictures_have_points_and_boxes(tmp_path: Path, portraits: l
         (LANDMARKS, 4, "000002.png 1 2 3 4 5 6 7 8 9 ten", "is not a picture and 10 numbers"),
     ],
 )
-def test_a_malformed_line_is_named(
+def test_a_malformed_line_is_an_error_with_file_and_number(
     name: str, line: int, text: str, message: str, tmp_path: Path, portraits: list
 ) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
@@ -94,7 +94,7 @@ def test_a_malformed_line_is_named(
     assert f"{folder / name} line {line}" in str(caught.value)
 
 
-def test_a_malformed_box_is_named(tmp_path: Path, portraits: list) -> None:
+def test_a_malformed_box_is_an_error_with_file_and_number(tmp_path: Path, portraits: list) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits, wild=True)
     edit(folder / BOXES, 3, "000001.png 60 50 110")
     with pytest.raises(DatasetError, match=r"list_bbox_celeba\.txt line 3: .* 4 numbers"):
@@ -102,7 +102,9 @@ def test_a_malformed_box_is_named(tmp_path: Path, portraits: list) -> None:
 
 
 @pytest.mark.parametrize("name", [LANDMARKS, IDENTITIES])
-def test_a_picture_that_a_list_forgets_is_named(name: str, tmp_path: Path, portraits: list) -> None:
+def test_a_picture_missing_from_a_list_is_an_error(
+    name: str, tmp_path: Path, portraits: list
+) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
     text = (folder / name).read_text(encoding="utf-8")
     (folder / name).write_text(text.replace("000003.png", "000033.png"), encoding="utf-8")
@@ -111,7 +113,7 @@ def test_a_picture_that_a_list_forgets_is_named(name: str, tmp_path: Path, portr
     assert len(read_celeba(folder, "test")) == 2
 
 
-def test_missing_lists_and_pictures_are_named(tmp_path: Path, portraits: list) -> None:
+def test_missing_lists_and_pictures_are_errors(tmp_path: Path, portraits: list) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
     (folder / "img_align_celeba" / "000002.png").unlink()
     with pytest.raises(DatasetError, match=r"list_eval_partition\.txt line 2: there is no picture"):
@@ -125,7 +127,9 @@ def test_missing_lists_and_pictures_are_named(tmp_path: Path, portraits: list) -
         splits_in(folder)
 
 
-def test_a_folder_without_pictures_says_what_to_unpack(tmp_path: Path, portraits: list) -> None:
+def test_the_error_for_a_folder_without_pictures_names_the_archive(
+    tmp_path: Path, portraits: list
+) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
     (folder / "img_align_celeba").rename(folder / "pictures")
     with pytest.raises(DatasetError, match=r"cannot be listed.*img_align_celeba\.zip"):
@@ -140,7 +144,7 @@ def test_lists_may_start_with_a_byte_order_mark(tmp_path: Path, portraits: list)
     assert len(read_celeba(folder, "train")) == 3
 
 
-def test_a_list_that_starts_with_no_count_is_named(tmp_path: Path, portraits: list) -> None:
+def test_a_list_without_a_count_is_an_error(tmp_path: Path, portraits: list) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
     edit(folder / LANDMARKS, 1, "²")
     with pytest.raises(DatasetError, match=r"txt line 1: '²' is not the number of pictures"):

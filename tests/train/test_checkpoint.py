@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there."""
+"""Checkpoints are written completely or not at all."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def test_a_full_disk_leaves_the_old_checkpoint(
     path = tmp_path / CHECKPOINT
     checkpoint.save(path, {"recipe": {}, "value": torch.ones(3)})
 
-    def half(state: object, place: Path) -> None:
-        place.write_bytes(b"half")
+    def half(state: object, target: Path) -> None:
+        target.write_bytes(b"half")
         raise fault
 
     with monkeypatch.context() as patched:

@@ -32,7 +32,7 @@ class Linear(nn.Module):
         return (images * self.weight).flatten(1).sum(1)
 
 
-def test_size_and_cost_are_those_of_the_specification() -> None:
+def test_parameters_and_multiply_adds_match_the_specification() -> None:
     with torch.device("meta"):
         critic = Critic()
         images = torch.zeros(2, 3, 128, 128)
@@ -42,14 +42,14 @@ def test_size_and_cost_are_those_of_the_specification() -> None:
     assert counter.get_total_flops() / 4e9 == pytest.approx(7.10, abs=0.005)
 
 
-def test_folding_makes_a_critic_cheap_and_loses_nothing() -> None:
+def test_a_folded_critic_depends_on_every_pixel() -> None:
     torch.manual_seed(0)
     critic, image = Critic(widths=(4, 8), size=16, fold=4), faces(1, 1)
     assert critic.enter.in_channels == 48
     changes = []
-    for place in (0, 1, 17, 255):
+    for pixel in (0, 1, 17, 255):
         altered = image.clone()
-        altered.view(1, 3, -1)[..., place] += 0.5
+        altered.view(1, 3, -1)[..., pixel] += 0.5
         changes.append(float((critic(altered) - critic(image)).detach().abs()))
     assert min(changes) > 1e-6
 
@@ -74,44 +74,44 @@ def test_sizes_that_cannot_be_halved_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("norm", "penalty"), [(2.0, 1.0), (1.0, 0.0), (0.5, 0.25), (4.0, 9.0)])
-def test_penalty_of_a_linear_critic_is_that_of_its_norm(norm: float, penalty: float) -> None:
+def test_penalty_of_a_linear_critic_depends_on_its_norm(norm: float, penalty: float) -> None:
     for seed in (1, 5):
-        found = losses.gradient_penalty(Linear(norm), faces(seed), faces(seed + 1))
-        assert float(found.detach()) == pytest.approx(penalty, abs=1e-5)
+        value = losses.gradient_penalty(Linear(norm), faces(seed), faces(seed + 1))
+        assert float(value.detach()) == pytest.approx(penalty, abs=1e-5)
 
 
 def test_penalty_is_measured_between_the_two_faces_by_the_given_share() -> None:
-    seen: list[torch.Tensor] = []
+    evaluated: list[torch.Tensor] = []
 
     def critic(images: torch.Tensor) -> torch.Tensor:
-        seen.append(images.detach().clone())
+        evaluated.append(images.detach().clone())
         return images.flatten(1).sum(1)
 
     restored, truth = torch.zeros(3, 3, 16, 16), torch.ones(3, 3, 16, 16)
     losses.gradient_penalty(critic, restored, truth, torch.tensor([0.0, 0.25, 1.0]))
-    assert torch.allclose(seen[0].mean((1, 2, 3)), torch.tensor([0.0, 0.25, 1.0]))
-    assert torch.equal(seen[0].amax((1, 2, 3)), seen[0].amin((1, 2, 3)))
+    assert torch.allclose(evaluated[0].mean((1, 2, 3)), torch.tensor([0.0, 0.25, 1.0]))
+    assert torch.equal(evaluated[0].amax((1, 2, 3)), evaluated[0].amin((1, 2, 3)))
     losses.gradient_penalty(critic, restored, truth)
-    drawn = seen[1].mean((1, 2, 3))
+    drawn = evaluated[1].mean((1, 2, 3))
     assert len(drawn.unique()) == 3
     assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
 
 
-def test_penalty_of_a_flat_critic_is_one_with_a_finite_gradient() -> None:
-    flat = Linear(2.0)
-    nn.init.zeros_(flat.weight)
-    penalty = losses.gradient_penalty(flat, faces(1), faces(2))
+def test_penalty_of_a_constant_critic_is_one_with_a_finite_gradient() -> None:
+    constant = Linear(2.0)
+    nn.init.zeros_(constant.weight)
+    penalty = losses.gradient_penalty(constant, faces(1), faces(2))
     penalty.backward()
     assert float(penalty.detach()) == 1
-    assert flat.weight.grad is not None
-    assert torch.isfinite(flat.weight.grad).all()
+    assert constant.weight.grad is not None
+    assert torch.isfinite(constant.weight.grad).all()
 
 
 @pytest.mark.parametrize("name", ["enter.weight", "stages.0.norm2.weight", "score.weight"])
 def test_gradient_of_the_penalty_is_that_of_finite_differences(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second derivative, with a smooth activation: finite steps would trip over ReLU's kink."""
+    """The second derivative with a smooth activation, as ReLU's kink spoils finite differences."""
     monkeypatch.setattr(F, "relu", F.softplus)
     critic, share = small(), torch.tensor([0.2, 0.5, 0.8])
     penalty = losses.gradient_penalty(critic, faces(1), faces(2), share)
@@ -129,24 +129,29 @@ def test_gradient_of_the_penalty_is_that_of_finite_differences(
     assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(float(gradient.norm()), rel=0.02)
 
 
-def test_weights_of_every_stage_move_under_the_penalty_and_it_falls() -> None:
+def test_the_penalty_falls_when_optimised_and_every_stage_has_a_gradient() -> None:
     critic = small()
     optimiser = torch.optim.Adam(critic.parameters(), 1e-3, betas=(0.0, 0.9))
     share = torch.full((3,), 0.5)
-    found = []
+    penalties = []
     for _ in range(30):
         optimiser.zero_grad()
         penalty = losses.gradient_penalty(critic, faces(1), faces(2), share)
         penalty.backward()
         optimiser.step()
-        found.append(float(penalty.detach()))
-    assert found[-1] < 0.1 * found[0]
-    still = {name for name, weight in critic.named_parameters() if weight.grad is None}
-    # A constant added to the score or just before it has no slope.
-    assert still <= {"score.bias", "stages.1.conv2.bias", "stages.1.shortcut.bias", "enter.bias"}
+        penalties.append(float(penalty.detach()))
+    assert penalties[-1] < 0.1 * penalties[0]
+    without_gradient = {name for name, weight in critic.named_parameters() if weight.grad is None}
+    # A constant added to the score or just before it has no gradient.
+    assert without_gradient <= {
+        "score.bias",
+        "stages.1.conv2.bias",
+        "stages.1.shortcut.bias",
+        "enter.bias",
+    }
 
 
-def test_critic_loss_parts_are_weighted_and_leave_the_generator_alone() -> None:
+def test_critic_loss_parts_are_weighted_and_do_not_reach_the_generator() -> None:
     critic = Linear(2.0)
     restored, truth = faces(1).requires_grad_(), faces(2)
     parts = losses.critic_loss(critic, restored, truth)

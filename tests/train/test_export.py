@@ -1,4 +1,4 @@
-"""What is written beside exported weights, and the name under which they are listed."""
+"""The manifest entry of exported weights, and the name under which they are listed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import safetensors
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
@@ -34,20 +34,20 @@ def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A manifest that lists lite-camera; its file is not needed."""
     monkeypatch.setattr(locations, "PACKAGE_FOLDER", tmp_path / "site" / "jdsr_cli" / "weights")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    home = tmp_path / "carried"
-    monkeypatch.setenv("JDSR_WEIGHTS", str(home))
-    home.mkdir()
+    folder = tmp_path / "carried"
+    monkeypatch.setenv("JDSR_WEIGHTS", str(folder))
+    folder.mkdir()
     words = ("file", "network", "data", "licence", "commit", "recipe")
     values = "".join(f'{word} = "x"\n' for word in words)
-    (home / "manifest.toml").write_text(
+    (folder / "manifest.toml").write_text(
         f'[[weights]]\nname = "lite-camera"\nsha256 = "{SHA256}"\nbytes = 1\nscale = 1\n'
         f"lr_size = 128\n{values}"
     )
-    return home / "manifest.toml"
+    return folder / "manifest.toml"
 
 
 def table(**changes: object) -> dict[str, object]:
-    """A table of gates in which every one is passed."""
+    """Return a table of gates that are all passed."""
     pairs: dict[str, object] = {
         gate.name: [0.75, 0.5] if gate.higher else [0.25, 0.5] for gate in GATES
     }
@@ -67,37 +67,41 @@ def exported(
         path, recipe, ARGUMENTS, build("lite", ARGUMENTS), data="faces",
         figures={"masked_psnr": 25.12346}, deviations=(), step=3, gates=gates, precision=precision,
     )  # fmt: skip
-    (found,) = read_manifest(path.with_name("manifest.toml"))
-    return found
+    (listed,) = read_manifest(path.with_name("manifest.toml"))
+    return listed
 
 
-def test_weights_that_pass_every_gate_are_listed_as_what_they_earn(tmp_path: Path) -> None:
+def test_weights_that_pass_every_gate_are_listed_under_the_earned_name(tmp_path: Path) -> None:
     gates = table(sharp_psnr=[inf, 54.5], plain_covered=[0.0, 1e-05])
-    found = exported(tmp_path, gates)
-    assert (found.name, found.recipe, found.file) == ("camera", "paper_camera", "own.safetensors")
-    assert found.gates == gates
-    assert found.figures["masked_psnr"] == 25.1235
+    listed = exported(tmp_path, gates)
+    assert (listed.name, listed.recipe, listed.file) == (
+        "camera",
+        "paper_camera",
+        "own.safetensors",
+    )
+    assert listed.gates == gates
+    assert listed.figures["masked_psnr"] == 25.1235
 
 
-def test_weights_that_lose_a_gate_keep_their_own_name(tmp_path: Path) -> None:
+def test_weights_that_fail_a_gate_keep_their_own_name(tmp_path: Path) -> None:
     gates = table(masked_ssim=[0.5, 0.5])
-    found = exported(tmp_path, gates)
-    assert found.name == "paper-camera"
-    assert found.gates == gates
+    listed = exported(tmp_path, gates)
+    assert listed.name == "paper-camera"
+    assert listed.gates == gates
 
 
-def test_weights_that_were_not_measured_keep_their_own_name(tmp_path: Path) -> None:
-    found = exported(tmp_path, None)
-    assert (found.name, found.gates) == ("paper-camera", {})
+def test_weights_without_gates_keep_their_own_name(tmp_path: Path) -> None:
+    listed = exported(tmp_path, None)
+    assert (listed.name, listed.gates) == ("paper-camera", {})
     assert "gates" not in (tmp_path / "weights" / "manifest.toml").read_text()
 
 
-def test_a_recipe_that_earns_nothing_names_its_weights(tmp_path: Path) -> None:
+def test_weights_of_a_recipe_without_an_earned_name_keep_their_own_name(tmp_path: Path) -> None:
     assert exported(tmp_path, table(), replace(RECIPE, earns=None)).name == "paper-camera"
 
 
 @pytest.mark.parametrize("state", ["none", "broken", "others"])
-def test_nothing_is_earned_where_the_carried_weights_are_not_listed(
+def test_weights_keep_their_own_name_where_the_carried_ones_are_not_listed(
     tmp_path: Path, carried: Path, state: str
 ) -> None:
     if state == "none":
@@ -110,7 +114,7 @@ def test_nothing_is_earned_where_the_carried_weights_are_not_listed(
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-def test_the_precision_is_kept_in_the_file(
+def test_the_precision_is_stored_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: StoredPrecision
 ) -> None:
     exported(tmp_path, None, precision=precision)
@@ -124,7 +128,7 @@ def test_the_precision_is_kept_in_the_file(
     assert load_generator("paper-camera", "cpu", "float32").entry == entry("paper-camera")
 
 
-def test_what_float16_cannot_hold_is_not_exported(tmp_path: Path) -> None:
+def test_values_beyond_float16_are_not_exported(tmp_path: Path) -> None:
     network = build("lite", ARGUMENTS)
     network.get_parameter("stem.bias").data[0] = 1e6
     path = tmp_path / "weights" / "own.safetensors"

@@ -1,4 +1,4 @@
-"""Faces from archives and folders, read once, and every way in which a set can be wrong."""
+"""Faces from archives and folders, their cache, and errors in a set."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ WriteFaces = Callable[..., Path]
 
 
 class Counter:
-    """A progress that counts the faces it is told of."""
+    """Progress that counts faces."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -40,16 +40,16 @@ class Counter:
         raise AssertionError(message)
 
 
-def test_archives_hold_the_faces_in_their_order(
+def test_faces_of_archives_keep_their_order(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder = write_faces(tmp_path / "data")
     faces = load_faces(folder, "train", tmp_path / "cache")
     assert len(faces) == 6
     assert faces.keys == tuple(face.key for face in portraits)
-    for place, face in enumerate(portraits):
-        assert np.array_equal(faces.images[place], face.image)
-        assert np.allclose(faces.landmarks[place], landmarks_from_five(face.five), atol=1e-3)
+    for index, face in enumerate(portraits):
+        assert np.array_equal(faces.images[index], face.image)
+        assert np.allclose(faces.landmarks[index], landmarks_from_five(face.five), atol=1e-3)
     assert faces.images.dtype == np.uint8
     assert faces.landmarks.dtype == np.float32
     assert not faces.images.flags.writeable
@@ -65,7 +65,7 @@ def test_a_split_is_a_prefix_of_archives(tmp_path: Path, write_faces: WriteFaces
         load_faces(folder, "test", tmp_path / "cache")
 
 
-def test_loose_pictures_are_faces_too(
+def test_picture_files_are_faces_too(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder = write_faces(tmp_path / "data", ())
@@ -74,7 +74,7 @@ def test_loose_pictures_are_faces_too(
     assert np.array_equal(faces.images[0], portraits[0].image)
 
 
-def test_loose_pictures_are_split_by_name(
+def test_picture_files_are_split_by_name(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder = write_faces(tmp_path / "data", ())
@@ -89,7 +89,7 @@ def test_loose_pictures_are_split_by_name(
     assert all(belongs(name, "train") != belongs(name, "val") for name in names)
 
 
-def test_dense_landmarks_win_over_five_points(
+def test_dense_landmarks_take_precedence_over_five_points(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder = write_faces(tmp_path / "data", ())
@@ -131,7 +131,7 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path, write_faces: Write
     with pytest.raises(DatasetError, match="hopper1 is 120x128, not 128x128") as caught:
         load_faces(folder, None, tmp_path / "cache")
     assert "crop-faces" in str(caught.value)
-    assert not list((tmp_path / "cache").iterdir())  # nothing half done is taken for whole
+    assert not list((tmp_path / "cache").iterdir())  # no partial cache remains
     write_faces(folder, ())
     assert len(load_faces(folder, None, tmp_path / "cache")) == 6
 
@@ -145,7 +145,7 @@ def test_grey_pictures_become_three_channels(
     assert (faces.images[0] == faces.images[0][..., :1]).all()
 
 
-def test_a_broken_picture_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_a_damaged_picture_is_an_error(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data", ())
     whole = (folder / "hopper2.png").read_bytes()
     for broken in (b"", b"text", whole[: len(whole) // 2]):
@@ -154,10 +154,10 @@ def test_a_broken_picture_is_named(tmp_path: Path, write_faces: WriteFaces) -> N
             load_faces(folder, None, tmp_path / "cache")
 
 
-def test_a_face_without_landmarks_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_a_face_without_landmarks_is_an_error(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data", ())
-    Image.new("RGB", (128, 128)).save(folder / "stranger.png")
-    with pytest.raises(DatasetError, match=r"no landmarks for stranger.*faces\.csv"):
+    Image.new("RGB", (128, 128)).save(folder / "unknown.png")
+    with pytest.raises(DatasetError, match=r"no landmarks for unknown.*faces\.csv"):
         load_faces(folder, None, tmp_path / "cache")
     (folder / "faces.csv").unlink()
     with pytest.raises(DatasetError, match=r"no landmarks\. Put landmarks68\.npz or faces\.csv"):
@@ -196,7 +196,9 @@ def test_broken_landmarks_are_a_dataset_error(
         load_faces(folder, None, tmp_path / "cache")
 
 
-def test_missing_empty_and_broken_sources(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_missing_empty_and_damaged_sources_are_errors(
+    tmp_path: Path, write_faces: WriteFaces
+) -> None:
     cache = tmp_path / "cache"
     with pytest.raises(InputMissingError, match="absent: no such file"):
         load_faces(tmp_path / "absent", None, cache)
@@ -217,15 +219,15 @@ def test_missing_empty_and_broken_sources(tmp_path: Path, write_faces: WriteFace
         load_faces(folder, "train", cache)
 
 
-def test_a_cache_that_cannot_be_made_is_an_output_error(
+def test_a_cache_that_cannot_be_created_is_an_output_error(
     tmp_path: Path, write_faces: WriteFaces
 ) -> None:
-    (tmp_path / "taken").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="taken"):
-        load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "taken" / "cache")
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="occupied"):
+        load_faces(write_faces(tmp_path / "data"), "train", tmp_path / "occupied" / "cache")
 
 
-def test_five_points_are_learnt_as_they_are_and_dense_ones_where_known(
+def test_heat_maps_are_of_dense_landmarks_where_available_else_of_five_points(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
@@ -238,7 +240,7 @@ def test_five_points_are_learnt_as_they_are_and_dense_ones_where_known(
     assert dense.heat_points.dtype == np.float32
 
 
-def test_names_of_people_are_read_where_the_table_has_them(
+def test_identities_are_read_from_the_table_where_present(
     tmp_path: Path, write_faces: WriteFaces
 ) -> None:
     folder, cache = write_faces(tmp_path / "data"), tmp_path / "cache"
@@ -259,25 +261,25 @@ def test_names_of_people_are_read_where_the_table_has_them(
         assert named.person_of.tolist() == [0, 0, -1, 1, 1, 1]
 
 
-def test_a_set_made_by_hand_learns_its_landmarks(face_set: FaceSet) -> None:
+def test_a_set_in_memory_has_heat_maps_of_its_landmarks(face_set: FaceSet) -> None:
     assert face_set.heat_points is face_set.landmarks
     assert face_set.identities is None
     assert face_set.parsing is None
 
 
-def test_points_that_no_mask_can_be_worn_by_are_named(
+def test_invalid_dense_landmarks_are_errors(
     tmp_path: Path, write_faces: WriteFaces, portraits: list
 ) -> None:
     folder = write_faces(tmp_path / "data", ())
     keys = [face.key for face in portraits]
     points = np.full((6, 68, 2), 40.0)
     points[2] = np.nan
-    for wrong, fault in (
+    for invalid, fault in (
         (points, f"those of {keys[2]} are not all finite"),
         (points[:, :20], "not .N, 68, 2."),
         (points[:3], "for 6 keys"),
     ):
-        np.savez(folder / "landmarks68.npz", key=keys, points=wrong)
+        np.savez(folder / "landmarks68.npz", key=keys, points=invalid)
         with pytest.raises(DatasetError, match=rf"landmarks68\.npz: .*{fault}"):
             load_faces(folder, None, tmp_path / "cache")
     (folder / "landmarks68.npz").write_bytes(b"junk")
@@ -285,7 +287,7 @@ def test_points_that_no_mask_can_be_worn_by_are_named(
         load_faces(folder, None, tmp_path / "cache")
 
 
-def test_a_single_archive_is_of_one_split(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_a_single_archive_has_one_split(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data", ("train-0.tar", "faces.tar"))
     assert len(load_faces(folder / "train-0.tar", "train", tmp_path / "cache")) == 6
     assert len(load_faces(folder / "faces.tar", "test", tmp_path / "cache")) == 6
@@ -294,14 +296,14 @@ def test_a_single_archive_is_of_one_split(tmp_path: Path, write_faces: WriteFace
             load_faces(folder / name, split, tmp_path / "cache")
 
 
-def test_no_other_split_is_there(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_an_unknown_split_is_an_error(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data")
     with pytest.raises(UsageError, match="no split 'trian'"):
         open_faces(folder, "trian", tmp_path / "cache")
     assert len(open_faces(folder, "all", tmp_path / "cache")) == 12
 
 
-def test_what_is_no_archive_is_one_line(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_a_damaged_archive_is_a_one_line_error(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data")
     (folder / "train-0.tar").write_bytes(b"junk" * 999)
     with pytest.raises(DatasetError, match="not a readable tar archive") as caught:
@@ -309,7 +311,9 @@ def test_what_is_no_archive_is_one_line(tmp_path: Path, write_faces: WriteFaces)
     assert "\n" not in str(caught.value)
 
 
-def test_a_picture_that_claims_to_be_huge_is_named(tmp_path: Path, write_faces: WriteFaces) -> None:
+def test_a_picture_with_a_huge_stated_size_is_an_error(
+    tmp_path: Path, write_faces: WriteFaces
+) -> None:
     folder = write_faces(tmp_path / "data", ())
     path = sorted(folder.glob("*.png"))[0]
     data = bytearray(path.read_bytes())

@@ -60,23 +60,23 @@ def faces(portraits: list) -> torch.Tensor:
     return stacked.permute(0, 3, 1, 2).float() / 255
 
 
-def close(found: torch.Tensor, wanted: torch.Tensor) -> bool:
-    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+def close(actual: torch.Tensor, expected: torch.Tensor) -> bool:
+    return torch.allclose(actual, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
-def test_stages_are_those_of_the_network_on_bgr_levels(
+def test_stages_match_the_network_on_bgr_levels(
     weights: Path, features: SqueezeNetFeatures, faces: torch.Tensor
 ) -> None:
     network = squeezenet1_1(weights=None).eval()
     network.load_state_dict(torch.load(weights, weights_only=True))
     blue, green, red = faces[:, 2] * 255 - 104, faces[:, 1] * 255 - 117, faces[:, 0] * 255 - 123
     x = torch.stack([blue, green, red], 1)
-    found = features(faces)
-    assert [tuple(stage.shape[1:]) for stage in found] == [
+    stages = features(faces)
+    assert [tuple(stage.shape[1:]) for stage in stages] == [
         (64, 63, 63), (128, 31, 31), (256, 15, 15)
     ]  # fmt: skip
     with torch.no_grad():
-        for last, stage in zip((2, 5, 8), found, strict=True):
+        for last, stage in zip((2, 5, 8), stages, strict=True):
             assert close(stage, network.features[:last](x))
 
 
@@ -89,7 +89,7 @@ def test_squeezenet_maps_are_the_first_three_stages_scaled(
         assert torch.allclose(level * scale, stage)
 
 
-def test_vgg_maps_are_its_pools_on_standardised_colours(
+def test_vgg_maps_are_the_pooling_outputs_on_standardised_colours(
     vgg_features: Vgg16Features, faces: torch.Tensor
 ) -> None:
     mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -103,7 +103,7 @@ def test_vgg_maps_are_its_pools_on_standardised_colours(
             assert close(level, TRUNK[:last](x))
 
 
-def test_vgg_has_the_size_and_cost_of_the_specification(vgg_weights: Path) -> None:
+def test_vgg_parameters_and_multiply_adds_match_the_specification(vgg_weights: Path) -> None:
     extractor = Vgg16Features(vgg_weights)
     assert sum(weight.numel() for weight in extractor.parameters()) == 1_735_488
     with torch.device("meta"):
@@ -151,28 +151,28 @@ def test_half_precision_gives_nearly_the_same_in_float32(
 ) -> None:
     half = SqueezeNetFeatures(weights, half=True)
     assert all(stage.dtype == torch.float32 for stage in half(faces))
-    exact, rough = (
+    full, reduced = (
         losses.perceptual_loss(extractor.maps(faces * 0.8), extractor.maps(faces))
         for extractor in (features, half)
     )
-    assert float(rough) == pytest.approx(float(exact), rel=0.05)
+    assert float(reduced) == pytest.approx(float(full), rel=0.05)
 
 
-def test_full_precision_stays_so_under_autocast(
+def test_full_precision_is_kept_under_autocast(
     features: SqueezeNetFeatures, faces: torch.Tensor
 ) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        found = features.maps(faces)
-    assert all(torch.equal(a, b) for a, b in zip(found, features.maps(faces), strict=True))
+        maps = features.maps(faces)
+    assert all(torch.equal(a, b) for a, b in zip(maps, features.maps(faces), strict=True))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     for make in (SqueezeNetFeatures, Vgg16Features, load_features):
         with pytest.raises(InputMissingError, match=r"absent\.pth: no feature weights"):
             make(tmp_path / "absent.pth")
 
 
-def test_other_files_are_refused(tmp_path: Path, weights: Path) -> None:
+def test_files_without_the_network_are_refused(tmp_path: Path, weights: Path) -> None:
     path = tmp_path / "other.pth"
     state = torch.load(weights, weights_only=True)
     state.pop("features.0.weight")
@@ -194,7 +194,7 @@ def test_files_that_are_not_tensors_by_name_are_refused(tmp_path: Path) -> None:
             load_features(path)
 
 
-def test_the_deeper_vgg_19_is_refused(tmp_path: Path, vgg_weights: Path) -> None:
+def test_vgg_19_is_refused(tmp_path: Path, vgg_weights: Path) -> None:
     state = torch.load(vgg_weights, weights_only=True)
     state["features.16.weight"] = torch.zeros(256, 256, 3, 3)
     torch.save(state, tmp_path / "vgg19.pth")
@@ -202,7 +202,7 @@ def test_the_deeper_vgg_19_is_refused(tmp_path: Path, vgg_weights: Path) -> None
         load_features(tmp_path / "vgg19.pth")
 
 
-def test_the_tensors_of_a_file_decide_which_network_it_is(
+def test_the_tensors_of_a_file_determine_the_network(
     tmp_path: Path, weights: Path, vgg_weights: Path
 ) -> None:
     squeezenet = load_features(weights, half=True)
@@ -220,17 +220,17 @@ def test_the_tensors_of_a_file_decide_which_network_it_is(
         assert torch.equal(loaded.stages[2][4].weight, TRUNK[14].weight)
 
 
-def test_torchvisions_own_file_is_fetched_once_and_no_deviation(
+def test_torchvisions_file_is_fetched_once_and_is_not_a_deviation(
     tmp_path: Path, vgg_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = vgg_weights.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
-    asked: list[tuple[str, str]] = []
+    downloads: list[tuple[str, str]] = []
 
-    def download(url: str, place: str, start: str, progress: bool) -> None:
-        asked.append((url, start))
+    def download(url: str, path: str, start: str, progress: bool) -> None:
+        downloads.append((url, start))
         assert not progress
-        Path(place).write_bytes(content)
+        Path(path).write_bytes(content)
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
@@ -239,10 +239,10 @@ def test_torchvisions_own_file_is_fetched_once_and_no_deviation(
         extractor = load_features("vgg16")
         assert extractor.deviation is None
         assert extractor.name == f"VGG-16 (vgg16-{digest}.pth)"
-    assert asked == [(f"https://models.example/vgg16-{digest}.pth", digest)]
+    assert downloads == [(f"https://models.example/vgg16-{digest}.pth", digest)]
 
 
-def test_a_file_that_cannot_be_fetched_is_named_with_its_place_and_address(
+def test_the_error_for_a_failed_fetch_states_path_and_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def download(*_: object, **__: object) -> None:
@@ -252,8 +252,8 @@ def test_a_file_that_cannot_be_fetched_is_named_with_its_place_and_address(
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     with pytest.raises(WeightsMissingError, match="cannot be fetched") as caught:
         load_features(Path("vgg16"))
-    place = tmp_path / "hub/checkpoints/vgg16-397923af.pth"
-    assert caught.value.where == str(place)
+    path = tmp_path / "hub/checkpoints/vgg16-397923af.pth"
+    assert caught.value.where == str(path)
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in str(caught.value)
     assert "--features FILE" in str(caught.value)
 

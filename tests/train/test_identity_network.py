@@ -22,7 +22,7 @@ def faces(seed: int, count: int = 4) -> torch.Tensor:
     return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def test_size_and_cost_are_those_of_the_specification() -> None:
+def test_parameters_and_multiply_adds_match_the_specification() -> None:
     with torch.device("meta"):
         network = IdentityNetwork()
         images = torch.zeros(1, 3, 128, 128)
@@ -41,17 +41,17 @@ def test_parts_have_the_sizes_of_table_1() -> None:
     assert sum(weight.numel() for weight in network.output.parameters()) == 16_777_728
 
 
-def test_features_have_the_asked_length_and_normalised_ones_length_one() -> None:
+def test_features_have_the_given_size_and_normalised_ones_unit_length() -> None:
     network, images = small(), faces(1)
-    plain, normalised = network(images), network.normalised(images)
-    assert plain.shape == normalised.shape == (4, 6)
+    features, normalised = network(images), network.normalised(images)
+    assert features.shape == normalised.shape == (4, 6)
     assert torch.allclose(normalised.norm(dim=1), torch.ones(4), atol=1e-6)
-    assert torch.allclose(F.normalize(plain), normalised, atol=1e-6)
-    assert float((plain.detach().norm(dim=1) - 1).abs().max()) > 0.01
+    assert torch.allclose(F.normalize(features), normalised, atol=1e-6)
+    assert float((features.detach().norm(dim=1) - 1).abs().max()) > 0.01
 
 
-def test_a_deep_network_keeps_the_size_of_its_features_at_the_start() -> None:
-    """Nothing normalises sixteen residual sums in a row; the start must not blow them up."""
+def test_features_of_an_untrained_deep_network_are_bounded() -> None:
+    """Sixteen residual sums follow without normalisation: the initialisation bounds them."""
     torch.manual_seed(0)
     network = IdentityNetwork(widths=(8, 8, 8, 8), blocks=(2, 4, 8, 2), features=64, size=32)
     images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -67,21 +67,21 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         MarginHead(6, 1)
 
 
-def test_margin_is_taken_off_the_true_cosine_only() -> None:
+def test_the_margin_is_subtracted_from_the_true_cosine_only() -> None:
     head = MarginHead(2, 3)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]))
     logits = head(torch.tensor([[5.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]))
     half = math.sqrt(0.5)
-    wanted = [[0.65 * 30, 0.0, -30.0], [half * 30, (half - 0.35) * 30, -half * 30]]
-    assert torch.allclose(logits, torch.tensor(wanted), atol=1e-4)
+    expected = [[0.65 * 30, 0.0, -30.0], [half * 30, (half - 0.35) * 30, -half * 30]]
+    assert torch.allclose(logits, torch.tensor(expected), atol=1e-4)
     head.scale, head.margin = 2.0, 0.5
     loss = head.loss(torch.tensor([[5.0, 0.0]]), torch.tensor([0]))
     by_hand = math.log(math.exp(1) + math.exp(0) + math.exp(-2)) - 1
     assert float(loss.detach()) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_network_learns_to_tell_faces_apart() -> None:
+def test_the_network_learns_to_distinguish_faces() -> None:
     network = small()
     head, people = MarginHead(6, 4), torch.arange(4)
     both = nn.ModuleList([network, head])
@@ -97,15 +97,15 @@ def test_the_network_learns_to_tell_faces_apart() -> None:
     assert torch.equal(head.cosines(network(images)).argmax(1), people)
 
 
-def test_identity_loss_by_hand() -> None:
-    found = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
-    wanted = torch.tensor([[0.0, 7.0], [0.0, 1.0]])
+def test_identity_loss_matches_a_manual_computation() -> None:
+    restored = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
+    truth = torch.tensor([[0.0, 7.0], [0.0, 1.0]])
     # Unit vectors at right angles are sqrt(2) apart; equal directions have no error.
-    assert float(losses.identity_loss(found, wanted, "sum")) == pytest.approx((2 + 0) / 2)
-    assert float(losses.identity_loss(found, wanted)) == pytest.approx((2 + 0) / 4)
-    assert float(losses.identity_loss(found, -found, "sum")) == pytest.approx(4)
+    assert float(losses.identity_loss(restored, truth, "sum")) == pytest.approx((2 + 0) / 2)
+    assert float(losses.identity_loss(restored, truth)) == pytest.approx((2 + 0) / 4)
+    assert float(losses.identity_loss(restored, -restored, "sum")) == pytest.approx(4)
     with pytest.raises(UsageError, match="reduction is called 'median'"):
-        losses.identity_loss(found, wanted, "median")
+        losses.identity_loss(restored, truth, "median")
 
 
 def test_gradient_reaches_the_restored_face_but_neither_the_network_nor_the_truth() -> None:

@@ -1,4 +1,4 @@
-"""Heat maps and parsing labels: hand-computed values, sides, and what mirroring does to them."""
+"""Heat maps and parsing labels: manually computed values, sides, and mirroring."""
 
 import numpy as np
 import pytest
@@ -24,23 +24,23 @@ NINETEEN = (
 )  # fmt: skip
 
 
-def points(*places: tuple[float, float]) -> torch.Tensor:
-    return torch.tensor(places)
+def points(*positions: tuple[float, float]) -> torch.Tensor:
+    return torch.tensor(positions)
 
 
-def test_a_peak_has_amplitude_one_where_its_point_lies() -> None:
+def test_a_peak_has_amplitude_one_at_its_point() -> None:
     # The 64-px map's pixel (10, 20) covers pixels 20 and 21, 40 and 41 of the face.
     (heat,) = heat_maps(points((20.5, 40.5)))
     assert heat.shape == (64, 64)
     assert heat.dtype == torch.float32
     assert divmod(int(heat.argmax()), 64) == (20, 10)
     assert heat[20, 10] == pytest.approx(1)
-    assert heat[20, 13] == pytest.approx(np.exp(-2))  # 3 px away, sigma 1.5
+    assert heat[20, 13] == pytest.approx(np.exp(-2))  # at 3 px, sigma 1.5
     assert heat[24, 10] == pytest.approx(np.exp(-32 / 9))
     assert heat[23, 13] == pytest.approx(np.exp(-4))
 
 
-def test_peaks_are_placed_between_pixels_and_not_cut_off() -> None:
+def test_peaks_have_subpixel_positions_and_are_not_truncated() -> None:
     (heat,) = heat_maps(points((21.5, 40.5)))
     assert heat[20, 10] == pytest.approx(heat[20, 11])
     assert heat[20, 10] == pytest.approx(np.exp(-1 / 18))
@@ -52,44 +52,45 @@ def test_peaks_are_placed_between_pixels_and_not_cut_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [(-0.6, 40), (40, -0.6), (127.6, 40), (40, 300), (np.nan, 40), (np.inf, 2)]
+    "position", [(-0.6, 40), (40, -0.6), (127.6, 40), (40, 300), (np.nan, 40), (np.inf, 2)]
 )
-def test_points_outside_the_face_have_empty_maps(place: tuple[float, float]) -> None:
-    outside, edge = heat_maps(points(place, (127.4, -0.4)))
+def test_points_outside_the_face_have_empty_maps(position: tuple[float, float]) -> None:
+    outside, edge = heat_maps(points(position, (127.4, -0.4)))
     assert not outside.any()
     assert edge.max() > 0.9
 
 
-def test_heat_maps_are_products_of_bells_and_drawn_for_many_faces_at_once() -> None:
-    found = torch.rand(3, 7, 2, dtype=torch.float64) * 127
-    across, down = (((torch.arange(64) - ((found[..., axis, None] + 0.5) / 2 - 0.5)) ** 2)
+def test_heat_maps_of_a_batch_are_products_of_gaussians() -> None:
+    landmarks = torch.rand(3, 7, 2, dtype=torch.float64) * 127
+    across, down = (((torch.arange(64) - ((landmarks[..., axis, None] + 0.5) / 2 - 0.5)) ** 2)
                     for axis in (0, 1))  # fmt: skip
-    wanted = torch.exp(-(down[..., :, None] + across[..., None, :]) / (2 * 1.5**2))
-    assert torch.allclose(heat_maps(found), wanted.float(), rtol=1e-6, atol=1e-30)
+    expected = torch.exp(-(down[..., :, None] + across[..., None, :]) / (2 * 1.5**2))
+    assert torch.allclose(heat_maps(landmarks), expected.float(), rtol=1e-6, atol=1e-30)
 
 
 @pytest.mark.parametrize("table", [MIRROR_68, MIRROR_5])
 def test_heat_maps_are_mirrored_with_their_points(table: np.ndarray) -> None:
-    found = np.random.default_rng(0).uniform(0, 127, (len(table), 2)).astype(np.float32)
-    flipped = heat_maps(torch.from_numpy(mirror_points(found)))
-    straight = heat_maps(torch.from_numpy(found))
-    assert torch.allclose(flipped, straight[table].flip(-1), atol=1e-5)
-    assert np.allclose(mirror_points(mirror_points(found)), found, atol=1e-4)
+    landmarks = np.random.default_rng(0).uniform(0, 127, (len(table), 2)).astype(np.float32)
+    flipped = heat_maps(torch.from_numpy(mirror_points(landmarks)))
+    unflipped = heat_maps(torch.from_numpy(landmarks))
+    assert torch.allclose(flipped, unflipped[table].flip(-1), atol=1e-5)
+    assert np.allclose(mirror_points(mirror_points(landmarks)), landmarks, atol=1e-4)
 
 
-def test_only_known_sets_of_points_are_mirrored() -> None:
+def test_only_supported_sets_of_points_are_mirrored() -> None:
     with pytest.raises(UsageError, match="98 landmarks"):
         mirror_points(np.zeros((98, 2), np.float32))
 
 
-def test_the_classes_of_celebamask_become_eleven() -> None:
+def test_the_classes_of_celebamask_are_mapped_to_eleven() -> None:
     ours = {
-        name: PARSING_CLASSES[place] for name, place in zip(NINETEEN, CELEBAMASK_TO_11, strict=True)
+        name: PARSING_CLASSES[position]
+        for name, position in zip(NINETEEN, CELEBAMASK_TO_11, strict=True)
     }
     assert len(NINETEEN) == len(CELEBAMASK_TO_11) == 19
     assert {ours[name] for name in ("hat", "cloth", "neck", "necklace")} == {"background"}
     assert {ours[name] for name in ("glasses", "l_ear", "r_ear", "earring")} == {"skin"}
-    # Its left is the person's: on the right of the picture.
+    # In CelebAMask, left is the person's left, on the right of the picture.
     assert [ours[name] for name in ("l_brow", "r_brow", "l_eye", "r_eye")] == [
         "right brow", "left brow", "right eye", "left eye",
     ]  # fmt: skip
@@ -106,13 +107,13 @@ def drawn() -> np.ndarray:
     return labels
 
 
-def test_labels_of_mirrored_pictures_are_told_by_their_sides() -> None:
+def test_left_and_right_follow_the_position_in_the_picture() -> None:
     ours = from_celebamask(drawn())
     assert PARSING_CLASSES[ours[22, 12]] == "left eye"
     assert PARSING_CLASSES[ours[13, 45]] == "right brow"
-    turned = from_celebamask(np.ascontiguousarray(drawn()[:, ::-1]))
-    assert PARSING_CLASSES[turned[22, 15]] == "left eye"
-    assert np.array_equal(turned, mirror_labels(ours))
+    mirrored = from_celebamask(np.ascontiguousarray(drawn()[:, ::-1]))
+    assert PARSING_CLASSES[mirrored[22, 15]] == "left eye"
+    assert np.array_equal(mirrored, mirror_labels(ours))
     one_eyed = drawn()
     one_eyed[:, 32:] = 1
     assert PARSING_CLASSES[from_celebamask(one_eyed)[22, 12]] == "left eye"

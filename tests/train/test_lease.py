@@ -1,4 +1,4 @@
-"""What a lease is made of: plans, parts within limits, pieces that come home whole."""
+"""Leases: plans, staged parts within limits, and retrieval of weights in pieces."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ from jdsr_train.lease.workspace import (
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "train" / "gpu" / "plans").glob("*.toml"))
-STAND_IN = Path(__file__).with_name("stand_in.py")
+FAKE_TRAINING = Path(__file__).with_name("fake_training.py")
 CALL = 2.8
-"""MiB that a call may carry."""
+"""Limit of the files of a call in MiB."""
 PLAN = f"""
 reserve = 0
 first_seconds = 3
 workers = 0
-command = {json.dumps([sys.executable, str(STAND_IN)])}
+command = {json.dumps([sys.executable, str(FAKE_TRAINING)])}
 
 [[model]]
 name = "one"
@@ -85,7 +85,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository that is laid out as this one."""
+    """A repository with the layout of this one."""
     root = tmp_path / "checkout"
     for name in ("train/jdsr_train/__init__.py", "jdsr_cli/__init__.py", "train/recipes/near.toml"):
         write(root / name, 10)
@@ -125,13 +125,13 @@ def staged(checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path) 
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> LeaseWorkspace:
+def lease_workspace(tmp_path: Path) -> LeaseWorkspace:
     return LeaseWorkspace(tmp_path / "machine")
 
 
-def take_all(checkout: Path, staged: Staged, places: LeaseWorkspace) -> None:
+def take_all(checkout: Path, staged: Staged, lease_workspace: LeaseWorkspace) -> None:
     for part in range(1, staged.table.parts + 1):
-        take_part(part, checkout / ".lease", checkout, places)
+        take_part(part, checkout / ".lease", checkout, lease_workspace)
 
 
 # Plans
@@ -159,22 +159,22 @@ def test_the_recipes_of_every_plan_load(path: Path) -> None:
         assert recipe.camera.video == 0 or recipe.data.degradation == "paper"
 
 
-def test_plans_are_those_that_the_runbook_tells() -> None:
-    told = (ROOT / "train" / "gpu" / "README.md").read_text(encoding="utf-8")
+def test_the_runbook_lists_every_plan() -> None:
+    runbook = (ROOT / "train" / "gpu" / "README.md").read_text(encoding="utf-8")
     assert len(PLANS) == 4
     for path in PLANS:
-        assert f"`{path.stem}`" in told
+        assert f"`{path.stem}`" in runbook
         assert read_plan(path).models
 
 
-def test_a_plan_is_written_as_it_is_read(plan: Path, tmp_path: Path) -> None:
+def test_a_plan_can_be_written_and_read_again(plan: Path, tmp_path: Path) -> None:
     for path in (plan, *PLANS):
         (tmp_path / "again.toml").write_text(to_toml(read_plan(path)), encoding="utf-8")
         assert read_plan(tmp_path / "again.toml") == read_plan(path)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (("reserve =", "reserv ="), "plan.toml: unknown key 'reserv'. Nearest: reserve"),
         (("uses =", "use ="), r"\[\[model\]\] 1: unknown key 'use'. Nearest: uses"),
@@ -193,15 +193,15 @@ def test_a_plan_is_written_as_it_is_read(plan: Path, tmp_path: Path) -> None:
         (("reserve", "= reserve"), "not readable as TOML"),
     ],
 )
-def test_mistakes_in_plans_are_told(change: tuple[str, str], told: str, plan: Path) -> None:
+def test_invalid_plans_are_errors(change: tuple[str, str], message: str, plan: Path) -> None:
     text = plan.read_text(encoding="utf-8")
     assert change[0] in text
     plan.write_text(text.replace(*change, 1), encoding="utf-8")
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         read_plan(plan)
 
 
-def test_a_plan_that_is_not_there_or_empty(tmp_path: Path) -> None:
+def test_missing_and_empty_plans_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError, match="no such plan"):
         read_plan(tmp_path / "plan.toml")
     with pytest.raises(UsageError, match="trains one at least"):
@@ -210,18 +210,18 @@ def test_a_plan_that_is_not_there_or_empty(tmp_path: Path) -> None:
         Plan((PlannedModel("a"), PlannedModel("a", name="b")))
 
 
-# At home: parts
+# Staging parts
 
 
-def test_every_call_is_within_its_limit_and_holds_what_is_needed_first(
+def test_every_call_is_within_its_limit_and_the_first_needed_files_come_first(
     staged: Staged, checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree = tree_size(checkout)
-    for number, told in enumerate(staged.sizes, 1):
+    for number, stated in enumerate(staged.sizes, 1):
         carried = [checkout / ".lease" / name for name in ("common", f"part-{number}")]
         files = [path for folder in carried for path in folder.rglob("*") if path.is_file()]
         size = tree + sum(path.stat().st_size for path in files)
-        assert size == told <= CALL * MIB
+        assert size == stated <= CALL * MIB
     assert len(staged.sizes) == 3
     order = [file.path for file in staged.table.files]
     assert order == [
@@ -239,31 +239,31 @@ def test_every_call_is_within_its_limit_and_holds_what_is_needed_first(
     assert "TOO LARGE" in capsys.readouterr().out
 
 
-def test_what_is_staged_has_its_hash_its_time_and_its_commit(
+def test_staged_files_have_a_hash_a_fixed_time_and_a_commit(
     staged: Staged, checkout: Path, sources: StagingSources
 ) -> None:
     by_path = {file.path: file for file in staged.table.files}
-    cut = by_path["faces/faces9/train-0.tar"]
-    assert len(cut.pieces) == 2
-    assert cut.sha256 == digest(sources.faces / "train-0.tar")
-    for piece in cut.pieces:
+    split_file = by_path["faces/faces9/train-0.tar"]
+    assert len(split_file.pieces) == 2
+    assert split_file.sha256 == digest(sources.faces / "train-0.tar")
+    for piece in split_file.pieces:
         path = checkout / ".lease" / f"part-{piece.part}" / piece.path
         assert digest(path) == piece.sha256
         assert path.stat().st_mtime == FIXED_TIME
-    told = (checkout / ".lease" / "common" / "COMMIT").read_text(encoding="utf-8").strip()
-    # The weights are away, and the code is that of the commit all the same.
-    assert told == git(checkout, "rev-parse", "--short", "HEAD").strip()
+    commit = (checkout / ".lease" / "common" / "COMMIT").read_text(encoding="utf-8").strip()
+    # The weights are set aside, and the code is still that of the commit.
+    assert commit == git(checkout, "rev-parse", "--short", "HEAD").strip()
     assert git(checkout, "status", "--porcelain", "--", ".lease") == ""
 
 
-def test_staging_again_gives_the_same(
+def test_staging_again_gives_the_same_result(
     staged: Staged, checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     again = stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "aside")
     assert again == staged
 
 
-def test_what_does_not_fit_or_is_missing_is_told_before_weights_are_moved(
+def test_staging_errors_are_raised_before_weights_are_moved(
     checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=r"leave no room in a call of 1.5 MiB.*--set-aside"):
@@ -288,7 +288,7 @@ def test_what_does_not_fit_or_is_missing_is_told_before_weights_are_moved(
     assert (checkout / "weights" / "carried.safetensors").exists()
 
 
-def test_weights_are_set_aside_and_put_back(
+def test_weights_are_set_aside_and_restored(
     staged: Staged, checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     aside, weights = tmp_path / "aside", checkout / "weights"
@@ -310,209 +310,225 @@ def test_weights_are_set_aside_and_put_back(
     assert not (checkout / ".lease").exists()
 
 
-def test_a_checkout_that_differs_from_its_commit_says_so(checkout: Path) -> None:
+def test_a_modified_checkout_has_a_dirty_commit(checkout: Path) -> None:
     write(checkout / "jdsr_cli" / "__init__.py", 20)
     assert commit_of(checkout).endswith("-dirty")
 
 
-# On the machine: parts
+# Taking parts on the machine
 
 
 def test_parts_are_taken_in_any_order_and_twice(
-    staged: Staged, checkout: Path, sources: StagingSources, places: LeaseWorkspace
+    staged: Staged, checkout: Path, sources: StagingSources, lease_workspace: LeaseWorkspace
 ) -> None:
     absent = []
     for part in (3, 1, 1, 2, 3):
-        take_part(part, checkout / ".lease", checkout, places)
-        absent.append(len(missing_files(staged.table, places)))
+        take_part(part, checkout / ".lease", checkout, lease_workspace)
+        absent.append(len(missing_files(staged.table, lease_workspace)))
     assert absent == [9, 2, 2, 0, 0]
     for name in ("train-0.tar", "train-1.tar", "val.tar"):
-        path = places.data / "faces" / "faces9" / name
+        path = lease_workspace.data / "faces" / "faces9" / name
         assert path.read_bytes() == (sources.faces / name).read_bytes()
         assert path.stat().st_mtime == FIXED_TIME
-    assert not (places.data / "faces" / "faces9" / "test.tar").exists()
-    assert not [path for path in (places.data / ".pieces").rglob("*") if path.is_file()]
-    assert (places.code / "jdsr_cli" / "__init__.py").is_file()
-    assert (places.code / "COMMIT").read_text(encoding="utf-8").strip() == commit_of(checkout)
+    assert not (lease_workspace.data / "faces" / "faces9" / "test.tar").exists()
+    assert not [path for path in (lease_workspace.data / ".pieces").rglob("*") if path.is_file()]
+    assert (lease_workspace.code / "jdsr_cli" / "__init__.py").is_file()
+    assert (lease_workspace.code / "COMMIT").read_text(encoding="utf-8").strip() == commit_of(
+        checkout
+    )
 
 
-def test_a_copy_that_broke_off_is_taken_up_again(
-    staged: Staged, checkout: Path, places: LeaseWorkspace
+def test_an_incomplete_copy_is_repeated(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
-    take_all(checkout, staged, places)
-    val = places.data / "faces" / "faces9" / "val.tar"
+    take_all(checkout, staged, lease_workspace)
+    val = lease_workspace.data / "faces" / "faces9" / "val.tar"
     val.write_bytes(val.read_bytes()[:100])
-    same_size = places.data / "parsing" / "parts.tar"
+    same_size = lease_workspace.data / "parsing" / "parts.tar"
     same_size.write_bytes(bytes(same_size.stat().st_size))
-    assert missing_files(staged.table, places) == ["faces/faces9/val.tar"]
-    take_part(1, checkout / ".lease", checkout, places)
+    assert missing_files(staged.table, lease_workspace) == ["faces/faces9/val.tar"]
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
     by_path = {file.path: file for file in staged.table.files}
     for path in (val, same_size):
-        assert digest(path) == by_path[str(path.relative_to(places.data))].sha256
+        assert digest(path) == by_path[str(path.relative_to(lease_workspace.data))].sha256
 
 
-def test_a_damaged_piece_is_not_taken(
-    staged: Staged, checkout: Path, places: LeaseWorkspace
+def test_a_damaged_piece_is_refused(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
     path = checkout / ".lease" / "part-1" / "parsing" / "parts.tar"
     data = path.read_bytes()
     path.write_bytes(b"x" + data[1:])
     with pytest.raises(DatasetError, match=r"parts.tar: SHA-256 is not that of what was staged"):
-        take_part(1, checkout / ".lease", checkout, places)
-    assert not (places.data / "parsing" / "parts.tar").exists()
+        take_part(1, checkout / ".lease", checkout, lease_workspace)
+    assert not (lease_workspace.data / "parsing" / "parts.tar").exists()
     path.write_bytes(data[:-1])
     with pytest.raises(DatasetError, match="not carried whole"):
-        take_part(1, checkout / ".lease", checkout, places)
+        take_part(1, checkout / ".lease", checkout, lease_workspace)
 
 
-def test_a_part_that_was_not_carried(
-    staged: Staged, checkout: Path, places: LeaseWorkspace
+def test_a_missing_part_is_an_error(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
     with pytest.raises(InputMissingError, match="part 4 of 3 is not here"):
-        take_part(4, checkout / ".lease", checkout, places)
+        take_part(4, checkout / ".lease", checkout, lease_workspace)
     with pytest.raises(InputMissingError, match="no table of parts"):
-        take_part(1, checkout, checkout, places)
+        take_part(1, checkout, checkout, lease_workspace)
     with pytest.raises(InputMissingError, match="nothing was taken in yet"):
-        start_runner(10, places)
+        start_runner(10, lease_workspace)
 
 
-def test_code_is_laid_down_again_only_when_it_has_changed(
-    staged: Staged, checkout: Path, places: LeaseWorkspace
+def test_code_is_copied_again_only_when_it_has_changed(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
-    take_part(1, checkout / ".lease", checkout, places)
-    (places.code / "kept").touch()
-    take_part(1, checkout / ".lease", checkout, places)
-    assert (places.code / "kept").exists()
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
+    (lease_workspace.code / "saved").touch()
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
+    assert (lease_workspace.code / "saved").exists()
     write(checkout / "jdsr_cli" / "new.py", 10)
-    take_part(2, checkout / ".lease", checkout, places)
-    assert not (places.code / "kept").exists()
-    assert (places.code / "jdsr_cli" / "new.py").exists()
+    take_part(2, checkout / ".lease", checkout, lease_workspace)
+    assert not (lease_workspace.code / "saved").exists()
+    assert (lease_workspace.code / "jdsr_cli" / "new.py").exists()
 
 
-# On the machine: the plan
+# Running the plan on the machine
 
 
-def run_plan(places: LeaseWorkspace, seconds: float = 5.0) -> None:
-    (places.code / "COMMIT").write_text("abc\n", encoding="utf-8")
-    set_end(places, seconds)
-    Runner(places).run()
+def run_plan(lease_workspace: LeaseWorkspace, seconds: float = 5.0) -> None:
+    (lease_workspace.code / "COMMIT").write_text("abc\n", encoding="utf-8")
+    set_end(lease_workspace, seconds)
+    Runner(lease_workspace).run()
 
 
-def test_a_stage_that_needs_no_faces_runs_while_they_are_on_their_way(
-    staged: Staged, checkout: Path, places: LeaseWorkspace
+def test_a_stage_without_faces_runs_before_they_arrive(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
-    take_part(1, checkout / ".lease", checkout, places)
-    run_plan(places)
-    state = read_state(places)
-    assert (places.run_folder("one") / "parser" / "parser.safetensors").is_file()
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
+    run_plan(lease_workspace)
+    state = read_state(lease_workspace)
+    assert (lease_workspace.run_folder("one") / "parser" / "parser.safetensors").is_file()
     assert state.models["one"].state == FAILED
     assert "inputs did not arrive in time" in state.models["one"].note
     for part in (2, 3):
-        take_part(part, checkout / ".lease", checkout, places)
-    run_plan(places, 3.0)
-    assert read_state(places).models["one"].state == READY
-    (entry,) = read_manifest(places.run_folder("one") / "weights" / "manifest.toml")
+        take_part(part, checkout / ".lease", checkout, lease_workspace)
+    run_plan(lease_workspace, 3.0)
+    assert read_state(lease_workspace).models["one"].state == READY
+    (entry,) = read_manifest(lease_workspace.run_folder("one") / "weights" / "manifest.toml")
     assert entry.commit == "abc"
-    assert f"--init {places.data / 'weights' / 'carried.safetensors'}" in entry.data
-    assert f"--data {places.data / 'faces' / 'faces9'}" in entry.data
+    assert f"--init {lease_workspace.data / 'weights' / 'carried.safetensors'}" in entry.data
+    assert f"--data {lease_workspace.data / 'faces' / 'faces9'}" in entry.data
 
 
-def test_a_run_that_dies_is_exported_from_its_checkpoint(
-    staged: Staged, checkout: Path, places: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_run_is_exported_from_its_checkpoint(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_DIES", "fine")
-    take_all(checkout, staged, places)
-    run_plan(places, 8.0)
-    one = read_state(places).models["one"]
+    monkeypatch.setenv("FAKE_KILLED_RECIPE", "fine")
+    take_all(checkout, staged, lease_workspace)
+    run_plan(lease_workspace, 8.0)
+    one = read_state(lease_workspace).models["one"]
     assert one.state == READY
     assert "ended with -9" in one.note
-    (entry,) = read_manifest(places.run_folder("one") / "weights" / "manifest.toml")
+    (entry,) = read_manifest(lease_workspace.run_folder("one") / "weights" / "manifest.toml")
     assert "exported from a checkpoint" in entry.data
 
 
 def test_a_process_that_does_not_end_is_interrupted_then_killed(
-    places: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
+    lease_workspace: LeaseWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace, "INTERRUPT_AFTER", 0.2)
     monkeypatch.setattr(workspace, "KILL_AFTER", 0.5)
-    places.code.mkdir(parents=True)
-    log = places.log / "x.txt"
-    polite = "import time\ntry:\n time.sleep(60)\nexcept KeyboardInterrupt:\n raise SystemExit(130)"
-    words = [sys.executable, "-c", polite]
-    assert workspace.run_process(words, places, log, 2.0, lambda number: None) == 130
-    deaf = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(60)"
-    words = [sys.executable, "-c", deaf]
-    assert workspace.run_process(words, places, log, 2.0, lambda number: None) == -signal.SIGKILL
+    lease_workspace.code.mkdir(parents=True)
+    log = lease_workspace.log / "x.txt"
+    interruptible = (
+        "import time\ntry:\n time.sleep(60)\nexcept KeyboardInterrupt:\n raise SystemExit(130)"
+    )
+    words = [sys.executable, "-c", interruptible]
+    assert workspace.run_process(words, lease_workspace, log, 2.0, lambda number: None) == 130
+    uninterruptible = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(60)"
+    words = [sys.executable, "-c", uninterruptible]
+    assert (
+        workspace.run_process(words, lease_workspace, log, 2.0, lambda number: None)
+        == -signal.SIGKILL
+    )
 
 
-def test_a_model_goes_on_without_the_identity_network_that_it_counted_on(
-    checkout: Path, plan: Path, sources: StagingSources, places: LeaseWorkspace, tmp_path: Path
+def test_a_model_is_trained_without_an_identity_network_that_failed(
+    checkout: Path,
+    plan: Path,
+    sources: StagingSources,
+    lease_workspace: LeaseWorkspace,
+    tmp_path: Path,
 ) -> None:
     second = '[[model]]\nname = "two"\nrecipe = "two.toml"\nuses = ["masks"]\nreuse = "one"\n'
     plan.write_text(PLAN + second, encoding="utf-8")
-    absurd = RECIPE.replace("[identity.optimiser]", "[identity.optimiser]\nrate = 1e30")
-    (plan.parent / "one.toml").write_text(absurd, encoding="utf-8")
-    text = f'stages = ["joint"]\n{absurd}'.replace("fine", "second")
+    diverging = RECIPE.replace("[identity.optimiser]", "[identity.optimiser]\nrate = 1e30")
+    (plan.parent / "one.toml").write_text(diverging, encoding="utf-8")
+    text = f'stages = ["joint"]\n{diverging}'.replace("fine", "second")
     (plan.parent / "two.toml").write_text(text, encoding="utf-8")
     staged = stage_plan(checkout, plan, sources, aside=tmp_path / "aside")
-    take_all(checkout, staged, places)
-    run_plan(places, 6.0)
-    assert {one.state for one in read_state(places).models.values()} == {READY}
-    (entry,) = read_manifest(places.run_folder("two") / "weights" / "manifest.toml")
+    take_all(checkout, staged, lease_workspace)
+    run_plan(lease_workspace, 6.0)
+    assert {one.state for one in read_state(lease_workspace).models.values()} == {READY}
+    (entry,) = read_manifest(lease_workspace.run_folder("two") / "weights" / "manifest.toml")
     assert "--identity" not in entry.data
     assert "without identity" in entry.data
-    recipe = places.out / "recipes" / "two.toml"
+    recipe = lease_workspace.out / "recipes" / "two.toml"
     assert f"--recipe {recipe}" in entry.data
     stages = tomllib.loads(recipe.read_text(encoding="utf-8"))["stages"]
     assert stages == ["identity", "joint"]
 
 
-@pytest.mark.parametrize("ours", [True, False])
-def test_what_a_killed_runner_has_left_running_is_ended(
-    ours: bool, staged: Staged, checkout: Path, places: LeaseWorkspace, tmp_path: Path
+@pytest.mark.parametrize("own", [True, False])
+def test_a_process_left_by_a_killed_runner_is_ended(
+    own: bool, staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace, tmp_path: Path
 ) -> None:
-    take_part(1, checkout / ".lease", checkout, places)
-    words = [sys.executable, "-c", "import time; time.sleep(60)", str(places.root if ours else "")]
-    with subprocess.Popen(words, start_new_session=True) as left:
-        state = read_state(places)
-        state.process = left.pid
-        state.save(places)
-        run_plan(places, 0.5)
-        if ours:
-            assert left.wait(10) == -signal.SIGKILL
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
+    words = [
+        sys.executable,
+        "-c",
+        "import time; time.sleep(60)",
+        str(lease_workspace.root if own else ""),
+    ]
+    with subprocess.Popen(words, start_new_session=True) as remaining:
+        state = read_state(lease_workspace)
+        state.process = remaining.pid
+        state.save(lease_workspace)
+        run_plan(lease_workspace, 0.5)
+        if own:
+            assert remaining.wait(10) == -signal.SIGKILL
         else:
-            assert left.poll() is None
-            left.kill()
+            assert remaining.poll() is None
+            remaining.kill()
 
 
-def test_starting_twice_only_corrects_the_end(
-    staged: Staged, checkout: Path, places: LeaseWorkspace, tmp_path: Path,
+def test_starting_twice_only_changes_the_end(
+    staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    take_part(1, checkout / ".lease", checkout, places)
-    # The machine's code is this package, which the small checkout only stands for.
-    shutil.rmtree(places.code)
+    take_part(1, checkout / ".lease", checkout, lease_workspace)
+    # The runner needs the real packages, which the small checkout does not contain.
+    shutil.rmtree(lease_workspace.code)
     for package in ("jdsr_cli", "train"):
-        shutil.copytree(ROOT / package, places.code / package)
-    (places.code / "COMMIT").write_text("abc\n", encoding="utf-8")
-    began = start_runner(600, places)
-    assert began is not None
+        shutil.copytree(ROOT / package, lease_workspace.code / package)
+    (lease_workspace.code / "COMMIT").write_text("abc\n", encoding="utf-8")
+    runner_process = start_runner(600, lease_workspace)
+    assert runner_process is not None
     try:
-        assert is_locked(places.out / LOCK)
-        runner = read_state(places).runner
+        assert is_locked(lease_workspace.out / LOCK)
+        runner = read_state(lease_workspace).runner
         capsys.readouterr()
-        assert start_runner(2, places) is None
+        assert start_runner(2, lease_workspace) is None
         assert "the plan is running; training ends in 2 s" in capsys.readouterr().out
-        assert read_state(places).runner == runner == began.pid
-        assert began.wait(60) == 0
-        assert read_state(places).done
+        assert read_state(lease_workspace).runner == runner == runner_process.pid
+        assert runner_process.wait(60) == 0
+        assert read_state(lease_workspace).done
     finally:
-        if began.poll() is None:
-            workspace.end_group(began.pid)
-            began.wait()
+        if runner_process.poll() is None:
+            workspace.end_group(runner_process.pid)
+            runner_process.wait()
 
 
-# Home again
+# Retrieving weights
 
 
 def export(run: Path, size: int, exported: float, name: str = "fine") -> bytes:
@@ -535,24 +551,26 @@ LIMITS = Limits(files=4, file_mib=1, total_mib=4)
 
 
 @pytest.fixture
-def machine(places: LeaseWorkspace) -> LeaseWorkspace:
-    """A machine whose only model, of 2.5 MiB, is ready."""
-    places.common.mkdir(parents=True)
-    (places.common / "COMMIT").write_text("abc\n", encoding="utf-8")
-    (places.common / "plan.toml").write_text('[[model]]\nrecipe = "fine"\n', encoding="utf-8")
-    export(places.run_folder("fine"), int(2.5 * MIB), 1000.0)
-    state = read_state(places)
+def machine(lease_workspace: LeaseWorkspace) -> LeaseWorkspace:
+    """A machine with one finished model of 2.5 MiB."""
+    lease_workspace.common.mkdir(parents=True)
+    (lease_workspace.common / "COMMIT").write_text("abc\n", encoding="utf-8")
+    (lease_workspace.common / "plan.toml").write_text(
+        '[[model]]\nrecipe = "fine"\n', encoding="utf-8"
+    )
+    export(lease_workspace.run_folder("fine"), int(2.5 * MIB), 1000.0)
+    state = read_state(lease_workspace)
     state.models = models_in(READY)
     state.done = True
-    state.save(places)
-    return places
+    state.save(lease_workspace)
+    return lease_workspace
 
 
 def models_in(state: str) -> dict[str, ModelState]:
     return {"fine": ModelState(state)}
 
 
-def bring(machine: LeaseWorkspace, out: Path, **options: Any) -> Path:
+def retrieve(machine: LeaseWorkspace, out: Path, **options: Any) -> Path:
     if out.exists():
         shutil.rmtree(out)
     out.mkdir()
@@ -569,16 +587,16 @@ def pieces(out: Path) -> list[str]:
     return sorted(path.name for path in out.iterdir() if "of0" in path.name)
 
 
-def test_a_model_comes_home_in_as_many_calls_as_it_needs(
+def test_a_model_is_retrieved_in_several_calls(
     machine: LeaseWorkspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
-    first = pieces(bring(machine, out))
+    first = pieces(retrieve(machine, out))
     assert len(first) == 2
     assert "1 more pieces come with the next call" in capsys.readouterr().out
     joined = join(out, target)
     assert (joined.written, joined.waiting) == ((), ("fine.safetensors",))
-    second = pieces(bring(machine, out))
+    second = pieces(retrieve(machine, out))
     assert len(second) == 1
     assert not set(first) & set(second)
     assert join(out, target).written == ("fine.safetensors",)
@@ -589,34 +607,34 @@ def test_a_model_comes_home_in_as_many_calls_as_it_needs(
     assert retrieved(target)["fine.safetensors"]["commit"] == "abc"
     assert list((target / "logs").glob("logs-*.tgz"))
     assert not list((target / ".pieces").iterdir())
-    assert pieces(bring(machine, out)) == []
+    assert pieces(retrieve(machine, out)) == []
     assert "all finished models are retrieved" in capsys.readouterr().out
-    assert pieces(bring(machine, out, again=True)) == first
+    assert pieces(retrieve(machine, out, again=True)) == first
 
 
 def test_joining_the_same_call_twice_changes_nothing(
     machine: LeaseWorkspace, tmp_path: Path
 ) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
-    bring(machine, out)
+    retrieve(machine, out)
     join(out, target)
     join(out, target)
-    kept = tmp_path / "kept"
-    shutil.copytree(bring(machine, out), kept)
-    assert join(kept, target).written == ("fine.safetensors",)
-    assert join(kept, target).written == ()
-    assert join(kept, target).waiting == ()
+    saved = tmp_path / "saved"
+    shutil.copytree(retrieve(machine, out), saved)
+    assert join(saved, target).written == ("fine.safetensors",)
+    assert join(saved, target).written == ()
+    assert join(saved, target).waiting == ()
 
 
-def test_a_damaged_piece_is_named_and_not_used(machine: LeaseWorkspace, tmp_path: Path) -> None:
+def test_a_damaged_piece_is_an_error_and_not_used(machine: LeaseWorkspace, tmp_path: Path) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
-    name = pieces(bring(machine, out))[0]
+    name = pieces(retrieve(machine, out))[0]
     (out / name).write_bytes(b"x" + (out / name).read_bytes()[1:])
     with pytest.raises(WeightsCorruptError, match=f"damaged: {name}.*watch 5 --again"):
         join(out, target)
-    assert join(bring(machine, out), target).written == ()
+    assert join(retrieve(machine, out), target).written == ()
     assert not (target / "fine.safetensors").exists()
-    assert join(bring(machine, out, again=True), target).written == ("fine.safetensors",)
+    assert join(retrieve(machine, out, again=True), target).written == ("fine.safetensors",)
 
 
 def test_an_older_export_never_replaces_a_newer_one(
@@ -625,14 +643,14 @@ def test_an_older_export_never_replaces_a_newer_one(
     target, out = tmp_path / "results", tmp_path / "out"
     old = [tmp_path / "old-1", tmp_path / "old-2"]
     for folder in old:
-        shutil.copytree(bring(machine, out), folder)
+        shutil.copytree(retrieve(machine, out), folder)
     newer = export(machine.run_folder("fine"), 1000, 2000.0)
-    assert join(bring(machine, out), target).written == ("fine.safetensors",)
+    assert join(retrieve(machine, out), target).written == ("fine.safetensors",)
     for folder in old:
         assert join(folder, target).written == ()
     assert (target / "fine.safetensors").read_bytes() == newer
     newest = export(machine.run_folder("fine"), 1500, 3000.0)
-    assert join(bring(machine, out), target).written == ("fine.safetensors",)
+    assert join(retrieve(machine, out), target).written == ("fine.safetensors",)
     assert (target / "fine.safetensors").read_bytes() == newest
     assert len(read_manifest(target / "manifest.toml")) == 1
 
@@ -640,73 +658,73 @@ def test_an_older_export_never_replaces_a_newer_one(
 def test_manifests_are_merged_by_file(machine: LeaseWorkspace, tmp_path: Path) -> None:
     target, out = tmp_path / "results", tmp_path / "out"
     export(machine.run_folder("fine"), 1000, 1000.0)
-    join(bring(machine, out), target)
+    join(retrieve(machine, out), target)
     shutil.rmtree(machine.run_folder("fine") / "weights")
     export(machine.run_folder("fine"), 1000, 1500.0, "second")
-    join(bring(machine, out), target)
+    join(retrieve(machine, out), target)
     assert [one.name for one in read_manifest(target / "manifest.toml")] == ["fine", "second"]
 
 
-def test_the_running_model_comes_home_midway_only_when_asked(
+def test_a_running_model_is_retrieved_only_with_midway(
     machine: LeaseWorkspace, tmp_path: Path
 ) -> None:
     out, target = tmp_path / "out", tmp_path / "results"
     state = read_state(machine)
     state.models, state.done = models_in(RUNNING), False
     state.save(machine)
-    assert pieces(bring(machine, out)) == []
+    assert pieces(retrieve(machine, out)) == []
     export(machine.run_folder("fine"), 1000, 1000.0)
-    assert len(pieces(bring(machine, out, midway=True))) == 1
+    assert len(pieces(retrieve(machine, out, midway=True))) == 1
     join(out, target)
     assert retrieved(target)["fine.safetensors"]["final"] is False
-    assert pieces(bring(machine, out, midway=True)) == []
+    assert pieces(retrieve(machine, out, midway=True)) == []
 
 
-def test_an_export_that_is_half_replaced_is_not_brought(
+def test_a_partly_replaced_export_is_not_retrieved(
     machine: LeaseWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jdsr_train.lease.bundles.TRIES", 2)
     (machine.run_folder("fine") / "weights" / "fine.safetensors").write_bytes(
         b"newer than its manifest"
     )
-    assert pieces(bring(machine, tmp_path / "out")) == []
+    assert pieces(retrieve(machine, tmp_path / "out")) == []
 
 
-def test_pieces_cut_for_larger_calls_are_told_not_lost(
+def test_pieces_larger_than_a_call_are_an_error_and_not_lost(
     machine: LeaseWorkspace, tmp_path: Path
 ) -> None:
-    bring(machine, tmp_path / "out")
+    retrieve(machine, tmp_path / "out")
     with pytest.raises(UsageError, match="does not fit"):
         watch(0, tmp_path / "out", machine, Limits(file_mib=0.4))
-    assert len(pieces(bring(machine, tmp_path / "out"))) == 1
+    assert len(pieces(retrieve(machine, tmp_path / "out"))) == 1
     with pytest.raises(OutputError, match="no such folder"):
         watch(0, tmp_path / "absent", machine, LIMITS)
 
 
 def test_a_bundle_that_cannot_be_read_is_damaged(machine: LeaseWorkspace, tmp_path: Path) -> None:
-    out = bring(machine, tmp_path / "out")
-    (described,) = out.glob("*.bundle.json")
-    assert read_bundle(described) is not None
-    described.write_text("{", encoding="utf-8")
-    with pytest.raises(WeightsCorruptError, match=described.name):
+    out = retrieve(machine, tmp_path / "out")
+    (bundle,) = out.glob("*.bundle.json")
+    assert read_bundle(bundle) is not None
+    bundle.write_text("{", encoding="utf-8")
+    with pytest.raises(WeightsCorruptError, match=bundle.name):
         join(out, tmp_path / "results")
 
 
-# The stand-in for the machine
+# The simulated machine
 
 
-def test_the_stand_in_enforces_the_limits(checkout: Path, tmp_path: Path) -> None:
+def test_the_simulated_machine_enforces_the_limits(checkout: Path, tmp_path: Path) -> None:
     limits = Limits(call_mib=2, files=3, file_mib=1, total_mib=3, seconds=30)
     machine = SimulatedMachine(tmp_path / "machine", checkout, limits)
     write(checkout / ".git" / "carried", int(0.5 * MIB))
-    for command, carry, told in (
+    for command, carry, message in (
         ("true", (".git",), "a call has .* MiB, 2 at most"),
         ("x" * 2001, (), "2000 characters"),
         ("head -c 1200000 /dev/zero >$OUT/large", (), "large, 1.1 MiB"),
         ("touch $OUT/1 $OUT/2 $OUT/3 $OUT/4", (), "4 files"),
         ("touch $OUT/a+b", (), r"a\+b"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             machine.call(Call(command, carry, 10))
     with pytest.raises(UsageError, match="30 s at most"):
         machine.call(Call("true", (), 31))
@@ -714,7 +732,7 @@ def test_the_stand_in_enforces_the_limits(checkout: Path, tmp_path: Path) -> Non
         machine.call(Call("true", ("a",) * 9, 10))
 
 
-def test_the_stand_in_has_one_folder_of_files_and_a_time_limit(
+def test_the_simulated_machine_has_one_folder_of_files_and_a_time_limit(
     checkout: Path, tmp_path: Path
 ) -> None:
     machine = SimulatedMachine(tmp_path / "machine", checkout, Limits())
@@ -731,18 +749,18 @@ def test_the_stand_in_has_one_folder_of_files_and_a_time_limit(
 # The command line
 
 
-def test_nothing_of_it_imports_torch() -> None:
+def test_lease_modules_do_not_import_torch() -> None:
     names = ("__main__", "intake", "runner", "retrieval", "rehearsal")
     imported = ", ".join(f"jdsr_train.lease.{name}" for name in names)
     code = f"import sys, {imported}; sys.stdout.write(str('torch' in sys.modules))"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'train'}"}
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout == "False"
+    assert done.stdout == "False"
 
 
-def test_mistakes_end_in_their_exit_codes(
+def test_errors_have_their_exit_codes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Whole leases played on this machine: with a stand-in for training, and with `jdsr train`."""
+"""Rehearsals of whole leases, with fake training and with `jdsr train`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from jdsr_train.lease.workspace import LeaseWorkspace, is_locked
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
-"""Of a lease with the stand-in."""
+"""Duration of a lease with fake training."""
 REAL_SECONDS = 60.0
-"""Of a lease with `jdsr train`; on a loaded machine its first stages may not fit."""
-STAND_IN = Path(__file__).with_name("stand_in.py")
+"""Duration of a lease with `jdsr train`; on a loaded machine its first stages may not fit."""
+FAKE_TRAINING = Path(__file__).with_name("fake_training.py")
 PLAN = """
 reserve = 2
 command = {command}
@@ -71,25 +71,25 @@ def sources(
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plan") / "plan.toml"
-    command = [sys.executable, str(STAND_IN)]
+    command = [sys.executable, str(FAKE_TRAINING)]
     path.write_text(PLAN.format(command=command).replace("'", '"'), encoding="utf-8")
     return path
 
 
 def weights_in(target: Path) -> dict[str, str]:
-    """What each file that is home was trained from, as its manifest says."""
-    found = {}
+    """Return what each retrieved file was trained from, as its manifest states."""
+    origins = {}
     for entry in read_manifest(target / "manifest.toml"):
         assert digest(target / entry.file) == entry.sha256
-        found[entry.file] = entry.data
-    return found
+        origins[entry.file] = entry.data
+    return origins
 
 
-def test_a_plan_comes_home_whatever_happens(
+def test_a_plan_is_retrieved_despite_faults(
     plan: Path, sources: StagingSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("STAND_IN_BYTES", "1500000")
+    monkeypatch.setenv("FAKE_WEIGHTS_BYTES", "1500000")
     limits = Limits(call_mib=24, files=3, file_mib=1, total_mib=4)
     faults = ("killed", "failed", "slow")
     work = tmp_path / "work"
@@ -101,15 +101,15 @@ def test_a_plan_comes_home_whatever_happens(
     assert re.search(r"watch, lease ended +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
     assert "everything was retrieved except lite, which was expected to fail" in printed
-    found = weights_in(work / "results")
-    assert set(found) == {"paper_x4.safetensors", "paper_x8.safetensors"}
-    assert "paper_x4-so-far.safetensors" in found["paper_x4.safetensors"]
-    assert "parser.safetensors" in found["paper_x8.safetensors"]
-    assert "identity.safetensors" in found["paper_x8.safetensors"]
+    origins = weights_in(work / "results")
+    assert set(origins) == {"paper_x4.safetensors", "paper_x8.safetensors"}
+    assert "paper_x4-so-far.safetensors" in origins["paper_x4.safetensors"]
+    assert "parser.safetensors" in origins["paper_x8.safetensors"]
+    assert "identity.safetensors" in origins["paper_x8.safetensors"]
     assert not list(work.glob("machine-*/root"))
 
 
-def test_a_rehearsal_that_does_not_bring_everything_home_fails(
+def test_a_rehearsal_with_missing_results_fails(
     sources: StagingSources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     text = 'reserve = 1\ncommand = ["false"]\n[[model]]\nname = "x"\nrecipe = "lite_x4"\n'
@@ -122,13 +122,13 @@ def test_a_rehearsal_that_does_not_bring_everything_home_fails(
 
 
 @pytest.mark.parametrize("name", recipe_files.names())
-def test_every_recipe_has_a_tiny_one_of_the_same_stages_and_terms(
+def test_every_recipe_has_a_tiny_variant_with_the_same_stages_and_terms(
     name: str, tmp_path: Path
 ) -> None:
-    text, hopeless = tiny_recipe(name)
+    text, no_weights_expected = tiny_recipe(name)
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     small, large = recipe_files.load(str(tmp_path / "tiny.toml")), recipe_files.load(name)
-    assert not hopeless
+    assert not no_weights_expected
     for part in ("name", "stages", "loss", "camera"):
         assert getattr(small, part) == getattr(large, part)
     network = build(small.generator.network, small.generator.arguments)
@@ -137,46 +137,46 @@ def test_every_recipe_has_a_tiny_one_of_the_same_stages_and_terms(
 
 @pytest.mark.parametrize(("name", "stage"), [("lease_x4", "identity"), ("lite_x4", "joint")])
 def test_a_tiny_recipe_can_fail_in_one_stage(name: str, stage: str, tmp_path: Path) -> None:
-    text, hopeless = tiny_recipe(name, failing=True)
+    text, no_weights_expected = tiny_recipe(name, failing=True)
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
-    made = recipe_files.load(str(tmp_path / "tiny.toml"))
-    assert hopeless == (stage == "joint")
+    recipe = recipe_files.load(str(tmp_path / "tiny.toml"))
+    assert no_weights_expected == (stage == "joint")
     for one in ("parser", "identity", "denoise", "joint"):
-        assert (made.steps(one).rate == DIVERGING_RATE) == (one == stage)
+        assert (recipe.steps(one).rate == DIVERGING_RATE) == (one == stage)
 
 
-def test_a_rehearsal_that_is_terminated_leaves_nothing_running(
+def test_a_terminated_rehearsal_leaves_no_processes(
     plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
     words = ["rehearse", str(plan), "--faces", str(sources.faces), "--masks", str(sources.masks)]
     words += ["--features", str(sources.features), "--parsing", str(sources.parsing)]
     words += ["--work", str(work), "--seconds", "600", "--fault", "slow"]
-    places = LeaseWorkspace(work / "machine-2" / "root")
+    workspace = LeaseWorkspace(work / "machine-2" / "root")
     with subprocess.Popen(
         [sys.executable, "-m", "jdsr_train.lease", *words],
         cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'train'}"},
     ) as rehearsed:  # fmt: skip
         until = time.monotonic() + 60
-        while not is_locked(places.out / LOCK) and time.monotonic() < until:
+        while not is_locked(workspace.out / LOCK) and time.monotonic() < until:
             time.sleep(0.1)
-        assert is_locked(places.out / LOCK)
+        assert is_locked(workspace.out / LOCK)
         assert running(str(work))
         rehearsed.terminate()
         assert rehearsed.wait(60) == EXIT_INTERRUPTED
     assert not running(str(work))
-    assert not places.root.exists()
+    assert not workspace.root.exists()
 
 
 def running(name: str) -> list[str]:
-    """The numbers of the processes whose command line holds a name."""
-    found = []
+    """Return the ids of the processes whose command line contains a name."""
+    processes = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if name.encode() in path.read_bytes():
-                found.append(path.parent.name)
-    return found
+                processes.append(path.parent.name)
+    return processes
 
 
 REAL = """
@@ -188,7 +188,7 @@ first = ["parser"]
 """
 
 
-def test_jdsr_train_itself_comes_home(
+def test_weights_of_jdsr_train_are_retrieved(
     sources: StagingSources, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "plan.toml").write_text(REAL, encoding="utf-8")

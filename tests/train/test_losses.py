@@ -1,4 +1,4 @@
-"""Each loss term against values worked out by hand (eq. 8 to 14 and our own)."""
+"""Loss terms against manually computed values (eq. 8 to 14 and additional ones)."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_under_estimated_noise_weighs_more(estimate: float, truth: float, loss: 
     assert float(losses.asymmetric_loss(full(estimate), full(truth))) == pytest.approx(loss)
 
 
-def test_total_variation_of_ramps_and_plain_maps() -> None:
+def test_total_variation_of_ramps_and_constant_maps() -> None:
     across = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
     step = (1 / 127) ** 2
     assert float(losses.total_variation(across)) == pytest.approx(step, rel=1e-4)
@@ -30,7 +30,7 @@ def test_total_variation_of_ramps_and_plain_maps() -> None:
     assert float(losses.total_variation(full(0.7))) == 0
 
 
-def test_smooth_loss_of_ramps_and_plain_images() -> None:
+def test_smooth_loss_of_ramps_and_constant_images() -> None:
     across = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
     assert float(losses.smooth_loss(across)) == pytest.approx(1 / 127, rel=1e-4)
     assert float(losses.smooth_loss(-across.mT)) == pytest.approx(1 / 127, rel=1e-4)
@@ -52,13 +52,13 @@ def test_the_true_noise_level_is_the_difference_without_gradient() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
-def test_the_level_of_a_share_is_what_the_loss_teaches_of_that_probability(share: float) -> None:
-    """Among 1,001 maps of one value, the level has the least loss, and the share is read off it."""
+def test_the_covered_level_minimises_the_asymmetric_loss(share: float) -> None:
+    """Among 1,001 constant maps it has the least loss, and the share is recovered from it."""
     truth = torch.zeros(1, 3, 10, 10)
     truth[..., : round(10 * share)] = 1.0
     values = torch.linspace(0, 1, 1001)
-    found = [losses.asymmetric_loss(value.expand_as(truth), truth) for value in values]
-    best = values[int(torch.stack(found).argmin())]
+    losses_of_values = [losses.asymmetric_loss(value.expand_as(truth), truth) for value in values]
+    best = values[int(torch.stack(losses_of_values).argmin())]
     level = losses.covered_level(torch.full((1, 1, 10, 10), share).requires_grad_())
     assert not level.requires_grad
     assert torch.allclose(level, best.expand_as(level), atol=1e-3)
@@ -118,19 +118,19 @@ def test_occlusion_loss_is_the_cross_entropy() -> None:
 def test_gram_of_ones_and_of_two_different_channels() -> None:
     assert torch.equal(losses.gram(full(1.0, 1, 2, 2, 2)), full(0.5, 1, 2, 2))
     maps = torch.stack([full(1.0, 2, 2), full(3.0, 2, 2)])[None]
-    wanted = torch.tensor([[[0.5, 1.5], [1.5, 4.5]]])  # products times 4 pixels over 2 * 4
-    assert torch.allclose(losses.gram(maps), wanted)
+    expected = torch.tensor([[[0.5, 1.5], [1.5, 4.5]]])  # products times 4 pixels over 2 * 4
+    assert torch.allclose(losses.gram(maps), expected)
 
 
-def test_feature_terms_sum_over_levels_the_means_of_differences() -> None:
-    found = [full(1.0, 1, 2, 2, 2), full(2.0, 1, 4, 1, 1)]
-    wanted = [full(1.5, 1, 2, 2, 2), full(1.0, 1, 4, 1, 1)]
-    assert float(losses.perceptual_loss(found, wanted)) == pytest.approx(0.5 + 1.0)
+def test_feature_terms_sum_the_mean_differences_of_the_levels() -> None:
+    restored = [full(1.0, 1, 2, 2, 2), full(2.0, 1, 4, 1, 1)]
+    truth = [full(1.5, 1, 2, 2, 2), full(1.0, 1, 4, 1, 1)]
+    assert float(losses.perceptual_loss(restored, truth)) == pytest.approx(0.5 + 1.0)
     # Gram entries: 4 * 1 / 8 and 4 * 2.25 / 8; 4 / 4 and 1 / 4.
-    assert float(losses.style_loss(found, wanted)) == pytest.approx(0.625 + 0.75)
+    assert float(losses.style_loss(restored, truth)) == pytest.approx(0.625 + 0.75)
 
 
-def test_style_forgets_places_and_content_does_not() -> None:
+def test_style_loss_ignores_positions_and_perceptual_loss_does_not() -> None:
     maps = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     assert float(losses.style_loss([maps.flip(3)], [maps])) == pytest.approx(0, abs=1e-6)
     assert float(losses.perceptual_loss([maps.flip(3)], [maps])) > 0.1
@@ -146,24 +146,24 @@ def test_landmark_loss_ignores_unknown_maps() -> None:
     assert float(losses.landmark_loss(maps, truth)) == pytest.approx(0.25)
 
 
-def test_parsing_loss_by_hand_in_both_kinds() -> None:
+def test_parsing_loss_of_both_kinds_matches_a_manual_computation() -> None:
     logits = torch.zeros(1, 4, 1, 2)
     logits[0, 2, 0, 1] = math.log(3)  # probabilities 1/6, 1/6, 1/2, 1/6
     labels = torch.tensor([[[0, 2]]])
-    plain = (0.75**2 + 3 * 0.25**2) / 4
-    sure = (0.5**2 + 3 / 36) / 4
-    assert float(losses.parsing_loss(logits, labels)) == pytest.approx((plain + sure) / 2)
+    uniform = (0.75**2 + 3 * 0.25**2) / 4
+    confident = (0.5**2 + 3 / 36) / 4
+    assert float(losses.parsing_loss(logits, labels)) == pytest.approx((uniform + confident) / 2)
     cross = (math.log(4) + math.log(2)) / 2
     assert float(losses.parsing_loss(logits, labels, "ce")) == pytest.approx(cross)
     labels[0, 0, 0] = -1
-    assert float(losses.parsing_loss(logits, labels, "mse")) == pytest.approx(sure)
+    assert float(losses.parsing_loss(logits, labels, "mse")) == pytest.approx(confident)
     assert float(losses.parsing_loss(logits, labels, "ce")) == pytest.approx(math.log(2))
     with pytest.raises(UsageError, match="parsing loss is called 'dice'"):
         losses.parsing_loss(logits, labels, "dice")
 
 
 @pytest.mark.parametrize("kind", ["mse", "ce"])
-def test_prior_terms_without_any_truth_are_zero_with_a_gradient_of_zero(kind: str) -> None:
+def test_prior_terms_without_labels_are_zero_with_a_gradient_of_zero(kind: str) -> None:
     logits, unknown = torch.rand(2, 11, 4, 4, requires_grad=True), -torch.ones(2, 4, 4).long()
     maps = torch.rand(2, 5, 4, 4, requires_grad=True)
     loss = losses.parsing_loss(logits, unknown, kind) + losses.landmark_loss(maps, -full(1.0, 1))
@@ -188,7 +188,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_terms_are_float32_whatever_comes_in_and_give_the_truth_no_gradient(name: str) -> None:
+def test_terms_are_float32_for_any_input_and_give_the_truth_no_gradient(name: str) -> None:
     draw = torch.Generator().manual_seed(0)
     estimate, truth = (
         torch.rand(2, 3, 4, 4, generator=draw).bfloat16().requires_grad_() for _ in range(2)
@@ -203,7 +203,7 @@ def test_terms_are_float32_whatever_comes_in_and_give_the_truth_no_gradient(name
     assert bool(estimate.grad.any())
 
 
-def test_means_do_not_depend_on_how_many_equal_faces_a_batch_holds() -> None:
+def test_terms_do_not_depend_on_the_number_of_equal_faces_in_a_batch() -> None:
     draw = torch.Generator().manual_seed(0)
     one, other = (torch.rand(1, 3, 8, 8, generator=draw) for _ in range(2))
     for term in PAIRS.values():

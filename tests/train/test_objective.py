@@ -1,4 +1,4 @@
-"""The generator's loss: the paper's terms with their weights, and those that are left out."""
+"""The generator's loss: its terms and weights, and terms that are left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jdsr_train.losses.objective import (
 from jdsr_train.recipe import LossRecipe
 from jdsr_train.recipe_files import load
 
-NOTHING = LossRecipe(
+NO_TERMS = LossRecipe(
     asymmetric=0.0, total_variation=0.0, pixel_lr=0.0, pixel_hr=0.0, prior_parsing=0.1
 )
 
@@ -36,7 +36,7 @@ def full(value: float, *shape: int) -> Tensor:
 
 @pytest.fixture
 def batch() -> Batch:
-    """Two faces of 32 px whose mask is half a level brighter than the clean ones."""
+    """Two faces of 32 px that are 0.5 brighter with a mask than without."""
     return Batch(
         lr=full(0.75, 2, 3, 32, 32),
         lr_clean=full(0.25, 2, 3, 32, 32),
@@ -48,7 +48,7 @@ def batch() -> Batch:
 
 
 def output(grid: int, **changes: Tensor | None) -> GeneratorOutput:
-    made = GeneratorOutput(
+    result = GeneratorOutput(
         restored=full(0.5, 2, 3, 128, 128),
         denoised=full(0.5, 2, 3, grid, grid),
         noise_map=full(0.0, 2, 3, grid, grid),
@@ -57,46 +57,46 @@ def output(grid: int, **changes: Tensor | None) -> GeneratorOutput:
         landmarks=full(0.5, 2, 5, 64, 64),
         parsing=full(0.0, 2, 11, 64, 64),
     )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(result, **changes)  # type: ignore[arg-type]
 
 
 def alone(name: str, weight: float = 1.0) -> LossRecipe:
-    return dataclasses.replace(NOTHING, **{name: weight})  # type: ignore[arg-type]
+    return dataclasses.replace(NO_TERMS, **{name: weight})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("grid", [32, 128])
 @pytest.mark.parametrize(
-    ("name", "wanted"),
+    ("name", "expected"),
     [("asymmetric", 0.7 * 0.5**2), ("total_variation", 0.0), ("pixel_lr", 0.25)],
 )
-def test_denoising_terms_work_on_either_grid(
-    grid: int, name: str, wanted: float, batch: Batch
+def test_denoising_terms_are_computed_on_either_grid(
+    grid: int, name: str, expected: float, batch: Batch
 ) -> None:
-    made = output(grid)
-    found = denoising_terms(made.denoised, made.noise_map, batch, alone(name, 2.0))
-    assert {key: float(value) for key, value in found.items()} == {
-        name: pytest.approx(2 * wanted, abs=1e-6)
+    result = output(grid)
+    terms = denoising_terms(result.denoised, result.noise_map, batch, alone(name, 2.0))
+    assert {key: float(value) for key, value in terms.items()} == {
+        name: pytest.approx(2 * expected, abs=1e-6)
     }
 
 
-def test_the_noise_map_can_be_told_the_masks_share(batch: Batch) -> None:
-    made = output(32)
-    found = denoising_terms(
-        made.denoised, made.noise_map, batch, alone("asymmetric"), noise_truth="alpha"
+def test_the_truth_of_the_noise_map_can_be_the_covered_share(batch: Batch) -> None:
+    result = output(32)
+    terms = denoising_terms(
+        result.denoised, result.noise_map, batch, alone("asymmetric"), noise_truth="alpha"
     )
-    assert float(found["asymmetric"]) == pytest.approx(0.7 * 0.7**2)  # half covered is level 0.7
+    assert float(terms["asymmetric"]) == pytest.approx(0.7 * 0.7**2)  # half covered is level 0.7
     other = dataclasses.replace(batch, occlusion=full(1.0, 2, 1, 32, 32))
-    found = denoising_terms(
-        made.denoised, made.noise_map, other, alone("asymmetric"), noise_truth="alpha"
+    terms = denoising_terms(
+        result.denoised, result.noise_map, other, alone("asymmetric"), noise_truth="alpha"
     )
-    assert float(found["asymmetric"]) == pytest.approx(0.7)
+    assert float(terms["asymmetric"]) == pytest.approx(0.7)
 
 
 def camera_variant(name: str) -> SampleSettings:
-    """Samples of the recipe `camera`, or with one thing changed."""
+    """Return the sample settings of the recipe `camera`, or a variant of them."""
     settings = dataclasses.replace(sample_settings(load("camera")), priors=False)
     changes: dict[str, dict[str, object]] = {
-        "as it stands": {},
+        "unchanged": {},
         "paper": {"degradation": "paper", "lr_size": 32},
         "lowered": {"lowered": 1.0},
         "occluded": {"occluded": 1.0},
@@ -104,9 +104,9 @@ def camera_variant(name: str) -> SampleSettings:
     return dataclasses.replace(settings, **changes[name])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["as it stands", "paper", "lowered", "occluded"])
-def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set: FaceSet) -> None:
-    """Blur, noise, codecs and what else is before a face are not taken for a mask."""
+@pytest.mark.parametrize("name", ["unchanged", "paper", "lowered", "occluded"])
+def test_a_perfect_noise_map_of_the_camera_marks_only_masks(name: str, face_set: FaceSet) -> None:
+    """Blur, noise, compression and other occluders are not marked."""
     recipe, settings = load("camera"), camera_variant(name)
     with torch.device("meta"):
         network = build(recipe.generator.network, recipe_arguments(recipe))
@@ -123,12 +123,12 @@ def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set
         covered[masked] = enlarge(batch.occlusion, 128)[:, 0] >= 0.5
     assert float(marked[0.0].float().mean()) < 0.005
     assert float(covered[1.0].float().mean()) > 0.05
-    met, joined = marked[1.0] & covered[1.0], marked[1.0] | covered[1.0]
-    assert float(met.sum() / joined.sum()) > 0.95
+    intersection, union = marked[1.0] & covered[1.0], marked[1.0] | covered[1.0]
+    assert float(intersection.sum() / union.sum()) > 0.95
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "wanted"),
+    ("name", "key", "expected"),
     [
         ("pixel_hr", "pixel_hr", 0.25),
         ("coarse", "coarse", 0.25),
@@ -137,27 +137,29 @@ def test_a_perfect_noise_map_of_the_camera_marks_masks_alone(name: str, face_set
         ("prior", "prior_landmarks", 0.25),
     ],
 )
-def test_restoring_terms(name: str, key: str, wanted: float, batch: Batch) -> None:
+def test_restoring_terms_have_their_values(
+    name: str, key: str, expected: float, batch: Batch
+) -> None:
     weights = dataclasses.replace(alone(name), prior_parsing=0.0)
-    found = restoring_terms(output(32), batch, weights, LossNetworks())
-    assert {one: float(value) for one, value in found.items()} == {
-        key: pytest.approx(wanted, abs=1e-4)
+    terms = restoring_terms(output(32), batch, weights, LossNetworks())
+    assert {one: float(value) for one, value in terms.items()} == {
+        key: pytest.approx(expected, abs=1e-4)
     }
 
 
 def test_the_prior_weighs_landmarks_and_parsing(batch: Batch) -> None:
-    weights = dataclasses.replace(NOTHING, prior=2.0, prior_landmarks=3.0, prior_parsing=0.5)
-    found = restoring_terms(output(32), batch, weights, LossNetworks())
-    assert float(found["prior_landmarks"]) == pytest.approx(2 * 3 * 0.25)
+    weights = dataclasses.replace(NO_TERMS, prior=2.0, prior_landmarks=3.0, prior_parsing=0.5)
+    terms = restoring_terms(output(32), batch, weights, LossNetworks())
+    assert float(terms["prior_landmarks"]) == pytest.approx(2 * 3 * 0.25)
     parsing = ((10 / 11) ** 2 + 10 * (1 / 11) ** 2) / 11
-    assert float(found["prior_parsing"]) == pytest.approx(2 * 0.5 * parsing, rel=1e-5)
+    assert float(terms["prior_parsing"]) == pytest.approx(2 * 0.5 * parsing, rel=1e-5)
 
 
-def test_terms_without_a_judge_or_a_truth_are_left_out(batch: Batch) -> None:
+def test_terms_without_a_network_or_a_truth_are_left_out(batch: Batch) -> None:
     weights = load("paper_x4").loss
-    bare = dataclasses.replace(batch, heat_maps=None, parsing=None)
-    found = restoring_terms(output(128), bare, weights, LossNetworks())
-    assert set(found) == {"pixel_hr", "smooth_hr", "coarse"}
+    uncovered = dataclasses.replace(batch, heat_maps=None, parsing=None)
+    terms = restoring_terms(output(128), uncovered, weights, LossNetworks())
+    assert set(terms) == {"pixel_hr", "smooth_hr", "coarse"}
     lite = restoring_terms(
         output(128, coarse=None, landmarks=None, parsing=None), batch, weights, LossNetworks()
     )
@@ -165,30 +167,32 @@ def test_terms_without_a_judge_or_a_truth_are_left_out(batch: Batch) -> None:
 
 
 class _Sums(nn.Module):
-    """A stand-in for frozen networks and critics: one number for each image."""
+    """A fake embedding: two numbers for each image."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3)) + 1], 1)
 
 
-def test_identity_and_adversary_judge_the_restored_face_only(batch: Batch) -> None:
-    weights = dataclasses.replace(NOTHING, identity=2.0, adversarial=0.5, identity_reduction="sum")
+def test_identity_and_adversarial_terms_give_only_the_restored_face_a_gradient(
+    batch: Batch,
+) -> None:
+    weights = dataclasses.replace(NO_TERMS, identity=2.0, adversarial=0.5, identity_reduction="sum")
     restored = full(0.5, 2, 3, 128, 128).requires_grad_()
-    judges = LossNetworks(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
-    found = restoring_terms(output(32, restored=restored), batch, weights, judges)
-    assert set(found) == {"identity", "adversarial"}
-    assert float(found["adversarial"].detach()) == pytest.approx(-0.25)
+    networks = LossNetworks(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
+    terms = restoring_terms(output(32, restored=restored), batch, weights, networks)
+    assert set(terms) == {"identity", "adversarial"}
+    assert float(terms["adversarial"].detach()) == pytest.approx(-0.25)
     one, other = (
         nn.functional.normalize(_Sums()(images)[:1]) for images in (restored.detach(), batch.hr)
     )
-    assert float(found["identity"].detach()) == pytest.approx(2 * float(((one - other) ** 2).sum()))
-    torch.stack(list(found.values())).sum().backward()
+    assert float(terms["identity"].detach()) == pytest.approx(2 * float(((one - other) ** 2).sum()))
+    torch.stack(list(terms.values())).sum().backward()
     assert restored.grad is not None
     assert batch.hr.grad is None
 
 
 class _Levels:
-    """A stand-in for frozen features: the pictures themselves."""
+    """Fake features: the images themselves."""
 
     name, deviation = "levels", None
 
@@ -196,36 +200,36 @@ class _Levels:
         return [images]
 
 
-def test_features_can_judge_the_covered_part_alone(batch: Batch) -> None:
+def test_feature_terms_can_be_restricted_to_the_covered_part(batch: Batch) -> None:
     half = torch.zeros(2, 1, 32, 32)
     half[..., 16:] = 1.0
     covered = dataclasses.replace(batch, occlusion=half)
     restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    found = restoring_terms(
+    terms = restoring_terms(
         output(32, restored=restored),
         covered,
         alone("perceptual_covered", 2.0),
         LossNetworks(features=_Levels()),  # type: ignore[arg-type]
     )
-    assert set(found) == {"perceptual_covered"}
-    assert float(found["perceptual_covered"].detach()) == pytest.approx(2 * 0.5 * 0.5)
-    found["perceptual_covered"].backward()
+    assert set(terms) == {"perceptual_covered"}
+    assert float(terms["perceptual_covered"].detach()) == pytest.approx(2 * 0.5 * 0.5)
+    terms["perceptual_covered"].backward()
     assert restored.grad is not None
     assert not restored.grad[..., :60].any()
     assert restored.grad[..., 68:].all()
 
 
 def half_covered(batch: Batch) -> Batch:
-    """Let the first face wear a mask on its right half, and the second none."""
+    """Return the batch with the right half of the first face covered, and the second uncovered."""
     occlusion = torch.zeros(2, 1, 32, 32)
     occlusion[0, ..., 16:] = 1.0
     return dataclasses.replace(batch, occlusion=occlusion)
 
 
-def test_a_judge_of_what_was_covered_is_shown_nothing_else(batch: Batch) -> None:
+def test_the_covered_region_differs_from_the_truth_only_where_covered(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128)
     shown, truth = select_region(restored, half_covered(batch), "covered", 0.5)
-    assert shown.shape == truth.shape == (1, 3, 128, 128)  # the face without a mask is left out
+    assert shown.shape == truth.shape == (1, 3, 128, 128)  # the uncovered face is left out
     assert torch.equal(shown[..., :60], truth[..., :60])
     assert torch.equal(shown[..., 68:], restored[:1, ..., 68:])
     whole, same = select_region(restored, half_covered(batch), "face", 0.5)
@@ -234,7 +238,7 @@ def test_a_judge_of_what_was_covered_is_shown_nothing_else(batch: Batch) -> None
 
 
 def covered_by(areas: list[float]) -> tuple[Tensor, Batch]:
-    """Return restored faces and a batch: face n is n / 10, restored 0.05 brighter, covered so."""
+    """Return restored faces and a batch: face n has level n / 10, restored 0.05 brighter."""
     count = len(areas)
     faces = (torch.arange(count) / 10).view(-1, 1, 1, 1)
     lr, hr = faces.expand(-1, 3, 32, 32), faces.expand(-1, 3, 128, 128)
@@ -243,7 +247,7 @@ def covered_by(areas: list[float]) -> tuple[Tensor, Batch]:
 
 
 @pytest.mark.parametrize(
-    ("areas", "masked", "wanted"),
+    ("areas", "masked", "expected"),
     [
         ([0.2, 0.9, 0.0, 0.5, 0.4, 0.0], 0.5, [1, 3, 4]),  # most covered first
         ([0.0, 0.9, 0.0, 0.0, 0.0, 0.0], 0.5, [1, 0, 2]),  # filled up in the batch's order
@@ -254,44 +258,44 @@ def covered_by(areas: list[float]) -> tuple[Tensor, Batch]:
         ([0.0, 0.0, 0.0], 0.6, [0, 1]),
     ],
 )
-def test_as_many_faces_are_judged_in_every_batch(
-    areas: list[float], masked: float, wanted: list[int]
+def test_the_covered_region_selects_a_fixed_number_of_faces(
+    areas: list[float], masked: float, expected: list[int]
 ) -> None:
     restored, batch = covered_by(areas)
     shown, truth = select_region(restored, batch, "covered", masked)
-    assert torch.equal(truth, batch.hr[wanted])
-    means = [place / 10 + 0.05 * areas[place] for place in wanted]
+    assert torch.equal(truth, batch.hr[expected])
+    means = [index / 10 + 0.05 * areas[index] for index in expected]
     assert shown.mean((1, 2, 3)).tolist() == pytest.approx(means, abs=1e-5)
 
 
-def test_of_faces_without_masks_the_judge_sees_the_truth(batch: Batch) -> None:
-    bare = dataclasses.replace(batch, occlusion=torch.zeros(2, 1, 32, 32))
-    shown, truth = select_region(full(0.75, 2, 3, 128, 128), bare, "covered")
+def test_uncovered_faces_are_replaced_by_the_truth(batch: Batch) -> None:
+    uncovered = dataclasses.replace(batch, occlusion=torch.zeros(2, 1, 32, 32))
+    shown, truth = select_region(full(0.75, 2, 3, 128, 128), uncovered, "covered")
     assert torch.equal(shown, truth)
     assert torch.equal(truth, batch.hr)
 
 
-def test_a_critic_of_what_was_covered_moves_nothing_else(batch: Batch) -> None:
+def test_a_critic_of_covered_pixels_gives_other_pixels_no_gradient(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    found = restoring_terms(
+    terms = restoring_terms(
         output(32, restored=restored),
         half_covered(batch),
         alone("adversarial", 2.0),
         LossNetworks(critic=lambda images: images.mean((1, 2, 3)), region="covered", masked=0.5),
     )
-    assert set(found) == {"adversarial"}
-    assert float(found["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
-    found["adversarial"].backward()
+    assert set(terms) == {"adversarial"}
+    assert float(terms["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
+    terms["adversarial"].backward()
     assert restored.grad is not None
     assert not restored.grad[0, ..., :60].any()
     assert not restored.grad[1].any()
     assert restored.grad[0, ..., 68:].all()
 
 
-def test_a_face_without_a_mask_takes_no_part_in_what_is_judged(batch: Batch) -> None:
+def test_an_uncovered_face_has_no_gradient_from_terms_of_covered_pixels(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    weights = dataclasses.replace(NOTHING, adversarial=2.0, perceptual_covered=1.0)
-    found = restoring_terms(
+    weights = dataclasses.replace(NO_TERMS, adversarial=2.0, perceptual_covered=1.0)
+    terms = restoring_terms(
         output(32, restored=restored),
         half_covered(batch),
         weights,
@@ -300,8 +304,8 @@ def test_a_face_without_a_mask_takes_no_part_in_what_is_judged(batch: Batch) -> 
         ),  # type: ignore[arg-type]
     )
     # Both faces are shown, the second as its truth.
-    assert float(found["perceptual_covered"].detach()) == pytest.approx(0.5 * 0.25)
-    torch.stack(list(found.values())).sum().backward()
+    assert float(terms["perceptual_covered"].detach()) == pytest.approx(0.5 * 0.25)
+    torch.stack(list(terms.values())).sum().backward()
     assert restored.grad is not None
     assert restored.grad[0].any()
     assert not restored.grad[1].any()

@@ -1,4 +1,4 @@
-"""Labelled faces: tar or folder, read once, framed like a face, and what can be wrong."""
+"""Labelled faces from archives and folders: their cache, their framing, and errors."""
 
 import io
 import tarfile
@@ -31,7 +31,7 @@ def encoded(array: np.ndarray, kind: str) -> bytes:
 
 
 def contents(train: int = 3, test: int = 2, side: int = 64) -> dict[str, bytes]:
-    """Pictures whose colour follows their labels: skin with two eyes at their usual places."""
+    """Pictures whose colour follows their labels: skin with two eyes at their usual positions."""
     files = {}
     for split, count in (("train", train), ("test", test)):
         for number in range(count):
@@ -62,7 +62,7 @@ def to_tar(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def test_archives_and_folders_hold_the_same(tmp_path: Path) -> None:
+def test_archives_and_folders_have_the_same_content(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     archive = open_parsing_set(to_tar(tmp_path / "set.tar", contents()), "test", cache)
     folder = open_parsing_set(to_folder(tmp_path / "set", contents()), "test", cache)
@@ -76,7 +76,7 @@ def test_archives_and_folders_hold_the_same(tmp_path: Path) -> None:
     assert len(open_parsing_set(tmp_path / "set.tar", None, cache)) == 5
 
 
-def test_a_set_without_val_lends_some_of_train(tmp_path: Path) -> None:
+def test_a_set_without_val_uses_a_part_of_train(tmp_path: Path) -> None:
     source = to_folder(tmp_path / "set", contents(train=60))
     train = open_parsing_set(source, "train", tmp_path / "cache")
     val = open_parsing_set(source, "val", tmp_path / "cache")
@@ -109,9 +109,7 @@ def test_a_set_is_read_once_until_it_changes(tmp_path: Path) -> None:
         ("train/face1.webp", encoded(np.ones((60, 64, 3), np.uint8), "WEBP"), "64x60, not square"),
     ],
 )
-def test_what_is_wrong_is_named(
-    name: str, data: bytes | None, message: str, tmp_path: Path
-) -> None:
+def test_errors_name_the_file(name: str, data: bytes | None, message: str, tmp_path: Path) -> None:
     files = contents()
     if data is None:
         del files[name]
@@ -123,7 +121,7 @@ def test_what_is_wrong_is_named(
     assert not list(tmp_path.glob("cache/*.json"))
 
 
-def test_missing_and_empty_sources(tmp_path: Path) -> None:
+def test_missing_and_empty_sources_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError):
         open_parsing_set(tmp_path / "absent.tar", None, tmp_path)
     (tmp_path / "broken.tar").write_bytes(b"no archive" * 99)
@@ -132,9 +130,9 @@ def test_missing_and_empty_sources(tmp_path: Path) -> None:
     source = to_folder(tmp_path / "set", contents(test=0))
     with pytest.raises(DatasetError, match="no labelled pictures of split test"):
         open_parsing_set(source, "test", tmp_path)
-    (tmp_path / "taken").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match="taken"):
-        open_parsing_set(source, "train", tmp_path / "taken" / "cache")
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="occupied"):
+        open_parsing_set(source, "train", tmp_path / "occupied" / "cache")
 
 
 @pytest.fixture
@@ -143,21 +141,21 @@ def augmented(tmp_path: Path) -> ParsingSamples:
     return ParsingSamples(open_parsing_set(source, None, tmp_path / "cache"), seed=2)
 
 
-def test_plain_pairs_are_framed_like_our_faces(augmented: ParsingSamples) -> None:
-    plain = ParsingSamples(augmented.pictures, 0, augment=False)
+def test_pairs_without_augmentation_are_framed_like_the_template(augmented: ParsingSamples) -> None:
+    unaugmented = ParsingSamples(augmented.pictures, 0, augment=False)
     for number in (0, 1, 8):
-        pair = plain[number]
+        pair = unaugmented[number]
         assert pair.image.shape == (128, 128, 3)
-        for part, place in (("left eye", (45.9, 65.9)), ("right eye", (81.3, 65.9))):
+        for part, position in (("left eye", (45.9, 65.9)), ("right eye", (81.3, 65.9))):
             rows, columns = np.nonzero(pair.labels == PARSING_CLASSES.index(part))
-            # The template's eyes, from which CelebA-HQ's lie a pixel further apart.
-            assert columns.mean() == pytest.approx(place[0], abs=1.5)
-            assert rows.mean() == pytest.approx(place[1], abs=1.5)
-    assert np.array_equal(plain[0].image, plain[7].image)
-    assert not np.array_equal(plain[0].image, plain[1].image)
+            # The eyes of the template; those of CelebA-HQ are a pixel further apart.
+            assert columns.mean() == pytest.approx(position[0], abs=1.5)
+            assert rows.mean() == pytest.approx(position[1], abs=1.5)
+    assert np.array_equal(unaugmented[0].image, unaugmented[7].image)
+    assert not np.array_equal(unaugmented[0].image, unaugmented[1].image)
 
 
-def test_framing_turns_enlarges_and_moves_about_the_middle() -> None:
+def test_framing_rotates_scales_and_shifts_about_the_centre() -> None:
     middle, right = np.array([63.5, 63.5, 1.0]), np.array([1.0, 0.0, 0.0])
     left, top, side = (part * STORED_SIZE for part in WINDOW)
     centre = np.array([left, top]) + side / 2 - 0.5
@@ -165,12 +163,12 @@ def test_framing_turns_enlarges_and_moves_about_the_middle() -> None:
     assert np.allclose(framing(shift=np.array([3.0, 0.0])) @ (middle + right * 3), centre)
     moved = framing(zoom=2.0) @ (middle + right * 10) - centre
     assert np.allclose(moved, [10 * side / 128 / 2, 0])
-    # Clockwise: what was above the middle is to the right of it.
+    # Clockwise: a point above the centre moves to the right of it.
     above = framing(90.0) @ (middle + right * 10) - centre
     assert np.allclose(above, [0, -10 * side / 128])
 
 
-def test_labels_stay_on_the_picture_when_augmented(augmented: ParsingSamples) -> None:
+def test_labels_are_augmented_with_their_picture(augmented: ParsingSamples) -> None:
     sides, shares = [], set()
     for number in range(14):
         pair = augmented[number]
@@ -185,7 +183,7 @@ def test_labels_stay_on_the_picture_when_augmented(augmented: ParsingSamples) ->
     assert len(shares) > 3
 
 
-def test_batches_are_decided_by_their_number(augmented: ParsingSamples) -> None:
+def test_batches_depend_only_on_their_number(augmented: ParsingSamples) -> None:
     whole = list(augmented.batches(4, 0, 4, workers=0))
     (third,) = augmented.batches(4, 2, 3, workers=0)
     assert torch.equal(whole[2].images, third.images)
@@ -205,11 +203,11 @@ def test_batches_are_decided_by_their_number(augmented: ParsingSamples) -> None:
 
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_file(), reason="no ../shared/data")
-def test_the_development_set_frames_its_eyes_like_the_template(tmp_path: Path) -> None:
-    plain = ParsingSamples(open_parsing_set(SHARED, "test", tmp_path), 0, augment=False)
-    places = []
+def test_the_development_set_has_its_eyes_at_those_of_the_template(tmp_path: Path) -> None:
+    unaugmented = ParsingSamples(open_parsing_set(SHARED, "test", tmp_path), 0, augment=False)
+    positions = []
     for number in range(30):
-        rows, columns = np.nonzero(plain[number].labels == PARSING_CLASSES.index("left eye"))
+        rows, columns = np.nonzero(unaugmented[number].labels == PARSING_CLASSES.index("left eye"))
         if len(rows) > 10:
-            places.append((columns.mean(), rows.mean()))
-    assert np.allclose(np.mean(places, axis=0), (45.9, 65.9), atol=2.5)
+            positions.append((columns.mean(), rows.mean()))
+    assert np.allclose(np.mean(positions, axis=0), (45.9, 65.9), atol=2.5)

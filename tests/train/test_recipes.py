@@ -1,4 +1,4 @@
-"""Recipes: those that ship, and every way in which a file can be wrong."""
+"""Recipes: the shipped ones, and errors in recipe files."""
 
 import dataclasses
 from pathlib import Path
@@ -20,7 +20,7 @@ def write(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-NAMED = {
+WEIGHT_NAMES = {
     "lease_x4": "paper_x4",
     "lease_x8": "paper_x8",
     "camera": "paper_camera",
@@ -28,10 +28,10 @@ NAMED = {
     "lease_lite_camera": "lite_camera",
     "lease_lite_large_camera": "lite_large_camera",
 }
-"""Recipes whose weights have a name of their own."""
+"""Names of the weights of recipes, where they differ from the recipe's name."""
 
 
-def test_recipes_ship() -> None:
+def test_the_shipped_recipes_are_complete() -> None:
     assert set(recipe_files.names()) == {
         "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera",
         "paper_x4", "paper_x8", "short_x4", "short_x8",
@@ -44,7 +44,7 @@ def test_recipes_ship() -> None:
 @pytest.mark.parametrize("name", recipe_files.names())
 def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     recipe = recipe_files.load(name)
-    assert recipe.name == NAMED.get(name, name)
+    assert recipe.name == WEIGHT_NAMES.get(name, name)
     with torch.device("meta"):
         network = build(recipe.generator.network, recipe_arguments(recipe))
     settings = sample_settings(recipe)
@@ -55,7 +55,7 @@ def test_every_shipped_recipe_loads_and_builds_its_network(name: str) -> None:
     assert recipe.optimiser.warmup < recipe.optimiser.steps
 
 
-def test_the_papers_weights_are_in_its_recipe() -> None:
+def test_the_paper_recipe_has_the_weights_of_the_paper() -> None:
     recipe = recipe_files.load("paper_x4")
     loss = recipe.loss
     assert (loss.asymmetric, loss.total_variation, loss.style_lr) == (0.5, 0.05, 10.0)
@@ -79,14 +79,14 @@ def test_a_short_run_has_the_whole_loss_of_the_paper(name: str) -> None:
     assert 32 <= recipe.optimiser.batch <= 64
 
 
-def test_the_stages_before_the_joint_one_take_little_of_a_lease() -> None:
+def test_the_stages_before_the_joint_one_are_short_in_a_lease() -> None:
     recipe = recipe_files.load("lease_x4")
     steps = {stage: recipe.steps(stage).steps for stage in ("parser", "identity", "denoise")}
     assert steps == {"parser": 1500, "identity": 2000, "denoise": 1000}
 
 
 @pytest.mark.parametrize("name", ["lite_camera", "lite_large_camera"])
-def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: str) -> None:
+def test_a_lease_of_a_light_generator_changes_only_batch_rates_and_video(name: str) -> None:
     whole, lease = recipe_files.load(name), recipe_files.load(f"lease_{name}")
     optimiser = dataclasses.replace(lease.optimiser, batch=16, rate=3e-4)
     critic = dataclasses.replace(lease.critic, rate=1e-4)
@@ -97,7 +97,7 @@ def test_a_lease_of_a_light_generator_changes_batch_rates_and_clips_alone(name: 
 
 
 @pytest.mark.parametrize("name", recipe_files.names())
-def test_a_noise_map_is_read_as_what_it_learns(name: str) -> None:
+def test_generator_and_data_have_the_same_kind_of_noise_map(name: str) -> None:
     recipe = recipe_files.load(name)
     footage = name in ("camera", "lease_camera")
     assert recipe.data.noise_truth == ("alpha" if footage else "difference")
@@ -106,16 +106,14 @@ def test_a_noise_map_is_read_as_what_it_learns(name: str) -> None:
 
 
 @pytest.mark.parametrize(("learnt", "read"), [("alpha", "difference"), ("difference", "alpha")])
-def test_a_noise_map_that_is_read_as_something_else_is_refused(
-    learnt: str, read: str, tmp_path: Path
-) -> None:
+def test_different_kinds_of_noise_map_are_refused(learnt: str, read: str, tmp_path: Path) -> None:
     text = f'[generator]\nnetwork = "jdsr"\narguments = {{ noise = "{read}" }}\n'
     recipe = recipe_files.load(write(tmp_path, f'{text}[data]\nnoise_truth = "{learnt}"\n'))
     with pytest.raises(UsageError, match=f"learns '{learnt}' and is read as '{read}'"):
         recipe_arguments(recipe)
 
 
-def test_a_light_generator_has_a_map_of_its_own_and_is_told_nothing(tmp_path: Path) -> None:
+def test_a_light_generator_has_no_kind_of_noise_map(tmp_path: Path) -> None:
     recipe = recipe_files.load(write(tmp_path, '[data]\nnoise_truth = "alpha"\n'))
     assert recipe_arguments(recipe) == {}
 
@@ -130,19 +128,19 @@ def flops(name: str) -> int:
     return counter.get_total_flops()
 
 
-def test_the_large_light_generator_is_four_times_the_light_one_and_nothing_else() -> None:
+def test_the_large_light_generator_differs_only_in_width() -> None:
     small, large = recipe_files.load("lite_camera"), recipe_files.load("lite_large_camera")
     assert 3.5 < flops("lite_large_camera") / flops("lite_camera") < 4.5
     for part in ("stages", "data", "camera", "loss", "critic"):
         assert getattr(small, part) == getattr(large, part), part
     wider = {"widths", "tail_width"}
-    given = large.generator.arguments
-    assert set(given) - set(small.generator.arguments) == wider
-    kept = {key: value for key, value in given.items() if key not in wider}
-    assert dataclasses.replace(large.generator, arguments=kept) == small.generator
+    arguments = large.generator.arguments
+    assert set(arguments) - set(small.generator.arguments) == wider
+    common = {key: value for key, value in arguments.items() if key not in wider}
+    assert dataclasses.replace(large.generator, arguments=common) == small.generator
 
 
-def test_a_camera_shows_sharp_faces_too() -> None:
+def test_camera_samples_include_sharp_faces() -> None:
     recipe = recipe_files.load("lease_camera")
     data = recipe.data
     assert (data.degradation, data.masked, recipe.camera.pristine) == ("camera", 0.5, 0.1)
@@ -170,7 +168,7 @@ def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
         ("attention", set()),
     ],
 )
-def test_an_ablation_changes_nothing_else(name: str, changed: set[str]) -> None:
+def test_an_ablation_changes_only_its_terms(name: str, changed: set[str]) -> None:
     whole, without = recipe_files.load("paper_x4"), recipe_files.load(f"without_{name}")
     differing = {key for key, value in vars(whole.loss).items() if vars(without.loss)[key] != value}
     assert differing == changed
@@ -179,7 +177,7 @@ def test_an_ablation_changes_nothing_else(name: str, changed: set[str]) -> None:
     assert without.generator.arguments.get("attention", True) is (name != "attention")
 
 
-def test_a_base_is_followed_and_overridden_key_by_key(tmp_path: Path) -> None:
+def test_a_base_is_loaded_and_overridden_key_by_key(tmp_path: Path) -> None:
     recipe = recipe_files.load(write(tmp_path, 'base = "paper_x8"\n[loss]\nstyle_lr = 1\n'))
     assert recipe.name == "own"
     assert recipe.generator.scale == 8
@@ -187,13 +185,13 @@ def test_a_base_is_followed_and_overridden_key_by_key(tmp_path: Path) -> None:
     assert (recipe.loss.style_lr, recipe.loss.perceptual_lr) == (1.0, 0.1)
 
 
-def test_a_base_that_leads_back_is_refused(tmp_path: Path) -> None:
+def test_a_circular_base_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     with pytest.raises(UsageError, match="cannot be followed"):
         recipe_files.load(write(tmp_path, f'base = "{path}"'))
 
 
-def test_a_trial_shortens_every_stage() -> None:
+def test_a_shortened_recipe_has_few_steps_in_every_stage() -> None:
     recipe = recipe_files.shortened(recipe_files.load("paper_x4"), 7)
     assert {stage: recipe.steps(stage).steps for stage in recipe.stages} == dict.fromkeys(
         recipe.stages, 7
@@ -208,7 +206,7 @@ def test_footage_is_trained_with_and_without_masks_at_every_width() -> None:
     assert recipe.camera.native_width == (12.0, 128.0)
 
 
-def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
+def test_keys_absent_from_a_file_have_their_defaults(tmp_path: Path) -> None:
     recipe = recipe_files.load(
         write(tmp_path, "seed = 9\n[optimiser]\nrate = 1\nbetas = [0, 0.5]\n")
     )
@@ -222,10 +220,10 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
     assert recipe_files.load(write(tmp_path, 'name = "other"')).name == "other"
 
 
-def test_a_recipe_survives_being_plain_values(tmp_path: Path) -> None:
-    plain = recipe_files.to_dict(recipe_files.load("lite_x4"))
-    assert plain["generator"]["arguments"] == {"lr_size": 32}
-    assert plain["optimiser"]["batch"] == 16
+def test_a_recipe_can_be_converted_to_a_dictionary(tmp_path: Path) -> None:
+    values = recipe_files.to_dict(recipe_files.load("lite_x4"))
+    assert values["generator"]["arguments"] == {"lr_size": 32}
+    assert values["optimiser"]["batch"] == 16
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_an_unknown_key_names_the_nearest(
         "earns = 3",
     ],
 )
-def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: Path) -> None:
+def test_values_of_another_type_are_refused_with_their_key(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         recipe_files.load(write(tmp_path, text))
     key = text.splitlines()[-1].split(" = ")[0]
@@ -307,7 +305,7 @@ def test_values_of_a_wrong_type_are_refused_with_their_key(text: str, tmp_path: 
         ("[optimiser", "not readable as TOML"),
     ],
 )
-def test_values_that_cannot_work_are_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_values_are_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         recipe_files.load(write(tmp_path, text))
 
@@ -319,7 +317,7 @@ def test_an_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
         recipe_files.load(str(tmp_path / "absent.toml"))
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(b"\xff\xfe name")
     with pytest.raises(UsageError, match="not readable as TOML"):

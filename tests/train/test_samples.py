@@ -26,7 +26,7 @@ MIRRORED_PAIRS = [
     (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52),
     (51, 51), (55, 59), (56, 58), (57, 57), (60, 64), (61, 63), (62, 62), (65, 67), (66, 66),
 ]  # fmt: skip
-"""iBUG numbers of places that lie symmetrically."""
+"""Pairs of symmetric iBUG points."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def same(first: DegradedPair, second: DegradedPair) -> bool:
 
 
 def equal(first: PackedBatch, second: PackedBatch) -> bool:
-    """Whether batches hold the same; what one lacks the other must lack."""
+    """Return whether two batches have the same values, and the same values absent."""
     ready, other = first.unpack("cpu"), second.unpack("cpu")
     pairs = [(value, getattr(other, name)) for name, value in vars(ready).items()]
     return all(
@@ -85,24 +85,24 @@ def test_a_sample_depends_on_its_number_alone(face_set: FaceSet, samples: Traini
     assert first.heat_points is first.parsing is first.identity is None
 
 
-def test_an_epoch_shows_every_face_once_in_an_order_of_its_own(face_set: FaceSet) -> None:
+def test_an_epoch_contains_every_face_once_in_a_random_order(face_set: FaceSet) -> None:
     samples = TrainingSamples(face_set, degrader(masked=0.0), seed=0)
     orders, flips = [], 0
     for epoch in range(4):
         order = []
-        for place in range(len(face_set)):
-            hr = samples[epoch * len(face_set) + place].hr
-            straight = (face_set.images == hr).all(axis=(1, 2, 3))
-            turned = (face_set.images[:, :, ::-1] == hr).all(axis=(1, 2, 3))
-            flips += bool(turned.any())
-            order.append(int((straight | turned).argmax()))
+        for position in range(len(face_set)):
+            hr = samples[epoch * len(face_set) + position].hr
+            unflipped = (face_set.images == hr).all(axis=(1, 2, 3))
+            mirrored = (face_set.images[:, :, ::-1] == hr).all(axis=(1, 2, 3))
+            flips += bool(mirrored.any())
+            order.append(int((unflipped | mirrored).argmax()))
         assert sorted(order) == list(range(len(face_set)))
         orders.append(tuple(order))
     assert len(set(orders)) > 1
     assert 4 <= flips <= 20
 
 
-def test_the_share_of_masks_is_kept(face_set: FaceSet) -> None:
+def test_the_share_of_masked_faces_is_as_configured(face_set: FaceSet) -> None:
     def masks(share: float) -> list[bool]:
         samples = TrainingSamples(face_set, degrader(masked=share, lr_size=16), seed=1)
         return [bool(samples[number].occlusion.max() > 0.5) for number in range(60)]
@@ -124,10 +124,10 @@ def test_batches_from_the_middle_are_those_of_the_whole_stream(samples: Training
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_workers_change_nothing(samples: TrainingSamples) -> None:
-    (here,) = samples.batches(2, 1, 2, workers=0)
-    (there,) = samples.batches(2, 1, 2, workers=1)
-    assert equal(here, there)
+def test_batches_do_not_depend_on_workers(samples: TrainingSamples) -> None:
+    (without_workers,) = samples.batches(2, 1, 2, workers=0)
+    (with_worker,) = samples.batches(2, 1, 2, workers=1)
+    assert equal(without_workers, with_worker)
 
 
 def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
@@ -145,53 +145,55 @@ def test_a_batch_is_stacked_in_unit_range(samples: TrainingSamples) -> None:
     assert float(to_tensor([np.full((4, 4, 3), 255, np.uint8)]).max()) == 1
 
 
-def test_exams_are_decided_by_the_key(face_set: FaceSet) -> None:
-    judge = degrader()
-    whole = list(evaluation_samples(face_set, judge, masked=True))
-    assert [exam.key for exam in whole] == list(face_set.keys)
+def test_evaluation_samples_depend_on_the_key(face_set: FaceSet) -> None:
+    degradation = degrader()
+    whole = list(evaluation_samples(face_set, degradation, masked=True))
+    assert [sample.key for sample in whole] == list(face_set.keys)
     shuffled = FaceSet(face_set.keys[::-1], face_set.images[::-1], face_set.landmarks[::-1])
     for one, other in zip(
-        whole, reversed(list(evaluation_samples(shuffled, judge, masked=True))), strict=True
+        whole, reversed(list(evaluation_samples(shuffled, degradation, masked=True))), strict=True
     ):
         assert one.key == other.key
         assert same(one.pair, other.pair)
         assert np.array_equal(one.alpha, other.alpha)
-    reseeded = next(evaluation_samples(face_set, judge, masked=True, seed=1))
+    reseeded = next(evaluation_samples(face_set, degradation, masked=True, seed=1))
     assert not np.array_equal(reseeded.alpha, whole[0].alpha)
 
 
-def test_exams_are_never_mirrored_and_masked_as_asked(face_set: FaceSet) -> None:
-    for exam, image in zip(
+def test_evaluation_samples_are_never_mirrored_and_masked_as_requested(face_set: FaceSet) -> None:
+    for sample, image in zip(
         evaluation_samples(face_set, degrader(), masked=True), face_set.images, strict=True
     ):
-        assert np.array_equal(exam.pair.hr, image)
-        assert exam.alpha.shape == (128, 128)
-        assert exam.alpha.max() > 0.9
-        assert not np.array_equal(exam.pair.lr, exam.pair.lr_clean)
-    for exam in evaluation_samples(face_set, degrader(), masked=False):
-        assert not exam.alpha.any()
-        assert np.array_equal(exam.pair.lr, exam.pair.lr_clean)
+        assert np.array_equal(sample.pair.hr, image)
+        assert sample.alpha.shape == (128, 128)
+        assert sample.alpha.max() > 0.9
+        assert not np.array_equal(sample.pair.lr, sample.pair.lr_clean)
+    for sample in evaluation_samples(face_set, degrader(), masked=False):
+        assert not sample.alpha.any()
+        assert np.array_equal(sample.pair.lr, sample.pair.lr_clean)
 
 
 @pytest.mark.parametrize(
-    ("limit", "places"), [(3, [0, 2, 4]), (1, [0]), (6, range(6)), (99, range(6))]
+    ("limit", "positions"), [(3, [0, 2, 4]), (1, [0]), (6, range(6)), (99, range(6))]
 )
-def test_a_limit_takes_evenly_spaced_faces(
-    limit: int, places: list[int], face_set: FaceSet
+def test_a_limit_selects_evenly_spaced_faces(
+    limit: int, positions: list[int], face_set: FaceSet
 ) -> None:
-    found = [
-        exam.key for exam in evaluation_samples(face_set, degrader(), masked=False, limit=limit)
+    keys = [
+        sample.key for sample in evaluation_samples(face_set, degrader(), masked=False, limit=limit)
     ]
-    assert found == [face_set.keys[place] for place in places]
+    assert keys == [face_set.keys[position] for position in positions]
 
 
-def test_memory_maps_serve_as_well(tmp_path: Path, face_set: FaceSet) -> None:
+def test_memory_maps_give_the_same_samples(tmp_path: Path, face_set: FaceSet) -> None:
     path = tmp_path / "face_set.rgb"
     path.write_bytes(np.asarray(face_set.images).tobytes())
     mapped = np.memmap(path, np.uint8, "r", shape=face_set.images.shape)
     stored = FaceSet(face_set.keys, mapped, face_set.landmarks)
-    judge = degrader()
-    assert same(TrainingSamples(stored, judge, 0)[2], TrainingSamples(face_set, judge, 0)[2])
+    degradation = degrader()
+    assert same(
+        TrainingSamples(stored, degradation, 0)[2], TrainingSamples(face_set, degradation, 0)[2]
+    )
 
 
 @pytest.mark.parametrize(("size", "world"), [(2, 2), (1, 3)])
@@ -205,8 +207,8 @@ def test_processes_share_a_batch(size: int, world: int, samples: TrainingSamples
 
 
 @pytest.fixture
-def known(face_set: FaceSet) -> FaceSet:
-    """The portraits with five points, part labels and, but for one, the people's names."""
+def labelled(face_set: FaceSet) -> FaceSet:
+    """The portraits with five points, part labels and, except for one, identities."""
     labels = np.random.default_rng(5).integers(0, 11, (6, 64, 64)).astype(np.uint8)
     five = np.random.default_rng(6).uniform(20, 100, (6, 5, 2)).astype(np.float32)
     names = ("eileen", "eileen", "", "grace", "grace", "grace")
@@ -217,34 +219,34 @@ def with_priors(degradation: str = "paper") -> Degrader:
     return Degrader(draw_sprites(4, 1), SampleSettings(32, degradation, 1.0, priors=True))
 
 
-def test_priors_change_nothing_of_the_pictures(known: FaceSet) -> None:
+def test_priors_do_not_change_the_pictures(labelled: FaceSet) -> None:
     for degradation in ("paper", "camera"):
-        plain = TrainingSamples(known, degrader(degradation), seed=3)
-        rich = TrainingSamples(known, with_priors(degradation), seed=3)
+        without = TrainingSamples(labelled, degrader(degradation), seed=3)
+        with_labels = TrainingSamples(labelled, with_priors(degradation), seed=3)
         for number in range(4):
-            assert same(plain[number], rich[number])
+            assert same(without[number], with_labels[number])
 
 
-def test_heat_maps_are_as_wide_as_is_asked(known: FaceSet) -> None:
+def test_heat_maps_have_the_given_width(labelled: FaceSet) -> None:
     sizes = []
     for sigma in (1.5, 3.0):
         settings = SampleSettings(32, "paper", 1.0, priors=True, heat_sigma=sigma)
-        samples = TrainingSamples(known, Degrader(draw_sprites(4, 1), settings), seed=0)
+        samples = TrainingSamples(labelled, Degrader(draw_sprites(4, 1), settings), seed=0)
         (batch,) = samples.batches(1, 0, 1, workers=0)
         sizes.append(float(batch.unpack("cpu").heat_maps[0, 2].sum()))
     assert sizes[1] / sizes[0] == pytest.approx(4.0, rel=0.05)
 
 
-def test_priors_are_those_of_the_face_mirrored_with_it(known: FaceSet) -> None:
-    samples = TrainingSamples(known, with_priors(), seed=0)
+def test_priors_are_mirrored_with_the_face(labelled: FaceSet) -> None:
+    samples = TrainingSamples(labelled, with_priors(), seed=0)
     flips = []
     for number in range(12):
         sample = samples[number]
-        straight = (known.images == sample.hr).all(axis=(1, 2, 3))
-        turned = (known.images[:, :, ::-1] == sample.hr).all(axis=(1, 2, 3))
-        index, flipped = int((straight | turned).argmax()), bool(turned.any())
+        unflipped = (labelled.images == sample.hr).all(axis=(1, 2, 3))
+        mirrored = (labelled.images[:, :, ::-1] == sample.hr).all(axis=(1, 2, 3))
+        index, flipped = int((unflipped | mirrored).argmax()), bool(mirrored.any())
         flips.append(flipped)
-        points, labels = known.heat_points[index], known.parsing[index]
+        points, labels = labelled.heat_points[index], labelled.parsing[index]
         if flipped:
             points, labels = mirror_points(points), mirror_labels(labels)
         assert np.array_equal(sample.heat_points, points)
@@ -254,7 +256,7 @@ def test_priors_are_those_of_the_face_mirrored_with_it(known: FaceSet) -> None:
     assert False in flips
 
 
-def test_priors_follow_a_face_that_the_camera_displaces(face_set: FaceSet) -> None:
+def test_priors_are_displaced_with_the_face(face_set: FaceSet) -> None:
     image = np.zeros((128, 128, 3), np.uint8)
     image[28:36, 78:86] = 255  # around (81.5, 31.5)
     labels = np.zeros((64, 64), np.uint8)
@@ -264,23 +266,23 @@ def test_priors_follow_a_face_that_the_camera_displaces(face_set: FaceSet) -> No
     camera = CameraSettings(rotation=20.0, zoom=0.2, shift=8.0, infrared=0.0)
     settings = SampleSettings(32, "camera", 0.0, camera, priors=True)
     samples = TrainingSamples(marked, Degrader([], settings), seed=0)
-    places = []
+    positions = []
     for number in range(8):
         sample = samples[number]
         bright = sample.hr.astype(float).sum(axis=2)
         rows, columns = np.nonzero(bright > (bright.min() + bright.max()) / 2)
-        seen = (np.array([columns.mean(), rows.mean()]) + 0.5) / 2 - 0.5
+        centre = (np.array([columns.mean(), rows.mean()]) + 0.5) / 2 - 0.5
         heat = heat_maps(torch.from_numpy(sample.heat_points))[2]
         peak = np.array(np.divmod(int(heat.argmax()), 64)[::-1])
-        assert np.abs(peak - seen).max() < 0.8
+        assert np.abs(peak - centre).max() < 0.8
         part = np.argwhere(sample.parsing == 6).mean(axis=0)[::-1]
-        assert np.abs(part - seen).max() < 0.7
-        places.append(seen)
-    assert np.ptp(places, axis=0).min() > 4
+        assert np.abs(part - centre).max() < 0.7
+        positions.append(centre)
+    assert np.ptp(positions, axis=0).min() > 4
 
 
-def test_batches_carry_priors(known: FaceSet) -> None:
-    samples = TrainingSamples(known, with_priors(), seed=0)
+def test_batches_contain_priors(labelled: FaceSet) -> None:
+    samples = TrainingSamples(labelled, with_priors(), seed=0)
     (packed,) = samples.batches(6, 0, 1, workers=0)
     batch = packed.unpack("cpu")
     assert torch.equal(batch.heat_maps, heat_maps(packed.heat_points))
@@ -292,7 +294,7 @@ def test_batches_carry_priors(known: FaceSet) -> None:
     assert sorted(batch.identity.tolist()) == [-1, 0, 0, 1, 1, 1]
 
 
-def test_what_a_set_does_not_know_is_marked(face_set: FaceSet) -> None:
+def test_missing_labels_are_marked(face_set: FaceSet) -> None:
     (packed,) = TrainingSamples(face_set, with_priors(), 0).batches(2, 0, 1, workers=0)
     batch = packed.unpack("cpu")
     assert batch.heat_maps.shape == (2, 68, 64, 64)
@@ -300,8 +302,8 @@ def test_what_a_set_does_not_know_is_marked(face_set: FaceSet) -> None:
     assert batch.identity is None
 
 
-def test_a_sample_is_small_on_its_way(face_set: FaceSet) -> None:
-    """A process that makes samples sends bytes and points, not floats and maps."""
+def test_packed_samples_are_small(face_set: FaceSet) -> None:
+    """A worker sends bytes and points, not floats and maps."""
     (packed,) = TrainingSamples(face_set, with_priors(), 0).batches(4, 0, 1, workers=0)
     ready = packed.unpack("cpu")
 
@@ -312,17 +314,19 @@ def test_a_sample_is_small_on_its_way(face_set: FaceSet) -> None:
     assert size(ready) > 15 * size(packed)
 
 
-def test_pictures_are_unpacked_as_networks_lie_in_memory(samples: TrainingSamples) -> None:
+def test_unpacked_pictures_are_in_channels_last_format(samples: TrainingSamples) -> None:
     (packed,) = samples.batches(2, 0, 1, workers=0)
     hr = packed.unpack("cpu").hr
     assert hr.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(hr, to_tensor(packed.hr.numpy()))
 
 
-def test_a_batch_is_pinned_whole(known: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_tensor_of_a_batch_is_pinned(
+    labelled: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pinned = []
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: pinned.append(self) or self.clone())
-    (packed,) = TrainingSamples(known, with_priors(), 0).batches(2, 0, 1, workers=0)
+    (packed,) = TrainingSamples(labelled, with_priors(), 0).batches(2, 0, 1, workers=0)
     assert equal(packed.pin_memory(), packed)
     assert len(pinned) == 7
     assert packed.pin_memory().heat_sigma == packed.heat_sigma
@@ -334,7 +338,7 @@ from jdsr_train.data.samples import SampleNumbers, numbered_batches
 
 cv2.setNumThreads(4)
 large = np.zeros((2000, 2000, 3), np.uint8)
-cv2.GaussianBlur(large, (0, 0), 5)  # OpenCV has threads of its own from here on
+cv2.GaussianBlur(large, (0, 0), 5)  # OpenCV starts its threads here
 
 class Samples:
     def __getitem__(self, number):
@@ -345,14 +349,14 @@ print(len(list(numbered_batches(Samples(), list, SampleNumbers(2, 0, 2), 1))))
 
 
 def test_workers_start_after_opencv_has_started_threads() -> None:
-    """They are forked, and wait for ever for threads that stayed behind."""
+    """They are forked, and would wait forever for threads of the parent process."""
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", AFTER_THREADS],
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        told, _ = child.communicate(timeout=60)
+        output, _ = child.communicate(timeout=60)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-    assert told.strip() == "2"
+    assert output.strip() == "2"

@@ -1,4 +1,4 @@
-"""How fast weights move, and what moves them."""
+"""Learning rates, shares of the gradient, and states of optimisers."""
 
 import copy
 import itertools
@@ -14,7 +14,7 @@ from jdsr_train.training.stage import SchedulePosition, build_optimiser, learnin
 
 
 def by_steps(step: int, options: OptimiserRecipe) -> float:
-    """The rate of a run that nothing but its steps moves on."""
+    """Return the learning rate of a run whose schedule depends on steps only."""
     return learning_rate(SchedulePosition(step, step / options.steps), options)
 
 
@@ -49,8 +49,8 @@ def test_shares_of_the_gradient_add_up_to_one() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 @pytest.mark.parametrize("taken", [3, 40, 1000])
-def test_a_rate_that_the_clock_moves_on_reaches_its_end(schedule: str, taken: int) -> None:
-    """The same shares of the schedule give the same rates, however many steps fit into them."""
+def test_a_schedule_that_depends_on_time_reaches_its_end(schedule: str, taken: int) -> None:
+    """The same shares of the schedule give the same rates for any number of steps."""
     options = OptimiserRecipe(steps=100_000, warmup=20, rate=1.0, schedule=schedule, tail=0.2)
     rates = [
         learning_rate(SchedulePosition(step, (step + 1) / taken), options) for step in range(taken)
@@ -64,7 +64,7 @@ def test_a_rate_that_the_clock_moves_on_reaches_its_end(schedule: str, taken: in
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
-def test_a_state_of_an_optimiser_of_many_kernels_is_gone_on_with(kind: str) -> None:
+def test_states_of_unfused_optimisers_can_be_resumed(kind: str) -> None:
     """Checkpoints of CPUs were written without `fused`."""
     options = OptimiserRecipe(kind=kind, rate=0.1, betas=(0.9, 0.99), weight_decay=0.01)
 
@@ -72,16 +72,16 @@ def test_a_state_of_an_optimiser_of_many_kernels_is_gone_on_with(kind: str) -> N
         weight = nn.Parameter(torch.linspace(-1, 1, 7))
         return weight, build_optimiser(iter([weight]), options)
 
-    def step(weight: nn.Parameter, made: Any, number: int) -> None:
+    def step(weight: nn.Parameter, optimiser: Any, number: int) -> None:
         weight.grad = torch.cos(torch.arange(7.0) + number)
-        made.step()
+        optimiser.step()
 
-    weight, made = one()
-    for group in made.param_groups:
+    weight, optimiser = one()
+    for group in optimiser.param_groups:
         group["fused"] = None
     for number in range(3):
-        step(weight, made, number)
-    state = made.state_dict()
+        step(weight, optimiser, number)
+    state = optimiser.state_dict()
     assert state["param_groups"][0]["fused"] is None
     other, resumed = one()
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_a_state_of_an_optimiser_of_many_kernels_is_gone_on_with(kind: str) -> N
     resumed.load_state_dict(copy.deepcopy(state))
     assert resumed.param_groups[0]["fused"] is True
     for number in range(3, 6):
-        step(weight, made, number)
+        step(weight, optimiser, number)
         step(other, resumed, number)
     assert torch.allclose(weight, other, rtol=0, atol=1e-6)
     assert not torch.equal(other, torch.linspace(-1, 1, 7))

@@ -1,4 +1,4 @@
-"""Every stage of the paper's recipe, with tiny networks: it learns, stops and goes on."""
+"""Every stage of the paper's recipe, with tiny networks: results, interruption, resuming."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path]) -> Path:
-    """Portraits of two people whose names are known."""
+    """Portraits of two people with identities."""
     folder = write_faces(tmp_path_factory.mktemp("faces"), ("train.tar", "val.tar"))
     lines = (folder / "faces.csv").read_text(encoding="utf-8").splitlines()
     named = [lines[0] + ",identity"] + [f"{line},{line.split(',')[0][:-1]}" for line in lines[1:]]
@@ -136,13 +136,13 @@ def whole(make: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l
 
 
 def rows(out: Path, stage: str) -> list[dict[str, float]]:
-    found = [json.loads(line) for line in (out / stage / LOG).read_text().splitlines()]
-    for row in found:
+    logged = [json.loads(line) for line in (out / stage / LOG).read_text().splitlines()]
+    for row in logged:
         row.pop("samples_per_s", None)
-    return found
+    return logged
 
 
-def test_all_stages_run_in_order_and_leave_what_they_promise(
+def test_all_stages_run_in_order_and_write_their_files(
     whole: tuple[Path, list[StageResult]],
 ) -> None:
     out, results = whole
@@ -155,26 +155,26 @@ def test_all_stages_run_in_order_and_leave_what_they_promise(
     assert (out / "joint" / "panel.png").is_file()
     assert all(result.metrics["validation_loss"] > 0 for result in results if result.metrics)
     assert [bool(result.metrics) for result in results][2:] == [True] * 3 or (
-        results[2].metrics == {}  # no face of the portraits may be held out
+        results[2].metrics == {}  # there may be no held-out portraits
     )
 
 
 def test_every_term_of_the_paper_is_logged_with_its_share(
     whole: tuple[Path, list[StageResult]],
 ) -> None:
-    found = {name for row in rows(whole[0], "joint") for name in row}
+    names = {name for row in rows(whole[0], "joint") for name in row}
     terms = {
         "asymmetric", "total_variation", "style_lr", "perceptual_lr", "pixel_lr", "smooth_lr",
         "prior_landmarks", "prior_parsing", "perceptual_hr", "pixel_hr", "smooth_hr", "identity",
         "adversarial", "coarse",
     }  # fmt: skip
-    assert terms <= found
-    assert {f"share_{name}" for name in terms} <= found
-    assert {"critic_wasserstein", "critic_gradient_penalty"} <= found
-    assert {"masked_psnr", "masked_ssim", "validation_loss"} <= found
+    assert terms <= names
+    assert {f"share_{name}" for name in terms} <= names
+    assert {"critic_wasserstein", "critic_gradient_penalty"} <= names
+    assert {"masked_psnr", "masked_ssim", "validation_loss"} <= names
 
 
-def test_the_weights_are_an_entry_of_a_registry(whole: tuple[Path, list[StageResult]]) -> None:
+def test_the_weights_are_listed_in_a_manifest(whole: tuple[Path, list[StageResult]]) -> None:
     out, results = whole
     (entry,) = read_manifest(out / "weights" / "manifest.toml")
     assert (entry.name, entry.recipe, entry.network, entry.scale) == ("tiny", "tiny", "jdsr", 4)
@@ -189,12 +189,12 @@ def test_the_weights_are_an_entry_of_a_registry(whole: tuple[Path, list[StageRes
     assert loaded.sha256 == entry.sha256
 
 
-def test_weights_of_a_run_that_learns_alpha_say_how_their_map_is_read(
+def test_weights_of_a_run_with_alpha_maps_state_the_kind_of_their_map(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     out, _ = whole
-    (plain,) = read_manifest(out / "weights" / "manifest.toml")
-    assert "noise" not in plain.arguments
+    (default,) = read_manifest(out / "weights" / "manifest.toml")
+    assert "noise" not in default.arguments
     for stage in ("denoise", "identity"):
         shutil.copytree(out / stage, tmp_path / stage)
     request = make(tmp_path, stage="joint")
@@ -209,15 +209,15 @@ def test_weights_of_a_run_that_learns_alpha_say_how_their_map_is_read(
     assert network.config.noise == "alpha"
 
 
-def test_a_map_that_is_read_as_something_else_is_told_before_anything_is_trained(
+def test_different_kinds_of_noise_map_are_refused_before_training(
     make: Make, tmp_path: Path
 ) -> None:
     request = make(tmp_path / "run")
     arguments = {**request.recipe.generator.arguments, "noise": "alpha"}
     generator = dataclasses.replace(request.recipe.generator, arguments=arguments)
-    wrong = dataclasses.replace(request.recipe, generator=generator)
+    invalid = dataclasses.replace(request.recipe, generator=generator)
     with pytest.raises(UsageError, match="learns 'difference' and is read as 'alpha'"):
-        train(dataclasses.replace(request, recipe=wrong))
+        train(dataclasses.replace(request, recipe=invalid))
     assert not (tmp_path / "run" / "parser").exists()
 
 
@@ -225,21 +225,21 @@ def test_the_joint_stage_starts_from_the_warmed_up_denoiser(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     out, _ = whole
-    warmed = load_state(out / "denoise" / "denoise.safetensors")
+    warmed_up = load_state(out / "denoise" / "denoise.safetensors")
     (tmp_path / "denoise").mkdir()
     (tmp_path / "identity").mkdir()
     for stage in ("denoise", "identity"):
         name = f"{stage}/{stage}.safetensors"
         (tmp_path / name).write_bytes((out / name).read_bytes())
     frozen = make(tmp_path, stage="joint")
-    still = dataclasses.replace(
+    unchanged = dataclasses.replace(
         frozen.recipe,
         optimiser=dataclasses.replace(frozen.recipe.optimiser, rate=0.0, steps=1),
     )
-    train(dataclasses.replace(frozen, recipe=still))
-    found = torch.load(tmp_path / "joint" / CHECKPOINT, weights_only=True)["average"]
-    for name, value in warmed.items():
-        assert torch.equal(found[f"denoiser.{name}"], value)
+    train(dataclasses.replace(frozen, recipe=unchanged))
+    average = torch.load(tmp_path / "joint" / CHECKPOINT, weights_only=True)["average"]
+    for name, value in warmed_up.items():
+        assert torch.equal(average[f"denoiser.{name}"], value)
 
 
 CHILD = """
@@ -262,7 +262,7 @@ train(pickle.load(open(sys.argv[1], "rb")), Killed())
 
 
 @pytest.mark.parametrize("stage", ["parser", "identity", "denoise", "joint"])
-def test_a_run_that_is_killed_in_any_stage_ends_as_one_that_was_not(
+def test_a_run_killed_in_any_stage_resumes_to_the_same_result(
     stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     request = make(tmp_path / "run")
@@ -283,7 +283,9 @@ def test_a_run_that_is_killed_in_any_stage_ends_as_one_that_was_not(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def test_a_stage_alone_says_what_it_needs_first(make: Make, tmp_path: Path) -> None:
+def test_the_error_for_a_single_stage_names_the_stages_before_it(
+    make: Make, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError) as caught:
         train(make(tmp_path, stage="joint"))
     assert "run --stage identity first" in str(caught.value)
@@ -291,32 +293,32 @@ def test_a_stage_alone_says_what_it_needs_first(make: Make, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("stage", ["identity", "denoise"])
-def test_weights_of_another_network_are_named(
+def test_weights_of_another_network_are_refused(
     stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     for name in ("identity", "denoise"):
         (tmp_path / name).mkdir()
-        given = whole[1][-1].path if name == stage else whole[0] / name / f"{name}.safetensors"
-        (tmp_path / name / f"{name}.safetensors").write_bytes(given.read_bytes())
+        source = whole[1][-1].path if name == stage else whole[0] / name / f"{name}.safetensors"
+        (tmp_path / name / f"{name}.safetensors").write_bytes(source.read_bytes())
     with pytest.raises(WeightsCorruptError, match=f"{stage}.safetensors: the weights of another"):
         train(make(tmp_path, stage="joint"))
 
 
-def test_what_cannot_be_built_or_read_is_told_before_anything_is_trained(
+def test_invalid_networks_and_missing_inputs_are_errors_before_training(
     make: Make, tmp_path: Path
 ) -> None:
     request = make(tmp_path / "run")
     arguments = {**request.recipe.generator.arguments, "grid": "none"}
     generator = dataclasses.replace(request.recipe.generator, arguments=arguments)
-    wrong = dataclasses.replace(request.recipe, generator=generator)
+    invalid = dataclasses.replace(request.recipe, generator=generator)
     with pytest.raises(UsageError, match="grid is 'none'"):
-        train(dataclasses.replace(request, recipe=wrong))
+        train(dataclasses.replace(request, recipe=invalid))
     with pytest.raises(InputMissingError, match="absent"):
         train(dataclasses.replace(request, data=tmp_path / "absent"))
     assert not (tmp_path / "run" / "parser").exists()
 
 
-def test_a_validation_that_was_cut_off_is_made_up_for(
+def test_an_interrupted_validation_is_repeated(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     shutil.copytree(whole[0], tmp_path / "run")
@@ -339,33 +341,31 @@ def test_a_loss_without_terms_is_refused(make: Make, tmp_path: Path) -> None:
         train(dataclasses.replace(request, recipe=dataclasses.replace(request.recipe, loss=none)))
 
 
-def test_options_that_nothing_uses_are_refused(make: Make, tmp_path: Path) -> None:
+def test_unused_options_are_refused(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path)
-    plain = dataclasses.replace(request, recipe=Recipe("plain"))
+    without_features = dataclasses.replace(request, recipe=Recipe("other"))
     with pytest.raises(UsageError, match="nothing in the recipe uses --features"):
-        train(plain)
+        train(without_features)
 
 
-def test_a_stage_that_the_recipe_has_not(make: Make, tmp_path: Path) -> None:
+def test_a_stage_absent_from_the_recipe_is_refused(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, recipe=recipe_files.load("lite_x4"), stage="denoise")
     with pytest.raises(UsageError, match="lite_x4 has no stage 'denoise'"):
         stages_of(request)
 
 
-def test_what_a_recipe_uses_can_be_trained_though_it_is_left_out_of_all(
-    make: Make, tmp_path: Path
-) -> None:
+def test_a_stage_that_a_recipe_omits_can_be_trained_by_name(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path)
-    literal = dataclasses.replace(request.recipe, stages=("joint",))
-    assert stages_of(dataclasses.replace(request, recipe=literal)) == ("prepare", "joint")
+    joint_only = dataclasses.replace(request.recipe, stages=("joint",))
+    assert stages_of(dataclasses.replace(request, recipe=joint_only)) == ("prepare", "joint")
     for stage in ("parser", "identity"):
-        asked = dataclasses.replace(request, recipe=literal, stage=stage)
-        assert stages_of(asked) == (stage,)
+        single = dataclasses.replace(request, recipe=joint_only, stage=stage)
+        assert stages_of(single) == (stage,)
     with pytest.raises(UsageError, match="run --stage identity first"):
-        train(dataclasses.replace(request, recipe=literal))
+        train(dataclasses.replace(request, recipe=joint_only))
 
 
-def test_a_run_takes_over_what_another_has_trained(
+def test_a_run_can_use_networks_of_another_run(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     out, results = whole
@@ -392,7 +392,7 @@ def test_a_run_takes_over_what_another_has_trained(
     assert torch.equal(first[name], second[name])
 
 
-def test_an_identity_network_that_is_not_there_or_not_used(make: Make, tmp_path: Path) -> None:
+def test_a_missing_or_unused_identity_network_is_refused(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, identity=tmp_path / "absent.safetensors")
     assert stages_of(request) == ("parser", "prepare", "denoise", "joint")
     with pytest.raises(InputMissingError, match="absent"):
@@ -403,16 +403,16 @@ def test_an_identity_network_that_is_not_there_or_not_used(make: Make, tmp_path:
         train(dataclasses.replace(request, recipe=unused))
 
 
-def test_without_labelled_faces_the_parser_is_left_out(make: Make, tmp_path: Path) -> None:
+def test_without_labelled_faces_the_parser_is_not_trained(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, parsing=None)
     assert stages_of(request) == ("prepare", "identity", "denoise", "joint")
 
 
-def test_a_plan_tells_sizes_and_what_is_missing_and_writes_nothing(
+def test_a_plan_states_sizes_and_missing_stages_and_writes_nothing(
     make: Make, tmp_path: Path
 ) -> None:
-    made = plan_training(make(tmp_path / "run", stage="joint"))
-    (stage,) = made.stages
+    plan = plan_training(make(tmp_path / "run", stage="joint"))
+    (stage,) = plan.stages
     assert (stage.stage, stage.steps, stage.batch) == ("joint", STEPS, 2)
     assert set(stage.parameters) == {"generator", "critic"}
     assert stage.seconds > 0
@@ -421,8 +421,8 @@ def test_a_plan_tells_sizes_and_what_is_missing_and_writes_nothing(
     assert stage.limit == "computing"
     assert stage.fitting(1.0) == pytest.approx(60 * STEPS / stage.seconds, abs=1)
     assert 0 < stage.gigabytes < 4
-    assert made.missing is not None
-    assert "identity" in made.missing
+    assert plan.missing is not None
+    assert "identity" in plan.missing
     assert not (tmp_path / "run").exists()
 
 
@@ -447,7 +447,7 @@ def run_two(request: TrainRequest, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_two_processes_train_as_one(
+def test_two_processes_train_like_one(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     run_two(make(tmp_path / "run"), tmp_path)
@@ -461,7 +461,7 @@ def test_two_processes_train_as_one(
     assert (tmp_path / "run" / "weights" / "tiny.safetensors").is_file()
 
 
-def test_two_processes_train_a_network_whose_parsing_head_no_term_reaches(
+def test_two_processes_train_a_network_with_an_unused_parsing_head(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
     for stage in ("identity", "denoise"):
@@ -472,9 +472,9 @@ def test_two_processes_train_a_network_whose_parsing_head_no_term_reaches(
     loss = dataclasses.replace(request.recipe.loss, prior_parsing=0.0)
     changed = dataclasses.replace(request.recipe, loss=loss)
     run_two(dataclasses.replace(request, recipe=changed), tmp_path)
-    found = rows(tmp_path / "run", "joint")
-    assert found[-1]["step"] == STEPS
-    assert not any("prior_parsing" in row for row in found)
+    logged = rows(tmp_path / "run", "joint")
+    assert logged[-1]["step"] == STEPS
+    assert not any("prior_parsing" in row for row in logged)
 
 
 @pytest.mark.parametrize("count", [4, 6])

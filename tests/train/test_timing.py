@@ -1,4 +1,4 @@
-"""What the samples of a batch cost to make, timed as a run makes them."""
+"""The time to create the samples of a batch, measured as in a run."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from jdsr_train.timing import time_batches
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 SAMPLE = 0.05
-"""Seconds that a sample takes."""
+"""Seconds for a sample."""
 FIRST = 2.0
-"""More of them for the first one of a process."""
+"""Additional seconds for the first sample of a process."""
 
 
-class Slow(Dataset[int]):
-    """Samples that take a while, the first one of each process a long one."""
+class SlowSamples(Dataset[int]):
+    """Slow samples; the first one of each process is slower."""
 
-    def __init__(self, alone: Lock | None = None) -> None:
-        self.alone = alone
-        self.seen: set[int] = set()
+    def __init__(self, lock: Lock | None = None) -> None:
+        self.lock = lock
+        self.started: set[int] = set()
 
     def __getitem__(self, number: int) -> int:
-        if os.getpid() not in self.seen:
-            self.seen.add(os.getpid())
+        if os.getpid() not in self.started:
+            self.started.add(os.getpid())
             time.sleep(FIRST)
-        if self.alone is None:
+        if self.lock is None:
             time.sleep(SAMPLE)
         else:
-            with self.alone:
+            with self.lock:
                 time.sleep(SAMPLE)
         return number
 
 
 class Stage:
-    """As much of a stage as makes batches of two."""
+    """The part of a stage that creates batches of two."""
 
-    def __init__(self, samples: Slow) -> None:
+    def __init__(self, samples: SlowSamples) -> None:
         self.samples = samples
 
     def batches(
@@ -56,23 +56,23 @@ class Stage:
         return numbered_batches(self.samples, torch.tensor, numbers, workers)
 
 
-def timed(samples: Slow, count: int, workers: int) -> tuple[list[Any], float]:
+def timed(samples: SlowSamples, count: int, workers: int) -> tuple[list[Any], float]:
     return time_batches(Stage(samples), count, 1, workers)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_process_is_timed_without_its_start(workers: int) -> None:
-    found, seconds = timed(Slow(), 4, workers)
+    batches, seconds = timed(SlowSamples(), 4, workers)
     first = max(1, workers)
-    assert [batch.tolist() for batch in found] == [
+    assert [batch.tolist() for batch in batches] == [
         [2 * number, 2 * number + 1] for number in range(first, first + 4)
     ]
-    assert SAMPLE <= seconds < FIRST  # the long first one is not in it
+    assert SAMPLE <= seconds < FIRST  # without the slow first sample
     assert not multiprocessing.active_children()
 
 
-def test_processes_that_wait_for_one_another_are_as_slow_as_they_are_together() -> None:
-    found, seconds = timed(Slow(multiprocessing.Lock()), 1, 3)
-    assert len(found) == 1
-    assert seconds >= 3 * SAMPLE  # alone one would take two
+def test_processes_that_share_a_lock_are_timed_together() -> None:
+    batches, seconds = timed(SlowSamples(multiprocessing.Lock()), 1, 3)
+    assert len(batches) == 1
+    assert seconds >= 3 * SAMPLE  # a single process would need two
     assert not multiprocessing.active_children()

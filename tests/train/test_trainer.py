@@ -1,4 +1,4 @@
-"""The training loop: it learns, stops cleanly at any moment, and goes on as if it had not."""
+"""The training loop: it learns, can be interrupted at any step, and resumes exactly."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_arguments
+from tiny_generator import tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet
@@ -49,8 +49,8 @@ RECIPE = Recipe(
 Make = Callable[..., Trainer]
 
 
-class Acts:
-    """A progress that acts when a number of steps is done; it keeps the notes."""
+class ActingProgress:
+    """Progress that calls a function after a number of steps, and records notes."""
 
     def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
         self.at, self.act = at, act
@@ -71,8 +71,8 @@ class Acts:
         self.notes.append(message)
 
 
-class Measured(JointStage):
-    """A joint stage that is validated by whatever the test gives it."""
+class MeasuredStage(JointStage):
+    """A joint stage that is validated by a function of the test."""
 
     measure: Callable[[nn.Module, int], dict[str, float]] = staticmethod(lambda network, step: {})
 
@@ -88,7 +88,7 @@ def optimised(**changes: Any) -> Recipe:
 
 @pytest.fixture(scope="module")
 def make(face_set: FaceSet) -> Make:
-    """Return a maker of trainers on the portraits."""
+    """Return a function that creates trainers on the portraits."""
     samples = TrainingSamples(
         face_set, Degrader(draw_sprites(4, 1), SampleSettings(16, "paper", 1.0)), 0
     )
@@ -98,10 +98,10 @@ def make(face_set: FaceSet) -> Make:
         recipe: Recipe = RECIPE,
         every: int = 100,
         validate: Callable[[nn.Module, int], dict[str, float]] | None = None,
-        progress: Acts | None = None,
+        progress: ActingProgress | None = None,
     ) -> Trainer:
         torch.manual_seed(recipe.seed)
-        stage = Measured(recipe, build("lite", TINY), samples)
+        stage = MeasuredStage(recipe, build("lite", TINY), samples)
         if validate is not None:
             stage.measure = validate
         settings = RunSettings(
@@ -114,7 +114,7 @@ def make(face_set: FaceSet) -> Make:
 
 @pytest.fixture(scope="module")
 def whole(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing interrupted."""
+    """Return the folder of an uninterrupted run."""
     out = tmp_path_factory.mktemp("whole")
     make(out).run()
     return out
@@ -132,7 +132,7 @@ def losses(out: Path) -> list[dict[str, float]]:
 
 
 def assert_same(first: Any, second: Any) -> None:
-    """Compare to the bit whatever a checkpoint holds."""
+    """Compare contents of checkpoints bit by bit."""
     assert type(first) is type(second)
     if isinstance(first, dict):
         assert first.keys() == second.keys()
@@ -149,7 +149,7 @@ def assert_same(first: Any, second: Any) -> None:
         assert first == second
 
 
-def test_the_loss_goes_down(make: Make, tmp_path: Path) -> None:
+def test_the_loss_decreases(make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path, optimised(steps=40, batch=4, ema=0.9))
     network = trainer.run()
     rows = losses(tmp_path)
@@ -163,36 +163,38 @@ def test_the_loss_goes_down(make: Make, tmp_path: Path) -> None:
 
 
 def test_the_average_lags_behind_the_network(whole: Path) -> None:
-    kept = state(whole)
-    pairs = [(kept["average"][key], value) for key, value in kept["networks"]["generator"].items()]
+    saved = state(whole)
+    pairs = [
+        (saved["average"][key], value) for key, value in saved["networks"]["generator"].items()
+    ]
     assert any(not torch.equal(one, other) for one, other in pairs)
     assert all((one - other).abs().max() < 0.1 for one, other in pairs)
 
 
-def test_the_same_run_twice_is_the_same_to_the_bit(whole: Path, make: Make, tmp_path: Path) -> None:
+def test_a_repeated_run_gives_the_same_bits(whole: Path, make: Make, tmp_path: Path) -> None:
     make(tmp_path).run()
     assert_same(state(tmp_path), state(whole))
     assert losses(tmp_path) == losses(whole)
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-def test_ctrl_c_saves_and_a_resumed_run_is_the_uninterrupted_one(
+def test_a_run_resumed_after_ctrl_c_equals_an_uninterrupted_one(
     stop: int, whole: Path, make: Make, tmp_path: Path
 ) -> None:
-    interrupt = Acts(stop, lambda: signal.raise_signal(signal.SIGINT))
+    interrupt = ActingProgress(stop, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, progress=interrupt).run()
     assert state(tmp_path)["step"] == stop
-    torch.manual_seed(999)  # the checkpoint brings its own random state
-    resumed = Acts()
+    torch.manual_seed(999)  # the checkpoint restores the random state
+    resumed = ActingProgress()
     make(tmp_path, progress=resumed).run()
     assert resumed.notes == [f"joint: resumed at step {stop}"]
     assert (resumed.done, resumed.total) == (6, 6)
     assert_same(state(tmp_path), state(whole))
     by_step = {row["step"]: row for row in losses(tmp_path)}
-    wanted = {row["step"]: row for row in losses(whole)}
+    expected = {row["step"]: row for row in losses(whole)}
     for step in range(stop + 1, 7):
-        assert by_step[step] == wanted[step]
+        assert by_step[step] == expected[step]
 
 
 CHILD = """
@@ -225,7 +227,7 @@ Trainer(stage, settings, stage_settings(recipe, "joint"), progress=Killed()).run
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
-def test_a_killed_run_goes_on_from_its_last_checkpoint(
+def test_a_killed_run_resumes_from_its_last_checkpoint(
     whole: Path, make: Make, tmp_path: Path
 ) -> None:
     trainer = make(tmp_path / "run", every=2)
@@ -239,11 +241,11 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     assert state(tmp_path / "run")["step"] == 4
     trainer.run()
     assert_same(state(tmp_path / "run"), state(whole))
-    wanted = {row["step"]: row for row in losses(whole)}
+    expected = {row["step"]: row for row in losses(whole)}
     rows = losses(tmp_path / "run")
     assert {row["step"] for row in rows} == set(range(1, 7))
     for row in rows:
-        assert row == wanted[row["step"]]
+        assert row == expected[row["step"]]
 
 
 def test_a_finished_run_is_not_trained_again(whole: Path, make: Make) -> None:
@@ -259,56 +261,56 @@ def generator(trainer: Trainer) -> nn.Module:
     return trainer.stage.models["generator"].network
 
 
-def poisoned(make: Make, out: Path, poison: Callable[[Trainer], None]) -> Trainer:
-    """Return a trainer that saves after two steps and is then poisoned."""
-    found: list[Trainer] = []
+def corrupted(make: Make, out: Path, corrupt: Callable[[Trainer], None]) -> Trainer:
+    """Return a trainer that saves after two steps and is then corrupted."""
+    trainers: list[Trainer] = []
 
     def validate(network: nn.Module, step: int) -> dict[str, float]:
         if step == 2:
-            poison(found[0])
+            corrupt(trainers[0])
         return {"figure": float(step)}
 
-    found.append(make(out, every=2, validate=validate))
-    return found[0]
+    trainers.append(make(out, every=2, validate=validate))
+    return trainers[0]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(
     whole: Path, make: Make, tmp_path: Path
 ) -> None:
-    def poison(trainer: Trainer) -> None:
+    def corrupt(trainer: Trainer) -> None:
         with torch.no_grad():
             generator(trainer).get_parameter("to_image.bias")[0] = float("nan")
 
     with pytest.raises(TrainingError, match="not finite at step 2: pixel_hr, decibel_hr") as caught:
-        poisoned(make, tmp_path, poison).run()
+        corrupted(make, tmp_path, corrupt).run()
     assert "pixel_lr" not in str(caught.value)
     assert "last checkpoint is intact" in str(caught.value)
-    kept = state(tmp_path)
-    assert kept["step"] == 2
-    assert all(torch.isfinite(value).all() for value in kept["networks"]["generator"].values())
+    saved = state(tmp_path)
+    assert saved["step"] == 2
+    assert all(torch.isfinite(value).all() for value in saved["networks"]["generator"].values())
     make(tmp_path).run()
     assert_same(state(tmp_path), state(whole))
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(make: Make, tmp_path: Path) -> None:
-    def poison(trainer: Trainer) -> None:
+    def corrupt(trainer: Trainer) -> None:
         weight = generator(trainer).get_parameter("to_image.bias")
         weight.register_hook(lambda gradient: gradient * float("inf"))
 
     with pytest.raises(TrainingError, match="gradient is not finite at step 2"):
-        poisoned(make, tmp_path, poison).run()
+        corrupted(make, tmp_path, corrupt).run()
     assert state(tmp_path)["step"] == 2
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
-def test_what_is_not_finite_is_told_late_but_never_kept(
+def test_values_that_are_not_finite_are_reported_later_but_never_saved(
     part: str, make: Make, tmp_path: Path
 ) -> None:
-    """Steps after the broken one may be taken; nothing is logged, validated or saved of them."""
-    seen: list[int] = []
+    """Further steps may be computed, but none of them is logged, validated or saved."""
+    recorded: list[int] = []
 
     def validate(network: nn.Module, step: int) -> dict[str, float]:
-        seen.append(step)
+        recorded.append(step)
         return {"figure": float(step)}
 
     trainer = make(tmp_path, optimised(steps=8), every=2, validate=validate)
@@ -316,34 +318,34 @@ def test_what_is_not_finite_is_told_late_but_never_kept(
         trainer.settings, log_every=100, validate_every=6, checkpoint_every=3
     )
 
-    def poison() -> None:
+    def corrupt() -> None:
         weight = generator(trainer).get_parameter("to_image.bias")
         if part == "loss":
             weight.data[0] = float("nan")
         else:
             weight.register_hook(lambda gradient: gradient * float("inf"))
 
-    trainer.progress = Acts(4, poison)
-    wanted = "the loss is not finite at step 4: critic" if part == "loss" else "gradient is not"
-    with pytest.raises(TrainingError, match=wanted):
+    trainer.progress = ActingProgress(4, corrupt)
+    expected = "the loss is not finite at step 4: critic" if part == "loss" else "gradient is not"
+    with pytest.raises(TrainingError, match=expected):
         trainer.run()
     assert trainer.step == 6
-    assert seen == []
+    assert recorded == []
     assert state(tmp_path)["step"] == 3
     assert not (tmp_path / "joint" / LOG).exists()
 
 
-def test_ctrl_c_after_a_broken_step_keeps_the_last_checkpoint(make: Make, tmp_path: Path) -> None:
+def test_ctrl_c_after_a_diverged_step_keeps_the_last_checkpoint(make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path, optimised(steps=8), every=2)
     trainer.settings = dataclasses.replace(trainer.settings, log_every=100, validate_every=100)
 
-    def break_off() -> None:
+    def diverge_and_interrupt() -> None:
         with torch.no_grad():
             generator(trainer).get_parameter("to_image.bias")[0] = float("nan")
         trainer.train_step(next(iter(trainer.stage.batches(2, 3, 0, 0, 1))))
         signal.raise_signal(signal.SIGINT)
 
-    trainer.progress = Acts(3, break_off)
+    trainer.progress = ActingProgress(3, diverge_and_interrupt)
     with pytest.raises(TrainingError, match="not finite at step 3"):
         trainer.run()
     assert state(tmp_path)["step"] == 2
@@ -365,7 +367,7 @@ def test_without_a_number_of_steps_a_checkpoint_is_written_once_a_minute(
     def tick(_: object = None, __: int = 1) -> None:
         clock[0] += 31.0
 
-    trainer.progress = Acts()
+    trainer.progress = ActingProgress()
     trainer.progress.advance = tick  # type: ignore[method-assign]
     trainer._saved = (0, 0.0)
     trainer.run()
@@ -385,24 +387,24 @@ def test_a_finished_stage_writes_no_checkpoint_again(whole: Path, make: Make) ->
 
 
 def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Path) -> None:
-    seen: list[tuple[nn.Module, int]] = []
+    recorded: list[tuple[nn.Module, int]] = []
 
     def validate(network: nn.Module, step: int) -> dict[str, float]:
-        seen.append((network, step))
+        recorded.append((network, step))
         return {"figure": step / 2}
 
-    notes = Acts()
+    notes = ActingProgress()
     trainer = make(tmp_path, optimised(steps=5), validate=validate, progress=notes)
     trainer.run()
-    assert [step for _, step in seen] == [2, 4, 5]
-    assert all(network is trainer.average for network, _ in seen)
+    assert [step for _, step in recorded] == [2, 4, 5]
+    assert all(network is trainer.average for network, _ in recorded)
     rows = [row for row in losses(tmp_path) if "figure" in row]
     assert rows == [{"step": step, "figure": step / 2} for step in (2, 4, 5)]
     assert notes.notes[0] == "joint, step 2: figure 1"
 
 
 @pytest.mark.parametrize(
-    ("other", "named"),
+    ("other", "section"),
     [
         (optimised(rate=1e-3), "optimiser"),
         (dataclasses.replace(RECIPE, seed=1), "seed"),
@@ -410,11 +412,11 @@ def test_validation_measures_the_average_and_is_logged(make: Make, tmp_path: Pat
     ],
 )
 def test_a_checkpoint_of_another_recipe_is_refused(
-    other: Recipe, named: str, whole: Path, make: Make, tmp_path: Path
+    other: Recipe, section: str, whole: Path, make: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "joint").mkdir()
     (tmp_path / "joint" / CHECKPOINT).write_bytes((whole / "joint" / CHECKPOINT).read_bytes())
-    with pytest.raises(TrainingError, match=rf"other settings \({named}\)"):
+    with pytest.raises(TrainingError, match=rf"other settings \({section}\)"):
         make(tmp_path, other).run()
     assert (tmp_path / "joint" / CHECKPOINT).read_bytes() == (
         whole / "joint" / CHECKPOINT
@@ -443,13 +445,13 @@ def test_a_damaged_checkpoint_is_refused(
         make(tmp_path).run()
 
 
-def test_an_output_folder_that_cannot_be_made(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(OutputError, match="taken"):
-        make(tmp_path / "taken").run()
+def test_an_unwritable_output_folder_is_an_error(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("")
+    with pytest.raises(OutputError, match="occupied"):
+        make(tmp_path / "occupied").run()
 
 
-def test_the_generator_moves_on_every_nth_batch_and_the_critic_on_all(
+def test_the_generator_is_updated_every_nth_batch_and_the_critic_every_batch(
     make: Make, tmp_path: Path
 ) -> None:
     recipe = dataclasses.replace(
@@ -458,27 +460,27 @@ def test_the_generator_moves_on_every_nth_batch_and_the_critic_on_all(
         critic=dataclasses.replace(RECIPE.critic, steps_per_update=2),
     )
     trainer = make(tmp_path, recipe)
-    seen: dict[str, list[list[Tensor]]] = {"generator": [], "critic": []}
+    recorded: dict[str, list[list[Tensor]]] = {"generator": [], "critic": []}
 
-    def note() -> None:
-        for name, player in trainer.stage.models.items():
-            seen[name].append([w.detach().clone() for w in player.network.parameters()])
+    def record() -> None:
+        for name, model in trainer.stage.models.items():
+            recorded[name].append([w.detach().clone() for w in model.network.parameters()])
 
-    note()
+    record()
     for batch in trainer.stage.batches(0, 4, 0, 0, 1):
         trainer.train_step(batch)
-        note()
-    moved = {
+        record()
+    updated = {
         name: [
             any(not torch.equal(*pair) for pair in zip(early, late, strict=True))
             for early, late in itertools.pairwise(states)
         ]
-        for name, states in seen.items()
+        for name, states in recorded.items()
     }
-    assert moved == {"generator": [False, True, False, True], "critic": [True] * 4}
+    assert updated == {"generator": [False, True, False, True], "critic": [True] * 4}
 
 
-def test_the_adversary_waits_for_its_share_of_steps(make: Make, tmp_path: Path) -> None:
+def test_adversarial_training_starts_at_its_share_of_the_steps(make: Make, tmp_path: Path) -> None:
     make(tmp_path, optimised(steps=4)).run()
     rows = [row for row in losses(tmp_path) if "pixel_hr" in row]
     assert ["adversarial" in row for row in rows] == [False, False, True, True]
@@ -499,7 +501,7 @@ def test_the_generators_step_leaves_no_gradient_in_the_critic(make: Make, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
-def test_every_optimiser_moves_the_weights(kind: str, make: Make, tmp_path: Path) -> None:
+def test_every_optimiser_updates_the_weights(kind: str, make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path, optimised(steps=1, kind=kind))
     before = [weight.detach().clone() for weight in generator(trainer).parameters()]
     trainer.run()
@@ -518,12 +520,12 @@ def test_ctrl_c_during_an_update_keeps_the_last_checkpoint(
 ) -> None:
     trainer = make(tmp_path, every=2)
     optimiser = trainer.optimisers["generator"]
-    real = optimiser.step
+    original = optimiser.step
 
     def step(*arguments: Any, **options: Any) -> Any:
         if trainer.step == 3:
             raise KeyboardInterrupt
-        return real(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(optimiser, "step", step)
     with pytest.raises(KeyboardInterrupt):

@@ -16,8 +16,8 @@ from jdsr_cli.weights import AuxiliaryFile, locations
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
-    room = tmp_path / "site-packages" / "jdsr_cli" / "weights"
-    monkeypatch.setattr(locations, "PACKAGE_FOLDER", room)
+    package_folder = tmp_path / "site-packages" / "jdsr_cli" / "weights"
+    monkeypatch.setattr(locations, "PACKAGE_FOLDER", package_folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JDSR_WEIGHTS", str(tmp_path / "override"))
     monkeypatch.delenv("JDSR_WEIGHTS_SOURCE", raising=False)
@@ -26,7 +26,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    """A server on this machine, reached without a proxy."""
+    """A local server, reached without a proxy."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with FileServer() as running:
         yield running
@@ -34,16 +34,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 @pytest.fixture
 def install(folders: Folders, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Make the only file of others one whose release is on the server."""
+    """Return a function that registers one auxiliary file, whose release is on the server."""
     server.files["/v0.1.0/net.pth"] = DATA
 
-    def put(**changes: object) -> AuxiliaryFile:
+    def register(**changes: object) -> AuxiliaryFile:
         digest = hashlib.sha256(DATA).hexdigest()
         url = f"{server.address}/v0.1.0/net.pth"
-        plain = AuxiliaryFile("net", "net.pth", url, digest, len(DATA), "a test")
-        made = replace(plain, **changes)  # type: ignore[arg-type]
+        auxiliary = AuxiliaryFile("net", "net.pth", url, digest, len(DATA), "a test")
+        changed = replace(auxiliary, **changes)  # type: ignore[arg-type]
         for module in ("inventory",):
-            monkeypatch.setattr(f"jdsr_cli.weights.{module}.AUXILIARY", (made,))
-        return made
+            monkeypatch.setattr(f"jdsr_cli.weights.{module}.AUXILIARY", (changed,))
+        return changed
 
-    return put
+    return register

@@ -1,4 +1,4 @@
-"""Files over HTTP on this machine, whole or cut."""
+"""A local HTTP server of files, complete or truncated."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Self
 class FileServer:
     """Serves `files` by path while the block runs.
 
-    `states_length` and `cut` say whether their size is told and after how many bytes they end;
-    it is silent while `answers` is not set. `asked` holds the paths that were asked for, with
-    their queries.
+    `states_length` is whether responses state their size, and `truncate_at` the number of bytes
+    after which they end; there is no response while `answers` is not set. `requested` contains
+    the requested paths with their queries.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.states_length = True
-        self.cut: int | None = None
-        self.asked: list[str] = []
+        self.truncate_at: int | None = None
+        self.requested: list[str] = []
         self.answers = threading.Event()
         self.answers.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -43,9 +43,9 @@ class FileServer:
     def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the request's
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(self.path)
+                outer.requested.append(self.path)
                 outer.answers.wait()
-                # Whoever asked may have gone: after a wrong size, or while this was silent.
+                # The client may have disconnected after a wrong size or a timeout.
                 with suppress(ConnectionError):
                     self.answer(outer.files.get(self.path.partition("?")[0]))
 
@@ -57,7 +57,7 @@ class FileServer:
                 if outer.states_length:
                     self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data[: outer.cut])
+                self.wfile.write(data[: outer.truncate_at])
 
             def log_message(self, *_: object) -> None:
                 pass

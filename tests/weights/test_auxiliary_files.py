@@ -1,4 +1,4 @@
-"""Files of others: what is known of them, and how they are found and checked."""
+"""Auxiliary files of other projects: their table, their search and their verification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jdsr_cli.weights import AUXILIARY, auxiliary, auxiliary_entry, fetch
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 
 
-def test_table() -> None:
+def test_the_table_is_consistent() -> None:
     names = [one.name for one in AUXILIARY]
     assert names[:2] == ["retinaface-mobile", "retinaface-r50"]
     assert len(set(names)) == len({one.file for one in AUXILIARY}) == len(AUXILIARY) == 6
@@ -27,17 +27,17 @@ def test_table() -> None:
         assert auxiliary_entry(one.name) is auxiliary_entry(one.file) is one
 
 
-def test_missing_says_where_to_get_it_and_where_to_put_it(folders: Folders) -> None:
+def test_the_error_for_a_missing_file_states_address_and_path(folders: Folders) -> None:
     with pytest.raises(WeightsMissingError) as raised:
         auxiliary("retinaface-r50")
     message = str(raised.value)
-    wanted = auxiliary_entry("retinaface-r50")
-    assert wanted.url in message
-    assert str(folders.cache / wanted.file) in message
+    listed = auxiliary_entry("retinaface-r50")
+    assert listed.url in message
+    assert str(folders.cache / listed.file) in message
     assert "jdsr weights fetch retinaface-r50" in message
 
 
-def test_unknown_name(folders: Folders) -> None:
+def test_an_unknown_name_suggests_the_nearest(folders: Folders) -> None:
     with pytest.raises(UsageError, match="Did you mean retinaface-mobile"):
         auxiliary("retinaface-mobil")
 
@@ -51,7 +51,7 @@ def test_an_altered_file_is_refused(folders: Folders, install: Install) -> None:
         fetch("net")
 
 
-def test_a_second_accepted_hash(folders: Folders, install: Install) -> None:
+def test_a_second_hash_is_accepted(folders: Folders, install: Install) -> None:
     install(sha256="0" * 64, also=(hashlib.sha256(DATA).hexdigest(),))
     assert auxiliary(fetch("net").name).read_bytes() == DATA
 
@@ -60,8 +60,8 @@ def test_a_second_accepted_hash(folders: Folders, install: Install) -> None:
 def test_the_shared_mobile_detector_is_accepted(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = auxiliary_entry("retinaface-mobile")
-    if not (SHARED / wanted.file).is_file():
-        pytest.skip("../shared/weights is not here")
+    listed = auxiliary_entry("retinaface-mobile")
+    if not (SHARED / listed.file).is_file():
+        pytest.skip("../shared/weights is absent")
     monkeypatch.setenv("JDSR_WEIGHTS", str(SHARED))
-    assert auxiliary("retinaface-mobile") == SHARED / wanted.file
+    assert auxiliary("retinaface-mobile") == SHARED / listed.file

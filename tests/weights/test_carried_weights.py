@@ -1,4 +1,4 @@
-"""What travels in the package, and what is fetched by name."""
+"""Weights that the package carries, and weights that are fetched by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CARRIED_LIMIT = 45_000_000
 
 @pytest.fixture(scope="module")
 def targets() -> dict[str, Any]:
-    """What hatchling is told of wheel and source distribution."""
+    """Return hatchling's configuration of wheel and source distribution."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = project["tool"]["hatch"]["build"]["targets"]
-    return found
+    configuration: dict[str, Any] = project["tool"]["hatch"]["build"]["targets"]
+    return configuration
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,19 @@ def listed() -> tuple[WeightEntry, ...]:
     return read_manifest(WEIGHTS / "manifest.toml")
 
 
-def test_the_wheel_holds_the_carried_files_and_no_other(
+def test_the_wheel_contains_exactly_the_carried_files(
     targets: dict[str, Any], listed: tuple[WeightEntry, ...]
 ) -> None:
     included = targets["wheel"]["force-include"]
-    ours = {source: place for source, place in included.items() if source.startswith("weights")}
-    wanted = ALWAYS | {one.file for one in listed if one.carried}
-    assert ours == {f"weights/{name}": f"{INSTALLED}/{name}" for name in wanted}
-    assert not any(place.startswith("weights") for place in targets["wheel"]["packages"])
+    weights = {
+        source: target for source, target in included.items() if source.startswith("weights")
+    }
+    expected = ALWAYS | {one.file for one in listed if one.carried}
+    assert weights == {f"weights/{name}": f"{INSTALLED}/{name}" for name in expected}
+    assert not any(target.startswith("weights") for target in targets["wheel"]["packages"])
 
 
-def test_the_source_distribution_holds_the_same(
+def test_the_source_distribution_contains_exactly_the_carried_files(
     targets: dict[str, Any], listed: tuple[WeightEntry, ...]
 ) -> None:
     patterns = [one for one in targets["sdist"]["include"] if one.startswith("weights")]

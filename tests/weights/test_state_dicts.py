@@ -14,30 +14,30 @@ from jdsr_cli.weights import read_state_dict
 TENSORS = {"layer.weight": torch.arange(6.0).view(2, 3), "layer.steps": torch.tensor(3)}
 
 
-def same(found: dict[str, torch.Tensor]) -> bool:
-    return set(found) == set(TENSORS) and all(torch.equal(found[k], TENSORS[k]) for k in TENSORS)
+def has_tensors(actual: dict[str, torch.Tensor]) -> bool:
+    return set(actual) == set(TENSORS) and all(torch.equal(actual[k], TENSORS[k]) for k in TENSORS)
 
 
 def test_both_formats_are_read(tmp_path: Path) -> None:
     safetensors.torch.save_file(TENSORS, tmp_path / "a.safetensors", {"network": "lite"})
     torch.save(TENSORS, tmp_path / "a.pth")
     read = read_state_dict(tmp_path / "a.safetensors")
-    assert same(read.tensors)
+    assert has_tensors(read.tensors)
     assert read.metadata == {"network": "lite"}
     read = read_state_dict(tmp_path / "a.pth")
-    assert same(read.tensors)
+    assert has_tensors(read.tensors)
     assert read.metadata == {}
 
 
-def test_a_state_dict_within_a_checkpoint(tmp_path: Path) -> None:
+def test_a_state_dict_within_a_checkpoint_can_be_read(tmp_path: Path) -> None:
     torch.save({"epoch": 7, "state_dict": TENSORS}, tmp_path / "a.pth")
-    assert same(read_state_dict(tmp_path / "a.pth", key="state_dict").tensors)
+    assert has_tensors(read_state_dict(tmp_path / "a.pth", key="state_dict").tensors)
     for key in (None, "model"):
         with pytest.raises(WeightsCorruptError, match=r"a\.pth: is not a state dict"):
             read_state_dict(tmp_path / "a.pth", key=key)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pth: there is no such weight file"):
         read_state_dict(tmp_path / "absent.pth")
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -45,7 +45,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 class Executed:
-    """Pickled as a call that would write a file."""
+    """An object that is pickled as a call that creates a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,7 +55,7 @@ class Executed:
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    torch.save({"layer": Executed(tmp_path / "proof")}, tmp_path / "a.pth")
+    torch.save({"layer": Executed(tmp_path / "created")}, tmp_path / "a.pth")
     with pytest.raises(WeightsCorruptError, match="was not opened"):
         read_state_dict(tmp_path / "a.pth")
-    assert not (tmp_path / "proof").exists()
+    assert not (tmp_path / "created").exists()

@@ -1,4 +1,4 @@
-"""What is on the machine and what is not."""
+"""The status of weight files."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import auxiliary_status, fetch, weight_status
 
 
-def test_conditions(folders: Folders, install: Install) -> None:
+def test_files_are_present_missing_verified_or_unusable(folders: Folders, install: Install) -> None:
     install()
-    good, bad = folders.add("good"), folders.add("bad")
-    bad.write_bytes(b"bad")
-    folders.add("gone").unlink()
+    valid, altered = folders.add("valid"), folders.add("altered")
+    altered.write_bytes(b"altered")
+    folders.add("lost").unlink()
     folders.add_uncarried("large", b"large")
-    quick = weight_status(hashed=False)
-    assert [(one.name, one.state, one.carried) for one in quick] == [
-        ("good", "present", True),
-        ("bad", "present", True),
-        ("gone", "missing", True),
+    unhashed = weight_status(hashed=False)
+    assert [(one.name, one.state, one.carried) for one in unhashed] == [
+        ("valid", "present", True),
+        ("altered", "present", True),
+        ("lost", "missing", True),
         ("large", "missing", False),
         ("net", "missing", False),
     ]
     fetch("net")
-    found = weight_status(hashed=True)
-    assert [one.state for one in found] == [
+    verified = weight_status(hashed=True)
+    assert [one.state for one in verified] == [
         "verified", "unusable", "missing", "missing", "verified",
     ]  # fmt: skip
-    assert found[0].path == good
-    assert found[0].error is None
-    assert isinstance(found[1].error, WeightsCorruptError)
-    assert found[1].path == bad
-    assert found[2].path is None
-    assert [one.name for one in weight_status(["net", "good"], hashed=True)] == ["net", "good"]
-    with pytest.raises(UsageError, match=r"Did you mean good\? Known are good, bad, .*, net\."):
-        weight_status(["god"], hashed=True)
+    assert verified[0].path == valid
+    assert verified[0].error is None
+    assert isinstance(verified[1].error, WeightsCorruptError)
+    assert verified[1].path == altered
+    assert verified[2].path is None
+    assert [one.name for one in weight_status(["net", "valid"], hashed=True)] == ["net", "valid"]
+    with pytest.raises(
+        UsageError, match=r"Did you mean valid\? Known are valid, altered, .*, net\."
+    ):
+        weight_status(["valit"], hashed=True)
 
 
-def test_files_of_others_need_no_manifest(folders: Folders, install: Install) -> None:
+def test_auxiliary_files_need_no_manifest(folders: Folders, install: Install) -> None:
     install()
     assert [one.state for one in auxiliary_status()] == ["missing"]
     fetch("net")

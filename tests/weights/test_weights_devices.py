@@ -11,24 +11,24 @@ from jdsr_cli.weights import loading, resolve_device, resolve_precision
 CPU = torch.device("cpu")
 
 
-def test_the_cpu_is_always_there() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert resolve_device("cpu") == CPU
     assert resolve_device(CPU) == CPU
     assert resolve_device("auto").type in ("cuda", "mps", "cpu")
 
 
-def test_auto_takes_the_gpu_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_an_available_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto") == torch.device("cuda")
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "xpu", "meta"])
-def test_a_device_that_is_not_there(name: str) -> None:
+def test_an_unavailable_device_is_an_error(name: str) -> None:
     with pytest.raises(DeviceError, match=f"{name} is not on this machine"):
         resolve_device(name)
 
 
-def test_a_name_that_is_no_device() -> None:
+def test_an_unknown_device_is_an_error() -> None:
     with pytest.raises(UsageError, match="'gpu'"):
         resolve_device("gpu")
 
@@ -43,14 +43,14 @@ def test_a_name_that_is_no_device() -> None:
         ("mps", False, torch.float32),
     ],
 )
-def test_auto_precision(
+def test_auto_precision_depends_on_the_device(
     monkeypatch: pytest.MonkeyPatch, device: str, native: bool, expected: torch.dtype
 ) -> None:
     monkeypatch.setattr(loading, "has_native_bfloat16", lambda _: native)
     assert resolve_precision("auto", torch.device(device)) == expected
 
 
-def test_precision_by_name() -> None:
+def test_a_precision_can_be_given_by_name() -> None:
     assert resolve_precision("float32", CPU) == torch.float32
     assert resolve_precision("bfloat16", CPU) == torch.bfloat16
     assert resolve_precision("float16", torch.device("cuda")) == torch.float16
@@ -60,6 +60,6 @@ def test_precision_by_name() -> None:
         resolve_precision("half", CPU)
 
 
-def test_native_bfloat16_is_known_for_every_device() -> None:
+def test_native_bfloat16_is_detected_for_every_device() -> None:
     assert isinstance(loading.has_native_bfloat16(CPU), bool)
     assert loading.has_native_bfloat16(torch.device("mps")) is False

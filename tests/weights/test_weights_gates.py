@@ -1,4 +1,4 @@
-"""What a table of gates may hold, and when weights beat the carried ones."""
+"""Tables of gates, and the comparison of weights with the carried ones."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jdsr_cli.weights.default import GateComparison, compare_gates, gate_figures
 from jdsr_cli.weights.registry import GATES, Gate
 
 
-def judged(folders: Folders, **changes: object) -> GateComparison:
-    """Judge weights whose table passes every gate but for the changes; None leaves one out."""
+def compared(folders: Folders, **changes: object) -> GateComparison:
+    """Compare weights whose table passes every gate except for the changes; None omits a key."""
     carried = folders.add("lite-camera")
     table = gates_table(carried, **changes)
     folders.add("camera", gates={key: value for key, value in table.items() if value is not None})
     return compare_gates(entry("camera"), entry("lite-camera"))
 
 
-def test_the_gates() -> None:
+def test_names_and_directions_of_the_gates() -> None:
     assert [gate.name for gate in GATES if gate.higher] == [
         "plain_psnr", "plain_ssim", "masked_psnr", "masked_ssim", "masked_psnr_covered",
         "sharp_psnr", "masked_iou",
@@ -30,38 +30,36 @@ def test_the_gates() -> None:
 
 
 def test_better_on_every_gate_passes(folders: Folders) -> None:
-    found = judged(folders)
-    assert (found.passed, found.reasons) == (True, ())
-    assert found.description == "beats lite-camera on every gate"
+    comparison = compared(folders)
+    assert (comparison.passed, comparison.reasons) == (True, ())
+    assert comparison.description == "beats lite-camera on every gate"
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
-def test_every_gate_can_be_lost(folders: Folders, gate: Gate) -> None:
+def test_every_gate_can_fail(folders: Folders, gate: Gate) -> None:
     for pair in ([0.5, 0.5], [0.25, 0.5] if gate.higher else [0.75, 0.5]):
         folders.entries.clear()
-        (reason,) = judged(folders, **{gate.name: pair}).reasons
+        (reason,) = compared(folders, **{gate.name: pair}).reasons
         assert reason.startswith(f"{gate.name} {pair[0]:g} against 0.5")
 
 
-def test_as_good_as_can_be_on_both_sides_is_kept(folders: Folders) -> None:
+def test_best_values_on_both_sides_pass(folders: Folders) -> None:
     both = {"plain_covered": [0, 0.0], "masked_iou": [1, 1], "sharp_psnr": [inf, inf]}
-    assert judged(folders, **both).passed
+    assert compared(folders, **both).passed
 
 
 @pytest.mark.parametrize(
     ("name", "pair"), [("plain_covered", [1, 1]), ("masked_iou", [0, 0]), ("plain_ssim", [0, 0])]
 )
-def test_as_bad_as_can_be_on_both_sides_is_lost(
-    folders: Folders, name: str, pair: list[int]
-) -> None:
-    assert not judged(folders, **{name: pair}).passed
+def test_worst_values_on_both_sides_fail(folders: Folders, name: str, pair: list[int]) -> None:
+    assert not compared(folders, **{name: pair}).passed
 
 
-def test_all_that_is_lost_or_missing_is_said(folders: Folders) -> None:
-    found = judged(
+def test_all_failed_and_missing_gates_are_reported(folders: Folders) -> None:
+    comparison = compared(
         folders, masked_psnr=[25.1, 25.5], masked_ssim=None, plain_covered=[0.002, 0.001]
     )
-    assert found.reasons == (
+    assert comparison.reasons == (
         "masked_psnr 25.1 against 25.5 dB",
         "masked_ssim was not measured",
         "plain_covered 0.002 against 0.001",
@@ -70,17 +68,17 @@ def test_all_that_is_lost_or_missing_is_said(folders: Folders) -> None:
     assert "plain_psnr 0.75 against 0.5 dB" in gate_figures(entry("camera"))
 
 
-def test_gates_against_other_weights_do_not_count(folders: Folders) -> None:
-    (reason,) = judged(folders, sha256="ab" * 32).reasons
+def test_gates_against_other_weights_fail(folders: Folders) -> None:
+    (reason,) = compared(folders, sha256="ab" * 32).reasons
     assert reason.startswith("its gates were measured against another lite-camera (abababab, now ")
     folders.entries.clear()
-    assert judged(folders, against="lite-x4").reasons == (
+    assert compared(folders, against="lite-x4").reasons == (
         "its gates were measured against lite-x4",
     )
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"plain_psnr": ["nan", 1]}, "plain_psnr is not a pair of numbers"),
         ({"plain_psnr": [float("nan"), 1]}, "plain_psnr is not a pair of numbers"),
@@ -94,15 +92,15 @@ def test_gates_against_other_weights_do_not_count(folders: Folders) -> None:
         ({"protocol": None}, "lacks the key 'protocol'"),
     ],
 )
-def test_a_broken_table_is_a_broken_manifest(
-    folders: Folders, changes: dict[str, object], said: str
+def test_an_invalid_table_of_gates_is_an_error_of_the_manifest(
+    folders: Folders, changes: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(WeightsCorruptError, match=said) as raised:
-        judged(folders, **changes)
+    with pytest.raises(WeightsCorruptError, match=message) as raised:
+        compared(folders, **changes)
     assert "entry 'camera': its table of gates" in str(raised.value)
 
 
-def test_gates_that_are_no_table_are_refused(folders: Folders) -> None:
+def test_gates_that_are_not_a_table_are_refused(folders: Folders) -> None:
     folders.add_uncarried("camera", b"large", gates=[1, 2])
     with pytest.raises(WeightsCorruptError, match="gates cannot be"):
         read_manifest(folders.override / "manifest.toml")

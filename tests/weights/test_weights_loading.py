@@ -1,4 +1,4 @@
-"""Generators to files and back, and files that must be refused."""
+"""Saving and loading generators, and files that are refused."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ JDSR: dict[str, object] = {
 
 def rewrite(path: Path, tensors: dict[str, Tensor], **metadata: str) -> Path:
     """Write tensors with the metadata of a tiny lite generator."""
-    described = {"network": "lite", "arguments": json.dumps(TINY), **metadata}
-    safetensors.torch.save_file(tensors, path, described)
+    full_metadata = {"network": "lite", "arguments": json.dumps(TINY), **metadata}
+    safetensors.torch.save_file(tensors, path, full_metadata)
     return path
 
 
@@ -51,7 +51,7 @@ def state() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("lite", TINY), ("jdsr", JDSR)])
-def test_what_is_saved_is_loaded(
+def test_a_saved_network_can_be_loaded(
     folders: Folders, tmp_path: Path, name: str, arguments: dict[str, object]
 ) -> None:
     torch.manual_seed(0)
@@ -75,19 +75,19 @@ def test_what_is_saved_is_loaded(
     assert torch.allclose(loaded(lr).restored, expected, atol=1e-5)
 
 
-def test_by_name_and_by_hash_the_entry_is_found(folders: Folders, tmp_path: Path) -> None:
+def test_the_entry_is_identified_by_name_and_by_hash(folders: Folders, tmp_path: Path) -> None:
     folders.add("one", seed=1)
     path = folders.add("two", seed=2)
     by_name = load_generator("two", "cpu")
     assert by_name.entry is not None
     assert by_name.entry.name == "two"
-    elsewhere = tmp_path / "copy.safetensors"
-    elsewhere.write_bytes(path.read_bytes())
-    assert load_generator(elsewhere, "cpu").entry == by_name.entry
-    assert load_generator(str(elsewhere), "cpu").entry == by_name.entry
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(path.read_bytes())
+    assert load_generator(copy, "cpu").entry == by_name.entry
+    assert load_generator(str(copy), "cpu").entry == by_name.entry
 
 
-def test_a_generator_on_the_128_px_grid(folders: Folders) -> None:
+def test_a_generator_on_the_128_px_grid_can_be_loaded(folders: Folders) -> None:
     arguments = {**TINY, "lr_size": 128}
     path = folders.override / "same.safetensors"
     save_network(path, "lite", arguments, build("lite", arguments))
@@ -100,7 +100,7 @@ def test_a_generator_on_the_128_px_grid(folders: Folders) -> None:
     assert loaded(torch.rand(2, 3, 128, 128)).restored.shape == (2, 3, 128, 128)
 
 
-def test_what_was_not_fetched_says_how_to_fetch_it(folders: Folders) -> None:
+def test_the_error_for_weights_that_were_not_fetched_names_the_command(folders: Folders) -> None:
     folders.add_uncarried("large", b"large")
     with pytest.raises(WeightsMissingError, match="`jdsr weights fetch large`"):
         load_generator("large", "cpu")
@@ -113,36 +113,38 @@ def test_loading_draws_no_random_numbers(folders: Folders) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_calls_record_no_gradient_and_take_a_precision(folders: Folders) -> None:
+def test_calls_record_no_gradient_and_accept_a_precision(folders: Folders) -> None:
     folders.add("tiny")
     loaded = load_generator("tiny", "cpu", "bfloat16")
-    seen: list[torch.dtype] = []
+    dtypes: list[torch.dtype] = []
     stem = loaded.network.get_submodule("stem")
-    stem.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    stem.register_forward_hook(lambda _, __, output: dtypes.append(output.dtype))
     lr = torch.rand(1, 3, 16, 16, requires_grad=True)
     assert not loaded(lr).restored.requires_grad
     loaded(lr, torch.float32)
-    assert seen == [torch.bfloat16, torch.float32]
+    assert dtypes == [torch.bfloat16, torch.float32]
     assert all(not parameter.requires_grad for parameter in loaded.network.parameters())
 
 
-def test_state_to_start_from(folders: Folders) -> None:
+def test_a_state_dict_is_loaded_in_float32(folders: Folders) -> None:
     path = folders.add("tiny")
     state = load_state("tiny")
     assert state.keys() == load_state(path).keys() == build("lite", TINY).state_dict().keys()
     assert {value.dtype for value in state.values()} == {torch.float32}
 
 
-def test_unknown_name_and_missing_file_differ(folders: Folders, tmp_path: Path) -> None:
+def test_an_unknown_name_and_a_missing_file_have_different_errors(
+    folders: Folders, tmp_path: Path
+) -> None:
     folders.add("tiny")
     with pytest.raises(UsageError, match="Did you mean tiny"):
         load_generator("tinny", "cpu")
-    for place in ("tinny.safetensors", "folder/tinny", tmp_path / "tinny"):
+    for path in ("tinny.safetensors", "folder/tinny", tmp_path / "tinny"):
         with pytest.raises(WeightsMissingError, match="tinny"):
-            load_generator(place, "cpu")
+            load_generator(path, "cpu")
 
 
-def test_altered_listed_file_is_refused(folders: Folders) -> None:
+def test_an_altered_file_is_refused(folders: Folders) -> None:
     path = folders.add("tiny")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -155,14 +157,16 @@ def test_altered_listed_file_is_refused(folders: Folders) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 64, b"\x02\x00\x00\x00\x00\x00\x00\x00{}x"])
-def test_bytes_that_are_no_safetensors(folders: Folders, tmp_path: Path, data: bytes) -> None:
+def test_files_that_are_not_safetensors_are_refused(
+    folders: Folders, tmp_path: Path, data: bytes
+) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     with pytest.raises(WeightsCorruptError, match="not a safetensors file"):
         load_generator(path, "cpu")
 
 
-def test_tensors_must_be_those_of_the_network(
+def test_files_without_exactly_the_tensors_of_the_network_are_refused(
     folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     path = tmp_path / "a.safetensors"
@@ -184,7 +188,7 @@ def test_tensors_must_be_those_of_the_network(
     assert load_generator(rewrite(path, state), "cpu").lr_size == 16
 
 
-def test_a_file_must_say_what_it_is(
+def test_a_file_must_state_its_network(
     folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     path = tmp_path / "a.safetensors"
@@ -201,7 +205,7 @@ def test_a_file_must_say_what_it_is(
         load_generator(rewrite(path, state, arguments="[1]"), "cpu")
 
 
-def test_plain_state_dict_needs_an_entry(
+def test_a_plain_state_dict_needs_an_entry(
     folders: Folders, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     path = folders.override / "old.pth"
@@ -217,21 +221,21 @@ def test_plain_state_dict_needs_an_entry(
 class Trap:
     """Runs code when it is unpickled."""
 
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
 
     def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.mark),)
+        return os.mkdir, (str(self.marker),)
 
 
 @pytest.mark.parametrize("content", ["trap", "module", "list", "nested", "rubbish"])
-def test_pickles_that_are_no_plain_state_dict(
+def test_pickles_that_are_not_plain_state_dicts_are_refused(
     folders: Folders, tmp_path: Path, content: str
 ) -> None:
-    mark = tmp_path / "sprung"
+    marker = tmp_path / "executed"
     path = tmp_path / "a.pth"
-    held = {
-        "trap": {"a": Trap(mark)},
+    contents = {
+        "trap": {"a": Trap(marker)},
         "module": nn.Linear(1, 1),
         "list": [torch.zeros(1)],
         "nested": {"state": {"a": torch.zeros(1)}},
@@ -239,10 +243,10 @@ def test_pickles_that_are_no_plain_state_dict(
     if content == "rubbish":
         path.write_bytes(b"rubbish")
     else:
-        torch.save(held[content], path)
-    with pytest.raises(WeightsCorruptError, match="plain"):
+        torch.save(contents[content], path)
+    with pytest.raises(WeightsCorruptError, match="is not a state dict"):
         load_generator(path, "cpu")
-    assert not mark.exists()
+    assert not marker.exists()
 
 
 def test_saving_another_network_than_stated_is_refused(tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def test_saving_another_network_than_stated_is_refused(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_saving_what_overflows_is_refused_and_bfloat16_offered(tmp_path: Path) -> None:
+def test_saving_values_that_overflow_is_refused_with_a_hint_at_bfloat16(tmp_path: Path) -> None:
     network = build("lite", TINY)
     bias = network.get_parameter("stem.bias")
     path = tmp_path / "a.safetensors"
@@ -280,7 +284,7 @@ def test_saving_what_overflows_is_refused_and_bfloat16_offered(tmp_path: Path) -
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_saving_what_is_not_finite_is_refused(
+def test_saving_values_that_are_not_finite_is_refused(
     tmp_path: Path, value: float, precision: StoredPrecision
 ) -> None:
     network = build("lite", TINY)
@@ -311,15 +315,15 @@ def test_both_precisions_are_read_as_float32(
     assert verify(entry("tiny")).name == path.name
     loaded = load_generator("tiny", "cpu", "float32")
     assert loaded.sha256 == digest
-    state, kept = load_state("tiny"), loaded.network.state_dict()
+    state, loaded_state = load_state("tiny"), loaded.network.state_dict()
     for key, value in network.state_dict().items():
         narrow = value.to(getattr(torch, precision)).float() if value.is_floating_point() else value
-        assert state[key].dtype == kept[key].dtype == value.dtype
+        assert state[key].dtype == loaded_state[key].dtype == value.dtype
         assert torch.equal(state[key], narrow)
-        assert torch.equal(kept[key], narrow)
+        assert torch.equal(loaded_state[key], narrow)
 
 
-def test_saving_where_one_cannot_write(tmp_path: Path) -> None:
+def test_saving_to_an_unwritable_path_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         save_network(tmp_path / "file" / "a.safetensors", "lite", TINY, build("lite", TINY))

@@ -1,4 +1,4 @@
-"""Search order and whole-or-nothing writing."""
+"""Search order and hashes of weight files."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jdsr_cli.errors import WeightsCorruptError, WeightsError
 from jdsr_cli.weights import locations
 
 
-def test_search_order(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_searched_in_order(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     carried = locations.PACKAGE_FOLDER / "files"
     assert locations.search_directories() == (folders.override, carried, folders.cache)
     monkeypatch.delenv("JDSR_WEIGHTS")
     assert locations.search_directories() == (carried, folders.cache)
 
 
-def test_checkout_is_searched(folders: Folders) -> None:
+def test_a_checkout_is_searched(folders: Folders) -> None:
     checkout = locations.PACKAGE_FOLDER.parents[1]
     checkout.mkdir()
     (checkout / "pyproject.toml").touch()
     assert checkout / "weights" == locations.search_directories()[2]
 
 
-def test_cache_is_in_the_home_folder_by_default(
+def test_the_cache_is_in_the_home_folder_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -33,7 +33,7 @@ def test_cache_is_in_the_home_folder_by_default(
     assert locations.cache_directory() == tmp_path / ".cache" / "jdsr" / "weights"
 
 
-def test_first_folder_that_has_a_file_wins(folders: Folders) -> None:
+def test_the_first_folder_with_the_file_is_used(folders: Folders) -> None:
     assert locations.find_file("a.bin") is None
     for directory in (folders.cache, folders.override):
         directory.mkdir(parents=True)
@@ -41,13 +41,13 @@ def test_first_folder_that_has_a_file_wins(folders: Folders) -> None:
         assert locations.find_file("a.bin") == directory / "a.bin"
 
 
-def test_hash(tmp_path: Path) -> None:
+def test_hashes_are_computed_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
-    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert locations.sha256_of(path) == known
-    locations.check_digest(path, known, known, "")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert locations.sha256_of(path) == expected
+    locations.check_digest(path, expected, expected, "")
     with pytest.raises(WeightsCorruptError, match="recorded is 00"):
-        locations.check_digest(path, known, "00", "")
+        locations.check_digest(path, expected, "00", "")
     with pytest.raises(WeightsError, match="cannot be read"):
         locations.sha256_of(tmp_path)

@@ -9,7 +9,7 @@ from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import entries, entry, locate, locations, read_manifest, verify
 
 
-def test_entries_hold_what_the_manifest_says(folders: Folders) -> None:
+def test_entries_have_the_values_of_the_manifest(folders: Folders) -> None:
     path = folders.add("tiny-x8")
     (one,) = entries()
     assert one == entry("tiny-x8")
@@ -20,7 +20,7 @@ def test_entries_hold_what_the_manifest_says(folders: Folders) -> None:
     assert locate(one) == verify(one) == path
 
 
-def test_manifests_are_joined_and_the_first_wins(folders: Folders) -> None:
+def test_manifests_are_joined_and_the_first_takes_precedence(folders: Folders) -> None:
     ours = folders.describe("both", "a.safetensors", b"a", data="ours")
     theirs = folders.describe("both", "b.safetensors", b"b", data="theirs")
     folders.write(folders.override, [ours])
@@ -31,7 +31,7 @@ def test_manifests_are_joined_and_the_first_wins(folders: Folders) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n"])
-def test_absent_or_empty_manifest_is_said(folders: Folders, text: str | None) -> None:
+def test_a_missing_or_empty_manifest_is_an_error(folders: Folders, text: str | None) -> None:
     if text is not None:
         folders.override.mkdir()
         (folders.override / "manifest.toml").write_text(text)
@@ -40,14 +40,14 @@ def test_absent_or_empty_manifest_is_said(folders: Folders, text: str | None) ->
     assert str(folders.override) in str(raised.value)
 
 
-def test_unknown_name_suggests_the_nearest(folders: Folders) -> None:
+def test_an_unknown_name_suggests_the_nearest(folders: Folders) -> None:
     folders.add("lite-camera")
     folders.add("lite-x4")
     with pytest.raises(UsageError, match=r"'lite-camra'\. Did you mean lite-camera\? Known are"):
         entry("lite-camra")
 
 
-def test_missing_file_says_where_it_belongs(folders: Folders) -> None:
+def test_the_error_for_a_missing_file_states_its_path(folders: Folders) -> None:
     folders.add("tiny-x8").unlink()
     with pytest.raises(WeightsMissingError) as raised:
         verify(entry("tiny-x8"))
@@ -88,7 +88,9 @@ def test_an_altered_file_is_detected_by_size_and_by_hash(folders: Folders) -> No
         ({"name": None}, r"\(without a name\)"),
     ],
 )
-def test_broken_entry_is_named(folders: Folders, changes: dict[str, object], message: str) -> None:
+def test_an_invalid_entry_is_an_error(
+    folders: Folders, changes: dict[str, object], message: str
+) -> None:
     table = {**folders.describe("odd", "a.safetensors", b"a"), **changes}
     path = folders.write(folders.override, [{k: v for k, v in table.items() if v is not None}])
     with pytest.raises(WeightsCorruptError, match=message) as raised:
@@ -104,7 +106,9 @@ def test_broken_entry_is_named(folders: Folders, changes: dict[str, object], mes
         ("weights = [1]", "not a list"),
     ],
 )
-def test_what_is_no_manifest_is_said(folders: Folders, text: str, message: str) -> None:
+def test_a_file_that_is_not_a_manifest_is_an_error(
+    folders: Folders, text: str, message: str
+) -> None:
     folders.override.mkdir()
     (folders.override / "manifest.toml").write_text(text)
     with pytest.raises(WeightsCorruptError, match=message):
@@ -118,7 +122,7 @@ def test_a_name_listed_twice_is_refused(folders: Folders) -> None:
         entries()
 
 
-def test_a_missing_file_that_is_not_carried_says_how_to_fetch_it(folders: Folders) -> None:
+def test_the_error_for_a_missing_uncarried_file_names_the_command(folders: Folders) -> None:
     folders.add_uncarried("large", b"large")
     with pytest.raises(WeightsMissingError) as raised:
         locate(entry("large"))

@@ -1,4 +1,4 @@
-"""Folders for weights that tests fill: manifests and tiny generators."""
+"""Folders of weights for tests: manifests and tiny generators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jdsr_cli.weights import AuxiliaryFile, save_network
 from jdsr_cli.weights.registry import GATES
 
 DATA = b"weights of others" * 40_000
-"""What the fixture `install` serves."""
+"""The file that the fixture `install` serves."""
 Install = Callable[..., AuxiliaryFile]
 
 TINY: dict[str, object] = {
@@ -42,7 +42,7 @@ def toml_entry(values: Mapping[str, object]) -> str:
 
 
 def gates_table(carried: Path, **changes: object) -> dict[str, object]:
-    """Make a table of gates in which every one is passed against the file of lite-camera."""
+    """Return a table of gates that all pass against the file of lite-camera."""
     pairs: dict[str, object] = {
         gate.name: [0.75, 0.5] if gate.higher else [0.25, 0.5] for gate in GATES
     }
@@ -53,7 +53,7 @@ def gates_table(carried: Path, **changes: object) -> dict[str, object]:
 
 @dataclass
 class Folders:
-    """Folders that stand for those of a machine."""
+    """Weight folders below a root, instead of those of the machine."""
 
     root: Path
     entries: list[dict[str, object]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Folders:
     def describe(
         self, name: str, file: str, content: bytes, /, **changes: object
     ) -> dict[str, object]:
-        """Make the entry of a file with these bytes."""
+        """Return the manifest entry of a file with these bytes."""
         return {
             "name": name,
             "file": file,
@@ -97,7 +97,7 @@ class Folders:
         }
 
     def add(self, name: str, seed: int = 0, **changes: object) -> Path:
-        """Put a tiny generator into the override folder and its manifest."""
+        """Add a tiny generator to the override folder and its manifest."""
         torch.manual_seed(seed)
         path = self.override / f"{name}.safetensors"
         save_network(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
@@ -106,15 +106,15 @@ class Folders:
         return path
 
     def add_uncarried(self, name: str, content: bytes, **changes: object) -> dict[str, object]:
-        """List a file that is on no machine yet."""
-        described = self.describe(name, f"{name}.safetensors", content, carried=False, **changes)
-        self.entries.append(described)
+        """List a file that does not exist yet."""
+        listed = self.describe(name, f"{name}.safetensors", content, carried=False, **changes)
+        self.entries.append(listed)
         self.write(self.override, self.entries)
-        return described
+        return listed
 
 
 class Recorder:
-    """A `Progress` that keeps what it is told."""
+    """A `Progress` that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []

@@ -9,26 +9,26 @@ from jdsr_cli.faces.tracking.manager import PredictedTracks, associate, reidenti
 Numbers = NDArray[np.float64]
 
 
-def boxes(*places: tuple[float, float], width: float = 40.0) -> Numbers:
-    return np.array([(x, y, x + width, y + 1.2 * width) for x, y in places]).reshape(-1, 4)
+def boxes(*positions: tuple[float, float], width: float = 40.0) -> Numbers:
+    return np.array([(x, y, x + width, y + 1.2 * width) for x, y in positions]).reshape(-1, 4)
 
 
-def expected(
-    places: Numbers,
+def predicted(
+    positions: Numbers,
     count: int,
     spread: float = 8.0,
     hidden: float = 0.0,
     similarity: Numbers | None = None,
 ) -> PredictedTracks:
     return PredictedTracks(
-        places,
-        np.full(len(places), spread),
-        np.full(len(places), hidden),
-        np.full((len(places), count), np.nan) if similarity is None else similarity,
+        positions,
+        np.full(len(positions), spread),
+        np.full(len(positions), hidden),
+        np.full((len(positions), count), np.nan) if similarity is None else similarity,
     )
 
 
-def test_measures_of_boxes() -> None:
+def test_overlaps_distances_and_sizes_of_boxes() -> None:
     some = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
     others = np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 5.0, 5.0]])
     np.testing.assert_allclose(box_overlaps(some, others), [[1 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -37,51 +37,51 @@ def test_measures_of_boxes() -> None:
     np.testing.assert_allclose(box_sizes(some), [10, 1])
 
 
-def test_each_takes_what_overlaps_it() -> None:
-    found = boxes((205, 1), (3, -2), (400, 0))
-    assert associate(expected(boxes((0, 0), (200, 0)), 3), found) == [(0, 1), (1, 0)]
+def test_tracks_are_associated_with_overlapping_detections() -> None:
+    detections = boxes((205, 1), (3, -2), (400, 0))
+    assert associate(predicted(boxes((0, 0), (200, 0)), 3), detections) == [(0, 1), (1, 0)]
 
 
 def test_two_poor_pairs_do_not_displace_a_good_one() -> None:
-    # Each of the two tracks overlaps something, but one detection is clearly the first's.
-    tracks, found = boxes((0, 0), (18, 0)), boxes((1, 0), (-18, 0))
-    assert associate(expected(tracks, 2), found)[0] == (0, 0)
+    # Both tracks overlap a detection, but one detection clearly belongs to the first track.
+    tracks, detections = boxes((0, 0), (18, 0)), boxes((1, 0), (-18, 0))
+    assert associate(predicted(tracks, 2), detections)[0] == (0, 0)
 
 
-def test_a_fast_small_face_is_found_beyond_its_box_but_no_farther_than_is_likely() -> None:
+def test_a_fast_small_face_is_associated_beyond_its_box_within_its_uncertainty() -> None:
     track = boxes((0, 0), width=20.0)
     near, far = boxes((24, 0), width=20.0), boxes((60, 0), width=20.0)
-    assert associate(expected(track, 1, spread=15.0), near) == [(0, 0)]
-    assert associate(expected(track, 1, spread=15.0), far) == []
-    assert associate(expected(track, 1, spread=2.0), near) == []
-    assert associate(expected(track, 1, spread=15.0, hidden=0.04), near) == []
+    assert associate(predicted(track, 1, spread=15.0), near) == [(0, 0)]
+    assert associate(predicted(track, 1, spread=15.0), far) == []
+    assert associate(predicted(track, 1, spread=2.0), near) == []
+    assert associate(predicted(track, 1, spread=15.0, hidden=0.04), near) == []
 
 
-def test_a_face_of_another_size_is_someone_else() -> None:
-    track, found = boxes((0, 0)), boxes((-20, -24), width=75.0)
-    assert associate(expected(track, 1, spread=30.0), found) == []
+def test_a_face_of_another_size_is_another_person() -> None:
+    track, detections = boxes((0, 0)), boxes((-20, -24), width=75.0)
+    assert associate(predicted(track, 1, spread=30.0), detections) == []
 
 
-def test_tracks_seen_a_moment_ago_come_first() -> None:
-    tracks, found = boxes((0, 0), (4, 0)), boxes((3, 0))
-    both = expected(tracks, 1)
-    assert associate(both, found) == [(1, 0)]
+def test_recently_detected_tracks_have_priority() -> None:
+    tracks, detections = boxes((0, 0), (4, 0)), boxes((3, 0))
+    both = predicted(tracks, 1)
+    assert associate(both, detections) == [(1, 0)]
     hidden = PredictedTracks(tracks, both.spread, np.array([0.04, 0.3]), both.similarity)
-    assert associate(hidden, found) == [(0, 0)]
+    assert associate(hidden, detections) == [(0, 0)]
 
 
-def test_appearance_forbids_and_decides_between_like_overlaps() -> None:
-    tracks, found = boxes((0, 0), (6, 0)), boxes((2, 0), (5, 0))
-    assert associate(expected(tracks, 2), found) == [(0, 0), (1, 1)]
+def test_appearance_prevents_associations_and_selects_between_overlaps() -> None:
+    tracks, detections = boxes((0, 0), (6, 0)), boxes((2, 0), (5, 0))
+    assert associate(predicted(tracks, 2), detections) == [(0, 0), (1, 1)]
     crossed = np.array([[0.2, 0.9], [0.9, 0.2]])
-    assert associate(expected(tracks, 2, similarity=crossed), found) == [(0, 1), (1, 0)]
+    assert associate(predicted(tracks, 2, similarity=crossed), detections) == [(0, 1), (1, 0)]
     foreign = np.array([[-0.1, np.nan], [np.nan, -0.1]])
-    assert associate(expected(tracks, 2, similarity=foreign), found) == [(0, 1), (1, 0)]
+    assert associate(predicted(tracks, 2, similarity=foreign), detections) == [(0, 1), (1, 0)]
     alone = np.array([[-0.1]])
-    assert associate(expected(tracks[:1], 1, similarity=alone), found[:1]) == []
+    assert associate(predicted(tracks[:1], 1, similarity=alone), detections[:1]) == []
 
 
-def test_people_are_found_again_by_the_best_similarity_if_nobody_else_is_as_like() -> None:
+def test_people_are_reidentified_by_the_best_similarity_unless_ambiguous() -> None:
     similarity = np.array([[0.3, 0.8, np.nan], [0.7, 0.2, np.nan], [np.nan, np.nan, 0.9]])
     everybody = np.ones(3, np.bool_)
     assert reidentify(similarity, everybody) == [(0, 1), (1, 0), (2, 2)]
@@ -94,10 +94,10 @@ def test_people_are_found_again_by_the_best_similarity_if_nobody_else_is_as_like
 
 
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 1000))
-def test_nobody_gets_two_and_nothing_is_given_twice(n: int, m: int, seed: int) -> None:
+def test_associations_are_one_to_one_and_repeatable(n: int, m: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tracks = boxes(*[tuple(rng.uniform(0, 120, 2)) for _ in range(n)])
-    found = boxes(*[tuple(rng.uniform(0, 120, 2)) for _ in range(m)])
-    pairs = associate(expected(tracks, m, spread=20.0), found)
+    detections = boxes(*[tuple(rng.uniform(0, 120, 2)) for _ in range(m)])
+    pairs = associate(predicted(tracks, m, spread=20.0), detections)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
-    assert pairs == associate(expected(tracks, m, spread=20.0), found)
+    assert pairs == associate(predicted(tracks, m, spread=20.0), detections)

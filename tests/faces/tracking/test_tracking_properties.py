@@ -1,4 +1,4 @@
-"""What holds for any sequence of frames."""
+"""Properties that hold for any sequence of frames."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from jdsr_cli.settings import TrackerSettings
 
 
 @dataclass(frozen=True)
-class Given:
+class InputFrame:
     time: float
     faces: tuple[Detection, ...]
     searched: bool
@@ -22,27 +22,27 @@ class Given:
     embeddings: NDArray[np.float64] | None
 
 
-places = st.tuples(
+positions = st.tuples(
     st.sampled_from([0.0, 30.0, 55.0, 200.0]), st.floats(-15, 15), st.sampled_from([16.0, 40.0])
 )
 
 
 @st.composite
-def sequences(draw: st.DrawFn) -> list[Given]:
+def sequences(draw: st.DrawFn) -> list[InputFrame]:
     frames, time = [], draw(st.floats(-100, 100))
-    known = draw(st.booleans())
+    with_embeddings = draw(st.booleans())
     for _ in range(draw(st.integers(0, 30))):
         time += draw(st.sampled_from([0.001, 0.04, 0.04, 0.04, 0.07, 0.4, 3.0, 100.0]))
         searched = draw(st.sampled_from([True, True, True, False]))
-        found = draw(st.lists(places, max_size=3)) if searched else []
+        drawn = draw(st.lists(positions, max_size=3)) if searched else []
         faces = tuple(
-            face(x + off, 50 + off / 2, width, score=0.5 + 0.01 * number)
-            for number, (x, off, width) in enumerate(found)
+            face(x + offset, 50 + offset / 2, width, score=0.5 + 0.01 * number)
+            for number, (x, offset, width) in enumerate(drawn)
         )
         chosen = [draw(st.integers(0, 4)) for _ in faces]
-        embeddings = np.eye(5, 4)[chosen].reshape(-1, 4) if known else None
+        embeddings = np.eye(5, 4)[chosen].reshape(-1, 4) if with_embeddings else None
         cut = draw(st.integers(0, 11)) == 0
-        frames.append(Given(time, faces, searched, cut, embeddings))
+        frames.append(InputFrame(time, faces, searched, cut, embeddings))
     return frames
 
 
@@ -57,20 +57,20 @@ options = st.builds(
 
 
 def run(
-    frames: list[Given], chosen: TrackerSettings, every: int, finish: bool = True
+    frames: list[InputFrame], chosen: TrackerSettings, every: int, finish: bool = True
 ) -> tuple[list[TrackedFrame], int]:
     tracker = Tracker(chosen, 25.0, every=every)
-    told = []
+    tracked = []
     for number, one in enumerate(frames):
         now = tracker.add(
             one.time, one.faces, searched=one.searched, cut=one.cut, embeddings=one.embeddings
         )
         assert len(now) == (number >= tracker.lag)
-        told += now
-    return told + (tracker.finish() if finish else []), tracker.lag
+        tracked += now
+    return tracked + (tracker.finish() if finish else []), tracker.lag
 
 
-def plain(frames: list[TrackedFrame]) -> list[object]:
+def comparable(frames: list[TrackedFrame]) -> list[object]:
     return [
         (
             frame.index,
@@ -94,47 +94,49 @@ def plain(frames: list[TrackedFrame]) -> list[object]:
 @settings(deadline=None, max_examples=150)
 @given(sequences(), options, st.sampled_from([1, 3]))
 def test_every_detection_becomes_exactly_one_face(
-    frames: list[Given], chosen: TrackerSettings, every: int
+    frames: list[InputFrame], chosen: TrackerSettings, every: int
 ) -> None:
-    told, _ = run(frames, chosen, every)
-    assert [frame.index for frame in told] == list(range(len(frames)))
-    verdict: dict[int, bool] = {}
+    tracked, _ = run(frames, chosen, every)
+    assert [frame.index for frame in tracked] == list(range(len(frames)))
+    too_short: dict[int, bool] = {}
     ended: set[int] = set()
-    for one, frame in zip(frames, told, strict=True):
+    for one, frame in zip(frames, tracked, strict=True):
         raw = [id(shown.raw) for shown in frame.faces if shown.raw is not None]
-        assert sorted(raw) == sorted(id(found) for found in one.faces)
+        assert sorted(raw) == sorted(id(detection) for detection in one.faces)
         tracks = [shown.track for shown in frame.faces]
         assert tracks == sorted(set(tracks))
         assert not ended & set(tracks)
         for shown in frame.faces:
-            assert verdict.setdefault(shown.track, shown.too_short) == shown.too_short
+            assert too_short.setdefault(shown.track, shown.too_short) == shown.too_short
             assert np.isfinite(shown.detection.box).all()
             assert np.isfinite(shown.detection.points).all()
             assert shown.detection.points.dtype == np.float32
             assert shown.raw is None or shown.raw.score == shown.detection.score
         assert not ended & set(frame.ended)
         ended |= set(frame.ended)
-    assert ended == set(verdict)
+    assert ended == set(too_short)
 
 
 @settings(deadline=None, max_examples=80)
 @given(sequences(), options, st.integers(0, 30))
-def test_a_frame_depends_on_nothing_later_than_the_lag_and_replays_alike(
-    frames: list[Given], chosen: TrackerSettings, length: int
+def test_a_frame_depends_on_no_frame_beyond_the_lag_and_runs_are_repeatable(
+    frames: list[InputFrame], chosen: TrackerSettings, length: int
 ) -> None:
-    told, lag = run(frames, chosen, 1)
-    assert plain(run(frames, chosen, 1)[0]) == plain(told)
+    tracked, lag = run(frames, chosen, 1)
+    assert comparable(run(frames, chosen, 1)[0]) == comparable(tracked)
     part, _ = run(frames[:length], chosen, 1, finish=False)
     assert len(part) == max(0, min(length, len(frames)) - lag)
-    assert plain(part) == plain(told[: len(part)])
+    assert comparable(part) == comparable(tracked[: len(part)])
 
 
 @settings(deadline=None, max_examples=40)
 @given(sequences(), options)
 def test_faces_without_smoothing_are_those_of_the_detector(
-    frames: list[Given], chosen: TrackerSettings
+    frames: list[InputFrame], chosen: TrackerSettings
 ) -> None:
-    bare = TrackerSettings(chosen.min_track, chosen.bridge, chosen.lost, 0.0, chosen.reidentify_within)
-    for frame in run(frames, bare, 1)[0]:
+    unsmoothed = TrackerSettings(
+        chosen.min_track, chosen.bridge, chosen.lost, 0.0, chosen.reidentify_within
+    )
+    for frame in run(frames, unsmoothed, 1)[0]:
         for one in frame.faces:
             assert one.raw is None or one.detection is one.raw
