@@ -320,7 +320,7 @@ def test_a_run_that_died_is_exported_from_its_checkpoint(make: Make, tmp_path: P
 def test_what_is_no_checkpoint_of_a_generator_is_said(make: Make, tmp_path: Path) -> None:
     train(make(tmp_path, recipe=recipe_files.shortened(WITH_IDENTITY, 2), stage="identity"))
     identity = tmp_path / "identity" / "checkpoint.pt"
-    with pytest.raises(TrainingError, match="holds no generator"):
+    with pytest.raises(TrainingError, match="contains no generator"):
         export_checkpoint(identity)
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(identity.read_bytes()[:5000])
