@@ -75,7 +75,7 @@ def test_a_heic_is_cut(tmp_path: Path, clap: Clap, wanted: Aperture) -> None:
     assert plain.shape == PICTURE.shape
     assert not any("aperture" in note for note in notes)
     (cut,), notes = read(stored(tmp_path / "a.heic", apertures.with_item_clap(whole, clap)))
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
+    np.testing.assert_array_equal(cut, wanted.crop(plain))
     assert told(notes, wanted, *SIDES)
 
 
@@ -88,7 +88,7 @@ def test_an_avif_is_cut(tmp_path: Path, clap: Clap, wanted: Aperture) -> None:
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container == "avif"
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
+    np.testing.assert_array_equal(cut, wanted.crop(plain))
     assert told(notes, wanted, *SIDES)
 
 
@@ -101,7 +101,7 @@ def test_an_avif_that_ffmpeg_reads_is_cut(tmp_path: Path, clap: Clap, wanted: Ap
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container.startswith("mov")
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, wanted.cut(plain))
+    np.testing.assert_array_equal(cut, wanted.crop(plain))
     assert told(notes, wanted, *SIDES)
 
 
@@ -112,7 +112,7 @@ def test_a_picture_is_cut_before_it_is_turned(tmp_path: Path, orientation: int) 
     exif = Image.Exif()
     exif[0x0112] = orientation
     (plain,), _ = read(stored(tmp_path / "plain.avif", apertures.avif([PICTURE])))
-    Image.fromarray(aperture.cut(plain)).save(tmp_path / "wanted.png", exif=exif)
+    Image.fromarray(aperture.crop(plain)).save(tmp_path / "wanted.png", exif=exif)
     (wanted,), _ = read(tmp_path / "wanted.png")
     turned = apertures.with_item_clap(apertures.avif([PICTURE], orientation), clap)
     (cut,), notes = read(stored(tmp_path / "a.avif", turned))
@@ -133,7 +133,7 @@ def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
     tracked = apertures.with_box(animation(), (*ENTRY, "av01"), box)
     cut, notes = read(stored(tmp_path / "track.avif", tracked))
     for found, plain in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(found, aperture.cut(plain))
+        np.testing.assert_array_equal(found, aperture.crop(plain))
     assert told(notes, aperture, *SIDES)
     # The aperture of its cover is another matter.
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
@@ -198,7 +198,7 @@ def test_the_crop_of_matroska_is_cut_off(
     cut, notes = read(stored(clip, apertures.with_elements(clip.read_bytes(), margins)))
     aperture = Aperture(7, 4, WIDTH - 16, HEIGHT - 16)
     for found, plain in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(found, aperture.cut(plain))
+        np.testing.assert_array_equal(found, aperture.crop(plain))
     assert told(notes, aperture, WIDTH, HEIGHT)
 
 

@@ -172,9 +172,9 @@ class TrainingComponents:
                 found.append("no parsing labels: the parsing half of eq. 14 is idle")
         if self.recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
-        seen = self.recipe.optimiser.steps * self.recipe.optimiser.batch
-        if seen < PARENT_FACES:
-            found.append(f"scheduled for {seen:,} faces instead of about {PARENT_FACES:,}")
+        face_count = self.recipe.optimiser.steps * self.recipe.optimiser.batch
+        if face_count < PARENT_FACES:
+            found.append(f"scheduled for {face_count:,} faces instead of about {PARENT_FACES:,}")
         if self.request.init is not None:
             found.append(f"started from {Path(self.request.init).stem}")
         elif "denoise" in self.recipe.stages:

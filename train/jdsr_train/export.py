@@ -111,8 +111,8 @@ def _replace_entry(text: str, entry: Mapping[str, Any]) -> str:
     """Replace the entry of the same file in a manifest, or append it; the rest is unchanged."""
     head, *tables = re.split(r"(?m)^(?=\[\[weights\]\])", text)
     file = tomli_w.dumps({"file": entry["file"]}).strip()
-    kept = [table.rstrip() for table in tables if file not in table.splitlines()]
-    parts = [head.rstrip(), *kept, tomli_w.dumps({"weights": [entry]}).rstrip()]
+    others = [table.rstrip() for table in tables if file not in table.splitlines()]
+    parts = [head.rstrip(), *others, tomli_w.dumps({"weights": [entry]}).rstrip()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -39,7 +39,7 @@ PAUSE = 0.5
 LOGS = 1 * MIB
 """Largest size of the archive of logs, in bytes."""
 TEXT = 48 << 10
-"""Number of bytes kept from the end of each log."""
+"""Number of bytes from the end of each log."""
 PICTURES = ("panel.png", "curves.png")
 ALL_RETRIEVED = "all finished models are retrieved"
 STOPPED = "nothing is running: call `start` again"

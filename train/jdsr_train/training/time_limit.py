@@ -85,7 +85,7 @@ class _LimitedProgress:
             raise TrainingError(
                 f"the deadline passed while {self._work}",
                 where="--deadline",
-                hint="Give it more time; what was done is kept for the same command",
+                hint="Give it more time; the same command continues from what was done",
             )
 
 
