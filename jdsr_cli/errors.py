@@ -1,4 +1,4 @@
-"""The exceptions of jdsr and the exit codes that they lead to.
+"""The exceptions of jdsr and their exit codes.
 
 ::
 
@@ -8,7 +8,7 @@
     ├── InputError      (3, OSError)          an input cannot be used
     │   ├── InputMissingError                 the path does not exist
     │   ├── InputUnreadableError              the path cannot be opened or listed
-    │   ├── MediaError                        the file holds no media that can be decoded
+    │   ├── MediaError                        the file contains no media that can be decoded
     │   └── DatasetError                      a data set has an unexpected layout
     ├── OutputError     (6, OSError)          the output path is full, read-only or in use
     ├── WeightsError    (5, RuntimeError)     a weight file cannot be used
@@ -121,7 +121,7 @@ class InputUnreadableError(InputError):
 
 
 class MediaError(InputError):
-    """The file can be opened but holds no media that can be decoded.
+    """The file can be opened but contains no media that can be decoded.
 
     >>> from pathlib import Path
     >>> from jdsr_cli import MediaError, restore
@@ -133,7 +133,7 @@ class MediaError(InputError):
 
 
 class DatasetError(InputError):
-    """A training or evaluation set has another layout than the documentation states.
+    """The layout of a training or evaluation set differs from the documented one.
 
     >>> from jdsr_cli import DatasetError
     >>> DatasetError("no faces in the split test", where="celeba").exit_code
@@ -205,10 +205,10 @@ class TrainingError(JdsrError, RuntimeError):
 
 
 def one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
-    """Check that a value is one of those allowed.
+    """Check that a value is one of the allowed ones.
 
     Raises:
-        UsageError: it is not.
+        UsageError: It is not.
 
     """
     if value not in allowed:
@@ -216,15 +216,15 @@ def one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
 
 
 def within(table: Any, low: float, high: float, *names: str) -> None:
-    """Check that these numbers of a table, or all numbers of these tuples, lie in [low, high].
+    """Check that these numbers of a table, or all numbers of these tuples, are in [low, high].
 
     Raises:
-        UsageError: one does not.
+        UsageError: A number is not.
 
     """
     for name in names:
         value = getattr(table, name)
         for number in value if isinstance(value, tuple) else (value,):
             if not (low <= number <= high and math.isfinite(number)):
-                asked = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
-                raise UsageError(f"{number:g} cannot be, {asked} is needed", where=name)
+                allowed = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+                raise UsageError(f"{number:g} is out of range, {allowed} is required", where=name)

@@ -1,6 +1,6 @@
 """Progress of long work: one callback protocol, which the command line renders.
 
-The library never prints. A caller that wants no progress passes nothing, which selects `Silent`.
+The library never prints. Functions that are called without a `Progress` use `Silent`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Receives the progress of named tasks.
 
-    A task is begun once, advanced any number of times and ended once; `total` is None while
-    the amount of work is unknown. `note` receives one line that a person should read.
+    A task is started once, advanced any number of times and ended once; `total` is None while
+    the amount of work is unknown. `note` receives one line for the user.
 
     >>> from jdsr_cli import CropSettings, Silent, crop_faces
     >>> class Notes(Silent):
@@ -39,7 +39,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A `Progress` that ignores everything; a base class for those that need one method.
+    """A `Progress` that ignores everything; a base class for implementations of single methods.
 
     >>> from jdsr_cli import Silent
     >>> Silent().note("not shown")
@@ -59,7 +59,7 @@ class Silent:
 
 
 class StageClock:
-    """Adds up seconds by stage; each stage is timed by one thread only."""
+    """Sums the seconds of each stage; a stage must be timed by a single thread."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -81,6 +81,6 @@ class StageClock:
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def report(self) -> dict[str, float]:
-        """Return seconds by stage and, as `total`, those since the first began, to the ms."""
+        """Return the seconds of each stage and, as `total`, those since the first start."""
         total = 0.0 if self._start is None else time.perf_counter() - self._start
         return {name: round(s, 3) for name, s in (*self._seconds.items(), ("total", total))}

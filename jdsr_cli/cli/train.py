@@ -73,8 +73,13 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
             stage.stage, f"{stage.steps:,}", str(stage.batch), parameters,
             _duration(stage.seconds), f"{stage.gigabytes:.1f} GiB",
         )  # fmt: skip
-        row = [stage.stage, _rate(stage.computed), _rate(stage.made), stage.limit]
-        speeds.add_row(*row, *([] if minutes is None else [f"{stage.fitting(minutes):,}"]))
+        row = [
+            stage.stage,
+            _rate(stage.trained_per_second),
+            _rate(stage.prepared_per_second),
+            stage.limit,
+        ]
+        speeds.add_row(*row, *([] if minutes is None else [f"{stage.steps_in(minutes):,}"]))
     console = Console()
     console.print(sizes)
     console.print(speeds)

@@ -23,6 +23,7 @@ from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.networks import GeneratorOutput
+from jdsr_cli.settings.training import EVALUATION_SCALES
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.weights import entries, load_generator
 from jdsr_cli.weights.state_dicts import SUFFIXES
@@ -101,8 +102,6 @@ def in_canonical_colours(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Rest
     return wrapped
 
 
-SCALES = (1, 2, 4, 8)
-"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
 DEFAULT_SCALE = 4
 FOOTAGE = 128
 """Side of the inputs of generators for footage: they see faces in canonical colours."""
@@ -141,7 +140,7 @@ def resolve(
     Args:
         names: `bicubic`; `lite` and `paper` for the weights of that kind and scale; a name of
             the registry; a weight file.
-        scale: One of `SCALES`; None takes that of the weights, or 4.
+        scale: One of `EVALUATION_SCALES`; None takes that of the weights, or 4.
         device: Where networks run, in float32.
 
     Returns:
@@ -152,7 +151,7 @@ def resolve(
         WeightsError: Weights are missing or altered.
 
     """
-    if scale is not None and scale not in SCALES:
+    if scale is not None and scale not in EVALUATION_SCALES:
         raise UsageError(f"there is no scale {scale}", where="--scale", hint="Use 1, 2, 4 or 8")
     full = [_full_name(name, scale or DEFAULT_SCALE) for name in names]
     labels = _labels(full)

@@ -1,4 +1,4 @@
-"""Frames and what a file says about them, and conversion between stored YUV and RGB.
+"""Frames and media headers, and conversion between stored YUV and RGB.
 
 A matrix that is not tagged is chosen by size, as video players do: BT.709 from HD sizes up, BT.601
 below. The matrix used for reading is also used and tagged by the writer, so that colours are
@@ -31,7 +31,7 @@ class MediaInfo:
     """The header of a media file; sizes are those of the frames as they are delivered.
 
     Attributes:
-        path: The file as named by the user, or the pattern of a sequence.
+        path: The file as given by the user, or the pattern of a sequence.
         kind: "video", "image" (one picture), "animation" (GIF, APNG, animated WebP or AVIF) or
             "sequence" (numbered pictures).
         width: Width of the delivered frames in pixels, after rotation.
@@ -39,7 +39,7 @@ class MediaInfo:
         rotation: Degrees clockwise (0, 90, 180 or 270) by which the reader rotates each frame.
         mirrored: Whether the reader mirrors each frame left to right before rotating it.
         time_base: Seconds per unit of `Frame.pts`, exact.
-        timestamps: Whether the file holds timestamps; if not, times follow from `frame_rate`.
+        timestamps: Whether the file contains timestamps; if not, times follow from `frame_rate`.
         frame_rate: Frames per second by the header; an average if the rate varies.
         frames_promised: Number of frames stated by the header, None if it states none.
         duration: Seconds stated by the header, None if it states none.

@@ -18,7 +18,7 @@ _SLANT_LIMIT = 0.05
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored picture is made upright: mirrored left to right, then rotated clockwise.
+    """The transformation that makes a stored picture upright: mirroring, then clockwise rotation.
 
     Attributes:
         rotation: Degrees clockwise: 0, 90, 180 or 270.
@@ -98,7 +98,7 @@ class Aperture:
     width: int
     height: int
 
-    def cut(self, image: Image) -> Image:
+    def crop(self, image: Image) -> Image:
         """Return the displayed part of a stored picture (H, W, 3), as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 

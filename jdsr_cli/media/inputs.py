@@ -44,7 +44,7 @@ def check_file(path: str | Path) -> Path:
         if not file.exists():
             raise InputMissingError("no such file", where=file, hint="Check the spelling.")
         if file.is_dir():
-            raise InputUnreadableError("is a folder", where=file, hint="Name a file in it.")
+            raise InputUnreadableError("is a folder", where=file, hint="Give a file in it.")
         with file.open("rb") as stream:
             if not stream.read(1):
                 raise MediaError("the file is empty (0 bytes)", where=file, hint=_RECOPY)
@@ -85,7 +85,7 @@ def open_container(file: Path, demuxer: str | None = None) -> InputContainer:
         raise _unopenable(file, exc) from exc
     if container.format.name in _REFUSED_FORMATS:
         container.close()
-        raise MediaError("holds text, not video", where=file, hint="Check what the file is.")
+        raise MediaError("contains text, not video", where=file, hint="Check what the file is.")
     return container
 
 
@@ -132,8 +132,10 @@ def choose_stream(container: InputContainer, file: Path, number: int | None) -> 
     streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
-        held = f"only {', '.join(kinds)}" if kinds else "no streams at all"
-        raise MediaError(f"holds no video ({held})", where=file, hint="Name a video or picture.")
+        contents = f"only {', '.join(kinds)}" if kinds else "no streams at all"
+        raise MediaError(
+            f"contains no video ({contents})", where=file, hint="Give a video or picture."
+        )
     count = len(streams)
     if number is not None and number > count:
         raise no_such_stream(file, number, count)
@@ -149,14 +151,16 @@ def choose_stream(container: InputContainer, file: Path, number: int | None) -> 
 
 def no_such_stream(file: Path, number: int, count: int) -> UsageError:
     """Return the error for a stream number that the input does not have."""
-    held = "1 video stream" if count == 1 else f"{count} video streams"
+    contents = "1 video stream" if count == 1 else f"{count} video streams"
     return UsageError(
-        f"holds {held}, not {number}", where=file, hint=f"Give --stream 1 to {count} or none."
+        f"contains {contents}, not {number}",
+        where=file,
+        hint=f"Give --stream 1 to {count} or none.",
     )
 
 
 def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, int]:
-    """Return the first video stream that is not a cover picture, and the number of them.
+    """Return the first video stream that is not a cover picture, and the number of such streams.
 
     Raises:
         MediaError: There is no video stream, or its codec is unknown.
@@ -223,13 +227,13 @@ def numbered_files(pattern: Path) -> list[NumberedFile]:
     before, after = pattern.name[: number.start()], pattern.name[number.end() :]
     width = int(number.group(1) or 0)
     name = re.compile(re.escape(before) + r"([0-9]+)" + re.escape(after))
-    found = []
+    files = []
     try:
         for entry in pattern.parent.iterdir():
             match = name.fullmatch(entry.name)
             digits = match.group(1) if match else ""
             if digits and digits == f"{int(digits):0{width}d}" and entry.is_file():
-                found.append(NumberedFile(int(digits), entry))
+                files.append(NumberedFile(int(digits), entry))
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise InputMissingError(
             "the folder of this sequence does not exist", where=pattern, hint="Check the spelling."
@@ -240,11 +244,11 @@ def numbered_files(pattern: Path) -> list[NumberedFile]:
             where=pattern,
             hint="Check its permissions.",
         ) from exc
-    if not found:
+    if not files:
         raise InputMissingError(
             "the sequence has no pictures", where=pattern, hint="Check the spelling."
         )
-    return sorted(found, key=lambda file: file.number)
+    return sorted(files, key=lambda file: file.number)
 
 
 MEDIA_SUFFIXES = frozenset(f".{name}" for name in f"{_VIDEO} {_PICTURE}".split())
@@ -261,9 +265,9 @@ def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
 
     A file is accepted whatever its suffix. A folder is expanded to the media files directly in it,
     in order of name. A glob pattern (`*`, `?`, `[...]`, `**` for any depth) is expanded to the
-    files that match; files without a media suffix are left out unless the pattern itself has a
+    files that match; files without a media suffix are excluded unless the pattern itself has a
     suffix. The pattern of a sequence (`shot_%05d.png`) is one input and is returned unchanged. A
-    file that is named twice is returned once.
+    file that is given twice is returned once.
 
     Returns:
         The files in the order of `paths`, and one error for each name that matches no file.
@@ -298,14 +302,14 @@ def _expand(name: str) -> list[Path]:
 
 def _folder(folder: Path) -> list[Path]:
     try:
-        found = sorted(entry for entry in folder.iterdir() if is_media_name(entry))
+        entries = sorted(entry for entry in folder.iterdir() if is_media_name(entry))
     except OSError as exc:
         raise InputUnreadableError(
             f"the folder cannot be listed ({exc.strerror})",
             where=folder,
             hint="Check its permissions.",
         ) from exc
-    files = [entry for entry in found if entry.is_file()]
+    files = [entry for entry in entries if entry.is_file()]
     if not files:
         raise InputMissingError(
             "no video or picture directly in this folder",
@@ -317,11 +321,11 @@ def _folder(folder: Path) -> list[Path]:
 
 def _pattern(pattern: str) -> list[Path]:
     suffix = Path(pattern).suffix
-    named = bool(suffix) and not glob.has_magic(suffix)
+    has_suffix = bool(suffix) and not glob.has_magic(suffix)
     files: list[Path] = []
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - absolute patterns
         path = Path(match)
-        if path.is_file() and (named or is_media_name(path)):
+        if path.is_file() and (has_suffix or is_media_name(path)):
             files.append(path)
     if not files:
         raise InputMissingError(

@@ -28,8 +28,8 @@ def _units(inputs: int, width: int, count: int) -> nn.Sequential:
 class NoiseEstimator(nn.Module):
     """CNN_E: the noise level of every pixel and channel, (B, 3, H, W) in and out.
 
-    Four units and an output convolution. Its values are kept above zero by a softplus, a smooth
-    ReLU that cannot die (CBDNet's own ReLU is known to end in an all-zero map).
+    Four units and an output convolution. A softplus makes its values positive. Unlike
+    the ReLU of CBDNet, which can end in an all-zero map, it always has a gradient.
     """
 
     def __init__(self, width: int = 32) -> None:

@@ -1,7 +1,7 @@
-"""The generator of the paper: denoiser and face super-resolver trained as one (JDSR-GAN, figure 2).
+"""The generator of the paper: denoiser and super-resolver, trained jointly (JDSR-GAN, figure 2).
 
-Written from arXiv 2103.13676; where it is silent, from the works it builds on (CBDNet, FSRNet,
-FCSR-GAN, RCAN).
+Implemented from arXiv 2103.13676, and where that is not specific, from the works on which it is
+based (CBDNet, FSRNet, FCSR-GAN, RCAN).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ alpha = 0.3 (CBDNet). Noise maps are trained with it."""
 NOISE_FLOOR = 0.02
 """Noise level up to which a pixel counts as not covered: the level of sensors and codecs."""
 NOISE_FULL = 0.12
-"""Noise level from which a pixel counts as wholly covered."""
+"""Noise level from which a pixel counts as completely covered."""
 _REDUCTION = 16
 
 
@@ -180,13 +180,14 @@ def _remove_attention(network: nn.Module) -> None:
 def occlusion_from_noise(noise_map: Tensor, kind: NoiseMap = "difference") -> Tensor:
     """Compute an occlusion map from a noise map, since the paper's denoiser has no head for one.
 
-    A map of the difference, |masked - clean|: a pixel was covered where any of its channels is
-    high, so the highest channel, taken linearly from `NOISE_FLOOR` (0) to `NOISE_FULL` (1). A mask
-    of the same colour as the skin beneath is not detected; blur, noise and compression are.
+    A map of the difference, |masked - clean|, is high in at least one channel of a covered pixel.
+    The result is the highest channel, scaled linearly from `NOISE_FLOOR` (0) to `NOISE_FULL` (1). A
+    mask of the same colour as the skin below it is not detected; blur, noise and compression are.
 
-    A map of alpha, whose three channels learn the same: their mean g. Of a pixel that is covered
-    with probability p, eq. 8 yields not p but the expectile g of its weights `UNDER_ESTIMATED`
-    and the rest, 0.7 p (1 - g) = 0.3 (1 - p) g. It is solved for p, which is one half at g = 0.7.
+    The three channels of a map of alpha have the same target; their mean is g. For a pixel that is
+    covered with probability p, eq. 8 yields not p but the expectile g of the weights 0.7
+    (`UNDER_ESTIMATED`) and 0.3: 0.7 p (1 - g) = 0.3 (1 - p) g. The result is p, which is one half
+    at g = 0.7.
 
     Args:
         noise_map: (B, 3, H, W), not negative.

@@ -39,7 +39,7 @@ class GeneratorOutput:
 
 
 class Generator(Protocol):
-    """A network that turns (B, 3, lr_size, lr_size) RGB in [0, 1] into a `GeneratorOutput`."""
+    """A network that maps (B, 3, lr_size, lr_size) RGB in [0, 1] to a `GeneratorOutput`."""
 
     lr_size: int
     """Side of the square low-resolution input, in pixels."""

@@ -1,13 +1,13 @@
 """`lite`: a small generator for machines without a GPU.
 
-It has the interface of the paper's generator at a twentieth of its arithmetic. A U-Net with
+It has the interface of the paper's generator at a twentieth of its operations. A U-Net with
 channel attention processes the whole face on a 32x32 grid, whatever the input size: 16 px inputs
 are enlarged to it, 64 and 128 px inputs are folded into it (pixel unshuffle) and also have a skip
 connection to the 64x64 stage of the tail. Heads on the U-Net predict the denoised low-resolution
 face, the noise map and the occlusion map; the tail predicts the difference to the bicubic
 enlargement of the denoised face (of a 128 px face, the detail that the coarse grid cannot
-represent). Of a folded input the grid holds the means of its folds: finer detail bypasses the U-Net
-where the face is bare, and is suppressed where the occlusion map marks a mask.
+represent). For a folded input the detail finer than the grid bypasses the U-Net where the
+face is bare, and is suppressed where the occlusion map marks a mask.
 
 All sizes share one trunk, so a generator of one size can be initialised with the trained trunk of
 another.
@@ -69,9 +69,9 @@ class LiteConfig:
 def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[str, Tensor]:
     """Convert weights for a smaller input to initial weights of a folding `network`.
 
-    The result applies to the mean of each square of pixels what the given weights apply to a pixel:
-    input layers distribute their weights over the pixels of a square, output layers on the grid of
-    the input repeat theirs for each of them, and layers that the smaller generator lacks add zero.
+    With the result, the network treats the mean of each square of pixels like the given weights
+    treat a pixel: input layers distribute their weights over the pixels of a square, output layers
+    on the grid of the input repeat theirs for each pixel, and additional layers add zero.
 
     Args:
         state: State dict of a generator with a smaller `lr_size`, at least 32.
@@ -80,23 +80,25 @@ def unfold_state(state: Mapping[str, Tensor], network: LiteGenerator) -> dict[st
 
     """
     own = network.state_dict()
-    given = math.isqrt(state["stem.weight"].shape[1] // 3)
-    factor = network.fold // given
+    fold = math.isqrt(state["stem.weight"].shape[1] // 3)
+    factor = network.fold // fold
     unfolded = {name: value for name, value in state.items() if name in own}
-    unfolded["stem.weight"] = _share(state["stem.weight"], given, factor)
+    unfolded["stem.weight"] = _distribute(state["stem.weight"], fold, factor)
     if "detail.weight" in state:
-        shown = math.isqrt(state["detail.weight"].shape[1] // 3)
-        wanted = math.isqrt(own["detail.weight"].shape[1] // 3)
-        unfolded["detail.weight"] = _share(state["detail.weight"], shown, wanted // shown)
+        detail_fold = math.isqrt(state["detail.weight"].shape[1] // 3)
+        target_fold = math.isqrt(own["detail.weight"].shape[1] // 3)
+        unfolded["detail.weight"] = _distribute(
+            state["detail.weight"], detail_fold, target_fold // detail_fold
+        )
         for name in ("fine_head.weight", "fine_head.bias"):
-            unfolded[name] = _repeat(state[name], given, factor)
+            unfolded[name] = _repeat(state[name], fold, factor)
     for name in own.keys() - unfolded.keys():
         zero = name.startswith(("fine_head.", "detail.")) or ".conv2." in name
         unfolded[name] = torch.zeros_like(own[name]) if zero else own[name]
     return unfolded
 
 
-def _share(weight: Tensor, fold: int, factor: int) -> Tensor:
+def _distribute(weight: Tensor, fold: int, factor: int) -> Tensor:
     """Distribute weights for inputs folded by `fold` over inputs folded `factor` times further."""
     outputs, inputs, *kernel = weight.shape
     squares = weight.reshape(outputs, inputs // fold**2, fold, fold, *kernel)
@@ -144,7 +146,7 @@ class LiteGenerator(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Initialise as He normal, blocks near the identity and the output as plain enlargement."""
+        """Initialise as He normal, blocks near the identity, the output as bicubic enlargement."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)

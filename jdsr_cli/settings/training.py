@@ -14,6 +14,8 @@ from jdsr_cli.settings.restoration import output_option
 StoredPrecision = Literal["float16", "bfloat16"]
 """Of the values in a weight file: float16 has 11 significant bits and ends at 65,504; bfloat16 has
 8 and the range of float32."""
+EVALUATION_SCALES = (1, 2, 4, 8)
+"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
 
 
 def parse_list(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
@@ -199,7 +201,7 @@ class EvalSettings(Settings):
         int | None,
         Option(
             "Enlargement: 1, 2, 4 or 8.",
-            choices=(1, 2, 4, 8), unset="that of the weights; 4 for lite and paper",
+            choices=EVALUATION_SCALES, unset="that of the weights; 4 for lite and paper",
         ),
     ] = None  # fmt: skip
     results: Annotated[

@@ -32,8 +32,8 @@ def default_weights(device: torch.device) -> DefaultWeights:
 
     `camera` on a GPU, where its file is on this machine and its manifest entry shows that it beats
     `lite-camera` on every gate (`jdsr_cli.weights.registry.GATES`); otherwise `lite-camera`. The
-    hash of the file is not compared here: loading reports an altered file and uses no other in its
-    place.
+    hash of the file is not compared here: loading reports an altered file and does not replace it
+    with another.
 
     Raises:
         WeightsMissingError, WeightsCorruptError: as `entries`, on a GPU only.
@@ -42,13 +42,13 @@ def default_weights(device: torch.device) -> DefaultWeights:
     if device.type not in GPUS:
         return DefaultWeights(CARRIED, "the default on a CPU")
     known = {one.name: one for one in entries()}
-    wanted = known.get(ON_GPU)
-    if wanted is None:
+    candidate = known.get(ON_GPU)
+    if candidate is None:
         return DefaultWeights(CARRIED, f"no weights called {ON_GPU} are listed for a GPU")
-    comparison = compare_gates(wanted, known.get(CARRIED))
+    comparison = compare_gates(candidate, known.get(CARRIED))
     if not comparison.passed:
         return DefaultWeights(CARRIED, f"{ON_GPU} {comparison.description}")
-    if find_file(wanted.file) is None:
+    if find_file(candidate.file) is None:
         return DefaultWeights(
             CARRIED,
             f"{ON_GPU}, the default on a GPU, is not on this machine: jdsr weights fetch {ON_GPU}",
@@ -61,7 +61,7 @@ class GateComparison:
     """Result of comparing weights with the carried ones on every gate."""
 
     reasons: tuple[str, ...]
-    """Why they do not beat the carried weights; empty if they do."""
+    """Gates on which they do not beat the carried weights, or other reasons; empty if they pass."""
 
     @property
     def passed(self) -> bool:
@@ -108,5 +108,5 @@ def compare_gates(entry: WeightEntry, carried: WeightEntry | None) -> GateCompar
 
 def gate_figures(entry: WeightEntry) -> tuple[str, ...]:
     """Return a text with both figures for every gate that was measured."""
-    known = ((gate, entry.gates.get(gate.name)) for gate in GATES)
-    return tuple(gate.describe(*pair) for gate, pair in known if isinstance(pair, list))
+    pairs = ((gate, entry.gates.get(gate.name)) for gate in GATES)
+    return tuple(gate.describe(*pair) for gate, pair in pairs if isinstance(pair, list))

@@ -77,21 +77,21 @@ def _source_error(source: str, what: str) -> UsageError:
     return UsageError(
         what,
         where=f"--from {source}",
-        hint="Give a folder that holds weight files, or an https:// address below which they lie.",
+        hint="Give a folder with weight files, or an https:// address of such a folder.",
     )
 
 
 CHUNK = 1 << 18
 _DISCARDED = "The downloaded data were discarded."
 _READ_ERRORS = (OSError, HTTPException, ValueError)
-"""Errors that opening and reading an origin may raise."""
+"""Errors that are raised on opening and reading an origin."""
 
 
 def fetch(name: str, source: str | None = None, progress: Progress | None = None) -> Path:
     """Fetch a weight file into the cache unless it is on this machine already.
 
     Args:
-        name: Name of a generator; or name or file name of one of `AUXILIARY`.
+        name: Name of a generator, or the name or file name of one of `AUXILIARY`.
         source: A folder, or an https:// or http:// address to which the file's name is appended;
             None for the address that is recorded for the file.
         progress: Receives the number of bytes, as a task named after the file.
@@ -102,7 +102,7 @@ def fetch(name: str, source: str | None = None, progress: Progress | None = None
     Raises:
         UsageError: The name is unknown, or the source is neither a folder nor an address.
         WeightsMissingError: The source does not have the file, or no source is known; the message
-            says which file to store where.
+            states the file and where to store it.
         WeightsError: The file could not be read to its end.
         WeightsCorruptError: The downloaded or the existing file is not the recorded one.
         OutputError: The cache cannot be written.
@@ -167,8 +167,8 @@ def _receive(
         finally:
             progress.end(item.file)
     if stated is not None and received < stated:
-        cut = EOFError(f"it ended after {received:,} of {stated:,} bytes")
-        raise _failed(item, origin, final, cut)
+        truncated = EOFError(f"it ended after {received:,} of {stated:,} bytes")
+        raise _failed(item, origin, final, truncated)
     if isinstance(item, AuxiliaryFile):
         check_auxiliary(origin, digest.hexdigest(), item, _DISCARDED)
         return

@@ -27,7 +27,7 @@ class AuxiliaryFile:
     file: str
     """Name of the file, as in the release."""
     url: str
-    """Address that it is fetched from."""
+    """Address from which it is fetched."""
     sha256: str
     """64 lower-case hexadecimal digits, from public records."""
     bytes: int | None
@@ -58,7 +58,7 @@ AUXILIARY: tuple[AuxiliaryFile, ...] = (
         "2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
         "face detection, small",
         1_789_735,
-        # Saved again by a newer torch: it loads in facexlib and finds faces, but its tensors were
+        # Saved again by a newer torch: it loads in facexlib and detects faces, but its tensors were
         # not compared with those of the release.
         ("7c417d4a43c5e2100ef40c2fbd2177d2fd0e5090d8e87c0fa31806cfb895c12f",),
     ),
@@ -113,7 +113,7 @@ def auxiliary_entry(name: str) -> AuxiliaryFile:
     """Return the entry of that name or file name.
 
     Raises:
-        UsageError: There is none; the message has the most similar name.
+        UsageError: There is none; the message states the most similar name.
 
     """
     for one in AUXILIARY:
@@ -127,7 +127,7 @@ def auxiliary(name: str) -> Path:
 
     Raises:
         UsageError: The name is unknown.
-        WeightsMissingError: The file is not on this machine; the message says where to get it and
+        WeightsMissingError: The file is not on this machine; the message states its source and
             where to store it.
         WeightsCorruptError: Its hash is not the recorded one.
 
@@ -186,7 +186,7 @@ def weight_status(names: Sequence[str] = (), *, hashed: bool) -> tuple[WeightSta
 
     Args:
         names: Names of the files; all generators and all auxiliary files if empty.
-        hashed: Compare hashes (`verified` or `unusable`), or only check whether the files exist.
+        hashed: Whether to compare hashes (`verified` or `unusable`), or only to check existence.
 
     Raises:
         UsageError: A name is unknown.
@@ -202,10 +202,10 @@ def auxiliary_status() -> tuple[WeightStatus, ...]:
 
 
 def select_entries(names: Sequence[str]) -> list[WeightEntry | AuxiliaryFile]:
-    """Return the entries of names; auxiliary files are also found by their file names.
+    """Return the entries of names; auxiliary files can also be given by their file names.
 
     Raises:
-        UsageError: A name is unknown; the message has the most similar name.
+        UsageError: A name is unknown; the message states the most similar name.
         WeightsMissingError, WeightsCorruptError: As for `entries`, if a generator is named.
 
     """

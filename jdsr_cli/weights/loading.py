@@ -69,7 +69,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     if (device.index or 0) >= present:
         raise DeviceError(
             f"the device {device} is not on this machine",
-            hint="Use --device auto or cpu; `jdsr doctor` lists what there is.",
+            hint="Use --device auto or cpu; `jdsr doctor` lists the devices.",
         )
     return device
 
@@ -121,7 +121,7 @@ class LoadedGenerator:
     network: nn.Module
     """The module in evaluation mode with float32 parameters on `device`."""
     device: torch.device
-    """Device that the network is on."""
+    """Device of the network."""
     dtype: torch.dtype
     """Data type of its convolutions; inputs and outputs are always float32."""
     sha256: str
@@ -136,7 +136,7 @@ class LoadedGenerator:
 
         Args:
             lr: (B, 3, lr_size, lr_size) RGB in [0, 1], float32, on `device`.
-            dtype: Data type for this call in place of `self.dtype`, such as float32 for a second
+            dtype: Data type for this call instead of `self.dtype`, such as float32 for a second
                 attempt after half precision gave values that are not finite.
 
         """
@@ -195,7 +195,7 @@ def load_generator(
 
 
 def load_state(name_or_path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a generator as float32 on the CPU, such as to start training from.
+    """Read the tensors of a generator as float32 on the CPU, for example to continue training.
 
     The hash of a manifest entry is compared and every tensor is checked to be finite; whether the
     tensors fit a network is not checked.
@@ -230,19 +230,19 @@ def _read(name_or_path: str | Path) -> _WeightFile:
     else:
         check_size(path, len(data), listed.bytes, altered_hint(listed))
         check_digest(path, digest, listed.sha256, altered_hint(listed))
-    read = parse_state_dict(io.BytesIO(data), path)
-    for key, value in read.tensors.items():
+    state = parse_state_dict(io.BytesIO(data), path)
+    for key, value in state.tensors.items():
         if not torch.isfinite(value).all():
             raise WeightsCorruptError(
-                f"tensor {key!r} holds values that are not finite",
+                f"tensor {key!r} contains values that are not finite",
                 where=path,
                 hint="Export it again from an earlier checkpoint.",
             )
-    whole = {
+    tensors = {
         key: value.float() if value.is_floating_point() else value
-        for key, value in read.tensors.items()
+        for key, value in state.tensors.items()
     }
-    return _WeightFile(listed, path, digest, whole, read.metadata)
+    return _WeightFile(listed, path, digest, tensors, state.metadata)
 
 
 def _find(name_or_path: str | Path) -> tuple[WeightEntry | None, Path]:
@@ -287,7 +287,7 @@ def _build_empty(path: Path, name: str, arguments: Mapping[str, object]) -> nn.M
             return build(name, arguments)
     except UsageError as error:
         raise WeightsError(
-            f"was made for another version of jdsr: {error.what}",
+            f"was exported for another version of jdsr: {error.what}",
             where=path,
-            hint="Install the version it was made for, or export the weights again.",
+            hint="Install that version, or export the weights again.",
         ) from error

@@ -14,11 +14,11 @@ OVERRIDE_VARIABLE = "JDSR_WEIGHTS"
 """Environment variable with a folder that is searched first."""
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent
-"""Folder of this package; an installed one carries its weights in ``files`` inside it."""
+"""Folder of this package; an installed one contains the carried weights in ``files``."""
 
 
 def cache_directory() -> Path:
-    """Return the folder that fetched files are stored in.
+    """Return the folder in which fetched files are stored.
 
     ``$XDG_CACHE_HOME/jdsr/weights`` where that variable is set, otherwise below the cache folder of
     the platform: ``~/.cache`` on Linux, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on
@@ -74,7 +74,7 @@ def check_digest(where: str | Path, found: str, recorded: str, hint: str) -> Non
     """Compare a SHA-256 with the recorded one.
 
     Raises:
-        WeightsCorruptError: They differ; the message has both and ends with `hint`.
+        WeightsCorruptError: They differ; the message states both and ends with `hint`.
 
     """
     if found != recorded:

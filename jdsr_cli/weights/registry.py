@@ -1,7 +1,7 @@
-"""The manifest of the generators' weights: what exists, where it is, and whether it is intact.
+"""The manifest of the generators' weights: reading of entries, and location and check of the files.
 
-``manifest.toml`` in a search directory holds one ``[[weights]]`` table for each file beside it. Its
-table ``[weights.gates]`` holds, for each gate, a pair of the figures of these weights and of the
+``manifest.toml`` in a search directory has one ``[[weights]]`` table for each file beside it. Its
+table ``[weights.gates]`` contains, for each gate, a pair of the figures of these weights and of the
 carried ones on the same faces; see `jdsr_train.stages.validation`.
 """
 
@@ -101,7 +101,7 @@ MANIFEST = "manifest.toml"
 
 @dataclass(frozen=True)
 class WeightEntry:
-    """One file of generator weights, as its manifest describes it."""
+    """The manifest entry of a file of generator weights."""
 
     name: str
     """Name on the command line, such as ``lite-camera``."""
@@ -112,7 +112,7 @@ class WeightEntry:
     bytes: int
     """Size of the file."""
     network: str
-    """Name that `jdsr_cli.networks.build` knows."""
+    """Name of the network for `jdsr_cli.networks.build`."""
     scale: int
     """Enlargement factor, 128 divided by `lr_size`; 1 if the generator only restores."""
     lr_size: int
@@ -122,9 +122,9 @@ class WeightEntry:
     licence: str
     """Licence, with the permitted use."""
     commit: str
-    """Commit of this repository that trained it."""
+    """Commit of this repository with which it was trained."""
     recipe: str
-    """Recipe that trained it."""
+    """Recipe with which it was trained."""
     arguments: Mapping[str, object] = field(default_factory=dict)
     """Arguments of `jdsr_cli.networks.build`."""
     figures: Mapping[str, float | str] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class WeightEntry:
     carried: bool = True
     """Whether the installed package contains the file; other files are fetched by name."""
     url: str | None = None
-    """Address that the file is fetched from by default; None if it is not published."""
+    """Address from which the file is fetched by default; None if it is not published."""
 
 
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
@@ -155,25 +155,25 @@ def entries() -> tuple[WeightEntry, ...]:
         WeightsCorruptError: A manifest cannot be read, or an entry is incomplete.
 
     """
-    found: dict[str, WeightEntry] = {}
+    listed: dict[str, WeightEntry] = {}
     for directory in search_directories():
         if (directory / MANIFEST).is_file():
             for one in read_manifest(directory / MANIFEST):
-                found.setdefault(one.name, one)
-    if not found:
+                listed.setdefault(one.name, one)
+    if not listed:
         searched = ", ".join(str(directory) for directory in search_directories())
         raise WeightsMissingError(
             f"no {MANIFEST} lists any generator weights (searched {searched})",
             hint="Install jdsr again, or set JDSR_WEIGHTS to the repository's folder weights/.",
         )
-    return tuple(found.values())
+    return tuple(listed.values())
 
 
 def entry(name: str) -> WeightEntry:
     """Return the entry of a name.
 
     Raises:
-        UsageError: There is none; the message has the most similar name.
+        UsageError: There is none; the message states the most similar name.
         WeightsMissingError, WeightsCorruptError: As for `entries`.
 
     """
@@ -186,8 +186,8 @@ def entry(name: str) -> WeightEntry:
 def unknown_name(name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among the `known` ones."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    guess = f"Did you mean {near[0]}? " if near else ""
+    nearest = difflib.get_close_matches(name, names, n=1)
+    guess = f"Did you mean {nearest[0]}? " if nearest else ""
     return UsageError(
         f"no weights are called {name!r}", hint=f"{guess}Known are {', '.join(names)}."
     )
@@ -240,7 +240,7 @@ def verify(entry: WeightEntry) -> Path:
     return path
 
 
-ALTERED_HINT = "The file was altered or only half copied; take it from the repository again."
+ALTERED_HINT = "The file was altered or incompletely copied; take it from the repository again."
 
 
 def altered_hint(entry: WeightEntry) -> str:
@@ -248,7 +248,7 @@ def altered_hint(entry: WeightEntry) -> str:
     if entry.carried:
         return ALTERED_HINT
     return (
-        "The file was altered or only half copied; delete it and run "
+        "The file was altered or incompletely copied; delete it and run "
         f"`jdsr weights fetch {entry.name}`."
     )
 
@@ -281,20 +281,20 @@ def read_manifest(path: Path) -> tuple[WeightEntry, ...]:
     tables = document.get("weights", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise _broken(path, "'weights' is not a list of [[weights]] tables")
-    made = tuple(_read_entry(path, table) for table in tables)
-    names = [one.name for one in made]
+    listed = tuple(_read_entry(path, table) for table in tables)
+    names = [one.name for one in listed]
     for name in names:
         if names.count(name) > 1:
             raise _broken(path, f"{name!r} is listed more than once")
-    return made
+    return listed
 
 
 def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
     label = f"entry {table.get('name', '(without a name)')!r}"
-    wrong = sorted(set(table) - set(_TYPES)) or sorted(set(_TYPES) - set(table) - set(_OPTIONAL))
-    if wrong:
-        state = "has an unknown field" if wrong[0] in table else "lacks the field"
-        raise _broken(path, f"{label} {state} {wrong[0]!r}")
+    faulty = sorted(set(table) - set(_TYPES)) or sorted(set(_TYPES) - set(table) - set(_OPTIONAL))
+    if faulty:
+        state = "has an unknown field" if faulty[0] in table else "lacks the field"
+        raise _broken(path, f"{label} {state} {faulty[0]!r}")
     for name, value in table.items():
         kind = _TOML_TYPES.get(str(_TYPES[name]), dict)
         if type(value) is not kind or (kind is not bool and value in (0, "")):

@@ -1,7 +1,7 @@
 """Read and write state dicts; nothing in a file is executed.
 
-A file that jdsr writes is safetensors in 16-bit floats whose metadata names the network and its
-arguments. Files that `torch.save` wrote are read as well, if they hold named tensors only.
+A file that jdsr writes is safetensors in 16-bit floats whose metadata states the network and its
+arguments. Files of `torch.save` are also read if they contain only named tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -22,14 +22,13 @@ from torch import Tensor, nn
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError, WeightsMissingError
 from jdsr_cli.networks import NETWORKS, build
+from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights.registry import ALTERED_HINT
 
-Precision = Literal["float16", "bfloat16"]
-"""Data type of the values in a file: float16 has 11 significant bits and ends at 65,504; bfloat16
-has 8 and the range of float32."""
-
-
-_DTYPES: Mapping[Precision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+_DTYPES: Mapping[StoredPrecision, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -50,7 +49,7 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
 
     Args:
         path: The file.
-        key: Key of the state dict in a file of ``torch.save`` that holds more than that.
+        key: Key of the state dict in a file of ``torch.save`` with further content.
 
     Raises:
         WeightsMissingError: There is no such file.
@@ -68,11 +67,11 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
 
 
 def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) -> StateDict:
-    """Read a weight file that was opened, or whose bytes were read.
+    """Read a weight file from a stream.
 
     Args:
         stream: The bytes.
-        path: Name of the file: its suffix tells the format.
+        path: Name of the file, whose suffix determines the format.
         key: As for `read_state_dict`.
 
     Raises:
@@ -100,7 +99,7 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
             state = state[key]
     except Exception as error:  # torch raises errors of any type for damaged files
         raise WeightsCorruptError(
-            "is not a state dict, or holds more than tensors, and was not opened",
+            "is not a state dict of tensors only, and was not opened",
             where=path,
             hint="Export the weights as safetensors.",
         ) from error
@@ -108,7 +107,7 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise WeightsCorruptError(
-            "is not a state dict: it is not a plain mapping of names to tensors",
+            "is not a state dict: it does not map names to tensors",
             where=path,
             hint="Export the weights as safetensors.",
         )
@@ -155,7 +154,7 @@ def save_network(
     module: nn.Module,
     metadata: Mapping[str, str] | None = None,
     *,
-    precision: Precision = "float16",
+    precision: StoredPrecision = "float16",
 ) -> str:
     """Write a network as safetensors of 16-bit floats; the file is replaced atomically.
 
@@ -186,19 +185,19 @@ def save_network(
     tensors = {
         key: _to_16_bits(path, key, value, precision) for key, value in module.state_dict().items()
     }
-    described = {
+    header = {
         **(metadata or {}),
         "precision": precision,
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),
     }
-    data = _sort_metadata(safetensors.torch.save(tensors, described))
+    data = _sort_metadata(safetensors.torch.save(tensors, header))
     with atomic_file(Path(path), make_folder=True) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
-def _to_16_bits(path: Path, key: str, value: Tensor, precision: Precision) -> Tensor:
+def _to_16_bits(path: Path, key: str, value: Tensor, precision: StoredPrecision) -> Tensor:
     """Return a tensor as it is stored: on the CPU, floating-point values in 16 bits.
 
     Raises:
@@ -210,7 +209,7 @@ def _to_16_bits(path: Path, key: str, value: Tensor, precision: Precision) -> Te
         return value
     if not torch.isfinite(value).all():
         raise WeightsError(
-            f"tensor {key!r} holds values that are not finite: the training diverged; nothing "
+            f"tensor {key!r} contains values that are not finite: the training diverged; nothing "
             "was written",
             where=path,
             hint="Export from an earlier checkpoint.",

@@ -75,7 +75,7 @@ def test_a_heic_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> No
     assert uncropped.shape == PICTURE.shape
     assert not any("aperture" in note for note in notes)
     (cut,), notes = read(stored(tmp_path / "a.heic", apertures.with_item_clap(whole, clap)))
-    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    np.testing.assert_array_equal(cut, expected.crop(uncropped))
     assert reported(notes, expected, *SIDES)
 
 
@@ -88,7 +88,7 @@ def test_an_avif_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> N
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container == "avif"
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    np.testing.assert_array_equal(cut, expected.crop(uncropped))
     assert reported(notes, expected, *SIDES)
 
 
@@ -103,7 +103,7 @@ def test_an_avif_that_ffmpeg_reads_is_cropped(
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container.startswith("mov")
     (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, expected.cut(uncropped))
+    np.testing.assert_array_equal(cut, expected.crop(uncropped))
     assert reported(notes, expected, *SIDES)
 
 
@@ -114,7 +114,7 @@ def test_a_picture_is_cropped_before_it_is_rotated(tmp_path: Path, orientation: 
     exif = Image.Exif()
     exif[0x0112] = orientation
     (uncropped,), _ = read(stored(tmp_path / "uncropped.avif", apertures.avif([PICTURE])))
-    Image.fromarray(aperture.cut(uncropped)).save(tmp_path / "expected.png", exif=exif)
+    Image.fromarray(aperture.crop(uncropped)).save(tmp_path / "expected.png", exif=exif)
     (expected,), _ = read(tmp_path / "expected.png")
     rotated = apertures.with_item_clap(apertures.avif([PICTURE], orientation), clap)
     (cut,), notes = read(stored(tmp_path / "a.avif", rotated))
@@ -135,7 +135,7 @@ def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
     tracked = apertures.with_box(animation(), (*ENTRY, "av01"), box)
     cut, notes = read(stored(tmp_path / "track.avif", tracked))
     for cropped, uncropped in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(cropped, aperture.cut(uncropped))
+        np.testing.assert_array_equal(cropped, aperture.crop(uncropped))
     assert reported(notes, aperture, *SIDES)
     # The aperture of the cover does not apply to the animation.
     cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
@@ -200,7 +200,7 @@ def test_the_crop_of_matroska_is_applied(
     cut, notes = read(stored(clip, apertures.with_elements(clip.read_bytes(), margins)))
     aperture = Aperture(7, 4, WIDTH - 16, HEIGHT - 16)
     for cropped, uncropped in zip(cut, whole, strict=True):
-        np.testing.assert_array_equal(cropped, aperture.cut(uncropped))
+        np.testing.assert_array_equal(cropped, aperture.crop(uncropped))
     assert reported(notes, aperture, WIDTH, HEIGHT)
 
 

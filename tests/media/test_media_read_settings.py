@@ -55,12 +55,12 @@ def test_the_first_stream_is_read_by_default_with_a_warning(tmp_path: Path) -> N
 
 
 def test_a_missing_stream_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds 3 video streams, not 4"):
+    with pytest.raises(UsageError, match="contains 3 video streams, not 4"):
         open_reader(cameras(tmp_path), ReadSettings(stream=4))
-    with pytest.raises(UsageError, match="holds 1 video stream, not 2"):
+    with pytest.raises(UsageError, match="contains 1 video stream, not 2"):
         open_reader(encode(tmp_path / "one.mp4"), ReadSettings(stream=2))
     Image.new("RGB", (8, 8)).save(tmp_path / "still.png")
-    with pytest.raises(UsageError, match="holds 1 video stream, not 2"):
+    with pytest.raises(UsageError, match="contains 1 video stream, not 2"):
         open_reader(tmp_path / "still.png", ReadSettings(stream=2))
 
 
@@ -125,9 +125,9 @@ def test_an_animation_can_be_trimmed(tmp_path: Path) -> None:
 
 def test_an_empty_trim_is_refused_with_the_actual_times(tmp_path: Path) -> None:
     path = vfr(tmp_path)
-    with pytest.raises(UsageError, match=r"the last one lies at 1\.300 s"):
+    with pytest.raises(UsageError, match=r"the last one is at 1\.300 s"):
         read(path, window("7", None))
-    with pytest.raises(UsageError, match=r"they lie at 0\.445 s and 1\.000 s"):
+    with pytest.raises(UsageError, match=r"they are at 0\.445 s and 1\.000 s"):
         read(path, window("0.5", "0.9"))
     assert probe(path, window("7", None)).frames_promised == len(VFR_PTS)
 
@@ -167,9 +167,9 @@ def test_a_wrong_header_is_reported_with_both_numbers(tmp_path: Path, name: str)
     assert 40 < len(frames) < 80
     text = " ".join(report.warnings)
     if name != "m.mkv":
-        assert f"the header states 100 frames, the file holds {len(frames)}" in text
+        assert f"the header states 100 frames, the file contains {len(frames)}" in text
     if name != "v.avi":
-        assert "the header states 4.00 s, the file holds" in text
+        assert "the header states 4.00 s, the file contains" in text
 
 
 def test_a_closed_reader_returns_no_frames(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_truncated_file_is_reported_with_both_numbers(tmp_path: Path) -> None:
     whole = encode(tmp_path / "f.mp4", LONG, container_options={"movflags": "faststart"})
     times, report = read(truncated(whole, 0.6))
     assert 40 < len(times) < 80
-    assert f"the header states 100 frames, the file holds {len(times)}" in report.warnings
+    assert f"the header states 100 frames, the file contains {len(times)}" in report.warnings
 
 
 @pytest.mark.parametrize("name", ["m.mkv", "m.mp4", "m.ts"])
@@ -205,12 +205,12 @@ def invalid_files(folder: Path) -> dict[str, tuple[Path, type[Exception], str]]:
         "folder": (folder, InputUnreadableError, "is a folder"),
         "empty": (empty, MediaError, "empty"),
         "text": (text, MediaError, "not a video"),
-        "note": (note, MediaError, "holds text"),
+        "note": (note, MediaError, "contains text"),
         "fake": (fake, MediaError, "no frame can be decoded"),
         "playlist": (playlist, MediaError, "not a video"),
         "no index": (truncated(whole, 0.6), MediaError, "no moov box"),
         "unknown codec": (unknown, MediaError, "codec"),
-        "sound only": (sound_only(folder), MediaError, "holds no video"),
+        "sound only": (sound_only(folder), MediaError, "contains no video"),
         "below a file": (whole / "inside.mp4", InputMissingError, "no such file"),
     }
 

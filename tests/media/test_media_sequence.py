@@ -30,7 +30,7 @@ def test_pictures_are_read_in_order_of_their_numbers(tmp_path: Path) -> None:
     for frame in frames:
         np.testing.assert_array_equal(frame.image, picture(frame.index + 8))
     assert report == ReadReport(
-        4, 0, 0, ("a sequence of pictures holds no times; 25 frames/s are assumed",)
+        4, 0, 0, ("a sequence of pictures contains no times; 25 frames/s are assumed",)
     )
     info = probe(pattern)
     assert (info.kind, info.path, info.width, info.height) == ("sequence", pattern, WIDTH, HEIGHT)
@@ -54,7 +54,7 @@ def test_frame_rate_and_trim_apply(tmp_path: Path) -> None:
     assert [frame.index for frame in frames] == [3, 4, 5]
     assert frames[0].time == Fraction(3003, 30000)
     assert "29.97 frames/s are assumed" in report.warnings[0]
-    with pytest.raises(UsageError, match=r"the last one lies at 0\.360 s"):
+    with pytest.raises(UsageError, match=r"the last one is at 0\.360 s"):
         read(pattern, ReadSettings(start=Fraction(5)))
     with pytest.raises(UsageError, match="not 2"):
         open_reader(pattern, ReadSettings(stream=2))

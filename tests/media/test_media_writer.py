@@ -494,7 +494,7 @@ def test_the_final_file_is_verified(
         assembly.times.add(Fraction(99))
 
     monkeypatch.setattr(Assembly, "write", lossy)
-    with pytest.raises(OutputError, match="holds 12 frames after writing instead of 13"):
+    with pytest.raises(OutputError, match="contains 12 frames after writing instead of 13"):
         write(folder / "out.mp4", info, [(picture(index), index * 512) for index in range(COUNT)])
     assert file_names(folder) == []
 

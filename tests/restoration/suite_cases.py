@@ -124,14 +124,14 @@ CASES: dict[str, Case] = {
     "truncated mp4 with its index in front": Case(
         lambda folder: truncated(faststart(folder / "cut.mp4"), 0.6),
         notes=(
-            "states 60 frames, the file holds 32",
-            "states 2.40 s, the file holds 1.32 s",
+            "states 60 frames, the file contains 32",
+            "states 2.40 s, the file contains 1.32 s",
             "1 packets could not be decoded",
         ),
     ),
     "truncated mkv": Case(
         lambda folder: truncated(encode(folder / "cut.mkv", LONG), 0.6),
-        notes=("states 2.40 s, the file holds 1.28 s",),
+        notes=("states 2.40 s, the file contains 1.28 s",),
     ),
     "truncated ts": Case(lambda folder: truncated(encode(folder / "cut.ts", LONG), 0.6)),
     "corrupt middle of mp4": Case(
@@ -140,7 +140,7 @@ CASES: dict[str, Case] = {
             "about 13 frames are missing in 1 gaps",
             "marked as damaged",
             "packets could not be decoded",
-            "states 60 frames, the file holds 47",
+            "states 60 frames, the file contains 47",
         ),
         max_difference=None,
     ),
@@ -230,7 +230,7 @@ INVALID: dict[str, tuple[Make, dict[str, Any], str, int]] = {
     "text named .mp4": (text, {}, "not a video or picture", 3),
     "empty": (empty, {}, "is empty", 3),
     "missing": (lambda folder: folder / "absent.mp4", {}, "no such file", 3),
-    "only sound": (only_sound, {}, "holds no video (only audio)", 3),
+    "only sound": (only_sound, {}, "contains no video (only audio)", 3),
     "a truncated picture": (truncated_picture, {}, "", 3),
     "no pictures": (lambda folder: folder / "shot_%03d.png", {}, "has no pictures", 3),
     "a missing stream": (
@@ -239,7 +239,7 @@ INVALID: dict[str, tuple[Make, dict[str, Any], str, int]] = {
     "a trim beyond the end": (
         lambda folder: encode(folder / "a.mp4"),
         {"reading": ReadSettings(start=Fraction(5))},
-        "the last one lies at 0.440 s",
+        "the last one is at 0.440 s",
         2,
     ),
     "a region outside the frame": (

@@ -224,7 +224,7 @@ def test_a_full_disk_is_reported(tmp_path: Path, base: RestoreSettings) -> None:
         summary = restore([source], out, base)
     (error,) = [result.error for result in summary.results]
     assert summary.exit_code == 6
-    assert "cannot be written: the file would be larger than is allowed here" in str(error)
+    assert "cannot be written: the file would exceed the size limit" in str(error)
     assert "\n" not in str(error)
     assert list(out.iterdir()) == []
 

@@ -63,7 +63,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         small(size=18)
     with pytest.raises(UsageError, match="cannot take images"):
         IdentityNetwork(widths=(4, 8), blocks=(1,), size=16)
-    with pytest.raises(UsageError, match="told apart"):
+    with pytest.raises(UsageError, match="cannot be distinguished"):
         MarginHead(6, 1)
 
 

@@ -183,8 +183,8 @@ def test_a_plan_can_be_written_and_read_again(plan: Path, tmp_path: Path) -> Non
         (("reserve = 0", "reserve = -1"), "must not be negative"),
         (("reserve = 0", 'reserve = "x"'), "'x' is not of type float"),
         (("workers = 0", "workers = true"), r"True is not of type int"),
-        (('recipe = "one.toml"', ""), "lacks the key 'recipe'"),
-        (("init =", "reuse ="), "'carried' is no model before one"),
+        (('recipe = "one.toml"', ""), "the key 'recipe' is missing"),
+        (("init =", "reuse ="), "'carried' is not a model before one"),
         (('"carried"', '"one"'), "'one' is trained later"),
         (("[[model]]", "[model]"), "models are tables"),
         (("[[model]]", "[[models]]"), r"unknown key 'models'. Nearest: \[\[model\]\]"),
@@ -204,9 +204,9 @@ def test_invalid_plans_are_errors(change: tuple[str, str], message: str, plan: P
 def test_missing_and_empty_plans_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputMissingError, match="no such plan"):
         read_plan(tmp_path / "plan.toml")
-    with pytest.raises(UsageError, match="trains one at least"):
+    with pytest.raises(UsageError, match="needs at least one"):
         Plan(())
-    with pytest.raises(UsageError, match="'a' stands there twice"):
+    with pytest.raises(UsageError, match="'a' occurs twice"):
         Plan((PlannedModel("a"), PlannedModel("a", name="b")))
 
 
@@ -266,7 +266,7 @@ def test_staging_again_gives_the_same_result(
 def test_staging_errors_are_raised_before_weights_are_moved(
     checkout: Path, plan: Path, sources: StagingSources, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"leave no room in a call of 1.5 MiB.*--set-aside"):
+    with pytest.raises(UsageError, match=r"leave no space in a call of 1.5 MiB.*--set-aside"):
         stage_plan(checkout, plan, sources, call_mib=1.5)
     aside = tmp_path / "aside"
     without = StagingSources(sources.faces, sources.masks)
@@ -280,7 +280,7 @@ def test_staging_errors_are_raised_before_weights_are_moved(
     with pytest.raises(UsageError, match=r"no recipe 'nearr'. Nearest: near"):
         stage_plan(checkout, plan, sources, aside=aside)
     plan.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match="lies in the checkout"):
+    with pytest.raises(UsageError, match="is in the checkout"):
         stage_plan(checkout, plan, sources, aside=checkout / "aside")
     (sources.faces / "val.tar").unlink()
     with pytest.raises(DatasetError, match=r"no archives val\*.tar"):
@@ -296,12 +296,12 @@ def test_weights_are_set_aside_and_restored(
     with pytest.raises(UsageError, match=r"are set aside in .*aside already"):
         stage_plan(checkout, plan, sources, call_mib=CALL, aside=tmp_path / "elsewhere")
     write(weights / "carried.safetensors", 10)
-    with pytest.raises(UsageError, match="is another file than"):
+    with pytest.raises(UsageError, match="differs from"):
         restore_weights(checkout, checkout / ".lease", None, remove=False)
     (weights / "carried.safetensors").unlink()
     hidden = tmp_path / "hidden"
     (aside / "other.safetensors").rename(hidden)
-    with pytest.raises(UsageError, match=r"not as committed: weights/other.safetensors"):
+    with pytest.raises(UsageError, match=r"differ from the commit: weights/other.safetensors"):
         restore_weights(checkout, checkout / ".lease", None, remove=False)
     hidden.rename(aside / "other.safetensors")
     restore_weights(checkout, checkout / ".lease", None, remove=True)
@@ -359,22 +359,24 @@ def test_a_damaged_piece_is_refused(
     path = checkout / ".lease" / "part-1" / "parsing" / "parts.tar"
     data = path.read_bytes()
     path.write_bytes(b"x" + data[1:])
-    with pytest.raises(DatasetError, match=r"parts.tar: SHA-256 is not that of what was staged"):
+    with pytest.raises(
+        DatasetError, match=r"parts.tar: SHA-256 differs from that of the staged file"
+    ):
         take_part(1, checkout / ".lease", checkout, lease_workspace)
     assert not (lease_workspace.data / "parsing" / "parts.tar").exists()
     path.write_bytes(data[:-1])
-    with pytest.raises(DatasetError, match="not carried whole"):
+    with pytest.raises(DatasetError, match="not carried completely"):
         take_part(1, checkout / ".lease", checkout, lease_workspace)
 
 
 def test_a_missing_part_is_an_error(
     staged: Staged, checkout: Path, lease_workspace: LeaseWorkspace
 ) -> None:
-    with pytest.raises(InputMissingError, match="part 4 of 3 is not here"):
+    with pytest.raises(InputMissingError, match="part 4 of 3 was not carried"):
         take_part(4, checkout / ".lease", checkout, lease_workspace)
     with pytest.raises(InputMissingError, match="no table of parts"):
         take_part(1, checkout, checkout, lease_workspace)
-    with pytest.raises(InputMissingError, match="nothing was taken in yet"):
+    with pytest.raises(InputMissingError, match="no part is installed yet"):
         start_runner(10, lease_workspace)
 
 
@@ -593,7 +595,7 @@ def test_a_model_is_retrieved_in_several_calls(
     target, out = tmp_path / "results", tmp_path / "out"
     first = pieces(retrieve(machine, out))
     assert len(first) == 2
-    assert "1 more pieces come with the next call" in capsys.readouterr().out
+    assert "1 more pieces are sent by the next call" in capsys.readouterr().out
     joined = join(out, target)
     assert (joined.written, joined.waiting) == ((), ("fine.safetensors",))
     second = pieces(retrieve(machine, out))
@@ -785,4 +787,4 @@ def test_staging_and_unstaging_from_the_command_line(
     assert "call 3:" in capsys.readouterr().out
     assert main([*words, "--call-mib", str(CALL), "--tree-mib", "2.7"]) == UsageError.exit_code
     assert main(["unstage", "--remove"]) == 0
-    assert "weights/ is as committed" in capsys.readouterr().out
+    assert "weights/ is identical to the commit" in capsys.readouterr().out

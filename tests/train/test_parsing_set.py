@@ -14,9 +14,9 @@ from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
 from jdsr_train.data.labels import PARSING_CLASSES
 from jdsr_train.data.parsing_set import (
     STORED_SIZE,
-    WINDOW,
+    TEMPLATE_REGION,
     ParsingSamples,
-    framing,
+    crop_matrix,
     open_parsing_set,
 )
 
@@ -157,14 +157,14 @@ def test_pairs_without_augmentation_are_framed_like_the_template(augmented: Pars
 
 def test_framing_rotates_scales_and_shifts_about_the_centre() -> None:
     middle, right = np.array([63.5, 63.5, 1.0]), np.array([1.0, 0.0, 0.0])
-    left, top, side = (part * STORED_SIZE for part in WINDOW)
+    left, top, side = (part * STORED_SIZE for part in TEMPLATE_REGION)
     centre = np.array([left, top]) + side / 2 - 0.5
-    assert np.allclose(framing(30.0, 1.1) @ middle, centre)
-    assert np.allclose(framing(shift=np.array([3.0, 0.0])) @ (middle + right * 3), centre)
-    moved = framing(zoom=2.0) @ (middle + right * 10) - centre
+    assert np.allclose(crop_matrix(30.0, 1.1) @ middle, centre)
+    assert np.allclose(crop_matrix(shift=np.array([3.0, 0.0])) @ (middle + right * 3), centre)
+    moved = crop_matrix(zoom=2.0) @ (middle + right * 10) - centre
     assert np.allclose(moved, [10 * side / 128 / 2, 0])
     # Clockwise: a point above the centre moves to the right of it.
-    above = framing(90.0) @ (middle + right * 10) - centre
+    above = crop_matrix(90.0) @ (middle + right * 10) - centre
     assert np.allclose(above, [0, -10 * side / 128])
 
 

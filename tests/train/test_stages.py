@@ -416,10 +416,10 @@ def test_a_plan_states_sizes_and_missing_stages_and_writes_nothing(
     assert (stage.stage, stage.steps, stage.batch) == ("joint", STEPS, 2)
     assert set(stage.parameters) == {"generator", "critic"}
     assert stage.seconds > 0
-    assert stage.computed > 0
-    assert stage.made > stage.computed
+    assert stage.trained_per_second > 0
+    assert stage.prepared_per_second > stage.trained_per_second
     assert stage.limit == "computing"
-    assert stage.fitting(1.0) == pytest.approx(60 * STEPS / stage.seconds, abs=1)
+    assert stage.steps_in(1.0) == pytest.approx(60 * STEPS / stage.seconds, abs=1)
     assert 0 < stage.gigabytes < 4
     assert plan.missing is not None
     assert "identity" in plan.missing

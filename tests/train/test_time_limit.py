@@ -318,7 +318,7 @@ def test_an_interrupted_run_can_be_exported_from_its_checkpoint(make: Make, tmp_
 def test_only_checkpoints_of_a_generator_can_be_exported(make: Make, tmp_path: Path) -> None:
     train(make(tmp_path, recipe=recipe_files.shortened(WITH_IDENTITY, 2), stage="identity"))
     identity = tmp_path / "identity" / "checkpoint.pt"
-    with pytest.raises(TrainingError, match="holds no generator"):
+    with pytest.raises(TrainingError, match="contains no generator"):
         export_checkpoint(identity)
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(identity.read_bytes()[:5000])

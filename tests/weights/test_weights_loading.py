@@ -24,7 +24,6 @@ from jdsr_cli.errors import (
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import entry, load_generator, load_state, save_network, verify
-from jdsr_cli.weights.state_dicts import Precision
 
 JDSR: dict[str, object] = {
     "lr_size": 16,
@@ -177,7 +176,7 @@ def test_files_without_exactly_the_tensors_of_the_network_are_refused(
         "1 tensors are not used, the first is 'extra'": {**state, "extra": torch.zeros(1)},
         r"'stem.bias' is \(3,\), not \(16,\)": {**state, "stem.bias": torch.zeros(3)},
         "'stem.bias' is torch.int64": {**state, "stem.bias": torch.zeros(16, dtype=torch.int64)},
-        "'stem.bias' holds values that are not finite": {
+        "'stem.bias' contains values that are not finite": {
             **state,
             "stem.bias": torch.full((16,), float("nan")),
         },
@@ -299,7 +298,7 @@ def test_saving_values_that_are_not_finite_is_refused(
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_both_precisions_are_read_as_float32(
-    folders: Folders, tmp_path: Path, precision: Precision
+    folders: Folders, tmp_path: Path, precision: StoredPrecision
 ) -> None:
     torch.manual_seed(0)
     network = build("lite", TINY).eval()

@@ -69,14 +69,14 @@ class View:
         camera = CameraSettings(native_width=(width, width), infrared=0.0, uncompressed=0.0)
         settings = SampleSettings(size, self.degradation, masked=1.0, camera=camera)
         degrader = Degrader(_masks(), settings)
-        found: list[EvaluationSample] = []
+        samples: list[EvaluationSample] = []
         for person in PEOPLE:
             for number in range(1, self.each + 1):
                 faces = portrait(
                     person, f"{person.name} {number}" if self.each > 1 else person.name
                 )
-                found += EvaluationFaces(faces, degrader).samples(self.kind)
-        return found
+                samples += EvaluationFaces(faces, degrader).samples(self.kind)
+        return samples
 
 
 @cache
@@ -94,18 +94,18 @@ def portrait(person: Person, key: str) -> FaceSet:
 
 def views(sizes: Sequence[int]) -> list[View]:
     """Return the pictures for generators with these input sizes."""
-    found = [
+    selected = [
         View(f"paper-x{128 // size}", f"Bicubic to {size} px", "paper", "masked", 2, size)
         for size in PAPER_SIZES
         if size in sizes
     ]
     if any(size not in PAPER_SIZES for size in sizes):
-        found += [
+        selected += [
             View(f"camera-{name}-{width}", f"Footage, {width} px wide", "camera", kind, 1, width)
             for name, kind in (("masked", "masked"), ("bare", "plain"))
             for width in NATIVE_WIDTHS
         ]
-    return found
+    return selected
 
 
 def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
@@ -147,7 +147,7 @@ def _fits(method: Method, view: View) -> bool:
 
 
 def block(view: View, methods: Sequence[Method]) -> Block:
-    """Restore the faces of a view; each generator gets the same footage at its own input size.
+    """Restore the faces of a view; each generator receives the same footage at its own input size.
 
     The values above the columns are the PSNR of the last generator.
     """
@@ -163,7 +163,7 @@ def block(view: View, methods: Sequence[Method]) -> Block:
     last = to_tensor(lines[-2])
     figures = score(lambda lr: last, finest, batch=len(finest)).figures["psnr"]
     columns = [
-        Column(sample.key, place, float(figures[place])) for place, sample in enumerate(finest)
+        Column(sample.key, index, float(figures[index])) for index, sample in enumerate(finest)
     ]
     labels = ["input", "bicubic", *(one.name for one in methods), "truth"]
     return Block(f"{view.title}. PSNR of {labels[-2]}", columns, labels, lines)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MASK_SEED = 20231
 PAPER_LANDMARKS = 81
 PARENT_FACES = 1_220_775 * 8
-"""Faces seen in the joint training of the paper's parent work; the paper gives no number."""
+"""Number of faces in the joint training of the paper's parent work; the paper states none."""
 
 
 class TrainingComponents:
@@ -121,7 +121,7 @@ class TrainingComponents:
         """Return the arguments of the generator: `recipe_arguments` and the number of landmarks.
 
         Raises:
-            UsageError: The recipe names another number of landmarks than the data has, or
+            UsageError: The recipe states a different number of landmarks from the data, or
                 contradicts itself.
 
         """
@@ -172,9 +172,9 @@ class TrainingComponents:
                 found.append("no parsing labels: the parsing half of eq. 14 is idle")
         if self.recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
-        seen = self.recipe.optimiser.steps * self.recipe.optimiser.batch
-        if seen < PARENT_FACES:
-            found.append(f"scheduled for {seen:,} faces instead of about {PARENT_FACES:,}")
+        face_count = self.recipe.optimiser.steps * self.recipe.optimiser.batch
+        if face_count < PARENT_FACES:
+            found.append(f"scheduled for {face_count:,} faces instead of about {PARENT_FACES:,}")
         if self.request.init is not None:
             found.append(f"started from {Path(self.request.init).stem}")
         elif "denoise" in self.recipe.stages:
@@ -202,7 +202,7 @@ def identity_network(recipe: Recipe) -> IdentityNetwork:
 def recipe_arguments(recipe: Recipe) -> dict[str, Any]:
     """Return the generator arguments that a recipe determines.
 
-    The paper's generator needs to know if its noise map learns the covered share. If it learns the
+    The argument `noise` of the paper's generator states the target of its noise map. If that is the
     difference, as in the paper, the argument is omitted.
 
     Raises:
@@ -216,7 +216,7 @@ def recipe_arguments(recipe: Recipe) -> dict[str, Any]:
         raise UsageError(
             f"the noise map learns {learnt!r} and is read as {arguments['noise']!r}",
             where=f"recipe {recipe.name}",
-            hint="Leave generator.arguments.noise out, data.noise_truth decides",
+            hint="Leave generator.arguments.noise out, data.noise_truth determines it",
         )
     return arguments if learnt == "difference" else {**arguments, "noise": learnt}
 
@@ -228,12 +228,12 @@ def check_input_size(recipe: Recipe, network: nn.Module) -> None:
         UsageError: It does not.
 
     """
-    given, wanted = sample_settings(recipe).lr_size, network.lr_size
-    if given != wanted:
+    given, expected = sample_settings(recipe).lr_size, network.lr_size
+    if given != expected:
         raise UsageError(
-            f"generator.scale makes inputs of {given} px and the network takes {wanted} px",
+            f"generator.scale gives inputs of {given} px, the network takes {expected} px",
             where=f"recipe {recipe.name}",
-            hint="Let scale be 128 divided by the network's lr_size",
+            hint="Set scale to 128 divided by the network's lr_size",
         )
 
 
@@ -247,7 +247,7 @@ def mask_pool(recipe: Recipe, templates: Path | None) -> list[Sprite]:
 
 
 def sample_settings(recipe: Recipe) -> SampleSettings:
-    """Return how a recipe makes samples of faces."""
+    """Return the sample settings of a recipe."""
     data = recipe.data
     return SampleSettings(
         lr_size=128 // recipe.generator.scale,

@@ -61,12 +61,12 @@ class StagePlan:
         return self.steps * self.speed.step(self.workers)
 
     @property
-    def computed(self) -> float:
+    def trained_per_second(self) -> float:
         """Samples that all processes could train on in a second."""
         return self.batch / self.speed.computing
 
     @property
-    def made(self) -> float:
+    def prepared_per_second(self) -> float:
         """Samples that one worker of each process prepares in a second."""
         return self.batch / self.speed.sampling
 
@@ -76,7 +76,7 @@ class StagePlan:
         sampling = self.speed.sampling / max(1, self.workers)
         return "computing" if self.speed.computing >= sampling else "making samples"
 
-    def fitting(self, minutes: float) -> int:
+    def steps_in(self, minutes: float) -> int:
         """Return the number of steps in this time, without validations and checkpoints."""
         return int(60 * minutes / self.speed.step(self.workers))
 
@@ -187,9 +187,9 @@ def _plan_stage(name: str, components: TrainingComponents, workers: int) -> Stag
     stage = build_stage(name, components)
     options = recipe.steps(name)
     trainer = Trainer(stage, components.request.run, {}, fabric=fabric)
-    share = max(1, options.batch // processes)
+    local_batch = max(1, options.batch // processes)
     # A GPU needs whole batches to be busy; on a CPU a few faces are enough.
-    parts = 1 if fabric.device.type == "cuda" else max(1, share // TRIAL_FACES)
+    parts = 1 if fabric.device.type == "cuda" else max(1, local_batch // TRIAL_FACES)
     batches, sampling = time_batches(stage, TRIAL_BATCHES, processes * parts, workers)
     with _count_saved() as counted:
         trainer.step = options.steps  # late enough for every term to be active
@@ -211,16 +211,16 @@ class _SavedTensors:
     """Adds up the storage of tensors, each storage once."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
 
     def add(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        self.seen[storage.data_ptr()] = storage.nbytes()
+        self._sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     def pop_bytes(self) -> int:
-        total = sum(self.seen.values())
-        self.seen.clear()
+        total = sum(self._sizes.values())
+        self._sizes.clear()
         return total
 
 

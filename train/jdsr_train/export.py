@@ -58,7 +58,7 @@ def export_weights(
         precision: Precision of the values in the file.
 
     Raises:
-        WeightsError: A parameter is not finite, or beyond what `precision` can hold.
+        WeightsError: A parameter is not finite, or outside the range of `precision`.
         OutputError: The folder cannot be written.
 
     """
@@ -103,26 +103,26 @@ def export_weights(
 def _protocol(figures: Mapping[str, float]) -> str:
     if "step" not in figures:
         return "not measured"
-    seen = "the first" if "validation_faces" in figures else "all"
-    return f"{seen} validation faces of the training data, step {figures['step']:.0f}"
+    selection = "the first" if "validation_faces" in figures else "all"
+    return f"{selection} validation faces of the training data, step {figures['step']:.0f}"
 
 
 def _replace_entry(text: str, entry: Mapping[str, Any]) -> str:
-    """Replace the entry of the same file in a manifest, or append it; the rest stays as it is."""
+    """Replace the entry of the same file in a manifest, or append it; the rest is unchanged."""
     head, *tables = re.split(r"(?m)^(?=\[\[weights\]\])", text)
     file = tomli_w.dumps({"file": entry["file"]}).strip()
-    kept = [table.rstrip() for table in tables if file not in table.splitlines()]
-    parts = [head.rstrip(), *kept, tomli_w.dumps({"weights": [entry]}).rstrip()]
+    others = [table.rstrip() for table in tables if file not in table.splitlines()]
+    parts = [head.rstrip(), *others, tomli_w.dumps({"weights": [entry]}).rstrip()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _is_earned(made: WeightEntry) -> bool:
+def _is_earned(entry: WeightEntry) -> bool:
     """Return whether an entry passes every gate against the packaged weights."""
     try:
         carried = next((one for one in entries() if one.name == CARRIED), None)
     except WeightsError:  # no readable manifest, so there is nothing to compare with
         carried = None
-    return compare_gates(made, carried).passed
+    return compare_gates(entry, carried).passed
 
 
 ROOT = Path(__file__).resolve().parents[2]

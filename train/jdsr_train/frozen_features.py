@@ -16,20 +16,20 @@ from jdsr_cli.weights import read_state_dict
 from jdsr_cli.weights.locations import sha256_of
 
 LEVELS = 3
-"""Levels that eq. 11 and 13 compare: pool1, pool2 and pool3 of VGG-16, or their like."""
+"""Levels that eq. 11 and 13 compare: pool1, pool2 and pool3 of VGG-16, or comparable ones."""
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A frozen network cut into stages; (B, 3, H, W) RGB in [0, 1] goes in.
+    """A frozen network divided into stages; its input is (B, 3, H, W) RGB in [0, 1].
 
-    Its weights take no gradient; gradients pass through it to the images.
+    Its weights have no gradient; gradients are propagated through it to the images.
 
     Args:
-        stages: Run one after the other; each one's output is a level.
-        scales: What each of the first `LEVELS` levels is divided by in `maps`.
+        stages: Run in sequence; the output of each is a level.
+        scales: Divisors of the first `LEVELS` levels in `maps`.
         name: Network and file, recorded in checkpoints.
-        deviation: How it differs from the paper's VGG-16, recorded too; None if it does not.
-        half: Compute in bfloat16; the outputs are float32 all the same.
+        deviation: Difference from the paper's VGG-16, also recorded; None if there is none.
+        half: Whether to compute in bfloat16; the outputs are float32 in either case.
 
     """
 
@@ -52,10 +52,10 @@ class FeatureExtractor(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, images: Tensor) -> Tensor:
-        """Bring RGB in [0, 1] to the colours that the network was trained on."""
+        """Convert RGB in [0, 1] to the value range on which the network was trained."""
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the stages' outputs, finest first, float32."""
+        """Return the outputs of all stages, finest first, float32."""
         return self._run(images, len(self.stages))
 
     def maps(self, images: Tensor) -> list[Tensor]:
@@ -65,27 +65,27 @@ class FeatureExtractor(nn.Module, ABC):
 
     def _run(self, images: Tensor, count: int) -> list[Tensor]:
         x = self.prepare(images.float()).contiguous(memory_format=torch.channels_last)
-        found = []
+        outputs = []
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision):
             for stage in self.stages[:count]:
                 x = stage(x)
-                found.append(x.float())
-        return found
+                outputs.append(x.float())
+        return outputs
 
 
-def cut(layers: Sequence[nn.Module], ends: Sequence[int]) -> list[nn.Module]:
-    """Cut a row of layers into stages that end before the given places."""
+def split_layers(layers: Sequence[nn.Module], ends: Sequence[int]) -> list[nn.Module]:
+    """Divide a sequence of layers into stages that end before the given indices."""
     return [
         nn.Sequential(*layers[first:last]) for first, last in zip((0, *ends), ends, strict=False)
     ]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a state dict by name, on the CPU; nothing in it is executed.
+    """Return the tensors of a state dict by name, on the CPU, without executing any code in it.
 
     Raises:
-        InputMissingError: No such file.
-        WeightsCorruptError: It holds anything but named tensors.
+        InputMissingError: The file does not exist.
+        WeightsCorruptError: It contains anything other than named tensors.
 
     """
     if not path.is_file():
@@ -99,26 +99,26 @@ CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 SQUEEZENET_STAGES = (2, 5, 8)
 """Ends of the stages whose outputs are compared: strides 2, 4 and 8."""
 SCALES = (12.9, 28.0, 23.7)
-"""Mean magnitudes of the three on aligned faces of 128 px.
+"""Mean magnitudes of the three levels on aligned faces of 128 px.
 
-This file works on levels up to 255, VGG-16 on standardised colours: without the division its maps
-would weigh ten times as much as those that the weights of eq. 11 and 13 were made for.
+SqueezeNet takes levels up to 255, VGG-16 standardised colours. Without the division its maps would
+be about ten times as large as those for which the weights of eq. 11 and 13 were chosen.
 """
 
 
 class SqueezeNetFeatures(FeatureExtractor):
     """Outputs of three stages of SqueezeNet 1.1, for eq. 11 and 13.
 
-    The stand-in for the paper's VGG-16 where that cannot be had; using it is a deviation, and
-    exported weights name it. (B, 3, H, W) RGB in [0, 1] goes in.
+    Replaces the paper's VGG-16 where that is not available. Its use is a deviation, which exported
+    weights record. The input is (B, 3, H, W) RGB in [0, 1].
 
     Args:
         path: State dict of torchvision's `squeezenet1_1` that expects BGR 0 to 255 minus
             `CAFFE_MEAN_BGR`.
-        half: Compute in bfloat16; the outputs are float32 all the same.
+        half: Whether to compute in bfloat16; the outputs are float32 in either case.
 
     Raises:
-        InputMissingError: No such file.
+        InputMissingError: The file does not exist.
         WeightsCorruptError: The file is not such a state dict.
 
     """
@@ -134,7 +134,7 @@ class SqueezeNetFeatures(FeatureExtractor):
                 "not a state dict of torchvision's squeezenet1_1", where=path
             ) from error
         super().__init__(
-            cut(list(network.features.children()), SQUEEZENET_STAGES),
+            split_layers(list(network.features.children()), SQUEEZENET_STAGES),
             scales=SCALES,
             name=f"SqueezeNet 1.1 ({path.name})",
             deviation="perceptual and style terms use SqueezeNet 1.1 instead of VGG-16, each level "
@@ -144,7 +144,7 @@ class SqueezeNetFeatures(FeatureExtractor):
         self.register_buffer("mean", torch.tensor(CAFFE_MEAN_BGR).view(1, 3, 1, 1))
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Turn RGB in [0, 1] to BGR levels around 0."""
+        """Convert RGB in [0, 1] to BGR levels around 0."""
         return images.flip(1) * 255.0 - self.mean
 
 
@@ -153,7 +153,8 @@ URL: str = VGG16_Weights.IMAGENET1K_V1.url
 VGG_STAGES = (5, 10, 17)
 """Ends of the stages: after pool1, pool2 and pool3."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Colours of ImageNet, RGB in [0, 1] (our choice, SPEC 2; the parent network leaves them out)."""
+"""Mean and deviation of ImageNet, RGB in [0, 1] (our choice, SPEC 2; the parent network omits
+the standardisation)."""
 
 
 def vgg16_trunk() -> nn.Sequential:
@@ -164,16 +165,16 @@ def vgg16_trunk() -> nn.Sequential:
 
 
 class Vgg16Features(FeatureExtractor):
-    """pool1, pool2 and pool3 of VGG-16; (B, 3, H, W) RGB in [0, 1] goes in.
+    """pool1, pool2 and pool3 of VGG-16; the input is (B, 3, H, W) RGB in [0, 1].
 
     Args:
-        path: State dict of torchvision's `vgg16`, whole or only its layers up to pool3; None is
-            torchvision's own file in its cache, fetched there if it is not.
-        half: Compute in bfloat16; the outputs are float32 all the same.
+        path: State dict of torchvision's `vgg16`, complete or only its layers up to pool3; None:
+            torchvision's own file in its cache, downloaded if necessary.
+        half: Whether to compute in bfloat16; the outputs are float32 in either case.
 
     Raises:
-        InputMissingError: No such file.
-        WeightsMissingError: torchvision's own file is not there and cannot be fetched.
+        InputMissingError: The file does not exist.
+        WeightsMissingError: torchvision's own file is missing and cannot be downloaded.
         WeightsCorruptError: The file is not such a state dict.
 
     """
@@ -186,7 +187,7 @@ class Vgg16Features(FeatureExtractor):
         trunk = vgg16_trunk()
         _load_trunk(trunk, path)
         super().__init__(
-            cut(list(trunk.children()), VGG_STAGES),
+            split_layers(list(trunk.children()), VGG_STAGES),
             scales=(1.0, 1.0, 1.0),
             name=f"VGG-16 ({path.name})",
             deviation=_deviation(path),
@@ -211,12 +212,12 @@ def _deviation(path: Path) -> str | None:
 
 
 def cached_file() -> Path:
-    """Where torchvision keeps its VGG-16."""
+    """Return the path of torchvision's VGG-16 in its cache."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
 
 
 def fetch() -> Path:
-    """Return torchvision's own file, downloaded into its cache (528 MB) if it is not there.
+    """Return torchvision's own file, downloaded into its cache (528 MB) if it is missing.
 
     Raises:
         WeightsMissingError: It cannot be downloaded or written.
@@ -230,7 +231,7 @@ def fetch() -> Path:
         torch.hub.download_url_to_file(URL, str(path), _digest_start(), progress=False)
     except (OSError, RuntimeError, ValueError, HTTPException) as error:
         raise WeightsMissingError(
-            f"torchvision's VGG-16 is not here and cannot be fetched ({error})",
+            f"torchvision's VGG-16 is missing and cannot be fetched ({error})",
             where=path,
             hint=f"Put {URL} there, or give --features FILE "
             "(a VGG-16 or SqueezeNet 1.1 state dict)",
@@ -239,14 +240,14 @@ def fetch() -> Path:
 
 
 def _load_trunk(trunk: nn.Sequential, path: Path) -> None:
-    """Load the layers up to pool3, those and no others."""
-    wanted = {}
+    """Load only the layers up to pool3."""
+    layers = {}
     for name, tensor in read_state(path).items():
         layer, _, kind = name.removeprefix("features.").partition(".")
         if name.startswith("features.") and layer.isdecimal() and int(layer) < VGG_STAGES[-1]:
-            wanted[f"{layer}.{kind}"] = tensor.float()
+            layers[f"{layer}.{kind}"] = tensor.float()
     try:
-        trunk.load_state_dict(wanted, assign=True)
+        trunk.load_state_dict(layers, assign=True)
     except RuntimeError as error:
         raise WeightsCorruptError(
             "not a state dict of torchvision's vgg16 or squeezenet1_1", where=path
@@ -258,16 +259,17 @@ VGG16 = "vgg16"
 
 
 def load_features(source: str | Path, *, half: bool = False) -> FeatureExtractor:
-    """Make the extractor that `source` names.
+    """Create a feature extractor.
 
     Args:
         source: `VGG16`, or a state dict of torchvision's `vgg16` or `squeezenet1_1`
-            (.safetensors, or what `torch.save` writes); which one, its tensors' names tell.
-        half: Compute in bfloat16.
+            (.safetensors, or a file of `torch.save`). The names of its tensors identify the
+            network.
+        half: Whether to compute in bfloat16.
 
     Raises:
-        InputMissingError: No such file.
-        WeightsMissingError: torchvision's VGG-16 is not on this machine and cannot be fetched.
+        InputMissingError: The file does not exist.
+        WeightsMissingError: torchvision's VGG-16 is missing and cannot be downloaded.
         WeightsCorruptError: The file is neither.
 
     """

@@ -53,15 +53,15 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
     if stage == "parser":
         labelled = [parsing_digest(components.resources.parsing_set(split)) for split in splits]
         return {"--parsing": _combined(labelled)}
-    found = {"--data": _combined([faces_digest(components.faces(split)) for split in splits])}
+    digests = {"--data": _combined([faces_digest(components.faces(split)) for split in splits])}
     if stage == "identity":
-        return found
+        return digests
     recipe, masks = components.recipe, components.request.masks
     if masks is not None and recipe.data.masked > 0:
-        found["--masks"] = masks_digest(masks)
+        digests["--masks"] = masks_digest(masks)
     if recipe.loss.features:
-        found["--features"] = features_digest(components.request.features)
-    return found
+        digests["--features"] = features_digest(components.request.features)
+    return digests
 
 
 def faces_digest(faces: FaceSet) -> str:
@@ -142,30 +142,30 @@ def _stored_or_computed(files: Sequence[Path], computed: Callable[[], str]) -> s
     try:
         state = {file.name: _state(file) for file in files}
         path = files[0].with_suffix(SUFFIX)
-        known = _read(path)
-        if known.get("files") == state:
-            return str(known["sha256"])
-        found = computed()
+        stored = _read(path)
+        if stored.get("files") == state:
+            return str(stored["sha256"])
+        digest = computed()
     except OSError as error:
         raise DatasetError(
             f"the set cannot be read ({error.strerror or error})", where=files[0].parent
         ) from error
-    text = json.dumps({"format": FORMAT, "files": state, "sha256": found}, indent=1)
+    text = json.dumps({"format": FORMAT, "files": state, "sha256": digest}, indent=1)
     with suppress(OutputError), atomic_file(path) as temporary:  # a set may be read-only
         temporary.write_text(text, encoding="utf-8")
-    return found
+    return digest
 
 
 def _state(path: Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Return the stored values; empty if the file does not exist or is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    whole = isinstance(found, dict) and found.get("format") == FORMAT and "sha256" in found
-    return found if whole else {}
+    valid = isinstance(values, dict) and values.get("format") == FORMAT and "sha256" in values
+    return values if valid else {}

@@ -177,8 +177,8 @@ class IdentityNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features, (B, features) float32, not normalised."""
-        found: Tensor = self.output(self.body(images * 2 - 1).flatten(1)).float()
-        return found
+        features: Tensor = self.output(self.body(images * 2 - 1).flatten(1)).float()
+        return features
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return the features scaled to length 1, (B, features) float32."""
@@ -208,7 +208,7 @@ class MarginHead(nn.Module):
         super().__init__()
         if identities < 2:
             raise UsageError(
-                f"{identities} identities cannot be told apart", hint="At least two are needed"
+                f"{identities} identities cannot be distinguished", hint="At least two are needed"
             )
         self.scale, self.margin = scale, margin
         self.weight = nn.Parameter(torch.empty(identities, features))

@@ -1,7 +1,7 @@
 """Signals, threads, processes and devices of a training run.
 
 Lightning Fabric manages the processes; each uses one device. Several are started by ``torchrun``,
-which passes each its rank in the environment::
+which passes the rank to each in its environment::
 
     torchrun --standalone --nproc-per-node 4 -m jdsr_cli train --data celeba/ --recipe paper_x4
 """
@@ -68,8 +68,6 @@ def single_threaded(device: str) -> Iterator[None]:
     if device != "cpu" or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    import torch  # imported here, so that a command that only starts others is fast
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -84,7 +82,7 @@ def start_time() -> float:
     return time.monotonic() if value is None else float(value)
 
 
-def launch(processes: int, arguments: Sequence[str], began: float) -> int:
+def launch(processes: int, arguments: Sequence[str], start: float) -> int:
     """Run `jdsr` with these arguments in several processes that share every step.
 
     Ctrl-C and SIGTERM are passed on to them, and their end is awaited.
@@ -92,7 +90,7 @@ def launch(processes: int, arguments: Sequence[str], began: float) -> int:
     Args:
         processes: Number of processes.
         arguments: Arguments of the command line, without `--processes`.
-        began: Start of the command, see `start_time`.
+        start: Start of the command, see `start_time`.
 
     Returns:
         The exit code: 0, or that of the first process that failed.
@@ -103,13 +101,13 @@ def launch(processes: int, arguments: Sequence[str], began: float) -> int:
         f"--nproc-per-node={processes}", "-m", "jdsr_cli", *arguments,
     ]  # fmt: skip
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    environment = {**os.environ, **threads, STARTED_VARIABLE: str(began)}
-    with sigterm_as_interrupt(), subprocess.Popen(command, env=environment) as running:
+    environment = {**os.environ, **threads, STARTED_VARIABLE: str(start)}
+    with sigterm_as_interrupt(), subprocess.Popen(command, env=environment) as process:
         while True:
             try:
-                return running.wait()
+                return process.wait()
             except KeyboardInterrupt:
-                running.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGTERM)
 
 
 COLLECTIVE_TIMEOUT = timedelta(days=2)
@@ -117,7 +115,7 @@ COLLECTIVE_TIMEOUT = timedelta(days=2)
 
 
 def open_fabric(device: str) -> Fabric:
-    """Join the processes of the run, or be the only one.
+    """Join the processes of the run, or run as the only one.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`; in a run of several processes only its type is used.

@@ -1,7 +1,7 @@
 """Training recipes: frozen, validated dataclasses, one for each table of a recipe file.
 
 Defaults are those of the paper (arXiv 2103.13676), or of its parent work FCSR-GAN where the paper
-states none. Loss terms and stages that a recipe does not name are disabled.
+states none. Loss terms and stages that a recipe does not set are disabled.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class LossRecipe:
     prior_parsing: float = 0.1
     """nu of eq. 14."""
     parsing_kind: str = "mse"
-    """`mse` on probabilities as eq. 14 is printed, or `ce` as its parent's code has it."""
+    """`mse` on probabilities as eq. 14 is printed, or `ce` as in the code of its parent."""
     perceptual_hr: float = 0.0
     """Frozen features (eq. 11); the paper's weight is 0.1."""
     pixel_hr: float = 1.0
@@ -259,8 +259,8 @@ class Recipe:
 
     name: str
     earns: str | None = None
-    """Registry name of the weights if they pass every gate (`jdsr_cli.weights.gates`): `camera`,
-    the default on a GPU."""
+    """Registry name of the weights if they pass every gate (`jdsr_cli.weights.registry.GATES`):
+    `camera`, the default on a GPU."""
     stages: tuple[str, ...] = ("joint",)
     """The stages of `--stage all`; `joint` alone is the literal reading of the paper."""
     generator: GeneratorRecipe = GeneratorRecipe()
@@ -283,7 +283,7 @@ class Recipe:
             one_of(stage, STAGES, "stages")
         if not self.stages or len(set(self.stages)) < len(self.stages):
             raise UsageError(
-                "each stage once, and one at least", where="stages", hint=f"Use {', '.join(STAGES)}"
+                "at least one stage, and each once", where="stages", hint=f"Use {', '.join(STAGES)}"
             )
         if self.name in ("", "..") or Path(self.name).name != self.name:
             raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")

@@ -30,18 +30,18 @@ def build_table(kind: type[T], values: dict[str, Any], where: str) -> T:
     ready: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1, 0.0)
-            raise UsageError(f"unknown key {key!r}", where=where, hint=f"Nearest: {near[0]}")
+            nearest = difflib.get_close_matches(key, hints, 1, 0.0)
+            raise UsageError(f"unknown key {key!r}", where=where, hint=f"Nearest: {nearest[0]}")
         ready[key] = _convert(hints[key], value, f"{where}: {key}")
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and field.name not in ready:
-            raise UsageError(f"lacks the key {field.name!r}", where=where)
+            raise UsageError(f"the key {field.name!r} is missing", where=where)
     try:
         return kind(**ready)
-    except UsageError as fault:  # it names the key, not the file and the table
-        place = where if fault.where is None else f"{where}: {fault.where}"
-        raise UsageError(fault.what, where=place, hint=fault.hint) from fault
+    except UsageError as fault:  # it states the key, not the file and the table
+        location = where if fault.where is None else f"{where}: {fault.where}"
+        raise UsageError(fault.what, where=location, hint=fault.hint) from fault
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -49,18 +49,18 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise UsageError("a table is needed", where=where)
         return build_table(hint, value, where)
-    plain = getattr(hint, "__origin__", hint)
-    if plain is tuple and isinstance(value, list):
+    base = getattr(hint, "__origin__", hint)
+    if base is tuple and isinstance(value, list):
         parts = hint.__args__
         if parts[-1] is Ellipsis:
             return tuple(_convert(parts[0], item, where) for item in value)
         if len(value) != len(parts):
             raise UsageError(f"{len(parts)} values are needed, not {len(value)}", where=where)
         return tuple(_convert(*pair, where) for pair in zip(parts, value, strict=True))
-    if plain is float and isinstance(value, int) and not isinstance(value, bool):
+    if base is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
-        name = "list" if plain is tuple else getattr(plain, "__name__", str(plain))
+    if not isinstance(value, base) or (isinstance(value, bool) and base is not bool):
+        name = "list" if base is tuple else getattr(base, "__name__", str(base))
         raise UsageError(f"{value!r} is not of type {name}", where=where)
     return value
 
@@ -92,14 +92,14 @@ def _find(name_or_path: str) -> Path:
     if path.suffix != ".toml":
         path = _folder() / f"{name_or_path}.toml"
     if not path.is_file():
-        near = difflib.get_close_matches(name_or_path, names(), 1, 0.0)
+        nearest = difflib.get_close_matches(name_or_path, names(), 1, 0.0)
         raise UsageError(
-            f"no recipe {name_or_path!r}", hint=f"Nearest: {near[0]}" if near else None
+            f"no recipe {name_or_path!r}", hint=f"Nearest: {nearest[0]}" if nearest else None
         )
     return path
 
 
-def _read(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
+def _read(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the values of a file, merged with those of its base."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,19 +108,19 @@ def _read(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    if not isinstance(base, str) or path in followed:
-        raise UsageError(f"base = {base!r} cannot be followed", where=path)
-    return _merge(_read(_find(base), (*followed, path)), values)
+    if not isinstance(base, str) or path in derived:
+        raise UsageError(f"base = {base!r} is circular or not a recipe", where=path)
+    return _merge(_read(_find(base), (*derived, path)), values)
 
 
-def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merge(under[key], value)
-        if isinstance(value, dict) and isinstance(under.get(key), dict)
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    merged = {
+        key: _merge(base[key], value)
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
         else value
-        for key, value in over.items()
+        for key, value in override.items()
     }
-    return {**under, **both}
+    return {**base, **merged}
 
 
 def without_stage(recipe: Recipe, stage: str) -> Recipe:
@@ -147,7 +147,7 @@ def shortened(recipe: Recipe, steps: int) -> Recipe:
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain values, as stored in checkpoints."""
-    return _plain(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
+    return _tuples_to_lists(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
 
 
 def from_dict(values: dict[str, Any], where: str) -> Recipe:
@@ -155,7 +155,7 @@ def from_dict(values: dict[str, Any], where: str) -> Recipe:
 
     Args:
         values: As returned by `to_dict`.
-        where: Where they come from, for errors.
+        where: Their origin, for errors.
 
     Raises:
         UsageError: A key is unknown in this version, or a value is not allowed.
@@ -168,10 +168,10 @@ def _folder() -> Path:
     return FOLDER if FOLDER.is_dir() else _CHECKOUT_FOLDER
 
 
-def _plain(value: Any) -> Any:
+def _tuples_to_lists(value: Any) -> Any:
     """Convert tuples to lists, as in JSON and TOML."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_tuples_to_lists(item) for item in value]
     return value

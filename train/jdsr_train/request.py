@@ -88,15 +88,15 @@ def stage_weights_path(run: Path, stage: str, recipe: Recipe) -> Path:
 
 
 VALIDATE_EVERY = 500
-"""Optimiser steps between validations where no deadline divides the time."""
+"""Optimiser steps between validations without a deadline."""
 
 
-def make_request(settings: TrainSettings, began: float) -> TrainRequest:
-    """Return what a training run is asked to do.
+def make_request(settings: TrainSettings, start: float) -> TrainRequest:
+    """Return the request of a training run.
 
     Args:
         settings: Options of the command.
-        began: When the command was given, on the clock of `time.monotonic`, in seconds.
+        start: Start of the command on the clock of `time.monotonic`, in seconds.
 
     Raises:
         UsageError: There is no such recipe, or it has another scale than `settings`.
@@ -112,7 +112,7 @@ def make_request(settings: TrainSettings, began: float) -> TrainRequest:
         )
     if settings.steps is not None:
         recipe = recipe_files.shortened(recipe, settings.steps)
-    deadline = None if settings.deadline is None else Deadline.after(settings.deadline, began)
+    deadline = None if settings.deadline is None else Deadline.after(settings.deadline, start)
     run = RunSettings(
         settings.out or Path("runs") / recipe.name,
         device=str(resolve_device(settings.device)),
@@ -137,10 +137,10 @@ def is_first_process() -> bool:
 
 def without_option(option: str, words: Sequence[str]) -> list[str]:
     """Return the words of a command line without an option and its value."""
-    kept: list[str] = []
+    remaining: list[str] = []
     skipped = False
     for word in words:
         if not skipped and not word.startswith(f"{option}=") and word != option:
-            kept.append(word)
+            remaining.append(word)
         skipped = word == option
-    return kept
+    return remaining

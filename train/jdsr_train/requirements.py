@@ -1,4 +1,4 @@
-"""Check at the start of a run that everything its stages need is there."""
+"""Check at the start of a run that everything its stages need is available."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_requirements(components: TrainingComponents, stages: Sequence[str]) ->
         *_batch_faults(components, stages),
     ]
     if request.minutes is not None and "joint" not in stages:
-        faults.append("--minutes is for the joint stage, which is not asked for")
+        faults.append("--minutes is for the joint stage, which is not requested")
     if recipe.data.drawn_masks == 0 and recipe.data.masked > 0 and request.masks is None:
         faults.append("data.drawn_masks = 0 needs mask templates (--masks)")
     if faults:
@@ -100,7 +100,7 @@ def _check_networks(components: TrainingComponents, stages: Sequence[str]) -> No
     check_input_size(recipe, network)
     if "denoise" in stages and not isinstance(network, JDSRGenerator):
         raise UsageError(
-            f"network {recipe.generator.network!r} has no denoiser of its own to warm up",
+            f"network {recipe.generator.network!r} has no separate denoiser to train",
             where=f"recipe {recipe.name}",
             hint='Leave "denoise" out of its stages',
         )

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class TrainingResources(Protocol):
-    """What the components of a run are built from; a dry run provides synthetic data instead."""
+    """Source of the data and pretrained weights of a run; synthetic in a dry run."""
 
     def faces(self, split: str) -> FaceSet:
         """Return the aligned faces of a split, `train` or `val`."""
@@ -51,7 +51,7 @@ class TrainingResources(Protocol):
 
 
 class FileResources:
-    """Reads everything from the files that a request names, and caches prepared faces.
+    """Reads everything from the files of a request, and caches prepared faces.
 
     Args:
         request: The request.
@@ -127,10 +127,10 @@ class FileResources:
         """Let the first process fill the cache before the others read it."""
         if not self.fabric.is_global_zero:
             self.fabric.barrier()
-        found = read()
+        result = read()
         if self.fabric.is_global_zero:
             self.fabric.barrier()
-        return found
+        return result
 
 
 def load_matching_tensors(network: nn.Module, weights: dict[str, Tensor]) -> str:

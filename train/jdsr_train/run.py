@@ -153,10 +153,10 @@ def _limit(
     if deadline is None:
         return None
     gates = GATES_SECONDS if remaining[-1] == "joint" and has_gates else 0.0
-    left = deadline.left - EXPORT_SECONDS - gates
+    available = deadline.left - EXPORT_SECONDS - gates
     shares = [TIME_SHARES[stage] for stage in remaining if stage in TIME_SHARES]
     share = TIME_SHARES.get(remaining[0], 0.0) / sum(shares) if shares else 1.0
-    return time.monotonic() + left * share
+    return time.monotonic() + available * share
 
 
 def _read_skipped(run: Path) -> dict[str, str]:
@@ -165,8 +165,8 @@ def _read_skipped(run: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(stage): str(why) for stage, why in found.items()}
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {str(stage): str(why) for stage, why in values.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise TrainingError(
             f"the list of skipped stages cannot be read ({error})",
@@ -258,8 +258,8 @@ def _train(stage: Stage, components: TrainingComponents, limit: float | None) ->
             trained = TrainedGenerator.from_state(trainer.state(), trainer.folder)
             trained.export(path, metrics, _gates(stage, components, trained.network))
         else:
-            arguments, kept = stage.export_module(network)
-            save_network(path, stage.name, arguments, kept, {"recipe": recipe.name})
+            arguments, module = stage.export_module(network)
+            save_network(path, stage.name, arguments, module, {"recipe": recipe.name})
         if request.deadline is None or request.deadline.left > CURVES_SECONDS:
             draw_curves(trainer.folder)
     components.fabric.barrier()

@@ -119,8 +119,8 @@ def _time_phase(
 
     run(1)
     once = run(1)
-    wanted = min(MAX_CYCLES, int(seconds / max(once * cycle, 1e-6)))
-    cycles = int(trainer.fabric.broadcast(wanted))
+    target = min(MAX_CYCLES, int(seconds / max(once * cycle, 1e-6)))
+    cycles = int(trainer.fabric.broadcast(target))
     return run(cycles) if cycles > 1 else once
 
 
@@ -148,14 +148,14 @@ def time_batches(
     for _ in range(per_round):
         next(batches)
     started = time.monotonic()
-    found: list[Packed[Any]] = []
+    prepared: list[Packed[Any]] = []
     for number in range(rounds * per_round):
         batch = next(batches)
         if number < count:
-            found.append(batch)
+            prepared.append(batch)
     seconds = (time.monotonic() - started) / rounds
     del batches  # ends its workers
-    return found, seconds
+    return prepared, seconds
 
 
 def synchronise(device: torch.device) -> None:
@@ -195,7 +195,7 @@ def fit_steps(seconds: float, costs: Costs, validate_every: float) -> int:
 def load_or_measure_budget(components: TrainingComponents, minutes: float) -> Budget:
     """Return the stored budget of the run's joint stage, or measure and store it.
 
-    The measurement is part of the time. All processes of a run get the budget of the first one.
+    The measurement is part of the time. All processes of a run use the budget of the first one.
 
     Raises:
         UsageError: The run was started with another time, or without one.
@@ -252,8 +252,8 @@ def _measure(components: TrainingComponents, minutes: float) -> Budget:
     del stage, trainer
     gc.collect()
     torch.cuda.empty_cache()
-    left = 60 * minutes - (time.monotonic() - measurement_start)
-    return Budget(minutes, fit_steps(left, costs, run.validate_every or math.inf), costs)
+    remaining = 60 * minutes - (time.monotonic() - measurement_start)
+    return Budget(minutes, fit_steps(remaining, costs, run.validate_every or math.inf), costs)
 
 
 def _save_once(trainer: Trainer, run: RunSettings) -> None:

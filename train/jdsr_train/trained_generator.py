@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def export_metadata(components: TrainingComponents) -> dict[str, Any]:
-    """Return what a checkpoint of the joint stage needs besides weights to be exported."""
+    """Return the values that a checkpoint of the joint stage stores for the export of weights."""
     return {
         "recipe": recipe_files.to_dict(components.recipe),
         "arguments": components.generator_arguments(),
@@ -56,7 +56,7 @@ class TrainedGenerator:
 
         Args:
             state: State of a joint stage.
-            where: Where it comes from, for errors.
+            where: Its origin, for errors.
 
         Raises:
             TrainingError: It belongs to another stage, or to a version that stored less.
@@ -72,7 +72,7 @@ class TrainedGenerator:
             arguments, data = metadata["arguments"], metadata["data"]
         except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
             raise TrainingError(
-                "holds no generator that this version can export",
+                "contains no generator that this version can export",
                 where=where,
                 hint="Give joint/checkpoint.pt of a run of this version",
             ) from error

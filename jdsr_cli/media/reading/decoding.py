@@ -78,7 +78,7 @@ class PacketDecoder:
         yield from self._flush()
 
     def _flush(self) -> Generator[VideoFrame, None, None]:
-        """Yield the frames that the decoder still holds, if it was ever opened."""
+        """Yield the frames that remain in the decoder, if it was opened."""
         for _ in range(_FLUSHES):
             before = self.skipped
             yield from self._frames_of(None)
@@ -147,10 +147,10 @@ class Timeline:
     """Assign a strictly increasing time to every frame of a stream, and count the corrections.
 
     Increasing timestamps are unchanged. A frame without timestamp follows the previous one at the
-    nominal rate. If time steps back by less than three frames, the frame is time one tick after
-    the previous one; if it jumps back further (a recorder that restarted), this frame and all that
-    follow are shifted and their distances kept. Gaps are kept, but reported if the rate is
-    constant otherwise, since frames are missing there.
+    nominal rate. If time steps back by less than three frames, the frame is assigned the time one
+    tick after the previous one; if it jumps back further (a recorder that restarted), this frame
+    and all later ones are shifted, with unchanged distances. Gaps are unchanged, but reported if
+    the rate is constant otherwise, since frames are missing there.
 
     Args:
         time_base: Seconds per tick.
@@ -165,7 +165,7 @@ class Timeline:
         self._last: int | None = None
         self._offset = 0
         self.missing = 0
-        self.nudged = 0
+        self.moved = 0
         self.jumps = 0
         self._steps = 0
         self._regular = 0
@@ -190,7 +190,7 @@ class Timeline:
 
     def _correct(self, time: int, last: int) -> int:
         if last - time < _JUMP_STEPS * self._step:
-            self.nudged += 1
+            self.moved += 1
             return last + 1
         self.jumps += 1
         self._offset += last + self._step - time
@@ -213,11 +213,11 @@ class Timeline:
         found = []
         if self.missing:
             found.append(f"{self.missing} frames had no timestamp; the nominal rate was used")
-        if self.nudged:
-            found.append(f"{self.nudged} timestamps did not increase; they were moved by one tick")
+        if self.moved:
+            found.append(f"{self.moved} timestamps did not increase; they were moved by one tick")
         if self.jumps:
             found.append(
-                f"time jumps back {self.jumps} times; later frames were moved to follow on"
+                f"time jumps back {self.jumps} times; the times of later frames were shifted"
             )
         if self._gaps and self._regular >= _CONSTANT_SHARE * self._steps:
             found.append(
@@ -228,7 +228,7 @@ class Timeline:
 
 
 Position = Literal["before", "inside", "after"]
-"""Of a frame relative to the requested part."""
+"""Position of a frame relative to the requested part."""
 
 TRIM_IGNORED = "a still picture has no duration; --start and --end were ignored"
 """Warning for a still picture for which a part was requested."""
@@ -254,7 +254,7 @@ class TrimWindow:
         """Return the position of the next frame relative to the window.
 
         Args:
-            time: Time of the frame in seconds; the first call gives that of the first frame.
+            time: Time of the frame in seconds; in the first call, that of the first frame.
 
         """
         if self._origin is None:
@@ -270,10 +270,10 @@ class TrimWindow:
         return "inside"
 
     def check(self, file: Path) -> None:
-        """Check after the last frame that a frame lay in the window.
+        """Check after the last frame that any frame was in the window.
 
         Raises:
-            UsageError: No frame did; the message gives the extent of the clip.
+            UsageError: None was; the message states the extent of the clip.
 
         """
         if self._inside or self._last_before is None:
@@ -281,11 +281,11 @@ class TrimWindow:
         start, end = _seconds(self._start), self._end
         requested = f"from {start} on" if end is None else f"from {start} to {_seconds(end)}"
         if self._first_after is None:
-            extent = f"the last one lies at {_seconds(self._last_before)}"
+            extent = f"the last one is at {_seconds(self._last_before)}"
         else:
-            extent = f"they lie at {_seconds(self._last_before)} and {_seconds(self._first_after)}"
+            extent = f"they are at {_seconds(self._last_before)} and {_seconds(self._first_after)}"
         raise UsageError(
-            f"no frame lies in the part {requested}: {extent}",
+            f"no frame is in the part {requested}: {extent}",
             where=file,
             hint="Choose another --start or --end; they count from the first frame.",
         )

@@ -1,8 +1,8 @@
 """Describe a video by its container, its stream and its first decoded frame.
 
 The crop of a Matroska or WebM track is read from the file: FFmpeg's demuxer reads it, but PyAV
-neither exposes nor applies it. Invalid or damaged elements count as absent. enzyme was checked: on
-damaged headers it raises errors of any type, `MemoryError` among them.
+neither exposes nor applies it. Invalid or damaged elements count as absent. The package enzyme
+is not used, since damaged headers raise errors of any type in it, including `MemoryError`.
 
 Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
 """
@@ -127,14 +127,14 @@ def _value(stream: BinaryIO, element: Span) -> int:
 
 
 _COUNTING_FORMATS = frozenset({"mov", "avi"})
-"""Containers whose header holds the number of frames, by the first of FFmpeg's names."""
+"""Containers whose header contains the number of frames, by the first of FFmpeg's names."""
 
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
-"""Elementary streams, for which FFmpeg invents times."""
+"""Elementary streams, for which FFmpeg generates times."""
 
 
 _ITEM_TIME_BASE = Fraction(1)
-"""Time base that FFmpeg gives to pictures of a HEIF or AVIF file."""
+"""Time base of the pictures of a HEIF or AVIF file in FFmpeg."""
 
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -164,7 +164,7 @@ class OpenedVideo:
     """An opened container and the stream that is read.
 
     Attributes:
-        file: The file as named by the user.
+        file: The file as given by the user.
         container: The container.
         chosen: The stream that is read.
         animation: Number of pictures, if the file is an animation.
@@ -206,9 +206,9 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     if not timestamps:
         rate = rate or DEFAULT_FRAME_RATE
         time_base = 1 / rate
-        found.append(f"the file holds no timestamps; {float(rate):g} frames/s are assumed")
+        found.append(f"the file contains no timestamps; {float(rate):g} frames/s are assumed")
     elif frame_rate is not None and not pictures:
-        found.append("the file holds timestamps; the given frame rate was ignored")
+        found.append("the file contains timestamps; the given frame rate was ignored")
     width, height = frame.width, frame.height
     aperture = _aperture(opened, frame)
     if aperture is not None:
@@ -262,7 +262,7 @@ def bit_depth(frame: VideoFrame) -> int:
 def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     """Return the displayed part of the stored frames, None for all."""
     container, stream = opened.container, opened.chosen.stream
-    # The container may be a salvaged copy of the file that the user named.
+    # The container may be a salvaged copy of the file that the user gave.
     file, name, margins = Path(container.name), container.format.name, None
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
@@ -278,7 +278,7 @@ def _orientation(frame: VideoFrame) -> tuple[Orientation, bool]:
     try:
         side_data = cast("Mapping[SideDataType, Buffer]", frame.side_data)
     except ValueError:
-        # The frame has side data of a type that PyAV does not know (the EXIF of a JPEG).
+        # The frame has side data of a type that PyAV does not support (the EXIF of a JPEG).
         turned = -frame.rotation
         return Orientation(round(turned / 90) % 4 * 90), turned % 90 == 0
     if not frame.rotation and SideDataType.DISPLAYMATRIX not in side_data:

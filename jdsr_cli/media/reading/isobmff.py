@@ -2,7 +2,8 @@
 
 FFmpeg's demuxer reads it, but PyAV neither exposes nor applies it, and Pillow ignores that of AVIF,
 so it is read from the file without reading the media data. Invalid or damaged boxes count as
-absent. pymp4 was checked: it knows neither `clap` nor `ipma`, and requires an old `construct`.
+absent. The package pymp4 is not used: it supports neither `clap` nor `ipma`, and requires an old
+`construct`.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (items) and 12.1.4 (clap in a visual sample entry);
 ISO/IEC 23008-12, 6.5 (item properties).
@@ -96,7 +97,7 @@ def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
 
     Args:
         stream: The file.
-        box: The box that the path starts from.
+        box: The box from which the path starts.
         kinds: Types of the boxes, each inside the previous one.
         skip: Number of bytes of the content of `box` before its first child.
 
@@ -158,7 +159,7 @@ def item_margins(file: Path, item: int) -> Margins | None:
 
 
 def displayed_margins(file: Path) -> Margins | None:
-    """Return the margins outside the clean aperture of what libavif reads from an AVIF file.
+    """Return the margins outside the clean aperture of the picture that libavif reads from a file.
 
     That is the first visible track, or the primary picture if the file is a still picture by its
     main brand or has no tracks.
@@ -217,11 +218,11 @@ def _track_margins(stream: BinaryIO, track: Box) -> Margins | None:
 def _primary_item(stream: BinaryIO) -> int | None:
     """Return the identifier of the primary picture, None if there is none."""
     meta = child(stream, top_level(stream), "meta")
-    named = None if meta is None else child(stream, meta, "pitm", skip=4)
-    if named is None:
+    primary = None if meta is None else child(stream, meta, "pitm", skip=4)
+    if primary is None:
         return None
-    wide = named.read(stream, 0, 1)[0] > 0
-    return int.from_bytes(named.read(stream, 4, 4 if wide else 2), "big")
+    wide = primary.read(stream, 0, 1)[0] > 0
+    return int.from_bytes(primary.read(stream, 4, 4 if wide else 2), "big")
 
 
 def _item_margins(stream: BinaryIO, item: int) -> Margins | None:
@@ -271,7 +272,7 @@ def _associations(stream: BinaryIO, properties_box: Box, item: int) -> Iterator[
 def _margins(clap: bytes, width: int, height: int) -> Margins | None:
     """Read a clean aperture: width, height and offsets of the centre, each as a fraction.
 
-    Fractions of a pixel are rounded as in FFmpeg: edges to the pixel that they lie in.
+    Fractions of a pixel are rounded as in FFmpeg: edges to the pixel that contains them.
     """
     numbers = [
         int.from_bytes(clap[at : at + 4], "big", signed=at >= 16) for at in range(0, _CLAP_SIZE, 4)

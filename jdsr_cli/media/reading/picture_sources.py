@@ -40,7 +40,7 @@ class PictureSource:
         file: The file.
         picture: The opened picture; closed with the source, and if the source cannot be created.
         count: Number of pictures in the file.
-        settings: Options for reading; a still picture ignores a trim and warns of it.
+        settings: Options for reading; a trim of a still picture is ignored with a warning.
 
     Raises:
         MediaError: The first picture is damaged.
@@ -82,7 +82,7 @@ class PictureSource:
         """Yield the pictures in the window, up to the first that is damaged.
 
         Raises:
-            UsageError: No picture lies in the window.
+            UsageError: No picture is in the window.
 
         """
         if self.info.kind == "image":
@@ -110,7 +110,7 @@ class PictureSource:
 
 
 def _pending(frame: Frame) -> PendingFrame:
-    """Return a frame that is converted already as a pending one."""
+    """Return a frame that is already converted as a pending one."""
     return PendingFrame(frame.index, frame.pts, frame.time_base, lambda: frame.image)
 
 
@@ -178,7 +178,7 @@ class SequenceSource:
             duration=count / rate,
         )
         self._faults = [
-            f"a sequence of pictures holds no times; {float(rate):g} frames/s are assumed"
+            f"a sequence of pictures contains no times; {float(rate):g} frames/s are assumed"
         ]
         if first.note is not None:
             self._faults.append(first.note)
@@ -216,7 +216,7 @@ class SequenceSource:
         """Yield the readable pictures in the window, in order of number.
 
         Raises:
-            UsageError: No picture lies in the window.
+            UsageError: No picture is in the window.
 
         """
         index, origin = 0, self._files[0].number
@@ -253,7 +253,7 @@ class SequenceSource:
         return found
 
     def close(self) -> None:
-        """Do nothing: no file is held open."""
+        """Do nothing: no file is open."""
 
 
 def _read(file: Path) -> _SequencePicture:

@@ -56,7 +56,7 @@ def open_picture(file: Path) -> Pillow.Image | None:
         return None
     except Pillow.DecompressionBombError as exc:
         raise MediaError(
-            "the picture has too many pixels", where=file, hint="Make it smaller first."
+            "the picture has too many pixels", where=file, hint="Reduce its size first."
         ) from exc
     except Exception as exc:  # Pillow raises errors of any type for damaged files
         raise _damaged("the picture", file, exc) from exc
@@ -232,7 +232,7 @@ def pixels(picture: Pillow.Image, file: Path, aperture: Aperture | None) -> Imag
             warnings.simplefilter("ignore")
             picture.load()
             image = _to_rgb(picture, file)
-            displayed = image if aperture is None else aperture.cut(image)
+            displayed = image if aperture is None else aperture.crop(image)
             return orientation_of(picture).apply(displayed)
     except MediaError:
         raise

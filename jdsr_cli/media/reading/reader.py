@@ -127,13 +127,13 @@ class ReadReport:
 class Reader:
     """Iterator over the frames of one input; a context manager that closes it.
 
-    Memory does not grow with the length of the input: one frame is held besides those of the
+    Memory does not grow with the length of the input: one frame is stored besides those of the
     decoder. A damaged or truncated file delivers all frames that can be decoded, then ends;
     `report` lists the problems.
 
     Args:
         source: The opened input.
-        aspect: Width over height of the displayed picture, in place of that of the file.
+        aspect: Width over height of the displayed picture, instead of that of the file.
 
     Attributes:
         info: Header of the input.
@@ -229,8 +229,8 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     Args:
         path: The file, whose format is detected from its content, not its name; or the pattern of
             a sequence, such as `frames/shot_%05d.png`, if no file has that name.
-        settings: Options for reading; None for the defaults. A still picture ignores a trim and
-            warns of it.
+        settings: Options for reading; None for the defaults. A trim of a still picture is ignored
+            with a warning.
 
     Returns:
         A reader whose first frame was decoded already.
@@ -240,8 +240,8 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
         InputUnreadableError: It is a folder, or cannot be read.
         MediaError: It is empty, cut off before its index, not media, or of an unknown codec.
         OutputError: It has to be salvaged, and the temporary folder is full.
-        UsageError: It has no video stream of the chosen number. If the requested part holds no
-            frame, this is raised when the first frame is read.
+        UsageError: It has no video stream of the chosen number. If the requested part contains no
+            frame, it is raised when the first frame is read.
 
     """
     settings = settings or ReadSettings()

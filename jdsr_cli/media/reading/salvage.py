@@ -1,6 +1,6 @@
-"""Find a stream in an unreadable or damaged file and copy it out without re-encoding.
+"""Find a stream in an unreadable or damaged file and copy it without re-encoding.
 
-Recorders put proprietary headers before the stream, and copies of recordings are truncated. Where
+Recorders write proprietary headers before the stream, and copies of recordings are truncated. Where
 PyAV cannot open a file, the part from the start of a stream on is copied to a temporary file: an
 elementary stream packet by packet (`-c copy`) by the ffmpeg program of imageio-ffmpeg, a container
 byte by byte, since remuxing would lose its rotation, rate and missing times. A container that
@@ -47,7 +47,7 @@ _DOCUMENTS = (b"%PDF", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"ID3", b"
 
 @dataclass(frozen=True)
 class Signature:
-    """A position at which a stream seems to start.
+    """A position at which a stream may start.
 
     Attributes:
         demuxer: FFmpeg's name of the format.
@@ -67,10 +67,10 @@ _CONTAINERS = {
     "mpegts": rb"\x47(?=(?:[\x00-\xff]{187}\x47){5})",
     "mpeg": rb"\x00\x00\x01\xba(?:[\x44-\x47\x4c-\x4f\x54-\x57\x5c-\x5f]|[\x21\x23\x25\x27-\x2f])",
 }
-"""Formats that hold times and are therefore preferred."""
+"""Formats with times, which are therefore preferred."""
 
 TIMED_DEMUXERS = frozenset(_CONTAINERS)
-"""Names of the formats that hold times."""
+"""Names of the formats with times."""
 
 _STREAMS = {
     "h264": (
@@ -199,7 +199,7 @@ class SalvagedCopy:
 
 
 class Salvage:
-    """The copies that can be made of the streams in a file.
+    """Creates copies of the streams in a file.
 
     Args:
         file: The file.
@@ -216,29 +216,29 @@ class Salvage:
         self.messages: list[str] = []
 
     def copies(self) -> Iterator[SalvagedCopy]:
-        """Yield each copy that could be made, the most likely first; the caller closes it.
+        """Yield each copy that could be created, the most likely first; the caller closes it.
 
         Raises:
             OutputError: The temporary folder is full or read-only.
 
         """
         try:
-            found = find_signatures(self._file)
+            signatures = find_signatures(self._file)
             if self._only is not None:
-                found = [item for item in found if item.demuxer in self._only]
-            program = imageio_ffmpeg.get_ffmpeg_exe() if found else ""
+                signatures = [item for item in signatures if item.demuxer in self._only]
+            program = imageio_ffmpeg.get_ffmpeg_exe() if signatures else ""
         except (OSError, RuntimeError) as exc:
             self.messages.append(_short(str(exc)))
             return
-        for signature in found[:_MAX_CANDIDATES]:
+        for signature in signatures[:_MAX_CANDIDATES]:
             demuxer = signature.demuxer
             if signature.offset and demuxer in TIMED_DEMUXERS:
-                yield from self._make(signature, demuxer, demuxer, self._cut)
+                yield from self._create_copy(signature, demuxer, demuxer, self._copy_bytes)
             muxer = _RAW_MUXERS.get(demuxer, REMUXED)
             reader = demuxer if muxer != REMUXED else REMUXED
-            yield from self._make(signature, muxer, reader, partial(self._remux, program))
+            yield from self._create_copy(signature, muxer, reader, partial(self._remux, program))
 
-    def _make(
+    def _create_copy(
         self,
         signature: Signature,
         suffix: str,
@@ -251,18 +251,18 @@ class Salvage:
         except OSError as exc:
             raise _temporary_folder_error(exc) from exc
         target = Path(folder.name) / f"copy.{suffix}"
-        kept = False
+        succeeded = False
         try:
             size = self._file.stat().st_size - signature.offset
             if shutil.disk_usage(folder.name).free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            kept = write(signature, suffix, target) and target.stat().st_size > 0
+            succeeded = write(signature, suffix, target) and target.stat().st_size > 0
         except OSError as exc:
             raise _temporary_folder_error(exc) from exc
         finally:
-            if not kept:
+            if not succeeded:
                 folder.cleanup()
-        if kept:
+        if succeeded:
             yield SalvagedCopy(target, demuxer, signature, folder)
 
     def _remux(self, program: str, signature: Signature, muxer: str, target: Path) -> bool:
@@ -277,7 +277,7 @@ class Salvage:
         self.messages.append(f"as {signature.demuxer}: {_short(message)}")
         return False
 
-    def _cut(self, signature: Signature, _: str, target: Path) -> bool:
+    def _copy_bytes(self, signature: Signature, _: str, target: Path) -> bool:
         """Copy the bytes from the start of the stream to the end of the file."""
         with self._file.open("rb") as source, target.open("wb") as copy:
             source.seek(signature.offset)

@@ -66,8 +66,8 @@ class Deinterlacer:
     """Pass frames through bwdif, from the first interlaced frame on.
 
     The filter uses the previous and the next frame, so its output is delayed by one frame; it is
-    flushed at the end and where size or pixel format change. Each picture is paired with the frame
-    that it was made from, so the number of frames and their times are those of the source.
+    flushed at the end and where size or pixel format change. Each picture is paired with its source
+    frame, so the number of frames and their times are those of the source.
 
     Args:
         mode: "auto" deinterlaces frames flagged as interlaced, "on" all, "off" none.
@@ -146,7 +146,7 @@ class Deinterlacer:
 
 
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
-"""Codecs in which every packet holds a displayed picture."""
+"""Codecs in which every packet contains a displayed picture."""
 
 _DECODING_TIMES_ONLY = frozenset({"avi"})
 """Containers without presentation times; those that the decoder derives are one frame late."""
@@ -167,7 +167,7 @@ class VideoSource:
         file: A file that exists and is not empty.
         settings: Options for reading.
         animation: Number of pictures, if the file is an animation.
-        copy: Salvaged copy that is read in place of the file; closed with the source, but left
+        copy: Salvaged copy that is read instead of the file; closed with the source, but left
             open if the source cannot be created.
 
     Raises:
@@ -196,12 +196,12 @@ class VideoSource:
             first = next(self._decoded, None)
             if first is None:
                 raise MediaError(
-                    f"holds a {chosen.stream.codec_context.name} stream of which no frame can be "
-                    "decoded",
+                    f"contains a {chosen.stream.codec_context.name} stream of which no frame can "
+                    "be decoded",
                     where=file,
                     hint="Copy it again from the recorder."
                     if chosen.count == 1
-                    else f"It holds {chosen.count} video streams: choose one with --stream.",
+                    else f"It contains {chosen.count} video streams: choose one with --stream.",
                 )
             opened = OpenedVideo(file, self._container, chosen, animation)
             header = read_header(opened, first, settings.frame_rate)
@@ -236,7 +236,7 @@ class VideoSource:
             found.append(self._copy.description)
         if info.streams > 1 and self._settings.stream is None:
             found.append(
-                f"the file holds {info.streams} video streams; number {info.stream} is read "
+                f"the file contains {info.streams} video streams; number {info.stream} is read "
                 "(choose with --stream)"
             )
         found.extend(self._header.warnings)
@@ -263,7 +263,7 @@ class VideoSource:
         """Yield every frame of the window that can be decoded, in order of time.
 
         Raises:
-            UsageError: No frame lies in the window.
+            UsageError: No frame is in the window.
 
         """
         matrix = matrix_in_use(self.info)
@@ -305,7 +305,7 @@ class VideoSource:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
             image = fit(image, *size, _aspect(source) / self._first_aspect)
         elif aperture is not None:
-            image = aperture.cut(image)
+            image = aperture.crop(image)
         return self._header.orientation.apply(image)
 
     def warnings(self) -> list[str]:
@@ -339,10 +339,10 @@ class VideoSource:
         count, decoder = self._decoded_count, self._decoder
         promised = self.info.frames_promised
         if promised is not None and count < promised - decoder.discarded:
-            yield f"the header states {promised} frames, the file holds {count}"
+            yield f"the header states {promised} frames, the file contains {count}"
         missing = decoder.packets - decoder.discarded - decoder.skipped - count
         if missing > 0 and self.info.codec in _PICTURE_PER_PACKET:
             yield f"{missing} of {decoder.packets} packets contain no picture of their own"
         end, actual = self._header.stated_end, decoder.end
         if end is not None and end - actual > _SHORTFALL_SECONDS:
-            yield f"the header states {float(end):.2f} s, the file holds {float(actual):.2f} s"
+            yield f"the header states {float(end):.2f} s, the file contains {float(actual):.2f} s"

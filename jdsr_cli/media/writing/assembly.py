@@ -1,7 +1,7 @@
 """Combine the packets of segments, sound and subtitles in one file, each at its time.
 
 Packets are stored in decoding order and each has two times: of decoding and of presentation. The
-encoder of one segment does not know those of the others, so decoding times are computed here for
+encoder of a segment has no times of the others, so decoding times are computed here for
 the whole stream: that of packet `i` is the `i`-th smallest presentation time minus the reordering
 delay. They increase strictly, and none is later than its presentation time, at any frame rate.
 """
@@ -65,16 +65,16 @@ def assign_decoding_times(
         last_duration: Duration of the last packet in presentation order.
 
     """
-    early: list[int] = []
+    unassigned: list[int] = []
     waiting: deque[tuple[int, Payload]] = deque()
     decoding: deque[int] = deque()
     next_pts: dict[int, int] = {}
     previous: int | None = None
 
-    def settle() -> None:
-        """Take the earliest time: no later packet can be presented before it."""
+    def assign_earliest() -> None:
+        """Assign the earliest time, before which no later packet can be presented."""
         nonlocal previous
-        pts = heapq.heappop(early)
+        pts = heapq.heappop(unassigned)
         if previous is None:
             decoding.extend(pts - lead + lead * number // depth for number in range(depth))
         else:
@@ -89,12 +89,12 @@ def assign_decoding_times(
 
     for pts, payload in packets:
         waiting.append((pts, payload))
-        heapq.heappush(early, pts)
-        if len(early) > depth:
-            settle()
+        heapq.heappush(unassigned, pts)
+        if len(unassigned) > depth:
+            assign_earliest()
             yield from ready()
-    while early:
-        settle()
+    while unassigned:
+        assign_earliest()
     if previous is not None:
         next_pts[previous] = previous + last_duration
     yield from ready()
@@ -105,7 +105,7 @@ _LEADING_GAP_LIMIT = Fraction(10)
 recorder may start at the time of day, and a video player would wait for hours."""
 
 _MAX_LEAD = Fraction(1)
-"""Maximum seconds that decoding starts before the first frame; video players wait that long."""
+"""Maximum seconds by which decoding starts before the first frame; video players wait as long."""
 
 _NOT_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 """Keys that describe the old container, not its contents."""
@@ -132,7 +132,7 @@ class Assembly:
         survey: Summary of the segments.
         source: Header of the input.
         tracks: Sound and subtitles of the input, None if it has none.
-        trimmed: Whether the segments hold a part of the source only.
+        trimmed: Whether the segments contain only a part of the source.
 
     Attributes:
         times: Times of the frames that were written, in seconds.
@@ -233,9 +233,9 @@ class Assembly:
     def _find_lead(self) -> tuple[int, int]:
         """Return the divisor of the source's ticks, and the lead of decoding in divided ticks.
 
-        MP4 may hold decoding times before 0 only if the first frame is at 0: otherwise FFmpeg moves
-        the whole track when it reads the file. A first frame less than `depth` ticks after 0 needs
-        finer ticks.
+        MP4 may contain decoding times before 0 only if the first frame is at 0: otherwise FFmpeg
+        moves the whole track when it reads the file. A first frame less than `depth` ticks after 0
+        needs finer ticks.
         """
         survey = self._survey
         first = survey.first + self._shift
@@ -278,8 +278,10 @@ class Assembly:
             context.codec_tag = _APPLE_TAGS[codec]
         tag_picture(context, codec, self._source)
         if self._tracks is not None:
-            found = self._tracks.video_metadata
-            stream.metadata.update({key: found[key] for key in _VIDEO_METADATA if key in found})
+            metadata = self._tracks.video_metadata
+            stream.metadata.update(
+                {key: metadata[key] for key in _VIDEO_METADATA if key in metadata}
+            )
         return stream
 
     def _copy(self, output: OutputContainer, stream: VideoStream, segments: Sequence[Path]) -> None:

@@ -89,13 +89,13 @@ _READ_AS = {"libdav1d": "av1", "libaom-av1": "av1"}
 """Names of decoders that differ from the codec."""
 
 CODECS: tuple[str, ...] = get_args(Codec)
-"""Choices of the user; "source" is the codec of the input if it can be written."""
+"""Values of the option; "source" is the codec of the input if it can be written."""
 
 
 def choose_encoding(
     codec: str, source: MediaInfo, crf: int | None = None
 ) -> tuple[Encoding, list[str]]:
-    """Choose how to store frames made from `source`.
+    """Choose how to store frames that were computed from `source`.
 
     Args:
         codec: One of `CODECS`. "ffv1" is lossless, to the bit.
@@ -104,7 +104,7 @@ def choose_encoding(
             which is visually lossless.
 
     Returns:
-        The encoding, and a sentence for each option that could not be honoured.
+        The encoding, and a sentence for each option that could not be applied.
 
     Raises:
         UsageError: The codec is unknown, `crf` is out of range, or this FFmpeg has no encoder.
@@ -162,7 +162,7 @@ def encoder_of(codec: str) -> str:
 
 
 def stored_full_range(codec: str, source: MediaInfo) -> bool:
-    """Whether frames made from `source` are stored in full range; YUV keeps the source's range."""
+    """Whether the frames of an output are stored in full range; YUV keeps the source's range."""
     if codec in ("ffv1", "mjpeg"):
         return True
     rgb = av.VideoFormat(source.pixel_format).is_rgb
@@ -223,7 +223,7 @@ def can_store(container: str, codec: str) -> bool:
 
 
 def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKind]) -> str:
-    """Return the container that holds the video and most of the sound and subtitles.
+    """Return the container that can store the video and most of the sound and subtitles.
 
     MP4 if it can hold all of them, otherwise QuickTime. Matroska only if it keeps subtitles that
     would be lost otherwise, can hold all sound, and rounds no time.
@@ -235,18 +235,20 @@ def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKi
 
     """
 
-    def held(name: str, kind: str) -> int:
+    def count_storable(name: str, kind: str) -> int:
         return sum(can_store(name, track.codec) for track in tracks if track.type == kind)
 
     fitting = [name for name in ("mp4", "mov") if can_store(name, encoder)]
-    best = max(fitting, key=lambda name: (held(name, "audio"), held(name, "subtitle")))
+    best = max(
+        fitting, key=lambda name: (count_storable(name, "audio"), count_storable(name, "subtitle"))
+    )
     times = [time_base, *(track.time_base for track in tracks)]
     exact = all((time * _MILLISECONDS).denominator == 1 for time in times)
     if (
         exact
         and can_store("matroska", encoder)
-        and held("matroska", "subtitle") > held(best, "subtitle")
-        and held("matroska", "audio") == sum(track.type == "audio" for track in tracks)
+        and count_storable("matroska", "subtitle") > count_storable(best, "subtitle")
+        and count_storable("matroska", "audio") == sum(track.type == "audio" for track in tracks)
     ):
         return "matroska"
     return best

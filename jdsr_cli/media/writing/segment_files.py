@@ -1,4 +1,4 @@
-"""Read segments back packet by packet, and check before joining that they belong together."""
+"""Read segments packet by packet, and check before joining that they match."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REORDER_WINDOW = 64
 
 @dataclass
 class ReorderDepth:
-    """Find by how many packets decoding has to run ahead of presentation.
+    """Compute by how many packets decoding must precede presentation.
 
     Attributes:
         depth: Largest number of packets that are presented after a packet decoded later.
@@ -128,7 +128,7 @@ class SegmentReader:
                     continue
                 ticks = None if packet.pts is None else packet.pts * unit
                 if ticks is None or ticks.denominator != 1 or packet.is_corrupt:
-                    raise _segment_error(self._path, "holds a damaged packet")
+                    raise _segment_error(self._path, "contains a damaged packet")
                 yield self._first + int(ticks), packet
         except av.FFmpegError as exc:
             raise _segment_error(self._path, f"cannot be read ({exc.strerror})") from exc
@@ -179,7 +179,7 @@ def _segment_error(path: Path, what: str) -> OutputError:
 
 
 _LATEST_KEPT = 65
-"""Number of latest times that are kept: one more than the greatest depth of reordering."""
+"""Number of latest times that are stored: one more than the greatest depth of reordering."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,9 @@ class Survey:
         header: Properties that the segments have in common.
         frames: Number of frames.
         first: Time of the first frame.
-        latest: Times of the last frames, increasing; more than `depth` of them, if there are.
+        latest: Times of the last frames, increasing; more than `depth` if there are as many.
         last_decoded: Time of the frame that is decoded last.
-        depth: Number of packets by which decoding has to run ahead of presentation.
+        depth: Number of packets by which decoding must precede presentation.
 
     """
 
@@ -234,8 +234,8 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
     """Read all packets of the segments, in constant memory.
 
     Raises:
-        OutputError: There is no segment; or one is missing, incomplete, out of order, or of another
-            codec, size or time base than the first.
+        OutputError: There is no segment; or one is missing, incomplete, out of order, or differs
+            from the first in codec, size or time base.
 
     """
     if not segments:
@@ -260,7 +260,7 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
                 frames += 1
                 reordering.add(pts)
         if earliest is None:
-            raise OutputError("a segment of the video holds no frames", where=path, hint=_HINT)
+            raise OutputError("a segment of the video contains no frames", where=path, hint=_HINT)
         if header is segment.header:
             first = earliest
         elif earliest <= before:
@@ -273,20 +273,19 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
     return Survey(header, frames, first, tuple(latest), last_decoded, reordering.depth)
 
 
-def _compare(found: SegmentHeader, wanted: SegmentHeader, path: Path) -> None:
+def _compare(header: SegmentHeader, expected: SegmentHeader, path: Path) -> None:
     for attribute in fields(SegmentHeader):
-        if getattr(found, attribute.name) == getattr(wanted, attribute.name):
+        if getattr(header, attribute.name) == getattr(expected, attribute.name):
             continue
-        what = attribute.name.replace("_", " ")
+        label = attribute.name.replace("_", " ")
         if attribute.name == "extradata":
-            what = "encoder settings"
+            label = "encoder settings"
             values = ""
         else:
-            values = (
-                f" ({getattr(found, attribute.name)} instead of {getattr(wanted, attribute.name)})"
-            )
+            actual, first = getattr(header, attribute.name), getattr(expected, attribute.name)
+            values = f" ({actual} instead of {first})"
         raise OutputError(
-            f"a segment of the video has another {what} than the first{values}",
+            f"a segment of the video has another {label} than the first{values}",
             where=path,
             hint=_HINT,
         )

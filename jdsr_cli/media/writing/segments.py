@@ -1,4 +1,4 @@
-"""Write a sequence of frames as a segment: a file of its own that is joined with others later.
+"""Write a sequence of frames as a segment: a separate file that is joined with others later.
 
 A segment is a NUT file with video only. NUT keeps any rational time base, any gap and any
 reordering, can hold all codecs written here, can be read without its index, and is known to be
@@ -41,15 +41,15 @@ SEGMENT_SUFFIX = ".nut"
 
 
 class SegmentWriter:
-    """Write frames with exact times as one segment of a video, with an encoder of its own.
+    """Write frames with exact times as one segment of a video, with a separate encoder.
 
     A width or height that the codec cannot store (odd, with subsampled colour) is padded by
     repeating the last column or row. The same frames always give the same bytes. When the context
     ends without an exception, the file is complete and synchronised to disk, and it was read back
-    to check that it holds every frame at its time; after an exception the file is removed.
+    to check that it contains every frame at its time; after an exception the file is removed.
 
-    The encoder receives the frames at a constant rate, so that each gets the same quality however
-    briefly it is displayed; their times are set on its packets.
+    The encoder receives the frames at a constant rate, so that the quality does not depend on the
+    duration of display; their times are set on its packets.
 
     Args:
         path: The file; an existing file is overwritten.
@@ -63,7 +63,7 @@ class SegmentWriter:
         path: The file.
         frames: Number of frames written so far.
         codec: Name of the codec that is written.
-        warnings: One sentence for each option that could not be honoured.
+        warnings: One sentence for each option that could not be applied.
 
     Raises:
         OutputError: The folder is missing, full or read-only.
@@ -88,12 +88,12 @@ class SegmentWriter:
         self._size = (width, height)
         self._encoding, self.warnings = choose_encoding(codec, source, crf)
         self.codec = self._encoding.codec
-        least = MIN_SIDES.get(self.codec, 0)
-        if min(width, height) < least:
+        minimum = MIN_SIDES.get(self.codec, 0)
+        if min(width, height) < minimum:
             raise UsageError(
                 f"a video of {width}x{height} pixels cannot be written as {self.codec}",
                 where=path,
-                hint=f"Its sides must have {least} pixels or more; choose h264.",
+                hint=f"Its sides must have {minimum} pixels or more; choose h264.",
             )
         self._matrix = matrix_in_use(source)
         self._full_range = stored_full_range(self.codec, source)
@@ -265,5 +265,7 @@ class SegmentWriter:
 
 def _padded(image: Image, width: int, height: int) -> Image:
     """Repeat the last column and row until the picture is `width` by `height`."""
-    more = (height - image.shape[0], width - image.shape[1])
-    return np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), "edge") if any(more) else image
+    padding = (height - image.shape[0], width - image.shape[1])
+    return (
+        np.pad(image, ((0, padding[0]), (0, padding[1]), (0, 0)), "edge") if any(padding) else image
+    )

@@ -53,7 +53,7 @@ class TrackCopier:
     so memory stays bounded.
 
     Args:
-        source: The input; the salvaged copy is read in its place while it exists.
+        source: The input; the salvaged copy is read instead while it exists.
 
     Raises:
         MediaError: The input can no longer be opened.
@@ -111,7 +111,7 @@ class TrackCopier:
 
     @property
     def tallies(self) -> list[TrackTally]:
-        """What was copied so far: one tally for each track of the output."""
+        """Amounts of data copied so far: one tally for each track of the output."""
         return list(self._tallies.values())
 
     def attach(self, output: OutputContainer) -> None:
@@ -119,16 +119,16 @@ class TrackCopier:
         for stream in self._source.streams:
             if self._video is None or stream.index != self._video.index:
                 self._attach(stream, output)
-        wanted = [self._source.streams[index] for index in self._targets]
-        if wanted:
-            self._packets = self._source.demux(wanted)
+        copied = [self._source.streams[index] for index in self._targets]
+        if copied:
+            self._packets = self._source.demux(copied)
 
     def _attach(self, stream: Stream, output: OutputContainer) -> None:
         context = stream.codec_context
         label = label_of(stream)
         if stream.type not in _COPIED or context is None:
-            what = "cover picture" if is_cover(stream) else f"{stream.type} track"
-            self._faults.append(f"the {what} ({label}) could not be kept")
+            kind = "cover picture" if is_cover(stream) else f"{stream.type} track"
+            self._faults.append(f"the {kind} ({label}) could not be kept")
             return
         if has_unknown_format(stream):
             self._faults.append(f"the sound ({label}) could not be kept: its format is unknown")
@@ -168,10 +168,10 @@ class TrackCopier:
         self._window = window
         if not self._targets or window.start <= _SEEK_MARGIN + self.start:
             return
-        wanted = [self._source.streams[index] for index in self._targets]
+        copied = [self._source.streams[index] for index in self._targets]
         try:
             self._source.seek(int((window.start - _SEEK_MARGIN) * _MICROSECONDS), any_frame=True)
-            self._packets = self._source.demux(wanted)
+            self._packets = self._source.demux(copied)
             self._waiting = self._next()
             time_of_packet = None if self._waiting is None else _packet_time(self._waiting)
             if time_of_packet is not None and time_of_packet <= window.start:
@@ -181,7 +181,7 @@ class TrackCopier:
         # The file cannot be seeked; read it from the start.
         self._waiting = None
         self._source.seek(int(self.start * _MICROSECONDS), any_frame=True)
-        self._packets = self._source.demux(wanted)
+        self._packets = self._source.demux(copied)
 
     def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
         """Mux all packets before `time` in seconds, or all remaining packets if it is None.
@@ -248,7 +248,7 @@ class TrackCopier:
             self._refused[kind] = self._refused.get(kind, 0) + 1
 
     def _set_duration(self, packet: Packet[Stream]) -> None:
-        """Give a sound packet without duration the distance from the previous packet.
+        """Set the duration of a sound packet without one to the distance from the previous packet.
 
         Matroska may omit durations, and a first or last packet without one would not be played.
         """
@@ -261,7 +261,7 @@ class TrackCopier:
 
     def warnings(self) -> list[str]:
         """Return one sentence for each track or kind of packet that could not be kept."""
-        found = [
+        messages = [
             *self._faults,
             *(
                 f"{count} {kind} packets with impossible times were left out"
@@ -269,10 +269,12 @@ class TrackCopier:
             ),
         ]
         if self._untimed:
-            found.append(f"{self._untimed} sound or subtitle packets without a time were left out")
+            messages.append(
+                f"{self._untimed} sound or subtitle packets without a time were left out"
+            )
         if self._undecoded:
-            found.append(f"{self._undecoded} packets of sound could not be decoded")
-        return found
+            messages.append(f"{self._undecoded} packets of sound could not be decoded")
+        return messages
 
     def close(self) -> None:
         """Close the input."""
@@ -287,7 +289,7 @@ def _packet_time(packet: Packet[Stream]) -> Fraction | None:
 
 
 def _clip(packet: Packet[Stream], window: TimeSpan) -> bool:
-    """Whether a packet lies inside a time span; an earlier subtitle is shortened to its start."""
+    """Whether a packet is inside a time span; an earlier subtitle is shortened to its start."""
     ticks = packet.pts if packet.pts is not None else packet.dts
     assert ticks is not None
     start = ticks * packet.time_base

@@ -1,4 +1,4 @@
-"""Read a written video back to check that it holds every frame at its time."""
+"""Read a written video back to check that it contains every frame at its time."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ class TimeTally:
         """Compare the timestamps found in a file with those that were written.
 
         Raises:
-            OutputError: They differ; the message has both values.
+            OutputError: They differ; the message states both values.
 
         """
         if self.count != written.count:
             raise OutputError(
-                f"holds {self.count} frames after writing instead of {written.count}",
+                f"contains {self.count} frames after writing instead of {written.count}",
                 where=path,
                 hint=_HINT,
             )
         if self != written:
             raise OutputError(
-                f"holds other times than were written (from {_seconds(self.first)} to "
+                f"contains other times than were written (from {_seconds(self.first)} to "
                 f"{_seconds(self.last)} instead of {_seconds(written.first)} to "
                 f"{_seconds(written.last)})",
                 where=path,
@@ -92,7 +92,7 @@ class TrackTally:
 
     @property
     def amount(self) -> tuple[int, str]:
-        """Value and unit that are compared; muxers divide plain samples into other packets."""
+        """Value and unit that are compared; muxers repacketise uncompressed samples."""
         if self.codec.startswith(("pcm_", "adpcm_")):
             return self.bytes, "bytes"
         return self.packets, "packets"
@@ -127,11 +127,11 @@ def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
         path: Name for messages.
 
     Returns:
-        One sentence for each track that holds another amount of data than was copied.
+        One sentence for each track whose amount of data differs from what was copied.
 
     Raises:
         OutputError: Frames or tracks are missing, or the times, the duration or the size of the
-            picture differ; the message has both values.
+            picture differ; the message states both values.
 
     """
     try:
@@ -147,7 +147,7 @@ def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
     times.compare(expected.times, path)
     if size != (expected.width, expected.height):
         raise OutputError(
-            f"holds pictures of {size[0]}x{size[1]} pixels after writing instead of "
+            f"contains pictures of {size[0]}x{size[1]} pixels after writing instead of "
             f"{expected.width}x{expected.height}",
             where=path,
             hint=_HINT,
@@ -189,17 +189,17 @@ def _compare_tracks(
 ) -> list[str]:
     if [track.type for track in found] != [track.type for track in expected]:
         raise OutputError(
-            f"holds {len(found)} sound and subtitle tracks after writing instead of "
+            f"contains {len(found)} sound and subtitle tracks after writing instead of "
             f"{len(expected)}",
             where=path,
             hint=_HINT,
         )
     notes = []
-    for number, (actual, given) in enumerate(zip(found, expected, strict=True), 1):
-        if actual.amount != given.amount:
-            (count, unit), (required, _) = actual.amount, given.amount
+    for number, (actual, copied) in enumerate(zip(found, expected, strict=True), 1):
+        if actual.amount != copied.amount:
+            (count, unit), (required, _) = actual.amount, copied.amount
             notes.append(
-                f"track {number} ({given.type}) holds {count} {unit} instead of {required}"
+                f"track {number} ({copied.type}) contains {count} {unit} instead of {required}"
             )
     return notes
 

@@ -37,7 +37,7 @@ class JoinedVideo:
         path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
             only Matroska can hold the subtitles.
         frames: Number of frames.
-        warnings: One sentence for each thing that could not be kept.
+        warnings: One sentence for each property that could not be preserved.
         time_offset: Seconds that were added to every time, exact. It differs from 0 only for a part
             of the source, or if the source starts before 0 or more than ten seconds after 0.
 
@@ -92,8 +92,8 @@ def join_segments(
         segments: Files of `SegmentWriter` in order of time, all of one codec and size.
         source: Header of the input that the frames come from.
         metadata: Additional metadata, with precedence over that of the source.
-        trimmed: Whether the segments hold a part of the source only: times are then moved so that
-            the first frame is at 0, and only sound and subtitles of that part are kept.
+        trimmed: Whether the segments contain only a part of the source: times are then shifted so
+            that the first frame is at 0, and only sound and subtitles of that part are kept.
 
     Raises:
         OutputError: The folder is missing, full or read-only, or the path is the source itself; a
@@ -109,7 +109,7 @@ def join_segments(
         stack.callback(_remove, partial)
         assembly = Assembly(final, container, survey, source, tracks, trimmed)
         assembly.write(partial, segments, metadata or {})
-        times, lost = assembly.times, tracks.warnings() if tracks else []
+        times, track_warnings = assembly.times, tracks.warnings() if tracks else []
         expected = ExpectedContent(
             times,
             assembly.stated_duration,
@@ -117,9 +117,9 @@ def join_segments(
             survey.header.height,
             tracks.tallies if tracks else (),
         )
-        differing = verify_file(partial, expected, final)
+        track_differences = verify_file(partial, expected, final)
         publish(partial, final)
-    warnings = (*notes, *assembly.notes, *lost, *differing)
+    warnings = (*notes, *assembly.notes, *track_warnings, *track_differences)
     return JoinedVideo(final, times.count, warnings, assembly.time_offset)
 
 
@@ -169,7 +169,7 @@ class VideoWriter:
     codec cannot store (odd, with subsampled colour) is padded by repeating the last column or row.
     Frames are written to a hidden file in the same folder. When the context ends without an
     exception, it is joined with the sound, and the result is read back, compared with what was
-    written and renamed; after an exception nothing is left.
+    written and renamed; after an exception all files are removed.
 
     Args:
         path: The output; its suffix follows the container, see `VideoWriter.path`.
@@ -241,7 +241,7 @@ class VideoWriter:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that could not be kept; complete after the context ends."""
+        """One sentence for each property that was not preserved; complete when the context ends."""
         return [*self._segment.warnings, *(self._joined.warnings if self._joined else ())]
 
     def write(self, image: Image, pts: int) -> None:
@@ -260,7 +260,7 @@ _JPEG_QUALITY = 95
 
 
 XMP_KEY = "XML:com.adobe.xmp"
-"""Metadata key of an XMP packet, which is stored where readers of XMP look for it."""
+"""Metadata key of an XMP packet, which is stored in the standard field for XMP."""
 
 
 def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | None = None) -> None:
@@ -274,7 +274,7 @@ def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | No
 
     Raises:
         OutputError: The folder is missing, full or read-only.
-        UsageError: The suffix is another one, or the array is not a picture.
+        UsageError: The suffix is not supported, or the array is not a picture.
 
     """
     target = Path(path)

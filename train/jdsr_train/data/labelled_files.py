@@ -1,4 +1,4 @@
-"""Where the pictures and label maps of a parsing set lie, in a folder or in a tar archive."""
+"""Find the pictures and label maps of a parsing set in a folder or a tar archive."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class LabelledFile:
     source: Path
     """The folder or the archive."""
     picture: str
-    """Path inside it."""
+    """Path in the source."""
     labels: str
+    """Path in the source."""
     offsets: tuple[tuple[int, int], tuple[int, int]] | None = None
-    """Offset and length of both inside the archive; None in a folder."""
+    """Offset and length of both in the archive; None in a folder."""
 
     @property
     def key(self) -> str:
@@ -32,7 +33,7 @@ class LabelledFile:
 
     @property
     def split(self) -> str:
-        """Name of the folder that the picture lies in."""
+        """Name of the folder that contains the picture."""
         return PurePosixPath(self.picture).parent.name
 
     def read(self) -> tuple[bytes, bytes]:
@@ -59,15 +60,15 @@ class LabelledFile:
 
 
 def find_labelled_files(source: Path, split: str | None) -> list[LabelledFile]:
-    """List the pictures of a split (see `open_parsing_set`) in order of name.
+    """Return the files of a split (see `open_parsing_set`), sorted by name.
 
     Raises:
-        DatasetError: The archive cannot be read, there is no picture, or one lacks its labels.
+        DatasetError: The archive cannot be read, there is no picture, or one has no labels.
 
     """
-    found = _in_folder(source) if source.is_dir() else _in_archive(source)
-    with_val = any(file.split == "val" for file in found)
-    chosen = [file for file in found if _belongs(file, split, with_val)]
+    files = _in_folder(source) if source.is_dir() else _in_archive(source)
+    has_val = any(file.split == "val" for file in files)
+    chosen = [file for file in files if _belongs(file, split, has_val)]
     if not chosen:
         raise DatasetError(
             f"no labelled pictures{'' if split is None else f' of split {split}'}",
@@ -77,16 +78,16 @@ def find_labelled_files(source: Path, split: str | None) -> list[LabelledFile]:
     return sorted(chosen, key=lambda file: file.key)
 
 
-def _belongs(file: LabelledFile, split: str | None, with_val: bool) -> bool:
+def _belongs(file: LabelledFile, split: str | None, has_val: bool) -> bool:
     if split is None:
         return True
-    if file.split != "train" or split not in ("train", "val") or with_val:
+    if file.split != "train" or split not in ("train", "val") or has_val:
         return file.split == split
     return belongs(Path(file.picture), split)
 
 
 def source_state(source: Path) -> str:
-    """Return what changes when the set does: sizes and times of its files."""
+    """Return the names, sizes and times of the files of a set, as text."""
     paths = sorted(source.rglob("*")) if source.is_dir() else [source]
     states = ((path, path.stat()) for path in paths if path.is_file())
     return "\n".join(f"{path.name}:{state.st_size}:{state.st_mtime_ns}" for path, state in states)
@@ -114,14 +115,14 @@ def _in_archive(source: Path) -> list[LabelledFile]:
 
 
 def _paired(names: Iterable[str], source: Path) -> list[tuple[str, str]]:
-    known = set(names)
+    available = set(names)
     pairs = []
-    for name in sorted(known):
+    for name in sorted(available):
         path = PurePosixPath(name)
         if path.suffix.lower() not in _PICTURES or path.parent.name not in ("train", "val", "test"):
             continue
         labels = str(path.with_suffix(".png"))
-        if labels not in known:
+        if labels not in available:
             raise DatasetError(f"{name} has no label map {labels}", where=source)
         pairs.append((name, labels))
     return pairs

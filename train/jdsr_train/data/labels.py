@@ -1,4 +1,4 @@
-"""What the prior network learns: heat maps of landmarks and classes of face parts."""
+"""Targets of the prior network: heat maps of landmarks and classes of face parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARSING_CLASSES = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "nose",
     "upper lip", "inner mouth", "lower lip", "hair",
 )  # fmt: skip
-"""The 11 classes of SPEC 3; left and right are those of the picture."""
+"""The 11 classes of SPEC 3; left and right as seen in the picture."""
 
 CELEBAMASK_TO_11: NDArray[np.uint8] = np.array(
     # background, skin, nose, glasses, l_eye, r_eye, l_brow, r_brow, l_ear, r_ear, mouth,
@@ -26,7 +26,8 @@ CELEBAMASK_TO_11: NDArray[np.uint8] = np.array(
      # upper lip, lower lip, hair, hat, earring, necklace, neck, cloth
      7, 9, 10, 0, 1, 0, 0, 0], np.uint8
 )  # fmt: skip
-"""Our class of each of CelebAMask-HQ's 19; its left is the person's, so the picture's right."""
+"""Our class for each of the 19 of CelebAMask-HQ; left there is that of the person, which is the
+right of the picture."""
 CELEBAMASK_TO_11.setflags(write=False)
 
 MIRROR_68 = np.array(
@@ -34,7 +35,7 @@ MIRROR_68 = np.array(
      45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
      *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
 )  # fmt: skip
-"""Index of each iBUG point's mirror image."""
+"""Index of the mirror image of each iBUG point."""
 MIRROR_5 = np.array([1, 0, 2, 4, 3])
 """The same for eyes, nose and mouth corners."""
 MIRROR_PARSING: NDArray[np.uint8] = np.array([0, 1, 3, 2, 5, 4, 6, 7, 8, 9, 10], np.uint8)
@@ -46,7 +47,7 @@ def heat_maps(points: Tensor, size: int = MAP_SIZE, sigma: float = HEAT_SIGMA) -
 
     Args:
         points: (..., P, 2) x, y in pixels of the 128-px face.
-        size: Side of the maps; the face's corners are theirs.
+        size: Side of the maps, which cover the whole face.
         sigma: Standard deviation in pixels of the maps.
 
     Returns:
@@ -54,19 +55,19 @@ def heat_maps(points: Tensor, size: int = MAP_SIZE, sigma: float = HEAT_SIGMA) -
         outside the face or not finite.
 
     """
-    here = points.double()
-    inside = ((here >= -0.5) & (here <= TEMPLATE_SIZE - 0.5)).all(-1, keepdim=True)
-    centres = (torch.where(inside, here, 0.0) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
-    away = torch.arange(size, device=points.device) - centres[..., None]
-    bells = (torch.exp(-(away**2) / (2.0 * sigma**2)) * inside[..., None]).float()
-    return bells[..., 1, :, None] * bells[..., 0, None, :]
+    positions = points.double()
+    inside = ((positions >= -0.5) & (positions <= TEMPLATE_SIZE - 0.5)).all(-1, keepdim=True)
+    centres = (torch.where(inside, positions, 0.0) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
+    distances = torch.arange(size, device=points.device) - centres[..., None]
+    gaussians = (torch.exp(-(distances**2) / (2.0 * sigma**2)) * inside[..., None]).float()
+    return gaussians[..., 1, :, None] * gaussians[..., 0, None, :]
 
 
 def mirror_points(points: NDArray[np.float32], width: int = TEMPLATE_SIZE) -> NDArray[np.float32]:
-    """Flip (68, 2) or (5, 2) points left to right and renumber them.
+    """Mirror (68, 2) or (5, 2) points left to right and reorder them.
 
     Raises:
-        UsageError: There are neither 68 nor 5.
+        UsageError: The number of points is neither 68 nor 5.
 
     """
     tables = {68: MIRROR_68, 5: MIRROR_5}
@@ -80,33 +81,33 @@ def mirror_points(points: NDArray[np.float32], width: int = TEMPLATE_SIZE) -> ND
 
 
 def moved_labels(labels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Map (64, 64) labels by an affine map (2, 3) of the 128-px face; its border is reflected."""
+    """Warp (64, 64) labels by an affine map (2, 3) of the 128-px face, with reflected borders."""
     size = labels.shape[0]
     scale = size / TEMPLATE_SIZE
-    own = chain(zoom(scale), chain(matrix, zoom(1.0 / scale)))
+    scaled = chain(zoom(scale), chain(matrix, zoom(1.0 / scale)))
     warped = cv2.warpAffine(
-        labels, own, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
+        labels, scaled, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
     )
     return np.asarray(warped, np.uint8)
 
 
 def mirror_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Flip (H, W) labels of the 11 classes left to right and swap the classes with sides."""
+    """Mirror (H, W) labels of the 11 classes left to right and swap the left and right classes."""
     return np.ascontiguousarray(MIRROR_PARSING[labels[:, ::-1]])
 
 
 def reduce_labels(labels: NDArray[np.uint8], size: int = MAP_SIZE) -> NDArray[np.uint8]:
-    """Bring square (S, S) labels to (size, size) by their nearest neighbours."""
+    """Resize square (S, S) labels to (size, size) by nearest neighbours."""
     rows = ((np.arange(size) + 0.5) * labels.shape[0] / size).astype(np.int64)
     columns = ((np.arange(size) + 0.5) * labels.shape[1] / size).astype(np.int64)
     return np.ascontiguousarray(labels[rows[:, None], columns[None]])
 
 
 def from_celebamask(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn CelebAMask-HQ's 19 classes (H, W) into our 11.
+    """Convert CelebAMask-HQ's 19 classes (H, W) into our 11.
 
-    Where a brow or an eye lies on the wrong side of its fellow, the picture was mirrored without
-    its labels, which copies of the set do: left and right are swapped then.
+    In some copies of the set, pictures were mirrored without their labels. If the left brow or eye
+    is to the right of the right one, left and right are swapped.
 
     Raises:
         UsageError: A label is above 18.
@@ -117,13 +118,13 @@ def from_celebamask(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"label {int(labels.max())} is none of CelebAMask-HQ's 19 classes",
             hint="Use label maps with values 0 to 18",
         )
-    ours = CELEBAMASK_TO_11[labels]
-    votes = sum(_order(ours, left, right) for left, right in ((2, 3), (4, 5)))
-    return np.ascontiguousarray(MIRROR_PARSING[ours] if votes < 0 else ours)
+    converted = CELEBAMASK_TO_11[labels]
+    votes = sum(_horizontal_order(converted, left, right) for left, right in ((2, 3), (4, 5)))
+    return np.ascontiguousarray(MIRROR_PARSING[converted] if votes < 0 else converted)
 
 
-def _order(labels: NDArray[np.uint8], left: int, right: int) -> int:
-    """1 where `left` lies left of `right`, -1 where it does not, 0 where one is absent."""
+def _horizontal_order(labels: NDArray[np.uint8], left: int, right: int) -> int:
+    """Return 1 if the part `left` is left of `right`, -1 if it is not, 0 if one is absent."""
     columns = [np.flatnonzero((labels == part).any(axis=0)) for part in (left, right)]
     if not all(len(one) for one in columns):
         return 0

@@ -1,4 +1,4 @@
-"""Faces with labelled parts, in the manner of CelebAMask-HQ, as training pairs of a parser."""
+"""Faces with labelled parts, in the format of CelebAMask-HQ, as training samples of a parser."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
 from jdsr_train.data.samples import Packed, SampleNumbers, numbered_batches, shuffled
 
 STORED_SIZE = 160
-"""Side at which pictures are kept; a little finer than the faces that are cut out of them."""
-WINDOW = (0.0703, 0.0352, 0.8594)
-"""Left, top and side, in parts of a CelebA-HQ picture, of the window that our template shows:
-from the mean places of eyes, nose and mouth in its label maps."""
-TURN = 15.0
-"""Largest turn of an augmented face in degrees."""
-ZOOM = (0.75, 1.15)
-"""Least and greatest enlargement; 138/178 is that of the wide crop."""
-SHIFT = 8.0
+"""Side of the stored pictures; slightly finer than the faces that are cropped from them."""
+TEMPLATE_REGION = (0.0703, 0.0352, 0.8594)
+"""Left, top and side of the region that our template covers, as shares of a CelebA-HQ picture; from
+the mean positions of eyes, nose and mouth in its label maps."""
+MAX_ROTATION = 15.0
+"""Largest rotation of an augmented face in degrees."""
+ZOOM_RANGE = (0.75, 1.15)
+"""Smallest and largest scale of an augmented face; that of the wide crop is 138/178."""
+MAX_SHIFT = 8.0
 """Largest shift in pixels."""
 
 
@@ -50,7 +50,7 @@ class ParsingSet:
     labels: NDArray[np.uint8]
     """(N, 160, 160) of the 11 classes; a memory map of the cache."""
     files: tuple[Path, ...] = ()
-    """Those that hold exactly this set, its index first; none for a set in memory."""
+    """The files of this set, its index first; empty for a set in memory."""
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -62,14 +62,14 @@ class ParsingPair:
     """A face and the labels of its parts."""
 
     image: NDArray[np.uint8]
-    """(128, 128, 3) RGB, framed as our template frames a face."""
+    """(128, 128, 3) RGB, aligned with our template."""
     labels: NDArray[np.uint8]
     """(128, 128) of the 11 classes."""
 
 
 @dataclass(frozen=True)
 class ParsingBatch:
-    """Pairs side by side."""
+    """A batch of pairs."""
 
     images: Tensor
     """(B, 3, 128, 128) float32 RGB in [0, 1]."""
@@ -79,7 +79,7 @@ class ParsingBatch:
 
 @dataclass(frozen=True)
 class PackedPairs(Packed[ParsingBatch]):
-    """Pairs side by side, on their way."""
+    """A batch of pairs on the host, before its transfer to the device."""
 
     images: Tensor
     """(B, 128, 128, 3) uint8 RGB."""
@@ -95,19 +95,19 @@ class PackedPairs(Packed[ParsingBatch]):
 def open_parsing_set(
     source: Path, split: str | None, cache: Path, progress: Progress | None = None
 ) -> ParsingSet:
-    """Read a set like CelebAMask-HQ once, and from then on from the cache.
+    """Open a set in the format of CelebAMask-HQ; it is decoded once and then read from a cache.
 
     Args:
-        source: A tar archive or folder that holds `train/` and `test/` (and maybe `val/`) with
+        source: A tar archive or folder with `train/` and `test/` (optionally `val/`) that contain
             pictures (`.webp`, `.jpg`) and label maps of 19 classes (`.png` of the same name).
-        split: One of these. Where there is no `val/`, it is one in twenty of `train/`, by name,
-            and `train` the others. None takes all.
-        cache: Folder for the decoded pictures; made if absent.
-        progress: Told of each picture read.
+        split: One of these. Without a `val/`, one in twenty of `train/`, selected by name, is
+            `val`, and the others are `train`. None: all.
+        cache: Folder for the decoded pictures; created if it does not exist.
+        progress: Receives a report of each picture.
 
     Raises:
         InputMissingError: `source` does not exist.
-        DatasetError: It cannot be read, has no such pictures, or one lacks its labels.
+        DatasetError: It cannot be read, has no such pictures, or one has no labels.
         OutputError: The cache cannot be written.
 
     """
@@ -115,8 +115,8 @@ def open_parsing_set(
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
     files = find_labelled_files(source, split)
-    named = "\n".join(file.key for file in files)
-    state = f"parsing-1 {STORED_SIZE}\n{source_state(source)}\n{named}"
+    keys_text = "\n".join(file.key for file in files)
+    state = f"parsing-1 {STORED_SIZE}\n{source_state(source)}\n{keys_text}"
     stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.exists():
@@ -136,7 +136,7 @@ def open_parsing_set(
 def _write_cache(
     stem: Path, files: Sequence[LabelledFile], source: Path, progress: Progress
 ) -> None:
-    """Decode every picture into the cache; the index is written last, so it is whole or absent."""
+    """Decode every picture into the cache; the index is written last and marks a complete cache."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     progress.begin("reading label maps", len(files))
     try:
@@ -182,10 +182,10 @@ def _labels(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
 
 
 class ParsingSamples(Dataset[ParsingPair]):
-    """Pair number n of an endless stream; the same number always gives the same bytes.
+    """An endless stream of numbered pairs; the same number always gives the same bytes.
 
-    Augmented pairs come in an order shuffled by epoch, mirrored, turned, enlarged and shifted a
-    little; others as they are, in the order of the set.
+    Augmented pairs are shuffled in each epoch, mirrored, and slightly rotated, scaled and shifted;
+    others are unchanged and in the order of the set.
     """
 
     def __init__(self, pictures: ParsingSet, seed: int, *, augment: bool = True) -> None:
@@ -197,26 +197,29 @@ class ParsingSamples(Dataset[ParsingPair]):
         """Return the pair."""
         epoch, position = divmod(number, len(self.pictures))
         if not self.augment:
-            return self._cut(position, framing())
+            return self._crop(position, crop_matrix())
         index = int(shuffled(len(self.pictures), self.seed, epoch)[position])
         rng = np.random.default_rng((self.seed, epoch, index))
         mirrored = rng.random() < 0.5
-        turn, zoom = rng.uniform(-TURN, TURN), float(np.exp(rng.uniform(*np.log(ZOOM))))
-        pair = self._cut(index, framing(turn, zoom, rng.uniform(-SHIFT, SHIFT, 2)))
+        rotation, zoom = (
+            rng.uniform(-MAX_ROTATION, MAX_ROTATION),
+            float(np.exp(rng.uniform(*np.log(ZOOM_RANGE)))),
+        )
+        pair = self._crop(index, crop_matrix(rotation, zoom, rng.uniform(-MAX_SHIFT, MAX_SHIFT, 2)))
         if not mirrored:
             return pair
         return ParsingPair(np.ascontiguousarray(pair.image[:, ::-1]), mirror_labels(pair.labels))
 
-    def _cut(self, index: int, matrix: NDArray[np.float64]) -> ParsingPair:
+    def _crop(self, index: int, matrix: NDArray[np.float64]) -> ParsingPair:
         def warp(source: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
-            cut = cv2.warpAffine(
+            cropped = cv2.warpAffine(
                 np.asarray(source),
                 matrix,
                 (TEMPLATE_SIZE, TEMPLATE_SIZE),
                 flags=interpolation | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            return np.asarray(cut, np.uint8)
+            return np.asarray(cropped, np.uint8)
 
         return ParsingPair(
             warp(self.pictures.images[index], cv2.INTER_LINEAR),
@@ -226,30 +229,30 @@ class ParsingSamples(Dataset[ParsingPair]):
     def batches(
         self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
     ) -> Iterator[PackedPairs]:
-        """Batches number `first` up to and without `last`; see `TrainingSamples.batches`."""
+        """Iterate over the batches `first` to `last` - 1; see `TrainingSamples.batches`."""
         numbers = SampleNumbers(size, first, last, rank, world)
         return numbered_batches(self, stack_pairs, numbers, workers)
 
 
-def framing(
-    turn: float = 0.0, zoom: float = 1.0, shift: NDArray[np.float64] | None = None
+def crop_matrix(
+    rotation: float = 0.0, zoom: float = 1.0, shift: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Return (2, 3), the map from pixels of a face to those of a stored picture.
+    """Return the (2, 3) affine map from pixels of a face to those of a stored picture.
 
     Args:
-        turn: Of the face about its middle, in degrees, clockwise in the picture.
-        zoom: Enlargement of the face.
-        shift: (2,) x and y by which the face is moved, in its pixels.
+        rotation: Rotation of the face about its centre, in degrees, clockwise in the picture.
+        zoom: Scale of the face.
+        shift: (2,) translation of the face in x and y, in its pixels.
 
     """
-    left, top, side = (part * STORED_SIZE for part in WINDOW)
+    left, top, side = (part * STORED_SIZE for part in TEMPLATE_REGION)
     scale = side / TEMPLATE_SIZE / zoom
-    angle = np.deg2rad(-turn)
+    angle = np.deg2rad(-rotation)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.full(2, (TEMPLATE_SIZE - 1) / 2)
-    moved = middle if shift is None else middle + shift
+    shifted = middle if shift is None else middle + shift
     centre = np.array([left, top]) + side / 2 - 0.5
-    return np.column_stack([linear, centre - linear @ moved])
+    return np.column_stack([linear, centre - linear @ shifted])
 
 
 def stack_pairs(pairs: Sequence[ParsingPair]) -> PackedPairs:

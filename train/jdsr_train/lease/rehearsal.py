@@ -32,7 +32,6 @@ from jdsr_train.lease.retrieval import ALL_RETRIEVED, MANIFEST, STOPPED, join, r
 from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
 from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
 from jdsr_train.lease.workspace import FAILED, READY, read_state
-from jdsr_train.processes import sigterm_as_interrupt
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -40,8 +39,8 @@ MIDWAY_SHARE = 0.3
 """Share of the time after which the running model is requested."""
 EXPORT_SHARE = 0.02
 LOST_AFTER = 0.1
-LATE = 60.0
-"""Seconds after the end of a lease at which a rehearsal fails."""
+MAX_OVERRUN = 60.0
+"""Seconds after the end of a lease after which a rehearsal fails."""
 LOAD_PROCESSES = 1
 """Additional busy processes for each core, to simulate a slow machine."""
 LOAD_SCRIPT = "import os\nwhile os.getppid() == {parent}: pass"
@@ -83,19 +82,19 @@ class Rehearsal:
         """
         staged = self._stage()
         machine = SimulatedMachine(self.scratch / f"machine-{number}", self.checkout, self.limits)
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             for part in range(staged.table.parts):
-                left = self.seconds - (time.monotonic() - began)
-                call = upload_calls(INTO, staged.table.parts, f"{left:.0f}")[part]
+                remaining = self.seconds - (time.monotonic() - start)
+                call = upload_calls(INTO, staged.table.parts, f"{remaining:.0f}")[part]
                 self._call(machine, f"take {part + 1}", call)
             wait = MIDWAY_SHARE * self.seconds
             while True:
-                left = self.seconds - (time.monotonic() - began)
-                if left < -LATE:
-                    raise TrainingError("the lease is over, and not all weights are retrieved")
-                waited = round(min(wait, max(5.0, left)))
-                call = watch_call(INTO, waited, ["--midway", *self.limits.options])
+                remaining = self.seconds - (time.monotonic() - start)
+                if remaining < -MAX_OVERRUN:
+                    raise TrainingError("the lease has ended before all weights were retrieved")
+                seconds = round(min(wait, max(5.0, remaining)))
+                call = watch_call(INTO, seconds, ["--midway", *self.limits.options])
                 reply = self._call(machine, "watch --midway", call)
                 if lost and retrieved(self.target):
                     self._call(machine, "watch, lease ended", call, LOST_AFTER)
@@ -106,8 +105,8 @@ class Rehearsal:
                 if STOPPED in reply.printed:
                     raise TrainingError("the runner has ended before its plan was done")
                 wait = WATCH_SECONDS
-            print_line(f"retrieved after {time.monotonic() - began:.0f} of {self.seconds:g} s")
-            return self._ended(machine)
+            print_line(f"retrieved after {time.monotonic() - start:.0f} of {self.seconds:g} s")
+            return self._compare_with_machine(machine)
         finally:
             machine.reclaim()
 
@@ -137,26 +136,28 @@ class Rehearsal:
     def _call(
         self,
         machine: SimulatedMachine,
-        what: str,
+        name: str,
         call: Call,
         lost_after: float | None = None,
     ) -> Reply:
         reply = machine.call(call, lost_after)
-        self.lines.append((what, reply))
-        print_line(f"== {what}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
+        self.lines.append((name, reply))
+        print_line(f"== {name}: {reply.code} after {reply.seconds:.1f} s\n{reply.printed.rstrip()}")
         if reply.code not in (0, LOST):
             raise TrainingError(f"ended with {reply.code}", where=call.command)
         if reply.code == 0:
             join(reply.files_at, self.target)
         return reply
 
-    def _ended(self, machine: SimulatedMachine) -> dict[str, str]:
+    def _compare_with_machine(self, machine: SimulatedMachine) -> dict[str, str]:
         """Compare the retrieved weights with those on the machine; return the failed models."""
         self.check_results()
-        state, there = read_state(machine.workspace), retrieved(self.target)
+        state, received = read_state(machine.workspace), retrieved(self.target)
         for name, one in state.models.items():
             export = find_export(machine.workspace.run_folder(name))
-            if one.state == READY and (export is None or not _is_retrieved(export.sha256, there)):
+            if one.state == READY and (
+                export is None or not _is_retrieved(export.sha256, received)
+            ):
                 raise TrainingError(f"{name} is ready on the machine and was not retrieved")
         return {name: one.note for name, one in state.models.items() if one.state == FAILED}
 
@@ -190,6 +191,8 @@ def rehearse(
         UsageError: The plan or its inputs are not valid.
 
     """
+    from jdsr_train.processes import sigterm_as_interrupt  # imports torch
+
     folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
     with sigterm_as_interrupt(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()
@@ -216,13 +219,13 @@ def rehearse(
                 fault = "; ".join(f"{name}: {why}" for name, why in unexpected.items())
         except JdsrError as error:
             fault = str(error)
-        _table(rehearsal.lines)
-        without = (
+        _print_table(rehearsal.lines)
+        exception = (
             f" except {', '.join(sorted(expected_failures))}, which was expected to fail"
             if expected_failures
             else ""
         )
-        success = f"everything was retrieved{without}; every SHA-256 is correct"
+        success = f"everything was retrieved{exception}; every SHA-256 is correct"
         print_line(f"FAILED: {fault}" if fault else success)
         return 1 if fault else 0
 
@@ -233,10 +236,10 @@ def _tiny_plan(
     """Return the plan with tiny recipes for this time, and the models that are expected to fail."""
     (scratch / "plan").mkdir()
     models, expected_failures = [], set[str]()
-    for place, model in enumerate(plan.models):
-        own = model.recipe.endswith(".toml")
-        recipe = str(plan_path.parent / model.recipe) if own else model.recipe
-        text, fails = tiny_recipe(recipe, failing="failed" in faults and place == 0)
+    for index, model in enumerate(plan.models):
+        is_file = model.recipe.endswith(".toml")
+        recipe = str(plan_path.parent / model.recipe) if is_file else model.recipe
+        text, fails = tiny_recipe(recipe, failing="failed" in faults and index == 0)
         if fails or plan.from_model(model) in expected_failures:
             expected_failures.add(model.name)
         (scratch / "plan" / f"{model.name}.toml").write_text(text, encoding="utf-8")
@@ -253,14 +256,14 @@ def _tiny_plan(
 
 def _continue_from_results(rehearsal: Rehearsal) -> None:
     """Start models from their retrieved weights."""
-    there, init = retrieved(rehearsal.target), dict(rehearsal.sources.init)
+    received, init = retrieved(rehearsal.target), dict(rehearsal.sources.init)
     models = []
     for model in rehearsal.plan.models:
         recipe = tomllib.loads(
             (rehearsal.scratch / "plan" / f"{model.name}.toml").read_text(encoding="utf-8")
         )
         file = f"{recipe['name']}.safetensors"
-        if file in there:
+        if file in received:
             name = f"{recipe['name']}{SO_FAR}"
             init[name] = rehearsal.scratch / f"{name}.safetensors"
             shutil.copyfile(rehearsal.target / file, init[name])
@@ -283,24 +286,24 @@ def _copy_checkout(root: Path, target: Path) -> None:
 def _cpu_load(busy: bool) -> Iterator[None]:
     """Keep the CPU busy with other processes."""
     count = LOAD_PROCESSES * (os.cpu_count() or 1) if busy else 0
-    words = [sys.executable, "-c", LOAD_SCRIPT.format(parent=os.getpid())]
-    running = [subprocess.Popen(words) for _ in range(count)]
+    command = [sys.executable, "-c", LOAD_SCRIPT.format(parent=os.getpid())]
+    processes = [subprocess.Popen(command) for _ in range(count)]
     try:
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
-def _is_retrieved(sha256: str, there: dict[str, dict[str, object]]) -> bool:
-    return any(one["sha256"] == sha256 for one in there.values())
+def _is_retrieved(sha256: str, received: dict[str, dict[str, object]]) -> bool:
+    return any(one["sha256"] == sha256 for one in received.values())
 
 
-def _table(lines: Sequence[tuple[str, Reply]]) -> None:
-    print_line(f"{'call':24} {'exit':>5} {'there':>10} {'files':>5} {'back':>10} {'seconds':>8}")
-    for what, reply in lines:
+def _print_table(lines: Sequence[tuple[str, Reply]]) -> None:
+    print_line(f"{'call':24} {'exit':>5} {'sent':>10} {'files':>5} {'returned':>10} {'seconds':>8}")
+    for name, reply in lines:
         print_line(
-            f"{what:24} {reply.code!s:>5} {format_mib(reply.sent):>10} {len(reply.returned):5} "
+            f"{name:24} {reply.code!s:>5} {format_mib(reply.sent):>10} {len(reply.returned):5} "
             f"{format_mib(sum(reply.returned)):>10} {reply.seconds:8.1f}"
         )

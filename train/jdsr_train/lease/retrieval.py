@@ -39,7 +39,7 @@ PAUSE = 0.5
 LOGS = 1 * MIB
 """Largest size of the archive of logs, in bytes."""
 TEXT = 48 << 10
-"""Number of bytes kept from the end of each log."""
+"""Number of bytes from the end of each log."""
 PICTURES = ("panel.png", "curves.png")
 ALL_RETRIEVED = "all finished models are retrieved"
 STOPPED = "nothing is running: call `start` again"
@@ -66,7 +66,7 @@ def watch(
         again: Whether to send pieces again that were already sent.
 
     Raises:
-        InputMissingError: No part has been taken in yet.
+        InputMissingError: No part is installed yet.
         OutputError: The folder does not exist.
         UsageError: Existing pieces do not fit into these limits.
 
@@ -81,8 +81,8 @@ def watch(
     while True:
         state = read_state(workspace)
         _collect(bundles, state, READY)
-        over = time.monotonic() >= until
-        if over or bundles.unsent() or not is_locked(workspace.out / LOCK):
+        expired = time.monotonic() >= until
+        if expired or bundles.unsent() or not is_locked(workspace.out / LOCK):
             break
         time.sleep(PAUSE)
     if midway and not bundles.unsent():
@@ -93,9 +93,9 @@ def watch(
     (out / name).write_bytes(logs)
     for line in bundles.fill(out, limits.files - 1, int(limits.total_mib * MIB) - len(logs)):
         print_line(line)
-    rest = bundles.unsent()
-    if rest:
-        print_line(f"{len(rest)} more pieces come with the next call, make it at once")
+    remaining = bundles.unsent()
+    if remaining:
+        print_line(f"{len(remaining)} more pieces are sent by the next call; make it at once")
     elif state.done:
         print_line(f"the plan is done, {ALL_RETRIEVED}")
     elif not is_locked(workspace.out / LOCK):
@@ -104,10 +104,10 @@ def watch(
         print_line(f"  {path.name} {format_mib(path.stat().st_size)}")
 
 
-def _collect(bundles: BundleStore, state: State, which: str) -> None:
+def _collect(bundles: BundleStore, state: State, status: str) -> None:
     for name, one in state.models.items():
-        if one.state == which:
-            bundles.collect(name, final=which == READY)
+        if one.state == status:
+            bundles.collect(name, final=status == READY)
 
 
 def _print_status(workspace: LeaseWorkspace, state: State) -> None:
@@ -115,10 +115,10 @@ def _print_status(workspace: LeaseWorkspace, state: State) -> None:
     print_line(f"{seconds_left(workspace):.0f} s until the lease ends")
     for name in state.models:
         for folder in sorted(workspace.run_folder(name).glob("*/log.jsonl")):
-            found = read_log_rows(workspace.run_folder(name), folder.parent.name)
-            validated = [row for row in found if "validation_loss" in row]
-            if found:
-                print_line(f"{name}, {folder.parent.name}: step {found[-1]['step']}")
+            rows = read_log_rows(workspace.run_folder(name), folder.parent.name)
+            validated = [row for row in rows if "validation_loss" in row]
+            if rows:
+                print_line(f"{name}, {folder.parent.name}: step {rows[-1]['step']}")
             if validated:
                 figures = (
                     f"{key} {value:.4g}"
@@ -133,11 +133,11 @@ def _print_status(workspace: LeaseWorkspace, state: State) -> None:
             print_line(f"{log.name}: {line.strip()[:300]}")
     if shutil.which("nvidia-smi"):
         query = "--query-gpu=name,utilization.gpu,memory.used"
-        asked = subprocess.run(
+        result = subprocess.run(
             ["nvidia-smi", query, "--format=csv,noheader"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        print_line((asked.stdout or asked.stderr).strip())
+        print_line((result.stdout or result.stderr).strip())
 
 
 def _logs(workspace: LeaseWorkspace, state: State) -> bytes:
@@ -171,7 +171,7 @@ HEADER = "[[weights]]"
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinResult:
     """The result of joining the files of a call."""
 
     written: tuple[str, ...]
@@ -180,7 +180,7 @@ class Joined:
     """Weight files with missing pieces."""
 
 
-def join(files_at: Path, target: Path) -> Joined:
+def join(files_at: Path, target: Path) -> JoinResult:
     """Join the files that a call has returned.
 
     Args:
@@ -192,7 +192,7 @@ def join(files_at: Path, target: Path) -> Joined:
 
     Raises:
         InputMissingError: The folder does not exist.
-        WeightsCorruptError: Pieces are damaged; they are named and not used, all others are.
+        WeightsCorruptError: Pieces are damaged; they are listed, and only the others are used.
         OutputError: The target cannot be written.
 
     """
@@ -203,81 +203,81 @@ def join(files_at: Path, target: Path) -> Joined:
     for log in sorted(files_at.rglob("logs-*.tgz")):
         (target / "logs").mkdir(exist_ok=True)
         shutil.copyfile(log, target / "logs" / log.name)
-    for described in sorted(files_at.rglob(f"*{SUFFIX}")):
+    for description in sorted(files_at.rglob(f"*{SUFFIX}")):
         try:
-            bundle = read_bundle(described)
+            bundle = read_bundle(description)
         except (InputUnreadableError, TypeError, KeyError, AttributeError):
-            damaged.append(described.name)
+            damaged.append(description.name)
             continue
         if bundle is not None:
-            damaged += _take_pieces(bundle, described, target)
+            damaged += _take_pieces(bundle, description, target)
     written, waiting = [], []
-    for described in sorted((target / PIECES).glob(f"*{SUFFIX}")):
-        bundle = read_bundle(described)
+    for description in sorted((target / PIECES).glob(f"*{SUFFIX}")):
+        bundle = read_bundle(description)
         assert bundle is not None
-        kept = [target / PIECES / piece.name for piece in bundle.pieces]
-        here = [path for path in kept if path.is_file()]
-        if len(here) < len(kept):
-            print_line(f"{bundle.file}: {len(here)} of {len(kept)} pieces")
+        paths = [target / PIECES / piece.name for piece in bundle.pieces]
+        present = [path for path in paths if path.is_file()]
+        if len(present) < len(paths):
+            print_line(f"{bundle.file}: {len(present)} of {len(paths)} pieces")
             waiting.append(bundle.file)
             continue
-        if _publish(bundle, kept, target):
+        if _publish(bundle, paths, target):
             written.append(bundle.file)
-        _remove([described, *kept])
+        _remove([description, *paths])
     if damaged:
         raise WeightsCorruptError(
             f"damaged: {', '.join(damaged)}",
             where=files_at,
             hint="Not used; retrieve them again with `watch 5 --again`",
         )
-    return Joined(tuple(written), tuple(waiting))
+    return JoinResult(tuple(written), tuple(waiting))
 
 
 def retrieved(target: Path) -> dict[str, dict[str, Any]]:
     """Return the time of export, the step and the SHA-256 of each retrieved weight file."""
-    found: dict[str, dict[str, Any]] = read_json(target / RETRIEVED) or {}
-    return found
+    records: dict[str, dict[str, Any]] = read_json(target / RETRIEVED) or {}
+    return records
 
 
-def _take_pieces(bundle: Bundle, described: Path, target: Path) -> list[str]:
+def _take_pieces(bundle: Bundle, description: Path, target: Path) -> list[str]:
     """Store the intact pieces of a bundle; return the names of the damaged ones."""
     if not _is_newer(bundle, target):
         print_line(f"{bundle.file}: the retrieved version is as new or newer")
         return []
     damaged = []
     for piece in bundle.pieces:
-        source, place = described.parent / piece.name, target / PIECES / piece.name
+        source, destination = description.parent / piece.name, target / PIECES / piece.name
         if not source.is_file():
             continue
         if source.stat().st_size == piece.bytes and digest(source) == piece.sha256:
-            with atomic_file(place) as temporary:
+            with atomic_file(destination) as temporary:
                 shutil.copyfile(source, temporary)
         else:
             damaged.append(piece.name)
-    with atomic_file(target / PIECES / described.name) as temporary:
-        shutil.copyfile(described, temporary)
+    with atomic_file(target / PIECES / description.name) as temporary:
+        shutil.copyfile(description, temporary)
     return damaged
 
 
 def _is_newer(bundle: Bundle, target: Path) -> bool:
-    known = retrieved(target).get(bundle.file)
-    return known is None or bundle.exported > known["exported"]
+    record = retrieved(target).get(bundle.file)
+    return record is None or bundle.exported > record["exported"]
 
 
-def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
+def _publish(bundle: Bundle, pieces: list[Path], target: Path) -> bool:
     """Write a complete file, its manifest entry and origin; return False if it is not newer."""
     if not _is_newer(bundle, target):
         return False
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     with atomic_file(target / bundle.file) as temporary, temporary.open("wb") as writing:
-        for path in kept:
+        for path in pieces:
             data = path.read_bytes()
-            found.update(data)
+            hasher.update(data)
             writing.write(data)
-        if found.hexdigest() != bundle.sha256:
-            _remove(kept)
+        if hasher.hexdigest() != bundle.sha256:
+            _remove(pieces)
             raise WeightsCorruptError(
-                f"SHA-256 is {found.hexdigest()}, recorded is {bundle.sha256}",
+                f"SHA-256 is {hasher.hexdigest()}, recorded is {bundle.sha256}",
                 where=bundle.file,
                 hint="Retrieve it again with `watch 5 --again`",
             )
@@ -285,17 +285,17 @@ def _publish(bundle: Bundle, kept: list[Path], target: Path) -> bool:
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     with atomic_file(path) as temporary:
         temporary.write_text(merge_manifests(before, bundle.manifest), encoding="utf-8")
-    known = retrieved(target)
-    known[bundle.file] = {
+    records = retrieved(target)
+    records[bundle.file] = {
         "exported": bundle.exported,
         "step": bundle.step,
         "sha256": bundle.sha256,
         "final": bundle.final,
         "commit": bundle.commit,
     }
-    write_json(target / RETRIEVED, known)
-    ended = "final" if bundle.final else f"midway, about step {bundle.step:,}"
-    print_line(f"{bundle.file}: {format_mib(bundle.bytes)}, SHA-256 {bundle.sha256[:12]}, {ended}")
+    write_json(target / RETRIEVED, records)
+    status = "final" if bundle.final else f"midway, about step {bundle.step:,}"
+    print_line(f"{bundle.file}: {format_mib(bundle.bytes)}, SHA-256 {bundle.sha256[:12]}, {status}")
     return True
 
 
@@ -308,13 +308,13 @@ def merge_manifests(before: str, new: str) -> str:
 
 def _entries(text: str) -> list[str]:
     """Return the text of each entry; anything before the first one is a comment."""
-    found: list[list[str]] = []
+    entries: list[list[str]] = []
     for line in text.splitlines():
         if line.strip() == HEADER:
-            found.append([])
-        if found:
-            found[-1].append(line)
-    return ["\n".join(lines) for lines in found]
+            entries.append([])
+        if entries:
+            entries[-1].append(line)
+    return ["\n".join(lines) for lines in entries]
 
 
 def _file(text: str) -> str:

@@ -35,11 +35,11 @@ from jdsr_train.lease.workspace import (
 LOCK = "runner.lock"
 MIN_SECONDS = 1.0
 """Seconds below which no job is started."""
-EXPORTING = 60.0
+EXPORT_SECONDS = 60.0
 """Seconds for an export from a checkpoint."""
 FIRST_SHARE = 0.25
 """Largest share of the remaining time for a preliminary stage."""
-ORDER = ("parser", "identity", "denoise", "joint")
+STAGE_ORDER = ("parser", "identity", "denoise", "joint")
 """Order in which `jdsr train` runs stages."""
 PAUSE = 0.3
 INTERRUPTED = 130
@@ -52,7 +52,7 @@ class Runner:
         workspace: The workspace of this machine.
 
     Raises:
-        InputMissingError: No part has been taken in yet.
+        InputMissingError: No part is installed yet.
         UsageError: The plan cannot be read.
 
     """
@@ -65,10 +65,10 @@ class Runner:
         self._orphan, self.state.process = self.state.process, 0
         before, self.state.models = self.state.models, {}
         for model in self.plan.models:
-            found = before.get(model.name, ModelState())
-            if found.state != READY:  # it was interrupted, or is tried again
-                found = ModelState(first=[])
-            self.state.models[model.name] = found
+            state = before.get(model.name, ModelState())
+            if state.state != READY:  # it was interrupted, or is tried again
+                state = ModelState(first=[])
+            self.state.models[model.name] = state
         self.state.done, self.state.job, self.state.runner = False, "", os.getpgrp()
 
     def run(self) -> None:
@@ -79,7 +79,7 @@ class Runner:
             if self._orphan:
                 end_orphan(self._orphan, self.workspace)
             self._save()
-            self._say(f"{len(self.plan.models)} models, {self._left():.0f} s to train")
+            self._log(f"{len(self.plan.models)} models, {self._seconds_to_train():.0f} s to train")
             for model in self.plan.models:
                 if self.state.models[model.name].state == WAITING:
                     try:
@@ -88,34 +88,36 @@ class Runner:
                         self._fail(model, str(error))
             self.state.done = True
             self._save()
-            self._say("done")
+            self._log("done")
 
     def _run_model(self, model: PlannedModel) -> None:
-        if not self._wait(model):
+        if not self._wait_for_inputs(model):
             self._fail(model, "its inputs did not arrive in time")
             return
         source = self.plan.from_model(model)
         if source is not None and find_export(self.workspace.run_folder(source)) is None:
             self._fail(model, f"{source}, from which it starts, has no weights")
             return
-        place = self.plan.models.index(model)
-        later = sum(one.share for one in self.plan.models[place:])
-        until = time.monotonic() + self._left() * model.share / later
+        index = self.plan.models.index(model)
+        later = sum(one.share for one in self.plan.models[index:])
+        until = time.monotonic() + self._seconds_to_train() * model.share / later
         for stage in model.first:
             if stage not in self.state.models[model.name].first:
-                self._first(model, stage)
-        left = until - time.monotonic()
-        if left < MIN_SECONDS:
+                self._run_preliminary(model, stage)
+        remaining = until - time.monotonic()
+        if remaining < MIN_SECONDS:
             self._fail(model, "no time was left")
             return
         self.state.models[model.name].state = RUNNING
-        code = self._train(model, self._words(model, left), left)
+        code = self._train(model, self._command(model, remaining), remaining)
         self._record_result(model, code)
 
-    def _wait(self, model: PlannedModel) -> bool:
+    def _wait_for_inputs(self, model: PlannedModel) -> bool:
         """Wait for a model's inputs; meanwhile run preliminary stages whose inputs are complete."""
-        while not all(self.workspace.has(self.table, kind) for kind in self._needed(model)):
-            if self._left() < MIN_SECONDS:
+        while not all(
+            self.workspace.has_all(self.table, kind) for kind in self._needed_inputs(model)
+        ):
+            if self._seconds_to_train() < MIN_SECONDS:
                 return False
             ready = next(
                 (
@@ -123,40 +125,42 @@ class Runner:
                     for one in self.plan.models
                     for stage in one.first
                     if stage not in self.state.models[one.name].first
-                    and all(self.workspace.has(self.table, kind) for kind in STAGES[stage])
+                    and all(self.workspace.has_all(self.table, kind) for kind in STAGES[stage])
                 ),
                 None,
             )
             if ready is not None:
-                self._first(*ready)
+                self._run_preliminary(*ready)
             else:
                 time.sleep(PAUSE)
         return True
 
-    def _needed(self, model: PlannedModel) -> tuple[str, ...]:
+    def _needed_inputs(self, model: PlannedModel) -> tuple[str, ...]:
         return (*model.inputs, "weights")
 
-    def _first(self, model: PlannedModel, stage: str) -> None:
-        seconds = min(self.plan.first_seconds, FIRST_SHARE * self._left())
+    def _run_preliminary(self, model: PlannedModel, stage: str) -> None:
+        seconds = min(self.plan.first_seconds, FIRST_SHARE * self._seconds_to_train())
         self.state.models[model.name].first.append(stage)
         if seconds < MIN_SECONDS:
             return
-        words = self._words(model, seconds, stage)
-        code = self._train(model, words, seconds, stage)
-        self._say(f"{model.name}: stage {stage} ended with {code}")
+        command = self._command(model, seconds, stage)
+        code = self._train(model, command, seconds, stage)
+        self._log(f"{model.name}: stage {stage} ended with {code}")
 
-    def _train(self, model: PlannedModel, words: list[str], seconds: float, stage: str = "") -> int:
-        what = f"{model.name}{f', stage {stage}' if stage else ''}"
-        self._say(f"{what}: {' '.join(words)}")
+    def _train(
+        self, model: PlannedModel, command: list[str], seconds: float, stage: str = ""
+    ) -> int:
+        job = f"{model.name}{f', stage {stage}' if stage else ''}"
+        self._log(f"{job}: {' '.join(command)}")
 
         def on_start(process: int) -> None:
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
-            self.state.job, self.state.process = f"{what} until {until}", process
+            self.state.job, self.state.process = f"{job} until {until}", process
             self._save()
 
         try:
             log = self.workspace.log / f"{model.name}.txt"
-            return run_process(words, self.workspace, log, seconds, on_start)
+            return run_process(command, self.workspace, log, seconds, on_start)
         finally:
             self.state.job, self.state.process = "", 0
             self._save()
@@ -177,35 +181,35 @@ class Runner:
         self.state.models[model.name].state = READY
         self.state.models[model.name].note = note
         self._save()
-        self._say(f"{model.name}: ready, {export.sha256[:12]} {note}")
+        self._log(f"{model.name}: ready, {export.sha256[:12]} {note}")
 
     def _export(self, model: PlannedModel, checkpoint: Path) -> bool:
         """Export a checkpoint, in bfloat16 where a value is beyond float16."""
-        words = [*self.plan.command_line, "weights", "export", str(checkpoint)]
+        command = [*self.plan.command_line, "weights", "export", str(checkpoint)]
         return any(
-            self._train(model, [*words, "--precision", precision], EXPORTING, "export") == 0
+            self._train(model, [*command, "--precision", precision], EXPORT_SECONDS, "export") == 0
             for precision in ("float16", "bfloat16")
         )
 
-    def _words(self, model: PlannedModel, seconds: float, stage: str = "") -> list[str]:
+    def _command(self, model: PlannedModel, seconds: float, stage: str = "") -> list[str]:
         data, given, out = self.workspace.data, self.table.given, self.workspace.run_folder(model)
-        words = [*self.plan.command_line, "train", "--data", str(data / given["faces"])]
+        command = [*self.plan.command_line, "train", "--data", str(data / given["faces"])]
         for kind in model.uses:
-            words += [f"--{kind}", str(data / given[kind])]
-        recipe = self._recipe(model) if stage else self._whole_recipe(model)
-        words += ["--recipe", recipe, "--out", str(out)]
-        words += ["--cache", str(self.workspace.out / "cache"), "--workers", str(self._workers())]
-        words += ["--deadline", f"{max(1.0, seconds):.1f}"]
+            command += [f"--{kind}", str(data / given[kind])]
+        recipe = self._recipe(model) if stage else self._training_recipe(model)
+        command += ["--recipe", recipe, "--out", str(out)]
+        command += ["--cache", str(self.workspace.out / "cache"), "--workers", str(self._workers())]
+        command += ["--deadline", f"{max(1.0, seconds):.1f}"]
         if stage:
-            return [*words, "--stage", stage]
+            return [*command, "--stage", stage]
         if model.init is not None:
-            words += ["--init", str(self._init(model))]
+            command += ["--init", str(self._init(model))]
         if model.reuse is not None:
             parser = self.workspace.run_folder(model.reuse) / "parser" / "parser.safetensors"
-            words += ["--labels", str(parser) if parser.is_file() else "none"]
+            command += ["--labels", str(parser) if parser.is_file() else "none"]
             if self._identity(model.reuse).is_file():
-                words += ["--identity", str(self._identity(model.reuse))]
-        return [*words, "--export-every", f"{model.export_every:g}", *model.options]
+                command += ["--identity", str(self._identity(model.reuse))]
+        return [*command, "--export-every", f"{model.export_every:g}", *model.options]
 
     def _init(self, model: PlannedModel) -> Path:
         source = self.plan.from_model(model)
@@ -223,21 +227,21 @@ class Runner:
             return model.recipe
         return str(self.workspace.common / Path(model.recipe).name)
 
-    def _whole_recipe(self, model: PlannedModel) -> str:
+    def _training_recipe(self, model: PlannedModel) -> str:
         """Return the recipe for the training of a model.
 
         If the identity network that it should reuse does not exist, that stage is added to the
         recipe: `jdsr train` then trains one in the remaining time, or skips it and records this.
         """
         recipe = self._recipe(model)
-        expected = model.reuse or ("identity" in model.first and model.name)
+        owner = model.reuse or ("identity" in model.first and model.name)
         stages = self._stages(recipe)
-        if not expected or self._identity(expected).is_file() or "identity" in stages:
+        if not owner or self._identity(owner).is_file() or "identity" in stages:
             return recipe
         import tomli_w  # here, since `start` imports this module without the carried packages
 
         path = self.workspace.out / "recipes" / f"{Path(recipe).stem}.toml"
-        ordered = [one for one in ORDER if one == "identity" or one in stages]
+        ordered = [one for one in STAGE_ORDER if one == "identity" or one in stages]
         with atomic_file(path, make_folder=True) as temporary:
             text = tomli_w.dumps({"base": recipe, "stages": ordered})
             temporary.write_text(text, encoding="utf-8")
@@ -257,7 +261,7 @@ class Runner:
         chosen = self.plan.workers
         return max(1, (os.cpu_count() or 2) - 1) if chosen is None else chosen
 
-    def _left(self) -> float:
+    def _seconds_to_train(self) -> float:
         """Return the remaining seconds for training."""
         return seconds_left(self.workspace) - self.plan.reserve
 
@@ -265,12 +269,12 @@ class Runner:
         self.state.models[model.name].state = FAILED
         self.state.models[model.name].note = why
         self._save()
-        self._say(f"{model.name}: failed, {why}")
+        self._log(f"{model.name}: failed, {why}")
 
     def _save(self) -> None:
         self.state.save(self.workspace)
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         print_line(f"{time.strftime('%H:%M:%S')} {text}")
 
 
@@ -292,7 +296,7 @@ def start_runner(seconds: float, workspace: LeaseWorkspace) -> subprocess.Popen[
         The process of the runner; None if none was started.
 
     Raises:
-        InputMissingError: No part has been taken in yet.
+        InputMissingError: No part is installed yet.
         TrainingError: The runner failed to start.
 
     """
@@ -307,24 +311,24 @@ def start_runner(seconds: float, workspace: LeaseWorkspace) -> subprocess.Popen[
         print_line("all models are ready")
         return None
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as printed:
-        running = subprocess.Popen(
+    with log.open("ab") as output:
+        runner = subprocess.Popen(
             [sys.executable, "-m", "jdsr_train.lease", "run"],
             cwd=workspace.code, env=process_environment(workspace), stdin=subprocess.DEVNULL,
-            stdout=printed, stderr=printed, start_new_session=True,
+            stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + START_TIMEOUT
-    while not _is_recorded(running, workspace) and time.monotonic() < until:
-        if running.poll() is not None:
+    while not _is_recorded(runner, workspace) and time.monotonic() < until:
+        if runner.poll() is not None:
             break
         time.sleep(0.1)
     print_line(tail(log, 2000).decode(errors="replace").strip())
-    if running.poll():
+    if runner.poll():
         raise TrainingError(
-            f"the runner ended with {running.returncode}", where=log, hint="See what it printed"
+            f"the runner ended with {runner.returncode}", where=log, hint="See its output"
         )
     print_line(f"the plan runs; training ends in {seconds - plan.reserve:.0f} s")
-    return running
+    return runner
 
 
 def _is_recorded(runner: subprocess.Popen[bytes], workspace: LeaseWorkspace) -> bool:

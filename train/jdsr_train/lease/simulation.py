@@ -77,44 +77,44 @@ class SimulatedMachine:
         for folder in (self._out, self.files_at):
             _remove(folder)
         self._out.mkdir()
-        began = time.monotonic()
+        start = time.monotonic()
         log = self._programs / "printed"
-        with log.open("wb") as printed:
-            running = subprocess.Popen(
+        with log.open("wb") as output:
+            process = subprocess.Popen(
                 ["bash", "-c", call.command], cwd=self.work, env=self._environment(),
-                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         code: int | str
         try:
-            code = running.wait(call.timeout if lost_after is None else lost_after)
+            code = process.wait(call.timeout if lost_after is None else lost_after)
         except subprocess.TimeoutExpired:
             code = TIMED_OUT if lost_after is None else LOST
         finally:
-            if running.poll() is None:
-                end_group(running.pid)
-                running.wait()
+            if process.poll() is None:
+                end_group(process.pid)
+                process.wait()
         text = log.read_text(encoding="utf-8", errors="replace")
         if code == LOST:
             self.reclaim()
-            return Reply(code, time.monotonic() - began, text, sent, (), self.files_at)
+            return Reply(code, time.monotonic() - start, text, sent, (), self.files_at)
         returned = self._collect_output()
-        return Reply(code, time.monotonic() - began, text, sent, returned, self.files_at)
+        return Reply(code, time.monotonic() - start, text, sent, returned, self.files_at)
 
     def reclaim(self) -> None:
         """End all processes and remove all files except the last returned ones."""
-        for _ in range(2):  # the runner first, then what it may have started meanwhile
+        for _ in range(2):  # the runner first, then processes that it may have started meanwhile
             state = read_state(self.workspace)
-            for number in (state.runner, state.process):
-                if number:
-                    end_group(number)
-                    _wait_for_end(number)
+            for group in (state.runner, state.process):
+                if group:
+                    end_group(group)
+                    _wait_for_end(group)
         for folder in (self.workspace.root, self.work, self._out):
             _remove(folder)
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+        inherited = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
         return {
-            **kept,
+            **inherited,
             "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', '')}",
             ROOT_VARIABLE: str(self.workspace.root),
             "OUT": str(self._out),
@@ -131,8 +131,8 @@ class SimulatedMachine:
             raise UsageError(f"{len(call.carry)} paths are carried, not {limits.carried} at most")
         paths = carried_files(self.checkout)
         for name in call.carry:
-            inside = self.checkout / name
-            paths += [one.relative_to(self.checkout) for one in inside.rglob("*") if one.is_file()]
+            folder = self.checkout / name
+            paths += [one.relative_to(self.checkout) for one in folder.rglob("*") if one.is_file()]
         size = sum((self.checkout / path).stat().st_size for path in paths)
         if size > limits.call_mib * MIB:
             raise UsageError(
@@ -145,18 +145,18 @@ class SimulatedMachine:
         return size
 
     def _collect_output(self) -> tuple[int, ...]:
-        found = sorted(path for path in self._out.rglob("*") if not path.is_dir())
-        sizes = tuple(path.stat().st_size for path in found)
+        paths = sorted(path for path in self._out.rglob("*") if not path.is_dir())
+        sizes = tuple(path.stat().st_size for path in paths)
         limits, faults = self.limits, list[str]()
-        if len(found) > limits.files or sum(sizes) > limits.total_mib * MIB:
-            faults.append(f"{len(found)} files of {format_mib(sum(sizes))} together")
-        for path, size in zip(found, sizes, strict=True):
-            inside = path.relative_to(self._out)
-            named = all(_NAME.fullmatch(part) for part in inside.parts)
-            if size > limits.file_mib * MIB or not named or len(inside.parts) > 3:
-                faults.append(f"{inside}, {format_mib(size)}")
+        if len(paths) > limits.files or sum(sizes) > limits.total_mib * MIB:
+            faults.append(f"{len(paths)} files of {format_mib(sum(sizes))} together")
+        for path, size in zip(paths, sizes, strict=True):
+            relative = path.relative_to(self._out)
+            valid_name = all(_NAME.fullmatch(part) for part in relative.parts)
+            if size > limits.file_mib * MIB or not valid_name or len(relative.parts) > 3:
+                faults.append(f"{relative}, {format_mib(size)}")
         if faults:
-            raise UsageError(f"cannot come back: {'; '.join(faults)}", where=self._out)
+            raise UsageError(f"cannot be returned: {'; '.join(faults)}", where=self._out)
         shutil.copytree(self._out, self.files_at)
         for path in self.files_at.rglob("*"):
             path.chmod(0o555 if path.is_dir() else 0o444)
@@ -221,27 +221,27 @@ def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
 
     from jdsr_train import recipe_files  # imports torch
 
-    whole = recipe_files.load(recipe)
-    few: dict[str, Any] = {"batch": 2, "warmup": 0}
-    identity = {**few, "steps": STEPS, "kind": "sgd", "rate": 0.01}
-    joint = dict(few)
-    staged = "identity" in whole.stages
+    original = recipe_files.load(recipe)
+    common: dict[str, Any] = {"batch": 2, "warmup": 0}
+    identity = {**common, "steps": STEPS, "kind": "sgd", "rate": 0.01}
+    joint = dict(common)
+    has_identity = "identity" in original.stages
     if failing:
-        (identity if staged else joint)["rate"] = DIVERGING_RATE
+        (identity if has_identity else joint)["rate"] = DIVERGING_RATE
     base = recipe if not recipe.endswith(".toml") else str(Path(recipe).absolute())
     tables: dict[str, dict[str, Any]] = {
-        "generator": {"arguments": _ARGUMENTS[whole.generator.network]},
+        "generator": {"arguments": _ARGUMENTS[original.generator.network]},
         "data": {"drawn_masks": 4},
-        "critic": {"widths": [4] * len(whole.critic.widths)},
+        "critic": {"widths": [4] * len(original.critic.widths)},
         "identity": {
             "widths": [4, 4, 8, 8],
             "blocks": [1, 1, 1, 1],
             "features": 16,
             "optimiser": identity,
         },
-        "parser": {"width": 4, "optimiser": {**few, "steps": STEPS}},
+        "parser": {"width": 4, "optimiser": {**common, "steps": STEPS}},
         "optimiser": joint,
-        "denoise": {**few, "steps": STEPS},
+        "denoise": {**common, "steps": STEPS},
     }
-    text = tomli_w.dumps({"base": base, "name": whole.name, **tables})
-    return text, failing and not staged
+    text = tomli_w.dumps({"base": base, "name": original.name, **tables})
+    return text, failing and not has_identity

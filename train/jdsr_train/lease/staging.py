@@ -111,7 +111,7 @@ def stage_plan(
     check_root(root)
     plan, staging = read_plan(plan_path), root / into
     if not staging.absolute().is_relative_to(root.absolute()) or ".." in Path(into).parts:
-        raise UsageError("must lie in the checkout", where=into, hint="Leave --into out")
+        raise UsageError("must be in the checkout", where=into, hint="Leave --into out")
     exclude_from_git(root, Path(into))
     for old in [staging / "common", *staging.glob("part-*")]:
         if old.exists():
@@ -130,15 +130,15 @@ def stage_plan(
         copy_package(name, common / SITE)
     (common / COMMIT).write_text(commit_of(root) + "\n", encoding="utf-8")
     tree = tree_size(root) if tree_mib is None else int(tree_mib * MIB)
-    room = int((1 - MARGIN) * call_mib * MIB) - tree - _size(common) - _table_size(items)
-    if room < MIN_PIECE:
+    available = int((1 - MARGIN) * call_mib * MIB) - tree - _size(common) - _table_size(items)
+    if available < MIN_PIECE:
         raise UsageError(
-            f"{format_mib(tree)} of checkout leave no room in a call of {call_mib:g} MiB",
+            f"{format_mib(tree)} of checkout leave no space in a call of {call_mib:g} MiB",
             where=root,
-            hint="Set the tracked weights aside (--set-aside FOLDER), or move away other "
-            "large files that git does not ignore",
+            hint="Set the tracked weights aside (--set-aside FOLDER), or move out "
+            "other large files that git does not ignore",
         )
-    table = _write_parts(items, room, staging)
+    table = _write_parts(items, available, staging)
     table.save(common)
     for path in staging.rglob("*"):
         if path.is_file():
@@ -154,13 +154,15 @@ def print_summary(staged: Staged, call_mib: float) -> bool:
     for number, size in enumerate(staged.sizes, 1):
         paths = [f.path for f in staged.table.files if any(p.part == number for p in f.pieces)]
         fault = "" if size <= call_mib * MIB else "  TOO LARGE"
-        print_line(f"call {number}: {format_mib(size)} of {call_mib:g}, {_listed(paths)}{fault}")
+        print_line(
+            f"call {number}: {format_mib(size)} of {call_mib:g}, {_format_names(paths)}{fault}"
+        )
         fit = fit and not fault
     print_line(format_calls(staged.into, staged.table.parts, staged.tree / MIB))
     return fit
 
 
-def _listed(paths: list[str]) -> str:
+def _format_names(paths: list[str]) -> str:
     names = [Path(path).name for path in paths]
     return ", ".join(names) if len(names) < 12 else f"{', '.join(names[:8])} ... ({len(names)})"
 
@@ -175,19 +177,21 @@ def _items(
         source: Path | None = getattr(sources, kind)
         if source is None:
             raise UsageError(f"the plan uses {kind}", hint=f"Give --{kind}")
-        yield from _inside(kind, source)
+        yield from _input_items(kind, source)
     folders = [root / WEIGHTS]
-    remembered = read_json(staging / ASIDE)
-    folders += [Path(remembered)] if remembered else []
+    recorded = read_json(staging / ASIDE)
+    folders += [Path(recorded)] if recorded else []
     folders += [aside] if aside is not None else []
     for name in plan.needed_weights:
-        yield StagedItem("weights", f"weights/{name}.safetensors", _weights(name, sources, folders))
+        yield StagedItem(
+            "weights", f"weights/{name}.safetensors", _find_weights(name, sources, folders)
+        )
     if plan.needed_weights and (root / WEIGHTS / MANIFEST).is_file():
         yield StagedItem("weights", f"weights/{MANIFEST}", root / WEIGHTS / MANIFEST)
-    yield from _faces(sources.faces)
+    yield from _face_items(sources.faces)
 
 
-def _inside(kind: str, source: Path) -> Iterator[StagedItem]:
+def _input_items(kind: str, source: Path) -> Iterator[StagedItem]:
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
     if source.is_file():
@@ -201,30 +205,30 @@ def _inside(kind: str, source: Path) -> Iterator[StagedItem]:
         yield StagedItem(kind, f"{kind}/{name}/{path.relative_to(source).as_posix()}", path)
 
 
-def _weights(name: str, sources: StagingSources, folders: list[Path]) -> Path:
+def _find_weights(name: str, sources: StagingSources, folders: list[Path]) -> Path:
     given = sources.init.get(name)
-    found = [given] if given else [folder / f"{name}.safetensors" for folder in folders]
-    for path in found:
+    candidates = [given] if given else [folder / f"{name}.safetensors" for folder in folders]
+    for path in candidates:
         if path.is_file():
             return path
     known = sorted({path.stem for folder in folders for path in folder.glob("*.safetensors")})
     raise InputMissingError(
         f"the plan needs the weights {name!r}",
-        where=found[0],
-        hint=f"Give --init {name}=FILE, or name some of weights/: {', '.join(known) or 'none'}",
+        where=candidates[0],
+        hint=f"Give --init {name}=FILE, or use one of weights/: {', '.join(known) or 'none'}",
     )
 
 
-def _faces(folder: Path) -> Iterator[StagedItem]:
+def _face_items(folder: Path) -> Iterator[StagedItem]:
     if not folder.is_dir():
         raise InputMissingError("no such folder", where=folder)
     archives = {split: sorted(folder.glob(f"{split}*.tar")) for split in ("val", "train")}
-    lacking = [split for split, found in archives.items() if not found]
+    missing = [split for split, found in archives.items() if not found]
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
-    if lacking or not tables:
-        what = f"no archives {lacking[0]}*.tar" if lacking else f"neither {' nor '.join(TABLES)}"
+    if missing or not tables:
+        message = f"no archives {missing[0]}*.tar" if missing else f"neither {' nor '.join(TABLES)}"
         raise DatasetError(
-            what, where=folder, hint="Pack aligned 128x128 faces into train*.tar and val*.tar"
+            message, where=folder, hint="Pack aligned 128x128 faces into train*.tar and val*.tar"
         )
     name = folder.resolve().name
     for path in (*tables, *archives["val"], *archives["train"]):
@@ -240,39 +244,41 @@ def _recipes(root: Path, plan: Plan, plan_path: Path) -> list[Path]:
             path = plan_path.parent / model.recipe
             if not path.is_file() or path.name == PLAN:
                 raise InputMissingError(
-                    "no such recipe", where=path, hint=f"Recipe files lie beside {plan_path.name}"
+                    "no such recipe",
+                    where=path,
+                    hint=f"Recipe files must be beside {plan_path.name}",
                 )
             files.append(path)
         elif model.recipe not in known:
-            near = difflib.get_close_matches(model.recipe, known, 1, 0.0)
+            nearest = difflib.get_close_matches(model.recipe, known, 1, 0.0)
             raise UsageError(
                 f"no recipe {model.recipe!r}",
                 where=plan_path,
-                hint=f"Nearest: {near[0]}" if near else "The checkout has none",
+                hint=f"Nearest: {nearest[0]}" if nearest else "The checkout has none",
             )
     return files
 
 
-def _write_parts(items: list[StagedItem], room: int, staging: Path) -> PartsTable:
+def _write_parts(items: list[StagedItem], available: int, staging: Path) -> PartsTable:
     """Write the parts; each is filled before the next one."""
-    part, left = 1, room
+    part, remaining = 1, available
     files = []
     for item in items:
         size, first = item.source.stat().st_size, 0
-        whole, pieces = hashlib.sha256(), list[Piece]()
+        hasher, pieces = hashlib.sha256(), list[Piece]()
         while first < size or not pieces:
             rest = size - first
-            if rest > left and left < min(rest, MIN_PIECE):
-                part, left = part + 1, room
+            if rest > remaining and remaining < min(rest, MIN_PIECE):
+                part, remaining = part + 1, available
                 continue
-            length = min(rest, left)
+            length = min(rest, remaining)
             path = item.path if length == size else f"{item.path}.piece{len(pieces)}"
             sha256 = copy_range(
-                item.source, staging / f"part-{part}" / path, first, length, whole.update
+                item.source, staging / f"part-{part}" / path, first, length, hasher.update
             )
             pieces.append(Piece(part, path, length, sha256))
-            first, left = first + length, left - length
-        files.append(StagedFile(item.kind, item.path, size, whole.hexdigest(), tuple(pieces)))
+            first, remaining = first + length, remaining - length
+        files.append(StagedFile(item.kind, item.path, size, hasher.hexdigest(), tuple(pieces)))
     given: dict[str, str] = {}
     for item in items:
         if item.kind != "weights":

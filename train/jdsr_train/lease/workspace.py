@@ -32,7 +32,7 @@ class LeaseWorkspace:
     root: Path
 
     @classmethod
-    def here(cls) -> LeaseWorkspace:
+    def from_environment(cls) -> LeaseWorkspace:
         """Return the workspace of this machine, in $JDSR_LEASE_ROOT or /tmp/jdsr-lease."""
         return cls(Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).absolute())
 
@@ -70,12 +70,12 @@ class LeaseWorkspace:
         """Read the plan.
 
         Raises:
-            InputMissingError: No part has been taken in yet.
+            InputMissingError: No part is installed yet.
 
         """
         if not (self.common / PLAN).is_file():
             raise InputMissingError(
-                "nothing was taken in yet", where=self.common, hint="Run `take 1` first"
+                "no part is installed yet", where=self.common, hint="Run `take 1` first"
             )
         return read_plan(self.common / PLAN)
 
@@ -87,8 +87,8 @@ class LeaseWorkspace:
         """Return the folder of a model's run."""
         return self.out / (model if isinstance(model, str) else model.name)
 
-    def has(self, table: PartsTable, kind: str) -> bool:
-        """Return whether every file of a kind is there; files are moved there when complete."""
+    def has_all(self, table: PartsTable, kind: str) -> bool:
+        """Return whether every file of a kind is complete."""
         return all(
             (self.data / file.path).is_file()
             and (self.data / file.path).stat().st_size == file.bytes
@@ -218,7 +218,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def run_process(
-    words: Sequence[str],
+    command: Sequence[str],
     workspace: LeaseWorkspace,
     log: Path,
     seconds: float,
@@ -227,7 +227,7 @@ def run_process(
     """Run a process, and end it if it exceeds its time.
 
     Args:
-        words: The command line.
+        command: The command line.
         workspace: The workspace, whose code it runs.
         log: File to which its output is appended.
         seconds: Its time. It is interrupted after `INTERRUPT_AFTER` more seconds, and killed with
@@ -239,36 +239,36 @@ def run_process(
 
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as printed:
-        running = subprocess.Popen(
-            list(words), cwd=workspace.code, env=process_environment(workspace),
-            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command), cwd=workspace.code, env=process_environment(workspace),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    on_start(running.pid)
+    on_start(process.pid)
     try:
         with suppress(subprocess.TimeoutExpired):
-            return running.wait(max(1.0, seconds + INTERRUPT_AFTER))
-        running.send_signal(signal.SIGINT)
+            return process.wait(max(1.0, seconds + INTERRUPT_AFTER))
+        process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return running.wait(KILL_AFTER)
-        end_group(running.pid)
-        return running.wait()
+            return process.wait(KILL_AFTER)
+        end_group(process.pid)
+        return process.wait()
     except BaseException:
-        end_group(running.pid)
+        end_group(process.pid)
         raise
 
 
-def end_group(number: int) -> None:
+def end_group(group: int) -> None:
     """Kill the remaining processes of a group."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(number, signal.SIGKILL)
+        os.killpg(group, signal.SIGKILL)
 
 
-def end_orphan(number: int, workspace: LeaseWorkspace) -> None:
+def end_orphan(group: int, workspace: LeaseWorkspace) -> None:
     """Kill the process group of a runner that was itself killed.
 
     The command line of its first process must name the workspace, since process IDs are reused.
     """
     with suppress(OSError):
-        if str(workspace.root).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
-            end_group(number)
+        if str(workspace.root).encode() in Path(f"/proc/{group}/cmdline").read_bytes():
+            end_group(group)

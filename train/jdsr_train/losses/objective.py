@@ -54,19 +54,19 @@ def denoising_terms(
         "pixel_lr": (weights.pixel_lr, lambda: losses.pixel_loss(denoised, clean)),
         "smooth_lr": (weights.smooth_lr, lambda: losses.smooth_loss(denoised)),
     }
-    found = _weighted(terms)
+    weighted = _weighted(terms)
     if features is not None and (weights.style_lr or weights.perceptual_lr):
-        maps, wanted = features.maps(denoised), features.maps(clean)
-        found |= _weighted(
+        maps, targets = features.maps(denoised), features.maps(clean)
+        weighted |= _weighted(
             {
-                "style_lr": (weights.style_lr, lambda: losses.style_loss(maps, wanted)),
+                "style_lr": (weights.style_lr, lambda: losses.style_loss(maps, targets)),
                 "perceptual_lr": (
                     weights.perceptual_lr,
-                    lambda: losses.perceptual_loss(maps, wanted),
+                    lambda: losses.perceptual_loss(maps, targets),
                 ),
             }
         )
-    return found
+    return weighted
 
 
 def noise_target(batch: Batch, side: int, noise_truth: str) -> Tensor:

@@ -98,18 +98,18 @@ Maps = Sequence[Tensor]
 """Maps of one batch, (B, C, H, W) each, as `FeatureExtractor.maps` returns them."""
 
 
-def _pairs(found: Maps, wanted: Maps) -> Iterator[tuple[Tensor, Tensor]]:
-    for one, other in zip(found, wanted, strict=True):
-        yield one.float(), other.detach().float()
+def _pairs(maps: Maps, targets: Maps) -> Iterator[tuple[Tensor, Tensor]]:
+    for one, target in zip(maps, targets, strict=True):
+        yield one.float(), target.detach().float()
 
 
-def perceptual_loss(found: Maps, wanted: Maps) -> Tensor:
+def perceptual_loss(maps: Maps, targets: Maps) -> Tensor:
     """Return the sum over levels of the mean absolute difference of the maps (eq. 11).
 
     The normaliser of the paper omits the channels; the mean over channels is that of the parent
     network (SPEC 2).
     """
-    return torch.stack([(f - w).abs().mean() for f, w in _pairs(found, wanted)]).sum()
+    return torch.stack([(f - w).abs().mean() for f, w in _pairs(maps, targets)]).sum()
 
 
 def gram(maps: Tensor) -> Tensor:
@@ -120,9 +120,9 @@ def gram(maps: Tensor) -> Tensor:
         return flat @ flat.mT / (channels * height * width)
 
 
-def style_loss(found: Maps, wanted: Maps) -> Tensor:
+def style_loss(maps: Maps, targets: Maps) -> Tensor:
     """Return the sum over levels of the mean absolute difference of the Gram matrices (eq. 13)."""
-    return torch.stack([(gram(f) - gram(w)).abs().mean() for f, w in _pairs(found, wanted)]).sum()
+    return torch.stack([(gram(f) - gram(w)).abs().mean() for f, w in _pairs(maps, targets)]).sum()
 
 
 UNKNOWN = -1
@@ -166,17 +166,17 @@ def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
         )
     if kind == "mse":
         classes = torch.arange(logits.shape[1], device=labels.device)
-        wanted = (labels[:, None] == classes[:, None, None]).float()
-        return _mean_of_known((logits.softmax(dim=1) - wanted) ** 2, known[:, None])
+        target = (labels[:, None] == classes[:, None, None]).float()
+        return _mean_of_known((logits.softmax(dim=1) - target) ** 2, known[:, None])
     raise UsageError(f"no parsing loss is called {kind!r}", hint="Use mse or ce")
 
 
-def identity_loss(found: Tensor, wanted: Tensor, reduction: str = "mean") -> Tensor:
+def identity_loss(features: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Return the squared difference of unit-length identity features (eq. 15), batch mean.
 
     Args:
-        found: (B, F) features of I_SR; they are normalised here.
-        wanted: (B, F) features of the true face, no gradient.
+        features: (B, F) features of I_SR; they are normalised here.
+        target: (B, F) features of the true face, no gradient.
         reduction: Reduction over the F values. `mean` is our default, which does not dominate the
             pixel term; `sum`, from 0 to 4, is the equation as printed (SPEC 2).
 
@@ -184,7 +184,7 @@ def identity_loss(found: Tensor, wanted: Tensor, reduction: str = "mean") -> Ten
         UsageError: The reduction is neither.
 
     """
-    error = (F.normalize(found.float()) - F.normalize(wanted.detach().float())) ** 2
+    error = (F.normalize(features.float()) - F.normalize(target.detach().float())) ** 2
     if reduction == "mean":
         return error.mean()
     if reduction == "sum":
@@ -252,7 +252,7 @@ def critic_loss(
     """Return the critic's terms, already weighted; their sum is its loss (eq. 7).
 
     Returns:
-        `wasserstein` and `gradient_penalty`. No gradient reaches what made `restored`.
+        `wasserstein` and `gradient_penalty`. No gradient is propagated to `restored`.
 
     """
     restored, truth = restored.detach(), truth.detach()

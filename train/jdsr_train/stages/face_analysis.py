@@ -117,7 +117,7 @@ class IdentityStage:
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
     ) -> Iterator[PackedIdentityBatch]:
-        """Iterate over batches; each process gets its part of the faces of a step."""
+        """Iterate over batches; each process receives its part of the faces of a step."""
         size = self.settings.optimiser.batch // world
         numbers = SampleNumbers(size, first, last, rank, world)
         return numbered_batches(self.training, _collate, numbers, workers)
@@ -146,13 +146,13 @@ class IdentityStage:
                 if start and time.monotonic() >= until:
                     break
                 faces = to_tensor(images[start : start + 32]).to(device)
-                wanted = torch.from_numpy(people[start : start + 32]).to(device)
+                targets = torch.from_numpy(people[start : start + 32]).to(device)
                 feature = network.network(faces)
-                loss += float(network.head.loss(feature, wanted)) * len(wanted)
-                right += int((network.head.cosines(feature).argmax(1) == wanted).sum())
+                loss += float(network.head.loss(feature, targets)) * len(targets)
+                right += int((network.head.cosines(feature).argmax(1) == targets).sum())
                 features.append(F.normalize(feature.float()).cpu())
-        seen, asked = sum(map(len, features)), len(people)
-        people = people[:seen]
+        measured, total = sum(map(len, features)), len(people)
+        people = people[:measured]
         cosine = torch.cat(features) @ torch.cat(features).T
         same = torch.from_numpy(people[:, None] == people[None]) & ~torch.eye(
             len(people), dtype=torch.bool
@@ -161,8 +161,8 @@ class IdentityStage:
             "validation_loss": loss / len(people),
             "validation_accuracy": right / len(people),
         }
-        if seen < asked:
-            metrics["validation_faces"] = seen
+        if measured < total:
+            metrics["validation_faces"] = measured
         other = torch.from_numpy(people[:, None] != people)
         if other.any():
             metrics["cosine_different"] = float(cosine[other].mean())
@@ -199,7 +199,7 @@ def _people(faces: FaceSet) -> NDArray[np.int64]:
     """Return the label of each face's person, -1 if it is not known.
 
     Raises:
-        DatasetError: The set names fewer than two people.
+        DatasetError: The set has fewer than two known people.
 
     """
     if faces.person_of is None or len(faces.people) < 2:
@@ -214,13 +214,13 @@ def _people(faces: FaceSet) -> NDArray[np.int64]:
 def _held_out(faces: FaceSet, people: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Select one in ten faces, by a hash of its key, whose person keeps another for training."""
     chosen = np.zeros(len(people), np.bool_)
-    left = np.bincount(people[people >= 0])
+    remaining = np.bincount(people[people >= 0])
     for index, key in enumerate(faces.keys):
         person = people[index]
         drawn = hashlib.sha256(key.encode()).digest()[0] % HELD_OUT == 0
-        if person >= 0 and drawn and left[person] > 1:
+        if person >= 0 and drawn and remaining[person] > 1:
             chosen[index] = True
-            left[person] -= 1
+            remaining[person] -= 1
     return chosen
 
 
@@ -272,9 +272,9 @@ class ParserStage:
         classes = len(PARSING_CLASSES)
         confusion = np.zeros((classes, classes), np.int64)
         loss, count = 0.0, min(PARSER_VALIDATION_FACES, len(self.validation.pictures))
-        wanted, batches = -(-count // PARSER_BATCH), 0
+        total, batches = -(-count // PARSER_BATCH), 0
         with torch.inference_mode():
-            for batch in self.validation.batches(PARSER_BATCH, 0, wanted, 0):
+            for batch in self.validation.batches(PARSER_BATCH, 0, total, 0):
                 if batches and time.monotonic() >= until:
                     break
                 ready = batch.unpack(device)
@@ -296,7 +296,7 @@ class ParserStage:
             "validation_accuracy": float(intersection.sum() / confusion.sum()),
             "validation_mean_iou": float(np.mean(list(overlap.values()))),
             **overlap,
-            **({} if batches == wanted else {"validation_faces": batches * PARSER_BATCH}),
+            **({} if batches == total else {"validation_faces": batches * PARSER_BATCH}),
         }
 
     def export_module(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:

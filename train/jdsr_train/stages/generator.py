@@ -1,7 +1,7 @@
 """The stages that train the generator: the denoiser alone, then the whole network.
 
-The paper trains the whole network at once (PAPER eq. 16-18), which is `stages = ["joint"]`. The
-work that it continues reports a gain of 2 dB from training in two stages, which is the default.
+The paper trains the whole network at once (PAPER eq. 16-18), which is `stages = ["joint"]`. Its
+parent work reports a gain of 2 dB from training in two stages, which is the default.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = 8
 
 
 class DenoiserNetwork(nn.Module):
-    """The denoiser of the paper's generator as a network of its own."""
+    """The denoiser of the paper's generator as a separate network."""
 
     def __init__(self, generator: JDSRGenerator) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class DenoiseStage:
     ) -> None:
         if not isinstance(generator, JDSRGenerator):
             raise UsageError(
-                f"network {recipe.generator.network!r} has no denoiser of its own to warm up",
+                f"network {recipe.generator.network!r} has no separate denoiser to train",
                 where=f"recipe {recipe.name}",
                 hint='Leave "denoise" out of its stages',
             )
@@ -105,8 +105,8 @@ class DenoiseStage:
                     sums[name] = sums.get(name, 0.0) + float(term)
                 batches += 1
         means = {f"validation_{name}": value / batches for name, value in sums.items()}
-        cut = {} if batches == VALIDATION_BATCHES else {"validation_faces": batches * BATCH}
-        return {"validation_loss": sum(means.values()), **means, **cut}
+        incomplete = {} if batches == VALIDATION_BATCHES else {"validation_faces": batches * BATCH}
+        return {"validation_loss": sum(means.values()), **means, **incomplete}
 
     def export_module(self, network: nn.Module) -> tuple[dict[str, Any], nn.Module]:
         """Return the generator arguments and the trained denoiser."""

@@ -81,8 +81,8 @@ class Validation:
         self.sets: dict[str, RepeatedEvaluation] = {}
         self.panel: dict[str, Sequence[EvaluationSample]] = {}
         size = GPU_BATCH if device.type == "cuda" else CPU_BATCH
-        wanted = {"masked": settings.masked > 0, "plain": settings.masked < 1}
-        for name in (name for name, used in wanted.items() if used):
+        needed = {"masked": settings.masked > 0, "plain": settings.masked < 1}
+        for name in (name for name, used in needed.items() if used):
             samples = list(
                 evaluation_samples(faces, degrader, masked=name == "masked", limit=limit)
             )
@@ -102,13 +102,13 @@ class Validation:
                 left out, `validation_faces` is the number of faces that were measured.
 
         """
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         rows: list[Sequence[NDArray[np.uint8]]] = []
         for name, repeated in self.sets.items():
             scores, restored = repeated.score(network, until)
             if len(scores.keys) < len(repeated.keys):
-                found["validation_faces"] = found.get("validation_faces", 0) + len(scores.keys)
-            found |= {f"{name}_{metric}": value for metric, value in scores.means().items()}
+                metrics["validation_faces"] = metrics.get("validation_faces", 0) + len(scores.keys)
+            metrics |= {f"{name}_{metric}": value for metric, value in scores.means().items()}
             shown = self.panel[name][: len(restored)]
             rows += [
                 [sample.pair.lr for sample in shown],
@@ -118,7 +118,7 @@ class Validation:
         columns = min(map(len, rows))  # fewer if time was short
         if columns:
             save_face_grid([row[:columns] for row in rows], self.folder / PANEL)
-        return found
+        return metrics
 
     @property
     def for_footage(self) -> bool:
@@ -134,13 +134,13 @@ class Validation:
             limit: Number of faces, evenly spaced; all when None.
 
         """
-        whole = len(self.samples["plain"])
-        count = whole if limit is None else min(limit, whole)
-        indices = [number * whole // count for number in range(count)]
-        found = {kind: [chosen[i] for i in indices] for kind, chosen in self.samples.items()}
-        seen = subset(evenly_spaced(self.faces, whole), indices)
+        total = len(self.samples["plain"])
+        count = total if limit is None else min(limit, total)
+        indices = [number * total // count for number in range(count)]
+        faces = {kind: [chosen[i] for i in indices] for kind, chosen in self.samples.items()}
+        subset_faces = subset(evenly_spaced(self.faces, total), indices)
         sharp = Degrader([], SampleSettings(FOOTAGE_SIDE, "paper", masked=0.0))
-        return {**found, "sharp": list(evaluation_samples(seen, sharp, masked=False))}
+        return {**faces, "sharp": list(evaluation_samples(subset_faces, sharp, masked=False))}
 
     def gates(self, network: nn.Module, limit: int | None = None) -> dict[str, float]:
         """Return the metrics of the gates; only for recipes `for_footage`.
@@ -161,15 +161,15 @@ class Validation:
             until: Time of `time.monotonic` after which no further batch is started.
 
         """
-        found: list[Tensor] = []
-        seen = 0
+        values: list[Tensor] = []
+        batches = 0
         with torch.inference_mode():
             for batch in self.batches:
-                if seen and time.monotonic() >= until:
+                if batches and time.monotonic() >= until:
                     break
-                found += terms(network, batch.unpack(self.device)).values()
-                seen += 1
-        return float(torch.stack(found).double().sum()) / seen
+                values += terms(network, batch.unpack(self.device)).values()
+                batches += 1
+        return float(torch.stack(values).double().sum()) / batches
 
 
 class _OcclusionCounter:
@@ -223,15 +223,15 @@ def gate_figures(
         The metrics by the names of the gates: dB, SSIM, shares in [0, 1]; NaN without a value.
 
     """
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for kind, samples in faces.items():
         counter = _OcclusionCounter(network, device)
         scores = evaluate([Method(kind, counter)], samples)[kind]
         for metric in ("psnr", "ssim", "psnr_covered"):
-            found[f"{kind}_{metric}"] = scores.mean(metric)
-        found[f"{kind}_covered"] = counter.predicted / counter.pixels
-        found[f"{kind}_iou"] = counter.intersection / counter.union if counter.union else math.nan
-    return {gate.name: found[gate.name] for gate in GATES}
+            figures[f"{kind}_{metric}"] = scores.mean(metric)
+        figures[f"{kind}_covered"] = counter.predicted / counter.pixels
+        figures[f"{kind}_iou"] = counter.intersection / counter.union if counter.union else math.nan
+    return {gate.name: figures[gate.name] for gate in GATES}
 
 
 def measure_gates(

@@ -16,7 +16,7 @@ from jdsr_cli.errors import OutputError, TrainingError
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint; `path` is always either the old or the new one.
+    """Write a checkpoint; at any time `path` is either the old or the new one.
 
     Raises:
         OutputError: The disk is full or the folder cannot be written.
@@ -27,7 +27,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
             torch.save(state, partial)
     except RuntimeError as error:  # torch reports a full disk like this
         raise OutputError(
-            f"cannot be written ({error})", where=path, hint="Make room, or use another --out"
+            f"cannot be written ({error})", where=path, hint="Free some space, or use another --out"
         ) from error
 
 
@@ -44,9 +44,9 @@ def load(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
         keys = sorted({*saved, *recipe})
         changed = [key for key in keys if saved.get(key) != recipe.get(key)]
         raise TrainingError(
-            f"the checkpoint was made with other settings ({', '.join(changed)})",
+            f"the checkpoint was written with other settings ({', '.join(changed)})",
             where=path,
-            hint="Use another --out, or what it was made with",
+            hint="Use another --out, or the same settings",
         )
     return state
 

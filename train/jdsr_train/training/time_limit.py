@@ -1,6 +1,6 @@
 """Deadlines, the schedule of a stage under a time limit, and interruption of a computation.
 
-A step of a large network can take minutes on a CPU, longer than the time that is left. It is
+A step of a large network can take minutes on a CPU, longer than the remaining time. It is
 interrupted between modules of the network, in the forward or the backward pass, and never during
 the update of the weights.
 """
@@ -85,7 +85,7 @@ class _LimitedProgress:
             raise TrainingError(
                 f"the deadline passed while {self._work}",
                 where="--deadline",
-                hint="Give it more time; what was done is kept for the same command",
+                hint="Give it more time; the same command continues from what was done",
             )
 
 
@@ -187,17 +187,17 @@ class StageTimeLimit:
         clock = self._clock
         if clock is None:
             return True
-        longest, usual = 0.0, 0.0
+        longest, median = 0.0, 0.0
         if self._durations:
-            longest, usual = max(self._durations), statistics.median(self._durations)
+            longest, median = max(self._durations), statistics.median(self._durations)
         share, left = clock.share_after(longest), clock.left
         if self.fabric.world_size > 1:
-            share, left, longest, usual = self.fabric.broadcast((share, left, longest, usual))
+            share, left, longest, median = self.fabric.broadcast((share, left, longest, median))
         self.share = share
-        clock.reserve(self.saving, usual / self.options.batch)
+        clock.reserve(self.saving, median / self.options.batch)
         tried = left < (1 - TRIAL_SHARE) * (clock.steps_end - clock.started)
-        if tried and usual and step + left / usual < self.min_steps:
-            raise self._error(step + max(0, int(left / usual)))
+        if tried and median and step + left / median < self.min_steps:
+            raise self._error(step + max(0, int(left / median)))
         return left > (0.0 if self.interruptible else longest)
 
     def add_duration(self, seconds: float) -> None:
@@ -263,7 +263,7 @@ def interrupt_at(when: Callable[[], float]) -> Iterator[None]:
         if time.monotonic() >= when():
             raise TimeLimitReached
 
-    def hook(module: nn.Module, given: object, output: object) -> None:
+    def hook(module: nn.Module, inputs: object, output: object) -> None:
         check()
         for tensor in _tensors(output):
             if tensor.requires_grad:

@@ -47,14 +47,14 @@ class Trainer:
     Args:
         stage: The stage.
         settings: How to run it; its files are written to a folder of its name.
-        identity: Plain values that a checkpoint must have been made with: the parts of the recipe
-            on which the stage depends, and the digests of its inputs.
+        identity: Values that a checkpoint must have been written with: the parts of the recipe on
+            which the stage depends, and the digests of its inputs.
         fabric: The processes and device of the run; a single process when None.
         progress: Receives a report of each step.
         limit: Time of `time.monotonic` at which `run` must have returned, with the last validation
             and checkpoint written; None: after the recipe's steps.
         min_steps: Smallest useful number of steps; used with a limit.
-        metadata: More for the checkpoint: what is needed to export weights from it.
+        metadata: Further values of the checkpoint, which the export of weights needs.
         callback: Called after every step, for example to export the average periodically.
 
     """
@@ -89,10 +89,10 @@ class Trainer:
             self.networks[name], self.optimisers[name] = self.fabric.setup(wrapped, optimiser)
         self._average = WeightAverage(stage.models[stage.main_model].network, self.options.ema)
         self.monitor = FiniteMonitor(stage.name)
-        alone_on_cpu = self.fabric.device.type == "cpu" and self.fabric.world_size == 1
+        single_cpu_process = self.fabric.device.type == "cpu" and self.fabric.world_size == 1
         self._time = StageTimeLimit(
             stage.name, limit, min_steps, self.options, self.fabric,
-            interruptible=alone_on_cpu and not settings.compiled,
+            interruptible=single_cpu_process and not settings.compiled,
         )  # fmt: skip
         self.step = 0
         self._consistent = True  # False during the update of weights
