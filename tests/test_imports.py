@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"jdsr_cli": ROOT / "jdsr_cli", "jdsr_train": ROOT / "train" / "jdsr_train"}
-LAZY_IMPORTERS = ("jdsr_cli.cli.train", "jdsr_cli.cli.weights")
+LAZY_IMPORTERS = ("jdsr_cli.cli.training", "jdsr_cli.cli.weights")
 """Commands that import training inside their functions."""
 
 Graph = dict[str, set[str]]

@@ -7,11 +7,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jdsr_cli.cli.demo import demo
-from jdsr_cli.cli.doctor import doctor
+from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
-from jdsr_cli.cli.restoration import crop_faces, restore
-from jdsr_cli.cli.train import train
+from jdsr_cli.cli.training import train
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
 from jdsr_cli.version import __version__

@@ -12,7 +12,7 @@ from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.pipeline import name_outputs, run_pipeline
-from jdsr_cli.restoration.stages.read import digest_input, expected_frames, make_request
+from jdsr_cli.restoration.stages.reading import digest_input, expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings

@@ -16,7 +16,7 @@ from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.progress import Progress
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import AUTO, DetectionSettings, DetectorSettings, RestoreSettings
 from jdsr_cli.weights import (
     AUXILIARY,

@@ -20,13 +20,13 @@ from jdsr_cli.parallel import ParallelStages
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import Element, InputState
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.stages.align import AlignmentLimits, align
-from jdsr_cli.restoration.stages.composite import composite
-from jdsr_cli.restoration.stages.detect import DetectionPlan, detect
-from jdsr_cli.restoration.stages.generate import generate
-from jdsr_cli.restoration.stages.read import read
-from jdsr_cli.restoration.stages.track import track
-from jdsr_cli.restoration.stages.write import write
+from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align
+from jdsr_cli.restoration.stages.compositing import composite
+from jdsr_cli.restoration.stages.detection import DetectionPlan, detect
+from jdsr_cli.restoration.stages.generation import generate
+from jdsr_cli.restoration.stages.reading import read
+from jdsr_cli.restoration.stages.tracking import track
+from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings

@@ -11,7 +11,7 @@ from typing import Any
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
 from jdsr_cli.evidence import FaceRecord, Status, TrackRecord
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, Refusal
-from jdsr_cli.restoration.stages.align import TOO_SHORT
+from jdsr_cli.restoration.stages.alignment import TOO_SHORT
 
 
 @dataclass(frozen=True)

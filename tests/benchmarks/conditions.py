@@ -48,7 +48,7 @@ from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import classify_mask, covered_share, filmed_where_covered
 from jdsr_cli.restoration.frame import RestoredFace
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.synthesis.camera import record
 from jdsr_cli.synthesis.camera_settings import CONDITIONS, apply_border, condition
 from jdsr_cli.synthesis.mask_drawing import draw_sprites

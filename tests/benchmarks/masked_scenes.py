@@ -32,7 +32,7 @@ from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import classify_mask
 from jdsr_cli.faces.scene import MonochromeClassifier, colourfulness, face_colourfulness
 from jdsr_cli.media import read_image
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]

@@ -35,7 +35,7 @@ from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_
 from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.weights import load_generator
 

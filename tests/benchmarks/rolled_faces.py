@@ -10,7 +10,7 @@ per cent of the faces:
 
 - right: the eyes of every detection that is accepted are within 0.2 eye distances of the truth;
 - off: those of one are not (the fault this is about);
-- refused: there is a detection, but none is accepted by `jdsr_cli.restoration.stages.align`;
+- refused: there is a detection, but none is accepted by `jdsr_cli.restoration.stages.alignment`;
 - missed: there is no detection.
 
 `--plain` measures the detector alone, whose detections pass the same refusals.
@@ -42,7 +42,7 @@ from jdsr_cli.faces.resampling import resample
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import FaceItem
-from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
+from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
 from jdsr_cli.settings import MIN_SHARPNESS, DetectorSettings
 
 ImageArray = NDArray[np.uint8]

@@ -17,7 +17,7 @@ from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration import restore
 from jdsr_cli.restoration.frame import FaceItem
-from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
+from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
 from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]

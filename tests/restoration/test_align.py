@@ -8,8 +8,8 @@ from jdsr_cli.faces import TEMPLATE, Alignment, Detection
 from jdsr_cli.faces.alignment import MEAN_FACE
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.restoration.frame import FaceItem
-from jdsr_cli.restoration.stages import align
-from jdsr_cli.restoration.stages.align import AlignmentLimits, align_face
+from jdsr_cli.restoration.stages import alignment
+from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
 
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
 
@@ -98,7 +98,7 @@ def test_a_face_exactly_at_a_limit_is_not_refused() -> None:
 
 
 def test_a_degenerate_alignment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(align, "estimate_alignment", lambda _: Alignment(np.zeros((2, 3))))
+    monkeypatch.setattr(alignment, "estimate_alignment", lambda _: Alignment(np.zeros((2, 3))))
     item = aligned(face(40.0))
     assert item.refusal is not None
     assert item.refusal.kind == "landmarks"

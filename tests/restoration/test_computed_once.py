@@ -10,13 +10,13 @@ import pytest
 from jdsr_cli.evaluation.metrics import temporal
 from jdsr_cli.faces import temporal_smoothing
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.stages import align, composite, detect
+from jdsr_cli.restoration.stages import alignment, compositing, detection
 from jdsr_cli.settings import RestoreSettings
 
 COUNTED = {
-    "aligned crops": (align, "crop"),
-    "crops of another size": (composite, "crop"),
-    "thumbnails": (detect, "thumbnail"),
+    "aligned crops": (alignment, "crop"),
+    "crops of another size": (compositing, "crop"),
+    "thumbnails": (detection, "thumbnail"),
     "motion for smoothing": (temporal_smoothing, "estimate_motion"),
     "motion for flicker": (temporal, "estimate_motion"),
 }

@@ -20,8 +20,8 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.journal import Request
-from jdsr_cli.restoration.stages import detect as stage
-from jdsr_cli.restoration.stages.detect import DetectionPlan, detect, group_size
+from jdsr_cli.restoration.stages import detection as stage
+from jdsr_cli.restoration.stages.detection import DetectionPlan, detect, group_size
 from jdsr_cli.restoration.workspace import Workspace
 
 FACE = Detection((40.0, 40.0, 90.0, 90.0), (TEMPLATE * 0.5 + 30.0).astype(np.float32), 0.9)

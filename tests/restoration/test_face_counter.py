@@ -4,7 +4,7 @@ from typing import Any
 
 from jdsr_cli.evidence import FaceRecord
 from jdsr_cli.restoration.frame import Refusal
-from jdsr_cli.restoration.stages.align import TOO_SHORT
+from jdsr_cli.restoration.stages.alignment import TOO_SHORT
 from jdsr_cli.restoration.summary import Counts, FaceCounter, TrackPictures
 from jdsr_cli.restoration.workspace import Snapshot
 

@@ -19,8 +19,8 @@ from jdsr_cli.errors import (
 from jdsr_cli.evidence import Manifest
 from jdsr_cli.media import write_image
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.stages import composite
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages import compositing
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import RestoreSettings
 
 Weights = Callable[[int], Path]
@@ -131,7 +131,7 @@ def test_missing_and_damaged_weights_are_errors(
 
 def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
     """Return a replacement for `enlarge` that raises at its n-th call."""
-    original, count = composite.enlarge, [0]
+    original, count = compositing.enlarge, [0]
 
     def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
         count[0] += 1
@@ -145,7 +145,7 @@ def interrupt_at(calls: int, error: type[BaseException]) -> Callable[..., Any]:
 def test_ctrl_c_leaves_no_files(
     clip: Path, tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composite, "enlarge", interrupt_at(4, KeyboardInterrupt))
+    monkeypatch.setattr(compositing, "enlarge", interrupt_at(4, KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         restore([clip], tmp_path / "out", settings)
     assert list((tmp_path / "out").iterdir()) == []
@@ -159,7 +159,7 @@ def test_an_internal_error_fails_one_input_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_image(tmp_path / "face.png", astronaut)
-    monkeypatch.setattr(composite, "enlarge", interrupt_at(4, ZeroDivisionError))
+    monkeypatch.setattr(compositing, "enlarge", interrupt_at(4, ZeroDivisionError))
     summary = restore([clip, tmp_path / "face.png"], tmp_path / "out", settings)
     assert summary.exit_code == 4
     error = summary.failed[0].error

@@ -10,8 +10,8 @@ from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_cli.restoration.frame import FaceItem
-from jdsr_cli.restoration.stages import generate
-from jdsr_cli.restoration.stages.generate import FaceGenerator
+from jdsr_cli.restoration.stages import generation
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.weights import LoadedGenerator, load_generator
 
 SIDE = 32
@@ -91,7 +91,7 @@ def test_float32_is_not_run_twice() -> None:
 @pytest.fixture
 def unlimited_pass_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes as large as the batch, as on a GPU."""
-    monkeypatch.setattr(generate, "PASS_SIZES", {})
+    monkeypatch.setattr(generation, "PASS_SIZES", {})
 
 
 @pytest.mark.usefixtures("unlimited_pass_size")
@@ -138,7 +138,7 @@ def test_faces_of_monochrome_tracks_are_generated_without_colour(monochrome: boo
     detection = Detection((0.0, 0.0, 64.0, 64.0), points, 0.9)
     face = FaceItem(TrackedFace(1, detection, detection, False), monochrome)
     face.crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    crop = generate.canonical_crop(face)
+    crop = generation.canonical_crop(face)
     assert face.colours is not None
     assert face.colours.monochrome == monochrome
     assert bool((np.ptp(crop.astype(int), axis=2) == 0).all()) == monochrome

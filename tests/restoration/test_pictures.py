@@ -8,7 +8,7 @@ from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.pictures import BestShots, Shot, export_track
-from jdsr_cli.restoration.stages.composite import cut_patch
+from jdsr_cli.restoration.stages.compositing import cut_patch
 from jdsr_cli.restoration.workspace import Snapshot
 
 POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)

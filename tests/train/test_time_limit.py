@@ -19,7 +19,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipe_files
-from jdsr_train.processes import open_fabric
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
@@ -33,6 +32,7 @@ from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import SKIPPED_STAGES, _limit, open_components, train
 from jdsr_train.stages import JointStage, build_stage, validation
 from jdsr_train.trained_generator import export_checkpoint
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.monitoring import PANEL
 from jdsr_train.training.time_limit import Deadline, StepTimer, TimeLimitReached, interrupt_at
 

@@ -21,11 +21,11 @@ from jdsr_train.data.parsing_set import ParsingSamples
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.networks import IdentityNetwork
-from jdsr_train.processes import PrecisionWrapper
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import without_stage
 from jdsr_train.request import TrainRequest, stage_weights_path
 from jdsr_train.resources import TrainingResources
+from jdsr_train.training.fabric import PrecisionWrapper
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

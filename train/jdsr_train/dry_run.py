@@ -24,12 +24,12 @@ from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
-from jdsr_train.processes import open_fabric
 from jdsr_train.request import TrainRequest
 from jdsr_train.requirements import check_requirements
 from jdsr_train.run import PREPARE, open_components, stages_of
 from jdsr_train.stages import build_stage
 from jdsr_train.timing import Speed, time_batches, time_stage
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.trainer import Trainer
 
 TRIAL_FACES = 2

@@ -18,7 +18,7 @@ from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import save_network
 from jdsr_train.components import TrainingComponents
 from jdsr_train.input_digests import stage_digests
-from jdsr_train.processes import open_fabric, sigterm_as_interrupt, single_threaded
+from jdsr_train.processes import sigterm_as_interrupt, single_threaded
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipe_files import to_dict
 from jdsr_train.request import TrainRequest
@@ -33,6 +33,7 @@ from jdsr_train.trained_generator import (
     export_checkpoint,
     export_metadata,
 )
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.monitoring import draw_curves, last_validation
 from jdsr_train.training.time_limit import Deadline, TimeLimitReached, interrupt_at
 from jdsr_train.training.trainer import Trainer

@@ -36,7 +36,7 @@ free = shutil.disk_usage(".").free >> 30
 print(os.cpu_count(), "cores,", memory, "GiB of memory,", free, "GiB of disk free")
 for name in (
     "typer", "rich", "cv2", "PIL", "safetensors", "torchvision", "matplotlib", "lightning_fabric",
-    "jdsr_cli.cli.train", "jdsr_train.run",
+    "jdsr_cli.cli.training", "jdsr_train.run",
 ):
     importlib.import_module(name)
 print("all imports succeeded")

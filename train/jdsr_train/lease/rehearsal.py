@@ -32,6 +32,7 @@ from jdsr_train.lease.retrieval import ALL_RETRIEVED, MANIFEST, STOPPED, join, r
 from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
 from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
 from jdsr_train.lease.workspace import FAILED, READY, read_state
+from jdsr_train.processes import sigterm_as_interrupt
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -191,8 +192,6 @@ def rehearse(
         UsageError: The plan or its inputs are not valid.
 
     """
-    from jdsr_train.processes import sigterm_as_interrupt  # imports torch
-
     folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
     with sigterm_as_interrupt(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()

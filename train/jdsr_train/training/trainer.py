@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.samples import Packed
-from jdsr_train.processes import PrecisionWrapper, open_fabric
 from jdsr_train.request import RunSettings
 from jdsr_train.training import checkpoint
+from jdsr_train.training.fabric import PrecisionWrapper, open_fabric
 from jdsr_train.training.monitoring import FiniteMonitor, RunningMeans, TrainingLog, gradient_shares
 from jdsr_train.training.stage import (
     OptimiserStep,

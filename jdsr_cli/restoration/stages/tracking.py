@@ -17,7 +17,7 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
 )
-from jdsr_cli.restoration.stages.detect import detections_file, read_detections
+from jdsr_cli.restoration.stages.detection import detections_file, read_detections
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, TrackerSettings
 
 

@@ -31,8 +31,8 @@ from jdsr_cli.restoration.sinks import (
     VideoSink,
     draw_overlay,
 )
-from jdsr_cli.restoration.stages.detect import detections_file, write_detections
-from jdsr_cli.restoration.stages.read import command_name, expected_frames
+from jdsr_cli.restoration.stages.detection import detections_file, write_detections
+from jdsr_cli.restoration.stages.reading import command_name, expected_frames
 from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
 from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings

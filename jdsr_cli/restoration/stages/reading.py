@@ -20,7 +20,7 @@ from jdsr_cli.restoration.frame import (
 )
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
-from jdsr_cli.restoration.stages.detect import DETECTIONS_FORMAT
+from jdsr_cli.restoration.stages.detection import DETECTIONS_FORMAT
 from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
 

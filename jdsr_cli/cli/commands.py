@@ -1,0 +1,121 @@
+"""The commands `restore`, `crop-faces`, `demo` and `doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jdsr_cli.cli.options import Inputs, with_options
+from jdsr_cli.settings import (
+    CropOptions,
+    CropSettings,
+    DemoOptions,
+    DemoSettings,
+    RestoreOptions,
+    RestoreSettings,
+)
+
+if TYPE_CHECKING:
+    from jdsr_cli.restoration import RunPlan, RunSummary
+
+
+@with_options
+def restore(inputs: Inputs, options: RestoreOptions, settings: RestoreSettings) -> None:
+    """Remove masks from faces in videos and images, and enlarge them.
+
+    Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
+    faces/*.png (best shots of each person and a fused one, input on the
+    left, restored on the right), tracks.jsonl, faces.jsonl and manifest.json.
+    Inputs are never changed.
+
+    Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs
+    failed, 5 weights missing or altered, 6 output cannot be written,
+    130 interrupted (--resume continues).
+    """
+    from jdsr_cli import restoration
+    from jdsr_cli.cli.rendering import Bars
+
+    run = restoration.plan_restore if options.dry_run else restoration.restore
+    with Bars(quiet=options.quiet) as bars:
+        result = run(inputs, options.out, settings, bars)
+    _write(result, "restored")
+
+
+@with_options
+def crop_faces(inputs: Inputs, options: CropOptions, settings: CropSettings) -> None:
+    """Export the aligned faces of videos and images.
+
+    Writes DIR/<name of the input>/ with a PNG for each face, faces.csv,
+    faces.jsonl, tracks.jsonl and manifest.json: a folder of faces to train on.
+    """
+    from jdsr_cli import restoration
+    from jdsr_cli.cli.rendering import Bars
+
+    run = restoration.plan_crops if options.dry_run else restoration.crop_faces
+    with Bars(quiet=options.quiet) as bars:
+        result = run(inputs, options.out, settings, bars)
+    _write(result, "exported")
+
+
+def _write(result: RunSummary | RunPlan, verb: str) -> None:
+    """Write a summary or a plan, and exit with its code."""
+    from jdsr_cli.cli.rendering import write_plan, write_summary
+    from jdsr_cli.restoration import RunPlan
+
+    if isinstance(result, RunPlan):
+        write_plan(result)
+    else:
+        write_summary(result, verb)
+    raise typer.Exit(result.exit_code)
+
+
+@with_options
+def demo(options: DemoOptions, settings: DemoSettings) -> None:
+    """Make a short clip in the manner of a surveillance camera and restore it.
+
+    Two people with masks walk down a corridor. Their faces come from photographs
+    that installed packages contain, so nothing is downloaded. Writes DIR/clip.mp4,
+    DIR/clip/ (the results of 'jdsr restore') and DIR/contact-sheet.png, which
+    shows camera, restored face and true face side by side.
+    """
+    from jdsr_cli.cli.rendering import Bars
+    from jdsr_cli.demo import demo as run
+
+    with Bars(quiet=options.quiet) as bars:
+        result = run(options.out, settings.restoration, progress=bars)
+    typer.echo(f"clip          {result.clip}")
+    typer.echo(f"restored      {result.video}")
+    typer.echo(f"side by side  {result.sheet}")
+    seconds = result.restored.seconds.get("total", 0.0)
+    typer.echo(f"{result.found} of {result.faces} faces found; restoring took {seconds:.1f} s")
+
+
+LABELS = {"ok": "ok    ", "absent": "-     ", "fault": "FAULT "}
+
+
+def doctor() -> None:
+    """Show versions, devices, weights and detectors, and what is missing.
+
+    Exit code 0: `jdsr restore` can run on this machine; 5: it cannot.
+    """
+    from jdsr_cli.diagnosis import diagnose
+    from jdsr_cli.errors import WeightsError
+
+    diagnosis = diagnose()
+    group = ""
+    for one in diagnosis.findings:
+        if one.group != group:
+            group = one.group
+            typer.echo(group)
+        advice = f"  ->  {one.advice}" if one.advice and one.state != "ok" else ""
+        typer.echo(f"  {LABELS[one.state]}{one.name}: {one.detail}{advice}")
+    if diagnosis.ready:
+        typer.echo("ready: `jdsr restore` can run on this machine")
+        return
+    for one in diagnosis.blocking:
+        what = f"{one.group}, {one.name}: {one.detail}"
+        typer.echo(
+            f"error: {what}" if one.advice is None else f"error: {what}. {one.advice}", err=True
+        )
+    raise typer.Exit(WeightsError.exit_code)
