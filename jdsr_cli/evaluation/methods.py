@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.datasets.face_set import UNREADABLE
+from jdsr_cli.datasets.face_set import PILLOW_ERRORS
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
@@ -303,7 +303,7 @@ def _open(path: Path, *, whole: bool) -> NDArray[np.uint8]:
             return np.asarray(picture.convert("RGB"), np.uint8)
     except DatasetError:
         raise
-    except UNREADABLE as error:
+    except PILLOW_ERRORS as error:
         raise DatasetError("not a readable picture", where=path) from error
 
 

@@ -199,7 +199,7 @@ class Watched:
 @pytest.fixture
 def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A parser on a machine whose labelling networks run on a GPU; shards are of two faces."""
-    monkeypatch.setattr(preparation, "SHARD", 2)
+    monkeypatch.setattr(preparation, "SHARD_SIZE", 2)
     set_device(monkeypatch, "cuda")
     write_parser(tmp_path / "parser.safetensors")
     return tmp_path / "parser.safetensors"
@@ -290,15 +290,15 @@ def test_a_shard_that_holds_no_face_is_finished_without_labels(
 ) -> None:
     task = ShardTask((), tmp_path / "00000.npz")
     np.savez(
-        task.cut.path, keys=np.zeros(0, str), identities=np.zeros(0, str),
-        skipped=np.array([("a", "no face found")]), parsing=np.zeros((0, 64, 64), np.uint8),
+        task.without_labels.path, keys=np.zeros(0, str), identities=np.zeros(0, str),
+        skipped=np.array([("a", "no face detected")]), parsing=np.zeros((0, 64, 64), np.uint8),
     )  # fmt: skip
     labeller = Watched(parser)
     label_shard(task, labeller)
     shard = read_shard(task.path)
-    assert (shard.keys, shard.skipped) == ((), (("a", "no face found"),))
+    assert (shard.keys, shard.skipped) == ((), (("a", "no face detected"),))
     assert labeller.asked == []
-    assert not task.cut.path.exists()
+    assert not task.without_labels.path.exists()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from jdsr_cli.datasets import shards as shards_room
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.cropping import PrepareSettings, overlap
 from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
-from jdsr_cli.datasets.shards import ShardMaker, ShardTask
+from jdsr_cli.datasets.shards import ShardBuilder, ShardTask
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
@@ -54,7 +54,7 @@ def celeba(tmp_path: Path, portraits: list) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("jdsr_cli.datasets.preparation"), "SHARD", 2)
+    monkeypatch.setattr(import_module("jdsr_cli.datasets.preparation"), "SHARD_SIZE", 2)
 
 
 def contents(made: PreparedSets) -> dict[str, bytes]:
@@ -167,16 +167,16 @@ def test_a_stopped_run_goes_on_where_it_was(
 ) -> None:
     whole = prepare(celeba, tmp_path / "whole", splits=("all",))
     made: list[str] = []
-    right = ShardMaker.make
+    right = ShardBuilder.build
 
-    def make(self: ShardMaker, task: ShardTask, advance: Callable[[], None]) -> None:
+    def make(self: ShardBuilder, task: ShardTask, advance: Callable[[], None]) -> None:
         if len(made) == 1:
             made.append("killed")
             raise KeyboardInterrupt
         made.append(task.path.stem)
         right(self, task, advance)
 
-    monkeypatch.setattr(ShardMaker, "make", make)
+    monkeypatch.setattr(ShardBuilder, "build", make)
     told = Told()
     with pytest.raises(KeyboardInterrupt):
         prepare(celeba, tmp_path / "out", progress=told, splits=("all",))
@@ -247,13 +247,13 @@ def test_faces_of_pictures_are_found_and_aligned(pictures: Path, tmp_path: Path)
     assert faces.identities is None
     assert np.allclose(faces.heat_points[0][:2], [[45.9, 65.9], [81.3, 65.9]], atol=5)
     assert "all its 4 pictures are the test set" in told.notes[0]
-    assert "test: 3 of 4 pictures left out" in told.notes[1]
+    assert "test: 3 of 4 pictures skipped" in told.notes[1]
     (listed,) = (tmp_path / "cache").glob("*/skipped.csv")
     with listed.open(newline="", encoding="utf-8") as file:
         reasons = {row["key"]: row["reason"] for row in csv.DictReader(file)}
     assert set(reasons) == {"distant", "wall", "notes"}
-    assert reasons["wall"] == "no face found"
-    assert "px wide, under 64" in reasons["distant"]
+    assert reasons["wall"] == "no face detected"
+    assert "px wide, below 64" in reasons["distant"]
     assert "picture" in reasons["notes"]
     kept = PrepareSettings(least_width=0)
     assert open_faces(pictures, "test", tmp_path / "cache", kept).keys == ("astronaut", "distant")
@@ -301,7 +301,7 @@ def test_a_box_says_which_face_is_meant(tmp_path: Path, portraits: list) -> None
     with pytest.raises(DatasetError, match=r"skipped\.csv: none of 1 pictures"):
         open_faces(folder, "val", tmp_path / "cache")
     lists = [path.read_text(encoding="utf-8") for path in tmp_path.glob("cache/*/skipped.csv")]
-    assert any("val,000004,no face found in its box" in text for text in lists)
+    assert any("val,000004,no face detected in its box" in text for text in lists)
     settings = PrepareSettings(least_width=500)
     with pytest.raises(DatasetError, match=r"none of 3 pictures"):  # nor those of another width
         open_faces(folder, "train", tmp_path / "cache", settings)
@@ -333,9 +333,9 @@ def test_aligned_faces_pass_through_the_door_untouched(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"crop": "140"}, "no crop '140'.*138-left"),
+        ({"crop": "140"}, "unknown crop '140'.*138-left"),
         ({"landmarks": "absent.onnx"}, "'absent.onnx' is neither five nor fan nor a file"),
-        ({"workers": -1}, "-1 workers"),
+        ({"workers": -1}, "workers is -1"),
         ({"least_width": float("nan")}, "least_width"),
     ],
 )
@@ -349,7 +349,7 @@ def test_sources_and_places_that_cannot_be_used(celeba: Path, tmp_path: Path) ->
         open_faces(tmp_path / "absent", None, tmp_path / "cache")
     with pytest.raises(InputMissingError):
         prepare(tmp_path / "absent", tmp_path / "cache")
-    with pytest.raises(UsageError, match="no split 'tset'"):
+    with pytest.raises(UsageError, match="unknown split 'tset'"):
         open_faces(celeba, "tset", tmp_path / "cache")
     (tmp_path / "notes.txt").write_text("no faces")
     with pytest.raises(DatasetError, match="not a folder or tar archive"):
@@ -368,7 +368,7 @@ def test_damage_to_what_was_prepared_is_named(
     with pytest.raises(DatasetError, match="prepared set 'val' is damaged"):
         load_faces(made.folder, "val", tmp_path)
     monkeypatch.setattr(
-        shards_room.ShardMaker, "make", lambda self, task, advance: task.path.write_bytes(b"bad")
+        shards_room.ShardBuilder, "build", lambda self, task, advance: task.path.write_bytes(b"bad")
     )
-    with pytest.raises(DatasetError, match=r"00000\.npz: a prepared part is damaged"):
+    with pytest.raises(DatasetError, match=r"00000\.npz: a prepared shard is damaged"):
         prepare(celeba, tmp_path / "out", splits=("train",))
