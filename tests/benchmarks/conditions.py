@@ -193,9 +193,9 @@ def _measure(
         found[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
         found[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
     for metric in metrics:
-        wanted = metric.describe(truth[:judged])
+        wanted = metric.features(truth[:judged])
         for label, pictures in (("bicubic", inputs), ("restored", outputs)):
-            values = metric.compare(metric.describe(pictures[:judged]), wanted)
+            values = metric.compare(metric.features(pictures[:judged]), wanted)
             found[f"{metric.figure} {label}"] = float(values.nanmean())
     rows = [
         [cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC) for one in given[:SHOWN]],
