@@ -214,7 +214,7 @@ def _build_shards(
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a worker of the prepare stage was terminated from outside",
-                hint="If memory ran out, use fewer workers; finished shards are kept",
+                hint="If memory ran out, use fewer workers; finished shards are reused",
             ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -101,28 +101,28 @@ def test_masks_cover_nose_tip_and_mouth_but_not_the_eyes(
     left, right, nose, *mouth = face.five.round().astype(int)
     centre = np.mean(mouth, axis=0).round().astype(int)
     for number, sprite in enumerate(s for s in pool if s.view == "front"):
-        worn = apply_mask(face.image, landmarks, sprite, rng_for(face.key, number))
-        assert worn.sprite == sprite.name
+        result = apply_mask(face.image, landmarks, sprite, rng_for(face.key, number))
+        assert result.sprite == sprite.name
         for x, y in (nose, centre, *mouth):
-            assert worn.alpha[y, x] > 0.9
+            assert result.alpha[y, x] > 0.9
         for x, y in (left, right):
-            assert worn.alpha[y - 2 : y + 3, x - 2 : x + 3].max() < 0.05
-        assert 0.08 < worn.alpha.mean() < 0.4
+            assert result.alpha[y - 2 : y + 3, x - 2 : x + 3].max() < 0.05
+        assert 0.08 < result.alpha.mean() < 0.4
 
 
 def test_a_mask_changes_no_pixels_outside_its_alpha(portraits: list, pool: list[Sprite]) -> None:
     face = portraits[0]
     before = face.image.copy()
-    worn = apply_mask(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
+    result = apply_mask(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
     assert np.array_equal(face.image, before)
-    assert worn.image.dtype == np.uint8
-    assert worn.alpha.dtype == np.float32
-    assert worn.alpha.shape == (128, 128)
-    assert worn.alpha.min() == 0
-    assert worn.alpha.max() <= 1
-    assert np.array_equal(worn.image[worn.alpha == 0], face.image[worn.alpha == 0])
-    changed = np.abs(worn.image.astype(int) - face.image).max(axis=2) > 3
-    assert changed[worn.alpha > 0.9].mean() > 0.9
+    assert result.image.dtype == np.uint8
+    assert result.alpha.dtype == np.float32
+    assert result.alpha.shape == (128, 128)
+    assert result.alpha.min() == 0
+    assert result.alpha.max() <= 1
+    assert np.array_equal(result.image[result.alpha == 0], face.image[result.alpha == 0])
+    changed = np.abs(result.image.astype(int) - face.image).max(axis=2) > 3
+    assert changed[result.alpha > 0.9].mean() > 0.9
 
 
 def test_the_same_name_and_seed_get_the_same_mask(portraits: list, pool: list[Sprite]) -> None:
@@ -154,8 +154,8 @@ def test_mask_brightness_matches_the_face(portraits: list, template_folder: Path
     levels = []
     for gain in (1.0, 0.35):
         dimmed = (face.image * gain).astype(np.uint8)
-        worn = apply_mask(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
-        levels.append(worn.image[worn.alpha > 0.99].mean(axis=0))
+        result = apply_mask(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
+        levels.append(result.image[result.alpha > 0.99].mean(axis=0))
     assert levels[1][0] < 0.75 * levels[0][0]
 
 
@@ -184,11 +184,11 @@ def test_invalid_landmarks_do_not_fail(change: str, portraits: list, pool: list[
     }[change]
     landmarks = landmarks_from_five(five)
     assert np.isfinite(landmarks).all()
-    worn = apply_mask(face.image, landmarks, pool[0], np.random.default_rng(0))
-    assert worn.image.shape == face.image.shape
-    assert np.isfinite(worn.alpha).all()
+    result = apply_mask(face.image, landmarks, pool[0], np.random.default_rng(0))
+    assert result.image.shape == face.image.shape
+    assert np.isfinite(result.alpha).all()
     if change == "outside":
-        assert np.array_equal(worn.image, face.image)
+        assert np.array_equal(result.image, face.image)
 
 
 def test_landmarks_from_five_estimate_jaw_and_nose_bridge(portraits: list) -> None:
@@ -219,8 +219,8 @@ def test_templates_are_read_with_their_views_and_colours(
     assert front.points[0] == pytest.approx([0.5 * 2 / 3 - 0.5, 20.5 * 2 / 3 - 0.5], abs=1e-4)
     assert front.points[4] == pytest.approx([120.5 * 2 / 3 - 0.5, 149.5 * 2 / 3 - 0.5], abs=1e-4)
     face = portraits[0]
-    worn = apply_mask(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
-    red, green, blue = worn.image[worn.alpha > 0.99].mean(axis=0)
+    result = apply_mask(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
+    red, green, blue = result.image[result.alpha > 0.99].mean(axis=0)
     assert red > 100
     assert max(green, blue) < 1
 

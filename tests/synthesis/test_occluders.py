@@ -31,8 +31,10 @@ def bare() -> Scene:
 @pytest.fixture(scope="module")
 def masked(bare: Scene) -> Scene:
     rng = np.random.default_rng(3)
-    worn = apply_mask(bare.clean, LANDMARKS, choose_sprite(draw_sprites(4, 1), LANDMARKS, rng), rng)
-    return Scene(bare.clean, worn.image, worn.alpha)
+    result = apply_mask(
+        bare.clean, LANDMARKS, choose_sprite(draw_sprites(4, 1), LANDMARKS, rng), rng
+    )
+    return Scene(bare.clean, result.image, result.alpha)
 
 
 def same(first: Scene, second: Scene) -> bool:
