@@ -52,7 +52,7 @@ class RepeatedEvaluation:
         self.device = device
         self.keys = tuple(sample.key for sample in samples)
         starts = range(0, len(samples), batch)
-        self._groups = [
+        self._batches = [
             _Batch.of(samples[start : start + batch], device, canonical=canonical)
             for start in starts
         ]
@@ -77,13 +77,13 @@ class RepeatedEvaluation:
         figures: dict[str, list[Tensor]] = {name: [] for name in FIDELITY_FIGURES}
         pictures: list[Tensor] = []
         with torch.inference_mode():
-            for number, (group, indices) in enumerate(
-                zip(self._groups, self._returned, strict=True)
+            for number, (batch, indices) in enumerate(
+                zip(self._batches, self._returned, strict=True)
             ):
                 if number and time.monotonic() >= until:
                     break
-                levels = group.restore(network)
-                for name, values in group.measure(levels).items():
+                levels = batch.restore(network)
+                for name, values in batch.measure(levels).items():
                     figures[name].append(values)
                 pictures += [levels[index].byte().permute(1, 2, 0) for index in indices]
             read = torch.stack([torch.cat(parts) for parts in figures.values()]).cpu().numpy()

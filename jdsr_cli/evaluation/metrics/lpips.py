@@ -70,9 +70,9 @@ def published_url(trunk: Trunk) -> str:
     return str(models.get_model_weights(trunk.model)["IMAGENET1K_V1"].url)
 
 
-def hash_prefix(address: str) -> str:
+def hash_prefix(url: str) -> str:
     """Return the first digits of the SHA-256 of a file from its torchvision URL."""
-    return Path(address).stem.rsplit("-", 1)[1]
+    return Path(url).stem.rsplit("-", 1)[1]
 
 
 def download_trunk() -> Path:
@@ -82,19 +82,17 @@ def download_trunk() -> Path:
         WeightsMissingError: The download failed.
 
     """
-    address = published_url(TRUNKS[0])
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[1]
+    url = published_url(TRUNKS[0])
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if path.is_file():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            address, str(path), hash_prefix=hash_prefix(address), progress=False
-        )
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix(url), progress=False)
     except (OSError, RuntimeError) as error:
         raise WeightsMissingError(
             f"the trunk of LPIPS cannot be downloaded ({error})",
-            where=address,
+            where=url,
             hint="Fetch it with a browser and give --lpips FILE",
         ) from error
     return path
