@@ -88,7 +88,9 @@ def demo(options: DemoOptions, settings: DemoSettings) -> None:
     typer.echo(f"restored      {result.video}")
     typer.echo(f"side by side  {result.sheet}")
     seconds = result.restored.seconds.get("total", 0.0)
-    typer.echo(f"{result.found} of {result.faces} faces found; restoring took {seconds:.1f} s")
+    typer.echo(
+        f"{result.detected} of {result.faces} faces detected; restoring took {seconds:.1f} s"
+    )
 
 
 LABELS = {"ok": "ok    ", "absent": "-     ", "fault": "FAULT "}

@@ -1,4 +1,4 @@
-"""Aligned 128-px faces from tar archives or image folders, with the tables beside them."""
+"""Aligned 128-px faces from tar archives or image folders, with their landmark tables."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.celeba import SPLITS
 from jdsr_cli.datasets.face_set import (
-    PICTURES,
-    UNREADABLE,
+    IMAGE_SUFFIXES,
+    PILLOW_ERRORS,
     FaceSet,
     find_prepared,
     load_prepared,
+    output_errors,
     write_json,
-    writing,
 )
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.progress import Progress, Silent
@@ -39,51 +39,51 @@ _FIVE = ("leye", "reye", "nose", "lmouth", "rmouth")
 
 @dataclass(frozen=True)
 class FaceTable:
-    """What is known of each face, by its key."""
+    """Landmarks and identity of each face, by key."""
 
     landmarks: Mapping[str, NDArray[np.float32]]
-    """(68, 2) in pixels of the face, for wearing masks."""
+    """(68, 2) in pixels of the face, for applying masks."""
     heat_points: Mapping[str, NDArray[np.float32]]
-    """(68, 2) or (5, 2): what was really found."""
+    """(68, 2) or (5, 2): the points that were annotated or detected."""
     identities: Mapping[str, str] | None
-    """Names of the persons; None where the table has no such column."""
+    """Names of the people; None if the table has no such column."""
 
 
 def read_table(folder: Path) -> FaceTable:
-    """Read the points: from `landmarks68.npz`, else the five of `faces.csv`; and the names.
+    """Read landmarks from `landmarks68.npz`, or five points from `faces.csv`, and identities.
 
     Raises:
-        DatasetError: Neither is there, or one cannot be read.
+        DatasetError: Neither file exists, or one cannot be read.
 
     """
     dense, sparse = (folder / name for name in TABLES)
     rows: list[dict[str, str]] = []
     if sparse.exists():
-        with _named(sparse), sparse.open(newline="", encoding="utf-8-sig") as table:
+        with _table_errors(sparse), sparse.open(newline="", encoding="utf-8-sig") as table:
             rows = list(csv.DictReader(table))
     if dense.exists():
-        with _named(dense), dense.open("rb") as file, zipfile.ZipFile(file):
+        with _table_errors(dense), dense.open("rb") as file, zipfile.ZipFile(file):
             file.seek(0)
             with np.load(file) as stored:
                 keys, points = stored["key"].tolist(), stored["points"].astype(np.float32)
             if points.shape != (len(keys), 68, 2):
                 raise ValueError(f"points {points.shape} for {len(keys)} keys, not (N, 68, 2)")
-            found = {key: _finite(key, one) for key, one in zip(keys, points, strict=True)}
-        with _named(sparse):
-            return FaceTable(found, found, _names(rows))
+            landmarks = {key: _finite(key, one) for key, one in zip(keys, points, strict=True)}
+        with _table_errors(sparse):
+            return FaceTable(landmarks, landmarks, _identities(rows))
     if sparse.exists():
-        with _named(sparse):
+        with _table_errors(sparse):
             five = {row["key"]: _finite(row["key"], _five(row)) for row in rows}
             estimated = {key: landmarks_from_five(points) for key, points in five.items()}
-            return FaceTable(estimated, five, _names(rows))
+            return FaceTable(estimated, five, _identities(rows))
     raise DatasetError(
         "no landmarks", where=folder, hint="Put landmarks68.npz or faces.csv beside the pictures"
     )
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with a table into one error that names it."""
+def _table_errors(path: Path) -> Iterator[None]:
+    """Convert exceptions to a `DatasetError` that names the table."""
     try:
         yield
     except KeyError as error:
@@ -94,7 +94,7 @@ def _named(path: Path) -> Iterator[None]:
 
 def _finite(key: str, points: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(points).all():
-        raise ValueError(f"those of {key} are not all finite")
+        raise ValueError(f"the points of {key} are not all finite")
     return points
 
 
@@ -103,29 +103,29 @@ def _five(row: dict[str, str]) -> NDArray[np.float32]:
     return np.array(points, np.float32)
 
 
-def _names(rows: list[dict[str, str]]) -> dict[str, str] | None:
+def _identities(rows: list[dict[str, str]]) -> dict[str, str] | None:
     if not rows or "identity" not in rows[0]:
         return None
     return {row["key"]: row["identity"] or "" for row in rows}
 
 
-HELD_OUT = 20
-"""Of a folder of loose pictures, one in this many is for validation."""
+VALIDATION_INTERVAL = 20
+"""In a folder of pictures without splits, one in this many is for validation."""
 
 
 def load_faces(
     source: Path, split: str | None, cache: Path, progress: Progress | None = None
 ) -> FaceSet:
-    """Read aligned faces once, and from then on from the cache.
+    """Read aligned faces, decoded once and then read from the cache.
 
     Args:
         source: A tar archive of 128x128 pictures, or a folder of such archives or pictures.
-            `landmarks68.npz` (key, points) or `faces.csv` (five points, identity) lie beside
-            them. Or a folder made by `prepare`, which is its own cache.
-        split: Archives are taken when their name starts with it; of loose pictures `val` takes
-            one in twenty, by name, and `train` the others. None takes all.
-        cache: Folder for the decoded pictures; made if absent.
-        progress: Told of each face read.
+            `landmarks68.npz` (key, points) or `faces.csv` (five points, identity) are beside
+            them. Or a folder written by `prepare`, which needs no cache.
+        split: Selects the archives whose name starts with it; of single pictures `val` selects
+            one in twenty, by name, and `train` the others. None selects all.
+        cache: Folder for the decoded pictures; created if absent.
+        progress: Receives a step per face read.
 
     Raises:
         InputMissingError: `source` does not exist.
@@ -143,13 +143,13 @@ def load_faces(
     files = aligned_files(source, split)
     stem = cache / f"faces-{fingerprint(source, split)}"
     if not stem.with_suffix(".json").exists():
-        with writing("the cache of faces", cache):
+        with output_errors("the cache of faces", cache):
             _write_cache(stem, files, folder, progress)
     index, points, heat_points = (
         stem.with_suffix(suffix) for suffix in (".json", ".npy", ".heat.npy")
     )
-    described = json.loads(index.read_text(encoding="utf-8"))
-    keys, names = tuple(described["keys"]), described["identities"]
+    content = json.loads(index.read_text(encoding="utf-8"))
+    keys, names = tuple(content["keys"]), content["identities"]
     return FaceSet(
         keys,
         np.memmap(
@@ -163,53 +163,53 @@ def load_faces(
 
 
 def raw_path(stem: Path) -> Path:
-    """Return where the pixels of a cached set lie."""
+    """Return the path of the pixels of a cached set."""
     return stem.with_suffix(".rgb")
 
 
 def aligned_files(source: Path, split: str | None) -> list[Path]:
     """List the archives or pictures of a split.
 
-    A single archive is of the split that its name starts with, else of `test`.
+    A single archive is of the split that its name starts with, otherwise of `test`.
 
     Raises:
-        DatasetError: There is none.
+        DatasetError: There are none.
 
     """
     if source.is_file():
-        named = next((one for one in SPLITS if source.name.startswith(one)), "test")
-        if split not in (None, named):
+        archive_split = next((one for one in SPLITS if source.name.startswith(one)), "test")
+        if split not in (None, archive_split):
             raise DatasetError(
-                f"this archive is of the split {named!r}, not {split!r}",
+                f"this archive is of the split {archive_split!r}, not {split!r}",
                 where=source,
                 hint="Give the folder of the archives, or no split",
             )
         return [source]
     archives = sorted(path for path in source.glob("*.tar") if path.name.startswith(split or ""))
-    pictures = (path for path in source.iterdir() if path.suffix.lower() in PICTURES)
-    files = archives or sorted(path for path in pictures if belongs(path, split))
+    pictures = (path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = archives or sorted(path for path in pictures if is_in_split(path, split))
     if not files:
-        wanted = "tar archives or pictures" if split is None else f"{split}*.tar or pictures"
+        expected = "tar archives or pictures" if split is None else f"{split}*.tar or pictures"
         raise DatasetError(
-            "no faces found", where=source, hint=f"Expected {wanted}, aligned, 128x128"
+            "no faces found", where=source, hint=f"Expected {expected}, aligned, 128x128"
         )
     return files
 
 
-def belongs(picture: Path, split: str | None) -> bool:
-    """Whether a loose picture is of a split: by its name, one in twenty is for validation."""
+def is_in_split(picture: Path, split: str | None) -> bool:
+    """Return whether a single picture is in a split: one in twenty, by name, is for validation."""
     if split is None:
         return True
-    held_out = hashlib.sha256(picture.stem.encode()).digest()[0] % HELD_OUT == 0
-    return split == ("val" if held_out else "train")
+    is_validation = hashlib.sha256(picture.stem.encode()).digest()[0] % VALIDATION_INTERVAL == 0
+    return split == ("val" if is_validation else "train")
 
 
 def fingerprint(source: Path, split: str | None) -> str:
     """Return 16 hexadecimal digits that change when a file of the split or its tables does."""
     folder = source if source.is_dir() else source.parent
-    beside = [folder / name for name in TABLES if (folder / name).exists()]
+    tables = [folder / name for name in TABLES if (folder / name).exists()]
     digest = hashlib.sha256(b"faces-2")
-    for path in [*aligned_files(source, split), *beside]:
+    for path in [*aligned_files(source, split), *tables]:
         state = path.stat()
         digest.update(f"{path.name}:{state.st_size}:{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
@@ -225,16 +225,16 @@ def _pictures(files: list[Path]) -> Iterator[tuple[str, bytes]]:
                 for member in archive:
                     name = Path(member.name)
                     stream = archive.extractfile(member) if member.isfile() else None
-                    if stream is not None and name.suffix.lower() in PICTURES:
+                    if stream is not None and name.suffix.lower() in IMAGE_SUFFIXES:
                         yield name.stem, stream.read()
         except (tarfile.TarError, OSError) as error:
             kind = "tar archive" if path.suffix == ".tar" else "picture"
-            reason = str(error).partition(":\n")[0]  # tarfile goes on with a line for each kind
+            reason = str(error).partition(":\n")[0]  # tarfile appends a line per format
             raise DatasetError(f"not a readable {kind} ({reason})", where=path) from error
 
 
 def _write_cache(stem: Path, files: list[Path], folder: Path, progress: Progress) -> None:
-    """Decode every picture into the cache; the index is written last, so it is whole or absent."""
+    """Decode every picture into the cache; the index, written last, marks a complete cache."""
     table = read_table(folder)
     stem.parent.mkdir(parents=True, exist_ok=True)
     keys: list[str] = []
@@ -267,7 +267,7 @@ def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             image = np.asarray(picture.convert("RGB"), np.uint8)
-    except UNREADABLE as error:
+    except PILLOW_ERRORS as error:
         raise DatasetError(f"{key} is not a readable picture", where=folder) from error
     if image.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""The official CelebA folder: its splits, landmarks, identities and boxes (SPEC 4.1)."""
+"""The official CelebA folder: splits, landmarks, identities and boxes (SPEC 4.1)."""
 
 from __future__ import annotations
 
@@ -26,66 +26,67 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class CelebAEntry:
-    """One picture of CelebA and what the lists say of it."""
+    """One picture of CelebA and its annotations."""
 
     key: str
     """Name of the picture without suffix."""
     path: Path
     five: NDArray[np.float32] | None
     """(5, 2) eyes, nose, mouth corners in pixels of the picture, image left first; None for an
-    in-the-wild picture without a list of landmarks."""
+    in-the-wild picture if there is no list of landmarks."""
     identity: str | None
-    """Number of the person; None where there is no list of identities."""
+    """Number of the person; None if there is no list of identities."""
     box: tuple[float, float, float, float] | None
-    """Left, top, right, bottom of the face in an in-the-wild picture; None where there is no
-    list of boxes or the box is empty, as that of 101283.jpg."""
+    """Left, top, right, bottom of the face in an in-the-wild picture; None if there is no
+    list of boxes or the box is empty, as for 101283.jpg."""
 
 
 def is_celeba(folder: Path) -> bool:
-    """Whether a folder has the official layout."""
+    """Return whether a folder has the official layout."""
     return (folder / PARTITION).is_file()
 
 
 def in_the_wild(folder: Path) -> bool:
-    """Whether its pictures are the in-the-wild ones: aligned ones are taken where both exist."""
+    """Return whether the in-the-wild pictures are used: aligned ones are preferred."""
     return (folder / WILD).is_dir() and not (folder / ALIGNED).is_dir()
 
 
 def has_landmarks(folder: Path) -> bool:
-    """Whether its lists tell the points of faces, so that none has to be looked for."""
+    """Return whether the lists contain the landmarks, so that no detection is needed."""
     return not in_the_wild(folder) or (folder / WILD_LANDMARKS).exists()
 
 
-def lists_of(folder: Path) -> list[Path]:
-    """Return the lists that decide what is read from a folder."""
+def list_files(folder: Path) -> list[Path]:
+    """Return the list files that determine what is read from a folder."""
     names = (PARTITION, IDENTITIES, ALIGNED_LANDMARKS, WILD_LANDMARKS, BOXES)
     return [folder / name for name in names if (folder / name).exists()]
 
 
 def splits_in(folder: Path) -> tuple[str, ...]:
-    """Return the splits that the partition names, in their usual order.
+    """Return the splits of the partition file, in the order of `SPLITS`.
 
     Raises:
-        DatasetError: A line of it is malformed.
+        DatasetError: A line of the file is malformed.
 
     """
-    named = {split for _, _, split in _partition(folder / PARTITION)}
-    return tuple(split for split in SPLITS if split in named)
+    present = {split for _, _, split in _partition(folder / PARTITION)}
+    return tuple(split for split in SPLITS if split in present)
 
 
 def read_celeba(folder: Path, split: str | None) -> tuple[CelebAEntry, ...]:
     """Read the entries of a split, in the order of the partition file.
 
-    Every line of every list is checked, and every picture of the split must be there.
+    Every line of every list is checked, and every picture of the split must exist.
 
     Args:
         folder: With `list_eval_partition.txt`, `img_align_celeba/` and
             `list_landmarks_align_celeba.txt`; or `img_celeba/` and `list_landmarks_celeba.txt`
-            or `list_bbox_celeba.txt` or both. `identity_CelebA.txt` is read where it is there.
+            or `list_bbox_celeba.txt` or both. `identity_CelebA.txt` is read if it exists.
         split: `train`, `val`, `test`; None for all.
 
     Raises:
-        DatasetError: A list or picture is missing, or a line is malformed; names file and line.
+        DatasetError: A list or picture is missing, or a line is malformed; the message names the
+            file and the line.
 
     """
     wild = in_the_wild(folder)
@@ -95,7 +96,7 @@ def read_celeba(folder: Path, split: str | None) -> tuple[CelebAEntry, ...]:
     boxes_only = wild and boxes.exists() and not landmarks.exists()
     points = {} if boxes_only else _numbers(landmarks, 10)
     rectangles = _numbers(boxes, 4) if wild and boxes.exists() else {}
-    people = _people(folder / IDENTITIES)
+    identities = _read_identities(folder / IDENTITIES)
     present = _names(pictures)
     entries = []
     for number, name, part in _partition(folder / PARTITION):
@@ -103,16 +104,20 @@ def read_celeba(folder: Path, split: str | None) -> tuple[CelebAEntry, ...]:
             continue
         where = f"{folder / PARTITION} line {number}"
         if name not in present:
-            raise DatasetError(f"there is no picture {pictures / name}", where=where)
-        for known, file in ((points, landmarks), (rectangles, boxes), (people, IDENTITIES)):
-            if known and name not in known:
+            raise DatasetError(f"the picture {pictures / name} does not exist", where=where)
+        for rows, file in (
+            (points, landmarks),
+            (rectangles, boxes),
+            (identities, IDENTITIES),
+        ):
+            if rows and name not in rows:
                 raise DatasetError(f"{name} is not listed in {Path(file).name}", where=where)
         entries.append(
             CelebAEntry(
                 Path(name).stem,
                 pictures / name,
                 _five(points[name]) if points else None,
-                people[name] if people else None,
+                identities[name] if identities else None,
                 _box(rectangles[name]) if rectangles else None,
             )
         )
@@ -144,36 +149,36 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _partition(path: Path) -> Iterator[tuple[int, str, str]]:
-    seen = set()
+    names = set()
     for number, words in _lines(path):
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
             raise _malformed(path, number, words, "a picture and 0, 1 or 2")
-        if words[0] in seen:
+        if words[0] in names:
             raise DatasetError(f"{words[0]} is listed twice", where=f"{path} line {number}")
-        seen.add(words[0])
+        names.add(words[0])
         yield number, words[0], SPLITS[int(words[1])]
 
 
-def _people(path: Path) -> dict[str, str]:
+def _read_identities(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
-    people = {}
+    identities = {}
     for number, words in _lines(path):
         if len(words) != 2 or not words[1].isdecimal():
             raise _malformed(path, number, words, "a picture and a person's number")
-        people[words[0]] = words[1]
-    return people
+        identities[words[0]] = words[1]
+    return identities
 
 
 def _numbers(path: Path, count: int) -> dict[str, list[float]]:
     """Read a list that starts with its length and the names of its columns."""
-    found: dict[str, list[float]] = {}
-    promised = None
+    rows: dict[str, list[float]] = {}
+    stated = None
     for number, words in _lines(path):
         if number == 1:
             if len(words) != 1 or not words[0].isdecimal():
                 raise _malformed(path, number, words, "the number of pictures")
-            promised = int(words[0])
+            stated = int(words[0])
         elif number > 2:
             try:
                 values = [float(word) for word in words[1:]]
@@ -181,22 +186,22 @@ def _numbers(path: Path, count: int) -> dict[str, list[float]]:
                 values = []
             if len(values) != count or not all(math.isfinite(value) for value in values):
                 raise _malformed(path, number, words, f"a picture and {count} numbers")
-            found[words[0]] = values
-    if promised is None:
+            rows[words[0]] = values
+    if stated is None:
         raise DatasetError("the list is empty", where=path, hint="Download the list again")
-    if len(found) != promised:
+    if len(rows) != stated:
         raise DatasetError(
-            f"the first line promises {promised} pictures, {len(found)} are listed",
+            f"the first line states {stated} pictures, {len(rows)} are listed",
             where=f"{path} line 1",
             hint="Download the list again",
         )
-    return found
+    return rows
 
 
-def _malformed(path: Path, number: int, words: Sequence[str], wanted: str) -> DatasetError:
-    shown = " ".join(words)
+def _malformed(path: Path, number: int, words: Sequence[str], expected: str) -> DatasetError:
+    line_text = " ".join(words)
     return DatasetError(
-        f"{shown[:60]!r} is not {wanted}",
+        f"{line_text[:60]!r} is not {expected}",
         where=f"{path} line {number}",
         hint="Download the list again",
     )

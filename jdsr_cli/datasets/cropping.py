@@ -1,6 +1,6 @@
 """Crop aligned 128-px faces from images, and the settings of the `prepare` stage.
 
-A face is one of the windows of aligned CelebA images, or aligned by its five landmarks.
+A face is a fixed window of an aligned CelebA image, or is aligned by its five landmarks.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from jdsr_cli.faces import Detection, Detector, crop, estimate_alignment
 from jdsr_cli.faces.resampling import chain, invert, resample
 
 CROPS = ("138", "138-left", "178", "aligned")
-
-
 LANDMARKS = ("five", "fan")
 
 
@@ -35,7 +33,7 @@ class PartLabeller(Protocol):
 
 
 class LabelSource(Protocol):
-    """Opens a part labeller; picklable, since worker processes receive it.
+    """Opens a part labeller; picklable, since it is passed to worker processes.
 
     The labelling networks belong to training (`jdsr_train.data.part_labellers`).
     """
@@ -57,7 +55,7 @@ def check_choice_or_file(value: str, known: Sequence[str], where: str) -> None:
     """Check that a value is one of the known names or an existing file.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither of them.
 
     """
     if value not in known and not Path(value).is_file():
@@ -70,10 +68,10 @@ def check_choice_or_file(value: str, known: Sequence[str], where: str) -> None:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """How `prepare` makes 128-px faces of pictures.
+    """How `prepare` crops 128-px faces from pictures.
 
     Raises:
-        UsageError: A value is none of those allowed.
+        UsageError: A value is invalid.
 
     """
 
@@ -83,31 +81,31 @@ class PrepareSettings:
     the template. Other pictures are aligned by their points to the template, in the same window.
     """
     landmarks: str = "five"
-    """`five`: those of the source (68 where it has them); `fan`: facexlib's FAN, whose 98 points
-    become 68; else the path of an ONNX file that takes 112x112 RGB in [0, 1] and gives 136
-    numbers, x and y in [0, 1]."""
+    """`five`: those of the source (68 if it has them); `fan`: facexlib's FAN, whose 98 points are
+    converted to 68; otherwise the path of an ONNX file that takes 112x112 RGB in [0, 1] and
+    returns 136 numbers, x and y in [0, 1]."""
     labels: LabelSource | None = None
-    """Where labels of face parts come from; None for none."""
+    """Source of the labels of face parts; None for no labels."""
     workers: int = 0
     """Worker processes; 0 prepares in the calling process."""
     least_width: float = 64.0
-    """Least width of a detected face in pixels of the image; images with a narrower one are
-    skipped, since an enlarged face is no ground truth."""
+    """Minimum width of a detected face in pixels of the image; images with a narrower face are
+    skipped, since an enlarged face is not a ground truth."""
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
             raise UsageError(
-                f"there is no crop {self.crop!r}", where="crop", hint=f"Use {', '.join(CROPS)}"
+                f"unknown crop {self.crop!r}", where="crop", hint=f"Use {', '.join(CROPS)}"
             )
         check_choice_or_file(self.landmarks, LANDMARKS, "landmarks")
         if self.workers < 0:
-            raise UsageError(f"{self.workers} workers are fewer than none", where="workers")
+            raise UsageError(f"the number of workers is {self.workers}, below 0", where="workers")
         if not (math.isfinite(self.least_width) and self.least_width >= 0):
-            raise UsageError(f"{self.least_width} is no width of a face", where="least_width")
+            raise UsageError(f"{self.least_width} is not a valid face width", where="least_width")
 
     @property
     def keeps_aligned_faces(self) -> bool:
-        """Whether faces that are aligned already are used unchanged."""
+        """Whether already aligned faces are used unchanged."""
         return self.landmarks == "five" and self.labels is None
 
 
@@ -116,25 +114,25 @@ CELEBA_SIZE = (178, 218)
 WINDOWS = {"138": (20, 40, 138), "138-left": (30, 40, 138), "178": (0, 20, 178)}
 """Left, top and side in an aligned CelebA picture (SPEC 4.2)."""
 TEMPLATE_WINDOW = WINDOWS["138"]
-"""What our alignment template shows."""
-OVERLAP = 0.3
-"""Least intersection over union of a found face with the box where it was promised."""
+"""The window of the alignment template."""
+MIN_OVERLAP = 0.3
+"""Minimum intersection over union of a detected face with its annotated box."""
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
-    """An aligned face and where it comes from."""
+class FaceCrop:
+    """An aligned face and its source picture."""
 
     image: NDArray[np.uint8]
     """(128, 128, 3) RGB."""
     picture: NDArray[np.uint8]
-    """(H, W, 3) RGB: what it was cut out of."""
+    """(H, W, 3) RGB: the picture from which it was cropped."""
     to_template: NDArray[np.float64]
     """(2, 3) from pixels of the picture to those of the alignment template."""
     to_face: NDArray[np.float64]
     """(2, 3) from pixels of the picture to those of the face."""
     five: NDArray[np.float32] | None
-    """(5, 2) in pixels of the face; None where only dense points are known."""
+    """(5, 2) in pixels of the face; None if only dense points are known."""
 
 
 def window_map(window: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -149,31 +147,31 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """Read an upright RGB picture (H, W, 3).
 
     Raises:
-        InputError: It is none, or damaged.
+        InputError: It is not a picture, or it is damaged.
 
     """
-    # Here, since the room brings PyAV along, which faces that are aligned already do not need.
+    # Imported here since the package imports PyAV, which already aligned faces do not need.
     from jdsr_cli.media.reading.pictures import aperture_of, open_picture, pixels
 
     picture = open_picture(path)
     if picture is None:
-        raise InputError("not a picture that can be read", where=path)
+        raise InputError("not a readable picture", where=path)
     with picture:
         return pixels(picture, path, aperture_of(picture, path))
 
 
-class Cutter:
-    """Cuts faces out of pictures, as one crop setting says."""
+class FaceCropper:
+    """Crops faces from pictures according to a crop setting."""
 
     def __init__(self, crop: str, least_width: float, detector: Detector | None) -> None:
         self.window = None if crop == "aligned" else WINDOWS[crop]
         self.least_width = least_width
         self.detector = detector
 
-    def cut(self, face: SourceFace) -> Cut | str:
-        """Return the cut, or the reason why there is none."""
+    def crop(self, face: SourceFace) -> FaceCrop | str:
+        """Return the cropped face, or the reason why there is none."""
         if face.row is not None:
-            return self._stored(face)
+            return self._read_raw(face)
         try:
             picture = read_picture(face.path)
         except InputError as error:
@@ -184,58 +182,58 @@ class Cutter:
             return self._window(picture, face)
         five = face.five
         if five is None:
-            found = self._find(picture, face)
-            if isinstance(found, str):
-                return found
-            five = found.points
+            detection = self._detect(picture, face)
+            if isinstance(detection, str):
+                return detection
+            five = detection.points
         try:
-            return self._aligned(picture, five, strict=face.five is None)
+            return self._aligned(picture, five, check_width=face.five is None)
         except UsageError as error:
             return error.what
 
-    def _stored(self, face: SourceFace) -> Cut:
+    def _read_raw(self, face: SourceFace) -> FaceCrop:
         side = (TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
         raw = np.memmap(face.path, np.uint8, "r", int(np.prod(side)) * (face.row or 0), side)
         image = np.array(raw)
-        same = np.eye(2, 3)
+        identity = np.eye(2, 3)
         heat = face.heat_points
         five = heat if heat is not None and len(heat) == 5 else None
-        return Cut(image, image, same, same, five)
+        return FaceCrop(image, image, identity, identity, five)
 
-    def _window(self, picture: NDArray[np.uint8], face: SourceFace) -> Cut:
+    def _window(self, picture: NDArray[np.uint8], face: SourceFace) -> FaceCrop:
         assert self.window is not None
         left, top, side = self.window
         part = Image.fromarray(picture).crop((left, top, left + side, top + side))
         image = part.resize((TEMPLATE_SIZE, TEMPLATE_SIZE), Image.Resampling.BICUBIC)
         to_face = window_map(self.window)
         five = None if face.five is None else map_points(face.five, to_face)
-        return Cut(np.asarray(image), picture, window_map(TEMPLATE_WINDOW), to_face, five)
+        return FaceCrop(np.asarray(image), picture, window_map(TEMPLATE_WINDOW), to_face, five)
 
     def _aligned(
-        self, picture: NDArray[np.uint8], five: NDArray[np.float32], *, strict: bool
-    ) -> Cut | str:
+        self, picture: NDArray[np.uint8], five: NDArray[np.float32], *, check_width: bool
+    ) -> FaceCrop | str:
         alignment = estimate_alignment(five)
         to_face = alignment.matrix
         if self.window in (None, TEMPLATE_WINDOW):
             image = crop(picture, alignment)
         else:
-            inside = chain(window_map(self.window), invert(window_map(TEMPLATE_WINDOW)))
-            to_face = chain(inside, to_face)
+            to_window = chain(window_map(self.window), invert(window_map(TEMPLATE_WINDOW)))
+            to_face = chain(to_window, to_face)
             image = resample(picture, invert(to_face), TEMPLATE_SIZE)
-        if strict and alignment.native_width < self.least_width:
-            return f"the face is {alignment.native_width:.0f} px wide, under {self.least_width:g}"
-        return Cut(image, picture, alignment.matrix, to_face, map_points(five, to_face))
+        if check_width and alignment.native_width < self.least_width:
+            return f"the face is {alignment.native_width:.0f} px wide, below {self.least_width:g}"
+        return FaceCrop(image, picture, alignment.matrix, to_face, map_points(five, to_face))
 
-    def _find(self, picture: NDArray[np.uint8], face: SourceFace) -> Detection | str:
+    def _detect(self, picture: NDArray[np.uint8], face: SourceFace) -> Detection | str:
         assert self.detector is not None
-        (found,) = self.detector.detect([picture])
-        if not found:
-            return "no face found"
+        (detections,) = self.detector.detect([picture])
+        if not detections:
+            return "no face detected"
         if face.box is None:
-            return max(found, key=lambda one: one.width * one.height)
+            return max(detections, key=lambda one: one.width * one.height)
         box = face.box
-        best = max(found, key=lambda one: overlap(one.box, box))
-        return best if overlap(best.box, box) >= OVERLAP else "no face found in its box"
+        best = max(detections, key=lambda one: overlap(one.box, box))
+        return best if overlap(best.box, box) >= MIN_OVERLAP else "no face detected in its box"
 
 
 def overlap(

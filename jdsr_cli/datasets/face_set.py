@@ -1,4 +1,4 @@
-"""The set of aligned faces that training and evaluation read, and its prepared folder."""
+"""The set of aligned faces for training and evaluation, and its folder on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAP_SIZE = 64
 """Side of heat maps and of parsing labels in pixels."""
 
 
-def _not_given() -> NDArray[np.float32]:
+def _no_points() -> NDArray[np.float32]:
     return np.zeros((0, 68, 2), np.float32)
 
 
@@ -34,17 +34,17 @@ class FaceSet:
     images: NDArray[np.uint8]
     """(N, 128, 128, 3) RGB; a memory map of the cache."""
     landmarks: NDArray[np.float32]
-    """(N, 68, 2) iBUG points in 128-px coordinates, by which masks are worn; where only five
-    points are known, those of `landmarks_from_five`."""
-    heat_points: NDArray[np.float32] = field(default_factory=_not_given)
-    """(N, P, 2) points that the prior network learns: the 68 where they were found, else the
-    five (eyes, nose, mouth corners, image left first). Where not given, `landmarks`."""
+    """(N, 68, 2) iBUG points in 128-px coordinates, used to apply masks; if only five points are
+    known, those of `landmarks_from_five`."""
+    heat_points: NDArray[np.float32] = field(default_factory=_no_points)
+    """(N, P, 2) targets of the prior network: the 68 points if known, otherwise the five (eyes,
+    nose, mouth corners, image left first). The default is `landmarks`."""
     identities: tuple[str, ...] | None = None
-    """Name of each face's person where the source tells them; empty for a person unknown."""
+    """Name of each face's person if the source contains them; empty for an unknown person."""
     parsing: NDArray[np.uint8] | None = None
-    """(N, 64, 64) labels of the 11 classes (`PARSING_CLASSES`), where known; a memory map."""
+    """(N, 64, 64) labels of the 11 classes (`PARSING_CLASSES`), if known; a memory map."""
     files: tuple[Path, ...] = ()
-    """Those that hold exactly this set, its index first; none for a set in memory."""
+    """Files that contain exactly this set, the index first; empty for a set in memory."""
 
     def __post_init__(self) -> None:
         if not len(self.heat_points):
@@ -56,12 +56,12 @@ class FaceSet:
 
     @cached_property
     def people(self) -> tuple[str, ...]:
-        """The known persons in order of name; empty where identities are unknown."""
+        """The known people in order of name; empty if identities are unknown."""
         return tuple(sorted(set(self.identities or ()) - {""}))
 
     @cached_property
     def person_of(self) -> NDArray[np.int64] | None:
-        """(N,) position in `people` of each face, -1 for an unknown person; None without names."""
+        """(N,) index into `people` of each face, -1 for an unknown person; None without names."""
         if self.identities is None:
             return None
         indices = {name: position for position, name in enumerate(self.people)}
@@ -69,8 +69,8 @@ class FaceSet:
 
 
 @contextmanager
-def writing(what: str, where: Path) -> Iterator[None]:
-    """Raise operating-system errors as an `OutputError` that says what cannot be written."""
+def output_errors(what: str, where: Path) -> Iterator[None]:
+    """Convert operating-system errors to an `OutputError` that names what cannot be written."""
     try:
         yield
     except JdsrError:
@@ -85,7 +85,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that is complete or absent.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
 
     """
     with atomic_file(path) as partial:
@@ -95,23 +95,23 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 SETTINGS_FILE = "settings.json"
 FORMAT = "jdsr prepared faces 1"
 SKIPPED_FILE = "skipped.csv"
-PICTURES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
+IMAGE_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
 """Suffixes of pictures of faces, in lower case."""
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises at bytes that are no whole picture."""
-_SOURCES = PICTURES | {".tar", ".txt"}
+PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+"""Exceptions of Pillow for bytes that are not a complete picture."""
+_SOURCES = IMAGE_SUFFIXES | {".tar", ".txt"}
 
 
 @dataclass(frozen=True)
 class SetFiles:
-    """Where the parts of one set lie."""
+    """Paths of the files of one set."""
 
     folder: Path
     split: str
 
     @property
     def index(self) -> Path:
-        """Keys, identities and what else there is; written last."""
+        """Keys, identities and whether there are labels; written last."""
         return self.folder / f"{self.split}.json"
 
     @property
@@ -136,17 +136,17 @@ class SetFiles:
 
     @property
     def shards(self) -> Path:
-        """Folder of the finished parts while the set is not whole."""
+        """Folder of the finished shards while the set is incomplete."""
         return self.folder / f"{self.split}.shards"
 
 
 def find_prepared(folder: Path) -> Path | None:
-    """Return the prepared folder that `folder` is or alone holds, None where it does not.
+    """Return `folder` if it is prepared, or the only prepared folder in it, otherwise None.
 
-    A folder with archives, lists or pictures of its own is a source and holds none.
+    A folder that contains archives, lists or pictures is a source; None is returned.
 
     Raises:
-        DatasetError: It holds several, made with different settings.
+        DatasetError: It contains several, prepared with different settings.
 
     """
     if not folder.is_dir():
@@ -155,51 +155,51 @@ def find_prepared(folder: Path) -> Path | None:
         return folder
     if any(path.suffix.lower() in _SOURCES for path in folder.iterdir()):
         return None
-    inside = sorted(path.parent for path in folder.glob(f"*/{SETTINGS_FILE}"))
-    found = [path for path in inside if _is_prepared(path)]
-    if len(found) > 1:
+    candidates = sorted(path.parent for path in folder.glob(f"*/{SETTINGS_FILE}"))
+    prepared = [path for path in candidates if _is_prepared(path)]
+    if len(prepared) > 1:
         raise DatasetError(
-            f"{len(found)} sets prepared with different settings lie here",
+            f"the folder contains {len(prepared)} sets prepared with different settings",
             where=folder,
-            hint=f"Name one of them: {', '.join(path.name for path in found)}",
+            hint=f"Name one of them: {', '.join(path.name for path in prepared)}",
         )
-    return found[0] if found else None
+    return prepared[0] if prepared else None
 
 
 def _is_prepared(folder: Path) -> bool:
     try:
         text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
-        described = json.loads(text)
+        content = json.loads(text)
     except (OSError, ValueError):
         return False
-    return isinstance(described, dict) and described.get("format") == FORMAT
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def load_prepared(folder: Path, split: str | None) -> FaceSet:
-    """Open a set of a prepared folder; with `split` None the only one, or that of all faces.
+    """Open a set of a prepared folder; with `split` None the set of all faces, or the only set.
 
     Raises:
-        DatasetError: It is not there or not whole.
+        DatasetError: The set does not exist or is incomplete.
 
     """
-    whole = sorted(path.stem for path in folder.glob("*.json") if path.name != SETTINGS_FILE)
-    name = split or ("all" if "all" in whole or len(whole) != 1 else whole[0])
+    complete = sorted(path.stem for path in folder.glob("*.json") if path.name != SETTINGS_FILE)
+    name = split or ("all" if "all" in complete or len(complete) != 1 else complete[0])
     files = SetFiles(folder, name)
     try:
-        described = json.loads(files.index.read_text(encoding="utf-8"))
-        keys, names = tuple(described["keys"]), described["identities"]
+        content = json.loads(files.index.read_text(encoding="utf-8"))
+        keys, names = tuple(content["keys"]), content["identities"]
         shape = (len(keys), TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
         images = np.memmap(files.images, np.uint8, "r", shape=shape)
         landmarks, heat = np.load(files.landmarks), np.load(files.heat_points)
         labels = (len(keys), MAP_SIZE, MAP_SIZE)
         parsing: NDArray[np.uint8] | None = None
         parts = [files.index, files.images, files.landmarks, files.heat_points]
-        if described["parsing"]:
+        if content["parsing"]:
             parts.append(files.parsing)
             parsing = np.memmap(files.parsing, np.uint8, "r", shape=labels)
     except FileNotFoundError as error:
         raise DatasetError(
-            f"no prepared set {name!r} here", where=folder, hint=_hint(whole)
+            f"no prepared set {name!r} in the folder", where=folder, hint=_hint(complete)
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -211,23 +211,27 @@ def load_prepared(folder: Path, split: str | None) -> FaceSet:
     return FaceSet(keys, images, landmarks, heat, people, parsing, tuple(parts))
 
 
-def _hint(whole: Sequence[str]) -> str:
-    return f"There are: {', '.join(whole)}" if whole else "Run the prepare stage to its end"
+def _hint(complete: Sequence[str]) -> str:
+    return (
+        f"There are: {', '.join(complete)}"
+        if complete
+        else "Run the prepare stage until it finishes"
+    )
 
 
 def subset(faces: FaceSet, indices: Sequence[int]) -> FaceSet:
-    """Take some faces of a set; the pictures stay on disk where all are taken."""
-    picked = list(indices)
-    if picked == list(range(len(faces))):
+    """Select faces of a set; the pictures stay on disk if all are selected."""
+    selected = list(indices)
+    if selected == list(range(len(faces))):
         return faces
     return FaceSet(
-        tuple(faces.keys[position] for position in picked),
-        faces.images[picked],
-        faces.landmarks[picked],
+        tuple(faces.keys[position] for position in selected),
+        faces.images[selected],
+        faces.landmarks[selected],
     )
 
 
 def evenly_spaced(faces: FaceSet, limit: int | None) -> FaceSet:
-    """Take at most `limit` faces, evenly spaced."""
+    """Select at most `limit` faces, evenly spaced."""
     count = len(faces) if limit is None else min(limit, len(faces))
     return subset(faces, [position * len(faces) // count for position in range(count)])

@@ -1,4 +1,4 @@
-"""Networks that find 68 landmarks on aligned faces."""
+"""Networks that locate 68 landmarks on aligned faces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from jdsr_cli.datasets.cropping import Cut, map_points
+from jdsr_cli.datasets.cropping import FaceCrop, map_points
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
 from jdsr_cli.faces.resampling import chain, invert, resample
@@ -24,46 +24,46 @@ _WFLW_BROWS = (
     (33, 33), (34, 41), (35, 40), (36, 39), (37, 38), (42, 50), (43, 49), (44, 48), (45, 47),
     (46, 46),
 )  # fmt: skip
-"""iBUG's brows are lines: each point lies between WFLW's upper and lower edge of the brow."""
+"""An iBUG brow is a line: each point is the midpoint of WFLW's upper and lower brow edge."""
 _WFLW_OTHERS = (*range(51, 60), 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96))
 WFLW_TO_IBUG = np.array(
     [(point, point) for point in range(0, 33, 2)]
     + list(_WFLW_BROWS)
     + [(point, point) for point in _WFLW_OTHERS]
 )
-"""(68, 2): the two of WFLW's 98 points whose middle is each iBUG point."""
+"""(68, 2): for each iBUG point the indices of the two WFLW points of which it is the midpoint."""
 
 
 class LandmarkNetwork(Protocol):
-    """Finds points on faces that fill a square of one size."""
+    """Locates points on faces in square crops of one size."""
 
     size: int
     """Side of the square in pixels."""
     window: tuple[float, float, float]
-    """Left, top and side, in pixels of the template, of the square it wants to see."""
+    """Left, top and side of the required square, in pixels of the template."""
 
     def locate(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N, 68, 2) in pixels of RGB squares (N, size, size, 3)."""
 
 
-def landmarks_of(network: LandmarkNetwork, cuts: Sequence[Cut]) -> NDArray[np.float32]:
-    """Find the points of faces in the pictures they were cut out of.
+def locate_landmarks(network: LandmarkNetwork, crops: Sequence[FaceCrop]) -> NDArray[np.float32]:
+    """Locate the points of faces in the pictures from which they were cropped.
 
     Returns:
         (N, 68, 2) iBUG points in pixels of the faces.
 
     """
     to_template = window_to_template(network.window, network.size)
-    to_picture = [chain(invert(cut.to_template), to_template) for cut in cuts]
+    to_picture = [chain(invert(crop.to_template), to_template) for crop in crops]
     squares = [
-        resample(cut.picture, matrix, network.size)
-        for cut, matrix in zip(cuts, to_picture, strict=True)
+        resample(crop.picture, matrix, network.size)
+        for crop, matrix in zip(crops, to_picture, strict=True)
     ]
-    found = network.locate(np.stack(squares))
+    located = network.locate(np.stack(squares))
     return np.stack(
         [
-            map_points(points, chain(cut.to_face, matrix))
-            for points, cut, matrix in zip(found, cuts, to_picture, strict=True)
+            map_points(points, chain(crop.to_face, matrix))
+            for points, crop, matrix in zip(located, crops, to_picture, strict=True)
         ]
     )
 
@@ -72,15 +72,15 @@ class FanLandmarks:
     """facexlib's FAN for WFLW's 98 points, as iBUG's 68.
 
     Raises:
-        WeightsMissingError: Its weights are not on this machine.
-        WeightsCorruptError: They are altered or not its own.
+        WeightsMissingError: The weights are not on this machine.
+        WeightsCorruptError: The weights are damaged or of another network.
         WeightsError: facexlib cannot be imported.
 
     """
 
     size = _FAN_SIZE
     window = (-18.6, -18.6, 165.1)
-    """CelebA's middle 178x178: it was trained on boxes with room around the face."""
+    """CelebA's middle 178x178: FAN was trained on boxes with a margin around the face."""
 
     def __init__(self, device: str = "auto") -> None:
         path = auxiliary(FAN_FILE)
@@ -103,15 +103,15 @@ class FanLandmarks:
 
 
 def peaks(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return where heat maps are highest, a quarter pixel towards the higher neighbours.
+    """Return the maxima of heat maps, shifted a quarter pixel towards the higher neighbours.
 
-    At the border, where a neighbour is missing, the middle of the pixel.
+    At the border, where a neighbour is missing, the centre of the pixel is returned.
 
     Args:
         maps: (N, P, S, S).
 
     Returns:
-        (N, P, 2) x, y with the corner of the map at 0.
+        (N, P, 2) x, y; the corner of the map is at 0.
 
     """
     count, points, side = maps.shape[:3]
@@ -120,15 +120,21 @@ def peaks(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
     first, second = np.indices((count, points))
 
-    def at(down: int, right: int) -> NDArray[np.float32]:
+    def neighbours(down: int, right: int) -> NDArray[np.float32]:
         return np.asarray(padded[first, second, rows + 1 + down, columns + 1 + right])
 
-    lean = np.stack([np.sign(at(0, 1) - at(0, -1)), np.sign(at(1, 0) - at(-1, 0))], axis=2)
-    return (np.stack([columns, rows], axis=2) + 0.5 + 0.25 * lean).astype(np.float32)
+    shift = np.stack(
+        [
+            np.sign(neighbours(0, 1) - neighbours(0, -1)),
+            np.sign(neighbours(1, 0) - neighbours(-1, 0)),
+        ],
+        axis=2,
+    )
+    return (np.stack([columns, rows], axis=2) + 0.5 + 0.25 * shift).astype(np.float32)
 
 
 def to_ibug(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn WFLW's 98 points (N, 98, 2) into iBUG's 68 (N, 68, 2)."""
+    """Convert WFLW's 98 points (N, 98, 2) to iBUG's 68 (N, 68, 2)."""
     return np.asarray(points[:, WFLW_TO_IBUG].mean(axis=2), np.float32)
 
 

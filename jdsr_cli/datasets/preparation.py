@@ -1,4 +1,4 @@
-"""Prepare images as aligned 128-px faces with landmarks and part labels, and open them."""
+"""Prepare aligned 128-px faces with landmarks and part labels from images, and open them."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from jdsr_cli.datasets.face_set import (
     SetFiles,
     find_prepared,
     load_prepared,
+    output_errors,
     write_json,
-    writing,
 )
 from jdsr_cli.datasets.shards import (
-    ShardMaker,
+    ShardBuilder,
     ShardTask,
-    begin_worker,
+    initialise_worker,
     label_shard,
     prepare_in_worker,
     read_shard,
 )
 from jdsr_cli.datasets.sources import (
+    ALL_FACES,
     SPLITS,
-    WHOLE,
     SourceFace,
-    faces_of,
-    kind_of,
-    splits_of,
-    state_of,
+    list_faces,
+    source_digest,
+    source_kind,
+    source_splits,
 )
 from jdsr_cli.errors import (
     DatasetError,
@@ -60,8 +60,8 @@ from jdsr_cli.faces import create_detector
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import resolve_device, sha256_of
 
-SHARD = 256
-"""Faces of a shard: what a stopped run does again at most."""
+SHARD_SIZE = 256
+"""Number of faces of a shard; an interrupted run repeats at most one shard per worker."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class PreparedSets:
     """A folder of prepared faces."""
 
     folder: Path
-    """Inside the one that was asked for, named after the hash of source and settings."""
+    """Subfolder of the output folder, named after the hash of source and settings."""
     counts: Mapping[str, int]
-    """Number of faces of each split that was asked for."""
+    """Number of faces of each requested split."""
     skipped: int
-    """Number of pictures left out, in all splits; `skipped.csv` in the folder says why."""
+    """Number of skipped pictures in all splits; `skipped.csv` in the folder lists the reasons."""
 
 
 def prepare(
@@ -84,120 +84,120 @@ def prepare(
     *,
     splits: Sequence[str] | None = None,
 ) -> PreparedSets:
-    """Prepare the faces of a source; what is there already is not done again.
+    """Prepare the faces of a source; finished sets and shards are reused.
 
-    A run that was stopped goes on at the first unfinished shard. Parts are labelled by the
-    processes that cut the faces or, on a GPU, by this one while they cut the next. Source and
-    settings are hashed: whatever changes in them leads to a fresh folder. One process at a time
-    may prepare a folder.
+    An interrupted run continues at the first unfinished shard. Parts are labelled by the
+    processes that crop the faces or, on a GPU, by the calling process in parallel to them. Source
+    and settings are hashed: any change leads to a new folder. Only one process at a time may
+    prepare a folder.
 
     Args:
         source: See `open_faces`.
-        out: Folder for the results; made if absent. While a set is joined of its shards it
-            takes twice its final room (49 kB for each face).
-        settings: How; the defaults of `PrepareSettings` where None.
-        progress: Told of each face, or of each shard where workers make them.
-        splits: `train`, `val`, `test` or `all`; those that the source has where None.
+        out: Folder for the results; created if absent. While the shards of a set are joined it
+            takes twice its final disk space (49 kB per face).
+        settings: Crop, landmarks and labels; None for the defaults.
+        progress: Receives a step per face, or per shard if there are workers.
+        splits: `train`, `val`, `test` or `all`; None for those of the source.
 
     Raises:
         InputMissingError: `source` does not exist.
-        DatasetError: It is not laid out as described, a split is empty, or a picture that is
-            part of a published set cannot be used.
-        UsageError: There is no such split.
-        WeightsError: A network that the settings ask for is not on this machine or damaged.
+        DatasetError: The layout is not as described, a split is empty, or a picture of a
+            published set cannot be used.
+        UsageError: A split is unknown.
+        WeightsError: The weights of a required network are missing or damaged.
         OutputError: The results cannot be written.
-        TrainingError: A worker process was ended from outside.
+        TrainingError: A worker process was terminated from outside.
 
     """
-    chosen, reporter = settings or PrepareSettings(), progress or Silent()
+    settings, progress = settings or PrepareSettings(), progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
-    described = _describe(source, chosen)
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+    description = _describe(source, settings)
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = out / digest
-    with writing("prepared faces", out):
+    with output_errors("prepared faces", out):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / SETTINGS_FILE).exists():
-            write_json(folder / SETTINGS_FILE, {"format": FORMAT, "hash": digest, **described})
+            write_json(folder / SETTINGS_FILE, {"format": FORMAT, "hash": digest, **description})
         counts = {}
-        for split in splits or splits_of(source):
+        for split in splits or source_splits(source):
             if not SetFiles(folder, split).index.exists():
-                faces = faces_of(source, split, out, reporter)
-                _prepare_set(SetFiles(folder, split), faces, chosen, reporter)
+                faces = list_faces(source, split, out, progress)
+                _prepare_set(SetFiles(folder, split), faces, settings, progress)
             text = SetFiles(folder, split).index.read_text(encoding="utf-8")
             counts[split] = len(json.loads(text)["keys"])
     return PreparedSets(folder, counts, len(_read_skipped(folder / SKIPPED_FILE)))
 
 
 def _describe(source: Path, settings: PrepareSettings) -> dict[str, Any]:
-    """Return everything that decides the result, as plain values."""
-    kind = kind_of(source)
+    """Return everything that determines the result, as JSON values."""
+    kind = source_kind(source)
     landmarks = settings.landmarks
     if landmarks not in LANDMARKS:
         landmarks = sha256_of(Path(landmarks))
-    described: dict[str, Any] = {
-        "source": {"kind": kind, "name": source.name, "state": state_of(source)},
+    description: dict[str, Any] = {
+        "source": {"kind": kind, "name": source.name, "state": source_digest(source)},
         "landmarks": landmarks,
         "parsing": settings.labels.fingerprint if settings.labels else "none",
     }
     if kind != "aligned":
-        described["crop"] = settings.crop
+        description["crop"] = settings.crop
     if kind == "pictures" or (kind == "celeba" and not has_landmarks(source)):
-        described["least_width"] = settings.least_width
-        described["detector"] = create_detector().name
-    return described
+        description["least_width"] = settings.least_width
+        description["detector"] = create_detector().name
+    return description
 
 
 def _prepare_set(
     files: SetFiles, faces: Sequence[SourceFace], settings: PrepareSettings, progress: Progress
 ) -> None:
     files.shards.mkdir(exist_ok=True)
-    parts = [tuple(faces[start : start + SHARD]) for start in range(0, len(faces), SHARD)]
+    parts = [tuple(faces[start : start + SHARD_SIZE]) for start in range(0, len(faces), SHARD_SIZE)]
     tasks = [
         ShardTask(part, files.shards / f"{number:05d}.npz") for number, part in enumerate(parts)
     ]
-    waiting = [task for task in tasks if not task.path.exists()]
-    look = any(face.row is None and face.five is None for face in faces)
+    pending = [task for task in tasks if not task.path.exists()]
+    detect = any(face.row is None and face.five is None for face in faces)
     name = f"preparing {files.split}"
     progress.begin(name, len(faces))
     try:
-        progress.advance(name, len(faces) - sum(len(task.faces) for task in waiting))
-        _run(waiting, settings, look, progress, name)
+        progress.advance(name, len(faces) - sum(len(task.faces) for task in pending))
+        _build_shards(pending, settings, detect, progress, name)
     finally:
         progress.end(name)
     _join(files, [task.path for task in tasks], settings.labels is not None, progress)
 
 
-def _run(
+def _build_shards(
     tasks: Sequence[ShardTask],
     settings: PrepareSettings,
-    look: bool,
+    detect: bool,
     progress: Progress,
     name: str,
 ) -> None:
     if not tasks:
         return
     if not settings.workers or len(tasks) == 1:
-        maker = ShardMaker(settings, look)
+        builder = ShardBuilder(settings, detect)
         for task in tasks:
-            maker.make(task, lambda: progress.advance(name))
+            builder.build(task, lambda: progress.advance(name))
         return
-    # On a GPU every process would have a context and the labelling network for itself.
+    # On a GPU every process would need its own context and its own labelling network.
     labels = settings.labels if resolve_device().type != "cpu" else None
-    apart = labels is not None
+    label_here = labels is not None
     labeller = None if labels is None else labels.open()
-    cut = [task for task in tasks if apart and task.cut.path.exists()]
-    asked = dataclasses.replace(settings, labels=None) if apart else settings
+    cropped = [task for task in tasks if label_here and task.without_labels.path.exists()]
+    worker_settings = dataclasses.replace(settings, labels=None) if label_here else settings
     with ProcessPoolExecutor(
         min(settings.workers, len(tasks)),
         multiprocessing.get_context("spawn"),
-        begin_worker,
-        (asked, look),
+        initialise_worker,
+        (worker_settings, detect),
     ) as pool:
         running = {
-            pool.submit(prepare_in_worker, task.cut if apart else task): task
+            pool.submit(prepare_in_worker, task.without_labels if label_here else task): task
             for task in tasks
-            if task not in cut
+            if task not in cropped
         }
 
         def finish(task: ShardTask) -> None:
@@ -206,15 +206,15 @@ def _run(
             progress.advance(name, len(task.faces))
 
         try:
-            for task in cut:
+            for task in cropped:
                 finish(task)
-            for done in as_completed(running):
-                done.result()
-                finish(running[done])
+            for future in as_completed(running):
+                future.result()
+                finish(running[future])
         except BrokenProcessPool as error:
             raise TrainingError(
-                "a worker of the prepare stage was ended from outside",
-                hint="Where memory ran out, use fewer workers; finished shards are kept",
+                "a worker of the prepare stage was terminated from outside",
+                hint="If memory ran out, use fewer workers; finished shards are reused",
             ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -222,7 +222,7 @@ def _run(
 
 
 def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Progress) -> None:
-    """Join the shards of a set; the index is written last, so it is whole or absent."""
+    """Join the shards of a set; the index, written last, marks a complete set."""
     keys: list[str] = []
     identities: list[str] = []
     skipped: list[tuple[str, str]] = []
@@ -230,9 +230,9 @@ def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Prog
     with ExitStack() as stack:
         images, parsing = (
             stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
-            if wanted
+            if enabled
             else None
-            for path, wanted in ((files.images, True), (files.parsing, labelled))
+            for path, enabled in ((files.images, True), (files.parsing, labelled))
         )
         for path in paths:
             shard = read_shard(path)
@@ -246,7 +246,7 @@ def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Prog
                     file.write(shard.arrays[name].tobytes())
             landmarks.append(shard.arrays["landmarks"])
             heat_points.append(shard.arrays["heat_points"])
-        _note_skipped(files, skipped)
+        _write_skipped(files, skipped)
         if not keys:
             raise DatasetError(
                 f"none of {len(skipped)} pictures of the split {files.split!r} has a usable face",
@@ -254,20 +254,20 @@ def _join(files: SetFiles, paths: Sequence[Path], labelled: bool, progress: Prog
             )
     if skipped:
         progress.note(
-            f"{files.split}: {len(skipped)} of {len(skipped) + len(keys)} pictures left out, "
+            f"{files.split}: {len(skipped)} of {len(skipped) + len(keys)} pictures skipped, "
             f"see {files.folder / SKIPPED_FILE}"
         )
     np.save(files.landmarks, np.concatenate(landmarks))
     np.save(files.heat_points, np.concatenate(heat_points))
-    named = identities if any(identities) else None
-    write_json(files.index, {"keys": keys, "identities": named, "parsing": labelled})
+    stored_identities = identities if any(identities) else None
+    write_json(files.index, {"keys": keys, "identities": stored_identities, "parsing": labelled})
     shutil.rmtree(files.shards)
 
 
-def _note_skipped(files: SetFiles, skipped: Sequence[tuple[str, str]]) -> None:
+def _write_skipped(files: SetFiles, skipped: Sequence[tuple[str, str]]) -> None:
     path = files.folder / SKIPPED_FILE
-    others = [row for row in _read_skipped(path) if row[0] != files.split]
-    rows = [*others, *([files.split, key, reason] for key, reason in skipped)]
+    other_rows = [row for row in _read_skipped(path) if row[0] != files.split]
+    rows = [*other_rows, *([files.split, key, reason] for key, reason in skipped)]
     with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["split", "key", "reason"], *rows])
 
@@ -286,36 +286,36 @@ def open_faces(
     settings: PrepareSettings | None = None,
     progress: Progress | None = None,
 ) -> FaceSet:
-    """Open the faces of a split, preparing first what has to be prepared.
+    """Open the faces of a split; they are prepared first if necessary.
 
     Args:
         source: An official CelebA folder, a tar archive of aligned faces or a folder of such
             archives or pictures with their landmarks, a folder of pictures of any size, or a
-            folder made by `prepare`.
+            folder written by `prepare`.
         split: `train`, `val`, `test`, or None for all faces.
-        cache: Folder that keeps what was decoded and prepared; made if absent. A prepared
-            folder needs none.
-        settings: How to prepare; a prepared folder keeps those it was made with.
-        progress: Told of each face.
+        cache: Folder for decoded and prepared faces; created if absent. A prepared folder does
+            not need it.
+        settings: Preparation settings; ignored for a prepared folder.
+        progress: Receives a step per face.
 
     Raises:
         InputMissingError: `source` does not exist.
-        DatasetError: It is not laid out as described, or the split has no face.
-        UsageError: `split` is none of these.
-        WeightsError: A network that the settings ask for is not on this machine or damaged.
+        DatasetError: The layout is not as described, or the split has no face.
+        UsageError: `split` is unknown.
+        WeightsError: The weights of a required network are missing or damaged.
         OutputError: The cache cannot be written.
 
     """
-    chosen, reporter = settings or PrepareSettings(), progress or Silent()
+    settings, progress = settings or PrepareSettings(), progress or Silent()
     if not source.exists():
         raise InputMissingError("no such file or folder", where=source)
-    if split is not None and split not in (*SPLITS, WHOLE):
-        raise UsageError(f"there is no split {split!r}", hint=f"Use {', '.join(SPLITS)}")
-    ready = find_prepared(source)
-    if ready is not None:
-        return load_prepared(ready, split)
-    if kind_of(source) == "aligned" and chosen.keeps_aligned_faces:
-        return load_faces(source, None if split == WHOLE else split, cache, reporter)
+    if split is not None and split not in (*SPLITS, ALL_FACES):
+        raise UsageError(f"unknown split {split!r}", hint=f"Use {', '.join(SPLITS)}")
+    existing = find_prepared(source)
+    if existing is not None:
+        return load_prepared(existing, split)
+    if source_kind(source) == "aligned" and settings.keeps_aligned_faces:
+        return load_faces(source, None if split == ALL_FACES else split, cache, progress)
     name = split or "all"
-    made = prepare(source, cache, chosen, reporter, splits=(name,))
-    return load_prepared(made.folder, name)
+    prepared = prepare(source, cache, settings, progress, splits=(name,))
+    return load_prepared(prepared.folder, name)

@@ -23,27 +23,27 @@ HEAT_SIGMA = 1.5
 """Standard deviation of a heat map's peak in its own pixels (SPEC 3)."""
 
 UNDER_NOSE = 0.6
-"""Share of lowered masks that still cover the mouth; the others are worn under the chin."""
+"""Share of lowered masks that still cover the mouth; the others are below the lower lip."""
 
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How a face becomes a sample."""
+    """Settings of the degradation of faces."""
 
     lr_size: int
     degradation: str
     """`paper` or `camera`."""
     masked: float
-    """Share of faces that wear a mask."""
+    """Share of faces with a mask."""
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Used by the camera degradation."""
     occluded: float = 0.0
-    """Share of faces that have something before them that is no mask; camera degradation only."""
+    """Share of faces with an occluder other than a mask; camera degradation only."""
     lowered: float = 0.0
-    """Share of masks that are worn under the nose or the chin; camera degradation only."""
+    """Share of masks below the nose or the lower lip; camera degradation only."""
     canonical: bool = False
-    """Whether training samples are brought to canonical colours; camera degradation only. Faces
-    that are measured (`evaluation_samples`) are always as they were filmed."""
+    """Whether training samples are converted to canonical colours; camera degradation only.
+    Evaluation samples (`evaluation_samples`) are never converted."""
     priors: bool = False
     """Whether samples carry landmarks, parsing labels and identities."""
     heat_sigma: float = HEAT_SIGMA
@@ -51,7 +51,7 @@ class SampleSettings:
 
 
 class Degrader:
-    """Makes the low-resolution, possibly masked picture of one face."""
+    """Creates the low-resolution, possibly masked image of a face."""
 
     def __init__(self, sprites: Sequence[Sprite], settings: SampleSettings) -> None:
         self.sprites = sprites
@@ -65,7 +65,7 @@ class Degrader:
         masked: bool | None = None,
         canonical: bool = False,
     ) -> tuple[DegradedPair, NDArray[np.float32]]:
-        """Degrade a face; with `masked` None the settings' share decides.
+        """Degrade a face; with `masked` None a mask is drawn with the probability of the settings.
 
         Returns:
             The pair, and the (128, 128) alpha of the mask before any degradation.
@@ -77,38 +77,38 @@ class Degrader:
         paper = settings.degradation == "paper"
         scene = Scene(face, face, np.zeros(face.shape[:2], np.float32))
         if masked:
-            # No number is drawn without need: recipes without these keep their samples.
+            # A probability of 0 draws no number: recipes without it keep their samples.
             position: Position = "nose"
             if not paper and settings.lowered and rng.random() < settings.lowered:
                 position = "under nose" if rng.random() < UNDER_NOSE else "chin"
             sprite = choose_sprite(self.sprites, landmarks, rng)
-            worn = apply_mask(face, landmarks, sprite, rng, position=position)
-            scene = Scene(face, worn.image, worn.alpha)
+            with_mask = apply_mask(face, landmarks, sprite, rng, position=position)
+            scene = Scene(face, with_mask.image, with_mask.alpha)
         if not paper and settings.occluded and rng.random() < settings.occluded:
             scene = occlude(scene, landmarks, rng)
         clean, masked_face, alpha = scene.clean, scene.masked, scene.alpha
         if paper:
             return degrade_paper(clean, masked_face, alpha, settings.lr_size), alpha
-        filmed = record(clean, masked_face, alpha, settings.lr_size, rng, settings.camera)
-        return to_pair(filmed, rng, canonical=canonical), alpha
+        recording = record(clean, masked_face, alpha, settings.lr_size, rng, settings.camera)
+        return to_pair(recording, rng, canonical=canonical), alpha
 
 
 @dataclass(frozen=True)
 class EvaluationSample:
-    """A face as every compared method sees it: deterministic by its key."""
+    """The degraded face that every compared method receives; it depends only on its key."""
 
     key: str
     pair: DegradedPair
     alpha: NDArray[np.float32]
-    """(128, 128) of the mask as worn, before degradation; zero without a mask."""
+    """(128, 128) alpha of the mask before degradation; zero without a mask."""
 
 
 def evaluation_samples(
     faces: FaceSet, degrader: Degrader, *, masked: bool, seed: int = 0, limit: int | None = None
 ) -> Iterator[EvaluationSample]:
-    """Faces of a validation or test set, each with the mask and camera its key draws.
+    """Yield faces of a validation or test set, each with a mask and camera seeded by its key.
 
-    With `limit`, evenly spaced faces of the set.
+    With `limit`, evenly spaced faces of the set are taken.
     """
     count = len(faces) if limit is None else min(limit, len(faces))
     for position in range(count):
@@ -121,22 +121,22 @@ def evaluation_samples(
 
 @dataclass(frozen=True)
 class EvaluationFaces:
-    """Faces and the way they are made small and masked: the same for the same name."""
+    """Faces and their deterministic degradation."""
 
     faces: FaceSet
     degrader: Degrader
 
     def samples(self, kind: str) -> Iterator[EvaluationSample]:
-        """Make every face: `masked`, or bare, which is both `plain` and `sharp`."""
+        """Yield the samples of all faces: with masks for `masked`, bare for `plain` and `sharp`."""
         return evaluation_samples(self.faces, self.degrader, masked=kind == "masked")
 
     def samples_at(self, kind: str, indices: Sequence[int]) -> list[EvaluationSample]:
-        """Make some faces again."""
+        """Return the samples of selected faces."""
         return list(replace(self, faces=subset(self.faces, indices)).samples(kind))
 
 
 def stack(arrays: Sequence[NDArray[Any]] | NDArray[Any]) -> Tensor:
-    """Stack arrays of one shape to a tensor of their type, (B, ...)."""
+    """Stack arrays of one shape to a tensor (B, ...) of the same type."""
     return torch.from_numpy(np.stack(list(arrays)))
 
 

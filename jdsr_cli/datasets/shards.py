@@ -1,7 +1,7 @@
-"""A part of a set of faces: made by one process, written whole or not at all, joined later.
+"""Shards of a set of faces: each is written atomically by one process; they are joined later.
 
-Where one process labels the parts of faces that others cut, a shard has another name until it has
-its labels: it is not taken for a finished one, and what was done for it is not done again.
+If another process labels the face parts, a shard without labels is stored under a different name:
+it does not count as finished, and an interrupted run reuses it.
 """
 
 from __future__ import annotations
@@ -20,179 +20,183 @@ from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.cropping import Cut, Cutter, PartLabeller, PrepareSettings
+from jdsr_cli.datasets.cropping import FaceCrop, FaceCropper, PartLabeller, PrepareSettings
 from jdsr_cli.datasets.face_set import MAP_SIZE
-from jdsr_cli.datasets.landmark_networks import landmarks_of, open_landmarks
+from jdsr_cli.datasets.landmark_networks import locate_landmarks, open_landmarks
 from jdsr_cli.datasets.sources import SourceFace
 from jdsr_cli.errors import DatasetError
 from jdsr_cli.faces import create_detector
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
-CHUNK = 32
-"""Faces that go through a network at once."""
+BATCH_SIZE = 32
+"""Batch size of the networks."""
 
-_EQUIPMENT: dict[str, Any] = {}
-"""Of a worker process: what its maker is made of, and the maker once it is."""
+_WORKER_STATE: dict[str, Any] = {}
+"""State of a worker process: the arguments of its `ShardBuilder`, and the builder once created."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShardTask:
-    """Faces to be prepared into a file."""
+    """Faces of a shard and the path of its file."""
 
     faces: tuple[SourceFace, ...]
     path: Path
-    """Of the finished shard."""
+    """File of the finished shard."""
 
     @property
-    def cut(self) -> ShardTask:
-        """The same without labels, which go to a file of their own name."""
+    def without_labels(self) -> ShardTask:
+        """The task of the same shard without labels, which has a different path."""
         return ShardTask(self.faces, self.path.with_suffix(".cut.npz"))
 
 
 def prepare_in_worker(task: ShardTask) -> None:
-    """Make a shard with the worker's own maker.
+    """Build a shard with the builder of the worker process.
 
     Raises:
-        JdsrError: As `ShardMaker` and its `make`.
+        JdsrError: See `ShardBuilder` and `ShardBuilder.build`.
 
     """
-    maker = _EQUIPMENT.get("maker")
-    if maker is None:
-        maker = _EQUIPMENT["maker"] = ShardMaker(_EQUIPMENT["settings"], _EQUIPMENT["look"])
-    maker.make(task)
+    builder = _WORKER_STATE.get("builder")
+    if builder is None:
+        builder = ShardBuilder(_WORKER_STATE["settings"], _WORKER_STATE["detect"])
+        _WORKER_STATE["builder"] = builder
+    builder.build(task)
 
 
-def begin_worker(settings: PrepareSettings, look: bool) -> None:
-    """Ready a worker process: it runs on one thread and ends at once on Ctrl-C.
+def initialise_worker(settings: PrepareSettings, detect: bool) -> None:
+    """Initialise a worker process: one thread, and immediate termination on Ctrl-C.
 
-    Networks are opened with the first shard, so that their errors reach the caller.
+    Networks are loaded with the first shard, so that their errors reach the caller.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _EQUIPMENT.update(settings=settings, look=look)
+    _WORKER_STATE.update(settings=settings, detect=detect)
 
 
-class ShardMaker:
-    """Prepares faces with networks that are opened once.
+class ShardBuilder:
+    """Prepares faces with networks that are loaded once.
 
     Args:
-        settings: How.
-        look: Whether faces have to be looked for.
+        settings: Crop, landmarks and labels.
+        detect: Whether a face detector is needed.
 
     Raises:
-        WeightsError: A network is not on this machine or damaged.
+        WeightsError: The weights of a network are missing or damaged.
 
     """
 
-    def __init__(self, settings: PrepareSettings, look: bool) -> None:
-        self.detector = create_detector() if look else None
-        self.cutter = Cutter(settings.crop, settings.least_width, self.detector)
+    def __init__(self, settings: PrepareSettings, detect: bool) -> None:
+        self.detector = create_detector() if detect else None
+        self.cropper = FaceCropper(settings.crop, settings.least_width, self.detector)
         self.landmarks = open_landmarks(settings.landmarks)
         self.labeller = settings.labels.open() if settings.labels else None
 
-    def make(self, task: ShardTask, advance: Callable[[], None] = lambda: None) -> None:
-        """Prepare the faces of a task and write its file; what was cut before is only labelled.
+    def build(self, task: ShardTask, advance: Callable[[], None] = lambda: None) -> None:
+        """Prepare the faces of a task and write its file; a shard without labels is only labelled.
 
         Raises:
             DatasetError: A picture that is required cannot be used.
             OutputError: The file cannot be written.
 
         """
-        if self.labeller is not None and task.cut.path.exists():
+        if self.labeller is not None and task.without_labels.path.exists():
             label_shard(task, self.labeller)
             for _ in task.faces:
                 advance()
             return
-        cuts: list[Cut] = []
-        kept: list[SourceFace] = []
+        crops: list[FaceCrop] = []
+        cropped_faces: list[SourceFace] = []
         skipped: list[tuple[str, str]] = []
         landmarks: list[NDArray[np.float32]] = []
         heat_points: list[NDArray[np.float32]] = []
         parsing: list[NDArray[np.uint8]] = []
         images: list[NDArray[np.uint8]] = []
 
-        def finish() -> None:
-            """Run the networks on the waiting cuts, so that few pictures are held at once."""
-            if not cuts:
+        def process_crops() -> None:
+            """Run the networks on the pending crops, so that few pictures are in memory."""
+            if not crops:
                 return
-            found = None if self.landmarks is None else landmarks_of(self.landmarks, cuts)
-            for place, cut in enumerate(cuts):
-                face = kept[len(images)]
-                wear, heat = _points(face, cut, None if found is None else found[place])
-                images.append(cut.image)
-                landmarks.append(wear)
+            located = None if self.landmarks is None else locate_landmarks(self.landmarks, crops)
+            for index, crop in enumerate(crops):
+                face = cropped_faces[len(images)]
+                mask_points, heat = _points(face, crop, None if located is None else located[index])
+                images.append(crop.image)
+                landmarks.append(mask_points)
                 heat_points.append(heat)
             if self.labeller is not None:
-                parsing.append(self.labeller.label(np.stack([cut.image for cut in cuts])))
-            cuts.clear()
+                parsing.append(self.labeller.label(np.stack([crop.image for crop in crops])))
+            crops.clear()
 
         for face in task.faces:
-            cut = self.cutter.cut(face)
-            if isinstance(cut, str):
+            crop = self.cropper.crop(face)
+            if isinstance(crop, str):
                 if face.required:
-                    raise DatasetError(cut, where=face.path)
-                skipped.append((face.key, cut))
+                    raise DatasetError(crop, where=face.path)
+                skipped.append((face.key, crop))
             else:
-                cuts.append(cut)
-                kept.append(face)
-            if len(cuts) == CHUNK:
-                finish()
+                crops.append(crop)
+                cropped_faces.append(face)
+            if len(crops) == BATCH_SIZE:
+                process_crops()
             advance()
-        finish()
+        process_crops()
         arrays: dict[str, Any] = {
-            "keys": [face.key for face in kept],
-            "identities": [face.identity or "" for face in kept],
-            "skipped": _table(skipped),
-            "parsing": _joined(parsing),
+            "keys": [face.key for face in cropped_faces],
+            "identities": [face.identity or "" for face in cropped_faces],
+            "skipped": _skipped_array(skipped),
+            "parsing": _concatenated(parsing),
         }
-        if kept:
+        if cropped_faces:
             arrays |= {"images": images, "landmarks": landmarks, "heat_points": heat_points}
         _write(task.path, arrays)
 
 
 def label_shard(task: ShardTask, labeller: PartLabeller) -> None:
-    """Finish a shard that was cut: label its faces, write it whole, and drop what was cut.
+    """Label a shard without labels, write the finished shard and delete the former.
 
     Raises:
-        DatasetError: What was cut is damaged.
+        DatasetError: The shard without labels is damaged.
         OutputError: The file cannot be written.
 
     """
-    cut = read_shard(task.cut.path)
-    images = cut.arrays.get("images", np.zeros((0, TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8))
+    unlabelled = read_shard(task.without_labels.path)
+    images = unlabelled.arrays.get(
+        "images", np.zeros((0, TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)
+    )
     labels = [
-        labeller.label(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
+        labeller.label(images[start : start + BATCH_SIZE])
+        for start in range(0, len(images), BATCH_SIZE)
     ]
     arrays = {
-        **cut.arrays,
-        "keys": list(cut.keys),
-        "identities": list(cut.identities),
-        "skipped": _table(cut.skipped),
-        "parsing": _joined(labels),
+        **unlabelled.arrays,
+        "keys": list(unlabelled.keys),
+        "identities": list(unlabelled.identities),
+        "skipped": _skipped_array(unlabelled.skipped),
+        "parsing": _concatenated(labels),
     }
     _write(task.path, arrays)
-    task.cut.path.unlink()
+    task.without_labels.path.unlink()
 
 
-def _table(skipped: Sequence[tuple[str, str]]) -> NDArray[np.str_]:
+def _skipped_array(skipped: Sequence[tuple[str, str]]) -> NDArray[np.str_]:
     return np.array(skipped, dtype=np.str_).reshape(-1, 2)
 
 
-def _joined(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _concatenated(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.concatenate(labels or [np.zeros((0, MAP_SIZE, MAP_SIZE), np.uint8)])
 
 
 def _points(
-    face: SourceFace, cut: Cut, found: NDArray[np.float32] | None
+    face: SourceFace, crop: FaceCrop, located: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the 68 points for masks and those for the prior network."""
-    if found is not None:
-        return found, found
+    """Return the 68 points for masks and the targets of the prior network."""
+    if located is not None:
+        return located, located
     if face.landmarks is not None and face.heat_points is not None:
         return face.landmarks, face.heat_points
-    assert cut.five is not None
-    return landmarks_from_five(cut.five), cut.five
+    assert crop.five is not None
+    return landmarks_from_five(crop.five), crop.five
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:
@@ -202,15 +206,15 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """What a shard's file holds."""
+    """The content of a shard's file."""
 
     keys: tuple[str, ...]
     identities: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     """Key and reason."""
     arrays: Mapping[str, NDArray[Any]]
-    """`images`, `landmarks` and `heat_points` where there are faces, and `parsing`, which is
-    empty where parts are not labelled."""
+    """`images`, `landmarks` and `heat_points` if there are faces, and `parsing`, which is empty
+    without labels."""
 
 
 def read_shard(path: Path) -> Shard:
@@ -231,5 +235,5 @@ def read_shard(path: Path) -> Shard:
         )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DatasetError(
-            f"a prepared part is damaged ({error})", where=path, hint="Delete it and try again"
+            f"a prepared shard is damaged ({error})", where=path, hint="Delete it and try again"
         ) from error

@@ -1,4 +1,4 @@
-"""Which kind of source a path is, and the faces that it promises."""
+"""Kinds of dataset sources, and the list of faces of a source."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.datasets import celeba
-from jdsr_cli.datasets.aligned import TABLES, belongs, fingerprint, load_faces, raw_path
-from jdsr_cli.datasets.face_set import PICTURES, SetFiles, find_prepared
+from jdsr_cli.datasets.aligned import TABLES, fingerprint, is_in_split, load_faces, raw_path
+from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SetFiles, find_prepared
 from jdsr_cli.errors import DatasetError, UsageError
 from jdsr_cli.progress import Progress
 
 SourceKind = Literal["celeba", "aligned", "pictures"]
-"""`celeba`: the official folder. `aligned`: 128-px faces in archives, or loose with a table of
-landmarks beside them. `pictures`: a folder of pictures of any size."""
+"""`celeba`: the official folder. `aligned`: 128-px faces in archives, or as pictures with a table
+of landmarks in the same folder. `pictures`: a folder of pictures of any size."""
 
 SPLITS = celeba.SPLITS
-WHOLE = "all"
+ALL_FACES = "all"
 """Name of the set of all faces."""
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFace:
-    """A face that a source promises, and what it says of it."""
+    """A face of a source with its annotations."""
 
     key: str
     path: Path
-    """Its picture, or the raw pixels of all faces that are aligned already."""
+    """Its picture, or the file of the raw pixels of already aligned faces."""
     row: int | None = None
-    """Its place among raw pixels; None for a picture."""
+    """Index in the file of raw pixels; None for a picture."""
     celeba_aligned: bool = False
-    """Whether the picture is one of CelebA's aligned ones."""
+    """Whether the picture is an aligned picture of CelebA."""
     five: NDArray[np.float32] | None = None
-    """(5, 2) in pixels of the picture; None where the face has to be looked for."""
+    """(5, 2) in pixels of the picture; None if the face must be detected."""
     box: tuple[float, float, float, float] | None = None
-    """Where in the picture to look for it; None anywhere."""
+    """Approximate position in the picture; None if unknown."""
     landmarks: NDArray[np.float32] | None = None
     """(68, 2) of an aligned face."""
     heat_points: NDArray[np.float32] | None = None
     """(P, 2) of an aligned face."""
     identity: str | None = None
     required: bool = True
-    """Whether a picture that cannot be used is an error; else it is skipped, as is any whose face
-    has to be looked for: no detector finds all."""
+    """Whether a picture that cannot be used is an error; otherwise it is skipped. False if the face
+    must be detected, since no detector detects all faces."""
 
 
-def kind_of(source: Path) -> SourceKind:
-    """Tell the kind of a source that exists.
+def source_kind(source: Path) -> SourceKind:
+    """Return the kind of an existing source.
 
     Raises:
-        DatasetError: It is a file that is no tar archive.
+        DatasetError: It is a file that is not a tar archive.
 
     """
     if source.is_file():
@@ -71,54 +71,58 @@ def kind_of(source: Path) -> SourceKind:
     return "pictures"
 
 
-def splits_of(source: Path) -> tuple[str, ...]:
-    """Return the splits that a source has by itself, in their usual order."""
-    kind = kind_of(source)
+def source_splits(source: Path) -> tuple[str, ...]:
+    """Return the splits of a source, in the order of `SPLITS`."""
+    kind = source_kind(source)
     if kind == "celeba":
         return celeba.splits_in(source)
     if kind == "aligned":
         archives = [path.name for path in source.glob("*.tar")] if source.is_dir() else []
-        named = tuple(split for split in SPLITS if any(name.startswith(split) for name in archives))
-        return named or (WHOLE,)
-    inside = tuple(split for split in SPLITS if (source / split).is_dir())
-    return inside or tuple(split for split in SPLITS[:2] if _loose(source, split))
+        archive_splits = tuple(
+            split for split in SPLITS if any(name.startswith(split) for name in archives)
+        )
+        return archive_splits or (ALL_FACES,)
+    folders = tuple(split for split in SPLITS if (source / split).is_dir())
+    return folders or tuple(split for split in SPLITS[:2] if _split_pictures(source, split))
 
 
-def faces_of(source: Path, split: str, cache: Path, progress: Progress) -> tuple[SourceFace, ...]:
+def list_faces(source: Path, split: str, cache: Path, progress: Progress) -> tuple[SourceFace, ...]:
     """List the faces of a split (`all` for every face) in a fixed order.
 
-    A folder of pictures is split by its folders `train`, `val` and `test`, where it has such;
-    else `val` is one picture in twenty, by name, `train` the others, and `test` all of them.
+    A folder of pictures is split by its subfolders `train`, `val` and `test`, if there are any;
+    otherwise `val` is one picture in twenty, by name, `train` the others, and `test` all.
 
     Args:
-        source: Of any kind.
+        source: A source of any kind.
         split: `train`, `val`, `test` or `all`.
-        cache: Where aligned faces are decoded to.
-        progress: Told of faces read, and where a test set is the whole folder.
+        cache: Folder for decoded aligned faces.
+        progress: Receives a step per face read, and a note if the test set is the whole folder.
 
     Raises:
-        UsageError: There is no such split.
-        DatasetError: The source is not laid out as described, or the split is empty.
+        UsageError: The split is unknown.
+        DatasetError: The layout is not as described, or the split is empty.
 
     """
-    if split not in (*SPLITS, WHOLE):
-        raise UsageError(f"there is no split {split!r}", hint=f"Use {', '.join(SPLITS)}")
-    kind = kind_of(source)
+    if split not in (*SPLITS, ALL_FACES):
+        raise UsageError(f"unknown split {split!r}", hint=f"Use {', '.join(SPLITS)}")
+    kind = source_kind(source)
     if kind == "celeba":
-        faces = _of_celeba(source, split)
+        faces = _celeba_faces(source, split)
     elif kind == "aligned":
-        faces = _of_aligned(source, split, cache, progress)
+        faces = _aligned_faces(source, split, cache, progress)
     else:
-        faces = [SourceFace(path.stem, path, required=False) for path in _loose(source, split)]
-        whole = split == "test" and not any((source / one).is_dir() for one in SPLITS)
-        if whole and faces:
+        faces = [
+            SourceFace(path.stem, path, required=False) for path in _split_pictures(source, split)
+        ]
+        is_whole_folder = split == "test" and not any((source / one).is_dir() for one in SPLITS)
+        if is_whole_folder and faces:
             progress.note(
-                f"{source} has no split of its own: all its {len(faces)} pictures are the test "
+                f"{source} is not divided into splits: all its {len(faces)} pictures are the test "
                 "set, so nothing may be trained on them"
             )
     if not faces:
         raise DatasetError(
-            "no pictures" if split == WHOLE else f"the split {split!r} has no pictures",
+            "no pictures" if split == ALL_FACES else f"the split {split!r} has no pictures",
             where=source,
             hint="Expected pictures, archives of aligned faces, or CelebA's folder",
         )
@@ -126,7 +130,7 @@ def faces_of(source: Path, split: str, cache: Path, progress: Progress) -> tuple
     return tuple(faces)
 
 
-def _of_celeba(source: Path, split: str) -> list[SourceFace]:
+def _celeba_faces(source: Path, split: str) -> list[SourceFace]:
     aligned = not celeba.in_the_wild(source)
     return [
         SourceFace(
@@ -138,71 +142,71 @@ def _of_celeba(source: Path, split: str) -> list[SourceFace]:
             identity=entry.identity,
             required=entry.five is not None,
         )
-        for entry in celeba.read_celeba(source, None if split == WHOLE else split)
+        for entry in celeba.read_celeba(source, None if split == ALL_FACES else split)
     ]
 
 
-def _of_aligned(source: Path, split: str, cache: Path, progress: Progress) -> list[SourceFace]:
-    chosen = None if split == WHOLE else split
-    known = load_faces(source, chosen, cache, progress)
-    raw = raw_path(cache / f"faces-{fingerprint(source, chosen)}")
+def _aligned_faces(source: Path, split: str, cache: Path, progress: Progress) -> list[SourceFace]:
+    requested = None if split == ALL_FACES else split
+    aligned = load_faces(source, requested, cache, progress)
+    raw = raw_path(cache / f"faces-{fingerprint(source, requested)}")
     return [
         SourceFace(
             key,
             raw,
             row=row,
-            landmarks=known.landmarks[row],
-            heat_points=known.heat_points[row],
-            identity=None if known.identities is None else known.identities[row],
+            landmarks=aligned.landmarks[row],
+            heat_points=aligned.heat_points[row],
+            identity=None if aligned.identities is None else aligned.identities[row],
         )
-        for row, key in enumerate(known.keys)
+        for row, key in enumerate(aligned.keys)
     ]
 
 
-def _loose(source: Path, split: str) -> list[Path]:
-    inside = [source / one for one in SPLITS if (source / one).is_dir()]
-    if not inside:
-        named = None if split in ("test", WHOLE) else split
-        return [path for path in _pictures(source) if belongs(path, named)]
-    folders = [folder for folder in inside if split in (folder.name, WHOLE)]
+def _split_pictures(source: Path, split: str) -> list[Path]:
+    folders = [source / one for one in SPLITS if (source / one).is_dir()]
+    if not folders:
+        picture_split = None if split in ("test", ALL_FACES) else split
+        return [path for path in _pictures(source) if is_in_split(path, picture_split)]
+    folders = [folder for folder in folders if split in (folder.name, ALL_FACES)]
     return [path for folder in folders for path in _pictures(folder)]
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _check_keys(faces: list[SourceFace], source: Path) -> None:
-    seen: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for face in faces:
-        if face.key in seen and face.row is None:
+        if face.key in paths and face.row is None:
             raise DatasetError(
-                f"{seen[face.key].name} and {face.path.name} have the same name",
+                f"{paths[face.key].name} and {face.path.name} have the same name",
                 where=source,
-                hint="Rename one: faces are told apart by their names",
+                hint="Rename one: names must be unique",
             )
-        seen[face.key] = face.path
+        paths[face.key] = face.path
 
 
-def state_of(source: Path) -> str:
-    """Return a digest that changes when a source does.
+def source_digest(source: Path) -> str:
+    """Return a digest that changes when a source changes.
 
-    CelebA is told by its lists and the names of its pictures; others by names, sizes and times.
+    For CelebA it covers the lists, for other sources the names, sizes and times of the files.
     """
-    kind = kind_of(source)
+    kind = source_kind(source)
     if kind == "aligned":
         return fingerprint(source, None)
     digest = hashlib.sha256(kind.encode())
     if kind == "celeba":
         digest.update(b"wild" if celeba.in_the_wild(source) else b"aligned")
-        for path in celeba.lists_of(source):
+        for path in celeba.list_files(source):
             digest.update(path.name.encode() + path.read_bytes())
         return digest.hexdigest()[:16]
     for folder in (source, *(source / split for split in SPLITS)):
         if not folder.is_dir():
             continue
         for entry in sorted(os.scandir(folder), key=lambda one: one.name):
-            if Path(entry.name).suffix.lower() in PICTURES:
+            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
                 state = entry.stat()
                 line = f"{folder.name}/{entry.name}:{state.st_size}:{state.st_mtime_ns}\n"
                 digest.update(line.encode())
@@ -210,14 +214,14 @@ def state_of(source: Path) -> str:
 
 
 def default_split(source: Path) -> str | None:
-    """Return `test` where a source has such a part, None (all faces) where it has not.
+    """Return `test` if a source has a test split, otherwise None (all faces).
 
-    Official CelebA has one, archives where the name of one starts with `test`, pictures where a
-    folder is called so, and prepared folders where it was prepared.
+    Official CelebA has one; archives if the name of one starts with `test`, pictures if there is
+    a folder `test`, and prepared folders if it was prepared.
     """
     if not source.is_dir():
         return None
     prepared = find_prepared(source)
     if prepared is not None:
         return "test" if SetFiles(prepared, "test").index.is_file() else None
-    return "test" if "test" in splits_of(source) else None
+    return "test" if "test" in source_splits(source) else None

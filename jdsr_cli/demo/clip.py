@@ -1,8 +1,8 @@
 """The clip of the demo: two people walk through a corridor towards a simulated CCTV camera.
 
-The scene is rendered, degraded like a camera does, and encoded as H.264. Lengths are metres: x to
-the right, height above the floor, z away from the camera. People are flat and face the camera, so
-that a similarity takes their photograph to the frame.
+The scene is rendered, degraded like a camera image, and encoded as H.264. Lengths are in metres: x
+to the right, height above the floor, z the distance from the camera. People are flat and face the
+camera, so that a similarity maps their photograph to the frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jdsr_cli.progress import Progress
 HALF_WIDTH = 1.5
 CEILING = 2.7
 END = 13.0
-"""Metres: from the middle to a wall, floor to ceiling, camera to the end wall."""
+"""Half the width, the height and the length of the corridor in metres."""
 
 _FLOOR = (142.0, 138.0, 130.0)
 _PAINT = (176.0, 180.0, 172.0)
@@ -34,11 +34,11 @@ _LIGHTS = np.arange(2.0, END, 3.0)
 
 
 def draw_corridor(camera: Camera, factor: int) -> NDArray[np.float32]:
-    """Render the empty corridor as seen by `camera`, by casting a ray per pixel.
+    """Render the empty corridor from the position of `camera`, by casting a ray per pixel.
 
     Args:
         camera: The camera.
-        factor: Rendered pixels for each pixel of the frame, along each side.
+        factor: Rendered pixels per frame pixel along each side.
 
     Returns:
         RGB in [0, 255], float32 (factor * height, factor * width, 3).
@@ -68,7 +68,7 @@ def draw_corridor(camera: Camera, factor: int) -> NDArray[np.float32]:
 
 
 def _tiles(x: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the brightness of the floor: tiles of 60 cm that differ slightly, and their joints."""
+    """Return the brightness of the floor: 60 cm tiles with slight variation, and their joints."""
     across, along = np.floor(x / 0.6), np.floor(z / 0.6)
     tone = 1.0 + 0.07 * np.sin(12.9898 * across + 78.233 * along + 0.5)
     joint = np.maximum(np.abs(x / 0.6 - across - 0.5), np.abs(z / 0.6 - along - 0.5))
@@ -97,18 +97,18 @@ def _doors(
 def _light(
     z: NDArray[np.float64], height: NDArray[np.float64], floor: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the brightness: brighter below the ceiling lights, darker in the distance."""
-    spots = np.exp(-(((z[..., None] - _LIGHTS) / 0.9) ** 2)).sum(axis=-1)
-    spots = (0.13 * spots) * np.where(floor, 1.2, 0.5 + 0.5 * height / CEILING)
-    return np.asarray((0.78 + spots) * (1.06 - 0.014 * z), np.float64)
+    """Return the brightness: higher below the ceiling lights, lower in the distance."""
+    lights = np.exp(-(((z[..., None] - _LIGHTS) / 0.9) ** 2)).sum(axis=-1)
+    lights = (0.13 * lights) * np.where(floor, 1.2, 0.5 + 0.5 * height / CEILING)
+    return np.asarray((0.78 + lights) * (1.06 - 0.014 * z), np.float64)
 
 
-FACE = 0.15
+FACE_WIDTH = 0.15
 """Width of a face in metres."""
-HEAD_HEIGHT = 1.58
+EYE_HEIGHT = 1.58
 """Height of the eyes of both people above the floor."""
 _STEPS = 1.7
-"""Steps in a second."""
+"""Steps per second."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Camera:
 
     @property
     def vanishing_point(self) -> tuple[float, float]:
-        """Point of the frame in which lines along the corridor meet."""
+        """Point of the frame where lines along the corridor converge."""
         return 0.5 * self.width - 0.5, 0.17 * self.height
 
     above_floor: float = 1.86
@@ -140,17 +140,17 @@ class Walk:
     person: Person
     face: tuple[float, float]
     """Width of the face, in pixels of a frame of 480, at the start and at the end."""
-    aside: tuple[float, float]
+    lateral: tuple[float, float]
     """x in metres at the start and at the end."""
     tilt: float
     """Amplitude of the slow rotation of head and body, in degrees."""
     phase: float
     """Phase of steps and rotation in radians, so that the two people move independently."""
     masked_from: float
-    """Share of the clip from which the mask is on."""
+    """Share of the clip from which the person is masked."""
 
     def masked(self, share: float) -> bool:
-        """Whether the mask is on at `share` of the clip."""
+        """Return whether the person is masked at `share` of the clip."""
         return share >= self.masked_from
 
     def matrix(self, camera: Camera, share: float, seconds: float) -> NDArray[np.float64]:
@@ -162,31 +162,35 @@ class Walk:
             seconds: Time since the start.
 
         """
-        far, near = (FACE * camera.focal * 480 / (face * camera.width) for face in self.face)
+        far, near = (FACE_WIDTH * camera.focal * 480 / (face * camera.width) for face in self.face)
         metre = camera.focal / (far + (near - far) * share)
         step = 2.0 * np.pi * _STEPS * seconds + self.phase
-        x = self.aside[0] + (self.aside[1] - self.aside[0]) * share + 0.02 * np.sin(0.5 * step)
-        rise = 0.015 * np.cos(step)
-        turn = self.tilt * np.sin(2.6 * seconds + self.phase) + 0.8 * np.sin(0.5 * step)
-        left, top = camera.vanishing_point
-        place = np.array(
-            [left + x * metre, top + (camera.above_floor - HEAD_HEIGHT - rise) * metre]
+        x = (
+            self.lateral[0]
+            + (self.lateral[1] - self.lateral[0]) * share
+            + 0.02 * np.sin(0.5 * step)
         )
-        factor, angle = metre * FACE / self.person.face_width, np.deg2rad(turn)
+        rise = 0.015 * np.cos(step)
+        rotation = self.tilt * np.sin(2.6 * seconds + self.phase) + 0.8 * np.sin(0.5 * step)
+        left, top = camera.vanishing_point
+        position = np.array(
+            [left + x * metre, top + (camera.above_floor - EYE_HEIGHT - rise) * metre]
+        )
+        factor, angle = metre * FACE_WIDTH / self.person.face_width, np.deg2rad(rotation)
         cosine, sine = factor * np.cos(angle), factor * np.sin(angle)
         linear = np.array([[cosine, -sine], [sine, cosine]])
         eyes = self.person.points[:2].mean(axis=0)
-        return np.column_stack([linear, place - linear @ eyes])
+        return np.column_stack([linear, position - linear @ eyes])
 
 
 WALKS = (
-    Walk(COLLINS, face=(24.0, 46.0), aside=(0.62, 0.36), tilt=5.0, phase=2.0, masked_from=0.5),
-    Walk(HOPPER, face=(23.0, 42.0), aside=(-0.55, -0.38), tilt=6.0, phase=0.4, masked_from=0.0),
+    Walk(COLLINS, face=(24.0, 46.0), lateral=(0.62, 0.36), tilt=5.0, phase=2.0, masked_from=0.5),
+    Walk(HOPPER, face=(23.0, 42.0), lateral=(-0.55, -0.38), tilt=6.0, phase=0.4, masked_from=0.0),
 )
-"""The two people, the farther one first: one is masked from the middle on, one throughout."""
+"""The two people, the farther one first: one is masked in the second half, one throughout."""
 
-FACTOR = 3
-"""Scene pixels for each pixel of the frame, along each side."""
+OVERSAMPLING = 3
+"""Scene pixels per frame pixel along each side."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +200,13 @@ class ClipSettings:
     camera: Camera = field(default_factory=Camera)
     frames: int = 60
     rate: Fraction = Fraction(25, 2)
-    """Frames in a second."""
+    """Frames per second."""
     seed: int = 0
     """Seed of masks and noise."""
     blur: float = 0.6
-    """Standard deviation of the lens's blur in pixels of the frame."""
+    """Standard deviation of the lens blur in frame pixels."""
     noise: float = 5.0
-    """Standard deviation of the sensor's noise in grey levels of mid grey."""
+    """Standard deviation of the sensor noise at mid grey, in grey levels."""
     crf: int = 24
     """Constant rate factor of the encoder, 0 (best) to 51."""
 
@@ -216,28 +220,28 @@ class ClipSettings:
 
 
 def build_clip(path: Path, settings: ClipSettings, progress: Progress) -> None:
-    """Write the clip.
+    """Render and encode the clip.
 
     Raises:
         OutputError: The file cannot be written.
 
     """
-    task = "filming"
+    task = "rendering"
     progress.begin(task, settings.frames)
     try:
-        source = _describe(settings)
+        source = _media_info(settings)
         width, height = settings.camera.width, settings.camera.height
         with VideoWriter(path, source, width, height, crf=settings.crf) as writer:
-            for number, image in enumerate(film(settings)):
+            for number, image in enumerate(render_frames(settings)):
                 writer.write(image, number)
                 progress.advance(task)
     finally:
         progress.end(task)
 
 
-def film(settings: ClipSettings) -> Iterator[Image]:
+def render_frames(settings: ClipSettings) -> Iterator[Image]:
     """Yield the frames before encoding, RGB uint8 (H, W, 3)."""
-    backdrop = draw_corridor(settings.camera, FACTOR)
+    backdrop = draw_corridor(settings.camera, OVERSAMPLING)
     layers = [_layers(walk.person, settings.seed) for walk in WALKS]
     rng = np.random.default_rng(settings.seed)
     for frame in range(settings.frames):
@@ -268,8 +272,8 @@ def add_mask(person: Person, photograph: Image, seed: int) -> Image:
 
 def _composite(scene: NDArray[np.float32], layer: PersonLayer, matrix: NDArray[np.float64]) -> None:
     """Composite a person onto `scene` in place; `matrix` maps the photograph to the frame."""
-    enlarged = FACTOR * matrix
-    enlarged[:, 2] += 0.5 * FACTOR - 0.5
+    enlarged = OVERSAMPLING * matrix
+    enlarged[:, 2] += 0.5 * OVERSAMPLING - 0.5
     enlarged[:, 2] -= enlarged[:, :2] @ np.array(layer.origin)
     size = (scene.shape[1], scene.shape[0])
     warped = cv2.warpAffine(layer.premultiplied, enlarged, size, flags=cv2.INTER_LINEAR)
@@ -291,14 +295,14 @@ def _expose(
     common = rng.normal(0.0, settings.noise, (size[1], size[0], 1))
     colour = rng.normal(0.0, 0.5 * settings.noise, (size[1], size[0], 3))
     image = image + (common + colour) * (1.3 - 0.6 * image / 255.0)
-    finished: Image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    frame_image: Image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     seconds = float(frame / settings.rate)
     text = f"CAM 02  CORRIDOR  00:00:{seconds:05.2f}"
     cv2.putText(
-        finished, text, (6, 14), cv2.FONT_HERSHEY_PLAIN, 0.7, (235, 235, 235), 1,
+        frame_image, text, (6, 14), cv2.FONT_HERSHEY_PLAIN, 0.7, (235, 235, 235), 1,
         cv2.LINE_AA,
     )  # fmt: skip
-    return finished
+    return frame_image
 
 
 def _vignette(size: tuple[int, int]) -> NDArray[np.float32]:
@@ -306,8 +310,8 @@ def _vignette(size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(1.0 - 0.16 * (x[None, :] ** 2 + y[:, None] ** 2), np.float32)
 
 
-def _describe(settings: ClipSettings) -> MediaInfo:
-    """Return media information of the frames, as of a file."""
+def _media_info(settings: ClipSettings) -> MediaInfo:
+    """Return media information for the rendered frames."""
     return MediaInfo(
         path=Path("frames"),
         kind="animation",

@@ -1,9 +1,9 @@
-"""The two people of the demo: cut out of photographs that installed packages ship.
+"""The two people of the demo, cut out of photographs from installed packages.
 
 The photographs are NASA's portrait of Eileen Collins (scikit-image, `data.astronaut`) and the
 US Navy's portrait of Grace Hopper (matplotlib, `sample_data/grace_hopper.jpg`), both in the
-public domain. They end at the chest; the rest of the body is drawn. Coordinates are pixels of the
-photograph, (0, 0) the centre of its first pixel.
+public domain. They end at the chest; the rest of the body is drawn. Coordinates are in pixels of
+the photograph; (0, 0) is the centre of its first pixel.
 """
 
 from __future__ import annotations
@@ -85,8 +85,10 @@ def _draw(
 def _smooth(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cut the corners of a closed outline twice (Chaikin)."""
     for _ in range(2):
-        after = np.roll(corners, -1, axis=0)
-        pairs = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], axis=1)
+        successors = np.roll(corners, -1, axis=0)
+        pairs = np.stack(
+            [0.75 * corners + 0.25 * successors, 0.25 * corners + 0.75 * successors], axis=1
+        )
         corners = pairs.reshape(-1, 2)
     return corners
 
@@ -94,7 +96,7 @@ def _smooth(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 FEATHER = 2.0
 """Standard deviation, in pixels of the photograph, of the softened outline."""
 MARGIN = 120
-"""Pixels at the left and right of the photograph for the drawn body."""
+"""Margin at the left and right of the photograph for the drawn body, in pixels."""
 
 Points = tuple[tuple[float, float], ...]
 
@@ -107,7 +109,7 @@ class Person:
     load: Callable[[], Image]
     """Reads the photograph, RGB uint8 (H, W, 3)."""
     five: Points
-    """Eyes, nose, mouth corners; of each pair the one further left first."""
+    """Eyes, nose, mouth corners; image left first."""
     face_width: float
     """Width of the face from cheek to cheek in pixels."""
     outline: Points
@@ -125,7 +127,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class PersonLayer:
-    """The cut-out picture of a person with alpha."""
+    """The cut-out image of a person with alpha."""
 
     premultiplied: NDArray[np.float32]
     """(H, W, 4): RGB in [0, 255] times alpha, and alpha in [0, 1]."""

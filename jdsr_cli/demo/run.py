@@ -34,20 +34,20 @@ class DetectedPerson:
     points: NDArray[np.float64]
     """(5, 2) detected points, in pixels of the frame."""
     picture: Path | None
-    """Input crop and restored crop side by side; None where the face was refused."""
+    """Input crop and restored crop side by side; None if the face was refused."""
 
     def alignment(self) -> Alignment:
         """Return the alignment of the detected face."""
         return estimate_alignment(self.points)
 
     def photograph_alignment(self, settings: ClipSettings) -> Alignment:
-        """Return the alignment that cuts the same region out of the person's photograph."""
-        film = np.vstack([settings.matrix(self.walk, self.frame), [0.0, 0.0, 1.0]])
-        return Alignment(self.alignment().matrix @ film)
+        """Return the alignment that crops the same region from the person's photograph."""
+        to_frame = np.vstack([settings.matrix(self.walk, self.frame), [0.0, 0.0, 1.0]])
+        return Alignment(self.alignment().matrix @ to_frame)
 
 
-def find_people(folder: Path, settings: ClipSettings) -> list[DetectedPerson]:
-    """Match the records of a restored clip with its people.
+def match_people(folder: Path, settings: ClipSettings) -> list[DetectedPerson]:
+    """Match the face records of a restored clip with its people.
 
     Args:
         folder: Results of `restore` with crops for the clip.
@@ -57,24 +57,24 @@ def find_people(folder: Path, settings: ClipSettings) -> list[DetectedPerson]:
         At most one detection of each person in each frame, by frame.
 
     """
-    found: dict[tuple[int, int], DetectedPerson] = {}
+    matches: dict[tuple[int, int], DetectedPerson] = {}
     for line in (folder / "faces.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         frame, points = int(record["frame"]), np.array(record["points"], np.float64)
         number = _person_at(points, frame, settings)
-        if number is not None and (frame, number) not in found:
+        if number is not None and (frame, number) not in matches:
             picture = folder / record["file"] if record["file"] else None
-            found[frame, number] = DetectedPerson(WALKS[number], frame, points, picture)
-    return [found[key] for key in sorted(found)]
+            matches[frame, number] = DetectedPerson(WALKS[number], frame, points, picture)
+    return [matches[key] for key in sorted(matches)]
 
 
 def _person_at(points: NDArray[np.float64], frame: int, settings: ClipSettings) -> int | None:
-    """Return the number of the person at that position, None if there is none."""
+    """Return the number of the person at a position, None if there is none."""
     for number, walk in enumerate(WALKS):
         matrix = settings.matrix(walk, frame)
         eyes = walk.person.points[:2] @ matrix[:, :2].T + matrix[:, 2]
-        apart = float(np.hypot(*(eyes[1] - eyes[0])))
-        if float(np.hypot(*(points[:2].mean(0) - eyes.mean(0)))) < _NEAR * apart:
+        eye_distance = float(np.hypot(*(eyes[1] - eyes[0])))
+        if float(np.hypot(*(points[:2].mean(0) - eyes.mean(0)))) < _NEAR * eye_distance:
             return number
     return None
 
@@ -90,9 +90,9 @@ _PAPER, _INK = 250, (40, 40, 40)
 
 
 def draw_sheet(detections: Sequence[DetectedPerson], settings: ClipSettings) -> Image:
-    """Draw the sheet: a column for each person and time, a row for each of `ROWS`.
+    """Draw the contact sheet: a column per person and time, a row for each of `ROWS`.
 
-    The column is empty where the person was not detected near that time.
+    A column is empty if the person was not detected near that time.
     """
     columns = [(walk, time) for walk in WALKS for time in TIMES]
     step = TILE + _GAP
@@ -102,15 +102,15 @@ def draw_sheet(detections: Sequence[DetectedPerson], settings: ClipSettings) -> 
         _write(sheet, name, (8, _TOP + row * step + TILE // 2))
     for column, (walk, time) in enumerate(columns):
         x = _LEFT + column * step
-        shown = _nearest(detections, walk, time, settings)
-        if shown is None or shown.picture is None:
-            _write(sheet, "not found", (x, 18))
+        detection = _nearest(detections, walk, time, settings)
+        if detection is None or detection.picture is None:
+            _write(sheet, "not detected", (x, 18))
             continue
-        width = shown.alignment().native_width
-        _write(sheet, f"frame {shown.frame}, {'masked' if _masked(shown, settings) else 'bare'}",
-               (x, 18))  # fmt: skip
+        width = detection.alignment().native_width
+        state = "masked" if _masked(detection, settings) else "bare"
+        _write(sheet, f"frame {detection.frame}, {state}", (x, 18))
         _write(sheet, f"region {width:.0f} px wide", (x, 36))
-        for row, tile in enumerate(_tiles(shown, settings)):
+        for row, tile in enumerate(_tiles(detection, settings)):
             y = _TOP + row * step
             sheet[y : y + TILE, x : x + TILE] = tile
     return sheet
@@ -120,23 +120,23 @@ def _nearest(
     detections: Sequence[DetectedPerson], walk: Walk, time: float, settings: ClipSettings
 ) -> DetectedPerson | None:
     """Return the restored detection of the person nearest to a time, within a tenth."""
-    own = [one for one in detections if one.walk is walk and one.picture is not None]
-    best = min(own, key=lambda one: abs(settings.share(one.frame) - time), default=None)
-    near = best is not None and abs(settings.share(best.frame) - time) < 0.1
-    return best if near else None
+    candidates = [one for one in detections if one.walk is walk and one.picture is not None]
+    best = min(candidates, key=lambda one: abs(settings.share(one.frame) - time), default=None)
+    is_near = best is not None and abs(settings.share(best.frame) - time) < 0.1
+    return best if is_near else None
 
 
-def _masked(shown: DetectedPerson, settings: ClipSettings) -> bool:
-    return shown.walk.masked(settings.share(shown.frame))
+def _masked(detection: DetectedPerson, settings: ClipSettings) -> bool:
+    return detection.walk.masked(settings.share(detection.frame))
 
 
-def _tiles(shown: DetectedPerson, settings: ClipSettings) -> list[Image]:
+def _tiles(detection: DetectedPerson, settings: ClipSettings) -> list[Image]:
     """Return the faces of one column from top to bottom."""
-    assert shown.picture is not None
-    pair = read_image(shown.picture)
+    assert detection.picture is not None
+    pair = read_image(detection.picture)
     side = pair.shape[0]
-    photograph = shown.walk.person.load()
-    truth = crop(photograph, shown.photograph_alignment(settings), TILE)
+    photograph = detection.walk.person.load()
+    truth = crop(photograph, detection.photograph_alignment(settings), TILE)
     return [_resized(pair[:, :side]), _resized(pair[:, side:]), truth]
 
 
@@ -145,8 +145,8 @@ def _resized(face: Image) -> Image:
     return np.asarray(cv2.resize(face, (TILE, TILE), interpolation=method), np.uint8)
 
 
-def _write(sheet: Image, text: str, place: tuple[int, int]) -> None:
-    cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+def _write(sheet: Image, text: str, position: tuple[int, int]) -> None:
+    cv2.putText(sheet, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
 
 
 CLIP = "clip.mp4"
@@ -166,8 +166,8 @@ class DemoResult:
     """Contact sheet of camera, restored face and photograph."""
     faces: int
     """Faces in the clip: people times frames."""
-    found: int
-    """Number of them that were detected."""
+    detected: int
+    """Number of detected faces."""
 
 
 def demo(
@@ -179,14 +179,14 @@ def demo(
     """Render a clip like that of a surveillance camera, restore it and compare it with the truth.
 
     Two people from photographs that installed packages ship walk towards the camera, one masked
-    throughout and one from the middle on. Nothing is downloaded. Written into `out`:
-    `clip.mp4`, `clip/` (what `restore` makes of it) and `contact-sheet.png`. Where the demo
-    fails, a folder that it made is removed again.
+    throughout and one in the second half. Nothing is downloaded. `clip.mp4`, `clip/` (the results
+    of `restore`) and `contact-sheet.png` are written to `out`. If the demo fails, a folder that
+    it created is removed.
 
     Args:
         out: Folder for the results.
-        settings: Settings of the restoration; they require frames and all crops (mode `both`,
-            crops `all`), as the default does. `force` allows `out` to exist, and replaces an
+        settings: Settings of the restoration; they must write frames and all crops (mode `both`,
+            crops `all`), as the defaults do. `force` allows `out` to exist, and replaces an
             earlier demo in it.
         clip: Settings of the clip; default: 60 frames of 480x270.
         progress: Receives the progress.
@@ -197,28 +197,28 @@ def demo(
         UsageError: A setting is invalid.
 
     """
-    chosen, filmed = settings or RestoreSettings(crops="all"), clip or ClipSettings()
-    reporter = progress or Silent()
-    if chosen.mode != "both" or chosen.crops != "all":
+    settings, clip = settings or RestoreSettings(crops="all"), clip or ClipSettings()
+    progress = progress or Silent()
+    if settings.mode != "both" or settings.crops != "all":
         raise UsageError(
-            f"the demo cannot be made in mode {chosen.mode} with crops {chosen.crops}",
-            hint="It shows frames and single faces: choose mode both and crops all.",
+            f"the demo does not support mode {settings.mode} with crops {settings.crops}",
+            hint="It requires frames and single faces: choose mode both and crops all.",
         )
-    with _folder(Path(out), force=chosen.force) as folder:
-        build_clip(folder / CLIP, filmed, reporter)
-        result = restore([folder / CLIP], folder, chosen, reporter).results[0]
+    with _folder(Path(out), force=settings.force) as folder:
+        build_clip(folder / CLIP, clip, progress)
+        result = restore([folder / CLIP], folder, settings, progress).results[0]
         if result.error is not None:
             raise result.error
         assert result.output is not None
-        people = find_people(result.output, filmed)
-        write_image(folder / SHEET, draw_sheet(people, filmed))
+        people = match_people(result.output, clip)
+        write_image(folder / SHEET, draw_sheet(people, clip))
         return DemoResult(
             clip=folder / CLIP,
             restored=result,
             video=next(result.output.glob("restored.*")),
             sheet=folder / SHEET,
-            faces=len(WALKS) * filmed.frames,
-            found=len(people),
+            faces=len(WALKS) * clip.frames,
+            detected=len(people),
         )
 
 
@@ -228,23 +228,23 @@ def _folder(out: Path, *, force: bool) -> Iterator[Path]:
     try:
         if out.is_dir() and any(out.iterdir()) and not force:
             raise OutputError(
-                "the folder exists already and is not empty",
+                "the folder already exists and is not empty",
                 where=out,
                 hint="Add --force to replace an earlier demo in it, or choose another --out.",
             )
-        made = not out.exists()
+        created = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
     except OutputError:
         raise
-    except OSError as fault:
+    except OSError as error:
         raise OutputError(
-            f"this folder cannot be used ({fault.strerror or fault})",
+            f"this folder cannot be used ({error.strerror or error})",
             where=out,
             hint="Choose another --out.",
-        ) from fault
+        ) from error
     try:
         yield out
     except BaseException:
-        if made:
+        if created:
             shutil.rmtree(out, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""`jdsr eval` as a plain function: several restorers on the same faces, one table."""
+"""`jdsr eval` as a function: several methods on the same faces in one table."""
 
 from __future__ import annotations
 
@@ -16,30 +16,43 @@ from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, SampleSettings
 from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, UsageError
-from jdsr_cli.evaluation.methods import ExternalResults, Method, resolve, write_inputs
+from jdsr_cli.evaluation.methods import ExternalResults, Method, load_methods, write_inputs
 from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
 from jdsr_cli.evaluation.protocol import Fingerprint, describe_protocol, eval_masks, versions
-from jdsr_cli.evaluation.report import Block, choose, write_results, write_sheet, write_table
+from jdsr_cli.evaluation.report import (
+    Block,
+    choose_columns,
+    write_results,
+    write_sheet,
+    write_table,
+)
 from jdsr_cli.evaluation.scoring import Metric, evaluate
-from jdsr_cli.evaluation.statistics import PROPERTIES, Row, check_properties, measure, rows, thirds
+from jdsr_cli.evaluation.statistics import (
+    PROPERTIES,
+    Row,
+    check_properties,
+    measure_property,
+    result_rows,
+    split_by_terciles,
+)
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.weights import resolve_device
 
 KINDS = {"paper": ("masked",), "camera": ("masked", "plain"), "sharp": ("sharp",)}
-"""By degradation, the faces that are measured; `sharp` ones are bare and otherwise the paper's."""
+"""Kinds of evaluated faces by degradation; `sharp` is the paper's degradation without masks."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The table, and where its files are."""
+    """The results and the paths of their files."""
 
     rows: tuple[Row, ...]
-    """Of all faces."""
+    """Results of all faces."""
     groups: tuple[Row, ...]
-    """Of groups of them."""
+    """Results of groups of faces."""
     count: int
     results: Path
     per_face: Path
@@ -47,12 +60,12 @@ class Comparison:
 
 
 def compare(request: EvalSettings, progress: Progress | None = None) -> Comparison:
-    """Score every method on the same faces: masked, plain as well for the camera, or sharp.
+    """Evaluate every method on the same faces: masked, also bare for the camera, or sharp.
 
     Raises:
         UsageError: Methods of different input sizes, or none; masks for sharp faces; an unknown
             property.
-        DatasetError, InputMissingError: The faces, masks or ready-made results cannot be used.
+        DatasetError, InputMissingError: The faces, masks or external results cannot be used.
         WeightsError: Weights of a method or a metric are missing or altered.
         OutputError: The output folder cannot be written.
 
@@ -60,74 +73,79 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     request = replace(request, device=str(resolve_device(request.device)))
     progress = progress or Silent()
     check_properties(request.groups)
-    methods, lr_size = resolve(request.methods, request.scale, request.device)
+    methods, lr_size = load_methods(request.methods, request.scale, request.device)
     metrics = _open_metrics(request)
     kinds = KINDS[request.degradation]
-    wearing = "masked" in kinds
-    if request.masks is not None and not wearing:
+    with_masks = "masked" in kinds
+    if request.masks is not None and not with_masks:
         raise UsageError(
-            f"{request.degradation} faces wear no masks", where="--masks", hint="Leave it out"
+            f"{request.degradation} faces have no masks", where="--masks", hint="Leave it out"
         )
     _make_folder(request.out)
     split = request.split or default_split(request.data)
-    opened = open_faces(
+    all_faces = open_faces(
         request.data, split, request.cache or request.out / "cache", progress=progress
     )
-    if not len(opened):
+    if not len(all_faces):
         raise DatasetError(f"no faces in the split {split or 'all'}", where=request.data)
     if split is None and request.data.is_dir():
         progress.note(
-            f"{request.data} has no split of its own for tests: all its faces are measured, so "
+            f"{request.data} has no test split: all its faces are evaluated, so "
             "nothing may have been trained on them"
         )
-    chosen = evenly_spaced(opened, request.limit)
-    sprites, masks = eval_masks(request.masks) if wearing else ([], None)
+    selected = evenly_spaced(all_faces, request.limit)
+    sprites, masks = eval_masks(request.masks) if with_masks else ([], None)
     degradation = "camera" if request.degradation == "camera" else "paper"
-    settings = SampleSettings(lr_size, degradation, masked=float(wearing))
-    faces = EvaluationFaces(chosen, Degrader(sprites, settings))
-    properties = {by: measure(chosen, by) for by in request.groups}
-    groups = [group for by, values in properties.items() for group in thirds(by, values)]
-    found: list[Row] = []
-    grouped: list[Row] = []
+    settings = SampleSettings(lr_size, degradation, masked=float(with_masks))
+    faces = EvaluationFaces(selected, Degrader(sprites, settings))
+    properties = {by: measure_property(selected, by) for by in request.groups}
+    groups = [group for by, values in properties.items() for group in split_by_terciles(by, values)]
+    all_rows: list[Row] = []
+    group_rows: list[Row] = []
     blocks: list[Block] = []
-    seen = {kind: Fingerprint() for kind in kinds}
-    everyone = {
-        kind: _with_results(methods, request, chosen.keys, kind if len(kinds) > 1 else "")
+    fingerprints = {kind: Fingerprint() for kind in kinds}
+    methods_by_kind = {
+        kind: _with_external_results(
+            methods, request, selected.keys, kind if len(kinds) > 1 else ""
+        )
         for kind in kinds
     }
-    for kind, compared in everyone.items():
-        stream = seen[kind].watch(faces.samples(kind))
+    for kind, kind_methods in methods_by_kind.items():
+        stream = fingerprints[kind].update(faces.samples(kind))
         if request.write_inputs is not None:
-            inside = request.write_inputs / (kind if len(kinds) > 1 else "")
-            stream = write_inputs(stream, inside)
+            subfolder = request.write_inputs / (kind if len(kinds) > 1 else "")
+            stream = write_inputs(stream, subfolder)
         scores = evaluate(
-            compared, stream, metrics=metrics, sharp=kind == "sharp", batch=request.batch,
-            progress=progress, task=f"{kind} faces", total=len(chosen),
+            kind_methods, stream, metrics=metrics, sharp=kind == "sharp", batch=request.batch,
+            progress=progress, task=f"{kind} faces", total=len(selected),
         )  # fmt: skip
-        found += rows(kind, scores)
-        grouped += [row for group in groups for row in rows(kind, scores, group)]
-        blocks.append(_block(kind, compared, found[-1], faces))
-    described: dict[str, Any] = {
+        all_rows += result_rows(kind, scores)
+        group_rows += [row for group in groups for row in result_rows(kind, scores, group)]
+        blocks.append(_sheet_block(kind, kind_methods, all_rows[-1], faces))
+    description: dict[str, Any] = {
         "protocol": describe_protocol(metrics, request.device, request.batch)
         | {by: PROPERTIES[by].protocol for by in request.groups},
         "versions": versions(),
         "data": {
-            "source": request.data.name, "split": split or "all", "faces": len(chosen),
-            "of": len(opened), "inputs_sha256": {kind: one.value for kind, one in seen.items()},
+            "source": request.data.name, "split": split or "all", "faces": len(selected),
+            "of": len(all_faces),
+            "inputs_sha256": {kind: one.value for kind, one in fingerprints.items()},
         },
         "masks": masks,
         "degradation": request.degradation,
         "scale": 128 // lr_size,
         "lr_size": lr_size,
-        "methods": [{"name": one.name, **one.described} for one in next(iter(everyone.values()))],
+        "methods": [
+            {"name": one.name, **one.description} for one in next(iter(methods_by_kind.values()))
+        ],
     }  # fmt: skip
     results, per_face, sheet = (
         request.out / name for name in ("results.json", "scores.csv", "sheet.png")
     )
-    write_table(per_face, found, properties)
+    write_table(per_face, all_rows, properties)
     write_sheet(blocks, sheet)
-    write_results(results, described, found, grouped)
-    return Comparison(tuple(found), tuple(grouped), len(chosen), results, per_face, sheet)
+    write_results(results, description, all_rows, group_rows)
+    return Comparison(tuple(all_rows), tuple(group_rows), len(selected), results, per_face, sheet)
 
 
 def _open_metrics(request: EvalSettings) -> list[Metric]:
@@ -136,7 +154,7 @@ def _open_metrics(request: EvalSettings) -> list[Metric]:
         metrics.append(LpipsMetric(request.lpips, request.lpips_heads, request.device))
     elif request.lpips_heads is not None:
         raise UsageError(
-            "heads of LPIPS are of no use without a trunk",
+            "heads of LPIPS require a trunk",
             where="--lpips-heads",
             hint="Give --lpips FILE or --lpips download",
         )
@@ -154,33 +172,35 @@ def _make_folder(folder: Path) -> None:
         raise output_error(error, folder) from error
 
 
-def _with_results(
-    methods: Sequence[Method], request: EvalSettings, keys: Sequence[str], inside: str
+def _with_external_results(
+    methods: Sequence[Method], request: EvalSettings, keys: Sequence[str], subfolder: str
 ) -> list[Method]:
-    """Put the ready-made results beside the methods."""
+    """Return the methods and the external results."""
     names = [one.name for one in methods] + [name for name, _ in request.results]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
-                f"{name} is named twice", where="--results", hint="Give every method its own name"
+                f"{name} is given twice", where="--results", hint="Give every method its own name"
             )
     if not names:
         raise UsageError(
             "nothing to compare", where="--compare", hint="Name a method or --results NAME=FOLDER"
         )
-    made = [ExternalResults(name, folder / inside, keys).method for name, folder in request.results]
-    return [*methods, *made]
+    external = [
+        ExternalResults(name, folder / subfolder, keys).method for name, folder in request.results
+    ]
+    return [*methods, *external]
 
 
-def _block(kind: str, methods: Sequence[Method], last: Row, faces: EvaluationFaces) -> Block:
-    """Draw the best, median and worst faces by the last method."""
-    columns = choose(last.scores.figures["psnr"])
-    shown = faces.samples_at(kind, [column.index for column in columns])
-    lines = [[sample.pair.lr for sample in shown]]
+def _sheet_block(kind: str, methods: Sequence[Method], last: Row, faces: EvaluationFaces) -> Block:
+    """Return the best, median and worst faces according to the last method."""
+    columns = choose_columns(last.scores.figures["psnr"])
+    selected_samples = faces.samples_at(kind, [column.index for column in columns])
+    lines = [[sample.pair.lr for sample in selected_samples]]
     for method in methods:
-        levels = (method.restore(shown).clamp(0, 1) * 255).round().to(torch.uint8)
+        levels = (method.restore(selected_samples).clamp(0, 1) * 255).round().to(torch.uint8)
         lines.append(list(np.asarray(levels.permute(0, 2, 3, 1))))
-    lines.append([sample.pair.hr for sample in shown])
+    lines.append([sample.pair.hr for sample in selected_samples])
     return Block(
         f"{kind} faces, by PSNR of {last.method}",
         columns,

@@ -1,4 +1,4 @@
-"""What was measured and how, so that a table can be had again and compared with another."""
+"""Description of an evaluation, which makes its results reproducible and comparable."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DRAWN_MASKS = 200
 _PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python")
 FIDELITY_PROTOCOL = (
     "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255; "
-    "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid places only; means "
-    "over faces of each face's figure; no border crop, but *_crop leaves out as many pixels along "
-    "each edge as the scale is; *_covered and *_beside: pixels (SSIM: windows by their centre) "
+    "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid positions only; "
+    "means over faces of each face's figure; no border crop, but *_crop ignores as many pixels "
+    "along each edge as the scale; *_covered and *_beside: pixels (SSIM: windows by their centre) "
     "that the mask covers by more than half before the face is reduced, and the others; "
     "*_unaltered: against bicubic of the input instead of the truth, pixels beside eyes and mouth, "
     "on bare faces that are only reduced; bicubic is PIL's"
@@ -32,10 +32,10 @@ FIDELITY_PROTOCOL = (
 
 
 def describe_protocol(metrics: Sequence[Metric], device: str, batch: int) -> dict[str, str]:
-    """Say in sentences how each figure and interval was had."""
-    described = {"fidelity": FIDELITY_PROTOCOL}
-    described |= {metric.figure: metric.protocol for metric in metrics}
-    return described | {
+    """Describe each metric and interval in sentences."""
+    description = {"fidelity": FIDELITY_PROTOCOL}
+    description |= {metric.figure: metric.protocol for metric in metrics}
+    return description | {
         "interval": (
             f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
             f"{SEED}, the same for every method and figure; difference: of each face's figure "
@@ -57,29 +57,29 @@ def _device_name(device: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what figures depend on; packages that are absent are left out."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed packages that affect the results."""
+    installed = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def eval_masks(folder: Path | None) -> tuple[list[Sprite], dict[str, str | int]]:
-    """Return the masks to wear and how to have them again.
+    """Return the masks and the description that reproduces them.
 
     Args:
-        folder: Templates; None draws masks by our own code.
+        folder: Mask templates; None for procedurally drawn masks.
 
     Raises:
         DatasetError, InputMissingError: The templates cannot be read.
 
     """
     if folder is None:
-        drawn = draw_sprites(DRAWN_MASKS, TEST_MASK_SEED)
-        return drawn, {"generator": "drawn", "masks": DRAWN_MASKS, "seed": TEST_MASK_SEED}
+        sprites = draw_sprites(DRAWN_MASKS, TEST_MASK_SEED)
+        return sprites, {"generator": "drawn", "masks": DRAWN_MASKS, "seed": TEST_MASK_SEED}
     sprites = load_templates(folder)
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
@@ -92,17 +92,17 @@ def eval_masks(folder: Path | None) -> tuple[list[Sprite], dict[str, str | int]]
 
 
 class Fingerprint:
-    """A hash of every input that passes, equal where two runs saw the same pictures."""
+    """Hash of all inputs of a run, to compare the inputs of two runs."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._keys: set[str] = set()
 
-    def watch(self, samples: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
-        """Pass faces on.
+    def update(self, samples: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
+        """Yield the samples unchanged and hash them.
 
         Raises:
-            DatasetError: Two faces have one name, so that neither can be identified in results.
+            DatasetError: Two faces have the same name, so that results are ambiguous.
 
         """
         for sample in samples:
@@ -110,7 +110,7 @@ class Fingerprint:
                 raise DatasetError(
                     "two faces of the set have this name",
                     where=sample.key,
-                    hint="Masks, results and tables go by name: rename one",
+                    hint="Masks, results and tables identify faces by name: rename one",
                 )
             self._keys.add(sample.key)
             self._digest.update(sample.key.encode() + b"\0" + sample.pair.lr.tobytes())
@@ -118,5 +118,5 @@ class Fingerprint:
 
     @property
     def value(self) -> str:
-        """64 hexadecimal digits."""
+        """The hash, 64 hexadecimal digits."""
         return self._digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Written results: `results.json`, the table of every face, and the contact sheet."""
+"""Writers of `results.json`, the table of all faces, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from jdsr_cli.synthesis.compression import resize_bicubic
 
 
 def write_results(
-    path: Path, described: Mapping[str, Any], rows: Sequence[Row], groups: Sequence[Row]
+    path: Path, description: Mapping[str, Any], rows: Sequence[Row], groups: Sequence[Row]
 ) -> None:
-    """Write what was measured and how as JSON.
+    """Write results and their description as JSON.
 
     Args:
         path: The file.
-        described: Protocol, data and methods, able to be JSON.
-        rows: The figures of all faces.
-        groups: Those of groups of them.
+        description: Protocol, data and methods, as JSON values.
+        rows: Results of all faces.
+        groups: Results of groups of faces.
 
     Raises:
         OutputError: The file cannot be written.
 
     """
     results = [
-        _named(row) | {"faces_per_second": row.scores.faces_per_second} | _figures(row)
+        _row_fields(row) | {"faces_per_second": row.scores.faces_per_second} | _figures(row)
         for row in rows
     ]
-    grouped = [
-        _named(row)
+    group_results = [
+        _row_fields(row)
         | {"by": row.group.by, "group": row.group.name}
         | {"limits": [round(end, 3) for end in (row.group.low, row.group.high)]}
         | _figures(row)
         for row in groups
         if row.group is not None
     ]
-    fields = {**described, "results": results, "groups": grouped}
+    fields = {**description, "results": results, "groups": group_results}
     text = json.dumps(fields, indent=2, allow_nan=False)
     with atomic_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def _named(row: Row) -> dict[str, Any]:
+def _row_fields(row: Row) -> dict[str, Any]:
     return {"faces": row.faces, "method": row.method, "count": len(row.scores.keys)}
 
 
@@ -76,12 +76,12 @@ def _estimate_fields(one: Estimate) -> dict[str, Any]:
 def write_table(
     path: Path, rows: Sequence[Row], properties: Mapping[str, NDArray[np.float64]]
 ) -> None:
-    """Write a line for every face and method as CSV; a figure that a face has not is empty.
+    """Write a line for every face and method as CSV; missing metrics are empty.
 
     Args:
         path: The file.
-        rows: All of the same faces.
-        properties: By name, (N,) of the faces.
+        rows: Results of the same faces.
+        properties: (N,) values of the faces, by name of the property.
 
     Raises:
         OutputError: The file cannot be written.
@@ -98,13 +98,13 @@ def write_table(
                 writer.writerow([row.faces, row.method, key, *figures])
 
 
-LETTERS = 13
-HEAD = 40
+FONT_SIZE = 13
+HEADING_HEIGHT = 40
 """Height of the heading above a row of faces."""
 GAP = 12
-"""Between groups of columns."""
-EACH = 4
-"""Most faces of a group."""
+"""Distance between groups of columns."""
+MAX_COLUMNS = 4
+"""Maximum number of faces of a group."""
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 
 
@@ -115,65 +115,67 @@ class Column:
     group: str
     """`best`, `median` or `worst`."""
     index: int
-    """Of the face in its scores."""
+    """Index of the face in the scores."""
     psnr: float
-    """By which it was chosen."""
+    """PSNR of the face, by which it was chosen."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of pictures of the same faces under one heading."""
+    """Rows of images of the same faces below one heading."""
 
     heading: str
     columns: Sequence[Column]
     labels: Sequence[str]
-    """Of the rows."""
+    """Labels of the rows."""
     rows: Sequence[Sequence[NDArray[np.uint8]]]
-    """uint8 RGB squares of any side, a row for each label and one in it for each column."""
+    """uint8 RGB squares of any size: a row per label, an image per column."""
 
 
-def choose(psnr: NDArray[np.float64]) -> list[Column]:
-    """Choose up to four of the best, median and worst faces, none of them twice."""
+def choose_columns(psnr: NDArray[np.float64]) -> list[Column]:
+    """Choose up to four of the best, median and worst faces each, without repetition."""
     order = [int(index) for index in np.argsort(-psnr, kind="stable")]
-    each = min(EACH, max(1, len(order) // 3))
-    middle = (len(order) - each) // 2
+    count = min(MAX_COLUMNS, max(1, len(order) // 3))
+    middle = (len(order) - count) // 2
     groups = {
-        "best": order[:each],
-        "median": order[middle : middle + each] if len(order) > 2 else [],
-        "worst": order[-each:] if len(order) > 1 else [],
+        "best": order[:count],
+        "median": order[middle : middle + count] if len(order) > 2 else [],
+        "worst": order[-count:] if len(order) > 1 else [],
     }
     return [
-        Column(group, index, float(psnr[index])) for group, some in groups.items() for index in some
+        Column(group, index, float(psnr[index]))
+        for group, indices in groups.items()
+        for index in indices
     ]
 
 
 def write_sheet(blocks: Sequence[Block], path: Path) -> None:
-    """Draw blocks below each other as one PNG.
+    """Draw blocks one below the other in a PNG file.
 
     Raises:
         OutputError: The file cannot be written.
 
     """
-    font = ImageFont.load_default(LETTERS)
+    font = ImageFont.load_default(FONT_SIZE)
     widest = max(font.getlength(label) for block in blocks for label in block.labels)
     left = round(widest) + 2 * GAP
     parts = [_draw(block, left, font) for block in blocks]
     width = max(part.width for part in parts)
-    whole = Image.new("RGB", (width, sum(part.height for part in parts)), _PAPER)
+    sheet = Image.new("RGB", (width, sum(part.height for part in parts)), _PAPER)
     top = 0
     for part in parts:
-        whole.paste(part, (0, top))
+        sheet.paste(part, (0, top))
         top += part.height
     with atomic_file(path) as partial:
-        whole.save(partial, format="PNG")
+        sheet.save(partial, format="PNG")
 
 
-def offsets(columns: Sequence[Column]) -> list[int]:
-    """Left edges of the columns, from that of the first; groups stand a little apart."""
+def column_offsets(columns: Sequence[Column]) -> list[int]:
+    """Return the left edges of the columns relative to the first, with gaps between groups."""
     lefts, x = [], 0
-    for before, column in zip([None, *columns[:-1]], columns, strict=True):
-        if before is not None:
-            x += TEMPLATE_SIZE + (GAP if before.group != column.group else 0)
+    for previous, column in zip([None, *columns[:-1]], columns, strict=True):
+        if previous is not None:
+            x += TEMPLATE_SIZE + (GAP if previous.group != column.group else 0)
         lefts.append(x)
     return lefts
 
@@ -181,27 +183,29 @@ def offsets(columns: Sequence[Column]) -> list[int]:
 def _draw(
     block: Block, left: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> Image.Image:
-    lefts = offsets(block.columns)
+    lefts = column_offsets(block.columns)
     heading = max(left + lefts[-1] + TEMPLATE_SIZE, round(font.getlength(block.heading)) + 2 * GAP)
-    size = (heading + GAP, LETTERS + GAP + HEAD + TEMPLATE_SIZE * len(block.rows) + GAP)
+    size = (heading + GAP, FONT_SIZE + GAP + HEADING_HEIGHT + TEMPLATE_SIZE * len(block.rows) + GAP)
     picture = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(picture)
     pen.text((GAP, GAP // 2), block.heading, fill=_INK, font=font)
-    top = LETTERS + GAP + HEAD
+    top = FONT_SIZE + GAP + HEADING_HEIGHT
     for x, column in zip(lefts, block.columns, strict=True):
-        pen.text((left + x, top - HEAD), column.group, fill=_INK, font=font)
-        pen.text((left + x, top - HEAD // 2), f"{column.psnr:.2f} dB", fill=_INK, font=font)
+        pen.text((left + x, top - HEADING_HEIGHT), column.group, fill=_INK, font=font)
+        pen.text(
+            (left + x, top - HEADING_HEIGHT // 2), f"{column.psnr:.2f} dB", fill=_INK, font=font
+        )
     for line, (label, row) in enumerate(zip(block.labels, block.rows, strict=True)):
         y = top + line * TEMPLATE_SIZE
-        pen.text((GAP, y + TEMPLATE_SIZE // 2 - LETTERS), label, fill=_INK, font=font)
+        pen.text((GAP, y + TEMPLATE_SIZE // 2 - FONT_SIZE), label, fill=_INK, font=font)
         for x, face in zip(lefts, row, strict=True):
-            picture.paste(Image.fromarray(_shown(face)), (left + x, y))
+            picture.paste(Image.fromarray(_enlarged(face)), (left + x, y))
     return picture
 
 
-def _shown(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring a square to the side of a face; an input shows its pixels as they are."""
-    times, rest = divmod(TEMPLATE_SIZE, face.shape[0])
-    if rest:
+def _enlarged(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a square to the size of a face, by pixel repetition if possible."""
+    factor, remainder = divmod(TEMPLATE_SIZE, face.shape[0])
+    if remainder:
         return resize_bicubic(face, TEMPLATE_SIZE)
-    return face.repeat(times, axis=0).repeat(times, axis=1)
+    return face.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,7 +1,7 @@
-"""Several methods on one stream of faces: every figure of every face, and how fast each method is.
+"""Evaluation of several methods on one stream of faces: metrics of every face, and throughput.
 
-Faces are made once, a batch at a time, and given to every method before the next ones are made,
-so that all see the same pictures and a set of any size fits in memory.
+Each batch of faces is created once and passed to every method before the next batch, so that all
+methods receive the same images and a set of any size fits in memory.
 """
 
 from __future__ import annotations
@@ -20,65 +20,70 @@ from torch import Tensor
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.methods import Method, Restorer, bicubic, from_lr
-from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES, fidelity_by_region, unaltered
+from jdsr_cli.evaluation.metrics.fidelity import (
+    FIDELITY_FIGURES,
+    fidelity_by_region,
+    unaltered_psnr,
+)
 from jdsr_cli.progress import Progress, Silent
 
 
 class Metric(Protocol):
-    """Compares restored pictures with the truth by what a network sees in them.
+    """Compares features of restored images with those of the ground truth.
 
-    Describing and comparing are apart, so that the truth is described once for many methods.
+    Features and comparison are separate, so that the features of the ground truth are computed
+    once for many methods.
     """
 
     figure: str
-    """Name of the figure, such as `lpips`."""
+    """Name of the metric in results, such as `lpips`."""
 
     @property
     def protocol(self) -> str:
-        """How the figure is had, in a sentence that names the files."""
+        """Description of the metric, including the names of its files."""
 
-    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network sees in (B, 3, 128, 128) RGB in [0, 1]."""
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of (B, 3, 128, 128) RGB in [0, 1]."""
 
-    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
-        """Return the figure of each picture, (B,) on the CPU; NaN where there is none."""
+    def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
+        """Return the value of each image, (B,) on the CPU; NaN if undefined."""
 
 
 UNALTERED = "psnr_unaltered"
 FIGURES = (*FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "landmark_error")
-"""All figures, in the order of tables; the last three need a face or feature network."""
+"""All metrics, in the order of tables; the last three need a face or feature network."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Figures of one method on a set of faces."""
+    """Metrics of one method on a set of faces."""
 
     keys: tuple[str, ...]
-    """Of the faces, in order."""
+    """Keys of the faces, in order."""
     figures: Mapping[str, NDArray[np.float64]]
-    """By name of the figure, (N,) of the faces; dB on luma, NaN where a face has none."""
+    """(N,) values of the faces by name of the metric; NaN if undefined for a face."""
     faces_per_second: float | None = None
-    """Of the method alone, without measuring; None where it was not timed."""
+    """Throughput of the method alone, without metrics; None if it was not timed."""
 
     def mean(self, figure: str) -> float:
-        """Return the mean of a figure over the faces that have it, NaN where none has."""
+        """Return the mean of a metric over the faces with a value, NaN if there is none."""
         values = self.figures[figure]
-        known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) else float("nan")
+        defined = values[~np.isnan(values)]
+        return float(defined.mean()) if len(defined) else float("nan")
 
     def means(self) -> dict[str, float]:
-        """Return the mean of every figure that at least one face has."""
-        found = {name: self.mean(name) for name in self.figures}
-        return {name: value for name, value in found.items() if not np.isnan(value)}
+        """Return the mean of every metric with at least one value."""
+        means = {name: self.mean(name) for name in self.figures}
+        return {name: value for name, value in means.items() if not np.isnan(value)}
 
     def of(self, indices: NDArray[np.intp]) -> Scores:
-        """Return the scores of some of the faces, without the time they took."""
+        """Return the scores of selected faces, without the throughput."""
         figures = {name: values[indices] for name, values in self.figures.items()}
         return Scores(tuple(self.keys[index] for index in indices), figures)
 
 
 @dataclass
-class _Gathered:
+class _MethodResults:
     keys: list[str] = field(default_factory=list)
     figures: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -93,10 +98,10 @@ def score(
     task: str = "scoring",
     total: int | None = None,
 ) -> Scores:
-    """Restore every face and measure it against the truth."""
+    """Restore every face and compare it with the ground truth."""
     method = Method("restorer", from_lr(restore))
-    found = evaluate([method], samples, batch=batch, progress=progress, task=task, total=total)
-    return found[method.name]
+    scores = evaluate([method], samples, batch=batch, progress=progress, task=task, total=total)
+    return scores[method.name]
 
 
 def evaluate(
@@ -110,53 +115,53 @@ def evaluate(
     task: str = "scoring",
     total: int | None = None,
 ) -> dict[str, Scores]:
-    """Measure several methods on the same faces.
+    """Evaluate several methods on the same faces.
 
-    A timed method answers its first batch once before the clock runs.
+    A timed method restores its first batch once before the measurement starts.
 
     Args:
-        methods: Of different names.
-        samples: The faces; read once.
-        metrics: Measures beside PSNR and SSIM.
-        sharp: Whether the faces are bare and undegraded, so that restoring should change nothing:
-            adds `psnr_unaltered`, against bicubic of the input.
-        batch: Faces at once.
-        progress: Told of every face and method.
-        task: What progress calls it.
-        total: Number of faces, where known.
+        methods: Methods with different names.
+        samples: The faces; iterated once.
+        metrics: Metrics in addition to PSNR and SSIM.
+        sharp: Whether the faces are bare and not degraded, so that restoration should not change
+            them: adds `psnr_unaltered`, relative to bicubic of the input.
+        batch: Batch size.
+        progress: Receives a step per face and method.
+        task: Name of the task in the progress.
+        total: Number of faces, if known.
 
     Returns:
         The scores by the method's name.
 
     Raises:
-        UsageError: A method gives pictures of another size than the truth.
-        DatasetError: A method of ready-made pictures lacks one.
+        UsageError: A method returns images of another size than the ground truth.
+        DatasetError: An external result is missing or cannot be read.
 
     """
     progress = progress or Silent()
     progress.begin(task, None if total is None else total * len(methods))
-    gathered = {method.name: _Gathered() for method in methods}
+    results = {method.name: _MethodResults() for method in methods}
     try:
         for group in _groups(samples, batch):
             reference = _BatchReference(group, metrics, sharp=sharp)
             for method in methods:
-                one = gathered[method.name]
-                if method.timed and not one.keys:
+                result = results[method.name]
+                if method.timed and not result.keys:
                     method.restore(group)
                 started = perf_counter()
                 restored = method.restore(group)
-                one.seconds += perf_counter() - started
+                result.seconds += perf_counter() - started
                 for name, values in reference.measure(method.name, restored).items():
-                    one.figures.setdefault(name, []).append(values)
-                one.keys += [sample.key for sample in group]
+                    result.figures.setdefault(name, []).append(values)
+                result.keys += [sample.key for sample in group]
                 progress.advance(task, len(group))
     finally:
         progress.end(task)
-    return {method.name: _scores(gathered[method.name], method.timed) for method in methods}
+    return {method.name: _scores(results[method.name], method.timed) for method in methods}
 
 
 class _BatchReference:
-    """What some faces are compared with, prepared once for every method."""
+    """The ground truth of a batch, prepared once for all methods."""
 
     def __init__(
         self, samples: Sequence[EvaluationSample], metrics: Sequence[Metric], *, sharp: bool
@@ -167,32 +172,32 @@ class _BatchReference:
             torch.from_numpy(np.stack([sample.alpha for sample in samples])[:, None]) > 0.5
         )
         self.border = samples[0].pair.hr.shape[0] // samples[0].pair.lr.shape[0]
-        self.wanted = [metric.describe(self.truth) for metric in metrics]
-        self.given = bicubic(to_tensor([sample.pair.lr for sample in samples])) if sharp else None
+        self.truth_features = [metric.features(self.truth) for metric in metrics]
+        self.inputs = bicubic(to_tensor([sample.pair.lr for sample in samples])) if sharp else None
 
     def measure(self, name: str, restored: Tensor) -> dict[str, NDArray[np.float64]]:
         if restored.shape != self.truth.shape:
             raise UsageError(
-                f"{name} gives {_size(restored)} pictures, the truth is {_size(self.truth)}",
+                f"{name} returns {_size(restored)} images, the ground truth is {_size(self.truth)}",
                 where=f"face {self.samples[0].key}",
             )
-        seen = (restored.clamp(0, 1) * 255).round() / 255
-        found = fidelity_by_region(seen, self.truth, self.covered, self.border)
-        if self.given is not None:
-            found[UNALTERED] = unaltered(seen, self.given)
-        for metric, wanted in zip(self.metrics, self.wanted, strict=True):
-            found[metric.figure] = metric.compare(metric.describe(seen), wanted)
-        return {figure: values.double().cpu().numpy() for figure, values in found.items()}
+        rounded = (restored.clamp(0, 1) * 255).round() / 255
+        figures = fidelity_by_region(rounded, self.truth, self.covered, self.border)
+        if self.inputs is not None:
+            figures[UNALTERED] = unaltered_psnr(rounded, self.inputs)
+        for metric, features in zip(self.metrics, self.truth_features, strict=True):
+            figures[metric.figure] = metric.compare(metric.features(rounded), features)
+        return {figure: values.double().cpu().numpy() for figure, values in figures.items()}
 
 
 def _size(pictures: Tensor) -> str:
     return f"{len(pictures)} of {pictures.shape[-1]}x{pictures.shape[-2]}"
 
 
-def _scores(gathered: _Gathered, timed: bool) -> Scores:
-    figures = {name: np.concatenate(parts) for name, parts in gathered.figures.items()}
-    rate = len(gathered.keys) / gathered.seconds if timed and gathered.seconds else None
-    return Scores(tuple(gathered.keys), figures, rate)
+def _scores(results: _MethodResults, timed: bool) -> Scores:
+    figures = {name: np.concatenate(parts) for name, parts in results.figures.items()}
+    rate = len(results.keys) / results.seconds if timed and results.seconds else None
+    return Scores(tuple(results.keys), figures, rate)
 
 
 def _groups(samples: Iterable[EvaluationSample], size: int) -> Iterator[list[EvaluationSample]]:

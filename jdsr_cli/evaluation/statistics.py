@@ -1,4 +1,4 @@
-"""Bootstrap intervals of means over faces (Efron 1979), and rows of results with them.
+"""Bootstrap intervals of means over faces (Efron 1979), and result rows with intervals.
 
 Faces are also grouped by a measured property, such as the lightness of the skin.
 """
@@ -20,22 +20,21 @@ from jdsr_cli.faces.regions import skin
 RESAMPLES = 2000
 SEED = 20240
 CONFIDENCE = 0.95
-_CHUNK = 1 << 22
-"""Faces drawn at once, which bounds memory."""
+_MAX_DRAWS = 1 << 22
+"""Maximum number of faces drawn at once, which limits memory."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over faces with its interval."""
+    """A mean over faces and its confidence interval."""
 
     mean: float
     low: float | None
-    """Lower end of the 95 % interval; None where a face's value is infinite, or one face alone
-    has a value."""
+    """Lower end of the 95 % interval; None if a value is infinite or only one face has a value."""
     high: float | None
     """Upper end."""
     faces: int
-    """That have the figure."""
+    """Number of faces with a value."""
 
 
 def estimate(
@@ -47,39 +46,39 @@ def estimate(
     paired; a resample's mean is over those of its faces that have a value.
 
     Args:
-        columns: By name, (N,) values of the same N faces, NaN where a face has none.
-        resamples: How many sets of N faces are drawn.
-        seed: Of the draw.
+        columns: (N,) values of the same N faces by name, NaN if a face has no value.
+        resamples: Number of resamples of N faces.
+        seed: Seed of the random numbers.
 
     Returns:
-        The estimates of the columns that at least one face has, without those whose infinite
-        values have both signs, which have no mean.
+        The estimates of the columns with at least one value, except columns with infinite values
+        of both signs, which have no mean.
 
     """
-    known = {name: ~np.isnan(values) for name, values in columns.items()}
-    kept = [
-        name for name in columns if known[name].any() and not _has_both_infinities(columns[name])
+    defined = {name: ~np.isnan(values) for name, values in columns.items()}
+    usable = [
+        name for name in columns if defined[name].any() and not _has_both_infinities(columns[name])
     ]
-    if not kept:
+    if not usable:
         return {}
-    finite = [name for name in kept if np.isfinite(columns[name][known[name]]).all()]
-    drawn = dict(
+    finite = [name for name in usable if np.isfinite(columns[name][defined[name]]).all()]
+    resampled = dict(
         zip(
             finite,
-            _resampled([np.where(known[n], columns[n], 0.0) for n in finite],
-                       [known[n] for n in finite], resamples, seed),
+            _resampled([np.where(defined[n], columns[n], 0.0) for n in finite],
+                       [defined[n] for n in finite], resamples, seed),
             strict=True,
         )
     ) if finite else {}  # fmt: skip
-    found = {}
-    for name in kept:
-        values = columns[name][known[name]]
+    estimates = {}
+    for name in usable:
+        values = columns[name][defined[name]]
         low = high = None
-        if name in drawn and len(values) > 1:
+        if name in resampled and len(values) > 1:
             tail = 50 * (1 - CONFIDENCE)
-            low, high = (float(v) for v in np.nanpercentile(drawn[name], [tail, 100 - tail]))
-        found[name] = Estimate(float(values.mean()), low, high, len(values))
-    return found
+            low, high = (float(v) for v in np.nanpercentile(resampled[name], [tail, 100 - tail]))
+        estimates[name] = Estimate(float(values.mean()), low, high, len(values))
+    return estimates
 
 
 def _has_both_infinities(values: NDArray[np.float64]) -> bool:
@@ -87,90 +86,91 @@ def _has_both_infinities(values: NDArray[np.float64]) -> bool:
 
 
 def _resampled(
-    values: list[NDArray[np.float64]], known: list[NDArray[np.bool_]], resamples: int, seed: int
+    values: list[NDArray[np.float64]], defined: list[NDArray[np.bool_]], resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the columns' means over each resample, (columns, resamples)."""
+    """Return the means of the columns in each resample, (columns, resamples)."""
     rng = np.random.default_rng(seed)
-    table = np.stack([*values, *(one.astype(np.float64) for one in known)], axis=1)
+    table = np.stack([*values, *(mask.astype(np.float64) for mask in defined)], axis=1)
     count = len(table)
-    step = max(1, _CHUNK // count)
+    step = max(1, _MAX_DRAWS // count)
     sums = []
     for first in range(0, resamples, step):
-        rows = min(step, resamples - first)
-        picked = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
-        times = np.bincount(picked.ravel(), minlength=rows * count).reshape(rows, count)
-        sums.append(times @ table)
-    whole = np.concatenate(sums).T
-    totals, counts = whole[: len(values)], whole[len(values) :]
+        size = min(step, resamples - first)
+        indices = rng.integers(count, size=(size, count)) + np.arange(size)[:, None] * count
+        multiplicity = np.bincount(indices.ravel(), minlength=size * count).reshape(size, count)
+        sums.append(multiplicity @ table)
+    joined = np.concatenate(sums).T
+    totals, counts = joined[: len(values)], joined[len(values) :]
     return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one set of faces."""
+    """Results of one method on one set of faces."""
 
     faces: str
     """`masked`, `plain` or `sharp`."""
     method: str
     scores: Scores
     estimates: Mapping[str, Estimate]
-    """By figure."""
+    """By name of the metric."""
     differences: Mapping[str, Estimate]
-    """By figure, of each face's to that of the first method; empty for the first."""
+    """Mean difference to the first method, paired by face, by name of the metric; empty for the
+    first method."""
     better_share: Mapping[str, float]
-    """By PSNR or SSIM that the faces have, the share of faces in [0, 1] on which it is above that
-    of the first method, an equal one not counted; empty for the first."""
+    """Share of faces in [0, 1] whose value is above that of the first method, by name of the PSNR
+    or SSIM metric; empty for the first method."""
     group: Group | None = None
-    """Which of the faces these are; None for all."""
+    """Group of the faces; None for all faces."""
 
 
-def rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -> list[Row]:
-    """Give every mean its interval, and every method but the first what it gains over that.
+def result_rows(faces: str, scores: Mapping[str, Scores], group: Group | None = None) -> list[Row]:
+    """Return means with intervals for every method, and differences to the first method.
 
     Args:
-        faces: What the table calls the faces.
-        scores: By method, of the same faces.
-        group: Where given, only its faces count.
+        faces: Name of the faces in the table.
+        scores: Scores of the same faces by method.
+        group: If given, only its faces count.
 
     """
     if group is not None:
-        scores = {method: one.of(group.indices) for method, one in scores.items()}
+        scores = {method: own.of(group.indices) for method, own in scores.items()}
     first = next(iter(scores.values()))
     columns = {}
-    for method, one in scores.items():
-        for figure, values in one.figures.items():
+    for method, own in scores.items():
+        for figure, values in own.figures.items():
             columns[f"{method}\0{figure}"] = values
-            if one is not first:
+            if own is not first:
                 with np.errstate(invalid="ignore"):  # two infinite figures have no difference
                     columns[f"{method}\0{figure}\0-"] = values - first.figures[figure]
-    found = estimate(columns)
+    estimates = estimate(columns)
     return [
         Row(
             faces,
             method,
-            one,
-            {f: found[k] for f in one.figures if (k := f"{method}\0{f}") in found},
-            {f: found[k] for f in one.figures if (k := f"{method}\0{f}\0-") in found},
-            {} if one is first else _better_share(one, first),
+            own,
+            {f: estimates[k] for f in own.figures if (k := f"{method}\0{f}") in estimates},
+            {f: estimates[k] for f in own.figures if (k := f"{method}\0{f}\0-") in estimates},
+            {} if own is first else _better_share(own, first),
             group,
         )
-        for method, one in scores.items()
+        for method, own in scores.items()
     ]
 
 
-def _better_share(one: Scores, first: Scores) -> dict[str, float]:
+def _better_share(scores: Scores, first: Scores) -> dict[str, float]:
     shares = {}
     for figure in FIDELITY_FIGURES:
-        if figure in one.figures:
-            mine, theirs = one.figures[figure], first.figures[figure]
-            known = ~(np.isnan(mine) | np.isnan(theirs))
-            if known.any():
-                shares[figure] = float((mine[known] > theirs[known]).mean())
+        if figure in scores.figures:
+            values, reference = scores.figures[figure], first.figures[figure]
+            defined = ~(np.isnan(values) | np.isnan(reference))
+            if defined.any():
+                shares[figure] = float((values[defined] > reference[defined]).mean())
     return shares
 
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Of the primaries of sRGB relative to its white, D65."""
+"""Luminance of the primaries of sRGB relative to its white point D65."""
 _LINEAR_BELOW = (6 / 29) ** 3
 """Relative luminance below which CIE's lightness is linear."""
 
@@ -178,10 +178,10 @@ _LINEAR_BELOW = (6 / 29) ** 3
 def skin_lightness(face: NDArray[np.uint8]) -> float:
     """Return the lightness of a face's skin: CIELAB's L* for D65, 0 black to 100 white.
 
-    The median over `faces.parts.SKIN` (forehead, bridge of the nose, cheeks), so that highlights,
-    glasses, hair or a beard count little unless they cover half of it. It is the lightness of
-    pixels: of skin, light, exposure and make-up together. It says nothing of a single person's
-    skin colour, which one photograph cannot tell.
+    The median over `faces.regions.skin` (forehead, bridge of the nose, cheeks), so that highlights,
+    glasses, hair or a beard have little effect unless they cover half of it. It is the lightness
+    of pixels, which depends on skin, light, exposure and make-up. It does not measure a person's
+    skin colour, which one photograph cannot determine.
 
     Args:
         face: RGB uint8 (128, 128, 3) in sRGB, aligned to the template, without a mask.
@@ -206,16 +206,16 @@ def skin_lightness(face: NDArray[np.uint8]) -> float:
 
 @dataclass(frozen=True)
 class Property:
-    """Something that can be measured of a face as it truly is."""
+    """A measurable property of a ground-truth face."""
 
     measure: Callable[[NDArray[np.uint8]], float]
-    """Of an aligned face, RGB uint8 (128, 128, 3)."""
-    thirds: tuple[str, str, str]
+    """Function of an aligned face, RGB uint8 (128, 128, 3)."""
+    group_names: tuple[str, str, str]
     """Names of the groups, lowest values first."""
     symbol: str
-    """What tables call the values."""
+    """Name of the values in tables."""
     protocol: str
-    """How it is had and what it is not."""
+    """Description of the property and of its limits."""
 
 
 PROPERTIES: Mapping[str, Property] = {
@@ -230,7 +230,7 @@ PROPERTIES: Mapping[str, Property] = {
         "levels shrink with the light, so PSNR favours darker faces: compare differences and SSIM",
     )
 }
-"""What faces can be grouped by."""
+"""Properties by which faces can be grouped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,14 +245,14 @@ class Group:
     high: float
     """Highest value in the group."""
     indices: NDArray[np.intp]
-    """Of its faces in the set."""
+    """Indices of its faces in the set."""
 
 
 def check_properties(names: Sequence[str]) -> None:
-    """Refuse names that nothing is known by.
+    """Check names of properties.
 
     Raises:
-        UsageError: A name is unknown or comes twice.
+        UsageError: A name is unknown or given twice.
 
     """
     for name in names:
@@ -263,31 +263,33 @@ def check_properties(names: Sequence[str]) -> None:
                 hint=f"Use {', '.join(PROPERTIES)}",
             )
         if names.count(name) > 1:
-            raise UsageError(f"{name} is named twice", where="--groups")
+            raise UsageError(f"{name} is given twice", where="--groups")
 
 
-def measure(faces: FaceSet, by: str) -> NDArray[np.float64]:
-    """Return a property of every true face of a set, (N,)."""
-    found = [PROPERTIES[by].measure(np.asarray(image)) for image in faces.images]
-    return np.array(found, np.float64)
+def measure_property(faces: FaceSet, by: str) -> NDArray[np.float64]:
+    """Return a property of every ground-truth face of a set, (N,)."""
+    values = [PROPERTIES[by].measure(np.asarray(image)) for image in faces.images]
+    return np.array(values, np.float64)
 
 
-def thirds(by: str, values: NDArray[np.float64]) -> list[Group]:
-    """Cut faces into three groups of similar size by the terciles of a property.
+def split_by_terciles(by: str, values: NDArray[np.float64]) -> list[Group]:
+    """Divide faces into three groups of similar size by the terciles of a property.
 
-    Equal values stay together, so that a group can be larger or, left out, empty.
+    Equal values are in the same group, so that a group can be larger, or empty and omitted.
 
     Args:
         by: Name of the property.
-        values: (N,), of every face.
+        values: (N,) values of all faces.
 
     """
-    cuts = np.quantile(values, [1 / 3, 2 / 3])
-    which = np.searchsorted(cuts, values)
+    limits = np.quantile(values, [1 / 3, 2 / 3])
+    tercile = np.searchsorted(limits, values)
     groups = []
-    for number, name in enumerate(PROPERTIES[by].thirds):
-        indices = np.flatnonzero(which == number)
+    for number, name in enumerate(PROPERTIES[by].group_names):
+        indices = np.flatnonzero(tercile == number)
         if len(indices):
-            inside = values[indices]
-            groups.append(Group(by, name, float(inside.min()), float(inside.max()), indices))
+            group_values = values[indices]
+            groups.append(
+                Group(by, name, float(group_values.min()), float(group_values.max()), indices)
+            )
     return groups

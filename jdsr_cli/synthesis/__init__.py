@@ -1,1 +1,1 @@
-"""Synthetic degradation of photographs: worn masks, occluders, and the camera."""
+"""Synthetic degradation of photographs: masks, occluders, and the camera."""

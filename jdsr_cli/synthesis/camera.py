@@ -1,10 +1,10 @@
-"""What a surveillance camera does to a face, from the lens to the decoder.
+"""Degradation of a face by a surveillance camera, from the lens to the decoder.
 
-In the order in which it happens: the crop is not quite aligned, the light and the tone curve are
-what they are (and infrared has no colour), the lens and motion blur, the sensor samples the face
-at its native width and adds noise, the codec throws detail away in blocks, and the aligned crop
-is resampled from what is left. Alignment, light and tone are given to the truth as well, since a
-restored face is pasted back where it was and must keep its light; all the rest is to be undone.
+The steps in order: misalignment of the crop, light and tone curve (infrared has no colour), lens
+and motion blur, sampling at the native width and noise of the sensor, block compression by the
+codec, and resampling to the aligned crop. Misalignment, light and tone are applied to the ground
+truth too, since a restored face is pasted back at its position and must keep its light; the
+network learns to undo all other steps.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ ImageT = TypeVar("ImageT", np.uint8, np.float32)
 
 _REDUCERS = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 _ENLARGERS = (cv2.INTER_CUBIC, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_LANCZOS4)
-ROLL = 30.0
+MAX_ROLL = 30.0
 """Largest roll of a crop in degrees."""
 SQUEEZES = ((1.0, 0.5), (0.5, 1.0), (1.0, 0.75), (0.75, 1.0), (0.67, 1.0))
-"""Relative samples along x and y: one field, 2CIF, 1080N, anamorphic pictures."""
-ASPECT_ERROR = 0.1
-"""Largest relative error to which a squeezed picture is brought back to its aspect."""
-COMB = 0.05
-"""Most by which a face moves between two fields, as a share of its width."""
+"""Relative samples along x and y: one field, 2CIF, 1080N, anamorphic images."""
+MAX_ASPECT_ERROR = 0.1
+"""Largest relative error of the aspect ratio after a squeezed image is corrected."""
+MAX_FIELD_SHIFT = 0.05
+"""Largest movement of a face between two fields, as a share of its width."""
 DIM_NOISE = 0.12
-"""Share of the noise that does not fall with the light: a sensor reads noise in the dark."""
+"""Share of the noise that does not decrease with the light (read noise of the sensor)."""
 MAX_GAIN_NOISE = 2.5
-"""Most by which an automatic gain raises the noise of a picture in low light."""
+"""Largest factor by which automatic gain raises the noise in low light."""
 AUTOMATIC_GAIN = 0.4
-"""Share of cameras in low light that raise the picture's gain."""
-MISTAKEN = (0.07, 0.03, 0.4)
-"""How often a canonical face of monochrome footage is taken for one in colour, one in colour for
-monochrome, and one in colour and low light for monochrome: the decision is not always right."""
+"""Share of cameras with automatic gain in low light."""
+MISCLASSIFICATION_RATES = (0.07, 0.03, 0.4)
+"""Simulated error rates of the monochrome classification: monochrome as colour, colour as
+monochrome, and colour in low light as monochrome."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A face as it was filmed, and the truth in the same light, not yet rounded."""
+    """A recorded face, and the ground truth in the same light, not yet rounded."""
 
     lr: NDArray[np.uint8]
     """(s, s, 3): the aligned crop of the decoded frame."""
     truth: NDArray[np.float32]
     """(128, 128, 3): the face without mask, RGB in [0, 255]."""
     occlusion: NDArray[np.float32]
-    """(s, s) in [0, 1]: how much of each pixel the mask covers."""
+    """(s, s) in [0, 1]: share of each pixel that the mask covers."""
     matrix: NDArray[np.float64]
-    """(2, 3) from pixels of the face to those of the truth."""
+    """(2, 3) from pixels of the input face to those of `truth`."""
     light: Light
 
 
@@ -67,54 +67,60 @@ def record(
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> Recording:
-    """Film a face; without a mask pass `clean` twice and a zero `alpha`.
+    """Simulate the recording of a face; without a mask pass `clean` twice and a zero `alpha`.
 
     Args:
         clean: (128, 128, 3) the face.
-        masked: (128, 128, 3) the same face with its mask on.
-        alpha: (128, 128) how much of each pixel the mask covers.
+        masked: (128, 128, 3) the same face with a mask.
+        alpha: (128, 128) share of each pixel that the mask covers.
         lr_size: Side of the network's input.
-        rng: Draws the camera.
-        settings: What may be drawn.
+        rng: Draws the properties of the camera.
+        settings: Ranges and probabilities.
 
     """
     matrix = _misalignment(rng, settings, clean.shape[0])
     light = draw_light(rng, settings)
     truth, scene = (light.expose(_warp(picture, matrix)) for picture in (clean, masked))
     covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
-    # No number is drawn without need: recipes without pristine faces keep their samples.
+    # No number is drawn if the probability is 0: recipes without pristine faces keep their
+    # samples.
     if settings.pristine and rng.random() < settings.pristine:
-        settings = settings.spotless()
-    lr = _record(_rounded(scene), lr_size, light, rng, settings)
+        settings = settings.without_degradation()
+    lr = _capture(_rounded(scene), lr_size, light, rng, settings)
     occlusion = np.asarray(np.clip(covered, 0.0, 1.0), np.float32)
     return Recording(lr, truth, occlusion, matrix, light)
 
 
 def to_pair(
-    filmed: Recording, rng: np.random.Generator, *, canonical: bool = False
+    recording: Recording, rng: np.random.Generator, *, canonical: bool = False
 ) -> DegradedPair:
-    """Return a filmed face as input and truth of a network.
+    """Return a recording as input and ground truth of a network.
 
     Args:
-        filmed: The face.
-        rng: Draws whether the footage is mistaken for monochrome, or for footage in colour.
-        canonical: Whether the pair is brought to canonical colours, as `restore` does it before
-            the network sees a face; the truth is so before it is rounded to 8 bits.
+        recording: The face.
+        rng: Draws whether the footage is misclassified as monochrome or as colour.
+        canonical: Whether the pair is converted to canonical colours, as `restore` does before
+            the network; the ground truth is converted before it is rounded to 8 bits.
 
     """
-    lr, truth = filmed.lr, filmed.truth
+    lr, truth = recording.lr, recording.truth
     if canonical:
-        colours = _colours(filmed, rng)
+        colours = _colours(recording, rng)
         lr, truth = colours.apply(lr), colours.apply(truth)
     hr = _rounded(truth)
-    return DegradedPair(lr, resize_bicubic(hr, lr.shape[0]), hr, filmed.occlusion, filmed.matrix)
+    return DegradedPair(
+        lr, resize_bicubic(hr, lr.shape[0]), hr, recording.occlusion, recording.matrix
+    )
 
 
-def _colours(filmed: Recording, rng: np.random.Generator) -> ColourMap:
-    light = filmed.light
-    missed, wrong, wrong_in_the_dark = MISTAKEN
-    mistaken = missed if light.monochrome else wrong_in_the_dark if light.level < 0.15 else wrong
-    return canonical_map(filmed.lr, monochrome=light.monochrome ^ bool(rng.random() < mistaken))
+def _colours(recording: Recording, rng: np.random.Generator) -> ColourMap:
+    light = recording.light
+    as_colour, as_monochrome, dark_as_monochrome = MISCLASSIFICATION_RATES
+    if light.monochrome:
+        rate = as_colour
+    else:
+        rate = dark_as_monochrome if light.exposure < 0.15 else as_monochrome
+    return canonical_map(recording.lr, monochrome=light.monochrome ^ bool(rng.random() < rate))
 
 
 def _misalignment(
@@ -123,13 +129,13 @@ def _misalignment(
     angle = float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.rotation
     zoom = 1.0 + float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.zoom
     if settings.rolled and rng.random() < settings.rolled:
-        angle = float(rng.uniform(-ROLL, ROLL))
+        angle = float(rng.uniform(-MAX_ROLL, MAX_ROLL))
     centre = (size - 1) / 2
     rotated = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
     matrix: NDArray[np.float64] = np.asarray(rotated, np.float64)
     matrix[:, 2] += np.clip(rng.normal(0, 0.5, 2), -1, 1) * settings.shift
     if settings.squeezed and rng.random() < settings.squeezed:
-        factor = 1.0 + float(rng.uniform(-ASPECT_ERROR, ASPECT_ERROR))
+        factor = 1.0 + float(rng.uniform(-MAX_ASPECT_ERROR, MAX_ASPECT_ERROR))
         matrix[1] *= factor
         matrix[1, 2] += (1.0 - factor) * centre
     return matrix
@@ -142,24 +148,24 @@ def _warp(picture: NDArray[ImageT], matrix: NDArray[np.float64]) -> NDArray[Imag
     )
 
 
-def _record(
+def _capture(
     scene: NDArray[np.uint8],
     lr_size: int,
     light: Light,
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.uint8]:
-    """Record the scene: lens, sensor, codec, and the crop taken from the decoded frame."""
+    """Simulate lens, sensor, codec, and the crop of the decoded frame."""
     size = scene.shape[0]
     low, high = settings.native_width
     native = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-    optical = _lens(scene, size / native, rng, settings)
-    width, height = _samples(native, rng, settings)
+    blurred = _blur(scene, size / native, rng, settings)
+    width, height = _sample_counts(native, rng, settings)
     sensed = cv2.resize(
-        optical, (width, height), interpolation=_REDUCERS[int(rng.integers(4))]
+        blurred, (width, height), interpolation=_REDUCERS[int(rng.integers(4))]
     ).astype(np.float32)
     if settings.interlaced and rng.random() < settings.interlaced:
-        sensed = _interlaced(sensed, rng)
+        sensed = _interlace(sensed, rng)
     sensed += _noise(sensed, light, rng, settings)
     decoded = compress(_rounded(sensed), rng, settings)
     if light.monochrome and not settings.tinted:
@@ -171,30 +177,32 @@ def _record(
     return np.asarray(crop, np.uint8)
 
 
-def _samples(native: int, rng: np.random.Generator, settings: CameraSettings) -> tuple[int, int]:
-    """Return how many samples of the face the sensor stores along x and y."""
+def _sample_counts(
+    native: int, rng: np.random.Generator, settings: CameraSettings
+) -> tuple[int, int]:
+    """Return the numbers of samples of the face along x and y."""
     across, down = settings.squeeze or (1.0, 1.0)
     if settings.squeezed and rng.random() < settings.squeezed:
         across, down = SQUEEZES[int(rng.integers(len(SQUEEZES)))]
     return max(6, round(native * across)), max(6, round(native * down))
 
 
-def _interlaced(sensed: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Take every second row from a moment at which the face was elsewhere."""
-    most = max(1, round(COMB * sensed.shape[1]))
-    moved = np.roll(sensed, int(rng.integers(1, most + 1)) * int(rng.choice((-1, 1))), axis=1)
-    woven = sensed.copy()
-    woven[1::2] = moved[1::2]
-    return woven
+def _interlace(sensed: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Replace every second row by one of a horizontally displaced face."""
+    max_shift = max(1, round(MAX_FIELD_SHIFT * sensed.shape[1]))
+    moved = np.roll(sensed, int(rng.integers(1, max_shift + 1)) * int(rng.choice((-1, 1))), axis=1)
+    interlaced = sensed.copy()
+    interlaced[1::2] = moved[1::2]
+    return interlaced
 
 
-def _lens(
+def _blur(
     scene: NDArray[np.uint8],
     pixel: float,
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.uint8]:
-    """Blur by the lens and by motion; `pixel` is the side of a native pixel in scene pixels."""
+    """Blur by lens and motion; `pixel` is the side of a native pixel in scene pixels."""
     long, short = np.sort(rng.uniform(*settings.blur, 2))[::-1] * pixel
     if long > 0.3:
         scene = _convolve(scene, _gaussian(float(long), float(short), float(rng.uniform(0, np.pi))))
@@ -225,11 +233,11 @@ def _noise(
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> NDArray[np.float32]:
-    """Sensor noise, part of it common to the channels, smoothed at times as denoisers do."""
+    """Return sensor noise, partly common to the channels, sometimes smoothed as by a denoiser."""
     low, high = settings.noise
     strength = low + (high - low) * float(rng.beta(1.0, 2.5))
-    if light.level < 1.0:
-        strength *= DIM_NOISE + (1.0 - DIM_NOISE) * light.level
+    if light.exposure < 1.0:
+        strength *= DIM_NOISE + (1.0 - DIM_NOISE) * light.exposure
         if rng.random() < AUTOMATIC_GAIN:
             strength *= float(rng.uniform(1.0, MAX_GAIN_NOISE))
     height, width, _ = sensed.shape

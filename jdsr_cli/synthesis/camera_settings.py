@@ -15,9 +15,10 @@ from jdsr_cli.errors import UsageError, within
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """Ranges from which a camera is drawn; every pair is (lowest, highest).
+    """Ranges from which the properties of a camera are drawn; every pair is (lowest, highest).
 
-    What has probability 0 draws no random number, so that recipes without it keep their samples.
+    A property with probability 0 draws no random number, so that recipes without it keep their
+    samples.
     """
 
     native_width: tuple[float, float] = (12.0, 128.0)
@@ -29,38 +30,38 @@ class CameraSettings:
     noise: tuple[float, float] = (0.0, 12.0)
     """Standard deviation of sensor noise, in grey levels of 255, strongest in the dark."""
     quality: tuple[int, int] = (25, 95)
-    """JPEG quality that stands for the codec's quantiser."""
+    """JPEG quality, which represents the quantiser of the codec."""
     uncompressed: float = 0.1
     """Probability of no compression at all."""
     deblocked: float = 0.35
-    """Probability that a compressed picture is smoothed as decoders do."""
+    """Probability that a compressed image is smoothed as by the deblocking filter of a decoder."""
     video: float = 0.0
-    """Probability that a compressed picture is the last of a short H.264 or H.265 clip."""
+    """Probability that a compressed image is the last frame of a short H.264 or H.265 clip."""
     crf: tuple[int, int] = (22, 38)
     """Constant rate factor of such clips: 22 is a good recorder, 38 the worst still in use."""
     infrared: float = 0.12
-    """Probability of a picture without colour."""
+    """Probability of a monochrome image."""
     tinted: float = 0.0
-    """Probability that a picture without colour has a tint: green, purple, cyan, sodium, any."""
+    """Probability that a monochrome image has a tint: green, purple, cyan, sodium, random."""
     cast: float = 0.0
-    """Probability of coloured light or a wrong white balance on a picture with colour."""
+    """Probability of coloured light or a wrong white balance on a colour image."""
     tint: tuple[float, ...] = ()
     """Factors of R, G, B of every tint or cast; empty: random ones."""
     dark: float = 0.0
     """Probability of low light."""
     light: tuple[float, float] = (0.04, 0.5)
-    """Share of normal light then, drawn log-uniformly; noise, black crush and quantisation to
-    8 bits come with it."""
+    """Share of normal light in low light, drawn log-uniformly; noise, black crush and
+    quantisation to 8 bits are applied accordingly."""
     overexposed: float = 0.0
     """Probability of 1.3 to 2.2 times as much light as the sensor can hold."""
     backlit: float = 0.0
-    """Probability of a dark face before a bright background."""
+    """Probability of a dark face in front of a bright background."""
     interlaced: float = 0.0
     """Probability of two fields of a moving face in one frame."""
     squeezed: float = 0.0
-    """Probability of fewer samples along one axis, down to half, undone to within 10 %."""
+    """Probability of fewer samples along one axis, down to half, corrected to within 10 %."""
     squeeze: tuple[float, ...] = ()
-    """Relative samples along x and y of every picture, undone exactly; empty: see `squeezed`."""
+    """Relative samples along x and y of every image, corrected exactly; empty: see `squeezed`."""
     rotation: float = 8.0
     """Largest misalignment of the crop, in degrees."""
     rolled: float = 0.0
@@ -70,8 +71,8 @@ class CameraSettings:
     shift: float = 5.0
     """Largest misalignment of the crop, in pixels of 128."""
     pristine: float = 0.0
-    """Probability of a camera that spoils nothing: full width, no blur, no noise, and as good as
-    no compression. From it a network learns to leave a sharp face alone."""
+    """Probability of a camera without degradation: full width, no blur, no noise, and almost no
+    compression. From such samples a network learns to leave a sharp face unchanged."""
 
     def __post_init__(self) -> None:
         within(
@@ -92,12 +93,12 @@ class CameraSettings:
                 raise UsageError("the smaller value comes first", where=name)
         for name, count in (("tint", 3), ("squeeze", 2)):
             if len(getattr(self, name)) not in (0, count):
-                raise UsageError(f"{count} values or none are needed", where=name)
+                raise UsageError(f"{count} values or none are required", where=name)
         if self.tint and max(self.tint) == 0:
-            raise UsageError("a tint of 0, 0, 0 shows nothing", where="tint")
+            raise UsageError("a tint of 0, 0, 0 gives a black image", where="tint")
 
-    def spotless(self) -> CameraSettings:
-        """Return the camera that spoils nothing; it is held and exposed as before."""
+    def without_degradation(self) -> CameraSettings:
+        """Return a camera without degradation; misalignment and exposure are unchanged."""
         return replace(
             self, native_width=(128.0, 128.0), blur=(0.0, 0.0), motion=0.0, noise=(0.0, 0.0),
             quality=(93, 98), uncompressed=0.5, deblocked=0.0, video=0.0, interlaced=0.0,
@@ -128,44 +129,44 @@ CONDITIONS = MappingProxyType[str, dict[str, Any]](
         "occluded": {},
     }
 )
-"""By name, in what the camera differs from one in normal light. In `cut ...` a border of the
-picture goes through the face, in `occluded` a hand or a thing is before it."""
-CUT = 0.3
-"""Share of the template that a border of the picture cuts away in the conditions `cut ...`."""
+"""By name, the settings that differ from a camera in normal light. In `cut ...` an image border
+cuts the face, in `occluded` a hand or an object is in front of it."""
+CUT_SHARE = 0.3
+"""Share of the template that the image border removes in the conditions `cut ...`."""
 
 
 def condition(name: str, width: float) -> CameraSettings:
-    """Return the camera of a condition for faces whose region is `width` pixels wide.
+    """Return the camera of a condition for face regions `width` pixels wide.
 
     Raises:
-        KeyError: there is no such condition.
+        KeyError: The condition does not exist.
 
     """
-    usual = CameraSettings(native_width=(width, width), infrared=0.0, video=0.3)
-    return replace(usual, **CONDITIONS[name])
+    normal = CameraSettings(native_width=(width, width), infrared=0.0, video=0.3)
+    return replace(normal, **CONDITIONS[name])
 
 
 def apply_border(picture: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    """Return an aligned crop as it is where a border of the picture goes through the face.
+    """Return an aligned crop whose face is cut by an image border.
 
-    What lies beyond is the border's last row or column again, as `faces.crop` has it.
+    Beyond the border the last row or column is repeated, as `faces.crop` does.
 
     Args:
         picture: RGB uint8 (side, side, 3).
-        name: Of the condition; but for `cut ...` the picture comes back as it is.
+        name: The condition; other conditions than `cut ...` return the image unchanged.
 
     """
     if not name.startswith("cut "):
         return picture
-    gone = round(CUT * picture.shape[0])
+    width = round(CUT_SHARE * picture.shape[0])
     border = picture.copy()
     match name.removeprefix("cut "):
         case "left":
-            border[:, :gone] = picture[:, gone : gone + 1]
+            border[:, :width] = picture[:, width : width + 1]
         case "right":
-            border[:, -gone:] = picture[:, -gone - 1 : -gone]
+            border[:, -width:] = picture[:, -width - 1 : -width]
         case "top":
-            border[:gone] = picture[gone : gone + 1]
+            border[:width] = picture[width : width + 1]
         case "bottom":
-            border[-gone:] = picture[-gone - 1 : -gone]
+            border[-width:] = picture[-width - 1 : -width]
     return border

@@ -1,4 +1,4 @@
-"""Reduce and compress pictures: the paper's degradation, JPEG, and the last frame of a clip."""
+"""Degradation of the paper, JPEG compression, and video compression of short clips."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from jdsr_cli.synthesis.camera_settings import CameraSettings
 
 @dataclass(frozen=True)
 class DegradedPair:
-    """A low-resolution input and its truths; images are uint8 RGB."""
+    """A low-resolution input and its ground truth; images are uint8 RGB."""
 
     lr: NDArray[np.uint8]
-    """(s, s, 3): I_M_LR, the degraded face with its mask on."""
+    """(s, s, 3): I_M_LR, the degraded face with its mask."""
     lr_clean: NDArray[np.uint8]
-    """(s, s, 3): I_GT_LR, the same face without mask, reduced and otherwise undegraded."""
+    """(s, s, 3): I_GT_LR, the same face without mask, reduced and not degraded further."""
     hr: NDArray[np.uint8]
     """(128, 128, 3): I_HR, the face without mask."""
     occlusion: NDArray[np.float32]
-    """(s, s) in [0, 1]: how much of each low-resolution pixel the mask covers."""
+    """(s, s) in [0, 1]: share of each low-resolution pixel that the mask covers."""
     matrix: NDArray[np.float64] | None = None
-    """(2, 3) from pixels of the face to those of `hr`; None where they are the same."""
+    """(2, 3) from pixels of the face to those of `hr`; None for the identity."""
 
 
 def resize_bicubic(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Bring an RGB picture to (size, size, 3) as PIL does: antialiased, a = -0.5, rounded."""
+    """Resize an RGB image to (size, size, 3) as PIL does: antialiased, a = -0.5, rounded."""
     picture = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(picture, np.uint8)
 
@@ -46,9 +46,9 @@ def degrade_paper(
 
     Args:
         clean: (128, 128, 3) the face.
-        masked: (128, 128, 3) the same face with its mask on.
-        alpha: (128, 128) how much of each pixel the mask covers.
-        lr_size: Side of the low-resolution picture: 32 for x4, 16 for x8.
+        masked: (128, 128, 3) the same face with its mask.
+        alpha: (128, 128) share of each pixel that the mask covers.
+        lr_size: Side of the low-resolution image: 32 for x4, 16 for x8.
 
     """
     covered = cv2.resize(alpha, (lr_size, lr_size), interpolation=cv2.INTER_AREA)
@@ -60,13 +60,13 @@ def degrade_paper(
     )
 
 
-MIN_SIDE = 48
-"""Least width and height in pixels of a clip: encoders want some blocks to search in."""
-HEVC = 0.2
-"""Share of clips in H.265; the rest is H.264."""
-INTRA = 0.2
-"""Share of clips of one frame only."""
-CLIPS = {
+MIN_CLIP_SIDE = 48
+"""Minimum width and height of a clip in pixels: encoders need blocks for motion search."""
+HEVC_SHARE = 0.2
+"""Share of clips in H.265; the others are in H.264."""
+SINGLE_FRAME_SHARE = 0.2
+"""Share of clips with a single frame."""
+CODECS = {
     "h264": ("libx264", {"preset": "veryfast", "tune": "zerolatency"}),
     "hevc": (
         "libx265",
@@ -77,24 +77,24 @@ CLIPS = {
         },
     ),
 }
-"""Encoder and options by name of the decoder."""
+"""Encoder and its options, by the name of the decoder."""
 
 
 def compress(
     picture: NDArray[np.uint8], rng: np.random.Generator, settings: CameraSettings
 ) -> NDArray[np.uint8]:
-    """Store a picture and read it again, at a random place of the codec's block grid.
+    """Encode an image and decode it, at a random offset of the codec's block grid.
 
     Args:
         picture: RGB uint8 (H, W, 3) at the sensor's resolution.
         rng: Draws codec and quality.
-        settings: What may be drawn.
+        settings: Ranges and probabilities.
 
     """
     if rng.random() < settings.uncompressed:
         return picture
     if settings.video and rng.random() < settings.video:
-        return _as_video(picture, rng, settings)
+        return _compress_as_video(picture, rng, settings)
     low, high = settings.quality
     height, width = picture.shape[:2]
     for _ in range(1 + int(rng.random() < 0.3)):
@@ -115,22 +115,22 @@ def compress(
     return picture
 
 
-def _as_video(
+def _compress_as_video(
     picture: NDArray[np.uint8], rng: np.random.Generator, settings: CameraSettings
 ) -> NDArray[np.uint8]:
-    """Encode a clip that moves a little and ends with the picture; return its last frame."""
-    name = "hevc" if rng.random() < HEVC else "h264"
+    """Encode a clip with slight motion that ends with the image; return its last frame."""
+    name = "hevc" if rng.random() < HEVC_SHARE else "h264"
     low, high = settings.crf
     crf = int(rng.integers(low, high + 1))
     left, top = (int(v) for v in rng.integers(0, 16, 2))
     height, width = picture.shape[:2]
-    right = max(16, MIN_SIDE - width - left)
-    bottom = max(16, MIN_SIDE - height - top)
+    right = max(16, MIN_CLIP_SIDE - width - left)
+    bottom = max(16, MIN_CLIP_SIDE - height - top)
     right += (left + width + right) % 2
     bottom += (top + height + bottom) % 2
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REFLECT_101)
     frames = [np.asarray(padded, np.uint8)]
-    if rng.random() >= INTRA:
+    if rng.random() >= SINGLE_FRAME_SHARE:
         for _ in range(2):
             moved = np.roll(frames[0], rng.integers(-2, 3, 2), axis=(0, 1))
             grain = rng.normal(0.0, 2.0, moved.shape[:2])[..., None]
@@ -140,18 +140,18 @@ def _as_video(
 
 
 def encode_and_decode(frames: list[NDArray[np.uint8]], name: str, crf: int) -> NDArray[np.uint8]:
-    """Return the last frame of a clip as a decoder gives it, RGB uint8 (H, W, 3).
+    """Encode a clip and return its last decoded frame, RGB uint8 (H, W, 3).
 
     Args:
         frames: RGB uint8 (H, W, 3), even sides.
-        name: A key of `CLIPS`.
+        name: A key of `CODECS`.
         crf: Constant rate factor.
 
     Raises:
         UsageError: PyAV is not installed.
 
     """
-    # Machines that only train may lack PyAV; recipes without `video` do not need it.
+    # Training machines may lack PyAV; recipes without `video` do not need it.
     try:
         import av
     except ImportError as error:
@@ -160,7 +160,7 @@ def encode_and_decode(frames: list[NDArray[np.uint8]], name: str, crf: int) -> N
             where="camera: video",
             hint="Install it (pip install av), or set video = 0 in the recipe's [camera]",
         ) from error
-    encoder_name, options = CLIPS[name]
+    encoder_name, options = CODECS[name]
     encoder = av.CodecContext.create(encoder_name, "w")
     decoder = av.CodecContext.create(name, "r")
     assert isinstance(encoder, av.VideoCodecContext)
@@ -176,6 +176,6 @@ def encode_and_decode(frames: list[NDArray[np.uint8]], name: str, crf: int) -> N
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
-    shown = [frame for packet in packets for frame in decoder.decode(packet)]
-    shown += decoder.decode(None)
-    return np.asarray(shown[-1].to_ndarray(format="rgb24"), np.uint8)
+    decoded = [frame for packet in packets for frame in decoder.decode(packet)]
+    decoded += decoder.decode(None)
+    return np.asarray(decoded[-1].to_ndarray(format="rgb24"), np.uint8)

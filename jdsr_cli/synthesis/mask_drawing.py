@@ -1,8 +1,8 @@
-"""Masks drawn by our own code: several shapes, colours, folds, prints, valves and straps.
+"""Procedurally drawn masks: several shapes, colours, folds, prints, valves and straps.
 
 A mask is drawn as a smooth outline in a unit square (x to the right, y down; the nose at the
-middle of the upper edge), printed, shaded like a bulging surface, given folds and straps, and
-turned for the views from the side by compressing the half that faces away.
+middle of the upper edge), printed, shaded as a convex surface and given folds and straps. Side
+views are rotated by compressing the far half.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.synthesis.mask_prints import draw_print, ink, paper
-from jdsr_cli.synthesis.masks import Sprite, View, make_sprite
+from jdsr_cli.synthesis.mask_prints import draw_print, ink, to_uint8
+from jdsr_cli.synthesis.masks import Sprite, View, create_sprite
 
 CANVAS_WIDTH, CANVAS_HEIGHT = 480, 420
 MARGIN = 90
-"""Room around the mask for straps, in canvas pixels."""
+"""Margin around the mask for straps, in canvas pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Shape:
     """Corners of the outline, clockwise from the upper left; smoothed when drawn."""
     points: tuple[tuple[float, float], ...]
     """a, b, c, d, e, f (see `Sprite.points`)."""
-    bulge: float
-    """How strongly the surface is shaded towards its edges, 0 to 1."""
-    strapped: bool = True
+    curvature: float
+    """Strength of the shading towards the edges, 0 to 1."""
+    has_straps: bool = True
 
 
 SHAPES = (
@@ -71,7 +71,7 @@ SHAPES = (
          (0.96, 1.12), (0.7, 1.24), (0.5, 1.28), (0.3, 1.24), (0.04, 1.12), (-0.08, 0.7)),
         ((0.0, 0.1), (0.5, 0.0), (1.0, 0.1), (0.0, 0.68), (0.5, 1.02), (1.0, 0.68)),
         0.2,
-        strapped=False,
+        has_straps=False,
     ),
     Shape(
         "wide",
@@ -83,46 +83,46 @@ SHAPES = (
     ),
 )  # fmt: skip
 
-SHARES = (0.3, 0.15, 0.17, 0.16, 0.08, 0.14)
-"""How often each shape is drawn."""
-VALVED = ("cup", "folded", "cloth")
+SHAPE_SHARES = (0.3, 0.15, 0.17, 0.16, 0.08, 0.14)
+"""Probability of each shape."""
+SHAPES_WITH_VALVE = ("cup", "folded", "cloth")
 """Shapes that may have an exhalation valve."""
-STRETCH = (0.97, 1.12)
-"""How much wider the cloth is than the face on which its key points lie."""
+CLOTH_WIDTHS = (0.97, 1.12)
+"""Range of the width of the cloth relative to the distance of its key points."""
 
 
 def draw_sprite(rng: np.random.Generator, view: View = "front") -> Sprite:
-    """Draw a mask of random shape, colour, folds, print and straps, as seen from `view`."""
-    shape = SHAPES[int(rng.choice(len(SHAPES), p=SHARES))]
-    turn = 0.0 if view == "front" else float(rng.uniform(0.35, 0.8))
+    """Draw a mask of random shape, colour, folds, print and straps for a view."""
+    shape = SHAPES[int(rng.choice(len(SHAPES), p=SHAPE_SHARES))]
+    yaw = 0.0 if view == "front" else float(rng.uniform(0.35, 0.8))
     if view == "left":
-        turn = -turn
+        yaw = -yaw
     corners = np.array(shape.outline)
-    corners[:, 0] = 0.5 + (corners[:, 0] - 0.5) * rng.uniform(*STRETCH)
-    outline = _to_canvas(_turn(_smooth(corners), turn))
-    points = _to_canvas(_turn(np.array(shape.points), turn))
+    corners[:, 0] = 0.5 + (corners[:, 0] - 0.5) * rng.uniform(*CLOTH_WIDTHS)
+    outline = _to_canvas(_rotate(_smooth(corners), yaw))
+    points = _to_canvas(_rotate(np.array(shape.points), yaw))
 
     inside = np.zeros((CANVAS_HEIGHT, CANVAS_WIDTH), np.uint8)
-    cv2.fillPoly(inside, [_fixed(outline)], 255, cv2.LINE_AA, shift=4)
+    cv2.fillPoly(inside, [_fixed_point(outline)], 255, cv2.LINE_AA, shift=4)
     shade = ink(rng) * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3)
     colour = np.asarray(shade.clip(8, 255), np.float32)
     surface = np.broadcast_to(colour, (CANVAS_HEIGHT, CANVAS_WIDTH, 3)).astype(np.float32)
     surface = draw_print(surface, rng)
-    if shape.name in VALVED and rng.random() < 0.3:
-        surface = _valve(surface, points, rng)
+    if shape.name in SHAPES_WITH_VALVE and rng.random() < 0.3:
+        surface = _draw_valve(surface, points, rng)
     if rng.random() < 0.25:
-        surface = _border(surface, inside, rng)
+        surface = _draw_seam(surface, inside, rng)
     surface *= _shading(inside, points, shape, rng)[..., None]
 
     alpha = inside.astype(np.float32)
-    if shape.strapped and rng.random() < 0.85:
-        surface, alpha = _straps(surface, alpha, points, colour, rng)
+    if shape.has_straps and rng.random() < 0.85:
+        surface, alpha = _draw_straps(surface, alpha, points, colour, rng)
     rgba = np.dstack([surface, alpha]).clip(0, 255).astype(np.uint8)
-    return make_sprite(f"drawn-{shape.name}", view, rgba, points.astype(np.float32))
+    return create_sprite(f"drawn-{shape.name}", view, rgba, points.astype(np.float32))
 
 
 def draw_sprites(count: int, seed: int) -> list[Sprite]:
-    """Draw `count` different masks, half of them from the front and a quarter from each side."""
+    """Draw `count` different masks, half of them frontal and a quarter from each side."""
     views: tuple[View, ...] = ("front", "left", "front", "right")
     rng = np.random.default_rng(seed)
     return [draw_sprite(rng, views[number % 4]) for number in range(count)]
@@ -131,29 +131,29 @@ def draw_sprites(count: int, seed: int) -> list[Sprite]:
 def _smooth(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cut the corners of a closed outline three times (Chaikin)."""
     for _ in range(3):
-        following = np.roll(corners, -1, axis=0)
+        successors = np.roll(corners, -1, axis=0)
         corners = np.stack(
-            [0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1
+            [0.75 * corners + 0.25 * successors, 0.25 * corners + 0.75 * successors], axis=1
         ).reshape(-1, 2)
     return corners
 
 
-def _turn(points: NDArray[np.float64], turn: float) -> NDArray[np.float64]:
-    """Turn the bulging surface by `turn` (-1 to 1, positive moves the nose to the right)."""
+def _rotate(points: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
+    """Rotate the convex surface by `yaw` (-1 to 1, positive moves the nose to the right)."""
     side = (points[:, 0] - 0.5) * 2.0
     depth = np.sqrt(np.clip(1.0 - 0.7 * np.clip(np.abs(side), 0, 1) ** 2, 0, 1))
-    angle = turn * 0.8
-    turned = side * np.cos(angle) + depth * np.sin(angle)
-    return np.stack([0.5 + 0.5 * turned, points[:, 1]], axis=1)
+    angle = yaw * 0.8
+    rotated = side * np.cos(angle) + depth * np.sin(angle)
+    return np.stack([0.5 + 0.5 * rotated, points[:, 1]], axis=1)
 
 
 def _to_canvas(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    room = np.array([CANVAS_WIDTH - 2 * MARGIN, CANVAS_HEIGHT - 2 * MARGIN])
-    return np.asarray(points * room + MARGIN, np.float64)
+    size = np.array([CANVAS_WIDTH - 2 * MARGIN, CANVAS_HEIGHT - 2 * MARGIN])
+    return np.asarray(points * size + MARGIN, np.float64)
 
 
-def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return `points` in OpenCV's fixed point form with four fractional bits."""
+def _fixed_point(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return `points` in OpenCV's fixed-point format with four fractional bits."""
     return np.round(points * 16).astype(np.int32).reshape(-1, 1, 2)
 
 
@@ -163,14 +163,14 @@ def _shading(
     shape: Shape,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return the factor by which light, curvature and folds change the colour, about 1."""
+    """Return the factor of light, curvature and folds on the colour, about 1."""
     yy, xx = np.mgrid[0:CANVAS_HEIGHT, 0:CANVAS_WIDTH].astype(np.float32)
     nose, chin = points[1], points[4]
     centre = 0.5 * (nose + chin)
     half = max(20.0, 0.5 * float(points[2, 0] - points[0, 0]))
     across = (xx - float(centre[0])) / half
     down = (yy - float(nose[1])) / max(20.0, float(chin[1] - nose[1]))
-    light = 1.0 - shape.bulge * (0.5 * across**2 + 0.35 * np.clip(down - 0.45, 0, None) ** 2)
+    light = 1.0 - shape.curvature * (0.5 * across**2 + 0.35 * np.clip(down - 0.45, 0, None) ** 2)
     light += float(rng.uniform(-0.22, 0.22)) * across
     if shape.name == "surgical":
         for pleat in np.linspace(0.3, 0.72, int(rng.integers(2, 5))):
@@ -199,33 +199,33 @@ def _shading(
     return np.asarray(np.clip(light, 0.25, 1.5), np.float32)
 
 
-def _valve(
+def _draw_valve(
     surface: NDArray[np.float32], points: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Put an exhalation valve beside or below the nose: a disc with a ring and slots."""
+    """Draw an exhalation valve beside or below the nose: a disc with a ring and slots."""
     half = max(20.0, 0.5 * float(points[2, 0] - points[0, 0]))
     centre = 0.5 * (points[1] + points[4]) + (rng.uniform(-0.5, 0.5) * half, 0.0)
-    place, radius = (int(centre[0]), int(centre[1])), int(half * rng.uniform(0.14, 0.24))
+    x, y, radius = int(centre[0]), int(centre[1]), int(half * rng.uniform(0.14, 0.24))
     body, detail = ink(rng), 0.6 * ink(rng)
-    printed = paper(surface)
-    cv2.circle(printed, place, radius, body.tolist(), -1, cv2.LINE_AA)
-    cv2.circle(printed, place, radius, detail.tolist(), 3, cv2.LINE_AA)
+    printed = to_uint8(surface)
+    cv2.circle(printed, (x, y), radius, body.tolist(), -1, cv2.LINE_AA)
+    cv2.circle(printed, (x, y), radius, detail.tolist(), 3, cv2.LINE_AA)
     for row in range(-radius // 2, radius // 2 + 1, max(4, radius // 3)):
-        ends = (place[0] - radius // 2, place[1] + row), (place[0] + radius // 2, place[1] + row)
+        ends = (x - radius // 2, y + row), (x + radius // 2, y + row)
         cv2.line(printed, *ends, detail.tolist(), 2, cv2.LINE_AA)
     return printed.astype(np.float32)
 
 
-def _border(
+def _draw_seam(
     surface: NDArray[np.float32], inside: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Give the cloth a seam of another colour along its edge."""
+    """Draw a seam of another colour along the edge of the cloth."""
     edge = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     cover = (edge < float(rng.uniform(6, 18))).astype(np.float32)[..., None]
     return np.asarray(surface + cover * (ink(rng) - surface), np.float32)
 
 
-def _straps(
+def _draw_straps(
     surface: NDArray[np.float32],
     alpha: NDArray[np.float32],
     points: NDArray[np.float64],

@@ -1,4 +1,4 @@
-"""What is printed on a drawn mask: stripes, checks, dots, blotches, motifs, lettering, sequins."""
+"""Prints of drawn masks: stripes, checks, dots, blotches, motifs, lettering, sequins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Surface = NDArray[np.float32]
 
 
 def draw_print(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Print something, or in half of the cases nothing, on a cloth."""
+    """Draw a random print, or in half of the cases none, on a cloth."""
     kind = rng.random()
     if kind < 0.5:
         return surface
@@ -31,17 +31,19 @@ def draw_print(surface: Surface, rng: np.random.Generator) -> Surface:
 
 
 def ink(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw a colour of the palette, (3,)."""
+    """Draw a random colour of the palette, (3,)."""
     return np.array(PALETTE[int(rng.integers(len(PALETTE)))], np.float32)
 
 
-def paper(surface: Surface) -> NDArray[np.uint8]:
-    """Return a copy that OpenCV draws on with smooth edges."""
+def to_uint8(surface: Surface) -> NDArray[np.uint8]:
+    """Return a uint8 copy, on which OpenCV draws with antialiasing."""
     return np.ascontiguousarray(np.rint(surface).clip(0, 255), np.uint8)
 
 
-def _covered_by(surface: Surface, cover: NDArray[np.float32], rng: np.random.Generator) -> Surface:
-    """Let one ink cover a cloth where `cover`, (H, W) in [0, 1], says so."""
+def _print_colour(
+    surface: Surface, cover: NDArray[np.float32], rng: np.random.Generator
+) -> Surface:
+    """Print a random colour on a cloth with the opacity `cover`, (H, W) in [0, 1]."""
     share = float(rng.uniform(0.3, 1.0)) * cv2.GaussianBlur(cover, (0, 0), 1.5)[..., None]
     return np.asarray(surface * (1 - share) + ink(rng) * share, np.float32)
 
@@ -49,7 +51,7 @@ def _covered_by(surface: Surface, cover: NDArray[np.float32], rng: np.random.Gen
 def _waves(
     surface: Surface, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return two sines across each other, of one random pitch and direction."""
+    """Return two perpendicular sine waves of one random pitch and direction."""
     height, width = surface.shape[:2]
     yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
     pitch, angle = float(rng.uniform(14, 60)), float(rng.uniform(0, np.pi))
@@ -60,47 +62,55 @@ def _waves(
 
 def _stripes(surface: Surface, rng: np.random.Generator) -> Surface:
     along, _ = _waves(surface, rng)
-    return _covered_by(surface, (along > 0.2).astype(np.float32), rng)
+    return _print_colour(surface, (along > 0.2).astype(np.float32), rng)
 
 
 def _checks(surface: Surface, rng: np.random.Generator) -> Surface:
     along, across = _waves(surface, rng)
-    return _covered_by(
+    return _print_colour(
         surface, np.asarray(0.5 * ((along > 0) + 1.0 * (across > 0)), np.float32), rng
     )
 
 
 def _dots(surface: Surface, rng: np.random.Generator) -> Surface:
     along, across = _waves(surface, rng)
-    return _covered_by(surface, (along * across > 0.45).astype(np.float32), rng)
+    return _print_colour(surface, (along * across > 0.45).astype(np.float32), rng)
 
 
 def _blotches(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Blotches of one to three inks, like camouflage or dyed cloth."""
+    """Draw blotches of one to three colours, as on camouflage or dyed cloth."""
     height, width = surface.shape[:2]
     for _ in range(int(rng.integers(1, 4))):
         step = int(rng.integers(20, 70))
         coarse = rng.normal(size=(height // step + 2, width // step + 2)).astype(np.float32)
         noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        surface = _covered_by(surface, (noise > 0.3).astype(np.float32), rng)
+        surface = _print_colour(surface, (noise > 0.3).astype(np.float32), rng)
     return surface
 
 
 def _motifs(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Flowers, leaves and figures: scattered ellipses and polygons of two to five inks."""
+    """Draw scattered ellipses and polygons of two to five colours, like flowers or leaves."""
     height, width = surface.shape[:2]
-    inks = [ink(rng) for _ in range(int(rng.integers(2, 6)))]
+    colours = [ink(rng) for _ in range(int(rng.integers(2, 6)))]
     size = float(rng.uniform(10, 45))
-    printed = paper(surface)
+    printed = to_uint8(surface)
     for _ in range(int(np.clip(0.5 * width * height / size**2, 20, 260))):
-        colour = inks[int(rng.integers(len(inks)))].tolist()
+        colour = colours[int(rng.integers(len(colours)))].tolist()
         centre = rng.uniform((0, 0), (width, height))
         if rng.random() < 0.5:
             axes = np.maximum(2, size * rng.uniform(0.2, 0.7, 2)).astype(int)
-            place = (int(centre[0]), int(centre[1]))
-            turn = float(rng.uniform(0, 180))
+            position = (int(centre[0]), int(centre[1]))
+            angle = float(rng.uniform(0, 180))
             cv2.ellipse(
-                printed, place, (int(axes[0]), int(axes[1])), turn, 0, 360, colour, -1, cv2.LINE_AA
+                printed,
+                position,
+                (int(axes[0]), int(axes[1])),
+                angle,
+                0,
+                360,
+                colour,
+                -1,
+                cv2.LINE_AA,
             )
         else:
             corners = centre + rng.normal(0, 0.5 * size, (int(rng.integers(3, 6)), 2))
@@ -109,9 +119,9 @@ def _motifs(surface: Surface, rng: np.random.Generator) -> Surface:
 
 
 def _lettering(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Write a few letters, or draw a line such as a grin, in the middle or to a side."""
+    """Draw a few letters, or an arc such as a grin, in the middle or at a side."""
     height, width = surface.shape[:2]
-    colour, printed = ink(rng).tolist(), paper(surface)
+    colour, printed = ink(rng).tolist(), to_uint8(surface)
     centre = np.array([width, height]) * rng.uniform((0.25, 0.35), (0.75, 0.7))
     thick = int(rng.integers(3, 12))
     if rng.random() < 0.6:
@@ -126,13 +136,13 @@ def _lettering(surface: Surface, rng: np.random.Generator) -> Surface:
         )
     else:
         axes = (int(rng.uniform(40, 130)), int(rng.uniform(5, 50)))
-        place = (int(centre[0]), int(centre[1]))
-        cv2.ellipse(printed, place, axes, 0, 0, 180, colour, thick, cv2.LINE_AA)
+        position = (int(centre[0]), int(centre[1]))
+        cv2.ellipse(printed, position, axes, 0, 0, 180, colour, thick, cv2.LINE_AA)
     return printed.astype(np.float32)
 
 
 def _sequins(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Cover the cloth with sequins, chains or lace: small cells that catch the light or do not."""
+    """Draw sequins, chains or lace: small cells of random brightness."""
     height, width = surface.shape[:2]
     cell = float(rng.uniform(3, 9))
     size = (round(height / cell), round(width / cell))
@@ -152,4 +162,4 @@ _KINDS: tuple[tuple[float, Callable[[Surface, np.random.Generator], Surface]], .
     (0.91, _lettering),
     (1.00, _sequins),
 )
-"""Prints by the number in [0, 1) up to which they are drawn; below 0.5 there is none."""
+"""Cumulative probability and function of each print; below 0.5 there is none."""

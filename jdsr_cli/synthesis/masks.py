@@ -1,7 +1,7 @@
-"""Face masks as sprites with six key points, and how they are fitted to a face.
+"""Face masks as sprites with six key points, and their fitting to a face.
 
 The mask is composited at full resolution, before any reduction (PAPER section 4.1; order and
-geometry of its reference 44). Which mask a face gets and how it sits is drawn from a generator
+geometry of its reference 44). The mask of a face and its position are drawn from a generator
 seeded by the face's name, so that every method in a comparison receives the same image.
 """
 
@@ -25,19 +25,19 @@ from jdsr_cli.errors import DatasetError
 View = Literal["front", "left", "right"]
 
 INDEX = "templates.json"
-"""File of a template folder that names its pictures."""
-SPRITE_WIDTH = 160
-"""Sprites are kept about as wide as a mask on a 128 px face, so that wearing one is never a
-strong reduction, which bilinear warping would alias."""
+"""Index file of a template folder, which lists its images."""
+MAX_SPRITE_WIDTH = 160
+"""Maximum width of a sprite, about that of a mask on a 128 px face, so that warping never shrinks
+a sprite so much that bilinear interpolation aliases."""
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A mask seen from one side."""
+    """A mask in one view."""
 
     name: str
     view: View
-    """The side of the picture towards which the wearer's nose points."""
+    """The side of the image towards which the nose points."""
     premultiplied: NDArray[np.float32]
     """(H, W, 4): RGB in [0, 255] times alpha, and alpha in [0, 1]."""
     points: NDArray[np.float32]
@@ -45,11 +45,11 @@ class Sprite:
     edge d, e, f left to right (e at the chin)."""
 
 
-def make_sprite(
+def create_sprite(
     name: str, view: View, rgba: NDArray[np.uint8], points: NDArray[np.float32]
 ) -> Sprite:
-    """Bring an RGBA picture and its key points to the working size of a sprite."""
-    factor = min(1.0, SPRITE_WIDTH / rgba.shape[1])
+    """Create a sprite from an RGBA image and its key points; wide images are reduced."""
+    factor = min(1.0, MAX_SPRITE_WIDTH / rgba.shape[1])
     alpha = rgba[..., 3:].astype(np.float32) / 255.0
     stacked = np.concatenate([rgba[..., :3].astype(np.float32) * alpha, alpha], axis=2)
     if factor < 1.0:
@@ -61,42 +61,42 @@ def make_sprite(
 
 
 def load_templates(folder: Path) -> list[Sprite]:
-    """Read every sprite of a folder that holds `templates.json` and RGBA pictures.
+    """Read every sprite of a folder that contains `templates.json` and RGBA images.
 
     The file maps a name to ``{"file": ..., "points": {"a": [x, y], ... "f": [x, y]}}``; a name
     that ends in ``_left`` or ``_right`` is the view of a turned head.
 
     Raises:
-        DatasetError: The folder, its index or one of its pictures cannot be read, or the index
+        DatasetError: The folder, its index or one of its images cannot be read, or the index
             is empty.
 
     """
-    with _reading(folder):
-        return [_load(folder, name, entry) for name, entry in _described(folder)]
+    with _template_errors(folder):
+        return [_load(folder, name, entry) for name, entry in _read_index(folder)]
 
 
 def template_files(folder: Path) -> list[Path]:
-    """Return what `load_templates` reads: the index, then the pictures in the order of names.
+    """Return the files that `load_templates` reads: the index, then the images in order of names.
 
     Raises:
         DatasetError: The index cannot be read or is empty.
 
     """
-    with _reading(folder):
-        pictures = [folder / str(entry["file"]) for _, entry in _described(folder)]
+    with _template_errors(folder):
+        pictures = [folder / str(entry["file"]) for _, entry in _read_index(folder)]
     return [folder / INDEX, *pictures]
 
 
-def _described(folder: Path) -> list[tuple[str, dict[str, object]]]:
-    described = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    if not isinstance(described, dict) or not described:
-        raise ValueError("no entry in it")
-    return sorted(described.items())
+def _read_index(folder: Path) -> list[tuple[str, dict[str, object]]]:
+    entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError("it has no entries")
+    return sorted(entries.items())
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Say of errors that they are of the templates."""
+def _template_errors(folder: Path) -> Iterator[None]:
+    """Convert exceptions to a `DatasetError` about the templates."""
     index = folder / INDEX
     try:
         yield
@@ -106,7 +106,7 @@ def _reading(folder: Path) -> Iterator[None]:
         raise DatasetError(
             f"the mask templates cannot be read ({error.strerror or error})",
             where=error.filename or index,
-            hint="Give a folder that holds templates.json and the pictures it names",
+            hint="Give a folder that contains templates.json and the images it lists",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -122,13 +122,13 @@ def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 4:
         raise DatasetError(
-            "not an RGBA picture", where=path, hint="Mask templates need an alpha channel"
+            "not an RGBA image", where=path, hint="Mask templates need an alpha channel"
         )
     rgba = np.ascontiguousarray(picture[..., [2, 1, 0, 3]]).astype(np.uint8)
-    named = entry["points"]
-    if not isinstance(named, dict):
+    coordinates = entry["points"]
+    if not isinstance(coordinates, dict):
         raise TypeError(f"points of {name} are not a table")
-    points = np.array([named[letter] for letter in "abcdef"], dtype=np.float32)
+    points = np.array([coordinates[letter] for letter in "abcdef"], dtype=np.float32)
     if points.shape != (6, 2):
         raise ValueError(f"points of {name} are not pairs of x and y")
     view: View = "front"
@@ -136,15 +136,15 @@ def _load(folder: Path, name: str, entry: dict[str, object]) -> Sprite:
         view = "left"
     elif name.endswith("_right"):
         view = "right"
-    return make_sprite(name, view, rgba, points)
+    return create_sprite(name, view, rgba, points)
 
 
 Position = Literal["nose", "under nose", "chin"]
-"""Where a mask's upper edge lies: on the bridge of the nose, between the tip of the nose and the
+"""Position of a mask's upper edge: on the bridge of the nose, between the tip of the nose and the
 upper lip, or below the lower lip."""
 
-TURNED = 0.22
-"""Nose offset, in half jaw widths, from which a head counts as turned (about 13 degrees)."""
+SIDE_VIEW_OFFSET = 0.22
+"""Minimum nose offset of a side view, in half jaw widths (a yaw of about 13 degrees)."""
 
 _HALF_JAW = (
     (1.069, 0.038, -1.32), (1.058, 0.319, -1.20), (1.024, 0.601, -1.10), (0.972, 0.886, -0.99),
@@ -159,38 +159,38 @@ _MEAN_SHAPE: dict[int, tuple[float, float, float]] = {
     29: (0.0, 0.411, 0.80),
     30: (0.0, 0.601, 0.99),
 }
-"""Where iBUG points lie between five points: across the face in eye distances, down it in distances
-from the eyes' to the mouth's centre, and how far they follow the nose to the side. Medians and
-slopes over 2,756 faces of CelebA and LFW with dense landmarks."""
+"""Positions of iBUG points relative to five points: across the face in eye distances, down the face
+in distances from the centre of the eyes to that of the mouth, and sideways displacement relative to
+that of the nose. Medians and slopes over 2,756 faces of CelebA and LFW with dense landmarks."""
 
 
 @dataclass(frozen=True)
 class MaskedFace:
-    """A face with a mask on."""
+    """A face with a mask."""
 
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     alpha: NDArray[np.float32]
-    """(H, W) in [0, 1]: how much of each pixel the mask covers."""
+    """(H, W) in [0, 1]: share of each pixel that the mask covers."""
     sprite: str
     """Name of the mask."""
 
 
 def rng_for(name: str, seed: int = 0) -> np.random.Generator:
-    """Return the random generator that belongs to a file name."""
+    """Return a random generator seeded by a file name."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def landmarks_from_five(points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Estimate the iBUG points that `wear` uses from eyes, nose and mouth corners.
+    """Estimate the iBUG points that `apply_mask` uses from eyes, nose and mouth corners.
 
     Args:
         points: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner.
 
     Returns:
         (68, 2) of which only indices 0 to 16 (jaw) and 27 to 30 (nose bridge) are meaningful:
-        the mean shape, moved with the nose as the head turns.
+        the mean shape, displaced sideways with the nose.
 
     """
     five = np.asarray(points, np.float64)
@@ -199,24 +199,24 @@ def landmarks_from_five(points: NDArray[np.floating]) -> NDArray[np.float32]:
     length = max(float(np.linalg.norm(drop)), 1e-6)
     side = np.array([drop[1], -drop[0]]) / length
     width = float(np.linalg.norm(five[1] - five[0]))
-    turned = float(np.dot(five[2] - 0.5 * (eyes + mouth), side))
-    found = np.zeros((68, 2))
+    nose_offset = float(np.dot(five[2] - 0.5 * (eyes + mouth), side))
+    landmarks = np.zeros((68, 2))
     for index, (across, down, turn) in _MEAN_SHAPE.items():
-        found[index] = eyes + side * (across * width + turn * turned) + drop * down
-    return found.astype(np.float32)
+        landmarks[index] = eyes + side * (across * width + turn * nose_offset) + drop * down
+    return landmarks.astype(np.float32)
 
 
 def view_of(landmarks: NDArray[np.floating]) -> View:
-    """Tell from (68, 2) landmarks to which side of the picture the nose points."""
+    """Return the view of a head from (68, 2) landmarks: the side to which the nose points."""
     left, right = landmarks[2], landmarks[14]
     width = float(np.linalg.norm(right - left))
     if width < 1e-6:
         return "front"
     axis = (right - left) / width
     offset = float(np.dot(landmarks[30] - 0.5 * (left + right), axis)) / (0.5 * width)
-    if offset < -TURNED:
+    if offset < -SIDE_VIEW_OFFSET:
         return "left"
-    return "right" if offset > TURNED else "front"
+    return "right" if offset > SIDE_VIEW_OFFSET else "front"
 
 
 def apply_mask(
@@ -232,21 +232,21 @@ def apply_mask(
     Args:
         face: (H, W, 3) RGB.
         landmarks: (68, 2) iBUG points in the face's pixels.
-        sprite: The mask, seen from the side that fits (see `view_of`).
-        rng: Draws how the mask sits and how it is lit.
-        jitter: 1 for the natural spread of position and light, 0 for none.
-        position: Where its upper edge lies.
+        sprite: The mask, in the view of the head (see `view_of`).
+        rng: Draws the offset and the lighting of the mask.
+        jitter: 1 for natural variation of position and light, 0 for none.
+        position: Of its upper edge.
 
     """
     target = _anchor_points(landmarks, rng, jitter, position)
-    matrix = _fit(sprite.points, target)
+    matrix = _fit_transform(sprite.points, target)
     height, width = face.shape[:2]
-    worn = cv2.warpPerspective(
+    warped = cv2.warpPerspective(
         sprite.premultiplied, matrix, (width, height), flags=cv2.INTER_LINEAR
     )
-    alpha = np.clip(worn[..., 3:], 0.0, 1.0)
-    light = _light(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
-    image = face * (1.0 - alpha) + worn[..., :3] * light
+    alpha = np.clip(warped[..., 3:], 0.0, 1.0)
+    light = _face_brightness(face, landmarks) * float(np.exp(rng.normal(0.0, 0.12) * jitter))
+    image = face * (1.0 - alpha) + warped[..., :3] * light
     return MaskedFace(
         np.clip(np.rint(image), 0, 255).astype(np.uint8),
         np.ascontiguousarray(alpha[..., 0], dtype=np.float32),
@@ -257,17 +257,17 @@ def apply_mask(
 def choose_sprite(
     sprites: Sequence[Sprite], landmarks: NDArray[np.floating], rng: np.random.Generator
 ) -> Sprite:
-    """Draw one of the masks that suit the way the head is turned."""
+    """Draw one of the masks in the view of the head."""
     view = view_of(landmarks)
-    fitting = [sprite for sprite in sprites if sprite.view == view]
-    pool = fitting or list(sprites)
+    matching = [sprite for sprite in sprites if sprite.view == view]
+    pool = matching or list(sprites)
     return pool[int(rng.integers(len(pool)))]
 
 
 def _anchor_points(
     landmarks: NDArray[np.floating], rng: np.random.Generator, jitter: float, position: Position
 ) -> NDArray[np.float32]:
-    """Where on the face a mask's six key points go."""
+    """Return the positions of a mask's six key points on the face."""
     points = np.asarray(landmarks, np.float64)
     shift = float(np.clip(rng.normal(0.0, 0.25), -0.6, 0.9)) * jitter
     width = points[14] - points[2]
@@ -299,7 +299,7 @@ def _on_nose(
 def _below_nose(
     points: NDArray[np.float64], width: NDArray[np.float64], shift: float, position: Position
 ) -> NDArray[np.float64]:
-    """Pull a mask down under the nose or under the lower lip; its sides come down with it.
+    """Return the key points of a mask pulled down under the nose or under the lower lip.
 
     Between the tip of the nose (0) and the chin (1) the upper lip begins at about 0.27 and the
     lower lip ends at about 0.5 in the mean shape.
@@ -324,8 +324,8 @@ def _below_nose(
     )
 
 
-def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Homography through the six pairs by least squares; affine where that degenerates."""
+def _fit_transform(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Fit a homography to the six pairs by least squares, or an affine map if it degenerates."""
     matrix, _ = cv2.findHomography(source, target, 0)
     if matrix is not None and np.isfinite(matrix).all():
         scale = matrix[2, 0] * source[:, 0] + matrix[2, 1] * source[:, 1] + 1.0
@@ -336,8 +336,8 @@ def _fit(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np
     return np.vstack([affine.T, [0.0, 0.0, 1.0]])
 
 
-def _light(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
-    """Brightness of the face around the nose relative to a well lit one, 0.35 to 1.1."""
+def _face_brightness(face: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
+    """Return the brightness around the nose relative to a well lit face, 0.35 to 1.1."""
     points = np.asarray(landmarks)[[2, 14, 29, 30]]
     x0, y0 = np.floor(points.min(0)).astype(int).clip(0)
     x1, y1 = np.ceil(points.max(0)).astype(int)

@@ -1,4 +1,4 @@
-"""Draw objects between a face and the camera: which kinds, how often, and image borders."""
+"""Draw objects between a face and the camera: kinds, their probabilities, and image borders."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ OCCLUDER_SHARES: Mapping[str, float] = MappingProxyType(
         "border": 0.04,
     }
 )
-"""How often each kind is drawn; together 1."""
+"""Probability of each kind; the sum is 1."""
 _KINDS = tuple(OCCLUDER_SHARES)
-_UP_TO = np.cumsum(list(OCCLUDER_SHARES.values()))
-TWO = 0.15
+_CUMULATIVE_SHARES = np.cumsum(list(OCCLUDER_SHARES.values()))
+TWO_OCCLUDERS = 0.15
 """Share of faces with two occluders of different kinds."""
 
 _LAYERS: Mapping[str, Callable[[FaceFrame, np.random.Generator], list[Layer]]] = MappingProxyType(
@@ -75,28 +75,29 @@ _LAYERS: Mapping[str, Callable[[FaceFrame, np.random.Generator], list[Layer]]] =
         "shadow": draw_shadow,
     }
 )
-_INWARDS = ("moustache", "beard", "glasses", "sunglasses", "hair", "hat", "visor")
-"""From the skin outwards; everything else comes before these, the border last."""
+_INNER_KINDS = ("moustache", "beard", "glasses", "sunglasses", "hair", "hat", "visor")
+"""Drawn first, from the skin outwards; then the other kinds, and the border last."""
 
 
 def occlude(scene: Scene, landmarks: NDArray[np.floating], rng: np.random.Generator) -> Scene:
-    """Put one occluder, sometimes two, before a face.
+    """Draw one occluder, sometimes two, in front of a face.
 
-    What is drawn belongs to the filmed picture and is to be kept: it is composited onto `clean`
-    and `masked` alike, and the mask's share shrinks where it is hidden.
+    Occluders belong to the recorded scene and a restoration keeps them: they are composited onto
+    both `clean` and `masked`, and `alpha` decreases where they hide the mask.
 
     Args:
-        scene: The face, without a mask and with or without one. None of its arrays is changed.
+        scene: The face, with or without a mask. None of its arrays is changed.
         landmarks: (68, 2) iBUG points in pixels, of which 0 to 16 and 27 to 30 are used. They
-            may lie outside the picture.
-        rng: Draws everything; the same state gives the same bytes.
+            may be outside the image.
+        rng: Source of all random numbers; the same state gives the same bytes.
 
     """
-    count = 2 if rng.random() < TWO else 1
+    count = 2 if rng.random() < TWO_OCCLUDERS else 1
     chosen: set[str] = set()
     while len(chosen) < count:
-        chosen.add(_KINDS[int(np.searchsorted(_UP_TO, rng.random() * _UP_TO[-1], "right"))])
-    names = sorted(chosen, key=_nearness)
+        drawn = rng.random() * _CUMULATIVE_SHARES[-1]
+        chosen.add(_KINDS[int(np.searchsorted(_CUMULATIVE_SHARES, drawn, "right"))])
+    names = sorted(chosen, key=_drawing_order)
     frame = measure_face(scene.clean, landmarks)
     for name in names:
         scene = add_occluder(name, scene, frame, rng)
@@ -104,7 +105,7 @@ def occlude(scene: Scene, landmarks: NDArray[np.floating], rng: np.random.Genera
 
 
 def add_occluder(kind: str, scene: Scene, frame: FaceFrame, rng: np.random.Generator) -> Scene:
-    """Put an occluder of a kind of `OCCLUDER_SHARES` before a face."""
+    """Draw an occluder of a kind of `OCCLUDER_SHARES` in front of a face."""
     if kind == "border":
         return add_border(scene, frame, rng)
     for layer in _LAYERS[kind](frame, rng):
@@ -112,46 +113,46 @@ def add_occluder(kind: str, scene: Scene, frame: FaceFrame, rng: np.random.Gener
     return scene
 
 
-def _nearness(kind: str) -> int:
-    if kind in _INWARDS:
-        return _INWARDS.index(kind)
-    return len(_INWARDS) + _KINDS.index(kind)
+def _drawing_order(kind: str) -> int:
+    if kind in _INNER_KINDS:
+        return _INNER_KINDS.index(kind)
+    return len(_INNER_KINDS) + _KINDS.index(kind)
 
 
-DEEPEST = 0.4
-"""Largest share of a face's width or height that lies beyond the border."""
-BLACK = 0.25
-"""Share of borders beyond which it is black; else the last row or column is repeated."""
+MAX_CUT = 0.4
+"""Largest share of a face's width or height that is beyond the border."""
+BLACK_BORDERS = 0.25
+"""Share of borders with black beyond them; otherwise the last row or column is repeated."""
 
 
 def add_border(scene: Scene, frame: FaceFrame, rng: np.random.Generator) -> Scene:
-    """End the picture at a line left, right, above or below.
+    """Simulate an image border that cuts the face at the left, right, top or bottom.
 
-    Beyond it both pictures and the mask's share repeat their last row or column, as an aligned
-    crop does with `cv2.BORDER_REPLICATE`, or are black without a mask.
+    Beyond it both images and `alpha` repeat their last row or column, as an aligned crop does
+    with `cv2.BORDER_REPLICATE`, or are 0.
     """
     side = ("left", "right", "top", "bottom")[int(rng.integers(4))]
-    share = float(rng.uniform(0.05, DEEPEST))
+    share = float(rng.uniform(0.05, MAX_CUT))
     corners = np.concatenate([frame.jaw, [frame.at(-0.9, -0.8), frame.at(0.9, -0.8)]])
     low, high = corners.min(0).clip(0, TEMPLATE_SIZE - 1), corners.max(0).clip(0, TEMPLATE_SIZE - 1)
     axis = 0 if side in ("left", "right") else 1
     depth = share * (high[axis] - low[axis])
     if side in ("left", "top"):
         line = int(np.clip(np.ceil(low[axis] + depth), 1, TEMPLATE_SIZE - 1))
-        kept = slice(line, TEMPLATE_SIZE)
+        inside = slice(line, TEMPLATE_SIZE)
     else:
         end = high[axis] - depth
-        if side == "bottom":  # the mouth stays in the picture
+        if side == "bottom":  # the mouth stays in the image
             end = max(end, float(frame.at(0.0, 1.0)[1]))
         line = int(np.clip(np.floor(end), 1, TEMPLATE_SIZE - 1))
-        kept = slice(0, line)
-    nearest = np.clip(np.arange(TEMPLATE_SIZE), kept.start, kept.stop - 1)
+        inside = slice(0, line)
+    nearest = np.clip(np.arange(TEMPLATE_SIZE), inside.start, inside.stop - 1)
     index = (slice(None), nearest) if axis == 0 else (nearest, slice(None))
     clean, alpha = scene.clean[index], scene.alpha[index]
     masked = clean if scene.masked is scene.clean else scene.masked[index]
-    if rng.random() < BLACK:
-        beyond = nearest != np.arange(TEMPLATE_SIZE)
-        where = (slice(None), beyond) if axis == 0 else (beyond, slice(None))
+    if rng.random() < BLACK_BORDERS:
+        outside = nearest != np.arange(TEMPLATE_SIZE)
+        beyond = (slice(None), outside) if axis == 0 else (outside, slice(None))
         for picture in (clean, masked, alpha):
-            picture[where] = 0
+            picture[beyond] = 0
     return Scene(clean, masked, alpha)

@@ -1,23 +1,23 @@
-"""Faces by condition: is a bare face called masked, and is the restored one better than bicubic?
+"""Mask classification and restoration quality by recording condition.
 
 Run by hand: `python tests/benchmarks/conditions.py OUT --faces TAR [--masks DIR] [--weights NAME]
-[--identity FILE] [--landmarks FILE]`. Each face is filmed in every condition of
-`jdsr_cli.synthesis.camera_settings` at each width, bare and with a mask, aligned with the
-errors that the camera degradation draws, and goes through the same steps as in `restore`: canonical
-colours, generator, mask decision (of a single frame), colours of the frame. The same face has the
-same mask and the same random numbers with whatever weights it is measured.
+[--identity FILE] [--landmarks FILE]`. Each face is degraded in every condition of
+`jdsr_cli.synthesis.camera_settings` at each width, bare and with a mask, with the misalignment of
+the camera degradation, and processed as in `restore`: canonical colours, generator, mask
+classification (of a single frame), colours of the frame. The mask and the random numbers of a face
+do not depend on the weights.
 
 PSNR and SSIM are on Y (BT.601 limited range, 11x11 Gaussian window, no border crop) of truth and
-result in the canonical colours of the input, so that a dark face weighs as much as a light one;
-hands and things before a face belong to the truth, and of cut faces only what lies inside the
-picture counts. `bicubic` is the input crop itself.
+result in the canonical colours of the input, so that dark and light faces have equal weight.
+Occluders in front of a face belong to the truth, and of cut faces only pixels inside the image
+count. `bicubic` is the enlarged input crop.
 
 In OUT: `conditions.json`, `occlusion.npz` (the occlusion map and gain of every face, for
-`fit_mask_decision.py`) and a sheet for each condition (input as filmed; input, restored and
-truth in canonical colours; for each width, bare and masked).
+`fit_mask_decision.py`) and a sheet for each condition (recorded input; input, restored and truth
+in canonical colours; for each width, bare and masked).
 
 `--uncorrected` measures without canonical colours and with a threshold of 8 % on the covered
-share: the state before both were there.
+share, as before both were introduced.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from repeated_clip import say
+from repeated_clip import print_line
 from stored_maps import StoredMaps
 
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced
@@ -59,24 +59,24 @@ from jdsr_cli.weights import load_generator
 
 WIDTHS = (24, 48, 96)
 MONOCHROME = ("gray", "green", "purple")
-"""Conditions that footage is known to be in; the decision itself is measured on clips."""
-OLD_SHARE = 0.08
-SHOWN = 6
-"""Faces of each row of a sheet."""
+"""Conditions whose footage is treated as monochrome; clips measure that classification."""
+UNCORRECTED_THRESHOLD = 0.08
+SHEET_COLUMNS = 6
+"""Number of faces per row of a sheet."""
 
 ImageArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A face as it was filmed."""
+    """A recorded face and its ground truth."""
 
     lr: ImageArray
     colours: ColourMap
     truth: ImageArray
     """In canonical colours."""
     inside: NDArray[np.bool_]
-    """(128, 128): what lies inside the picture."""
+    """(128, 128): pixels inside the image."""
     covered: float
     """Share of the face that the mask covers."""
 
@@ -84,7 +84,7 @@ class Case:
 def cases(
     faces: FaceSet, sprites: Sequence[Sprite], name: str, width: int, side: int, masked: bool
 ) -> Iterator[Case]:
-    """Film every face of the set."""
+    """Yield every face of the set, degraded by a condition."""
     camera = condition(name, width)
     for index in range(len(faces)):
         rng = rng_for(f"{faces.keys[index]} {name} {width} {masked}", 11)
@@ -92,40 +92,44 @@ def cases(
         scene, alpha = face, np.zeros(face.shape[:2], np.float32)
         if masked:
             landmarks = faces.landmarks[index]
-            worn = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
-            scene, alpha = worn.image, worn.alpha
+            with_mask = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
+            scene, alpha = with_mask.image, with_mask.alpha
         if name == "occluded":
-            whole = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
-            face, scene, alpha = whole.clean, whole.masked, whole.alpha
-        filmed = record(face, scene, alpha, side, rng, camera)
-        lr = apply_border(filmed.lr, name)
+            occluded = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
+            face, scene, alpha = occluded.clean, occluded.masked, occluded.alpha
+        recording = record(face, scene, alpha, side, rng, camera)
+        lr = apply_border(recording.lr, name)
         colours = canonical_map(lr, monochrome=name in MONOCHROME)
-        truth = np.rint(colours.apply(filmed.truth)).astype(np.uint8)
-        marks = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
-        inside = (apply_border(marks, name) == marks).all(axis=2)  # type: ignore[arg-type]
-        occlusion = cv2.resize(filmed.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
+        truth = np.rint(colours.apply(recording.truth)).astype(np.uint8)
+        numbers = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
+        inside = (apply_border(numbers, name) == numbers).all(axis=2)  # type: ignore[arg-type]
+        occlusion = cv2.resize(recording.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
         yield Case(lr, colours, truth, inside, covered_share(occlusion))
 
 
 def restore(
     generator: FaceGenerator, case: Case, face: RestoredFace, uncorrected: bool
 ) -> tuple[ImageArray, str, float]:
-    """Return the result in canonical colours, the decision and the probability of a mask."""
-    filmed = cv2.resize(case.lr, (128, 128), interpolation=cv2.INTER_CUBIC)
-    filmed = np.asarray(filmed, np.uint8)
+    """Return the result in canonical colours, the mask state and the mask probability."""
+    crop = cv2.resize(case.lr, (128, 128), interpolation=cv2.INTER_CUBIC)
+    crop = np.asarray(crop, np.uint8)
     if uncorrected:
         share = covered_share(face.occlusion)
-        return case.colours.apply(face.image), "masked" if share > OLD_SHARE else "bare", share
+        return (
+            case.colours.apply(face.image),
+            "masked" if share > UNCORRECTED_THRESHOLD else "bare",
+            share,
+        )
     probability = generator.calibration.probability(face.occlusion, case.colours.gain)
     state = classify_mask(probability)
-    image = case.colours.restore(face.image, filmed, face.occlusion)
+    image = case.colours.restore(face.image, crop, face.occlusion)
     if state != "masked":
-        image = filmed_where_covered(image, filmed, face.occlusion)
+        image = filmed_where_covered(image, crop, face.occlusion)
     return case.colours.apply(image), state, probability
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure all conditions and write the results."""
     options = _options()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -133,10 +137,10 @@ def main() -> None:
     loaded = load_generator(options.weights, "cpu", "float32")
     generator = FaceGenerator(loaded, 32)
     with tempfile.TemporaryDirectory() as cache:
-        found = open_faces(options.faces, options.split, Path(cache))
+        all_faces = open_faces(options.faces, options.split, Path(cache))
         sets = {
-            False: evenly_spaced(found, options.count),
-            True: evenly_spaced(found, options.count // 2),
+            False: evenly_spaced(all_faces, options.count),
+            True: evenly_spaced(all_faces, options.count // 2),
         }
     sprites = draw_sprites(200, 777) if options.masks is None else load_templates(options.masks)
     metrics: list[Metric] = []
@@ -149,18 +153,18 @@ def main() -> None:
     for name in options.only:
         rows: list[list[ImageArray]] = []
         for width in options.widths:
-            # Of a mask behind a hand there may be nothing to see.
+            # A hand may hide the mask completely.
             for masked in (False,) if name == "occluded" else (False, True):
                 key = f"{name} | {width} px | {'masked' if masked else 'bare'}"
-                given = list(cases(sets[masked], sprites, name, width, generator.side, masked))
+                degraded = list(cases(sets[masked], sprites, name, width, generator.side, masked))
                 figures, row, occlusion = _measure(
-                    generator, given, metrics, options.judged, options.uncorrected
+                    generator, degraded, metrics, options.judged, options.uncorrected
                 )
                 results[key] = figures
-                for one, covered in zip(given, occlusion, strict=True):
+                for one, covered in zip(degraded, occlusion, strict=True):
                     stored.add(key, covered, one.colours.gain)
                 rows += row
-                say(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
+                print_line(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
         sheet = np.vstack([np.hstack(row) for row in rows])
         Image.fromarray(sheet).save(
             options.out / f"{name.replace(' ', '-').replace('%', 'pc')}.png"
@@ -171,43 +175,46 @@ def main() -> None:
 
 def _measure(
     generator: FaceGenerator,
-    given: list[Case],
+    degraded: list[Case],
     metrics: Sequence[Metric],
-    judged: int,
+    metric_faces: int,
     uncorrected: bool,
 ) -> tuple[dict[str, float], list[list[ImageArray]], list[NDArray[np.float32]]]:
-    shown = [one.lr if uncorrected else one.colours.apply(one.lr) for one in given]
-    faces = [face for face in generator.restore(shown) if face is not None]
-    assert len(faces) == len(given), "values that are not finite"
-    done = [restore(generator, *pair, uncorrected) for pair in zip(given, faces, strict=True)]
-    states = [state for _, state, _ in done]
-    found = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
+    network_inputs = [one.lr if uncorrected else one.colours.apply(one.lr) for one in degraded]
+    faces = [face for face in generator.restore(network_inputs) if face is not None]
+    assert len(faces) == len(degraded), "values that are not finite"
+    results = [restore(generator, *pair, uncorrected) for pair in zip(degraded, faces, strict=True)]
+    states = [state for _, state, _ in results]
+    measured = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
     inputs = to_tensor([
         cv2.resize(one.colours.apply(one.lr), (128, 128), interpolation=cv2.INTER_CUBIC)
-        for one in given
+        for one in degraded
     ])  # fmt: skip
-    outputs = to_tensor([image for image, _, _ in done])
-    truth = to_tensor([one.truth for one in given])
-    inside = torch.from_numpy(np.stack([one.inside for one in given]))[:, None]
+    outputs = to_tensor([image for image, _, _ in results])
+    truth = to_tensor([one.truth for one in degraded])
+    inside = torch.from_numpy(np.stack([one.inside for one in degraded]))[:, None]
     for label, pictures in (("bicubic", inputs), ("restored", outputs)):
-        found[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
-        found[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
+        measured[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
+        measured[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
     for metric in metrics:
-        wanted = metric.describe(truth[:judged])
+        truth_features = metric.features(truth[:metric_faces])
         for label, pictures in (("bicubic", inputs), ("restored", outputs)):
-            values = metric.compare(metric.describe(pictures[:judged]), wanted)
-            found[f"{metric.figure} {label}"] = float(values.nanmean())
+            values = metric.compare(metric.features(pictures[:metric_faces]), truth_features)
+            measured[f"{metric.figure} {label}"] = float(values.nanmean())
     rows = [
-        [cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC) for one in given[:SHOWN]],
-        [_shown(one.colours.apply(one.lr)) for one in given[:SHOWN]],
-        [image for image, _, _ in done[:SHOWN]],
-        [one.truth for one in given[:SHOWN]],
+        [
+            cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC)
+            for one in degraded[:SHEET_COLUMNS]
+        ],
+        [_enlarged(one.colours.apply(one.lr)) for one in degraded[:SHEET_COLUMNS]],
+        [image for image, _, _ in results[:SHEET_COLUMNS]],
+        [one.truth for one in degraded[:SHEET_COLUMNS]],
     ]
     sheet = [[np.asarray(one, np.uint8) for one in row] for row in rows]
-    return found, sheet, [face.occlusion for face in faces]
+    return measured, sheet, [face.occlusion for face in faces]
 
 
-def _shown(picture: ImageArray) -> ImageArray:
+def _enlarged(picture: ImageArray) -> ImageArray:
     enlarged = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)
 
@@ -216,13 +223,15 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--faces", type=Path, required=True, help="archive of aligned faces")
-    parser.add_argument("--split", help="of a folder of archives; all faces when left out")
-    parser.add_argument("--masks", type=Path, help="mask templates; drawn ones when left out")
+    parser.add_argument("--split", help="split of a folder of archives; default: all faces")
+    parser.add_argument("--masks", type=Path, help="mask templates; default: drawn masks")
     parser.add_argument("--weights", default="lite-camera")
     parser.add_argument("--identity", type=Path)
     parser.add_argument("--landmarks", type=Path)
     parser.add_argument("--count", type=int, default=200, help="bare faces; half as many masked")
-    parser.add_argument("--judged", type=int, default=60, help="faces for identity and landmarks")
+    parser.add_argument(
+        "--judged", type=int, default=60, help="number of faces for identity and landmarks"
+    )
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--only", nargs="+", default=list(CONDITIONS), choices=list(CONDITIONS))
     parser.add_argument("--uncorrected", action="store_true")

@@ -1,13 +1,13 @@
-"""How many faces does each detector find at the same rate of false boxes?
+"""Recall of each detector at the same rate of false detections.
 
 Run by hand: `python tests/benchmarks/detector_recall.py SCENES [--pictures 100]
-[--retinaface FILE]`. SCENES holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax),
-of which every n-th picture is taken. A labelled face and a detection are one at an intersection
-over union of at least 0.4, the best score first. Faces and detections below 10 px in width count
-neither as found nor as false. The threshold of each detector is the lowest one with at most 0.1
-false boxes a picture; the recall at it is what `jdsr_cli.faces.detection.MEASURED_RECALL` holds.
+[--retinaface FILE]`. SCENES contains images and `boxes.csv` (file, label, xmin, ymin, xmax, ymax),
+of which every n-th image is used. A detection matches a labelled face at an intersection over union
+of at least 0.4, in order of score. Faces and detections narrower than 10 px count neither as
+detected nor as false. The threshold of each detector is the lowest one with at most 0.1 false
+detections per image; `jdsr_cli.faces.detection.MEASURED_RECALL` contains the recall at it.
 
-RetinaFace is measured where its weights are on this machine, or with the file that is given.
+RetinaFace is measured if its weights are on this machine, or with the given file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from masks_gone import Box, overlap
-from repeated_clip import say
+from repeated_clip import print_line
 
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.faces import Detector, create_detector
@@ -30,44 +30,46 @@ from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 
 MIN_WIDTH = 10.0
-"""Of faces that count, in pixels."""
+"""Minimum width of faces that count, in pixels."""
 MIN_OVERLAP = 0.4
 MAX_FALSE = 0.1
-"""False boxes a picture."""
-LOWEST = 0.05
-"""Score from which detections are looked at."""
+"""Maximum number of false detections per image."""
+MIN_SCORE = 0.05
+"""Minimum score of detections."""
 NAMES: tuple[DetectorName, ...] = ("centerface", "retinaface-mobile", "retinaface-r50")
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A detection that counts."""
+    """A detection that counts, and whether it matches a face."""
 
     score: float
     true: bool
 
 
-def scenes(folder: Path, most: int) -> dict[str, list[Box]]:
-    """Return the labelled boxes of pictures that are spread evenly over those there are."""
+def read_scenes(folder: Path, limit: int) -> dict[str, list[Box]]:
+    """Return the labelled boxes of at most `limit` evenly spaced images."""
     boxes: dict[str, list[Box]] = defaultdict(list)
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
             boxes[row["file"]].append((left, top, right, bottom))
     names = sorted(boxes)
-    step = max(1, len(names) // most)
-    return {name: boxes[name] for name in names[::step][:most]}
+    step = max(1, len(names) // limit)
+    return {name: boxes[name] for name in names[::step][:limit]}
 
 
-def judge(detector: Detector, folder: Path, wanted: dict[str, list[Box]]) -> list[Scored]:
-    """Return the detections that count: true ones, and false ones of at least the least width."""
+def match_detections(
+    detector: Detector, folder: Path, labelled_boxes: dict[str, list[Box]]
+) -> list[Scored]:
+    """Return the detections that count: true ones, and false ones of at least `MIN_WIDTH`."""
     scored = []
-    for name, boxes in wanted.items():
-        free = list(boxes)
+    for name, boxes in labelled_boxes.items():
+        unmatched = list(boxes)
         for face in sorted(detector.detect([read_image(folder / name)])[0], key=lambda f: -f.score):
-            best = max(free, key=lambda box: overlap(face.box, box), default=None)
+            best = max(unmatched, key=lambda box: overlap(face.box, box), default=None)
             if best is not None and overlap(face.box, best) >= MIN_OVERLAP:
-                free.remove(best)
+                unmatched.remove(best)
                 if best[2] - best[0] >= MIN_WIDTH:
                     scored.append(Scored(face.score, True))
             elif face.width >= MIN_WIDTH:
@@ -75,21 +77,21 @@ def judge(detector: Detector, folder: Path, wanted: dict[str, list[Box]]) -> lis
     return scored
 
 
-def recall_at(scored: list[Scored], pictures: int, faces: int, most: float) -> tuple[float, float]:
-    """Return the best recall with at most so many false boxes a picture, and its threshold."""
-    found = false = 0
+def recall_at(scored: list[Scored], pictures: int, faces: int, limit: float) -> tuple[float, float]:
+    """Return the best recall with at most `limit` false detections per image, and its threshold."""
+    true = false = 0
     best = (0.0, 1.0)
     for one in sorted(scored, key=lambda one: -one.score):
-        found, false = found + one.true, false + (not one.true)
-        if false > most * pictures:
+        true, false = true + one.true, false + (not one.true)
+        if false > limit * pictures:
             break
-        best = (found / faces, one.score)
+        best = (true / faces, one.score)
     return best
 
 
-def opened(name: DetectorName, file: Path | None) -> Detector | None:
-    """Return a detector that looks from the lowest score on; None without its weights."""
-    settings = DetectorSettings(threshold=LOWEST, min_face=MIN_WIDTH, device="cpu")
+def open_detector(name: DetectorName, file: Path | None) -> Detector | None:
+    """Return a detector with the threshold `MIN_SCORE`; None without its weights."""
+    settings = DetectorSettings(threshold=MIN_SCORE, min_face=MIN_WIDTH, device="cpu")
     if name == "retinaface-mobile" and file is not None:
         return NetworkDetector(RetinaFace(name, file, torch.device("cpu")), settings)
     try:
@@ -99,25 +101,25 @@ def opened(name: DetectorName, file: Path | None) -> Detector | None:
 
 
 def main() -> None:
-    """Measure every detector that is here."""
+    """Measure every detector whose weights are available."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path, help="folder of pictures with boxes.csv")
     parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--retinaface", type=Path, help="weight file of retinaface-mobile")
-    given = parser.parse_args()
-    wanted = scenes(given.scenes, given.pictures)
-    faces = sum(box[2] - box[0] >= MIN_WIDTH for boxes in wanted.values() for box in boxes)
-    say(f"{len(wanted)} pictures, {faces} faces of {MIN_WIDTH:g} px and wider")
+    options = parser.parse_args()
+    labelled_boxes = read_scenes(options.scenes, options.pictures)
+    faces = sum(box[2] - box[0] >= MIN_WIDTH for boxes in labelled_boxes.values() for box in boxes)
+    print_line(f"{len(labelled_boxes)} pictures, {faces} faces of {MIN_WIDTH:g} px and wider")
     for name in NAMES:
-        detector = opened(name, given.retinaface)
+        detector = open_detector(name, options.retinaface)
         if detector is None:
-            say(f"{name}: not measured, its weights are not here")
+            print_line(f"{name}: not measured, its weights are missing")
             continue
-        scored = judge(detector, given.scenes, wanted)
-        recall, threshold = recall_at(scored, len(wanted), faces, MAX_FALSE)
-        say(
+        scored = match_detections(detector, options.scenes, labelled_boxes)
+        recall, threshold = recall_at(scored, len(labelled_boxes), faces, MAX_FALSE)
+        print_line(
             f"{name}: recall {100 * recall:.1f} % at threshold {threshold:.3f}, "
-            f"at most {MAX_FALSE:g} false boxes a picture"
+            f"at most {MAX_FALSE:g} false detections per image"
         )
 
 

@@ -1,9 +1,9 @@
-"""Fuzzing of the reader: damaged media of all kinds, each read in a process that may die.
+"""Fuzzing of the media reader: damaged files of all kinds, each read in a worker process.
 
 Run by hand: `python tests/benchmarks/fuzz_media.py --count 2000 [--seed 0] [--out FOLDER]`.
-A failure is an exception that is no `JdsrError`, a broken promise (times that do not increase,
-pictures of another size), a crash, or more than 20 s for one file. Failing files are kept in the
-folder under the name of their number, and listed; the exit code is 1 where there is one.
+A failure is an exception other than `JdsrError`, a violated invariant (times that do not increase,
+images of another size), a crash, or more than 20 s for one file. Failing files are stored in the
+folder under their number and listed; the exit code is 1 if there is one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LIMIT_S = 20.0
 """Seconds after which a file counts as a hang."""
 
 MEMORY = 6 << 30
-"""Bytes of address space of a worker, so that a file cannot take the machine down."""
+"""Limit of the address space of a worker in bytes, so that a file cannot exhaust the machine."""
 
 OUTCOMES = ("clean", "warned", "refused", "FAILED", "CRASHED", "HUNG")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a damaged file."""
+    """Result of reading a damaged file."""
 
     kind: str
     detail: str
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def work(link: Connection) -> None:
-    """Read the files that come through `link`, until None comes."""
+    """Read the files whose paths are received through `link`, until None is received."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("error")
     while (path := link.recv()) is not None:
@@ -63,20 +63,20 @@ def work(link: Connection) -> None:
 
 
 class Worker:
-    """A process that reads files, started anew where it dies."""
+    """A process that reads files and is restarted when it ends."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._start()
 
     def _start(self) -> None:
-        self._link, other = self._context.Pipe()
-        self._process = self._context.Process(target=work, args=(other,), daemon=True)
+        self._link, worker_link = self._context.Pipe()
+        self._process = self._context.Process(target=work, args=(worker_link,), daemon=True)
         self._process.start()
-        other.close()
+        worker_link.close()
 
     def read(self, path: Path) -> Outcome:
-        """Return what became of one file."""
+        """Return the outcome of reading one file."""
         self._link.send(path)
         start = time.monotonic()
         try:
@@ -96,40 +96,40 @@ class Worker:
         return Outcome("HUNG", f"more than {LIMIT_S:.0f} s", LIMIT_S)
 
     def stop(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._link.send(None)
         self._process.join()
 
 
 def main() -> int:
-    """Make, damage and read the files; print the table."""
+    """Create, damage and read the files; print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fuzz-failures"))
-    given = parser.parse_args()
+    options = parser.parse_args()
     table: dict[str, Counter[str]] = {name: Counter() for name in SEEDS}
     failures: list[str] = []
     slowest = Outcome("", "", 0.0)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         paths = []
-        for number, make in enumerate(SEEDS.values()):
+        for number, create in enumerate(SEEDS.values()):
             (folder / str(number)).mkdir()
-            paths.append(make(folder / str(number)))
+            paths.append(create(folder / str(number)))
         seeds = [path.read_bytes() for path in paths]
         worker = Worker()
-        for number in range(given.first, given.first + given.count):
-            which, data = mutate(seeds, number, given.seed)
-            path = folder / f"{number}-{paths[which].name}"
+        for number in range(options.first, options.first + options.count):
+            seed_index, data = mutate(seeds, number, options.seed)
+            path = folder / f"{number}-{paths[seed_index].name}"
             path.write_bytes(data)
             outcome = worker.read(path)
-            table[list(SEEDS)[which]][outcome.kind] += 1
+            table[list(SEEDS)[seed_index]][outcome.kind] += 1
             slowest = max(slowest, outcome, key=lambda item: item.seconds)
             if outcome.kind.isupper():
-                given.out.mkdir(parents=True, exist_ok=True)
-                (given.out / path.name).write_bytes(data)
+                options.out.mkdir(parents=True, exist_ok=True)
+                (options.out / path.name).write_bytes(data)
                 failures.append(f"{path.name}: {outcome.kind}: {outcome.detail}")
             path.unlink()
         worker.stop()

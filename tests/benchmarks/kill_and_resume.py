@@ -1,11 +1,11 @@
-"""`kill -9` at random moments, then `--resume`: is the result that of an uninterrupted run?
+"""Comparison of runs killed by SIGKILL and resumed with an uninterrupted run.
 
 Run by hand: `python tests/benchmarks/kill_and_resume.py CLIP [--runs 20] [--seed 0] [-- OPTIONS]`.
-The clip is repeated to 60 s and restored once without interruption; then again and again by
-`python -m jdsr_cli restore`, killed by SIGKILL at moments drawn by the seed, one to three times,
-and gone on with until it ends. The frames of the video are compared by ffmpeg's framemd5, all
-other files but the manifest (which tells times) byte by byte, and nothing may be left beside
-them. What follows `--` is given to `restore`. The exit code is 1 where a run differs.
+The clip is repeated to 60 s and restored once without interruption. Each further run of
+`python -m jdsr_cli restore` is killed by SIGKILL one to three times, at random times drawn with the
+seed, and resumed until it finishes. The frames of the video are compared by ffmpeg's framemd5, all
+other files except the manifest (which contains times) byte by byte, and there may be no other
+files. Arguments after `--` are passed to `restore`. The exit code is 1 if a run differs.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from repeated_clip import add_clip_options, frame_hashes, repeat_clip, say
+from repeated_clip import add_clip_options, frame_hashes, print_line, repeat_clip
 
 MAX_KILLS = 3
-"""Kills of one run at most."""
+"""Maximum number of kills of one run."""
 
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left in its folder."""
+    """The files that a run wrote."""
 
     frames: str
     """Times and hashes of the frames of the restored video."""
     files: dict[str, str]
-    """Hashes of all files but the manifest, hidden ones too, by name."""
-    beside: list[str]
-    """Names in the folder above."""
+    """Hashes of all files except the manifest, including hidden ones, by name."""
+    names: list[str]
+    """Names in the output folder."""
 
 
-def look(out: Path) -> Result:
+def read_result(out: Path) -> Result:
     """Read the results in `out`."""
     (folder,) = [path for path in out.iterdir() if not path.name.startswith(".")]
     files = {
@@ -56,7 +56,7 @@ def look(out: Path) -> Result:
 
 
 def start(clip: Path, out: Path, options: list[str]) -> subprocess.Popen[str]:
-    """Start a run that goes on where another stopped, if one did."""
+    """Start a run, which resumes an interrupted one if there is one."""
     command = [sys.executable, "-m", "jdsr_cli", "restore", str(clip), "--out", str(out)]
     return subprocess.Popen(
         [*command, "--resume", "--quiet", *options],
@@ -67,34 +67,34 @@ def start(clip: Path, out: Path, options: list[str]) -> subprocess.Popen[str]:
 
 
 def finish(clip: Path, out: Path, options: list[str]) -> float:
-    """Do a run to its end; return its seconds."""
-    begin = time.monotonic()
+    """Run until the end; return the duration in seconds."""
+    started = time.monotonic()
     process = start(clip, out, options)
-    _, said = process.communicate()
+    _, messages = process.communicate()
     if process.returncode:
-        raise SystemExit(f"the run ended with {process.returncode}: {said}")
-    return time.monotonic() - begin
+        raise SystemExit(f"the run ended with {process.returncode}: {messages}")
+    return time.monotonic() - started
 
 
 def kill_after(clip: Path, out: Path, options: list[str], seconds: float) -> float | None:
-    """Start a run and kill it; return its seconds where it ended before, None otherwise."""
-    begin = time.monotonic()
+    """Start a run and kill it; return its duration if it finished before, otherwise None."""
+    started = time.monotonic()
     process = start(clip, out, options)
     try:
-        _, said = process.communicate(timeout=seconds)
+        _, messages = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         return None
     if process.returncode:
-        raise SystemExit(f"the run ended with {process.returncode}: {said}")
-    return time.monotonic() - begin
+        raise SystemExit(f"the run ended with {process.returncode}: {messages}")
+    return time.monotonic() - started
 
 
-def kept(out: Path) -> str:
-    """Return in words what is safe of an interrupted run."""
+def describe_progress(out: Path) -> str:
+    """Describe the stored progress of an interrupted run."""
     if any(not path.name.startswith(".") for path in out.glob("*")):
-        return "results in place"
+        return "results written"
     frames = 0
     for journal in out.glob(".*.partial/work/journal.jsonl"):
         for line in journal.read_text().splitlines()[1:]:
@@ -102,69 +102,74 @@ def kept(out: Path) -> str:
                 frames = json.loads(line)["frames"]
             except ValueError:
                 break
-    return f"{frames} frames kept"
+    return f"{frames} frames stored"
 
 
-def differences(found: Result, whole: Result) -> list[str]:
-    """Return what is not as it was in the uninterrupted run, in words."""
-    said = []
-    if found.frames != whole.frames:
-        said.append("frames differ")
-    names = found.files.keys() | whole.files.keys()
-    said += [
-        f"{name} {'differs' if name in found.files and name in whole.files else 'alone'}"
+def differences(result: Result, reference: Result) -> list[str]:
+    """Describe the differences from the uninterrupted run."""
+    messages = []
+    if result.frames != reference.frames:
+        messages.append("frames differ")
+    names = result.files.keys() | reference.files.keys()
+    messages += [
+        f"{name} differs"
+        if name in result.files and name in reference.files
+        else f"{name} is in one run only"
         for name in sorted(names)
-        if found.files.get(name) != whole.files.get(name)
+        if result.files.get(name) != reference.files.get(name)
     ]
-    if found.beside != whole.beside:
-        said.append(f"beside it: {', '.join(sorted({*found.beside} ^ {*whole.beside}))}")
-    return said
+    if result.names != reference.names:
+        messages.append(f"other files: {', '.join(sorted({*result.names} ^ {*reference.names}))}")
+    return messages
 
 
 def main() -> int:
-    """Do all runs; print a line for each, and how many are identical."""
+    """Execute all runs; print a line for each, and the number of identical ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_clip_options(parser)
     parser.add_argument("--seconds", type=int, default=60, help="length of the clip")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     arguments = sys.argv[1:]
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
-    draw = random.Random(given.seed)
+    separator = arguments.index("--") if "--" in arguments else len(arguments)
+    parsed, options = parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
+    rng = random.Random(parsed.seed)
     identical = 0
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         clip = repeat_clip(
-            given.clip, folder / "clip.mkv",
-            seconds=given.seconds, height=given.height, rate=given.rate,
+            parsed.clip, folder / "clip.mkv",
+            seconds=parsed.seconds, height=parsed.height, rate=parsed.rate,
         )  # fmt: skip
-        usual = finish(clip, folder / "whole", options)
-        whole = look(folder / "whole")
-        frames = sum(line[:1].isdigit() for line in whole.frames.splitlines())
-        say(f"{frames} frames, {len(whole.files)} files, uninterrupted in {usual:.1f} s")
-        for number in range(1, given.runs + 1):
-            out, begin = folder / "killed", time.monotonic()
-            moments: list[str] = []
-            while not moments:
+        duration = finish(clip, folder / "whole", options)
+        reference = read_result(folder / "whole")
+        frames = sum(line[:1].isdigit() for line in reference.frames.splitlines())
+        print_line(
+            f"{frames} frames, {len(reference.files)} files, uninterrupted in {duration:.1f} s"
+        )
+        for number in range(1, parsed.runs + 1):
+            out, started = folder / "killed", time.monotonic()
+            kills: list[str] = []
+            while not kills:
                 shutil.rmtree(out, ignore_errors=True)
-                for kill in range(draw.randint(1, MAX_KILLS)):
-                    seconds = draw.uniform(0.0, usual)
-                    ended = kill_after(clip, out, options, seconds)
-                    if ended is None:
-                        moments.append(f"{seconds:.1f} s ({kept(out)})")
+                for kill in range(rng.randint(1, MAX_KILLS)):
+                    seconds = rng.uniform(0.0, duration)
+                    finished_after = kill_after(clip, out, options, seconds)
+                    if finished_after is None:
+                        kills.append(f"{seconds:.1f} s ({describe_progress(out)})")
                     elif not kill:
-                        usual = min(usual, ended)
+                        duration = min(duration, finished_after)
             finish(clip, out, options)
-            faults = differences(look(out), whole)
-            identical += not faults
-            say(
-                f"run {number:2}: killed at {', '.join(moments)}; "
-                f"{time.monotonic() - begin:.0f} s in all: {'; '.join(faults) or 'identical'}"
+            mismatches = differences(read_result(out), reference)
+            identical += not mismatches
+            seconds = time.monotonic() - started
+            print_line(
+                f"run {number:2}: killed at {', '.join(kills)}; {seconds:.0f} s in total: "
+                f"{'; '.join(mismatches) or 'identical'}"
             )
             shutil.rmtree(out)
-    say(f"{identical} of {given.runs} identical")
-    return 0 if identical == given.runs else 1
+    print_line(f"{identical} of {parsed.runs} identical")
+    return 0 if identical == parsed.runs else 1
 
 
 if __name__ == "__main__":

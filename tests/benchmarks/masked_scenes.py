@@ -1,14 +1,14 @@
-"""The mask decision on real street pictures, as they are, darkened and tinted.
+"""The mask classification on real street images: unchanged, darkened and tinted.
 
 Run by hand: `python tests/benchmarks/masked_scenes.py OUT --scenes DIR [--weights NAME]
-[--every 2 --first 1]`. DIR holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax);
-faces of `with_mask` and `without_mask` at least 16 px wide count where the detector finds them in
-the picture as it is (overlap by union at least 0.4); its points serve in every light, so that only
-the decision is measured. `mask_weared_incorrect` is left out. Pictures are changed whole: light is
-multiplied and rounded to 8 bits, tints are luma times a colour.
+[--every 2 --first 1]`. DIR contains images and `boxes.csv` (file, label, xmin, ymin, xmax, ymax);
+faces of `with_mask` and `without_mask` at least 16 px wide count if they are detected in the
+unchanged image (intersection over union at least 0.4); these detections are used in every light, so
+that only the classification is measured. `mask_weared_incorrect` is ignored. Whole images are
+changed: light is multiplied and rounded to 8 bits, tints are luma times a colour.
 
-Prints, for each light and label, how many faces are called masked, unsure and bare by a single
-frame; `occlusion.npz` in OUT holds their occlusion maps for `fit_mask_decision.py`.
+Prints, for each light and label, the shares of faces classified as masked, unsure and bare by a
+single frame; `occlusion.npz` in OUT contains their occlusion maps for `fit_mask_decision.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from masks_gone import Box, overlap
 from numpy.typing import NDArray
-from repeated_clip import say
+from repeated_clip import print_line
 from stored_maps import StoredMaps
 
 from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
@@ -47,7 +47,7 @@ def _levels(picture: NDArray[np.float64]) -> ImageArray:
 
 
 LIGHTS: dict[str, Callable[[ImageArray], ImageArray]] = {
-    "as it is": lambda p: p,
+    "unchanged": lambda p: p,
     "green": lambda p: _levels((p @ LUMA)[..., None] * (0.25, 1.0, 0.3)),
     "purple": lambda p: _levels((p @ LUMA)[..., None] * (0.8, 0.4, 1.0)),
     "cyan": lambda p: _levels(p * (0.45, 0.95, 1.0)),
@@ -57,18 +57,18 @@ LIGHTS: dict[str, Callable[[ImageArray], ImageArray]] = {
 }
 
 
-def labelled(folder: Path, first: int, every: int) -> dict[str, list[tuple[Box, str]]]:
-    """Return boxes and labels of some of the pictures."""
-    found: dict[str, list[tuple[Box, str]]] = defaultdict(list)
+def read_labels(folder: Path, first: int, every: int) -> dict[str, list[tuple[Box, str]]]:
+    """Return boxes and labels of every `every`-th image, starting at `first`."""
+    labels: dict[str, list[tuple[Box, str]]] = defaultdict(list)
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            found[row["file"]].append(((left, top, right, bottom), row["label"]))
-    return {name: found[name] for name in sorted(found)[first::every]}
+            labels[row["file"]].append(((left, top, right, bottom), row["label"]))
+    return {name: labels[name] for name in sorted(labels)[first::every]}
 
 
 def main() -> None:
-    """Measure."""
+    """Classify all faces and print the shares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--scenes", type=Path, required=True)
@@ -83,15 +83,15 @@ def main() -> None:
     detector = create_detector("centerface")
     stored = StoredMaps()
     states: dict[str, list[str]] = defaultdict(list)
-    for name, boxes in labelled(options.scenes, options.first, options.every).items():
+    for name, boxes in read_labels(options.scenes, options.first, options.every).items():
         image = read_image(options.scenes / name)
         faces: list[tuple[Box, Alignment, str]] = []
-        free = detector.detect([image])[0]
+        unmatched = detector.detect([image])[0]
         for box, label in boxes:
-            best = max(free, key=lambda one: overlap(one.box, box), default=None)
+            best = max(unmatched, key=lambda one: overlap(one.box, box), default=None)
             if best is None or overlap(best.box, box) < MIN_OVERLAP:
                 continue
-            free.remove(best)
+            unmatched.remove(best)
             if label in LABELS and best.width >= MIN_WIDTH:
                 faces.append((best.box, estimate_alignment(best.points), LABELS[label]))
         for light, change in LIGHTS.items():
@@ -105,18 +105,23 @@ def main() -> None:
                 )
                 for number, (one, (box, _, _)) in enumerate(zip(crops, faces, strict=True))
             ]
-            shown = [one.apply(cut) for one, cut in zip(maps, crops, strict=True)]
+            canonical_crops = [
+                one.apply(face_crop) for one, face_crop in zip(maps, crops, strict=True)
+            ]
             for (_, _, label), colours, face in zip(
-                faces, maps, generator.restore(shown), strict=True
+                faces, maps, generator.restore(canonical_crops), strict=True
             ):
                 if face is not None:
                     key = f"{light} | {label}"
                     stored.add(key, face.occlusion, colours.gain)
-                    told = generator.calibration.probability(face.occlusion, colours.gain)
-                    states[key].append(classify_mask(told))
-    for key, told in states.items():
-        shares = {state: told.count(state) / len(told) for state in ("masked", "unsure", "bare")}
-        say(f"{key} ({len(told)} faces): " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
+                    probability = generator.calibration.probability(face.occlusion, colours.gain)
+                    states[key].append(classify_mask(probability))
+    for key, labels in states.items():
+        shares = {
+            state: labels.count(state) / len(labels) for state in ("masked", "unsure", "bare")
+        }
+        texts = [f"{state} {share:.1%}" for state, share in shares.items()]
+        print_line(f"{key} ({len(labels)} faces): {', '.join(texts)}")
     stored.save(options.out)
 
 

@@ -1,18 +1,19 @@
-"""Are the masks gone? A generator on real masked faces, judged by eye and by the generator itself.
+"""Removal of masks from real faces, measured by the generator's own occlusion map and by eye.
 
 Run by hand: `python tests/benchmarks/masks_gone.py OUT [--portraits DIR] [--scenes DIR]
-[--weights NAME]`. Of each portrait the largest face is taken; of scenes those that `boxes.csv`
-(file, label, xmin, ymin, xmax, ymax) calls `with_mask`, at least 24 px wide and high, where the
-detector finds them (overlap by union at least 0.4).
+[--weights NAME]`. Of each portrait the largest face is used; of scenes the faces that `boxes.csv`
+(file, label, xmin, ymin, xmax, ymax) labels `with_mask`, at least 24 px wide and high, if they are
+detected (intersection over union at least 0.4).
 
-There is no truth for such faces. The restored face is reduced and given to the same generator:
-where it still sees a mask in its own output, the mask is not gone. In OUT: `sheet-N.png`, 60
-numbered faces each, input above restored; `faces.json`, each face's mean occlusion in the lower
-face before and after, and the share gone: after below 0.15 among those above 0.35 before, and
-among all, where a mask that was never seen counts as not gone.
+There is no ground truth for such faces. The restored face is reduced and restored again by the same
+generator: if the occlusion map still shows a mask, the mask is not removed. In OUT: `sheet-N.png`,
+60 numbered faces each, input above restored; `faces.json`, the mean occlusion of the lower face
+before and after restoration, and the share removed: below 0.15 after among faces above 0.35 before,
+and among all faces, where an undetected mask counts as not removed.
 
-The generator is a mild judge of its own work: what it does not know for a mask before it restores,
-it does not know after. Look at the sheets as well; README.md says how often it agreed with the eye.
+The measure is optimistic: a mask that the generator does not recognise before restoration is not
+recognised afterwards either. Check the sheets as well; README.md states the agreement with visual
+inspection.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from repeated_clip import say
+from repeated_clip import print_line
 
 from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.occlusion import face_ellipse
@@ -41,82 +42,82 @@ from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"
 MIN_SIDE = 24
-"""Of a labelled box, in pixels."""
+"""Minimum side of a labelled box in pixels."""
 MIN_OVERLAP = 0.4
-"""Intersection over union of a labelled and a detected box that are one face."""
+"""Minimum intersection over union of a labelled and a detected box of the same face."""
 COVERED_BEFORE = 0.35
-"""Mean occlusion of the lower face from which a face counts as masked."""
-GONE_BELOW = 0.15
-"""The same after restoration, below which the mask counts as gone."""
+"""Mean occlusion of the lower face above which a face counts as masked."""
+REMOVED_BELOW = 0.15
+"""Mean occlusion after restoration below which the mask counts as removed."""
 LOWER_FROM = 82
-"""Row of the 128-pixel template at which the lower face begins: above the tip of the nose."""
-EACH_ROW, EACH_SHEET = 12, 60
-FACE, LETTERS = 128, 14
+"""First row of the lower face in the 128-pixel template, above the tip of the nose."""
+COLUMNS, FACES_PER_SHEET = 12, 60
+FACE_SIZE, FONT_SIZE = 128, 14
 
 ImageArray = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A masked face that was found."""
+    """A detected masked face."""
 
     source: str
     """`portraits` or `scenes`."""
     picture: str
     box: Box
     native_width: float
-    given: ImageArray
-    """As the generator takes it."""
-    shown: ImageArray
+    lr: ImageArray
+    """Input of the generator."""
+    sheet_crop: ImageArray
     """(128, 128, 3), for the sheet."""
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Evaluation:
     """A face after restoration."""
 
     face: Face
     restored: ImageArray
     before: float
-    """Mean occlusion of the lower face."""
+    """Mean occlusion of the lower face before restoration."""
     after: float
-    """The same of the restored face."""
+    """Mean occlusion of the lower face of the restored face."""
 
     @property
-    def gone(self) -> bool | None:
-        """Whether the mask is; None where none was seen before."""
-        return self.after < GONE_BELOW if self.before > COVERED_BEFORE else None
+    def removed(self) -> bool | None:
+        """Whether the mask is removed; None if the face did not count as masked."""
+        return self.after < REMOVED_BELOW if self.before > COVERED_BEFORE else None
 
 
 def portraits(folder: Path, detector: Detector, side: int) -> Iterator[Face | None]:
-    """Yield the largest face of each picture, None where none is found."""
-    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in PICTURES):
+    """Yield the largest face of each image, None if none is detected."""
+    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES):
         image = read_image(path)
-        found = detector.detect([image])[0]
-        largest = max(found, key=lambda one: one.width * one.height, default=None)
-        yield None if largest is None else cut("portraits", path.name, image, largest, side)
+        detections = detector.detect([image])[0]
+        largest = max(detections, key=lambda one: one.width * one.height, default=None)
+        yield None if largest is None else crop_face("portraits", path.name, image, largest, side)
 
 
 def scenes(folder: Path, detector: Detector, side: int) -> Iterator[Face | None]:
-    """Yield the labelled masked faces of each picture, None for each that is not found."""
-    wanted: dict[str, list[Box]] = defaultdict(list)
+    """Yield the labelled masked faces of each image, None for each that is not detected."""
+    labelled_boxes: dict[str, list[Box]] = defaultdict(list)
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
             if row["label"] == LABEL and min(right - left, bottom - top) >= MIN_SIDE:
-                wanted[row["file"]].append((left, top, right, bottom))
-    for name, boxes in sorted(wanted.items()):
+                labelled_boxes[row["file"]].append((left, top, right, bottom))
+    for name, boxes in sorted(labelled_boxes.items()):
         image = read_image(folder / name)
-        free = detector.detect([image])[0]
+        unmatched = detector.detect([image])[0]
         for box in boxes:
-            best = max(free, key=lambda one: overlap(one.box, box), default=None)
+            best = max(unmatched, key=lambda one: overlap(one.box, box), default=None)
             if best is None or overlap(best.box, box) < MIN_OVERLAP:
                 yield None
                 continue
-            free.remove(best)
-            yield cut("scenes", name, image, best, side)
+            unmatched.remove(best)
+            yield crop_face("scenes", name, image, best, side)
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -128,112 +129,113 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (sum(areas) - shared)
 
 
-def cut(source: str, name: str, image: ImageArray, found: Detection, side: int) -> Face:
-    """Align a face for the generator and for the sheet."""
-    alignment = estimate_alignment(found.points)
+def crop_face(source: str, name: str, image: ImageArray, detection: Detection, side: int) -> Face:
+    """Return the aligned crops of a face for the generator and for the sheet."""
+    alignment = estimate_alignment(detection.points)
     return Face(
-        source, name, found.box, alignment.native_width,
-        crop(image, alignment, side), crop(image, alignment, FACE),
+        source, name, detection.box, alignment.native_width,
+        crop(image, alignment, side), crop(image, alignment, FACE_SIZE),
     )  # fmt: skip
 
 
-def judge(faces: Sequence[Face], generator: FaceGenerator) -> list[Verdict]:
-    """Restore every face, and show the generator what it made."""
-    first = whole(generator.restore([face.given for face in faces]))
-    again = [resize_bicubic(one.image, generator.side) for one in first]
-    second = whole(generator.restore(again))
+def evaluate_faces(faces: Sequence[Face], generator: FaceGenerator) -> list[Evaluation]:
+    """Restore every face, and run the generator again on its output."""
+    first = require_finite(generator.restore([face.lr for face in faces]))
+    reduced = [resize_bicubic(one.image, generator.side) for one in first]
+    second = require_finite(generator.restore(reduced))
     return [
-        Verdict(face, before.image, lower(before), lower(after))
+        Evaluation(face, before.image, lower_face_occlusion(before), lower_face_occlusion(after))
         for face, before, after in zip(faces, first, second, strict=True)
     ]
 
 
-def whole(restored: Sequence[RestoredFace | None]) -> list[RestoredFace]:
-    """Refuse faces that are not finite numbers, which no shipped weights give."""
+def require_finite(restored: Sequence[RestoredFace | None]) -> list[RestoredFace]:
+    """Exit if values are not finite, which does not occur with shipped weights."""
     if any(one is None for one in restored):
-        raise SystemExit("the generator gave numbers that are not finite")
+        raise SystemExit("the generator returned values that are not finite")
     return [one for one in restored if one is not None]
 
 
-def lower(face: RestoredFace) -> float:
-    """Return the mean occlusion in the lower face."""
-    region = face_ellipse(FACE).copy()
+def lower_face_occlusion(face: RestoredFace) -> float:
+    """Return the mean occlusion of the lower face."""
+    region = face_ellipse(FACE_SIZE).copy()
     region[:LOWER_FROM] = False
     return float(face.occlusion[region].mean())
 
 
-def summary(verdicts: Sequence[Verdict], missed: int) -> dict[str, Any]:
-    """Count the faces, those seen as masked and those whose mask is gone."""
-    judged = [one.gone for one in verdicts if one.gone is not None]
-    gone = sum(judged)
+def summary(evaluations: Sequence[Evaluation], missed: int) -> dict[str, Any]:
+    """Count all faces, masked faces and faces whose mask is removed."""
+    known = [one.removed for one in evaluations if one.removed is not None]
+    removed = sum(known)
     return {
-        "faces": len(verdicts), "not_found": missed, "masked_before": len(judged), "gone": gone,
-        "share_gone": gone / len(judged) if judged else None,
-        "share_gone_of_all": gone / len(verdicts) if verdicts else None,
+        "faces": len(evaluations), "not_found": missed,
+        "masked_before": len(known), "gone": removed,
+        "share_gone": removed / len(known) if known else None,
+        "share_gone_of_all": removed / len(evaluations) if evaluations else None,
     }  # fmt: skip
 
 
-def write_sheet(verdicts: Sequence[Verdict], first: int, path: Path) -> None:
-    """Draw pairs of rows, input above restored, each face under its number."""
-    height = LETTERS + 2 * FACE + 4
-    rows = -(-len(verdicts) // EACH_ROW)
-    sheet = Image.new("RGB", (EACH_ROW * FACE, rows * height), (255, 255, 255))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS - 2)
-    for place, one in enumerate(verdicts):
-        x, y = place % EACH_ROW * FACE, place // EACH_ROW * height
-        pen.text((x + 2, y), f"{first + place}", fill=(0, 0, 0), font=font)
-        sheet.paste(Image.fromarray(one.face.shown), (x, y + LETTERS))
-        sheet.paste(Image.fromarray(one.restored), (x, y + LETTERS + FACE))
+def write_sheet(evaluations: Sequence[Evaluation], first: int, path: Path) -> None:
+    """Draw pairs of rows, input above restored, each face below its number."""
+    height = FONT_SIZE + 2 * FACE_SIZE + 4
+    rows = -(-len(evaluations) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * FACE_SIZE, rows * height), (255, 255, 255))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE - 2)
+    for index, one in enumerate(evaluations):
+        x, y = index % COLUMNS * FACE_SIZE, index // COLUMNS * height
+        pen.text((x + 2, y), f"{first + index}", fill=(0, 0, 0), font=font)
+        sheet.paste(Image.fromarray(one.face.sheet_crop), (x, y + FONT_SIZE))
+        sheet.paste(Image.fromarray(one.restored), (x, y + FONT_SIZE + FACE_SIZE))
     sheet.save(path)
 
 
-def told(number: int, one: Verdict) -> dict[str, Any]:
-    """Return what `faces.json` says of a face."""
+def face_entry(number: int, one: Evaluation) -> dict[str, Any]:
+    """Return the entry of a face in `faces.json`."""
     return {
         "number": number, "source": one.face.source, "picture": one.face.picture,
         "box": [round(edge, 1) for edge in one.face.box],
         "native_width": round(one.face.native_width, 1),
-        "before": round(one.before, 4), "after": round(one.after, 4), "gone": one.gone,
+        "before": round(one.before, 4), "after": round(one.after, 4), "gone": one.removed,
     }  # fmt: skip
 
 
 def main() -> None:
-    """Find, restore and judge; write the sheets and the table."""
+    """Detect, restore and evaluate the faces; write the sheets and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--portraits", type=Path, help="folder of pictures of one masked person")
-    parser.add_argument("--scenes", type=Path, help="folder of pictures with boxes.csv")
+    parser.add_argument("--portraits", type=Path, help="folder of images of one masked person each")
+    parser.add_argument("--scenes", type=Path, help="folder of images with boxes.csv")
     parser.add_argument("--weights", default="lite-camera", help="name or file")
     parser.add_argument("--detector", default="auto")
     parser.add_argument("--device", default="cpu")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    loaded = load_generator(given.weights, given.device, "float32")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    loaded = load_generator(options.weights, options.device, "float32")
     generator = FaceGenerator(loaded, batch=32)
-    detector = create_detector(given.detector)
-    verdicts: list[Verdict] = []
+    detector = create_detector(options.detector)
+    evaluations: list[Evaluation] = []
     counts = {}
-    for name, folder, find in (
-        ("portraits", given.portraits, portraits), ("scenes", given.scenes, scenes)
+    for name, folder, read_faces in (
+        ("portraits", options.portraits, portraits), ("scenes", options.scenes, scenes)
     ):  # fmt: skip
         if folder is None:
             continue
-        found = list(find(folder, detector, generator.side))
-        faces = [face for face in found if face is not None]
-        judged = judge(faces, generator)
-        verdicts += judged
-        counts[name] = summary(judged, len(found) - len(faces))
-        say(f"{name}: {json.dumps(counts[name])}")
-    for first in range(0, len(verdicts), EACH_SHEET):
-        path = given.out / f"sheet-{first // EACH_SHEET + 1}.png"
-        write_sheet(verdicts[first : first + EACH_SHEET], first + 1, path)
+        detections = list(read_faces(folder, detector, generator.side))
+        faces = [face for face in detections if face is not None]
+        results = evaluate_faces(faces, generator)
+        evaluations += results
+        counts[name] = summary(results, len(detections) - len(faces))
+        print_line(f"{name}: {json.dumps(counts[name])}")
+    for first in range(0, len(evaluations), FACES_PER_SHEET):
+        path = options.out / f"sheet-{first // FACES_PER_SHEET + 1}.png"
+        write_sheet(evaluations[first : first + FACES_PER_SHEET], first + 1, path)
     report = {
-        "weights": given.weights, "sha256": loaded.sha256, "detector": detector.name,
+        "weights": options.weights, "sha256": loaded.sha256, "detector": detector.name,
         "lower_face_from_row": LOWER_FROM, "covered_before": COVERED_BEFORE,
-        "gone_below": GONE_BELOW, "summary": counts,
-        "faces": [told(number, one) for number, one in enumerate(verdicts, 1)],
+        "gone_below": REMOVED_BELOW, "summary": counts,
+        "faces": [face_entry(number, one) for number, one in enumerate(evaluations, 1)],
     }  # fmt: skip
-    (given.out / "faces.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (options.out / "faces.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Does memory grow with the length of the input? A clip of 1 minute against one of 10 minutes.
+"""Memory for clips of different length, by default 1 minute and 10 minutes.
 
 Run by hand: `python tests/benchmarks/memory.py CLIP [--minutes 1 10] [-- OPTIONS]`. The same
-frames, repeated, are restored by `python -m jdsr_cli restore`; what follows `--` is given to it.
-The peak of the resident memory (that of the process, as the system counts it) is printed for
-each length, with its course, and the ratio. The exit code is 1 where that is above 1.1.
+frames, repeated, are restored by `python -m jdsr_cli restore`; arguments after `--` are passed to
+it. The peak of the resident memory of the process, according to the operating system, is printed
+for each length, with its course over time, and the ratio. The exit code is 1 if it exceeds 1.1.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from repeated_clip import add_clip_options, repeat_clip, say
+from repeated_clip import add_clip_options, print_line, repeat_clip
 
-MOST = 1.1
-"""Peak of the longest clip by that of the shortest, up to which memory counts as bounded."""
+MAX_RATIO = 1.1
+"""Maximum ratio of the peaks of the longest and the shortest clip."""
 
 INTERVAL = 0.25
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 
 STEPS = 10
-"""Parts of a run of which the memory is told."""
+"""Number of parts of a run whose memory is printed."""
 
 
 @dataclass(frozen=True)
-class Course:
+class MemoryUsage:
     """The memory of a run, in MiB."""
 
     peak: float
-    """By the system's own count, which misses nothing."""
+    """Peak according to the operating system."""
     resident: list[float]
-    """At regular moments."""
+    """Samples at regular intervals."""
     seconds: float
 
     def __str__(self) -> str:
-        """Give the peak and the highest figure of each tenth of the run."""
+        """Return the peak and the highest value of each tenth of the run."""
         size = max(1, len(self.resident) // STEPS)
         parts = [self.resident[i : i + size] for i in range(0, len(self.resident), size)]
-        course = " ".join(f"{max(part):.0f}" for part in parts)
-        return f"peak {self.peak:.0f} MiB in {self.seconds:.0f} s; tenth by tenth: {course}"
+        memory = " ".join(f"{max(part):.0f}" for part in parts)
+        return f"peak {self.peak:.0f} MiB in {self.seconds:.0f} s; tenth by tenth: {memory}"
 
 
 def resident(process: int) -> float:
-    """Return the resident memory of a process in MiB, 0 where it has ended."""
+    """Return the resident memory of a process in MiB, 0 if it has ended."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except (OSError, IndexError):
@@ -56,22 +56,22 @@ def resident(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-def measure(clip: Path, out: Path, options: list[str]) -> Course:
-    """Restore a clip and watch the memory."""
+def measure(clip: Path, out: Path, options: list[str]) -> MemoryUsage:
+    """Restore a clip and sample the memory."""
     command = [sys.executable, "-m", "jdsr_cli", "restore", str(clip), "--out", str(out)]
-    begin = time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen([*command, "--quiet", *options], stdout=subprocess.DEVNULL)
-    seen: list[float] = []
+    samples: list[float] = []
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if ended:
             break
-        seen.append(resident(process.pid))
+        samples.append(resident(process.pid))
         time.sleep(INTERVAL)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"the run ended with {process.returncode}")
-    return Course(usage.ru_maxrss / 1024, seen, time.monotonic() - begin)
+    return MemoryUsage(usage.ru_maxrss / 1024, samples, time.monotonic() - started)
 
 
 def main() -> int:
@@ -80,21 +80,21 @@ def main() -> int:
     add_clip_options(parser)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10])
     arguments = sys.argv[1:]
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    separator = arguments.index("--") if "--" in arguments else len(arguments)
+    parsed, options = parser.parse_args(arguments[:separator]), arguments[separator + 1 :]
     peaks = []
-    with tempfile.TemporaryDirectory() as place:
-        for minutes in given.minutes:
+    with tempfile.TemporaryDirectory() as temporary:
+        for minutes in parsed.minutes:
             clip = repeat_clip(
-                given.clip, Path(place) / f"{minutes}min.mkv",
-                seconds=60 * minutes, height=given.height, rate=given.rate,
+                parsed.clip, Path(temporary) / f"{minutes}min.mkv",
+                seconds=60 * minutes, height=parsed.height, rate=parsed.rate,
             )  # fmt: skip
-            course = measure(clip, Path(place) / "out", options)
-            peaks.append(course.peak)
-            say(f"{minutes:3} min: {course}")
+            memory = measure(clip, Path(temporary) / "out", options)
+            peaks.append(memory.peak)
+            print_line(f"{minutes:3} min: {memory}")
     ratio = peaks[-1] / peaks[0]
-    say(f"{given.minutes[-1]} min by {given.minutes[0]} min: {ratio:.3f}")
-    return 0 if ratio <= MOST else 1
+    print_line(f"{parsed.minutes[-1]} min / {parsed.minutes[0]} min: {ratio:.3f}")
+    return 0 if ratio <= MAX_RATIO else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A clip of any length made of a short one, for the benchmarks that need a long input."""
+"""Repeat a short clip to any length, for benchmarks that need a long input."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import imageio_ffmpeg
 
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what the long clip is made of."""
+    """Add the options of the long clip."""
     parser.add_argument("clip", type=Path, help="any video or GIF; it is repeated")
     parser.add_argument("--height", type=int, default=120, help="of its frames in pixels")
     parser.add_argument("--rate", type=int, default=10, help="frames per second")
 
 
 def repeat_clip(source: Path, target: Path, *, seconds: int, height: int, rate: int) -> Path:
-    """Write `source`, again and again for so many seconds, as H.264 of that height and rate."""
+    """Write `source`, repeated for `seconds`, as H.264 with the given height and frame rate."""
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y",
         "-stream_loop", "-1", "-i", str(source), "-t", str(seconds), "-an",
@@ -38,7 +38,7 @@ def frame_hashes(path: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def say(line: str) -> None:
-    """Write a line at once, so that a long run can be watched."""
+def print_line(line: str) -> None:
+    """Print a line and flush, so that the progress of a long run is visible."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -1,19 +1,18 @@
-"""Faces that are rolled in the picture: are their points right, or are they refused?
+"""Accuracy of the eye points of rolled faces, and refusals, by roll angle.
 
 Run by hand: `python tests/benchmarks/rolled_faces.py FACES SCENES [--faces 40] [--widths 48 96]
-[--step 15] [--rotated-faces] [--plain]`. FACES holds `faces.csv` (key, archive, split, tier, five
-points) and the archive of `test`; SCENES holds other pictures and `boxes.csv` (file, label, xmin,
-ymin, xmax, ymax). A face, 128 px wide with its surroundings, is reduced so that these are as wide
-as asked for, turned clockwise and pasted with a soft round edge on a part of another picture in
-which no face is labelled; what the product would then do with the detections there is counted, in
-per cent of the faces:
+[--step 15] [--rotated-faces] [--plain]`. FACES contains `faces.csv` (key, archive, split, tier,
+five points) and the archive of `test`; SCENES contains other images and `boxes.csv` (file, label,
+xmin, ymin, xmax, ymax). A 128 px crop of a face is reduced to the requested width, rotated
+clockwise and pasted with a soft round edge onto a part of another image without labelled faces. The
+outcome of `restore` for the detections there is counted, in per cent of the faces:
 
-- right: the eyes of every detection that is accepted are within 0.2 eye distances of the truth;
-- off: those of one are not (the fault this is about);
+- right: the eyes of every accepted detection are within 0.2 eye distances of the truth;
+- off: those of an accepted detection are not (the error that is measured);
 - refused: there is a detection, but none is accepted by `jdsr_cli.restoration.stages.alignment`;
 - missed: there is no detection.
 
-`--plain` measures the detector alone, whose detections pass the same refusals.
+`--plain` measures the detector without rotation and verification, with the same refusals.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ import numpy as np
 from masks_gone import overlap
 from numpy.typing import NDArray
 from PIL import Image
-from repeated_clip import say
-from verify_faces import labelled
+from repeated_clip import print_line
+from verify_faces import read_boxes
 
 from jdsr_cli.faces import Detection, Detector, create_detector
 from jdsr_cli.faces.detection.network import NetworkDetector
@@ -46,13 +45,13 @@ from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
 from jdsr_cli.settings import MIN_SHARPNESS, DetectorSettings
 
 ImageArray = NDArray[np.uint8]
-NEAR = 0.2
-"""Eye distances by which eyes may be off."""
-PLACE = 0.35
-"""Of the width of the pasted face, within which the middle of a detection of it lies."""
-FACE = 128
-MARGIN = 2.5
-"""Sides of the whole picture as multiples of the width of the pasted face."""
+MAX_ERROR = 0.2
+"""Maximum error of the eyes, in eye distances."""
+MAX_OFFSET = 0.35
+"""Maximum distance of a detection's centre from the pasted face, as a share of its width."""
+FACE_SIZE = 128
+IMAGE_SCALE = 2.5
+"""Side of the whole image as a multiple of the width of the pasted face."""
 POINTS = ("leye", "reye", "nose", "lmouth", "rmouth")
 OUTCOMES = ("right", "off", "refused", "missed")
 LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=MIN_SHARPNESS, min_track=1)
@@ -60,106 +59,108 @@ LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=MIN_SHARPNESS, min_track=1
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A face of the set."""
+    """An aligned face and its landmarks."""
 
     key: str
     picture: ImageArray
     """RGB uint8 (128, 128, 3)."""
     points: NDArray[np.float64]
-    """(5, 2) in it."""
+    """(5, 2) in pixels of the picture."""
 
 
-def faces_of(folder: Path, count: int) -> list[Face]:
-    """Return so many sharp faces of `test`, spread evenly over those there are."""
+def read_faces(folder: Path, count: int) -> list[Face]:
+    """Return `count` evenly spaced sharp faces of `test`."""
     with (folder / "faces.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     rows = [row for row in rows if row["tier"] == "A"]
     rows = rows[:: max(1, len(rows) // count)][:count]
-    wanted = {row["key"]: row for row in rows}
-    found = []
+    selected = {row["key"]: row for row in rows}
+    faces = []
     with tarfile.open(folder / "test.tar") as archive:
         for member in archive:
-            row = wanted.get(Path(member.name).stem)
+            row = selected.get(Path(member.name).stem)
             content = None if row is None else archive.extractfile(member)
             if row is None or content is None:
                 continue
             picture = np.asarray(Image.open(io.BytesIO(content.read())).convert("RGB"))
             points = [[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in POINTS]
-            found.append(Face(row["key"], picture, np.array(points)))
-    return sorted(found, key=lambda face: face.key)
+            faces.append(Face(row["key"], picture, np.array(points)))
+    return sorted(faces, key=lambda face: face.key)
 
 
-def pasted(
+def paste_face(
     face: Face, backdrop: ImageArray, width: int, roll: float
 ) -> tuple[ImageArray, NDArray[np.float64]]:
-    """Return a picture with the face in its middle, and the face's points (5, 2) in it."""
-    side = round(MARGIN * width)
+    """Return an image with the face at its centre, and the points (5, 2) of the face in it."""
+    side = round(IMAGE_SCALE * width)
     scene = cv2.resize(backdrop, (side, side), interpolation=cv2.INTER_AREA)
-    radians, scale = np.radians(roll), width / FACE
-    turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
-    linear = scale * turn
-    shift = np.full(2, (side - 1) / 2) - linear @ np.full(2, (FACE - 1) / 2)
-    back = np.linalg.inv(linear)
-    inverse = np.column_stack([back, -back @ shift])
-    put = resample(face.picture, inverse, side)
+    radians, scale = np.radians(roll), width / FACE_SIZE
+    rotation = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    linear = scale * rotation
+    shift = np.full(2, (side - 1) / 2) - linear @ np.full(2, (FACE_SIZE - 1) / 2)
+    inverse_linear = np.linalg.inv(linear)
+    inverse = np.column_stack([inverse_linear, -inverse_linear @ shift])
+    warped = resample(face.picture, inverse, side)
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     inside = np.clip((0.49 * width - np.hypot(x, y)) / (0.06 * width), 0.0, 1.0)[..., None]
-    picture = np.rint(put * inside + scene * (1.0 - inside)).astype(np.uint8)
+    picture = np.rint(warped * inside + scene * (1.0 - inside)).astype(np.uint8)
     return picture, face.points @ linear.T + shift
 
 
-def misses(face: Detection, points: NDArray[np.float64]) -> float:
-    """Return how far the eyes are off, in eye distances."""
-    apart = float(np.hypot(*(points[1] - points[0])))
-    return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / apart
+def eye_error(face: Detection, points: NDArray[np.float64]) -> float:
+    """Return the error of the eyes in eye distances."""
+    eye_distance = float(np.hypot(*(points[1] - points[0])))
+    return float(np.hypot(*(face.points[:2] - points[:2]).T).max()) / eye_distance
 
 
 def outcome(
     picture: ImageArray, faces: list[Detection], points: NDArray[np.float64], width: int
 ) -> str:
-    """Return what becomes of the pasted face."""
+    """Return the outcome for the pasted face."""
     middle = (picture.shape[0] - 1) / 2
-    here = [
+    nearby = [
         face
         for face in faces
-        if np.hypot(*(np.reshape(face.box, (2, 2)).mean(axis=0) - middle)) < PLACE * width
+        if np.hypot(*(np.reshape(face.box, (2, 2)).mean(axis=0) - middle)) < MAX_OFFSET * width
         and 0.25 * width < max(face.width, face.height) < 1.5 * width
     ]
-    if not here:
+    if not nearby:
         return "missed"
-    tracked = [TrackedFace(number, face, face, False) for number, face in enumerate(here)]
+    tracked = [TrackedFace(number, face, face, False) for number, face in enumerate(nearby)]
     faces = [FaceItem(one) for one in tracked]
     for one in faces:
         align_face(picture, one, 64, LIMITS)
-    kept = [one for one in faces if not one.refusal]
-    if not kept:
+    accepted = [one for one in faces if not one.refusal]
+    if not accepted:
         return "refused"
-    return "right" if all(misses(one.detection, points) <= NEAR for one in kept) else "off"
+    return (
+        "right" if all(eye_error(one.detection, points) <= MAX_ERROR for one in accepted) else "off"
+    )
 
 
 def backdrops(folder: Path, count: int) -> list[ImageArray]:
-    """Return square parts, of different pictures, in which no face is labelled."""
+    """Return square parts of different images without labelled faces."""
     parts: list[ImageArray] = []
-    for name, boxes in sorted(labelled(folder).items()):
+    for name, boxes in sorted(read_boxes(folder).items()):
         if len(parts) == count:
             break
         picture = read_image(folder / name)
         height, width = picture.shape[:2]
         side = min(height, width) // 2
-        free = (
+        positions = (
             (x, y)
             for y in range(0, height - side + 1, 16)
             for x in range(0, width - side + 1, 16)
             if all(overlap((x, y, x + side, y + side), box) == 0.0 for box in boxes)
         )
-        place = next(free, None)
-        if place is not None:
-            parts.append(picture[place[1] : place[1] + side, place[0] : place[0] + side])
+        corner = next(positions, None)
+        if corner is not None:
+            parts.append(picture[corner[1] : corner[1] + side, corner[0] : corner[0] + side])
     return parts
 
 
-def opened(*, plain: bool, everywhere: bool) -> Detector:
-    """Return the detector as the product uses it, or the bare one."""
+def open_detector(*, plain: bool, everywhere: bool) -> Detector:
+    """Return the detector as `restore` uses it, or without rotation and verification."""
     network = create_detector("centerface", DetectorSettings(device="cpu"))
     assert isinstance(network, NetworkDetector)
     if plain:
@@ -171,31 +172,31 @@ def main() -> None:
     """Paste, detect and count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with faces.csv and test.tar")
-    parser.add_argument("scenes", type=Path, help="folder of other pictures")
+    parser.add_argument("scenes", type=Path, help="folder of other images")
     parser.add_argument("--faces", type=int, default=40)
     parser.add_argument("--widths", type=int, nargs="+", default=[48, 96])
     parser.add_argument("--step", type=int, default=15)
     parser.add_argument("--rotated-faces", action="store_true")
     parser.add_argument("--plain", action="store_true")
-    given = parser.parse_args()
-    detector = opened(plain=given.plain, everywhere=given.rotated_faces)
-    faces = faces_of(given.folder, given.faces)
-    scenes = backdrops(given.scenes, len(faces))
-    for width in given.widths:
+    options = parser.parse_args()
+    detector = open_detector(plain=options.plain, everywhere=options.rotated_faces)
+    faces = read_faces(options.folder, options.faces)
+    scenes = backdrops(options.scenes, len(faces))
+    for width in options.widths:
         total: Counter[str] = Counter()
-        for roll in range(0, 360, given.step):
+        for roll in range(0, 360, options.step):
             counts: Counter[str] = Counter()
             for face, scene in zip(faces, scenes, strict=True):
-                picture, points = pasted(face, scene, width, roll)
+                picture, points = paste_face(face, scene, width, roll)
                 counts[outcome(picture, detector.detect([picture])[0], points, width)] += 1
             total += counts
-            say(f"{width:3d} px, {roll:3d} degrees: {_shares(counts)}")
-        say(f"{width:3d} px, all: {_shares(total)}")
+            print_line(f"{width:3d} px, {roll:3d} degrees: {_shares(counts)}")
+        print_line(f"{width:3d} px, all: {_shares(total)}")
 
 
 def _shares(counts: Counter[str]) -> str:
-    whole = sum(counts.values())
-    return ", ".join(f"{name} {100 * counts[name] / whole:.1f} %" for name in OUTCOMES)
+    total_count = sum(counts.values())
+    return ", ".join(f"{name} {100 * counts[name] / total_count:.1f} %" for name in OUTCOMES)
 
 
 if __name__ == "__main__":

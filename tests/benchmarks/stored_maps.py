@@ -1,4 +1,4 @@
-"""Occlusion maps of measured faces, kept so that a mask decision can be fitted to them."""
+"""Storage of occlusion maps of faces, to which a mask classification is fitted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class StoredMaps:
         self._gains: dict[str, list[float]] = defaultdict(list)
 
     def add(self, kind: str, occlusion: NDArray[np.float32], gain: float) -> None:
-        """Keep a map, (128, 128) in [0, 1], and the gain with which it was made."""
+        """Add a map, (128, 128) in [0, 1], and the gain of its canonical colours."""
         self._maps[kind].append(np.rint(255.0 * occlusion).astype(np.uint8))
         self._gains[kind].append(gain)
 
     def save(self, folder: Path) -> None:
-        """Write all that was kept."""
+        """Write all maps and gains."""
         arrays = {f"maps | {kind}": np.stack(maps) for kind, maps in self._maps.items()}
         gains = {f"gains | {kind}": np.array(each) for kind, each in self._gains.items()}
         np.savez_compressed(folder / NAME, **arrays, **gains)  # type: ignore[arg-type]

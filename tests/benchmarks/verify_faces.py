@@ -1,14 +1,15 @@
-"""How many faces does the verification lose, and how many false boxes does it refuse?
+"""Faces lost and false detections rejected by the verification of detections.
 
 Run by hand: `python tests/benchmarks/verify_faces.py SCENES [--detector centerface]
-[--first 0 --every 2]`. SCENES holds pictures and `boxes.csv` (file, label, xmin, ymin, xmax, ymax).
-A detection is a face where it overlaps a labelled box by at least 0.4 (by union), the best score
-first. Unlabelled boxes are false ones or faces that nobody labelled, about half each: look at them.
+[--first 0 --every 2]`. SCENES contains images and `boxes.csv` (file, label, xmin, ymin, xmax,
+ymax). A detection is a face if its intersection over union with a labelled box is at least 0.4, in
+order of score. Unlabelled detections are false ones or unlabelled faces, about half each: check
+them on the sheet.
 
 Prints, for faces of 24 px and wider and of 12 to 24 px, the evidence at which 0.5 and 2 per cent
-would be lost, what is lost at `EVIDENCE_THRESHOLDS` of `jdsr_cli.faces.detection.verification`, and
-the share of unlabelled boxes refused. With `--sheet FILE` the unlabelled boxes are drawn, refused
-ones first.
+would be lost, the share lost at `EVIDENCE_THRESHOLDS` of `jdsr_cli.faces.detection.verification`,
+and the share of unlabelled detections rejected. With `--sheet FILE` the unlabelled detections are
+drawn, rejected ones first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from masks_gone import Box, overlap
 from numpy.typing import NDArray
 from PIL import Image
-from repeated_clip import say
+from repeated_clip import print_line
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, create_detector, crop, estimate_alignment
@@ -41,23 +42,23 @@ from jdsr_cli.settings import DetectorName, DetectorSettings
 
 MIN_OVERLAP = 0.4
 CLASSES = ((NARROW_WIDTH, np.inf, 0.005), (12.0, NARROW_WIDTH, 0.02))
-"""Least and greatest width in pixels, and the share of faces that may be lost."""
+"""Minimum and maximum width in pixels, and the share of faces that may be lost."""
 TILE, COLUMNS = 64, 16
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """A detection with plausible points, and what speaks for it."""
+class VerifiedDetection:
+    """A detection with plausible points, and its evidence."""
 
     width: float
     true: bool
     evidence: float
     picture: NDArray[np.uint8]
-    """Aligned, for the sheet."""
+    """Aligned crop for the sheet."""
 
 
-def labelled(folder: Path) -> dict[str, list[Box]]:
-    """Return the labelled boxes of each picture."""
+def read_boxes(folder: Path) -> dict[str, list[Box]]:
+    """Return the labelled boxes of each image."""
     boxes: dict[str, list[Box]] = defaultdict(list)
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -66,17 +67,17 @@ def labelled(folder: Path) -> dict[str, list[Box]]:
     return boxes
 
 
-def judge(
+def verify_detections(
     verified: VerifiedDetector, certain: float, image: NDArray[np.uint8],
     faces: list[Detection], boxes: list[Box],
-) -> list[Judged]:  # fmt: skip
-    """Judge the detections of a picture whose points are plausible."""
-    free, judged = list(boxes), []
+) -> list[VerifiedDetection]:  # fmt: skip
+    """Return the detections of an image with plausible points, and their evidence."""
+    unmatched, verified_detections = list(boxes), []
     for face in sorted(faces, key=lambda one: -one.score):
-        best = max(free, key=lambda box: overlap(face.box, box), default=None)
+        best = max(unmatched, key=lambda box: overlap(face.box, box), default=None)
         true = best is not None and overlap(face.box, best) >= MIN_OVERLAP
         if true and best is not None:
-            free.remove(best)
+            unmatched.remove(best)
         try:
             if not pose(face.points).plausible:
                 continue
@@ -84,56 +85,56 @@ def judge(
         except UsageError:
             continue
         evidence = face.score if face.score >= certain else verified.evidence(image, face)
-        judged.append(Judged(face.width, true, evidence, picture))
-    return judged
+        verified_detections.append(VerifiedDetection(face.width, true, evidence, picture))
+    return verified_detections
 
 
-def write_sheet(judged: list[Judged], path: Path) -> None:
-    """Draw aligned faces in rows, least evidence first."""
-    ordered = sorted(judged, key=lambda one: one.evidence)
+def write_sheet(verified_detections: list[VerifiedDetection], path: Path) -> None:
+    """Draw aligned faces in rows, in order of evidence."""
+    ordered = sorted(verified_detections, key=lambda one: one.evidence)
     rows = -(-len(ordered) // COLUMNS)
     sheet = np.zeros((rows * TILE, COLUMNS * TILE, 3), np.uint8)
-    for place, one in enumerate(ordered):
-        y, x = place // COLUMNS * TILE, place % COLUMNS * TILE
+    for index, one in enumerate(ordered):
+        y, x = index // COLUMNS * TILE, index % COLUMNS * TILE
         sheet[y : y + TILE, x : x + TILE] = one.picture
     Image.fromarray(sheet).save(path)
 
 
 def main() -> None:
-    """Detect, judge and count."""
+    """Detect, verify and count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scenes", type=Path, help="folder of pictures with boxes.csv")
+    parser.add_argument("scenes", type=Path, help="folder of images with boxes.csv")
     parser.add_argument("--detector", choices=sorted(EVIDENCE_THRESHOLDS), default="centerface")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, default=2)
     parser.add_argument("--sheet", type=Path)
-    given = parser.parse_args()
-    name = cast("DetectorName", given.detector)
+    options = parser.parse_args()
+    name = cast("DetectorName", options.detector)
     detector = create_detector(name, DetectorSettings(device="cpu"))
     if not isinstance(detector, NetworkDetector):
-        raise SystemExit(f"{name} cannot look closer")
+        raise SystemExit(f"{name} does not support verification")
     rotated, bounds = RotatedDetector(detector), EVIDENCE_THRESHOLDS[name]
     verified = VerifiedDetector(rotated, detector)
-    wanted = labelled(given.scenes)
-    judged: list[Judged] = []
-    for picture in sorted(wanted)[given.first :: given.every]:
-        image = read_image(given.scenes / picture)
-        judged += judge(
-            verified, bounds.certain, image, rotated.detect([image])[0], wanted[picture]
+    labelled_boxes = read_boxes(options.scenes)
+    verified_detections: list[VerifiedDetection] = []
+    for picture in sorted(labelled_boxes)[options.first :: options.every]:
+        image = read_image(options.scenes / picture)
+        verified_detections += verify_detections(
+            verified, bounds.certain, image, rotated.detect([image])[0], labelled_boxes[picture]
         )
-    for least, most, share in CLASSES:
-        some = [one for one in judged if least <= one.width < most]
-        faces = np.array([one.evidence for one in some if one.true])
-        others = np.array([one.evidence for one in some if not one.true])
-        bound = bounds.least_narrow if most <= NARROW_WIDTH else bounds.least
-        say(
-            f"{least:g} to {most:g} px: {len(faces)} faces, {100 * share:g} % below "
-            f"{np.quantile(faces, share):.3f}; at {bound:g} "
-            f"{100 * (faces < bound).mean():.2f} % lost, "
-            f"{(others < bound).sum()} of {len(others)} unlabelled boxes refused"
+    for low, high, share in CLASSES:
+        in_class = [one for one in verified_detections if low <= one.width < high]
+        faces = np.array([one.evidence for one in in_class if one.true])
+        unlabelled = np.array([one.evidence for one in in_class if not one.true])
+        threshold = bounds.least_narrow if high <= NARROW_WIDTH else bounds.least
+        print_line(
+            f"{low:g} to {high:g} px: {len(faces)} faces, {100 * share:g} % below "
+            f"{np.quantile(faces, share):.3f}; at {threshold:g} "
+            f"{100 * (faces < threshold).mean():.2f} % lost, "
+            f"{(unlabelled < threshold).sum()} of {len(unlabelled)} unlabelled detections rejected"
         )
-    if given.sheet is not None:
-        write_sheet([one for one in judged if not one.true], given.sheet)
+    if options.sheet is not None:
+        write_sheet([one for one in verified_detections if not one.true], options.sheet)
 
 
 if __name__ == "__main__":

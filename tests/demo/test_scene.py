@@ -1,4 +1,4 @@
-"""Where the people of the demo are, and what is cut out of their photographs."""
+"""Positions of the people of the demo, and their cut-out photographs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def points_in_frame(walk: Walk, frame: int, settings: ClipSettings) -> np.ndarra
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.person.name)
-def test_people_walk_up_by_similarities_and_stay_in_view(walk: Walk) -> None:
+def test_people_approach_by_similarities_and_stay_in_view(walk: Walk) -> None:
     settings = ClipSettings()
     widths = []
     for frame in range(settings.frames):
@@ -35,7 +35,7 @@ def test_people_walk_up_by_similarities_and_stay_in_view(walk: Walk) -> None:
     assert 40 <= widths[-1] <= 48
 
 
-def test_people_keep_apart_and_turn() -> None:
+def test_people_keep_their_distance_and_rotate() -> None:
     settings = ClipSettings()
     angles = []
     for frame in range(settings.frames):
@@ -47,7 +47,7 @@ def test_people_keep_apart_and_turn() -> None:
     assert min(angles) < -3
 
 
-def test_one_is_masked_throughout_and_one_from_the_middle() -> None:
+def test_one_person_is_masked_throughout_and_one_in_the_second_half() -> None:
     settings = ClipSettings()
     shares = [settings.share(frame) for frame in range(settings.frames)]
     masked = [[walk.masked(share) for share in shares] for walk in WALKS]
@@ -55,7 +55,7 @@ def test_one_is_masked_throughout_and_one_from_the_middle() -> None:
     assert masked[0] == [False] * 30 + [True] * 30
 
 
-def test_a_smaller_camera_sees_the_same_smaller() -> None:
+def test_a_smaller_camera_scales_the_scene() -> None:
     small = ClipSettings(camera=Camera(240, 135))
     for walk in WALKS:
         half = points_in_frame(walk, 10, small)
@@ -64,7 +64,7 @@ def test_a_smaller_camera_sees_the_same_smaller() -> None:
 
 
 @pytest.mark.parametrize("person", [COLLINS, HOPPER], ids=lambda person: person.name)
-def test_the_face_is_cut_out_unchanged_and_the_background_left(person: Person) -> None:
+def test_the_face_is_cut_out_unchanged_and_without_background(person: Person) -> None:
     photograph = person.load()
     layer = cut_out_person(person, photograph)
     left, top = (round(value) for value in layer.origin)
@@ -79,12 +79,12 @@ def test_the_face_is_cut_out_unchanged_and_the_background_left(person: Person) -
     assert below[: height // 2].max(axis=1).min() > 0.99
 
 
-def test_the_training_package_is_imported_by_the_clip_alone_and_lazily() -> None:
+def test_the_training_package_is_only_imported_lazily_by_the_clip() -> None:
     package = Path(jdsr_cli.demo.__file__).parent
     for file in sorted(package.glob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        found = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom | ast.Import)]
-        modules = {n: getattr(n, "module", None) or n.names[0].name for n in found}
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom | ast.Import)]
+        modules = {n: getattr(n, "module", None) or n.names[0].name for n in imports}
         train = [n for n, name in modules.items() if name.startswith("jdsr_train")]
         assert not [n for n in train if n in tree.body]
         assert not train or file.name == "clip.py"

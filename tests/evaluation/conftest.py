@@ -1,4 +1,4 @@
-"""The development networks, where they are."""
+"""Location of the development networks."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ import pytest
 def shared() -> Path:
     folder = Path(__file__).parents[3] / "shared"
     if not (folder / "weights").is_dir():
-        pytest.skip("../shared/weights is not here")
+        pytest.skip("../shared/weights does not exist")
     return folder

@@ -1,4 +1,4 @@
-"""Several restorers on the same faces: the files that come out, and what is refused."""
+"""Comparison of several methods on the same faces: written files and rejected requests."""
 
 import csv
 import json
@@ -19,7 +19,13 @@ from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageE
 from jdsr_cli.evaluation import protocol
 from jdsr_cli.evaluation.comparison import Comparison, compare
 from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES
-from jdsr_cli.evaluation.report import GAP, HEAD, LETTERS, choose, offsets
+from jdsr_cli.evaluation.report import (
+    FONT_SIZE,
+    GAP,
+    HEADING_HEIGHT,
+    choose_columns,
+    column_offsets,
+)
 from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.faces.regions import eyes_and_mouth
 from jdsr_cli.progress import Silent
@@ -39,7 +45,7 @@ def tiny(tiny_weights: Weights) -> str:
 
 
 @pytest.fixture(scope="module")
-def found(
+def comparison(
     data: Path, tiny: str, template_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Comparison:
     out = tmp_path_factory.mktemp("eval")
@@ -52,86 +58,88 @@ def found(
     return compare(request)
 
 
-def record(found: Comparison) -> dict:
-    return json.loads(found.results.read_text(encoding="utf-8"))
+def record(comparison: Comparison) -> dict:
+    return json.loads(comparison.results.read_text(encoding="utf-8"))
 
 
-def table(found: Comparison) -> list[dict[str, str]]:
-    with found.per_face.open(newline="", encoding="utf-8") as file:
+def table(comparison: Comparison) -> list[dict[str, str]]:
+    with comparison.per_face.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def test_results_say_what_was_measured_and_how(found: Comparison, template_folder: Path) -> None:
-    told = record(found)
-    assert told["data"] | {"inputs_sha256": ""} == {
+def test_results_describe_data_methods_and_protocol(
+    comparison: Comparison, template_folder: Path
+) -> None:
+    content = record(comparison)
+    assert content["data"] | {"inputs_sha256": ""} == {
         "source": "test.tar", "split": "all", "faces": 6, "of": 6, "inputs_sha256": "",
     }  # fmt: skip
-    assert told["masks"] | {"sha256": ""} == {
+    assert content["masks"] | {"sha256": ""} == {
         "generator": "templates", "folder": template_folder.name, "masks": 3, "sha256": "",
     }  # fmt: skip
-    assert (told["degradation"], told["scale"], told["lr_size"]) == ("paper", 4, 32)
-    assert "BT.601" in told["protocol"]["fidelity"]
-    assert "identity.pt" in told["protocol"]["identity"]
-    assert "points.onnx" in told["protocol"]["landmark_error"]
-    assert "batch 4" in told["protocol"]["throughput"]
-    assert {"python", "torch", "numpy"} <= set(told["versions"])
-    assert [one["name"] for one in told["methods"]] == ["bicubic", "tiny-32"]
-    assert told["methods"][1]["file"] == "tiny-32.safetensors"
+    assert (content["degradation"], content["scale"], content["lr_size"]) == ("paper", 4, 32)
+    assert "BT.601" in content["protocol"]["fidelity"]
+    assert "identity.pt" in content["protocol"]["identity"]
+    assert "points.onnx" in content["protocol"]["landmark_error"]
+    assert "batch 4" in content["protocol"]["throughput"]
+    assert {"python", "torch", "numpy"} <= set(content["versions"])
+    assert [one["name"] for one in content["methods"]] == ["bicubic", "tiny-32"]
+    assert content["methods"][1]["file"] == "tiny-32.safetensors"
 
 
-def test_figures_have_intervals_and_differences(found: Comparison) -> None:
-    bicubic, network = record(found)["results"]
+def test_metrics_have_intervals_and_differences(comparison: Comparison) -> None:
+    bicubic, network = record(comparison)["results"]
     assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
     assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"}
-    for name, told in network["figures"].items():
-        scored = found.rows[1].scores.figures[name]
-        assert told["mean"] == pytest.approx(scored.mean(), abs=1e-6)
-        assert told["interval"][0] <= told["mean"] <= told["interval"][1]
-        gain = scored - found.rows[0].scores.figures[name]
-        assert told["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
+    for name, content in network["figures"].items():
+        scored = comparison.rows[1].scores.figures[name]
+        assert content["mean"] == pytest.approx(scored.mean(), abs=1e-6)
+        assert content["interval"][0] <= content["mean"] <= content["interval"][1]
+        gain = scored - comparison.rows[0].scores.figures[name]
+        assert content["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
         assert "difference" not in bicubic["figures"][name]
         assert "better_share" not in bicubic["figures"][name]
         if name in FIDELITY_FIGURES:
-            assert told["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
-    figures = {name: told["mean"] for name, told in bicubic["figures"].items()}
+            assert content["better_share"] == pytest.approx((gain > 0).mean(), abs=1e-6)
+    figures = {name: content["mean"] for name, content in bicubic["figures"].items()}
     assert 10 < figures["psnr_covered"] < figures["psnr"] < figures["psnr_beside"] < 40
     assert figures["ssim_covered"] < figures["ssim"] < figures["ssim_beside"]
     assert bicubic["faces_per_second"] > network["faces_per_second"] > 0
 
 
-def test_the_table_has_a_line_for_every_face_and_method(found: Comparison) -> None:
-    lines = table(found)
+def test_scores_csv_has_a_line_for_every_face_and_method(comparison: Comparison) -> None:
+    lines = table(comparison)
     assert len(lines) == 12
-    assert list(lines[0]) == ["faces", "method", "key", *(set_of(FIGURES, found))]
+    assert list(lines[0]) == ["faces", "method", "key", *(set_of(FIGURES, comparison))]
     assert [line["key"] for line in lines[:6]] == [line["key"] for line in lines[6:]]
-    for place, row in enumerate(found.rows):
-        mean = np.mean([float(line["psnr"]) for line in lines[6 * place : 6 * place + 6]])
+    for index, row in enumerate(comparison.rows):
+        mean = np.mean([float(line["psnr"]) for line in lines[6 * index : 6 * index + 6]])
         assert mean == pytest.approx(row.scores.mean("psnr"), abs=1e-5)
 
 
-def set_of(figures: tuple[str, ...], found: Comparison) -> list[str]:
-    return [name for name in figures if name in found.rows[0].scores.figures]
+def set_of(figures: tuple[str, ...], comparison: Comparison) -> list[str]:
+    return [name for name in figures if name in comparison.rows[0].scores.figures]
 
 
-def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
-    found: Comparison, face_set: FaceSet
+def test_sheet_shows_input_methods_and_truth_from_best_to_worst(
+    comparison: Comparison, face_set: FaceSet
 ) -> None:
-    with Image.open(found.sheet) as picture:
+    with Image.open(comparison.sheet) as picture:
         assert picture.format == "PNG"
         sheet = np.asarray(picture)
-    scores = found.rows[-1].scores
-    columns = choose(scores.figures["psnr"])
+    scores = comparison.rows[-1].scores
+    columns = choose_columns(scores.figures["psnr"])
     assert [column.group for column in columns] == 2 * ["best"] + 2 * ["median"] + 2 * ["worst"]
-    top = LETTERS + GAP + HEAD
+    top = FONT_SIZE + GAP + HEADING_HEIGHT
     assert sheet.shape[0] == top + 4 * TEMPLATE_SIZE + GAP
-    left = sheet.shape[1] - GAP - TEMPLATE_SIZE - offsets(columns)[-1]
+    left = sheet.shape[1] - GAP - TEMPLATE_SIZE - column_offsets(columns)[-1]
     ranked = [key for _, key in sorted(zip(-scores.figures["psnr"], scores.keys, strict=True))]
     assert [scores.keys[column.index] for column in columns] == ranked
-    for x, key in zip(offsets(columns), ranked, strict=True):
+    for x, key in zip(column_offsets(columns), ranked, strict=True):
         line = sheet[top : top + 4 * TEMPLATE_SIZE, left + x : left + x + TEMPLATE_SIZE]
         shown, bicubic, network, truth = np.split(line, 4)
         assert np.array_equal(truth, face_set.images[face_set.keys.index(key)])
-        with Image.open(found.results.parent / "inputs" / f"{key}.png") as given:
+        with Image.open(comparison.results.parent / "inputs" / f"{key}.png") as given:
             assert np.array_equal(shown[::4, ::4], np.asarray(given))
             large = given.resize((TEMPLATE_SIZE, TEMPLATE_SIZE), Image.Resampling.BICUBIC)
         assert np.array_equal(bicubic, np.asarray(large))
@@ -143,16 +151,16 @@ def test_the_sheet_shows_input_methods_and_truth_from_best_to_worst(
     ("count", "groups"),
     [(1, "b"), (2, "bw"), (3, "bmw"), (5, "bmw"), (8, "bbmmww"), (40, "bbbbmmmmwwww")],
 )
-def test_no_face_is_on_the_sheet_twice(count: int, groups: str) -> None:
-    columns = choose(np.arange(count, dtype=np.float64))
+def test_choose_columns_repeats_no_face(count: int, groups: str) -> None:
+    columns = choose_columns(np.arange(count, dtype=np.float64))
     assert "".join(column.group[0] for column in columns) == groups
     assert len({column.index for column in columns}) == len(columns)
     assert columns[0].psnr == count - 1
     assert columns[-1].index == 0
 
 
-def test_figures_do_not_depend_on_company_order_or_run(
-    found: Comparison, data: Path, tiny: str, template_folder: Path, tmp_path: Path
+def test_metrics_are_independent_of_other_methods_order_and_run(
+    comparison: Comparison, data: Path, tiny: str, template_folder: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.safetensors"
     shutil.copy(tiny, copy)
@@ -160,20 +168,20 @@ def test_figures_do_not_depend_on_company_order_or_run(
     again = compare(EvalSettings(data, methods, tmp_path / "out", masks=template_folder))
     twin, network, bicubic = again.rows
     assert twin.scores.means() == network.scores.means()
-    for one, other in ((bicubic, found.rows[0]), (network, found.rows[1])):
-        known = other.scores.means()
+    for one, other in ((bicubic, comparison.rows[0]), (network, comparison.rows[1])):
+        expected = other.scores.means()
         assert one.scores.means() == pytest.approx(
-            {name: known[name] for name in one.scores.figures}, abs=1e-9
+            {name: expected[name] for name in one.scores.figures}, abs=1e-9
         )
-    assert record(again)["data"]["inputs_sha256"] == record(found)["data"]["inputs_sha256"]
+    assert record(again)["data"]["inputs_sha256"] == record(comparison)["data"]["inputs_sha256"]
 
 
-def test_written_inputs_restored_elsewhere_score_the_same(
-    found: Comparison, data: Path, template_folder: Path, tmp_path: Path
+def test_external_results_of_written_inputs_score_the_same(
+    comparison: Comparison, data: Path, template_folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    for path in (found.results.parent / "inputs").iterdir():
+    for path in (comparison.results.parent / "inputs").iterdir():
         with Image.open(path) as given:
             given.resize((128, 128), Image.Resampling.BICUBIC).save(other / path.name)
     request = EvalSettings(
@@ -181,21 +189,21 @@ def test_written_inputs_restored_elsewhere_score_the_same(
         masks=template_folder,
     )  # fmt: skip
     (row,) = compare(request).rows
-    known = found.rows[0].scores.means()
-    assert row.scores.means() == {name: known[name] for name in row.scores.figures}
+    expected = comparison.rows[0].scores.means()
+    assert row.scores.means() == {name: expected[name] for name in row.scores.figures}
 
 
-def test_a_limit_takes_evenly_spaced_faces(
+def test_a_limit_selects_evenly_spaced_faces(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet
 ) -> None:
     request = EvalSettings(data, ("bicubic",), tmp_path, masks=template_folder, limit=2)
-    found = compare(request)
-    assert found.count == 2
-    assert [row["key"] for row in table(found)] == [face_set.keys[0], face_set.keys[3]]
-    assert (record(found)["data"]["faces"], record(found)["data"]["of"]) == (2, 6)
+    comparison = compare(request)
+    assert comparison.count == 2
+    assert [row["key"] for row in table(comparison)] == [face_set.keys[0], face_set.keys[3]]
+    assert (record(comparison)["data"]["faces"], record(comparison)["data"]["of"]) == (2, 6)
 
 
-def test_the_camera_is_measured_on_masked_and_on_plain_faces(
+def test_camera_degradation_evaluates_masked_and_bare_faces(
     data: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "DRAWN_MASKS", 4)
@@ -203,17 +211,17 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
         data, ("bicubic", str(tiny_weights(64))), tmp_path / "out", degradation="camera", limit=3,
         write_inputs=tmp_path / "inputs",
     )  # fmt: skip
-    found = compare(request)
-    assert [(row.faces, row.method) for row in found.rows] == [
+    comparison = compare(request)
+    assert [(row.faces, row.method) for row in comparison.rows] == [
         ("masked", "bicubic"), ("masked", "tiny-64"), ("plain", "bicubic"), ("plain", "tiny-64"),
     ]  # fmt: skip
-    told = record(found)
-    assert told["masks"] == {"generator": "drawn", "masks": 4, "seed": protocol.TEST_MASK_SEED}
-    covered = ["psnr_covered" in row["figures"] for row in told["results"]]
+    content = record(comparison)
+    assert content["masks"] == {"generator": "drawn", "masks": 4, "seed": protocol.TEST_MASK_SEED}
+    covered = ["psnr_covered" in row["figures"] for row in content["results"]]
     assert covered == [True, True, False, False]
-    assert table(found)[-1]["psnr_covered"] == ""
-    with Image.open(found.sheet) as picture:
-        assert picture.size[1] == 2 * (LETTERS + GAP + HEAD + 4 * TEMPLATE_SIZE + GAP)
+    assert table(comparison)[-1]["psnr_covered"] == ""
+    with Image.open(comparison.sheet) as picture:
+        assert picture.size[1] == 2 * (FONT_SIZE + GAP + HEADING_HEIGHT + 4 * TEMPLATE_SIZE + GAP)
     inputs = sorted(str(path.relative_to(tmp_path / "inputs")) for path in
                     (tmp_path / "inputs").rglob("*.png"))  # fmt: skip
     assert len(inputs) == 6
@@ -221,66 +229,71 @@ def test_the_camera_is_measured_on_masked_and_on_plain_faces(
 
 
 @pytest.mark.parametrize("scale", [1, 4])
-def test_sharp_faces_tell_what_was_altered_beside_eyes_and_mouth(
+def test_sharp_faces_measure_changes_outside_eyes_and_mouth(
     data: Path, tmp_path: Path, face_set: FaceSet, scale: int
 ) -> None:
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "dull").mkdir()
-    free = eyes_and_mouth()
+    (tmp_path / "unchanged").mkdir()
+    (tmp_path / "darkened").mkdir()
+    allowed_region = eyes_and_mouth()
     for key, face in zip(face_set.keys, face_set.images, strict=True):
         small = Image.fromarray(face).resize(2 * (128 // scale,), Image.Resampling.BICUBIC)
         given = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
-        Image.fromarray(np.where(free[..., None], 255 - given, given)).save(
-            tmp_path / "kept" / f"{key}.png"
+        Image.fromarray(np.where(allowed_region[..., None], 255 - given, given)).save(
+            tmp_path / "unchanged" / f"{key}.png"
         )
-        Image.fromarray(given // 2).save(tmp_path / "dull" / f"{key}.png")
+        Image.fromarray(given // 2).save(tmp_path / "darkened" / f"{key}.png")
     request = EvalSettings(
         data, ("bicubic",), tmp_path / "out", scale=scale, degradation="sharp",
-        results=(("kept", tmp_path / "kept"), ("dull", tmp_path / "dull")),
+        results=(("unchanged", tmp_path / "unchanged"), ("darkened", tmp_path / "darkened")),
     )  # fmt: skip
-    found = compare(request)
-    assert [row.faces for row in found.rows] == ["sharp"] * 3
-    unaltered = [row.scores.figures["psnr_unaltered"] for row in found.rows]
+    comparison = compare(request)
+    assert [row.faces for row in comparison.rows] == ["sharp"] * 3
+    unaltered = [row.scores.figures["psnr_unaltered"] for row in comparison.rows]
     assert np.isposinf(unaltered[0]).all()
     assert np.isposinf(unaltered[1]).all()
     assert unaltered[2].max() < 25
-    assert found.rows[1].scores.mean("psnr") < 25
-    told = record(found)
-    assert (told["degradation"], told["masks"]) == ("sharp", None)
-    first, _, last = (one["figures"]["psnr_unaltered"] for one in told["results"])
+    assert comparison.rows[1].scores.mean("psnr") < 25
+    content = record(comparison)
+    assert (content["degradation"], content["masks"]) == ("sharp", None)
+    first, _, last = (one["figures"]["psnr_unaltered"] for one in content["results"])
     assert first == {"mean": "inf", "interval": [None, None], "faces": 6}
     assert last["difference"]["mean"] == "-inf"
-    assert "psnr_covered" not in told["results"][0]["figures"]
+    assert "psnr_covered" not in content["results"][0]["figures"]
 
 
 @pytest.mark.parametrize("degradation", ["paper", "camera"])
-def test_inputs_of_128_px_are_measured_like_others(
+def test_inputs_of_128_px_are_evaluated_like_others(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet, degradation: str
 ) -> None:
-    found = compare(EvalSettings(
+    comparison = compare(EvalSettings(
         data, ("bicubic",), tmp_path / "out", scale=1, degradation=degradation,
         masks=template_folder, write_inputs=tmp_path / "inputs",
     ))  # fmt: skip
-    told = record(found)
-    assert (told["scale"], told["lr_size"]) == (1, 128)
-    masked = found.rows[0].scores
+    content = record(comparison)
+    assert (content["scale"], content["lr_size"]) == (1, 128)
+    masked = comparison.rows[0].scores
     assert masked.mean("psnr_covered") < masked.mean("psnr") < masked.mean("psnr_beside")
-    with Image.open(found.sheet) as picture:
+    with Image.open(comparison.sheet) as picture:
         sheet = np.asarray(picture)
-    column = choose(masked.figures["psnr"])[0]
-    top = LETTERS + GAP + HEAD
-    left = sheet.shape[1] - GAP - TEMPLATE_SIZE - offsets(choose(masked.figures["psnr"]))[-1]
+    column = choose_columns(masked.figures["psnr"])[0]
+    top = FONT_SIZE + GAP + HEADING_HEIGHT
+    left = (
+        sheet.shape[1]
+        - GAP
+        - TEMPLATE_SIZE
+        - column_offsets(choose_columns(masked.figures["psnr"]))[-1]
+    )
     shown, bicubic, truth = np.split(
         sheet[top : top + 3 * TEMPLATE_SIZE, left : left + TEMPLATE_SIZE], 3
     )
-    inside = tmp_path / "inputs" / ("masked" if degradation == "camera" else "")
-    with Image.open(inside / f"{masked.keys[column.index]}.png") as given:
+    folder = tmp_path / "inputs" / ("masked" if degradation == "camera" else "")
+    with Image.open(folder / f"{masked.keys[column.index]}.png") as given:
         assert np.array_equal(shown, np.asarray(given))
     assert np.array_equal(bicubic, shown)
     assert not np.array_equal(truth, shown)
 
 
-def test_the_test_split_is_taken_where_there_is_one(
+def test_default_split_is_test_if_it_exists(
     tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:
     assert default_split(write_faces(tmp_path / "some", ("train-0.tar", "test-0.tar"))) == "test"
@@ -289,7 +302,7 @@ def test_the_test_split_is_taken_where_there_is_one(
     assert default_split(tmp_path / "absent") is None
 
 
-def test_an_interrupted_run_leaves_no_half_written_results(
+def test_an_interrupted_run_leaves_no_partial_results(
     data: Path, template_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object, **named: object) -> None:
@@ -297,18 +310,18 @@ def test_an_interrupted_run_leaves_no_half_written_results(
 
     request = EvalSettings(data, ("bicubic",), tmp_path / "out", masks=template_folder, limit=2)
     before = compare(request)
-    known = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
+    expected = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
     monkeypatch.setattr(csv, "writer", stop)
     with pytest.raises(KeyboardInterrupt):
         compare(replace(request, limit=3))
     after = [path.read_bytes() for path in (before.results, before.per_face, before.sheet)]
-    assert after == known
+    assert after == expected
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "cache", "results.json", "scores.csv", "sheet.png",
     ]  # fmt: skip
 
 
-def test_methods_of_different_input_sizes_are_refused_before_anything_is_made(
+def test_methods_of_different_input_sizes_are_rejected_before_writing(
     data: Path, tiny_weights: Weights, tmp_path: Path
 ) -> None:
     methods = ("bicubic", str(tiny_weights(32)), str(tiny_weights(16)))
@@ -317,7 +330,7 @@ def test_methods_of_different_input_sizes_are_refused_before_anything_is_made(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_used_is_named(
+def test_unusable_inputs_raise_errors_that_name_them(
     data: Path, template_folder: Path, tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:
     bicubic = ("bicubic",)
@@ -327,41 +340,41 @@ def test_what_cannot_be_used_is_named(
     with pytest.raises(OutputError, match="taken"):
         compare(EvalSettings(data, bicubic, tmp_path / "taken", masks=template_folder))
     out = tmp_path / "out"
-    twice = write_faces(tmp_path / "twice", ("test-0.tar", "test-1.tar"))
+    duplicates = write_faces(tmp_path / "twice", ("test-0.tar", "test-1.tar"))
     with pytest.raises(DatasetError, match="astronaut0: two faces of the set have this name"):
-        compare(EvalSettings(twice, bicubic, out, masks=template_folder))
+        compare(EvalSettings(duplicates, bicubic, out, masks=template_folder))
     some = write_faces(tmp_path / "some", ("train-0.tar",))
     with pytest.raises(DatasetError, match=r"some: .*val"):
         compare(EvalSettings(some, bicubic, out, split="val"))
     with pytest.raises(UsageError, match="nothing to compare"):
         compare(EvalSettings(data, (), out, scale=4, masks=template_folder))
     results = (("bicubic", tmp_path),)
-    with pytest.raises(UsageError, match="bicubic is named twice"):
+    with pytest.raises(UsageError, match="bicubic is given twice"):
         compare(EvalSettings(data, bicubic, out, results=results, masks=template_folder))
     sharp = EvalSettings(data, bicubic, out, degradation="sharp", masks=template_folder)
-    with pytest.raises(UsageError, match="sharp faces wear no masks"):
+    with pytest.raises(UsageError, match="sharp faces have no masks"):
         compare(sharp)
-    with pytest.raises(UsageError, match="no use without a trunk"):
+    with pytest.raises(UsageError, match="require a trunk"):
         compare(EvalSettings(data, bicubic, out, lpips_heads=tmp_path / "heads.pth"))
 
 
 class Notes(Silent):
-    """A progress that keeps what it is told."""
+    """A progress that records notes."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.notes: list[str] = []
 
     def note(self, message: str) -> None:
-        self.told.append(message)
+        self.notes.append(message)
 
 
-def test_a_folder_without_tests_is_told_of(
+def test_a_folder_without_a_test_split_gives_a_note(
     tmp_path: Path, write_faces: Callable[..., Path]
 ) -> None:
     folder, notes = write_faces(tmp_path / "some", ("train-0.tar",)), Notes()
     compare(EvalSettings(folder, ("bicubic",), tmp_path / "out", limit=2), notes)
-    assert any("nothing may have been trained on them" in one for one in notes.told)
-    notes.told.clear()
+    assert any("nothing may have been trained on them" in one for one in notes.notes)
+    notes.notes.clear()
     alone = EvalSettings(folder / "train-0.tar", ("bicubic",), tmp_path / "out", limit=2)
     compare(alone, notes)
-    assert not notes.told
+    assert not notes.notes

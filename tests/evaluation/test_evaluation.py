@@ -1,4 +1,4 @@
-"""Figures of single methods: what counts, in which batches, with which interval."""
+"""Metrics of single methods: regions, batches and intervals."""
 
 import numpy as np
 import pytest
@@ -18,127 +18,127 @@ from jdsr_cli.datasets.samples import (
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.methods import Method, bicubic, from_lr, in_canonical_colours
 from jdsr_cli.evaluation.scoring import Scores, evaluate, score
-from jdsr_cli.evaluation.statistics import estimate, rows
+from jdsr_cli.evaluation.statistics import estimate, result_rows
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 
 
 @pytest.fixture(scope="module")
-def chosen(face_set: FaceSet) -> list[EvaluationSample]:
+def evaluated(face_set: FaceSet) -> list[EvaluationSample]:
     degrader = Degrader(draw_sprites(2, 0), SampleSettings(32, "paper", 1.0))
     return list(evaluation_samples(face_set, degrader, masked=True))
 
 
-def truth_of(chosen: list[EvaluationSample]) -> Tensor:
-    return to_tensor([sample.pair.hr for sample in chosen])
+def truth_of(evaluated: list[EvaluationSample]) -> Tensor:
+    return to_tensor([sample.pair.hr for sample in evaluated])
 
 
 class Brightness:
-    """A metric that compares the mean of the pictures."""
+    """A metric that compares the mean brightness of images."""
 
     figure = "lpips"
     protocol = "difference of means"
-    described = 0
+    calls = 0
 
-    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
-        self.described += 1
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        self.calls += 1
         return (images.mean(dim=(1, 2, 3)),)
 
-    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
-        return (found[0] - wanted[0]).abs()
+    def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
+        return (restored[0] - truth[0]).abs()
 
 
-def test_bicubic_is_that_of_pil(face_set: FaceSet) -> None:
+def test_bicubic_equals_pil(face_set: FaceSet) -> None:
     small = np.stack([resize_bicubic(np.asarray(image), 32) for image in face_set.images])
     restored = bicubic(to_tensor(list(small)))
-    wanted = Image.fromarray(small[2]).resize((128, 128), Image.Resampling.BICUBIC)
+    expected = Image.fromarray(small[2]).resize((128, 128), Image.Resampling.BICUBIC)
     levels = (restored[2] * 255).round().permute(1, 2, 0).numpy()
-    assert np.array_equal(levels, np.asarray(wanted))
+    assert np.array_equal(levels, np.asarray(expected))
 
 
-def test_a_perfect_restorer_is_told_from_one_that_errs_beside_the_mask(
-    chosen: list[EvaluationSample],
+def test_errors_outside_the_mask_do_not_affect_the_covered_metrics(
+    evaluated: list[EvaluationSample],
 ) -> None:
-    truth = truth_of(chosen)
-    covered = torch.from_numpy(np.stack([sample.alpha for sample in chosen])[:, None]) > 0.5
+    truth = truth_of(evaluated)
+    covered = torch.from_numpy(np.stack([sample.alpha for sample in evaluated])[:, None]) > 0.5
     wrong = torch.where(covered, truth, 1 - truth)
-    scores = score(lambda lr: wrong, chosen, batch=99)
-    assert scores.keys == tuple(sample.key for sample in chosen)
+    scores = score(lambda lr: wrong, evaluated, batch=99)
+    assert scores.keys == tuple(sample.key for sample in evaluated)
     assert np.isinf(scores.figures["psnr_covered"]).all()
     assert (scores.figures["psnr_beside"] < scores.figures["psnr"]).all()
     assert (scores.figures["ssim_beside"] < scores.figures["ssim_covered"]).all()
     assert scores.mean("psnr") < 25
-    perfect = score(lambda lr: truth, chosen, batch=99)
+    perfect = score(lambda lr: truth, evaluated, batch=99)
     assert perfect.figures["ssim"] == pytest.approx(1)
     assert perfect.mean("psnr_crop") == float("inf")
 
 
-def test_the_border_is_as_wide_as_the_scale(chosen: list[EvaluationSample]) -> None:
-    truth = truth_of(chosen)
+def test_the_ignored_border_is_as_wide_as_the_scale(evaluated: list[EvaluationSample]) -> None:
+    truth = truth_of(evaluated)
     framed = 1 - truth
     framed[..., 4:-4, 4:-4] = truth[..., 4:-4, 4:-4]
-    scores = score(lambda lr: framed, chosen, batch=99)
+    scores = score(lambda lr: framed, evaluated, batch=99)
     assert np.isinf(scores.figures["psnr_crop"]).all()
     assert scores.figures["ssim_crop"] == pytest.approx(1)
     framed[..., 4, 64] = 1 - framed[..., 4, 64]
-    scores = score(lambda lr: framed, chosen, batch=99)
+    scores = score(lambda lr: framed, evaluated, batch=99)
     assert np.isfinite(scores.figures["psnr_crop"]).all()
 
 
-def test_at_scale_1_bicubic_leaves_the_input_as_it_is(face_set: FaceSet) -> None:
+def test_bicubic_at_scale_1_returns_the_input(face_set: FaceSet) -> None:
     degrader = Degrader(draw_sprites(2, 0), SampleSettings(128, "paper", 1.0))
-    seen = list(evaluation_samples(face_set, degrader, masked=True))
-    given = to_tensor([sample.pair.lr for sample in seen])
+    samples = list(evaluation_samples(face_set, degrader, masked=True))
+    given = to_tensor([sample.pair.lr for sample in samples])
     assert torch.equal(bicubic(given), given)
-    framed = truth_of(seen)
+    framed = truth_of(samples)
     framed[:, :, [0, -1]] = 1 - framed[:, :, [0, -1]]
     framed[..., [0, -1]] = 1 - framed[..., [0, -1]]
-    scores = score(lambda lr: framed, seen, batch=99)
+    scores = score(lambda lr: framed, samples, batch=99)
     assert np.isinf(scores.figures["psnr_crop"]).all()
     assert np.isfinite(scores.figures["psnr"]).all()
 
 
-def test_batches_do_not_change_the_figures(face_set: FaceSet) -> None:
-    plain = list(
+def test_metrics_are_independent_of_the_batch_size(face_set: FaceSet) -> None:
+    bare = list(
         evaluation_samples(face_set, Degrader([], SampleSettings(32, "paper", 0.0)), masked=False)
     )
-    whole, parts = (score(bicubic, plain, batch=batch) for batch in (6, 4))
+    whole, parts = (score(bicubic, bare, batch=batch) for batch in (6, 4))
     assert whole.keys == parts.keys == face_set.keys
     for name, values in whole.figures.items():
         assert values == pytest.approx(parts.figures[name], abs=1e-9, nan_ok=True)
-    assert np.isnan(whole.figures["psnr_covered"]).all()  # nothing is covered on a plain face
+    assert np.isnan(whole.figures["psnr_covered"]).all()  # nothing is covered on a bare face
     assert whole.figures["psnr_beside"] == pytest.approx(whole.figures["psnr"])
     assert set(whole.means()) == {
         "psnr", "ssim", "psnr_crop", "ssim_crop", "psnr_beside", "ssim_beside",
     }  # fmt: skip
 
 
-def test_means_are_over_the_faces_that_have_a_figure() -> None:
+def test_means_ignore_faces_without_a_value() -> None:
     figures = {"psnr": np.array([20.0, 30.0]), "psnr_covered": np.array([np.nan, 15.0])}
     scores = Scores(("a", "b"), {**figures, "ssim": np.array([np.nan, np.nan])})
     assert scores.means() == {"psnr": 25, "psnr_covered": 15}
     assert np.isnan(scores.mean("ssim"))
 
 
-def test_every_method_gets_the_same_faces_made_once(chosen: list[EvaluationSample]) -> None:
-    seen: dict[str, list[Tensor]] = {"one": [], "two": []}
+def test_every_method_receives_the_same_samples(evaluated: list[EvaluationSample]) -> None:
+    received: dict[str, list[Tensor]] = {"one": [], "two": []}
 
-    def watched(name: str) -> Method:
+    def recording_method(name: str) -> Method:
         def restore(lr: Tensor) -> Tensor:
-            seen[name].append(lr)
+            received[name].append(lr)
             return bicubic(lr)
 
         return Method(name, from_lr(restore))
 
-    found = evaluate([watched("one"), watched("two")], iter(chosen), batch=4)
-    assert [len(batch) for batch in seen["one"]] == [4, 2]
-    for one, other in zip(seen["one"], seen["two"], strict=True):
+    result = evaluate([recording_method("one"), recording_method("two")], iter(evaluated), batch=4)
+    assert [len(batch) for batch in received["one"]] == [4, 2]
+    for one, other in zip(received["one"], received["two"], strict=True):
         assert torch.equal(one, other)
-    assert found["one"].figures["psnr"] == pytest.approx(found["two"].figures["psnr"])
+    assert result["one"].figures["psnr"] == pytest.approx(result["two"].figures["psnr"])
 
 
-def test_a_timed_method_warms_up_before_the_clock_runs(
-    chosen: list[EvaluationSample], monkeypatch: pytest.MonkeyPatch
+def test_a_timed_method_runs_once_before_the_measurement(
+    evaluated: list[EvaluationSample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
     calls: list[int] = []
@@ -151,89 +151,93 @@ def test_a_timed_method_warms_up_before_the_clock_runs(
 
     monkeypatch.setattr("jdsr_cli.evaluation.scoring.perf_counter", lambda: now)
     methods = [Method("timed", from_lr(restore), timed=True), Method("not", from_lr(lambda lr: lr))]
-    found = evaluate(methods[:1], chosen, batch=4)
+    result = evaluate(methods[:1], evaluated, batch=4)
     assert calls == [4, 4, 2]
-    assert found["timed"].faces_per_second == pytest.approx(2.0)
-    assert score(restore, chosen).faces_per_second is None
+    assert result["timed"].faces_per_second == pytest.approx(2.0)
+    assert score(restore, evaluated).faces_per_second is None
 
 
-def test_judges_see_eight_bits_and_the_truth_once(chosen: list[EvaluationSample]) -> None:
+def test_metrics_receive_rounded_images_and_the_truth_once(
+    evaluated: list[EvaluationSample],
+) -> None:
     metric = Brightness()
-    truth = truth_of(chosen)
+    truth = truth_of(evaluated)
     methods = [
         Method("off", lambda group: truth - 0.2 / 255),  # rounds to the truth
         Method("dark", lambda group: truth * 0),
     ]
-    found = evaluate(methods, chosen, metrics=[metric], batch=99)
-    assert metric.described == 3
-    assert found["off"].figures["lpips"] == pytest.approx(0, abs=1e-7)
+    result = evaluate(methods, evaluated, metrics=[metric], batch=99)
+    assert metric.calls == 3
+    assert result["off"].figures["lpips"] == pytest.approx(0, abs=1e-7)
     means = truth.mean(dim=(1, 2, 3)).numpy()
-    assert found["dark"].figures["lpips"] == pytest.approx(means, abs=1e-6)
+    assert result["dark"].figures["lpips"] == pytest.approx(means, abs=1e-6)
 
 
-def test_pictures_of_another_size_are_refused_by_name(chosen: list[EvaluationSample]) -> None:
+def test_images_of_another_size_are_rejected(evaluated: list[EvaluationSample]) -> None:
     method = Method("small", lambda group: torch.zeros(len(group), 3, 64, 64))
-    with pytest.raises(UsageError, match=r"astronaut0: small gives 6 of 64x64.*6 of 128x128"):
-        evaluate([method], chosen, batch=99)
+    with pytest.raises(UsageError, match=r"astronaut0: small returns 6 of 64x64.*6 of 128x128"):
+        evaluate([method], evaluated, batch=99)
 
 
-def test_intervals_are_those_of_the_normal_law_for_many_faces() -> None:
+def test_intervals_approach_those_of_the_normal_distribution() -> None:
     values = np.random.default_rng(0).normal(28.0, 2.0, 400)
-    found = estimate({"psnr": values})["psnr"]
+    result = estimate({"psnr": values})["psnr"]
     half = 1.96 * values.std() / 20
-    assert found.mean == pytest.approx(values.mean())
-    assert found.faces == 400
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low == pytest.approx(found.mean - half, abs=0.1 * half)
-    assert found.high == pytest.approx(found.mean + half, abs=0.1 * half)
-    assert estimate({"psnr": values}) == {"psnr": found}  # the draw is seeded
-    assert estimate({"psnr": values}, seed=1)["psnr"].low != found.low
+    assert result.mean == pytest.approx(values.mean())
+    assert result.faces == 400
+    assert result.low is not None
+    assert result.high is not None
+    assert result.low == pytest.approx(result.mean - half, abs=0.1 * half)
+    assert result.high == pytest.approx(result.mean + half, abs=0.1 * half)
+    assert estimate({"psnr": values}) == {"psnr": result}  # the draw is seeded
+    assert estimate({"psnr": values}, seed=1)["psnr"].low != result.low
 
 
-def test_columns_are_drawn_together_and_gaps_left_out() -> None:
+def test_columns_are_resampled_together_and_gaps_ignored() -> None:
     generator = np.random.default_rng(1)
     first = generator.normal(20, 5, 60)
     gaps = np.where(np.arange(60) % 3 == 0, np.nan, first)
-    found = estimate({"first": first, "gain": first + 1 - first, "gaps": gaps,
+    result = estimate({"first": first, "gain": first + 1 - first, "gaps": gaps,
                       "none": np.full(60, np.nan), "inf": np.where(first > 25, np.inf, first),
                       "lone": np.where(np.arange(60) == 7, 3.0, np.nan)})  # fmt: skip
-    assert set(found) == {"first", "gain", "gaps", "inf", "lone"}
-    assert found["gain"].low == pytest.approx(1)
-    assert found["gain"].high == pytest.approx(1)
-    assert found["gaps"].faces == 40
-    assert found["gaps"].mean == pytest.approx(np.nanmean(gaps))
-    assert found["gaps"].low < found["gaps"].mean < found["gaps"].high
-    assert found["inf"].mean == float("inf")
-    assert found["inf"].low is None
-    assert (found["lone"].mean, found["lone"].low, found["lone"].faces) == (3.0, None, 1)
+    assert set(result) == {"first", "gain", "gaps", "inf", "lone"}
+    assert result["gain"].low == pytest.approx(1)
+    assert result["gain"].high == pytest.approx(1)
+    assert result["gaps"].faces == 40
+    assert result["gaps"].mean == pytest.approx(np.nanmean(gaps))
+    assert result["gaps"].low < result["gaps"].mean < result["gaps"].high
+    assert result["inf"].mean == float("inf")
+    assert result["inf"].low is None
+    assert (result["lone"].mean, result["lone"].low, result["lone"].faces) == (3.0, None, 1)
 
 
-def test_shares_count_the_faces_on_which_a_method_beats_the_first() -> None:
+def test_better_share_counts_faces_above_the_first_method() -> None:
     keys = tuple("abcde")
     base = {"psnr": np.array([20.0, 21.0, 22.0, np.inf, 24.0]), "ssim": np.full(5, 0.5),
             "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.1)}  # fmt: skip
     other = {"psnr": np.array([19.0, 21.0, 23.0, np.inf, 25.0]),
              "ssim": np.array([0.6, 0.6, 0.6, 0.6, np.nan]),
              "psnr_covered": np.full(5, np.nan), "identity": np.full(5, 0.2)}  # fmt: skip
-    first, second = rows("plain", {"a": Scores(keys, base), "b": Scores(keys, other)})
+    first, second = result_rows("plain", {"a": Scores(keys, base), "b": Scores(keys, other)})
     assert first.better_share == {}
     assert second.better_share == {"psnr": 0.4, "ssim": 1.0}
 
 
-def test_a_column_without_a_mean_is_left_out() -> None:
-    torn = np.array([np.inf, -np.inf, 3.0])
-    found = estimate({"torn": torn, "below": -np.abs(torn), "whole": np.array([1.0, 2.0, 3.0])})
-    assert set(found) == {"below", "whole"}
-    assert (found["below"].mean, found["below"].low) == (float("-inf"), None)
+def test_columns_with_infinities_of_both_signs_are_omitted() -> None:
+    mixed_signs = np.array([np.inf, -np.inf, 3.0])
+    result = estimate(
+        {"torn": mixed_signs, "below": -np.abs(mixed_signs), "whole": np.array([1.0, 2.0, 3.0])}
+    )
+    assert set(result) == {"below", "whole"}
+    assert (result["below"].mean, result["below"].low) == (float("-inf"), None)
 
 
-def test_differences_are_face_by_face_to_the_first_method() -> None:
+def test_differences_are_paired_by_face_with_the_first_method() -> None:
     base = np.random.default_rng(2).normal(20, 6, 50)
     gain = np.random.default_rng(3).normal(1, 0.1, 50)
     keys = tuple(map(str, range(50)))
     scores = {"a": Scores(keys, {"psnr": base}), "b": Scores(keys, {"psnr": base + gain})}
-    first, second = rows("masked", scores)
+    first, second = result_rows("masked", scores)
     assert first.differences == {}
     difference = second.differences["psnr"]
     assert difference.mean == pytest.approx(gain.mean())
@@ -241,22 +245,22 @@ def test_differences_are_face_by_face_to_the_first_method() -> None:
     assert second.estimates["psnr"].high - second.estimates["psnr"].low > 2
 
 
-def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_frame() -> None:
-    seen: list[torch.Tensor] = []
+def test_in_canonical_colours_converts_inputs_and_converts_results_back() -> None:
+    inputs: list[torch.Tensor] = []
 
-    def watch(lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen.append(lr)
+    def run(lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs.append(lr)
         return lr, torch.zeros(len(lr), 1, 32, 32)
 
     rng = np.random.default_rng(0)
     dark = torch.from_numpy(rng.integers(4, 16, (2, 3, 128, 128))).float() / 255
     dark[1] = dark[1, :1]
-    restored = in_canonical_colours(watch)(dark)
-    assert float(seen[0].mean()) > 5 * float(dark.mean())
+    restored = in_canonical_colours(run)(dark)
+    assert float(inputs[0].mean()) > 5 * float(dark.mean())
     assert float((restored - dark).abs().max()) < 1.01 / 255
-    usual = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
-    in_canonical_colours(watch)(usual)
-    assert torch.equal(seen[1], usual.float())
+    normal = torch.from_numpy(astronaut()[56:184, 162:290].copy()).permute(2, 0, 1)[None] / 255
+    in_canonical_colours(run)(normal)
+    assert torch.equal(inputs[1], normal.float())
 
 
 @pytest.mark.parametrize(
@@ -267,7 +271,7 @@ def test_generators_of_footage_see_canonical_colours_and_give_back_those_of_the_
         ((slice(50, 56), slice(80, 90)), (1.0, 1.0, 1.0)),  # a reflection on its skin
     ],
 )
-def test_what_is_too_bright_for_canonical_colours_is_kept_unless_covered(
+def test_pixels_too_bright_for_canonical_colours_are_preserved_unless_covered(
     region: tuple[slice, slice], colour: tuple[float, float, float]
 ) -> None:
     rng = np.random.default_rng(0)

@@ -16,12 +16,12 @@ from jdsr_cli.evaluation.metrics.fidelity import (
     luma,
     psnr,
     ssim,
-    unaltered,
+    unaltered_psnr,
 )
 from jdsr_cli.faces.regions import eyes_and_mouth
 
 
-def plain(*rgb: float, size: int = 16) -> Tensor:
+def uniform(*rgb: float, size: int = 16) -> Tensor:
     return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, size, size).clone()
 
 
@@ -48,35 +48,35 @@ def pair(portraits: list) -> tuple[Tensor, Tensor]:
         ((0, 0, 1), 40.966),
     ],
 )
-def test_luma_of_plain_colours(rgb: tuple[float, ...], level: float) -> None:
-    found = luma(plain(*rgb))
-    assert found.shape == (1, 1, 16, 16)
-    assert found.dtype == torch.float64
-    assert torch.allclose(found, torch.tensor(level, dtype=torch.float64), atol=1e-9)
+def test_luma_of_uniform_colours(rgb: tuple[float, ...], level: float) -> None:
+    result = luma(uniform(*rgb))
+    assert result.shape == (1, 1, 16, 16)
+    assert result.dtype == torch.float64
+    assert torch.allclose(result, torch.tensor(level, dtype=torch.float64), atol=1e-9)
 
 
 def test_outputs_are_clamped_and_rounded_to_eight_bits() -> None:
-    assert torch.equal(luma(plain(1.7, -0.4, 0.5)), luma(plain(1.0, 0.0, 0.5)))
-    assert torch.equal(luma(plain(100.4 / 255, 0, 0)), luma(plain(100 / 255, 0, 0)))
-    assert not torch.equal(luma(plain(100.6 / 255, 0, 0)), luma(plain(100 / 255, 0, 0)))
+    assert torch.equal(luma(uniform(1.7, -0.4, 0.5)), luma(uniform(1.0, 0.0, 0.5)))
+    assert torch.equal(luma(uniform(100.4 / 255, 0, 0)), luma(uniform(100 / 255, 0, 0)))
+    assert not torch.equal(luma(uniform(100.6 / 255, 0, 0)), luma(uniform(100 / 255, 0, 0)))
 
 
-def test_a_uniform_error_of_one_level_of_luma() -> None:
+def test_psnr_of_uniform_errors() -> None:
     # The peak is 255 although luma spans 219 levels: an RGB step of 1 is a Y step of 219/255.
-    value = psnr(plain(*3 * [100 / 255]), plain(*3 * [101 / 255]))
+    value = psnr(uniform(*3 * [100 / 255]), uniform(*3 * [101 / 255]))
     assert float(value) == pytest.approx(48.1308 + 20 * math.log10(255 / 219), abs=1e-4)
-    # 255/219 levels of RGB cannot be had in 8 bits; 255 of them are 219 levels of Y.
-    value = psnr(plain(0, 0, 0), plain(1, 1, 1))
+    # 255/219 levels of RGB do not exist in 8 bits; 255 levels of RGB are 219 levels of Y.
+    value = psnr(uniform(0, 0, 0), uniform(1, 1, 1))
     assert float(value) + 20 * math.log10(219) == pytest.approx(48.13, abs=2e-3)
 
 
-def test_psnr_and_ssim_are_given_for_each_image(pair: tuple[Tensor, Tensor]) -> None:
+def test_psnr_and_ssim_are_computed_per_image(pair: tuple[Tensor, Tensor]) -> None:
     noisy, truth = pair
     for measure in (psnr, ssim):
-        together = measure(noisy, truth)
-        assert together.shape == (3,)
-        alone = torch.cat([measure(noisy[i : i + 1], truth[i : i + 1]) for i in range(3)])
-        assert torch.allclose(together, alone)
+        batched = measure(noisy, truth)
+        assert batched.shape == (3,)
+        single = torch.cat([measure(noisy[i : i + 1], truth[i : i + 1]) for i in range(3)])
+        assert torch.allclose(batched, single)
 
 
 def test_equal_images_have_ssim_one_and_infinite_psnr(pair: tuple[Tensor, Tensor]) -> None:
@@ -88,15 +88,15 @@ def test_equal_images_have_ssim_one_and_infinite_psnr(pair: tuple[Tensor, Tensor
 def test_agreement_with_scikit_image(pair: tuple[Tensor, Tensor]) -> None:
     noisy, truth = (luma(images)[:, 0].numpy() for images in pair)
     found_psnr, found_ssim = psnr(*pair), ssim(*pair)
-    for place in range(len(truth)):
-        wanted = peak_signal_noise_ratio(truth[place], noisy[place], data_range=255)
-        assert float(found_psnr[place]) == pytest.approx(wanted, abs=1e-9)
+    for index in range(len(truth)):
+        expected = peak_signal_noise_ratio(truth[index], noisy[index], data_range=255)
+        assert float(found_psnr[index]) == pytest.approx(expected, abs=1e-9)
         _, local = structural_similarity(
-            truth[place], noisy[place], data_range=255, full=True,
+            truth[index], noisy[index], data_range=255, full=True,
             gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
         )  # fmt: skip
-        wanted = local[5:-5, 5:-5].mean()  # where the 11x11 window lies inside
-        assert float(found_ssim[place]) == pytest.approx(wanted, abs=1e-3)
+        expected = local[5:-5, 5:-5].mean()  # where the 11x11 window is inside the image
+        assert float(found_ssim[index]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_agreement_with_torchmetrics(pair: tuple[Tensor, Tensor]) -> None:
@@ -104,8 +104,8 @@ def test_agreement_with_torchmetrics(pair: tuple[Tensor, Tensor]) -> None:
     _, local = structural_similarity_index_measure(
         noisy, truth, data_range=255.0, sigma=1.5, reduction="none", return_full_image=True
     )
-    wanted = local[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
-    assert torch.allclose(ssim(*pair), wanted, rtol=0, atol=1e-3)
+    expected = local[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    assert torch.allclose(ssim(*pair), expected, rtol=0, atol=1e-3)
 
 
 def test_regions_split_the_squared_error(pair: tuple[Tensor, Tensor]) -> None:
@@ -122,12 +122,12 @@ def test_regions_split_the_squared_error(pair: tuple[Tensor, Tensor]) -> None:
     assert torch.allclose(psnr(noisy, truth, everywhere), psnr(noisy, truth))
 
 
-def test_an_empty_region_is_not_a_number(pair: tuple[Tensor, Tensor]) -> None:
+def test_an_empty_region_gives_nan(pair: tuple[Tensor, Tensor]) -> None:
     region = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
     region[0] = True
-    found = psnr(*pair, region)
-    assert torch.isfinite(found[0])
-    assert torch.isnan(found[1:]).all()
+    result = psnr(*pair, region)
+    assert torch.isfinite(result[0])
+    assert torch.isnan(result[1:]).all()
 
 
 @pytest.mark.parametrize(
@@ -138,35 +138,35 @@ def test_an_empty_region_is_not_a_number(pair: tuple[Tensor, Tensor]) -> None:
         torch.zeros(1, 3, 8, 8, dtype=torch.uint8),
     ],
 )
-def test_other_tensors_are_refused(images: Tensor) -> None:
+def test_luma_rejects_other_tensors(images: Tensor) -> None:
     with pytest.raises(UsageError, match=r"floating RGB in \[0, 1\]"):
         luma(images)
 
 
-def test_images_and_truth_of_different_shapes_are_refused() -> None:
+def test_different_shapes_are_rejected() -> None:
     with pytest.raises(UsageError, match="their truth is"):
         psnr(torch.zeros(1, 3, 16, 16), torch.zeros(2, 3, 16, 16))
     with pytest.raises(UsageError, match="their truth is"):
         ssim(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 20))
 
 
-def test_a_border_is_cut_before_anything_is_measured(pair: tuple[Tensor, Tensor]) -> None:
+def test_the_border_is_removed_before_metrics_are_computed(pair: tuple[Tensor, Tensor]) -> None:
     noisy, truth = pair
     inner = [images[..., 4:-4, 4:-4] for images in pair]
     for measure in (psnr, ssim):
-        found = measure(noisy, truth, border=4)
-        assert torch.allclose(found, measure(*inner), rtol=0, atol=1e-9)
-        assert not torch.allclose(found, measure(noisy, truth), rtol=0, atol=1e-6)
-    for place in range(len(truth)):
-        levels = [luma(images)[place, 0].numpy() for images in inner]
-        wanted = peak_signal_noise_ratio(levels[1], levels[0], data_range=255)
-        assert float(psnr(noisy, truth, border=4)[place]) == pytest.approx(wanted, abs=1e-9)
+        result = measure(noisy, truth, border=4)
+        assert torch.allclose(result, measure(*inner), rtol=0, atol=1e-9)
+        assert not torch.allclose(result, measure(noisy, truth), rtol=0, atol=1e-6)
+    for index in range(len(truth)):
+        levels = [luma(images)[index, 0].numpy() for images in inner]
+        expected = peak_signal_noise_ratio(levels[1], levels[0], data_range=255)
+        assert float(psnr(noisy, truth, border=4)[index]) == pytest.approx(expected, abs=1e-9)
     for border in (-1, 64):
         with pytest.raises(UsageError, match=f"border of {border} pixels"):
             psnr(noisy, truth, border=border)
 
 
-def test_regions_of_ssim_go_by_the_centre_of_the_window(pair: tuple[Tensor, Tensor]) -> None:
+def test_ssim_regions_select_windows_by_their_centre(pair: tuple[Tensor, Tensor]) -> None:
     noisy, truth = pair
     mixed = truth.clone()
     mixed[..., :32, :] = noisy[..., :32, :]
@@ -177,40 +177,42 @@ def test_regions_of_ssim_go_by_the_centre_of_the_window(pair: tuple[Tensor, Tens
         luma(mixed), luma(truth), data_range=255.0, sigma=1.5,
         reduction="none", return_full_image=True,
     )  # fmt: skip
-    wanted = local[..., 5:37, 5:-5].mean(dim=(1, 2, 3))
-    assert torch.allclose(ssim(mixed, truth, near), wanted, rtol=0, atol=1e-3)
+    expected = local[..., 5:37, 5:-5].mean(dim=(1, 2, 3))
+    assert torch.allclose(ssim(mixed, truth, near), expected, rtol=0, atol=1e-3)
 
 
-def test_all_figures_at_once_are_those_had_one_by_one(pair: tuple[Tensor, Tensor]) -> None:
+def test_fidelity_by_region_equals_the_single_metrics(pair: tuple[Tensor, Tensor]) -> None:
     noisy, truth = pair
     covered = torch.zeros(3, 1, 128, 128, dtype=torch.bool)
     covered[:2, :, 60:, 20:100] = True
-    found = fidelity_by_region(noisy, truth, covered, border=8)
-    assert tuple(found) == FIDELITY_FIGURES
+    result = fidelity_by_region(noisy, truth, covered, border=8)
+    assert tuple(result) == FIDELITY_FIGURES
     for name, measure in (("psnr", psnr), ("ssim", ssim)):
-        assert torch.equal(found[name], measure(noisy, truth))
-        assert torch.equal(found[f"{name}_crop"], measure(noisy, truth, border=8))
-        assert torch.equal(found[f"{name}_beside"], measure(noisy, truth, ~covered))
-        under = measure(noisy, truth, covered)
-        assert torch.equal(found[f"{name}_covered"].isnan(), torch.tensor([False, False, True]))
-        assert torch.equal(found[f"{name}_covered"][:2], under[:2])
+        assert torch.equal(result[name], measure(noisy, truth))
+        assert torch.equal(result[f"{name}_crop"], measure(noisy, truth, border=8))
+        assert torch.equal(result[f"{name}_beside"], measure(noisy, truth, ~covered))
+        covered_only = measure(noisy, truth, covered)
+        assert torch.equal(result[f"{name}_covered"].isnan(), torch.tensor([False, False, True]))
+        assert torch.equal(result[f"{name}_covered"][:2], covered_only[:2])
 
 
-def test_images_smaller_than_the_window_have_no_ssim() -> None:
+def test_ssim_rejects_images_smaller_than_the_window() -> None:
     with pytest.raises(UsageError, match="smaller than the window"):
         ssim(torch.zeros(1, 3, 10, 20), torch.zeros(1, 3, 10, 20))
 
 
-def test_what_is_altered_counts_beside_eyes_and_mouth_only() -> None:
-    given = plain(*3 * [100 / 255], size=128).repeat(3, 1, 1, 1)
+def test_unaltered_psnr_ignores_eyes_and_mouth() -> None:
+    given = uniform(*3 * [100 / 255], size=128).repeat(3, 1, 1, 1)
     changed = given.clone()
     for x, y in ((46, 66), (81, 66), (63, 104), (47, 104)):
         changed[0, :, y, x] = 1.0
     changed[1, :, 88, 63] = 1.0  # the tip of the nose
     changed[2] += 1 / 255
-    lone, nose, all_over = (float(value) for value in unaltered(changed, given))
-    assert lone == math.inf
+    eyes_and_mouth_only, nose, whole_image = (
+        float(value) for value in unaltered_psnr(changed, given)
+    )
+    assert eyes_and_mouth_only == math.inf
     level = 219 * (255 - 100) / 255
     pixels = 128 * 128 - int(eyes_and_mouth().sum())
     assert nose == pytest.approx(10 * math.log10(255**2 * pixels / level**2), abs=1e-6)
-    assert all_over == pytest.approx(48.1308 + 20 * math.log10(255 / 219), abs=1e-4)
+    assert whole_image == pytest.approx(48.1308 + 20 * math.log10(255 / 219), abs=1e-4)

@@ -1,4 +1,4 @@
-"""Cosine of identities: the alignment, the figure, and networks that are none."""
+"""Cosine of identities: alignment, metric and invalid networks."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def metric(tmp_path_factory: pytest.TempPathFactory) -> IdentityMetric:
 
 
 def quarters(*colours: tuple[float, float, float]) -> Tensor:
-    """A picture of four colours, divided where the middle of ArcFace's picture comes from."""
+    """An image of four colours, divided at the point that maps to the centre of ArcFace's input."""
     matrix = to_arcface()
     middle = np.linalg.solve(matrix[:, :2], np.array([55.5, 55.5]) - matrix[:, 2])
     x, y = (round(float(v)) for v in middle)
@@ -33,19 +33,19 @@ def quarters(*colours: tuple[float, float, float]) -> Tensor:
     return image
 
 
-def test_the_template_is_brought_nearest_to_arcface() -> None:
-    wanted = SimilarityTransform.from_estimate(TEMPLATE, ARCFACE_TEMPLATE)
-    assert np.allclose(to_arcface(), wanted.params[:2], atol=1e-9)
+def test_to_arcface_is_the_least_squares_similarity_of_the_templates() -> None:
+    expected = SimilarityTransform.from_estimate(TEMPLATE, ARCFACE_TEMPLATE)
+    assert np.allclose(to_arcface(), expected.params[:2], atol=1e-9)
     moved = TEMPLATE @ to_arcface()[:, :2].T + to_arcface()[:, 2]
     assert np.abs(moved - ARCFACE_TEMPLATE).max() < 3.5  # their noses differ most
 
 
-def test_cosine_of_faces_alike_opposite_and_at_right_angles(metric: IdentityMetric) -> None:
+def test_cosines_of_equal_opposite_and_orthogonal_embeddings(metric: IdentityMetric) -> None:
     light, dark = (0.8, 0.8, 0.8), (0.2, 0.2, 0.2)
     left, right = quarters(light, dark, light, dark), quarters(dark, light, dark, light)
     upper = quarters(light, light, dark, dark)
-    truth = metric.describe(torch.cat([left, left, left]))
-    cosines = metric.compare(metric.describe(torch.cat([left, right, upper])), truth)
+    truth = metric.features(torch.cat([left, left, left]))
+    cosines = metric.compare(metric.features(torch.cat([left, right, upper])), truth)
     assert cosines.shape == (3,)
     assert float(cosines[0]) == pytest.approx(1, abs=1e-6)
     assert float(cosines[1]) == pytest.approx(-1, abs=1e-2)
@@ -57,7 +57,7 @@ def test_the_protocol_names_the_file(metric: IdentityMetric) -> None:
     assert "ArcFace" in metric.protocol
 
 
-def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
+def test_invalid_network_files_raise_errors_that_name_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pt"):
         IdentityMetric(tmp_path / "absent.pt")
     (tmp_path / "text.pt").write_text("no network")
@@ -68,10 +68,10 @@ def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_a_real_network_tells_people_apart(shared: Path, portraits: list) -> None:
+def test_a_real_network_distinguishes_people(shared: Path, portraits: list) -> None:
     metric = IdentityMetric(shared / "weights" / "identity_mobilefacenet_112.torchscript.pt")
     faces = torch.from_numpy(np.stack([face.image for face in portraits]))
-    (found,) = metric.describe(faces.permute(0, 3, 1, 2).float() / 255)
-    cosines = found @ found.T
+    (embeddings,) = metric.features(faces.permute(0, 3, 1, 2).float() / 255)
+    cosines = embeddings @ embeddings.T
     same = [cosines[0, 1], cosines[3, 4]]
     assert min(same) > cosines[:3, 3:].max() + 0.2

@@ -1,4 +1,4 @@
-"""Landmark error against hand-computed distances, through a network whose points are known."""
+"""Landmark error against hand-computed distances, with a network of known output."""
 
 from pathlib import Path
 
@@ -25,36 +25,36 @@ def points(tmp_path: Path) -> Path:
     return write_points_onnx(tmp_path / "points.onnx", slopes, offsets)
 
 
-def test_the_error_is_in_per_cent_of_the_distance_of_the_eyes() -> None:
-    wanted = torch.zeros(2, 68, 2, dtype=torch.float64)
-    wanted[:, 45, 0] = 50.0
-    found = wanted.clone()
-    found[0] += torch.tensor([3.0, 4.0])  # each point 5 px off, of 50
-    found[1, :34, 1] += 2.0  # half of the points 2 px off
-    assert normalised_mean_error(found, wanted).tolist() == pytest.approx([10.0, 2.0])
-    assert normalised_mean_error(found, torch.zeros_like(wanted)).isnan().all()
+def test_the_error_is_relative_to_the_outer_eye_corner_distance() -> None:
+    expected = torch.zeros(2, 68, 2, dtype=torch.float64)
+    expected[:, 45, 0] = 50.0
+    result = expected.clone()
+    result[0] += torch.tensor([3.0, 4.0])  # each point 5 px off, of 50
+    result[1, :34, 1] += 2.0  # half of the points 2 px off
+    assert normalised_mean_error(result, expected).tolist() == pytest.approx([10.0, 2.0])
+    assert normalised_mean_error(result, torch.zeros_like(expected)).isnan().all()
 
 
-def test_points_are_read_as_x_and_y(points: Path) -> None:
+def test_network_outputs_are_x_and_y_of_each_point(points: Path) -> None:
     metric = LandmarkMetric(points)
-    (found,) = metric.describe(grey(0, 255))
+    (result,) = metric.features(grey(0, 255))
     left, top, side = OnnxLandmarks.window
     middle = left + 0.5 * side - 0.5
-    assert found.shape == (2, 68, 2)
-    assert found[0, 0].tolist() == pytest.approx([middle, top + 0.5 * side - 0.5], abs=1e-3)
-    assert found[1, 0].tolist() == pytest.approx([middle, top + side - 0.5], abs=1e-3)
-    assert float(found[0, 36, 0]) == pytest.approx(left + 0.3 * side - 0.5, abs=1e-3)
+    assert result.shape == (2, 68, 2)
+    assert result[0, 0].tolist() == pytest.approx([middle, top + 0.5 * side - 0.5], abs=1e-3)
+    assert result[1, 0].tolist() == pytest.approx([middle, top + side - 0.5], abs=1e-3)
+    assert float(result[0, 36, 0]) == pytest.approx(left + 0.3 * side - 0.5, abs=1e-3)
 
 
-def test_the_error_between_two_brightnesses(points: Path) -> None:
+def test_the_metric_compares_restored_points_with_the_truth(points: Path) -> None:
     metric = LandmarkMetric(points)
-    found = metric.compare(metric.describe(grey(51, 102)), metric.describe(grey(102, 102)))
+    result = metric.compare(metric.features(grey(51, 102)), metric.features(grey(102, 102)))
     # 0.2 of red moves every point by 0.1, a quarter of the 0.4 between the eyes.
-    assert found.tolist() == pytest.approx([25.0, 0.0], abs=0.01)
+    assert result.tolist() == pytest.approx([25.0, 0.0], abs=0.01)
     assert "points.onnx" in metric.protocol
 
 
-def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
+def test_invalid_network_files_raise_errors_that_name_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.onnx"):
         LandmarkMetric(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no network")
@@ -66,10 +66,10 @@ def test_files_that_are_no_such_network_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_a_real_network_finds_the_eyes(shared: Path, portraits: list) -> None:
+def test_a_real_network_locates_the_eyes(shared: Path, portraits: list) -> None:
     metric = LandmarkMetric(shared / "weights" / "landmarks68_pfld_112.onnx")
     images = torch.from_numpy(np.stack([face.image for face in portraits[::3]]))
-    (found,) = metric.describe(images.permute(0, 3, 1, 2).float() / 255)
-    for points, face in zip(found, portraits[::3], strict=True):
+    (result,) = metric.features(images.permute(0, 3, 1, 2).float() / 255)
+    for points, face in zip(result, portraits[::3], strict=True):
         eyes = torch.stack([points[36:42].mean(0), points[42:48].mean(0)])
         assert (eyes - torch.from_numpy(face.five[:2])).norm(dim=1).max() < 6

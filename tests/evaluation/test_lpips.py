@@ -1,4 +1,4 @@
-"""LPIPS against torchmetrics' own with the same random trunk, and files that do not fit."""
+"""LPIPS against torchmetrics with the same random trunk, and invalid files."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from jdsr_cli.evaluation.metrics.lpips import (
     IMAGENET_STD,
     TRUNKS,
     LpipsMetric,
-    kind_of_trunk,
+    identify_trunk,
 )
 from jdsr_cli.weights import sha256_of
 
@@ -61,26 +61,24 @@ def test_agreement_with_torchmetrics(
     with torch.no_grad():
         for parameter, value in theirs.net.named_parameters():
             value.copy_(state[f"features.{parameter.split('.', depth)[-1]}"])
-        wanted = theirs(*pictures, normalize=True).flatten()
-    found = metric.compare(*(metric.describe(one) for one in pictures))
+        expected = theirs(*pictures, normalize=True).flatten()
+    distances = metric.compare(*(metric.features(one) for one in pictures))
     assert metric.trunk.name == name
-    assert found.shape == (2,)
-    assert torch.allclose(found, wanted.double(), rtol=1e-4, atol=1e-8)
-    assert float(found.min()) > 0
+    assert distances.shape == (2,)
+    assert torch.allclose(distances, expected.double(), rtol=1e-4, atol=1e-8)
+    assert float(distances.min()) > 0
 
 
-def test_equal_pictures_are_no_distance_apart(
-    squeeze: Path, pictures: tuple[Tensor, Tensor]
-) -> None:
+def test_equal_images_have_distance_0(squeeze: Path, pictures: tuple[Tensor, Tensor]) -> None:
     metric = LpipsMetric(squeeze)
-    seen = metric.describe(pictures[0])
-    assert metric.compare(seen, seen).tolist() == [0, 0]
+    features = metric.features(pictures[0])
+    assert metric.compare(features, features).tolist() == [0, 0]
 
 
-def test_a_caffe_trunk_takes_bgr_levels(
+def test_a_caffe_trunk_receives_bgr_levels(
     squeeze: Path, tmp_path: Path, pictures: tuple[Tensor, Tensor]
 ) -> None:
-    """A first layer made for BGR levels sees what the same layer made for RGB sees."""
+    """A first layer converted to BGR levels gives the output of the original RGB layer."""
     state = torch.load(squeeze, weights_only=True)
     mean, std = (torch.tensor(v) for v in (IMAGENET_MEAN, IMAGENET_STD))
     weight = state["features.0.weight"]
@@ -89,32 +87,32 @@ def test_a_caffe_trunk_takes_bgr_levels(
     state["features.0.weight"] = caffe.flip(1)
     state["features.0.bias"] = state["features.0.bias"] + (weight.sum((2, 3)) * shift).sum(1)
     torch.save(state, tmp_path / "squeeze_Caffe.pth")
-    plain, bgr = LpipsMetric(squeeze), LpipsMetric(tmp_path / "squeeze_Caffe.pth")
-    for one, other in zip(plain.describe(pictures[0]), bgr.describe(pictures[0]), strict=True):
+    rgb, bgr = LpipsMetric(squeeze), LpipsMetric(tmp_path / "squeeze_Caffe.pth")
+    for one, other in zip(rgb.features(pictures[0]), bgr.features(pictures[0]), strict=True):
         assert torch.allclose(one, other, rtol=0, atol=1e-4)
     assert "BGR" in bgr.protocol
-    assert "BGR" not in plain.protocol
+    assert "BGR" not in rgb.protocol
 
 
-def test_only_the_published_trunk_gives_published_figures(
+def test_the_protocol_reports_an_unpublished_trunk(
     squeeze: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metric = LpipsMetric(squeeze)
     assert "NOT torchvision's" in metric.protocol
-    monkeypatch.setattr(lpips, "published", lambda trunk: f"x/n-{sha256_of(squeeze)[:8]}.pth")
+    monkeypatch.setattr(lpips, "published_url", lambda trunk: f"x/n-{sha256_of(squeeze)[:8]}.pth")
     assert "torchvision's published trunk" in metric.protocol
 
 
-def test_the_trunk_is_told_by_its_tensors(tmp_path: Path) -> None:
+def test_the_trunk_is_identified_by_its_tensors(tmp_path: Path) -> None:
     with torch.device("meta"):
         states = {one.name: models.get_model(one.model).state_dict() for one in TRUNKS}
     for name, state in states.items():
-        assert kind_of_trunk(tmp_path, state).name == name
+        assert identify_trunk(tmp_path, state).name == name
     with pytest.raises(WeightsCorruptError, match="alexnet, vgg16 or squeezenet1_1"):
-        kind_of_trunk(tmp_path, {"weight": torch.zeros(1)})
+        identify_trunk(tmp_path, {"weight": torch.zeros(1)})
 
 
-def test_files_that_do_not_fit_are_named(squeeze: Path, tmp_path: Path) -> None:
+def test_invalid_files_raise_errors_that_name_them(squeeze: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"absent\.pth"):
         LpipsMetric(tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("no state dict")
@@ -127,25 +125,25 @@ def test_files_that_do_not_fit_are_named(squeeze: Path, tmp_path: Path) -> None:
     torch.save({k: v for k, v in state.items() if "expand3x3" not in k}, tmp_path / "part.pth")
     with pytest.raises(WeightsCorruptError, match=r"part\.pth.*squeezenet1_1"):
         LpipsMetric(tmp_path / "part.pth")
-    heads = {f"lin{place}.model.1.weight": torch.ones(1, 8, 1, 1) for place in range(7)}
+    heads = {f"lin{depth}.model.1.weight": torch.ones(1, 8, 1, 1) for depth in range(7)}
     torch.save(heads, tmp_path / "heads.pth")
     with pytest.raises(WeightsCorruptError, match=r"heads\.pth.*squeezenet1_1"):
         LpipsMetric(squeeze, tmp_path / "heads.pth")
 
 
-def test_heads_may_come_from_a_file(
+def test_heads_can_be_read_from_a_file(
     squeeze: Path, tmp_path: Path, pictures: tuple[Tensor, Tensor]
 ) -> None:
     shipped = LpipsMetric(squeeze)
-    sizes = [part.shape[1] for part in shipped.describe(pictures[0])]
+    sizes = [part.shape[1] for part in shipped.features(pictures[0])]
     heads = {f"lin{n}.model.1.weight": torch.ones(1, c, 1, 1) for n, c in enumerate(sizes)}
     torch.save(heads, tmp_path / "heads.pth")
     metric = LpipsMetric(squeeze, tmp_path / "heads.pth")
-    found, wanted = (metric.describe(one) for one in pictures)
-    by_hand = sum(
-        ((one - other) ** 2).sum(1).mean((1, 2)) for one, other in zip(found, wanted, strict=True)
+    restored, truth = (metric.features(one) for one in pictures)
+    by_definition = sum(
+        ((one - other) ** 2).sum(1).mean((1, 2)) for one, other in zip(restored, truth, strict=True)
     )
-    assert torch.allclose(metric.compare(found, wanted), by_hand.double())
+    assert torch.allclose(metric.compare(restored, truth), by_definition.double())
     assert "heads.pth" in metric.protocol
 
 
@@ -156,20 +154,18 @@ def test_the_published_heads_equal_those_of_torchmetrics(name: str) -> None:
     (trunk,) = (one for one in TRUNKS if one.name == name)
     ours = lpips.read_heads(None, trunk)
     assert len(ours) == len(theirs) == len(trunk.ends)
-    for place, head in enumerate(ours):
-        assert torch.equal(head, theirs[f"lin{place}.model.1.weight"][0])
+    for depth, head in enumerate(ours):
+        assert torch.equal(head, theirs[f"lin{depth}.model.1.weight"][0])
 
 
-def test_a_download_that_fails_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object, **named: object) -> None:
+def test_a_failed_download_gives_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **named: object) -> None:
         raise OSError("no route")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(WeightsMissingError, match=r"alexnet.*no route.*--lpips FILE"):
         LpipsMetric("download")
-    kept = tmp_path / "checkpoints" / Path(lpips.published(TRUNKS[0])).name
-    torch.save(trunk("alex"), kept)
+    cached = tmp_path / "checkpoints" / Path(lpips.published_url(TRUNKS[0])).name
+    torch.save(trunk("alex"), cached)
     assert LpipsMetric("download").trunk.name == "alex"

@@ -1,4 +1,4 @@
-"""Pictures of other tools: found by name, refused by name, and inputs written for them."""
+"""Results of other tools: reading by face name, errors, and written inputs."""
 
 from pathlib import Path
 
@@ -22,28 +22,30 @@ def chosen(face_set: FaceSet) -> list[EvaluationSample]:
 
 @pytest.fixture
 def folder(tmp_path: Path, face_set: FaceSet) -> Path:
-    """The truth itself as a result, but for one face that is all grey."""
+    """The ground truth as a result, except for one face that is grey."""
     for key, image in zip(face_set.keys, face_set.images, strict=True):
         Image.fromarray(np.asarray(image)).save(tmp_path / f"{key}.png")
     Image.new("RGB", (128, 128), "grey").save(tmp_path / f"{face_set.keys[1]}.png")
     return tmp_path
 
 
-def test_pictures_are_scored_by_the_name_of_their_face(
+def test_images_are_matched_by_the_name_of_the_face(
     folder: Path, chosen: list[EvaluationSample], face_set: FaceSet
 ) -> None:
     (folder / "readme.txt").write_text("beside the pictures")
     Image.new("RGB", (9, 9)).save(folder / "another.png")
     method = ExternalResults("other", folder, face_set.keys).method
     assert not method.timed
-    found = evaluate([method], reversed(chosen), batch=4)["other"]
-    assert found.keys == face_set.keys[::-1]
-    assert found.faces_per_second is None
-    perfect = np.isinf(found.figures["psnr"])
-    assert perfect.tolist() == [key != face_set.keys[1] for key in found.keys]
+    scores = evaluate([method], reversed(chosen), batch=4)["other"]
+    assert scores.keys == face_set.keys[::-1]
+    assert scores.faces_per_second is None
+    is_perfect = np.isinf(scores.figures["psnr"])
+    assert is_perfect.tolist() == [key != face_set.keys[1] for key in scores.keys]
 
 
-def test_what_is_missing_or_unfit_is_named(folder: Path, face_set: FaceSet) -> None:
+def test_missing_or_invalid_images_raise_errors_that_name_them(
+    folder: Path, face_set: FaceSet
+) -> None:
     keys = face_set.keys
     with pytest.raises(InputMissingError, match="absent: no folder of results for other"):
         ExternalResults("other", folder / "absent", keys)
@@ -51,11 +53,11 @@ def test_what_is_missing_or_unfit_is_named(folder: Path, face_set: FaceSet) -> N
         ExternalResults("other", folder, [*keys, "ghost"])
     with pytest.raises(DatasetError, match=r"ghost\.png: .*nor of 1 others"):
         ExternalResults("other", folder, ["ghost", *keys, "spirit"])
-    twin = folder / f"{keys[0]}.webp"
-    Image.new("RGB", (128, 128)).save(twin)
+    duplicate = folder / f"{keys[0]}.webp"
+    Image.new("RGB", (128, 128)).save(duplicate)
     with pytest.raises(DatasetError, match=f"a second picture of {keys[0]}"):
         ExternalResults("other", folder, keys)
-    twin.unlink()
+    duplicate.unlink()
     path = folder / f"{keys[2]}.png"
     Image.new("RGB", (64, 128)).save(path)
     with pytest.raises(DatasetError, match=rf"{keys[2]}\.png: the picture is 64x128, not 128x128"):
@@ -68,7 +70,7 @@ def test_what_is_missing_or_unfit_is_named(folder: Path, face_set: FaceSet) -> N
         ExternalResults("other", folder, keys)
 
 
-def test_a_picture_cut_short_is_named_when_it_is_read(
+def test_a_truncated_image_raises_an_error_when_it_is_read(
     folder: Path, chosen: list[EvaluationSample], face_set: FaceSet
 ) -> None:
     path = folder / f"{face_set.keys[3]}.png"
@@ -78,7 +80,7 @@ def test_a_picture_cut_short_is_named_when_it_is_read(
         evaluate([method], chosen)
 
 
-def test_written_inputs_are_the_bytes_that_methods_see(
+def test_written_inputs_equal_the_inputs_of_methods(
     tmp_path: Path, chosen: list[EvaluationSample]
 ) -> None:
     passed = list(write_inputs(chosen, tmp_path / "inputs"))
@@ -89,7 +91,7 @@ def test_written_inputs_are_the_bytes_that_methods_see(
             assert np.array_equal(np.asarray(picture), sample.pair.lr)
 
 
-def test_inputs_that_cannot_be_written_are_named(
+def test_an_unwritable_folder_raises_an_error_that_names_it(
     tmp_path: Path, chosen: list[EvaluationSample]
 ) -> None:
     (tmp_path / "taken").write_text("")

@@ -1,4 +1,4 @@
-"""Light, tint, codec and borders: what the camera degradation makes of them."""
+"""Light, tint, codec and image borders of the camera degradation."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def shot(face: Picture, name: str, seed: int = 1, width: float = 96.0) -> Pictur
 
 
 @pytest.mark.parametrize("name", list(CONDITIONS))
-def test_every_condition_is_drawn_alike_by_the_same_numbers(face: Picture, name: str) -> None:
+def test_each_condition_is_deterministic_for_a_seed(face: Picture, name: str) -> None:
     once, twice = shot(face, name), shot(face, name)
     assert np.array_equal(once, twice)
     assert once.shape == (128, 128, 3)
@@ -38,27 +38,29 @@ def test_every_condition_is_drawn_alike_by_the_same_numbers(face: Picture, name:
 @pytest.mark.parametrize(
     ("percent", "name"), [(15, "light 15 %"), (6, "light 6 %"), (4, "light 4 %")]
 )
-def test_low_light_is_as_low_as_it_says(face: Picture, percent: int, name: str) -> None:
+def test_low_light_has_the_stated_exposure(face: Picture, percent: int, name: str) -> None:
     means = [shot(face, name, seed).mean() for seed in range(6)]
-    usual = [shot(face, "normal", seed).mean() for seed in range(6)]
-    assert 0.55 * percent / 100 < np.mean(means) / np.mean(usual) < 1.6 * percent / 100
+    normal = [shot(face, "normal", seed).mean() for seed in range(6)]
+    assert 0.55 * percent / 100 < np.mean(means) / np.mean(normal) < 1.6 * percent / 100
 
 
-def test_truth_in_low_light_is_not_rounded(face: Picture) -> None:
-    filmed = record(face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96))
-    assert len(np.unique(filmed.truth)) > 100
-    pair = to_pair(filmed, np.random.default_rng(3), canonical=True)
+def test_ground_truth_in_low_light_is_not_rounded(face: Picture) -> None:
+    recording = record(
+        face, face, NO_ALPHA, 128, np.random.default_rng(3), condition("light 4 %", 96)
+    )
+    assert len(np.unique(recording.truth)) > 100
+    pair = to_pair(recording, np.random.default_rng(3), canonical=True)
     assert len(np.unique(pair.hr)) > 100
     assert 40 < pair.hr.mean() < 200
 
 
 @pytest.mark.parametrize("name", ["green", "purple", "gray"])
-def test_monochrome_lies_on_one_line_of_colours(face: Picture, name: str) -> None:
-    filmed = record(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
-    truth = filmed.truth.reshape(-1, 3)
+def test_monochrome_images_contain_shades_of_one_tint(face: Picture, name: str) -> None:
+    recording = record(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
+    truth = recording.truth.reshape(-1, 3)
     assert np.linalg.matrix_rank(truth - truth.mean(axis=0), tol=1.0) == 1
-    colours = canonical_map(filmed.lr, monochrome=True)
-    assert np.ptp(colours.apply(filmed.lr).astype(int), axis=2).max() == 0
+    colours = canonical_map(recording.lr, monochrome=True)
+    assert np.ptp(colours.apply(recording.lr).astype(int), axis=2).max() == 0
 
 
 def test_overexposure_clips_and_backlight_does_not_darken_the_background(face: Picture) -> None:
@@ -71,12 +73,12 @@ def test_overexposure_clips_and_backlight_does_not_darken_the_background(face: P
     assert corners.mean() > 1.5 * backlit.truth[60:100, 44:84].mean()
 
 
-def test_fewer_rows_or_columns_lose_detail_along_them(face: Picture) -> None:
+def test_squeezed_images_lose_detail_along_the_reduced_axis(face: Picture) -> None:
     def detail(name: str, axis: int) -> float:
-        found = [
+        differences = [
             np.abs(np.diff(shot(face, name, n, 64).astype(int), axis=axis)).mean() for n in range(8)
         ]
-        return float(np.mean(found))
+        return float(np.mean(differences))
 
     assert detail("half height", 0) < detail("normal", 0)
     assert detail("half width", 1) < detail("normal", 1)
@@ -86,7 +88,7 @@ def test_fewer_rows_or_columns_lose_detail_along_them(face: Picture) -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_clip_is_decoded_and_worse_with_a_higher_factor(face: Picture, codec: str) -> None:
+def test_video_compression_error_increases_with_the_rate_factor(face: Picture, codec: str) -> None:
     frames = [np.roll(face, step, axis=1) for step in (2, 1, 0)]
     errors = [
         float(np.abs(encode_and_decode(frames, codec, crf).astype(int) - face).mean())
@@ -99,7 +101,7 @@ def test_a_clip_is_decoded_and_worse_with_a_higher_factor(face: Picture, codec: 
 
 
 @pytest.mark.parametrize("size", [(13, 17), (48, 48), (128, 64)])
-def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> None:
+def test_video_compression_accepts_any_size(face: Picture, size: tuple[int, int]) -> None:
     from jdsr_cli.synthesis.compression import compress
 
     settings = CameraSettings(uncompressed=0.0, video=1.0, crf=(18, 24))
@@ -111,7 +113,7 @@ def test_any_size_is_stored_as_video(face: Picture, size: tuple[int, int]) -> No
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
-def test_a_border_repeats_what_it_cuts(face: Picture, side: str) -> None:
+def test_a_cut_border_repeats_its_last_row_or_column(face: Picture, side: str) -> None:
     cut = apply_border(face, f"cut {side}")
     changed = (cut != face).any(axis=2)
     rows, columns = changed.any(axis=1), changed.any(axis=0)
@@ -122,16 +124,16 @@ def test_a_border_repeats_what_it_cuts(face: Picture, side: str) -> None:
     assert np.array_equal(apply_border(face, "normal"), face)
 
 
-def test_conditions_that_a_recipe_leaves_out_draw_no_numbers(face: Picture) -> None:
-    plain = CameraSettings()
-    never = dataclasses.replace(
-        plain, tinted=0.0, cast=0.0, dark=0.0, overexposed=0.0, backlit=0.0, video=0.0,
+def test_conditions_with_probability_0_draw_no_random_numbers(face: Picture) -> None:
+    default = CameraSettings()
+    disabled = dataclasses.replace(
+        default, tinted=0.0, cast=0.0, dark=0.0, overexposed=0.0, backlit=0.0, video=0.0,
         interlaced=0.0, squeezed=0.0, rolled=0.0,
     )  # fmt: skip
     rngs = [np.random.default_rng(9) for _ in range(2)]
-    one = record(face, face, NO_ALPHA, 64, rngs[0], plain)
-    other = record(face, face, NO_ALPHA, 64, rngs[1], never)
-    assert np.array_equal(one.lr, other.lr)
+    first = record(face, face, NO_ALPHA, 64, rngs[0], default)
+    second = record(face, face, NO_ALPHA, 64, rngs[1], disabled)
+    assert np.array_equal(first.lr, second.lr)
     assert rngs[0].random() == rngs[1].random()
 
 
@@ -147,7 +149,7 @@ def test_conditions_that_a_recipe_leaves_out_draw_no_numbers(face: Picture) -> N
         ({"native_width": (0.0, 64.0)}, "native_width"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError) as told:
+def test_invalid_settings_are_rejected(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         CameraSettings(**changes)  # type: ignore[arg-type]
-    assert told.value.where == message
+    assert caught.value.where == message

@@ -1,4 +1,4 @@
-"""The paper's reduction and the camera's way of spoiling a face."""
+"""The degradation of the paper and that of the camera."""
 
 import dataclasses
 from typing import Any
@@ -27,7 +27,7 @@ def face(portraits: list) -> NDArray[np.uint8]:
 
 
 def shot(*scene: Any) -> DegradedPair:
-    """Take the arguments of `film`."""
+    """Call `record` and convert the result to a pair."""
     return to_pair(record(*scene), rng=scene[4])
 
 
@@ -47,15 +47,15 @@ def roughness(image: NDArray[np.uint8]) -> float:
 
 
 @pytest.mark.parametrize("size", [32, 16])
-def test_the_papers_reduction_is_that_of_pil(size: int, face: NDArray[np.uint8]) -> None:
+def test_paper_degradation_equals_pil_bicubic(size: int, face: NDArray[np.uint8]) -> None:
     masked = face.copy()
     masked[70:110, 30:100] = (120, 170, 205)
     alpha = NO_ALPHA.copy()
     alpha[70:110, 30:100] = 1
     pair = degrade_paper(face, masked, alpha, size)
-    for found, source in ((pair.lr, masked), (pair.lr_clean, face)):
-        wanted = Image.fromarray(source).resize((size, size), Image.Resampling.BICUBIC)
-        assert np.array_equal(found, np.asarray(wanted))
+    for reduced, source in ((pair.lr, masked), (pair.lr_clean, face)):
+        expected = Image.fromarray(source).resize((size, size), Image.Resampling.BICUBIC)
+        assert np.array_equal(reduced, np.asarray(expected))
     assert pair.hr is face
     assert pair.occlusion.shape == (size, size)
     factor = 128 // size
@@ -64,7 +64,7 @@ def test_the_papers_reduction_is_that_of_pil(size: int, face: NDArray[np.uint8])
 
 
 @pytest.mark.parametrize("size", [32, 16])
-def test_torch_agrees_only_with_antialiasing(size: int, face: NDArray[np.uint8]) -> None:
+def test_torch_bicubic_agrees_only_with_antialiasing(size: int, face: NDArray[np.uint8]) -> None:
     images = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float()
     error = {}
     for antialias in (True, False):
@@ -79,7 +79,7 @@ def test_torch_agrees_only_with_antialiasing(size: int, face: NDArray[np.uint8])
 
 @pytest.mark.parametrize("lr_size", [16, 32, 64])
 @pytest.mark.parametrize("native", [12, 128])
-def test_camera_pictures_have_their_sizes(
+def test_camera_degradation_returns_the_documented_shapes_and_types(
     native: float, lr_size: int, face: NDArray[np.uint8]
 ) -> None:
     for seed in range(4):  # several reducers, enlargers and codecs
@@ -107,30 +107,30 @@ def test_a_perfect_camera_only_reduces(face: NDArray[np.uint8]) -> None:
         assert np.array_equal(pair.lr, resize_bicubic(pair.hr, 64))
 
 
-def test_a_pristine_face_is_hardly_spoilt(face: NDArray[np.uint8]) -> None:
+def test_pristine_faces_are_hardly_degraded(face: NDArray[np.uint8]) -> None:
     for lr_size in (64, 128):
         for seed in range(12):
             pair = degraded(face, seed, lr_size, pristine=1.0)
             error = np.square(pair.lr.astype(float) - pair.lr_clean).mean()
             assert 10 * np.log10(255**2 / (error + 1e-9)) > 34
-    spared = [degraded(face, seed, 128, pristine=1.0) for seed in range(24)]
-    untouched = sum(np.array_equal(pair.lr, pair.hr) for pair in spared)
+    pairs = [degraded(face, seed, 128, pristine=1.0) for seed in range(24)]
+    untouched = sum(np.array_equal(pair.lr, pair.hr) for pair in pairs)
     assert 4 <= untouched <= 20  # about half are not compressed at all
-    assert not np.array_equal(spared[0].hr, face)  # light and place are drawn as for all others
+    assert not np.array_equal(pairs[0].hr, face)  # light and position are drawn as for all others
 
 
-def test_the_share_of_pristine_faces_is_the_recipes(face: NDArray[np.uint8]) -> None:
+def test_the_share_of_pristine_faces_matches_the_setting(face: NDArray[np.uint8]) -> None:
     def sharp(pair: DegradedPair) -> bool:
         return float(np.abs(pair.lr.astype(int) - pair.lr_clean).mean()) < 1.5
 
     coarse = {"native_width": (12, 16)}
     assert not any(sharp(degraded(face, seed, **coarse)) for seed in range(60))
-    found = sum(sharp(degraded(face, seed, pristine=0.5, **coarse)) for seed in range(60))
-    assert 18 <= found <= 42
+    count = sum(sharp(degraded(face, seed, pristine=0.5, **coarse)) for seed in range(60))
+    assert 18 <= count <= 42
 
 
-def test_without_pristine_faces_no_number_is_drawn_for_them(face: NDArray[np.uint8]) -> None:
-    """Recipes that do not ask for them keep their samples: the draws that follow are the same."""
+def test_pristine_probability_0_draws_no_random_number(face: NDArray[np.uint8]) -> None:
+    """Recipes without pristine faces keep their samples: all later draws are the same."""
     rngs = [np.random.default_rng(3) for _ in range(2)]
     shot(face, face, NO_ALPHA, 64, rngs[0], CameraSettings())
     shot(face, face, NO_ALPHA, 64, rngs[1], CameraSettings(pristine=1e-9))
@@ -138,16 +138,16 @@ def test_without_pristine_faces_no_number_is_drawn_for_them(face: NDArray[np.uin
     assert after[0] != after[1]
 
 
-def test_tone_and_misalignment_are_given_to_the_truth(face: NDArray[np.uint8]) -> None:
+def test_tone_and_misalignment_are_applied_to_the_ground_truth(face: NDArray[np.uint8]) -> None:
     rng = np.random.default_rng(2)
-    crooked = dataclasses.replace(PERFECT, rotation=8.0, zoom=0.1, shift=8.0)
-    pair = shot(face, face, NO_ALPHA, 64, rng, crooked)
+    misaligned = dataclasses.replace(PERFECT, rotation=8.0, zoom=0.1, shift=8.0)
+    pair = shot(face, face, NO_ALPHA, 64, rng, misaligned)
     assert np.array_equal(pair.lr, resize_bicubic(pair.hr, 64))
     straight = shot(face, face, NO_ALPHA, 64, np.random.default_rng(2), PERFECT)
     assert np.abs(pair.hr.astype(int) - straight.hr).mean() > 3
 
 
-def test_infrared_has_no_colour_anywhere(face: NDArray[np.uint8]) -> None:
+def test_infrared_images_have_no_colour(face: NDArray[np.uint8]) -> None:
     for seed in range(8):
         pair = degraded(face, seed, infrared=1.0)
         assert is_grey(pair.lr)
@@ -156,12 +156,12 @@ def test_infrared_has_no_colour_anywhere(face: NDArray[np.uint8]) -> None:
         assert not is_grey(degraded(face, seed, infrared=0.0).lr)
 
 
-def test_without_a_mask_nothing_is_covered(face: NDArray[np.uint8]) -> None:
+def test_occlusion_is_zero_without_a_mask(face: NDArray[np.uint8]) -> None:
     for seed in range(4):
         assert not degraded(face, seed).occlusion.any()
 
 
-def test_the_covered_share_follows_the_mask_and_stays_a_share(face: NDArray[np.uint8]) -> None:
+def test_occlusion_matches_the_mask_and_stays_within_0_and_1(face: NDArray[np.uint8]) -> None:
     alpha = NO_ALPHA.copy()
     alpha[70:110, 30:100] = 1
     masked = face.copy()
@@ -170,12 +170,12 @@ def test_the_covered_share_follows_the_mask_and_stays_a_share(face: NDArray[np.u
         for lr_size in (16, 32, 64):
             pair = shot(face, masked, alpha, lr_size, np.random.default_rng(seed), CameraSettings())
             assert pair.occlusion.mean() == pytest.approx(alpha.mean(), rel=0.25)
-            # The cross-entropy refuses a truth that is not a share.
+            # The cross-entropy rejects a target outside [0, 1].
             assert pair.occlusion.min() >= 0
             assert pair.occlusion.max() <= 1
 
 
-def test_the_clean_truth_does_not_know_the_mask(face: NDArray[np.uint8]) -> None:
+def test_the_clean_ground_truth_is_independent_of_the_mask(face: NDArray[np.uint8]) -> None:
     masked = 255 - face
     rngs = [np.random.default_rng(4), np.random.default_rng(4)]
     with_mask = shot(face, masked, NO_ALPHA, 32, rngs[0], CameraSettings())
@@ -185,7 +185,7 @@ def test_the_clean_truth_does_not_know_the_mask(face: NDArray[np.uint8]) -> None
     assert not np.array_equal(with_mask.lr, without.lr)
 
 
-def test_the_same_generator_gives_the_same_bytes(face: NDArray[np.uint8]) -> None:
+def test_degradation_is_deterministic_for_a_seed(face: NDArray[np.uint8]) -> None:
     before = face.copy()
     first, again, other = degraded(face, 7), degraded(face, 7), degraded(face, 8)
     for name in ("lr", "lr_clean", "hr", "occlusion"):
@@ -194,7 +194,7 @@ def test_the_same_generator_gives_the_same_bytes(face: NDArray[np.uint8]) -> Non
     assert np.array_equal(face, before)
 
 
-def test_noise_and_coding_spoil_the_picture(face: NDArray[np.uint8]) -> None:
+def test_noise_and_compression_degrade_the_image(face: NDArray[np.uint8]) -> None:
     def error(**changes: object) -> float:
         settings = dataclasses.replace(PERFECT, **changes)
         pair = shot(face, face, NO_ALPHA, 64, np.random.default_rng(1), settings)

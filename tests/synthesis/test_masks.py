@@ -1,4 +1,4 @@
-"""Masks: drawn, loaded from templates, and worn on a real face."""
+"""Masks: drawn, loaded from templates, and composited onto a real face."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def test_drawn_sprites_are_in_range(pool: list[Sprite]) -> None:
         assert 0.15 < alpha.mean() < 0.75
 
 
-def test_key_points_lie_on_the_mask_in_their_order(pool: list[Sprite]) -> None:
+def test_key_points_are_on_the_mask_in_order(pool: list[Sprite]) -> None:
     for sprite in pool:
         a, b, c, d, e, f = sprite.points
         assert a[0] < b[0] < c[0]
@@ -63,7 +63,7 @@ def test_every_shape_is_drawn_and_most_have_straps(pool: list[Sprite]) -> None:
     names = {sprite.name for sprite in draw_sprites(40, seed=1)}
     assert names == {f"drawn-{shape.name}" for shape in SHAPES}
     for sprite in pool:
-        # A strap is what reaches well beyond the key points at the sides.
+        # Straps extend well beyond the key points at the sides.
         left = int(min(sprite.points[[0, 3], 0])) - 8
         beyond = sprite.premultiplied[:, : max(left, 1), 3]
         if sprite.name != "drawn-scarf" and sprite.view == "front":
@@ -72,7 +72,7 @@ def test_every_shape_is_drawn_and_most_have_straps(pool: list[Sprite]) -> None:
     assert 0.5 < np.mean(strapped) <= 1.0
 
 
-def test_a_pool_is_decided_by_its_seed_and_has_every_view(pool: list[Sprite]) -> None:
+def test_a_pool_is_deterministic_for_a_seed_and_has_every_view(pool: list[Sprite]) -> None:
     again, other = draw_sprites(4, seed=5), draw_sprites(4, seed=6)
     for first, second in zip(pool, again, strict=False):
         assert np.array_equal(first.premultiplied, second.premultiplied)
@@ -82,18 +82,18 @@ def test_a_pool_is_decided_by_its_seed_and_has_every_view(pool: list[Sprite]) ->
     assert [views.count(view) for view in ("front", "left", "right")] == [12, 6, 6]
 
 
-def test_sprites_seen_from_the_side_have_their_nose_there(pool: list[Sprite]) -> None:
+def test_the_nose_of_a_side_view_is_displaced_to_that_side(pool: list[Sprite]) -> None:
     for sprite in pool:
         a, b, c = sprite.points[:3, 0]
-        place = (b - a) / (c - a)
+        nose = (b - a) / (c - a)
         if sprite.view == "front":
-            assert place == pytest.approx(0.5, abs=0.02)
+            assert nose == pytest.approx(0.5, abs=0.02)
         else:
-            assert (place < 0.45) if sprite.view == "left" else (place > 0.55)
+            assert (nose < 0.45) if sprite.view == "left" else (nose > 0.55)
 
 
 @pytest.mark.parametrize("person", [0, 1, 2, 3, 4, 5])
-def test_masks_cover_nose_tip_and_mouth_and_leave_the_eyes(
+def test_masks_cover_nose_tip_and_mouth_but_not_the_eyes(
     person: int, portraits: list, pool: list[Sprite]
 ) -> None:
     face = portraits[person]
@@ -101,66 +101,66 @@ def test_masks_cover_nose_tip_and_mouth_and_leave_the_eyes(
     left, right, nose, *mouth = face.five.round().astype(int)
     centre = np.mean(mouth, axis=0).round().astype(int)
     for number, sprite in enumerate(s for s in pool if s.view == "front"):
-        worn = apply_mask(face.image, landmarks, sprite, rng_for(face.key, number))
-        assert worn.sprite == sprite.name
+        result = apply_mask(face.image, landmarks, sprite, rng_for(face.key, number))
+        assert result.sprite == sprite.name
         for x, y in (nose, centre, *mouth):
-            assert worn.alpha[y, x] > 0.9
+            assert result.alpha[y, x] > 0.9
         for x, y in (left, right):
-            assert worn.alpha[y - 2 : y + 3, x - 2 : x + 3].max() < 0.05
-        assert 0.08 < worn.alpha.mean() < 0.4
+            assert result.alpha[y - 2 : y + 3, x - 2 : x + 3].max() < 0.05
+        assert 0.08 < result.alpha.mean() < 0.4
 
 
-def test_a_worn_mask_changes_nothing_beside_it(portraits: list, pool: list[Sprite]) -> None:
+def test_a_mask_changes_no_pixels_outside_its_alpha(portraits: list, pool: list[Sprite]) -> None:
     face = portraits[0]
     before = face.image.copy()
-    worn = apply_mask(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
+    result = apply_mask(face.image, landmarks_from_five(face.five), pool[0], rng_for(face.key))
     assert np.array_equal(face.image, before)
-    assert worn.image.dtype == np.uint8
-    assert worn.alpha.dtype == np.float32
-    assert worn.alpha.shape == (128, 128)
-    assert worn.alpha.min() == 0
-    assert worn.alpha.max() <= 1
-    assert np.array_equal(worn.image[worn.alpha == 0], face.image[worn.alpha == 0])
-    changed = np.abs(worn.image.astype(int) - face.image).max(axis=2) > 3
-    assert changed[worn.alpha > 0.9].mean() > 0.9
+    assert result.image.dtype == np.uint8
+    assert result.alpha.dtype == np.float32
+    assert result.alpha.shape == (128, 128)
+    assert result.alpha.min() == 0
+    assert result.alpha.max() <= 1
+    assert np.array_equal(result.image[result.alpha == 0], face.image[result.alpha == 0])
+    changed = np.abs(result.image.astype(int) - face.image).max(axis=2) > 3
+    assert changed[result.alpha > 0.9].mean() > 0.9
 
 
-def test_the_same_name_and_seed_wear_the_same_mask(portraits: list, pool: list[Sprite]) -> None:
+def test_the_same_name_and_seed_get_the_same_mask(portraits: list, pool: list[Sprite]) -> None:
     face = portraits[0]
     landmarks = landmarks_from_five(face.five)
 
-    def worn(name: str, seed: int) -> bytes:
+    def masked(name: str, seed: int) -> bytes:
         rng = rng_for(name, seed)
         return apply_mask(
             face.image, landmarks, choose_sprite(pool, landmarks, rng), rng
         ).image.tobytes()
 
-    assert worn("000001", 0) == worn("000001", 0)
-    assert len({worn(name, 0) for name in ("000001", "000002", "000003")}) == 3
-    assert worn("000001", 0) != worn("000001", 1)
+    assert masked("000001", 0) == masked("000001", 0)
+    assert len({masked(name, 0) for name in ("000001", "000002", "000003")}) == 3
+    assert masked("000001", 0) != masked("000001", 1)
 
 
-def test_a_name_draws_the_same_numbers_in_every_process() -> None:
-    # Python's own hash differs between processes; every compared method must see one picture.
+def test_rng_for_gives_the_same_numbers_in_every_process() -> None:
+    # Python's hash() differs between processes; every compared method needs the same image.
     seed = int.from_bytes(hashlib.sha256(b"3:000001").digest()[:8], "little")
-    wanted = np.random.default_rng(seed).integers(0, 2**62, 4)
-    assert np.array_equal(rng_for("000001", 3).integers(0, 2**62, 4), wanted)
+    expected = np.random.default_rng(seed).integers(0, 2**62, 4)
+    assert np.array_equal(rng_for("000001", 3).integers(0, 2**62, 4), expected)
 
 
-def test_masks_are_lit_as_the_face_is(portraits: list, template_folder: Path) -> None:
+def test_mask_brightness_matches_the_face(portraits: list, template_folder: Path) -> None:
     face = portraits[0]
     landmarks = landmarks_from_five(face.five)
     red = next(sprite for sprite in load_templates(template_folder) if sprite.view == "front")
     levels = []
     for gain in (1.0, 0.35):
         dimmed = (face.image * gain).astype(np.uint8)
-        worn = apply_mask(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
-        levels.append(worn.image[worn.alpha > 0.99].mean(axis=0))
+        result = apply_mask(dimmed, landmarks, red, np.random.default_rng(0), jitter=0.0)
+        levels.append(result.image[result.alpha > 0.99].mean(axis=0))
     assert levels[1][0] < 0.75 * levels[0][0]
 
 
 @pytest.mark.parametrize("person", [0, 3])
-def test_turned_heads_get_the_view_from_that_side(
+def test_turned_heads_get_the_matching_side_view(
     person: int, portraits: list, pool: list[Sprite]
 ) -> None:
     five = portraits[person].five
@@ -171,27 +171,27 @@ def test_turned_heads_get_the_view_from_that_side(
         rng = np.random.default_rng(0)
         assert {choose_sprite(pool, landmarks, rng).view for _ in range(12)} == {view}
     fronts = [sprite for sprite in pool if sprite.view == "front"]
-    assert choose_sprite(fronts, landmarks, rng).view == "front"  # better than none
+    assert choose_sprite(fronts, landmarks, rng).view == "front"  # fallback to another view
 
 
-@pytest.mark.parametrize("change", ["outside", "one place", "upside down"])
-def test_odd_landmarks_do_no_harm(change: str, portraits: list, pool: list[Sprite]) -> None:
+@pytest.mark.parametrize("change", ["outside", "one point", "upside down"])
+def test_invalid_landmarks_do_not_fail(change: str, portraits: list, pool: list[Sprite]) -> None:
     face = portraits[0]
     five = {
         "outside": face.five + 500,
-        "one place": np.full((5, 2), 60, np.float32),
+        "one point": np.full((5, 2), 60, np.float32),
         "upside down": 127 - face.five,
     }[change]
     landmarks = landmarks_from_five(five)
     assert np.isfinite(landmarks).all()
-    worn = apply_mask(face.image, landmarks, pool[0], np.random.default_rng(0))
-    assert worn.image.shape == face.image.shape
-    assert np.isfinite(worn.alpha).all()
+    result = apply_mask(face.image, landmarks, pool[0], np.random.default_rng(0))
+    assert result.image.shape == face.image.shape
+    assert np.isfinite(result.alpha).all()
     if change == "outside":
-        assert np.array_equal(worn.image, face.image)
+        assert np.array_equal(result.image, face.image)
 
 
-def test_five_points_give_the_jaw_and_the_bridge_of_the_nose(portraits: list) -> None:
+def test_landmarks_from_five_estimate_jaw_and_nose_bridge(portraits: list) -> None:
     five = portraits[0].five
     landmarks = landmarks_from_five(five)
     assert landmarks.shape == (68, 2)
@@ -215,12 +215,12 @@ def test_templates_are_read_with_their_views_and_colours(
     front = sprites["cloth"]
     assert front.premultiplied.shape == (100, 160, 4)
     assert front.premultiplied[50, 80].tolist() == [255, 0, 0, 1]
-    # Centres of pixels are at whole numbers: x -> (x + 0.5) * 160/240 - 0.5.
+    # Pixel centres are at integer coordinates: x -> (x + 0.5) * 160/240 - 0.5.
     assert front.points[0] == pytest.approx([0.5 * 2 / 3 - 0.5, 20.5 * 2 / 3 - 0.5], abs=1e-4)
     assert front.points[4] == pytest.approx([120.5 * 2 / 3 - 0.5, 149.5 * 2 / 3 - 0.5], abs=1e-4)
     face = portraits[0]
-    worn = apply_mask(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
-    red, green, blue = worn.image[worn.alpha > 0.99].mean(axis=0)
+    result = apply_mask(face.image, landmarks_from_five(face.five), front, np.random.default_rng(0))
+    red, green, blue = result.image[result.alpha > 0.99].mean(axis=0)
     assert red > 100
     assert max(green, blue) < 1
 
@@ -237,17 +237,19 @@ def test_small_templates_are_not_enlarged(tmp_path: Path) -> None:
 
 
 POINTS = {letter: [10 * n, 5 + n % 3] for n, letter in enumerate("abcdef")}
-GOOD: dict[str, Any] = {"cloth": {"file": "cloth.png", "points": POINTS}}
+VALID: dict[str, Any] = {"cloth": {"file": "cloth.png", "points": POINTS}}
 
-BROKEN: dict[str, Callable[[], str]] = {
+INVALID: dict[str, Callable[[], str]] = {
     "not JSON": lambda: "{",
     "not text": lambda: "\udcff",
     "a list": lambda: "[]",
-    "nothing in it": lambda: "{}",
-    "an entry that is no table": lambda: json.dumps({"cloth": "cloth.png"}),
+    "no entries": lambda: "{}",
+    "an entry that is not a table": lambda: json.dumps({"cloth": "cloth.png"}),
     "no file": lambda: json.dumps({"cloth": {"points": POINTS}}),
     "no points": lambda: json.dumps({"cloth": {"file": "cloth.png"}}),
-    "points that are no table": lambda: json.dumps({"cloth": {"file": "cloth.png", "points": []}}),
+    "points that are not a table": lambda: json.dumps(
+        {"cloth": {"file": "cloth.png", "points": []}}
+    ),
     "a point too few": lambda: json.dumps(
         {"cloth": {"file": "cloth.png", "points": {k: POINTS[k] for k in "abcde"}}}
     ),
@@ -257,49 +259,49 @@ BROKEN: dict[str, Callable[[], str]] = {
     "a coordinate too many": lambda: json.dumps(
         {"cloth": {"file": "cloth.png", "points": {k: [*v, 0] for k, v in POINTS.items()}}}
     ),
-    "a coordinate that is a word": lambda: json.dumps(
+    "a coordinate that is a string": lambda: json.dumps(
         {"cloth": {"file": "cloth.png", "points": {**POINTS, "c": ["left", 1]}}}
     ),
-    "a picture that is not there": lambda: json.dumps({"cloth": {**GOOD["cloth"], "file": "x"}}),
-    "a picture without alpha": lambda: json.dumps({"cloth": {**GOOD["cloth"], "file": "rgb.png"}}),
-    "an empty picture": lambda: json.dumps({"cloth": {**GOOD["cloth"], "file": "empty.png"}}),
-    "a picture that is text": lambda: json.dumps({"cloth": {**GOOD["cloth"], "file": "text.png"}}),
+    "a missing picture": lambda: json.dumps({"cloth": {**VALID["cloth"], "file": "x"}}),
+    "a picture without alpha": lambda: json.dumps({"cloth": {**VALID["cloth"], "file": "rgb.png"}}),
+    "an empty picture": lambda: json.dumps({"cloth": {**VALID["cloth"], "file": "empty.png"}}),
+    "a picture that is text": lambda: json.dumps({"cloth": {**VALID["cloth"], "file": "text.png"}}),
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_broken_template_folders_are_one_dataset_error(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", INVALID)
+def test_invalid_template_folders_raise_a_dataset_error(kind: str, tmp_path: Path) -> None:
     Image.new("RGBA", (60, 40), "red").save(tmp_path / "cloth.png")
     Image.new("RGB", (60, 40), "red").save(tmp_path / "rgb.png")
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no picture")
     index = tmp_path / "templates.json"
-    index.write_text(json.dumps(GOOD))
+    index.write_text(json.dumps(VALID))
     assert len(load_templates(tmp_path)) == 1
-    index.write_bytes(BROKEN[kind]().encode(errors="surrogateescape"))
+    index.write_bytes(INVALID[kind]().encode(errors="surrogateescape"))
     with pytest.raises(DatasetError) as caught:
         load_templates(tmp_path)
     assert str(caught.value).count(str(tmp_path)) == 1
     assert caught.value.hint
 
 
-def test_a_folder_without_templates_is_a_dataset_error(tmp_path: Path) -> None:
+def test_a_folder_without_templates_raises_a_dataset_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"templates\.json"):
         load_templates(tmp_path)
 
 
-def test_drawing_asks_for_any_view() -> None:
+def test_draw_sprite_accepts_a_view() -> None:
     sprite = draw_sprite(np.random.default_rng(0), "right")
     assert sprite.view == "right"
 
 
-def test_half_of_the_cloths_are_printed_and_prints_are_of_many_inks() -> None:
-    plain = np.full((200, 240, 3), 90.0, np.float32)
-    printed = [draw_print(plain, np.random.default_rng(seed)) for seed in range(120)]
-    assert all(one.shape == plain.shape and one.dtype == np.float32 for one in printed)
+def test_half_of_the_masks_have_prints_of_many_colours() -> None:
+    bare = np.full((200, 240, 3), 90.0, np.float32)
+    printed = [draw_print(bare, np.random.default_rng(seed)) for seed in range(120)]
+    assert all(one.shape == bare.shape and one.dtype == np.float32 for one in printed)
     assert all(one.min() >= 0 and one.max() <= 255 for one in printed)
-    differing = [one for one in printed if not np.array_equal(one, plain)]
+    differing = [one for one in printed if not np.array_equal(one, bare)]
     assert 40 <= len(differing) <= 80
     colours = [len(np.unique(one.reshape(-1, 3).round(-1), axis=0)) for one in differing]
     assert max(colours) > 20 > min(colours)
-    assert (plain == 90.0).all()  # the cloth itself is left alone
+    assert (bare == 90.0).all()  # the input is not changed

@@ -1,4 +1,4 @@
-"""Occluders: what is drawn before a face, with a mask or without."""
+"""Occluders in front of a face, with and without a mask."""
 
 import cv2
 import numpy as np
@@ -31,8 +31,10 @@ def bare() -> Scene:
 @pytest.fixture(scope="module")
 def masked(bare: Scene) -> Scene:
     rng = np.random.default_rng(3)
-    worn = apply_mask(bare.clean, LANDMARKS, choose_sprite(draw_sprites(4, 1), LANDMARKS, rng), rng)
-    return Scene(bare.clean, worn.image, worn.alpha)
+    result = apply_mask(
+        bare.clean, LANDMARKS, choose_sprite(draw_sprites(4, 1), LANDMARKS, rng), rng
+    )
+    return Scene(bare.clean, result.image, result.alpha)
 
 
 def same(first: Scene, second: Scene) -> bool:
@@ -42,7 +44,7 @@ def same(first: Scene, second: Scene) -> bool:
     )
 
 
-def test_the_generator_decides_the_bytes_and_the_input_is_left_alone(masked: Scene) -> None:
+def test_occlude_is_deterministic_and_does_not_change_its_input(masked: Scene) -> None:
     before = Scene(masked.clean.copy(), masked.masked.copy(), masked.alpha.copy())
     drawn = [occlude(masked, LANDMARKS, np.random.default_rng(seed)) for seed in range(40)]
     again = [occlude(masked, LANDMARKS, np.random.default_rng(seed)) for seed in range(40)]
@@ -57,7 +59,7 @@ def test_the_generator_decides_the_bytes_and_the_input_is_left_alone(masked: Sce
         assert scene.alpha.max() <= 1
 
 
-def test_a_face_without_a_mask_stays_one_picture(bare: Scene) -> None:
+def test_clean_and_masked_stay_equal_without_a_mask(bare: Scene) -> None:
     equal = Scene(bare.clean, bare.clean.copy(), EMPTY)
     for seed in range(40):
         shared = occlude(bare, LANDMARKS, np.random.default_rng(seed))
@@ -68,7 +70,7 @@ def test_a_face_without_a_mask_stays_one_picture(bare: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_shows_in_most_cases(kind: str, bare: Scene) -> None:
+def test_each_kind_changes_most_images_visibly(kind: str, bare: Scene) -> None:
     frame = measure_face(bare.clean, LANDMARKS)
     changed = []
     for seed in range(12):
@@ -79,21 +81,21 @@ def test_each_kind_shows_in_most_cases(kind: str, bare: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hand", "cup", "telephone", "food", "microphone"])
-def test_what_hides_a_mask_is_in_both_pictures_alike(kind: str, masked: Scene) -> None:
+def test_occluders_over_a_mask_are_equal_in_both_images(kind: str, masked: Scene) -> None:
     frame = measure_face(masked.clean, LANDMARKS)
-    lost = []
+    hidden_shares = []
     for seed in range(12):
         drawn = add_occluder(kind, masked, frame, np.random.default_rng(seed))
         assert (drawn.alpha <= masked.alpha + 1e-6).all()
         hidden = (masked.alpha > 0.95) & (drawn.alpha < 0.01)
-        lost.append(hidden.mean())
+        hidden_shares.append(hidden.mean())
         apart = np.abs(drawn.clean.astype(int) - drawn.masked)[hidden]
         assert not apart.size or apart.max() <= 4
-    assert np.mean(np.array(lost) > 0.005) > 0.5
+    assert np.mean(np.array(hidden_shares) > 0.005) > 0.5
 
 
 @pytest.mark.parametrize("kind", ["beard", "moustache"])
-def test_a_mask_is_worn_over_a_beard(kind: str, masked: Scene) -> None:
+def test_a_mask_covers_a_beard(kind: str, masked: Scene) -> None:
     frame = measure_face(masked.clean, LANDMARKS)
     drawn = add_occluder(kind, masked, frame, np.random.default_rng(1))
     covered = masked.alpha > 0.999
@@ -113,7 +115,7 @@ def test_a_mask_is_worn_over_a_beard(kind: str, masked: Scene) -> None:
         LANDMARKS[::-1].copy() * np.float32(0.1),
     ],
 )
-def test_landmarks_anywhere_never_fail(landmarks: np.ndarray, masked: Scene) -> None:
+def test_occluders_accept_any_landmarks(landmarks: np.ndarray, masked: Scene) -> None:
     frame = measure_face(masked.clean, landmarks)
     for number, kind in enumerate(KINDS):
         drawn = add_occluder(kind, masked, frame, np.random.default_rng(number))
@@ -121,7 +123,7 @@ def test_landmarks_anywhere_never_fail(landmarks: np.ndarray, masked: Scene) -> 
         assert drawn.clean.shape == (128, 128, 3)
 
 
-def test_only_jaw_and_bridge_are_used(masked: Scene) -> None:
+def test_only_jaw_and_nose_bridge_landmarks_are_used(masked: Scene) -> None:
     other = LANDMARKS.copy()
     other[17:27] = other[31:] = 77
     for seed in range(8):
@@ -129,36 +131,36 @@ def test_only_jaw_and_bridge_are_used(masked: Scene) -> None:
         assert same(first, occlude(masked, other, np.random.default_rng(seed)))
 
 
-def test_a_border_repeats_its_last_line_or_is_black(masked: Scene) -> None:
+def test_a_border_repeats_the_last_line_or_is_black(masked: Scene) -> None:
     frame = measure_face(masked.clean, LANDMARKS)
-    seen = set()
+    variants = set()
     for seed in range(80):
         drawn = add_border(masked, frame, np.random.default_rng(seed))
         equal = np.array_equal
         for side, axis, first in (
             ("top", 0, True), ("left", 1, True), ("bottom", 0, False), ("right", 1, False)
         ):  # fmt: skip
-            turned = [np.moveaxis(p, axis, 0) for p in (drawn.clean, drawn.masked, drawn.alpha)]
+            oriented = [np.moveaxis(p, axis, 0) for p in (drawn.clean, drawn.masked, drawn.alpha)]
             source = [np.moveaxis(p, axis, 0) for p in (masked.clean, masked.masked, masked.alpha)]
             if not first:
-                turned, source = [p[::-1] for p in turned], [p[::-1] for p in source]
+                oriented, source = [p[::-1] for p in oriented], [p[::-1] for p in source]
             line = next(
-                n for n in range(128) if equal(turned[0][n:], source[0][n:])
-            ) if equal(turned[0][-1], source[0][-1]) else 0  # fmt: skip
+                n for n in range(128) if equal(oriented[0][n:], source[0][n:])
+            ) if equal(oriented[0][-1], source[0][-1]) else 0  # fmt: skip
             if line < 2:
                 continue
-            black = not turned[0][0].any()
-            seen.add((side, black))
-            for got, had in zip(turned, source, strict=True):
-                assert equal(got[line:], had[line:])
-                wanted = np.zeros_like(had[line]) if black else had[line]
-                assert all(equal(row, wanted) for row in got[: line - 1])
-    assert {side for side, _ in seen} == {"left", "right", "top", "bottom"}
-    assert {black for _, black in seen} == {True, False}
+            black = not oriented[0][0].any()
+            variants.add((side, black))
+            for after, before in zip(oriented, source, strict=True):
+                assert equal(after[line:], before[line:])
+                expected = np.zeros_like(before[line]) if black else before[line]
+                assert all(equal(row, expected) for row in after[: line - 1])
+    assert {side for side, _ in variants} == {"left", "right", "top", "bottom"}
+    assert {black for _, black in variants} == {True, False}
 
 
 @pytest.mark.parametrize("position", ["under nose", "chin"])
-def test_masks_below_the_nose_leave_bare_what_they_say(position: Position, bare: Scene) -> None:
+def test_lowered_masks_leave_nose_or_mouth_uncovered(position: Position, bare: Scene) -> None:
     pool = draw_sprites(40, 7)
     tip, mouth, chin = [], [], []
     for seed in range(40):
@@ -170,18 +172,18 @@ def test_masks_below_the_nose_leave_bare_what_they_say(position: Position, bare:
         chin.append(alpha[int(LANDMARKS[8, 1]) - 2, int(LANDMARKS[8, 0])] > 0.9)
     assert np.mean(tip) > 0.9
     assert np.mean(chin) > 0.9
-    wanted = np.array(mouth) > 0.9 if position == "under nose" else np.array(mouth) < 0.1
-    assert np.mean(wanted) > 0.9
+    expected = np.array(mouth) > 0.9 if position == "under nose" else np.array(mouth) < 0.1
+    assert np.mean(expected) > 0.9
 
 
-def test_a_mask_sits_on_the_nose_unless_asked(bare: Scene) -> None:
+def test_the_default_mask_position_is_the_nose(bare: Scene) -> None:
     sprite = draw_sprites(1, 7)[0]
-    plain = apply_mask(bare.clean, LANDMARKS, sprite, np.random.default_rng(1))
+    default = apply_mask(bare.clean, LANDMARKS, sprite, np.random.default_rng(1))
     named = apply_mask(bare.clean, LANDMARKS, sprite, np.random.default_rng(1), position="nose")
-    assert np.array_equal(plain.image, named.image)
-    assert plain.alpha[int(LANDMARKS[30, 1]), int(LANDMARKS[30, 0])] > 0.9
+    assert np.array_equal(default.image, named.image)
+    assert default.alpha[int(LANDMARKS[30, 1]), int(LANDMARKS[30, 0])] > 0.9
 
 
-def test_the_shares_are_a_distribution() -> None:
+def test_occluder_shares_sum_to_1() -> None:
     assert sum(OCCLUDER_SHARES.values()) == pytest.approx(1)
     assert min(OCCLUDER_SHARES.values()) > 0

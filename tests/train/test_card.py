@@ -9,7 +9,7 @@ from PIL import Image
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.demo.people import COLLINS, HOPPER
-from jdsr_cli.evaluation.report import GAP, HEAD, LETTERS
+from jdsr_cli.evaluation.report import FONT_SIZE, GAP, HEADING_HEIGHT
 from jdsr_cli.faces import TEMPLATE
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train import card
@@ -37,7 +37,7 @@ def tiles(path: Path, rows: int, columns: int) -> np.ndarray:
         right - TEMPLATE_SIZE - (TEMPLATE_SIZE + GAP) * (columns - 1 - index)
         for index in range(columns)
     ]
-    tops = [LETTERS + GAP + HEAD + TEMPLATE_SIZE * row for row in range(rows)]
+    tops = [FONT_SIZE + GAP + HEADING_HEIGHT + TEMPLATE_SIZE * row for row in range(rows)]
     return np.stack(
         [[sheet[y : y + TEMPLATE_SIZE, x : x + TEMPLATE_SIZE] for x in lefts] for y in tops]
     )

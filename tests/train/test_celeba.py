@@ -75,10 +75,10 @@ def test_in_the_wild_pictures_have_points_and_boxes(tmp_path: Path, portraits: l
         (PARTITION, 2, "000002.png 3", "'000002.png 3' is not a picture and 0, 1 or 2"),
         (PARTITION, 2, "000002.png", "is not a picture and 0, 1 or 2"),
         (PARTITION, 2, "000001.png 0", "000001.png is listed twice"),
-        (PARTITION, 3, "000009.png 0", "there is no picture .*000009.png"),
+        (PARTITION, 3, "000009.png 0", "the picture .*000009.png does not exist"),
         (IDENTITIES, 5, "000005.png x", "is not a picture and a person's number"),
         (LANDMARKS, 1, "six", "'six' is not the number of pictures"),
-        (LANDMARKS, 1, "7", "promises 7 pictures, 6 are listed"),
+        (LANDMARKS, 1, "7", "states 7 pictures, 6 are listed"),
         (LANDMARKS, 4, "000002.png 1 2 3", "is not a picture and 10 numbers"),
         (LANDMARKS, 4, "000002.png 1 2 3 4 5 6 7 8 9 nan", "is not a picture and 10 numbers"),
         (LANDMARKS, 4, "000002.png 1 2 3 4 5 6 7 8 9 ten", "is not a picture and 10 numbers"),
@@ -116,7 +116,7 @@ def test_a_picture_missing_from_a_list_is_an_error(
 def test_missing_lists_and_pictures_are_errors(tmp_path: Path, portraits: list) -> None:
     folder = write_celeba(tmp_path / "celeba", portraits)
     (folder / "img_align_celeba" / "000002.png").unlink()
-    with pytest.raises(DatasetError, match=r"list_eval_partition\.txt line 2: there is no picture"):
+    with pytest.raises(DatasetError, match=r"list_eval_partition\.txt line 2: the picture"):
         read_celeba(folder, "train")
     assert len(read_celeba(folder, "val")) == 1
     (folder / LANDMARKS).unlink()

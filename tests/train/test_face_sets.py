@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jdsr_cli.datasets.aligned import belongs, load_faces
+from jdsr_cli.datasets.aligned import is_in_split, load_faces
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
@@ -84,9 +84,9 @@ def test_picture_files_are_split_by_name(
     with pytest.raises(DatasetError):
         load_faces(folder, "test", tmp_path / "cache")
     names = [tmp_path / f"face{number}.png" for number in range(400)]
-    held_out = [name for name in names if belongs(name, "val")]
+    held_out = [name for name in names if is_in_split(name, "val")]
     assert 5 <= len(held_out) <= 40
-    assert all(belongs(name, "train") != belongs(name, "val") for name in names)
+    assert all(is_in_split(name, "train") != is_in_split(name, "val") for name in names)
 
 
 def test_dense_landmarks_take_precedence_over_five_points(
@@ -275,7 +275,7 @@ def test_invalid_dense_landmarks_are_errors(
     points = np.full((6, 68, 2), 40.0)
     points[2] = np.nan
     for invalid, fault in (
-        (points, f"those of {keys[2]} are not all finite"),
+        (points, f"the points of {keys[2]} are not all finite"),
         (points[:, :20], "not .N, 68, 2."),
         (points[:3], "for 6 keys"),
     ):
@@ -298,7 +298,7 @@ def test_a_single_archive_has_one_split(tmp_path: Path, write_faces: WriteFaces)
 
 def test_an_unknown_split_is_an_error(tmp_path: Path, write_faces: WriteFaces) -> None:
     folder = write_faces(tmp_path / "data")
-    with pytest.raises(UsageError, match="no split 'trian'"):
+    with pytest.raises(UsageError, match="unknown split 'trian'"):
         open_faces(folder, "trian", tmp_path / "cache")
     assert len(open_faces(folder, "all", tmp_path / "cache")) == 12
 

@@ -201,7 +201,7 @@ class RecordingLabeller:
 @pytest.fixture
 def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a parser; labelling networks run on a GPU, and shards have two faces."""
-    monkeypatch.setattr(preparation, "SHARD", 2)
+    monkeypatch.setattr(preparation, "SHARD_SIZE", 2)
     set_device(monkeypatch, "cuda")
     write_parser(tmp_path / "parser.safetensors")
     return tmp_path / "parser.safetensors"
@@ -290,15 +290,15 @@ def test_a_run_interrupted_between_cropping_and_labelling_resumes_both(
 def test_a_shard_without_faces_is_finished_without_labels(parser: Path, tmp_path: Path) -> None:
     task = ShardTask((), tmp_path / "00000.npz")
     np.savez(
-        task.cut.path, keys=np.zeros(0, str), identities=np.zeros(0, str),
-        skipped=np.array([("a", "no face found")]), parsing=np.zeros((0, 64, 64), np.uint8),
+        task.without_labels.path, keys=np.zeros(0, str), identities=np.zeros(0, str),
+        skipped=np.array([("a", "no face detected")]), parsing=np.zeros((0, 64, 64), np.uint8),
     )  # fmt: skip
     labeller = RecordingLabeller(parser)
     label_shard(task, labeller)
     shard = read_shard(task.path)
-    assert (shard.keys, shard.skipped) == ((), (("a", "no face found"),))
+    assert (shard.keys, shard.skipped) == ((), (("a", "no face detected"),))
     assert labeller.sizes == []
-    assert not task.cut.path.exists()
+    assert not task.without_labels.path.exists()
 
 
 @pytest.mark.parametrize(

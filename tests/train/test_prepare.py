@@ -18,7 +18,7 @@ from jdsr_cli.datasets import shards
 from jdsr_cli.datasets.aligned import load_faces
 from jdsr_cli.datasets.cropping import PrepareSettings, overlap
 from jdsr_cli.datasets.preparation import PreparedSets, open_faces, prepare
-from jdsr_cli.datasets.shards import ShardMaker, ShardTask
+from jdsr_cli.datasets.shards import ShardBuilder, ShardTask
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError, UsageError
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
@@ -54,7 +54,7 @@ def celeba(tmp_path: Path, portraits: list) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("jdsr_cli.datasets.preparation"), "SHARD", 2)
+    monkeypatch.setattr(import_module("jdsr_cli.datasets.preparation"), "SHARD_SIZE", 2)
 
 
 def contents(prepared: PreparedSets) -> dict[str, bytes]:
@@ -169,16 +169,16 @@ def test_an_interrupted_run_resumes(
 ) -> None:
     whole = prepare(celeba, tmp_path / "whole", splits=("all",))
     started: list[str] = []
-    original = ShardMaker.make
+    original = ShardBuilder.build
 
-    def make(self: ShardMaker, task: ShardTask, advance: Callable[[], None]) -> None:
+    def make(self: ShardBuilder, task: ShardTask, advance: Callable[[], None]) -> None:
         if len(started) == 1:
             started.append("killed")
             raise KeyboardInterrupt
         started.append(task.path.stem)
         original(self, task, advance)
 
-    monkeypatch.setattr(ShardMaker, "make", make)
+    monkeypatch.setattr(ShardBuilder, "build", make)
     progress = RecordingProgress()
     with pytest.raises(KeyboardInterrupt):
         prepare(celeba, tmp_path / "out", progress=progress, splits=("all",))
@@ -247,13 +247,13 @@ def test_faces_of_pictures_are_detected_and_aligned(pictures: Path, tmp_path: Pa
     assert faces.identities is None
     assert np.allclose(faces.heat_points[0][:2], [[45.9, 65.9], [81.3, 65.9]], atol=5)
     assert "all its 4 pictures are the test set" in progress.notes[0]
-    assert "test: 3 of 4 pictures left out" in progress.notes[1]
+    assert "test: 3 of 4 pictures skipped" in progress.notes[1]
     (listed,) = (tmp_path / "cache").glob("*/skipped.csv")
     with listed.open(newline="", encoding="utf-8") as file:
         reasons = {row["key"]: row["reason"] for row in csv.DictReader(file)}
     assert set(reasons) == {"distant", "wall", "notes"}
-    assert reasons["wall"] == "no face found"
-    assert "px wide, under 64" in reasons["distant"]
+    assert reasons["wall"] == "no face detected"
+    assert "px wide, below 64" in reasons["distant"]
     assert "picture" in reasons["notes"]
     settings = PrepareSettings(least_width=0)
     assert open_faces(pictures, "test", tmp_path / "cache", settings).keys == (
@@ -304,7 +304,7 @@ def test_a_box_selects_the_face(tmp_path: Path, portraits: list) -> None:
     with pytest.raises(DatasetError, match=r"skipped\.csv: none of 1 pictures"):
         open_faces(folder, "val", tmp_path / "cache")
     lists = [path.read_text(encoding="utf-8") for path in tmp_path.glob("cache/*/skipped.csv")]
-    assert any("val,000004,no face found in its box" in text for text in lists)
+    assert any("val,000004,no face detected in its box" in text for text in lists)
     settings = PrepareSettings(least_width=500)
     with pytest.raises(DatasetError, match=r"none of 3 pictures"):  # wide faces are required
         open_faces(folder, "train", tmp_path / "cache", settings)
@@ -334,9 +334,9 @@ def test_aligned_faces_are_opened_unchanged(tmp_path: Path, write_faces: WriteFa
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"crop": "140"}, "no crop '140'.*138-left"),
+        ({"crop": "140"}, "unknown crop '140'.*138-left"),
         ({"landmarks": "absent.onnx"}, "'absent.onnx' is neither five nor fan nor a file"),
-        ({"workers": -1}, "-1 workers"),
+        ({"workers": -1}, "workers is -1"),
         ({"least_width": float("nan")}, "least_width"),
     ],
 )
@@ -350,7 +350,7 @@ def test_invalid_sources_and_caches_are_errors(celeba: Path, tmp_path: Path) -> 
         open_faces(tmp_path / "absent", None, tmp_path / "cache")
     with pytest.raises(InputMissingError):
         prepare(tmp_path / "absent", tmp_path / "cache")
-    with pytest.raises(UsageError, match="no split 'tset'"):
+    with pytest.raises(UsageError, match="unknown split 'tset'"):
         open_faces(celeba, "tset", tmp_path / "cache")
     (tmp_path / "notes.txt").write_text("no faces")
     with pytest.raises(DatasetError, match="not a folder or tar archive"):
@@ -369,7 +369,7 @@ def test_damaged_prepared_files_are_errors(
     with pytest.raises(DatasetError, match="prepared set 'val' is damaged"):
         load_faces(prepared.folder, "val", tmp_path)
     monkeypatch.setattr(
-        shards.ShardMaker, "make", lambda self, task, advance: task.path.write_bytes(b"damaged")
+        shards.ShardBuilder, "build", lambda self, task, advance: task.path.write_bytes(b"damaged")
     )
-    with pytest.raises(DatasetError, match=r"00000\.npz: a prepared part is damaged"):
+    with pytest.raises(DatasetError, match=r"00000\.npz: a prepared shard is damaged"):
         prepare(celeba, tmp_path / "out", splits=("train",))

@@ -29,7 +29,7 @@ from jdsr_cli.datasets.samples import (
 )
 from jdsr_cli.demo.people import COLLINS, HOPPER, Person
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evaluation.methods import Method, bicubic, resolve
+from jdsr_cli.evaluation.methods import Method, bicubic, load_methods
 from jdsr_cli.evaluation.report import Block, Column, write_sheet
 from jdsr_cli.evaluation.scoring import score
 from jdsr_cli.faces import crop, estimate_alignment
@@ -126,7 +126,7 @@ def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
     """
     methods: list[Method] = []
     for name in weights:
-        methods += resolve([name], None, device)[0]
+        methods += load_methods([name], None, device)[0]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,7 +3,7 @@
 All functions take batches (B, 3, H, W) of RGB in [0, 1], clamp them, round them to 8 bits as
 saving does, and return float64: luma in limited range (16 to 235), peak 255. SSIM uses an 11x11
 Gaussian window of sigma 1.5 at valid positions only. The error and similarity maps allow a caller
-to compute several figures of the same images: whole, without the border, by region.
+to compute several metrics of the same images: whole, without the border, by region.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _C1, _C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
 def luma(images: Tensor) -> Tensor:
-    """Limited-range Y of BT.601, (B, 1, H, W) float64 in [16, 235], of RGB in [0, 1].
+    """Return limited-range Y of BT.601, (B, 1, H, W) float64 in [16, 235], of RGB in [0, 1].
 
     Raises:
         UsageError: Not a floating (B, 3, H, W) tensor.
@@ -42,22 +42,22 @@ def luma(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """What pictures are compared with, prepared once for many comparisons; float64."""
+class GroundTruth:
+    """Ground truth, prepared once for many comparisons; float64."""
 
     luma: Tensor
-    """(B, 1, H, W), as `luma` gives it."""
+    """(B, 1, H, W), the result of `luma`."""
     mean: Tensor
-    """(B, 1, H - 10, W - 10), of luma in every window of SSIM that lies inside."""
+    """(B, 1, H - 10, W - 10), mean of luma in every SSIM window inside the image."""
     variance: Tensor
-    """The same of its variance."""
+    """Variance of luma, of the same shape."""
 
     @classmethod
-    def of(cls, pictures: Tensor) -> Truth:
-        """Prepare true pictures, (B, 3, H, W) RGB in [0, 1], H and W at least `WINDOW`.
+    def of(cls, pictures: Tensor) -> GroundTruth:
+        """Prepare ground-truth images, (B, 3, H, W) RGB in [0, 1], H and W at least `WINDOW`.
 
         Raises:
-            UsageError: They are smaller.
+            UsageError: The images are smaller.
 
         """
         if min(pictures.shape[-2:]) < WINDOW:
@@ -70,7 +70,7 @@ class Truth:
         return cls(y, mean, _blur(y * y) - mean**2)
 
     def compare(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the `error_map` and the `similarity_map` of pictures of the truth's shape."""
+        """Return the `error_map` and the `similarity_map` of images of the same shape."""
         x, y = luma(images), self.luma
         mean_x, mean_y = _blur(x), self.mean
         variance = _blur(x * x) - mean_x**2
@@ -82,58 +82,60 @@ class Truth:
 
 
 def psnr(images: Tensor, truth: Tensor, region: Tensor | None = None, border: int = 0) -> Tensor:
-    """Peak signal-to-noise ratio in dB of each image, (B,); higher is better.
+    """Return the peak signal-to-noise ratio in dB of each image, (B,); higher is better.
 
     Args:
         images: (B, 3, H, W) RGB in [0, 1].
-        truth: The same of the truth.
-        region: (B, 1, H, W) bool; where given, only its pixels count, and an image without
-            any gives NaN.
-        border: Pixels left out along each edge.
+        truth: The ground truth of the same shape.
+        region: (B, 1, H, W) bool; if given, only its pixels count, and an image with an empty
+            region gives NaN.
+        border: Width of the ignored border in pixels.
 
     Raises:
-        UsageError: Shapes differ, or nothing is left within the border.
+        UsageError: Shapes differ, or the border removes everything.
 
     """
     return decibels(error_map(images, truth), region, border)
 
 
 def ssim(images: Tensor, truth: Tensor, region: Tensor | None = None, border: int = 0) -> Tensor:
-    """Structural similarity of each image, (B,), at most 1; higher is better (Wang et al. 2004).
+    """Return the structural similarity of each image, (B,), at most 1 (Wang et al. 2004).
+
+    Higher is better.
 
     Args:
         images: (B, 3, H, W) RGB in [0, 1], H and W at least `WINDOW`.
-        truth: The same of the truth.
-        region: (B, 1, H, W) bool; where given, only windows whose centre lies in it count, and
-            an image without any gives NaN.
-        border: Pixels left out along each edge, before any window is laid.
+        truth: The ground truth of the same shape.
+        region: (B, 1, H, W) bool; if given, only windows with their centre in it count, and an
+            image with an empty region gives NaN.
+        border: Width of the border in pixels, which is removed before windows are placed.
 
     Raises:
-        UsageError: Shapes differ, or nothing is left within the border.
+        UsageError: Shapes differ, or the border removes everything.
 
     """
     return similarity(similarity_map(images, truth), region, border)
 
 
 def error_map(images: Tensor, truth: Tensor) -> Tensor:
-    """Squared difference of luma, (B, 1, H, W)."""
+    """Return the squared difference of luma, (B, 1, H, W)."""
     _same_shape(images, truth)
     return (luma(images) - luma(truth)) ** 2
 
 
 def similarity_map(images: Tensor, truth: Tensor) -> Tensor:
-    """SSIM of every window that lies inside, (B, 1, H - 10, W - 10)."""
+    """Return the SSIM of every window inside the image, (B, 1, H - 10, W - 10)."""
     _same_shape(images, truth)
-    return Truth.of(truth).compare(images)[1]
+    return GroundTruth.of(truth).compare(images)[1]
 
 
 def decibels(errors: Tensor, region: Tensor | None = None, border: int = 0) -> Tensor:
-    """PSNR (B,) of an `error_map`, as `psnr` explains."""
+    """Return the PSNR (B,) of an `error_map`; see `psnr`."""
     return 10 * torch.log10(PEAK**2 / _mean(errors, region, border))
 
 
 def similarity(similarities: Tensor, region: Tensor | None = None, border: int = 0) -> Tensor:
-    """SSIM (B,) of a `similarity_map`, as `ssim` explains."""
+    """Return the SSIM (B,) of a `similarity_map`; see `ssim`."""
     if region is not None:
         reach = WINDOW // 2
         region = region[..., reach:-reach, reach:-reach]
@@ -143,7 +145,7 @@ def similarity(similarities: Tensor, region: Tensor | None = None, border: int =
 def _mean(values: Tensor, region: Tensor | None, border: int) -> Tensor:
     if border < 0 or 2 * border >= min(values.shape[-2:]):
         raise UsageError(
-            f"a border of {border} pixels leaves nothing of {tuple(values.shape[-2:])}",
+            f"a border of {border} pixels removes all of {tuple(values.shape[-2:])}",
             where="metrics",
         )
     if border:
@@ -156,9 +158,9 @@ def _mean(values: Tensor, region: Tensor | None, border: int) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Return the weighted means of the windows inside: (B, 1, H, W) to (B, 1, H - 10, W - 10).
+    """Return the weighted means of all windows: (B, 1, H, W) to (B, 1, H - 10, W - 10).
 
-    Products with band matrices: convolutions in float64 take eight times as long.
+    Computed with band matrices: convolutions in float64 take eight times as long.
     """
     down, across = (_band(side, x.device) for side in x.shape[-2:])
     return down @ (x @ across.T)
@@ -171,8 +173,8 @@ def _band(side: int, device: torch.device) -> Tensor:
     offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     kernel = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     band = torch.zeros(side - WINDOW + 1, side, dtype=torch.float64)
-    for place, weight in enumerate((kernel / kernel.sum()).tolist()):
-        band.diagonal(place).fill_(weight)
+    for offset, weight in enumerate((kernel / kernel.sum()).tolist()):
+        band.diagonal(offset).fill_(weight)
     return band.to(device)
 
 
@@ -188,56 +190,56 @@ FIDELITY_FIGURES = (
     "psnr", "ssim", "psnr_crop", "ssim_crop",
     "psnr_covered", "ssim_covered", "psnr_beside", "ssim_beside",
 )  # fmt: skip
-"""Names of the figures of `fidelity`, in their order."""
+"""Names of the metrics of `fidelity_by_region`, in order."""
 
 
 def fidelity_by_region(
-    images: Tensor, truth: Tensor | Truth, covered: Tensor, border: int = 0
+    images: Tensor, truth: Tensor | GroundTruth, covered: Tensor, border: int = 0
 ) -> dict[str, Tensor]:
-    """Return every figure of `FIDELITY_FIGURES`, (B,) float64 each (SPEC 5).
+    """Return every metric of `FIDELITY_FIGURES`, (B,) float64 each (SPEC 5).
 
     Args:
         images: (B, 3, H, W) RGB in [0, 1].
-        truth: The same of the truth, or that prepared.
-        covered: (B, 1, H, W) bool, where the mask is. Its pixels count for `psnr_covered` and
-            the others for `psnr_beside`; SSIM counts windows by their centre. NaN where an image
-            has none.
-        border: Pixels left out along each edge for `psnr_crop` and `ssim_crop`.
+        truth: The ground truth of the same shape, or the prepared ground truth.
+        covered: (B, 1, H, W) bool, the region of the mask. Its pixels count for `psnr_covered`
+            and the others for `psnr_beside`; SSIM counts windows by their centre. NaN for an
+            empty region.
+        border: Width of the ignored border in pixels for `psnr_crop` and `ssim_crop`.
 
     Raises:
-        UsageError: Shapes differ, or nothing is left within the border.
+        UsageError: Shapes differ, or the border removes everything.
 
     """
-    known = truth if isinstance(truth, Truth) else Truth.of(truth)
-    if images.shape[-2:] != known.luma.shape[-2:] or len(images) != len(known.luma):
+    prepared = truth if isinstance(truth, GroundTruth) else GroundTruth.of(truth)
+    if images.shape[-2:] != prepared.luma.shape[-2:] or len(images) != len(prepared.luma):
         raise UsageError(
-            f"images are {tuple(images.shape)} and their truth is {tuple(known.luma.shape)}",
+            f"images are {tuple(images.shape)} and their truth is {tuple(prepared.luma.shape)}",
             where="metrics",
         )
-    errors, similarities = known.compare(images)
-    cuts: dict[str, tuple[Tensor | None, int]] = {
+    errors, similarities = prepared.compare(images)
+    regions: dict[str, tuple[Tensor | None, int]] = {
         "": (None, 0), "_crop": (None, border), "_covered": (covered, 0), "_beside": (~covered, 0),
     }  # fmt: skip
-    found: dict[str, Tensor] = {}
-    for name, (region, cut) in cuts.items():
-        found[f"psnr{name}"] = decibels(errors, region, cut)
-        found[f"ssim{name}"] = similarity(similarities, region, cut)
-    return found
+    values: dict[str, Tensor] = {}
+    for name, (region, width) in regions.items():
+        values[f"psnr{name}"] = decibels(errors, region, width)
+        values[f"ssim{name}"] = similarity(similarities, region, width)
+    return values
 
 
-def unaltered(images: Tensor, given: Tensor) -> Tensor:
-    """PSNR in dB of restored faces against what was given, beside eyes and mouth, (B,).
+def unaltered_psnr(images: Tensor, inputs: Tensor) -> Tensor:
+    """Return the PSNR in dB of restored faces to their input outside eyes and mouth, (B,).
 
-    A restorer has nothing to do on a face that is bare and sharp; from 40 dB on the change cannot
-    be seen. Infinite where no level of luma has changed.
+    A bare, sharp face should not be changed; a change is invisible from 40 dB. The result is
+    infinite if luma is unchanged.
 
     Args:
         images: (B, 3, 128, 128) RGB in [0, 1], aligned to the template.
-        given: The same before restoration, enlarged to this size where it was smaller.
+        inputs: The faces before restoration, enlarged to this size if smaller.
 
     Raises:
         UsageError: Shapes differ.
 
     """
-    beside = torch.from_numpy(~eyes_and_mouth()).to(images.device)
-    return psnr(images, given, beside.expand(len(images), 1, -1, -1))
+    outside = torch.from_numpy(~eyes_and_mouth()).to(images.device)
+    return psnr(images, inputs, outside.expand(len(images), 1, -1, -1))

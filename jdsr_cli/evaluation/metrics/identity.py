@@ -1,4 +1,4 @@
-"""Cosine similarity of identities by an independent recognition network (SPEC 5)."""
+"""Cosine similarity of identities by an independent face recognition network (SPEC 5)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jdsr_cli.weights.locations import sha256_of
 
 
 class IdentityMetric:
-    """Cosine in [-1, 1] between embeddings of restored and true faces; higher is better.
+    """Cosine in [-1, 1] between embeddings of restored and ground-truth faces; higher is better.
 
     Args:
         path: TorchScript file, see `RecognitionNetwork`.
-        device: Where it runs.
+        device: Device of the network.
 
     Raises:
-        WeightsMissingError: No such file.
-        WeightsCorruptError: Not TorchScript, or it does not give one vector a face.
+        WeightsMissingError: The file does not exist.
+        WeightsCorruptError: It is not TorchScript, or does not return one vector per face.
 
     """
 
@@ -30,7 +30,7 @@ class IdentityMetric:
 
     @property
     def protocol(self) -> str:
-        """How the figure is had."""
+        """Description of the metric."""
         path = self._network.path
         return (
             f"cosine of embeddings by {path.name} "
@@ -38,10 +38,10 @@ class IdentityMetric:
             "similarity between both templates, RGB 0 to 255"
         )
 
-    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return embeddings of length 1, (B, D), of (B, 3, 128, 128) RGB in [0, 1]."""
         return (self._network.embed(images),)
 
-    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+    def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
         """Return the cosine of each face, (B,)."""
-        return (found[0] * wanted[0]).sum(1).double()
+        return (restored[0] * truth[0]).sum(1).double()

@@ -1,4 +1,4 @@
-"""How far landmarks found on a restored face lie from those found on the truth."""
+"""Distance between landmarks located on a restored face and on the ground truth."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from jdsr_cli.faces.resampling import resample
 from jdsr_cli.weights.locations import sha256_of
 
 EYE_CORNERS = (36, 45)
-"""iBUG indices of the outer corners of the eyes, whose distance is the unit of the error."""
+"""iBUG indices of the outer eye corners, whose distance is the unit of the error."""
 
 
-def normalised_mean_error(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean distance of 68 points in per cent of the distance between the outer eye corners.
+def normalised_mean_error(restored: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean distance of 68 points in per cent of the outer eye corner distance.
 
     Args:
-        found: (B, 68, 2) iBUG points.
-        wanted: The same on the truth, whose eyes give the unit.
+        restored: (B, 68, 2) iBUG points.
+        truth: Points of the ground truth, whose eyes define the unit.
 
     Returns:
-        (B,); lower is better, NaN where both eye corners are in one place.
+        (B,); lower is better, NaN if both eye corners coincide.
 
     """
-    left, right = (wanted[:, index] for index in EYE_CORNERS)
+    left, right = (truth[:, index] for index in EYE_CORNERS)
     unit = (right - left).norm(dim=1)
-    error = 100 * (found - wanted).norm(dim=2).mean(1) / unit
+    error = 100 * (restored - truth).norm(dim=2).mean(1) / unit
     return torch.where(unit > 0, error, torch.full_like(error, float("nan")))
 
 
 class LandmarkMetric:
-    """Normalised mean error in per cent between restored and true faces; lower is better.
+    """Normalised mean error in per cent between restored and ground-truth faces; lower is better.
 
     Args:
         path: ONNX file: (1, 3, 112, 112) RGB in [0, 1] to 136 numbers, x and y of 68 iBUG points
-            in parts of the side. OpenCV's DNN runs it on the CPU.
+            as fractions of the side. OpenCV's DNN runs it on the CPU.
 
     Raises:
-        WeightsMissingError: No such file.
-        WeightsCorruptError: OpenCV cannot run it, or it does not give 136 numbers.
+        WeightsMissingError: The file does not exist.
+        WeightsCorruptError: OpenCV cannot run it, or it does not return 136 numbers.
 
     """
 
@@ -51,25 +51,25 @@ class LandmarkMetric:
     def __init__(self, path: Path) -> None:
         self._network = OnnxLandmarks(path)
         self._to_face = window_to_template(self._network.window, self._network.size)
-        self.describe(torch.zeros(1, 3, 128, 128))
+        self.features(torch.zeros(1, 3, 128, 128))
 
     @property
     def protocol(self) -> str:
-        """How the figure is had."""
+        """Description of the metric."""
         return (
             f"mean distance of 68 points by {self._network.path.name} "
             f"(SHA-256 {sha256_of(self._network.path)}) in the window of the face, restored "
             "against truth, in per cent of the distance between the outer eye corners of the truth"
         )
 
-    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the points, (B, 68, 2) in pixels, of (B, 3, 128, 128) RGB in [0, 1]."""
         levels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         squares = [resample(face, self._to_face, self._network.size) for face in levels]
         points = self._network.locate(np.stack(squares)).astype(np.float64)
-        placed = points @ self._to_face[:, :2].T + self._to_face[:, 2]
-        return (torch.from_numpy(placed),)
+        mapped = points @ self._to_face[:, :2].T + self._to_face[:, 2]
+        return (torch.from_numpy(mapped),)
 
-    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+    def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
         """Return the error of each face, (B,)."""
-        return normalised_mean_error(found[0], wanted[0])
+        return normalised_mean_error(restored[0], truth[0])

@@ -2,8 +2,8 @@
 
 A trunk (AlexNet, VGG-16 or SqueezeNet 1.1) computes features at several depths; each is normalised
 to unit length across its channels, squared differences are weighted by learned heads, averaged over
-the image and summed over the depths. The implementation is our own because torchmetrics and the
-`lpips` package load their trunks from the network only, never from a file.
+the image and summed over the depths. This implementation is needed because torchmetrics and the
+`lpips` package can only download their trunks and cannot read them from a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Trunk:
-    """A network of torchvision whose features are compared."""
+    """A feature network of torchvision."""
 
     name: str
     model: str
@@ -50,11 +50,11 @@ TRUNKS = (
 )  # fmt: skip
 
 
-def kind_of_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
+def identify_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
     """Identify the trunk of a state dict by its tensors.
 
     Raises:
-        WeightsCorruptError: It is none of `TRUNKS`.
+        WeightsCorruptError: It is not one of `TRUNKS`.
 
     """
     for trunk in TRUNKS:
@@ -65,36 +65,34 @@ def kind_of_trunk(path: Path, state: dict[str, Tensor]) -> Trunk:
     )
 
 
-def published(trunk: Trunk) -> str:
-    """Return the address of torchvision's weights, which ends in the start of their hash."""
+def published_url(trunk: Trunk) -> str:
+    """Return the URL of torchvision's weights, which ends with a prefix of their hash."""
     return str(models.get_model_weights(trunk.model)["IMAGENET1K_V1"].url)
 
 
-def hash_start(address: str) -> str:
-    """Return the first digits of the SHA-256 of the file at one of torchvision's addresses."""
-    return Path(address).stem.rsplit("-", 1)[1]
+def hash_prefix(url: str) -> str:
+    """Return the first digits of the SHA-256 of a file from its torchvision URL."""
+    return Path(url).stem.rsplit("-", 1)[1]
 
 
-def downloaded() -> Path:
-    """Fetch torchvision's AlexNet, on which LPIPS is usually reported, into torch's cache.
+def download_trunk() -> Path:
+    """Download torchvision's AlexNet, the usual trunk of LPIPS, into torch's cache.
 
     Raises:
         WeightsMissingError: The download failed.
 
     """
-    address = published(TRUNKS[0])
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[1]
+    url = published_url(TRUNKS[0])
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if path.is_file():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            address, str(path), hash_prefix=hash_start(address), progress=False
-        )
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix(url), progress=False)
     except (OSError, RuntimeError) as error:
         raise WeightsMissingError(
             f"the trunk of LPIPS cannot be downloaded ({error})",
-            where=address,
+            where=url,
             hint="Fetch it with a browser and give --lpips FILE",
         ) from error
     return path
@@ -104,8 +102,8 @@ def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
     """Return the weights of each depth, (C, 1, 1), from a file or the published ones.
 
     Raises:
-        WeightsMissingError, WeightsCorruptError: As `read_state_dict`, or the depths are not those
-            of the trunk.
+        WeightsMissingError, WeightsCorruptError: See `read_state_dict`; also if the depths do not
+            match the trunk.
 
     """
     if path is None:
@@ -114,35 +112,35 @@ def read_heads(path: Path | None, trunk: Trunk) -> list[Tensor]:
         state = {key[len(start) :]: one for key, one in stored.items() if key.startswith(start)}
     else:
         state = read_state_dict(path).tensors
-    names = [f"lin{place}.model.1.weight" for place in range(len(trunk.ends))]
+    names = [f"lin{depth}.model.1.weight" for depth in range(len(trunk.ends))]
     if sorted(state) != sorted(names):
         raise WeightsCorruptError(f"not the heads of LPIPS for {trunk.model}", where=path)
     return [state[name].float()[0] for name in names]
 
 
 class LpipsMetric:
-    """LPIPS of restored against true faces; lower is better, 0 for equal pictures.
+    """LPIPS of restored and ground-truth faces; lower is better, 0 for equal images.
 
     Args:
         trunk: State dict of torchvision's `alexnet`, `vgg16` or `squeezenet1_1` (identified
             by its tensors), or `download` for torchvision's own AlexNet. A file with `caffe` in its
-            name takes BGR 0 to 255 minus `CAFFE_MEAN_BGR`, any other RGB as torchvision's do.
+            name takes BGR 0 to 255 minus `CAFFE_MEAN_BGR`, any other torchvision's RGB.
         heads: State dict of the heads, `lin0.model.1.weight` and so on; None for the published
             heads (`HEADS`).
-        device: Where it runs.
+        device: Device of the network.
 
     Raises:
-        WeightsMissingError: No such file, or the download failed.
-        WeightsCorruptError: The trunk is none of the three, or the heads do not fit it.
+        WeightsMissingError: The file does not exist, or the download failed.
+        WeightsCorruptError: The trunk is not one of the three, or the heads do not match it.
 
     """
 
     figure = "lpips"
 
     def __init__(self, trunk: str | Path, heads: Path | None = None, device: str = "cpu") -> None:
-        path = downloaded() if str(trunk) == DOWNLOAD else Path(trunk)
+        path = download_trunk() if str(trunk) == DOWNLOAD else Path(trunk)
         state = read_state_dict(path).tensors
-        self.trunk = kind_of_trunk(path, state)
+        self.trunk = identify_trunk(path, state)
         with torch.device("meta"):
             features = models.get_model(self.trunk.model, weights=None).features
         prefix = "features."
@@ -153,11 +151,11 @@ class LpipsMetric:
             raise WeightsCorruptError(
                 f"not a state dict of torchvision's {self.trunk.model}", where=path
             ) from error
-        firsts = (0, *(end + 1 for end in self.trunk.ends))
+        starts = (0, *(end + 1 for end in self.trunk.ends))
         in_order = list(features.children())
         self._slices = nn.ModuleList(
-            nn.Sequential(*in_order[first : end + 1])
-            for first, end in zip(firsts, self.trunk.ends, strict=False)
+            nn.Sequential(*in_order[start : end + 1])
+            for start, end in zip(starts, self.trunk.ends, strict=False)
         )
         for layer in self._slices.modules():
             if isinstance(layer, nn.ReLU):
@@ -166,30 +164,30 @@ class LpipsMetric:
         self._heads = [head.to(device) for head in read_heads(heads, self.trunk)]
         self._path, self._heads_path, self._device = path, heads, device
         self._caffe = "caffe" in path.name.lower()
-        channels = [found.shape[1] for found in self.describe(torch.zeros(1, 3, 64, 64))]
+        channels = [part.shape[1] for part in self.features(torch.zeros(1, 3, 64, 64))]
         if channels != [len(head) for head in self._heads]:
             raise WeightsCorruptError(f"not the heads of LPIPS for {self.trunk.model}", where=heads)
 
     @property
     def standard(self) -> bool:
-        """Whether the trunk is the file that torchvision publishes, by its hash."""
-        return sha256_of(self._path).startswith(hash_start(published(self.trunk)))
+        """Whether the trunk is torchvision's published file, according to its hash."""
+        return sha256_of(self._path).startswith(hash_prefix(published_url(self.trunk)))
 
     @property
     def protocol(self) -> str:
-        """How the metric is computed, and whether it compares with published LPIPS."""
+        """Description of the metric, and whether it is comparable with published LPIPS."""
         heads = self._heads_path.name if self._heads_path else "the published"
         text = f"LPIPS v0.1, {self.trunk.model} trunk {self._path.name}, {heads} heads"
         if self.standard:
             return f"{text}; torchvision's published trunk"
-        taken = "BGR 0 to 255 minus (104, 117, 123)" if self._caffe else "torchvision's RGB"
+        channels = "BGR 0 to 255 minus (104, 117, 123)" if self._caffe else "torchvision's RGB"
         return (
-            f"{text}; the trunk (SHA-256 {sha256_of(self._path)}, input {taken}) is NOT "
+            f"{text}; the trunk (SHA-256 {sha256_of(self._path)}, input {channels}) is NOT "
             "torchvision's published one, on which the heads were trained: compare its figures "
             "only with each other"
         )
 
-    def describe(self, images: Tensor) -> tuple[Tensor, ...]:
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return features of unit length at every depth of (B, 3, H, W) RGB in [0, 1]."""
         x = images.to(self._device).float()
         if self._caffe:
@@ -197,17 +195,17 @@ class LpipsMetric:
         else:
             mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
             x = (x - mean) / std
-        found = []
+        features = []
         with torch.inference_mode():
             for part in self._slices:
                 x = part(x)
-                found.append(x / (x.square().sum(1, keepdim=True) + _EPSILON).sqrt())
-        return tuple(found)
+                features.append(x / (x.square().sum(1, keepdim=True) + _EPSILON).sqrt())
+        return tuple(features)
 
-    def compare(self, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
-        """Return the distance of each picture, (B,)."""
+    def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
+        """Return the distance of each image, (B,)."""
         parts = [
-            ((one - other).square() * head).sum(1).mean(dim=(1, 2))
-            for one, other, head in zip(found, wanted, self._heads, strict=True)
+            ((first - second).square() * head).sum(1).mean(dim=(1, 2))
+            for first, second, head in zip(restored, truth, self._heads, strict=True)
         ]
         return torch.stack(parts).sum(0).double().cpu()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jdsr_cli.datasets.aligned import belongs
+from jdsr_cli.datasets.aligned import is_in_split
 from jdsr_cli.errors import DatasetError
 
 _PICTURES = frozenset({".webp", ".jpg", ".jpeg"})
@@ -83,7 +83,7 @@ def _belongs(file: LabelledFile, split: str | None, has_val: bool) -> bool:
         return True
     if file.split != "train" or split not in ("train", "val") or has_val:
         return file.split == split
-    return belongs(Path(file.picture), split)
+    return is_in_split(Path(file.picture), split)
 
 
 def source_state(source: Path) -> str:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.face_set import UNREADABLE, write_json, writing
+from jdsr_cli.datasets.face_set import PILLOW_ERRORS, output_errors, write_json
 from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.progress import Progress, Silent
@@ -120,7 +120,7 @@ def open_parsing_set(
     stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.exists():
-        with writing("the cache of label maps", cache):
+        with output_errors("the cache of label maps", cache):
             _write_cache(stem, files, source, progress)
     keys = tuple(json.loads(index.read_text(encoding="utf-8"))["keys"])
     shape = (len(keys), STORED_SIZE, STORED_SIZE)
@@ -160,7 +160,7 @@ def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             square = picture.convert("RGB")
-    except UNREADABLE as error:
+    except PILLOW_ERRORS as error:
         raise DatasetError(f"{key} is not a readable picture", where=source) from error
     if square.width != square.height:
         raise DatasetError(f"{key} is {square.width}x{square.height}, not square", where=source)
@@ -175,7 +175,7 @@ def _labels(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
         if labels.dtype != np.uint8 or labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
             raise UsageError(f"an array {labels.shape} of {labels.dtype}, not square 8-bit labels")
         return reduce_labels(from_celebamask(labels), STORED_SIZE)
-    except UNREADABLE as error:
+    except PILLOW_ERRORS as error:
         raise DatasetError(
             f"the label map of {key} cannot be used ({error})", where=source
         ) from error

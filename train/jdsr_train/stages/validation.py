@@ -89,7 +89,7 @@ class Validation:
             shown = panel_indices(len(samples))
             self.samples[name] = samples
             self.sets[name] = RepeatedEvaluation(
-                samples, device, canonical=settings.canonical, kept=shown, batch=size
+                samples, device, canonical=settings.canonical, returned=shown, batch=size
             )
             self.panel[name] = [samples[index] for index in shown]
 
