@@ -103,6 +103,16 @@ def test_there_are_no_import_cycles() -> None:
     assert cycles(graph()) == []
 
 
+def test_no_module_shares_its_name_with_something_that_it_defines() -> None:
+    kinds = ast.FunctionDef | ast.ClassDef
+    faults = []
+    for name, path in sources().items():
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        defined = {node.name for node in body if isinstance(node, kinds)}
+        faults += [name for one in defined if one == name.rpartition(".")[2]]
+    assert faults == []
+
+
 def test_the_installed_package_does_not_import_training() -> None:
     faults = []
     for name, path in sources().items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.datasets.face_set import evenly_spaced
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, SampleSettings
@@ -81,7 +81,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         raise UsageError(
             f"{request.degradation} faces have no masks", where="--masks", hint="Leave it out"
         )
-    _make_folder(request.out)
+    prepare_folder(request.out)
     split = request.split or default_split(request.data)
     all_faces = open_faces(
         request.data, split, request.cache or request.out / "cache", progress=progress
@@ -163,13 +163,6 @@ def _open_metrics(request: EvalSettings) -> list[Metric]:
     if request.landmarks is not None:
         metrics.append(LandmarkMetric(request.landmarks))
     return metrics
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, folder) from error
 
 
 def _with_external_results(

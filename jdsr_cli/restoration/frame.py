@@ -316,8 +316,6 @@ class InputFinished:
     """No more frames of an input follow: it was read to its end, or it failed."""
 
     state: InputState
-    ended_tracks: tuple[int, ...] = ()
-    """Tracks that last until the end."""
     nbytes: int = 0
 
 

@@ -109,3 +109,14 @@ def test_the_digest_depends_only_on_the_request() -> None:
     assert REQUEST.digest == Request(REQUEST.asked, {"av": "19"}).digest
     assert REQUEST.digest != Request({"command": "crop-faces"}, {"av": "18"}).digest
     assert json.loads(json.dumps(REQUEST.to_json())) == REQUEST.to_json()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_segments_after_a_missing_line_are_discarded(tmp_path: Path, lost: int) -> None:
+    written = filled(tmp_path, 3)
+    path = tmp_path / Journal.NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: 1 + lost] + lines[2 + lost :]))
+    journal = Journal(tmp_path, REQUEST)
+    assert journal.segments == written[:lost]
+    journal.close()

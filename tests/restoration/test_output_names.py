@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,14 @@ def test_an_unwritable_output_folder_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="--out"):
             prepare_folder(folder)
     assert prepare_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_in_which_no_file_can_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    with pytest.raises(OutputError, match=r"No space left on device.*--out"):
+        prepare_folder(tmp_path)

@@ -9,6 +9,7 @@ from skimage.data import astronaut
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.synthesis import camera
 from jdsr_cli.synthesis.camera import record, to_pair
 from jdsr_cli.synthesis.camera_settings import CONDITIONS, CameraSettings, apply_border, condition
 from jdsr_cli.synthesis.compression import encode_and_decode
@@ -153,3 +154,28 @@ def test_invalid_settings_are_rejected(changes: dict[str, object], message: str)
     with pytest.raises(UsageError) as caught:
         CameraSettings(**changes)  # type: ignore[arg-type]
     assert caught.value.where == message
+
+
+def test_a_misjudged_aspect_stretches_about_the_centre(face: Picture) -> None:
+    settings = dataclasses.replace(
+        CameraSettings(), rotation=0.0, zoom=0.0, shift=0.0, squeezed=1.0
+    )
+    for seed in range(5):
+        matrix = record(face, face, NO_ALPHA, 64, np.random.default_rng(seed), settings).matrix
+        assert matrix @ (63.5, 63.5, 1.0) == pytest.approx((63.5, 63.5))
+        assert matrix[0, 0] == pytest.approx(1.0)
+        assert matrix[1, 1] != pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("monochrome", [False, True])
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_misclassified_footage_gets_the_colours_of_the_other_class(
+    face: Picture, monkeypatch: pytest.MonkeyPatch, monochrome: bool, rate: float
+) -> None:
+    monkeypatch.setattr(camera, "MISCLASSIFICATION_RATES", (rate, rate, rate))
+    name = "gray" if monochrome else "normal"
+    recording = record(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
+    assert recording.light.monochrome == monochrome
+    pair = to_pair(recording, np.random.default_rng(5), canonical=True)
+    expected = canonical_map(recording.lr, monochrome=monochrome ^ (rate == 1.0))
+    assert np.array_equal(pair.lr, expected.apply(recording.lr))

@@ -45,7 +45,7 @@ def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> I
             yield from state.attempt("track", tracker.add, element) or []
         else:
             yield from state.attempt("track", tracker.finish) or []
-            yield InputFinished(state, ended_tracks=tuple(sorted(tracker.open_tracks)))
+            yield element
             tracker = None
 
 
@@ -53,7 +53,6 @@ class _InputTracker:
     """The tracker of one input, and the frames that wait for it."""
 
     def __init__(self, opened: OpenInput, settings: TrackerSettings, every: int) -> None:
-        self.open_tracks: set[int] = set()
         rate = float(opened.info.frame_rate or DEFAULT_FRAME_RATE)
         self._tracker = Tracker(settings, rate, every=every)
         self._waiting: deque[FrameItem] = deque()
@@ -105,8 +104,6 @@ class _InputTracker:
                 FaceItem(face, self._colours.classify(face.track, colours.get(id(face.raw))))
                 for face in one.faces
             ]
-            self.open_tracks |= {face.track for face in faces}
-            self.open_tracks -= set(one.ended)
             for track in one.ended:
                 self._colours.drop(track)
             if one.index >= self._finished_frames:

@@ -82,7 +82,7 @@ def _conclude(
         progress.note(f"{state.source}: {note}")
         state.close()
         return InputResult(state.source, output=state.workspace.final, notes=(note,))
-    result = None if writer is None else writer.finish(element.ended_tracks)
+    result = None if writer is None else writer.finish()
     if result is None:
         assert state.error is not None
         is_damaged = state.workspace.is_finished_part(state.error.where)
@@ -168,9 +168,8 @@ class _InputWriter:
         self.state.attempt("write", self._end_frame, item)
         self._progress.advance(self._name)
 
-    def finish(self, ended_tracks: Sequence[int]) -> InputResult | None:
+    def finish(self) -> InputResult | None:
         """Complete the results and publish them; None if the input has failed."""
-        self._end_tracks(ended_tracks)
         results = self.state.attempt("write", self._join_results) or []
         outputs = self.state.attempt("hash", _digest_outputs, results) or ()
         return self.state.attempt("write", self._publish, results, outputs)
