@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.files import copy_range, digest, format_mib, read_json, tail, write_json
 from jdsr_train.lease.plan import Limits
 from jdsr_train.lease.workspace import COMMIT, LeaseWorkspace
@@ -197,7 +198,6 @@ def read_bundle(path: Path) -> Bundle | None:
     return Bundle(**values, pieces=pieces)
 
 
-MANIFEST = "manifest.toml"
 TRIES = 5
 LOG_TAIL = 1 << 18
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, TrainingError, UsageError
+from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.bundles import find_export
 from jdsr_train.lease.checkout import carried_files, git, restore_weights
 from jdsr_train.lease.files import digest, format_mib, print_line
@@ -28,7 +29,7 @@ from jdsr_train.lease.plan import (
     upload_calls,
     watch_call,
 )
-from jdsr_train.lease.retrieval import ALL_RETRIEVED, MANIFEST, STOPPED, join, retrieved
+from jdsr_train.lease.retrieval import ALL_RETRIEVED, STOPPED, join, retrieved
 from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
 from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
 from jdsr_train.lease.workspace import FAILED, READY, read_state

@@ -20,6 +20,7 @@ from jdsr_cli.errors import (
     OutputError,
     WeightsCorruptError,
 )
+from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.bundles import SUFFIX, Bundle, BundleStore, read_bundle, read_log_rows
 from jdsr_train.lease.files import MIB, digest, format_mib, print_line, read_json, tail, write_json
 from jdsr_train.lease.plan import Limits
@@ -166,7 +167,6 @@ def _packed(workspace: LeaseWorkspace, entries: list[tuple[Path, bytes]]) -> byt
 RETRIEVED = "lease.json"
 """File in the target with the origin of each weight file; for comparison of exports."""
 PIECES = ".pieces"
-MANIFEST = "manifest.toml"
 HEADER = "[[weights]]"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
+from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.checkout import (
     ASIDE,
     WEIGHTS,
@@ -40,7 +41,6 @@ MARGIN = 1 / 32
 MIN_PIECE = MIB
 """Smallest piece of a file at the end of a part, in bytes."""
 TABLES = ("faces.csv", "landmarks68.npz")
-MANIFEST = "manifest.toml"
 CARRIED_PACKAGES = ("tomli_w",)
 """Pure Python packages that training needs and a leased machine may lack."""
 
