@@ -1,11 +1,13 @@
 """jdsr: restore small and masked faces in surveillance footage.
 
->>> from jdsr_cli import RestoreSettings, restore
->>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
->>> summary.results[0].counts.faces_restored
-1
-
 The public names are loaded when they are first used, so that importing the package is fast.
+
+Examples:
+    >>> from jdsr_cli import RestoreSettings, restore
+    >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+    >>> summary.results[0].counts.faces_restored
+    1
+
 """
 
 from __future__ import annotations

@@ -40,12 +40,14 @@ class JdsrError(Exception):
         where: The file, stream or option concerned.
         hint: What the user can do.
 
-    >>> from jdsr_cli import InputMissingError, JdsrError
-    >>> error = InputMissingError("no such file", where="a.mp4", hint="Check the path.")
-    >>> isinstance(error, JdsrError), error.exit_code
-    (True, 3)
-    >>> print(error)
-    a.mp4: no such file. Check the path.
+    Examples:
+        >>> from jdsr_cli import InputMissingError, JdsrError
+        >>> error = InputMissingError("no such file", where="a.mp4", hint="Check the path.")
+        >>> isinstance(error, JdsrError), error.exit_code
+        (True, 3)
+        >>> print(error)
+        a.mp4: no such file. Check the path.
+
     """
 
     exit_code: int = 1
@@ -66,12 +68,14 @@ class JdsrError(Exception):
 class UsageError(JdsrError, ValueError):
     """An option or setting has a value that is not allowed.
 
-    >>> from jdsr_cli import CropSettings, UsageError
-    >>> try:
-    ...     CropSettings(size=8)
-    ... except UsageError as error:
-    ...     print(error.where, error.exit_code)
-    --size 2
+    Examples:
+        >>> from jdsr_cli import CropSettings, UsageError
+        >>> try:
+        ...     CropSettings(size=8)
+        ... except UsageError as error:
+        ...     print(error.where, error.exit_code)
+        --size 2
+
     """
 
     exit_code = 2
@@ -80,22 +84,26 @@ class UsageError(JdsrError, ValueError):
 class DeviceError(UsageError):
     """The requested device is not on this machine.
 
-    >>> from jdsr_cli import DeviceError, RestoreSettings, restore
-    >>> try:
-    ...     restore(["photo.png"], "results", RestoreSettings(device="cuda:99"))
-    ... except DeviceError as error:
-    ...     print(error.what)
-    the device cuda:99 is not on this machine
+    Examples:
+        >>> from jdsr_cli import DeviceError, RestoreSettings, restore
+        >>> try:
+        ...     restore(["photo.png"], "results", RestoreSettings(device="cuda:99"))
+        ... except DeviceError as error:
+        ...     print(error.what)
+        the device cuda:99 is not on this machine
+
     """
 
 
 class InputError(JdsrError, OSError):
     """An input cannot be used; other inputs are not affected.
 
-    >>> from jdsr_cli import InputError, restore
-    >>> (result,) = restore(["absent.png"], "results").results
-    >>> isinstance(result.error, InputError), result.error.exit_code
-    (True, 3)
+    Examples:
+        >>> from jdsr_cli import InputError, restore
+        >>> (result,) = restore(["absent.png"], "results").results
+        >>> isinstance(result.error, InputError), result.error.exit_code
+        (True, 3)
+
     """
 
     exit_code = 3
@@ -104,52 +112,62 @@ class InputError(JdsrError, OSError):
 class InputMissingError(InputError):
     """The path does not exist.
 
-    >>> from jdsr_cli import InputMissingError, restore
-    >>> (result,) = restore(["absent.png"], "results").results
-    >>> isinstance(result.error, InputMissingError)
-    True
+    Examples:
+        >>> from jdsr_cli import InputMissingError, restore
+        >>> (result,) = restore(["absent.png"], "results").results
+        >>> isinstance(result.error, InputMissingError)
+        True
+
     """
 
 
 class InputUnreadableError(InputError):
     """The path exists but cannot be opened or listed.
 
-    >>> from jdsr_cli import InputUnreadableError
-    >>> print(InputUnreadableError("cannot be read (Permission denied)", where="a.mp4"))
-    a.mp4: cannot be read (Permission denied)
+    Examples:
+        >>> from jdsr_cli import InputUnreadableError
+        >>> print(InputUnreadableError("cannot be read (Permission denied)", where="a.mp4"))
+        a.mp4: cannot be read (Permission denied)
+
     """
 
 
 class MediaError(InputError):
     """The file can be opened but contains no media that can be decoded.
 
-    >>> from pathlib import Path
-    >>> from jdsr_cli import MediaError, restore
-    >>> _ = Path("text.png").write_text("no picture")
-    >>> (result,) = restore(["text.png"], "results").results
-    >>> isinstance(result.error, MediaError)
-    True
+    Examples:
+        >>> from pathlib import Path
+        >>> from jdsr_cli import MediaError, restore
+        >>> _ = Path("text.png").write_text("no picture")
+        >>> (result,) = restore(["text.png"], "results").results
+        >>> isinstance(result.error, MediaError)
+        True
+
     """
 
 
 class DatasetError(InputError):
     """The layout of a training or evaluation set differs from the documented one.
 
-    >>> from jdsr_cli import DatasetError
-    >>> DatasetError("no faces in the split test", where="celeba").exit_code
-    3
+    Examples:
+        >>> from jdsr_cli import DatasetError
+        >>> DatasetError("no faces in the split test", where="celeba").exit_code
+        3
+
     """
 
 
 class OutputError(JdsrError, OSError):
     """The output path is full, read-only or in use.
 
-    >>> from jdsr_cli import OutputError, restore
-    >>> try:
-    ...     restore(["photo.png"], "photo.png/results")
-    ... except OutputError as error:
-    ...     print(error.exit_code)
-    6
+    Examples:
+        >>> from jdsr_cli import OutputError, restore
+        >>> try:
+        ...     restore(["photo.png"], "photo.png/results")
+        ... except OutputError as error:
+        ...     print(error.exit_code)
+        6
+
     """
 
     exit_code = 6
@@ -158,12 +176,14 @@ class OutputError(JdsrError, OSError):
 class WeightsError(JdsrError, RuntimeError):
     """A weight file cannot be used.
 
-    >>> from jdsr_cli import RestoreSettings, WeightsError, restore
-    >>> try:
-    ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
-    ... except WeightsError as error:
-    ...     print(error.exit_code)
-    5
+    Examples:
+        >>> from jdsr_cli import RestoreSettings, WeightsError, restore
+        >>> try:
+        ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
+        ... except WeightsError as error:
+        ...     print(error.exit_code)
+        5
+
     """
 
     exit_code = 5
@@ -172,35 +192,41 @@ class WeightsError(JdsrError, RuntimeError):
 class WeightsMissingError(WeightsError):
     """The weight file is not on this machine.
 
-    >>> from jdsr_cli import RestoreSettings, WeightsMissingError, restore
-    >>> try:
-    ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
-    ... except WeightsMissingError as error:
-    ...     print("absent.safetensors" in str(error))
-    True
+    Examples:
+        >>> from jdsr_cli import RestoreSettings, WeightsMissingError, restore
+        >>> try:
+        ...     restore(["photo.png"], "results", RestoreSettings(weights="absent.safetensors"))
+        ... except WeightsMissingError as error:
+        ...     print("absent.safetensors" in str(error))
+        True
+
     """
 
 
 class WeightsCorruptError(WeightsError):
     """The bytes or tensors of a weight file differ from those recorded for it.
 
-    >>> from pathlib import Path
-    >>> from jdsr_cli import RestoreSettings, WeightsCorruptError, restore
-    >>> _ = Path("own.safetensors").write_bytes(b"no weights")
-    >>> try:
-    ...     restore(["photo.png"], "results", RestoreSettings(weights="own.safetensors"))
-    ... except WeightsCorruptError as error:
-    ...     print(error.where)
-    own.safetensors
+    Examples:
+        >>> from pathlib import Path
+        >>> from jdsr_cli import RestoreSettings, WeightsCorruptError, restore
+        >>> _ = Path("own.safetensors").write_bytes(b"no weights")
+        >>> try:
+        ...     restore(["photo.png"], "results", RestoreSettings(weights="own.safetensors"))
+        ... except WeightsCorruptError as error:
+        ...     print(error.where)
+        own.safetensors
+
     """
 
 
 class TrainingError(JdsrError, RuntimeError):
     """Training cannot continue: a loss is not finite, or a checkpoint belongs to another run.
 
-    >>> from jdsr_cli import TrainingError
-    >>> TrainingError("the loss is not finite", where="joint").exit_code
-    1
+    Examples:
+        >>> from jdsr_cli import TrainingError
+        >>> TrainingError("the loss is not finite", where="joint").exit_code
+        1
+
     """
 
 

@@ -17,12 +17,14 @@ class Progress(Protocol):
     A task is started once, advanced any number of times and ended once; `total` is None while
     the amount of work is unknown. `note` receives one line for the user.
 
-    >>> from jdsr_cli import CropSettings, Silent, crop_faces
-    >>> class Notes(Silent):
-    ...     def note(self, message: str) -> None:
-    ...         print(message)
-    >>> _ = crop_faces(["photo.png"], "crops", CropSettings(detector="centerface"), Notes())
-    detector: centerface
+    Examples:
+        >>> from jdsr_cli import CropSettings, Silent, crop_faces
+        >>> class Notes(Silent):
+        ...     def note(self, message: str) -> None:
+        ...         print(message)
+        >>> _ = crop_faces(["photo.png"], "crops", CropSettings(detector="centerface"), Notes())
+        detector: centerface
+
     """
 
     def begin(self, task: str, total: int | None) -> None:
@@ -41,8 +43,10 @@ class Progress(Protocol):
 class Silent:
     """A `Progress` that ignores everything; a base class for implementations of single methods.
 
-    >>> from jdsr_cli import Silent
-    >>> Silent().note("not shown")
+    Examples:
+        >>> from jdsr_cli import Silent
+        >>> Silent().note("not shown")
+
     """
 
     def begin(self, task: str, total: int | None) -> None:

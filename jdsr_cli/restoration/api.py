@@ -53,10 +53,12 @@ def restore(
         OutputError: Nothing can be written in `out`.
         WeightsError: A weight file is missing or altered.
 
-    >>> from jdsr_cli import RestoreSettings, restore
-    >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
-    >>> sorted(path.name for path in summary.results[0].output.iterdir())
-    ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
+    Examples:
+        >>> from jdsr_cli import RestoreSettings, restore
+        >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+        >>> sorted(path.name for path in summary.results[0].output.iterdir())
+        ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
+
     """
     return run_pipeline(inputs, Path(out), settings or RestoreSettings(), progress or Silent())
 
@@ -89,10 +91,12 @@ def crop_faces(
         OutputError: Nothing can be written in `out`.
         WeightsError: The weights of the detector are missing or altered.
 
-    >>> from jdsr_cli import CropSettings, crop_faces
-    >>> summary = crop_faces(["photo.png"], "crops", CropSettings(size=256, device="cpu"))
-    >>> summary.results[0].counts.faces_restored
-    1
+    Examples:
+        >>> from jdsr_cli import CropSettings, crop_faces
+        >>> summary = crop_faces(["photo.png"], "crops", CropSettings(size=256, device="cpu"))
+        >>> summary.results[0].counts.faces_restored
+        1
+
     """
     return run_pipeline(inputs, Path(out), settings or CropSettings(), progress or Silent())
 
@@ -109,10 +113,12 @@ def plan_restore(
         UsageError: As `restore`.
         WeightsError: As `restore`.
 
-    >>> from jdsr_cli import RestoreSettings, plan_restore
-    >>> plan = plan_restore(["photo.png"], "results", RestoreSettings(device="cpu"))
-    >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
-    ('photo', True)
+    Examples:
+        >>> from jdsr_cli import RestoreSettings, plan_restore
+        >>> plan = plan_restore(["photo.png"], "results", RestoreSettings(device="cpu"))
+        >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
+        ('photo', True)
+
     """
     return _plan(inputs, Path(out), settings or RestoreSettings(), progress or Silent())
 
@@ -129,10 +135,12 @@ def plan_crops(
         UsageError: As `crop_faces`.
         WeightsError: As `crop_faces`.
 
-    >>> from jdsr_cli import CropSettings, plan_crops
-    >>> plan = plan_crops(["photo.png"], "results", CropSettings(device="cpu"))
-    >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
-    ('photo', True)
+    Examples:
+        >>> from jdsr_cli import CropSettings, plan_crops
+        >>> plan = plan_crops(["photo.png"], "results", CropSettings(device="cpu"))
+        >>> plan.inputs[0].output.name, plan.inputs[0].seconds > 0
+        ('photo', True)
+
     """
     return _plan(inputs, Path(out), settings or CropSettings(), progress or Silent())
 

@@ -18,11 +18,13 @@ from jdsr_cli.restoration.stages.alignment import TOO_SHORT
 class Counts:
     """Counts of one input, which must add up.
 
-    >>> from jdsr_cli import CropSettings, crop_faces
-    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
-    >>> counts = result.counts
-    >>> counts.frames_read, counts.faces_found, counts.faces_restored, counts.faces_refused
-    (1, 1, 1, 0)
+    Examples:
+        >>> from jdsr_cli import CropSettings, crop_faces
+        >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+        >>> counts = result.counts
+        >>> counts.frames_read, counts.faces_found, counts.faces_restored, counts.faces_refused
+        (1, 1, 1, 0)
+
     """
 
     frames_read: int = 0
@@ -158,10 +160,12 @@ class FaceCounter:
 class InputResult:
     """The result of one input.
 
-    >>> from jdsr_cli import CropSettings, crop_faces
-    >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
-    >>> result.failed, result.output.name
-    (False, 'photo')
+    Examples:
+        >>> from jdsr_cli import CropSettings, crop_faces
+        >>> (result,) = crop_faces(["photo.png"], "crops", CropSettings(device="cpu")).results
+        >>> result.failed, result.output.name
+        (False, 'photo')
+
     """
 
     source: Path
@@ -186,10 +190,12 @@ class InputResult:
 class RunSummary:
     """The results of all inputs, in their order.
 
-    >>> from jdsr_cli import CropSettings, crop_faces
-    >>> summary = crop_faces(["photo.png", "absent.png"], "crops", CropSettings(device="cpu"))
-    >>> [result.source.name for result in summary.failed], summary.exit_code
-    (['absent.png'], 4)
+    Examples:
+        >>> from jdsr_cli import CropSettings, crop_faces
+        >>> summary = crop_faces(["photo.png", "absent.png"], "crops", CropSettings(device="cpu"))
+        >>> [result.source.name for result in summary.failed], summary.exit_code
+        (['absent.png'], 4)
+
     """
 
     results: tuple[InputResult, ...]
@@ -219,10 +225,12 @@ class RunSummary:
 class PlannedInput:
     """What a run would do with one input.
 
-    >>> from jdsr_cli import CropSettings, plan_crops
-    >>> (planned,) = plan_crops(["photo.png"], "crops", CropSettings(device="cpu")).inputs
-    >>> planned.state, planned.frames, planned.size
-    ('new', 1, (120, 120))
+    Examples:
+        >>> from jdsr_cli import CropSettings, plan_crops
+        >>> (planned,) = plan_crops(["photo.png"], "crops", CropSettings(device="cpu")).inputs
+        >>> planned.state, planned.frames, planned.size
+        ('new', 1, (120, 120))
+
     """
 
     source: Path
@@ -246,9 +254,11 @@ class PlannedInput:
 class RunPlan:
     """What a run would do.
 
-    >>> from jdsr_cli import CropSettings, plan_crops
-    >>> plan_crops(["photo.png", "absent.png"], "crops", CropSettings(device="cpu")).exit_code
-    4
+    Examples:
+        >>> from jdsr_cli import CropSettings, plan_crops
+        >>> plan_crops(["photo.png", "absent.png"], "crops", CropSettings(device="cpu")).exit_code
+        4
+
     """
 
     inputs: tuple[PlannedInput, ...]

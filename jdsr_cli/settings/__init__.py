@@ -112,9 +112,11 @@ def options_of(command: str) -> list[OptionRow]:
     Returns:
         A row (option, type, default, range, unit, help) for each option, in the order of the help.
 
-    >>> from jdsr_cli.settings import options_of
-    >>> options_of("crop-faces")[1]._asdict()  # doctest: +NORMALIZE_WHITESPACE
-    {'option': '--size', 'type': 'PX', 'default': '128', 'range': '16 to 1024', 'unit': 'px',
-     'help': 'Side of the crops; 128 is the size of the training template.'}
+    Examples:
+        >>> from jdsr_cli.settings import options_of
+        >>> options_of("crop-faces")[1]._asdict()  # doctest: +NORMALIZE_WHITESPACE
+        {'option': '--size', 'type': 'PX', 'default': '128', 'range': '16 to 1024', 'unit': 'px',
+         'help': 'Side of the crops; 128 is the size of the training template.'}
+
     """
     return option_rows(*COMMANDS[command])

@@ -115,10 +115,12 @@ def _tracker_seconds(help: str) -> Option:
 class ReadSettings(Settings):
     """How an input is read; by default everything is read as the file describes itself.
 
-    >>> from jdsr_cli import ReadSettings
-    >>> reading = ReadSettings(start="1:30", end=120, aspect="16:9")
-    >>> reading.start, reading.trims
-    (Fraction(90, 1), True)
+    Examples:
+        >>> from jdsr_cli import ReadSettings
+        >>> reading = ReadSettings(start="1:30", end=120, aspect="16:9")
+        >>> reading.start, reading.trims
+        (Fraction(90, 1), True)
+
     """
 
     frame_rate: Annotated[

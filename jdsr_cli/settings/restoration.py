@@ -38,14 +38,16 @@ def output_option(help: str = "Folder for the results.", *, default: str | None 
 class RestoreSettings(DetectionSettings):
     """Every option of `restore`.
 
-    >>> from jdsr_cli import ReadSettings, RestoreSettings
-    >>> settings = RestoreSettings(scale=8, reading=ReadSettings(start="1:30", end="2:00"))
-    >>> settings.reading.end
-    Fraction(120, 1)
-    >>> RestoreSettings(scale=3)
-    Traceback (most recent call last):
-    ...
-    jdsr_cli.errors.UsageError: --scale: 3 is not allowed. Give 4 or 8.
+    Examples:
+        >>> from jdsr_cli import ReadSettings, RestoreSettings
+        >>> settings = RestoreSettings(scale=8, reading=ReadSettings(start="1:30", end="2:00"))
+        >>> settings.reading.end
+        Fraction(120, 1)
+        >>> RestoreSettings(scale=3)
+        Traceback (most recent call last):
+        ...
+        jdsr_cli.errors.UsageError: --scale: 3 is not allowed. Give 4 or 8.
+
     """
 
     scale: Annotated[
@@ -144,9 +146,11 @@ class RestoreSettings(DetectionSettings):
 class CropSettings(DetectionSettings):
     """Every option of `crop_faces`.
 
-    >>> from jdsr_cli import CropSettings
-    >>> CropSettings(size=256, detect_every=5).min_track
-    1
+    Examples:
+        >>> from jdsr_cli import CropSettings
+        >>> CropSettings(size=256, detect_every=5).min_track
+        1
+
     """
 
     min_track: MinTrack = 1
