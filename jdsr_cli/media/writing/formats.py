@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -154,6 +156,37 @@ def _settings(codec: str, crf: int) -> Encoding:
         options["threads"] = str(_H264_THREADS)
         options["x264-params"] = "no-mbtree=1"
     return Encoding(codec, encoder, "yuv420p", options)
+
+
+@contextmanager
+def unchanged_scheduling() -> Iterator[None]:
+    """Restore the scheduling policy of all threads of this process at the end of the block.
+
+    When SVT-AV1 is opened by the superuser, it gives the calling thread and its own threads the
+    highest real-time priority (SCHED_FIFO). Other processes then get hardly any CPU time, and
+    child processes inherit the priority.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = _scheduling_policies()
+    own = before[threading.get_native_id()]
+    try:
+        yield
+    finally:
+        for thread, policy in _scheduling_policies().items():
+            if policy != before.get(thread, own):
+                with suppress(ProcessLookupError):
+                    os.sched_setscheduler(thread, *before.get(thread, own))
+
+
+def _scheduling_policies() -> dict[int, tuple[int, os.sched_param]]:
+    """Return policy and parameters of each thread by its native identifier."""
+    policies = {}
+    for thread in (int(folder.name) for folder in Path("/proc/self/task").iterdir()):
+        with suppress(ProcessLookupError):
+            policies[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread)
+    return policies
 
 
 def encoder_of(codec: str) -> str:

@@ -32,6 +32,7 @@ from jdsr_cli.media.writing.formats import (
     nominal_rate,
     stored_full_range,
     tag_picture,
+    unchanged_scheduling,
 )
 from jdsr_cli.media.writing.segment_files import FIRST_PTS, TIME_BASE, open_segment
 from jdsr_cli.media.writing.verify import TimeTally
@@ -190,6 +191,12 @@ class SegmentWriter:
         context.time_base = 1 / nominal_rate(self._source)
         stream.time_base = self._source.time_base
         tag_picture(context, encoding.codec, self._source)
+        try:
+            with unchanged_scheduling():
+                context.open()
+        except (av.FFmpegError, OSError) as exc:
+            output.close()
+            raise output_error(exc, self.path) from exc
         return output, stream
 
     def _encode(self, image: Image, pts: int) -> None:
