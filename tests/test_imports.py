@@ -113,6 +113,15 @@ def test_no_module_shares_its_name_with_something_that_it_defines() -> None:
     assert faults == []
 
 
+def test_no_two_classes_share_a_name() -> None:
+    defined: dict[str, list[str]] = {}
+    for module, path in sources().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                defined.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in defined.items() if len(modules) > 1} == {}
+
+
 def test_the_installed_package_does_not_import_training() -> None:
     faults = []
     for name, path in sources().items():

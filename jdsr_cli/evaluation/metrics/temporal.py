@@ -29,7 +29,7 @@ SMOOTHING = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class _LastFace:
+class _PreviousFace:
     frame: int
     reference: NDArray[np.uint8]
     restored: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class FlickerMeter:
     """
 
     def __init__(self) -> None:
-        self._last: dict[int, _LastFace] = {}
+        self._last: dict[int, _PreviousFace] = {}
         self._pairs = 0
         self._input = 0.0
         self._output = 0.0
@@ -118,7 +118,7 @@ class FlickerMeter:
             self._output += _difference(last.restored, restored, motion)
         else:
             motion = None
-        self._last[track] = _LastFace(frame, reference.copy(), restored.copy())
+        self._last[track] = _PreviousFace(frame, reference.copy(), restored.copy())
         for stale in [one for one, last in self._last.items() if last.frame < frame - MAX_AGE]:
             del self._last[stale]
         return motion
@@ -161,7 +161,7 @@ class FlickerMeter:
         self._pairs = int(state["pairs"])
         self._input, self._output = (float(value) for value in state["sums"])
         self._last = {
-            int(track): _LastFace(
+            int(track): _PreviousFace(
                 int(state["frames"][index]),
                 np.array(state["references"][index], np.uint8),
                 np.array(state["restored"][index], np.uint8),
