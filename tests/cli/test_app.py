@@ -136,13 +136,13 @@ def test_ctrl_c_exits_with_130_and_leaves_no_files(
 ) -> None:
     code = (
         "import os, signal\n"
-        "from jdsr_cli.restoration.stages import composite\n"
-        "old, calls = composite.enlarge, []\n"
+        "from jdsr_cli.restoration.stages import compositing\n"
+        "old, calls = compositing.enlarge, []\n"
         "def enlarge(image, factor):\n"
         "    calls.append(0)\n"
         "    if len(calls) == 3: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return old(image, factor)\n"
-        "composite.enlarge = enlarge\n" + RUN
+        "compositing.enlarge = enlarge\n" + RUN
     )
     arguments = ["restore", str(clip), "--out", str(tmp_path / "out"), "--device", "cpu"]
     arguments += ["--weights", str(tiny_weights(32)), "--detector", "centerface"]
