@@ -182,6 +182,17 @@ def test_small_motions_are_estimated(face: Picture, right: float, below: float) 
     assert middle == pytest.approx((63.0 - right, 78.0 - below), abs=0.3)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_is_not_motion(face: Picture, seed: int) -> None:
+    luma = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    before, now = (
+        cv2.GaussianBlur(luma + rng.normal(0, 6, luma.shape).astype(np.float32), (0, 0), 1.5)
+        for _ in range(2)
+    )
+    assert np.array_equal(estimate_motion(before, now), np.eye(2, 3))
+
+
 def test_a_uniform_picture_has_no_motion(face: Picture, hopper_photo: Photo) -> None:
     flat = np.full((128, 128), 100.0, np.float32)
     assert np.array_equal(estimate_motion(flat, flat), np.eye(2, 3))

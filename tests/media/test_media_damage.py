@@ -45,6 +45,16 @@ def test_reading_continues_after_a_fault(tmp_path: Path) -> None:
     assert decoder.warnings() == ["reading was interrupted 2 times by damaged data"]
 
 
+def test_the_end_is_that_of_the_last_frame_in_presentation_order(tmp_path: Path) -> None:
+    options = {"bf": "2", "g": "24", "x264-params": "b-adapt=0"}
+    path = encode(tmp_path / "clip.mkv", tuple(range(10)), options=options)
+    with av.open(str(path)) as container:
+        times = [packet.pts for packet in container.demux() if packet.pts is not None]
+    assert times[-1] != max(times), "the last packet is a B frame"
+    _, decoder = decode(path, {})
+    assert float(decoder.end) == pytest.approx(10 / 25, abs=0.002)
+
+
 def test_a_permanent_fault_ends_reading(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mkv")
     count, decoder = decode(path, {5: 10**6})

@@ -64,6 +64,13 @@ def test_times_always_increase(timestamps: list[int | None]) -> None:
     assert all(early < late for early, late in pairwise(assigned))
 
 
+def test_ticks_longer_than_a_frame_still_increase() -> None:
+    timeline = Timeline(Fraction(1, 10), Fraction(25))
+    assert [timeline.assign(pts) for pts in (None, None, 2, 4)] == [0, 1, 2, 4]
+    assert timeline.missing == 2
+    assert timeline.moved == 0
+
+
 @given(st.sets(st.integers(-(10**9), 10**9), max_size=40))
 def test_increasing_times_are_unchanged(timestamps: set[int]) -> None:
     timeline = Timeline(Fraction(1, 1000), None)

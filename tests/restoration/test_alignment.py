@@ -158,6 +158,20 @@ def test_a_profile_with_a_hidden_eye_is_refused() -> None:
     assert "to the side" in refusal.reason
 
 
+@pytest.mark.parametrize(("pitch", "refused"), [(50.0, False), (70.0, True), (-70.0, True)])
+def test_a_face_turned_up_or_down_is_refused_above_60_degrees(pitch: float, refused: bool) -> None:
+    cosine, sine = np.cos(np.radians(pitch)), np.sin(np.radians(pitch))
+    flat = MEAN_FACE @ np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]).T
+    points = (30.0 * flat[:, :2] + (80.0, 60.0)).astype(np.float32)
+    item = aligned(Detection((60.0, 40.0, 100.0, 90.0), points, 0.9))
+    assert item.pose is not None
+    assert abs(item.pose.pitch) == pytest.approx(abs(pitch), abs=1)
+    assert (item.refusal is not None) == refused
+    if item.refusal is not None:
+        assert item.refusal.kind == "turned too far"
+        assert "turned up or down by 70 degrees, more than 60" in item.refusal.reason
+
+
 @pytest.mark.parametrize("moved", [0, 2, 4])
 def test_implausible_points_are_refused_with_their_residual(moved: int) -> None:
     points = face(40.0).points.copy()

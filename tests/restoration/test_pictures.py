@@ -7,7 +7,7 @@ import pytest
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
-from jdsr_cli.restoration.pictures import BestShots, Shot, export_track
+from jdsr_cli.restoration.pictures import BestShots, Shot, canvas_side, export_track
 from jdsr_cli.restoration.stages.compositing import cut_patch
 from jdsr_cli.restoration.workspace import Snapshot
 
@@ -134,3 +134,8 @@ def test_the_alignment_of_a_patch_differs_only_by_a_shift(astronaut: np.ndarray)
     shift = one.patch.alignment.matrix[:, :2] - alignment.matrix[:, :2]
     assert isinstance(one.patch.alignment, Alignment)
     np.testing.assert_allclose(shift, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("width", "side"), [(9.0, 128), (100.2, 401), (300.0, 1024)])
+def test_pictures_are_enlarged_within_limits(width: float, side: int) -> None:
+    assert canvas_side(width, 4) == side
