@@ -9,7 +9,7 @@ from skimage.data import astronaut
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.canonical_colours import canonical_map
-from jdsr_cli.synthesis import camera
+from jdsr_cli.synthesis import camera, compression
 from jdsr_cli.synthesis.camera import record, to_pair
 from jdsr_cli.synthesis.camera_settings import CONDITIONS, CameraSettings, apply_border, condition
 from jdsr_cli.synthesis.compression import encode_and_decode
@@ -179,3 +179,14 @@ def test_misclassified_footage_gets_the_colours_of_the_other_class(
     pair = to_pair(recording, np.random.default_rng(5), canonical=True)
     expected = canonical_map(recording.lr, monochrome=monochrome ^ (rate == 1.0))
     assert np.array_equal(pair.lr, expected.apply(recording.lr))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_clip_ends_with_the_picture_without_motion_or_grain(
+    face: Picture, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(compression, "SINGLE_FRAME_SHARE", 0.0)
+    settings = CameraSettings(uncompressed=0.0, video=1.0, crf=(10, 10))
+    gray = np.repeat(face[..., 1:2], 3, axis=2)
+    stored = compression.compress(gray, np.random.default_rng(seed), settings)
+    assert np.abs(stored.astype(int) - gray).mean() < 1.5

@@ -10,7 +10,12 @@ from torch import nn
 
 from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.training.monitoring import gradient_shares
-from jdsr_train.training.stage import SchedulePosition, build_optimiser, learning_rate
+from jdsr_train.training.stage import (
+    SchedulePosition,
+    WeightAverage,
+    build_optimiser,
+    learning_rate,
+)
 
 
 def by_steps(step: int, options: OptimiserRecipe) -> float:
@@ -93,3 +98,25 @@ def test_states_of_unfused_optimisers_can_be_resumed(kind: str) -> None:
         step(other, resumed, number)
     assert torch.allclose(weight, other, rtol=0, atol=1e-6)
     assert not torch.equal(other, torch.linspace(-1, 1, 7))
+
+
+def test_the_average_follows_the_weights_in_the_first_steps_and_then_decays_slowly() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.fill_(0.0)
+    average, expected = WeightAverage(network, 0.5), 0.0
+    for step, decay in ((1, 2 / 11), (2, 3 / 12), (30, 0.5), (31, 0.5)):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        average.update(step)
+        expected = decay * expected + (1 - decay) * step
+        assert float(average.network.weight) == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_average_without_decay_is_the_last_state() -> None:
+    network = nn.Linear(2, 2)
+    average = WeightAverage(network, 0.0)
+    with torch.no_grad():
+        network.weight.fill_(3.0)
+    average.update(1)
+    assert torch.equal(average.network.weight, network.weight)
