@@ -173,12 +173,14 @@ def test_misclassified_footage_gets_the_colours_of_the_other_class(
     face: Picture, monkeypatch: pytest.MonkeyPatch, monochrome: bool, rate: float
 ) -> None:
     monkeypatch.setattr(camera, "MISCLASSIFICATION_RATES", (rate, rate, rate))
-    name = "gray" if monochrome else "normal"
+    name = "green" if monochrome else "normal"
     recording = record(face, face, NO_ALPHA, 128, np.random.default_rng(4), condition(name, 96))
     assert recording.light.monochrome == monochrome
     pair = to_pair(recording, np.random.default_rng(5), canonical=True)
     expected = canonical_map(recording.lr, monochrome=monochrome ^ (rate == 1.0))
     assert np.array_equal(pair.lr, expected.apply(recording.lr))
+    other = canonical_map(recording.lr, monochrome=monochrome ^ (rate == 0.0))
+    assert not np.array_equal(pair.lr, other.apply(recording.lr))
 
 
 @pytest.mark.parametrize("seed", range(6))
