@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from threading import Condition, Thread
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 MAX_QUEUE_ITEMS = 64
@@ -122,12 +121,7 @@ class ParallelStages:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for queue in self._running:
             queue.stop()
         for queue in self._running:

@@ -195,12 +195,7 @@ class FaceSmoother:
 
         """
         empty = FaceSmoother().state()
-        fits = set(state) == set(empty) and all(
-            state[name].dtype == array.dtype
-            and state[name].ndim == array.ndim
-            and state[name].shape[1:] == array.shape[1:]
-            for name, array in empty.items()
-        )
+        fits = have_same_layout(state, empty)
         if not fits or len({len(state[name]) for name in ("tracks", *_FIELDS)}) != 1:
             raise UsageError("this is not a state of the face smoother", hint="Start again.")
         if int(state["format"]) != STATE_FORMAT:
@@ -244,6 +239,18 @@ class FaceSmoother:
             del self._last[stale]
         shown = np.rint(pixels.astype(np.float32) / LEVELS).astype(np.uint8)
         return shown, np.asarray(covered.astype(np.float32) / SHARES, np.float32)
+
+
+def have_same_layout(
+    arrays: Mapping[str, NDArray[np.generic]], others: Mapping[str, NDArray[np.generic]]
+) -> bool:
+    """Return whether the names, types and shapes of arrays are equal, except for their lengths."""
+    return set(arrays) == set(others) and all(
+        arrays[name].dtype == other.dtype
+        and arrays[name].ndim == other.ndim
+        and arrays[name].shape[1:] == other.shape[1:]
+        for name, other in others.items()
+    )
 
 
 def _check(

@@ -48,14 +48,14 @@ class Counts:
 
     def check(self, where: Path) -> None:
         """Raise `JdsrError` if a frame or a face is missing."""
-        found, counted = self.faces_found + self.faces_bridged, self.faces_refused
-        refused = sum(self.refusals.values())
+        found, refused = self.faces_found + self.faces_bridged, self.faces_refused
+        with_reason = sum(self.refusals.values())
         if self.frames_written not in (None, self.frames_read):
             what = f"{self.frames_read} frames were read but {self.frames_written} written"
-        elif (found, refused) != (self.faces_restored + counted, counted):
+        elif found != self.faces_restored + refused or refused != with_reason:
             what = (
                 f"{self.faces_found} faces were found and {self.faces_bridged} bridged, but "
-                f"{self.faces_restored} restored and {counted} refused ({refused} with a reason)"
+                f"{self.faces_restored} restored and {refused} refused, {with_reason} with a reason"
             )
         else:
             return

@@ -10,6 +10,7 @@ import pytest
 from clips import encode
 
 from jdsr_cli.media import SegmentWriter, probe
+from jdsr_cli.media.writing import formats
 from jdsr_cli.media.writing.formats import unchanged_scheduling
 
 pytestmark = pytest.mark.skipif(
@@ -85,6 +86,34 @@ def test_the_policies_of_the_caller_and_of_new_threads_are_restored() -> None:
     finally:
         go_on.set()
         thread.join()
+
+
+def test_without_proc_the_calling_thread_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "_TASKS", tmp_path / "missing")
+    before = os.sched_getscheduler(0)
+
+    def change() -> None:
+        with unchanged_scheduling():
+            set_batch()
+        assert os.sched_getscheduler(0) == before
+
+    in_thread(change)
+
+
+def test_a_forbidden_change_of_policy_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    def change() -> None:
+        with unchanged_scheduling():
+            set_batch()
+            monkeypatch.setattr(os, "sched_setscheduler", forbid)
+        monkeypatch.undo()
+        assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+    in_thread(change)
 
 
 def test_a_thread_that_had_another_policy_keeps_it_also_after_an_error() -> None:

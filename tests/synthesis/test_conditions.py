@@ -156,7 +156,7 @@ def test_invalid_settings_are_rejected(changes: dict[str, object], message: str)
     assert caught.value.where == message
 
 
-def test_a_misjudged_aspect_stretches_about_the_centre(face: Picture) -> None:
+def test_a_wrong_aspect_stretches_about_the_centre(face: Picture) -> None:
     settings = dataclasses.replace(
         CameraSettings(), rotation=0.0, zoom=0.0, shift=0.0, squeezed=1.0
     )

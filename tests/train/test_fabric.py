@@ -12,6 +12,7 @@ from typing import Any
 import lightning_fabric
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 
 from jdsr_cli import __version__
 from jdsr_cli.errors import UsageError
@@ -103,25 +104,12 @@ from jdsr_cli.cli.app import app
 app()
 """
 
-RECIPE = """
-[generator]
-network = "lite"
-scale = 8
-arguments = { lr_size = 16, widths = [16, 16], encoder_blocks = [1, 1], decoder_blocks = [1], tail_width = 16, tail_blocks = 1 }
-[data]
-drawn_masks = 2
-[optimiser]
-steps = 2
-batch = 2
-warmup = 1
-"""  # noqa: E501
-
 
 def test_training_on_aligned_faces_needs_no_packages_for_footage(
     write_faces: Callable[..., Path], tmp_path: Path
 ) -> None:
     faces = write_faces(tmp_path / "faces", ("train-0.tar", "val-0.tar"))
-    (tmp_path / "small.toml").write_text(RECIPE, encoding="utf-8")
+    (tmp_path / "small.toml").write_text(tiny_recipe(2, 2, "bfloat16"), encoding="utf-8")
     done = subprocess.run(
         [
             sys.executable, "-c", CHILD.format(blocked=set(BLOCKED)), "train", "--data", faces,

@@ -14,25 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 
 from jdsr_cli.weights import load_state, read_manifest
 from jdsr_train.processes import STARTED_VARIABLE, sigterm_as_interrupt, single_threaded, start_time
 
-RECIPE = """
-[generator]
-network = "lite"
-scale = 8
-arguments = { lr_size = 16, widths = [16, 16], encoder_blocks = [1, 1], decoder_blocks = [1], tail_width = 16, tail_blocks = 1 }
-
-[data]
-drawn_masks = 2
-
-[optimiser]
-steps = STEPS
-batch = 4
-warmup = 1
-precision = "float32"
-"""  # noqa: E501
 Command = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -45,7 +31,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., P
 def command(faces: Path, tmp_path: Path) -> Command:
     def start(out: Path, steps: int, *more: object) -> subprocess.Popen[str]:
         recipe = tmp_path / "tiny.toml"
-        recipe.write_text(RECIPE.replace("STEPS", str(steps)), encoding="utf-8")
+        recipe.write_text(tiny_recipe(steps, batch=4), encoding="utf-8")
         words = ["--data", faces, "--recipe", recipe, "--out", out, "--cache", tmp_path / "cache"]
         return subprocess.Popen(
             [sys.executable, "-m", "jdsr_cli", "train", *map(str, [*words, "--device", "cpu"])]

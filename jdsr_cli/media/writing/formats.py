@@ -158,6 +158,10 @@ def _settings(codec: str, crf: int) -> Encoding:
     return Encoding(codec, encoder, "yuv420p", options)
 
 
+_TASKS = Path("/proc/self/task")
+"""Folder with an entry for each thread of this process, on Linux."""
+
+
 @contextmanager
 def unchanged_scheduling() -> Iterator[None]:
     """Restore the scheduling policy of all threads of this process at the end of the block.
@@ -176,14 +180,18 @@ def unchanged_scheduling() -> Iterator[None]:
     finally:
         for thread, policy in _scheduling_policies().items():
             if policy != before.get(thread, own):
-                with suppress(ProcessLookupError):
+                # The thread may have ended, and a sandbox may forbid the call.
+                with suppress(ProcessLookupError, PermissionError):
                     os.sched_setscheduler(thread, *before.get(thread, own))
 
 
 def _scheduling_policies() -> dict[int, tuple[int, os.sched_param]]:
     """Return policy and parameters of each thread by its native identifier."""
     policies = {}
-    for thread in (int(folder.name) for folder in Path("/proc/self/task").iterdir()):
+    threads = {threading.get_native_id()}  # Other threads are not known where /proc is missing.
+    if _TASKS.is_dir():
+        threads |= {int(folder.name) for folder in _TASKS.iterdir()}
+    for thread in threads:
         with suppress(ProcessLookupError):
             policies[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread)
     return policies
