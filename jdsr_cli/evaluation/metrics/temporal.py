@@ -19,6 +19,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import face_region
+from jdsr_cli.faces.temporal_smoothing import have_same_layout
 
 MIN_INPUT = 0.05
 """Minimum mean change of the input per pair, in grey levels; below it the ratio is undefined."""
@@ -149,12 +150,7 @@ class FlickerMeter:
 
         """
         empty = FlickerMeter().state()
-        valid = set(state) == set(empty) and all(
-            state[name].dtype == array.dtype
-            and state[name].ndim == array.ndim
-            and state[name].shape[1:] == array.shape[1:]
-            for name, array in empty.items()
-        )
+        valid = have_same_layout(state, empty)
         valid = valid and len(state["sums"]) == 2
         if not valid or len({len(state[name]) for name in set(empty) - {"sums", "pairs"}}) != 1:
             raise UsageError("this is not a state of a flicker meter", hint="Start a new run.")
