@@ -83,14 +83,20 @@ def _run_stages(
     progress: Progress,
     limit: int | None,
 ) -> list[InputResult]:
-    plan = DetectionPlan(models.detector, settings.detect_every, settings.roi, models.embedder)
+    plan = DetectionPlan(
+        models.detector,
+        settings.detect_every,
+        models.near_tracks,
+        settings.roi,
+        models.embedder,
+    )
     limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
     try:
         with ParallelStages() as stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read")
             stream = stages.add(detect(stream, plan), "detect")
-            stream = track(stream, settings.tracker, settings.detect_every)
+            stream = track(stream, settings.tracker, settings.detect_every or 1)
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration

@@ -17,7 +17,7 @@ from jdsr_cli.settings.detection import (
 )
 from jdsr_cli.settings.options import Option, Settings
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
 Codec = Literal["h264", "hevc", "av1", "ffv1", "source"]
 Weights = Annotated[
     str,

@@ -8,6 +8,7 @@ from jdsr_cli.errors import UsageError, WeightsMissingError
 from jdsr_cli.faces.detection.base import Detector
 from jdsr_cli.faces.detection.centerface import CenterFace
 from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.inference.backends import resolve_backend
 from jdsr_cli.settings import DetectorName, DetectorSettings
 from jdsr_cli.weights import auxiliary, resolve_device
 
@@ -56,7 +57,10 @@ def create_detector(
 
 def _make(name: str, settings: DetectorSettings) -> Detector:
     if name == "centerface":
-        return NetworkDetector(CenterFace(), settings)
+        backend = resolve_backend(settings.backend, "cpu", ("openvino",))
+        return NetworkDetector(
+            CenterFace(backend="openvino" if backend == "openvino" else "opencv"), settings
+        )
     path = auxiliary(name)
     # facexlib and torchvision take a second to import and are not needed for CenterFace.
     from jdsr_cli.faces.detection.retinaface import RetinaFace
