@@ -21,7 +21,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, Codec
 
-DEFAULT_CRF = {"h264": 20, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
+DEFAULT_CRF = {"h264": 18, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
 """Constant rate factor without visible loss. The first three were set to the same PSNR of luma:
 45.2 to 45.4 dB on a street scene of 640x360, 48.0 to 48.3 dB on the same scene enlarged twice. For
 H.264 it is 20, since the macroblock tree is off: 47.6 dB with 8 % more bytes than 18 with it."""
@@ -33,10 +33,13 @@ _CRF_LIMIT = 51
 _QSCALE_PER_CRF = Fraction(1, 6)
 """MPEG-4 part 2 and Motion JPEG have quantisers 1 to 31: CRF 18 is mapped to 3."""
 
+_PRESETS = {"h264": "superfast", "hevc": "fast"}
+"""Presets of x264 and x265."""
+
 _LAMBDA = 118
 """FFmpeg's FF_QP2LAMBDA, the unit of `global_quality`."""
 
-_H264_THREADS = 8
+_H264_THREADS = 4
 """Encoder threads of H.264. Their number changes the bytes, so it is fixed."""
 
 _HEVC_FRAME_THREADS = 3
@@ -148,7 +151,7 @@ def _settings(codec: str, crf: int) -> Encoding:
         # SVT-AV1 writes to stderr unless this variable is set.
         os.environ.setdefault("SVT_LOG", "1")
         return Encoding(codec, encoder, "yuv420p", {"crf": str(crf), "preset": "8"})
-    options = {"crf": str(crf), "preset": "fast"}
+    options = {"crf": str(crf), "preset": _PRESETS[codec]}
     if codec == "hevc":
         options["x265-params"] = f"log-level=none:frame-threads={_HEVC_FRAME_THREADS}"
     else:
