@@ -42,7 +42,7 @@ def assign(benefits: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 def _groups(allowed: NDArray[np.bool_]) -> Iterator[tuple[Indices, Indices]]:
     """Yield the rows and columns of each connected group of allowed pairs."""
-    waiting = allowed.any(axis=1)
+    waiting = np.asarray(allowed.any(axis=1))
     while waiting.any():
         rows = np.zeros_like(waiting)
         reached = np.arange(len(waiting)) == waiting.argmax()
