@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputError, UsageError
-from jdsr_cli.inference.generator import GRAPH_NAME
+from jdsr_cli.inference.generator import INPUT_NAME
 from jdsr_cli.inference.torch_generator import FusedGenerator, fold_batch_normalisation
 from jdsr_cli.weights import load_generator
 
 OPSET = 18
-INPUT, OUTPUTS = "crops", ("images", "occlusions", "finite")
+OUTPUTS = ("images", "occlusions", "finite")
 CALIBRATION = 300
 """Most pictures from which the ranges of activations are measured."""
 QUANTISED = re.compile(r"\.(conv1|conv2)\.weight$|\.(down|up)\.\d+\.weight$")
@@ -58,18 +58,18 @@ def export_onnx(weights: str, file: Path, calibration: Path | None = None) -> Pa
     loaded = load_generator(weights, "cpu", "float32")
     pictures = None if calibration is None else _read_pictures(calibration, loaded.lr_size)
     fused = FusedGenerator(fold_batch_normalisation(loaded.network)).eval()
+    name = INPUT_NAME + ("float32" if pictures is None else "int8")
     example = torch.zeros(2, loaded.lr_size, loaded.lr_size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
             fused, (example,), dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=[INPUT], output_names=list(OUTPUTS),
+            input_names=[name], output_names=list(OUTPUTS),
             dynamic_shapes=({0: torch.export.Dim("faces")},),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
     if pictures is not None:
-        model = _quantise(model, pictures)
-    model.graph.name = f"{GRAPH_NAME} {'float32' if pictures is None else 'int8'}"
+        model = _quantise(model, name, pictures)
     model.doc_string = f"Generator with the weights {loaded.sha256}"
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(file) as part:
@@ -110,7 +110,7 @@ def _read_pictures(folder: Path, side: int) -> list[NDArray[np.uint8]]:
     return pictures
 
 
-def _quantise(model: Any, pictures: list[NDArray[np.uint8]]) -> Any:
+def _quantise(model: Any, name: str, pictures: list[NDArray[np.uint8]]) -> Any:
     """Return the network with int8 convolutions in its blocks (NNCF, symmetric weights)."""
     with _quiet():
         import nncf
@@ -122,7 +122,7 @@ def _quantise(model: Any, pictures: list[NDArray[np.uint8]]) -> Any:
         ]
         return nncf.quantize(
             model,
-            nncf.Dataset([{INPUT: picture} for picture in pictures]),
+            nncf.Dataset([{name: picture} for picture in pictures]),
             subset_size=len(pictures),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),

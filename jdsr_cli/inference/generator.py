@@ -16,8 +16,8 @@ from jdsr_cli.weights.registry import WeightEntry
 
 EXPORT_FORMAT = 1
 """Version of the exported graph: its inputs, outputs and name."""
-GRAPH_NAME = "jdsr-generator"
-"""Start of the name of the graph in exported files; the precision follows after a blank."""
+INPUT_NAME = f"jdsr{EXPORT_FORMAT}_"
+"""Start of the name of the input in exported files; the precision follows."""
 
 
 class Pictures(NamedTuple):
@@ -82,9 +82,10 @@ class ExportedGenerator:
         self._model: ExportedModel = open_model(path, backend)
         self.backend = backend
         self.entry, self.path, self.sha256 = entry, path, sha256_of(path)
-        name, _, self.precision = self._model.name.partition(" ")
+        name = self._model.input_name
+        self.precision = name.removeprefix(INPUT_NAME)
         batch, height, width, channels = (*self._model.input_shape, 0, 0, 0)[:4]
-        if name != GRAPH_NAME or not self.precision or (height, channels) != (width, 3):
+        if self.precision == name or (height, channels) != (width, 3):
             raise WeightsCorruptError(
                 "is not a generator that jdsr exported",
                 where=path,

@@ -23,8 +23,8 @@ class ExportedModel(Protocol):
     """An open exported network with one input."""
 
     backend: str
-    name: str
-    """Name of the graph in the file."""
+    input_name: str
+    """Name of its input."""
     input_shape: Shape
     """Shape of its input; None where any length is allowed."""
 
@@ -80,7 +80,7 @@ class OpenVinoModel:
             self._compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise _corrupt(path, self.backend) from error
-        self.name = model.get_friendly_name()
+        self.input_name = model.input(0).get_any_name()
         self._request = self._compiled.create_infer_request()
         self._queue = openvino.AsyncInferQueue(self._compiled) if threads > 1 else None
 
@@ -136,13 +136,12 @@ class OnnxRuntimeModel:
         except Exception as error:  # its exceptions have no common base class
             raise _corrupt(path, self.backend) from error
         given = self._session.get_inputs()[0]
-        self._input = given.name
-        self.name = self._session.get_modelmeta().graph_name
+        self.input_name = given.name
         self.input_shape = (1, *given.shape[1:])
 
     def run(self, batch: NDArray[Any]) -> Outputs:
         """Return its outputs for one input."""
-        return tuple(self._session.run(None, {self._input: batch}))
+        return tuple(self._session.run(None, {self.input_name: batch}))
 
     def run_each(self, examples: NDArray[Any]) -> list[Outputs]:
         """Return the outputs for each example."""

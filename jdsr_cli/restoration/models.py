@@ -72,10 +72,8 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         )
         where = network.device if network.backend == "torch" else _TITLES[network.backend]
         progress.note(f"weights: {name}{reason}, {network.precision} on {where}")
-        generator, weights = (
-            FaceGenerator(network, settings.batch),
-            _describe_weights(name, network),
-        )
+        generator = FaceGenerator(network, settings.batch)
+        weights = _describe_weights(name, network)
     detector, near_tracks = _open_detector(settings, progress)
     embedder = None
     if settings.identity is not None:

@@ -14,6 +14,7 @@ AUTO = "auto"
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
 BackendName = Literal["auto", "torch", "openvino", "onnx"]
 Deinterlacing = Literal["auto", "on", "off"]
+Decoder = Literal["software", "auto", "cuda", "videotoolbox", "d3d11va", "vaapi", "qsv"]
 DEFAULT_FRAME_RATE = Fraction(25)
 """Frames per second of an input that neither has timestamps nor states a rate."""
 MAX_LAG = 32
@@ -186,6 +187,14 @@ class ReadSettings(Settings):
             parse=parse_aspect, form="a ratio such as 16:9 or 2.35",
         ),
     ] = None  # fmt: skip
+    decoder: Annotated[
+        Decoder,
+        Option(
+            "What decodes videos: software, a hardware device of this name (an error where it is "
+            "missing), or the first device that is available (auto).",
+            group="reading",
+        ),
+    ] = "software"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -77,7 +77,8 @@ class WeightEntry:
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Parameters of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
-    """Metrics of these weights and of the carried ones, see `jdsr_cli.weights.gates`; empty if not measured."""
+    """Metrics of these weights and of the carried ones, see `jdsr_cli.weights.gates`; empty if not
+    measured."""
     exports: Mapping[str, ExportedFile] = field(default_factory=dict)
     """Exported forms of the weights (ONNX) by precision; carried where the weights are."""
     carried: bool = True

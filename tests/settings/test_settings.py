@@ -157,7 +157,7 @@ def test_fields_of_the_manifest_are_pinned() -> None:
         "overlay",
     ]  # fmt: skip
     assert list(asdict(ReadSettings())) == [
-        "frame_rate", "stream", "start", "end", "deinterlace", "aspect",
+        "frame_rate", "stream", "start", "end", "deinterlace", "aspect", "decoder",
     ]  # fmt: skip
 
 
