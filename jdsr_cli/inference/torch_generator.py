@@ -92,7 +92,11 @@ class TorchGenerator:
         given = stack.to(device, non_blocking=True)
         constant = device.type in PASS_SIZES or self._can_record
         try:
-            parts = _padded_parts(given, self._size) if constant else list(torch.split(given, self._size))
+            parts = (
+                _padded_parts(given, self._size)
+                if constant
+                else list(torch.split(given, self._size))
+            )
             passes = [self._pass(part, exact) for part in parts]
         except torch.OutOfMemoryError as error:
             self._size = max(1, self._size // 2)
