@@ -92,11 +92,7 @@ class TorchGenerator:
         given = stack.to(device, non_blocking=True)
         constant = device.type in PASS_SIZES or self._can_record
         try:
-            parts = (
-                _padded_parts(given, self._size)
-                if constant
-                else list(torch.split(given, self._size))
-            )
+            parts = _parts(given, self._size, padded=constant)
             passes = [self._pass(part, exact) for part in parts]
         except torch.OutOfMemoryError as error:
             self._size = max(1, self._size // 2)
@@ -165,9 +161,9 @@ def fold_batch_normalisation(network: nn.Module) -> nn.Module:
     return folded
 
 
-def _padded_parts(given: Tensor, size: int) -> list[Tensor]:
-    """Split a batch into parts of `size`, the last padded with its last face."""
+def _parts(given: Tensor, size: int, *, padded: bool) -> list[Tensor]:
+    """Split a batch into parts of `size`, the last one padded with its last face if asked to."""
     missing = -len(given) % size
-    if missing:
+    if missing and padded:
         given = torch.cat([given, given[-1:].expand(missing, -1, -1, -1)])
     return [given[first : first + size] for first in range(0, len(given), size)]

@@ -87,6 +87,7 @@ def _run_stages(
         models.detector,
         settings.detect_every,
         models.near_tracks,
+        settings.segment,
         settings.roi,
         models.embedder,
     )

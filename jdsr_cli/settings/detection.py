@@ -111,7 +111,7 @@ Device = Annotated[
 Backend = Annotated[
     BackendName,
     Option(
-        "Software that runs the networks on a CPU. auto is openvino or onnx (ONNX Runtime) where it "
+        "Software that runs the networks on a CPU. auto: openvino or onnx (ONNX Runtime) where it "
         "is installed and the network has an exported form, otherwise torch.",
         affects_result=False,
     ),

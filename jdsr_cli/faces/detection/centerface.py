@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.detection.network import Letterbox, decode_detections
-from jdsr_cli.inference.models import OpenVinoModel
+from jdsr_cli.inference.models import OpenVinoImageModel
 
 CELL = 4.0
 """Pixels of the input for each step of the output grid."""
@@ -95,7 +95,7 @@ def _opencv(file: Path) -> Callable[[NDArray[np.float32]], Sequence[NDArray[np.f
 
 
 def _openvino(file: Path) -> Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]:
-    return OpenVinoModel(file, (None, 3, None, None)).run
+    return OpenVinoImageModel(file).run
 
 
 def _decode(

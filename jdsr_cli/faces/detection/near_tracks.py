@@ -2,7 +2,8 @@
 
 A frame between two key frames is searched in windows around the faces of its neighbour: forward
 from the first key frame, then backward from the second for faces that were not found on the way.
-A face that neither key frame shows is not found between them, unless it is near another one.
+A face that neither key frame shows is not found between them, unless it is near another one. Where
+the picture does not change, nothing is searched and what was found is kept.
 
 The windows are cut-outs of one size, in which a face has the width that it has in the whole frame
 as the detector receives it, or less where it is wide. From one frame to the next the centre of a
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,10 @@ WIDEST = (24.0, 48.0)
 """Longer side in pixels of the box of a face in those windows; wider faces are reduced to it."""
 SAME_FACE = 0.3
 """Intersection over union from which two boxes are the same face."""
+BLOCK = 4
+"""Side in pixels of the blocks whose means tell whether the picture changed."""
+MAX_NOISE = 8
+"""Grey levels by which such a mean changes at most where nothing moves."""
 SEED_SHARE = 0.6
 """Share of the threshold from which a detection of a key frame is searched in the next frames."""
 MAX_MISSES = 4
@@ -58,16 +64,22 @@ def key_frame_interval(frame_rate: float) -> int:
     return interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Seed:
     """A face that is searched in the next frame."""
 
     face: Detection
+    """As detected."""
+    seen: Frame
+    """Block means of the frame in which the face was searched last."""
+    result: Detection | None = None
+    """The face in that frame after refinement; None if there was none."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Pixels by which it moved from the frame before to the frame in which it was found."""
     misses: int = 0
-    example: Detection | None = None
-    """The face as refined in an earlier frame, where its result holds for the next frames."""
+    """Frames in a row in which it was not found."""
+    settled: bool = False
+    """Whether `result` holds for the face in the next frames as well, wherever it is."""
 
     def predict(self) -> Detection:
         """Return the face where it is expected in the next frame."""
@@ -76,21 +88,35 @@ class _Seed:
         box = (left + across, top + down, right + across, bottom + down)
         return replace(self.face, box=box)
 
-    def found(self, face: Detection) -> _Seed:
+    def follow(self, face: Detection, seen: Frame) -> _Seed:
         """Return the seed after its face was found."""
         (a, b, c, d), (e, f, g, h) = self.face.box, face.box
         frames = self.misses + 1
         shift = ((e + g - a - c) / 2 / frames, (f + h - b - d) / 2 / frames)
-        return _Seed(face, shift, example=self.example)
+        result = None
+        if self.settled and self.result is not None:
+            result = replace(face, spread=self.result.spread, confirmed=self.result.confirmed)
+        return _Seed(face, seen, result, shift, settled=result is not None)
 
-    def missed(self) -> _Seed:
+    def miss(self, seen: Frame) -> _Seed:
         """Return the seed after its face was not found."""
-        return replace(self, face=self.predict(), misses=self.misses + 1)
+        misses = self.misses + 1
+        return replace(self, face=self.predict(), seen=seen, result=None, misses=misses)
+
+    def is_unchanged(self, seen: Frame) -> bool:
+        """Whether the picture around the face is as it was when the face was searched last."""
+        left, top, right, bottom = self.face.box
+        across, down = (right - left) / 4, (bottom - top) / 4
+        x0, y0 = max(0, int((left - across) / BLOCK)), max(0, int((top - down) / BLOCK))
+        x1, y1 = int((right + across) / BLOCK) + 1, int((bottom + down) / BLOCK) + 1
+        return not _has_changed(self.seen[y0:y1, x0:x1], seen[y0:y1, x0:x1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _KeyFrame:
-    refined: list[Detection]
+    seen: Frame
+    """Its block means."""
+    faces: list[Detection]
     """The faces of the frame."""
     seeds: list[_Seed]
     """All that is searched in the neighbouring frames, also what scored too low for a face."""
@@ -112,7 +138,9 @@ class NearTrackDetector:
         self._refine = refine
         self._known: _KeyFrame | None = None
 
-    def detect(self, frames: Sequence[Frame], following: Frame | None) -> list[list[Detection]]:
+    def detect(
+        self, frames: Sequence[Frame], following: Frame | None, *, afresh: bool = False
+    ) -> list[list[Detection]]:
         """Detect the faces of each frame, best score first.
 
         Args:
@@ -120,56 +148,80 @@ class NearTrackDetector:
             following: The next key frame, which belongs to the same scene and is the first frame
                 of the next call; None if the scene ends with `frames`, whose last frame is then
                 the second key frame.
+            afresh: Search `following` even if it looks like the key frame before it.
 
         """
-        first = self._known or self._search(frames[0])
+        first = self._known or self._search(frames[0], _block_means(frames[0]))
         self._known = None
         if following is not None:
-            last = self._known = self._search(following)
-            return [first.refined, *self._search_between(first, frames[1:], last)]
+            last = self._known = self._search(
+                following, _block_means(following), None if afresh else first
+            )
+            return [first.faces, *self._search_between(first, frames[1:], last)]
         if len(frames) == 1:
-            return [first.refined]
-        last = self._search(frames[-1])
-        return [first.refined, *self._search_between(first, frames[1:-1], last), last.refined]
+            return [first.faces]
+        last = self._search(frames[-1], _block_means(frames[-1]))
+        return [first.faces, *self._search_between(first, frames[1:-1], last), last.faces]
 
-    def _search(self, frame: Frame) -> _KeyFrame:
+    def _search(self, frame: Frame, seen: Frame, before: _KeyFrame | None = None) -> _KeyFrame:
+        """Search a key frame, unless nothing has changed since the one before."""
+        if before is not None and not _has_changed(before.seen, seen):
+            # What was seen is kept, so that slow changes add up.
+            return before
         found = self._network.detect([frame])[0]
-        faces = [face for face in found if face.score >= self._threshold]
-        weak = [face for face in found if face.score < self._threshold]
-        refined = self._refine(frame, faces)
-        seeds = [_Seed(face, example=_example(face, refined)) for face in faces]
-        return _KeyFrame(refined, seeds + [_Seed(face) for face in weak])
+        weak = [_Seed(face, seen) for face in found if face.score < self._threshold]
+        faces, seeds = self._refined(
+            frame, [_Seed(face, seen) for face in found if face.score >= self._threshold]
+        )
+        return _KeyFrame(seen, faces, seeds + weak)
 
     def _search_between(
         self, first: _KeyFrame, frames: Sequence[Frame], last: _KeyFrame
     ) -> list[list[Detection]]:
         """Return the faces of the frames between two key frames."""
+        means = [_block_means(frame) for frame in frames]
         results: list[list[Detection]] = []
         seeds = first.seeds
-        for frame in frames:
-            faces, seeds = self._search_near(frame, seeds, [])
+        for frame, seen in zip(frames, means, strict=True):
+            faces, seeds = self._search_near(frame, seen, seeds, [])
             results.append(faces)
         reached = [seed.predict() for seed in seeds if not seed.misses]
         seeds = [seed for seed in last.seeds if not _is_among(seed.face, reached)]
         for number in reversed(range(len(frames))):
             if not seeds:
                 break
-            faces, seeds = self._search_near(frames[number], seeds, results[number])
+            faces, seeds = self._search_near(frames[number], means[number], seeds, results[number])
             results[number] = sorted(results[number] + faces, key=lambda face: -face.score)
         return results
 
     def _search_near(
-        self, frame: Frame, seeds: Sequence[_Seed], known: Sequence[Detection]
+        self, frame: Frame, seen: Frame, seeds: Sequence[_Seed], known: Sequence[Detection]
     ) -> tuple[list[Detection], list[_Seed]]:
-        """Return the faces near the seeds that are not known yet, and the seeds that follow."""
-        found = [face for face in self._search_windows(frame, seeds) if not _is_among(face, known)]
-        followed, lost = _follow(seeds, found)
-        settled = [_settled(seed) for seed in followed if seed.example is not None]
-        open_seeds = [seed for seed in followed if seed.example is None]
-        refined = self._refine(frame, [seed.face for seed in open_seeds])
-        open_seeds = [replace(seed, example=_example(seed.face, refined)) for seed in open_seeds]
-        faces = sorted(settled + refined, key=lambda face: -face.score)
-        return faces, [seed for seed in followed if seed.example is not None] + open_seeds + lost
+        """Return the faces near the seeds that are not known yet, and the next seeds."""
+        still = [seed for seed in seeds if seed.is_unchanged(seen)]
+        moved = [seed for seed in seeds if not seed.is_unchanged(seen)]
+        same = [seed.result for seed in still if seed.result is not None]
+        found = [
+            face
+            for face in self._search_windows(frame, moved)
+            if not _is_among(face, [*known, *same])
+        ]
+        followed, lost = _follow(moved, found, seen)
+        faces, refined = self._refined(frame, [seed for seed in followed if not seed.settled])
+        settled = [seed for seed in followed if seed.settled]
+        faces += same + [seed.result for seed in settled if seed.result is not None]
+        return sorted(faces, key=lambda face: -face.score), still + settled + refined + lost
+
+    def _refined(self, frame: Frame, seeds: Sequence[_Seed]) -> tuple[list[Detection], list[_Seed]]:
+        """Return the refined faces of seeds found in a frame, and the seeds with their results."""
+        if not seeds:
+            return [], []
+        faces = self._refine(frame, [seed.face for seed in seeds])
+        results = [next((one for one in faces if _is_same(one, seed.face)), None) for seed in seeds]
+        return faces, [
+            replace(seed, result=result, settled=result is not None and _holds(result, seed.face))
+            for seed, result in zip(seeds, results, strict=True)
+        ]
 
     def _search_windows(self, frame: Frame, seeds: Sequence[_Seed]) -> list[Detection]:
         """Return the faces in the windows of the seeds."""
@@ -246,34 +298,25 @@ def _is_whole(face: Detection, side: int, to_frame: NDArray[np.float64], frame: 
     )
 
 
-def _follow(seeds: Sequence[_Seed], faces: Sequence[Detection]) -> tuple[list[_Seed], list[_Seed]]:
+def _follow(
+    seeds: Sequence[_Seed], faces: Sequence[Detection], seen: Frame
+) -> tuple[list[_Seed], list[_Seed]]:
     """Return a seed for each face found, in their order, and those that were just missed."""
     free = list(seeds)
     followed: list[_Seed] = []
     for face in faces:
         nearest = min(free, key=lambda seed: _distance(seed.predict(), face), default=None)
         if nearest is None or _distance(nearest.predict(), face) > 1.0:
-            followed.append(_Seed(face))
+            followed.append(_Seed(face, seen))
         else:
             free.remove(nearest)
-            followed.append(nearest.found(face))
-    return followed, [seed.missed() for seed in free if seed.misses < MAX_MISSES]
+            followed.append(nearest.follow(face, seen))
+    return followed, [seed.miss(seen) for seed in free if seed.misses < MAX_MISSES]
 
 
-def _example(face: Detection, refined: Sequence[Detection]) -> Detection | None:
-    """Return a face as refined if it is as detected, or if its landmarks are unreliable."""
-    for one in refined:
-        unreliable = one.spread > MAX_SPREAD and _is_among(face, [one])
-        if unreliable or np.array_equal(one.points, face.points):
-            return one
-    return None
-
-
-def _settled(seed: _Seed) -> Detection:
-    """Return the face of a seed with the result of its example."""
-    assert seed.example is not None
-    example = seed.example
-    return replace(seed.face, spread=example.spread, confirmed=example.confirmed)
+def _holds(result: Detection, face: Detection) -> bool:
+    """Return whether refinement left a face as it is, or found its landmarks unreliable."""
+    return result.spread > MAX_SPREAD or np.array_equal(result.points, face.points)
 
 
 def _distance(one: Detection, other: Detection) -> float:
@@ -283,9 +326,27 @@ def _distance(one: Detection, other: Detection) -> float:
     return apart / max(1.0, min(one.width, other.width))
 
 
+def _is_same(one: Detection, other: Detection) -> bool:
+    return _is_among(one, [other])
+
+
 def _is_among(face: Detection, others: Sequence[Detection]) -> bool:
     """Return whether a face overlaps one of the others."""
     if not others:
         return False
     boxes = np.array([other.box for other in others])
     return bool(box_overlaps(np.array([face.box]), boxes).max() >= SAME_FACE)
+
+
+def _block_means(frame: Frame) -> Frame:
+    """Return the means of blocks of 4 x 4 pixels, uint8 (H / 4, W / 4, 3)."""
+    height, width = frame.shape[:2]
+    size = (max(1, width // BLOCK), max(1, height // BLOCK))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _has_changed(before: Frame, now: Frame) -> bool:
+    """Return whether a block changed by more than noise does."""
+    return before.shape != now.shape or (
+        before.size > 0 and bool(cv2.absdiff(before, now).max() > MAX_NOISE)
+    )

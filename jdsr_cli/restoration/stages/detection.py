@@ -27,7 +27,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
-from jdsr_cli.settings import DEFAULT_FRAME_RATE
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, SEGMENT_STEP
 
 MAX_GROUP = 8
 """Most frames that the detector receives together; a power of two, see `group_size`."""
@@ -51,6 +51,8 @@ class DetectionPlan:
     and the frames between them near the faces, where `near_tracks` is given."""
     near_tracks: Callable[[], NearTrackDetector] | None = None
     """Makes the detector for the frames of an input, where `every` is None."""
+    segment: int = SEGMENT_STEP
+    """Frames between the points at which a run can be resumed."""
     roi: tuple[int, int, int, int] | None = None
     """Left, top, width and height of the searched part of the frame, in displayed pixels."""
     embedder: FaceEmbedder | None = None
@@ -139,7 +141,9 @@ class _Groups:
         else:
             searched = [True] * len(items)
             after = None if following is None else self._pictures([following])[0]
-            faces = self._near.detect(self._pictures(items), after)
+            # A run that resumes at a segment has no earlier frames to compare its first one with.
+            afresh = following is not None and following.number % self._plan.segment == 0
+            faces = self._near.detect(self._pictures(items), after, afresh=afresh)
         for (item, cut), ours, yes in zip(waiting, faces, searched, strict=True):
             item.detections = self._describe(item, ours, yes, cut)
         return items
