@@ -14,7 +14,7 @@ from typing import Generic, Protocol, Self, TypeVar
 MAX_QUEUE_ITEMS = 64
 """Maximum number of items that wait in a queue."""
 MAX_QUEUE_BYTES = 48 << 20
-"""Maximum bytes of items that wait in a queue; one item always may."""
+"""Maximum bytes of items that wait in a queue unless stated otherwise."""
 
 
 class Sized(Protocol):
@@ -38,11 +38,13 @@ class BoundedQueue(Generic[T]):
     Args:
         items: The iterator.
         name: Name of the thread.
+        limit: Maximum bytes of items that wait, one item always may; None for `MAX_QUEUE_BYTES`.
 
     """
 
-    def __init__(self, items: Iterator[T], name: str) -> None:
+    def __init__(self, items: Iterator[T], name: str, limit: int | None = None) -> None:
         self._items = items
+        self._limit = MAX_QUEUE_BYTES if limit is None else limit
         self._waiting: deque[T] = deque()
         self._bytes = 0
         self._change = Condition()
@@ -75,7 +77,7 @@ class BoundedQueue(Generic[T]):
 
     def _has_room(self, size: int) -> bool:
         few = len(self._waiting) < MAX_QUEUE_ITEMS
-        return not self._waiting or (few and self._bytes + size <= MAX_QUEUE_BYTES)
+        return not self._waiting or (few and self._bytes + size <= self._limit)
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -112,9 +114,16 @@ class ParallelStages:
     def __init__(self) -> None:
         self._running: list[BoundedQueue[Sized]] = []
 
-    def add(self, items: Iterable[T], name: str) -> Iterator[T]:
-        """Run `items` in a thread called `name`; return an iterator over the results."""
-        queue = BoundedQueue(iter(items), name)
+    def add(self, items: Iterable[T], name: str, limit: int | None = None) -> Iterator[T]:
+        """Run `items` in a thread called `name`; return an iterator over the results.
+
+        Args:
+            items: The iterator.
+            name: Name of the thread.
+            limit: Maximum bytes of items that wait; None for `MAX_QUEUE_BYTES`.
+
+        """
+        queue = BoundedQueue(iter(items), name, limit)
         self._running.append(queue)  # type: ignore[arg-type]
         return queue
 

@@ -261,16 +261,23 @@ def compose(
     weight = np.asarray(
         cv2.warpAffine(share, to_template, size, flags=cv2.INTER_LINEAR | backwards), np.float32
     )
-    patch = cv2.warpAffine(
-        face,
-        to_template,
-        size,
-        flags=cv2.INTER_CUBIC | backwards,
-        borderMode=cv2.BORDER_REPLICATE,
+    patch = np.asarray(
+        cv2.warpAffine(
+            face,
+            to_template,
+            size,
+            flags=cv2.INTER_CUBIC | backwards,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
     )
     before = box.astype(np.float32)
-    joined = before + weight[..., None] * (np.clip(patch, 0.0, 255.0) - before)
-    box[...] = np.rint(joined).astype(np.uint8)
+    # In place: box + weight * (patch - box).
+    np.clip(patch, 0.0, 255.0, out=patch)
+    patch -= before
+    patch *= weight[..., None]
+    patch += before
+    box[...] = np.rint(patch, out=patch)
     return Composite(base, left, top, weight)
 
 

@@ -284,7 +284,7 @@ def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) 
 
     For an RGB pixel format only the order of the channels changes.
     """
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    frame = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
     if av.VideoFormat(pixel_format).is_rgb:
         return frame.reformat(format=pixel_format)
     return frame.reformat(

@@ -31,6 +31,8 @@ from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
+STEADY_QUEUE_BYTES = 16 << 20
+"""Maximum bytes of frames between stages whose reader collects a group of frames anyway."""
 _FRAME_NUMBER = re.compile(r"%0?[0-9]*d")
 """The placeholder of the number in the name of an image sequence."""
 
@@ -95,13 +97,14 @@ def _run_stages(
     try:
         with ParallelStages() as stages:
             stream: Iterator[Element]
-            stream = stages.add(read(states, settings, models, limit), "read")
+            stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
             stream = stages.add(detect(stream, plan), "detect")
             stream = track(stream, settings.tracker, settings.detect_every or 1)
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration
-                stream = stages.add(align(stream, side, limits, skip_bridged=False), "align")
+                aligned = align(stream, side, limits, skip_bridged=False)
+                stream = stages.add(aligned, "align", STEADY_QUEUE_BYTES)
                 stream = stages.add(generate(stream, models.generator), "generate")
                 stream = stages.add(composite(stream, settings, calibration), "composite")
             else:

@@ -91,7 +91,8 @@ def describe_decoding(chosen: ChosenStream, decoder: Decoder) -> list[str]:
         return []
     device = choose_device(decoder)
     if device is None:
-        faults = "; ".join(f"{name}: {device_fault(name)}" for name in hwdevices_available())
+        available = [name for name in _ORDER if name in hwdevices_available()]
+        faults = "; ".join(f"{name}: {device_fault(name)}" for name in available) or "no support"
         return [f"frames are decoded by software, since no hardware is available ({faults})"]
     context = chosen.stream.codec_context
     if not context.is_hwaccel:

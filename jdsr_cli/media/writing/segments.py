@@ -29,6 +29,7 @@ from jdsr_cli.media.frames import Image, MediaInfo, from_rgb, matrix_in_use
 from jdsr_cli.media.writing.formats import (
     MIN_SIDES,
     choose_encoding,
+    encoder_threads,
     nominal_rate,
     stored_full_range,
     tag_picture,
@@ -183,9 +184,10 @@ class SegmentWriter:
         except (av.FFmpegError, OSError) as exc:
             raise output_error(exc, self.path) from exc
         context = stream.codec_context
-        if encoding.encoder == "libx264":
+        threads = encoder_threads(encoding, width, height)
+        if threads is not None:
             # With slice threads, PyAV's default, the lookahead is a race and bytes differ by run.
-            context.thread_type = "FRAME"
+            context.thread_type, context.thread_count = "FRAME", threads
         context.width = width + (width % 2 if encoding.subsampled else 0)
         context.height = height + (height % 2 if encoding.subsampled else 0)
         context.pix_fmt = encoding.pixel_format
