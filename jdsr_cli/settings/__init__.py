@@ -7,6 +7,11 @@ them loads nothing but the standard library.
 
 from __future__ import annotations
 
+from jdsr_cli.settings.benchmarking import (
+    BenchOptions,
+    PipelineBenchOptions,
+    measured_settings,
+)
 from jdsr_cli.settings.config import read_config
 from jdsr_cli.settings.detection import (
     AUTO,
@@ -56,6 +61,7 @@ __all__ = [
     "DEFAULT_FRAME_RATE",
     "MAX_LAG",
     "MIN_SHARPNESS",
+    "BenchOptions",
     "Codec",
     "CropOptions",
     "CropSettings",
@@ -71,6 +77,7 @@ __all__ = [
     "FetchSettings",
     "Option",
     "OptionRow",
+    "PipelineBenchOptions",
     "Precision",
     "ReadSettings",
     "RestoreOptions",
@@ -84,6 +91,7 @@ __all__ = [
     "build",
     "declared",
     "in_order",
+    "measured_settings",
     "options_of",
     "read_config",
 ]
@@ -99,6 +107,7 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "weights list": (),
     "weights verify": (),
     "doctor": (),
+    "bench pipeline": (PipelineBenchOptions, RestoreSettings),
 }
 """The settings classes whose options each command has."""
 
