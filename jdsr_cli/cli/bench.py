@@ -10,6 +10,8 @@ import typer
 from jdsr_cli.cli.options import with_options
 from jdsr_cli.settings import (
     BenchOptions,
+    DetectorBenchSettings,
+    GeneratorBenchSettings,
     PipelineBenchOptions,
     RestoreSettings,
     measured_settings,
@@ -19,6 +21,41 @@ if TYPE_CHECKING:
     from jdsr_cli.benchmarking.report import BenchReport
 
 app = typer.Typer(no_args_is_help=True, help="Measure the speed of jdsr on this machine.")
+
+
+@app.command()
+@with_options
+def generator(options: BenchOptions, settings: GeneratorBenchSettings) -> None:
+    """Time the generator by backend, device, precision and batch.
+
+    Reported are faces a second, operations a second, and their share of
+    what the device was measured to do: a product of large matrices in the
+    same precision, and a copy of memory.
+    """
+    from jdsr_cli.benchmarking.generator import bench_generator
+    from jdsr_cli.cli.rendering import Bars
+
+    earlier = _read_earlier(options)
+    with Bars(quiet=options.quiet) as bars:
+        report = bench_generator(settings, bars, repeat=options.repeat)
+    _conclude(report, earlier, options)
+
+
+@app.command()
+@with_options
+def detector(options: BenchOptions, settings: DetectorBenchSettings) -> None:
+    """Time detectors by frame size, and measure their recall on labelled pictures.
+
+    Recall is the share of faces of 10 px and wider that are found with an
+    overlap of at least 0.4, at the score that gives 0.1 false boxes a picture.
+    """
+    from jdsr_cli.benchmarking.detector import bench_detector
+    from jdsr_cli.cli.rendering import Bars
+
+    earlier = _read_earlier(options)
+    with Bars(quiet=options.quiet) as bars:
+        report = bench_detector(settings, bars, repeat=options.repeat)
+    _conclude(report, earlier, options)
 
 
 @app.command()

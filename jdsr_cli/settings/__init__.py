@@ -8,7 +8,11 @@ them loads nothing but the standard library.
 from __future__ import annotations
 
 from jdsr_cli.settings.benchmarking import (
+    DETECTOR_BACKENDS,
+    GENERATOR_BACKENDS,
     BenchOptions,
+    DetectorBenchSettings,
+    GeneratorBenchSettings,
     PipelineBenchOptions,
     measured_settings,
 )
@@ -59,6 +63,8 @@ __all__ = [
     "AUTO",
     "COMMANDS",
     "DEFAULT_FRAME_RATE",
+    "DETECTOR_BACKENDS",
+    "GENERATOR_BACKENDS",
     "MAX_LAG",
     "MIN_SHARPNESS",
     "BenchOptions",
@@ -70,11 +76,13 @@ __all__ = [
     "DemoOptions",
     "DemoSettings",
     "DetectionSettings",
+    "DetectorBenchSettings",
     "DetectorName",
     "DetectorSettings",
     "EvalSettings",
     "ExportSettings",
     "FetchSettings",
+    "GeneratorBenchSettings",
     "Option",
     "OptionRow",
     "PipelineBenchOptions",
@@ -107,6 +115,8 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "weights list": (),
     "weights verify": (),
     "doctor": (),
+    "bench generator": (BenchOptions, GeneratorBenchSettings),
+    "bench detector": (BenchOptions, DetectorBenchSettings),
     "bench pipeline": (PipelineBenchOptions, RestoreSettings),
 }
 """The settings classes whose options each command has."""
