@@ -40,7 +40,7 @@ ListOfNames = tuple[tuple[str, ...], ...]
 def _names(*known: str) -> Callable[[Any], tuple[str, ...]]:
     """Return a parser of known names between commas."""
 
-    def parse(given: str | Sequence[Any]) -> tuple[str, ...]:
+    def parse(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
         names = parse_list(given)
         if not names or not set(names) <= set(known):
             raise ValueError(given)
@@ -58,7 +58,7 @@ def parse_batches(given: str | Sequence[Any]) -> tuple[int, ...]:
     return numbers
 
 
-def parse_sizes(given: str | Sequence[Any]) -> tuple[str, ...]:
+def parse_sizes(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """Read sizes such as 1280x720 between commas; sides are at least 16 px."""
     sizes = parse_list(given)
     for size in sizes:

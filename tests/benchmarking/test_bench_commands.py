@@ -40,7 +40,7 @@ def test_a_run_is_reported_by_stage(clip: Path, tiny_weights: Weights, tmp_path:
     plot = tmp_path / "plot.png"
     result = run(
         "pipeline", clip, *CENTERFACE, "--weights", tiny_weights(64), "--repeat", "2", "--json",
-        report, "--plot", plot, "--detect-every", "2",
+        report, "--plot", plot, "--detect-every", "2", "--frame-scale", "1",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     content = validated(report)
