@@ -8,9 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-
 from jdsr_cli.evidence import package_versions
 
 CPU_FLAGS = {
@@ -29,7 +26,13 @@ MIB = 1 << 20
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, extensions, threads, memory and GPU; None where it is not known."""
+    """Return processor, extensions, threads, memory and GPU; None where it is not known.
+
+    It imports torch, whose memory would count if it were called before a measurement.
+    """
+    import cv2
+    import torch
+
     cpu = _cpu_fields()
     flags = cpu.get("flags", "").split()
     gpu = None

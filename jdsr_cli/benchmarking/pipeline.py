@@ -45,7 +45,7 @@ class RunMeasurement:
     first_frame: float
     """Seconds until the first frame was written."""
     peak_mib: float
-    """Highest resident memory of the process tree in MiB."""
+    """Highest resident memory of the process tree in MiB; 0 where the system does not tell."""
 
 
 class _FirstFrame(Silent):
@@ -156,8 +156,9 @@ def _rows(measured: Sequence[RunMeasurement]) -> Iterator[MeasuredRow]:
         "cpu_ms_per_frame": [1e3 * one.cpu / one.frames for one in measured],
         "cores_used": [one.cpu / one.wall for one in measured],
         "first_frame_s": [one.first_frame for one in measured],
-        "peak_memory_mib": [one.peak_mib for one in measured],
     }
+    if all(one.peak_mib for one in measured):
+        whole["peak_memory_mib"] = [one.peak_mib for one in measured]
     if faces:
         whole["faces_per_second"] = [one.faces / one.wall for one in measured]
         whole["cpu_ms_per_face"] = [1e3 * one.cpu / one.faces for one in measured]

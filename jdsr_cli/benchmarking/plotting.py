@@ -82,4 +82,5 @@ def _draw_lines(axes: Axes, reports: Sequence[BenchReport]) -> None:
     axes.set_xlabel(condition)
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
-    axes.legend()
+    if axes.has_data():
+        axes.legend()

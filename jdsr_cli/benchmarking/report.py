@@ -121,7 +121,7 @@ def _parse(content: dict[str, Any]) -> BenchReport:
         MeasuredRow(
             row["name"],
             dict(row["conditions"]),
-            {name: Figure(**one) for name, one in row["figures"].items()},
+            {name: _parse_figure(one) for name, one in row["figures"].items()},
             row["unavailable"],
         )
         for row in content["rows"]
@@ -130,6 +130,11 @@ def _parse(content: dict[str, Any]) -> BenchReport:
         content["kind"], dict(content["conditions"]), rows, dict(content["machine"]),
         dict(content["versions"]), content["created"],
     )  # fmt: skip
+
+
+def _parse_figure(given: Mapping[str, Any]) -> Figure:
+    middle, low, high = (float(given[name]) for name in ("median", "low", "high"))
+    return Figure(middle, low, high, tuple(float(value) for value in given["values"]))
 
 
 @dataclass(frozen=True)

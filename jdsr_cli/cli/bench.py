@@ -35,7 +35,7 @@ def generator(options: BenchOptions, settings: GeneratorBenchSettings) -> None:
     from jdsr_cli.benchmarking.generator import bench_generator
     from jdsr_cli.cli.rendering import Bars
 
-    earlier = _read_earlier(options)
+    earlier = _prepare(options)
     with Bars(quiet=options.quiet) as bars:
         report = bench_generator(settings, bars, repeat=options.repeat)
     _conclude(report, earlier, options)
@@ -52,7 +52,7 @@ def detector(options: BenchOptions, settings: DetectorBenchSettings) -> None:
     from jdsr_cli.benchmarking.detector import bench_detector
     from jdsr_cli.cli.rendering import Bars
 
-    earlier = _read_earlier(options)
+    earlier = _prepare(options)
     with Bars(quiet=options.quiet) as bars:
         report = bench_detector(settings, bars, repeat=options.repeat)
     _conclude(report, earlier, options)
@@ -75,7 +75,7 @@ def pipeline(
     from jdsr_cli.cli.rendering import Bars
 
     chosen = measured_settings(options.command, settings)
-    earlier = _read_earlier(options)
+    earlier = _prepare(options)
     with Bars(quiet=options.quiet) as bars:
         report = bench_pipeline(clip, chosen, bars, repeat=options.repeat, frames=options.frames)
     _conclude(report, earlier, options)

@@ -113,6 +113,16 @@ def test_a_bad_report_is_an_error_before_anything_is_measured(tmp_path: Path) ->
         assert "is not a report of jdsr bench" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_files_that_cannot_be_written_are_errors_before_anything_is_measured(
+    option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = run("pipeline", "absent.mp4", option, tmp_path / "file" / "report")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert str(tmp_path / "file") in result.stderr
+
+
 def test_a_report_of_another_command_is_an_error(tmp_path: Path) -> None:
     made_report().write(tmp_path / "report.json")
     result = run(

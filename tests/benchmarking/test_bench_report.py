@@ -113,7 +113,9 @@ def test_lines_over_the_batch_and_bars_of_stages_are_drawn(tmp_path: Path) -> No
     rows = (stage("detect", 2.0), stage("generate", 3.0))
     run = replace(made_report(), kind="pipeline", rows=rows)
     plot_reports([run, replace(run, rows=rows[:1])], bars)
-    for path in (lines, bars):
+    nothing = tmp_path / "nothing.png"
+    plot_reports([replace(made_report(), rows=made_report().rows[1:])], nothing)
+    for path in (lines, bars, nothing):
         with Image.open(path) as picture:
             assert picture.format == "PNG"
             assert picture.getextrema() != ((255, 255),) * 4
