@@ -169,7 +169,7 @@ def _weights() -> Iterator[Finding]:
     from jdsr_cli.weights import resolve_device
 
     try:
-        default = default_weights(resolve_device("auto"))
+        default = default_weights(str(resolve_device("auto")))
         statuses = weight_status(hashed=True)
     except WeightsError as error:
         yield Finding("weights", "auto", "fault", error.what, error.hint, needed=True)

@@ -17,7 +17,7 @@ from jdsr_cli.cli.app import app
 from jdsr_cli.diagnosis import Diagnosis, Finding, diagnose
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import DefaultWeights, WeightEntry, WeightStatus, locations
-from jdsr_cli.weights.registry import GATES
+from jdsr_cli.weights.gates import GATES
 
 DEFAULT_WEIGHTS = "lite-camera"
 

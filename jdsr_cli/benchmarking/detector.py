@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,8 +21,9 @@ from jdsr_cli.benchmarking.labelled_faces import (
 )
 from jdsr_cli.benchmarking.report import BenchReport, Figure, MeasuredRow
 from jdsr_cli.benchmarking.timing import time_calls
-from jdsr_cli.errors import DeviceError, WeightsMissingError
+from jdsr_cli.errors import DeviceError, UsageError, WeightsMissingError
 from jdsr_cli.faces import Detector, create_detector
+from jdsr_cli.inference.backends import resolve_device_name
 from jdsr_cli.media import Image
 from jdsr_cli.progress import Progress
 from jdsr_cli.settings import (
@@ -52,6 +55,8 @@ def bench_detector(
         InputError: The table of boxes or one of its pictures cannot be used.
 
     """
+    with suppress(DeviceError):
+        resolve_device_name(settings.device)
     labelled = None
     conditions = {"device": settings.device, "seconds": settings.seconds, "repeat": repeat}
     if settings.boxes is not None:
@@ -78,9 +83,10 @@ def open_detector(name: DetectorName, backend: str, settings: DetectorSettings) 
     """Return a detector, or why this machine does not have it."""
     if backend not in DETECTOR_BACKENDS[name]:
         return f"{name} does not run on {backend}"
+    chosen = replace(settings, backend="openvino" if backend == "openvino" else "torch")
     try:
-        return create_detector(name, settings)
-    except (DeviceError, WeightsMissingError) as error:
+        return create_detector(name, chosen)
+    except (UsageError, WeightsMissingError) as error:
         return error.what
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
-import torch
 
 from jdsr_cli.benchmarking.network_cost import NetworkCost, count_cost
 from jdsr_cli.benchmarking.peaks import DevicePeaks, measure_peaks
 from jdsr_cli.benchmarking.report import BenchReport, Figure, MeasuredRow
 from jdsr_cli.benchmarking.timing import time_calls
 from jdsr_cli.errors import DeviceError, UsageError
+from jdsr_cli.inference.backends import resolve_device_name
+from jdsr_cli.inference.generator import GeneratorNetwork
+from jdsr_cli.inference.loading import ONNX, open_generator
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.settings import AUTO, GeneratorBenchSettings
-from jdsr_cli.weights import LoadedGenerator, default_weights, load_generator, resolve_device
-
-LOADERS: Mapping[str, Callable[[str, str, str], LoadedGenerator]] = {"torch": load_generator}
-"""Loads weights on a device in a precision, by the names of `settings.GENERATOR_BACKENDS`."""
+from jdsr_cli.settings import AUTO, BackendName, GeneratorBenchSettings
+from jdsr_cli.weights import default_weights, load_generator
+from jdsr_cli.weights.loading import PRECISIONS
 
 
 def bench_generator(
@@ -41,10 +43,13 @@ def bench_generator(
     """
     name = settings.weights
     if name == AUTO:
-        name = default_weights(resolve_device(AUTO)).name
-    absent = _absent_devices(settings.chosen_devices)
-    cost = count_cost(load_generator(name, "cpu", "float32"))
-    peaks = cache(measure_peaks)
+        name = default_weights(resolve_device_name(AUTO)).name
+    for device in settings.chosen_devices:
+        _device_fault(device)
+    cost = None
+    if Path(name).suffix != ONNX:
+        cost = count_cost(load_generator(name, "cpu", "float32"))
+    measurement = _Measurement(name, settings.seconds, repeat, cost, cache(measure_peaks))
     rows = []
     kinds = [
         (backend, device, precision)
@@ -54,86 +59,78 @@ def bench_generator(
     ]
     progress.begin("bench", len(kinds) * len(settings.chosen_batches))
     for backend, device, precision in kinds:
-        for row in _rows(name, backend, device, precision, settings, cost, peaks, absent, repeat):
-            rows.append(row)
+        for batch in settings.chosen_batches:
+            rows.append(measurement.row(backend, device, precision, batch))
             progress.advance("bench")
     progress.end("bench")
     conditions = {
         "weights": name,
-        "gmac_per_face": round(cost.gmacs, 4),
-        "parameters": cost.parameters,
+        "gmac_per_face": None if cost is None else round(cost.gmacs, 4),
+        "parameters": None if cost is None else cost.parameters,
         "seconds": settings.seconds,
         "repeat": repeat,
     }
     return BenchReport("generator", conditions, tuple(rows))
 
 
-def _absent_devices(names: Iterable[str]) -> dict[str, str]:
-    """Return the devices that this machine does not have, and what to say about them."""
-    absent = {}
-    for name in names:
-        try:
-            resolve_device(name)
-        except DeviceError as error:
-            absent[name] = error.what
-    return absent
+def _device_fault(name: str) -> str | None:
+    """Return why this machine does not have a device, None if it does.
+
+    Raises:
+        UsageError: There is no such name.
+
+    """
+    try:
+        resolve_device_name(name)
+    except DeviceError as error:
+        return error.what
+    return None
 
 
-def _rows(
-    name: str,
-    backend: str,
-    device: str,
-    precision: str,
-    settings: GeneratorBenchSettings,
-    cost: NetworkCost,
-    peaks: Callable[[torch.device, torch.dtype], DevicePeaks],
-    absent: Mapping[str, str],
-    repeat: int,
-) -> Iterator[MeasuredRow]:
-    """Yield a row for each batch of one backend, device and precision."""
-    loaded, reason = None, absent.get(device)
-    if reason is None:
-        try:
-            loaded = LOADERS[backend](name, device, precision)
-        except UsageError as error:
-            reason = error.what
-    for batch in settings.chosen_batches:
+@dataclass(frozen=True)
+class _Measurement:
+    """What all rows of a report have in common."""
+
+    weights: str
+    seconds: float
+    repeat: int
+    cost: NetworkCost | None
+    """None for an exported network, whose operations are not counted."""
+    peaks: Callable[[str, str], DevicePeaks]
+
+    def row(self, backend: BackendName, device: str, precision: str, batch: int) -> MeasuredRow:
+        """Measure one combination, or say why it is not possible."""
         conditions = {
             "backend": backend, "device": device, "precision": precision, "batch": batch,
         }  # fmt: skip
-        if loaded is not None:
-            conditions["device"] = str(loaded.device)
-            conditions["precision"] = str(loaded.dtype).removeprefix("torch.")
-        title = "{backend} {device} {precision} batch {batch}".format(**conditions)
-        if loaded is None:
-            yield MeasuredRow(title, conditions, unavailable=reason)
-            continue
-        limits = peaks(loaded.device, loaded.dtype)
-        figures = _measure(loaded, batch, settings.seconds, repeat, cost, limits)
-        yield MeasuredRow(title, conditions, figures)
+        title = "{backend} {device} {precision} batch {batch}"
+        try:
+            resolved = resolve_device_name(device)
+            network = open_generator(self.weights, resolved, precision, backend, batch=batch)
+        except UsageError as error:
+            return MeasuredRow(title.format(**conditions), conditions, unavailable=error.what)
+        conditions |= {"device": network.device, "precision": network.precision}
+        figures = {key: Figure.of(values) for key, values in self._figures(network, batch)}
+        return MeasuredRow(title.format(**conditions), conditions, figures)
 
-
-def _measure(
-    loaded: LoadedGenerator,
-    batch: int,
-    seconds: float,
-    repeat: int,
-    cost: NetworkCost,
-    limits: DevicePeaks,
-) -> dict[str, Figure]:
-    generator = FaceGenerator(loaded, batch)
-    random = np.random.default_rng(0)
-    crops = list(random.integers(0, 256, (batch, generator.side, generator.side, 3), np.uint8))
-    times = time_calls(lambda: generator.restore(crops), repeat, seconds)
-    rates = [batch / wall for wall in times.wall]
-    traffic = cost.gbytes(loaded.dtype.itemsize, batch)
-    figures = {
-        "faces_per_second": rates,
-        "cpu_ms_per_face": [1e3 * cpu / batch for cpu in times.cpu],
-        "gmac_per_second": [cost.gmacs * rate for rate in rates],
-        "peak_gmac_per_second": [limits.gmacs_per_second],
-        "matrix_share": [cost.gmacs * rate / limits.gmacs_per_second for rate in rates],
-        "peak_gbyte_per_second": [limits.gbytes_per_second],
-        "bandwidth_share": [traffic * rate / limits.gbytes_per_second for rate in rates],
-    }
-    return {key: Figure.of(values) for key, values in figures.items()}
+    def _figures(self, network: GeneratorNetwork, batch: int) -> Iterator[tuple[str, list[float]]]:
+        generator = FaceGenerator(network, batch)
+        random = np.random.default_rng(0)
+        shape = (batch, generator.side, generator.side, 3)
+        crops = list(random.integers(0, 256, shape, np.uint8))
+        times = time_calls(lambda: generator.restore(crops), self.repeat, self.seconds)
+        rates = [batch / wall for wall in times.wall]
+        yield "faces_per_second", rates
+        yield "cpu_ms_per_face", [1e3 * cpu / batch for cpu in times.cpu]
+        if self.cost is None:
+            return
+        gmacs = [self.cost.gmacs * rate for rate in rates]
+        yield "gmac_per_second", gmacs
+        if network.precision not in PRECISIONS:
+            return
+        limits = self.peaks(network.device, network.precision)
+        traffic = self.cost.gbytes(PRECISIONS[network.precision].itemsize, batch)
+        yield "peak_gmac_per_second", [limits.gmacs_per_second]
+        yield "matrix_share", [value / limits.gmacs_per_second for value in gmacs]
+        yield "peak_gbyte_per_second", [limits.gbytes_per_second]
+        yield "bandwidth_share", [traffic * rate / limits.gbytes_per_second for rate in rates]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.evidence import package_versions
+from jdsr_cli.inference.backends import cpu_threads
 
 CPU_FLAGS = {
     "avx2": "avx2",
@@ -47,6 +48,7 @@ def describe_machine() -> dict[str, Any]:
         "memory_mib": _memory_mib(),
         "gpu": gpu,
         "system": f"{platform.system()} {platform.release()}",
+        "network_threads": cpu_threads(),
         "torch_threads": torch.get_num_threads(),
         "opencv_threads": cv2.getNumThreads(),
     }

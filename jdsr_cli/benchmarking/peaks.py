@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from jdsr_cli.benchmarking.timing import time_calls
+from jdsr_cli.weights.loading import PRECISIONS
 
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 """Side of the multiplied matrices by kind of device; `OTHER_SIDE` for others."""
@@ -28,8 +29,12 @@ class DevicePeaks:
     """10^9 bytes a second, read and written, of a copy within the memory of the device."""
 
 
-def measure_peaks(device: torch.device, dtype: torch.dtype) -> DevicePeaks:
-    """Measure a device with the number of threads that torch uses."""
+def measure_peaks(name: str, precision: str) -> DevicePeaks:
+    """Measure a device of torch, in a precision of `weights.loading.PRECISIONS`.
+
+    A CPU is measured with the number of threads that torch uses.
+    """
+    device, dtype = torch.device(name), PRECISIONS[precision]
     side = MATRIX_SIDE.get(device.type, OTHER_SIDE)
     matrix = torch.rand(side, side, device=device).to(dtype)
     product = torch.empty_like(matrix)

@@ -104,6 +104,7 @@ def bench_pipeline(
         "detector": models.detector.name,
         "device": models.device["kind"],
         "weights": None if models.weights is None else models.weights["name"],
+        "generator_backend": None if models.weights is None else models.weights["backend"],
         "precision": None if models.weights is None else models.weights["precision"],
         **_changed(settings),
     }

@@ -81,10 +81,14 @@ def pipeline(
     _conclude(report, earlier, options)
 
 
-def _read_earlier(options: BenchOptions) -> BenchReport | None:
-    """Read the report to compare with before anything is measured."""
+def _prepare(options: BenchOptions) -> BenchReport | None:
+    """Check before anything is measured that files can be written; return the earlier report."""
+    from jdsr_cli.atomic import prepare_folder
     from jdsr_cli.benchmarking.report import read_report
 
+    for path in (options.json_file, options.plot):
+        if path is not None:
+            prepare_folder(path.parent)
     return None if options.compare is None else read_report(options.compare)
 
 

@@ -26,7 +26,7 @@ from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.settings.training import EVALUATION_SCALES
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.weights import entries, load_generator
-from jdsr_cli.weights.state_dicts import SUFFIXES
+from jdsr_cli.weights.names import SUFFIXES
 
 Restorer = Callable[[Tensor], Tensor]
 """Restores (B, 3, s, s) RGB in [0, 1] to (B, 3, 128, 128)."""

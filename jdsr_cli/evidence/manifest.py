@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media import MediaInfo
 from jdsr_cli.version import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
@@ -98,13 +99,15 @@ def describe_media(info: MediaInfo) -> dict[str, Any]:
     }
 
 
-def describe_device(device: torch.device) -> dict[str, str]:
-    """Return `kind`, `name` and `system` of the device of the network."""
-    name = platform.processor() or platform.machine()
-    if device.type == "cuda":
+def describe_device(device: str | torch.device) -> dict[str, str]:
+    """Return `kind`, `name` and `system` of the device of the network, such as ``cuda:0``."""
+    kind, name = str(device), platform.processor() or platform.machine()
+    if kind.startswith("cuda"):
+        import torch
+
         name = torch.cuda.get_device_name(device)
     return {
-        "kind": str(device),
+        "kind": kind,
         "name": name,
         "system": f"{platform.system()} {platform.release()}",
     }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -250,13 +251,16 @@ def _fit(
     tilt = np.arctan2(right[1], right[0])
     cosine, sine = np.cos(tilt), np.sin(tilt)
     turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    weighted = weight[:, None] * face
-    # Only the row of the depth changes in the covariance.
-    shared = np.vstack([seen.T @ weighted, np.zeros(3)])
+    # The weighted covariances of the mean face with the points, and with itself.
+    shared = np.vstack([seen.T @ (weight[:, None] * face), np.zeros(3)])
+    own = face.T @ (weight[:, None] * face)
     for _ in range(STEPS):
-        flat, scale = _project(face, seen, weight, turn)
-        shared[2] = scale * flat[:, 2] @ weighted
-        left, _, right_t = np.linalg.svd(shared)
+        turned = turn @ own
+        scale = _scale(shared, turned, turn)
+        # Only the row of the depth changes in the covariance.
+        shared[2] = scale * turned[2]
+        # For 3 x 3, OpenCV takes a fifth of the time of NumPy.
+        left, right_t = (np.asarray(one, np.float64) for one in cv2.SVDecomp(shared)[1:])
         update = left @ right_t
         if _determinant(update) < 0.0:
             left[:, 2] *= -1.0
@@ -265,8 +269,7 @@ def _fit(
         turn = update
         if settled:
             break
-    flat, scale = _project(face, seen, weight, turn)
-    missed = ((seen - scale * flat[:, :2]) ** 2).sum(axis=1)
+    missed = ((seen - _scale(shared, turn @ own, turn) * (face @ turn[:2].T)) ** 2).sum(axis=1)
     return turn, float(np.sqrt(weight @ missed))
 
 
@@ -275,15 +278,16 @@ def _determinant(matrix: NDArray[np.float64]) -> float:
     return float(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
 
 
-def _project(
-    face: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    turn: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], float]:
-    """Return the rotated face (5, 3) and the scale at which it lies nearest to `seen`."""
-    flat = face @ turn.T
-    plane = flat[:, :2]
-    weighted = weight[:, None] * plane
-    scale = float(np.vdot(weighted, seen))
-    return flat, scale / max(float(np.vdot(weighted, plane)), 1e-12)
+def _scale(
+    shared: NDArray[np.float64], turned: NDArray[np.float64], turn: NDArray[np.float64]
+) -> float:
+    """Return the scale at which the projected face lies nearest to the points.
+
+    Args:
+        shared: (3, 3), rows 0 and 1: covariance of the points with the mean face.
+        turned: (3, 3), `turn` times the covariance of the mean face with itself.
+        turn: (3, 3), the rotation.
+
+    """
+    spread = float(np.vdot(turned[:2], turn[:2]))
+    return float(np.vdot(shared[:2], turn[:2])) / max(spread, 1e-12)

@@ -3,6 +3,8 @@
 The network is TorchScript and takes RGB 0 to 255 of 112x112 pixels aligned to the template on which
 ArcFace (Deng et al. 2019) and its relatives are trained. The 128-px template of jdsr is mapped to
 it by the similarity that fits the five landmarks of both best.
+
+Most runs use no such network: torch is imported when one is opened.
 """
 
 from __future__ import annotations
@@ -10,11 +12,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
@@ -22,6 +23,9 @@ from jdsr_cli.faces.alignment import TEMPLATE, crop, estimate_alignment
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.resampling import invert, resample
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ARCFACE_SIZE = 112
 """Side of the network's input in pixels."""
@@ -62,6 +66,8 @@ class RecognitionNetwork:
             raise WeightsMissingError(
                 "no identity network", where=path, hint="Give --identity FILE"
             )
+        import torch
+
         try:
             with warnings.catch_warnings():
                 # torch discourages TorchScript for new files; existing networks are such files.
@@ -80,6 +86,8 @@ class RecognitionNetwork:
 
     def embed(self, images: Tensor) -> Tensor:
         """Return embeddings of length 1, (B, D), of (B, 3, 128, 128) RGB in [0, 1]."""
+        import torch
+
         levels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         squares = np.stack([resample(face, self._square, ARCFACE_SIZE) for face in levels])
         given = torch.from_numpy(squares).permute(0, 3, 1, 2).float().contiguous()
@@ -88,7 +96,7 @@ class RecognitionNetwork:
                 found = self._network(given.to(self._device))
         except RuntimeError as error:
             raise self._corrupt("does not take (B, 3, 112, 112)") from error
-        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(given):
+        if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(given):
             raise self._corrupt("does not give one vector a face")
         found = found.float().cpu()
         if not torch.isfinite(found).all():
@@ -140,5 +148,7 @@ class FaceEmbedder:
 
     def _embed(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vector (D,) of an aligned face (128, 128, 3)."""
+        import torch
+
         image = torch.from_numpy(face).permute(2, 0, 1)[None].float().div(255.0)
         return np.asarray(self._network.embed(image)[0].numpy(), np.float32)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
@@ -61,12 +62,15 @@ def check_file(path: str | Path) -> Path:
 _RECOPY = "Copy it again from the recorder."
 
 
-def open_container(file: Path, demuxer: str | None = None) -> InputContainer:
+def open_container(
+    file: Path, demuxer: str | None = None, hwaccel: HWAccel | None = None
+) -> InputContainer:
     """Open a container for reading.
 
     Args:
         file: A file that has passed `check_file`.
         demuxer: FFmpeg's name of the format; None to detect it.
+        hwaccel: Device that decodes its videos; None for software.
 
     Raises:
         MediaError: It is not a container that FFmpeg can read.
@@ -80,6 +84,7 @@ def open_container(file: Path, demuxer: str | None = None) -> InputContainer:
             format=demuxer,
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
             metadata_errors="replace",
+            hwaccel=hwaccel,
         )
     except (av.FFmpegError, ValueError, OSError) as exc:
         raise _unopenable(file, exc) from exc

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from jdsr_cli.evidence import describe_device, sha256_file
 from jdsr_cli.faces import Detector, create_detector
+from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.faces.embedding import FaceEmbedder
+from jdsr_cli.inference.backends import resolve_device_name
+from jdsr_cli.inference.generator import GeneratorNetwork
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import AUTO, DetectionSettings, DetectorSettings, RestoreSettings
-from jdsr_cli.weights import (
-    AUXILIARY,
-    LoadedGenerator,
-    default_weights,
-    load_generator,
-    resolve_device,
-)
+from jdsr_cli.weights import AUXILIARY, default_weights
+
+_TITLES = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
+"""Names of backends for messages."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Models:
     """The open networks, and their entries for the manifest."""
 
     detector: Detector
+    near_tracks: Callable[[], NearTrackDetector] | None
+    """Makes a detector for consecutive frames; None if every frame is searched by itself."""
     generator: FaceGenerator | None
     """None for `crop-faces`."""
     embedder: FaceEmbedder | None
@@ -46,7 +48,7 @@ class Models:
         """Return what determines the bytes of a result."""
         weights = None
         if self.weights is not None:
-            weights = {key: self.weights[key] for key in ("file", "sha256", "precision")}
+            weights = {key: self.weights[key] for key in ("file", "sha256", "precision", "backend")}
         return {"detector": dict(self.detector_entry), "weights": weights}
 
 
@@ -59,22 +61,27 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
 
     """
     generator, weights = None, None
-    device = resolve_device(settings.device)
+    device = resolve_device_name(settings.device)
     if isinstance(settings, RestoreSettings):
         name, reason = settings.weights, ""
         if name == AUTO:
             default = default_weights(device)
             name, reason = default.name, f" ({default.reason})"
-        loaded = load_generator(name, device, settings.precision)
-        progress.note(f"weights: {name}{reason}, {_short_name(loaded.dtype)} on {loaded.device}")
-        generator, weights = FaceGenerator(loaded, settings.batch), _describe_weights(name, loaded)
-    detector = _open_detector(settings, progress)
+        network = open_generator(
+            name, device, settings.precision, settings.backend, batch=settings.batch
+        )
+        where = network.device if network.backend == "torch" else _TITLES[network.backend]
+        progress.note(f"weights: {name}{reason}, {network.precision} on {where}")
+        generator = FaceGenerator(network, settings.batch)
+        weights = _describe_weights(name, network)
+    detector, near_tracks = _open_detector(settings, progress)
     embedder = None
     if settings.identity is not None:
-        embedder = FaceEmbedder(Path(settings.identity), str(device))
+        embedder = FaceEmbedder(Path(settings.identity), device)
         progress.note(f"people are re-identified with {settings.identity}")
     return Models(
         detector=detector,
+        near_tracks=near_tracks,
         generator=generator,
         embedder=embedder,
         detector_entry=_describe_detector(detector, settings.identity),
@@ -83,7 +90,9 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     )
 
 
-def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
+def _open_detector(
+    settings: DetectionSettings, progress: Progress
+) -> tuple[Detector, Callable[[], NearTrackDetector] | None]:
     detector = create_detector(
         settings.detector,
         DetectorSettings(
@@ -91,13 +100,18 @@ def _open_detector(settings: DetectionSettings, progress: Progress) -> Detector:
             min_face=settings.min_face,
             scale=settings.detection_scale,
             device=settings.device,
+            backend=settings.backend,
         ),
     )
     progress.note(f"detector: {detector.name}")
     rotated = RotatedDetector(detector, everywhere=settings.rotated_faces)
-    if isinstance(detector, NetworkDetector):
-        return VerifiedDetector(rotated, detector)
-    return rotated
+    if not isinstance(detector, NetworkDetector):
+        return rotated, None
+    verified = VerifiedDetector(rotated, detector)
+    if settings.rotated_faces:
+        # The windows between key frames show faces as they are in the frame.
+        return verified, None
+    return verified, partial(NearTrackDetector, detector, verified.refine)
 
 
 def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:
@@ -113,15 +127,12 @@ def _describe_detector(detector: Detector, identity: str | None) -> dict[str, An
     }
 
 
-def _describe_weights(name: str, loaded: LoadedGenerator) -> Mapping[str, Any]:
+def _describe_weights(name: str, network: GeneratorNetwork) -> Mapping[str, Any]:
     return {
         "name": name,
-        "file": loaded.path.name,
-        "sha256": loaded.sha256,
-        "precision": _short_name(loaded.dtype),
-        "entry": None if loaded.entry is None else vars(loaded.entry),
+        "file": network.path.name,
+        "sha256": network.sha256,
+        "precision": network.precision,
+        "backend": network.backend,
+        "entry": None if network.entry is None else asdict(network.entry),
     }
-
-
-def _short_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

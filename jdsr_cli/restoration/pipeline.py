@@ -85,14 +85,20 @@ def _run_stages(
     progress: Progress,
     limit: int | None,
 ) -> tuple[list[InputResult], tuple[StageTimes, ...]]:
-    plan = DetectionPlan(models.detector, settings.detect_every, settings.roi, models.embedder)
+    plan = DetectionPlan(
+        models.detector,
+        settings.detect_every,
+        models.near_tracks,
+        settings.roi,
+        models.embedder,
+    )
     limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
     try:
         with ParallelStages() as stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read")
             stream = stages.add(detect(stream, plan), "detect")
-            tracked = track(stream, settings.tracker, settings.detect_every)
+            tracked = track(stream, settings.tracker, settings.detect_every or 1)
             stream = stages.add_inline(tracked, "track")
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None

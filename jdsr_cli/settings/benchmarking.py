@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.settings.detection import AUTO, DetectionSettings, DetectorName, Device
+from jdsr_cli.settings.detection import AUTO, BackendName, DetectionSettings, DetectorName, Device
 from jdsr_cli.settings.options import Option, Settings, declared
 from jdsr_cli.settings.restoration import (
     Config,
@@ -20,10 +20,10 @@ from jdsr_cli.settings.restoration import (
 )
 from jdsr_cli.settings.training import parse_list
 
-GENERATOR_BACKENDS: tuple[str, ...] = ("torch",)
+GENERATOR_BACKENDS: tuple[BackendName, ...] = ("torch", "openvino", "onnx")
 """What can run the generator."""
 DETECTOR_BACKENDS: dict[DetectorName, tuple[str, ...]] = {
-    "centerface": ("opencv",),
+    "centerface": ("opencv", "openvino"),
     "retinaface-mobile": ("torch",),
     "retinaface-r50": ("torch",),
 }
@@ -135,7 +135,7 @@ class GeneratorBenchSettings(Settings):
     seconds: Seconds = 0.5
 
     @property
-    def chosen_backends(self) -> tuple[str, ...]:
+    def chosen_backends(self) -> tuple[BackendName, ...]:
         """Backends, without repetitions."""
         return _flat(self.backends, GENERATOR_BACKENDS)
 

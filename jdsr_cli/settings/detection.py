@@ -12,7 +12,9 @@ from jdsr_cli.settings.options import Option, Settings, declared
 
 AUTO = "auto"
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
+BackendName = Literal["auto", "torch", "openvino", "onnx"]
 Deinterlacing = Literal["auto", "on", "off"]
+Decoder = Literal["software", "auto", "cuda", "videotoolbox", "d3d11va", "vaapi", "qsv"]
 DEFAULT_FRAME_RATE = Fraction(25)
 """Frames per second of an input that neither has timestamps nor states a rate."""
 MAX_LAG = 32
@@ -45,6 +47,11 @@ def parse_aspect(text: str) -> Fraction:
     """Read an aspect ratio: 16:9, 4:3 or 2.35."""
     width, _, height = text.partition(":")
     return parse_number(width) / parse_number(height or "1")
+
+
+def parse_interval(text: str) -> int | None:
+    """Read a number of frames, or auto."""
+    return None if text == AUTO else int(text)
 
 
 def parse_rectangle(given: str | Sequence[int]) -> tuple[int, int, int, int]:
@@ -100,6 +107,14 @@ Smoothing = Annotated[
 ]  # fmt: skip
 Device = Annotated[
     str, Option("Device of the networks: auto, cpu, cuda, cuda:N or mps.", affects_result=False)
+]
+Backend = Annotated[
+    BackendName,
+    Option(
+        "Software that runs the networks on a CPU. auto is openvino or onnx (ONNX Runtime) where it "
+        "is installed and the network has an exported form, otherwise torch.",
+        affects_result=False,
+    ),
 ]
 Force = Annotated[
     bool,
@@ -172,6 +187,14 @@ class ReadSettings(Settings):
             parse=parse_aspect, form="a ratio such as 16:9 or 2.35",
         ),
     ] = None  # fmt: skip
+    decoder: Annotated[
+        Decoder,
+        Option(
+            "What decodes videos: software, a hardware device of this name (an error where it is "
+            "missing), or the first device that is available (auto).",
+            group="reading",
+        ),
+    ] = "software"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,6 +223,7 @@ class DetectorSettings(Settings):
     min_face: MinFace = 10.0
     scale: DetectionScale = None
     device: Device = AUTO
+    backend: Backend = "auto"
 
 
 @dataclass(frozen=True)
@@ -253,12 +277,14 @@ class DetectionSettings(Settings):
         ),
     ] = False
     detect_every: Annotated[
-        int,
+        int | None,
         Option(
-            "Detect faces in each N-th frame only.",
-            group="faces", metavar="N", unit="frames", low=1, high=MAX_LAG,
+            "Search each N-th frame for faces. auto: key frames up to 0.34 s apart, and the frames "
+            "between them near the faces of their neighbours.",
+            group="faces", metavar="auto|N", unit="frames", low=1, high=MAX_LAG,
+            unset="auto", parse=parse_interval, form="auto or a whole number",
         ),
-    ] = 1  # fmt: skip
+    ] = None  # fmt: skip
     roi: Annotated[
         tuple[int, int, int, int] | None,
         Option(
@@ -284,6 +310,7 @@ class DetectionSettings(Settings):
         ),
     ] = 240  # fmt: skip
     device: Device = DetectorSettings.device
+    backend: Backend = DetectorSettings.backend
     force: Force = False
     resume: Annotated[
         bool,

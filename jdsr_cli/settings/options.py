@@ -185,6 +185,8 @@ class Declared:
             return parse(value)
         if parse is not None and isinstance(value, str):
             value = parse(value)
+            if value is None and self.optional:
+                return None
         if self.choices:
             known = not isinstance(value, bool) and value in self.choices
         elif self.kind in (int, float, Fraction):

@@ -17,8 +17,8 @@ from jdsr_cli.settings.detection import (
 )
 from jdsr_cli.settings.options import Option, Settings
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Codec = Literal["h264", "hevc", "av1", "ffv1", "source"]
+Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
+Codec = Literal["h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"]
 Weights = Annotated[
     str,
     Option(
@@ -104,7 +104,8 @@ class RestoreSettings(DetectionSettings):
     codec: Annotated[
         Codec,
         Option(
-            "Video codec of restored frames: ffv1 is lossless, source is the input's.",
+            "Video codec of restored frames: ffv1 is lossless, source is the input's, those with "
+            "nvenc are encoded by an NVIDIA GPU.",
             group="encoding",
         ),
     ] = "h264"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from jdsr_cli.weights.gates import GATES
 from jdsr_cli.weights.locations import find_file
-from jdsr_cli.weights.registry import CARRIED, GATES, WeightEntry, entries
-
-if TYPE_CHECKING:
-    import torch
+from jdsr_cli.weights.registry import CARRIED, WeightEntry, entries
 
 GPUS = ("cuda", "mps")
 """Device types on which a larger generator is fast enough for footage."""
@@ -27,11 +24,11 @@ class DefaultWeights:
     """Short text such as ``the default on a CPU``; on a GPU, why no others were chosen."""
 
 
-def default_weights(device: torch.device) -> DefaultWeights:
-    """Choose the weights for footage on `device`; nothing is fetched.
+def default_weights(device: str) -> DefaultWeights:
+    """Choose the weights for footage on a device such as ``cuda:0``; nothing is fetched.
 
     `camera` on a GPU, where its file is on this machine and its manifest entry shows that it beats
-    `lite-camera` on every gate (`jdsr_cli.weights.registry.GATES`); otherwise `lite-camera`. The
+    `lite-camera` on every gate (`jdsr_cli.weights.gates.GATES`); otherwise `lite-camera`. The
     hash of the file is not compared here: loading reports an altered file and does not replace it
     with another.
 
@@ -39,7 +36,7 @@ def default_weights(device: torch.device) -> DefaultWeights:
         WeightsMissingError, WeightsCorruptError: as `entries`, on a GPU only.
 
     """
-    if device.type not in GPUS:
+    if device.partition(":")[0] not in GPUS:
         return DefaultWeights(CARRIED, "the default on a CPU")
     known = {one.name: one for one in entries()}
     candidate = known.get(ON_GPU)

@@ -20,18 +20,16 @@ from jdsr_cli.errors import (
 )
 from jdsr_cli.networks import Generator, GeneratorOutput, build
 from jdsr_cli.weights.locations import check_digest
+from jdsr_cli.weights.names import listed_by_hash, path_of
 from jdsr_cli.weights.registry import (
     WeightEntry,
     altered_hint,
     check_size,
-    entries,
     entry,
     locate,
 )
 from jdsr_cli.weights.state_dicts import (
-    SUFFIXES,
     difference,
-    no_such_file,
     parse_state_dict,
     unreadable,
 )
@@ -226,7 +224,7 @@ def _read(name_or_path: str | Path) -> _WeightFile:
         raise unreadable(path, error) from error
     digest = hashlib.sha256(data).hexdigest()
     if listed is None:
-        listed = _listed_by_hash(digest)
+        listed = listed_by_hash(digest)
     else:
         check_size(path, len(data), listed.bytes, altered_hint(listed))
         check_digest(path, digest, listed.sha256, altered_hint(listed))
@@ -247,22 +245,11 @@ def _read(name_or_path: str | Path) -> _WeightFile:
 
 def _find(name_or_path: str | Path) -> tuple[WeightEntry | None, Path]:
     """Resolve a name or path; a name has precedence over a file of the same name."""
-    path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix in SUFFIXES:
-        if not path.is_file():
-            raise no_such_file(path)
+    path = path_of(name_or_path)
+    if path is not None:
         return None, path
     listed = entry(str(name_or_path))
     return listed, locate(listed)
-
-
-def _listed_by_hash(digest: str) -> WeightEntry | None:
-    try:
-        known = entries()
-    except WeightsError:
-        # A file whose metadata describe the network needs no manifest.
-        return None
-    return next((one for one in known if one.sha256 == digest), None)
 
 
 def _build_from_metadata(path: Path, metadata: Mapping[str, str]) -> nn.Module:

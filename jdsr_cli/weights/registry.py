@@ -1,14 +1,11 @@
 """The manifest of the generators' weights: reading of entries, and location and check of the files.
 
-``manifest.toml`` in a search directory has one ``[[weights]]`` table for each file beside it. Its
-table ``[weights.gates]`` contains, for each gate, a pair of the figures of these weights and of the
-carried ones on the same faces; see `jdsr_train.stages.validation`.
+``manifest.toml`` in a search directory has one ``[[weights]]`` table for each file beside it.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
+from jdsr_cli.weights.gates import gate_table_error
 from jdsr_cli.weights.locations import (
     cache_directory,
     check_digest,
@@ -29,74 +27,21 @@ CARRIED = "lite-camera"
 """The small generator for footage that every installation carries; others are compared with it."""
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A metric that is compared."""
-
-    name: str
-    """Key in the table ``[weights.gates]``."""
-    best: float
-    """Best possible value; infinity if the metric has no upper bound and more is better."""
-    unit: str = ""
-    """Unit such as ``dB``, empty if there is none."""
-
-    @property
-    def higher(self) -> bool:
-        """Whether higher is better."""
-        return self.best > 0
-
-    def beats(self, own: float, carried: float) -> bool:
-        """Whether `own` is strictly better, or both are the best possible value."""
-        if own == carried == self.best:
-            return True
-        return own > carried if self.higher else own < carried
-
-    def describe(self, own: float, carried: float) -> str:
-        """Return a text with both values, such as ``masked_psnr 25.1 against 25.5 dB``."""
-        return f"{self.name} {own:g} against {carried:g} {self.unit}".rstrip()
-
-
-GATES = (
-    Gate("plain_psnr", math.inf, "dB"),
-    Gate("plain_ssim", 1.0),
-    Gate("masked_psnr", math.inf, "dB"),
-    Gate("masked_ssim", 1.0),
-    Gate("masked_psnr_covered", math.inf, "dB"),
-    Gate("sharp_psnr", math.inf, "dB"),
-    Gate("plain_covered", 0.0),
-    Gate("masked_iou", 1.0),
-)
-"""Fidelity on bare faces, on masked faces and on the pixels under the mask; fidelity on a sharp
-bare face, which should not change; share (0 to 1) of the pixels of bare faces that the occlusion
-map marks as covered; intersection over union (0 to 1) of the map with the truth on masked faces."""
-_TEXT_KEYS = ("against", "sha256", "protocol")
-_GATE_KEYS = (*_TEXT_KEYS, *(gate.name for gate in GATES))
-
-
-def gate_table_error(table: Mapping[str, object]) -> str | None:
-    """Return the error in a table ``[weights.gates]``, None if it is valid."""
-    unknown = sorted(set(table) - set(_GATE_KEYS))
-    if unknown:
-        return f"has an unknown key {unknown[0]!r}"
-    for key in _TEXT_KEYS:
-        value = table.get(key)
-        if not isinstance(value, str) or not value:
-            return f"{key} cannot be {value!r}" if key in table else f"lacks the key {key!r}"
-    if not re.fullmatch(r"[0-9a-f]{64}", str(table["sha256"])):
-        return "sha256 is not 64 lower-case hexadecimal digits"
-    for key in set(table) - set(_TEXT_KEYS):
-        if not _is_pair(table[key]):
-            return f"{key} is not a pair of numbers: {table[key]!r}"
-    return None
-
-
-def _is_pair(value: object) -> bool:
-    if not isinstance(value, list) or len(value) != 2:
-        return False
-    return all(type(one) in (int, float) and not math.isnan(one) for one in value)
-
-
 MANIFEST = "manifest.toml"
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """An exported form of weights, in the table ``[weights.exports.PRECISION]``."""
+
+    file: str
+    """Name of the file, without folders."""
+    sha256: str
+    """64 lower-case hexadecimal digits."""
+    bytes: int
+    """Size of the file."""
+    figures: Mapping[str, float | str] = field(default_factory=dict)
+    """Measured difference from the weights."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +77,10 @@ class WeightEntry:
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Parameters of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
-    """Metrics of these weights and of the carried ones, see `GATES`; empty if not measured."""
+    """Metrics of these weights and of the carried ones, see `jdsr_cli.weights.gates`; empty if not
+    measured."""
+    exports: Mapping[str, ExportedFile] = field(default_factory=dict)
+    """Exported forms of the weights (ONNX) by precision; carried where the weights are."""
     carried: bool = True
     """Whether the installed package contains the file; other files are fetched by name."""
     url: str | None = None
@@ -140,9 +88,10 @@ class WeightEntry:
 
 
 _TYPES = {f.name: f.type for f in fields(WeightEntry)}
+_EXPORT_TYPES = {"file": str, "sha256": str, "bytes": int, "figures": dict}
 _TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
 """TOML type of a field by its annotation; a table for any other."""
-_OPTIONAL = ("arguments", "figures", "mask_decision", "gates", "carried", "url")
+_OPTIONAL = ("arguments", "figures", "mask_decision", "gates", "exports", "carried", "url")
 
 
 def entries() -> tuple[WeightEntry, ...]:
@@ -240,6 +189,25 @@ def verify(entry: WeightEntry) -> Path:
     return path
 
 
+def verify_export(entry: WeightEntry, precision: str) -> Path | None:
+    """Return the path of an exported form of weights after comparing its size and SHA-256.
+
+    Returns:
+        None if the manifest lists no such form, or its file is not on this machine.
+
+    Raises:
+        WeightsCorruptError: Its size or hash is not the recorded one.
+
+    """
+    export = entry.exports.get(precision)
+    path = None if export is None else find_file(export.file)
+    if export is None or path is None:
+        return None
+    check_size(path, path.stat().st_size, export.bytes, altered_hint(entry))
+    check_digest(path, sha256_of(path), export.sha256, altered_hint(entry))
+    return path
+
+
 ALTERED_HINT = "The file was altered or incompletely copied; take it from the repository again."
 
 
@@ -299,17 +267,36 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         kind = _TOML_TYPES.get(str(_TYPES[name]), dict)
         if type(value) is not kind or (kind is not bool and value in (0, "")):
             raise _broken(path, f"{label}: {name} cannot be {value!r}")
-    if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
-        raise _broken(path, f"{label}: sha256 is not 64 lower-case hexadecimal digits")
-    if Path(table["file"]).name != table["file"]:
-        raise _broken(path, f"{label}: file must be a name without folders")
+    _check_file(path, label, table)
     url = table.get("url")
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
         raise _broken(path, f"{label}: url is not an https:// or http:// address")
     gates_error = gate_table_error(table["gates"]) if "gates" in table else None
     if gates_error is not None:
         raise _broken(path, f"{label}: its table of gates {gates_error}")
-    return WeightEntry(**table)
+    exports = {
+        precision: _read_export(path, f"{label}, export {precision}", values)
+        for precision, values in table.get("exports", {}).items()
+    }
+    return WeightEntry(**{**table, "exports": exports})
+
+
+def _read_export(path: Path, label: str, table: object) -> ExportedFile:
+    if not isinstance(table, dict) or set(table) - {"figures"} != {"file", "sha256", "bytes"}:
+        raise _broken(path, f"{label} needs file, sha256, bytes and may have figures")
+    for name, value in table.items():
+        if type(value) is not _EXPORT_TYPES[name] or value in (0, ""):
+            raise _broken(path, f"{label}: {name} cannot be {value!r}")
+    _check_file(path, label, table)
+    return ExportedFile(**table)
+
+
+def _check_file(path: Path, label: str, table: Mapping[str, Any]) -> None:
+    """Check the form of a file's name and hash."""
+    if not re.fullmatch(r"[0-9a-f]{64}", table["sha256"]):
+        raise _broken(path, f"{label}: sha256 is not 64 lower-case hexadecimal digits")
+    if Path(table["file"]).name != table["file"]:
+        raise _broken(path, f"{label}: file must be a name without folders")
 
 
 def _broken(path: Path, what: str) -> WeightsCorruptError:

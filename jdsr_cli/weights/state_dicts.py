@@ -20,18 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError, WeightsMissingError
+from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
 from jdsr_cli.networks import NETWORKS, build
 from jdsr_cli.settings import StoredPrecision
+from jdsr_cli.weights.names import no_such_file
 from jdsr_cli.weights.registry import ALTERED_HINT
 
 _DTYPES: Mapping[StoredPrecision, torch.dtype] = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-
-
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True)
@@ -112,15 +110,6 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
             hint="Export the weights as safetensors.",
         )
     return StateDict(dict(state), {})
-
-
-def no_such_file(path: Path) -> WeightsMissingError:
-    """Return the error for a weight file that does not exist."""
-    return WeightsMissingError(
-        "there is no such weight file",
-        where=path,
-        hint="Give a file, or a name that `jdsr weights list` shows.",
-    )
 
 
 def unreadable(path: Path, error: OSError) -> WeightsError:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from bench_reports import made_report, validated
@@ -11,13 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from jdsr_cli.benchmarking.detector import draw_frame
-from jdsr_cli.benchmarking.generator import LOADERS
 from jdsr_cli.benchmarking.memory import PeakMemory, resident_mib
 from jdsr_cli.benchmarking.network_cost import count_cost
 from jdsr_cli.cli.app import app
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings import (
     GENERATOR_BACKENDS,
+    BackendName,
     CropSettings,
     DetectorBenchSettings,
     GeneratorBenchSettings,
@@ -147,9 +148,9 @@ def test_the_generator_is_timed_and_what_is_missing_is_a_row(
 ) -> None:
     report = tmp_path / "report.json"
     result = run(
-        "generator", "--weights", tiny_weights(64), "--batch", "1,2", "--batch", "2", "--precision",
-        "float32,float16", "--device", "cpu", "--device", "cuda:99", "--seconds", "0",
-        "--repeat", "2", "--json", report, "--plot", tmp_path / "plot.png",
+        "generator", "--weights", tiny_weights(64), "--batch", "1,2", "--batch", "2", "--backend",
+        "torch", "--precision", "float32,float16", "--device", "cpu", "--device", "cuda:99",
+        "--seconds", "0", "--repeat", "2", "--json", report, "--plot", tmp_path / "plot.png",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = {row["name"]: row for row in validated(report)["rows"]}
@@ -177,8 +178,8 @@ def test_operations_are_counted(tiny_weights: Weights) -> None:
     assert not any(one._forward_hooks for one in loaded.network.modules())
 
 
-def test_every_backend_of_the_generator_has_a_loader() -> None:
-    assert tuple(LOADERS) == GENERATOR_BACKENDS
+def test_the_backends_are_those_of_restore() -> None:
+    assert {"auto", *GENERATOR_BACKENDS} == set(get_args(BackendName))
 
 
 def test_detectors_are_timed_and_their_recall_is_measured(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_options_are_lists_without_repetitions() -> None:
     assert settings.chosen_batches == (4, 1)
     assert GeneratorBenchSettings().chosen_precisions == ("auto",)
     pairs = DetectorBenchSettings(detectors=(("centerface",),)).chosen_pairs
-    assert pairs == (("centerface", "opencv"),)
+    assert pairs == (("centerface", "opencv"), ("centerface", "openvino"))
 
 
 def test_the_peak_covers_memory_that_was_freed() -> None:

@@ -26,10 +26,10 @@ from jdsr_cli.faces.occlusion import covered_region
 from jdsr_cli.faces.resampling import resample
 from jdsr_cli.faces.scene import is_cut, thumbnail
 from jdsr_cli.faces.tracking import Tracker
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import write_image
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import DetectorSettings, TrackerSettings
-from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]
 Benchmark = Callable[..., Any]
@@ -177,12 +177,12 @@ def test_generator_tiny(
     benchmark: Benchmark, tiny_weights: Callable[[int], Path], face: ImageArray
 ) -> None:
     """Time what surrounds the network: batches, transfers and conversions of four faces."""
-    generator = FaceGenerator(load_generator(tiny_weights(128), "cpu", "float32"), 4)
+    generator = FaceGenerator(open_generator(str(tiny_weights(128)), backend="torch"), 4)
     assert len(benchmark(generator.restore, [face] * 4)) == 4
 
 
 def test_detector_small_frame(benchmark: Benchmark, hopper: ImageArray) -> None:
-    detector = create_detector("centerface", DetectorSettings(scale=1.0))
+    detector = create_detector("centerface", DetectorSettings(scale=1.0, backend="torch"))
     assert len(benchmark(detector.detect, [hopper])[0]) == 1
 
 

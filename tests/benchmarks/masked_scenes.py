@@ -30,9 +30,9 @@ from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import classify_mask
 from jdsr_cli.faces.scene import MonochromeClassifier, colourfulness, face_colourfulness
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]
 LABELS = {"with_mask": "masked", "without_mask": "bare"}
@@ -67,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    generator = FaceGenerator(load_generator(options.weights, "cpu", "float32"), 32)
+    generator = FaceGenerator(open_generator(options.weights, "cpu", "float32", "torch"), 32)
     detector = create_detector("centerface")
     stored = StoredMaps()
     states: dict[str, list[str]] = defaultdict(list)

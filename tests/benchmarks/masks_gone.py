@@ -33,11 +33,11 @@ from repeated_clip import print_line
 from jdsr_cli.benchmarking.labelled_faces import Box, best_match, read_boxes
 from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.occlusion import face_ellipse
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.synthesis.compression import resize_bicubic
-from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"
 MIN_SIDE = 24
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    loaded = load_generator(options.weights, options.device, "float32")
+    loaded = open_generator(options.weights, options.device, "float32", "torch")
     generator = FaceGenerator(loaded, batch=32)
     detector = create_detector(options.detector)
     evaluations: list[Evaluation] = []

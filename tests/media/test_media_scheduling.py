@@ -10,8 +10,8 @@ import pytest
 from clips import encode
 
 from jdsr_cli.media import SegmentWriter, probe
-from jdsr_cli.media.writing import formats
-from jdsr_cli.media.writing.formats import unchanged_scheduling
+from jdsr_cli.media.writing import scheduling
+from jdsr_cli.media.writing.scheduling import unchanged_scheduling
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getscheduler"), reason="scheduling policies exist on Linux only"
@@ -91,7 +91,7 @@ def test_the_policies_of_the_caller_and_of_new_threads_are_restored() -> None:
 def test_without_proc_the_calling_thread_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "_TASKS", tmp_path / "missing")
+    monkeypatch.setattr(scheduling, "_TASKS", tmp_path / "missing")
     before = os.sched_getscheduler(0)
 
     def change() -> None:

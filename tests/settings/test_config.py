@@ -22,9 +22,10 @@ VALUES = {
     "min-sharpness": "0.1", "detection-scale": "2", "rotated-faces": "true", "detect-every": "3",
     "roi": '"0,0,64,48"', "min-track": "4", "smoothing": "0", "identity": '"face.pt"',
     "stabilise": "false", "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
-    "deinterlace": '"off"', "aspect": '"16:9"', "frame-scale": "2", "codec": '"ffv1"', "crf": "20",
-    "label": "false", "overlay": "true", "segment": "80", "device": '"cpu"', "force": "true",
-    "resume": "true", "batch": "4", "precision": '"float32"', "quiet": "true", "dry-run": "true",
+    "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
+    "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
+    "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
+    "precision": '"float32"', "quiet": "true", "dry-run": "true",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from jdsr_cli.errors import WeightsError
 from jdsr_cli.networks import build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights import WeightEntry, entry, load_generator, locations, read_manifest
-from jdsr_cli.weights.registry import GATES
+from jdsr_cli.weights.gates import GATES
 from jdsr_train.export import export_weights
 from jdsr_train.recipe import DataRecipe, GeneratorRecipe, Recipe
 

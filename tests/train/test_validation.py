@@ -17,7 +17,7 @@ from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings
 from jdsr_cli.networks import GeneratorOutput, build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import locations, save_network
-from jdsr_cli.weights.registry import GATES, gate_table_error
+from jdsr_cli.weights.gates import GATES, gate_table_error
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.stages import Validation
 from jdsr_train.stages.validation import LOSS_BATCH, LOSS_BATCHES, measure_gates, panel_indices

@@ -10,7 +10,7 @@ from weight_folders import Folders, gates_table
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.weights import entry, read_manifest
 from jdsr_cli.weights.default import GateComparison, compare_gates, gate_figures
-from jdsr_cli.weights.registry import GATES, Gate
+from jdsr_cli.weights.gates import GATES, Gate
 
 
 def compared(folders: Folders, **changes: object) -> GateComparison:

@@ -11,7 +11,7 @@ import torch
 
 from jdsr_cli.networks import build
 from jdsr_cli.weights import AuxiliaryFile, save_network
-from jdsr_cli.weights.registry import GATES
+from jdsr_cli.weights.gates import GATES
 
 DATA = b"weights of others" * 40_000
 """The file that the fixture `install` serves."""

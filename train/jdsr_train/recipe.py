@@ -259,7 +259,7 @@ class Recipe:
 
     name: str
     earns: str | None = None
-    """Registry name of the weights if they pass every gate (`jdsr_cli.weights.registry.GATES`):
+    """Registry name of the weights if they pass every gate (`jdsr_cli.weights.gates.GATES`):
     `camera`, the default on a GPU."""
     stages: tuple[str, ...] = ("joint",)
     """The stages of `--stage all`; `joint` alone is the literal reading of the paper."""

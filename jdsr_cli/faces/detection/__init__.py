@@ -8,8 +8,9 @@ from jdsr_cli.errors import UsageError, WeightsMissingError
 from jdsr_cli.faces.detection.base import Detector
 from jdsr_cli.faces.detection.centerface import CenterFace
 from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.inference.backends import resolve_backend
 from jdsr_cli.settings import DetectorName, DetectorSettings
-from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_cli.weights import auxiliary
 
 MEASURED_RECALL = {"centerface": 0.769, "retinaface-mobile": 0.678}
 """Share of 451 faces of 10 px and wider in 100 street pictures, most of them masked, that are found
@@ -56,9 +57,13 @@ def create_detector(
 
 def _make(name: str, settings: DetectorSettings) -> Detector:
     if name == "centerface":
-        return NetworkDetector(CenterFace(), settings)
+        backend = resolve_backend(settings.backend, "cpu", ("openvino",))
+        return NetworkDetector(
+            CenterFace(backend="openvino" if backend == "openvino" else "opencv"), settings
+        )
     path = auxiliary(name)
-    # facexlib and torchvision take a second to import and are not needed for CenterFace.
+    # torch, torchvision and facexlib take seconds to import and are not needed for CenterFace.
     from jdsr_cli.faces.detection.retinaface import RetinaFace
+    from jdsr_cli.weights import resolve_device
 
     return NetworkDetector(RetinaFace(name, path, resolve_device(settings.device)), settings)

@@ -237,9 +237,23 @@ class NetworkDetector:
         self._threshold = network.threshold if chosen is None else chosen
 
     @property
+    def threshold(self) -> float:
+        """The least score of a face."""
+        return self._threshold
+
+    def with_threshold(self, threshold: float) -> NetworkDetector:
+        """Return a detector with the same network and scales and this threshold."""
+        return NetworkDetector(self._network, replace(self._settings, threshold=threshold))
+
+    @property
     def threshold_ratio(self) -> float:
         """The score threshold as a multiple of the network's default."""
         return self._threshold / self._network.threshold
+
+    def fine_scale(self, image: NDArray[np.uint8]) -> float:
+        """Return the factor by which an image is resized to find its smallest faces."""
+        height, width = image.shape[:2]
+        return choose_scales(width, height, self._network.least_width, self._settings).fine
 
     def at_scale(self, scale: float, threshold: float | None = None) -> NetworkDetector:
         """Return a detector with the same network at this scale only.

@@ -115,12 +115,10 @@ class RotatedDetector:
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Detect the faces of each image, best score first; see `Detector.detect`."""
         found = self._search(images) if self._everywhere else self._first.detect(images)
-        return [
-            self._refine_doubtful(image, faces) for image, faces in zip(images, found, strict=True)
-        ]
+        return [self.refine(image, faces) for image, faces in zip(images, found, strict=True)]
 
-    def _refine_doubtful(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
-        """Return the faces, the doubtful ones as measured in several views."""
+    def refine(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
+        """Return the faces of an image, the doubtful ones as measured in several views."""
         views = {index: _view(face) for index, face in enumerate(faces)}
         weak = {
             index: faces[index]

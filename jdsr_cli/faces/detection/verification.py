@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.boxes import box_overlaps
-from jdsr_cli.faces.detection.base import Detection, Detector, cutout_map
+from jdsr_cli.faces.detection.base import Detection, cutout_map
 from jdsr_cli.faces.detection.network import NetworkDetector
+from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.resampling import resample
 
 Box = tuple[float, float, float, float]
@@ -79,7 +80,7 @@ class VerifiedDetector:
 
     """
 
-    def __init__(self, detector: Detector, network: NetworkDetector) -> None:
+    def __init__(self, detector: RotatedDetector, network: NetworkDetector) -> None:
         self.name = detector.name
         self._detector = detector
         self._close = network.at_scale(1.0, MIN_SCORE)
@@ -90,10 +91,15 @@ class VerifiedDetector:
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Detect the faces of each image, best score first; see `Detector.detect`."""
         found = self._detector.detect(images)
-        return [
-            [self._verify(image, face) for face in faces]
-            for image, faces in zip(images, found, strict=True)
-        ]
+        return [self.verify(image, faces) for image, faces in zip(images, found, strict=True)]
+
+    def refine(self, image: NDArray[np.uint8], faces: list[Detection]) -> list[Detection]:
+        """Return raw detections of an image as `detect` would return them."""
+        return self.verify(image, self._detector.refine(image, faces))
+
+    def verify(self, image: NDArray[np.uint8], faces: Sequence[Detection]) -> list[Detection]:
+        """Return the faces of an image, marked as confirmed or not."""
+        return [self._verify(image, face) for face in faces]
 
     def _verify(self, image: NDArray[np.uint8], face: Detection) -> Detection:
         thresholds = self._thresholds

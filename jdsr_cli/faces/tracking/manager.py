@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from jdsr_cli.faces.boxes import Boxes, box_overlaps, box_sizes, centre_distances, enlarge_boxes
 from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.tracking.assignment import assign
 from jdsr_cli.faces.tracking.track import Observation, SceneSpan, Track
 
 RECENT = 0.15
@@ -127,12 +127,7 @@ def _assign(
         return []
     bonus = np.nan_to_num(APPEARANCE_SHARE * similarity, nan=0.0)
     benefits = np.where(allowed, np.maximum(benefit + bonus, 1e-3), 0.0)
-    rows, columns = linear_sum_assignment(benefits, maximize=True)
-    return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if allowed[row, column]
-    ]
+    return assign(benefits)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from av.container.input import InputContainer
 from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
-from jdsr_cli.errors import MediaError
 from jdsr_cli.media.frames import (
     Image,
     MediaInfo,
@@ -32,8 +31,9 @@ from jdsr_cli.media.frames import (
     to_rgb,
 )
 from jdsr_cli.media.geometry import fit
-from jdsr_cli.media.inputs import choose_stream, open_container
+from jdsr_cli.media.inputs import choose_stream
 from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timeline, TrimWindow
+from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import SalvagedCopy
@@ -172,6 +172,7 @@ class VideoSource:
 
     Raises:
         MediaError: No frame can be decoded.
+        DeviceError: The chosen decoder is not available, or cannot decode this codec.
         UsageError: The file has fewer video streams than the chosen number.
 
     """
@@ -186,8 +187,10 @@ class VideoSource:
     ) -> None:
         self._copy = copy
         self._settings = settings
-        self._container: InputContainer = (
-            open_container(file) if copy is None else open_container(copy.path, copy.demuxer)
+        self._container: InputContainer = open_for_decoding(
+            file if copy is None else copy.path,
+            None if copy is None else copy.demuxer,
+            settings.decoder,
         )
         try:
             chosen = choose_stream(self._container, file, settings.stream)
@@ -195,14 +198,8 @@ class VideoSource:
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
             if first is None:
-                raise MediaError(
-                    f"contains a {chosen.stream.codec_context.name} stream of which no frame can "
-                    "be decoded",
-                    where=file,
-                    hint="Copy it again from the recorder."
-                    if chosen.count == 1
-                    else f"It contains {chosen.count} video streams: choose one with --stream.",
-                )
+                raise undecodable(file, chosen, settings.decoder)
+            self._decoding = describe_decoding(chosen, settings.decoder)
             opened = OpenedVideo(file, self._container, chosen, animation)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
@@ -234,6 +231,7 @@ class VideoSource:
         info, found = self.info, []
         if self._copy is not None:
             found.append(self._copy.description)
+        found.extend(self._decoding)
         if info.streams > 1 and self._settings.stream is None:
             found.append(
                 f"the file contains {info.streams} video streams; number {info.stream} is read "

@@ -32,8 +32,8 @@ from jdsr_cli.media.writing.formats import (
     nominal_rate,
     stored_full_range,
     tag_picture,
-    unchanged_scheduling,
 )
+from jdsr_cli.media.writing.scheduling import unchanged_scheduling
 from jdsr_cli.media.writing.segment_files import FIRST_PTS, TIME_BASE, open_segment
 from jdsr_cli.media.writing.verify import TimeTally
 
@@ -45,9 +45,10 @@ class SegmentWriter:
     """Write frames with exact times as one segment of a video, with a separate encoder.
 
     A width or height that the codec cannot store (odd, with subsampled colour) is padded by
-    repeating the last column or row. The same frames always give the same bytes. When the context
-    ends without an exception, the file is complete and synchronised to disk, and it was read back
-    to check that it contains every frame at its time; after an exception the file is removed.
+    repeating the last column or row. The same frames always give the same bytes, except from the
+    encoder of a GPU. When the context ends without an exception, the file is complete and
+    synchronised to disk, and it was read back to check that it contains every frame at its time;
+    after an exception the file is removed.
 
     The encoder receives the frames at a constant rate, so that the quality does not depend on the
     duration of display; their times are set on its packets.
@@ -57,7 +58,8 @@ class SegmentWriter:
         source: Header of the input that the frames come from, with the `time_base` of the times.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (that of the input if possible).
+        codec: "h264", "hevc", "av1", "ffv1" (lossless), "source" (that of the input if possible),
+            or "h264_nvenc", "hevc_nvenc", "av1_nvenc" for the encoder of an NVIDIA GPU.
         crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None is visually lossless.
 
     Attributes:
@@ -89,7 +91,7 @@ class SegmentWriter:
         self._size = (width, height)
         self._encoding, self.warnings = choose_encoding(codec, source, crf)
         self.codec = self._encoding.codec
-        minimum = MIN_SIDES.get(self.codec, 0)
+        minimum = MIN_SIDES.get(self._encoding.encoder, 0)
         if min(width, height) < minimum:
             raise UsageError(
                 f"a video of {width}x{height} pixels cannot be written as {self.codec}",
@@ -181,7 +183,7 @@ class SegmentWriter:
         except (av.FFmpegError, OSError) as exc:
             raise output_error(exc, self.path) from exc
         context = stream.codec_context
-        if encoding.codec == "h264":
+        if encoding.encoder == "libx264":
             # With slice threads, PyAV's default, the lookahead is a race and bytes differ by run.
             context.thread_type = "FRAME"
         context.width = width + (width % 2 if encoding.subsampled else 0)

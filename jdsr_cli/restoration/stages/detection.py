@@ -6,9 +6,8 @@ of the frames alone, so that a resumed run detects exactly as the interrupted on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,25 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
+from jdsr_cli.faces.detection.near_tracks import NearTrackDetector, key_frame_interval
 from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.scene import colourfulness, face_colourfulness, is_cut, thumbnail
 from jdsr_cli.media import Image
-from jdsr_cli.restoration.frame import Element, FrameDetections, FrameItem, InputStarted
+from jdsr_cli.restoration.frame import (
+    Element,
+    FrameDetections,
+    FrameItem,
+    InputStarted,
+    OpenInput,
+)
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
+from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 MAX_GROUP = 8
 """Most frames that the detector receives together; a power of two, see `group_size`."""
 MAX_GROUP_BYTES = 48 << 20
 """Most bytes of frames that the detector receives together."""
-DETECTIONS_FORMAT = 2
+DETECTIONS_FORMAT = 3
 """Version of the detection method and of the stored detections; part of the request, so that a
 run that another version began is not resumed. Increase it if either changes."""
 DAMAGED = "the detections of the interrupted run are damaged"
@@ -39,8 +46,11 @@ class DetectionPlan:
     """How faces are searched."""
 
     detector: Detector
-    every: int = 1
-    """Faces are searched in each n-th frame, and where a scene begins."""
+    every: int | None = None
+    """Faces are searched in each n-th frame, and where a scene begins; None to search key frames,
+    and the frames between them near the faces, where `near_tracks` is given."""
+    near_tracks: Callable[[], NearTrackDetector] | None = None
+    """Makes the detector for the frames of an input, where `every` is None."""
     roi: tuple[int, int, int, int] | None = None
     """Left, top, width and height of the searched part of the frame, in displayed pixels."""
     embedder: FaceEmbedder | None = None
@@ -60,65 +70,114 @@ def group_size(nbytes: int) -> int:
 
 def detect(stream: Iterable[Element], plan: DetectionPlan) -> Iterator[Element]:
     """Detect the faces of each frame, in groups of frames of one input."""
-    group: list[FrameItem] = []
-    previous: Image | None = None
+    groups: _Groups | None = None
     for element in stream:
-        if isinstance(element, FrameItem):
-            group.append(element)
-            if (element.number + 1) % group_size(element.image.nbytes):
-                continue
-        if group:
-            found = group[0].state.attempt("detect", _detect_group, group, plan, previous)
-            yield from found or []
-            previous = found[-1].thumbnail if found else None
-            group = []
-        if not isinstance(element, FrameItem):
-            if isinstance(element, InputStarted):
-                snapshot = element.input.snapshot
-                previous = None if snapshot is None else snapshot.part("detect").arrays["thumbnail"]
+        state = element.state
+        if isinstance(element, InputStarted):
+            groups = _Groups(element.input, plan)
             yield element
+        elif groups is None:
+            yield element
+        elif isinstance(element, FrameItem):
+            yield from state.attempt("detect", groups.add, element) or []
+        else:
+            yield from state.attempt("detect", groups.finish) or []
+            yield element
+            groups = None
 
 
-def _detect_group(
-    group: list[FrameItem], plan: DetectionPlan, previous: Image | None
-) -> list[FrameItem]:
-    for item in group:
+class _Groups:
+    """The frames of one input that are detected together."""
+
+    def __init__(self, opened: OpenInput, plan: DetectionPlan) -> None:
+        self._plan = plan
+        self._opened = opened
+        self._waiting: list[tuple[FrameItem, bool]] = []
+        """Frames, and whether another scene begins with each."""
+        self._near = None
+        if plan.every is None and plan.near_tracks is not None:
+            self._near = plan.near_tracks()
+        snapshot = opened.snapshot
+        self._thumbnail: Image | None = None
+        if snapshot is not None:
+            self._thumbnail = snapshot.part("detect").arrays["thumbnail"]
+
+    def add(self, item: FrameItem) -> list[FrameItem]:
+        """Add a frame and return those whose faces are known then."""
         item.thumbnail = thumbnail(item.image)
-    pairs = pairwise([previous, *(item.thumbnail for item in group)])
-    cuts = [a is not None and b is not None and is_cut(a, b) for a, b in pairs]
-    searched = [item.number % plan.every == 0 or cut for item, cut in zip(group, cuts, strict=True)]
-    images = [item.input.display.squared(item.image) for item in group]
-    chosen = [image for image, yes in zip(images, searched, strict=True) if yes]
-    found = iter(_search(chosen, plan))
-    for item, image, cut, yes in zip(group, images, cuts, searched, strict=True):
-        faces, display = tuple(next(found)) if yes else (), item.input.display
-        item.detections = FrameDetections(
+        cut = self._thumbnail is not None and is_cut(self._thumbnail, item.thumbnail)
+        self._thumbnail = item.thumbnail
+        size = group_size(item.image.nbytes)
+        if self._near is not None:
+            rate = float(self._opened.info.frame_rate or DEFAULT_FRAME_RATE)
+            size = min(size, key_frame_interval(rate))
+        done: list[FrameItem] = []
+        if self._waiting and (cut or item.number % size == 0):
+            done = self._detect(None if cut else item)
+        self._waiting.append((item, cut))
+        return done
+
+    def finish(self) -> list[FrameItem]:
+        """Return the remaining frames after the last one was added."""
+        return self._detect(None) if self._waiting else []
+
+    def _detect(self, following: FrameItem | None) -> list[FrameItem]:
+        """Return the waiting frames with their faces.
+
+        Args:
+            following: The next frame if it belongs to the same scene.
+
+        """
+        waiting, self._waiting = self._waiting, []
+        items = [item for item, _ in waiting]
+        if self._near is None:
+            every = self._plan.every or 1
+            searched = [cut or item.number % every == 0 for item, cut in waiting]
+            chosen = [item for item, yes in zip(items, searched, strict=True) if yes]
+            found = iter(self._plan.detector.detect(self._pictures(chosen)) if chosen else [])
+            faces = [next(found) if yes else [] for yes in searched]
+        else:
+            searched = [True] * len(items)
+            after = None if following is None else self._pictures([following])[0]
+            faces = self._near.detect(self._pictures(items), after)
+        for (item, cut), ours, yes in zip(waiting, faces, searched, strict=True):
+            item.detections = self._describe(item, ours, yes, cut)
+        return items
+
+    def _pictures(self, items: Sequence[FrameItem]) -> list[Image]:
+        """Return the part of each frame that is searched, as displayed."""
+        images = [item.input.display.squared(item.image) for item in items]
+        if self._plan.roi is None:
+            return images
+        left, top, width, height = self._plan.roi
+        if left + width > images[0].shape[1] or top + height > images[0].shape[0]:
+            raise UsageError(
+                f"{left},{top},{width},{height} reaches beyond the frame of "
+                f"{images[0].shape[1]}x{images[0].shape[0]} pixels",
+                where="--roi",
+                hint="Give left, top, width and height in pixels of the frame as it is displayed.",
+            )
+        return [
+            np.ascontiguousarray(image[top : top + height, left : left + width]) for image in images
+        ]
+
+    def _describe(
+        self, item: FrameItem, faces: Sequence[Detection], searched: bool, cut: bool
+    ) -> FrameDetections:
+        """Return what tracking needs to know of a frame."""
+        display, roi, embedder = item.input.display, self._plan.roi, self._plan.embedder
+        if roi is not None:
+            faces = [_moved(face, *roi[:2]) for face in faces]
+        image = display.squared(item.image)
+        return FrameDetections(
             time=float(item.time),
-            searched=yes,
+            searched=searched,
             cut=cut,
             colour=colourfulness(item.thumbnail if display.is_square else image),
-            detections=faces,
+            detections=tuple(faces),
             face_colours=tuple(face_colourfulness(image, face.box) for face in faces),
-            embeddings=plan.embedder(item.image, faces, display) if plan.embedder else None,
+            embeddings=embedder(item.image, tuple(faces), display) if embedder else None,
         )
-    return group
-
-
-def _search(images: Sequence[Image], plan: DetectionPlan) -> list[list[Detection]]:
-    if plan.roi is None or not images:
-        return plan.detector.detect(images) if images else []
-    left, top, width, height = plan.roi
-    if left + width > images[0].shape[1] or top + height > images[0].shape[0]:
-        raise UsageError(
-            f"{left},{top},{width},{height} reaches beyond the frame of "
-            f"{images[0].shape[1]}x{images[0].shape[0]} pixels",
-            where="--roi",
-            hint="Give left, top, width and height in pixels of the frame as it is displayed.",
-        )
-    parts = [
-        np.ascontiguousarray(image[top : top + height, left : left + width]) for image in images
-    ]
-    return [[_moved(face, left, top) for face in faces] for faces in plan.detector.detect(parts)]
 
 
 def _moved(face: Detection, right: int, down: int) -> Detection:

@@ -30,7 +30,8 @@ from jdsr_cli.evaluation.repeated import RepeatedEvaluation
 from jdsr_cli.evaluation.scoring import evaluate
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
-from jdsr_cli.weights.registry import CARRIED, GATES
+from jdsr_cli.weights.gates import GATES
+from jdsr_cli.weights.registry import CARRIED
 from jdsr_train.data.samples import Batch, TrainingSamples
 from jdsr_train.training.monitoring import PANEL, save_face_grid
 

@@ -1,0 +1,1 @@
+"""Networks in exported form (ONNX), run by OpenVINO or ONNX Runtime without torch."""
