@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def bench_generator(
     if Path(name).suffix != ONNX:
         cost = count_cost(load_generator(name, "cpu", "float32"))
     measurement = _Measurement(name, settings.seconds, repeat, cost, cache(measure_peaks))
-    rows = []
+    rows: dict[str, MeasuredRow] = {}
     kinds = [
         (backend, device, precision)
         for backend in settings.chosen_backends
@@ -60,7 +61,10 @@ def bench_generator(
     progress.begin("bench", len(kinds) * len(settings.chosen_batches))
     for backend, device, precision in kinds:
         for batch in settings.chosen_batches:
-            rows.append(measurement.row(backend, device, precision, batch))
+            candidate = measurement.open(backend, device, precision, batch)
+            # Two names, such as auto and float32, can mean the same.
+            if candidate.name not in rows:
+                rows[candidate.name] = measurement.measure(candidate)
             progress.advance("bench")
     progress.end("bench")
     conditions = {
@@ -70,7 +74,7 @@ def bench_generator(
         "seconds": settings.seconds,
         "repeat": repeat,
     }
-    return BenchReport("generator", conditions, tuple(rows))
+    return BenchReport("generator", conditions, tuple(rows.values()))
 
 
 def _device_fault(name: str) -> str | None:
@@ -88,6 +92,20 @@ def _device_fault(name: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class _Candidate:
+    """One combination of what is varied."""
+
+    conditions: Mapping[str, Any]
+    network: GeneratorNetwork | str
+    """The open generator, or why it cannot be opened."""
+
+    @property
+    def name(self) -> str:
+        """Name of its row."""
+        return "{backend} {device} {precision} batch {batch}".format(**self.conditions)
+
+
+@dataclass(frozen=True)
 class _Measurement:
     """What all rows of a report have in common."""
 
@@ -98,20 +116,26 @@ class _Measurement:
     """None for an exported network, whose operations are not counted."""
     peaks: Callable[[str, str], DevicePeaks]
 
-    def row(self, backend: BackendName, device: str, precision: str, batch: int) -> MeasuredRow:
-        """Measure one combination, or say why it is not possible."""
+    def open(self, backend: BackendName, device: str, precision: str, batch: int) -> _Candidate:
+        """Open the generator for one combination."""
         conditions = {
             "backend": backend, "device": device, "precision": precision, "batch": batch,
         }  # fmt: skip
-        title = "{backend} {device} {precision} batch {batch}"
         try:
             resolved = resolve_device_name(device)
             network = open_generator(self.weights, resolved, precision, backend, batch=batch)
         except UsageError as error:
-            return MeasuredRow(title.format(**conditions), conditions, unavailable=error.what)
+            return _Candidate(conditions, error.what)
         conditions |= {"device": network.device, "precision": network.precision}
-        figures = {key: Figure.of(values) for key, values in self._figures(network, batch)}
-        return MeasuredRow(title.format(**conditions), conditions, figures)
+        return _Candidate(conditions, network)
+
+    def measure(self, one: _Candidate) -> MeasuredRow:
+        """Measure an open generator; a row without figures if it could not be opened."""
+        if isinstance(one.network, str):
+            return MeasuredRow(one.name, one.conditions, unavailable=one.network)
+        measured = self._figures(one.network, one.conditions["batch"])
+        figures = {key: Figure.of(values) for key, values in measured}
+        return MeasuredRow(one.name, one.conditions, figures)
 
     def _figures(self, network: GeneratorNetwork, batch: int) -> Iterator[tuple[str, list[float]]]:
         generator = FaceGenerator(network, batch)

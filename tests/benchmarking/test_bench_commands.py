@@ -167,6 +167,20 @@ def test_the_generator_is_timed_and_what_is_missing_is_a_row(
     assert "not measured, float16 needs a GPU" in result.stdout
 
 
+@pytest.mark.usefixtures("small_peaks")
+def test_names_that_mean_the_same_give_one_row(tiny_weights: Weights, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = run(
+        "generator", "--weights", tiny_weights(64), "--batch", "1", "--backend", "torch",
+        "--precision", "auto,float32,bfloat16", "--device", "cpu", "--seconds", "0",
+        "--repeat", "1", "--json", report,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    names = [row["name"] for row in validated(report)["rows"]]
+    expected = {f"torch cpu {precision} batch 1" for precision in ("float32", "bfloat16")}
+    assert sorted(names) == sorted(expected)
+
+
 def test_operations_are_counted(tiny_weights: Weights) -> None:
     loaded = load_generator(tiny_weights(64), "cpu", "float32")
     cost = count_cost(loaded)
