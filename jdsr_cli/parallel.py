@@ -1,15 +1,17 @@
 """Iterators that run in threads of their own, each with a bounded queue to its reader.
 
 An exception in an iterator is raised in its reader after everything that came before; when the
-reader stops, all iterators stop.
+reader stops, all iterators stop. The time of each is measured, which costs microseconds per item.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 MAX_QUEUE_ITEMS = 64
 """Maximum number of items that wait in a queue."""
@@ -26,10 +28,45 @@ class Sized(Protocol):
 
 
 T = TypeVar("T", bound=Sized)
+Item = TypeVar("Item")
 
 
 class _Stopped(BaseException):
     """Ends a stage whose reader has stopped; not caught by `except Exception`."""
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """The time of one stage, in seconds. Stages run in parallel."""
+
+    name: str
+    cpu: float
+    """Processor time of its thread; libraries compute in further threads as well."""
+    busy: float
+    """Wall time in which it did not wait for a queue."""
+    input_wait: float
+    """Wall time in which it waited for the stage before."""
+    output_wait: float
+    """Wall time in which it waited for room in the queue to the next stage."""
+
+
+class _Timed(Generic[Item]):
+    """An iterator that sums the time until its items are there, that of its own input included."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self.cpu = self.wall = 0.0
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            return next(self._items)
+        finally:
+            self.cpu += time.thread_time() - cpu
+            self.wall += time.perf_counter() - wall
 
 
 class BoundedQueue(Generic[T]):
@@ -50,6 +87,8 @@ class BoundedQueue(Generic[T]):
         self._change = Condition()
         self._ended = self._stopped = False
         self._error: BaseException | None = None
+        self.reader_wait = self.room_wait = 0.0
+        """Seconds that the reader waited for items, and the thread for room."""
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -68,7 +107,10 @@ class BoundedQueue(Generic[T]):
 
     def _put(self, item: T) -> None:
         with self._change:
-            self._change.wait_for(lambda: self._stopped or self._has_room(item.nbytes))
+            if not (self._stopped or self._has_room(item.nbytes)):
+                start = time.perf_counter()
+                self._change.wait_for(lambda: self._stopped or self._has_room(item.nbytes))
+                self.room_wait += time.perf_counter() - start
             if self._stopped:
                 raise _Stopped
             self._waiting.append(item)
@@ -84,7 +126,10 @@ class BoundedQueue(Generic[T]):
 
     def __next__(self) -> T:
         with self._change:
-            self._change.wait_for(lambda: self._waiting or self._ended or self._stopped)
+            if not (self._waiting or self._ended or self._stopped):
+                start = time.perf_counter()
+                self._change.wait_for(lambda: self._waiting or self._ended or self._stopped)
+                self.reader_wait += time.perf_counter() - start
             if self._stopped:
                 raise _Stopped
             if self._waiting:
@@ -108,11 +153,23 @@ class BoundedQueue(Generic[T]):
         self._thread.join()
 
 
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """A stage, and its queue if it runs in a thread of its own."""
+
+    name: str
+    timed: _Timed[Any]
+    queue: BoundedQueue[Any] | None
+
+
 class ParallelStages:
-    """The running stages of a pipeline; a context manager that stops them all when it ends."""
+    """The running stages of a pipeline; a context manager that stops them all when it ends.
+
+    Stages are added in the order of the data: each reads what the one added before it yields.
+    """
 
     def __init__(self) -> None:
-        self._running: list[BoundedQueue[Sized]] = []
+        self._stages: list[_Stage] = []
 
     def add(self, items: Iterable[T], name: str, limit: int | None = None) -> Iterator[T]:
         """Run `items` in a thread called `name`; return an iterator over the results.
@@ -123,15 +180,43 @@ class ParallelStages:
             limit: Maximum bytes of items that wait; None for `MAX_QUEUE_BYTES`.
 
         """
-        queue = BoundedQueue(iter(items), name, limit)
-        self._running.append(queue)  # type: ignore[arg-type]
+        timed = _Timed(iter(items))
+        queue = BoundedQueue(timed, name, limit)
+        self._stages.append(_Stage(name, timed, queue))
         return queue
+
+    def add_inline(self, items: Iterable[Item], name: str) -> Iterator[Item]:
+        """Return an iterator that runs `items` in the thread of its reader, as stage `name`."""
+        timed = _Timed(iter(items))
+        self._stages.append(_Stage(name, timed, None))
+        return timed
+
+    def times(self) -> tuple[StageTimes, ...]:
+        """Return the time of each stage so far, in the order of the data."""
+        return tuple(
+            _exclusive_times(before, stage)
+            for before, stage in zip([None, *self._stages], self._stages, strict=False)
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for queue in self._running:
+        queues = [stage.queue for stage in self._stages if stage.queue is not None]
+        for queue in queues:
             queue.stop()
-        for queue in self._running:
+        for queue in queues:
             queue.join()
+
+
+def _exclusive_times(before: _Stage | None, stage: _Stage) -> StageTimes:
+    """Return the time of `stage` without that of the stage `before` it and without waiting."""
+    cpu, busy, input_wait = stage.timed.cpu, stage.timed.wall, 0.0
+    if before is not None and before.queue is None:
+        cpu -= before.timed.cpu
+        busy -= before.timed.wall
+    elif before is not None and before.queue is not None:
+        input_wait = before.queue.reader_wait
+        busy -= input_wait
+    output_wait = 0.0 if stage.queue is None else stage.queue.room_wait
+    return StageTimes(stage.name, max(0.0, cpu), max(0.0, busy), input_wait, output_wait)

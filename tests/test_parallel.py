@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from jdsr_cli import parallel
-from jdsr_cli.parallel import ParallelStages
+from jdsr_cli.parallel import ParallelStages, StageTimes
 
 
 @dataclass(frozen=True)
@@ -116,3 +116,60 @@ def test_an_error_in_the_consumer_stops_every_thread() -> None:
 def test_an_empty_stream_ends_at_once() -> None:
     with ParallelStages() as stages:
         assert list(stages.add(items(0), "one")) == []
+
+
+class FakeClock:
+    """Replaces the clocks of the stages; work advances it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return self.now / 2
+
+
+def test_the_time_of_a_stage_is_that_without_the_stage_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(parallel, "time", clock)
+
+    def worked(stream: Iterator[Item], seconds: float) -> Iterator[Item]:
+        for item in stream:
+            clock.now += seconds
+            yield item
+
+    with ParallelStages() as stages:
+        first = stages.add_inline(worked(items(3), 1.0), "one")
+        list(stages.add_inline(worked(first, 10.0), "two"))
+        assert stages.times() == (
+            StageTimes("one", 1.5, 3.0, 0.0, 0.0),
+            StageTimes("two", 15.0, 30.0, 0.0, 0.0),
+        )
+
+
+def test_waiting_for_the_stage_before_is_not_busy_time() -> None:
+    def late() -> Iterator[Item]:
+        threading.Event().wait(0.05)
+        yield Item(1)
+
+    with ParallelStages() as stages:
+        list(stages.add_inline(doubled(stages.add(late(), "late")), "last"))
+        first, last = stages.times()
+    assert first.busy >= 0.04
+    assert last.input_wait >= 0.03
+    assert first.input_wait == last.output_wait == 0.0
+
+
+def test_waiting_for_room_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 1)
+    with ParallelStages() as stages:
+        stream = stages.add(items(3), "one")
+        next(stream)
+        threading.Event().wait(0.05)
+        list(stream)
+        (times,) = stages.times()
+    assert times.output_wait >= 0.03

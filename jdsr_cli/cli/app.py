@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from jdsr_cli.cli.bench import app as bench
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.training import train
@@ -65,6 +66,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(train)
 app.command("eval")(evaluate)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.media import expand_inputs
-from jdsr_cli.parallel import ParallelStages
+from jdsr_cli.parallel import ParallelStages, StageTimes
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import Element, InputState
 from jdsr_cli.restoration.models import Models, open_models
@@ -67,6 +67,7 @@ def run_pipeline(
     """
     paths, faults = expand_inputs([str(item) for item in inputs])
     results = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
+    times: tuple[StageTimes, ...] = ()
     if paths:
         prepare_folder(out)
         models = models or open_models(settings, progress)
@@ -74,8 +75,9 @@ def run_pipeline(
             InputState(path, Workspace(out, name, path))
             for path, name in zip(paths, name_outputs(paths), strict=True)
         ]
-        results += _run_stages(states, settings, models, progress, limit)
-    return RunSummary(tuple(results))
+        done, times = _run_stages(states, settings, models, progress, limit)
+        results += done
+    return RunSummary(tuple(results), times)
 
 
 def _run_stages(
@@ -84,7 +86,7 @@ def _run_stages(
     models: Models,
     progress: Progress,
     limit: int | None,
-) -> list[InputResult]:
+) -> tuple[list[InputResult], tuple[StageTimes, ...]]:
     plan = DetectionPlan(
         models.detector,
         settings.detect_every,
@@ -99,7 +101,8 @@ def _run_stages(
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
             stream = stages.add(detect(stream, plan), "detect")
-            stream = track(stream, settings.tracker, settings.detect_every or 1)
+            tracked = track(stream, settings.tracker, settings.detect_every or 1)
+            stream = stages.add_inline(tracked, "track")
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration
@@ -111,7 +114,9 @@ def _run_stages(
                 assert isinstance(settings, CropSettings)
                 aligned = align(stream, settings.size, limits, skip_bridged=True)
                 stream = stages.add(aligned, "align")
-            return list(write(stream, settings, models, progress))
+            written = write(stream, settings, models, progress)
+            results = list(stages.add_inline(written, "write"))
+            return results, stages.times()
     finally:
         for state in states:
             state.close()

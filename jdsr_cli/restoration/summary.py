@@ -10,6 +10,7 @@ from typing import Any
 
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
 from jdsr_cli.evidence import FaceRecord, Status, TrackRecord
+from jdsr_cli.parallel import StageTimes
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, Refusal
 from jdsr_cli.restoration.stages.alignment import TOO_SHORT
 
@@ -199,6 +200,8 @@ class RunSummary:
     """
 
     results: tuple[InputResult, ...]
+    stages: tuple[StageTimes, ...] = ()
+    """Time of each stage for all inputs together, in the order of the data."""
 
     @property
     def done(self) -> tuple[InputResult, ...]:

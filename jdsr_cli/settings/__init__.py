@@ -7,6 +7,15 @@ them loads nothing but the standard library.
 
 from __future__ import annotations
 
+from jdsr_cli.settings.benchmarking import (
+    DETECTOR_BACKENDS,
+    GENERATOR_BACKENDS,
+    BenchOptions,
+    DetectorBenchSettings,
+    GeneratorBenchSettings,
+    PipelineBenchOptions,
+    measured_settings,
+)
 from jdsr_cli.settings.config import read_config
 from jdsr_cli.settings.detection import (
     AUTO,
@@ -14,6 +23,7 @@ from jdsr_cli.settings.detection import (
     MAX_LAG,
     MIN_SHARPNESS,
     SEGMENT_STEP,
+    BackendName,
     Decoder,
     Deinterlacing,
     DetectionSettings,
@@ -56,9 +66,13 @@ __all__ = [
     "AUTO",
     "COMMANDS",
     "DEFAULT_FRAME_RATE",
+    "DETECTOR_BACKENDS",
+    "GENERATOR_BACKENDS",
     "MAX_LAG",
     "MIN_SHARPNESS",
     "SEGMENT_STEP",
+    "BackendName",
+    "BenchOptions",
     "Codec",
     "CropOptions",
     "CropSettings",
@@ -68,13 +82,16 @@ __all__ = [
     "DemoOptions",
     "DemoSettings",
     "DetectionSettings",
+    "DetectorBenchSettings",
     "DetectorName",
     "DetectorSettings",
     "EvalSettings",
     "ExportSettings",
     "FetchSettings",
+    "GeneratorBenchSettings",
     "Option",
     "OptionRow",
+    "PipelineBenchOptions",
     "Precision",
     "ReadSettings",
     "RestoreOptions",
@@ -88,6 +105,7 @@ __all__ = [
     "build",
     "declared",
     "in_order",
+    "measured_settings",
     "options_of",
     "read_config",
 ]
@@ -103,6 +121,9 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "weights list": (),
     "weights verify": (),
     "doctor": (),
+    "bench generator": (BenchOptions, GeneratorBenchSettings),
+    "bench detector": (BenchOptions, DetectorBenchSettings),
+    "bench pipeline": (PipelineBenchOptions, RestoreSettings),
 }
 """The settings classes whose options each command has."""
 

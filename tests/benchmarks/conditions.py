@@ -47,6 +47,7 @@ from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import classify_mask, covered_share, filmed_where_covered
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.synthesis.camera import record
@@ -55,7 +56,6 @@ from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, apply_mask, choose_sprite, load_templates, rng_for
 from jdsr_cli.synthesis.occluder_scene import Scene
 from jdsr_cli.synthesis.occluders import occlude
-from jdsr_cli.weights import load_generator
 
 WIDTHS = (24, 48, 96)
 MONOCHROME = ("gray", "green", "purple")
@@ -134,7 +134,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    loaded = load_generator(options.weights, "cpu", "float32")
+    loaded = open_generator(options.weights, "cpu", "float32", "torch")
     generator = FaceGenerator(loaded, 32)
     with tempfile.TemporaryDirectory() as cache:
         all_faces = open_faces(options.faces, options.split, Path(cache))

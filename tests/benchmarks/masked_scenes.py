@@ -14,7 +14,6 @@ single frame; `occlusion.npz` in OUT contains their occlusion maps for `fit_mask
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -22,23 +21,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from masks_gone import Box, overlap
 from numpy.typing import NDArray
 from repeated_clip import print_line
 from stored_maps import StoredMaps
 
+from jdsr_cli.benchmarking.labelled_faces import Box, best_match, read_boxes
 from jdsr_cli.faces import Alignment, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import classify_mask
 from jdsr_cli.faces.scene import MonochromeClassifier, colourfulness, face_colourfulness
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.weights import load_generator
 
 ImageArray = NDArray[np.uint8]
 LABELS = {"with_mask": "masked", "without_mask": "bare"}
 MIN_WIDTH = 16
-MIN_OVERLAP = 0.4
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -57,16 +55,6 @@ LIGHTS: dict[str, Callable[[ImageArray], ImageArray]] = {
 }
 
 
-def read_labels(folder: Path, first: int, every: int) -> dict[str, list[tuple[Box, str]]]:
-    """Return boxes and labels of every `every`-th image, starting at `first`."""
-    labels: dict[str, list[tuple[Box, str]]] = defaultdict(list)
-    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            labels[row["file"]].append(((left, top, right, bottom), row["label"]))
-    return {name: labels[name] for name in sorted(labels)[first::every]}
-
-
 def main() -> None:
     """Classify all faces and print the shares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -79,21 +67,22 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    generator = FaceGenerator(load_generator(options.weights, "cpu", "float32"), 32)
+    generator = FaceGenerator(open_generator(options.weights, "cpu", "float32", "torch"), 32)
     detector = create_detector("centerface")
     stored = StoredMaps()
     states: dict[str, list[str]] = defaultdict(list)
-    for name, boxes in read_labels(options.scenes, options.first, options.every).items():
+    labelled = list(read_boxes(options.scenes / "boxes.csv").items())
+    for name, boxes in labelled[options.first :: options.every]:
         image = read_image(options.scenes / name)
         faces: list[tuple[Box, Alignment, str]] = []
         unmatched = detector.detect([image])[0]
-        for box, label in boxes:
-            best = max(unmatched, key=lambda one: overlap(one.box, box), default=None)
-            if best is None or overlap(best.box, box) < MIN_OVERLAP:
+        for face in boxes:
+            index = best_match(face.box, [one.box for one in unmatched])
+            if index is None:
                 continue
-            unmatched.remove(best)
-            if label in LABELS and best.width >= MIN_WIDTH:
-                faces.append((best.box, estimate_alignment(best.points), LABELS[label]))
+            best = unmatched.pop(index)
+            if face.label in LABELS and best.width >= MIN_WIDTH:
+                faces.append((best.box, estimate_alignment(best.points), LABELS[face.label]))
         for light, change in LIGHTS.items():
             picture = change(image)
             classifier = MonochromeClassifier(1)

@@ -19,9 +19,7 @@ inspection.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,19 +30,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from repeated_clip import print_line
 
+from jdsr_cli.benchmarking.labelled_faces import Box, best_match, read_boxes
 from jdsr_cli.faces import Detection, Detector, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.occlusion import face_ellipse
+from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.synthesis.compression import resize_bicubic
-from jdsr_cli.weights import load_generator
 
 LABEL = "with_mask"
 MIN_SIDE = 24
 """Minimum side of a labelled box in pixels."""
-MIN_OVERLAP = 0.4
-"""Minimum intersection over union of a labelled and a detected box of the same face."""
 COVERED_BEFORE = 0.35
 """Mean occlusion of the lower face above which a face counts as masked."""
 REMOVED_BELOW = 0.15
@@ -55,7 +52,6 @@ COLUMNS, FACES_PER_SHEET = 12, 60
 FACE_SIZE, FONT_SIZE = 128, 14
 
 ImageArray = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -102,31 +98,23 @@ def portraits(folder: Path, detector: Detector, side: int) -> Iterator[Face | No
 
 def scenes(folder: Path, detector: Detector, side: int) -> Iterator[Face | None]:
     """Yield the labelled masked faces of each image, None for each that is not detected."""
-    labelled_boxes: dict[str, list[Box]] = defaultdict(list)
-    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            if row["label"] == LABEL and min(right - left, bottom - top) >= MIN_SIDE:
-                labelled_boxes[row["file"]].append((left, top, right, bottom))
-    for name, boxes in sorted(labelled_boxes.items()):
+    for name, labelled in read_boxes(folder / "boxes.csv").items():
+        boxes = [one.box for one in labelled if one.label == LABEL and _is_large(one.box)]
+        if not boxes:
+            continue
         image = read_image(folder / name)
         unmatched = detector.detect([image])[0]
         for box in boxes:
-            best = max(unmatched, key=lambda one: overlap(one.box, box), default=None)
-            if best is None or overlap(best.box, box) < MIN_OVERLAP:
+            index = best_match(box, [one.box for one in unmatched])
+            if index is None:
                 yield None
                 continue
-            unmatched.remove(best)
-            yield crop_face("scenes", name, image, best, side)
+            yield crop_face("scenes", name, image, unmatched.pop(index), side)
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Return intersection over union."""
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(across, 0.0) * max(down, 0.0)
-    areas = ((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other))
-    return shared / (sum(areas) - shared)
+def _is_large(box: Box) -> bool:
+    left, top, right, bottom = box
+    return min(right - left, bottom - top) >= MIN_SIDE
 
 
 def crop_face(source: str, name: str, image: ImageArray, detection: Detection, side: int) -> Face:
@@ -210,7 +198,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    loaded = load_generator(options.weights, options.device, "float32")
+    loaded = open_generator(options.weights, options.device, "float32", "torch")
     generator = FaceGenerator(loaded, batch=32)
     detector = create_detector(options.detector)
     evaluations: list[Evaluation] = []

@@ -27,13 +27,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from masks_gone import overlap
 from numpy.typing import NDArray
 from PIL import Image
 from repeated_clip import print_line
-from verify_faces import read_boxes
 
+from jdsr_cli.benchmarking.labelled_faces import read_boxes
 from jdsr_cli.faces import Detection, Detector, create_detector
+from jdsr_cli.faces.boxes import box_overlaps
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
@@ -141,17 +141,18 @@ def outcome(
 def backdrops(folder: Path, count: int) -> list[ImageArray]:
     """Return square parts of different images without labelled faces."""
     parts: list[ImageArray] = []
-    for name, boxes in sorted(read_boxes(folder).items()):
+    for name, labelled in read_boxes(folder / "boxes.csv").items():
         if len(parts) == count:
             break
         picture = read_image(folder / name)
         height, width = picture.shape[:2]
         side = min(height, width) // 2
+        boxes = np.array([one.box for one in labelled])
         positions = (
             (x, y)
             for y in range(0, height - side + 1, 16)
             for x in range(0, width - side + 1, 16)
-            if all(overlap((x, y, x + side, y + side), box) == 0.0 for box in boxes)
+            if not box_overlaps(np.array([(x, y, x + side, y + side)]), boxes).any()
         )
         corner = next(positions, None)
         if corner is not None:

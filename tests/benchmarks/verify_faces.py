@@ -15,18 +15,16 @@ drawn, rejected ones first.
 from __future__ import annotations
 
 import argparse
-import csv
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from masks_gone import Box, overlap
 from numpy.typing import NDArray
 from PIL import Image
 from repeated_clip import print_line
 
+from jdsr_cli.benchmarking.labelled_faces import LabelledBox, best_match, read_boxes
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, create_detector, crop, estimate_alignment
 from jdsr_cli.faces.alignment import pose
@@ -40,7 +38,6 @@ from jdsr_cli.faces.detection.verification import (
 from jdsr_cli.media import read_image
 from jdsr_cli.settings import DetectorName, DetectorSettings
 
-MIN_OVERLAP = 0.4
 CLASSES = ((NARROW_WIDTH, np.inf, 0.005), (12.0, NARROW_WIDTH, 0.02))
 """Minimum and maximum width in pixels, and the share of faces that may be lost."""
 TILE, COLUMNS = 64, 16
@@ -57,27 +54,17 @@ class VerifiedDetection:
     """Aligned crop for the sheet."""
 
 
-def read_boxes(folder: Path) -> dict[str, list[Box]]:
-    """Return the labelled boxes of each image."""
-    boxes: dict[str, list[Box]] = defaultdict(list)
-    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            boxes[row["file"]].append((left, top, right, bottom))
-    return boxes
-
-
 def verify_detections(
     verified: VerifiedDetector, certain: float, image: NDArray[np.uint8],
-    faces: list[Detection], boxes: list[Box],
+    faces: list[Detection], boxes: list[LabelledBox],
 ) -> list[VerifiedDetection]:  # fmt: skip
     """Return the detections of an image with plausible points, and their evidence."""
-    unmatched, verified_detections = list(boxes), []
+    unmatched, verified_detections = [one.box for one in boxes], []
     for face in sorted(faces, key=lambda one: -one.score):
-        best = max(unmatched, key=lambda box: overlap(face.box, box), default=None)
-        true = best is not None and overlap(face.box, best) >= MIN_OVERLAP
-        if true and best is not None:
-            unmatched.remove(best)
+        index = best_match(face.box, unmatched)
+        true = index is not None
+        if index is not None:
+            unmatched.pop(index)
         try:
             if not pose(face.points).plausible:
                 continue
@@ -115,12 +102,12 @@ def main() -> None:
         raise SystemExit(f"{name} does not support verification")
     rotated, bounds = RotatedDetector(detector), EVIDENCE_THRESHOLDS[name]
     verified = VerifiedDetector(rotated, detector)
-    labelled_boxes = read_boxes(options.scenes)
+    labelled = list(read_boxes(options.scenes / "boxes.csv").items())
     verified_detections: list[VerifiedDetection] = []
-    for picture in sorted(labelled_boxes)[options.first :: options.every]:
+    for picture, boxes in labelled[options.first :: options.every]:
         image = read_image(options.scenes / picture)
         verified_detections += verify_detections(
-            verified, bounds.certain, image, rotated.detect([image])[0], labelled_boxes[picture]
+            verified, bounds.certain, image, rotated.detect([image])[0], boxes
         )
     for low, high, share in CLASSES:
         in_class = [one for one in verified_detections if low <= one.width < high]

@@ -1,0 +1,1 @@
+"""Measurements of speed behind `jdsr bench`: generator, detectors and the whole pipeline."""
