@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
+from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.parallel import ParallelStages
 from jdsr_cli.progress import Progress
@@ -72,17 +73,27 @@ def run_pipeline(
             InputState(path, Workspace(out, name, path))
             for path, name in zip(paths, name_outputs(paths), strict=True)
         ]
-        results += _run_stages(states, settings, models, progress, limit)
+        results += run_stages(states, settings, models, progress, limit)
     return RunSummary(tuple(results))
 
 
-def _run_stages(
+def run_stages(
     states: Sequence[InputState],
     settings: DetectionSettings,
     models: Models,
     progress: Progress,
-    limit: int | None,
-) -> list[InputResult]:
+    limit: int | None = None,
+) -> Iterator[InputResult]:
+    """Process the inputs one after another and yield the result of each.
+
+    Args:
+        states: The inputs, with the folders of their results.
+        settings: `RestoreSettings` or `CropSettings`.
+        models: Open networks.
+        progress: Receives the progress of each input.
+        limit: Number of frames of each input that are processed; None for all.
+
+    """
     plan = DetectionPlan(
         models.detector,
         settings.detect_every,
@@ -92,7 +103,7 @@ def _run_stages(
     )
     limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
     try:
-        with ParallelStages() as stages:
+        with single_threads(), ParallelStages() as stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read")
             stream = stages.add(detect(stream, plan), "detect")
@@ -107,7 +118,7 @@ def _run_stages(
                 assert isinstance(settings, CropSettings)
                 aligned = align(stream, settings.size, limits, skip_bridged=True)
                 stream = stages.add(aligned, "align")
-            return list(write(stream, settings, models, progress))
+            yield from write(stream, settings, models, progress)
     finally:
         for state in states:
             state.close()

@@ -21,6 +21,7 @@ from jdsr_cli.settings.detection import (
     ReadSettings,
     TrackerSettings,
 )
+from jdsr_cli.settings.execution import RAY_PORT, ExecutionSettings
 from jdsr_cli.settings.options import (
     Declared,
     Option,
@@ -42,6 +43,7 @@ from jdsr_cli.settings.restoration import (
     RestoreSettings,
     RunOptions,
     TerminalOptions,
+    WatchOptions,
 )
 from jdsr_cli.settings.training import (
     EvalSettings,
@@ -57,6 +59,7 @@ __all__ = [
     "DEFAULT_FRAME_RATE",
     "MAX_LAG",
     "MIN_SHARPNESS",
+    "RAY_PORT",
     "Codec",
     "CropOptions",
     "CropSettings",
@@ -69,6 +72,7 @@ __all__ = [
     "DetectorName",
     "DetectorSettings",
     "EvalSettings",
+    "ExecutionSettings",
     "ExportSettings",
     "FetchSettings",
     "Option",
@@ -83,6 +87,7 @@ __all__ = [
     "TerminalOptions",
     "TrackerSettings",
     "TrainSettings",
+    "WatchOptions",
     "build",
     "declared",
     "in_order",
@@ -91,8 +96,9 @@ __all__ = [
 ]
 
 COMMANDS: dict[str, tuple[type[Settings], ...]] = {
-    "restore": (RestoreOptions, RestoreSettings),
-    "crop-faces": (CropOptions, CropSettings),
+    "restore": (RestoreOptions, RestoreSettings, ExecutionSettings),
+    "crop-faces": (CropOptions, CropSettings, ExecutionSettings),
+    "watch": (WatchOptions, RestoreSettings, ExecutionSettings),
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),
