@@ -54,7 +54,11 @@ class _InPool:
 
 @contextmanager
 def open_runner(
-    settings: DetectionSettings, execution: ExecutionSettings, out: Path, progress: Progress
+    settings: DetectionSettings,
+    execution: ExecutionSettings,
+    out: Path,
+    progress: Progress,
+    units: int | None = None,
 ) -> Iterator[Runner]:
     """Open what processes units: this process, worker processes, or a Ray cluster.
 
@@ -63,6 +67,7 @@ def open_runner(
         execution: Number and place of the processes.
         out: Folder for the results, which exists.
         progress: Receives notes while the networks are opened in this process.
+        units: Number of units that will be processed, None if unknown.
 
     Raises:
         UsageError: The options contradict each other, or the cluster cannot be used.
@@ -80,7 +85,7 @@ def open_runner(
     if execution.engine == "ray":
         pool = RayPool(settings, execution, out)
     else:
-        pool = LocalPool(worker_settings(settings, execution))
+        pool = LocalPool(worker_settings(settings, execution, units))
     try:
         yield _InPool(pool)
     finally:
@@ -88,9 +93,14 @@ def open_runner(
 
 
 def worker_settings(
-    settings: DetectionSettings, execution: ExecutionSettings
+    settings: DetectionSettings, execution: ExecutionSettings, units: int | None = None
 ) -> list[DetectionSettings]:
     """Return the settings of each worker of this machine; devices take turns.
+
+    Args:
+        settings: Settings of the run.
+        execution: Number of processes, and their devices.
+        units: There are no more workers than units, so that those share all cores.
 
     Raises:
         UsageError, DeviceError: A device is unknown or not available.
@@ -101,7 +111,7 @@ def worker_settings(
         resolve_device_name(device)
     return [
         replace(settings, device=devices[number % len(devices)])
-        for number in range(execution.processes)
+        for number in range(min(execution.processes, units or execution.processes))
     ]
 
 
@@ -131,6 +141,6 @@ def run_inputs(
         Unit(number, path, out, name)
         for number, (path, name) in enumerate(zip(paths, names, strict=True))
     ]
-    with open_runner(settings, execution, out, progress) as runner:
+    with open_runner(settings, execution, out, progress, len(units)) as runner:
         results = {unit.number: result for unit, result in runner.run(units, progress)}
     return RunSummary((*failed, *(results[unit.number] for unit in units)))

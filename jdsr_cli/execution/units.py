@@ -37,6 +37,8 @@ class Unit:
     """Folder that exists and will hold the folder of results."""
     name: str
     """Name of the folder of results."""
+    anew: bool = False
+    """Whether earlier results and an interrupted run are replaced, as the input has changed."""
 
     def state(self) -> InputState:
         """Return the state with which the pipeline starts."""
@@ -86,6 +88,8 @@ class UnitRunner:
 
         """
         models, settings, state = self.open(progress), self._settings, unit.state()
+        if unit.anew:
+            settings = replace(settings, force=True, resume=False)
         if resumes:
             wait_for_journal(state.workspace)
             settings = replace(settings, resume=True)

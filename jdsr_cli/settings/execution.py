@@ -19,7 +19,7 @@ def parse_devices(given: str | Sequence[str]) -> tuple[str, ...]:
     """Read names of devices: a text with commas, or a sequence."""
     names = given.split(",") if isinstance(given, str) else given
     devices = tuple(str(name).strip() for name in names)
-    if not all(devices):
+    if not devices or not all(devices):
         raise ValueError(given)
     return devices
 

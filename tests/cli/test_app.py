@@ -14,7 +14,7 @@ import jdsr_cli
 from jdsr_cli.cli.app import app
 
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
-COMMANDS = ("restore", "crop-faces", "demo", "weights", "doctor", "train", "eval")
+COMMANDS = ("restore", "crop-faces", "watch", "demo", "weights", "doctor", "train", "eval")
 Weights = Callable[[int], Path]
 RUN = "import sys; from jdsr_cli.cli.app import main; main()"
 
