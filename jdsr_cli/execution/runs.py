@@ -22,7 +22,7 @@ from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.settings import DetectionSettings, ExecutionSettings
 
 
-class Runner(Protocol):
+class Executor(Protocol):
     """Processes units, any number of times."""
 
     def run(self, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[Unit, InputResult]]:
@@ -59,7 +59,7 @@ def open_runner(
     out: Path,
     progress: Progress,
     units: int | None = None,
-) -> Iterator[Runner]:
+) -> Iterator[Executor]:
     """Open what processes units: this process, worker processes, or a Ray cluster.
 
     Args:

@@ -65,8 +65,8 @@ class TorchGenerator:
 
     On a CPU, where torch has one thread for each operation, passes run side by side instead: the
     number of threads of a convolution changes some values by one grey level, as `single_threads`
-    says. On a CUDA device passes have a constant size and are recorded once as a CUDA graph, which saves
-    the start of hundreds of small kernels; a device that cannot record it runs it without.
+    says. On a CUDA device passes have a constant size and are recorded once as a CUDA graph, which
+    saves the start of hundreds of small kernels; a device that cannot record it runs it without.
 
     Args:
         loaded: Network on its device.

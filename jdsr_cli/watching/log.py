@@ -16,7 +16,7 @@ from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.restoration.pipeline import name_outputs
 from jdsr_cli.restoration.workspace import MANIFEST
-from jdsr_cli.watching.recordings import Recording
+from jdsr_cli.watching.recordings import RecordedFile
 
 LOG = "watch.jsonl"
 """Name of the log."""
@@ -27,7 +27,7 @@ State = Literal["begun", "restored", "failed", "changed"]
 class LoggedRecording:
     """What became of a recording."""
 
-    recording: Recording
+    recording: RecordedFile
     """The recording as it was then."""
     state: State
     """`begun`, `restored`, `failed` (its fault), or `changed` (after it was restored)."""
@@ -68,7 +68,7 @@ class WatchLog:
         """Return the last entry of a recording; None if it is unknown."""
         return self._entries.get(file)
 
-    def begin(self, recording: Recording) -> LoggedRecording:
+    def begin(self, recording: RecordedFile) -> LoggedRecording:
         """Log that a recording is processed now, under a name that it keeps.
 
         The results of `gate/cam.mp4` are in `gate/cam`, or, if those of a recording such as
@@ -130,6 +130,6 @@ class WatchLog:
 def _read(line: bytes) -> LoggedRecording | None:
     try:
         values = json.loads(line)
-        return LoggedRecording(**{**values, "recording": Recording(**values["recording"])})
+        return LoggedRecording(**{**values, "recording": RecordedFile(**values["recording"])})
     except (ValueError, TypeError, KeyError):
         return None

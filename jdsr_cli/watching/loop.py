@@ -9,14 +9,14 @@ from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError, JdsrError
-from jdsr_cli.execution.runs import Runner, open_runner
+from jdsr_cli.execution.runs import Executor, open_runner
 from jdsr_cli.execution.units import Unit
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.stages.reading import digest_input
 from jdsr_cli.restoration.summary import InputResult
 from jdsr_cli.settings import ExecutionSettings, RestoreSettings, WatchOptions
 from jdsr_cli.watching.log import LoggedRecording, WatchLog
-from jdsr_cli.watching.recordings import Recording, SettlingFiles, list_recordings
+from jdsr_cli.watching.recordings import RecordedFile, SettlingFiles, list_recordings
 
 
 def watch(
@@ -68,7 +68,7 @@ class _Watcher:
         folder: Path,
         out: Path,
         settings: RestoreSettings,
-        runner: Runner,
+        runner: Executor,
         progress: Progress,
     ) -> None:
         self._folder = folder
@@ -77,7 +77,7 @@ class _Watcher:
         self._runner = runner
         self._progress = progress
         self._log = WatchLog(out)
-        self._given_up: set[Recording] = set()
+        self._given_up: set[RecordedFile] = set()
         """Recordings that failed for a reason outside them; a restart tries them again."""
 
     def run(self, options: WatchOptions) -> Iterator[InputResult]:
@@ -104,7 +104,7 @@ class _Watcher:
                 reachable = True
             finished = settling.finished(found, time.monotonic())
 
-    def _process(self, finished: Sequence[Recording]) -> Iterator[InputResult]:
+    def _process(self, finished: Sequence[RecordedFile]) -> Iterator[InputResult]:
         """Restore those of the finished recordings that are not done."""
         todo = []
         for recording in finished:
@@ -126,7 +126,7 @@ class _Watcher:
             self._conclude(entries[unit.number], result)
             yield result
 
-    def _is_done(self, entry: LoggedRecording, recording: Recording) -> bool:
+    def _is_done(self, entry: LoggedRecording, recording: RecordedFile) -> bool:
         """Return whether nothing is to be done for a recording, as far as its entry says."""
         if entry.recording != recording or entry.state == "begun":
             return False
@@ -134,7 +134,9 @@ class _Watcher:
             return self._log.manifest(entry) is not None
         return entry.state == "failed" or not self._force
 
-    def _describe_change(self, entry: LoggedRecording, recording: Recording) -> InputError | None:
+    def _describe_change(
+        self, entry: LoggedRecording, recording: RecordedFile
+    ) -> InputError | None:
         """Log that a recording changed after it was restored; None if its content is the same."""
         path, manifest = self._folder / recording.file, self._log.manifest(entry) or {}
         known = manifest.get("input", {})

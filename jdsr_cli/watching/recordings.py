@@ -16,7 +16,7 @@ from jdsr_cli.media.inputs import is_media_name
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedFile:
     """A file as it was when the folder was listed."""
 
     file: str
@@ -26,7 +26,7 @@ class Recording:
     """Modification time in nanoseconds, as the file system states it."""
 
 
-def list_recordings(folder: Path, excluded: Path) -> list[Recording]:
+def list_recordings(folder: Path, excluded: Path) -> list[RecordedFile]:
     """Return the media files in a folder and its sub-folders, the oldest first.
 
     Hidden files and folders are left out, and files without content.
@@ -64,13 +64,13 @@ def _fail(fault: OSError) -> None:
     raise fault
 
 
-def _describe(path: Path, folder: Path) -> Recording | None:
+def _describe(path: Path, folder: Path) -> RecordedFile | None:
     """Return a file as it is; None if it was removed in the meantime."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return Recording(path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
+    return RecordedFile(path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
 
 
 class SettlingFiles:
@@ -83,9 +83,9 @@ class SettlingFiles:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[Recording, float] = {}
+        self._since: dict[RecordedFile, float] = {}
 
-    def finished(self, recordings: Iterable[Recording], now: float) -> list[Recording]:
+    def finished(self, recordings: Iterable[RecordedFile], now: float) -> list[RecordedFile]:
         """Return those of the recordings that have not changed for long enough.
 
         Args:

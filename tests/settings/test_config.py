@@ -27,7 +27,6 @@ VALUES = {
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4",
     "precision": '"float32"', "quiet": "true", "dry-run": "true",
     "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
-    "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
 }  # fmt: skip
 
 
