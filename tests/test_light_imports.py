@@ -8,30 +8,18 @@ import pytest
 
 HEAVY = ("torch", "torchvision", "facexlib", "triton", "matplotlib", "scipy", "sympy", "numba")
 """Packages that take from a quarter of a second to some seconds to import."""
-WITH_NETWORKS = (
-    "jdsr_cli.weights.loading",
-    "jdsr_cli.restoration.models",
-    "jdsr_cli.restoration.stages.generation",
-)
-"""Modules that open and run the networks; empty stand-ins replace them here."""
 LIGHT = (
     *("jdsr_cli.cli.app", "jdsr_cli.restoration", "jdsr_cli.media", "jdsr_cli.evidence"),
     *("jdsr_cli.faces", "jdsr_cli.faces.embedding", "jdsr_cli.faces.fusion"),
     *("jdsr_cli.faces.temporal_smoothing", "jdsr_cli.faces.tracking"),
     *("jdsr_cli.restoration.pipeline", "jdsr_cli.restoration.pictures"),
+    *("jdsr_cli.restoration.models", "jdsr_cli.inference.loading"),
     *("jdsr_cli.evaluation.metrics.temporal",),
 )
 
 SCRIPT = """
-import importlib, json, sys, types
-
-class StandIn(types.ModuleType):
-    def __getattr__(self, name):
-        return type(name, (), {})
-
-replaced, modules, heavy = json.loads(sys.argv[1])
-for name in replaced:
-    sys.modules[name] = StandIn(name)
+import importlib, json, sys
+modules, heavy = json.loads(sys.argv[1])
 for name in modules:
     importlib.import_module(name)
 print(json.dumps([name for name in heavy if name in sys.modules]))
@@ -40,7 +28,7 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 
 def heavy_imports(*modules: str) -> list[str]:
     """Return the large packages that a new process has imported after these modules."""
-    given = json.dumps((WITH_NETWORKS, modules, HEAVY))
+    given = json.dumps((modules, HEAVY))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, given], capture_output=True, text=True, check=False
     )

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.faces.tracking import TrackedFace
+from jdsr_cli.inference import torch_generator
+from jdsr_cli.inference.torch_generator import TorchGenerator
 from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_cli.restoration.frame import FaceItem
 from jdsr_cli.restoration.stages import generation
@@ -40,8 +42,10 @@ class Echo(nn.Module):
         return GeneratorOutput(restored, lr, lr, lr[:, :1].clamp(0, 1))
 
 
-def loaded(module: nn.Module, dtype: torch.dtype = torch.float32) -> LoadedGenerator:
-    return LoadedGenerator(
+def network(
+    module: nn.Module, dtype: torch.dtype = torch.float32, batch: int = 32
+) -> TorchGenerator:
+    loaded = LoadedGenerator(
         entry=None,
         network=module,
         device=torch.device("cpu"),
@@ -50,6 +54,7 @@ def loaded(module: nn.Module, dtype: torch.dtype = torch.float32) -> LoadedGener
         path=Path("echo.safetensors"),
         lr_size=SIDE,
     )
+    return TorchGenerator(loaded, batch)
 
 
 def uniform(*values: int) -> list[np.ndarray]:
@@ -57,7 +62,7 @@ def uniform(*values: int) -> list[np.ndarray]:
 
 
 def test_each_crop_has_its_own_face() -> None:
-    faces = FaceGenerator(loaded(Echo()), batch=2).restore(uniform(10, 100, 200))
+    faces = FaceGenerator(network(Echo()), batch=2).restore(uniform(10, 100, 200))
     for face, value in zip(faces, (10, 100, 200), strict=True):
         assert face is not None
         assert face.image.shape == (128, 128, 3)
@@ -68,11 +73,11 @@ def test_each_crop_has_its_own_face() -> None:
 
 
 def test_no_crops_give_no_faces() -> None:
-    assert FaceGenerator(loaded(Echo()), batch=2).restore([]) == []
+    assert FaceGenerator(network(Echo()), batch=2).restore([]) == []
 
 
 def test_faces_that_are_not_finite_are_redone_in_float32() -> None:
-    generator = FaceGenerator(loaded(Echo(), torch.bfloat16), batch=8)
+    generator = FaceGenerator(network(Echo(), torch.bfloat16), batch=8)
     black, gray, white = generator.restore(uniform(0, 100, 255))
     assert black is not None
     assert black.redone
@@ -84,20 +89,20 @@ def test_faces_that_are_not_finite_are_redone_in_float32() -> None:
 
 def test_float32_is_not_run_twice() -> None:
     echo = Echo()
-    assert FaceGenerator(loaded(echo), batch=8).restore(uniform(255)) == [None]
+    assert FaceGenerator(network(echo), batch=8).restore(uniform(255)) == [None]
     assert echo.sizes == [4]
 
 
 @pytest.fixture
 def unlimited_pass_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes as large as the batch, as on a GPU."""
-    monkeypatch.setattr(generation, "PASS_SIZES", {})
+    monkeypatch.setattr(torch_generator, "PASS_SIZES", {})
 
 
 @pytest.mark.usefixtures("unlimited_pass_size")
 def test_batches_are_halved_when_memory_runs_out() -> None:
     echo = Echo(most=3)
-    generator = FaceGenerator(loaded(echo), batch=8)
+    generator = FaceGenerator(network(echo, batch=8), batch=8)
     assert all(face is not None for face in generator.restore(uniform(*range(1, 10))))
     assert generator.batch == 2
     assert echo.sizes == [2, 2, 2, 2, 1]
@@ -105,18 +110,18 @@ def test_batches_are_halved_when_memory_runs_out() -> None:
 
 @pytest.mark.usefixtures("unlimited_pass_size")
 def test_too_little_memory_for_one_face_is_an_error() -> None:
-    with pytest.raises(torch.OutOfMemoryError):
-        FaceGenerator(loaded(Echo(most=0)), batch=4).restore(uniform(1))
+    with pytest.raises(MemoryError):
+        FaceGenerator(network(Echo(most=0)), batch=4).restore(uniform(1))
 
 
 @pytest.mark.parametrize("lr_size", [32, 64])
 def test_results_do_not_depend_on_the_batch_size(
     tiny_weights: Callable[[int], Path], lr_size: int
 ) -> None:
-    network = load_generator(tiny_weights(lr_size), "cpu", "float32")
+    torch_network = TorchGenerator(load_generator(tiny_weights(lr_size), "cpu", "float32"))
     random = np.random.default_rng(0)
     crops = list(random.integers(0, 256, (11, lr_size, lr_size, 3), np.uint8))
-    results = [FaceGenerator(network, batch=batch).restore(crops) for batch in (1, 3, 4, 32)]
+    results = [FaceGenerator(torch_network, batch=batch).restore(crops) for batch in (1, 3, 4, 32)]
     for faces in zip(*results, strict=True):
         for face in faces:
             assert face is not None
@@ -127,8 +132,8 @@ def test_results_do_not_depend_on_the_batch_size(
 
 def test_a_pass_on_the_cpu_always_has_the_same_size() -> None:
     echo = Echo()
-    FaceGenerator(loaded(echo), batch=32).restore(uniform(*range(1, 10)))
-    FaceGenerator(loaded(echo), batch=1).restore(uniform(1))
+    FaceGenerator(network(echo), batch=32).restore(uniform(*range(1, 10)))
+    FaceGenerator(network(echo), batch=1).restore(uniform(1))
     assert echo.sizes == [4, 4, 4, 4]
 
 

@@ -24,7 +24,7 @@ VALUES = {
     "stabilise": "false", "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
-    "device": '"cpu"', "force": "true", "resume": "true", "batch": "4",
+    "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
     "precision": '"float32"', "quiet": "true", "dry-run": "true",
     "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
 }  # fmt: skip

@@ -41,7 +41,7 @@ from jdsr_cli.settings import (
         ("--batch", {"batch": 0}),
         ("--batch", {"batch": 1.5}),
         ("--batch", {"batch": True}),
-        ("--precision", {"precision": "int8"}),
+        ("--precision", {"precision": "int4"}),
         ("--codec", {"codec": "vp9"}),
         ("--crf", {"crf": 64}),
         ("--crops", {"crops": "some"}),
@@ -142,7 +142,14 @@ def test_modes_determine_the_written_files() -> None:
 
 def test_settings_that_do_not_affect_the_result_are_left_out() -> None:
     default = RestoreSettings()
-    unchanged = {"batch": 1, "force": True, "resume": True, "device": "cpu", "weights": "x"}
+    unchanged = {
+        "batch": 1,
+        "force": True,
+        "resume": True,
+        "device": "cpu",
+        "weights": "x",
+        "backend": "torch",
+    }
     for name, value in {**unchanged, "precision": "float32"}.items():
         assert RestoreSettings(**{name: value}).deciding() == default.deciding()  # type: ignore[arg-type]
     for other in ({"scale": 8}, {"label": False}, {"segment": 80}, {"min_face": 11.0}):

@@ -10,7 +10,7 @@ from jdsr_cli.faces.detection.centerface import CenterFace
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.inference.backends import resolve_backend
 from jdsr_cli.settings import DetectorName, DetectorSettings
-from jdsr_cli.weights import auxiliary, resolve_device
+from jdsr_cli.weights import auxiliary
 
 MEASURED_RECALL = {"centerface": 0.769, "retinaface-mobile": 0.678}
 """Share of 451 faces of 10 px and wider in 100 street pictures, most of them masked, that are found
@@ -62,7 +62,8 @@ def _make(name: str, settings: DetectorSettings) -> Detector:
             CenterFace(backend="openvino" if backend == "openvino" else "opencv"), settings
         )
     path = auxiliary(name)
-    # facexlib and torchvision take a second to import and are not needed for CenterFace.
+    # torch, torchvision and facexlib take seconds to import and are not needed for CenterFace.
     from jdsr_cli.faces.detection.retinaface import RetinaFace
+    from jdsr_cli.weights import resolve_device
 
     return NetworkDetector(RetinaFace(name, path, resolve_device(settings.device)), settings)

@@ -91,7 +91,7 @@ class _Groups:
 
     def __init__(self, opened: OpenInput, plan: DetectionPlan) -> None:
         self._plan = plan
-        self._rate = float(opened.info.frame_rate or DEFAULT_FRAME_RATE)
+        self._opened = opened
         self._waiting: list[tuple[FrameItem, bool]] = []
         """Frames, and whether another scene begins with each."""
         self._near = None
@@ -109,7 +109,8 @@ class _Groups:
         self._thumbnail = item.thumbnail
         size = group_size(item.image.nbytes)
         if self._near is not None:
-            size = min(size, key_frame_interval(self._rate))
+            rate = float(self._opened.info.frame_rate or DEFAULT_FRAME_RATE)
+            size = min(size, key_frame_interval(rate))
         done: list[FrameItem] = []
         if self._waiting and (cut or item.number % size == 0):
             done = self._detect(None if cut else item)
