@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from jdsr_cli.settings import (
         CropSettings,
+        ExecutionSettings,
         ReadSettings,
         RestoreSettings,
     )
@@ -87,6 +88,7 @@ _MODULES = {
     ),
     "jdsr_cli.settings": (
         "CropSettings",
+        "ExecutionSettings",
         "ReadSettings",
         "RestoreSettings",
     ),
@@ -98,6 +100,7 @@ __all__ = [
     "CropSettings",
     "DatasetError",
     "DeviceError",
+    "ExecutionSettings",
     "InputError",
     "InputMissingError",
     "InputResult",

@@ -10,6 +10,7 @@ NAMES = [
     "CropSettings",
     "DatasetError",
     "DeviceError",
+    "ExecutionSettings",
     "InputError",
     "InputMissingError",
     "InputResult",

@@ -11,6 +11,7 @@ from jdsr_cli.cli.bench import app as bench
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.training import train
+from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
 from jdsr_cli.version import __version__
@@ -61,6 +62,7 @@ def about(
 
 app.command()(restore)
 app.command("crop-faces")(crop_faces)
+app.command()(watch)
 app.add_typer(weights, name="weights")
 app.command()(demo)
 app.command()(doctor)

@@ -12,6 +12,7 @@ from jdsr_cli.settings import (
     CropSettings,
     DemoOptions,
     DemoSettings,
+    ExecutionSettings,
     RestoreOptions,
     RestoreSettings,
 )
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 @with_options
-def restore(inputs: Inputs, options: RestoreOptions, settings: RestoreSettings) -> None:
+def restore(
+    inputs: Inputs,
+    options: RestoreOptions,
+    settings: RestoreSettings,
+    execution: ExecutionSettings,
+) -> None:
     """Remove masks from faces in videos and images, and enlarge them.
 
     Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
@@ -36,14 +42,19 @@ def restore(inputs: Inputs, options: RestoreOptions, settings: RestoreSettings) 
     from jdsr_cli import restoration
     from jdsr_cli.cli.rendering import Bars
 
-    run = restoration.plan_restore if options.dry_run else restoration.restore
+    result: RunSummary | RunPlan
     with Bars(quiet=options.quiet) as bars:
-        result = run(inputs, options.out, settings, bars)
+        if options.dry_run:
+            result = restoration.plan_restore(inputs, options.out, settings, bars)
+        else:
+            result = restoration.restore(inputs, options.out, settings, bars, execution)
     _write(result, "restored")
 
 
 @with_options
-def crop_faces(inputs: Inputs, options: CropOptions, settings: CropSettings) -> None:
+def crop_faces(
+    inputs: Inputs, options: CropOptions, settings: CropSettings, execution: ExecutionSettings
+) -> None:
     """Export the aligned faces of videos and images.
 
     Writes DIR/<name of the input>/ with a PNG for each face, faces.csv,
@@ -52,9 +63,12 @@ def crop_faces(inputs: Inputs, options: CropOptions, settings: CropSettings) -> 
     from jdsr_cli import restoration
     from jdsr_cli.cli.rendering import Bars
 
-    run = restoration.plan_crops if options.dry_run else restoration.crop_faces
+    result: RunSummary | RunPlan
     with Bars(quiet=options.quiet) as bars:
-        result = run(inputs, options.out, settings, bars)
+        if options.dry_run:
+            result = restoration.plan_crops(inputs, options.out, settings, bars)
+        else:
+            result = restoration.crop_faces(inputs, options.out, settings, bars, execution)
     _write(result, "exported")
 
 

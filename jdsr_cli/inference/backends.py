@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +76,25 @@ def _may_have_gpu() -> bool:
     if sys.platform == "linux":
         return any(map(os.path.exists, _GPU_FILES))
     return sys.platform == "darwin" or find_library("nvcuda") is not None
+
+
+@contextmanager
+def single_threads() -> Iterator[None]:
+    """Let torch, where it was imported, run each operation in one thread, during the block.
+
+    Convolutions add up in another order with one thread than with several, which changes some
+    values by one grey level. With one thread a result is the same on any number of cores, in any
+    number of processes.
+    """
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    if torch is not None:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def cpu_threads() -> int:

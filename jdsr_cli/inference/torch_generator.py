@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.inference.backends import cpu_threads
 from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.weights import LoadedGenerator
 
@@ -61,8 +63,10 @@ def _levels(values: Tensor) -> Tensor:
 class TorchGenerator:
     """A `GeneratorNetwork` in torch.
 
-    On a CUDA device passes have a constant size and are recorded once as a CUDA graph, which saves
-    the start of hundreds of small kernels; a device that cannot record it runs it without.
+    On a CPU, where torch has one thread for each operation, passes run side by side instead: the
+    number of threads of a convolution changes some values by one grey level, as `single_threads`
+    says. On a CUDA device passes have a constant size and are recorded once as a CUDA graph, which
+    saves the start of hundreds of small kernels; a device that cannot record it runs it without.
 
     Args:
         loaded: Network on its device.
@@ -93,7 +97,11 @@ class TorchGenerator:
         constant = device.type in PASS_SIZES or self._can_record
         try:
             parts = _parts(given, self._size, padded=constant)
-            passes = [self._pass(part, exact) for part in parts]
+            if device.type == "cpu" and torch.get_num_threads() == 1 and cpu_threads() > 1:
+                with ThreadPoolExecutor(cpu_threads()) as threads:
+                    passes = list(threads.map(lambda part: self._pass(part, exact), parts))
+            else:
+                passes = [self._pass(part, exact) for part in parts]
         except torch.OutOfMemoryError as error:
             self._size = max(1, self._size // 2)
             self._recorded = None
@@ -103,6 +111,7 @@ class TorchGenerator:
         )
         return Pictures(images, occlusions, finite)
 
+    @torch.inference_mode()
     def _pass(self, crops: Tensor, exact: bool) -> tuple[Tensor, Tensor, Tensor]:
         if exact or not self._can_record:
             dtype = torch.float32 if exact else None

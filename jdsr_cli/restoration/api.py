@@ -15,7 +15,7 @@ from jdsr_cli.restoration.pipeline import name_outputs, run_pipeline
 from jdsr_cli.restoration.stages.reading import digest_input, expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
-from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
+from jdsr_cli.settings import CropSettings, DetectionSettings, ExecutionSettings, RestoreSettings
 
 SAMPLE_FRAMES = 24
 """Number of frames on which the speed is measured."""
@@ -28,6 +28,7 @@ def restore(
     out: str | Path,
     settings: RestoreSettings | None = None,
     progress: Progress | None = None,
+    execution: ExecutionSettings | None = None,
 ) -> RunSummary:
     """Restore the faces in videos and images.
 
@@ -43,12 +44,13 @@ def restore(
         out: Folder for the results.
         settings: Default: enlargement by 4, frames and crops, the device's default weights.
         progress: Receives the progress of each input.
+        execution: Number and place of processes. Default: everything runs in the calling process.
 
     Returns:
         The result of each input. An input that fails does not stop the others.
 
     Raises:
-        UsageError: A setting is not valid for an input.
+        UsageError: A setting is not valid for an input, or two settings contradict each other.
         DeviceError: The device is not available.
         OutputError: Nothing can be written in `out`.
         WeightsError: A weight file is missing or altered.
@@ -60,7 +62,7 @@ def restore(
         ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
 
     """
-    return run_pipeline(inputs, Path(out), settings or RestoreSettings(), progress or Silent())
+    return _run(inputs, Path(out), settings or RestoreSettings(), progress or Silent(), execution)
 
 
 def crop_faces(
@@ -68,6 +70,7 @@ def crop_faces(
     out: str | Path,
     settings: CropSettings | None = None,
     progress: Progress | None = None,
+    execution: ExecutionSettings | None = None,
 ) -> RunSummary:
     """Export the aligned faces of videos and images.
 
@@ -81,12 +84,13 @@ def crop_faces(
         out: Folder for the results.
         settings: Default: crops of 128 pixels of every frame.
         progress: Receives the progress of each input.
+        execution: Number and place of processes. Default: everything runs in the calling process.
 
     Returns:
         The result of each input; exported faces count as `faces_restored`.
 
     Raises:
-        UsageError: A setting is not valid for an input.
+        UsageError: A setting is not valid for an input, or two settings contradict each other.
         DeviceError: The device is not available.
         OutputError: Nothing can be written in `out`.
         WeightsError: The weights of the detector are missing or altered.
@@ -98,7 +102,23 @@ def crop_faces(
         1
 
     """
-    return run_pipeline(inputs, Path(out), settings or CropSettings(), progress or Silent())
+    return _run(inputs, Path(out), settings or CropSettings(), progress or Silent(), execution)
+
+
+def _run(
+    inputs: Sequence[str | Path],
+    out: Path,
+    settings: DetectionSettings,
+    progress: Progress,
+    execution: ExecutionSettings | None,
+) -> RunSummary:
+    execution = execution or ExecutionSettings()
+    execution.check(settings)
+    if execution.in_process:
+        return run_pipeline(inputs, out, settings, progress)
+    from jdsr_cli.execution.runs import run_inputs  # it imports this package
+
+    return run_inputs(inputs, out, settings, execution, progress)
 
 
 def plan_restore(

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
+from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.parallel import ParallelStages, StageTimes
 from jdsr_cli.progress import Progress
@@ -75,18 +76,32 @@ def run_pipeline(
             InputState(path, Workspace(out, name, path))
             for path, name in zip(paths, name_outputs(paths), strict=True)
         ]
-        done, times = _run_stages(states, settings, models, progress, limit)
-        results += done
+        stages = ParallelStages()
+        results += run_stages(states, settings, models, progress, stages, limit)
+        times = stages.times()
     return RunSummary(tuple(results), times)
 
 
-def _run_stages(
+def run_stages(
     states: Sequence[InputState],
     settings: DetectionSettings,
     models: Models,
     progress: Progress,
-    limit: int | None,
-) -> tuple[list[InputResult], tuple[StageTimes, ...]]:
+    stages: ParallelStages | None = None,
+    limit: int | None = None,
+) -> Iterator[InputResult]:
+    """Process the inputs one after another and yield the result of each.
+
+    Args:
+        states: The inputs, with the folders of their results.
+        settings: `RestoreSettings` or `CropSettings`.
+        models: Open networks.
+        progress: Receives the progress of each input.
+        stages: Run the stages, and know their times afterwards; None for those of this call.
+        limit: Number of frames of each input that are processed; None for all.
+
+    """
+    stages = stages or ParallelStages()
     plan = DetectionPlan(
         models.detector,
         settings.detect_every,
@@ -97,7 +112,7 @@ def _run_stages(
     )
     limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
     try:
-        with ParallelStages() as stages:
+        with single_threads(), stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
             stream = stages.add(detect(stream, plan), "detect")
@@ -114,9 +129,7 @@ def _run_stages(
                 assert isinstance(settings, CropSettings)
                 aligned = align(stream, settings.size, limits, skip_bridged=True)
                 stream = stages.add(aligned, "align")
-            written = write(stream, settings, models, progress)
-            results = list(stages.add_inline(written, "write"))
-            return results, stages.times()
+            yield from stages.add_inline(write(stream, settings, models, progress), "write")
     finally:
         for state in states:
             state.close()

@@ -32,6 +32,7 @@ from jdsr_cli.settings.detection import (
     ReadSettings,
     TrackerSettings,
 )
+from jdsr_cli.settings.execution import RAY_PORT, ExecutionSettings
 from jdsr_cli.settings.options import (
     Declared,
     Option,
@@ -53,6 +54,7 @@ from jdsr_cli.settings.restoration import (
     RestoreSettings,
     RunOptions,
     TerminalOptions,
+    WatchOptions,
 )
 from jdsr_cli.settings.training import (
     EvalSettings,
@@ -70,6 +72,7 @@ __all__ = [
     "GENERATOR_BACKENDS",
     "MAX_LAG",
     "MIN_SHARPNESS",
+    "RAY_PORT",
     "SEGMENT_STEP",
     "BackendName",
     "BenchOptions",
@@ -86,6 +89,7 @@ __all__ = [
     "DetectorName",
     "DetectorSettings",
     "EvalSettings",
+    "ExecutionSettings",
     "ExportSettings",
     "FetchSettings",
     "GeneratorBenchSettings",
@@ -102,6 +106,7 @@ __all__ = [
     "TerminalOptions",
     "TrackerSettings",
     "TrainSettings",
+    "WatchOptions",
     "build",
     "declared",
     "in_order",
@@ -111,8 +116,9 @@ __all__ = [
 ]
 
 COMMANDS: dict[str, tuple[type[Settings], ...]] = {
-    "restore": (RestoreOptions, RestoreSettings),
-    "crop-faces": (CropOptions, CropSettings),
+    "restore": (RestoreOptions, RestoreSettings, ExecutionSettings),
+    "crop-faces": (CropOptions, CropSettings, ExecutionSettings),
+    "watch": (WatchOptions, RestoreSettings, ExecutionSettings),
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),

@@ -30,7 +30,7 @@ from typing import (
 
 from jdsr_cli.errors import UsageError
 
-GROUPS = ("results", "faces", "reading", "encoding", "run", "command")
+GROUPS = ("results", "watching", "faces", "reading", "encoding", "run", "command")
 """Groups of options in the order in which help and documentation show them."""
 
 

@@ -204,6 +204,33 @@ class RestoreOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class WatchOptions(TerminalOptions):
+    """Options of `jdsr watch` beside those of `restore`."""
+
+    out: Annotated[Path, output_option()] = Path("jdsr-out")
+    settle: Annotated[
+        float,
+        Option(
+            "How long size and modification time of a recording must stay the same before it "
+            "counts as finished.",
+            group="watching", metavar="S", unit="s", low=0.0, high=86400.0,
+        ),
+    ] = 30.0  # fmt: skip
+    poll: Annotated[
+        float,
+        Option(
+            "Time between two looks at the folder.",
+            group="watching", metavar="S", unit="s", above=0.0, high=3600.0,
+        ),
+    ] = 5.0  # fmt: skip
+    once: Annotated[
+        bool,
+        Option("Process what is finished now, and exit.", group="watching"),
+    ] = False
+    config: Config = None
+
+
+@dataclass(frozen=True)
 class CropOptions(RunOptions):
     """Options of `jdsr crop-faces` beside `CropSettings`."""
 

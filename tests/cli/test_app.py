@@ -14,7 +14,9 @@ import jdsr_cli
 from jdsr_cli.cli.app import app
 
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
-COMMANDS = ("restore", "crop-faces", "demo", "weights", "doctor", "train", "eval", "bench")
+COMMANDS = (
+    "restore", "crop-faces", "watch", "demo", "weights", "doctor", "train", "eval", "bench",
+)  # fmt: skip
 Weights = Callable[[int], Path]
 RUN = "import sys; from jdsr_cli.cli.app import main; main()"
 

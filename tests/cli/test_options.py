@@ -24,7 +24,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     recorded: Call = {}
 
     def library(name: str, result: object) -> Any:
-        def called(inputs: list[str], out: Path, settings: object, _: object) -> object:
+        def called(inputs: list[str], out: Path, settings: object, *_: object) -> object:
             recorded.update(called=name, inputs=inputs, out=out, settings=settings)
             return result
 

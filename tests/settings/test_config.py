@@ -26,6 +26,7 @@ VALUES = {
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
     "precision": '"float32"', "quiet": "true", "dry-run": "true",
+    "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
 }  # fmt: skip
 
 

@@ -123,7 +123,8 @@ def make_request(settings: DetectionSettings, models: Models, sha256: str) -> Re
         "detections": DETECTIONS_FORMAT,
         **models.identity(),
     }
-    device = {name: models.device[name] for name in ("kind", "name")}
+    # Which of several equal devices is used changes nothing: another one can continue a run.
+    device = {"kind": models.device["kind"].partition(":")[0], "name": models.device["name"]}
     return Request(asked, {"device": device, "versions": package_versions()})
 
 

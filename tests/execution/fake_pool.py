@@ -1,0 +1,44 @@
+"""A pool whose events are written down in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jdsr_cli.execution.scheduler import Event
+from jdsr_cli.execution.units import Unit
+
+
+class FakePool:
+    """Answers each submission with the events that `answer` returns.
+
+    Args:
+        slots: How many units run at once.
+        answer: Takes a unit, the number of its attempt from 1, and whether it resumes.
+
+    """
+
+    def __init__(self, slots: int, answer: Callable[[Unit, int, bool], list[Event]]) -> None:
+        self._slots = slots
+        self._answer = answer
+        self._running: list[list[Event]] = []
+        self._attempts: dict[int, int] = {}
+        self.most_at_once = 0
+        self.cancelled = 0
+
+    def free(self) -> int:
+        return self._slots - len(self._running)
+
+    def submit(self, unit: Unit, *, resumes: bool) -> None:
+        assert self.free() > 0
+        number = self._attempts[unit.number] = self._attempts.get(unit.number, 0) + 1
+        self._running.append(self._answer(unit, number, resumes))
+        self.most_at_once = max(self.most_at_once, len(self._running))
+
+    def events(self) -> Sequence[Event]:
+        return self._running.pop()
+
+    def close(self) -> None: ...
+
+    def cancel(self) -> Sequence[Event]:
+        self.cancelled += 1
+        return []

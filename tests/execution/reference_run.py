@@ -1,0 +1,56 @@
+"""What tests of execution compare with: the results of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from restoration.suite_clips import file_hashes, repeatable_manifest
+
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import RunSummary, restore
+from jdsr_cli.settings import ExecutionSettings, RestoreSettings
+
+
+class AtFrame(Silent):
+    """A progress that calls a function when a number of frames is done."""
+
+    def __init__(self, frames: int, action: Callable[[], None]) -> None:
+        self.notes: list[str] = []
+        self._left = frames
+        self._action = action
+
+    def advance(self, task: str, units: int = 1) -> None:
+        before, self._left = self._left, self._left - units
+        if self._left <= 0 < before:
+            self._action()
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Inputs with settings, and the results of one process."""
+
+    inputs: list[Path]
+    settings: RestoreSettings
+    whole: Path
+    summary: RunSummary
+
+    def assert_same(self, out: Path) -> None:
+        """Check that a folder has the same results, except for the times in manifests."""
+        assert sorted(path.name for path in out.iterdir()) == ["walk", "walk-2"]
+        assert file_hashes(out) == file_hashes(self.whole)
+        for name in ("walk", "walk-2"):
+            ours, theirs = (repeatable_manifest(root / name) for root in (out, self.whole))
+            for manifest in (ours, theirs):
+                manifest["settings"].pop("device")
+            assert ours == theirs
+
+    def run(
+        self, out: Path, execution: ExecutionSettings, progress: Silent | None = None
+    ) -> RunSummary:
+        """Restore the inputs into another folder."""
+        return restore(self.inputs, out, self.settings, progress, execution)

@@ -1,0 +1,89 @@
+"""Runs in worker processes: the bytes of one process, also after a loss or an interruption."""
+
+import multiprocessing
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reference_run import AtFrame, Reference
+
+from jdsr_cli.errors import InputMissingError, MediaError, OutputError, WeightsMissingError
+from jdsr_cli.execution.local import LocalPool
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import restore
+from jdsr_cli.settings import ExecutionSettings
+
+TWO = ExecutionSettings(devices=("cpu", "cpu"))
+
+
+def kill_a_worker() -> None:
+    multiprocessing.active_children()[0].kill()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_processes_give_the_results_of_one(reference: Reference, tmp_path: Path) -> None:
+    summary = reference.run(tmp_path, TWO)
+    reference.assert_same(tmp_path)
+    assert [one.source for one in summary.results] == reference.inputs
+    assert [str(one.error) for one in summary.results] == [
+        str(one.error) for one in reference.summary.results
+    ]
+    assert [one.counts for one in summary.results] == [
+        one.counts for one in reference.summary.results
+    ]
+    assert summary.exit_code == 4
+    assert multiprocessing.active_children() == []
+
+
+def test_the_unit_of_a_killed_process_is_finished_by_another(
+    reference: Reference, tmp_path: Path
+) -> None:
+    progress = AtFrame(12, kill_a_worker)
+    summary = reference.run(tmp_path, ExecutionSettings(devices=("cpu",)), progress)
+    assert [one.failed for one in summary.results] == [False, True, False]
+    reference.assert_same(tmp_path)
+    (lost,) = [note for note in progress.notes if "signal 9" in note]
+    assert lost.startswith(f"{reference.inputs[0]}: ")
+    assert lost.endswith("repeated (1 of 2)")
+
+
+def test_an_interrupted_run_keeps_finished_segments_and_resumes(
+    reference: Reference, tmp_path: Path
+) -> None:
+    progress = AtFrame(20, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        reference.run(tmp_path, ExecutionSettings(devices=("cpu",)), progress)
+    assert multiprocessing.active_children() == []
+    kept = [note for note in progress.notes if note.endswith("frames are kept for --resume")]
+    assert len(kept) == 1
+    summary = restore(reference.inputs, tmp_path, replace(reference.settings, resume=True))
+    assert summary.results[0].notes[0].startswith("resumed after")
+    reference.assert_same(tmp_path)
+
+
+def test_missing_weights_are_an_error_of_the_run(reference: Reference, tmp_path: Path) -> None:
+    settings = replace(reference.settings, weights="absent.safetensors")
+    with pytest.raises(WeightsMissingError, match=r"absent\.safetensors"):
+        restore(reference.inputs[:1], tmp_path, settings, Silent(), TWO)
+    assert multiprocessing.active_children() == []
+
+
+def test_inputs_that_are_missing_need_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalPool, "submit", lambda *_, **__: pytest.fail("a process started"))
+    summary = restore([tmp_path / "absent.mp4"], tmp_path / "out", execution=TWO)
+    assert summary.exit_code == 3
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [MediaError, InputMissingError, OutputError, WeightsMissingError])
+def test_errors_survive_the_way_between_processes(kind: type[Exception]) -> None:
+    error = kind("what", where="where", hint="hint")  # type: ignore[call-arg]
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
+    assert isinstance(copy, kind)

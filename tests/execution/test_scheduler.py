@@ -1,0 +1,113 @@
+"""The scheduler repeats lost units, relays progress and stops everything when it is interrupted."""
+
+from pathlib import Path
+
+import pytest
+from fake_pool import FakePool
+
+from jdsr_cli.errors import WeightsMissingError
+from jdsr_cli.execution.scheduler import (
+    MAX_RETRIES,
+    Event,
+    Finished,
+    Lost,
+    Progressed,
+    Refused,
+    run_units,
+)
+from jdsr_cli.execution.units import Unit
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import InputResult
+
+
+class Calls(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.open: list[str] = []
+        self.ended: list[str] = []
+
+    def begin(self, task: str, total: int | None) -> None:
+        self.open.append(task)
+
+    def end(self, task: str) -> None:
+        self.open.remove(task)
+        self.ended.append(task)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def units(count: int) -> list[Unit]:
+    return [Unit(n, Path(f"{n}.mp4"), Path("out"), str(n)) for n in range(count)]
+
+
+def done(unit: Unit) -> Finished:
+    return Finished(unit.number, InputResult(unit.source))
+
+
+def test_all_units_are_processed_and_no_more_at_once_than_the_pool_holds() -> None:
+    pool = FakePool(2, lambda unit, *_: [done(unit)])
+    results = dict(run_units(units(5), pool, Silent()))
+    assert {unit.number for unit in results} == set(range(5))
+    assert all(unit.source == result.source for unit, result in results.items())
+    assert pool.most_at_once == 2
+    assert pool.cancelled == 0
+
+
+def test_a_lost_unit_is_repeated_and_continues_what_it_had_begun() -> None:
+    resumed: list[bool] = []
+
+    def answer(unit: Unit, attempt: int, resumes: bool) -> list[Event]:
+        resumed.append(resumes)
+        begun = [Progressed(unit.number, "begin", ("clip", 9))] if attempt == 2 else []
+        return [*begun, Lost(unit.number, "gone") if attempt < 3 else done(unit)]
+
+    calls = Calls()
+    ((_, result),) = run_units(units(1), FakePool(1, answer), calls)
+    assert result.error is None
+    assert resumed == [False, False, True]
+    assert calls.notes == [f"0.mp4: gone; repeated ({n} of {MAX_RETRIES})" for n in (1, 2)]
+    assert calls.open == []
+    assert calls.ended == [str(Path("out", "0"))]
+
+
+def test_a_unit_that_is_lost_too_often_fails_and_the_others_go_on() -> None:
+    def answer(unit: Unit, _: int, __: bool) -> list[Event]:
+        return [Lost(0, "gone") if unit.number == 0 else done(unit)]
+
+    results = {unit.number: one for unit, one in run_units(units(3), FakePool(2, answer), Calls())}
+    assert [results[number].failed for number in range(3)] == [True, False, False]
+    assert f"gone, {MAX_RETRIES + 1} times" in str(results[0].error)
+    assert "--resume" in str(results[0].error)
+
+
+def test_a_note_that_every_process_gives_is_passed_on_once() -> None:
+    calls = Calls()
+    pool = FakePool(1, lambda unit, *_: [Progressed(unit.number, "note", ("same",)), done(unit)])
+    assert len(list(run_units(units(3), pool, calls))) == 3
+    assert calls.notes == ["same"]
+
+
+def test_messages_after_the_loss_of_a_process_are_ignored() -> None:
+    late = Progressed(0, "begin", ("clip", 1))
+    pool = FakePool(1, lambda unit, *_: [done(unit), late])
+    calls = Calls()
+    assert len(list(run_units(units(1), pool, calls))) == 1
+    assert calls.open == []
+
+
+def test_missing_weights_end_the_run() -> None:
+    error = WeightsMissingError("no weights")
+    pool = FakePool(1, lambda unit, *_: [Refused(unit.number, error)])
+    with pytest.raises(WeightsMissingError):
+        list(run_units(units(2), pool, Silent()))
+    assert pool.cancelled == 1
+
+
+def test_an_interrupted_caller_stops_all_units() -> None:
+    pool = FakePool(1, lambda unit, *_: [done(unit)])
+    running = run_units(units(2), pool, Silent())
+    next(running)
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt)
+    assert pool.cancelled == 1
