@@ -215,7 +215,7 @@ class FaceItem:
     restored: RestoredFace | None = None
     """In the colours of the frame; occluded parts are replaced only if the face is masked."""
     smoothed: RestoredFace | None = None
-    """`restored` after temporal smoothing along the track."""
+    """`restored` after temporal smoothing along the track; None if only shots are restored."""
     quality: float | None = None
     """How good a shot of the person this is, 0 to 1, see `faces.quality.FaceQuality`."""
     patch: FacePatch | None = None

@@ -21,6 +21,7 @@ from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
+from jdsr_cli.restoration.shots import ShotRanking
 from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult
 from jdsr_cli.restoration.summary import TrackPictures, describe_face
 from jdsr_cli.restoration.workspace import Snapshot
@@ -34,10 +35,6 @@ MAX_CANVAS = 1024
 """Side in pixels of the largest picture of a face."""
 MAX_FUSED_SIDE = 512
 """Side in pixels up to which faces are fused."""
-MAX_FUSED_SHOTS = 8
-"""Best shots of a track that are fused at most."""
-SPACING = 0.2
-"""Minimum seconds between two shots of a track; closer ones show the same."""
 PICTURE_METADATA = picture_metadata(XMP_KEY)
 
 
@@ -86,42 +83,8 @@ def canvas_side(native_width: float, scale: int) -> int:
     return min(MAX_CANVAS, max(TEMPLATE_SIZE, round(scale * native_width)))
 
 
-class BestShots:
-    """The best shots of every open track.
-
-    Of shots closer to each other than `SPACING` the better one is kept, of equally good ones the
-    earlier.
-
-    Args:
-        limit: Maximum number of shots of a track.
-
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._shots: dict[int, list[Shot]] = {}
-
-    def accepts(self, track: int, seconds: float, quality: float) -> bool:
-        """Return whether a shot of that quality would be kept."""
-        kept = self._shots.get(track, [])
-        near = _nearest(kept, seconds)
-        if near is not None:
-            return quality > near.quality
-        return len(kept) < self._limit or quality > kept[-1].quality
-
-    def add(self, track: int, shot: Shot) -> None:
-        """Keep a shot that `accepts` allows."""
-        kept = self._shots.setdefault(track, [])
-        near = _nearest(kept, shot.seconds)
-        if near is not None:
-            kept.remove(near)
-        kept.append(shot)
-        kept.sort(key=lambda one: (-one.quality, one.frame))
-        del kept[self._limit :]
-
-    def pop(self, track: int) -> list[Shot]:
-        """Remove and return the shots of a track, the best first."""
-        return self._shots.pop(track, [])
+class BestShots(ShotRanking[Shot]):
+    """The best shots of every open track, with their pictures."""
 
     def snapshot(self) -> Snapshot:
         """Return all shots."""
@@ -150,12 +113,6 @@ class BestShots:
             times = (value["frame"], value["seconds"], value["quality"])
             shot = Shot(*times, FacePatch(patch, Alignment(matrix)), face)
             self._shots.setdefault(value["track"], []).append(shot)
-
-
-def _nearest(shots: list[Shot], seconds: float) -> Shot | None:
-    """Return the shot nearest in time, None if none is within the spacing."""
-    best = min(shots, key=lambda one: abs(one.seconds - seconds), default=None)
-    return best if best is not None and abs(best.seconds - seconds) < SPACING else None
 
 
 def track_name(track: int) -> str:
@@ -223,7 +180,7 @@ class BestShotSink(Sink):
     def __init__(self, opened: OpenInput, settings: RestoreSettings) -> None:
         self._folder = opened.workspace.results
         self._settings = settings
-        self._best = BestShots(max(settings.shots, MAX_FUSED_SHOTS))
+        self._best = BestShots(settings.kept_shots)
         (self._folder / FACES).mkdir(exist_ok=True)
 
     def write(self, item: FrameItem) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
+from jdsr_cli.faces.detection.near_tracks import search_interval
 from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.parallel import ParallelStages, StageTimes
@@ -26,6 +28,7 @@ from jdsr_cli.restoration.stages.compositing import composite
 from jdsr_cli.restoration.stages.detection import DetectionPlan, detect
 from jdsr_cli.restoration.stages.generation import generate
 from jdsr_cli.restoration.stages.reading import read
+from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.stages.tracking import track
 from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
@@ -102,10 +105,12 @@ def run_stages(
 
     """
     stages = stages or ParallelStages()
+    sparse = isinstance(settings, RestoreSettings) and settings.selects_shots
     plan = DetectionPlan(
         models.detector,
         settings.detect_every,
         models.near_tracks,
+        sparse,
         settings.segment,
         settings.roi,
         models.embedder,
@@ -116,13 +121,15 @@ def run_stages(
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
             stream = stages.add(detect(stream, plan), "detect")
-            tracked = track(stream, settings.tracker, settings.detect_every or 1)
+            tracked = track(stream, settings.tracker, partial(_search_interval, settings, plan))
             stream = stages.add_inline(tracked, "track")
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration
                 aligned = align(stream, side, limits, skip_bridged=False)
                 stream = stages.add(aligned, "align", STEADY_QUEUE_BYTES)
+                if settings.selects_shots:
+                    stream = stages.add_inline(select(stream, settings.kept_shots), "select")
                 stream = stages.add(generate(stream, models.generator), "generate")
                 stream = stages.add(composite(stream, settings, calibration), "composite")
             else:
@@ -133,6 +140,14 @@ def run_stages(
     finally:
         for state in states:
             state.close()
+
+
+def _search_interval(settings: DetectionSettings, plan: DetectionPlan, frame_rate: float) -> int:
+    """Return how many frames lie between two that are searched for faces."""
+    if settings.detect_every is not None:
+        return settings.detect_every
+    sparse = plan.sparse and plan.near_tracks is not None
+    return search_interval(frame_rate, sparse=sparse)
 
 
 def name_outputs(paths: Sequence[Path]) -> list[str]:

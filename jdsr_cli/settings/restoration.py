@@ -19,6 +19,8 @@ from jdsr_cli.settings.options import Option, Settings
 
 Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
 Codec = Literal["h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"]
+MAX_FUSED_SHOTS = 8
+"""Best shots of a track that are fused at most."""
 Weights = Annotated[
     str,
     Option(
@@ -136,6 +138,16 @@ class RestoreSettings(DetectionSettings):
     def exports_crops(self) -> bool:
         """Whether pictures of single faces are written."""
         return self.mode != "paste"
+
+    @property
+    def selects_shots(self) -> bool:
+        """Whether only the best shots of each person are restored."""
+        return self.mode == "crops" and self.crops == "best"
+
+    @property
+    def kept_shots(self) -> int:
+        """Number of shots of a person that are kept, to be written or fused."""
+        return max(self.shots, MAX_FUSED_SHOTS)
 
     @property
     def trims(self) -> bool:

@@ -64,6 +64,17 @@ def key_frame_interval(frame_rate: float) -> int:
     return interval
 
 
+def search_interval(frame_rate: float, *, sparse: bool) -> int:
+    """Return how many frames lie between two frames that are searched.
+
+    Args:
+        frame_rate: Frames per second.
+        sparse: Whether one frame between two key frames is enough, for the best shots of people.
+
+    """
+    return max(1, key_frame_interval(frame_rate) // 2) if sparse else 1
+
+
 @dataclass(frozen=True, eq=False)
 class _Seed:
     """A face that is searched in the next frame."""
@@ -139,8 +150,13 @@ class NearTrackDetector:
         self._known: _KeyFrame | None = None
 
     def detect(
-        self, frames: Sequence[Frame], following: Frame | None, *, afresh: bool = False
-    ) -> list[list[Detection]]:
+        self,
+        frames: Sequence[Frame],
+        following: Frame | None,
+        *,
+        afresh: bool = False,
+        every: int = 1,
+    ) -> list[list[Detection] | None]:
         """Detect the faces of each frame, best score first.
 
         Args:
@@ -149,19 +165,29 @@ class NearTrackDetector:
                 of the next call; None if the scene ends with `frames`, whose last frame is then
                 the second key frame.
             afresh: Search `following` even if it looks like the key frame before it.
+            every: Between key frames only each n-th frame is searched, from the first on.
+
+        Returns:
+            The faces of each frame; None where it was not searched.
 
         """
         first = self._known or self._search(frames[0], _block_means(frames[0]))
         self._known = None
+        results: list[list[Detection] | None] = [None] * len(frames)
+        results[0] = first.faces
         if following is not None:
-            last = self._known = self._search(
-                following, _block_means(following), None if afresh else first
-            )
-            return [first.faces, *self._search_between(first, frames[1:], last)]
-        if len(frames) == 1:
-            return [first.faces]
-        last = self._search(frames[-1], _block_means(frames[-1]))
-        return [first.faces, *self._search_between(first, frames[1:-1], last), last.faces]
+            means = _block_means(following)
+            last = self._known = self._search(following, means, None if afresh else first)
+        elif len(frames) > 1:
+            last = self._search(frames[-1], _block_means(frames[-1]))
+            results[-1] = last.faces
+        else:
+            return results
+        between = [number for number in range(every, len(frames), every) if results[number] is None]
+        found = self._search_between(first, [frames[number] for number in between], last)
+        for number, faces in zip(between, found, strict=True):
+            results[number] = faces
+        return results
 
     def _search(self, frame: Frame, seen: Frame, before: _KeyFrame | None = None) -> _KeyFrame:
         """Search a key frame, unless nothing has changed since the one before."""

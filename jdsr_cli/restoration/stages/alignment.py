@@ -12,7 +12,7 @@ from jdsr_cli.faces import Detection, crop, estimate_alignment
 from jdsr_cli.faces.alignment import MAX_RESIDUAL, Pose, pose, roll_at_turn
 from jdsr_cli.faces.detection.rotated import MAX_SPREAD, UPRIGHT
 from jdsr_cli.faces.display import SQUARE, Display
-from jdsr_cli.faces.quality import sharpness
+from jdsr_cli.faces.quality import FaceQuality, sharpness
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, Refusal
 
@@ -168,3 +168,16 @@ def _refuse_pose(head: Pose, detection: Detection) -> Refusal | None:
                 f"the head is {name} by {angle:.0f} degrees{where}, more than {limit:g}",
             )
     return None
+
+
+def shot_quality(face: FaceItem) -> float:
+    """Return how good a shot of the person an aligned face is, 0 to 1; see `FaceQuality`."""
+    if face.pose is None or face.sharpness is None:
+        return 0.0
+    return FaceQuality(
+        eye_distance=face.detection.eye_distance,
+        sharpness=face.sharpness,
+        pose=face.pose,
+        covered=face.covered,
+        detector=face.detection.score,
+    ).score

@@ -18,7 +18,6 @@ from jdsr_cli.faces.occlusion import (
     covered_share,
     filmed_where_covered,
 )
-from jdsr_cli.faces.quality import FaceQuality
 from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import Image
@@ -32,6 +31,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
     Refusal,
 )
+from jdsr_cli.restoration.stages.alignment import shot_quality
 from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import RestoreSettings
 
@@ -127,12 +127,13 @@ class _Compositor:
             image = filmed_where_covered(image, face.reference, occlusion)
             occlusion = np.zeros_like(occlusion)
         face.restored = replace(generated, image=image, occlusion=occlusion)
-        assert item.detections is not None
-        image, occlusion = self._smoother.smooth(
-            face.track, item.number, face.reference, image, occlusion, fresh=item.detections.cut
-        )
-        face.smoothed = replace(generated, image=image, occlusion=occlusion)
-        face.quality = round(_quality(face), 4)
+        if not self._settings.selects_shots:
+            assert item.detections is not None
+            image, occlusion = self._smoother.smooth(
+                face.track, item.number, face.reference, image, occlusion, fresh=item.detections.cut
+            )
+            face.smoothed = replace(generated, image=image, occlusion=occlusion)
+        face.quality = round(shot_quality(face), 4)
         if self._settings.exports_crops:
             face.patch = cut_patch(item.image, alignment)
 
@@ -159,15 +160,3 @@ def cut_patch(image: Image, alignment: Alignment) -> FacePatch:
     """Copy the part of a frame that the template covers."""
     part, to_part = cut_out(image, alignment.inverse(), TEMPLATE_SIZE, TEMPLATE_SIZE)
     return FacePatch(part.copy(), Alignment(invert(to_part)))
-
-
-def _quality(face: FaceItem) -> float:
-    if face.pose is None or face.sharpness is None:
-        return 0.0
-    return FaceQuality(
-        eye_distance=face.detection.eye_distance,
-        sharpness=face.sharpness,
-        pose=face.pose,
-        covered=face.covered,
-        detector=face.detection.score,
-    ).score

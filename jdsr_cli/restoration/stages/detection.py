@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection, Detector
-from jdsr_cli.faces.detection.near_tracks import NearTrackDetector, key_frame_interval
+from jdsr_cli.faces.detection.near_tracks import (
+    NearTrackDetector,
+    key_frame_interval,
+    search_interval,
+)
 from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.scene import colourfulness, face_colourfulness, is_cut, thumbnail
 from jdsr_cli.media import Image
@@ -51,6 +55,8 @@ class DetectionPlan:
     and the frames between them near the faces, where `near_tracks` is given."""
     near_tracks: Callable[[], NearTrackDetector] | None = None
     """Makes the detector for the frames of an input, where `every` is None."""
+    sparse: bool = False
+    """Whether a few frames of each person are enough, see `search_interval`."""
     segment: int = SEGMENT_STEP
     """Frames between the points at which a run can be resumed."""
     roi: tuple[int, int, int, int] | None = None
@@ -104,6 +110,10 @@ class _Groups:
         if snapshot is not None:
             self._thumbnail = snapshot.part("detect").arrays["thumbnail"]
 
+    @property
+    def _rate(self) -> float:
+        return float(self._opened.info.frame_rate or DEFAULT_FRAME_RATE)
+
     def add(self, item: FrameItem) -> list[FrameItem]:
         """Add a frame and return those whose faces are known then."""
         item.thumbnail = thumbnail(item.image)
@@ -111,8 +121,7 @@ class _Groups:
         self._thumbnail = item.thumbnail
         size = group_size(item.image.nbytes)
         if self._near is not None:
-            rate = float(self._opened.info.frame_rate or DEFAULT_FRAME_RATE)
-            size = min(size, key_frame_interval(rate))
+            size = min(size, key_frame_interval(self._rate))
         done: list[FrameItem] = []
         if self._waiting and (cut or item.number % size == 0):
             done = self._detect(None if cut else item)
@@ -132,20 +141,20 @@ class _Groups:
         """
         waiting, self._waiting = self._waiting, []
         items = [item for item, _ in waiting]
+        faces: Sequence[Sequence[Detection] | None]
         if self._near is None:
             every = self._plan.every or 1
-            searched = [cut or item.number % every == 0 for item, cut in waiting]
-            chosen = [item for item, yes in zip(items, searched, strict=True) if yes]
+            chosen = [item for item, cut in waiting if cut or item.number % every == 0]
             found = iter(self._plan.detector.detect(self._pictures(chosen)) if chosen else [])
-            faces = [next(found) if yes else [] for yes in searched]
+            faces = [next(found) if item in chosen else None for item in items]
         else:
-            searched = [True] * len(items)
             after = None if following is None else self._pictures([following])[0]
             # A run that resumes at a segment has no earlier frames to compare its first one with.
             afresh = following is not None and following.number % self._plan.segment == 0
-            faces = self._near.detect(self._pictures(items), after, afresh=afresh)
-        for (item, cut), ours, yes in zip(waiting, faces, searched, strict=True):
-            item.detections = self._describe(item, ours, yes, cut)
+            every = search_interval(self._rate, sparse=self._plan.sparse)
+            faces = self._near.detect(self._pictures(items), after, afresh=afresh, every=every)
+        for (item, cut), ours in zip(waiting, faces, strict=True):
+            item.detections = self._describe(item, ours, cut)
         return items
 
     def _pictures(self, items: Sequence[FrameItem]) -> list[Image]:
@@ -166,16 +175,17 @@ class _Groups:
         ]
 
     def _describe(
-        self, item: FrameItem, faces: Sequence[Detection], searched: bool, cut: bool
+        self, item: FrameItem, found: Sequence[Detection] | None, cut: bool
     ) -> FrameDetections:
-        """Return what tracking needs to know of a frame."""
+        """Return what tracking needs to know of a frame, `found` in it if it was searched."""
+        faces = found or ()
         display, roi, embedder = item.input.display, self._plan.roi, self._plan.embedder
         if roi is not None:
             faces = [_moved(face, *roi[:2]) for face in faces]
         image = display.squared(item.image)
         return FrameDetections(
             time=float(item.time),
-            searched=searched,
+            searched=found is not None,
             cut=cut,
             colour=colourfulness(item.thumbnail if display.is_square else image),
             detections=tuple(faces),

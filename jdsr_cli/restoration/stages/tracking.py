@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from jdsr_cli.faces.display import AspectCheck
 from jdsr_cli.faces.scene import MonochromeClassifier
@@ -21,7 +21,9 @@ from jdsr_cli.restoration.stages.detection import detections_file, read_detectio
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, TrackerSettings
 
 
-def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> Iterator[Element]:
+def track(
+    stream: Iterable[Element], settings: TrackerSettings, every: Callable[[float], int]
+) -> Iterator[Element]:
     """Track the faces of each input.
 
     Frames wait here until enough of the following ones are known: the tracker's lag.
@@ -29,7 +31,7 @@ def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> I
     Args:
         stream: Frames with their detections.
         settings: Settings of the tracker.
-        every: Faces are searched in each n-th frame.
+        every: Returns, for a frame rate, how many frames lie between two that are searched.
 
     """
     tracker: _InputTracker | None = None
@@ -52,9 +54,11 @@ def track(stream: Iterable[Element], settings: TrackerSettings, every: int) -> I
 class _InputTracker:
     """The tracker of one input, and the frames that wait for it."""
 
-    def __init__(self, opened: OpenInput, settings: TrackerSettings, every: int) -> None:
+    def __init__(
+        self, opened: OpenInput, settings: TrackerSettings, every: Callable[[float], int]
+    ) -> None:
         rate = float(opened.info.frame_rate or DEFAULT_FRAME_RATE)
-        self._tracker = Tracker(settings, rate, every=every)
+        self._tracker = Tracker(settings, rate, every=every(rate))
         self._waiting: deque[FrameItem] = deque()
         self._undecided: deque[FrameDetections] = deque()
         self._colours = MonochromeClassifier(2 * self._tracker.lag + 1)
