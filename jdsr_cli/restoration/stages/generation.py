@@ -8,16 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.inference.generator import GeneratorNetwork
+from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, RestoredFace
 
 WINDOW_BYTES = 96 << 20
 """Bytes of frames that wait at most until a batch is full."""
+GRID = 32
+"""Side of the grid of means by which the pictures of a face in two frames are compared."""
+MAX_NOISE = 3
+"""Grey levels by which such a mean differs at most where the picture has not changed."""
 
 
 class FaceGenerator:
@@ -87,15 +93,62 @@ def generate(stream: Iterable[Element], generator: FaceGenerator) -> Iterator[El
     are passed on in their order.
     """
     waiting: list[Element] = []
-    crops = size = 0
+    faces = _Faces()
+    size = 0
     for element in stream:
         waiting.append(element)
         size += element.nbytes
-        crops += len(_restorable(element))
-        if crops >= generator.batch or size >= WINDOW_BYTES or not crops:
-            yield from _restore_frames(waiting, generator)
-            waiting, crops, size = [], 0, 0
-    yield from _restore_frames(waiting, generator)
+        faces.add(element)
+        if faces.count >= generator.batch or size >= WINDOW_BYTES or not faces.count:
+            yield from _restore_frames(waiting, faces, generator)
+            waiting, size = [], 0
+    yield from _restore_frames(waiting, faces, generator)
+
+
+class _Faces:
+    """The faces of waiting frames that are restored, and those that look as one before.
+
+    A face whose picture has not changed since the track's last restored face gets its result. The
+    comparison begins anew with each segment, so that a resumed run restores the same faces.
+    """
+
+    def __init__(self) -> None:
+        self._chosen: list[tuple[FaceItem, Image]] = []
+        self._same: list[tuple[FaceItem, FaceItem]] = []
+        self._last: dict[int, tuple[Image, FaceItem]] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of faces that wait."""
+        return len(self._chosen) + len(self._same)
+
+    def add(self, element: Element) -> None:
+        """Add the faces of a frame."""
+        if not isinstance(element, FrameItem):
+            self._last.clear()
+            return
+        for face in _restorable(element):
+            crop = canonical_crop(face)
+            means = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
+            before = self._last.get(face.track)
+            if before is not None and cv2.absdiff(before[0], means).max() <= MAX_NOISE:
+                self._same.append((face, before[1]))
+            else:
+                self._chosen.append((face, crop))
+                self._last[face.track] = (np.asarray(means, np.uint8), face)
+        for track in element.ended_tracks:
+            self._last.pop(track, None)
+        if element.ends_segment:
+            self._last.clear()
+
+    def restore(self, generator: FaceGenerator) -> None:
+        """Set the results of all waiting faces."""
+        results = generator.restore([crop for _, crop in self._chosen])
+        for (face, _), result in zip(self._chosen, results, strict=True):
+            face.generated = result
+        for face, before in self._same:
+            face.generated = before.generated
+        self._chosen, self._same = [], []
 
 
 def _restorable(element: Element) -> list[FaceItem]:
@@ -103,17 +156,17 @@ def _restorable(element: Element) -> list[FaceItem]:
     return [face for face in faces if face.crop is not None]
 
 
-def _restore_frames(waiting: Sequence[Element], generator: FaceGenerator) -> Iterator[Element]:
-    start = time.perf_counter()
-    passed = [one for one in waiting if not (isinstance(one, FrameItem) and one.state.failed)]
-    faces = [face for one in passed for face in _restorable(one)]
-    restored = generator.restore([canonical_crop(face) for face in faces])
-    for face, result in zip(faces, restored, strict=True):
-        face.generated = result
+def _restore_frames(
+    waiting: Sequence[Element], faces: _Faces, generator: FaceGenerator
+) -> Iterator[Element]:
+    start, count = time.perf_counter(), faces.count
+    faces.restore(generator)
     spent = time.perf_counter() - start
-    for one in passed:
-        if faces and (own := len(_restorable(one))):
-            one.state.clock.add("restore", spent * own / len(faces))
+    for one in waiting:
+        if isinstance(one, FrameItem) and one.state.failed:
+            continue
+        if count and (own := len(_restorable(one))):
+            one.state.clock.add("restore", spent * own / count)
         yield one
 
 
