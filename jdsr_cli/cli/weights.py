@@ -44,6 +44,8 @@ def list_weights() -> None:
             f"(x{described.scale}), {_megabytes(described.bytes)}, "
             f"{'carried' if described.carried else 'fetched by name'}"
         )
+        for precision, export in described.exports.items():
+            typer.echo(f"    exported in {precision}: {export.file}, {_megabytes(export.bytes)}")
         typer.echo(f"    trained on {described.data} ({described.recipe}, {described.commit})")
         typer.echo(f"    licence: {described.licence}")
         if described.figures:

@@ -178,6 +178,8 @@ def _fetched_hint(entry: WeightEntry) -> str:
 def verify(entry: WeightEntry) -> Path:
     """Return the path of the entry's file after comparing its size and SHA-256.
 
+    The exported forms that are on this machine are compared as well.
+
     Raises:
         WeightsMissingError: No search directory has the file.
         WeightsCorruptError: Its size or hash is not the recorded one.
@@ -186,6 +188,8 @@ def verify(entry: WeightEntry) -> Path:
     path = locate(entry)
     check_size(path, path.stat().st_size, entry.bytes, altered_hint(entry))
     check_digest(path, sha256_of(path), entry.sha256, altered_hint(entry))
+    for precision in entry.exports:
+        verify_export(entry, precision)
     return path
 
 
