@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from jdsr_cli.cli.bench import app as bench
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
+from jdsr_cli.cli.exporting import export
 from jdsr_cli.cli.training import train
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
@@ -68,6 +69,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(export)
 app.add_typer(bench, name="bench")
 
 

@@ -60,6 +60,7 @@ from jdsr_cli.settings.training import (
     EvalSettings,
     ExportSettings,
     FetchSettings,
+    NetworkExportSettings,
     StoredPrecision,
     TrainSettings,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "ExportSettings",
     "FetchSettings",
     "GeneratorBenchSettings",
+    "NetworkExportSettings",
     "Option",
     "OptionRow",
     "PipelineBenchOptions",
@@ -122,6 +124,7 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),
+    "export": (NetworkExportSettings,),
     "weights fetch": (FetchSettings,),
     "weights export": (ExportSettings,),
     "weights list": (),

@@ -305,3 +305,21 @@ class ExportSettings(Settings):
         StoredPrecision,
         Option("Format of the values; bfloat16 is for weights beyond the range of float16."),
     ] = "float16"
+
+
+@dataclass(frozen=True)
+class NetworkExportSettings(Settings):
+    """Options of `jdsr export`."""
+
+    onnx: Annotated[Path, Option("ONNX file to be written.", metavar="FILE")]
+    weights: Annotated[str, Option("Weights by name or safetensors file.", metavar="NAME|FILE")] = (
+        "lite-camera"
+    )
+    int8: Annotated[
+        Path | None,
+        Option(
+            "Folder of inputs of the generator, as `jdsr eval --write-inputs` writes them: "
+            "convolutions become int8, calibrated on these pictures.",
+            metavar="DIR", unset="float32",
+        ),
+    ] = None  # fmt: skip

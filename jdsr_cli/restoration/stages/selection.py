@@ -18,7 +18,7 @@ BETTER_SHOT = Refusal(
 )
 
 
-class _Candidate(NamedTuple):
+class _FilmedShot(NamedTuple):
     frame: int
     seconds: float
     quality: float
@@ -34,7 +34,7 @@ def select(stream: Iterable[Element], limit: int) -> Iterator[Element]:
         limit: Number of shots of each person that are kept.
 
     """
-    ranking: ShotRanking[_Candidate] = ShotRanking(limit)
+    ranking: ShotRanking[_FilmedShot] = ShotRanking(limit)
     for element in stream:
         if isinstance(element, InputStarted):
             ranking.clear()
@@ -48,10 +48,10 @@ def select(stream: Iterable[Element], limit: int) -> Iterator[Element]:
         yield element
 
 
-def _select(item: FrameItem, face: FaceItem, ranking: ShotRanking[_Candidate]) -> None:
+def _select(item: FrameItem, face: FaceItem, ranking: ShotRanking[_FilmedShot]) -> None:
     if face.crop is None:
         return
-    candidate = _Candidate(item.index, item.seconds, shot_quality(face))
+    candidate = _FilmedShot(item.index, item.seconds, shot_quality(face))
     arguments = (face.track, candidate.seconds, candidate.quality)
     if not face.bridged and ranking.accepts(*arguments):
         ranking.add(face.track, candidate)

@@ -1,0 +1,174 @@
+"""The search of frames between key frames, near the faces of their neighbours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from jdsr_cli.faces import Detection
+from jdsr_cli.faces.detection.near_tracks import (
+    NearTrackDetector,
+    key_frame_interval,
+    search_interval,
+)
+from jdsr_cli.faces.detection.network import Letterbox, NetworkDetector
+from jdsr_cli.settings import DetectorSettings
+
+WIDTH, HEIGHT, SIDE = 480, 320, 40
+
+
+class Squares:
+    """A face network that finds bright squares, and counts how often it searched whole frames."""
+
+    name, threshold, least_width, batch_pixels = "squares", 0.5, 15.0, 10**7
+
+    def __init__(self) -> None:
+        self.whole = self.windows = 0
+
+    def find(
+        self, images: Sequence[np.ndarray], letterbox: Letterbox, threshold: float
+    ) -> list[list[Detection]]:
+        if letterbox.width == WIDTH:
+            self.whole += len(images)
+        else:
+            self.windows += len(images)
+        return [self._find(image) for image in images]
+
+    def _find(self, image: np.ndarray) -> list[Detection]:
+        bright = (image[..., 0] > 150).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(bright)
+        found = []
+        for left, top, width, height, area in stats[1:count]:
+            if area > 50:
+                x, y, w, h = map(float, (left, top, width - 1, height - 1))
+                points = np.array(
+                    [[0.3, 0.35], [0.7, 0.35], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32
+                ) * np.float32([w, h]) + np.float32([x, y])
+                found.append(Detection((x, y, x + w, y + h), points.astype(np.float32), 0.9))
+        return found
+
+
+class Refinement:
+    """Leaves all faces as they are, and counts them."""
+
+    def __init__(self) -> None:
+        self.faces = 0
+
+    def __call__(self, image: np.ndarray, faces: list[Detection]) -> list[Detection]:
+        self.faces += len(faces)
+        return faces
+
+
+def frame(*corners: tuple[int, int]) -> np.ndarray:
+    image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+    for x, y in corners:
+        image[max(0, y) : y + SIDE, max(0, x) : x + SIDE] = 220
+    return image
+
+
+class Search:
+    """A detector with its counters."""
+
+    def __init__(self) -> None:
+        self.network, self.refinement = Squares(), Refinement()
+        settings = DetectorSettings(scale=1.0)
+        self.detector = NearTrackDetector(NetworkDetector(self.network, settings), self.refinement)
+
+    def __call__(
+        self, frames: Sequence[np.ndarray], after: np.ndarray | None = None, **options: Any
+    ) -> list[list[float] | None]:
+        """Return the left edges of the faces of each frame, sorted."""
+        found = self.detector.detect(frames, after, **options)
+        return [None if one is None else sorted(face.box[0] for face in one) for one in found]
+
+
+def assert_near(found: list[list[float] | None], expected: list[list[int]]) -> None:
+    for mine, true in zip(found, expected, strict=True):
+        assert mine is not None
+        assert mine == pytest.approx(true, abs=2.5)
+
+
+def test_a_face_that_moves_is_found_in_every_frame() -> None:
+    search, steps = Search(), [100 + 12 * number for number in range(9)]
+    frames = [frame((x, 100)) for x in steps]
+    assert_near(search(frames[:8], frames[8]), [[x] for x in steps[:8]])
+    assert search.network.whole == 2
+    assert search.refinement.faces == 2
+
+
+def test_faces_that_appear_or_leave_between_key_frames_are_found() -> None:
+    search = Search()
+    coming = [frame((300, 100)) if number >= 3 else frame() for number in range(9)]
+    assert_near(search(coming[:8], coming[8]), [[]] * 3 + [[300]] * 5)
+    search = Search()
+    leaving = [frame((300, 100)) if number < 5 else frame() for number in range(9)]
+    assert_near(search(leaving[:8], leaving[8]), [[300]] * 5 + [[]] * 3)
+
+
+def test_two_faces_that_come_and_go_are_kept_apart() -> None:
+    search = Search()
+    frames = [frame((60 + 8 * n, 60), (360 - 8 * n, 200)) for n in range(9)]
+    expected = [sorted([60 + 8 * n, 360 - 8 * n]) for n in range(8)]
+    assert_near(search(frames[:8], frames[8]), expected)
+
+
+def test_nothing_is_searched_where_nothing_changes() -> None:
+    search = Search()
+    still = [frame((200, 100))] * 8
+    for _ in range(3):
+        assert_near(search(still, still[0]), [[200]] * 8)
+    assert search.network.whole == 1
+    assert search.network.windows == 0
+    assert_near(search(still, still[0], afresh=True), [[200]] * 8)
+    assert search.network.whole == 2
+
+
+def test_a_face_in_a_still_picture_that_changes_elsewhere_is_kept() -> None:
+    search = Search()
+    frames = [frame((200, 100), (20 + 10 * n, 240)) for n in range(9)]
+    assert_near(search(frames[:8], frames[8]), [sorted([200, 20 + 10 * n]) for n in range(8)])
+    assert search.network.windows <= 8
+
+
+def test_the_last_frame_of_a_scene_is_a_key_frame() -> None:
+    search = Search()
+    frames = [frame() for _ in range(4)] + [frame((100, 100))]
+    assert_near(search(frames), [[]] * 4 + [[100]])
+    assert_near(search([frame((50, 50))]), [[50]])
+
+
+def test_only_some_frames_between_key_frames_are_searched() -> None:
+    search = Search()
+    frames = [frame((100 + 5 * n, 100)) for n in range(9)]
+    found = search(frames[:8], frames[8], every=4)
+    assert [number for number, faces in enumerate(found) if faces is not None] == [0, 4]
+    assert_near([found[0], found[4]], [[100], [120]])
+
+
+def test_a_run_that_begins_at_a_key_frame_finds_the_same() -> None:
+    frames = [frame((40 + 9 * n, 100), (400 - 3 * n, 40)) for n in range(25)]
+    whole, resumed = Search(), Search()
+    whole(frames[:8], frames[8])
+    expected = [
+        whole(frames[8:16], frames[16], afresh=True), whole(frames[16:24], frames[24]),
+    ]  # fmt: skip
+    later = [resumed(frames[16:24], frames[24])]
+    assert later == expected[1:]
+
+
+def test_a_face_at_the_border_stays_inside_the_frame() -> None:
+    search = Search()
+    frames = [frame((440 + 4 * n, 100)) for n in range(9)]
+    for faces in search.detector.detect(frames[:8], frames[8]):
+        assert faces is not None
+        for face in faces:
+            assert 0 <= face.box[0] < face.box[2] <= WIDTH - 1
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(2, 1), (5, 1), (6, 2), (12, 4), (25, 8), (60, 8)])
+def test_key_frames_are_as_near_as_people_move(rate: float, frames: int) -> None:
+    assert key_frame_interval(rate) == frames
+    assert search_interval(rate, sparse=False) == 1
+    assert search_interval(rate, sparse=True) == max(1, frames // 2)
