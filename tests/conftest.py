@@ -32,7 +32,6 @@ from PIL import Image
 from tiny_generator import tiny_arguments
 
 from jdsr_cli.datasets.face_set import FaceSet
-from jdsr_cli.inference import backends
 from jdsr_cli.networks.lite import LiteGenerator
 from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_cli.weights import save_network
@@ -230,15 +229,3 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     (folder / "templates.json").write_text(json.dumps(described), encoding="utf-8")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep OpenVINO out of the processes of the tests: forks of a process that ran it crash.
-
-    `tests/inference` runs it in processes of its own.
-    """
-    installed = backends.is_installed
-    monkeypatch.setattr(
-        backends, "is_installed", lambda name: name != "openvino" and installed(name)
-    )

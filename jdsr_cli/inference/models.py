@@ -7,6 +7,7 @@ there are threads, so that no result depends on the others in its batch.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,10 +72,10 @@ class OpenVinoModel:
         import openvino
 
         threads = cpu_threads()
-        core, model = _read(path)
+        model = _read(path)
         self.input_name = model.input(0).get_any_name()
-        self.input_shape = _batch_of_one(model)
-        self._compiled = _compile(core, model, path, self.input_shape, streams=threads)
+        self.input_shape = _batch_of_one(model, path)
+        self._compiled = _compile(model, path, self.input_shape, streams=threads)
         self._request = self._compiled.create_infer_request()
         self._queue = openvino.AsyncInferQueue(self._compiled) if threads > 1 else None
 
@@ -114,10 +115,9 @@ class OpenVinoImageModel:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._core, self._model = _read(path)
-        self._any_size = _compile(
-            self._core, self._model, path, (None, 3, None, None)
-        ).create_infer_request()
+        self._model = _read(path)
+        compiled = _compile(self._model, path, (None, 3, None, None))
+        self._any_size = compiled.create_infer_request()
         self._uses: Counter[Shape] = Counter()
         self._requests: OrderedDict[Shape, Any] = OrderedDict()
 
@@ -129,7 +129,7 @@ class OpenVinoImageModel:
             return _infer(self._any_size, batch)
         request = self._requests.get(shape)
         if request is None:
-            compiled = _compile(self._core, self._model, self._path, shape)
+            compiled = _compile(self._model, self._path, shape)
             request = self._requests[shape] = compiled.create_infer_request()
             if len(self._requests) > COMPILED_SIZES:
                 self._requests.popitem(last=False)
@@ -138,27 +138,39 @@ class OpenVinoImageModel:
         return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
 
-def _read(path: Path) -> tuple[Any, Any]:
-    """Return OpenVINO and the network of a file."""
+@cache
+def _core() -> Any:
+    """Return OpenVINO, of which a process must have one instance that lasts.
+
+    Its CPU plugin sets the stack of signal handlers, and the one before when an instance ends. With
+    two instances that end in the order in which they began, that one is freed memory, and the next
+    signal that Python handles (Ctrl-C, the end of a child) ends the process.
+    """
     import openvino
 
-    core = openvino.Core()
-    core.set_property({"CACHE_DIR": str(compiled_directory())})
+    return openvino.Core()
+
+
+def _read(path: Path) -> Any:
+    """Return the network of a file for OpenVINO."""
     try:
-        return core, core.read_model(str(path))
+        return _core().read_model(str(path))
     except RuntimeError as error:
         raise _corrupt(path, OpenVinoModel.backend) from error
 
 
-def _compile(core: Any, model: Any, path: Path, shape: Shape, streams: int = 1) -> Any:
+def _compile(model: Any, path: Path, shape: Shape, streams: int = 1) -> Any:
     """Return the network compiled for inputs of one shape, or of any length where it has None."""
     threads = cpu_threads()
     hint = "LATENCY" if streams == 1 else "THROUGHPUT"
-    options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint, "NUM_STREAMS": streams}
+    options = {
+        "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint, "NUM_STREAMS": streams,
+        "CACHE_DIR": str(compiled_directory()),
+    }  # fmt: skip
     try:
         shaped = model.clone()
         shaped.reshape([-1 if length is None else length for length in shape])
-        return core.compile_model(shaped, "CPU", options)
+        return _core().compile_model(shaped, "CPU", options)
     except RuntimeError as error:
         raise _corrupt(path, OpenVinoModel.backend) from error
 
@@ -167,9 +179,12 @@ def _infer(request: Any, batch: NDArray[Any]) -> Outputs:
     return tuple(np.array(value) for value in request.infer([batch], share_inputs=True).values())
 
 
-def _batch_of_one(model: Any) -> Shape:
+def _batch_of_one(model: Any, path: Path) -> Shape:
     """Return the input shape of a network with the batch replaced by one."""
-    return (1, *(one.get_length() for one in model.input(0).partial_shape[1:]))
+    lengths = list(model.input(0).partial_shape)[1:]
+    if not all(length.is_static for length in lengths):
+        raise _corrupt(path, OpenVinoModel.backend)
+    return (1, *(length.get_length() for length in lengths))
 
 
 class OnnxRuntimeModel:

@@ -4,11 +4,6 @@ A frame between two key frames is searched in windows around the faces of its ne
 from the first key frame, then backward from the second for faces that were not found on the way.
 A face that neither key frame shows is not found between them, unless it is near another one. Where
 the picture does not change, nothing is searched and what was found is kept.
-
-The windows are cut-outs of one size, in which a face has the width that it has in the whole frame
-as the detector receives it, or less where it is wide. From one frame to the next the centre of a
-face can move by nearly its width; a person who walks past a camera at 1.5 m/s moves by 0.4 widths
-at 25 frames per second.
 """
 
 from __future__ import annotations
@@ -20,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.boxes import box_overlaps, suppress_overlaps
-from jdsr_cli.faces.detection.base import Detection, cutout_map
+from jdsr_cli.faces.boxes import box_overlaps
+from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.detection.rotated import MAX_SPREAD
-from jdsr_cli.faces.resampling import resample
+from jdsr_cli.faces.detection.windows import SAME_FACE, WindowSearch
 
 Frame = NDArray[np.uint8]
 Refine = Callable[[Frame, list[Detection]], list[Detection]]
@@ -33,12 +28,6 @@ MAX_INTERVAL = 8
 """Most frames from one key frame to the next."""
 MAX_SECONDS = 0.34
 """Longest time from one key frame to the next."""
-SIDES = (64, 128)
-"""Sides of a window in pixels, for narrow and for wide faces."""
-WIDEST = (24.0, 48.0)
-"""Longer side in pixels of the box of a face in those windows; wider faces are reduced to it."""
-SAME_FACE = 0.3
-"""Intersection over union from which two boxes are the same face."""
 BLOCK = 4
 """Side in pixels of the blocks whose means tell whether the picture changed."""
 MAX_NOISE = 8
@@ -81,7 +70,7 @@ class _Seed:
 
     face: Detection
     """As detected."""
-    seen: Frame
+    means: Frame
     """Block means of the frame in which the face was searched last."""
     result: Detection | None = None
     """The face in that frame after refinement; None if there was none."""
@@ -99,7 +88,7 @@ class _Seed:
         box = (left + across, top + down, right + across, bottom + down)
         return replace(self.face, box=box)
 
-    def follow(self, face: Detection, seen: Frame) -> _Seed:
+    def follow(self, face: Detection, means: Frame) -> _Seed:
         """Return the seed after its face was found."""
         (a, b, c, d), (e, f, g, h) = self.face.box, face.box
         frames = self.misses + 1
@@ -107,25 +96,25 @@ class _Seed:
         result = None
         if self.settled and self.result is not None:
             result = replace(face, spread=self.result.spread, confirmed=self.result.confirmed)
-        return _Seed(face, seen, result, shift, settled=result is not None)
+        return _Seed(face, means, result, shift, settled=result is not None)
 
-    def miss(self, seen: Frame) -> _Seed:
+    def miss(self, means: Frame) -> _Seed:
         """Return the seed after its face was not found."""
         misses = self.misses + 1
-        return replace(self, face=self.predict(), seen=seen, result=None, misses=misses)
+        return replace(self, face=self.predict(), means=means, result=None, misses=misses)
 
-    def is_unchanged(self, seen: Frame) -> bool:
+    def is_unchanged(self, means: Frame) -> bool:
         """Whether the picture around the face is as it was when the face was searched last."""
         left, top, right, bottom = self.face.box
         across, down = (right - left) / 4, (bottom - top) / 4
         x0, y0 = max(0, int((left - across) / BLOCK)), max(0, int((top - down) / BLOCK))
         x1, y1 = int((right + across) / BLOCK) + 1, int((bottom + down) / BLOCK) + 1
-        return not _has_changed(self.seen[y0:y1, x0:x1], seen[y0:y1, x0:x1])
+        return not _has_changed(self.means[y0:y1, x0:x1], means[y0:y1, x0:x1])
 
 
 @dataclass(frozen=True, eq=False)
 class _KeyFrame:
-    seen: Frame
+    means: Frame
     """Its block means."""
     faces: list[Detection]
     """The faces of the frame."""
@@ -145,7 +134,7 @@ class NearTrackDetector:
     def __init__(self, network: NetworkDetector, refine: Refine) -> None:
         self._threshold = network.threshold
         self._network = network.with_threshold(SEED_SHARE * network.threshold)
-        self._close = network.at_scale(1.0)
+        self._windows = WindowSearch(network)
         self._refine = refine
         self._known: _KeyFrame | None = None
 
@@ -171,15 +160,14 @@ class NearTrackDetector:
             The faces of each frame; None where it was not searched.
 
         """
-        first = self._known or self._search(frames[0], _block_means(frames[0]))
+        first = self._known or self._search(frames[0])
         self._known = None
         results: list[list[Detection] | None] = [None] * len(frames)
         results[0] = first.faces
         if following is not None:
-            means = _block_means(following)
-            last = self._known = self._search(following, means, None if afresh else first)
+            last = self._known = self._search(following, None if afresh else first)
         elif len(frames) > 1:
-            last = self._search(frames[-1], _block_means(frames[-1]))
+            last = self._search(frames[-1])
             results[-1] = last.faces
         else:
             return results
@@ -189,50 +177,52 @@ class NearTrackDetector:
             results[number] = faces
         return results
 
-    def _search(self, frame: Frame, seen: Frame, before: _KeyFrame | None = None) -> _KeyFrame:
+    def _search(self, frame: Frame, before: _KeyFrame | None = None) -> _KeyFrame:
         """Search a key frame, unless nothing has changed since the one before."""
-        if before is not None and not _has_changed(before.seen, seen):
-            # What was seen is kept, so that slow changes add up.
+        means = _block_means(frame)
+        if before is not None and not _has_changed(before.means, means):
+            # Its block means are kept, so that slow changes add up.
             return before
         found = self._network.detect([frame])[0]
-        weak = [_Seed(face, seen) for face in found if face.score < self._threshold]
+        weak = [_Seed(face, means) for face in found if face.score < self._threshold]
         faces, seeds = self._refined(
-            frame, [_Seed(face, seen) for face in found if face.score >= self._threshold]
+            frame, [_Seed(face, means) for face in found if face.score >= self._threshold]
         )
-        return _KeyFrame(seen, faces, seeds + weak)
+        return _KeyFrame(means, faces, seeds + weak)
 
     def _search_between(
         self, first: _KeyFrame, frames: Sequence[Frame], last: _KeyFrame
     ) -> list[list[Detection]]:
         """Return the faces of the frames between two key frames."""
-        means = [_block_means(frame) for frame in frames]
+        all_means = [_block_means(frame) for frame in frames]
         results: list[list[Detection]] = []
         seeds = first.seeds
-        for frame, seen in zip(frames, means, strict=True):
-            faces, seeds = self._search_near(frame, seen, seeds, [])
+        for frame, means in zip(frames, all_means, strict=True):
+            faces, seeds = self._search_near(frame, means, seeds, [])
             results.append(faces)
         reached = [seed.predict() for seed in seeds if not seed.misses]
         seeds = [seed for seed in last.seeds if not _is_among(seed.face, reached)]
         for number in reversed(range(len(frames))):
             if not seeds:
                 break
-            faces, seeds = self._search_near(frames[number], means[number], seeds, results[number])
+            faces, seeds = self._search_near(
+                frames[number], all_means[number], seeds, results[number]
+            )
             results[number] = sorted(results[number] + faces, key=lambda face: -face.score)
         return results
 
     def _search_near(
-        self, frame: Frame, seen: Frame, seeds: Sequence[_Seed], known: Sequence[Detection]
+        self, frame: Frame, means: Frame, seeds: Sequence[_Seed], known: Sequence[Detection]
     ) -> tuple[list[Detection], list[_Seed]]:
         """Return the faces near the seeds that are not known yet, and the next seeds."""
-        still = [seed for seed in seeds if seed.is_unchanged(seen)]
-        moved = [seed for seed in seeds if not seed.is_unchanged(seen)]
+        still, moved = _split(seeds, means)
         same = [seed.result for seed in still if seed.result is not None]
         found = [
             face
-            for face in self._search_windows(frame, moved)
+            for face in self._windows.search(frame, [seed.predict() for seed in moved])
             if not _is_among(face, [*known, *same])
         ]
-        followed, lost = _follow(moved, found, seen)
+        followed, lost = _follow(moved, found, means)
         faces, refined = self._refined(frame, [seed for seed in followed if not seed.settled])
         settled = [seed for seed in followed if seed.settled]
         faces += same + [seed.result for seed in settled if seed.result is not None]
@@ -249,83 +239,18 @@ class NearTrackDetector:
             for seed, result in zip(seeds, results, strict=True)
         ]
 
-    def _search_windows(self, frame: Frame, seeds: Sequence[_Seed]) -> list[Detection]:
-        """Return the faces in the windows of the seeds."""
-        scale = self._network.fine_scale(frame)
-        windows = _windows((seed.predict() for seed in seeds), scale)
-        found: list[Detection] = []
-        for side in SIDES:
-            maps = [window.to_frame for window in windows if window.side == side]
-            cuts = [resample(frame, matrix, side) for matrix in maps]
-            for matrix, faces in zip(maps, self._close.detect(cuts) if cuts else [], strict=True):
-                inside = [face for face in faces if _is_whole(face, side, matrix, frame)]
-                found += [face.transform(matrix, 0.0, frame) for face in inside]
-        if not found:
-            return []
-        chosen = suppress_overlaps(
-            np.array([face.box for face in found]),
-            np.array([face.score for face in found]),
-            SAME_FACE,
-        )
-        return [found[index] for index in chosen]
 
-
-@dataclass(frozen=True, eq=False)
-class _Window:
-    side: int
-    to_frame: NDArray[np.float64]
-    """(2, 3), from the window to the frame."""
-    zoom: float
-    """Pixels of the window for a pixel of the frame."""
-
-    def shows(self, face: Detection) -> bool:
-        """Whether the face has room to move in the window, and the width that it should have."""
-        left, top, right, bottom = face.box
-        x, y = (left + right) / 2, (top + bottom) / 2
-        centre = self.to_frame[:, :2] @ np.full(2, (self.side - 1) / 2) + self.to_frame[:, 2]
-        reach = self.side / 2 / self.zoom - 1.25 * max(face.width, face.height) / 2
-        return bool(np.abs(centre - (x, y)).max() <= 0.6 * reach)
-
-
-def _windows(faces: Iterable[Detection], scale: float) -> list[_Window]:
-    """Return windows for all faces; one that has room in the window of another has none.
-
-    Args:
-        faces: Where faces are expected.
-        scale: Pixels of the detector's input for a pixel of the frame.
-
-    """
-    windows: list[_Window] = []
-    for face in sorted(faces, key=lambda one: -one.width):
-        longer = max(face.width, face.height)
-        narrow = longer * scale <= WIDEST[0]
-        side, widest = (SIDES[0], WIDEST[0]) if narrow else (SIDES[1], WIDEST[1])
-        face_side = min(longer * scale, widest)
-        zoom = face_side / max(longer, 1.0)
-        if any(
-            window.shows(face) and zoom / 1.5 <= window.zoom <= zoom * 1.5 for window in windows
-        ):
-            continue
-        windows.append(_Window(side, cutout_map(face, 0.0, face_side, side), zoom))
-    return windows
-
-
-def _is_whole(face: Detection, side: int, to_frame: NDArray[np.float64], frame: Frame) -> bool:
-    """Return whether the border of the window does not cut off a part of the face."""
-    low = to_frame[:, 2]
-    high = to_frame[:, :2] @ np.full(2, side - 1.0) + low
-    height, width = frame.shape[:2]
-    left, top, right, bottom = face.box
-    return (
-        (left > 0 or low[0] <= 0)
-        and (top > 0 or low[1] <= 0)
-        and (right < side - 1 or high[0] >= width - 1)
-        and (bottom < side - 1 or high[1] >= height - 1)
-    )
+def _split(seeds: Iterable[_Seed], means: Frame) -> tuple[list[_Seed], list[_Seed]]:
+    """Return the seeds around which the picture is unchanged, and the others."""
+    still: list[_Seed] = []
+    moved: list[_Seed] = []
+    for seed in seeds:
+        (still if seed.is_unchanged(means) else moved).append(seed)
+    return still, moved
 
 
 def _follow(
-    seeds: Sequence[_Seed], faces: Sequence[Detection], seen: Frame
+    seeds: Sequence[_Seed], faces: Sequence[Detection], means: Frame
 ) -> tuple[list[_Seed], list[_Seed]]:
     """Return a seed for each face found, in their order, and those that were just missed."""
     free = list(seeds)
@@ -333,11 +258,11 @@ def _follow(
     for face in faces:
         nearest = min(free, key=lambda seed: _distance(seed.predict(), face), default=None)
         if nearest is None or _distance(nearest.predict(), face) > 1.0:
-            followed.append(_Seed(face, seen))
+            followed.append(_Seed(face, means))
         else:
             free.remove(nearest)
-            followed.append(nearest.follow(face, seen))
-    return followed, [seed.miss(seen) for seed in free if seed.misses < MAX_MISSES]
+            followed.append(nearest.follow(face, means))
+    return followed, [seed.miss(means) for seed in free if seed.misses < MAX_MISSES]
 
 
 def _holds(result: Detection, face: Detection) -> bool:
