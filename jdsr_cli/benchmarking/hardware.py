@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.evidence import package_versions
 from jdsr_cli.inference.backends import cpu_threads
 
 CPU_FLAGS = {
@@ -21,8 +19,6 @@ CPU_FLAGS = {
     "amx_int8": "amx_int8",
 }
 """Extensions that decide about the speed of networks, and their names in /proc/cpuinfo."""
-BACKEND_PACKAGES = ("openvino", "onnxruntime")
-"""Packages that can run networks and need not be installed."""
 MIB = 1 << 20
 
 
@@ -52,17 +48,6 @@ def describe_machine() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "opencv_threads": cv2.getNumThreads(),
     }
-
-
-def describe_versions() -> dict[str, str]:
-    """Return the versions of jdsr, Python and the packages that affect speed."""
-    found = package_versions()
-    for name in BACKEND_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def usable_cores() -> int:

@@ -11,8 +11,9 @@ from statistics import median
 from typing import Any
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.benchmarking.hardware import describe_machine, describe_versions
+from jdsr_cli.benchmarking.hardware import describe_machine
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, UsageError
+from jdsr_cli.evidence import package_versions
 
 FORMAT = "jdsr-bench"
 VERSION = 1
@@ -64,7 +65,7 @@ class BenchReport:
     """What all rows have in common, such as the settings."""
     rows: tuple[MeasuredRow, ...]
     machine: Mapping[str, Any] = field(default_factory=describe_machine)
-    versions: Mapping[str, str] = field(default_factory=describe_versions)
+    versions: Mapping[str, str] = field(default_factory=package_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """Time of the measurement, UTC."""
 

@@ -20,3 +20,4 @@ def export(settings: NetworkExportSettings) -> None:
 
     file = export_onnx(settings.weights, settings.onnx, settings.int8)
     typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, SHA-256 {sha256_of(file)}")
+    typer.echo(f"use it with: jdsr restore VIDEO --weights {file}")

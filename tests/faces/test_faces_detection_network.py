@@ -29,6 +29,7 @@ class Recorder:
     """A network that detects one face, whose score is the image's first value / 255."""
 
     name = "recorder"
+    backend = "opencv"
     threshold = 0.25
     least_width = 15.0
     batch_pixels = 3 * 64 * 64

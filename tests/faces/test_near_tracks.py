@@ -1,11 +1,12 @@
 """The search of frames between key frames, near the faces of their neighbours."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from bright_squares import WIDTH, Squares, frame
 
 from jdsr_cli.faces import Detection
 from jdsr_cli.faces.detection.near_tracks import (
@@ -13,41 +14,8 @@ from jdsr_cli.faces.detection.near_tracks import (
     key_frame_interval,
     search_interval,
 )
-from jdsr_cli.faces.detection.network import Letterbox, NetworkDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.settings import DetectorSettings
-
-WIDTH, HEIGHT, SIDE = 480, 320, 40
-
-
-class Squares:
-    """A face network that finds bright squares, and counts how often it searched whole frames."""
-
-    name, threshold, least_width, batch_pixels = "squares", 0.5, 15.0, 10**7
-
-    def __init__(self) -> None:
-        self.whole = self.windows = 0
-
-    def find(
-        self, images: Sequence[np.ndarray], letterbox: Letterbox, threshold: float
-    ) -> list[list[Detection]]:
-        if letterbox.width == WIDTH:
-            self.whole += len(images)
-        else:
-            self.windows += len(images)
-        return [self._find(image) for image in images]
-
-    def _find(self, image: np.ndarray) -> list[Detection]:
-        bright = (image[..., 0] > 150).astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(bright)
-        found = []
-        for left, top, width, height, area in stats[1:count]:
-            if area > 50:
-                x, y, w, h = map(float, (left, top, width - 1, height - 1))
-                points = np.array(
-                    [[0.3, 0.35], [0.7, 0.35], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32
-                ) * np.float32([w, h]) + np.float32([x, y])
-                found.append(Detection((x, y, x + w, y + h), points.astype(np.float32), 0.9))
-        return found
 
 
 class Refinement:
@@ -59,13 +27,6 @@ class Refinement:
     def __call__(self, image: np.ndarray, faces: list[Detection]) -> list[Detection]:
         self.faces += len(faces)
         return faces
-
-
-def frame(*corners: tuple[int, int]) -> np.ndarray:
-    image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
-    for x, y in corners:
-        image[max(0, y) : y + SIDE, max(0, x) : x + SIDE] = 220
-    return image
 
 
 class Search:
@@ -123,6 +84,32 @@ def test_nothing_is_searched_where_nothing_changes() -> None:
     assert search.network.windows == 0
     assert_near(search(still, still[0], afresh=True), [[200]] * 8)
     assert search.network.whole == 2
+
+
+def test_faces_are_refined_again_until_their_result_holds() -> None:
+    """Only a refinement that moves the landmarks is repeated."""
+    frames = [frame((100 + 12 * n, 100)) for n in range(9)]
+
+    def moved(image: np.ndarray, faces: list[Detection]) -> list[Detection]:
+        calls.append(len(faces))
+        return [replace(face, points=face.points + np.float32(1)) for face in faces]
+
+    def rejected(image: np.ndarray, faces: list[Detection]) -> list[Detection]:
+        return [replace(face, spread=np.inf) for face in moved(image, faces)]
+
+    def unconfirmed(image: np.ndarray, faces: list[Detection]) -> list[Detection]:
+        calls.append(len(faces))
+        return [replace(face, confirmed=False) for face in faces]
+
+    for refine, expected in ((moved, 9), (rejected, 2), (unconfirmed, 2)):
+        calls: list[int] = []
+        network = NetworkDetector(Squares(), DetectorSettings(scale=1.0))
+        found = NearTrackDetector(network, refine).detect(frames[:8], frames[8])
+        assert sum(calls) == expected
+        for faces in found:
+            assert faces is not None
+            assert [face.confirmed for face in faces] == [refine is not unconfirmed]
+            assert [np.isinf(face.spread) for face in faces] == [refine is rejected]
 
 
 def test_a_face_in_a_still_picture_that_changes_elsewhere_is_kept() -> None:

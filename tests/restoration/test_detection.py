@@ -1,14 +1,20 @@
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
+import bright_squares
 import numpy as np
 import pytest
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evidence import FileDigest
 from jdsr_cli.faces import TEMPLATE, Detection
+from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
+from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.display import SQUARE
 from jdsr_cli.media import Reader
 from jdsr_cli.restoration.frame import (
@@ -23,6 +29,7 @@ from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.stages import detection as stage
 from jdsr_cli.restoration.stages.detection import DetectionPlan, detect, group_size
 from jdsr_cli.restoration.workspace import Workspace
+from jdsr_cli.settings import DetectorSettings
 
 FACE = Detection((40.0, 40.0, 90.0, 90.0), (TEMPLATE * 0.5 + 30.0).astype(np.float32), 0.9)
 
@@ -173,3 +180,82 @@ def test_frames_are_read_lazily() -> None:
     next(output)
     next(output)
     assert len(taken) <= 10
+
+
+def walking(first: int, count: int, *, cut: int | None = None) -> list[FrameItem]:
+    """Return frames in which a square moves; from `cut` on another one at another place."""
+    clip = opened()
+    clip = replace(clip, reader=cast(Reader, SimpleNamespace(info=SimpleNamespace(frame_rate=25))))
+    items = []
+    for number in range(first, first + count):
+        x = 60 + 5 * number if cut is None or number < cut else 400 - 5 * number
+        image = bright_squares.frame((x, 100))
+        if cut is not None and number >= cut:
+            image[:60] = 140
+        items.append(FrameItem(clip, number, number, number, Fraction(number, 25), image))
+    return items
+
+
+def near_plan(network: bright_squares.Squares, **options: Any) -> DetectionPlan:
+    detector = NetworkDetector(network, DetectorSettings(scale=1.0))
+    near = partial(NearTrackDetector, detector, lambda image, faces: faces)
+    return DetectionPlan(detector, near_tracks=near, **options)
+
+
+def edges(items: Sequence[FrameItem], plan: DetectionPlan) -> dict[int, list[float] | None]:
+    """Detect the faces of frames; return their left edges by frame, None if not searched."""
+    clip = items[0].input
+    output = frames(detect([InputStarted(clip), *items, InputFinished(clip.state)], plan))
+    assert clip.state.error is None
+    assert [one.number for one in output] == [one.number for one in items]
+    found: dict[int, list[float] | None] = {}
+    for one in output:
+        assert one.detections is not None
+        boxes = [face.box[0] for face in one.detections.detections]
+        found[one.number] = boxes if one.detections.searched else None
+    return found
+
+
+def test_frames_between_key_frames_are_searched_near_faces() -> None:
+    network = bright_squares.Squares()
+    found = edges(walking(0, 20), near_plan(network))
+    assert network.whole == 4  # 0, 8, 16 and the last one
+    for number, boxes in found.items():
+        assert boxes == pytest.approx([60 + 5 * number], abs=2.5)
+
+
+def test_a_scene_that_begins_between_key_frames_is_searched_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 10)
+    network = bright_squares.Squares()
+    items = walking(0, 16, cut=5)
+    found = edges(items, near_plan(network))
+    assert cuts(items) == [5]
+    assert network.whole == 5  # 0 and 4, 5 and 8, and the last one
+    for number, boxes in found.items():
+        expected = 60 + 5 * number if number < 5 else 400 - 5 * number
+        assert boxes == pytest.approx([expected], abs=2.5)
+
+
+def test_a_resumed_run_has_the_same_detections() -> None:
+    plan = near_plan(bright_squares.Squares(), segment=16)
+    whole = edges(walking(0, 40), plan)
+    later = edges(walking(16, 24), near_plan(bright_squares.Squares(), segment=16))
+    assert later == {number: boxes for number, boxes in whole.items() if number >= 16}
+
+
+def test_a_still_picture_is_searched_once_a_segment() -> None:
+    network = bright_squares.Squares()
+    items = walking(0, 33)
+    for item in items:
+        item.image = items[0].image
+    found = edges(items, near_plan(network, segment=16))
+    assert network.whole == 3
+    assert all(boxes == found[0] for boxes in found.values())
+
+
+def test_few_frames_are_searched_where_that_is_enough() -> None:
+    network = bright_squares.Squares()
+    found = edges(walking(0, 20), near_plan(network, sparse=True))
+    assert [number for number, boxes in found.items() if boxes is not None] == [0, 4, 8, 12, 16, 19]

@@ -178,6 +178,8 @@ class FaceNetwork(Protocol):
     """A network that detects faces in frames of one size, resized once."""
 
     name: str
+    backend: str
+    """``opencv``, ``openvino`` or ``torch``."""
     threshold: float
     """Least score of a face unless another is set."""
     least_width: float
@@ -231,6 +233,7 @@ class NetworkDetector:
 
     def __init__(self, network: FaceNetwork, settings: DetectorSettings) -> None:
         self.name = network.name
+        self.backend = network.backend
         self._network = network
         self._settings = settings
         chosen = settings.threshold

@@ -136,6 +136,7 @@ class RetinaFace:
 
     """
 
+    backend = "torch"
     threshold = 0.6
     least_width = 20.0
 
