@@ -19,6 +19,7 @@ class Squares:
 
     def __init__(self) -> None:
         self.whole = self.windows = 0
+        self.sides: set[int] = set()
 
     def find(
         self, images: Sequence[np.ndarray], letterbox: Letterbox, threshold: float
@@ -27,6 +28,7 @@ class Squares:
             self.whole += len(images)
         else:
             self.windows += len(images)
+            self.sides.add(letterbox.width)
         return [self._find(image) for image in images]
 
     def _find(self, image: np.ndarray) -> list[Detection]:
@@ -43,8 +45,9 @@ class Squares:
         return found
 
 
-def frame(*corners: tuple[int, int]) -> np.ndarray:
+def frame(*corners: tuple[int, int], side: int = SIDE) -> np.ndarray:
+    """Return a dark frame with bright squares at the given left upper corners."""
     image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
     for x, y in corners:
-        image[max(0, y) : y + SIDE, max(0, x) : x + SIDE] = 220
+        image[max(0, y) : y + side, max(0, x) : x + side] = 220
     return image

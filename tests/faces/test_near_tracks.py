@@ -45,10 +45,12 @@ class Search:
         return [None if one is None else sorted(face.box[0] for face in one) for one in found]
 
 
-def assert_near(found: list[list[float] | None], expected: list[list[int]]) -> None:
+def assert_near(
+    found: list[list[float] | None], expected: list[list[int]], error: float = 2.5
+) -> None:
     for mine, true in zip(found, expected, strict=True):
         assert mine is not None
-        assert mine == pytest.approx(true, abs=2.5)
+        assert mine == pytest.approx(true, abs=error)
 
 
 def test_a_face_that_moves_is_found_in_every_frame() -> None:
@@ -73,6 +75,48 @@ def test_two_faces_that_come_and_go_are_kept_apart() -> None:
     frames = [frame((60 + 8 * n, 60), (360 - 8 * n, 200)) for n in range(9)]
     expected = [sorted([60 + 8 * n, 360 - 8 * n]) for n in range(8)]
     assert_near(search(frames[:8], frames[8]), expected)
+
+
+def test_a_face_that_is_hidden_for_some_frames_is_found_where_it_moved_to() -> None:
+    shown = [0, 1, 2, 5, 6]
+    frames = [frame((60 + 30 * n, 100)) if n in shown else frame() for n in range(9)]
+    expected = [[60 + 30 * n] if n in shown else [] for n in range(8)]
+    assert_near(Search()(frames[:8], frames[8]), expected)
+
+
+def test_a_face_that_both_passes_find_counts_once() -> None:
+    frames = [
+        frame((100 + 4 * n, 100), *([(150 + 4 * n, 100)] if n >= 4 else [])) for n in range(9)
+    ]
+    expected = [[100 + 4 * n] + ([150 + 4 * n] if n >= 4 else []) for n in range(8)]
+    assert_near(Search()(frames[:8], frames[8]), expected)
+
+
+def test_a_small_face_beside_a_large_one_is_searched_at_its_own_scale() -> None:
+    frames = []
+    for n in range(9):
+        image = frame((40 + 4 * n, 60), side=160)
+        image[100:114, 230 + 4 * n : 244 + 4 * n] = 220
+        frames.append(image)
+    search = Search()
+    assert_near(search(frames[:8], frames[8]), [[40 + 4 * n, 230 + 4 * n] for n in range(8)], 4.5)
+    assert search.network.sides == {64, 128}
+
+
+def test_faces_that_the_border_of_a_window_cuts_keep_their_width() -> None:
+    search = Search()
+    frames = [frame((100 + 3 * n, 100), (185 + 3 * n, 100)) for n in range(9)]
+    for faces in search.detector.detect(frames[:8], frames[8]):
+        assert faces is not None
+        assert [face.width for face in faces] == pytest.approx([39, 39], abs=3)
+
+
+@pytest.mark.parametrize(("side", "window"), [(16, 64), (40, 128), (100, 128)])
+def test_windows_fit_the_width_of_the_face(side: int, window: int) -> None:
+    search = Search()
+    frames = [frame((100 + 3 * n, 100), side=side) for n in range(9)]
+    assert_near(search(frames[:8], frames[8]), [[100 + 3 * n] for n in range(8)])
+    assert search.network.sides == {window}
 
 
 def test_nothing_is_searched_where_nothing_changes() -> None:

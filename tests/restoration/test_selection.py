@@ -162,6 +162,15 @@ def test_a_face_that_changes_is_restored_again() -> None:
     assert restored(frame(one, 0, face()), frame(one, 1, moved), frame(one, 2, face())) == 3
 
 
+@pytest.mark.parametrize("change", [8, 20, -8])
+def test_a_face_whose_light_changes_is_restored_again(change: int) -> None:
+    one = opened()
+    changed = face()
+    assert changed.crop is not None
+    changed.crop[8:16] = (changed.crop[8:16].astype(int) + change).astype(np.uint8)
+    assert restored(frame(one, 0, face()), frame(one, 1, changed)) == 2
+
+
 def test_slow_changes_add_up() -> None:
     one = opened()
     frames = []

@@ -69,13 +69,13 @@ class _Seed:
     """A face that is searched in the next frame."""
 
     face: Detection
-    """As detected."""
+    """As detected last."""
     means: Frame
     """Block means of the frame in which the face was searched last."""
     result: Detection | None = None
     """The face in that frame after refinement; None if there was none."""
     shift: tuple[float, float] = (0.0, 0.0)
-    """Pixels by which it moved from the frame before to the frame in which it was found."""
+    """Pixels by which it moves from one frame to the next."""
     misses: int = 0
     """Frames in a row in which it was not found."""
     settled: bool = False
@@ -83,8 +83,9 @@ class _Seed:
 
     def predict(self) -> Detection:
         """Return the face where it is expected in the next frame."""
+        frames = self.misses + 1
         left, top, right, bottom = self.face.box
-        across, down = self.shift
+        across, down = (frames * one for one in self.shift)
         box = (left + across, top + down, right + across, bottom + down)
         return replace(self.face, box=box)
 
@@ -98,15 +99,19 @@ class _Seed:
             result = replace(face, spread=self.result.spread, confirmed=self.result.confirmed)
         return _Seed(face, means, result, shift, settled=result is not None)
 
-    def miss(self, means: Frame) -> _Seed:
-        """Return the seed after its face was not found."""
-        misses = self.misses + 1
-        return replace(self, face=self.predict(), means=means, result=None, misses=misses)
+    def miss(self, means: Frame | None = None) -> _Seed:
+        """Return the seed after its face was not found, or not searched (without `means`)."""
+        searched = self.means if means is None else means
+        return replace(self, means=searched, result=None, misses=self.misses + 1)
 
     def is_unchanged(self, means: Frame) -> bool:
-        """Whether the picture around the face is as it was when the face was searched last."""
-        left, top, right, bottom = self.face.box
-        across, down = (right - left) / 4, (bottom - top) / 4
+        """Whether the picture is as it was when the face was searched last.
+
+        Compared is the surrounding of the face, or of a lost face all that is searched for it.
+        """
+        left, top, right, bottom = (self.predict() if self.misses else self.face).box
+        margin = 1.0 if self.misses else 0.25
+        across, down = margin * (right - left), margin * (bottom - top)
         x0, y0 = max(0, int((left - across) / BLOCK)), max(0, int((top - down) / BLOCK))
         x1, y1 = int((right + across) / BLOCK) + 1, int((bottom + down) / BLOCK) + 1
         return not _has_changed(self.means[y0:y1, x0:x1], means[y0:y1, x0:x1])
@@ -241,11 +246,16 @@ class NearTrackDetector:
 
 
 def _split(seeds: Iterable[_Seed], means: Frame) -> tuple[list[_Seed], list[_Seed]]:
-    """Return the seeds around which the picture is unchanged, and the others."""
+    """Return the seeds around which the picture is unchanged, and those to be searched."""
     still: list[_Seed] = []
     moved: list[_Seed] = []
     for seed in seeds:
-        (still if seed.is_unchanged(means) else moved).append(seed)
+        if not seed.is_unchanged(means):
+            moved.append(seed)
+        elif not seed.misses:
+            still.append(seed)
+        elif seed.misses < MAX_MISSES:
+            still.append(seed.miss())
     return still, moved
 
 
