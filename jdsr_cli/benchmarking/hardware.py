@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.inference.backends import cpu_threads
+from jdsr_cli.inference.backends import cpu_threads, usable_cores
 
 CPU_FLAGS = {
     "avx2": "avx2",
@@ -48,13 +48,6 @@ def describe_machine() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "opencv_threads": cv2.getNumThreads(),
     }
-
-
-def usable_cores() -> int:
-    """Return the number of cores on which this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_fields() -> dict[str, str]:

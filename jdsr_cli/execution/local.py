@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -11,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from jdsr_cli.execution.scheduler import Event, Finished, Lost, Progressed, Refused
 from jdsr_cli.execution.units import Unit
 from jdsr_cli.execution.worker import serve
+from jdsr_cli.inference.backends import usable_cores
 from jdsr_cli.settings import DetectionSettings
 
 STOP_SECONDS = 30.0
@@ -19,7 +19,7 @@ STOP_SECONDS = 30.0
 
 def threads_each(processes: int) -> int:
     """Return the number of threads of each of several processes, so that all cores are used."""
-    return max(1, (os.cpu_count() or 1) // processes)
+    return max(1, usable_cores() // processes)
 
 
 class _Worker:

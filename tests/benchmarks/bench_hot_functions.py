@@ -99,28 +99,22 @@ def test_enlarge(benchmark: Benchmark, frame: ImageArray) -> None:
     assert benchmark(enlarge, frame, 2).shape == (2 * HEIGHT, 2 * WIDTH, 3)
 
 
-def test_match_colour(
+@pytest.mark.parametrize("work", ["match_colour", "compose"])
+def test_pasting(
     benchmark: Benchmark,
     frame: ImageArray,
     alignment: Alignment,
     face: ImageArray,
     occlusion: NDArray[np.float32],
+    work: str,
 ) -> None:
     base, matrix = enlarge(frame, 2), template_to_frame(alignment, 2)
-    found = benchmark(match_colour, face, base, matrix, covered_region(occlusion))
-    assert np.isfinite(found).all()
-
-
-def test_compose(
-    benchmark: Benchmark,
-    frame: ImageArray,
-    alignment: Alignment,
-    face: ImageArray,
-    occlusion: NDArray[np.float32],
-) -> None:
-    base, matrix = enlarge(frame, 2), template_to_frame(alignment, 2)
-    found = benchmark(compose, base, face, occlusion, matrix, alignment.native_width)
-    assert found.weight.max() > 0.5
+    if work == "match_colour":
+        found = benchmark(match_colour, face, base, matrix, covered_region(occlusion))
+        assert np.isfinite(found).all()
+    else:
+        pasted = benchmark(compose, base, face, occlusion, matrix, alignment.native_width)
+        assert pasted.weight.max() > 0.5
 
 
 def test_thumbnail(benchmark: Benchmark, frame: ImageArray) -> None:

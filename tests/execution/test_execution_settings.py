@@ -65,5 +65,5 @@ def test_a_device_that_is_missing_is_an_error_before_anything_starts() -> None:
 
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("jdsr_cli.execution.local.usable_cores", lambda: 8)
     assert [threads_each(number) for number in (1, 2, 3, 16)] == [8, 4, 2, 1]
