@@ -8,6 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from jdsr_cli.errors import UsageError
 
@@ -87,9 +88,10 @@ def _is_similarity(matrix: NDArray[np.float64]) -> bool:
 def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Cut a square out of an image under an affine map, without aliasing.
 
-    Enlarging is bicubic. When shrinking, the image is read on a grid at least as fine as its own
-    pixels, which PIL's bicubic kernel then reduces: for an upright square the result equals
-    ``PIL.Image.resize`` with ``BICUBIC`` up to rounding and a fraction of a source pixel.
+    Enlarging is bicubic. An upright square is shrunk by ``PIL.Image.resize`` with ``BICUBIC``. For
+    any other one the image is read on a grid at least as fine as its own pixels, which PIL's kernel
+    then reduces; on an upright square that gives the same up to rounding and a fraction of a source
+    pixel, in five times the time.
 
     Args:
         image: uint8 (H, W, 3). Beyond the border the nearest border pixel is used.
@@ -109,8 +111,10 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
             f"by {matrix.tolist()}",
             hint="Size and image must not be empty and the matrix finite.",
         )
-    source, to_source = cut_out(image, matrix, size, size)
     ratio = stretch(matrix)
+    if 1.0 < ratio <= MAX_GRID and _is_upright(matrix):
+        return _shrink(image, matrix, size)
+    source, to_source = cut_out(image, matrix, size, size)
     if ratio > MAX_GRID:
         source, to_source = average_blocks(source, to_source, int(ratio / MAX_GRID * 2.0))
         ratio = stretch(to_source)
@@ -128,6 +132,32 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
     rows = np.tensordot(weights, grid.astype(np.float32), axes=(1, 0))
     reduced = np.tensordot(rows, weights, axes=(1, 1)).transpose(0, 2, 1)
     return np.clip(np.rint(reduced), 0.0, 255.0).astype(np.uint8)
+
+
+def _is_upright(matrix: NDArray[np.float64]) -> bool:
+    """Return whether the map scales both axes by the same factor and moves, and does not turn."""
+    return bool(matrix[0, 1] == matrix[1, 0] == 0.0 < matrix[0, 0] == matrix[1, 1])
+
+
+def _shrink(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """Cut out and shrink an upright square, see `resample`."""
+    step = float(matrix[0, 0])
+    side, reach = size * step, math.ceil(2.0 * step) + 1
+    limits = np.array([image.shape[1], image.shape[0]])
+    # Beyond the border all is the same, so a square that lies far away may as well lie near.
+    start = np.clip(matrix[:, 2] + 0.5 - step / 2, -side - reach, limits + reach)
+    first = np.floor(start).astype(int) - reach
+    last = np.ceil(start + side).astype(int) + reach
+    low = np.clip(first, 0, limits - 1)
+    high = np.clip(last, low + 1, limits)
+    left, top = np.maximum(low - first, 0).tolist()
+    right, bottom = np.maximum(last - high, 0).tolist()
+    inner = image[low[1] : high[1], low[0] : high[0]]
+    part = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    corner = start - first
+    box = (*corner.tolist(), *(corner + side).tolist())
+    picture = Pillow.fromarray(np.asarray(part, np.uint8))
+    return np.asarray(picture.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
 
 
 def cut_out(

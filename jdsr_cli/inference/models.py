@@ -116,8 +116,8 @@ class OpenVinoImageModel:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._model = _read(path)
-        compiled = _compile(self._model, path, (None, 3, None, None))
-        self._any_size = compiled.create_infer_request()
+        self._compiled = _compile(self._model, path, (None, 3, None, None))
+        self._any_size = self._compiled.create_infer_request()
         self._uses: Counter[Shape] = Counter()
         self._requests: OrderedDict[Shape, Any] = OrderedDict()
 
@@ -131,6 +131,8 @@ class OpenVinoImageModel:
         if request is None:
             compiled = _compile(self._model, self._path, shape)
             request = self._requests[shape] = compiled.create_infer_request()
+            # It keeps buffers for the largest picture so far, 0.4 GB at 1920 x 1080.
+            self._compiled.release_memory()
             if len(self._requests) > COMPILED_SIZES:
                 self._requests.popitem(last=False)
         self._requests.move_to_end(shape)

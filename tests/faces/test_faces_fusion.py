@@ -116,3 +116,24 @@ def test_inconsistent_arguments_are_refused(truth: Faces) -> None:
         fuse(truth[None], np.zeros(1))
     with pytest.raises(UsageError, match="occlusion"):
         fuse(truth[None], np.ones(1), occlusions=np.zeros((2, 128, 128), np.float32))
+
+
+@pytest.mark.parametrize(("shift", "used"), [(2.0, 3), (5.6, 3), (8.0, 1)])
+def test_large_faces_match_within_the_same_limits(truth: Faces, shift: float, used: int) -> None:
+    large = cv2.resize(truth, (300, 300), interpolation=cv2.INTER_CUBIC)
+    moved = [
+        cv2.warpAffine(
+            large,
+            np.array([[1.0, 0.0, sign * shift * 300 / 128], [0.0, 1.0, 0.0]]),
+            (300, 300),
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for sign in (-1.0, 1.0)
+    ]
+    assert len(fuse(np.stack([large, *moved]), np.ones(3)).used) == used
+
+
+def test_a_large_face_of_another_person_is_left_out(truth: Faces, astronaut_photo: Photo) -> None:
+    other_person = crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points), 256)
+    large = cv2.resize(truth, (256, 256), interpolation=cv2.INTER_CUBIC)
+    assert fuse(np.stack([large, other_person, large]), np.ones(3)).used == (0, 2)

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.faces.detection.centerface import _packaged_file
 from jdsr_cli.inference import backends
 from jdsr_cli.inference.backends import cpu_threads, resolve_backend, resolve_device_name
 from jdsr_cli.inference.generator import ExportedGenerator
 from jdsr_cli.inference.loading import open_generator
+from jdsr_cli.inference.models import COMPILED_FROM, OpenVinoImageModel
 from jdsr_cli.inference.torch_generator import fold_batch_normalisation
 from jdsr_cli.weights import locate
 from jdsr_cli.weights.registry import entry, verify_export
@@ -189,3 +191,42 @@ def test_batch_normalisation_is_folded() -> None:
         torch.testing.assert_close(folded(given), network(given), atol=1e-5, rtol=1e-5)
     plain = nn.Sequential(nn.Conv2d(3, 4, 3))
     assert fold_batch_normalisation(plain) is plain
+
+
+def test_a_network_for_any_size_answers_the_same_before_and_after_it_is_compiled() -> None:
+    model = OpenVinoImageModel(_packaged_file())
+    random = np.random.default_rng(5)
+    shapes = [(64, 96), (128, 128), (320, 256)]
+    batches = [random.integers(0, 256, (1, 3, *one)).astype(np.float32) for one in shapes]
+    first = [model.run(batch) for batch in batches]
+    for _ in range(COMPILED_FROM + 1):  # Each compilation frees the buffers of the first request.
+        for batch, expected in zip(batches, first, strict=True):
+            for one, other in zip(model.run(batch), expected, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-3)
+    other_size = model.run(np.zeros((2, 3, 32, 160), np.float32))
+    assert other_size[0].shape == (2, 1, 8, 40)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_buffers_for_large_pictures_are_freed_when_their_size_is_compiled() -> None:
+    pytest.importorskip("openvino")
+    code = """
+import numpy as np
+from jdsr_cli.faces.detection.centerface import _packaged_file
+from jdsr_cli.inference.models import COMPILED_FROM, OpenVinoImageModel
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+
+model = OpenVinoImageModel(_packaged_file())
+batch = np.zeros((1, 3, 1088, 1920), np.float32)
+held = []
+for _ in range(COMPILED_FROM + 1):
+    model.run(batch)
+    held.append(resident())
+print(max(held[COMPILED_FROM:]) - held[0])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
+    )
+    assert int(run.stdout) < 150  # With the buffers of both, 300 to 400.
