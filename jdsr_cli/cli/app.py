@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from jdsr_cli.allocation import return_freed_memory
 from jdsr_cli.cli.bench import app as bench
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
@@ -75,4 +76,5 @@ app.add_typer(bench, name="bench")
 
 def main() -> None:
     """Entry point of the command line."""
+    return_freed_memory()
     app()

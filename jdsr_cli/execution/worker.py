@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from jdsr_cli.allocation import return_freed_memory
+
 if TYPE_CHECKING:
     from jdsr_cli.execution.units import Unit
     from jdsr_cli.settings import DetectionSettings
@@ -60,6 +62,7 @@ def serve(connection: Connection, settings: DetectionSettings, threads: int) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    return_freed_memory()
     try:
         _serve(connection, settings, threads)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):

@@ -157,7 +157,7 @@ def _shrink(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) ->
     corner = start - first
     box = (*corner.tolist(), *(corner + side).tolist())
     picture = Pillow.fromarray(np.asarray(part, np.uint8))
-    return np.asarray(picture.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
+    return np.array(picture.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
 
 
 def cut_out(

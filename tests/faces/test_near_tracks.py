@@ -117,7 +117,7 @@ def test_faces_that_the_border_of_a_window_cuts_keep_their_width() -> None:
         assert [face.width for face in faces] == pytest.approx([39, 39], abs=3)
 
 
-@pytest.mark.parametrize(("side", "window"), [(16, 64), (40, 128), (100, 128)])
+@pytest.mark.parametrize(("side", "window"), [(16, 96), (40, 128), (100, 128)])
 def test_windows_fit_the_width_of_the_face(side: int, window: int) -> None:
     search = Search()
     frames = [frame((100 + 3 * n, 100), side=side) for n in range(9)]

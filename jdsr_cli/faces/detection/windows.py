@@ -19,9 +19,9 @@ from jdsr_cli.faces.detection.base import Detection, cutout_map
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.resampling import resample
 
-SIDES = (64, 128)
+SIDES = (96, 128)
 """Sides of a window in pixels, for narrow and for wide faces."""
-WIDEST = (24.0, 48.0)
+WIDEST = (24.0, 40.0)
 """Longer side in pixels of the box of a face in those windows; wider faces are reduced to it."""
 SAME_FACE = 0.3
 """Intersection over union from which two boxes are the same face."""
