@@ -8,12 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.detection.centerface import _packaged_file
 from jdsr_cli.inference import backends
-from jdsr_cli.inference.backends import cpu_threads, resolve_backend, resolve_device_name
+from jdsr_cli.inference.backends import (
+    cpu_threads,
+    resolve_backend,
+    resolve_device_name,
+    single_threads,
+)
 from jdsr_cli.inference.generator import ExportedGenerator
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.inference.models import COMPILED_FROM, OpenVinoImageModel
@@ -230,3 +236,19 @@ print(max(held[COMPILED_FROM:]) - held[0])
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
     )
     assert int(run.stdout) < 150  # With the buffers of both, 300 to 400.
+
+
+def blas_threads() -> set[int]:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_products_of_numpy_have_one_thread_during_a_run(before: int) -> None:
+    with threadpool_limits(before, user_api="blas"):
+        with single_threads():
+            assert blas_threads() == {1}
+        assert blas_threads() == {before}
+        with pytest.raises(KeyError), single_threads():
+            raise KeyError
+        assert blas_threads() == {before}
