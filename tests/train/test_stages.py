@@ -261,7 +261,14 @@ train(pickle.load(open(sys.argv[1], "rb")), Killed())
 """
 
 
-@pytest.mark.parametrize("stage", ["parser", "identity", "denoise", "joint"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("parser", "identity")),
+        "denoise",
+        "joint",
+    ],
+)
 def test_a_run_killed_in_any_stage_resumes_to_the_same_result(
     stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
@@ -461,6 +468,7 @@ def test_two_processes_train_like_one(
     assert (tmp_path / "run" / "weights" / "tiny.safetensors").is_file()
 
 
+@pytest.mark.nightly
 def test_two_processes_train_a_network_with_an_unused_parsing_head(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
