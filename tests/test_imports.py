@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -120,6 +121,12 @@ def test_no_two_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef):
                 defined.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in defined.items() if len(modules) > 1} == {}
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """Pytest imports them by their name alone."""
+    paths = [path for path in Path(__file__).parent.rglob("*.py") if path.name != "conftest.py"]
+    assert [name for name, count in Counter(path.name for path in paths).items() if count > 1] == []
 
 
 def test_the_installed_package_does_not_import_training() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from jdsr_cli.allocation import return_freed_memory
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import (
     InputMissingError,
@@ -128,6 +129,7 @@ def run_task(unit: Unit, task: Task, queue: Any, resumes: bool) -> Finished | Re
     if unseen is not None:
         return Finished(unit.number, InputResult(unit.source, error=unseen))
     if task not in _runners:
+        return_freed_memory()
         _runners.clear()
         opener = open_models if task.weights is None else task.weights.open
         _runners[task] = UnitRunner(task.settings, opener)

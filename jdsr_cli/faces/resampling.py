@@ -131,7 +131,7 @@ def resample(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -
     weights = _reduction(size, fine)
     rows = np.tensordot(weights, grid.astype(np.float32), axes=(1, 0))
     reduced = np.tensordot(rows, weights, axes=(1, 1)).transpose(0, 2, 1)
-    return np.clip(np.rint(reduced), 0.0, 255.0).astype(np.uint8)
+    return np.clip(np.rint(reduced), 0.0, 255.0).astype(np.uint8, order="C")
 
 
 def _is_upright(matrix: NDArray[np.float64]) -> bool:

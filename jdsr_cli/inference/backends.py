@@ -86,8 +86,8 @@ def single_threads() -> Iterator[None]:
 
     Convolutions add up in another order with one thread than with several, which changes some
     values by one grey level. With one thread a result is the same on any number of cores, in any
-    number of processes. The threads of NumPy's OpenBLAS would also keep cores busy between two
-    products that other stages of a run need: on two cores a run takes 1.2 times as long with them.
+    number of processes. The threads of NumPy's OpenBLAS also stay active after a matrix product, on
+    cores that other stages need: with them, a run on two cores takes 1.2 times as long.
     """
     torch = sys.modules.get("torch")
     before = None if torch is None else torch.get_num_threads()

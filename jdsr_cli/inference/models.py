@@ -22,8 +22,8 @@ Shape = tuple[int | None, ...]
 COMPILED_FROM = 3
 """Number of the picture of one size with which the network is compiled for that size."""
 SMALL_PIXELS = 256 * 256
-"""Pixels up to which a picture of its own size runs in one thread: with two, a run on two cores
-takes 5 % longer, since its other stages lack what the second one costs."""
+"""Pixels up to which a picture of a compiled size runs in one thread. With two, a run on two cores
+takes 5 % longer: the other stages wait for a core."""
 COMPILED_SIZES = 12
 """Most sizes for which a network stays compiled."""
 
@@ -135,7 +135,7 @@ class OpenVinoImageModel:
             small = batch[0, 0].size <= SMALL_PIXELS
             compiled = _compile(self._model, self._path, shape, threads=1 if small else None)
             request = self._requests[shape] = compiled.create_infer_request()
-            # It keeps buffers for the largest picture so far, 0.4 GB at 1920 x 1080.
+            # The network for any size keeps buffers for its largest picture, 0.4 GB at 1920 x 1080.
             self._compiled.release_memory()
             if len(self._requests) > COMPILED_SIZES:
                 self._requests.popitem(last=False)

@@ -49,6 +49,16 @@ def test_a_shrunk_square_beyond_the_border_repeats_it(frame: np.ndarray) -> None
     assert np.abs(cut[0, :, 0].astype(int) - frame[-1, 50:114:2, 0]).mean() < 6
 
 
+@pytest.mark.parametrize("matrix", [(0.5, 0.0), (1.0, 0.0), (2.5, 0.0), (20.0, 0.0), (2.0, 0.3)])
+def test_squares_can_be_drawn_on(frame: np.ndarray, matrix: tuple[float, float]) -> None:
+    before = frame.copy()
+    step, turn = matrix
+    cut = resample(frame, np.array([[step, -turn, 5.0], [turn, step, 9.0]]), 16)
+    cv2.circle(cut, (8, 8), 4, (255, 0, 0), -1)
+    assert tuple(cut[8, 8]) == (255, 0, 0)
+    np.testing.assert_array_equal(frame, before)
+
+
 def test_mirrored_squares_stay_mirrored(frame: np.ndarray) -> None:
     upright = np.array([[1.5, 0.0, 30.0], [0.0, 1.5, 40.0]])
     mirrored = np.array([[-1.5, 0.0, 30.0 + 1.5 * 63], [0.0, 1.5, 40.0]])

@@ -2,8 +2,13 @@
 
 The windows are cut-outs of two sizes, in which a face has the width that it has in the whole frame
 as the detector receives it, or less where it is wide. From one frame to the next the centre of a
-face can move by nearly its width; a person who walks past a camera at 1.5 m/s moves by 0.4 widths
-at 25 frames per second.
+face can move by its width; a person who walks past a camera at 1.5 m/s moves by 0.4 widths at 25
+frames per second.
+
+The sizes were chosen on four clips. Of 522 faces of an office camera, most of them narrow, windows
+of 96 pixels find 515, of 64 and 128 pixels 510 and 511. With wide faces reduced to 40 pixels
+instead of 48, a dancer is found in 96 instead of 94 of 96 frames, on a street 314 instead of 290
+faces at 360p, but 402 instead of 412 at 1080p (383 in whole frames).
 """
 
 from __future__ import annotations

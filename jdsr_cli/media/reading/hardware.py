@@ -36,7 +36,7 @@ def device_fault(device: str) -> str | None:
         HWAccel(device).create(av.Codec(_PROBED, "r"))
     except (av.FFmpegError, OSError) as exc:
         return f"it cannot be opened: {exc.strerror}"
-    except NotImplementedError:
+    except NotImplementedError:  # Raised by PyAV where the decoder does not support the device.
         return f"this FFmpeg has no {_PROBED} decoder for it"
     return None
 

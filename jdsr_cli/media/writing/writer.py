@@ -261,8 +261,8 @@ _JPEG_QUALITY = 95
 
 
 _PNG_STRATEGY = zlib.Z_RLE
-"""Restored faces hold no repetitions but runs. On 100 of them this takes 0.6 times the CPU time of
-the default strategy at level 4, and gives files 15 % larger."""
+"""Strategy of zlib. On 100 pictures of restored faces, run lengths alone take 0.6 times the CPU
+time of the default strategy at level 4 and give files 15 % larger."""
 
 
 XMP_KEY = "XML:com.adobe.xmp"
