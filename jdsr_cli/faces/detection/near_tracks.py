@@ -107,7 +107,8 @@ class _Seed:
     def is_unchanged(self, means: Frame) -> bool:
         """Whether the picture is as it was when the face was searched last.
 
-        Compared is the surrounding of the face, or of a lost face all that is searched for it.
+        Compared is the surrounding of the face; of a lost face so much that wherever it appears in
+        its window, it changes a part of that.
         """
         left, top, right, bottom = (self.predict() if self.misses else self.face).box
         margin = 1.0 if self.misses else 0.25
