@@ -26,8 +26,9 @@ from jdsr_cli.errors import (
     OutputError,
     UsageError,
 )
-from jdsr_cli.execution.scheduler import Event, Finished, Lost, Progressed, Refused
-from jdsr_cli.execution.units import Unit, UnitRunner
+from jdsr_cli.execution.scheduler import Assisted, Event, Finished, Lost, Progressed
+from jdsr_cli.execution.units import Unit, UnitRunner, Work
+from jdsr_cli.execution.worker import perform
 from jdsr_cli.media.inputs import is_sequence
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.models import Models, open_models
@@ -123,21 +124,22 @@ _runners: dict[Task, UnitRunner] = {}
 """The runner of the last task of this process of a node, whose networks are open."""
 
 
-def run_task(unit: Unit, task: Task, queue: Any, resumes: bool) -> Finished | Refused:
-    """Process a unit on a node."""
+def run_task(work: Work, task: Task, queue: Any) -> Event:
+    """Do work on a node."""
+    unit = work.unit
     unseen = _unseen(unit, task)
+    if unseen is not None and work.role == "assist":
+        return Assisted(unit.number, goes_on=False, error=unseen)
     if unseen is not None:
         return Finished(unit.number, InputResult(unit.source, error=unseen))
     if task not in _runners:
         return_freed_memory()
+        for runner in _runners.values():
+            runner.close()
         _runners.clear()
         opener = open_models if task.weights is None else task.weights.open
         _runners[task] = UnitRunner(task.settings, opener)
-    try:
-        result = _runners[task].run(unit, QueuedProgress(queue, unit.number), resumes=resumes)
-    except JdsrError as error:
-        return Refused(unit.number, error)
-    return Finished(unit.number, result)
+    return perform(work, _runners[task], QueuedProgress(queue, unit.number))
 
 
 def _unseen(unit: Unit, task: Task) -> JdsrError | None:
@@ -188,7 +190,7 @@ class RayPool:
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_retries": 0}
         self._remote: Callable[..., Any] = self._ray.remote(**options)(run_task).remote
         self._queue = self._open_queue()
-        self._running: dict[Any, Unit] = {}
+        self._running: dict[Any, Work] = {}
 
     def _share(self, given: str, path: Path, sha256: str) -> SharedWeights:
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -207,10 +209,12 @@ class RayPool:
         """Return how many more tasks are submitted; Ray queues those without a node."""
         return self._limit - len(self._running)
 
-    def submit(self, unit: Unit, *, resumes: bool) -> None:
+    def submit(self, work: Work) -> None:
         """Submit a task."""
+        unit = work.unit
         unit = replace(unit, source=unit.source.absolute(), folder=unit.folder.absolute())
-        self._running[self._remote(unit, self._task, self._queue, resumes)] = unit
+        work = replace(work, unit=unit)
+        self._running[self._remote(work, self._task, self._queue)] = work
 
     def events(self) -> Sequence[Event]:
         """Return the progress since the last call, and the tasks that have ended."""
@@ -222,12 +226,13 @@ class RayPool:
         return list(self._queue.get_nowait_batch(waiting)) if waiting else []
 
     def _conclude(self, reference: Any) -> Event:
-        unit = self._running.pop(reference)
+        work = self._running.pop(reference)
         try:
-            event: Finished | Refused = self._ray.get(reference)
+            event: Event = self._ray.get(reference)
         except self._ray.exceptions.RayError as fault:
             first = str(fault).strip().partition("\n")[0].rstrip(".")
-            return Lost(unit.number, f"its Ray task was lost ({type(fault).__name__}: {first})")
+            reason = f"its Ray task was lost ({type(fault).__name__}: {first})"
+            return Lost(work.unit.number, reason, work.role == "assist")
         return event
 
     def close(self) -> None:

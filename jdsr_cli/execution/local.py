@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 
-from jdsr_cli.execution.scheduler import Event, Finished, Lost, Progressed, Refused
-from jdsr_cli.execution.units import Unit
+from jdsr_cli.execution.scheduler import Event, Lost, Progressed
+from jdsr_cli.execution.units import Work
 from jdsr_cli.execution.worker import serve
 from jdsr_cli.inference.backends import usable_cores
 from jdsr_cli.settings import DetectionSettings
@@ -23,7 +23,7 @@ def threads_each(processes: int) -> int:
 
 
 class _Worker:
-    """A process, and the unit on which it works."""
+    """A process, and what it does."""
 
     def __init__(self, settings: DetectionSettings, threads: int) -> None:
         # A new interpreter: a fork would copy the locks of running threads.
@@ -34,7 +34,7 @@ class _Worker:
         )
         self.process.start()
         theirs.close()
-        self.unit: Unit | None = None
+        self.work: Work | None = None
 
     def describe_end(self) -> str:
         """Return how the process ended."""
@@ -71,43 +71,44 @@ class LocalPool:
         return [
             slot
             for slot in range(len(self._settings))
-            if slot not in self._workers or self._workers[slot].unit is None
+            if slot not in self._workers or self._workers[slot].work is None
         ]
 
     def free(self) -> int:
-        """Return the number of workers without a unit."""
+        """Return the number of workers without work."""
         return len(self._free_slots())
 
-    def submit(self, unit: Unit, *, resumes: bool) -> None:
-        """Send a unit to a worker, which is started if there is none."""
+    def submit(self, work: Work) -> None:
+        """Send work to a worker, which is started if there is none."""
         slot = self._free_slots()[0]
         if slot not in self._workers:
             self._workers[slot] = _Worker(self._settings[slot], self._threads)
         worker = self._workers[slot]
-        worker.unit = unit
+        worker.work = work
         try:
-            worker.connection.send((unit, resumes))
+            worker.connection.send(work)
         except OSError:
             # The process is gone; reading from the connection reports it.
             return
 
     def events(self) -> Sequence[Event]:
         """Wait for the next messages of the workers."""
-        busy = {worker.connection: slot for slot, worker in self._workers.items() if worker.unit}
+        busy = {worker.connection: slot for slot, worker in self._workers.items() if worker.work}
         return [self._receive(busy[ready]) for ready in wait(list(busy)) if ready in busy]
 
     def _receive(self, slot: int) -> Event:
         worker = self._workers[slot]
-        assert worker.unit is not None
-        number = worker.unit.number
+        work = worker.work
+        assert work is not None
         try:
-            event: Progressed | Finished | Refused = worker.connection.recv()
+            event: Event = worker.connection.recv()
         except (EOFError, OSError):
             del self._workers[slot]
             worker.connection.close()
-            return Lost(number, worker.describe_end())
+            assisted = work.role == "assist"
+            return Lost(work.unit.number, worker.describe_end(), assisted)
         if not isinstance(event, Progressed):
-            worker.unit = None
+            worker.work = None
         return event
 
     def close(self) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Protocol
 
 from jdsr_cli.atomic import prepare_folder
+from jdsr_cli.errors import JdsrError
 from jdsr_cli.execution.cluster import RayPool
 from jdsr_cli.execution.local import LocalPool
 from jdsr_cli.execution.scheduler import Pool, run_units
 from jdsr_cli.execution.units import Unit, UnitRunner
 from jdsr_cli.inference.backends import resolve_device_name
-from jdsr_cli.media import expand_inputs
+from jdsr_cli.media import expand_inputs, probe
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.models import open_models
 from jdsr_cli.restoration.pipeline import name_outputs
+from jdsr_cli.restoration.stages.reading import expected_frames
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.settings import DetectionSettings, ExecutionSettings
 
@@ -44,12 +46,13 @@ class _InThisProcess:
 class _InPool:
     """Processes units in a pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, segment: int) -> None:
         self._pool = pool
+        self._segment = segment
 
     def run(self, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[Unit, InputResult]]:
         """Process units at once."""
-        yield from run_units(units, self._pool, progress)
+        yield from run_units(units, self._pool, progress, self._segment)
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def open_runner(
     execution: ExecutionSettings,
     out: Path,
     progress: Progress,
-    units: int | None = None,
+    parts: int | None = None,
 ) -> Iterator[Executor]:
     """Open what processes units: this process, worker processes, or a Ray cluster.
 
@@ -67,7 +70,7 @@ def open_runner(
         execution: Number and place of the processes.
         out: Folder for the results, which exists.
         progress: Receives notes while the networks are opened in this process.
-        units: Number of units that will be processed, None if unknown.
+        parts: Number of inputs and further segments of them, None if unknown.
 
     Raises:
         UsageError: The options contradict each other, or the cluster cannot be used.
@@ -85,22 +88,22 @@ def open_runner(
     if execution.engine == "ray":
         pool = RayPool(settings, execution, out)
     else:
-        pool = LocalPool(worker_settings(settings, execution, units))
+        pool = LocalPool(worker_settings(settings, execution, parts))
     try:
-        yield _InPool(pool)
+        yield _InPool(pool, settings.segment)
     finally:
         pool.close()
 
 
 def worker_settings(
-    settings: DetectionSettings, execution: ExecutionSettings, units: int | None = None
+    settings: DetectionSettings, execution: ExecutionSettings, parts: int | None = None
 ) -> list[DetectionSettings]:
     """Return the settings of each worker of this machine; devices take turns.
 
     Args:
         settings: Settings of the run.
         execution: Number of processes, and their devices.
-        units: There are no more workers than units, so that those share all cores.
+        parts: There are no more workers than parts of the work, so that those share all cores.
 
     Raises:
         UsageError, DeviceError: A device is unknown or not available.
@@ -111,8 +114,23 @@ def worker_settings(
         resolve_device_name(device)
     return [
         replace(settings, device=devices[number % len(devices)])
-        for number in range(min(execution.processes, units or execution.processes))
+        for number in range(min(execution.processes, parts or execution.processes))
     ]
+
+
+def count_parts(paths: Sequence[Path], settings: DetectionSettings, enough: int) -> int:
+    """Return the number of segments of all inputs, at most `enough` or the number of inputs."""
+    parts = len(paths)
+    for path in paths:
+        if parts >= enough:
+            break
+        try:
+            frames = expected_frames(probe(path, settings.reading), settings.reading)
+        except JdsrError:
+            # Its process reports the error.
+            continue
+        parts += enough if frames is None else (frames - 1) // settings.segment
+    return max(len(paths), min(parts, enough))
 
 
 def run_inputs(
@@ -141,6 +159,7 @@ def run_inputs(
         Unit(number, path, out, name)
         for number, (path, name) in enumerate(zip(paths, names, strict=True))
     ]
-    with open_runner(settings, execution, out, progress, len(units)) as runner:
+    parts = count_parts(paths, settings, execution.processes)
+    with open_runner(settings, execution, out, progress, parts) as runner:
         results = {unit.number: result for unit, result in runner.run(units, progress)}
     return RunSummary((*failed, *(results[unit.number] for unit in units)))

@@ -1,6 +1,7 @@
 """The scheduler: gives units to a pool of processes, repeats lost ones, and relays progress.
 
-It is the same for processes of this machine and for the tasks of a Ray cluster.
+Processes for which no unit is left assist those that have one. The scheduler is the same for
+processes of this machine and for the tasks of a Ray cluster.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.execution.units import Unit
+from jdsr_cli.execution.units import Unit, Work
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.summary import InputResult
 
@@ -50,19 +51,32 @@ class Lost:
 
     number: int
     reason: str
+    assisted: bool = False
+    """Whether the process only assisted another one."""
 
 
-Event: TypeAlias = Progressed | Finished | Refused | Lost
+@dataclass(frozen=True)
+class Assisted:
+    """A process has assisted for a while."""
+
+    number: int
+    goes_on: bool
+    """Whether there may be more to do."""
+    error: JdsrError | None = None
+    """Why the process cannot assist."""
+
+
+Event: TypeAlias = Progressed | Finished | Refused | Lost | Assisted
 
 
 class Pool(Protocol):
     """Processes that work on units."""
 
     def free(self) -> int:
-        """Return how many more units can be submitted."""
+        """Return how much more work can be submitted."""
 
-    def submit(self, unit: Unit, *, resumes: bool) -> None:
-        """Start a unit; with `resumes` it continues what a lost process began."""
+    def submit(self, work: Work) -> None:
+        """Start a unit, continue it, or assist the process that has it."""
 
     def events(self) -> Sequence[Event]:
         """Wait until something has happened, and return it in its order."""
@@ -84,6 +98,24 @@ class _Attempt:
     """Whether a process has begun to write its results."""
     tasks: set[str] = field(default_factory=set)
     """Open tasks of its progress."""
+    frames: int | None = None
+    """Number of its frames, if that is known."""
+    done: int = 0
+    """Number of frames that are done."""
+    assistants: int = 0
+    """Processes that assist it."""
+    assistants_lost: int = 0
+    is_assisted: bool = True
+    """Whether assistance is of use."""
+
+    def assistants_needed(self, segment: int) -> int:
+        """Return how many more processes could prepare segments, each another one."""
+        if not (self.begun and self.is_assisted):
+            return 0
+        if self.frames is None:
+            return 1
+        left = self.frames - self.done - (segment - self.done % segment)
+        return max(0, -(-left // segment) - self.assistants)
 
 
 class _Relay:
@@ -110,7 +142,10 @@ class _Relay:
         task = str(attempt.unit.folder / attempt.unit.name)
         if event.method == "begin":
             attempt.begun = True
+            attempt.done, attempt.frames = 0, event.arguments[1]
             attempt.tasks.add(task)
+        elif event.method == "advance":
+            attempt.done += event.arguments[1]
         elif event.method == "end":
             attempt.tasks.discard(task)
         getattr(self._progress, event.method)(task, *event.arguments[1:])
@@ -123,7 +158,7 @@ class _Relay:
 
 
 def run_units(
-    units: Sequence[Unit], pool: Pool, progress: Progress
+    units: Sequence[Unit], pool: Pool, progress: Progress, segment: int
 ) -> Iterator[tuple[Unit, InputResult]]:
     """Process units and yield each with its result, in the order in which they end.
 
@@ -133,42 +168,100 @@ def run_units(
         units: The inputs, with numbers of their own.
         pool: The processes.
         progress: Receives the progress of all units.
+        segment: Frames of a segment, of which each can be prepared by another process.
 
     Raises:
         WeightsError, DeviceError: The processes cannot open the networks.
 
     """
-    relay = _Relay(progress)
-    waiting = deque(_Attempt(unit) for unit in units)
-    running: dict[int, _Attempt] = {}
+    run = _Run(units, pool, progress, segment)
     try:
-        while waiting or running:
-            while waiting and pool.free():
-                attempt = waiting.popleft()
-                running[attempt.unit.number] = attempt
-                pool.submit(attempt.unit, resumes=attempt.begun)
+        while run.waiting or run.running:
+            run.submit()
             for event in pool.events():
-                # The last messages of a process may arrive after its loss was noticed.
-                current = running.get(event.number)
-                if current is None:
-                    continue
-                if isinstance(event, Progressed):
-                    relay.call(current, event)
-                    continue
-                if isinstance(event, Refused):
-                    raise event.error
-                del running[event.number]
-                if isinstance(event, Finished):
-                    yield current.unit, event.result
-                elif (failure := _lose(current, event, relay)) is not None:
-                    yield current.unit, failure
-                else:
-                    waiting.appendleft(current)
+                concluded = run.process(event)
+                if concluded is not None:
+                    yield concluded
+        while run.assistants:
+            for event in pool.events():
+                run.process(event)
     except BaseException:
-        for event in pool.cancel():
-            if isinstance(event, Progressed) and event.method == "note":
-                relay.note(*event.arguments)
+        run.cancel()
         raise
+
+
+class _Run:
+    """The units that wait or run, and the processes that assist."""
+
+    def __init__(self, units: Sequence[Unit], pool: Pool, progress: Progress, segment: int) -> None:
+        self.waiting = deque(_Attempt(unit) for unit in units)
+        self.running: dict[int, _Attempt] = {}
+        self.assistants = 0
+        self._pool = pool
+        self._relay = _Relay(progress)
+        self._segment = segment
+
+    def submit(self) -> None:
+        """Give work to all free processes, as long as there is any."""
+        while self.waiting and self._pool.free():
+            attempt = self.waiting.popleft()
+            self.running[attempt.unit.number] = attempt
+            self._pool.submit(Work(attempt.unit, "resume" if attempt.begun else "start"))
+        while not self.waiting and self._pool.free():
+            attempts = self.running.values()
+            neediest = max(attempts, key=self._assistants_needed, default=None)
+            if neediest is None or not self._assistants_needed(neediest):
+                return
+            neediest.assistants += 1
+            self.assistants += 1
+            self._pool.submit(Work(neediest.unit, "assist"))
+
+    def _assistants_needed(self, attempt: _Attempt) -> int:
+        return attempt.assistants_needed(self._segment)
+
+    def process(self, event: Event) -> tuple[Unit, InputResult] | None:
+        """Take note of an event; return the result of a unit that has ended with it."""
+        if isinstance(event, Assisted) or (isinstance(event, Lost) and event.assisted):
+            self._end_assistance(event)
+            return None
+        # The last messages of a process may arrive after its loss was noticed.
+        current = self.running.get(event.number)
+        if current is None:
+            return None
+        if isinstance(event, Progressed):
+            self._relay.call(current, event)
+            return None
+        if isinstance(event, Refused):
+            raise event.error
+        del self.running[event.number]
+        if isinstance(event, Finished):
+            return current.unit, event.result
+        failure = _lose(current, event, self._relay)
+        if failure is not None:
+            return current.unit, failure
+        self.waiting.appendleft(current)
+        return None
+
+    def _end_assistance(self, event: Assisted | Lost) -> None:
+        self.assistants -= 1
+        attempt = self.running.get(event.number)
+        if attempt is None:
+            return
+        attempt.assistants -= 1
+        if isinstance(event, Lost):
+            self._relay.note(f"{attempt.unit.source}: {event.reason}; it only assisted another")
+            attempt.assistants_lost += 1
+            attempt.is_assisted = attempt.assistants_lost <= MAX_RETRIES
+            return
+        if event.error is not None:
+            self._relay.note(str(event.error))
+        attempt.is_assisted = event.goes_on
+
+    def cancel(self) -> None:
+        """Stop all processes; pass their notes on."""
+        for event in self._pool.cancel():
+            if isinstance(event, Progressed) and event.method == "note":
+                self._relay.note(*event.arguments)
 
 
 def _lose(attempt: _Attempt, event: Lost, relay: _Relay) -> InputResult | None:

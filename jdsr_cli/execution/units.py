@@ -1,7 +1,8 @@
-"""The unit of work of a run in several processes: one input, processed from its start to its end.
+"""The units of work of a run in several processes: inputs, and segments of them.
 
-Tracks, masks and smoothing depend on all frames before, so an input is not divided; its journal
-lets another process continue after the last finished segment.
+Masks and smoothing depend on all frames before, so one process takes an input from its start to its
+end; its journal lets another one continue after the last finished segment. Most of the work is done
+segment by segment, and processes without an input of their own take part in it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from jdsr_cli.errors import OutputError
 from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.assistance import Assistant
 from jdsr_cli.restoration.frame import InputState
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models
@@ -24,6 +27,8 @@ from jdsr_cli.settings import DetectionSettings
 LOCK_SECONDS = 60.0
 """How long a continued unit waits for the lost process to give up the journal."""
 LOCK_STEP = 0.25
+ASSIST_SECONDS = 60.0
+"""Time after which a process that assists asks the scheduler again what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,19 @@ class Unit:
         return InputState(self.source, Workspace(self.folder, self.name, self.source))
 
 
+Role = Literal["start", "resume", "assist"]
+"""What a process does with a unit: process it, continue what a lost process began, or prepare
+segments for the process that has it."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is given to a process."""
+
+    unit: Unit
+    role: Role
+
+
 class UnitRunner:
     """Processes units with networks that are opened once, with the first unit.
 
@@ -62,6 +80,8 @@ class UnitRunner:
         self._settings = settings
         self._opener = opener
         self._models: Models | None = None
+        self._assisted: tuple[Unit, Assistant] | None = None
+        """The unit that is assisted; it stays open, since reading on is faster than anew."""
 
     def open(self, progress: Progress) -> Models:
         """Return the networks.
@@ -87,6 +107,7 @@ class UnitRunner:
             WeightsError, DeviceError: As `open`.
 
         """
+        self.close()
         models, settings, state = self.open(progress), self._settings, unit.state()
         if unit.anew:
             settings = replace(settings, force=True, resume=False)
@@ -95,6 +116,43 @@ class UnitRunner:
             settings = replace(settings, resume=True)
         (result,) = run_stages([state], settings, models, progress)
         return result
+
+    def assist(self, unit: Unit, progress: Progress, seconds: float = ASSIST_SECONDS) -> bool:
+        """Prepare segments of a unit that another process has.
+
+        Args:
+            unit: The input.
+            progress: Receives notes.
+            seconds: Time after which no segment is begun any more.
+
+        Returns:
+            Whether there may be more to prepare.
+
+        Raises:
+            JdsrError: This process cannot take part.
+
+        """
+        models = self.open(progress)
+        if self._assisted is None or self._assisted[0] != unit:
+            self.close()
+            workspace = unit.state().workspace
+            if not workspace.is_being_written:
+                return False
+            assistant = Assistant(unit.source, workspace, self._settings, models)
+            self._assisted = (unit, assistant)
+        goes_on = False
+        try:
+            goes_on = self._assisted[1].work(seconds)
+        finally:
+            if not goes_on:
+                self.close()
+        return goes_on
+
+    def close(self) -> None:
+        """Close the input that was assisted."""
+        if self._assisted is not None:
+            self._assisted[1].close()
+            self._assisted = None
 
 
 def wait_for_journal(workspace: Workspace, seconds: float = LOCK_SECONDS) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from jdsr_cli.allocation import return_freed_memory
 
 if TYPE_CHECKING:
-    from jdsr_cli.execution.units import Unit
+    from jdsr_cli.execution.scheduler import Event
+    from jdsr_cli.execution.units import UnitRunner, Work
+    from jdsr_cli.progress import Progress
     from jdsr_cli.settings import DetectionSettings
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -53,7 +55,7 @@ def serve(connection: Connection, settings: DetectionSettings, threads: int) -> 
     """Process units until the connection is closed or the process is terminated.
 
     Args:
-        connection: Receives pairs of a unit and whether it resumes; sends events.
+        connection: Receives `Work`; sends events.
         settings: Settings of the run, with the device of this worker.
         threads: Threads of each network and of OpenCV.
 
@@ -78,20 +80,29 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 def _serve(connection: Connection, settings: DetectionSettings, threads: int) -> None:
     import cv2
 
-    from jdsr_cli.errors import JdsrError
-    from jdsr_cli.execution.scheduler import Finished, Refused
     from jdsr_cli.execution.units import UnitRunner
     from jdsr_cli.restoration.models import open_models
 
     cv2.setNumThreads(threads)
     runner = UnitRunner(settings, open_models)
     while True:
-        message: tuple[Unit, bool] = connection.recv()
-        unit, resumes = message
-        progress = SentProgress(connection, unit.number)
+        work: Work = connection.recv()
+        connection.send(perform(work, runner, SentProgress(connection, work.unit.number)))
+
+
+def perform(work: Work, runner: UnitRunner, progress: Progress) -> Event:
+    """Do what a process was given; return the event with which that ends."""
+    from jdsr_cli.errors import JdsrError
+    from jdsr_cli.execution.scheduler import Assisted, Finished, Refused
+
+    number = work.unit.number
+    if work.role == "assist":
         try:
-            result = runner.run(unit, progress, resumes=resumes)
+            return Assisted(number, runner.assist(work.unit, progress))
         except JdsrError as error:
-            connection.send(Refused(unit.number, error))
-        else:
-            connection.send(Finished(unit.number, result))
+            return Assisted(number, goes_on=False, error=error)
+    try:
+        result = runner.run(work.unit, progress, resumes=work.role == "resume")
+    except JdsrError as error:
+        return Refused(number, error)
+    return Finished(number, result)

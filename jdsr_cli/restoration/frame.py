@@ -28,7 +28,7 @@ from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Image, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.journal import FinishedSegment, Request
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 P = ParamSpec("P")
@@ -118,6 +118,8 @@ class OpenInput:
     """State at the end of the last finished segment if an interrupted run is resumed."""
     notes: tuple[str, ...]
     """What the user should know about how the input is processed."""
+    finished: tuple[FinishedSegment, ...] = ()
+    """The segments that an interrupted run has finished."""
 
     @property
     def info(self) -> MediaInfo:
@@ -128,6 +130,11 @@ class OpenInput:
     def workspace(self) -> Workspace:
         """Folder of its results."""
         return self.state.workspace
+
+    @property
+    def finished_frames(self) -> int:
+        """Number of frames in `finished`."""
+        return self.finished[-1].frames if self.finished else 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,6 +115,16 @@ class Journal:
         """Raise `OutputError` if another run has the journal of `folder` open."""
         _locked_content(folder)
 
+    @classmethod
+    def stored_request(cls, folder: Path) -> Mapping[str, Any]:
+        """Return the request of a run that another process writes; empty if there is none."""
+        try:
+            with (folder / cls.NAME).open("rb") as file:
+                stored = json.loads(file.readline())
+        except (OSError, ValueError):
+            return {}
+        return stored if isinstance(stored, dict) else {}
+
     @property
     def frames(self) -> int:
         """Number of frames in finished segments."""

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from jdsr_cli.atomic import prepare_folder
-from jdsr_cli.faces.detection.near_tracks import search_interval
 from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.parallel import ParallelStages, StageTimes
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import Element, InputState
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align
+from jdsr_cli.restoration.plans import limit_alignment, plan_detection, plan_intervals
+from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.compositing import composite
-from jdsr_cli.restoration.stages.detection import DetectionPlan, detect
+from jdsr_cli.restoration.stages.detection import detect
 from jdsr_cli.restoration.stages.generation import generate
 from jdsr_cli.restoration.stages.reading import read
 from jdsr_cli.restoration.stages.selection import select
@@ -105,23 +104,13 @@ def run_stages(
 
     """
     stages = stages or ParallelStages()
-    sparse = isinstance(settings, RestoreSettings) and settings.selects_shots
-    plan = DetectionPlan(
-        models.detector,
-        settings.detect_every,
-        models.near_tracks,
-        sparse,
-        settings.segment,
-        settings.roi,
-        models.embedder,
-    )
-    limits = AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
+    plan, limits = plan_detection(settings, models), limit_alignment(settings)
     try:
         with single_threads(), stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
             stream = stages.add(detect(stream, plan), "detect")
-            tracked = track(stream, settings.tracker, partial(_search_interval, settings, plan))
+            tracked = track(stream, settings.tracker, plan_intervals(settings, plan))
             stream = stages.add_inline(tracked, "track")
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
@@ -140,14 +129,6 @@ def run_stages(
     finally:
         for state in states:
             state.close()
-
-
-def _search_interval(settings: DetectionSettings, plan: DetectionPlan, frame_rate: float) -> int:
-    """Return how many frames lie between two that are searched for faces."""
-    if settings.detect_every is not None:
-        return settings.detect_every
-    sparse = plan.sparse and plan.near_tracks is not None
-    return search_interval(frame_rate, sparse=sparse)
 
 
 def name_outputs(paths: Sequence[Path]) -> list[str]:

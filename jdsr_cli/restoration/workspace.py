@@ -26,6 +26,10 @@ from jdsr_cli.restoration.journal import Journal, Request
 
 MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
+WRITING = "writing"
+"""Name of the file in the folder of the work that exists while a process writes the results."""
+STATE = ".state.npz"
+"""End of the name of the snapshot of the last finished segment."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
 DAMAGED_STATE = "the state of the interrupted run is damaged"
@@ -123,13 +127,36 @@ class Workspace:
         assert self._journal is not None, "the workspace is not open"
         return self._journal
 
+    @property
+    def finished_segments(self) -> int:
+        """Number of finished segments of a run that this process writes, otherwise 0."""
+        return 0 if self._journal is None else len(self._journal.segments)
+
     def segment_file(self, number: int, suffix: str) -> Path:
         """Return the path of a file of segment `number` (from 0)."""
         return self.work / f"{number:06d}{suffix}"
 
     def snapshot_file(self, number: int) -> Path:
         """Return the path of the snapshot at the end of segment `number`."""
-        return self.segment_file(number, ".state.npz")
+        return self.segment_file(number, STATE)
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a process writes the results; also true if it was lost."""
+        return (self.work / WRITING).exists()
+
+    def written_segments(self) -> int:
+        """Return the number of segments that the process that writes the results has finished."""
+        snapshots = [path.name.partition(".")[0] for path in self.work.glob(f"*{STATE}")]
+        return max((int(number) + 1 for number in snapshots if number.isdigit()), default=0)
+
+    def size_of(self, suffix: str) -> int:
+        """Return the bytes of all files of segments that have this suffix."""
+        total = 0
+        for path in self.work.glob(f"*{suffix}"):
+            with suppress(OSError):
+                total += path.stat().st_size
+        return total
 
     def is_finished(self, request: Request) -> bool:
         """Return whether a result of the same request exists already."""
@@ -189,6 +216,7 @@ class Workspace:
         self._journal = Journal(self.work, request)
         try:
             clear_partials(self._hidden)
+            (self.work / WRITING).touch()
         except OSError as fault:
             raise output_error(fault, self.final) from fault
 
@@ -231,6 +259,8 @@ class Workspace:
         if self._journal is None:
             return 0
         frames = self._journal.frames
+        with suppress(OSError):
+            (self.work / WRITING).unlink()
         self._journal.close()
         self._journal = None
         if not frames:

@@ -12,7 +12,7 @@ from reference_run import AtFrame, Reference
 
 from jdsr_cli.errors import InputMissingError, OutputError, UsageError
 from jdsr_cli.execution import cluster as tasks
-from jdsr_cli.execution.units import Unit
+from jdsr_cli.execution.units import Unit, Work
 from jdsr_cli.restoration import restore
 from jdsr_cli.settings import ExecutionSettings, RestoreSettings
 
@@ -117,7 +117,7 @@ def test_a_node_that_does_not_share_the_folders_says_so(
         (tmp_path / name).write_bytes(b"x")
     unit = Unit(0, tmp_path / source, tmp_path, "clip")
     task = tasks.Task(RestoreSettings(), None, tmp_path / marker)
-    finished = tasks.run_task(unit, task, None, resumes=False)
+    finished = tasks.run_task(Work(unit, "start"), task, None)
     assert isinstance(finished, tasks.Finished)
     assert isinstance(finished.result.error, kind)
     assert "all nodes share" in str(finished.result.error)

@@ -19,6 +19,8 @@ from jdsr_cli.execution.units import Unit
 from jdsr_cli.progress import Silent
 from jdsr_cli.restoration import InputResult
 
+SEGMENT = 8
+
 
 class Calls(Silent):
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ def done(unit: Unit) -> Finished:
 
 def test_all_units_are_processed_and_no_more_at_once_than_the_pool_holds() -> None:
     pool = FakePool(2, lambda unit, *_: [done(unit)])
-    results = dict(run_units(units(5), pool, Silent()))
+    results = dict(run_units(units(5), pool, Silent(), SEGMENT))
     assert {unit.number for unit in results} == set(range(5))
     assert all(unit.source == result.source for unit, result in results.items())
     assert pool.most_at_once == 2
@@ -63,7 +65,7 @@ def test_a_lost_unit_is_repeated_and_continues_what_it_had_begun() -> None:
         return [*begun, Lost(unit.number, "gone") if attempt < 3 else done(unit)]
 
     calls = Calls()
-    ((_, result),) = run_units(units(1), FakePool(1, answer), calls)
+    ((_, result),) = run_units(units(1), FakePool(1, answer), calls, SEGMENT)
     assert result.error is None
     assert resumed == [False, False, True]
     assert calls.notes == [f"0.mp4: gone; repeated ({n} of {MAX_RETRIES})" for n in (1, 2)]
@@ -75,7 +77,9 @@ def test_a_unit_that_is_lost_too_often_fails_and_the_others_go_on() -> None:
     def answer(unit: Unit, _: int, __: bool) -> list[Event]:
         return [Lost(0, "gone") if unit.number == 0 else done(unit)]
 
-    results = {unit.number: one for unit, one in run_units(units(3), FakePool(2, answer), Calls())}
+    results = {
+        unit.number: one for unit, one in run_units(units(3), FakePool(2, answer), Calls(), SEGMENT)
+    }
     assert [results[number].failed for number in range(3)] == [True, False, False]
     assert f"gone, {MAX_RETRIES + 1} times" in str(results[0].error)
     assert "--resume" in str(results[0].error)
@@ -84,7 +88,7 @@ def test_a_unit_that_is_lost_too_often_fails_and_the_others_go_on() -> None:
 def test_a_note_that_every_process_gives_is_passed_on_once() -> None:
     calls = Calls()
     pool = FakePool(1, lambda unit, *_: [Progressed(unit.number, "note", ("same",)), done(unit)])
-    assert len(list(run_units(units(3), pool, calls))) == 3
+    assert len(list(run_units(units(3), pool, calls, SEGMENT))) == 3
     assert calls.notes == ["same"]
 
 
@@ -92,7 +96,7 @@ def test_messages_after_the_loss_of_a_process_are_ignored() -> None:
     late = Progressed(0, "begin", ("clip", 1))
     pool = FakePool(1, lambda unit, *_: [done(unit), late])
     calls = Calls()
-    assert len(list(run_units(units(1), pool, calls))) == 1
+    assert len(list(run_units(units(1), pool, calls, SEGMENT))) == 1
     assert calls.open == []
 
 
@@ -100,13 +104,13 @@ def test_missing_weights_end_the_run() -> None:
     error = WeightsMissingError("no weights")
     pool = FakePool(1, lambda unit, *_: [Refused(unit.number, error)])
     with pytest.raises(WeightsMissingError):
-        list(run_units(units(2), pool, Silent()))
+        list(run_units(units(2), pool, Silent(), SEGMENT))
     assert pool.cancelled == 1
 
 
 def test_an_interrupted_caller_stops_all_units() -> None:
     pool = FakePool(1, lambda unit, *_: [done(unit)])
-    running = run_units(units(2), pool, Silent())
+    running = run_units(units(2), pool, Silent(), SEGMENT)
     next(running)
     with pytest.raises(KeyboardInterrupt):
         running.throw(KeyboardInterrupt)

@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.display import SQUARE
 from jdsr_cli.media import Reader
+from jdsr_cli.restoration import scene_search
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -26,8 +26,8 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.journal import Request
-from jdsr_cli.restoration.stages import detection as stage
-from jdsr_cli.restoration.stages.detection import DetectionPlan, detect, group_size
+from jdsr_cli.restoration.scene_search import DetectionPlan, group_size
+from jdsr_cli.restoration.stages.detection import detect
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import DetectorSettings
 
@@ -49,12 +49,19 @@ class OneFaceEach:
         return [[FACE] for _ in images]
 
 
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def opened(name: str = "a") -> OpenInput:
     path = Path(f"{name}.mp4")
     state = InputState(path, Workspace(Path("out"), name, path))
-    digest = FileDigest(path.name, 0, "")
+    state.workspace.work.mkdir(parents=True, exist_ok=True)
     # The stage does not read the input.
-    return OpenInput(state, cast(Reader, None), digest, Request({}, {}), SQUARE, None, None, ())
+    reader = cast(Reader, SimpleNamespace(info=SimpleNamespace(frame_rate=25)))
+    digest = FileDigest(path.name, 0, "")
+    return OpenInput(state, reader, digest, Request({}, {}), SQUARE, None, None, ())
 
 
 def frame(one: OpenInput, number: int, size: int = 120, level: int = 100) -> FrameItem:
@@ -99,8 +106,8 @@ def test_frames_are_detected_in_groups_and_none_is_lost() -> None:
 
 def test_groups_are_the_same_in_a_resumed_run() -> None:
     whole, later = OneFaceEach(), OneFaceEach()
-    list(detect(stream(opened(), 30), DetectionPlan(whole)))
-    list(detect(stream(opened(), 14, first=16), DetectionPlan(later)))
+    list(detect(stream(opened("a"), 30), DetectionPlan(whole, segment=16)))
+    list(detect(stream(opened("b"), 14, first=16), DetectionPlan(later, segment=16)))
     assert whole.groups == [8, 8, *later.groups]
 
 
@@ -116,7 +123,7 @@ def test_groups_never_span_two_inputs() -> None:
 
 
 def test_large_frames_are_detected_in_smaller_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "MAX_GROUP_BYTES", 3 * 120 * 120 * 3)
+    monkeypatch.setattr(scene_search, "MAX_GROUP_BYTES", 3 * 120 * 120 * 3)
     detector = OneFaceEach()
     list(detect(stream(opened(), 5), DetectionPlan(detector)))
     assert detector.groups == [2, 2, 1]
@@ -155,7 +162,9 @@ def test_a_region_outside_the_frame_fails_that_input_only() -> None:
 
 
 def test_a_cut_is_detected_across_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 50)
+    monkeypatch.setattr(
+        scene_search, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 50
+    )
 
     def with_cuts(one: OpenInput) -> Iterator[Element]:
         yield InputStarted(one)
@@ -184,9 +193,7 @@ def test_frames_are_read_lazily() -> None:
 
 def walking(first: int, count: int, *, cut: int | None = None) -> list[FrameItem]:
     """Return frames in which a square moves; from `cut` on another one at another place."""
-    clip = opened()
-    clip = replace(clip, reader=cast(Reader, SimpleNamespace(info=SimpleNamespace(frame_rate=25))))
-    items = []
+    clip, items = opened(f"{first}"), []
     for number in range(first, first + count):
         x = 60 + 5 * number if cut is None or number < cut else 400 - 5 * number
         image = bright_squares.frame((x, 100))
@@ -227,7 +234,9 @@ def test_frames_between_key_frames_are_searched_near_faces() -> None:
 def test_a_scene_that_begins_between_key_frames_is_searched_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 10)
+    monkeypatch.setattr(
+        scene_search, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 10
+    )
     network = bright_squares.Squares()
     items = walking(0, 16, cut=5)
     found = edges(items, near_plan(network))

@@ -32,9 +32,15 @@ from jdsr_cli.restoration.workspace import Workspace
 RATE = 25
 
 
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def opened(name: str = "a") -> OpenInput:
     path = Path(f"{name}.mp4")
     state = InputState(path, Workspace(Path("out"), name, path))
+    state.workspace.work.mkdir(parents=True, exist_ok=True)
     digest = FileDigest(path.name, 0, "")
     return OpenInput(state, cast(Reader, None), digest, Request({}, {}), SQUARE, None, None, ())
 

@@ -6,7 +6,7 @@ import pytest
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
 from jdsr_cli.restoration.frame import FrameDetections
-from jdsr_cli.restoration.stages.detection import read_detections, write_detections
+from jdsr_cli.restoration.stored_detections import read_detections, write_detections
 from jdsr_cli.restoration.workspace import Snapshot
 
 

@@ -204,6 +204,19 @@ class Reader:
             self._last_index = pending.index
             self._count += 1
 
+    def skip(self, frames: int) -> int:
+        """Skip a number of frames, as `skip_to` does; return how many there were."""
+        skipped = 0
+        while skipped < frames:
+            pending = self._held or next(self._pending, None)
+            self._held = None
+            if pending is None:
+                break
+            self._last_index = pending.index
+            self._count += 1
+            skipped += 1
+        return skipped
+
     @property
     def report(self) -> ReadReport:
         """Counts and warnings so far; complete when the iteration has ended."""

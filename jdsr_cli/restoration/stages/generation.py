@@ -12,11 +12,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.media import Image
-from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, RestoredFace
+from jdsr_cli.restoration.frame import (
+    Element,
+    FaceItem,
+    FrameItem,
+    InputStarted,
+    OpenInput,
+    RestoredFace,
+)
+from jdsr_cli.restoration.shared_segments import SharedResults
+from jdsr_cli.restoration.stored_faces import SUFFIX, StoredFaces
 
 WINDOW_BYTES = 96 << 20
 """Bytes of frames that wait at most until a batch is full."""
@@ -87,22 +96,145 @@ class FaceGenerator:
 
 
 def generate(stream: Iterable[Element], generator: FaceGenerator) -> Iterator[Element]:
-    """Restore the faces of the frames.
+    """Restore the faces of the frames; those of a prepared segment are only read.
 
     Frames wait until there are faces for a batch, or until they take too much memory; then all
     are passed on in their order.
+
+    Args:
+        stream: Frames with aligned faces.
+        generator: Restores them.
+
     """
-    waiting: list[Element] = []
-    faces = _Faces()
-    size = 0
+    batch = FaceBatch(generator)
+    segments: _PreparedSegments | None = None
     for element in stream:
-        waiting.append(element)
-        size += element.nbytes
-        faces.add(element)
-        if faces.count >= generator.batch or size >= WINDOW_BYTES or not faces.count:
-            yield from _restore_frames(waiting, faces, generator)
-            waiting, size = [], 0
-    yield from _restore_frames(waiting, faces, generator)
+        if isinstance(element, InputStarted):
+            segments = _PreparedSegments(element.input, generator.side)
+        if not isinstance(element, FrameItem) or segments is None:
+            yield from batch.add(element)
+            continue
+        attempt = element.state.attempt
+        if segments.begins and not attempt("restore", segments.begin, wait=False):
+            # Another process restores the segment: what waits here need not wait for that.
+            yield from batch.restore()
+            attempt("restore", segments.begin, wait=True)
+        if segments.are_stored:
+            yield from batch.restore()
+            attempt("restore", segments.set_faces, element)
+            yield element
+        else:
+            yield from batch.add(element)
+        segments.end_frame(element)
+    yield from batch.restore()
+
+
+class _PreparedSegments:
+    """The segments of one input, whose faces another process may have restored."""
+
+    def __init__(self, opened: OpenInput, side: int) -> None:
+        self._state = opened.state
+        self._side = side
+        self._shared = SharedResults(opened.workspace, SUFFIX)
+        self._stored: StoredFaces | None = None
+        self._used: list[int] = []
+        """Segments whose stored faces were used; they stay until the segment is finished, so that
+        nobody prepares them again."""
+        self._number = len(opened.finished)
+        self.begins = True
+        """Whether a segment begins with the next frame."""
+        opened.state.resources.callback(self._close)
+
+    @property
+    def are_stored(self) -> bool:
+        """Whether another process has restored the faces of the segment."""
+        return self._stored is not None
+
+    def begin(self, *, wait: bool) -> bool:
+        """Open the faces of the segment if they are there; otherwise claim it.
+
+        Args:
+            wait: Whether to wait for another process that restores it.
+
+        Returns:
+            Whether that succeeded; False if another process restores the segment.
+
+        """
+        self._forget(self._state.workspace.finished_segments)
+        found = self._shared.claim(self._number)
+        if found == "elsewhere" and wait:
+            found = self._shared.await_claim(self._number, lambda: self._state.failed)
+        if found == "there":
+            self._stored = StoredFaces(self._shared.path(self._number), self._side)
+        self.begins = found == "elsewhere"
+        return not self.begins
+
+    def set_faces(self, item: FrameItem) -> None:
+        """Set the faces of a frame of a stored segment."""
+        for face in _restorable(item):
+            set_canonical_colours(face)
+        assert self._stored is not None
+        self._stored.set_faces(item)
+
+    def end_frame(self, item: FrameItem) -> None:
+        """Go on to the next segment if one ends with this frame."""
+        if item.ends_segment:
+            self._close_stored()
+            self._number += 1
+            self.begins = True
+
+    def _forget(self, finished: int) -> None:
+        """Give up claims and remove faces of finished segments, which nobody prepares again."""
+        self._shared.release_before(finished)
+        while self._used and self._used[0] < finished:
+            self._shared.remove(self._used.pop(0))
+
+    def _close_stored(self) -> None:
+        if self._stored is not None:
+            self._stored.close()
+            self._stored = None
+            self._used.append(self._number)
+
+    def _close(self) -> None:
+        self._close_stored()
+        self._shared.release_all()
+
+
+class FaceBatch:
+    """Frames that wait until there are faces for a batch.
+
+    Args:
+        generator: Restores the faces.
+
+    """
+
+    def __init__(self, generator: FaceGenerator) -> None:
+        self._generator = generator
+        self._waiting: list[Element] = []
+        self._faces = _Faces()
+        self._size = 0
+
+    def add(self, element: Element) -> Iterator[Element]:
+        """Add an element; yield all that wait, in their order, if a batch is full."""
+        self._waiting.append(element)
+        self._size += element.nbytes
+        self._faces.add(element)
+        count = self._faces.count
+        if count >= self._generator.batch or self._size >= WINDOW_BYTES or not count:
+            yield from self.restore()
+
+    def restore(self) -> Iterator[Element]:
+        """Restore the faces that wait, and yield the elements in their order."""
+        start, count = time.perf_counter(), self._faces.count
+        self._faces.restore(self._generator)
+        spent = time.perf_counter() - start
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        for one in waiting:
+            if isinstance(one, FrameItem) and one.state.failed:
+                continue
+            if count and (own := len(_restorable(one))):
+                one.state.clock.add("restore", spent * own / count)
+            yield one
 
 
 class _Faces:
@@ -156,22 +288,14 @@ def _restorable(element: Element) -> list[FaceItem]:
     return [face for face in faces if face.crop is not None]
 
 
-def _restore_frames(
-    waiting: Sequence[Element], faces: _Faces, generator: FaceGenerator
-) -> Iterator[Element]:
-    start, count = time.perf_counter(), faces.count
-    faces.restore(generator)
-    spent = time.perf_counter() - start
-    for one in waiting:
-        if isinstance(one, FrameItem) and one.state.failed:
-            continue
-        if count and (own := len(_restorable(one))):
-            one.state.clock.add("restore", spent * own / count)
-        yield one
-
-
 def canonical_crop(face: FaceItem) -> NDArray[np.uint8]:
     """Set the colour map of a face; return its crop in canonical colours."""
     assert face.crop is not None
+    return set_canonical_colours(face).apply(face.crop)
+
+
+def set_canonical_colours(face: FaceItem) -> ColourMap:
+    """Set and return the colour map of a face."""
+    assert face.crop is not None
     face.colours = canonical_map(face.crop, monochrome=face.monochrome)
-    return face.colours.apply(face.crop)
+    return face.colours

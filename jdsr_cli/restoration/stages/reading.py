@@ -9,7 +9,7 @@ from typing import Any
 from jdsr_cli.evidence import FileDigest, digest_file, package_versions
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
-from jdsr_cli.media import MediaInfo, input_files, open_reader
+from jdsr_cli.media import Frame, MediaInfo, input_files, open_reader
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -20,7 +20,7 @@ from jdsr_cli.restoration.frame import (
 )
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
-from jdsr_cli.restoration.stages.detection import DETECTIONS_FORMAT
+from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
 from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
 
@@ -70,33 +70,49 @@ def _open(
         plan = plan_frames(info.width, info.height, settings.scale, settings.frame_scale)
         if plan.note is not None and settings.pastes:
             notes.append(plan.note)
-    if workspace.journal.segments:
-        last = workspace.journal.segments[-1]
+    finished = tuple(workspace.journal.segments)
+    if finished:
+        last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")
         reader.skip_to(last.next_index)
         snapshot = Snapshot.read(workspace.snapshot_file(last.number))
     display = Display.of(info.sample_aspect_ratio)
-    return OpenInput(state, reader, digest, request, display, plan, snapshot, tuple(notes))
+    return OpenInput(
+        state, reader, digest, request, display, plan, snapshot, tuple(notes), finished
+    )
 
 
 def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator[FrameItem]:
-    state, number = opened.state, opened.workspace.journal.frames
+    state, number = opened.state, opened.finished_frames
     while limit is None or number < limit:
         frame = state.attempt("read", next, opened.reader, None)
         if frame is None:
             break
-        yield FrameItem(
-            input=opened,
-            number=number,
-            index=frame.index,
-            pts=frame.pts,
-            time=frame.time,
-            image=frame.image,
-            ends_segment=(number + 1) % segment == 0,
-        )
+        yield frame_item(opened, number, frame, segment)
         number += 1
     state.frames_read = number
     state.reader_notes = tuple(opened.reader.report.warnings)
+
+
+def frame_item(opened: OpenInput, number: int, frame: Frame, segment: int) -> FrameItem:
+    """Return the item of a frame.
+
+    Args:
+        opened: Its input.
+        number: Its number among the frames of the run, from 0.
+        frame: The frame as it was read.
+        segment: Frames of a segment.
+
+    """
+    return FrameItem(
+        input=opened,
+        number=number,
+        index=frame.index,
+        pts=frame.pts,
+        time=frame.time,
+        image=frame.image,
+        ends_segment=(number + 1) % segment == 0,
+    )
 
 
 def digest_input(path: Path) -> FileDigest:

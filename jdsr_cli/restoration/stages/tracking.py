@@ -17,7 +17,7 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
 )
-from jdsr_cli.restoration.stages.detection import detections_file, read_detections
+from jdsr_cli.restoration.stored_detections import detections_file, read_detections
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, TrackerSettings
 
 
@@ -65,8 +65,8 @@ class _InputTracker:
         self._state = opened.state
         display_size = opened.display.size_of(opened.info.width, opened.info.height)
         self._aspect_check = AspectCheck(*display_size)
-        self._finished_frames = opened.workspace.journal.frames
-        for segment in opened.workspace.journal.segments:
+        self._finished_frames = opened.finished_frames
+        for segment in opened.finished:
             for detections in read_detections(detections_file(opened.workspace, segment.number)):
                 self._update(detections)
 

@@ -11,7 +11,6 @@ from jdsr_cli.evidence import FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
     Element,
-    FrameDetections,
     FrameItem,
     InputFinished,
     InputStarted,
@@ -31,8 +30,8 @@ from jdsr_cli.restoration.sinks import (
     VideoSink,
     draw_overlay,
 )
-from jdsr_cli.restoration.stages.detection import detections_file, write_detections
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
+from jdsr_cli.restoration.stored_detections import detections_file
 from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
 from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
@@ -150,7 +149,6 @@ class _InputWriter:
         self._name = opened.state.source.name
         self._journal = opened.workspace.journal
         self._frames = self._journal.frames
-        self._detections: list[FrameDetections] = []
         self._ended = False
         self._sinks = open_sinks(opened, settings)
         if opened.snapshot is not None:
@@ -189,8 +187,6 @@ class _InputWriter:
 
     def _end_frame(self, item: FrameItem) -> None:
         """Count a frame; store the segment that ends with it."""
-        assert item.detections is not None
-        self._detections.append(item.detections)
         self._frames += 1
         if not item.ends_segment:
             return
@@ -202,9 +198,8 @@ class _InputWriter:
             **{sink.name: sink.snapshot() for sink in self._sinks},
         )
         snapshot.write(workspace.snapshot_file(number))
+        # Stored before the frames of the segment were passed on.
         files.append(detections_file(workspace, number))
-        write_detections(files[-1], self._detections)
-        self._detections = []
         sizes = {path.name: path.stat().st_size for path in files}
         self._journal.add(FinishedSegment(number, self._frames, item.index + 1, sizes))
         if number:

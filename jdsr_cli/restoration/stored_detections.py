@@ -1,0 +1,76 @@
+"""The detections of a segment in a file, from which tracking can be repeated exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.faces import Detection
+from jdsr_cli.restoration.frame import FrameDetections
+from jdsr_cli.restoration.workspace import Snapshot, Workspace
+
+SUFFIX = ".facts.npz"
+"""End of the names of these files."""
+DETECTIONS_FORMAT = 3
+"""Version of the detection method and of the stored detections; part of the request, so that a
+run that another version began is not resumed. Increase it if either changes."""
+DAMAGED = "the detections of the interrupted run are damaged"
+_NUMBERS = 18
+"""Numbers of a detection: box (4), points (10), score, turn, spread, confirmed."""
+
+
+def detections_file(workspace: Workspace, number: int) -> Path:
+    """Return the path of the stored detections of segment `number`."""
+    return workspace.segment_file(number, SUFFIX)
+
+
+def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
+    """Store the detections of a segment, so that tracking can be repeated exactly.
+
+    Raises:
+        OutputError: The file cannot be written.
+
+    """
+    faces = [_numbers(face) for one in frames for face in one.detections]
+    arrays = {"faces": np.array(faces, np.float64).reshape(-1, _NUMBERS)}
+    embeddings = {
+        f"embeddings/{number}": one.embeddings
+        for number, one in enumerate(frames)
+        if one.embeddings is not None
+    }
+    table = [
+        (one.time, one.searched, one.cut, one.colour, len(one.detections), one.face_colours)
+        for one in frames
+    ]
+    Snapshot({"frames": table}, arrays | embeddings).write(path)
+
+
+def read_detections(path: Path) -> Iterator[FrameDetections]:
+    """Yield what `write_detections` stored.
+
+    Raises:
+        InputUnreadableError: The file is missing or damaged.
+
+    """
+    stored, first = Snapshot.read(path, DAMAGED), 0
+    for number, (time, searched, cut, colour, count, colours) in enumerate(stored.values["frames"]):
+        faces = stored.arrays["faces"][first : first + count]
+        first += count
+        detections = tuple(_detection(face) for face in faces)
+        embeddings = stored.arrays.get(f"embeddings/{number}")
+        measures = (time, searched, cut, colour)
+        yield FrameDetections(*measures, detections, tuple(colours), embeddings)
+
+
+def _numbers(face: Detection) -> list[float]:
+    points = face.points.ravel().tolist()
+    return [*face.box, *points, face.score, face.turn, face.spread, face.confirmed]
+
+
+def _detection(numbers: NDArray[np.float64]) -> Detection:
+    left, top, right, bottom, *points, score, turn, spread, confirmed = numbers.tolist()
+    landmarks = np.array(points, np.float32).reshape(5, 2)
+    return Detection((left, top, right, bottom), landmarks, score, turn, spread, bool(confirmed))

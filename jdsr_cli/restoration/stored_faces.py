@@ -1,0 +1,104 @@
+"""The generated faces of a segment in a file, for the process that writes the input.
+
+The file is a sequence of records without a header, one for each face that was restored, in the
+order of the frames and of the faces in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.atomic import atomic_file
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.restoration.frame import FrameItem, RestoredFace
+
+SUFFIX = ".faces"
+"""End of the names of these files."""
+_FACE = np.dtype(
+    [
+        ("frame", "<u4"),
+        ("finite", "?"),
+        ("redone", "?"),
+        ("image", "u1", (TEMPLATE_SIZE, TEMPLATE_SIZE, 3)),
+        ("occlusion", "u1", (TEMPLATE_SIZE, TEMPLATE_SIZE)),
+    ]
+)
+
+
+def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
+    """Store the generated faces of the frames of a segment; the file appears when it is complete.
+
+    Raises:
+        OutputError: The file cannot be written.
+
+    """
+    with atomic_file(path) as partial, partial.open("wb") as file:
+        for item in items:
+            for face in item.faces:
+                if face.crop is not None:
+                    file.write(_record(item.number, face.generated).tobytes())
+
+
+def _record(frame: int, face: RestoredFace | None) -> NDArray[np.void]:
+    record = np.zeros((), _FACE)
+    record["frame"] = frame
+    record["finite"] = face is not None
+    if face is not None:
+        record["redone"] = face.redone
+        record["image"] = face.image
+        record["occlusion"] = np.rint(face.occlusion * np.float32(255))
+    return record
+
+
+class StoredFaces:
+    """The generated faces of a segment, which are read frame by frame.
+
+    Args:
+        path: A file that `write_faces` wrote.
+        side: Side in pixels of the crops that the generator received.
+
+    Raises:
+        OSError: The file cannot be opened.
+
+    """
+
+    def __init__(self, path: Path, side: int) -> None:
+        self._path = path
+        self._side = side
+        self._file = path.open("rb")
+
+    def set_faces(self, item: FrameItem) -> None:
+        """Set the generated faces of the next frame, whose crops are the same.
+
+        Raises:
+            InputUnreadableError: The file is damaged, or holds the faces of other frames.
+
+        """
+        faces = [face for face in item.faces if face.crop is not None]
+        content = self._file.read(len(faces) * _FACE.itemsize)
+        if len(content) != len(faces) * _FACE.itemsize:
+            raise self._damaged()
+        for face, record in zip(faces, np.frombuffer(content, _FACE), strict=True):
+            if record["frame"] != item.number:
+                raise self._damaged()
+            face.generated = self._face(record) if record["finite"] else None
+
+    def _face(self, record: NDArray[np.void]) -> RestoredFace:
+        occlusion = record["occlusion"].astype(np.float32) / np.float32(255)
+        return RestoredFace(record["image"].copy(), occlusion, bool(record["redone"]), self._side)
+
+    def _damaged(self) -> InputUnreadableError:
+        return InputUnreadableError(
+            "the prepared faces of a segment are damaged",
+            where=self._path,
+            hint="Start again with --force.",
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
