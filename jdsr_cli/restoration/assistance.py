@@ -8,8 +8,7 @@ of the frames after it that tracking needs.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -19,7 +18,7 @@ from jdsr_cli.evidence import FileDigest
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.scene import thumbnail
 from jdsr_cli.inference.backends import single_threads
-from jdsr_cli.media import Frame, Reader, open_reader
+from jdsr_cli.media import Reader, open_reader
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
     Element,
@@ -31,6 +30,7 @@ from jdsr_cli.restoration.frame import (
 )
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.numbered_frames import NumberedFrames
 from jdsr_cli.restoration.plans import limit_alignment, plan_detection, plan_intervals
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
@@ -48,7 +48,7 @@ from jdsr_cli.settings import MAX_LAG, DetectionSettings, RestoreSettings
 
 MAX_BYTES = 1 << 30
 """Bytes of prepared faces from which no more are prepared until some were used."""
-LOOK_STEP = 0.2
+LOOK_STEP = 0.5
 """Seconds between two looks for something to prepare."""
 
 
@@ -81,12 +81,14 @@ class Assistant:
         self._segment = settings.segment
         self._plan = plan_detection(settings, models)
         self._state = InputState(source, workspace)
+        self._first_unsearched = 0
+        """Number of the first segment whose detections may be missing."""
         self._end: int | None = None
         """Number of a segment that the input does not have, once one is known."""
         try:
             self._opened = self._open(source)
-            self._to_search = _Frames(self._open_reader, self._opened.reader)
-            self._to_restore = _Frames(self._open_reader)
+            self._to_search = NumberedFrames(self._open_reader, self._opened.reader)
+            self._to_restore = NumberedFrames(self._open_reader)
             self._detections = self._share(DETECTIONS)
             self._faces = self._share(FACES)
             self._tracked = self._track()
@@ -170,13 +172,17 @@ class Assistant:
 
     def _search_one(self) -> bool:
         """Search the first segment that nobody has searched; return whether there was one."""
-        for number in count(self._workspace.written_segments()):
+        first = max(self._first_unsearched, self._workspace.written_segments())
+        for number in count(first):
             if self._end is not None and number >= self._end:
                 return False
-            if self._detections.claim(number) == "ours":
+            found = self._detections.claim(number)
+            if found == "ours":
                 self._search(number)
                 self._detections.release(number)
                 return True
+            if found == "there" and number == self._first_unsearched:
+                self._first_unsearched += 1
         return False
 
     def _search(self, number: int) -> None:
@@ -230,6 +236,8 @@ class Assistant:
         return True
 
     def _is_last(self, number: int) -> bool:
+        if self._end is not None and number + 1 >= self._end:
+            return True
         frames = sum(1 for _ in read_detections(self._detections.path(number)))
         return frames < self._segment
 
@@ -286,41 +294,10 @@ class Assistant:
                 item = FrameItem(self._opened, position, 0, 0, time, NO_IMAGE, ends)
                 item.detections = detections
                 yield item
-            if len(frames) < self._segment:
+            if len(frames) < self._segment or number + 1 == self._end:
                 break
         yield InputFinished(self._state)
 
 
 def _frames_in(elements: Iterable[Element]) -> Iterator[FrameItem]:
     return (one for one in elements if isinstance(one, FrameItem))
-
-
-class _Frames:
-    """The frames of an input by number; reading on is fast, going back starts anew.
-
-    Args:
-        opener: Opens the input.
-        reader: A reader that is open already.
-
-    """
-
-    def __init__(self, opener: Callable[[], Reader], reader: Reader | None = None) -> None:
-        self._opener = opener
-        self._reader = reader
-        self._recent: deque[tuple[int, Frame]] = deque(maxlen=2)
-        """The last two frames, with their numbers."""
-        self._next = 0
-
-    def get(self, number: int) -> Frame | None:
-        """Return a frame; None if the input has ended before it."""
-        for known, frame in self._recent:
-            if known == number:
-                return frame
-        if self._reader is None or number < self._next:
-            self._reader, self._next = self._opener(), 0
-        self._next += self._reader.skip(number - self._next)
-        read = next(self._reader, None)
-        if read is not None:
-            self._next += 1
-            self._recent.append((number, read))
-        return read

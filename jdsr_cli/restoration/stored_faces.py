@@ -93,10 +93,12 @@ class StoredFaces:
         return RestoredFace(record["image"].copy(), occlusion, bool(record["redone"]), self._side)
 
     def _damaged(self) -> InputUnreadableError:
+        """Remove the file, so that a resumed run restores the faces itself; return the error."""
+        self._path.unlink(missing_ok=True)
         return InputUnreadableError(
-            "the prepared faces of a segment are damaged",
+            "the prepared faces of a segment are damaged and were removed",
             where=self._path,
-            hint="Start again with --force.",
+            hint="Repeat the command with --resume.",
         )
 
     def close(self) -> None:

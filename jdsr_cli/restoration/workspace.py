@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,9 @@ REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
 DAMAGED_STATE = "the state of the interrupted run is damaged"
 _VALUES = "values"
+_READING = Lock()
+"""NumPy parses headers by `ast.literal_eval`, which at times raises SystemError when several
+threads call it (CPython 3.11 and 3.12, gh-106905)."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ class Snapshot:
 
         """
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            content = io.BytesIO(path.read_bytes())
+            with _READING, np.load(content, allow_pickle=False) as stored:
                 values = json.loads(stored[_VALUES].tobytes())
                 names = [name for name in stored.files if name.startswith("array/")]
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
@@ -147,16 +153,20 @@ class Workspace:
 
     def written_segments(self) -> int:
         """Return the number of segments that the process that writes the results has finished."""
-        snapshots = [path.name.partition(".")[0] for path in self.work.glob(f"*{STATE}")]
+        snapshots = [name.partition(".")[0] for name, _ in self._files(STATE)]
         return max((int(number) + 1 for number in snapshots if number.isdigit()), default=0)
 
     def size_of(self, suffix: str) -> int:
         """Return the bytes of all files of segments that have this suffix."""
-        total = 0
-        for path in self.work.glob(f"*{suffix}"):
-            with suppress(OSError):
-                total += path.stat().st_size
-        return total
+        return sum(size for _, size in self._files(suffix))
+
+    def _files(self, suffix: str) -> Iterator[tuple[str, int]]:
+        """Yield name and size of the files in the folder of the work that have a suffix."""
+        with suppress(OSError), os.scandir(self.work) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix):
+                    with suppress(OSError):
+                        yield entry.name, entry.stat().st_size
 
     def is_finished(self, request: Request) -> bool:
         """Return whether a result of the same request exists already."""

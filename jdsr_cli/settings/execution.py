@@ -40,7 +40,8 @@ class ExecutionSettings(Settings):
     jobs: Annotated[
         int | None,
         Option(
-            "Inputs that are processed at once, each in a process of its own.",
+            "Processes that run at once. Each takes an input; those without one take part in the "
+            "inputs of the others, segment by segment.",
             metavar="N", unit="processes", low=1, high=1024, affects_result=False,
             unset="1, one for each of --devices, or what the Ray cluster holds",
         ),

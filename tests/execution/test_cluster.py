@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from reference_run import AtFrame, Reference
+from restoration.suite_clips import file_hashes
 
 from jdsr_cli.errors import InputMissingError, OutputError, UsageError
 from jdsr_cli.execution import cluster as tasks
@@ -50,6 +51,26 @@ def test_a_run_that_loses_a_node_gives_the_results_of_one_process(
     assert any("its Ray task was lost" in note for note in progress.notes), progress.notes
     reference.assert_same(tmp_path)
     assert nodes.list_all_nodes() == [nodes.head_node]
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_segments_of_one_input_are_tasks_and_a_lost_node_changes_nothing(
+    reference: Reference, ray: Any, nodes: Any, tmp_path: Path
+) -> None:
+    (second,) = [node for node in nodes.list_all_nodes() if not node.head]
+    cpus_in_use: list[float] = []
+
+    def lose_node() -> None:
+        cpus_in_use.append(2.0 - ray.available_resources().get("CPU", 0.0))
+        nodes.remove_node(second, allow_graceful=False)
+
+    progress = AtFrame(9, lose_node)
+    (result,) = restore(reference.inputs[:1], tmp_path, reference.settings, progress, RAY).results
+    assert result.error is None
+    # That of the process that writes the input, and that of its assistant.
+    assert cpus_in_use == [2.0]
+    assert file_hashes(tmp_path / "walk") == file_hashes(reference.whole / "walk")
 
 
 @pytest.mark.cluster

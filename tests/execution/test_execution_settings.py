@@ -1,10 +1,15 @@
 """Options of execution: what they mean, and which contradict each other."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from media.clips import encode
 
 from jdsr_cli.errors import DeviceError, UsageError
 from jdsr_cli.execution.local import threads_each
-from jdsr_cli.execution.runs import worker_settings
+from jdsr_cli.execution.runs import count_parts, worker_settings
+from jdsr_cli.media import write_image
 from jdsr_cli.settings import ExecutionSettings, RestoreSettings
 
 
@@ -53,7 +58,7 @@ def test_devices_take_turns() -> None:
     assert [one.device for one in workers] == ["cpu", "auto", "cpu"]
 
 
-def test_there_are_no_more_workers_than_inputs() -> None:
+def test_there_are_no_more_workers_than_parts() -> None:
     execution = ExecutionSettings(jobs=4)
     counts = [len(worker_settings(RestoreSettings(), execution, n)) for n in (1, 3, 9, None)]
     assert counts == [1, 3, 4, 4]
@@ -67,3 +72,23 @@ def test_a_device_that_is_missing_is_an_error_before_anything_starts() -> None:
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jdsr_cli.execution.local.usable_cores", lambda: 8)
     assert [threads_each(number) for number in (1, 2, 3, 16)] == [8, 4, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "enough", "parts"),
+    [
+        (["long"], 8, 3),
+        (["long"], 2, 2),
+        (["long", "long"], 8, 6),
+        (["absent"], 8, 1),
+        (["absent", "long", "picture"], 8, 5),
+        (["picture"] * 5, 2, 5),
+    ],
+)
+def test_parts_of_a_run(tmp_path: Path, names: list[str], enough: int, parts: int) -> None:
+    """A clip of 20 frames has three segments of 8; what cannot be read is one part."""
+    encode(tmp_path / "long.mkv", range(20))
+    write_image(tmp_path / "picture.png", np.zeros((32, 32, 3), np.uint8))
+    files = {"long": "long.mkv", "picture": "picture.png", "absent": "absent.mp4"}
+    paths = [tmp_path / files[name] for name in names]
+    assert count_parts(paths, RestoreSettings(segment=8), enough) == parts

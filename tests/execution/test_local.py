@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from reference_run import AtFrame, Reference
+from restoration.suite_clips import file_hashes
 
 from jdsr_cli.errors import InputMissingError, MediaError, OutputError, WeightsMissingError
 from jdsr_cli.execution.local import LocalPool
@@ -36,6 +37,30 @@ def test_two_processes_give_the_results_of_one(reference: Reference, tmp_path: P
         one.counts for one in reference.summary.results
     ]
     assert summary.exit_code == 4
+    assert multiprocessing.active_children() == []
+
+
+def test_one_input_is_restored_by_two_processes(reference: Reference, tmp_path: Path) -> None:
+    seen: list[int] = []
+    progress = AtFrame(20, lambda: seen.append(len(multiprocessing.active_children())))
+    settings = replace(reference.settings, segment=8)
+    (result,) = restore(reference.inputs[:1], tmp_path, settings, progress, TWO).results
+    assert result.error is None
+    assert seen == [2]
+    assert file_hashes(tmp_path / "walk") == file_hashes(reference.whole / "walk")
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["the process that writes", "the assistant"])
+def test_one_input_survives_the_loss_of_either_process(
+    reference: Reference, tmp_path: Path, which: int
+) -> None:
+    def kill() -> None:
+        sorted(multiprocessing.active_children(), key=lambda one: one.pid or 0)[which].kill()
+
+    progress = AtFrame(9, kill)
+    (result,) = restore(reference.inputs[:1], tmp_path, reference.settings, progress, TWO).results
+    assert result.error is None
+    assert file_hashes(tmp_path / "walk") == file_hashes(reference.whole / "walk")
     assert multiprocessing.active_children() == []
 
 

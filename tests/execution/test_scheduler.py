@@ -8,6 +8,7 @@ from fake_pool import FakePool
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.execution.scheduler import (
     MAX_RETRIES,
+    Assisted,
     Event,
     Finished,
     Lost,
@@ -106,6 +107,83 @@ def test_missing_weights_end_the_run() -> None:
     with pytest.raises(WeightsMissingError):
         list(run_units(units(2), pool, Silent(), SEGMENT))
     assert pool.cancelled == 1
+
+
+def begun(unit: Unit, frames: int | None) -> Progressed:
+    return Progressed(unit.number, "begin", ("clip", frames))
+
+
+class LongPool(FakePool):
+    """A pool whose units go on until the assistants have ended as often as a test wants."""
+
+    def __init__(self, slots: int, frames: int | None, ends: list[Event], done_at: int = 0) -> None:
+        super().__init__(slots, lambda unit, *_: [begun(unit, frames)])
+        self._ends = ends
+        self._progress = [Progressed(0, "advance", ("clip", done_at))] if done_at else []
+        self.processed = 0
+
+    def events(self) -> list[Event]:
+        self.processed += 1
+        if self.processed == 1:
+            return [begun(units(1)[0], self._frames()), *self._progress]
+        if self._ends:
+            self._running.pop()
+            return [self._ends.pop(0)]
+        if self.processed < 100:
+            self.processed = 100
+            self._running = self._running[1:]
+            return [done(units(1)[0])]
+        self._running.pop()
+        return [Assisted(0, goes_on=True)]
+
+    def _frames(self) -> int | None:
+        (event,) = self._answer(units(1)[0], 1, False)
+        return event.arguments[1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("frames", "done_at", "assistants"),
+    [(3 * SEGMENT, 0, 2), (SEGMENT, 0, 0), (SEGMENT + 1, 0, 1), (1, 0, 0), (None, 0, 4),
+     (3 * SEGMENT, SEGMENT + 1, 1), (100 * SEGMENT, 0, 4)],
+)  # fmt: skip
+def test_free_processes_assist_where_segments_are_left(
+    frames: int | None, done_at: int, assistants: int
+) -> None:
+    pool = LongPool(5, frames, [], done_at)
+    ((_, result),) = run_units(units(1), pool, Silent(), SEGMENT)
+    assert result.error is None
+    assert pool.assisted == [0] * assistants
+    assert pool.free() == 5
+
+
+def test_nobody_assists_while_units_wait() -> None:
+    pool = FakePool(2, lambda unit, *_: [begun(unit, 99), done(unit)])
+    assert len(list(run_units(units(4), pool, Silent(), SEGMENT))) == 4
+    assert pool.assisted == []
+
+
+def test_an_assistant_that_goes_on_is_asked_again_and_one_that_does_not_is_not() -> None:
+    pool = LongPool(2, 99, [Assisted(0, goes_on=True), Assisted(0, goes_on=False)])
+    list(run_units(units(1), pool, Silent(), SEGMENT))
+    assert pool.assisted == [0, 0]
+
+
+def test_the_loss_of_an_assistant_does_not_repeat_the_unit() -> None:
+    lost = [Lost(0, "gone", assisted=True)] * (MAX_RETRIES + 1)
+    pool, calls = LongPool(2, 99, [*lost]), Calls()
+    ((_, result),) = run_units(units(1), pool, calls, SEGMENT)
+    assert result.error is None
+    assert pool.assisted == [0] * (MAX_RETRIES + 1)
+    assert calls.notes == ["0.mp4: gone; it only assisted another"]
+
+
+def test_a_process_that_cannot_assist_says_why() -> None:
+    error = WeightsMissingError("no weights")
+    calls = Calls()
+    pool = LongPool(2, 99, [Assisted(0, goes_on=False, error=error)])
+    ((_, result),) = run_units(units(1), pool, calls, SEGMENT)
+    assert result.error is None
+    assert calls.notes == [str(error)]
 
 
 def test_an_interrupted_caller_stops_all_units() -> None:

@@ -126,3 +126,21 @@ def test_skipping_to_the_end_beyond_it_and_backwards(tmp_path: Path) -> None:
             reader.skip_to(4)
         with pytest.raises(MediaError, match=f"ends before frame {COUNT + 1}"):
             reader.skip_to(COUNT + 1)
+
+
+@pytest.mark.parametrize(("frames", "skipped"), [(0, 0), (3, 3), (99, 12)])
+def test_a_number_of_frames_is_skipped(tmp_path: Path, frames: int, skipped: int) -> None:
+    clip = encode(tmp_path / "clip.mkv", range(12))
+    with open_reader(clip) as whole, open_reader(clip) as reader:
+        expected = list(whole)
+        assert reader.skip(frames) == skipped
+        assert [one.index for one in reader] == [one.index for one in expected[skipped:]]
+        assert reader.report.frames == 12
+
+
+def test_frames_are_skipped_within_the_part_that_is_read(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "clip.mkv", range(12))
+    with open_reader(clip, ReadSettings(start=Fraction(4, 25))) as reader:
+        assert next(reader).index == 4
+        assert reader.skip(2) == 2
+        assert next(reader).index == 7

@@ -1,0 +1,267 @@
+"""Segments that other processes prepare: the same bytes, and nothing is done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from suite_clips import WALK, file_hashes, repeatable_manifest, walk
+
+from jdsr_cli.errors import InputError, InputUnreadableError, OutputError
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import InputResult, assistance, crop_faces, restore
+from jdsr_cli.restoration.assistance import Assistant
+from jdsr_cli.restoration.models import Models, open_models
+from jdsr_cli.restoration.scene_search import SceneSearch
+from jdsr_cli.restoration.shared_segments import SharedResults
+from jdsr_cli.restoration.stages.generation import FaceGenerator
+from jdsr_cli.restoration.workspace import WRITING, Workspace
+from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
+
+SEGMENT = 8
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    path: Path
+    settings: RestoreSettings
+
+
+@pytest.fixture(scope="module")
+def clip(
+    tmp_path_factory: pytest.TempPathFactory,
+    astronaut: np.ndarray,
+    hopper: np.ndarray,
+    tiny_weights: Callable[[int], Path],
+) -> Clip:
+    path = walk(tmp_path_factory.mktemp("assisted") / "walk.mkv", astronaut, hopper)
+    settings = RestoreSettings(
+        weights=str(tiny_weights(64)), detector="centerface", detection_scale=0.5,
+        device="cpu", frame_scale=1, segment=SEGMENT,
+    )  # fmt: skip
+    return Clip(path, settings)
+
+
+class Interrupts(Silent):
+    """Interrupts a run after a number of frames."""
+
+    def __init__(self, frames: int) -> None:
+        self._left = frames
+
+    def advance(self, task: str, units: int = 1) -> None:
+        self._left -= units
+        if self._left <= 0:
+            raise KeyboardInterrupt
+
+
+def run(path: Path, out: Path, settings: Any, progress: Silent | None = None) -> InputResult:
+    command = restore if isinstance(settings, RestoreSettings) else crop_faces
+    (result,) = command([path], out, settings, progress).results
+    return result
+
+
+def interrupt(path: Path, out: Path, settings: Any, frames: int = SEGMENT + 2) -> Workspace:
+    """Interrupt a run in its second segment; nothing is prepared for the next ones."""
+    with pytest.raises(KeyboardInterrupt):
+        run(path, out, settings, Interrupts(frames))
+    workspace = Workspace(out, path.stem, path)
+    for one in workspace.work.glob("*.facts.npz"):
+        if int(one.name[:6]) >= workspace.written_segments():
+            one.unlink()
+    assert workspace.written_segments() == 1
+    return workspace
+
+
+@contextmanager
+def assistant(
+    path: Path, workspace: Workspace, settings: Any, models: Models | None = None
+) -> Iterator[Assistant]:
+    """Assist a run as if a process were working on it."""
+    (workspace.work / WRITING).touch()
+    opened = models or open_models(settings, Silent())
+    with closing(Assistant(path, workspace, settings, opened)) as one:
+        yield one
+
+
+def prepare(path: Path, workspace: Workspace, settings: Any) -> None:
+    with assistant(path, workspace, settings) as one:
+        while one._restore_one() or one._search_one():
+            pass
+
+
+@pytest.fixture
+def only_stored(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Make searching and restoring fail from the call on."""
+
+    def forbid() -> None:
+        def fail(*_: Any) -> None:
+            raise AssertionError("done again")
+
+        monkeypatch.setattr(SceneSearch, "add", fail)
+        monkeypatch.setattr(FaceGenerator, "_restore_batch", fail)
+
+    return forbid
+
+
+def assert_same(folder: Path, whole: Path) -> None:
+    assert file_hashes(folder) == file_hashes(whole)
+    assert repeatable_manifest(folder) == repeatable_manifest(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mode": "crops"},
+        {"reading": ReadSettings(start=Fraction(1, 10))},
+        {"reading": ReadSettings(end=Fraction(2 * SEGMENT, 25))},
+        {"detect_every": 3},
+        {"detect_every": 1, "roi": (0, 0, 140, 140)},
+    ],
+    ids=["both", "crops", "trimmed start", "whole segments", "every third", "region"],
+)
+def test_what_is_prepared_is_not_done_again_and_gives_the_same_bytes(
+    clip: Clip, tmp_path: Path, changes: dict[str, Any], only_stored: Callable[[], None]
+) -> None:
+    settings = replace(clip.settings, **changes)
+    whole = run(clip.path, tmp_path / "whole", settings)
+    assert whole.output is not None
+    assert whole.counts is not None
+    assert whole.counts.faces_restored > 0
+    workspace = interrupt(clip.path, tmp_path / "out", settings)
+    prepare(clip.path, workspace, settings)
+    only_stored()
+    result = run(clip.path, tmp_path / "out", replace(settings, resume=True))
+    assert result.error is None
+    assert_same(workspace.final, whole.output)
+
+
+def test_exported_faces_are_the_same(
+    clip: Clip, tmp_path: Path, only_stored: Callable[[], None]
+) -> None:
+    settings = CropSettings(
+        detector="centerface", detection_scale=0.5, device="cpu", segment=SEGMENT
+    )
+    whole = run(clip.path, tmp_path / "whole", settings)
+    workspace = interrupt(clip.path, tmp_path / "out", settings)
+    prepare(clip.path, workspace, settings)
+    only_stored()
+    assert run(clip.path, tmp_path / "out", replace(settings, resume=True)).error is None
+    assert whole.output is not None
+    assert_same(workspace.final, whole.output)
+
+
+def test_all_segments_are_prepared_once(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    prepare(clip.path, workspace, clip.settings)
+    last = -(-WALK // SEGMENT)
+    names = {path.name for path in workspace.work.iterdir()}
+    assert {f"{number:06d}.faces" for number in range(1, last)} <= names
+    assert {f"{number:06d}.facts.npz" for number in range(last)} <= names
+    before = {path.name: path.stat().st_mtime_ns for path in workspace.work.glob("*.f*[sz]")}
+    prepare(clip.path, workspace, clip.settings)
+    after = {path.name: path.stat().st_mtime_ns for path in workspace.work.glob("*.f*[sz]")}
+    # The second one finds out for itself where the input ends.
+    assert {name: after[name] for name in before} == before
+
+
+def test_what_another_process_makes_is_left_to_it(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    other = SharedResults(workspace, ".facts.npz")
+    assert other.claim(1) == "ours"
+    with assistant(clip.path, workspace, clip.settings) as one:
+        assert one._search_one()
+        assert not one._restore_one()
+        assert not other.path(1).exists()
+        assert other.path(2).exists()
+        other.release_all()
+        assert one._search_one()
+        assert other.path(1).exists()
+
+
+def test_an_assistant_ends_with_the_run(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    with assistant(clip.path, workspace, clip.settings) as one:
+        (workspace.work / WRITING).unlink()
+        assert not one.work(SECONDS)
+    assert not workspace.segment_file(1, ".facts.npz").exists()
+
+
+def test_an_assistant_works_for_the_time_given(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    with assistant(clip.path, workspace, clip.settings) as one:
+        assert one.work(0.0)
+        assert not workspace.segment_file(1, ".facts.npz").exists()
+        assert not one.work(SECONDS)
+    assert workspace.segment_file(3, ".faces").exists()
+
+
+def test_no_more_faces_are_prepared_than_the_disk_is_to_hold(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assistance, "MAX_BYTES", 1)
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    prepare(clip.path, workspace, clip.settings)
+    assert len(list(workspace.work.glob("*.faces"))) == 1
+
+
+def test_other_settings_cannot_take_part(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    others = replace(clip.settings, min_face=30.0)
+    with (
+        pytest.raises(OutputError, match=r"min_face was 10\.0 and is 30\.0"),
+        assistant(clip.path, workspace, others),
+    ):
+        pass
+
+
+def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "walk.mkv"
+    path.write_bytes(clip.path.read_bytes())
+    workspace = interrupt(path, tmp_path / "out", clip.settings)
+    with assistant(path, workspace, clip.settings) as one:
+        while one._search_one():
+            pass
+        detections = SharedResults(workspace, ".facts.npz")
+        detections.path(1).write_bytes(detections.path(2).read_bytes())
+        with pytest.raises(InputError, match=r"later than|not the one"):
+            one.work(SECONDS)
+    result = run(path, tmp_path / "out", replace(clip.settings, resume=True))
+    assert isinstance(result.error, InputError)
+    assert "not the one that was searched" in str(result.error)
+
+
+def test_damaged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
+    whole = run(clip.path, tmp_path / "whole", clip.settings)
+    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
+    prepare(clip.path, workspace, clip.settings)
+    workspace.segment_file(2, ".facts.npz").write_bytes(b"damaged")
+    result = run(clip.path, tmp_path / "out", replace(clip.settings, resume=True))
+    assert result.error is None
+    assert whole.output is not None
+    assert_same(workspace.final, whole.output)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"\xff" * len(data)])
+def test_damaged_faces_are_restored_by_the_next_run(
+    clip: Clip, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    whole = run(clip.path, tmp_path / "whole", clip.settings)
+    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
+    prepare(clip.path, workspace, clip.settings)
+    faces = workspace.segment_file(2, ".faces")
+    faces.write_bytes(damage(faces.read_bytes()))
+    resumed = replace(clip.settings, resume=True)
+    failed = run(clip.path, tmp_path / "out", resumed)
+    assert isinstance(failed.error, InputUnreadableError)
+    assert "--resume" in str(failed.error)
+    assert run(clip.path, tmp_path / "out", resumed).error is None
+    assert whole.output is not None
+    assert_same(workspace.final, whole.output)
