@@ -31,7 +31,12 @@ from jdsr_cli.restoration.frame import (
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
-from jdsr_cli.restoration.plans import limit_alignment, plan_detection, plan_intervals
+from jdsr_cli.restoration.plans import (
+    limit_alignment,
+    plan_bridged,
+    plan_detection,
+    plan_intervals,
+)
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages.alignment import align
@@ -245,7 +250,7 @@ class Assistant:
         """Yield the frames of a segment with their restored faces."""
         limits, batch = limit_alignment(self._settings), FaceBatch(generator)
         stream: Iterator[Element] = self._frames_of(number)
-        stream = align(stream, generator.side, limits, skip_bridged=False)
+        stream = align(stream, generator.side, limits, plan_bridged(self._settings))
         if isinstance(self._settings, RestoreSettings) and self._settings.selects_shots:
             stream = select(stream, self._settings.kept_shots)
         for element in stream:

@@ -21,7 +21,12 @@ from jdsr_cli.parallel import ParallelStages, StageTimes
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import Element, InputState
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.plans import limit_alignment, plan_detection, plan_intervals
+from jdsr_cli.restoration.plans import (
+    limit_alignment,
+    plan_bridged,
+    plan_detection,
+    plan_intervals,
+)
 from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.compositing import composite
 from jdsr_cli.restoration.stages.detection import detect
@@ -115,7 +120,7 @@ def run_stages(
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration
-                aligned = align(stream, side, limits, skip_bridged=False)
+                aligned = align(stream, side, limits, plan_bridged(settings))
                 stream = stages.add(aligned, "align", STEADY_QUEUE_BYTES)
                 if settings.selects_shots:
                     stream = stages.add_inline(select(stream, settings.kept_shots), "select")
@@ -123,7 +128,7 @@ def run_stages(
                 stream = stages.add(composite(stream, settings, calibration), "composite")
             else:
                 assert isinstance(settings, CropSettings)
-                aligned = align(stream, settings.size, limits, skip_bridged=True)
+                aligned = align(stream, settings.size, limits, plan_bridged(settings))
                 stream = stages.add(aligned, "align")
             yield from stages.add_inline(write(stream, settings, models, progress), "write")
     finally:

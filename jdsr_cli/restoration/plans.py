@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jdsr_cli.faces.detection.near_tracks import search_interval
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.scene_search import DetectionPlan
-from jdsr_cli.restoration.stages.alignment import AlignmentLimits
+from jdsr_cli.restoration.stages.alignment import AlignmentLimits, Bridged
 from jdsr_cli.settings import DetectionSettings, RestoreSettings
 
 
@@ -38,3 +38,10 @@ def plan_intervals(settings: DetectionSettings, plan: DetectionPlan) -> Callable
 def limit_alignment(settings: DetectionSettings) -> AlignmentLimits:
     """Return which faces are refused."""
     return AlignmentLimits(settings.min_face, settings.min_sharpness, settings.min_track)
+
+
+def plan_bridged(settings: DetectionSettings) -> Bridged:
+    """Return what becomes of faces that the detector missed: only detected ones give pictures."""
+    if not isinstance(settings, RestoreSettings):
+        return "drop"
+    return "refuse" if settings.selects_shots else "align"

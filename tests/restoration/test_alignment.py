@@ -1,15 +1,26 @@
 import re
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from jdsr_cli.faces import TEMPLATE, Alignment, Detection
 from jdsr_cli.faces.alignment import MEAN_FACE
+from jdsr_cli.faces.display import SQUARE
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.frame import FaceItem, FrameItem, InputState, OpenInput
 from jdsr_cli.restoration.stages import alignment
-from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
+from jdsr_cli.restoration.stages.alignment import (
+    AlignmentLimits,
+    Bridged,
+    align,
+    align_face,
+)
+from jdsr_cli.restoration.workspace import Workspace
 
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
 
@@ -201,3 +212,29 @@ def test_a_face_on_which_rotated_crops_disagree_is_refused(spread: float, reason
 
 def test_a_face_on_which_rotated_crops_agree_is_aligned() -> None:
     assert aligned(replace(face(40.0), spread=0.19)).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("bridged", "kinds"),
+    [
+        ("align", [None, None, "too small", "too short"]),
+        ("refuse", [None, "better shot", "too small", "too short"]),
+        ("drop", [None]),
+    ],
+)
+def test_faces_that_the_detector_missed(bridged: Bridged, kinds: list[str | None]) -> None:
+    path = Path("a.mp4")
+    state = InputState(path, Workspace(Path("out"), "a", path))
+    opened = cast(OpenInput, SimpleNamespace(state=state, display=SQUARE))
+    item = FrameItem(opened, 0, 0, 0, Fraction(0), IMAGE)
+    wide, narrow = face(40.0), face(6.0)
+    item.faces = [
+        FaceItem(TrackedFace(1, wide, wide, False)),
+        FaceItem(TrackedFace(2, wide, None, False)),
+        FaceItem(TrackedFace(3, narrow, None, False)),
+        FaceItem(TrackedFace(4, wide, None, True)),
+    ]
+    list(align([item], 32, AlignmentLimits(10.0, 0.0, 2), bridged))
+    assert state.error is None
+    assert [one.refusal and one.refusal.kind for one in item.faces] == kinds
+    assert [one.crop is None for one in item.faces] == [kind is not None for kind in kinds]

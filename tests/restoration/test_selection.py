@@ -25,8 +25,9 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
 from jdsr_cli.restoration.stages.generation import FaceGenerator, generate
-from jdsr_cli.restoration.stages.selection import BETTER_SHOT, select
+from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.workspace import Workspace
 
 RATE = 25
@@ -45,14 +46,12 @@ def opened(name: str = "a") -> OpenInput:
     return OpenInput(state, cast(Reader, None), digest, Request({}, {}), SQUARE, None, None, ())
 
 
-def face(
-    sharpness: float = 0.5, *, track: int = 1, level: int = 100, bridged: bool = False
-) -> FaceItem:
+def face(sharpness: float = 0.5, *, track: int = 1, level: int = 100) -> FaceItem:
     points = (TEMPLATE * 0.5).astype(np.float32)
     detection = Detection((0.0, 0.0, 64.0, 64.0), points, 0.9)
     picture = np.full((32, 32, 3), level, np.uint8)
     picture[8:24, 8:24] = level // 2
-    tracked = TrackedFace(track, detection, None if bridged else detection, too_short=False)
+    tracked = TrackedFace(track, detection, detection, too_short=False)
     return FaceItem(tracked, pose=pose(points), sharpness=sharpness, crop=picture)
 
 
@@ -81,7 +80,8 @@ def test_of_near_shots_only_better_ones_are_restored() -> None:
         item.faces[0].sharpness /= 10
     assert chosen(*frames) == [0, 2]
     refused = frames[1].faces[0]
-    assert refused.refusal == BETTER_SHOT
+    assert refused.refusal is not None
+    assert refused.refusal.kind == BETTER_SHOT
     assert refused.crop is None
 
 
@@ -95,11 +95,6 @@ def test_a_better_shot_is_restored_although_all_places_are_taken() -> None:
     one = opened()
     frames = [frame(one, 10 * number, face(0.3)) for number in range(3)]
     assert chosen(*frames, frame(one, 30, face(0.6)), limit=3) == [0, 10, 20, 30]
-
-
-def test_bridged_faces_are_no_shots() -> None:
-    one = opened()
-    assert chosen(frame(one, 0, face(bridged=True)), frame(one, 1, face())) == [1]
 
 
 def test_each_person_has_shots_of_their_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +25,13 @@ MAX_PITCH = 60.0
 MIN_EYE_DISTANCE = 1.0
 """Distance between the eyes in pixels below which there is no direction to align by."""
 
+BETTER_SHOT = "better shot"
+"""Kind of the refusal of faces that are not worth restoring where only pictures are wanted."""
+Bridged = Literal["align", "refuse", "drop"]
+_NO_SHOT = Refusal(
+    BETTER_SHOT,
+    "the tracker interpolated it; pictures are made of faces that were detected (--mode crops)",
+)
 _NOT_CONFIRMED = Refusal("no face", "the detector does not find the face again in closer looks")
 _NO_FACE = Refusal("landmarks", "the five points do not form a face")
 _OUTSIDE = Refusal("outside", "the middle of the face lies outside the frame")
@@ -42,7 +50,7 @@ class AlignmentLimits:
 
 
 def align(
-    stream: Iterable[Element], side: int, limits: AlignmentLimits, *, skip_bridged: bool
+    stream: Iterable[Element], side: int, limits: AlignmentLimits, bridged: Bridged = "align"
 ) -> Iterator[Element]:
     """Align and crop the faces of each frame.
 
@@ -50,22 +58,26 @@ def align(
         stream: Frames with tracked faces.
         side: Side of the crops in pixels.
         limits: Which faces are refused.
-        skip_bridged: Drop the faces that the detector missed.
+        bridged: Whether the faces that the detector missed are aligned, refused or dropped.
 
     """
     for element in stream:
         if not isinstance(element, FrameItem):
             yield element
             continue
-        if skip_bridged:
+        if bridged == "drop":
             element.faces = [face for face in element.faces if not face.bridged]
-        if element.state.attempt("align", _align_frame, element, side, limits):
+        if element.state.attempt("align", _align_frame, element, side, limits, bridged):
             yield element
 
 
-def _align_frame(item: FrameItem, side: int, limits: AlignmentLimits) -> bool:
+def _align_frame(item: FrameItem, side: int, limits: AlignmentLimits, bridged: Bridged) -> bool:
     for face in item.faces:
-        align_face(item.image, face, side, limits, item.input.display)
+        if face.bridged and bridged == "refuse":
+            place = _refuse_position(item.input.display.size(item.image), face, limits)
+            face.refusal = place or _NO_SHOT
+        else:
+            align_face(item.image, face, side, limits, item.input.display)
     return True
 
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, InputStarted, Refusal
 from jdsr_cli.restoration.shots import ShotRanking
-from jdsr_cli.restoration.stages.alignment import shot_quality
+from jdsr_cli.restoration.stages.alignment import BETTER_SHOT, shot_quality
 
-BETTER_SHOT = Refusal(
-    "better shot", "better shots of this person are kept (--mode crops restores only those)"
+_REFUSAL = Refusal(
+    BETTER_SHOT, "better shots of this person are kept (--mode crops restores only those)"
 )
 
 
@@ -53,7 +53,7 @@ def _select(item: FrameItem, face: FaceItem, ranking: ShotRanking[_FilmedShot]) 
         return
     candidate = _FilmedShot(item.index, item.seconds, shot_quality(face))
     arguments = (face.track, candidate.seconds, candidate.quality)
-    if not face.bridged and ranking.accepts(*arguments):
+    if ranking.accepts(*arguments):
         ranking.add(face.track, candidate)
     else:
-        face.refusal, face.crop = BETTER_SHOT, None
+        face.refusal, face.crop = _REFUSAL, None
