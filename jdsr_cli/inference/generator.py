@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import WeightsCorruptError
+from jdsr_cli.inference.backends import enough_for_cpu
 from jdsr_cli.inference.models import ExportedModel, open_model
 from jdsr_cli.weights.locations import sha256_of
 from jdsr_cli.weights.registry import WeightEntry
@@ -47,6 +48,8 @@ class GeneratorNetwork(Protocol):
     """File of the weights."""
     sha256: str
     """Hash of that file."""
+    enough: int | None
+    """Number of faces from which more at once gain nothing; None if there is none."""
 
     def restore(self, crops: NDArray[np.uint8], *, exact: bool = False) -> Pictures:
         """Restore crops (n, side, side, 3) RGB.
@@ -94,6 +97,7 @@ class ExportedGenerator:
         assert batch == 1
         assert isinstance(height, int)
         self.side = height
+        self.enough: int | None = enough_for_cpu()
 
     def restore(self, crops: NDArray[np.uint8], *, exact: bool = False) -> Pictures:
         """Restore crops (n, side, side, 3) RGB; see `GeneratorNetwork.restore`."""

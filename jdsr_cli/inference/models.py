@@ -105,6 +105,9 @@ class OpenVinoModel:
 class OpenVinoImageModel:
     """A network for pictures (n, 3, H, W) of any size in OpenVINO.
 
+    It receives them as uint8 (n, H, W, 3) and converts them itself, which takes less memory than
+    arrays in float32: 75 MB at 1920x1080.
+
     A network compiled for one size takes half of the time of one for any size on small pictures,
     but a tenth of a second to compile: sizes that come again are compiled.
 
@@ -118,21 +121,21 @@ class OpenVinoImageModel:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._model = _read(path)
-        self._compiled = _compile(self._model, path, (None, 3, None, None))
+        self._model = _receive_bytes(_read(path))
+        self._compiled = _compile(self._model, path, (None, None, None, 3))
         self._any_size = self._compiled.create_infer_request()
         self._uses: Counter[Shape] = Counter()
         self._requests: OrderedDict[Shape, Any] = OrderedDict()
 
-    def run(self, batch: NDArray[Any]) -> Outputs:
-        """Return the outputs for some pictures of one size."""
+    def run(self, batch: NDArray[np.uint8]) -> Outputs:
+        """Return the outputs for some pictures (n, H, W, 3) of one size."""
         shape: Shape = (1, *batch.shape[1:])
         self._uses[shape] += len(batch)
         if self._uses[shape] < COMPILED_FROM:
             return _infer(self._any_size, batch)
         request = self._requests.get(shape)
         if request is None:
-            small = batch[0, 0].size <= SMALL_PIXELS
+            small = batch.shape[1] * batch.shape[2] <= SMALL_PIXELS
             compiled = _compile(self._model, self._path, shape, threads=1 if small else None)
             request = self._requests[shape] = compiled.create_infer_request()
             # The network for any size keeps buffers for its largest picture, 0.4 GB at 1920 x 1080.
@@ -165,6 +168,18 @@ def _read(path: Path) -> Any:
         raise _corrupt(path, OpenVinoModel.backend) from error
 
 
+def _receive_bytes(model: Any) -> Any:
+    """Return a network for pictures with an input of uint8 (n, H, W, 3) in the same range."""
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
+
+    processor = PrePostProcessor(model)
+    given = processor.input()
+    given.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    given.model().set_layout(Layout("NCHW"))
+    return processor.build()
+
+
 def _compile(
     model: Any, path: Path, shape: Shape, streams: int = 1, threads: int | None = None
 ) -> Any:
@@ -182,7 +197,8 @@ def _compile(
     hint = "LATENCY" if streams == 1 else "THROUGHPUT"
     options = {
         "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": hint, "NUM_STREAMS": streams,
-        "CACHE_DIR": str(compiled_directory()),
+        # As the file says: by default, processors that have bfloat16 compute with it.
+        "INFERENCE_PRECISION_HINT": "f32", "CACHE_DIR": str(compiled_directory()),
     }  # fmt: skip
     try:
         shaped = model.clone()

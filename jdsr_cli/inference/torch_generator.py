@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.inference.backends import cpu_threads
+from jdsr_cli.inference.backends import cpu_threads, enough_for_cpu
 from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.weights import LoadedGenerator
 
@@ -82,6 +82,7 @@ class TorchGenerator:
         self._recorded: _RecordedPass | None = None
         self._can_record = loaded.device.type == "cuda"
         self.side = loaded.lr_size
+        self.enough: int | None = enough_for_cpu() if loaded.device.type in PASS_SIZES else None
         self.entry, self.path, self.sha256 = loaded.entry, loaded.path, loaded.sha256
         self.precision = str(loaded.dtype).removeprefix("torch.")
         self.device = str(loaded.device)

@@ -114,7 +114,7 @@ def run_stages(
         with single_threads(), stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
-            stream = stages.add(detect(stream, plan), "detect")
+            stream = stages.add(detect(stream, plan), "detect", STEADY_QUEUE_BYTES)
             tracked = track(stream, settings.tracker, plan_intervals(settings, plan))
             stream = stages.add_inline(tracked, "track")
             if isinstance(settings, RestoreSettings):

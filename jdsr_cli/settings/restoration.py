@@ -98,7 +98,12 @@ class RestoreSettings(DetectionSettings):
     ] = None  # fmt: skip
     batch: Annotated[
         int,
-        Option("Faces in one batch of the generator.", unit="faces", low=1, affects_result=False),
+        Option(
+            "Most faces in one batch of the generator; on a CPU fewer are as fast.",
+            unit="faces",
+            low=1,
+            affects_result=False,
+        ),
     ] = 32
     precision: Annotated[
         Precision, Option("Arithmetic of the generator.", affects_result=False)

@@ -100,9 +100,6 @@ def test_an_encoder_that_cannot_be_opened_has_a_reason() -> None:
     assert fault is None or "GPU" in fault or "built without" in fault
 
 
-@pytest.mark.parametrize(("size", "threads"), [((2560, 1440), 4), ((3840, 2160), 2)])
-def test_encoder_threads_follow_from_the_size_alone(
-    info: MediaInfo, size: tuple[int, int], threads: int
-) -> None:
-    assert formats.encoder_threads(formats.choose_encoding("h264", info)[0], *size) == threads
-    assert formats.encoder_threads(formats.choose_encoding("ffv1", info)[0], *size) is None
+def test_encoder_threads_do_not_depend_on_the_machine(info: MediaInfo) -> None:
+    assert formats.encoder_threads(formats.choose_encoding("h264", info)[0]) == 2
+    assert formats.encoder_threads(formats.choose_encoding("ffv1", info)[0]) is None

@@ -128,7 +128,7 @@ class Counting:
     """A generator that counts the faces that it restores."""
 
     backend, precision, device, side = "torch", "float32", "cpu", 32
-    entry, path, sha256 = None, Path("none"), ""
+    entry, path, sha256, enough = None, Path("none"), "", None
 
     def __init__(self) -> None:
         self.faces = 0

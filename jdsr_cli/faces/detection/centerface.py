@@ -76,25 +76,24 @@ class CenterFace:
         self, images: Sequence[NDArray[np.uint8]], letterbox: Letterbox, threshold: float
     ) -> list[list[Detection]]:
         """Return the faces of each image with at least `threshold`, in pixels of the image."""
-        batch = letterbox.fit(images, (0.0, 0.0, 0.0)).transpose(0, 3, 1, 2)
-        heat, size, offset, points = self._run(np.ascontiguousarray(batch, dtype=np.float32))
+        heat, size, offset, points = self._run(letterbox.fit(images, (0.0, 0.0, 0.0)))
         return [
             decode_detections(*_decode(*maps, threshold), letterbox, OVERLAP)
             for maps in zip(heat[:, 0], size, offset, points, strict=True)
         ]
 
 
-def _opencv(file: Path) -> Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]:
+def _opencv(file: Path) -> Callable[[NDArray[np.uint8]], Sequence[NDArray[np.float32]]]:
     network = cv2.dnn.readNetFromONNX(str(file))
 
-    def run(batch: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        network.setInput(batch)
+    def run(batch: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
+        network.setInput(np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32))
         return network.forward(OUTPUTS)  # type: ignore[return-value]
 
     return run
 
 
-def _openvino(file: Path) -> Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]:
+def _openvino(file: Path) -> Callable[[NDArray[np.uint8]], Sequence[NDArray[np.float32]]]:
     return OpenVinoImageModel(file).run
 
 

@@ -48,9 +48,9 @@ less time without them, and its files are 1.6 times as large."""
 _LAMBDA = 118
 """FFmpeg's FF_QP2LAMBDA, the unit of `global_quality`."""
 
-_H264_THREADS = ((2560 * 1440, 4), (math.inf, 2))
-"""Encoder threads of H.264 for frames of up to so many pixels. Their number changes the bytes, so
-it does not depend on the machine. Each holds about two frames, 50 MB at 3840x2160."""
+_H264_THREADS = 2
+"""Encoder threads of H.264, which write 75 frames of 2560x1440 in a second. Their number changes
+the bytes, so it does not depend on the machine. Each holds frames, 100 MB at 3840x2160."""
 
 _HEVC_FRAME_THREADS = 3
 """Frames that x265 encodes in parallel. Their number changes the bytes; that of its workers does
@@ -215,11 +215,9 @@ def _settings(codec: str, crf: float) -> Encoding:
     return Encoding(codec, encoder, "yuv420p", options)
 
 
-def encoder_threads(encoding: Encoding, width: int, height: int) -> int | None:
-    """Return the number of threads of an encoder for frames of this size; None for its default."""
-    if encoding.encoder != "libx264":
-        return None
-    return next(threads for limit, threads in _H264_THREADS if width * height <= limit)
+def encoder_threads(encoding: Encoding) -> int | None:
+    """Return the number of threads of an encoder; None for its default."""
+    return _H264_THREADS if encoding.encoder == "libx264" else None
 
 
 def encoder_of(codec: str) -> str:

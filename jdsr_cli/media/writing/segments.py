@@ -184,7 +184,7 @@ class SegmentWriter:
         except (av.FFmpegError, OSError) as exc:
             raise output_error(exc, self.path) from exc
         context = stream.codec_context
-        threads = encoder_threads(encoding, width, height)
+        threads = encoder_threads(encoding)
         if threads is not None:
             # With slice threads, PyAV's default, the lookahead is a race and bytes differ by run.
             context.thread_type, context.thread_count = "FRAME", threads

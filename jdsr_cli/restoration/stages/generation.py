@@ -40,13 +40,14 @@ class FaceGenerator:
 
     Args:
         network: The generator in its backend.
-        batch: Faces at once; halved permanently if the device runs out of memory.
+        batch: Most faces at once; fewer where more gain nothing, so that the first frame need not
+            wait for them. Halved permanently if the device runs out of memory.
 
     """
 
     def __init__(self, network: GeneratorNetwork, batch: int) -> None:
         self.network = network
-        self.batch = batch
+        self.batch = min(batch, network.enough or batch)
         self.calibration = MaskCalibration.of(network.entry)
 
     @property
