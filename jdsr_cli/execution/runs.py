@@ -23,6 +23,10 @@ from jdsr_cli.restoration.stages.reading import expected_frames
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.settings import DetectionSettings, ExecutionSettings
 
+SEGMENTS_EACH = 4
+"""Segments of an input for each further process that takes part in it. With three segments, two
+processes on two cores took 1.2 times as long as one that uses both."""
+
 
 class Executor(Protocol):
     """Processes units, any number of times."""
@@ -119,7 +123,14 @@ def worker_settings(
 
 
 def count_parts(paths: Sequence[Path], settings: DetectionSettings, enough: int) -> int:
-    """Return the number of segments of all inputs, at most `enough` or the number of inputs."""
+    """Return how many processes gain time: one for each input, and more for long inputs.
+
+    Args:
+        paths: The inputs.
+        settings: Settings of the run.
+        enough: Number from which nothing more is counted.
+
+    """
     parts = len(paths)
     for path in paths:
         if parts >= enough:
@@ -129,7 +140,8 @@ def count_parts(paths: Sequence[Path], settings: DetectionSettings, enough: int)
         except JdsrError:
             # Its process reports the error.
             continue
-        parts += enough if frames is None else (frames - 1) // settings.segment
+        segments = enough * SEGMENTS_EACH if frames is None else -(-frames // settings.segment)
+        parts += (segments - 1) // SEGMENTS_EACH
     return max(len(paths), min(parts, enough))
 
 

@@ -183,7 +183,9 @@ class Assistant:
                 return False
             found = self._detections.claim(number)
             if found == "ours":
-                self._search(number)
+                # Where there is far to go, the claim is given up: nobody is to wait for that.
+                if not self._to_search.approach(number * self._segment - 1, self._segment):
+                    self._search(number)
                 self._detections.release(number)
                 return True
             if found == "there" and number == self._first_unsearched:
@@ -222,10 +224,23 @@ class Assistant:
             if not self._can_be_tracked(number):
                 return False
             if self._faces.claim(number) == "ours":
-                write_faces(self._faces.path(number), self._restore(number, self._models.generator))
+                if not self._approach(number):
+                    restored = self._restore(number, self._models.generator)
+                    write_faces(self._faces.path(number), restored)
                 self._faces.release(number)
                 return True
         return False
+
+    def _approach(self, number: int) -> bool:
+        """Come nearer to the first frame of a segment; return whether there is more to go."""
+        if self._next_tracked < number:
+            for item in self._tracked:
+                if item.ends_segment:
+                    break
+            self._check_state()
+            self._next_tracked += 1
+            return True
+        return self._to_restore.approach(number * self._segment, self._segment)
 
     def _may_restore(self) -> bool:
         """Return whether faces of a segment are still to be restored."""
@@ -263,8 +278,6 @@ class Assistant:
         """Yield the frames of a segment with their tracked faces."""
         self._next_tracked = number + 1
         for item in self._tracked:
-            if item.number < number * self._segment:
-                continue
             frame = self._to_restore.get(item.number)
             if frame is None or item.time != Fraction(float(frame.time)):
                 raise InputError(

@@ -80,15 +80,17 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         (["long"], 8, 3),
         (["long"], 2, 2),
         (["long", "long"], 8, 6),
+        (["short"], 8, 1),
         (["absent"], 8, 1),
         (["absent", "long", "picture"], 8, 5),
         (["picture"] * 5, 2, 5),
     ],
 )
 def test_parts_of_a_run(tmp_path: Path, names: list[str], enough: int, parts: int) -> None:
-    """A clip of 20 frames has three segments of 8; what cannot be read is one part."""
-    encode(tmp_path / "long.mkv", range(20))
+    """A clip has a part for each four segments of 8; what cannot be read is one part."""
+    encode(tmp_path / "long.mkv", range(9 * 8))
+    encode(tmp_path / "short.mkv", range(4 * 8))
     write_image(tmp_path / "picture.png", np.zeros((32, 32, 3), np.uint8))
-    files = {"long": "long.mkv", "picture": "picture.png", "absent": "absent.mp4"}
-    paths = [tmp_path / files[name] for name in names]
+    suffixes = {"long": ".mkv", "short": ".mkv", "picture": ".png", "absent": ".mp4"}
+    paths = [tmp_path / f"{name}{suffixes[name]}" for name in names]
     assert count_parts(paths, RestoreSettings(segment=8), enough) == parts

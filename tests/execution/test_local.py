@@ -10,6 +10,7 @@ from reference_run import AtFrame, Reference
 from restoration.suite_clips import file_hashes
 
 from jdsr_cli.errors import InputMissingError, MediaError, OutputError, WeightsMissingError
+from jdsr_cli.execution import runs
 from jdsr_cli.execution.local import LocalPool
 from jdsr_cli.progress import Silent
 from jdsr_cli.restoration import restore
@@ -40,6 +41,13 @@ def test_two_processes_give_the_results_of_one(reference: Reference, tmp_path: P
     assert multiprocessing.active_children() == []
 
 
+@pytest.fixture
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further processes also for inputs with few segments."""
+    monkeypatch.setattr(runs, "SEGMENTS_EACH", 1)
+
+
+@pytest.mark.usefixtures("short_parts")
 def test_one_input_is_restored_by_two_processes(reference: Reference, tmp_path: Path) -> None:
     seen: list[int] = []
     progress = AtFrame(20, lambda: seen.append(len(multiprocessing.active_children())))
@@ -50,6 +58,7 @@ def test_one_input_is_restored_by_two_processes(reference: Reference, tmp_path: 
     assert file_hashes(tmp_path / "walk") == file_hashes(reference.whole / "walk")
 
 
+@pytest.mark.usefixtures("short_parts")
 @pytest.mark.parametrize("which", [0, 1], ids=["the process that writes", "the assistant"])
 def test_one_input_survives_the_loss_of_either_process(
     reference: Reference, tmp_path: Path, which: int

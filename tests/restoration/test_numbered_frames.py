@@ -43,3 +43,16 @@ def test_an_open_reader_is_used_first(tmp_path: Path) -> None:
         frame = frames.get(7)
     assert frame is not None
     assert frame.index == 7
+
+
+def test_frames_before_one_are_skipped_in_steps(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "clip.mkv", range(12))
+    with open_reader(clip) as reader:
+        frames = NumberedFrames(lambda: pytest.fail("opened again"), reader)
+        steps = [frames.approach(9, 4) for _ in range(4)]
+        assert steps == [True, True, False, False]
+        assert reader.report.frames == 9
+        frame = frames.get(9)
+        assert frame is not None
+        assert frame.index == 9
+        assert not frames.approach(99, 4)
