@@ -9,14 +9,14 @@ import pytest
 
 from jdsr_cli.evaluation.metrics import temporal
 from jdsr_cli.faces import temporal_smoothing
-from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.stages import alignment, compositing, detection
+from jdsr_cli.restoration import restore, scene_search
+from jdsr_cli.restoration.stages import alignment, compositing
 from jdsr_cli.settings import RestoreSettings
 
 COUNTED = {
     "aligned crops": (alignment, "crop"),
     "crops of another size": (compositing, "crop"),
-    "thumbnails": (detection, "thumbnail"),
+    "thumbnails": (scene_search, "thumbnail"),
     "motion for smoothing": (temporal_smoothing, "estimate_motion"),
     "motion for flicker": (temporal, "estimate_motion"),
 }
