@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,15 +41,20 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.partial{path.suffix}")
 
 
-def clear_partials(folder: Path) -> None:
+def clear_partials(folder: Path, spared: Collection[str] = ()) -> None:
     """Remove incomplete files of killed processes from a folder and its subfolders.
+
+    Args:
+        folder: The folder.
+        spared: Ends of the names of files that other processes may be writing.
 
     Raises:
         OSError: A file cannot be removed.
 
     """
     for path in folder.rglob(".*.partial*"):
-        path.unlink(missing_ok=True)
+        if not path.name.endswith(tuple(spared)):
+            path.unlink(missing_ok=True)
 
 
 def create_partial(path: Path) -> Path:

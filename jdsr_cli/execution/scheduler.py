@@ -105,12 +105,13 @@ class _Attempt:
     assistants: int = 0
     """Processes that assist it."""
     assistants_lost: int = 0
+    """Processes that were lost, or could not assist."""
     is_assisted: bool = True
     """Whether assistance is of use."""
 
     def assistants_needed(self, segment: int) -> int:
         """Return how many more processes could prepare segments, each another one."""
-        if not (self.begun and self.is_assisted):
+        if not (self.begun and self.is_assisted) or self.assistants_lost > MAX_RETRIES:
             return 0
         if self.frames is None:
             return 1
@@ -194,7 +195,8 @@ class _Run:
     """The units that wait or run, and the processes that assist."""
 
     def __init__(self, units: Sequence[Unit], pool: Pool, progress: Progress, segment: int) -> None:
-        self.waiting = deque(_Attempt(unit) for unit in units)
+        self._attempts = {unit.number: _Attempt(unit) for unit in units}
+        self.waiting = deque(self._attempts.values())
         self.running: dict[int, _Attempt] = {}
         self.assistants = 0
         self._pool = pool
@@ -244,18 +246,17 @@ class _Run:
 
     def _end_assistance(self, event: Assisted | Lost) -> None:
         self.assistants -= 1
-        attempt = self.running.get(event.number)
-        if attempt is None:
-            return
+        attempt = self._attempts[event.number]
         attempt.assistants -= 1
+        is_over = attempt.unit.number not in self.running and attempt not in self.waiting
         if isinstance(event, Lost):
-            self._relay.note(f"{attempt.unit.source}: {event.reason}; it only assisted another")
             attempt.assistants_lost += 1
-            attempt.is_assisted = attempt.assistants_lost <= MAX_RETRIES
-            return
-        if event.error is not None:
+            self._relay.note(f"{attempt.unit.source}: {event.reason}; it only assisted another")
+        elif event.error is not None and not is_over:
+            attempt.assistants_lost += 1
             self._relay.note(str(event.error))
-        attempt.is_assisted = event.goes_on
+        else:
+            attempt.is_assisted = event.goes_on
 
     def cancel(self) -> None:
         """Stop all processes; pass their notes on."""
@@ -272,6 +273,7 @@ def _lose(attempt: _Attempt, event: Lost, relay: _Relay) -> InputResult | None:
     if attempt.losses <= MAX_RETRIES:
         relay.note(f"{source}: {event.reason}; repeated ({attempt.losses} of {MAX_RETRIES})")
         return None
+    attempt.unit.state().workspace.end_writing()
     return InputResult(
         source,
         error=JdsrError(

@@ -133,16 +133,17 @@ class UnitRunner:
 
         """
         models = self.open(progress)
-        if self._assisted is None or self._assisted[0] != unit:
+        known = self._assisted
+        if known is None or known[0] != unit or not known[1].is_needed:
             self.close()
             workspace = unit.state().workspace
-            if not workspace.is_being_written:
+            if workspace.writing_token() is None:
                 return False
-            assistant = Assistant(unit.source, workspace, self._settings, models)
-            self._assisted = (unit, assistant)
+            known = (unit, Assistant(unit.source, workspace, self._settings, models))
+            self._assisted = known
         goes_on = False
         try:
-            goes_on = self._assisted[1].work(seconds)
+            goes_on = known[1].work(seconds)
         finally:
             if not goes_on:
                 self.close()

@@ -86,14 +86,15 @@ class Assistant:
         self._segment = settings.segment
         self._plan = plan_detection(settings, models)
         self._state = InputState(source, workspace)
+        self._token = workspace.writing_token()
         self._first_unsearched = 0
         """Number of the first segment whose detections may be missing."""
         self._end: int | None = None
         """Number of a segment that the input does not have, once one is known."""
         try:
             self._opened = self._open(source)
-            self._to_search = NumberedFrames(self._open_reader, self._opened.reader)
-            self._to_restore = NumberedFrames(self._open_reader)
+            self._to_search = self._number_frames(self._opened.reader)
+            self._to_restore = self._number_frames()
             self._detections = self._share(DETECTIONS)
             self._faces = self._share(FACES)
             self._tracked = self._track()
@@ -115,14 +116,18 @@ class Assistant:
                 hint="Use the same packages, weights and kind of device everywhere.",
             )
         reader = self._open_reader()
+        self._state.resources.callback(reader.close)
         display = Display.of(reader.info.sample_aspect_ratio)
         digest = FileDigest(source.name, 0, sha256)
         return OpenInput(self._state, reader, digest, request, display, None, None, ())
 
     def _open_reader(self) -> Reader:
-        reader = open_reader(self._state.source, self._settings.reading)
-        self._state.resources.callback(reader.close)
-        return reader
+        return open_reader(self._state.source, self._settings.reading)
+
+    def _number_frames(self, reader: Reader | None = None) -> NumberedFrames:
+        frames = NumberedFrames(self._open_reader, reader)
+        self._state.resources.callback(frames.close)
+        return frames
 
     def _share(self, suffix: str) -> SharedResults:
         shared = SharedResults(self._workspace, suffix)
@@ -160,12 +165,20 @@ class Assistant:
         except _NotNeededError:
             return False
         except Exception as fault:
+            if not self.is_needed:
+                # What failed is that the folder of the work is removed.
+                return False
             self._state.fail(fault)
             self._check_state()
         return True
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether the run goes on for which this prepares segments."""
+        return self._token is not None and self._workspace.writing_token() == self._token
+
     def _check_needed(self) -> None:
-        if not self._workspace.is_being_written:
+        if not self.is_needed:
             raise _NotNeededError
 
     def _check_state(self) -> None:
@@ -178,15 +191,20 @@ class Assistant:
     def _search_one(self) -> bool:
         """Search the first segment that nobody has searched; return whether there was one."""
         first = max(self._first_unsearched, self._workspace.written_segments())
+        self._first_unsearched = first
         for number in count(first):
             if self._end is not None and number >= self._end:
                 return False
             found = self._detections.claim(number)
             if found == "ours":
-                # Where there is far to go, the claim is given up: nobody is to wait for that.
-                if not self._to_search.approach(number * self._segment - 1, self._segment):
+                start = max(0, number * self._segment - 1)
+                is_near = self._to_search.is_near(start, self._segment)
+                if is_near:
                     self._search(number)
                 self._detections.release(number)
+                if not is_near:
+                    # Without the claim: nobody is to wait for frames that are only skipped.
+                    self._to_search.approach(start, self._segment)
                 return True
             if found == "there" and number == self._first_unsearched:
                 self._first_unsearched += 1
@@ -212,6 +230,7 @@ class Assistant:
                 found += [one.detections for one in search.add(item)]
         found += [one.detections for one in search.end_group(following)]
         known = [one for one in found if one is not None]
+        self._check_needed()
         write_detections(self._detections.path(number), known)
 
     # Faces
@@ -224,23 +243,31 @@ class Assistant:
             if not self._can_be_tracked(number):
                 return False
             if self._faces.claim(number) == "ours":
-                if not self._approach(number):
+                is_near = self._is_near(number)
+                if is_near:
                     restored = self._restore(number, self._models.generator)
                     write_faces(self._faces.path(number), restored)
                 self._faces.release(number)
+                if not is_near:
+                    self._approach(number)
                 return True
         return False
 
-    def _approach(self, number: int) -> bool:
-        """Come nearer to the first frame of a segment; return whether there is more to go."""
+    def _is_near(self, number: int) -> bool:
+        """Return whether the frames of a segment can be had soon."""
+        near = self._to_restore.is_near(number * self._segment, self._segment)
+        return near and self._next_tracked == number
+
+    def _approach(self, number: int) -> None:
+        """Come nearer to the first frame of a segment."""
         if self._next_tracked < number:
             for item in self._tracked:
                 if item.ends_segment:
                     break
             self._check_state()
             self._next_tracked += 1
-            return True
-        return self._to_restore.approach(number * self._segment, self._segment)
+        else:
+            self._to_restore.approach(number * self._segment, self._segment)
 
     def _may_restore(self) -> bool:
         """Return whether faces of a segment are still to be restored."""
@@ -273,6 +300,7 @@ class Assistant:
             yield from _frames_in(batch.add(element))
         yield from _frames_in(batch.restore())
         self._check_state()
+        self._check_needed()
 
     def _frames_of(self, number: int) -> Iterator[FrameItem]:
         """Yield the frames of a segment with their tracked faces."""

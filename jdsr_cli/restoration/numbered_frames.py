@@ -37,29 +37,37 @@ class NumberedFrames:
             self._recent.append((number, read))
         return read
 
-    def approach(self, number: int, most: int) -> bool:
-        """Skip some of the frames before one, unless the input ends.
+    def is_near(self, number: int, most: int) -> bool:
+        """Return whether a frame is there, or at most some frames ahead."""
+        ahead = self._reader is not None and 0 <= number - self._next <= most
+        return ahead or any(known == number for known, _ in self._recent)
+
+    def approach(self, number: int, most: int) -> None:
+        """Skip some of the frames before one, from the start if it was passed.
 
         Args:
             number: Number of that frame.
             most: Frames that are skipped at most.
 
-        Returns:
-            Whether more remain to be skipped.
-
         """
-        if number <= self._next:
-            return False
-        wanted = min(number - self._next, most)
-        skipped = self._reader_before(number).skip(wanted)
+        reader = self._reader_before(number)
+        skipped = reader.skip(min(number - self._next, most))
         self._next += skipped
-        return skipped == wanted and self._next < number
+        if not skipped and self._next < number:
+            # The input has ended: there is nothing before the frame.
+            self._next = number
 
     def _reader_before(self, number: int) -> Reader:
         """Return a reader that has not passed a frame."""
         if self._reader is not None and number < self._next:
-            self._reader.close()
-            self._reader, self._next = None, 0
+            self.close()
         if self._reader is None:
             self._reader = self._opener()
         return self._reader
+
+    def close(self) -> None:
+        """Close the input."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._next = None, 0
+        self._recent.clear()

@@ -14,7 +14,7 @@ from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""
-DETECTIONS_FORMAT = 3
+DETECTIONS_FORMAT = 4
 """Version of the detection method and of the stored detections; part of the request, so that a
 run that another version began is not resumed. Increase it if either changes."""
 DAMAGED = "the detections of the interrupted run are damaged"

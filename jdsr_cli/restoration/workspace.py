@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,10 @@ from jdsr_cli.restoration.journal import Journal, Request
 MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
 WRITING = "writing"
-"""Name of the file in the folder of the work that exists while a process writes the results."""
+"""Name of the file in the folder of the work that exists while a process writes the results. It
+holds a random token of the run, which stays if another process continues it."""
+SHARED = (".faces", ".npz")
+"""Ends of the names of files that processes which only assist may be writing."""
 STATE = ".state.npz"
 """End of the name of the snapshot of the last finished segment."""
 REQUEST = "request"
@@ -146,15 +150,32 @@ class Workspace:
         """Return the path of the snapshot at the end of segment `number`."""
         return self.segment_file(number, STATE)
 
-    @property
-    def is_being_written(self) -> bool:
-        """Whether a process writes the results; also true if it was lost."""
-        return (self.work / WRITING).exists()
+    def writing_token(self) -> str | None:
+        """Return the token of the run that writes the results, also if its process was lost.
+
+        None if no run does.
+        """
+        try:
+            return (self.work / WRITING).read_text() or None
+        except OSError:
+            return None
+
+    def end_writing(self) -> None:
+        """Tell processes that assist that nobody writes the results any more."""
+        with suppress(OSError):
+            (self.work / WRITING).unlink()
 
     def written_segments(self) -> int:
         """Return the number of segments that the process that writes the results has finished."""
         snapshots = [name.partition(".")[0] for name, _ in self._files(STATE)]
         return max((int(number) + 1 for number in snapshots if number.isdigit()), default=0)
+
+    def clear_segments(self, suffix: str, end: int) -> None:
+        """Remove the files of the segments before `end` that have this suffix."""
+        for name in [name for name, _ in self._files(suffix)]:
+            number = name.partition(".")[0]
+            if number.isdigit() and int(number) < end:
+                (self.work / name).unlink(missing_ok=True)
 
     def size_of(self, suffix: str) -> int:
         """Return the bytes of all files of segments that have this suffix."""
@@ -164,7 +185,7 @@ class Workspace:
         """Yield name and size of the files in the folder of the work that have a suffix."""
         with suppress(OSError), os.scandir(self.work) as entries:
             for entry in entries:
-                if entry.name.endswith(suffix):
+                if entry.name.endswith(suffix) and not entry.name.startswith("."):
                     with suppress(OSError):
                         yield entry.name, entry.stat().st_size
 
@@ -225,8 +246,9 @@ class Workspace:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
         try:
-            clear_partials(self._hidden)
-            (self.work / WRITING).touch()
+            clear_partials(self._hidden, SHARED)
+            if self.writing_token() is None:
+                (self.work / WRITING).write_text(secrets.token_hex(16))
         except OSError as fault:
             raise output_error(fault, self.final) from fault
 
@@ -237,6 +259,7 @@ class Workspace:
             OutputError: The file system refuses.
 
         """
+        self.end_writing()
         try:
             if self.final.exists():
                 old = self._hidden / "old"
@@ -269,8 +292,7 @@ class Workspace:
         if self._journal is None:
             return 0
         frames = self._journal.frames
-        with suppress(OSError):
-            (self.work / WRITING).unlink()
+        self.end_writing()
         self._journal.close()
         self._journal = None
         if not frames:

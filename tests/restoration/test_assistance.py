@@ -17,7 +17,9 @@ from jdsr_cli.errors import InputError, InputUnreadableError, OutputError
 from jdsr_cli.progress import Silent
 from jdsr_cli.restoration import InputResult, assistance, crop_faces, restore
 from jdsr_cli.restoration.assistance import Assistant
+from jdsr_cli.restoration.journal import Journal, Request
 from jdsr_cli.restoration.models import Models, open_models
+from jdsr_cli.restoration.numbered_frames import NumberedFrames
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages.generation import FaceGenerator
@@ -84,7 +86,7 @@ def assistant(
     path: Path, workspace: Workspace, settings: Any, models: Models | None = None
 ) -> Iterator[Assistant]:
     """Assist a run as if a process were working on it."""
-    (workspace.work / WRITING).touch()
+    (workspace.work / WRITING).write_text("token")
     opened = models or open_models(settings, Silent())
     with closing(Assistant(path, workspace, settings, opened)) as one:
         yield one
@@ -186,28 +188,80 @@ def test_what_another_process_makes_is_left_to_it(clip: Clip, tmp_path: Path) ->
             assert one._search_one()
 
 
-def test_an_assistant_that_comes_late_claims_nothing_while_it_skips(
-    clip: Clip, tmp_path: Path
+def test_a_claim_is_not_held_while_frames_are_skipped(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = interrupt(clip.path, tmp_path, clip.settings)
     prepare(clip.path, workspace, clip.settings)
-    for number in (1, 2, 3):
-        workspace.segment_file(number, ".faces").unlink()
     workspace.segment_file(3, ".facts.npz").unlink()
-    others = {suffix: SharedResults(workspace, suffix) for suffix in (".facts.npz", ".faces")}
+    workspace.segment_file(3, ".faces").unlink()
+    others = [SharedResults(workspace, suffix) for suffix in (".facts.npz", ".faces")]
+    skipped: list[int] = []
+    original = NumberedFrames.approach
+
+    def approach(self: NumberedFrames, number: int, most: int) -> None:
+        for other in others:
+            assert other.claim(3) in ("ours", "there")
+            other.release(3)
+        skipped.append(number)
+        original(self, number, most)
+
+    monkeypatch.setattr(NumberedFrames, "approach", approach)
+    prepare(clip.path, workspace, clip.settings)
+    assert set(skipped) == {3 * SEGMENT - 1, 3 * SEGMENT}
+    assert all(other.path(3).exists() for other in others)
+
+
+def test_an_assistant_goes_back_to_a_segment_that_another_gave_up(
+    clip: Clip, tmp_path: Path
+) -> None:
+    whole = run(clip.path, tmp_path / "whole", clip.settings)
+    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
+    other = SharedResults(workspace, ".facts.npz")
     with assistant(clip.path, workspace, clip.settings) as one:
-        for suffix, number, step in (
-            (".facts.npz", 3, one._search_one),
-            (".faces", 1, one._restore_one),
-        ):
-            steps = 0
-            while not others[suffix].path(number).exists():
-                assert step()
-                steps += 1
-                if not others[suffix].path(number).exists():
-                    assert others[suffix].claim(number) == "ours"
-                    others[suffix].release(number)
-            assert steps > 1
+        assert other.claim(1) == "ours"
+        while one._search_one():
+            pass
+        other.release_all()
+        while one._restore_one() or one._search_one():
+            pass
+    assert workspace.segment_file(1, ".faces").exists()
+    assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
+    assert whole.output is not None
+    assert_same(workspace.final, whole.output)
+
+
+def test_an_assistant_of_an_earlier_run_writes_nothing(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    with assistant(clip.path, workspace, clip.settings) as one:
+        (workspace.work / WRITING).write_text("another run")
+        assert not one.is_needed
+        assert not one.work(SECONDS)
+    assert not workspace.segment_file(1, ".facts.npz").exists()
+
+
+def test_what_an_assistant_is_writing_survives_a_resumed_run(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    request = Request(*(Journal.stored_request(workspace.work)[key] for key in ("asked", "tools")))
+    (workspace.work / WRITING).write_text("token")
+    partial = workspace.work / ".000002.aa.partial.faces"
+    partial.write_bytes(b"x")
+    (workspace.results / ".faces.aa.partial.jsonl").write_bytes(b"x")
+    workspace.open(request, force=False, resume=True)
+    assert partial.exists()
+    assert list(workspace.results.glob(".*.partial*")) == []
+    assert workspace.writing_token() == "token"
+    assert workspace.size_of(".faces") == 0
+    workspace.close()
+    assert workspace.writing_token() is None
+
+
+def test_faces_of_finished_segments_are_removed(clip: Clip, tmp_path: Path) -> None:
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    for number in range(3):
+        workspace.segment_file(number, ".faces").write_bytes(b"x")
+    workspace.clear_segments(".faces", 2)
+    assert [path.name for path in workspace.work.glob("*.faces")] == ["000002.faces"]
 
 
 def test_an_assistant_ends_with_the_run(clip: Clip, tmp_path: Path) -> None:

@@ -47,12 +47,13 @@ def test_an_open_reader_is_used_first(tmp_path: Path) -> None:
 
 def test_frames_before_one_are_skipped_in_steps(tmp_path: Path) -> None:
     clip = encode(tmp_path / "clip.mkv", range(12))
-    with open_reader(clip) as reader:
-        frames = NumberedFrames(lambda: pytest.fail("opened again"), reader)
-        steps = [frames.approach(9, 4) for _ in range(4)]
-        assert steps == [True, True, False, False]
-        assert reader.report.frames == 9
-        frame = frames.get(9)
-        assert frame is not None
-        assert frame.index == 9
-        assert not frames.approach(99, 4)
+    frames = NumberedFrames(lambda: open_reader(clip))
+    for number, expected in ((9, 2), (9, 0), (2, 1), (11, 2), (99, 1)):
+        steps = 0
+        while not frames.is_near(number, 3):
+            frames.approach(number, 3)
+            steps += 1
+        assert steps == expected
+        frame = frames.get(number)
+        assert (None if frame is None else frame.index) == (number if number < 12 else None)
+    frames.close()
