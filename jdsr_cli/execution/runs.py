@@ -74,7 +74,7 @@ def open_runner(
         execution: Number and place of the processes.
         out: Folder for the results, which exists.
         progress: Receives notes while the networks are opened in this process.
-        parts: Number of inputs and further segments of them, None if unknown.
+        parts: Number of processes that gain time, see `count_parts`; None if unknown.
 
     Raises:
         UsageError: The options contradict each other, or the cluster cannot be used.

@@ -211,12 +211,12 @@ class _Run:
             self._pool.submit(Work(attempt.unit, "resume" if attempt.begun else "start"))
         while not self.waiting and self._pool.free():
             attempts = self.running.values()
-            neediest = max(attempts, key=self._assistants_needed, default=None)
-            if neediest is None or not self._assistants_needed(neediest):
+            longest = max(attempts, key=self._assistants_needed, default=None)
+            if longest is None or not self._assistants_needed(longest):
                 return
-            neediest.assistants += 1
+            longest.assistants += 1
             self.assistants += 1
-            self._pool.submit(Work(neediest.unit, "assist"))
+            self._pool.submit(Work(longest.unit, "assist"))
 
     def _assistants_needed(self, attempt: _Attempt) -> int:
         return attempt.assistants_needed(self._segment)

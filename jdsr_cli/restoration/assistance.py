@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
-from jdsr_cli.errors import InputError, OutputError
+from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import FileDigest
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.scene import thumbnail
@@ -45,7 +45,11 @@ from jdsr_cli.restoration.stages.reading import frame_item, make_request
 from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.stages.tracking import track
 from jdsr_cli.restoration.stored_detections import SUFFIX as DETECTIONS
-from jdsr_cli.restoration.stored_detections import read_detections, write_detections
+from jdsr_cli.restoration.stored_detections import (
+    check_frame,
+    read_detections,
+    write_detections,
+)
 from jdsr_cli.restoration.stored_faces import SUFFIX as FACES
 from jdsr_cli.restoration.stored_faces import write_faces
 from jdsr_cli.restoration.workspace import Workspace
@@ -62,7 +66,7 @@ class _NotNeededError(Exception):
 
 
 class Assistant:
-    """Prepares segments of one input; a context manager that closes it.
+    """Prepares segments of one input, which stays open until `close`.
 
     Args:
         source: The input.
@@ -307,18 +311,11 @@ class Assistant:
         self._next_tracked = number + 1
         for item in self._tracked:
             frame = self._to_restore.get(item.number)
-            if frame is None or item.time != Fraction(float(frame.time)):
-                raise InputError(
-                    f"frame {item.number} is not the one that was searched for faces before",
-                    where=self._state.source,
-                    hint="Start again with --force, while nothing writes the input.",
-                )
-            item.index, item.pts, item.time, item.image = (
-                frame.index,
-                frame.pts,
-                frame.time,
-                frame.image,
-            )
+            found = None if frame is None else float(frame.time)
+            check_frame(self._state.source, item.number, float(item.time), found)
+            assert frame is not None
+            item.index, item.pts, item.time = frame.index, frame.pts, frame.time
+            item.image = frame.image
             yield item
             if item.ends_segment:
                 break

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.errors import InputError
 from jdsr_cli.faces import Detection
 from jdsr_cli.restoration.frame import FrameDetections
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
@@ -25,6 +26,27 @@ _NUMBERS = 18
 def detections_file(workspace: Workspace, number: int) -> Path:
     """Return the path of the stored detections of segment `number`."""
     return workspace.segment_file(number, SUFFIX)
+
+
+def check_frame(source: Path, number: int, stored: float | None, found: float | None) -> None:
+    """Check that a frame is the one whose detections are stored.
+
+    Args:
+        source: The input.
+        number: Number of the frame in the run, from 0.
+        stored: Its time in seconds with the detections; None if there are none.
+        found: Its time in the input; None if that has ended.
+
+    Raises:
+        InputError: It is another one.
+
+    """
+    if stored is None or stored != found:
+        raise InputError(
+            f"frame {number} is not the one that was searched for faces before",
+            where=source,
+            hint="Start again with --force, while nothing writes the input.",
+        )
 
 
 def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:

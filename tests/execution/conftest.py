@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reference_run import Reference
-from restoration.suite_clips import walk
+from restoration.suite_clips import walk, walk_settings
 
 from jdsr_cli.restoration import restore
-from jdsr_cli.settings import RestoreSettings
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +22,7 @@ def reference(
 ) -> Reference:
     """Two clips of the same name and a file that is none."""
     folder = tmp_path_factory.mktemp("execution")
-    settings = RestoreSettings(
-        weights=str(tiny_weights(64)), detector="centerface", detection_scale=0.5,
-        device="auto", frame_scale=1, segment=8,
-    )  # fmt: skip
+    settings = walk_settings(tiny_weights(64), device="auto")
     inputs = [folder / "a" / "walk.mkv", folder / "broken.mp4", folder / "b" / "walk.mkv"]
     for path in (inputs[0], inputs[2]):
         path.parent.mkdir()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import imageio_ffmpeg
 import numpy as np
 from media.clips import encode
 from numpy.typing import NDArray
+
+from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]
 
@@ -43,6 +45,15 @@ def walk(path: Path, first: Picture, second: Picture, frames: int = WALK) -> Pat
         return frame
 
     return encode(path, range(frames), size=(280, 140), paint=paint)
+
+
+def walk_settings(weights: Path, **changes: Any) -> RestoreSettings:
+    """Return fast settings for `walk`, with segments of 8 frames."""
+    settings = RestoreSettings(
+        weights=str(weights), detector="centerface", detection_scale=0.5, device="cpu",
+        frame_scale=1, segment=8,
+    )  # fmt: skip
+    return replace(settings, **changes)
 
 
 def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> Picture:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suite_clips import WALK, file_hashes, repeatable_manifest, walk
+from suite_clips import WALK, file_hashes, repeatable_manifest, walk, walk_settings
 
 from jdsr_cli.errors import InputError, InputUnreadableError, OutputError
 from jdsr_cli.progress import Silent
@@ -44,11 +44,7 @@ def clip(
     tiny_weights: Callable[[int], Path],
 ) -> Clip:
     path = walk(tmp_path_factory.mktemp("assisted") / "walk.mkv", astronaut, hopper)
-    settings = RestoreSettings(
-        weights=str(tiny_weights(64)), detector="centerface", detection_scale=0.5,
-        device="cpu", frame_scale=1, segment=SEGMENT,
-    )  # fmt: skip
-    return Clip(path, settings)
+    return Clip(path, walk_settings(tiny_weights(64)))
 
 
 class Interrupts(Silent):

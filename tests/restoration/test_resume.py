@@ -15,7 +15,7 @@ import pytest
 from cli.command_line import run
 from killed_run import POINTS, run_until_killed
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
-from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk
+from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 
 from jdsr_cli.restoration import crop_faces, models, plan_crops, plan_restore, restore
 from jdsr_cli.restoration.journal import Journal
@@ -48,15 +48,7 @@ class Walk:
 @pytest.fixture(scope="module")
 def base_settings(tiny_weights: Callable[[int], Path]) -> RestoreSettings:
     """Fast settings with which two videos are written."""
-    return RestoreSettings(
-        weights=str(tiny_weights(64)),
-        detector="centerface",
-        detection_scale=0.5,
-        device="cpu",
-        frame_scale=1,
-        segment=8,
-        overlay=True,
-    )
+    return walk_settings(tiny_weights(64), overlay=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,13 @@ def test_damaged_detections_are_reported(tmp_path: Path) -> None:
     (tmp_path / "frames.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputUnreadableError, match="--force"):
         list(read_detections(tmp_path / "frames.npz"))
+
+
+@pytest.mark.parametrize("threads", [2, 4, 8])
+def test_snapshots_are_read_by_several_threads_at_once(tmp_path: Path, threads: int) -> None:
+    """NumPy parses the headers of arrays by `ast`, which some versions of Python get wrong."""
+    arrays = {str(number): np.full(3, number) for number in range(40)}
+    Snapshot({"a": 1}, arrays).write(tmp_path / "state.npz")
+    with ThreadPoolExecutor(threads) as pool:
+        read = list(pool.map(lambda _: Snapshot.read(tmp_path / "state.npz"), range(8 * threads)))
+    assert all(one.arrays.keys() == arrays.keys() for one in read)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from jdsr_cli.errors import InputError, InputUnreadableError
+from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.restoration.frame import (
     Element,
     FrameDetections,
@@ -19,7 +19,12 @@ from jdsr_cli.restoration.frame import (
 )
 from jdsr_cli.restoration.scene_search import DetectionPlan, SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
-from jdsr_cli.restoration.stored_detections import SUFFIX, read_detections, write_detections
+from jdsr_cli.restoration.stored_detections import (
+    SUFFIX,
+    check_frame,
+    read_detections,
+    write_detections,
+)
 
 
 def detect(stream: Iterable[Element], plan: DetectionPlan) -> Iterator[Element]:
@@ -87,13 +92,10 @@ class _InputDetector:
         if self._stored is None:
             return self._noted(self._search.add(item))
         self._search.skip(item)
-        item.detections = self._stored.popleft() if self._stored else None
-        if item.detections is None or item.detections.time != float(item.time):
-            raise InputError(
-                f"frame {item.index} is not the one that was searched for faces before",
-                where=self._state.source,
-                hint="Start again with --force, while nothing writes the input.",
-            )
+        known = self._stored.popleft() if self._stored else None
+        stored = None if known is None else known.time
+        check_frame(self._state.source, item.number, stored, float(item.time))
+        item.detections = known
         return [item]
 
     def end_segment(self, following: FrameItem | None) -> list[FrameItem]:
