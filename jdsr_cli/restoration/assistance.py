@@ -8,55 +8,24 @@ of the frames after it that tracking needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from itertools import count
 from pathlib import Path
 
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import FileDigest
 from jdsr_cli.faces.display import Display
-from jdsr_cli.faces.scene import thumbnail
 from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import Reader, open_reader
-from jdsr_cli.restoration.frame import (
-    NO_IMAGE,
-    Element,
-    FrameItem,
-    InputFinished,
-    InputStarted,
-    InputState,
-    OpenInput,
-)
+from jdsr_cli.restoration.frame import InputState, OpenInput
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
-from jdsr_cli.restoration.plans import (
-    limit_alignment,
-    plan_bridged,
-    plan_detection,
-    plan_intervals,
-)
-from jdsr_cli.restoration.scene_search import SceneSearch
-from jdsr_cli.restoration.shared_segments import SharedResults
-from jdsr_cli.restoration.stages.alignment import align
-from jdsr_cli.restoration.stages.generation import FaceBatch, FaceGenerator
-from jdsr_cli.restoration.stages.reading import frame_item, make_request
-from jdsr_cli.restoration.stages.selection import select
-from jdsr_cli.restoration.stages.tracking import track
-from jdsr_cli.restoration.stored_detections import SUFFIX as DETECTIONS
-from jdsr_cli.restoration.stored_detections import (
-    check_frame,
-    read_detections,
-    write_detections,
-)
-from jdsr_cli.restoration.stored_faces import SUFFIX as FACES
-from jdsr_cli.restoration.stored_faces import write_faces
+from jdsr_cli.restoration.plans import plan_detection
+from jdsr_cli.restoration.segment_restoration import SegmentRestoration
+from jdsr_cli.restoration.segment_search import SegmentSearch
+from jdsr_cli.restoration.stages.reading import make_request
 from jdsr_cli.restoration.workspace import Workspace
-from jdsr_cli.settings import MAX_LAG, DetectionSettings, RestoreSettings
+from jdsr_cli.settings import DetectionSettings, RestoreSettings
 
-MAX_BYTES = 1 << 30
-"""Bytes of prepared faces from which no more are prepared until some were used."""
 LOOK_STEP = 0.5
 """Seconds between two looks for something to prepare."""
 
@@ -87,23 +56,19 @@ class Assistant:
         self._workspace = workspace
         self._settings = settings
         self._models = models
-        self._segment = settings.segment
-        self._plan = plan_detection(settings, models)
         self._state = InputState(source, workspace)
         self._token = workspace.writing_token()
-        self._first_unsearched = 0
-        """Number of the first segment whose detections may be missing."""
-        self._end: int | None = None
-        """Number of a segment that the input does not have, once one is known."""
         try:
-            self._opened = self._open(source)
-            self._to_search = self._number_frames(self._opened.reader)
-            self._to_restore = self._number_frames()
-            self._detections = self._share(DETECTIONS)
-            self._faces = self._share(FACES)
-            self._tracked = self._track()
-            self._next_tracked = 0
-            """Number of the first segment that is not tracked yet."""
+            opened = self._open(source)
+            plan, frames = plan_detection(settings, models), self._number_frames(opened.reader)
+            self._search = SegmentSearch(opened, plan, frames, self._check_needed)
+            self._restoration: SegmentRestoration | None = None
+            if isinstance(settings, RestoreSettings):
+                assert models.generator is not None
+                self._restoration = SegmentRestoration(
+                    opened, settings, plan, models.generator, self._search,
+                    self._number_frames(), self._check_needed,
+                )  # fmt: skip
         except BaseException:
             self.close()
             raise
@@ -133,11 +98,6 @@ class Assistant:
         self._state.resources.callback(frames.close)
         return frames
 
-    def _share(self, suffix: str) -> SharedResults:
-        shared = SharedResults(self._workspace, suffix)
-        self._state.resources.callback(shared.release_all)
-        return shared
-
     def close(self) -> None:
         """Close the input and give up all claims."""
         self._state.close()
@@ -161,9 +121,9 @@ class Assistant:
             with single_threads():
                 while time.monotonic() < end:
                     self._check_needed()
-                    if self._restore_one() or self._search_one():
+                    if self.prepare_one():
                         continue
-                    if not self._may_restore():
+                    if self._restoration is None or not self._restoration.may_go_on():
                         return False
                     time.sleep(LOOK_STEP)
         except _NotNeededError:
@@ -173,8 +133,23 @@ class Assistant:
                 # What failed is that the folder of the work is removed.
                 return False
             self._state.fail(fault)
-            self._check_state()
+            error = self._state.error
+            if error is None or error is fault:
+                raise
+            raise error from fault
         return True
+
+    def prepare_one(self) -> bool:
+        """Prepare a result of a segment, or come nearer to it; return whether there was one."""
+        return self.restore_one() or self.search_one()
+
+    def search_one(self) -> bool:
+        """Search the first segment that nobody has searched; return whether there was one."""
+        return self._search.prepare_one()
+
+    def restore_one(self) -> bool:
+        """Restore the faces of the first segment that can be; return whether there was one."""
+        return self._restoration is not None and self._restoration.prepare_one()
 
     @property
     def is_needed(self) -> bool:
@@ -184,163 +159,3 @@ class Assistant:
     def _check_needed(self) -> None:
         if not self.is_needed:
             raise _NotNeededError
-
-    def _check_state(self) -> None:
-        """Raise the error of a stage."""
-        if self._state.error is not None:
-            raise self._state.error
-
-    # Detections
-
-    def _search_one(self) -> bool:
-        """Search the first segment that nobody has searched; return whether there was one."""
-        first = max(self._first_unsearched, self._workspace.written_segments())
-        self._first_unsearched = first
-        for number in count(first):
-            if self._end is not None and number >= self._end:
-                return False
-            found = self._detections.claim(number)
-            if found == "ours":
-                start = max(0, number * self._segment - 1)
-                is_near = self._to_search.is_near(start, self._segment)
-                if is_near:
-                    self._search(number)
-                self._detections.release(number)
-                if not is_near:
-                    # Without the claim: nobody is to wait for frames that are only skipped.
-                    self._to_search.approach(start, self._segment)
-                return True
-            if found == "there" and number == self._first_unsearched:
-                self._first_unsearched += 1
-        return False
-
-    def _search(self, number: int) -> None:
-        """Store the detections of a segment, of which there are none where the input has ended."""
-        first, found = number * self._segment, []
-        before = self._to_search.get(first - 1) if first else None
-        picture = None if before is None else thumbnail(before.image)
-        search = SceneSearch(self._plan, self._opened.info.frame_rate, picture)
-        following = None
-        for position in range(first, first + self._segment + 1):
-            self._check_needed()
-            frame = self._to_search.get(position)
-            if frame is None:
-                self._end = number + int(position > first)
-                break
-            item = frame_item(self._opened, position, frame, self._segment)
-            if position == first + self._segment:
-                following = item
-            else:
-                found += [one.detections for one in search.add(item)]
-        found += [one.detections for one in search.end_group(following)]
-        known = [one for one in found if one is not None]
-        self._check_needed()
-        write_detections(self._detections.path(number), known)
-
-    # Faces
-
-    def _restore_one(self) -> bool:
-        """Restore the faces of the first segment that can be; return whether there was one."""
-        if self._models.generator is None or self._workspace.size_of(FACES) >= MAX_BYTES:
-            return False
-        for number in count(max(self._workspace.written_segments(), self._next_tracked)):
-            if not self._can_be_tracked(number):
-                return False
-            if self._faces.claim(number) == "ours":
-                is_near = self._is_near(number)
-                if is_near:
-                    restored = self._restore(number, self._models.generator)
-                    write_faces(self._faces.path(number), restored)
-                self._faces.release(number)
-                if not is_near:
-                    self._approach(number)
-                return True
-        return False
-
-    def _is_near(self, number: int) -> bool:
-        """Return whether the frames of a segment can be had soon."""
-        near = self._to_restore.is_near(number * self._segment, self._segment)
-        return near and self._next_tracked == number
-
-    def _approach(self, number: int) -> None:
-        """Come nearer to the first frame of a segment."""
-        if self._next_tracked < number:
-            for item in self._tracked:
-                if item.ends_segment:
-                    break
-            self._check_state()
-            self._next_tracked += 1
-        else:
-            self._to_restore.approach(number * self._segment, self._segment)
-
-    def _may_restore(self) -> bool:
-        """Return whether faces of a segment are still to be restored."""
-        first = max(self._workspace.written_segments(), self._next_tracked)
-        return self._models.generator is not None and (self._end is None or first < self._end)
-
-    def _can_be_tracked(self, number: int) -> bool:
-        """Return whether the detections of a segment and of those that tracking needs are there."""
-        further = -(-MAX_LAG // self._segment)
-        for one in range(number, number + further + 1):
-            if not self._detections.path(one).exists():
-                return one > number and self._is_last(one - 1)
-        return True
-
-    def _is_last(self, number: int) -> bool:
-        if self._end is not None and number + 1 >= self._end:
-            return True
-        frames = sum(1 for _ in read_detections(self._detections.path(number)))
-        return frames < self._segment
-
-    def _restore(self, number: int, generator: FaceGenerator) -> Iterator[FrameItem]:
-        """Yield the frames of a segment with their restored faces."""
-        limits, batch = limit_alignment(self._settings), FaceBatch(generator)
-        stream: Iterator[Element] = self._frames_of(number)
-        stream = align(stream, generator.side, limits, plan_bridged(self._settings))
-        if isinstance(self._settings, RestoreSettings) and self._settings.selects_shots:
-            stream = select(stream, self._settings.kept_shots)
-        for element in stream:
-            self._check_needed()
-            yield from _frames_in(batch.add(element))
-        yield from _frames_in(batch.restore())
-        self._check_state()
-        self._check_needed()
-
-    def _frames_of(self, number: int) -> Iterator[FrameItem]:
-        """Yield the frames of a segment with their tracked faces."""
-        self._next_tracked = number + 1
-        for item in self._tracked:
-            frame = self._to_restore.get(item.number)
-            found = None if frame is None else float(frame.time)
-            check_frame(self._state.source, item.number, float(item.time), found)
-            assert frame is not None
-            item.index, item.pts, item.time = frame.index, frame.pts, frame.time
-            item.image = frame.image
-            yield item
-            if item.ends_segment:
-                break
-        self._check_state()
-
-    def _track(self) -> Iterator[FrameItem]:
-        """Yield the frames of the input with their tracked faces, without their pictures."""
-        intervals = plan_intervals(self._settings, self._plan)
-        yield from _frames_in(track(self._detected(), self._settings.tracker, intervals))
-
-    def _detected(self) -> Iterator[Element]:
-        """Yield the frames of the input with their stored detections."""
-        yield InputStarted(self._opened)
-        for number in count():
-            frames = list(read_detections(self._detections.path(number)))
-            for position, detections in enumerate(frames, number * self._segment):
-                ends = (position + 1) % self._segment == 0
-                time = Fraction(detections.time)
-                item = FrameItem(self._opened, position, 0, 0, time, NO_IMAGE, ends)
-                item.detections = detections
-                yield item
-            if len(frames) < self._segment or number + 1 == self._end:
-                break
-        yield InputFinished(self._state)
-
-
-def _frames_in(elements: Iterable[Element]) -> Iterator[FrameItem]:
-    return (one for one in elements if isinstance(one, FrameItem))

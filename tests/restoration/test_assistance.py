@@ -15,7 +15,7 @@ from suite_clips import WALK, file_hashes, repeatable_manifest, walk, walk_setti
 
 from jdsr_cli.errors import InputError, InputUnreadableError, OutputError
 from jdsr_cli.progress import Silent
-from jdsr_cli.restoration import InputResult, assistance, crop_faces, restore
+from jdsr_cli.restoration import InputResult, crop_faces, restore, segment_restoration
 from jdsr_cli.restoration.assistance import Assistant
 from jdsr_cli.restoration.journal import Journal, Request
 from jdsr_cli.restoration.models import Models, open_models
@@ -90,7 +90,7 @@ def assistant(
 
 def prepare(path: Path, workspace: Workspace, settings: Any) -> None:
     with assistant(path, workspace, settings) as one:
-        while one._restore_one() or one._search_one():
+        while one.prepare_one():
             pass
 
 
@@ -176,12 +176,12 @@ def test_what_another_process_makes_is_left_to_it(clip: Clip, tmp_path: Path) ->
     assert other.claim(1) == "ours"
     with assistant(clip.path, workspace, clip.settings) as one:
         while not other.path(2).exists():
-            assert one._search_one()
-            assert not one._restore_one()
+            assert one.search_one()
+            assert not one.restore_one()
         assert not other.path(1).exists()
         other.release_all()
         while not other.path(1).exists():
-            assert one._search_one()
+            assert one.search_one()
 
 
 def test_a_claim_is_not_held_while_frames_are_skipped(
@@ -216,10 +216,10 @@ def test_an_assistant_goes_back_to_a_segment_that_another_gave_up(
     other = SharedResults(workspace, ".facts.npz")
     with assistant(clip.path, workspace, clip.settings) as one:
         assert other.claim(1) == "ours"
-        while one._search_one():
+        while one.search_one():
             pass
         other.release_all()
-        while one._restore_one() or one._search_one():
+        while one.prepare_one():
             pass
     assert workspace.segment_file(1, ".faces").exists()
     assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
@@ -280,7 +280,7 @@ def test_an_assistant_works_for_the_time_given(clip: Clip, tmp_path: Path) -> No
 def test_no_more_faces_are_prepared_than_the_disk_is_to_hold(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assistance, "MAX_BYTES", 1)
+    monkeypatch.setattr(segment_restoration, "MAX_BYTES", 1)
     workspace = interrupt(clip.path, tmp_path, clip.settings)
     prepare(clip.path, workspace, clip.settings)
     assert len(list(workspace.work.glob("*.faces"))) == 1
@@ -301,7 +301,7 @@ def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
     path.write_bytes(clip.path.read_bytes())
     workspace = interrupt(path, tmp_path / "out", clip.settings)
     with assistant(path, workspace, clip.settings) as one:
-        while one._search_one():
+        while one.search_one():
             pass
         detections = SharedResults(workspace, ".facts.npz")
         detections.path(1).write_bytes(detections.path(2).read_bytes())
