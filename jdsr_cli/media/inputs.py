@@ -1,4 +1,4 @@
-"""Find the files that a user names, and open them as containers with a video stream."""
+"""Find the files that a user names, and choose the video stream of an opened one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import difflib
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-from av.codec.hwaccel import HWAccel
 from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
@@ -22,10 +21,7 @@ from jdsr_cli.errors import (
     MediaError,
     UsageError,
 )
-from jdsr_cli.media.reading.isobmff import index_missing
-
-_REFUSED_FORMATS = frozenset({"tty", "concat", "hls", "dash", "srt", "webvtt", "ass", "lrc"})
-"""Text formats; some of them would open other files or render the text as pictures."""
+from jdsr_cli.media.containers import RECOPY
 
 _ATTACHED_PICTURE = 1 << 10
 """Disposition of a cover picture, which is not a video."""
@@ -46,9 +42,10 @@ def check_file(path: str | Path) -> Path:
             raise InputMissingError("no such file", where=file, hint="Check the spelling.")
         if file.is_dir():
             raise InputUnreadableError("is a folder", where=file, hint="Give a file in it.")
+        _check_regular(file)
         with file.open("rb") as stream:
             if not stream.read(1):
-                raise MediaError("the file is empty (0 bytes)", where=file, hint=_RECOPY)
+                raise MediaError("the file is empty (0 bytes)", where=file, hint=RECOPY)
     except InputError:
         raise
     except (OSError, ValueError) as exc:
@@ -59,55 +56,56 @@ def check_file(path: str | Path) -> Path:
     return file
 
 
-_RECOPY = "Copy it again from the recorder."
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+"""Kinds of files that are no recordings: to open some of them waits for ever."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|(?:pipe|fd|concat|data|tcp|udp|rtp|rtsp|srt):", re.I)
+"""What FFmpeg takes for an address, a pipe or a list of files."""
+STANDARD_INPUT = "-"
+"""Name that stands for standard input."""
 
 
-def open_container(
-    file: Path, demuxer: str | None = None, hwaccel: HWAccel | None = None
-) -> InputContainer:
-    """Open a container for reading.
-
-    Args:
-        file: A file that has passed `check_file`.
-        demuxer: FFmpeg's name of the format; None to detect it.
-        hwaccel: Device that decodes its videos; None for software.
+def _check_regular(path: Path) -> None:
+    """Check that an existing path is a file with a fixed content.
 
     Raises:
-        MediaError: It is not a container that FFmpeg can read.
+        InputUnreadableError: It is a pipe, a socket or a device.
+        OSError: It cannot be examined.
 
     """
-    try:
-        # With an absolute path FFmpeg does not interpret "a:b.mp4" as a protocol.
-        container = av.open(
-            str(file.absolute()),
-            mode="r",
-            format=demuxer,
-            container_options={"protocol_whitelist": "file", "pattern_type": "none"},
-            metadata_errors="replace",
-            hwaccel=hwaccel,
-        )
-    except (av.FFmpegError, ValueError, OSError) as exc:
-        raise _unopenable(file, exc) from exc
-    if container.format.name in _REFUSED_FORMATS:
-        container.close()
-        raise MediaError("contains text, not video", where=file, hint="Check what the file is.")
-    return container
+    mode = path.stat().st_mode
+    for is_kind, name in _SPECIAL:
+        if is_kind(mode):
+            raise InputUnreadableError(
+                f"is {name}, not a recording with a beginning and an end",
+                where=path,
+                hint="Save what it delivers to a file, or pass it to `jdsr restore - --stdin`.",
+            )
 
 
-def _unopenable(file: Path, exc: Exception) -> MediaError:
-    if index_missing(file):
-        return MediaError(
-            "the file ends before its index (no moov box): it was cut off while it was recorded "
-            "or copied",
-            where=file,
-            hint=_RECOPY,
+def _refuse_address(name: str) -> None:
+    """Refuse what is not the name of a file.
+
+    Raises:
+        InputUnreadableError: It is an address, or stands for standard input.
+
+    """
+    if name == STANDARD_INPUT:
+        raise InputUnreadableError(
+            "stands for standard input, which is read only where that is asked for",
+            where=name,
+            hint="Add --stdin.",
         )
-    reason = getattr(exc, "strerror", None) or str(exc)
-    return MediaError(
-        f"is not a video or picture that can be decoded ({reason})",
-        where=file,
-        hint="Check what the file is, or convert it first.",
-    )
+    if _ADDRESS.match(name):
+        raise InputUnreadableError(
+            "is an address, and only files are read",
+            where=name,
+            hint="Record the stream to a file first, for example with ffmpeg -i ADDRESS -c copy.",
+        )
 
 
 @dataclass(frozen=True)
@@ -296,7 +294,11 @@ def _expand(name: str) -> list[Path]:
     except (OSError, ValueError) as exc:
         raise InputUnreadableError(f"cannot be opened ({exc})", where=name) from exc
     if name and exists:
-        return _folder(path) if folder else [path]
+        if folder:
+            return _folder(path)
+        _check_regular(path)
+        return [path]
+    _refuse_address(name)
     if is_sequence(path):
         numbered_files(path)
         return [path]

@@ -14,7 +14,8 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container.input import InputContainer
 
 from jdsr_cli.errors import DeviceError, MediaError
-from jdsr_cli.media.inputs import ChosenStream, open_container
+from jdsr_cli.media.containers import open_container
+from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.settings import Decoder
 
 SOFTWARE = "software"

@@ -12,6 +12,7 @@ from jdsr_cli.errors import MediaError, UsageError
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
+from jdsr_cli.media.reading.data_references import external_references
 from jdsr_cli.media.reading.isobmff import index_missing
 from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
 from jdsr_cli.media.reading.pictures import (
@@ -48,7 +49,7 @@ def open_video(
     try:
         source = VideoSource(file, settings, animation=animation)
     except MediaError as error:
-        if index_missing(file):
+        if index_missing(file) or external_references(file):
             raise
         salvage = Salvage(file)
         salvaged = _salvaged(salvage, file, settings)

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media.inputs import open_container
+from jdsr_cli.media.containers import open_container
 
 FIRST_PTS = "jdsr_first_pts"
 """Metadata key: time of the first frame, in units of the source's time base."""

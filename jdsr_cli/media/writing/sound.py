@@ -16,7 +16,7 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from jdsr_cli.media.inputs import open_container
+from jdsr_cli.media.containers import open_container
 
 PCM_CODEC = "pcm_s16le"
 """Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
@@ -104,10 +104,6 @@ class DecodedTrack:
         return stored
 
 
-_SAFE = {"protocol_whitelist": "file", "pattern_type": "none"}
-"""Options that prevent FFmpeg from opening any other file."""
-
-
 _LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000_000)}
 """Bytes and microseconds that are searched for the parameters of a late sound track."""
 
@@ -123,15 +119,7 @@ def open_tracks(file: Path) -> InputContainer:
     if not any(has_unknown_format(stream) for stream in container.streams.audio):
         return container
     container.close()
-    try:
-        return av.open(
-            str(file.absolute()),
-            mode="r",
-            container_options={**_SAFE, **_LONG_PROBE},
-            metadata_errors="replace",
-        )
-    except (av.FFmpegError, ValueError, OSError):
-        return open_container(file)
+    return open_container(file, options=_LONG_PROBE)
 
 
 def has_unknown_format(stream: Stream) -> bool:

@@ -12,7 +12,8 @@ from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media.inputs import open_container, video_stream
+from jdsr_cli.media.containers import open_container
+from jdsr_cli.media.inputs import video_stream
 
 _HINT = "The disk may be failing or full; the file was removed."
 

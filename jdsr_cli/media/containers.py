@@ -1,0 +1,155 @@
+"""Open a file as a container with FFmpeg, without ever opening anything else.
+
+Some formats name other files or addresses, which FFmpeg would open: playlists (concat, HLS, DASH,
+IMF), session descriptions (SDP), filter graphs, numbered pictures, external data references of
+QuickTime. Whoever made such a file could read any file of this machine into a result, or connect
+it to a server. Demuxers are therefore allowed by name, before they read a byte; the only protocol
+is `file`; and QuickTime's references are not followed.
+
+Source: FFmpeg's `format_whitelist` and `protocol_whitelist` (libavformat/options_table.h), and
+`enable_drefs` of its demuxer mov, which is off by default.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container.input import InputContainer
+
+from jdsr_cli.errors import MediaError
+from jdsr_cli.media.reading.data_references import external_references
+from jdsr_cli.media.reading.isobmff import index_missing
+
+_NAMES = """
+    3g2 3gp 4xm amr amv anm apng asf asf_o av1 avi avr avs avs2 avs3 bethsoftvid bfi bink bmv c93
+    cavsvideo cdxl cine dhav dirac dnxhd dv dxa ea evc film_cpk filmstrip flac flic flv frm gdv gif
+    gxf h261 h263 h264 hevc hnm idcin iff ifv ilbc ingenient ipmovie ipu ivf ivr jpegxl_anim jv kux
+    lmlm4 live_flv lvf lxf m4v matroska mgsts mjpeg mjpeg_2000 mlv mm mmf mods moflex mov mp3 mp4
+    mpeg mpegts mpegtsraw mpegvideo mpjpeg msnwctcp mtv mv mvi mxf mxg nc nsv nut nuv obu ogg pdv
+    pmp psxstr pva r3d rl2 rm roq rpl ser sga simbiosis_imx siff smjpeg smk smush swf thp
+    tiertexseq ty v210 v210x vc1 vc1test vividas vivo vmd vvc wav wc3movie webm wsvqa wtv wve xmv
+    yop yuv4mpegpipe
+    bmp_pipe brender_pix cri_pipe dds_pipe dpx_pipe exr_pipe fits gem_pipe gif_pipe hdr_pipe
+    j2k_pipe jpeg_pipe jpegls_pipe jpegxl_pipe jpegxs_pipe pam_pipe pbm_pipe pcx_pipe pfm_pipe
+    pgm_pipe pgmyuv_pipe pgx_pipe phm_pipe photocd_pipe pictor_pipe png_pipe ppm_pipe psd_pipe
+    qdraw_pipe qoi_pipe sgi_pipe sunrast_pipe tiff_pipe txd vbn_pipe webp_pipe xbm_pipe xpm_pipe
+    xwd_pipe
+    aac ac3 aiff au caf dts eac3
+"""
+DEMUXERS = frozenset(_NAMES.split())
+"""FFmpeg's names of the demuxers that read the given file alone. Sound is in the list for the
+message that a file contains no video."""
+
+_SAFE = {
+    "format_whitelist": ",".join(sorted(DEMUXERS)),
+    "protocol_whitelist": "file",
+    "pattern_type": "none",
+}
+
+_HEAD = 4096
+"""Bytes at the start of a file by which text is recognised."""
+_NAMES_OTHERS = re.compile(
+    r"ffconcat|#EXTM3U|<(?:\w+:)?(?:MPD|CompositionPlaylist|AssetMap|smil|asx|playlist)\b"
+    r"|\[(?:playlist|reference)\]|^\s*file\s+\S|^m=(?:video|audio)\b|://|^(?:a?movie|lavfi)=",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Text of playlists, session descriptions and filter graphs."""
+
+RECOPY = "Copy it again from the recorder."
+
+
+def open_container(
+    file: Path,
+    demuxer: str | None = None,
+    hwaccel: HWAccel | None = None,
+    options: Mapping[str, str] | None = None,
+) -> InputContainer:
+    """Open a container for reading.
+
+    Args:
+        file: A file that has passed `inputs.check_file`.
+        demuxer: FFmpeg's name of the format; None to detect it.
+        hwaccel: Device that decodes its videos; None for software.
+        options: Further options of the demuxer.
+
+    Raises:
+        MediaError: It is not a container that FFmpeg can read, or its format is not in `DEMUXERS`.
+
+    """
+
+    def opened(source: str | mmap.mmap) -> InputContainer:
+        return av.open(
+            source,
+            mode="r",
+            format=demuxer,
+            container_options={**(options or {}), **_SAFE},
+            metadata_errors="replace",
+            hwaccel=hwaccel,
+        )
+
+    try:
+        try:
+            # With an absolute path FFmpeg does not interpret "a:b.mp4" as a protocol.
+            container = opened(str(file.absolute()))
+        except av.ArgumentError:
+            # By its name, FFmpeg takes a picture for one of a numbered sequence; without a name it
+            # looks at the content alone.
+            with file.open("rb") as stream:
+                container = opened(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    except (av.FFmpegError, ValueError, OSError) as exc:
+        raise _unopenable(file, exc) from exc
+    outside = external_references(file) if container.format.name.startswith("mov") else []
+    if outside:
+        container.close()
+        raise MediaError(
+            f"its media data lie in another file ({outside[0]}), which was not opened",
+            where=file,
+            hint="Export a self-contained file with the program that made it.",
+        )
+    return container
+
+
+def _unopenable(file: Path, exc: Exception) -> MediaError:
+    if index_missing(file):
+        return MediaError(
+            "the file ends before its index (no moov box): it was cut off while it was recorded "
+            "or copied",
+            where=file,
+            hint=RECOPY,
+        )
+    text = _text_of(file)
+    if text is not None and _NAMES_OTHERS.search(text):
+        return MediaError(
+            "names other files or addresses instead of containing video; they were not opened",
+            where=file,
+            hint="Give the files that it names.",
+        )
+    if text is not None:
+        return MediaError("contains text, not video", where=file, hint="Check what the file is.")
+    reason = getattr(exc, "strerror", None) or str(exc)
+    return MediaError(
+        f"is not a video or picture that can be decoded ({reason})",
+        where=file,
+        hint="Check what the file is, or convert it first.",
+    )
+
+
+def _text_of(file: Path) -> str | None:
+    """Return the start of a text file, None if it is another kind of file."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return None
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", "replace")
+    else:
+        # A character may be cut off at the end.
+        text = head.decode("utf-8-sig", "replace").rstrip("\ufffd")
+    printable = all(char.isprintable() or char.isspace() for char in text)
+    return text if printable and "\ufffd" not in text else None
