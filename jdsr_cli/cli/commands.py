@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +21,7 @@ from jdsr_cli.settings import (
 )
 
 if TYPE_CHECKING:
+    from jdsr_cli.progress import Progress
     from jdsr_cli.restoration import RunPlan, RunSummary
 
 
@@ -43,11 +47,11 @@ def restore(
     from jdsr_cli.cli.rendering import Bars
 
     result: RunSummary | RunPlan
-    with Bars(quiet=options.quiet) as bars:
+    with Bars(quiet=options.quiet) as bars, _named(inputs, options, bars) as given:
         if options.dry_run:
-            result = restoration.plan_restore(inputs, options.out, settings, bars)
+            result = restoration.plan_restore(given, options.out, settings, bars)
         else:
-            result = restoration.restore(inputs, options.out, settings, bars, execution)
+            result = restoration.restore(given, options.out, settings, bars, execution)
     _write(result, "restored")
 
 
@@ -64,12 +68,26 @@ def crop_faces(
     from jdsr_cli.cli.rendering import Bars
 
     result: RunSummary | RunPlan
-    with Bars(quiet=options.quiet) as bars:
+    with Bars(quiet=options.quiet) as bars, _named(inputs, options, bars) as given:
         if options.dry_run:
-            result = restoration.plan_crops(inputs, options.out, settings, bars)
+            result = restoration.plan_crops(given, options.out, settings, bars)
         else:
-            result = restoration.crop_faces(inputs, options.out, settings, bars, execution)
+            result = restoration.crop_faces(given, options.out, settings, bars, execution)
     _write(result, "exported")
+
+
+@contextmanager
+def _named(
+    inputs: list[str], options: RestoreOptions | CropOptions, progress: Progress
+) -> Iterator[list[str]]:
+    """Yield the inputs, with a file in place of standard input where that is asked for."""
+    if not options.stdin:
+        yield inputs
+        return
+    from jdsr_cli.restoration.standard_input import stored_stream
+
+    with stored_stream(inputs, options.out, sys.stdin.buffer, progress) as given:
+        yield given
 
 
 def _write(result: RunSummary | RunPlan, verb: str) -> None:

@@ -30,28 +30,6 @@ LOCAL_PATHS = ("path", "salvaged_copy")
 """Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
 
 
-def sha256_file(*paths: Path) -> str:
-    """Return the SHA-256 of a file, or of several concatenated, in hexadecimal.
-
-    Raises:
-        InputUnreadableError: One cannot be read.
-
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                while block := file.read(CHUNK):
-                    digest.update(block)
-        except OSError as fault:
-            raise InputUnreadableError(
-                f"cannot be read ({fault.strerror or fault})",
-                where=path,
-                hint="Check its permissions.",
-            ) from fault
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class FileDigest:
     """Name, size in bytes and SHA-256 of a file."""
@@ -62,21 +40,41 @@ class FileDigest:
 
 
 def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = ()) -> FileDigest:
-    """Return size and hash of `path`, called `name` in the manifest (default: the path).
+    """Return size and hash of the bytes of `path`, called `name` in the manifest.
 
     Args:
         path: The file.
-        name: Name in the manifest.
+        name: Name in the manifest; default: the path.
         files: If `path` is a pattern, the files that match it, hashed as one.
 
     Raises:
         InputUnreadableError: A file cannot be read.
 
     """
-    parts = tuple(files) or (path,)
-    digest = sha256_file(*parts)
-    size = sum(part.stat().st_size for part in parts)
-    return FileDigest(file=str(path) if name is None else name, sha256=digest, bytes=size)
+    digest, size = hashlib.sha256(), 0
+    for part in tuple(files) or (path,):
+        try:
+            with part.open("rb") as file:
+                while block := file.read(CHUNK):
+                    digest.update(block)
+                    size += len(block)
+        except OSError as fault:
+            raise InputUnreadableError(
+                f"cannot be read ({fault.strerror or fault})",
+                where=part,
+                hint="Check its permissions.",
+            ) from fault
+    return FileDigest(str(path) if name is None else name, size, digest.hexdigest())
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputUnreadableError: It cannot be read.
+
+    """
+    return digest_file(path).sha256
 
 
 def package_versions() -> dict[str, str]:

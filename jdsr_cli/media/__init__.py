@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, MediaKind
-from jdsr_cli.media.inputs import expand_inputs, input_files
+from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.writing.writer import (
@@ -17,6 +17,7 @@ from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 __all__ = [
     "SEGMENT_SUFFIX",
+    "STANDARD_INPUT",
     "Deinterlacing",
     "Frame",
     "Image",

@@ -10,9 +10,10 @@ from pathlib import Path
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.pipeline import name_outputs, run_pipeline
-from jdsr_cli.restoration.stages.reading import digest_input, expected_frames, make_request
+from jdsr_cli.restoration.stages.reading import expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, ExecutionSettings, RestoreSettings
@@ -207,7 +208,7 @@ class _Planner:
         settings, final = self._settings, workspace.final
         try:
             info = probe(path, settings.reading)
-            sha256 = digest_input(path).sha256
+            sha256 = InputBytes(path).digest.sha256
             request = make_request(settings, self._models, sha256)
             done = workspace.inspect(request, force=settings.force, resume=settings.resume)
             size = (info.width, info.height)

@@ -28,6 +28,7 @@ from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Image, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import FinishedSegment, Request
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
@@ -52,6 +53,8 @@ class InputState:
         self.clock = StageClock()
         self.resources = ExitStack()
         """Closed when the input is concluded."""
+        self.bytes: InputBytes | None = None
+        """The bytes of the input; None before they are hashed."""
         self.error: JdsrError | None = None
         self.already_done = False
         """Whether an earlier run has finished the same request."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.detection import (
     AUTO,
     DetectionSettings,
@@ -200,6 +201,23 @@ class RunOptions(TerminalOptions):
             "Show what would be done and how long it would take, and do nothing.", group="command"
         ),
     ] = False
+    stdin: Annotated[
+        bool,
+        Option(
+            "Read a stream from standard input, given as the input -, into a temporary file in "
+            "the folder of results.",
+            group="command",
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stdin and self.dry_run:
+            raise UsageError(
+                "a stream cannot be planned, since that would use it up",
+                where="--dry-run",
+                hint="Store it in a file first.",
+            )
 
 
 Config = Annotated[

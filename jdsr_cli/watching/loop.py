@@ -12,7 +12,7 @@ from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError,
 from jdsr_cli.execution.runs import Executor, open_runner
 from jdsr_cli.execution.units import Unit
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.restoration.stages.reading import digest_input
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.summary import InputResult
 from jdsr_cli.settings import ExecutionSettings, RestoreSettings, WatchOptions
 from jdsr_cli.watching.log import LoggedRecording, WatchLog
@@ -142,7 +142,7 @@ class _Watcher:
         known = manifest.get("input", {})
         before, now = known.get("bytes"), recording.bytes
         try:
-            same = before == now and known.get("sha256") == digest_input(path).sha256
+            same = before == now and known.get("sha256") == InputBytes(path).digest.sha256
         except OSError:
             # It was removed or locked in the meantime; the next look at the folder decides.
             return None

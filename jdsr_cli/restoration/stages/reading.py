@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from jdsr_cli.evidence import FileDigest, digest_file, package_versions
+from jdsr_cli.evidence import FileDigest, package_versions
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
-from jdsr_cli.media import Frame, MediaInfo, input_files, open_reader
+from jdsr_cli.media import Frame, MediaInfo, open_reader
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -18,6 +17,7 @@ from jdsr_cli.restoration.frame import (
     InputState,
     OpenInput,
 )
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
@@ -41,11 +41,11 @@ def read(
 
     """
     for state in states:
-        digest = state.attempt("hash", digest_input, state.source)
+        state.bytes = state.attempt("hash", InputBytes, state.source)
         opened = None
-        if digest is not None:
-            request = make_request(settings, models, digest.sha256)
-            opened = state.attempt("read", _open, state, digest, request, settings)
+        if state.bytes is not None:
+            request = make_request(settings, models, state.bytes.digest.sha256)
+            opened = state.attempt("read", _open, state, state.bytes.digest, request, settings)
         if opened is not None:
             yield InputStarted(opened)
             yield from _read_frames(opened, settings.segment, limit)
@@ -113,16 +113,6 @@ def frame_item(opened: OpenInput, number: int, frame: Frame, segment: int) -> Fr
         image=frame.image,
         ends_segment=(number + 1) % segment == 0,
     )
-
-
-def digest_input(path: Path) -> FileDigest:
-    """Return size and hash of an input; of a sequence those of all its pictures together.
-
-    Raises:
-        InputError: It cannot be read.
-
-    """
-    return digest_file(path, files=input_files(path))
 
 
 def command_name(settings: DetectionSettings) -> str:

@@ -86,6 +86,8 @@ def _conclude(
         assert state.error is not None
         is_damaged = state.workspace.is_finished_part(state.error.where)
         kept = state.close() if writer is None else writer.abandon()
+        if state.bytes is not None and state.bytes.changed:
+            return InputResult(state.source, error=state.error)
         return InputResult(state.source, error=_with_hint(state.error, kept, damaged=is_damaged))
     for note in result.notes:
         progress.note(f"{state.source}: {note}")
@@ -190,6 +192,7 @@ class _InputWriter:
         self._frames += 1
         if not item.ends_segment:
             return
+        self._check_input()
         number, workspace = len(self._journal.segments), self._input.workspace
         files = [path for sink in self._sinks for path in sink.end_segment()]
         snapshot = Snapshot.join(
@@ -205,7 +208,13 @@ class _InputWriter:
         if number:
             workspace.snapshot_file(number - 1).unlink(missing_ok=True)
 
+    def _check_input(self) -> None:
+        """Check that the frames are from the bytes that were hashed."""
+        if self.state.bytes is not None:
+            self.state.bytes.check()
+
     def _join_results(self) -> list[SinkResult]:
+        self._check_input()
         for sink in self._sinks:
             sink.end_segment()
         return [sink.finish() for sink in self._sinks]
