@@ -28,8 +28,9 @@ from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Image, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
+from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
-from jdsr_cli.restoration.journal import FinishedSegment, Request
+from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 P = ParamSpec("P")

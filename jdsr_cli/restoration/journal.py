@@ -2,7 +2,8 @@
 
 The first line holds the request. A line is written after every file that it names has reached
 the disk, and is flushed to the disk before work continues, so that after a loss of power the
-journal never names a file that is not there. A last line that was cut off counts as not written.
+journal never names a file that is not there. A last line that was cut off counts as not written;
+other damage, to lines or files, is found when the journal is opened, see `finished_segments`.
 
 sqlite3 and diskcache were considered and not used: a journal that is appended to can be read by
 eye, recovers from a torn write by dropping its last line, and leaves no side files to clean up.
@@ -14,14 +15,24 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from jdsr_cli.atomic import output_error
+from jdsr_cli.atomic import atomic_file, output_error
 from jdsr_cli.errors import OutputError
+from jdsr_cli.restoration.finished_segments import (
+    CHECK_LENGTH,
+    FinishedSegment,
+    StoredFile,
+    describe_segment,
+    listed_frames,
+    read_line,
+    recover,
+    write_line,
+)
 
 LOCK = "journal.lock"
 
@@ -40,6 +51,11 @@ class Request:
         """SHA-256 of `asked`, stored in the manifest."""
         return hashlib.sha256(_canonical(self.asked).encode()).hexdigest()
 
+    @property
+    def run(self) -> str:
+        """Identifier of runs that give the same bytes: of what is asked, and of the tools."""
+        return hashlib.sha256(_canonical(self.to_json()).encode()).hexdigest()[:CHECK_LENGTH]
+
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON-compatible values."""
         stored: dict[str, Any] = json.loads(_canonical({"asked": self.asked, "tools": self.tools}))
@@ -54,26 +70,17 @@ class Request:
         ]
 
 
-@dataclass(frozen=True)
-class FinishedSegment:
-    """A run of frames whose results are on the disk."""
-
-    number: int
-    """Number of the segment, from 0."""
-    frames: int
-    """Number of frames in all segments up to and including this one."""
-    next_index: int
-    """Index in the input of the frame that follows."""
-    files: dict[str, int]
-    """Size in bytes of each of its files, by name."""
-
-
 class Journal:
     """The journal in a folder; open and locked from construction to `close`.
 
     Args:
-        folder: Folder of the work in progress; exists.
+        folder: Folder of the work in progress; exists. The folder that contains it contains the
+            results as well.
         request: Written as the first line of a new journal.
+
+    Attributes:
+        segments: The finished segments.
+        recovered: What was found of an interrupted run.
 
     Raises:
         OutputError: Another run uses the folder, the journal belongs to another request, or it
@@ -85,16 +92,22 @@ class Journal:
 
     def __init__(self, folder: Path, request: Request) -> None:
         self._path = folder / self.NAME
+        self._root = folder.parent
+        self._run = request.run
         self._lock = _acquire(folder)
+        self._file: IO[bytes] | None = None
         try:
-            self._file: IO[bytes] = self._path.open("ab+")
+            lines = _read_lines(self._path)
+            _check_request(folder, request, lines)
+            self.recovered = recover(lines[1:], self._run, self._root)
+            self.segments = list(self.recovered.segments)
+            self._rewrite(request)
+            self._file = self._path.open("ab")
         except OSError as fault:
-            self._lock.release()
+            self.close()
+            if isinstance(fault, OutputError):
+                raise
             raise output_error(fault, self._path) from fault
-        try:
-            self._file.seek(0)
-            self.segments, length = _parse(self._file.read(), folder, request)
-            self._truncate(length, request)
         except BaseException:
             self.close()
             raise
@@ -103,70 +116,100 @@ class Journal:
     def finished_frames(cls, folder: Path, request: Request) -> int:
         """Return the number of frames in finished segments without changing anything.
 
+        Files are compared by their sizes only.
+
         Raises:
             OutputError: As the constructor.
 
         """
-        segments, _ = _parse(_locked_content(folder), folder, request)
-        return segments[-1].frames if segments else 0
+        lines = _locked_lines(folder)
+        _check_request(folder, request, lines)
+        return listed_frames(lines[1:], request.run, folder.parent)
 
     @classmethod
     def check_unlocked(cls, folder: Path) -> None:
         """Raise `OutputError` if another run has the journal of `folder` open."""
-        _locked_content(folder)
+        _locked_lines(folder)
 
     @classmethod
     def stored_request(cls, folder: Path) -> Mapping[str, Any]:
         """Return the request of a run that another process writes; empty if there is none."""
         try:
             with (folder / cls.NAME).open("rb") as file:
-                stored = json.loads(file.readline())
-        except (OSError, ValueError):
+                return read_line(file.readline().rstrip(b"\n")) or {}
+        except OSError:
             return {}
-        return stored if isinstance(stored, dict) else {}
 
     @property
     def frames(self) -> int:
         """Number of frames in finished segments."""
         return self.segments[-1].frames if self.segments else 0
 
-    def add(self, segment: FinishedSegment) -> None:
+    def add(self, frames: int, next_index: int, files: Sequence[Path], state: Path) -> None:
         """Append a segment whose files are on the disk.
 
+        Args:
+            frames: Number of frames in all segments up to and including this one.
+            next_index: Index in the input of the frame that follows.
+            files: Its files.
+            state: File of the state at its end.
+
         Raises:
-            OutputError: The disk is full or failing.
+            OutputError: The disk is full or failing, or a file cannot be read back.
 
         """
+        assert self._file is not None
         try:
-            self._file.write(_line(asdict(segment)))
+            stored = {self._name(path): StoredFile.of(path) for path in files}
+            segment = FinishedSegment(
+                len(self.segments), frames, next_index, stored, self._name(state),
+                StoredFile.of(state),
+            )  # fmt: skip
+            self._file.write(describe_segment(segment, self._run))
             self._flush()
         except OSError as fault:
             raise output_error(fault, self._path) from fault
         self.segments.append(segment)
 
+    def check_files(self) -> None:
+        """Check that the files of all segments are as they were written.
+
+        Raises:
+            OutputError: One is not.
+
+        """
+        for segment in self.segments:
+            damaged = segment.damaged_file(self._root)
+            if damaged is not None:
+                raise OutputError(
+                    "is not as it was written",
+                    where=self._root / damaged,
+                    hint="The disk may be failing.",
+                )
+
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         self._lock.release()
 
-    def _truncate(self, length: int, request: Request) -> None:
-        """Cut off everything after the valid lines; write the request if none is left.
-
-        At no time is a valid line missing on the disk.
-        """
-        try:
-            if self._file.seek(0, os.SEEK_END) > length:
-                self._file.truncate(length)
-                self._flush()
-            if not length:
-                self._file.write(_line(request.to_json()))
-                self._flush()
-        except OSError as fault:
-            raise output_error(fault, self._path) from fault
-
     def _flush(self) -> None:
+        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _rewrite(self, request: Request) -> None:
+        """Bring the file to the request and the segments that are kept, in one step."""
+        lines = [write_line(request.to_json())]
+        lines += [describe_segment(segment, self._run) for segment in self.segments]
+        content = b"".join(lines)
+        if self._path.exists() and self._path.read_bytes() == content:
+            return
+        with atomic_file(self._path) as partial:
+            partial.write_bytes(content)
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
@@ -182,10 +225,6 @@ def _leaves(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]
         for key in sorted(before.keys() | now.keys())
         for leaf in _leaves(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
     ]
-
-
-def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
 def _acquire(folder: Path) -> FileLock:
@@ -204,35 +243,38 @@ def _acquire(folder: Path) -> FileLock:
     return lock
 
 
-def _locked_content(folder: Path) -> bytes:
+def _read_lines(path: Path) -> list[bytes]:
+    """Return the complete lines of a journal; none if there is no journal."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+def _locked_lines(folder: Path) -> list[bytes]:
     """Return the journal of a folder to which no other run writes."""
     lock = _acquire(folder)
     try:
-        return (folder / Journal.NAME).read_bytes()
+        return _read_lines(folder / Journal.NAME)
     except OSError as fault:
         raise output_error(fault, folder) from fault
     finally:
         lock.release()
 
 
-def _parse(content: bytes, folder: Path, request: Request) -> tuple[list[FinishedSegment], int]:
-    """Return the complete segments, and the length in bytes of their part of the journal."""
-    lines = content.split(b"\n")[:-1]
-    values: list[Any] = []
-    for line in lines:
-        try:
-            values.append(json.loads(line))
-        except ValueError:
-            break
-    if not values:
-        return [], 0
-    _check_request(folder, request, values[0])
-    segments = _complete_segments(folder, values[1:])
-    return segments, sum(len(line) + 1 for line in lines[: 1 + len(segments)])
+def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> None:
+    """Check that a journal is of a request, as far as its intact lines say.
 
+    Raises:
+        OutputError: It is of another one.
 
-def _check_request(folder: Path, request: Request, stored: Any) -> None:
-    differences = request.differences(stored if isinstance(stored, dict) else {})
+    """
+    if not any(lines):
+        return
+    stored = read_line(lines[0])
+    if stored is None:
+        # The line of the request is damaged; every other one names the run.
+        runs = {value.get("run") for line in lines[1:] if (value := read_line(line)) is not None}
+        if request.run in runs or (not runs and not _is_foreign(lines[0])):
+            return
+    differences = request.differences(stored or {})
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise OutputError(
@@ -243,23 +285,10 @@ def _check_request(folder: Path, request: Request, stored: Any) -> None:
         )
 
 
-def _complete_segments(folder: Path, lines: Sequence[Any]) -> list[FinishedSegment]:
-    """Return the segments whose files are complete, up to the first that is not."""
-    found: list[FinishedSegment] = []
-    for line in lines:
-        try:
-            segment = FinishedSegment(**line)
-            complete = all(_size(folder / name) == size for name, size in segment.files.items())
-        except (TypeError, AttributeError):
-            break
-        if not complete or segment.number != len(found):
-            break
-        found.append(segment)
-    return found
-
-
-def _size(path: Path) -> int:
+def _is_foreign(line: bytes) -> bool:
+    """Whether a first line is intact, but of a version without checksums, or no journal's."""
     try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+        value = json.loads(line)
+    except ValueError:
+        return False
+    return not isinstance(value, dict) or value.keys() <= {"asked", "tools"}

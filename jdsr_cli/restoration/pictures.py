@@ -181,6 +181,8 @@ class BestShotSink(Sink):
         self._folder = opened.workspace.results
         self._settings = settings
         self._best = BestShots(settings.kept_shots)
+        self._written: list[Path] = []
+        """Pictures of the open segment."""
         (self._folder / FACES).mkdir(exist_ok=True)
 
     def write(self, item: FrameItem) -> None:
@@ -201,6 +203,12 @@ class BestShotSink(Sink):
             scale, most = self._settings.scale, self._settings.shots
             exported = export_track(self._folder, track, shots, scale=scale, most=most)
             pictures.best, pictures.fused = exported.best, exported.fused
+            self._written += [self._folder / one["file"] for one in exported.all]
+
+    def end_segment(self) -> list[Path]:
+        """Return the pictures that were written in the segment."""
+        written, self._written = self._written, []
+        return written
 
     def snapshot(self) -> Snapshot:
         """Return the shots of open tracks."""
@@ -218,6 +226,7 @@ class BestShotSink(Sink):
         face.file = f"{FACES}/{track_name(face.track)}_frame{item.index:06d}.png"
         pair = shot.render(shot.side(self._settings.scale))
         face.sha256 = _write_pair(self._folder / face.file, *pair)
+        self._written.append(self._folder / face.file)
 
 
 class CropSink(Sink):
@@ -230,6 +239,8 @@ class CropSink(Sink):
         self._stem = opened.state.source.stem
         self._size = settings.size
         self._table = SegmentedText(opened.workspace, TABLE)
+        self._written: list[Path] = []
+        """Crops of the open segment."""
         if opened.snapshot is None:
             self._table.add(table_header())
 
@@ -242,6 +253,7 @@ class CropSink(Sink):
             path = self._folder / face.file
             write_image(path, face.crop)
             face.sha256 = sha256_file(path)
+            self._written.append(path)
             stored = item.input.display.stored_detection(face.detection)
             ones = np.ones((len(stored.points), 1))
             template = np.hstack([stored.points, ones]) @ face.alignment.matrix.T
@@ -249,8 +261,9 @@ class CropSink(Sink):
             self._table.add(table_row(path.stem, describe_face(item, number, face), points))
 
     def end_segment(self) -> list[Path]:
-        """Store the rows of the segment."""
-        return [self._table.end_segment()]
+        """Store the rows of the segment; return them and its crops."""
+        written, self._written = self._written, []
+        return [self._table.end_segment(), *written]
 
     def finish(self) -> SinkResult:
         """Return the joined table."""

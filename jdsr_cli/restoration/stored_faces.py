@@ -1,7 +1,7 @@
 """The generated faces of a segment in a file, for the process that writes the input.
 
 The file is a sequence of records without a header, one for each face that was restored, in the
-order of the frames and of the faces in them.
+order of the frames and of the faces in them, and a seal.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.restoration.frame import FrameItem, RestoredFace
+from jdsr_cli.restoration.sealed_files import is_whole, write_sealed
 
 SUFFIX = ".faces"
 """End of the names of these files."""
@@ -37,11 +37,15 @@ def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
         OutputError: The file cannot be written.
 
     """
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        for item in items:
-            for face in item.faces:
-                if face.crop is not None:
-                    file.write(_record(item.number, face.generated).tobytes())
+    write_sealed(
+        path,
+        (
+            _record(item.number, face.generated).tobytes()
+            for item in items
+            for face in item.faces
+            if face.crop is not None
+        ),
+    )
 
 
 def _record(frame: int, face: RestoredFace | None) -> NDArray[np.void]:
@@ -63,13 +67,15 @@ class StoredFaces:
         side: Side in pixels of the crops that the generator received.
 
     Raises:
-        OSError: The file cannot be opened.
+        InputUnreadableError: The file is missing or damaged.
 
     """
 
     def __init__(self, path: Path, side: int) -> None:
         self._path = path
         self._side = side
+        if not is_whole(path):
+            raise self._damaged()
         self._file = path.open("rb")
 
     def set_faces(self, item: FrameItem) -> None:

@@ -70,6 +70,11 @@ class TrackPictures:
     best: tuple[dict[str, Any], ...] = ()
     fused: dict[str, Any] | None = None
 
+    @property
+    def all(self) -> tuple[dict[str, Any], ...]:
+        """All pictures of the track."""
+        return self.best if self.fused is None else (*self.best, self.fused)
+
 
 def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
     """Return the record of face `number` (from 1) of a frame."""

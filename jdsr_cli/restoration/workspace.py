@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,9 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.atomic import atomic_file, clear_partials, output_error
+from jdsr_cli.atomic import clear_partials, output_error
 from jdsr_cli.errors import InputUnreadableError, OutputError
 from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.sealed_files import read_sealed, write_sealed
 
 MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
@@ -36,6 +36,9 @@ SHARED = (".faces", ".npz")
 """Ends of the names of files that processes which only assist may be writing."""
 STATE = ".state.npz"
 """End of the name of the snapshot of the last finished segment."""
+KEPT_SNAPSHOTS = 8
+"""Latest segments whose snapshots all stay; of those before, every second one of as many again,
+then every fourth, and so on."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
 DAMAGED_STATE = "the state of the interrupted run is damaged"
@@ -78,8 +81,9 @@ class Snapshot:
         text = json.dumps(self.values, ensure_ascii=False)
         stored: dict[str, Any] = {f"array/{name}": one for name, one in self.arrays.items()}
         stored[_VALUES] = np.frombuffer(text.encode(), np.uint8)
-        with atomic_file(path) as partial, partial.open("wb") as file:
-            np.savez(file, **stored)
+        content = io.BytesIO()
+        np.savez(content, **stored)
+        write_sealed(path, [content.getvalue()])
 
     @classmethod
     def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
@@ -94,13 +98,13 @@ class Snapshot:
 
         """
         try:
-            content = io.BytesIO(path.read_bytes())
+            content = io.BytesIO(read_sealed(path))
             with _READING, np.load(content, allow_pickle=False) as stored:
                 values = json.loads(stored[_VALUES].tobytes())
                 names = [name for name in stored.files if name.startswith("array/")]
                 arrays = {name.removeprefix("array/"): stored[name] for name in names}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
-            hint = "Start again with --force."
+        except (OSError, ValueError, KeyError) as fault:
+            hint = "Repeat the command with --resume."
             raise InputUnreadableError(what, where=path, hint=hint) from fault
         return cls(values, arrays)
 
@@ -150,6 +154,23 @@ class Workspace:
         """Return the path of the snapshot at the end of segment `number`."""
         return self.segment_file(number, STATE)
 
+    def drop_snapshots(self, last: int) -> None:
+        """Remove snapshots that need not stay beside that of segment `last`, the latest one.
+
+        A damaged segment makes a run fall back to the snapshot before it. All of the latest
+        segments stay, and of earlier ones the fewer the earlier they are.
+        """
+        for number in self._snapshots():
+            segments = number + 1
+            spacing = segments & -segments
+            if number > last or last - number >= KEPT_SNAPSHOTS * spacing:
+                self.snapshot_file(number).unlink(missing_ok=True)
+
+    def _snapshots(self) -> list[int]:
+        """Return the segments whose snapshots are there."""
+        names = [name.partition(".")[0] for name, _ in self._files(STATE)]
+        return [int(name) for name in names if name.isdigit()]
+
     def writing_token(self) -> str | None:
         """Return the token of the run that writes the results, also if its process was lost.
 
@@ -167,8 +188,7 @@ class Workspace:
 
     def written_segments(self) -> int:
         """Return the number of segments that the process that writes the results has finished."""
-        snapshots = [name.partition(".")[0] for name, _ in self._files(STATE)]
-        return max((int(number) + 1 for number in snapshots if number.isdigit()), default=0)
+        return max((number + 1 for number in self._snapshots()), default=0)
 
     def clear_segments(self, suffix: str, end: int) -> None:
         """Remove the files of the segments before `end` that have this suffix."""
@@ -245,6 +265,7 @@ class Workspace:
         except OSError as fault:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
+        self.drop_snapshots(len(self._journal.segments) - 1)
         try:
             clear_partials(self._hidden, SHARED)
             if self.writing_token() is None:
@@ -276,13 +297,6 @@ class Workspace:
         """Remove what is left of a run that was killed after it had published its results."""
         if not self.results.exists():
             shutil.rmtree(self._hidden, ignore_errors=True)
-
-    def is_finished_part(self, where: str | None) -> bool:
-        """Return whether `where` is a file of a finished segment, which cannot be made again."""
-        if where is None or self._journal is None or Path(where).parent != self.work:
-            return False
-        number = Path(where).name.partition(".")[0]
-        return number.isdigit() and int(number) < len(self._journal.segments)
 
     def close(self) -> int:
         """Close a run that did not finish; return the number of frames kept for `--resume`.

@@ -51,6 +51,7 @@ POINTS = {
     "before a line of the journal": Point(Journal, "add", 2),
     "after the first segment": Point(Journal, "add", after=True),
     "after the second segment": Point(Journal, "add", 2, after=True),
+    "before a journal is there": Point(atomic, "publish", matches=_named(Journal.NAME)),
     "while the journal is written": Point(Journal, "_flush"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(sinks, "join_segments"),

@@ -13,13 +13,11 @@ REQUEST = Request({"command": "restore", "settings": {"scale": 4, "crf": None}},
 
 def add(folder: Path, journal: Journal, frames: int = 8) -> FinishedSegment:
     number = len(journal.segments)
-    name = f"{number}.bin"
-    (folder / name).write_bytes(b"x" * (10 + number))
-    segment = FinishedSegment(
-        number, journal.frames + frames, journal.frames + frames, {name: 10 + number}
-    )
-    journal.add(segment)
-    return segment
+    file, state = folder / f"{number}.bin", folder / f"{number}.state"
+    file.write_bytes(b"x" * (10 + number))
+    state.write_bytes(b"state %d" % number)
+    journal.add(journal.frames + frames, journal.frames + frames, [file], state)
+    return journal.segments[-1]
 
 
 def filled(folder: Path, count: int) -> list[FinishedSegment]:

@@ -18,6 +18,7 @@ from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264,
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 
 from jdsr_cli.restoration import crop_faces, models, plan_crops, plan_restore, restore
+from jdsr_cli.restoration.finished_segments import read_line, write_line
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 from jdsr_cli.weights import DefaultWeights
@@ -104,18 +105,24 @@ def test_rotated_faces_resume_to_the_same_bytes(
     assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
 
 
+@pytest.mark.parametrize("checked", [True, False])
 @pytest.mark.parametrize("stored", [None, 1])
 def test_a_run_with_another_detection_method_is_refused(
-    walked: Walk, tmp_path: Path, stored: int | None
+    walked: Walk, tmp_path: Path, stored: int | None, checked: bool
 ) -> None:
     run_until_killed(FIRST, walked.clip, tmp_path, walked.settings)
     (path,) = tmp_path.rglob(Journal.NAME)
-    request, *segments = path.read_text().splitlines(keepends=True)
-    header = json.loads(request)
+    header, *segments = [read_line(line) or {} for line in path.read_bytes().splitlines()]
     del header["asked"]["detections"]
     if stored is not None:
         header["asked"]["detections"] = stored
-    path.write_text(json.dumps(header) + "\n" + "".join(segments))
+    written = [header, *({**segment, "run": "another"} for segment in segments)]
+    # Earlier versions wrote lines without a checksum.
+    path.write_bytes(
+        b"".join(
+            write_line(one) if checked else json.dumps(one).encode() + b"\n" for one in written
+        )
+    )
     before = file_hashes(tmp_path)
     (result,) = restore([walked.clip], tmp_path, replace(walked.settings, resume=True)).results
     assert result.error is not None
@@ -421,31 +428,3 @@ def test_a_plan_does_not_create_its_folder(walked: Walk, tmp_path: Path) -> None
         assert sorted(one.state for one in plan.inputs) == ["failed", "new"]
         assert plan.exit_code == 4
     assert list(tmp_path.iterdir()) == []
-
-
-DAMAGED = {
-    "the state": ("000001.state.npz", "state of the interrupted run is damaged"),
-    "the detections": ("000000.facts.npz", "detections of the interrupted run are damaged"),
-    "the picture": ("000000.restored.nut", "segment"),
-}
-
-
-@pytest.mark.parametrize("part", DAMAGED)
-def test_a_damaged_file_is_reported(walked: Walk, tmp_path: Path, part: str) -> None:
-    name, expected = DAMAGED[part]
-    run_until_killed("after the second segment", walked.clip, tmp_path, walked.settings)
-    damaged = tmp_path / ".walk.partial" / "work" / name
-    damaged.write_bytes(bytes(damaged.stat().st_size))
-    summary = restore([walked.clip], tmp_path, replace(walked.settings, resume=True))
-    message = str(summary.results[0].error)
-    assert expected in message
-    assert str(damaged) in message
-    assert "--force" in message
-    assert summary.exit_code in (3, 6)
-    assert not (tmp_path / "walk").exists()
-
-
-def test_a_lost_segment_is_processed_again(walked: Walk, tmp_path: Path) -> None:
-    run_until_killed(FIRST, walked.clip, tmp_path, walked.settings)
-    (tmp_path / ".walk.partial" / "work" / "000000.overlay.nut").unlink()
-    assert_same_results(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)

@@ -29,9 +29,9 @@ def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 torn"])
 def test_a_damaged_snapshot_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.npz").write_bytes(content)
-    with pytest.raises(InputUnreadableError, match="--force"):
+    with pytest.raises(InputUnreadableError, match="--resume"):
         Snapshot.read(tmp_path / "state.npz")
-    with pytest.raises(InputUnreadableError, match="--force"):
+    with pytest.raises(InputUnreadableError, match="--resume"):
         Snapshot.read(tmp_path / "absent.npz")
 
 
@@ -84,7 +84,7 @@ def test_a_segment_without_frames_is_stored(tmp_path: Path) -> None:
 
 def test_damaged_detections_are_reported(tmp_path: Path) -> None:
     (tmp_path / "frames.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(InputUnreadableError, match="--force"):
+    with pytest.raises(InputUnreadableError, match="--resume"):
         list(read_detections(tmp_path / "frames.npz"))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.journal import FinishedSegment, Request
+from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.workspace import MANIFEST, Workspace
 
 SOURCE = Path("somewhere/clip.mp4")
@@ -24,10 +24,11 @@ def opened(out: Path, *, force: bool = False, resume: bool = False) -> Workspace
 
 def finish_segment(workspace: Workspace) -> None:
     number = len(workspace.journal.segments)
-    (workspace.work / f"{number}").write_bytes(b"abc")
-    workspace.journal.add(
-        FinishedSegment(number, 8 * (number + 1), 8 * (number + 1), {f"{number}": 3})
-    )
+    file, state = workspace.work / f"{number}", workspace.snapshot_file(number)
+    file.write_bytes(b"abc")
+    state.write_bytes(b"state %d" % number)
+    workspace.journal.add(8 * (number + 1), 8 * (number + 1), [file], state)
+    workspace.drop_snapshots(number)
 
 
 def names(folder: Path) -> list[str]:

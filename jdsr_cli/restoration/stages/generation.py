@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
 from jdsr_cli.inference.generator import GeneratorNetwork
@@ -167,7 +168,11 @@ class _PreparedSegments:
         if found == "elsewhere" and wait:
             found = self._shared.await_claim(self._number, lambda: self._state.failed)
         if found == "there":
-            self._stored = StoredFaces(self._shared.path(self._number), self._side)
+            try:
+                self._stored = StoredFaces(self._shared.path(self._number), self._side)
+            except InputUnreadableError:
+                # The damaged file was removed.
+                found = self._shared.claim(self._number)
         self.begins = found == "elsewhere"
         return not self.begins
 

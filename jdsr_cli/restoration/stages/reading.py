@@ -71,6 +71,9 @@ def _open(
         if plan.note is not None and settings.pastes:
             notes.append(plan.note)
     finished = tuple(workspace.journal.segments)
+    damage = workspace.journal.recovered.note
+    if damage is not None:
+        notes.append(damage)
     if finished:
         last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")

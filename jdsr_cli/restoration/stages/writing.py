@@ -16,7 +16,6 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
 )
-from jdsr_cli.restoration.journal import FinishedSegment
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.pictures import BestShotSink, CropSink
 from jdsr_cli.restoration.sinks import (
@@ -84,23 +83,20 @@ def _conclude(
     result = None if writer is None else writer.finish()
     if result is None:
         assert state.error is not None
-        is_damaged = state.workspace.is_finished_part(state.error.where)
         kept = state.close() if writer is None else writer.abandon()
         if state.bytes is not None and state.bytes.changed:
             return InputResult(state.source, error=state.error)
-        return InputResult(state.source, error=_with_hint(state.error, kept, damaged=is_damaged))
+        return InputResult(state.source, error=_with_hint(state.error, kept))
     for note in result.notes:
         progress.note(f"{state.source}: {note}")
     return result
 
 
-def _with_hint(error: JdsrError, frames: int, *, damaged: bool) -> JdsrError:
-    """Return the error of a run with the hint to resume it, unless what was kept is damaged."""
+def _with_hint(error: JdsrError, frames: int) -> JdsrError:
+    """Return the error of a run with the hint to resume it, if something was kept."""
     if not frames:
         return error
     hint = f"{frames} frames are kept: put this right and repeat the command with --resume."
-    if damaged:
-        hint = "Start again with --force."
     hinted = type(error)(error.what, where=error.where, hint=hint)
     hinted.__cause__ = error.__cause__
     return hinted
@@ -200,13 +196,12 @@ class _InputWriter:
             composite=item.snapshot or Snapshot(),
             **{sink.name: sink.snapshot() for sink in self._sinks},
         )
-        snapshot.write(workspace.snapshot_file(number))
+        state = workspace.snapshot_file(number)
+        snapshot.write(state)
         # Stored before the frames of the segment were passed on.
         files.append(detections_file(workspace, number))
-        sizes = {path.name: path.stat().st_size for path in files}
-        self._journal.add(FinishedSegment(number, self._frames, item.index + 1, sizes))
-        if number:
-            workspace.snapshot_file(number - 1).unlink(missing_ok=True)
+        self._journal.add(self._frames, item.index + 1, files, state)
+        workspace.drop_snapshots(number)
 
     def _check_input(self) -> None:
         """Check that the frames are from the bytes that were hashed."""
@@ -215,6 +210,7 @@ class _InputWriter:
 
     def _join_results(self) -> list[SinkResult]:
         self._check_input()
+        self._journal.check_files()
         for sink in self._sinks:
             sink.end_segment()
         return [sink.finish() for sink in self._sinks]
