@@ -272,7 +272,8 @@ def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> No
     if stored is None:
         # The line of the request is damaged; every other one names the run.
         runs = {value.get("run") for line in lines[1:] if (value := read_line(line)) is not None}
-        if request.run in runs or (not runs and not _is_foreign(lines[0])):
+        stored = _read_unchecked(lines[0])
+        if request.run in runs or (not runs and stored is None):
             return
     differences = request.differences(stored or {})
     if differences:
@@ -285,10 +286,15 @@ def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> No
         )
 
 
-def _is_foreign(line: bytes) -> bool:
-    """Whether a first line is intact, but of a version without checksums, or no journal's."""
+def _read_unchecked(line: bytes) -> dict[str, Any] | None:
+    """Return the request of a version without checksums; None if the line is damaged.
+
+    It is empty if the line is intact JSON, but not of a journal.
+    """
     try:
         value = json.loads(line)
     except ValueError:
-        return False
-    return not isinstance(value, dict) or value.keys() <= {"asked", "tools"}
+        return None
+    if not isinstance(value, dict):
+        return {}
+    return value if value.keys() <= {"asked", "tools"} else None
