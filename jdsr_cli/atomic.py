@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, OutputError
+from jdsr_cli.file_names import shortened
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space or choose another --out."),
@@ -26,6 +27,10 @@ _REASONS = {
 }
 
 
+_STEM_ROOM = 80
+"""Bytes of the stem of a file in the name of the incomplete one."""
+
+
 def output_error(exc: Exception, path: Path) -> OutputError:
     """Return the `OutputError` for an error of the operating system or FFmpeg while writing."""
     number = getattr(exc, "errno", None)
@@ -38,7 +43,8 @@ def output_error(exc: Exception, path: Path) -> OutputError:
 
 def partial_name(path: Path) -> Path:
     """Return a hidden, unused name beside `path`, with the same suffix."""
-    return path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.partial{path.suffix}")
+    stem = shortened(path.stem, _STEM_ROOM)
+    return path.with_name(f".{stem}.{secrets.token_hex(4)}.partial{path.suffix}")
 
 
 def clear_partials(folder: Path, spared: Collection[str] = ()) -> None:
@@ -89,6 +95,10 @@ def publish(partial: Path, path: Path) -> None:
         partial.replace(path)
     except OSError as exc:
         raise output_error(exc, path) from exc
+
+
+HIDDEN_FOLDER = ".jdsr"
+"""Folder in a folder of results for what jdsr keeps beside the results."""
 
 
 def prepare_folder(out: Path) -> Path:

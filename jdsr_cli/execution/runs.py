@@ -18,7 +18,7 @@ from jdsr_cli.inference.backends import resolve_device_name
 from jdsr_cli.media import expand_inputs, probe
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.models import open_models
-from jdsr_cli.restoration.pipeline import name_outputs
+from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.stages.reading import expected_frames
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.settings import DetectionSettings, ExecutionSettings
@@ -166,7 +166,7 @@ def run_inputs(
     if not paths:
         return RunSummary(tuple(failed))
     prepare_folder(out)
-    names = name_outputs(paths)
+    names = ResultNames(out).choose(paths)
     units = [
         Unit(number, path, out, name)
         for number, (path, name) in enumerate(zip(paths, names, strict=True))

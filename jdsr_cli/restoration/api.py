@@ -12,7 +12,8 @@ from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.pipeline import name_outputs, run_pipeline
+from jdsr_cli.restoration.pipeline import run_pipeline
+from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.stages.reading import expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
@@ -178,7 +179,7 @@ def _plan(
     planner = _Planner(settings, open_models(settings, progress))
     planned = []
     progress.begin("plan", len(paths))
-    for path, name in zip(paths, name_outputs(paths), strict=True):
+    for path, name in zip(paths, ResultNames(out).look_up(paths), strict=True):
         planned.append(planner.plan(path, Workspace(out, name, path)))
         progress.advance("plan")
     progress.end("plan")

@@ -84,7 +84,8 @@ class FinishedSegment:
 
 def write_line(value: Mapping[str, Any]) -> bytes:
     """Return a line of a journal, with its checksum."""
-    text = json.dumps(value, ensure_ascii=False).encode()
+    # Names of files may hold bytes that are no text.
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return text[:-1] + f', "check": "{_checksum(text)}"}}\n'.encode()
 
 
@@ -96,7 +97,7 @@ def read_line(line: bytes) -> dict[str, Any] | None:
     text = match[1] + b"}"
     if _checksum(text) != match[2].decode():
         return None
-    value: dict[str, Any] = json.loads(text)
+    value: dict[str, Any] = json.loads(text.decode("utf-8", "surrogateescape"))
     return value
 
 

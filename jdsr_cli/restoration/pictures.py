@@ -18,6 +18,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file, table_header, table_row
 from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.fusion import fuse
+from jdsr_cli.file_names import LONGEST, shortened
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
@@ -31,6 +32,8 @@ FACES = "faces"
 """Folder of the pictures of single faces."""
 TABLE = "faces.csv"
 """Landmarks of exported faces, in the format that training reads."""
+CROP_SUFFIX = "_track000000000_frame000000000000.png"
+"""What the name of a crop has at most after the stem of its input."""
 MAX_CANVAS = 1024
 """Side in pixels of the largest picture of a face."""
 MAX_FUSED_SIDE = 512
@@ -236,7 +239,7 @@ class CropSink(Sink):
 
     def __init__(self, opened: OpenInput, settings: CropSettings) -> None:
         self._folder = opened.workspace.results
-        self._stem = opened.state.source.stem
+        self._stem = shortened(opened.state.source.stem, LONGEST - len(CROP_SUFFIX))
         self._size = settings.size
         self._table = SegmentedText(opened.workspace, TABLE)
         self._written: list[Path] = []

@@ -10,7 +10,6 @@ inputs, and a failure of one input never stops the rest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from jdsr_cli.restoration.plans import (
     plan_detection,
     plan_intervals,
 )
+from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.compositing import composite
 from jdsr_cli.restoration.stages.detection import detect
@@ -41,8 +41,6 @@ from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 STEADY_QUEUE_BYTES = 16 << 20
 """Maximum bytes of frames between stages whose reader collects a group of frames anyway."""
-_FRAME_NUMBER = re.compile(r"%0?[0-9]*d")
-"""The placeholder of the number in the name of an image sequence."""
 
 
 def run_pipeline(
@@ -81,7 +79,7 @@ def run_pipeline(
         models = models or open_models(settings, progress)
         states = [
             InputState(path, Workspace(out, name, path))
-            for path, name in zip(paths, name_outputs(paths), strict=True)
+            for path, name in zip(paths, ResultNames(out).choose(paths), strict=True)
         ]
         stages = ParallelStages()
         results += run_stages(states, settings, models, progress, stages, limit)
@@ -134,22 +132,3 @@ def run_stages(
     finally:
         for state in states:
             state.close()
-
-
-def name_outputs(paths: Sequence[Path]) -> list[str]:
-    """Return the stem of each input, with -2, -3, ... added if a stem comes again.
-
-    The stem of a sequence such as `shot_%05d.png` is `shot`. Names that differ only in case count
-    as the same, as they are on some file systems.
-    """
-    taken: set[str] = set()
-    names: list[str] = []
-    for path in paths:
-        stem = _FRAME_NUMBER.sub("", path.stem).strip(". _-") or "input"
-        name, number = stem, 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names

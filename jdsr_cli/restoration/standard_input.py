@@ -6,30 +6,27 @@ frame, and the sound is read a second time.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from jdsr_cli.atomic import output_error, prepare_folder
+from jdsr_cli.atomic import HIDDEN_FOLDER, output_error, prepare_folder
 from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media import STANDARD_INPUT
 from jdsr_cli.progress import Progress
 
-FOLDER = ".stdin.stream"
-"""Folder of the temporary file in the folder of all results."""
 STEM = "stdin"
 """Name of the temporary file, and so of its results."""
-LOCK = "lock"
+LOCK = "stdin.lock"
 _CHUNK = 1 << 20
 
 
 def input_name(path: Path) -> str:
     """Return the name of an input for records: that of the user, `-` for standard input."""
-    return STANDARD_INPUT if path.name == STEM and path.parent.name == FOLDER else str(path)
+    return STANDARD_INPUT if path.name == STEM and path.parent.name == HIDDEN_FOLDER else str(path)
 
 
 @contextmanager
@@ -61,7 +58,7 @@ def stored_stream(
         raise UsageError(
             "standard input is a terminal", where="--stdin", hint="Pass a file or a pipe to it."
         )
-    folder = prepare_folder(out) / FOLDER
+    folder = prepare_folder(out) / HIDDEN_FOLDER
     file = folder / STEM
     lock = FileLock(folder / LOCK, timeout=0)
     try:
@@ -79,8 +76,9 @@ def stored_stream(
         _store(stream, file, progress)
         yield [str(file) if name == STANDARD_INPUT else name for name in inputs]
     finally:
+        with suppress(OSError):
+            file.unlink()
         lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _store(stream: BinaryIO, file: Path, progress: Progress) -> None:

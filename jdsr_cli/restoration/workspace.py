@@ -27,6 +27,8 @@ from jdsr_cli.errors import InputUnreadableError, OutputError
 from jdsr_cli.restoration.journal import Journal, Request
 from jdsr_cli.restoration.sealed_files import read_sealed, write_sealed
 
+HIDDEN_NAME = ".{}.partial"
+"""Name of the hidden folder of a result."""
 MANIFEST = "manifest.json"
 """Written last: a folder without it is not a result."""
 WRITING = "writing"
@@ -121,7 +123,7 @@ class Workspace:
 
     def __init__(self, out: Path, name: str, source: Path) -> None:
         self.final = out / name
-        self._hidden = out / f".{name}.partial"
+        self._hidden = out / HIDDEN_NAME.format(name)
         self._source = source
         self._journal: Journal | None = None
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import InputUnreadableError
-from jdsr_cli.restoration.pipeline import name_outputs
+from jdsr_cli.restoration.result_names import candidate_names
 from jdsr_cli.restoration.workspace import MANIFEST
 from jdsr_cli.watching.recordings import RecordedFile
 
@@ -102,10 +102,9 @@ class WatchLog:
 
     def _choose_result(self, file: str) -> str:
         path = Path(file)
-        (stem,) = name_outputs([path])
         taken = {one.result.casefold() for one in self._entries.values()}
-        result = (path.parent / stem).as_posix()
-        return result if result.casefold() not in taken else path.as_posix()
+        results = [(path.parent / name).as_posix() for name in candidate_names(path)]
+        return next((one for one in results if one.casefold() not in taken), results[-1])
 
     def _add(self, entry: LoggedRecording) -> LoggedRecording:
         line = json.dumps(asdict(entry), ensure_ascii=False).encode()

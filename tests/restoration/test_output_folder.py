@@ -5,12 +5,6 @@ import pytest
 
 from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.pipeline import name_outputs
-
-
-def test_inputs_of_the_same_stem_get_different_names() -> None:
-    paths = [Path(name) for name in ("a/x.mp4", "b/x.mp4", "c/X.gif", "x-2.png", ".hidden")]
-    assert name_outputs(paths) == ["x", "x-2", "X-3", "x-2-2", "hidden"]
 
 
 def test_an_unwritable_output_folder_is_an_error(tmp_path: Path) -> None:
