@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from results_folder import results_in
 from typer.testing import CliRunner
 
 import jdsr_cli
@@ -155,7 +156,7 @@ def test_ctrl_c_exits_with_130_and_leaves_no_files(
     assert done.returncode == 130
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list((tmp_path / "out").iterdir()) == []
+    assert results_in(tmp_path / "out") == []
 
 
 def test_crop_faces_writes_a_training_folder(clip: Path, tmp_path: Path) -> None:

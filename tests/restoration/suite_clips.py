@@ -16,6 +16,7 @@ import numpy as np
 from media.clips import encode
 from numpy.typing import NDArray
 
+from jdsr_cli.atomic import HIDDEN_FOLDER
 from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]
@@ -66,11 +67,14 @@ def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> P
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of all files below a folder except the manifest, which contains times."""
+    """Return the hashes of all files below a folder except those that contain times.
+
+    Those are manifests, and the record of names.
+    """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name != "manifest.json" and HIDDEN_FOLDER not in path.parts
     }
 
 

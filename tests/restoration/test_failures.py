@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from results_folder import results_in
 
 from jdsr_cli.errors import (
     InputMissingError,
@@ -66,7 +67,7 @@ def test_unreadable_inputs_do_not_stop_the_others(
         assert name in str(errors[name])
         assert "\n" not in str(errors[name])
     assert file_hashes(mixed) == before
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["valid"]
+    assert results_in(tmp_path / "out") == ["valid"]
 
 
 def test_unreadable_inputs_alone_exit_with_3(
@@ -83,8 +84,8 @@ def test_inputs_of_one_stem_do_not_overwrite_each_other(
         write_image(tmp_path / name, astronaut)
     summary = restore([tmp_path / "face.png", tmp_path / "face.jpg"], tmp_path / "out", settings)
     assert [result.output for result in summary.results] == [
-        tmp_path / "out" / "face",
-        tmp_path / "out" / "face-2",
+        tmp_path / "out" / "face.png",
+        tmp_path / "out" / "face.jpg",
     ]
 
 
@@ -148,7 +149,7 @@ def test_ctrl_c_leaves_no_files(
     monkeypatch.setattr(compositing, "enlarge", interrupt_at(4, KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         restore([clip], tmp_path / "out", settings)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert results_in(tmp_path / "out") == []
 
 
 def test_an_internal_error_fails_one_input_only(
@@ -166,7 +167,7 @@ def test_an_internal_error_fails_one_input_only(
     assert "ZeroDivisionError" in str(error)
     assert error is not None
     assert isinstance(error.__cause__, ZeroDivisionError)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["face"]
+    assert results_in(tmp_path / "out") == ["face"]
 
 
 def test_a_full_disk_is_reported_and_leaves_no_files(
@@ -179,7 +180,7 @@ def test_a_full_disk_is_reported_and_leaves_no_files(
     summary = restore([clip], tmp_path / "out", settings)
     assert summary.exit_code == 6
     assert "the disk is full" in str(summary.results[0].error)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert results_in(tmp_path / "out") == []
 
 
 def test_faces_that_are_not_finite_are_refused_and_unchanged(

@@ -26,6 +26,7 @@ from media.clips import (
     vfr,
 )
 from PIL import Image, ImageOps
+from results_folder import results_in
 from suite_cases import CASES, INVALID, LONG, STILLS, empty, text
 from suite_clips import file_hashes, lines, pictures, read_with_ffmpeg, sound_packets, tiled
 
@@ -125,7 +126,7 @@ def test_an_unreadable_input_is_reported_in_one_line(
     assert error.hint
     if name != "a region outside the frame":
         assert str(source) in str(error)
-    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists() or results_in(tmp_path / "out") == []
 
 
 def test_a_folder_of_valid_and_invalid_files(tmp_path: Path, base: RestoreSettings) -> None:
@@ -148,7 +149,7 @@ def test_a_folder_of_valid_and_invalid_files(tmp_path: Path, base: RestoreSettin
     assert last == "error: 3 of 7 inputs failed"
     assert len(done.stdout.splitlines()) == 4
     names = sorted([*(path.stem for path in valid), "still"])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert results_in(tmp_path / "out") == names
     for path in valid:
         assert (
             read_with_ffmpeg(tmp_path / "out" / path.stem / "restored.mp4").times
@@ -226,7 +227,7 @@ def test_a_full_disk_is_reported(tmp_path: Path, base: RestoreSettings) -> None:
     assert summary.exit_code == 6
     assert "cannot be written: the file would exceed the size limit" in str(error)
     assert "\n" not in str(error)
-    assert list(out.iterdir()) == []
+    assert results_in(out) == []
 
 
 def test_a_run_stopped_by_a_full_disk_can_be_resumed(tmp_path: Path, base: RestoreSettings) -> None:
@@ -237,7 +238,7 @@ def test_a_run_stopped_by_a_full_disk_can_be_resumed(tmp_path: Path, base: Resto
         summary = restore([source], out, settings)
     assert summary.exit_code == 6
     assert "56 frames are kept" in str(summary.results[0].error)
-    assert [path.name for path in out.iterdir()] == [".clip.partial"]
+    assert results_in(out) == [".clip.partial"]
     result = restore_one([source], out, replace(settings, resume=True))
     assert video(result).read_bytes() == whole
     assert file_hashes(out / "clip") == file_hashes(tmp_path / "whole" / "clip")

@@ -15,6 +15,7 @@ import pytest
 from cli.command_line import run
 from killed_run import POINTS, run_until_killed
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
+from results_folder import results_in
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 
 from jdsr_cli.restoration import crop_faces, models, plan_crops, plan_restore, restore
@@ -71,7 +72,7 @@ def resume_run(source: Path, out: Path, settings: Any) -> Path:
     (result,) = command([source], out, replace(settings, resume=True)).results
     assert result.error is None
     assert result.output is not None
-    assert list(out.iterdir()) == [result.output]
+    assert results_in(out) == [result.output.name]
     return result.output
 
 
@@ -300,11 +301,24 @@ def test_a_run_with_given_weights_resumes_if_they_are_the_default(
     assert file_hashes(resumed) == file_hashes(walked.whole)
 
 
-def test_another_input_of_the_same_name_is_not_resumed(
-    walked: Walk, stopped: Path, tmp_path: Path
-) -> None:
-    other = encode(tmp_path / "walk.mkv", range(40))
-    summary = restore([other], stopped, replace(walked.settings, resume=True))
+def test_another_input_of_the_same_name_has_its_own_result(walked: Walk, tmp_path: Path) -> None:
+    out, again = tmp_path / "out", replace(walked.settings, resume=True)
+    run_until_killed(MID, walked.clip, out, walked.settings)
+    other = encode(tmp_path / "walk.mkv", range(16))
+    assert restore([other], out, again).exit_code == 0
+    assert results_in(out) == [".walk.partial", "walk.mkv"]
+    (result,) = restore([walked.clip], out, again).results
+    assert "resumed after 16 frames of an interrupted run" in result.notes
+    assert_same_results(out / "walk", walked.whole)
+    assert results_in(out) == ["walk", "walk.mkv"]
+
+
+def test_other_content_under_the_same_path_is_not_resumed(walked: Walk, tmp_path: Path) -> None:
+    clip = tmp_path / "walk.mkv"
+    clip.write_bytes(walked.clip.read_bytes())
+    run_until_killed(MID, clip, tmp_path / "out", walked.settings)
+    encode(clip, range(40))
+    summary = restore([clip], tmp_path / "out", replace(walked.settings, resume=True))
     assert summary.exit_code == 6
     assert "input was " in str(summary.results[0].error)
 
@@ -320,7 +334,7 @@ def test_finished_segments_are_kept_while_a_run_resumes(walked: Walk, tmp_path: 
 def test_force_restarts_a_run(walked: Walk, tmp_path: Path) -> None:
     run_until_killed(MID, walked.clip, tmp_path, walked.settings)
     assert restore([walked.clip], tmp_path, replace(walked.settings, force=True)).exit_code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["walk"]
+    assert results_in(tmp_path) == ["walk"]
     assert_same_results(tmp_path / "walk", walked.whole)
 
 
@@ -409,7 +423,7 @@ def test_finished_inputs_of_a_batch_are_skipped(walked: Walk, tmp_path: Path) ->
 
     summary = restore(sources, out, again)
     assert summary.exit_code == 0
-    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "c"]
+    assert results_in(out) == ["a", "b", "c"]
     assert [result.output for result in summary.results] == [out / "a", out / "b", out / "c"]
     assert summary.results[0].notes == ("an earlier run has done this already",)
     assert state(out / "a") == done

@@ -25,7 +25,7 @@ VALUES = {
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
-    "precision": '"float32"', "quiet": "true", "dry-run": "true",
+    "precision": '"float32"', "quiet": "true", "dry-run": "true", "stdin": "false",
     "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
 }  # fmt: skip
 
