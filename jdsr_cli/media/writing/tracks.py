@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
@@ -62,7 +63,8 @@ class TrackCopier:
 
     def __init__(self, source: MediaInfo) -> None:
         copy = source.salvaged_copy
-        self._source = open_tracks(copy if copy and copy.is_file() else source.path)
+        self._file = copy if copy and copy.is_file() else source.path
+        self._source = open_tracks(self._file)
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
@@ -110,6 +112,11 @@ class TrackCopier:
         ]
 
     @property
+    def file(self) -> Path:
+        """The file that is read."""
+        return self._file
+
+    @property
     def tallies(self) -> list[TrackTally]:
         """Amounts of data copied so far: one tally for each track of the output."""
         return list(self._tallies.values())
@@ -142,7 +149,9 @@ class TrackCopier:
             self._decoded[stream.index] = decoded
             target, name = decoded.target, PCM_CODEC
             self._faults.append(
-                f"the sound ({label}) cannot be stored in MP4; it was stored as {PCM_CODEC}"
+                f"the sound ({label}) cannot be stored in "
+                f"{'Matroska' if output.format.name == 'matroska' else 'MP4'}; it was stored as "
+                f"{PCM_CODEC}"
             )
         else:
             self._faults.append(
