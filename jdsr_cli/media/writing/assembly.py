@@ -25,10 +25,11 @@ from av.video.stream import VideoStream
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.formats import nominal_rate, tag_picture
 from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
 from jdsr_cli.media.writing.time_bases import TimeUnits, choose_units, movie_timescale
-from jdsr_cli.media.writing.tracks import TimeSpan, TrackCopier
+from jdsr_cli.media.writing.tracks import TrackCopier
 from jdsr_cli.media.writing.verify import TimeTally
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
@@ -211,8 +212,8 @@ class Assembly:
                 with open_segment(segments[0]) as first:
                     stream = self._add_stream(output, first)
                 if self._tracks is not None:
-                    self._tracks.attach(output)
-                self._align_tracks()
+                    self._tracks.shift_by(self.time_offset)
+                    self._tracks.attach(output, self._find_window())
                 self._copy(output, stream, segments)
             except BaseException:
                 with suppress(av.FFmpegError, OSError, ValueError):
@@ -269,14 +270,12 @@ class Assembly:
         lead = min(survey.lead(self._scaled_duration), round(_MAX_LEAD / self._units.tick))
         return max(min(lead, survey.first) if survey.first else lead, survey.depth)
 
-    def _align_tracks(self) -> None:
-        if self._tracks is None:
-            return
-        self._tracks.shift_by(self.time_offset)
-        if self._trimmed:
-            start = self._survey.first * self._source.time_base
-            end = start + self._duration * self._source.time_base
-            self._tracks.keep_only(TimeSpan(start, end))
+    def _find_window(self) -> TimeSpan | None:
+        """Return the part of the source whose sound is kept, None for all of it."""
+        if not self._trimmed:
+            return None
+        start = self._survey.first * self._source.time_base
+        return TimeSpan(start, start + self._duration * self._source.time_base)
 
     def _open(self, partial: Path, metadata: Mapping[str, str]) -> OutputContainer:
         texts = {**(self._tracks.metadata if self._tracks else {}), **metadata}
