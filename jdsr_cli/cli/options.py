@@ -84,7 +84,8 @@ def _parameter(one: Declared) -> inspect.Parameter:
     name = f"{one.flag}/--no-{one.key}" if option.negatable else one.flag
     names = [name] if option.short is None else [name, option.short]
     limits = {}
-    if one.kind in (int, float):
+    if one.kind in (int, float) and option.note is None:
+        # Otherwise the settings refuse the value, since typer would not show the note.
         limits = {"min": option.low, "max": option.high}
     described = typer.Option(
         *names,

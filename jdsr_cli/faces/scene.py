@@ -147,8 +147,9 @@ FACE_GRID = 8
 FACE_SHARE, SURE_WIDTH = 0.5, 32.0
 """Weight of a face's colourfulness, and the width in pixels from which it applies; narrower faces
 count less, since each point is the mean of few noisy pixels."""
-MEMORY = 0.8
-"""Weight of a track's former colourfulness when that of a frame is averaged in."""
+SHARE, INDEPENDENT = 0.2, 0.033
+"""Weight of a frame's colourfulness when it is averaged into that of a track, and the seconds
+between two frames from which it applies; closer frames, whose errors are similar, count less."""
 
 
 def colourfulness(image: NDArray[np.uint8]) -> float:
@@ -202,26 +203,28 @@ class MonochromeClassifier:
         if window < 1:
             raise UsageError(f"{window} frames are no window", hint="Give 1 or more.")
         self._frames: deque[float] = deque(maxlen=window)
-        self._faces: dict[int, float] = {}
+        self._faces: dict[int, tuple[float, float]] = {}
         self._monochrome: dict[int, bool] = {}
 
     def add_frame(self, colour: float) -> None:
         """Add the colourfulness of the next frame; its tracks may be classified later."""
         self._frames.append(colour)
 
-    def classify(self, track: int, colour: float | None) -> bool:
+    def classify(self, track: int, seconds: float, colour: float | None) -> bool:
         """Return whether a track is monochrome in a frame.
 
         Args:
             track: Number of the track.
+            seconds: Time of the frame.
             colour: Colourfulness of its face, see `face_colourfulness`; None where the frame has no
                 detection of it.
 
         """
         if colour is not None:
-            before = self._faces.get(track, colour)
-            self._faces[track] = MEMORY * before + (1.0 - MEMORY) * colour
-        shown = max(median(self._frames or (0.0,)), self._faces.get(track, 0.0))
+            since, before = self._faces.get(track, (seconds, colour))
+            share = SHARE * min(1.0, (seconds - since) / INDEPENDENT)
+            self._faces[track] = seconds, (1.0 - share) * before + share * colour
+        shown = max(median(self._frames or (0.0,)), self._faces.get(track, (0.0, 0.0))[1])
         if track not in self._monochrome:
             limit = (BECOMES + REMAINS) / 2
         else:

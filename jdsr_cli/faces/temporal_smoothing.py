@@ -29,10 +29,14 @@ NOISE_FACTOR = 2.5
 """Multiple of the median change over a face above which a change is not noise."""
 REACH = 7
 """Template pixels by which a change is dilated."""
-STALE = 300
-"""Frames after which a track that was never dropped is removed; it restarts long before."""
-STATE_FORMAT = 1
-_FIELDS = ("frame", "image", "occlusion", "reference")
+STALE = 12.0
+"""Seconds after which a track that was never dropped is removed; it restarts long before."""
+STRENGTH_STEP = 0.04
+"""Seconds between two faces for which `SmootherSettings.strength` is stated."""
+ROUNDING = 0.002
+"""Seconds by which the distance of two times that were rounded to a millisecond can be too long."""
+STATE_FORMAT = 2
+_FIELDS = ("time", "image", "occlusion", "reference")
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ class SmootherSettings:
     """
 
     strength: float = 0.8
-    """Weight of the previous output where nothing changed, 0 (off) to below 1.
+    """Weight of the output of 0.04 s ago where nothing changed, 0 (off) to below 1.
 
-    0.8 averages over about 5 frames.
+    It decreases exponentially with time: 0.8 averages over about 0.2 s at any frame rate.
     """
     smoothing: float = 1.5
     """Standard deviation in template pixels of the Gaussian applied to compared inputs."""
@@ -61,15 +65,16 @@ class SmootherSettings:
     """The same for the change of the smoothed restored face."""
     max_change: float = 14.0
     """Mean change in grey levels over the face above which the track restarts."""
-    max_gap: int = 3
-    """Maximum number of frames without the face in a track; at most `STALE` - 1."""
+    max_gap: float = 0.16
+    """Most seconds from one face of a track to the next; less than `STALE`. Above, the track
+    restarts: at less than 6 frames a second there is no flicker to be smoothed."""
 
     def __post_init__(self) -> None:
         ranges = (self.tolerance, self.output_tolerance)
         positive = (self.smoothing, self.max_change, *(low for low, _ in ranges))
         ordered = all(low <= high for low, high in ranges)
         in_range = 0.0 <= self.strength < 1.0 and min(positive) > 0.0
-        in_range = in_range and 0 <= self.max_gap < STALE
+        in_range = in_range and 0.0 <= self.max_gap < STALE
         if not in_range or not ordered:
             raise UsageError(
                 f"faces cannot be smoothed with {self}",
@@ -81,7 +86,8 @@ class SmootherSettings:
 class _LastFace:
     """The last output of a track."""
 
-    frame: int
+    time: float
+    """In seconds."""
     image: NDArray[np.uint16]
     """(128, 128, 3) in `LEVELS` a grey level."""
     occlusion: NDArray[np.uint16]
@@ -105,7 +111,7 @@ class FaceSmoother:
         street_crowd    1.18 -> 0.95     1.21 -> 1.03        0.95
 
     The state is quantised, so that a resumed run gives the same bytes: see `state` and `load`. A
-    track takes 160 KiB until it is dropped, or until another track is `STALE` frames ahead.
+    track takes 160 KiB until it is dropped, or until another track is `STALE` seconds ahead.
 
     Args:
         settings: How strongly faces are smoothed.
@@ -119,7 +125,7 @@ class FaceSmoother:
     def smooth(
         self,
         track: int,
-        frame: int,
+        time: float,
         reference: NDArray[np.uint8],
         image: NDArray[np.uint8],
         occlusion: NDArray[np.float32],
@@ -130,7 +136,7 @@ class FaceSmoother:
 
         Args:
             track: Number of the track.
-            frame: Number of the frame, ascending along a track.
+            time: Time of the frame in seconds, ascending along a track.
             reference: The input crop enlarged to the template, RGB uint8 (128, 128, 3).
             image: The restored face, RGB uint8 (128, 128, 3).
             occlusion: (128, 128) in [0, 1].
@@ -147,25 +153,27 @@ class FaceSmoother:
         _check(reference, image, occlusion)
         seen = _smooth_luma(reference, self.settings.smoothing)
         before = self._last.get(track)
-        if before is None or fresh or not 0 < frame - before.frame <= self.settings.max_gap + 1:
-            return self._start(track, frame, seen, image, occlusion)
+        elapsed = 0.0 if before is None or fresh else time - before.time
+        if before is None or not 0.0 < elapsed <= self.settings.max_gap + ROUNDING:
+            return self._start(track, time, seen, image, occlusion)
         shift = estimate_motion(_levels(before.reference), _levels(seen))
         moved = _levels(_move(before.reference, shift))
         change, mean_change = _change(moved, _levels(seen))
         if mean_change > self.settings.max_change:
-            return self._start(track, frame, seen, image, occlusion)
+            return self._start(track, time, seen, image, occlusion)
         shown = _levels(_move(before.image, shift))
         # Changes between both restored faces beyond flicker, such as an opened eye.
         difference = cv2.GaussianBlur(image - shown, (0, 0), self.settings.smoothing)
         output_change = _dilate(np.abs(difference).mean(axis=2))
-        weight = self.settings.strength * np.exp(
+        strength = self.settings.strength ** (elapsed / STRENGTH_STEP)
+        weight = strength * np.exp(
             -((change / _tolerance(change, self.settings.tolerance)) ** 2)
             - (output_change / _tolerance(output_change, self.settings.output_tolerance)) ** 2
         )
         old = _move(before.occlusion, shift).astype(np.float32) / SHARES
         blended = np.asarray(image + weight[..., None] * (shown - image), np.float32)
         covered = np.asarray(occlusion + weight * (old - occlusion), np.float32)
-        return self._keep(track, frame, seen, blended, covered)
+        return self._keep(track, time, seen, blended, covered)
 
     def drop(self, track: int) -> None:
         """Remove a track that has ended; unknown tracks are ignored."""
@@ -179,9 +187,9 @@ class FaceSmoother:
             "tracks": np.array(tracks, np.int64),
         }
         size = TEMPLATE_SIZE
-        shapes = {"frame": (), "image": (size, size, 3)}
+        shapes = {"time": (), "image": (size, size, 3)}
         for field in _FIELDS:
-            kind = np.int64 if field == "frame" else np.uint16
+            kind = np.float64 if field == "time" else np.uint16
             values = [getattr(self._last[track], field) for track in tracks]
             shape = (len(tracks), *shapes.get(field, (size, size)))
             state[field] = np.array(values, kind).reshape(shape)
@@ -206,7 +214,7 @@ class FaceSmoother:
             )
         self._last = {
             int(track): _LastFace(
-                int(state["frame"][index]),
+                float(state["time"][index]),
                 *(np.array(state[field][index], np.uint16) for field in _FIELDS[1:]),
             )
             for index, track in enumerate(state["tracks"])
@@ -215,18 +223,18 @@ class FaceSmoother:
     def _start(
         self,
         track: int,
-        frame: int,
+        time: float,
         seen: NDArray[np.uint16],
         image: NDArray[np.uint8],
         occlusion: NDArray[np.float32],
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        self._keep(track, frame, seen, image.astype(np.float32), occlusion)
+        self._keep(track, time, seen, image.astype(np.float32), occlusion)
         return image.copy(), occlusion.copy()
 
     def _keep(
         self,
         track: int,
-        frame: int,
+        time: float,
         seen: NDArray[np.uint16],
         image: NDArray[np.float32],
         occlusion: NDArray[np.float32],
@@ -234,8 +242,8 @@ class FaceSmoother:
         """Store a face quantised, and return it as stored."""
         pixels = np.rint(np.clip(image, 0.0, 255.0) * LEVELS).astype(np.uint16)
         covered = np.rint(np.clip(occlusion, 0.0, 1.0) * SHARES).astype(np.uint16)
-        self._last[track] = _LastFace(frame, pixels, covered, seen)
-        for stale in [one for one, held in self._last.items() if held.frame < frame - STALE]:
+        self._last[track] = _LastFace(time, pixels, covered, seen)
+        for stale in [one for one, held in self._last.items() if held.time < time - STALE]:
             del self._last[stale]
         shown = np.rint(pixels.astype(np.float32) / LEVELS).astype(np.uint8)
         return shown, np.asarray(covered.astype(np.float32) / SHARES, np.float32)

@@ -15,9 +15,9 @@ from jdsr_cli.restoration.workspace import Snapshot, Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""
-DETECTIONS_FORMAT = 4
-"""Version of the detection method and of the stored detections; part of the request, so that a
-run that another version began is not resumed. Increase it if either changes."""
+DETECTIONS_FORMAT = 5
+"""Version of the methods of detection and tracking and of the stored detections; part of the
+request, so that a run that another version began is not resumed. Increase it if any changes."""
 DAMAGED = "the detections of the interrupted run are damaged"
 _NUMBERS = 18
 """Numbers of a detection: box (4), points (10), score, turn, spread, confirmed."""

@@ -20,6 +20,7 @@ from jdsr_cli.settings.config import read_config
 from jdsr_cli.settings.detection import (
     AUTO,
     DEFAULT_FRAME_RATE,
+    MAX_EVERY,
     MAX_LAG,
     MIN_SHARPNESS,
     SEGMENT_STEP,
@@ -71,6 +72,7 @@ __all__ = [
     "DEFAULT_FRAME_RATE",
     "DETECTOR_BACKENDS",
     "GENERATOR_BACKENDS",
+    "MAX_EVERY",
     "MAX_LAG",
     "MIN_SHARPNESS",
     "RAY_PORT",

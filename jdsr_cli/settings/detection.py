@@ -17,8 +17,13 @@ Deinterlacing = Literal["auto", "on", "off"]
 Decoder = Literal["software", "auto", "cuda", "videotoolbox", "d3d11va", "vaapi", "qsv"]
 DEFAULT_FRAME_RATE = Fraction(25)
 """Frames per second of an input that neither has timestamps nor states a rate."""
-MAX_LAG = 32
-"""Largest delay of the tracker's decisions, in frames, so that its memory is bounded."""
+MAX_LAG = 240
+"""Largest delay of the tracker's decisions, in frames, so that its memory is bounded: the longest
+time that it needs, at 192 frames/s."""
+MAX_EVERY = 32
+"""Most frames from one that is searched for faces to the next."""
+MAX_MIN_TRACK = 0.9
+"""Largest minimum time of a track, in seconds: frames wait for as long."""
 MIN_SHARPNESS = 0.05
 """Sharpness below which a face is too blurred to be restored.
 
@@ -92,10 +97,12 @@ DetectionScale = Annotated[
     ),
 ]  # fmt: skip
 MinTrack = Annotated[
-    int,
+    float,
     Option(
-        "Refuse faces of people seen in fewer frames than this; a still image counts as one.",
-        group="faces", metavar="N", unit="frames", low=1, high=MAX_LAG,
+        "Refuse faces of people seen for less time than this. A face seen in all frames of a still "
+        "image or of a shorter clip is not refused.",
+        group="faces", metavar="S", unit="s", low=0.0, high=MAX_MIN_TRACK,
+        note="It is a duration: two frames of a video with 25 frames/s last 0.08 s.",
     ),
 ]  # fmt: skip
 Smoothing = Annotated[
@@ -230,7 +237,7 @@ class DetectorSettings(Settings):
 class TrackerSettings(Settings):
     """How detections are associated with tracks."""
 
-    min_track: MinTrack = 2
+    min_track: MinTrack = 0.06
     bridge: Annotated[
         float,
         _tracker_seconds(
@@ -281,7 +288,7 @@ class DetectionSettings(Settings):
         Option(
             "Search each N-th frame for faces. auto: key frames up to 0.34 s apart, and the frames "
             "between them near the faces of their neighbours.",
-            group="faces", metavar="auto|N", unit="frames", low=1, high=MAX_LAG,
+            group="faces", metavar="auto|N", unit="frames", low=1, high=MAX_EVERY,
             unset="auto", parse=parse_interval, form="auto or a whole number",
         ),
     ] = None  # fmt: skip

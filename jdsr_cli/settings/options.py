@@ -53,6 +53,7 @@ class Option:
         parse: Converts text to the value; raises ValueError. Of options whose value is a tuple it
             takes a sequence as well.
         form: The text that `parse` accepts, in words.
+        note: A sentence that is added to the hint of an error.
         repeated: Whether the option can be given several times; the value is a tuple of tuples.
         unset: What applies where the value is None.
         negatable: Whether there is a ``--no-NAME`` as well.
@@ -75,6 +76,7 @@ class Option:
     choices: tuple[int, ...] = ()
     parse: Callable[[Any], Any] | None = None
     form: str | None = None
+    note: str | None = None
     repeated: bool = False
     unset: str | None = None
     negatable: bool = False
@@ -175,7 +177,7 @@ class Declared:
             raise UsageError(
                 f"{shown} is not allowed",
                 where=where or self.flag,
-                hint=f"Give {self.allowed}.",
+                hint=" ".join(filter(None, (f"Give {self.allowed}.", self.option.note))),
             ) from error
 
     def _converted(self, value: Any) -> Any:

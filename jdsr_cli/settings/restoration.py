@@ -168,11 +168,11 @@ class CropSettings(DetectionSettings):
     Examples:
         >>> from jdsr_cli import CropSettings
         >>> CropSettings(size=256, detect_every=5).min_track
-        1
+        0.0
 
     """
 
-    min_track: MinTrack = 1
+    min_track: MinTrack = 0.0
     size: Annotated[
         int,
         Option(

@@ -54,7 +54,7 @@ IMAGE_SCALE = 2.5
 """Side of the whole image as a multiple of the width of the pasted face."""
 POINTS = ("leye", "reye", "nose", "lmouth", "rmouth")
 OUTCOMES = ("right", "off", "refused", "missed")
-LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=MIN_SHARPNESS, min_track=1)
+LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=MIN_SHARPNESS, min_track=0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ SHORT = ClipSettings(frames=3)
 def settings(weights: Path, *, force: bool = False) -> RestoreSettings:
     # In a clip of three frames people move too far between frames to be tracked.
     return RestoreSettings(
-        weights=str(weights), device="cpu", frame_scale=1, force=force, crops="all", min_track=1
+        weights=str(weights), device="cpu", frame_scale=1, force=force, crops="all", min_track=0.0
     )
 
 

@@ -41,7 +41,7 @@ def tinted(picture: Picture, tint: tuple[float, ...], *, noise: float = 8.0) -> 
 def is_monochrome(picture: Picture, box: tuple[float, float, float, float] = BOX) -> bool:
     classifier = MonochromeClassifier(1)
     classifier.add_frame(colourfulness(picture))
-    return classifier.classify(1, face_colourfulness(picture, box))
+    return classifier.classify(1, 0.0, face_colourfulness(picture, box))
 
 
 def test_a_gray_picture_is_monochrome_and_a_photo_is_not(scene: Picture) -> None:
@@ -83,9 +83,9 @@ def test_the_median_of_a_window_of_frames_decides() -> None:
     classifier = MonochromeClassifier(3)
     for colour in (1.0, 30.0, 1.0):
         classifier.add_frame(colour)
-    assert classifier.classify(1, 0.0)
+    assert classifier.classify(1, 0.0, 0.0)
     classifier.add_frame(30.0)
-    assert not classifier.classify(1, 0.0)
+    assert not classifier.classify(1, 0.0, 0.0)
 
 
 def test_a_track_keeps_its_class_between_the_two_thresholds() -> None:
@@ -93,19 +93,28 @@ def test_a_track_keeps_its_class_between_the_two_thresholds() -> None:
     for first, monochrome in ((BECOMES - 1.0, True), (REMAINS + 1.0, False)):
         classifier = MonochromeClassifier(1)
         classifier.add_frame(first)
-        assert classifier.classify(1, None) is monochrome
+        assert classifier.classify(1, 0.0, None) is monochrome
         for level in (middle - 0.5, middle + 0.5, middle - 0.9, middle + 0.9):
             classifier.add_frame(level)
-            assert classifier.classify(1, None) is monochrome
+            assert classifier.classify(1, 0.0, None) is monochrome
 
 
 def test_tracks_are_independent_and_can_be_dropped() -> None:
     classifier = MonochromeClassifier(1)
     classifier.add_frame(0.0)
-    assert classifier.classify(1, 0.0)
-    assert not classifier.classify(2, 20.0)
+    assert classifier.classify(1, 0.0, 0.0)
+    assert not classifier.classify(2, 0.0, 20.0)
     classifier.drop(2)
-    assert classifier.classify(2, 0.0)
+    assert classifier.classify(2, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("rate", [25, 60, 120])
+def test_the_colour_of_a_face_is_followed_in_the_same_time_at_any_frame_rate(rate: int) -> None:
+    classifier = MonochromeClassifier(1)
+    classifier.add_frame(0.0)
+    assert not classifier.classify(1, 0.0, 40.0)
+    classes = [classifier.classify(1, n / rate, 0.0) for n in range(1, rate)]
+    assert 0.25 < classes.index(True) / rate < 0.4
 
 
 def test_an_empty_window_is_refused() -> None:

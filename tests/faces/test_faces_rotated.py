@@ -24,7 +24,7 @@ Picture = NDArray[np.uint8]
 MAX_ERROR = 0.2
 """Largest accepted error of the eyes in eye distances."""
 ANGLES = range(0, 360, 30)
-LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=0.0, min_track=1)
+LIMITS = AlignmentLimits(min_face=10.0, min_sharpness=0.0, min_track=0.0)
 
 
 def rotated(photo: Photo, angle: float, width: float = 60.0) -> tuple[Picture, NDArray[np.float64]]:

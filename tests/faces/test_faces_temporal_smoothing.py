@@ -44,7 +44,7 @@ def test_the_first_face_is_returned_unchanged(face: Picture) -> None:
 def test_flicker_is_damped_where_the_input_is_still(face: Picture) -> None:
     smoother = FaceSmoother()
     shown = [
-        smoother.smooth(1, n, noisy(face, n, 1.0), noisy(face, 50 + n), UNCOVERED)[0]
+        smoother.smooth(1, n / 25, noisy(face, n, 1.0), noisy(face, 50 + n), UNCOVERED)[0]
         for n in range(12)
     ]
     before = np.mean(
@@ -60,8 +60,8 @@ def test_a_mouth_that_opens_is_not_smoothed(face: Picture) -> None:
     cv2.ellipse(other, (63, 102), (14, 8), 0, 0, 360, (40, 10, 10), -1)
     smoother = FaceSmoother()
     for n in range(6):
-        smoother.smooth(1, n, face, face, UNCOVERED)
-    image, _ = smoother.smooth(1, 6, other, other, UNCOVERED)
+        smoother.smooth(1, n / 25, face, face, UNCOVERED)
+    image, _ = smoother.smooth(1, 6 / 25, other, other, UNCOVERED)
     assert np.abs(image[96:108, 52:74].astype(int) - other[96:108, 52:74]).mean() < 3.0
 
 
@@ -74,7 +74,7 @@ def test_the_track_restarts_on_request_after_a_gap_and_on_another_picture(
     def second(frame: int, reference: Picture, image: Picture, *, fresh: bool = False) -> Picture:
         smoother = FaceSmoother()
         smoother.smooth(1, 0, face, face, UNCOVERED)
-        return smoother.smooth(1, frame, reference, image, UNCOVERED, fresh=fresh)[0]
+        return smoother.smooth(1, frame / 25, reference, image, UNCOVERED, fresh=fresh)[0]
 
     assert mean_difference(second(1, face, bright), bright) > 2.0
     assert mean_difference(second(4, face, bright), bright) > 2.0
@@ -88,21 +88,21 @@ def test_tracks_are_independent_and_can_be_dropped(face: Picture, hopper_photo: 
     other_person = crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
     both, alone = FaceSmoother(), FaceSmoother()
     for n in range(3):
-        both.smooth(2, n, other_person, noisy(other_person, n), UNCOVERED)
-        with_other, _ = both.smooth(1, n, face, noisy(face, n), UNCOVERED)
-        without_other, _ = alone.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        both.smooth(2, n / 25, other_person, noisy(other_person, n), UNCOVERED)
+        with_other, _ = both.smooth(1, n / 25, face, noisy(face, n), UNCOVERED)
+        without_other, _ = alone.smooth(1, n / 25, face, noisy(face, n), UNCOVERED)
         assert np.array_equal(with_other, without_other)
     both.drop(1)
     both.drop(99)
     assert both.state()["tracks"].tolist() == [2]
-    image, _ = both.smooth(1, 3, face, noisy(face, 3), UNCOVERED)
+    image, _ = both.smooth(1, 3 / 25, face, noisy(face, 3), UNCOVERED)
     assert np.array_equal(image, noisy(face, 3))
 
 
 def test_tracks_that_are_never_dropped_are_removed(face: Picture) -> None:
     smoother = FaceSmoother()
     for track in range(40):
-        smoother.smooth(track, 100 * track, face, face, UNCOVERED)
+        smoother.smooth(track, 4.0 * track, face, face, UNCOVERED)
     assert smoother.state()["tracks"].tolist() == [36, 37, 38, 39]
 
 
@@ -112,7 +112,7 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
     inputs = [noisy(moved(face, 0.3 * n, -0.2 * n), n, 2.0) for n in range(10)]
     whole, resumed = FaceSmoother(), FaceSmoother()
     expected = [
-        whole.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n])
+        whole.smooth(t, n / 25, inputs[n], noisy(face, 20 + n + t), maps[n])
         for n in range(10)
         for t in (3, 1)
     ]
@@ -122,7 +122,7 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
             continued = FaceSmoother()
             continued.load({key: array.copy() for key, array in resumed.state().items()})
             resumed = continued
-            actual.append(resumed.smooth(t, n, inputs[n], noisy(face, 20 + n + t), maps[n]))
+            actual.append(resumed.smooth(t, n / 25, inputs[n], noisy(face, 20 + n + t), maps[n]))
     for (image, occlusion), (image_again, occlusion_again) in zip(expected, actual, strict=True):
         assert np.array_equal(image, image_again)
         assert np.array_equal(occlusion, occlusion_again)
@@ -130,12 +130,12 @@ def test_a_resumed_run_gives_the_same_bytes(face: Picture) -> None:
 
 def test_a_loaded_state_is_returned_exactly(face: Picture) -> None:
     smoother = FaceSmoother()
-    smoother.smooth(3, 7, face, noisy(face, 1), UNCOVERED)
-    smoother.smooth(5, 9, noisy(face, 2), face, UNCOVERED)
+    smoother.smooth(3, 0.28, face, noisy(face, 1), UNCOVERED)
+    smoother.smooth(5, 0.36, noisy(face, 2), face, UNCOVERED)
     state = smoother.state()
     loaded = FaceSmoother()
     loaded.load(state)
-    assert loaded.state()["frame"].tolist() == [7, 9]
+    assert loaded.state()["time"].tolist() == [0.28, 0.36]
     for name, array in loaded.state().items():
         assert np.array_equal(array, state[name]), name
 
@@ -148,7 +148,7 @@ def test_an_invalid_state_is_refused(face: Picture) -> None:
         {},
         {**state, "format": np.array(99)},
         {**state, "image": state["image"][:, :64]},
-        {**state, "frame": np.zeros(3, np.int64)},
+        {**state, "time": np.zeros(3)},
         {**state, "tracks": np.array(1)},
     ):
         with pytest.raises(UsageError, match="state"):
@@ -164,10 +164,29 @@ def test_invalid_faces_and_settings_are_refused(face: Picture) -> None:
         SmootherSettings(tolerance=(5.0, 1.0))
 
 
+@pytest.mark.parametrize("rate", [25, 30, 60, 120])
+def test_flicker_is_averaged_over_the_same_time_at_any_frame_rate(face: Picture, rate: int) -> None:
+    bright = np.clip(face.astype(int) + 8, 0, 255).astype(np.uint8)
+    smoother = FaceSmoother(SmootherSettings(output_tolerance=(200.0, 200.0)))
+    smoother.smooth(1, 0.0, face, face, UNCOVERED)
+    for number in range(1, 1 + round(rate / 5)):
+        image, _ = smoother.smooth(1, number / rate, face, bright, UNCOVERED)
+    kept = mean_difference(image, bright) / mean_difference(face, bright)
+    assert kept == pytest.approx(0.8**5, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5])
+def test_faces_further_apart_than_the_gap_are_not_averaged(face: Picture, rate: int) -> None:
+    smoother = FaceSmoother()
+    for number in range(3):
+        image, _ = smoother.smooth(1, number / rate, face, noisy(face, number), UNCOVERED)
+        assert np.array_equal(image, noisy(face, number))
+
+
 def test_strength_0_changes_nothing(face: Picture) -> None:
     smoother = FaceSmoother(SmootherSettings(strength=0.0))
     for n in range(3):
-        image, _ = smoother.smooth(1, n, face, noisy(face, n), UNCOVERED)
+        image, _ = smoother.smooth(1, n / 25, face, noisy(face, n), UNCOVERED)
         assert np.array_equal(image, noisy(face, n))
 
 

@@ -40,7 +40,7 @@ def aligned(
     too_short: bool = False,
 ) -> FaceItem:
     item = FaceItem(TrackedFace(1, detection, detection, too_short))
-    align_face(IMAGE, item, 32, AlignmentLimits(min_face, min_sharpness, 2))
+    align_face(IMAGE, item, 32, AlignmentLimits(min_face, min_sharpness, 0.06))
     assert (item.crop is None) == (item.refusal is not None)
     return item
 
@@ -234,7 +234,7 @@ def test_faces_that_the_detector_missed(bridged: Bridged, kinds: list[str | None
         FaceItem(TrackedFace(3, narrow, None, False)),
         FaceItem(TrackedFace(4, wide, None, True)),
     ]
-    list(align([item], 32, AlignmentLimits(10.0, 0.0, 2), bridged))
+    list(align([item], 32, AlignmentLimits(10.0, 0.0, 0.06), bridged))
     assert state.error is None
     assert [one.refusal and one.refusal.kind for one in item.faces] == kinds
     assert [one.crop is None for one in item.faces] == [kind is not None for kind in kinds]

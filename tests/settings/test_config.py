@@ -20,7 +20,7 @@ VALUES = {
     "out": '"results"', "scale": "8", "mode": '"crops"', "crops": '"all"', "shots": "5",
     "weights": '"lite-x8"', "detector": '"centerface"', "threshold": "0.25", "min-face": "16",
     "min-sharpness": "0.1", "detection-scale": "2", "rotated-faces": "true", "detect-every": "3",
-    "roi": '"0,0,64,48"', "min-track": "4", "smoothing": "0", "identity": '"face.pt"',
+    "roi": '"0,0,64,48"', "min-track": "0.5", "smoothing": "0", "identity": '"face.pt"',
     "stabilise": "false", "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
@@ -84,6 +84,8 @@ def test_a_rectangle_can_be_a_list(tmp_path: Path) -> None:
         ("config = 'other.toml'", ("key config", "unknown key")),
         ("size = 64", ("key size", "unknown key")),
         ("min-face = 1\nmin_face = 2", ("key min_face", "set twice")),
+        ("min-track = 2", ("key min-track", "2 is not allowed", "0 to 0.9 (s)", "a duration")),
+        ("min_track = 1", ("key min_track", "1 is not allowed", "last 0.08 s")),
         ("min-face", ("not readable as TOML",)),
     ],
 )

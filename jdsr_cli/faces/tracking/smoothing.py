@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.detection.base import Detection
-from jdsr_cli.faces.tracking.track import Observation, Track, TrackedFace
+from jdsr_cli.faces.tracking.track import Observation, Reach, Track, TrackedFace
 
 Numbers = NDArray[np.float64]
 
@@ -39,6 +39,9 @@ OUTLIER = 5.0
 SPARSE = 0.6
 """Least standard deviation of the window as a share of the time between the detections before
 and after the frame: both must count."""
+RELATED = 0.34
+"""Seconds between a detection and its neighbours beyond which they say nothing about its noise:
+people turn and stop within that time."""
 
 
 def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Numbers:
@@ -56,6 +59,8 @@ def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Nu
     """
     here = int(np.searchsorted(times, time))
     if deviation == 0.0 or len(times) == 1 or not times[0] <= time <= times[-1]:
+        return _between(time, times, values, here)
+    if float(np.diff(times[max(here - 1, 0) : here + 2]).min()) > RELATED:
         return _between(time, times, values, here)
     centre: Numbers = values[:, :5].mean(axis=1)
     shape = (values - centre[:, None]).reshape(len(values), -1)
@@ -76,6 +81,8 @@ def smooth(time: float, times: Numbers, values: Numbers, deviation: float) -> Nu
 
 def _between(time: float, times: Numbers, values: Numbers, here: int) -> Numbers:
     """Interpolate linearly; beyond the ends the nearest value holds."""
+    if here < len(times) and times[here] == time:
+        return np.asarray(values[here], np.float64)
     if here == 0 or here == len(times):
         return np.asarray(values[min(here, len(times) - 1)], np.float64)
     share = (time - times[here - 1]) / (times[here] - times[here - 1])
@@ -149,7 +156,7 @@ def _estimate_noise(times: Numbers, flat: Numbers, floor: float) -> tuple[float,
 
 
 def face_in_frame(
-    track: Track, index: int, time: float, deviation: float, reach: int
+    track: Track, index: int, time: float, deviation: float, reach: Reach
 ) -> TrackedFace | None:
     """Return the face of a track in a frame, or None where the frame does not show it.
 
@@ -158,7 +165,7 @@ def face_in_frame(
         index: Number of the frame.
         time: Time of the frame, in seconds.
         deviation: Standard deviation of the smoothing in seconds.
-        reach: Frames before and after within which observations are used.
+        reach: How far before and after the frame observations are used.
 
     """
     before = [one for one in track.observations if one.index <= index]
@@ -175,19 +182,19 @@ def face_in_frame(
         return None
     if not run:
         return None
-    near = [one for one in run if abs(one.index - index) <= reach]
+    near = [one for one in run if reach.covers(one.index - index, one.time - time)]
     detection = _interpolated(near, index, time, deviation, exact)
     raw = None if exact is None else exact.detection
     return TrackedFace(track.number, detection, raw, False)
 
 
-def last_frame(track: Track, reach: int) -> int:
+def last_frame(track: Track, reach: Reach) -> int:
     """Return the number of the last frame that shows a closed track."""
     return track.last.index if track.status == "rejected" else _held_until(track.last, reach)
 
 
 def _run(
-    before: Sequence[Observation], after: Sequence[Observation], index: int, reach: int
+    before: Sequence[Observation], after: Sequence[Observation], index: int, reach: Reach
 ) -> list[Observation]:
     """Return the unbroken run of observations that covers the frame, empty where none does."""
     if before and (before[-1].index == index or (after and after[0].joined)):
@@ -208,20 +215,20 @@ def _run(
     return run
 
 
-def _held_until(one: Observation, reach: int) -> int:
+def _held_until(one: Observation, reach: Reach) -> int:
     """Return the last frame for which an observation holds if it is the last one of its scene."""
     scene = one.scene
     if scene.last is None or one.index != scene.last_scan:
         return one.index
-    return min(scene.last, one.index + reach)
+    return min(scene.last, one.index + reach.frames)
 
 
-def _held_since(one: Observation, reach: int) -> int:
+def _held_since(one: Observation, reach: Reach) -> int:
     """Return the first frame for which an observation holds if it is the first one of its scene."""
     scene = one.scene
     if one.joined or one.index != scene.first_scan:
         return one.index
-    return max(scene.first, one.index - reach)
+    return max(scene.first, one.index - reach.frames)
 
 
 def _interpolated(

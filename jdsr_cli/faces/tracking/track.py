@@ -43,8 +43,11 @@ FASTEST_GROWTH = 1.5
 """Bound of that growth: people do not approach faster, but boxes at the border shrink as fast."""
 PERSISTENCE = 0.5
 """Seconds in which the velocity of a hidden face falls to 1/e."""
-APPEARANCE_MEMORY = 0.9
-"""Weight of the former appearance when a new embedding is averaged in."""
+APPEARANCE_SHARE = 0.1
+"""Weight of a new embedding when it is averaged into the appearance."""
+INDEPENDENT = 0.033
+"""Seconds from one detection to the next from which on their errors count as independent; closer
+ones count less in averages, in proportion to the time between them."""
 
 TrackStatus = Literal["new", "confirmed", "rejected"]
 
@@ -125,6 +128,20 @@ class BoxFilter:
         self._value_variance = left * self._value_variance
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far from a frame other frames are known and used: the larger one of two limits."""
+
+    frames: int
+    """Number of frames."""
+    seconds: float
+    """Time; it counts where frames follow each other faster than at the nominal rate."""
+
+    def covers(self, frames: int, seconds: float) -> bool:
+        """Return whether it covers a frame at a distance, in either direction."""
+        return abs(frames) <= self.frames or abs(seconds) <= self.seconds
+
+
 @dataclass(eq=False)
 class SceneSpan:
     """A run of frames without a cut or pause."""
@@ -139,12 +156,15 @@ class SceneSpan:
     """Number of its last such frame so far."""
     scans: int = 0
     """Number of such frames."""
+    seen: float = 0.0
+    """Seconds for which a face is seen that is detected on all of them, see `Track.seen`."""
 
-    def add_scan(self, index: int) -> None:
-        """Record that detection ran on a frame."""
+    def add_scan(self, index: int, seconds: float) -> None:
+        """Record that detection ran on a frame, and `seconds` for which its faces are seen."""
         self.first_scan = index if self.first_scan is None else self.first_scan
         self.last_scan = index
         self.scans += 1
+        self.seen += seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +187,12 @@ class Track:
     Args:
         number: Number of the person, from 1.
         first: The first observation.
-        scans: Number of frames of all scenes before it on which detection ran.
+        interval: Seconds for which the frame of the first observation lasts.
 
     Attributes:
         observations: In order of time; those that pending frames do not need are dropped.
-        count: Number of observations, including dropped ones.
+        seen: Seconds for which the face is seen: from the first to the last detection of each run
+            of detections without a miss, plus the interval of one frame.
         first: Number of the frame of the first observation.
         motion_start: Time since which its motion is known.
         status: Whether there are enough observations.
@@ -179,17 +200,18 @@ class Track:
 
     """
 
-    def __init__(self, number: int, first: Observation, scans: int) -> None:
+    def __init__(self, number: int, first: Observation, interval: float) -> None:
         self.number = number
         self.first = first.index
-        self.scans = scans
+        self.scene = first.scene
+        self.seen_before = first.scene.seen - interval
         self.status: TrackStatus = "new"
         self.appearance: NDArray[np.float64] | None = None
         self.observations: list[Observation] = []
-        self.count = 0
+        self.seen = 0.0
         self.missed_since: float | None = None
         self._predicted_at = first.time
-        self.restart(first)
+        self.restart(first, interval)
 
     @property
     def last(self) -> Observation:
@@ -201,36 +223,60 @@ class Track:
         self.motion.predict(time - self._predicted_at)
         self._predicted_at = time
 
-    def update(self, observation: Observation) -> None:
-        """Add an observation at the time that was last predicted."""
-        self.motion.update(observation.detection.box)
-        self._append(observation)
+    @property
+    def possible(self) -> float:
+        """`seen` if the face had been detected on all frames of the scene since the first one."""
+        return self.scene.seen - self.seen_before
 
-    def restart(self, observation: Observation) -> None:
-        """Add an observation that is not connected with the former motion."""
+    def update(self, observation: Observation, interval: float) -> None:
+        """Add an observation at the time that was last predicted.
+
+        Args:
+            observation: Of this frame.
+            interval: Seconds for which the frame lasts.
+
+        """
+        connected = self.missed_since is None and self.last.scene is observation.scene
+        seconds = observation.time - self.last.time if connected else interval
+        self.motion.update(observation.detection.box)
+        self._append(observation, seconds)
+
+    def restart(self, observation: Observation, interval: float) -> None:
+        """Add an observation that is not connected with the former motion, as in `update`."""
         self.motion = BoxFilter(observation.detection.box)
         self._predicted_at = self.motion_start = observation.time
-        self._append(observation)
+        self._append(observation, interval)
 
-    def update_appearance(self, embedding: NDArray[np.float64]) -> None:
-        """Average an embedding (D,) into the appearance; zeros are ignored."""
+    def update_appearance(self, embedding: NDArray[np.float64], seconds: float) -> None:
+        """Average an embedding (D,) into the appearance; zeros are ignored.
+
+        Args:
+            embedding: Of the face in this frame.
+            seconds: Time since the last frame on which detection ran.
+
+        """
         length = float(np.linalg.norm(embedding))
         if length == 0.0:
             return
         now = embedding / length
         if self.appearance is not None:
-            now = APPEARANCE_MEMORY * self.appearance + (1.0 - APPEARANCE_MEMORY) * now
+            share = APPEARANCE_SHARE * min(1.0, seconds / INDEPENDENT)
+            now = (1.0 - share) * self.appearance + share * now
             now = now / max(float(np.linalg.norm(now)), 1e-12)
         self.appearance = now
 
-    def drop_before(self, index: int) -> None:
-        """Drop the observations in frames before number `index`, except the last one."""
-        kept = [one for one in self.observations if one.index >= index]
+    def drop_before(self, index: int, time: float, reach: Reach) -> None:
+        """Drop the observations too far before a frame for it, except the last one."""
+        kept = [
+            one
+            for one in self.observations
+            if one.index >= index or reach.covers(one.index - index, one.time - time)
+        ]
         self.observations = kept or self.observations[-1:]
 
-    def _append(self, observation: Observation) -> None:
+    def _append(self, observation: Observation, seconds: float) -> None:
         self.observations.append(observation)
-        self.count += 1
+        self.seen += seconds
         self.missed_since = None
 
 

@@ -1,8 +1,9 @@
 """Track faces from frame to frame: the public interface of the tracker.
 
-The result of a frame is returned a fixed number of frames late, `Tracker.lag`: as many as gap
-filling, smoothing and the confirmation of short tracks need, at least one, so that the last frame
-of a track can name the tracks that end with it, and never more than `MAX_LAG`. A result depends on
+The result of a frame is returned later, when the frames are known that gap filling, smoothing and
+the confirmation of short tracks need. Their times decide; at the nominal frame rate they are
+`Tracker.lag` frames, at least one, so that the last frame of a track can name the tracks that end
+with it. Where frames follow each other faster they are more, up to `MAX_LAG`. A result depends on
 nothing later, and the same calls give the same results.
 """
 
@@ -19,26 +20,32 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.tracking.manager import TrackLimits, TrackManager
 from jdsr_cli.faces.tracking.smoothing import WINDOW, face_in_frame, last_frame
-from jdsr_cli.faces.tracking.track import TrackedFrame
-from jdsr_cli.settings import MAX_LAG, TrackerSettings
+from jdsr_cli.faces.tracking.track import Reach, TrackedFrame
+from jdsr_cli.settings import MAX_EVERY, MAX_LAG, TrackerSettings
 
 BRIEF = 0.4
 """Seconds for which the motion of a face detected only once is predicted."""
 PATIENCE = 1.5
 """Intervals of detection after which a track can be lost at the earliest."""
+MAX_DELAY = 1.25
+"""Longest time in seconds for which frames wait for later ones."""
+MAX_RATE = 120.0
+"""Frames per second up to which a nominal rate is believed; where frames do follow each other
+faster, their times decide."""
 
 
 class Tracker:
     """Tracks the faces of one input.
 
     Args:
-        settings: Limits of time and number of detections.
+        settings: Limits of time.
         frame_rate: Nominal frames per second. Times of frames may be irregular; the rate only
-            converts seconds to the number of frames of the delay.
+            converts seconds to the least number of frames of the delay, and tells how long a frame
+            lasts that no other precedes.
         every: Detection runs on each n-th frame, 1 to 32.
 
     Attributes:
-        lag: Delay of the results in frames.
+        lag: Delay of the results in frames, where they follow each other at the nominal rate.
 
     Raises:
         UsageError: the frame rate is not positive, or `every` is out of range.
@@ -51,30 +58,34 @@ class Tracker:
                 f"faces cannot be tracked at {frame_rate} frames a second",
                 hint="Give a positive frame rate.",
             )
-        if not 1 <= every <= MAX_LAG:
+        if not 1 <= every <= MAX_EVERY:
             raise UsageError(
                 f"faces cannot be tracked with detection on each {every}th frame",
-                hint=f"Detect on each n-th frame with n from 1 to {MAX_LAG}.",
+                hint=f"Detect on each n-th frame with n from 1 to {MAX_EVERY}.",
             )
         self._settings = settings
+        rate = min(frame_rate, MAX_RATE)
         self.lag = min(
-            MAX_LAG,
+            max(every, _frames(MAX_DELAY, rate)),
             max(
                 1,
-                math.ceil(settings.bridge * frame_rate - 1e-6) + every - 1,
-                math.ceil(WINDOW * settings.smoothing * frame_rate - 1e-6),
-                every * settings.min_track - 1,
+                _frames(settings.bridge, rate) + every - 1,
+                _frames(WINDOW * settings.smoothing, rate),
+                every * _frames(settings.min_track, rate / every),
             ),
         )
+        self._reach = Reach(self.lag, (self.lag - 0.5) / rate)
         least = PATIENCE * every / frame_rate
         lost = max(settings.lost, least)
         self._manager = TrackManager(
             TrackLimits(
                 min_track=settings.min_track,
                 bridge=settings.bridge,
-                max_frames=self.lag + 1,
+                reach=self._reach,
                 lost=lost,
-                brief=min(lost, max(BRIEF, settings.bridge, least)),
+                brief=max(BRIEF, settings.bridge, least),
+                patience=PATIENCE,
+                interval=1.0 / rate,
                 reidentify_within=settings.reidentify_within,
             )
         )
@@ -103,7 +114,8 @@ class Tracker:
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
 
         Returns:
-            The frames that are final now, in order; one in general, none at the beginning.
+            The frames that are final now, in order; one at a constant frame rate, after the first
+            `lag` frames.
 
         Raises:
             UsageError: The time is not later, a detection is not finite, embeddings do not
@@ -117,7 +129,10 @@ class Tracker:
         if searched:
             manager.update(index, time, detections, known)
         self._pending.append((index, time))
-        return [self._next_frame()] if len(self._pending) > self.lag else []
+        final = []
+        while self._is_final():
+            final.append(self._next_frame())
+        return final
 
     def finish(self) -> list[TrackedFrame]:
         """Return the frames that are still pending; no frame can be added afterwards."""
@@ -126,18 +141,25 @@ class Tracker:
         self._finished = True
         return [self._next_frame() for _ in range(len(self._pending))]
 
+    def _is_final(self) -> bool:
+        """Return whether all frames that the earliest pending one depends on are known."""
+        waiting = len(self._pending) - 1
+        if waiting < self.lag:
+            return False
+        return self._time - self._pending[0][1] >= self._reach.seconds or waiting >= MAX_LAG
+
     def _next_frame(self) -> TrackedFrame:
         index, time = self._pending.popleft()
         manager = self._manager
         manager.confirm_or_reject(index)
         tracks = manager.active + manager.lost + manager.closed
         shown = [
-            face_in_frame(one, index, time, self._settings.smoothing, self.lag) for one in tracks
+            face_in_frame(one, index, time, self._settings.smoothing, self._reach) for one in tracks
         ]
-        ended = [one for one in manager.closed if last_frame(one, self.lag) <= index]
+        ended = [one for one in manager.closed if last_frame(one, self._reach) <= index]
         manager.closed = [one for one in manager.closed if one not in ended]
         for track in tracks:
-            track.drop_before(index - self.lag)
+            track.drop_before(index, time, self._reach)
         return TrackedFrame(
             index,
             tuple(sorted((one for one in shown if one), key=lambda one: one.track)),
@@ -190,3 +212,8 @@ class Tracker:
             )
         self._embedding_length = given.shape[1] if len(given) else self._embedding_length
         return given
+
+
+def _frames(seconds: float, rate: float) -> int:
+    """Return how many frames at a rate last at least `seconds`."""
+    return math.ceil(seconds * rate - 1e-6)

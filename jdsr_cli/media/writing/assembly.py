@@ -25,9 +25,11 @@ from av.video.stream import VideoStream
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media.frames import MediaInfo
-from jdsr_cli.media.writing.formats import movie_timescale, nominal_rate, tag_picture
+from jdsr_cli.media.writing.clipping import TimeSpan
+from jdsr_cli.media.writing.formats import nominal_rate, tag_picture
 from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
-from jdsr_cli.media.writing.tracks import TimeSpan, TrackCopier
+from jdsr_cli.media.writing.time_bases import TimeUnits, choose_units, movie_timescale
+from jdsr_cli.media.writing.tracks import TrackCopier
 from jdsr_cli.media.writing.verify import TimeTally
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
@@ -157,11 +159,26 @@ class Assembly:
         self._trimmed = trimmed
         self._last_duration = self._find_last_duration()
         self._shift = self._find_shift()
-        self._tick_divisor, self._lead = self._find_lead()
+        self._units = self._find_units()
+        self._factor = source.time_base / self._units.tick
+        self._scaled = survey.rescaled(self._shift, self._factor)
+        self._scaled_duration = max(1, round(self._last_duration * self._factor))
+        self._lead = self._find_lead()
         self.times = TimeTally()
         self.notes: list[str] = []
         if self._shift and not trimmed:
             self.notes.append(f"times were moved by {float(self.time_offset):.3f} s")
+        if not self._units.exact:
+            self.notes.append(
+                f"times were rounded to {float(1000 * self._units.tick):.3g} ms: the container "
+                f"cannot store the longest pause in units of {source.time_base} s"
+            )
+        elif self._units.tick > source.time_base:
+            self.notes.append(
+                f"times are stored in units of {self._units.tick} s instead of "
+                f"{source.time_base} s, in which the container cannot store the longest pause; all "
+                "are kept exactly"
+            )
 
     @property
     def time_offset(self) -> Fraction:
@@ -173,17 +190,14 @@ class Assembly:
         """Seconds that the container states for the video, None if it states none."""
         if self._container == "matroska":
             return None
-        shortfall = self._survey.lead(self._last_duration) * self._tick_divisor - self._lead
-        return self._duration * self._source.time_base - shortfall * self._tick
+        survey, last = self._scaled, self._scaled_duration
+        shortfall = survey.lead(last) - self._lead
+        return (survey.last - survey.first + last - shortfall) * self._units.tick
 
     @property
     def _duration(self) -> int:
         """Ticks of the source from the first frame to the end of the last frame."""
         return self._survey.last - self._survey.first + self._last_duration
-
-    @property
-    def _tick(self) -> Fraction:
-        return self._source.time_base / self._tick_divisor
 
     def write(self, partial: Path, segments: Sequence[Path], metadata: Mapping[str, str]) -> None:
         """Write the file.
@@ -198,8 +212,8 @@ class Assembly:
                 with open_segment(segments[0]) as first:
                     stream = self._add_stream(output, first)
                 if self._tracks is not None:
-                    self._tracks.attach(output)
-                self._align_tracks()
+                    self._tracks.shift_by(self.time_offset)
+                    self._tracks.attach(output, self._find_window())
                 self._copy(output, stream, segments)
             except BaseException:
                 with suppress(av.FFmpegError, OSError, ValueError):
@@ -230,28 +244,38 @@ class Assembly:
         start = self._tracks.start if self._tracks else first * time_base
         return -min(first, round(start / time_base))
 
-    def _find_lead(self) -> tuple[int, int]:
-        """Return the divisor of the source's ticks, and the lead of decoding in divided ticks.
+    def _find_units(self) -> TimeUnits:
+        """Return the units of the times.
 
         MP4 may contain decoding times before 0 only if the first frame is at 0: otherwise FFmpeg
         moves the whole track when it reads the file. A first frame less than `depth` ticks after 0
-        needs finer ticks.
+        needs finer units.
         """
-        survey = self._survey
+        survey, time_base = self._survey, self._source.time_base
         first = survey.first + self._shift
-        lead = min(survey.lead(self._last_duration), round(_MAX_LEAD / self._source.time_base))
         if 0 < first < survey.depth:
-            return survey.depth, first * survey.depth
-        return 1, max(min(lead, first) if first else lead, survey.depth)
+            time_base /= survey.depth
+        factor = round(self._source.time_base / time_base)
+        return choose_units(
+            time_base,
+            first * factor,
+            survey.divisor * factor,
+            (survey.widest + self._last_duration) * factor + round(_MAX_LEAD / time_base),
+            matroska=self._container == "matroska",
+        )
 
-    def _align_tracks(self) -> None:
-        if self._tracks is None:
-            return
-        self._tracks.shift_by(self.time_offset)
-        if self._trimmed:
-            start = self._survey.first * self._source.time_base
-            end = start + self._duration * self._source.time_base
-            self._tracks.keep_only(TimeSpan(start, end))
+    def _find_lead(self) -> int:
+        """Return the lead of decoding in the units of the output."""
+        survey = self._scaled
+        lead = min(survey.lead(self._scaled_duration), round(_MAX_LEAD / self._units.tick))
+        return max(min(lead, survey.first) if survey.first else lead, survey.depth)
+
+    def _find_window(self) -> TimeSpan | None:
+        """Return the part of the source whose sound is kept, None for all of it."""
+        if not self._trimmed:
+            return None
+        start = self._survey.first * self._source.time_base
+        return TimeSpan(start, start + self._duration * self._source.time_base)
 
     def _open(self, partial: Path, metadata: Mapping[str, str]) -> OutputContainer:
         texts = {**(self._tracks.metadata if self._tracks else {}), **metadata}
@@ -259,7 +283,9 @@ class Assembly:
         options = {}
         if self._container != "matroska":
             rates = [kind.sample_rate for kind in self._tracks.kinds] if self._tracks else []
-            options["movie_timescale"] = str(movie_timescale(self._source.time_base, rates))
+            options["movie_timescale"] = str(movie_timescale(self._units.tick, rates))
+            if self._units.timescale is not None:
+                options["video_track_timescale"] = str(self._units.timescale)
             if not _MP4_METADATA.issuperset(texts):
                 options["movflags"] = "+use_metadata_tags"
         output = av.open(
@@ -271,7 +297,7 @@ class Assembly:
     def _add_stream(self, output: OutputContainer, first: SegmentReader) -> VideoStream:
         codec = self._survey.header.codec
         stream = output.add_stream_from_template(first.stream, opaque=True)
-        stream.time_base = self._tick
+        stream.time_base = self._units.tick
         context = stream.codec_context
         context.framerate = self._source.frame_rate or DEFAULT_FRAME_RATE
         if codec in _APPLE_TAGS and self._container != "matroska":
@@ -285,12 +311,12 @@ class Assembly:
         return stream
 
     def _copy(self, output: OutputContainer, stream: VideoStream, segments: Sequence[Path]) -> None:
-        divisor, tick = self._tick_divisor, self._tick
+        factor, tick = self._factor, self._units.tick
         packets = (
-            ((pts + self._shift) * divisor, packet) for pts, packet in self._packets(segments)
+            (round((pts + self._shift) * factor), packet) for pts, packet in self._packets(segments)
         )
         for item in assign_decoding_times(
-            packets, self._survey.depth, self._lead, self._last_duration * divisor
+            packets, self._survey.depth, self._lead, self._scaled_duration
         ):
             packet = item.payload
             packet.pts, packet.dts, packet.duration = item.pts, item.dts, item.duration

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -17,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from jdsr_cli.errors import DeviceError, UsageError
 from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
+from jdsr_cli.media.writing.time_bases import MILLISECONDS
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, Codec
 
 DEFAULT_CRF = {"h264": 18.5, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
@@ -252,10 +252,6 @@ def nominal_rate(source: MediaInfo) -> Fraction:
 _SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
 """Containers in order of preference. The first two keep any rational time, Matroska only 1 ms."""
 
-_MILLISECONDS = 1000
-
-_LARGEST_TIMESCALE = 2**31 - 1
-
 
 @dataclass(frozen=True)
 class TrackKind:
@@ -307,7 +303,7 @@ def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKi
         fitting, key=lambda name: (count_storable(name, "audio"), count_storable(name, "subtitle"))
     )
     times = [time_base, *(track.time_base for track in tracks)]
-    exact = all((time * _MILLISECONDS).denominator == 1 for time in times)
+    exact = all((time * MILLISECONDS).denominator == 1 for time in times)
     if (
         exact
         and can_store("matroska", encoder)
@@ -324,12 +320,3 @@ def final_name(path: Path, container: str) -> Path:
     if container == "mp4" and suffix in (".mp4", ".m4v"):
         return path
     return path if suffix == _SUFFIXES[container] else path.with_suffix(_SUFFIXES[container])
-
-
-def movie_timescale(time_base: Fraction, sample_rates: Iterable[int]) -> int:
-    """Return the ticks per second in which MP4 edit lists express every start exactly."""
-    video = time_base.denominator
-    common = math.lcm(video, *[rate for rate in sample_rates if rate > 0])
-    if common > _LARGEST_TIMESCALE:
-        common = video
-    return min(common, _LARGEST_TIMESCALE)

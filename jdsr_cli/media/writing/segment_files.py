@@ -6,8 +6,9 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from math import gcd
 from pathlib import Path
 
 import av
@@ -178,6 +179,9 @@ def _segment_error(path: Path, what: str) -> OutputError:
     return OutputError(what, where=path, hint=_HINT)
 
 
+SPAN = 20
+"""Frames in order of presentation between which no packet is reordered by encoders used here."""
+
 _LATEST_KEPT = 65
 """Number of latest times that are stored: one more than the greatest depth of reordering."""
 
@@ -193,6 +197,9 @@ class Survey:
         latest: Times of the last frames, increasing; more than `depth` if there are as many.
         last_decoded: Time of the frame that is decoded last.
         depth: Number of packets by which decoding must precede presentation.
+        divisor: Greatest common divisor of the times, counted from the first frame.
+        widest: Longest time from a frame to the one that is presented `SPAN` frames later: no
+            packet is decoded earlier before its presentation, and none lasts longer.
 
     """
 
@@ -202,6 +209,8 @@ class Survey:
     latest: Sequence[int]
     last_decoded: int
     depth: int
+    divisor: int
+    widest: int
 
     @property
     def last(self) -> int:
@@ -229,6 +238,22 @@ class Survey:
         before = self.latest[-1 - self.depth] if self.frames > self.depth else self.first
         return max(end - before - (next_pts - self.last_decoded), self.depth)
 
+    def rescaled(self, shift: int, factor: Fraction) -> Survey:
+        """Return the survey with `shift` added to all times, in units that are shorter by `factor`.
+
+        Times are rounded.
+        """
+
+        def scale(time: int) -> int:
+            return round((time + shift) * factor)
+
+        return replace(
+            self,
+            first=scale(self.first),
+            latest=tuple(map(scale, self.latest)),
+            last_decoded=scale(self.last_decoded),
+        )
+
 
 def survey_segments(segments: Sequence[Path]) -> Survey:
     """Read all packets of the segments, in constant memory.
@@ -243,6 +268,7 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
     header: SegmentHeader | None = None
     frames, first, last_decoded = 0, 0, 0
     latest: list[int] = []
+    divisor = widest = 0
     reordering = ReorderDepth()
     for path in segments:
         earliest: int | None = None
@@ -255,7 +281,10 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
                     raise OutputError("does not start with a key frame", where=path, hint=_HINT)
                 earliest = pts if earliest is None else min(earliest, pts)
                 insort(latest, pts)
-                del latest[:-_LATEST_KEPT]
+                divisor = gcd(divisor, pts - latest[0])
+                if len(latest) > _LATEST_KEPT:
+                    widest = max(widest, latest[SPAN] - latest[0])
+                    del latest[0]
                 last_decoded = pts
                 frames += 1
                 reordering.add(pts)
@@ -270,7 +299,10 @@ def survey_segments(segments: Sequence[Path]) -> Survey:
                 hint=_HINT,
             )
     assert header is not None
-    return Survey(header, frames, first, tuple(latest), last_decoded, reordering.depth)
+    spans = (late - early for early, late in zip(latest, latest[SPAN:], strict=False))
+    widest = max(widest, latest[-1] - latest[-SPAN:][0], *spans)
+    depth = reordering.depth
+    return Survey(header, frames, first, tuple(latest), last_decoded, depth, divisor, widest)
 
 
 def _compare(header: SegmentHeader, expected: SegmentHeader, path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -74,12 +76,17 @@ class DecodedTrack:
             return 0
         stored = 0
         for decoded in frames:
-            start = decoded.pts
-            if start is not None and decoded.time_base is not None:
-                self._skip_gap(start * decoded.time_base + shift)
-            decoded.pts = None
+            if decoded.pts is not None and decoded.time_base is not None:
+                start = decoded.pts * decoded.time_base + shift
+                shown = _without_start(decoded, round(-start * self._rate))
+                if shown is None:
+                    continue
+                self._skip_gap(start)
+            else:
+                shown = decoded
+            shown.pts = None
             try:
-                frames_of_output = self._resampler.resample(decoded)
+                frames_of_output = self._resampler.resample(shown)
             except ValueError:
                 # The layout or the rate of the sound changed within the track.
                 self.undecoded += 1
@@ -102,6 +109,53 @@ class DecodedTrack:
             stored += packet.size
             output.mux_one(packet)
         return stored
+
+
+def _without_start(frame: AudioFrame, samples: int) -> AudioFrame | None:
+    """Return a frame without its first samples, which are before 0; None if nothing is left."""
+    if samples <= 0:
+        return frame
+    if samples >= frame.samples:
+        return None
+    channels = 1 if frame.format.is_planar else len(frame.layout.channels)
+    rest = AudioFrame.from_ndarray(
+        cast(Any, np.ascontiguousarray(frame.to_ndarray()[:, samples * channels :])),
+        format=frame.format.name,
+        layout=frame.layout.name,
+    )
+    rest.sample_rate = frame.sample_rate
+    return rest
+
+
+def skipped_samples(packet: Packet[Any]) -> int:
+    """Return how many samples players leave out from a packet of sound on."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0
+    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+
+
+def codec_delays(file: Path, tracks: Sequence[int]) -> dict[int, Fraction]:
+    """Return the seconds that players leave out at the start of sound tracks of a file.
+
+    Args:
+        file: The input.
+        tracks: Indices of its streams.
+
+    Raises:
+        MediaError: The file cannot be opened.
+
+    """
+    delays: dict[int, Fraction] = {}
+    with open_container(file) as container, suppress(av.FFmpegError):
+        sounds = [stream for stream in container.streams.audio if stream.index in tracks]
+        rates = {stream.index: stream.codec_context.sample_rate for stream in sounds}
+        for packet in container.demux(sounds) if sounds else ():
+            rate = rates.get(packet.stream_index, 0)
+            if rate and packet.size:
+                delays.setdefault(packet.stream_index, Fraction(skipped_samples(packet), rate))
+            if len(delays) == len(sounds):
+                break
+    return delays
 
 
 _LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000_000)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
@@ -14,14 +14,17 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.formats import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
+    codec_delays,
     has_unknown_format,
     is_cover,
     label_of,
     open_tracks,
+    skipped_samples,
 )
 from jdsr_cli.media.writing.verify import TrackTally
 
@@ -34,15 +37,10 @@ _SEEK_MARGIN = Fraction(30)
 _READ_MARGIN = Fraction(10)
 """Seconds after a time span up to which packets that belong inside it may still follow."""
 
+_ROUNDING = Fraction(1, 1000)
+"""Seconds by which the times of some containers are rounded."""
+
 _MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True)
-class TimeSpan:
-    """A half-open part of the source, [start, end), in seconds of its own time."""
-
-    start: Fraction
-    end: Fraction
 
 
 class TrackCopier:
@@ -62,7 +60,8 @@ class TrackCopier:
 
     def __init__(self, source: MediaInfo) -> None:
         copy = source.salvaged_copy
-        self._source = open_tracks(copy if copy and copy.is_file() else source.path)
+        self._file = copy if copy and copy.is_file() else source.path
+        self._source = open_tracks(self._file)
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
@@ -72,6 +71,7 @@ class TrackCopier:
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._shift = Fraction(0)
         self._window: TimeSpan | None = None
+        self._delays: dict[int, Fraction] | None = None
         self._last_pts: dict[int, int] = {}
         self._refused: dict[str, int] = {}
         self._undecoded = 0
@@ -110,18 +110,36 @@ class TrackCopier:
         ]
 
     @property
+    def file(self) -> Path:
+        """The file that is read."""
+        return self._file
+
+    @property
     def tallies(self) -> list[TrackTally]:
         """Amounts of data copied so far: one tally for each track of the output."""
         return list(self._tallies.values())
 
-    def attach(self, output: OutputContainer) -> None:
-        """Add a stream to `output` for every track that can be copied or decoded."""
+    def attach(self, output: OutputContainer, window: TimeSpan | None = None) -> None:
+        """Add a stream to `output` for every track that can be copied or decoded.
+
+        Args:
+            output: The container that is written.
+            window: Only packets of this time span are copied. Sound is kept from some packets
+                before its start on, see `clipping`; a subtitle that is shown when the span starts
+                is kept from there on.
+
+        """
+        self._window = window
         for stream in self._source.streams:
             if self._video is None or stream.index != self._video.index:
                 self._attach(stream, output)
         copied = [self._source.streams[index] for index in self._targets]
         if copied:
             self._packets = self._source.demux(copied)
+            if output.format.name == "matroska" and window is not None:
+                self._delays = codec_delays(self._file, list(self._targets))
+        if copied and window is not None and window.start > _SEEK_MARGIN + self.start:
+            self._seek(copied, window)
 
     def _attach(self, stream: Stream, output: OutputContainer) -> None:
         context = stream.codec_context
@@ -135,14 +153,17 @@ class TrackCopier:
             return
         name = context.name
         target: Stream
-        if can_store(output.format.name, name):
+        storable = can_store(output.format.name, name)
+        if storable and self._can_begin(stream):
             target = output.add_stream_from_template(stream)
         elif isinstance(stream, AudioStream):
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
             target, name = decoded.target, PCM_CODEC
+            where = "Matroska" if output.format.name == "matroska" else "MP4"
+            reason = "cut within its packets" if storable else f"stored in {where}"
             self._faults.append(
-                f"the sound ({label}) cannot be stored in MP4; it was stored as {PCM_CODEC}"
+                f"the sound ({label}) cannot be {reason}; it was stored as {PCM_CODEC}"
             )
         else:
             self._faults.append(
@@ -159,16 +180,15 @@ class TrackCopier:
         """Set the seconds added to every time; call it before the first packet is copied."""
         self._shift = seconds
 
-    def keep_only(self, window: TimeSpan) -> None:
-        """Restrict copying to a time span; call it after `attach`, before the first packet.
+    def _can_begin(self, stream: Stream) -> bool:
+        """Whether a copy of a track can begin where the time span does."""
+        if self._window is None or stream.codec_context is None or stream.time_base is None:
+            return True
+        first = (stream.start_time or 0) * stream.time_base
+        return starts_between_packets(stream.codec_context.name, first, self._window.start)
 
-        Sound is kept if its packet starts inside. A subtitle that is shown when the span starts is
-        kept from there on.
-        """
-        self._window = window
-        if not self._targets or window.start <= _SEEK_MARGIN + self.start:
-            return
-        copied = [self._source.streams[index] for index in self._targets]
+    def _seek(self, copied: list[Stream], window: TimeSpan) -> None:
+        """Go on reading some time before a time span."""
         try:
             self._source.seek(int((window.start - _SEEK_MARGIN) * _MICROSECONDS), any_frame=True)
             self._packets = self._source.demux(copied)
@@ -212,7 +232,7 @@ class TrackCopier:
             if time is not None and time_of_packet + self._shift > time:
                 self._waiting = packet
                 return
-            if self._window is None or _clip(packet, self._window):
+            if self._window is None or self._is_inside(packet, self._window):
                 self._mux(output, packet)
 
     def _next(self) -> Packet[Stream] | None:
@@ -226,16 +246,29 @@ class TrackCopier:
             self._set_duration(packet)
         return packet
 
+    def _is_inside(self, packet: Packet[Stream], window: TimeSpan) -> bool:
+        """Whether a packet is kept; a subtitle may be shortened."""
+        codec = self._tallies[packet.stream_index].codec
+        delay = None
+        if packet.stream_index in self._decoded:
+            assert packet.stream.codec_context is not None
+            codec = packet.stream.codec_context.name
+        else:
+            delay = self._delay(packet)
+        return clip(packet, window, run_in(codec, packet, delay))
+
+    def _delay(self, packet: Packet[Stream]) -> Fraction | None:
+        """Return the most seconds before 0 that the track can hold, None if there is no limit."""
+        return None if self._delays is None else self._delays.get(packet.stream_index, Fraction(0))
+
     def _mux(self, output: OutputContainer, packet: Packet[Stream]) -> None:
         tally = self._tallies[packet.stream_index]
         if packet.stream_index in self._decoded:
             decoded = self._decoded[packet.stream_index]
             tally.bytes += decoded.mux(output, packet, self._shift)
             return
-        ticks = round(self._shift / packet.time_base)
-        if ticks:
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
+        if self._shift or self._window is not None:
+            _move(packet, self._shift, self._delay(packet))
         packet.stream = self._targets[packet.stream_index]
         size = packet.size
         try:
@@ -288,19 +321,22 @@ def _packet_time(packet: Packet[Stream]) -> Fraction | None:
     return None if time_of_packet is None else time_of_packet * packet.time_base
 
 
-def _clip(packet: Packet[Stream], window: TimeSpan) -> bool:
-    """Whether a packet is inside a time span; an earlier subtitle is shortened to its start."""
-    ticks = packet.pts if packet.pts is not None else packet.dts
-    assert ticks is not None
-    start = ticks * packet.time_base
-    if start >= window.end:
-        return False
-    if start >= window.start:
-        return True
-    end = (ticks + (packet.duration or 0)) * packet.time_base
-    if packet.stream.type != "subtitle" or end <= window.start:
-        return False
-    first = -(-window.start // packet.time_base)
-    packet.duration = ticks + (packet.duration or 0) - first
-    packet.pts = packet.dts = first
-    return packet.duration > 0
+def _move(packet: Packet[Stream], seconds: Fraction, delay: Fraction | None) -> None:
+    """Add seconds to the times of a packet; those of sound are then in samples.
+
+    Times that are earlier than `delay` before 0 by their rounding alone are moved there.
+    """
+    rate = getattr(packet.stream.codec_context, "sample_rate", 0)
+    unit = Fraction(1, rate) if rate else packet.time_base
+    factor = packet.time_base / unit
+    shift = seconds / unit
+    packet.pts = None if packet.pts is None else round(packet.pts * factor + shift)
+    packet.dts = None if packet.dts is None else round(packet.dts * factor + shift)
+    packet.duration = round((packet.duration or 0) * factor)
+    packet.time_base = unit
+    skipped = skipped_samples(packet) if rate else 0
+    if skipped and packet.pts is not None and abs(packet.pts + skipped) * unit < _ROUNDING:
+        # The first sample that is played is at 0, but for the rounding of the times.
+        packet.pts = packet.dts = -skipped
+    if rate and delay is not None and packet.pts is not None and -packet.pts * unit > delay:
+        packet.pts = packet.dts = -round(delay / unit)

@@ -24,8 +24,10 @@ from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media.frames import Image, MediaInfo
 from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.formats import choose_container, choose_encoding, encoder_of, final_name
-from jdsr_cli.media.writing.segment_files import survey_segments
+from jdsr_cli.media.writing.pauses import can_store_pauses
+from jdsr_cli.media.writing.segment_files import Survey, survey_segments
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
+from jdsr_cli.media.writing.time_bases import LONGEST_PAUSE
 from jdsr_cli.media.writing.tracks import TrackCopier
 from jdsr_cli.media.writing.verify import ExpectedContent, verify_file
 
@@ -36,7 +38,7 @@ class JoinedVideo:
 
     Attributes:
         path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
-            only Matroska can hold the subtitles.
+            only Matroska can hold the subtitles or a pause of many hours.
         frames: Number of frames.
         warnings: One sentence for each property that could not be preserved.
         time_offset: Seconds that were added to every time, exact. It differs from 0 only for a part
@@ -83,7 +85,8 @@ def join_segments(
 ) -> JoinedVideo:
     """Join segments, with the sound and subtitles of their source, without encoding.
 
-    Times stay the rationals that were given to `SegmentWriter`, plus `time_offset`. Pixel aspect,
+    Times stay the rationals that were given to `SegmentWriter`, plus `time_offset`, unless there is
+    a pause of hours: then they may be rounded by less than half a millisecond. Pixel aspect,
     colour tags, range and metadata of the source are kept; the matrix is always tagged. The file is
     written under a temporary name in the same folder, read back, compared with the segments and the
     source, and renamed; after an error it is removed. The segments are kept.
@@ -105,7 +108,10 @@ def join_segments(
     survey = survey_segments(segments)
     with ExitStack() as stack:
         tracks, notes = _open_tracks(source, stack)
-        final, container = _choose_name(Path(path), source, survey.header.codec, tracks)
+        pause = _find_pause(survey, source, tracks)
+        final, container = _choose_name(Path(path), source, survey.header.codec, tracks, pause)
+        if pause is not None:
+            notes.append(f"stored as Matroska: {pause}")
         partial = create_partial(final)
         stack.callback(_remove, partial)
         assembly = Assembly(final, container, survey, source, tracks, trimmed)
@@ -138,12 +144,28 @@ def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | Non
     return tracks, []
 
 
+def _find_pause(survey: Survey, source: MediaInfo, tracks: TrackCopier | None) -> str | None:
+    """Return in words why MP4 cannot store the times, None if it can."""
+    if survey.widest * source.time_base > LONGEST_PAUSE:
+        return "MP4 cannot store the longest pause between frames"
+    length = (survey.last - survey.first) * source.time_base
+    if tracks is not None and not can_store_pauses(tracks.file, length):
+        return "MP4 cannot store the longest pause of the sound or subtitles"
+    return None
+
+
 def _choose_name(
-    path: Path, source: MediaInfo, codec: str, tracks: TrackCopier | None
+    path: Path,
+    source: MediaInfo,
+    codec: str,
+    tracks: TrackCopier | None,
+    pause: str | None = None,
 ) -> tuple[Path, str]:
     """Return the final name, and FFmpeg's name of the container."""
     kinds = tracks.kinds if tracks else []
     container = choose_container(encoder_of(codec), source.time_base, kinds)
+    if pause is not None:
+        container = "matroska"
     final = final_name(path, container)
     try:
         same = final.samefile(source.path)
@@ -226,6 +248,7 @@ class VideoWriter:
                 self._joined = join_segments(
                     self.path, [self._segment.path], self._source, metadata=self._metadata
                 )
+                self.path = self._joined.path
 
     @property
     def frames(self) -> int:

@@ -45,8 +45,8 @@ class AlignmentLimits:
     """Minimum width of a face's box in pixels."""
     min_sharpness: float
     """Minimum sharpness, 0 to 1, see `faces.quality.sharpness`."""
-    min_track: int
-    """Minimum number of frames of a track; for the reason only, the tracker decides."""
+    min_track: float
+    """Minimum seconds for which a person is seen; for the reason only, the tracker decides."""
 
 
 def align(
@@ -149,9 +149,7 @@ def _refuse_position(
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return _OUTSIDE
     if face.tracked.too_short:
-        return Refusal(
-            TOO_SHORT, f"seen in fewer than {limits.min_track} frames in a row (--min-track)"
-        )
+        return Refusal(TOO_SHORT, f"seen for less than {limits.min_track:g} s (--min-track)")
     return None
 
 

@@ -130,7 +130,12 @@ class _Compositor:
         if not self._settings.selects_shots:
             assert item.detections is not None
             image, occlusion = self._smoother.smooth(
-                face.track, item.number, face.reference, image, occlusion, fresh=item.detections.cut
+                face.track,
+                float(item.time),
+                face.reference,
+                image,
+                occlusion,
+                fresh=item.detections.cut,
             )
             face.smoothed = replace(generated, image=image, occlusion=occlusion)
         face.quality = round(shot_quality(face), 4)

@@ -105,7 +105,10 @@ class _InputTracker:
                 zip(map(id, detections.detections), detections.face_colours, strict=True)
             )
             faces = [
-                FaceItem(face, self._colours.classify(face.track, colours.get(id(face.raw))))
+                FaceItem(
+                    face,
+                    self._colours.classify(face.track, detections.time, colours.get(id(face.raw))),
+                )
                 for face in one.faces
             ]
             for track in one.ended:

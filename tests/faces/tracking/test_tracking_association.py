@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.boxes import box_overlaps, box_sizes, centre_distances, enlarge_boxes
-from jdsr_cli.faces.tracking.manager import PredictedTracks, associate, reidentify
+from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
 
 Numbers = NDArray[np.float64]
 
@@ -19,12 +20,14 @@ def predicted(
     spread: float = 8.0,
     hidden: float = 0.0,
     similarity: Numbers | None = None,
+    step: float = 0.04,
 ) -> PredictedTracks:
     return PredictedTracks(
         positions,
         np.full(len(positions), spread),
         np.full(len(positions), hidden),
         np.full((len(positions), count), np.nan) if similarity is None else similarity,
+        step,
     )
 
 
@@ -55,6 +58,34 @@ def test_a_fast_small_face_is_associated_beyond_its_box_within_its_uncertainty()
     assert associate(predicted(track, 1, spread=15.0), far) == []
     assert associate(predicted(track, 1, spread=2.0), near) == []
     assert associate(predicted(track, 1, spread=15.0, hidden=0.04), near) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "distance", "matched"),
+    [
+        (0.5, 90.0, True), (0.5, 110.0, False), (0.25, 55.0, False), (0.3, 55.0, True),
+        (0.04, 55.0, False), (1.0, 190.0, True), (2.0, 90.0, False),
+    ],
+)  # fmt: skip
+def test_the_search_radius_grows_with_the_time_between_two_frames(
+    step: float, distance: float, matched: bool
+) -> None:
+    track, found = boxes((0, 0), width=20.0), boxes((distance, 0), width=20.0)
+    pairs = associate(predicted(track, 1, spread=80.0, step=step), found)
+    assert pairs == ([(0, 0)] if matched else [])
+    assert associate(predicted(track, 1, spread=80.0, hidden=step, step=step), found) == []
+    assert associate(predicted(track, 1, spread=5.0, step=step), found) == []
+    foreign = np.array([[-0.2]])
+    assert associate(predicted(track, 1, 80.0, step=step, similarity=foreign), found) == []
+
+
+def test_far_faces_are_not_associated_where_two_could_be_meant() -> None:
+    tracks, found = boxes((0, 0), width=20.0), boxes((70, 0), (0, 75), width=20.0)
+    assert associate(predicted(tracks, 2, spread=80.0, step=0.5), found) == []
+    both = boxes((0, 0), (140, 0), width=20.0)
+    assert associate(predicted(both, 1, spread=80.0, step=0.5), found[:1]) == []
+    here = boxes((70, 0), (0, 4), width=20.0)
+    assert associate(predicted(both, 2, spread=80.0, step=0.5), here) == [(0, 1), (1, 0)]
 
 
 def test_a_face_of_another_size_is_another_person() -> None:

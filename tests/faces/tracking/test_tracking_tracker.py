@@ -8,7 +8,7 @@ from moving_faces import appearance, centre, face, track_frames, track_numbers, 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import Detection
 from jdsr_cli.faces.tracking import TrackedFrame, Tracker
-from jdsr_cli.settings import MAX_LAG, TrackerSettings
+from jdsr_cli.settings import TrackerSettings
 
 Frames = list[list[Detection]]
 
@@ -32,9 +32,10 @@ def test_frames_are_returned_after_the_lag_and_the_lag_is_bounded() -> None:
     assert counts == [0] * 7 + [1] * 13
     assert [frame.index for frame in tracker.finish()] == list(range(13, 20))
     assert tracker.finish() == []
-    assert create_tracker(1000.0).lag == create_tracker(bridge=60.0).lag == MAX_LAG
-    assert create_tracker(bridge=0.0, smoothing=0.0, min_track=1).lag == 1
-    assert create_tracker(bridge=0.0, smoothing=0.0, min_track=1, every=5).lag >= 4
+    assert create_tracker(bridge=60.0).lag == 32
+    assert create_tracker(90000.0).lag == 30
+    assert create_tracker(bridge=0.0, smoothing=0.0, min_track=0.0).lag == 1
+    assert create_tracker(bridge=0.0, smoothing=0.0, min_track=0.0, every=5).lag >= 4
 
 
 def test_crossing_people_keep_their_track_numbers() -> None:
@@ -103,7 +104,7 @@ def test_a_face_undetected_for_too_long_starts_another_track() -> None:
 
 def test_a_rarely_detected_track_ends_early() -> None:
     frames: Frames = [[face(100, 80)], [face(100, 80)], *[[] for _ in range(18)], [face(101, 80)]]
-    tracked = track_frames(create_tracker(min_track=1), frames)
+    tracked = track_frames(create_tracker(min_track=0.0), frames)
     assert track_numbers(tracked)[-1] == (2,)
 
 
@@ -116,23 +117,23 @@ def test_short_tracks_are_returned_and_marked() -> None:
     assert [one.raw for one in marked] == [spurious]
     assert marked[0].detection is spurious
     assert track_of(tracked[12], frames[12][1]) == 1
-    assert not any(one.too_short for frame in track_frames(create_tracker(min_track=1), frames)
+    assert not any(one.too_short for frame in track_frames(create_tracker(min_track=0.0), frames)
                    for one in frame.faces)  # fmt: skip
 
 
 def test_a_short_track_is_marked_in_all_its_frames() -> None:
     frames: Frames = [[face(100, 80)] if k in (3, 4, 5) else [] for k in range(30)]
-    for needed, short in ((3, False), (4, True)):
+    for needed, short in ((0.12, False), (0.16, True)):
         tracked = track_frames(create_tracker(min_track=needed), frames)
         assert [one.too_short for frame in tracked for one in frame.faces] == [short] * 3
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_the_minimum_track_length_is_limited_by_the_length_of_the_clip(length: int) -> None:
-    tracked = track_frames(create_tracker(min_track=5), [[face(100, 80)] for _ in range(length)])
+    tracked = track_frames(create_tracker(min_track=0.2), [[face(100, 80)] for _ in range(length)])
     assert [one.too_short for frame in tracked for one in frame.faces] == [False] * length
     tracked = track_frames(
-        create_tracker(min_track=5), [[face(100, 80)], []] if length > 1 else [[]]
+        create_tracker(min_track=0.2), [[face(100, 80)], []] if length > 1 else [[]]
     )
     assert all(one.too_short for frame in tracked for one in frame.faces)
 
@@ -256,8 +257,8 @@ def test_zero_embeddings_are_ignored() -> None:
 @pytest.mark.parametrize(
     "invalid",
     [
-        {"min_track": 0},
-        {"min_track": 33},
+        {"min_track": -0.1},
+        {"min_track": 1.0},
         {"bridge": -0.1},
         {"bridge": float("nan")},
         {"lost": float("inf")},
