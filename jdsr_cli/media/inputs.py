@@ -31,6 +31,10 @@ _ATTACHED_PICTURE = 1 << 10
 """Disposition of a cover picture, which is not a video."""
 
 
+_ITEM_TIME_BASE = 1
+"""Time base that FFmpeg gives to the pictures of a HEIF file; tracks have smaller ones."""
+
+
 def check_file(path: str | Path) -> Path:
     """Return `path` as a readable, non-empty file.
 
@@ -135,6 +139,8 @@ def choose_stream(container: InputContainer, file: Path, number: int | None) -> 
 
     """
     streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
+    # The cover of a HEIF sequence, and the tiles of a cover, come before its tracks.
+    streams = [s for s in streams if s.time_base != _ITEM_TIME_BASE] or streams
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
         contents = f"only {', '.join(kinds)}" if kinds else "no streams at all"

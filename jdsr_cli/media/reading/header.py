@@ -39,7 +39,7 @@ from jdsr_cli.media.geometry import (
     tagged_aspect,
 )
 from jdsr_cli.media.inputs import ChosenStream
-from jdsr_cli.media.reading.isobmff import item_margins, track_margins
+from jdsr_cli.media.reading.isobmff import track_margins
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
@@ -132,9 +132,6 @@ _COUNTING_FORMATS = frozenset({"mov", "avi"})
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
 """Elementary streams, for which FFmpeg generates times."""
 
-
-_ITEM_TIME_BASE = Fraction(1)
-"""Time base of the pictures of a HEIF or AVIF file in FFmpeg."""
 
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -267,9 +264,7 @@ def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
     elif name.startswith("mov"):
-        # A picture in a HEIF file and a track beside it may have the same identifier.
-        find = item_margins if stream.time_base == _ITEM_TIME_BASE else track_margins
-        margins = find(file, stream.id)
+        margins = track_margins(file, stream.id)
     return None if margins is None else margins.aperture(frame.width, frame.height)
 
 
