@@ -11,7 +11,7 @@ Sources: Exif 3.0 (CIPA DC-008), 4.6; TIFF 6.0.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import ExifTags
@@ -31,24 +31,62 @@ Tags = dict[int, Any]
 
 
 @dataclass(frozen=True)
-class PictureExif:
-    """Tags that describe a recording.
-
-    Attributes:
-        main: Tags of the main directory.
-        exif: Tags of the EXIF directory.
-        gps: Tags of the GPS directory.
-        endian: Byte order, "<" or ">"; that of maker notes.
-
-    """
+class _Directories:
+    """Tags by directory, and the byte order of the file ("<" or ">"), which maker notes have."""
 
     main: Tags
     exif: Tags
     gps: Tags
     endian: str | None
 
+    @property
+    def count(self) -> int:
+        """Number of tags."""
+        return len(self.main) + len(self.exif) + len(self.gps)
+
+    def block(self) -> bytes:
+        """Return the tags as an EXIF block; errors of any type for values that do not fit."""
+        block = Pillow.Exif()
+        block.endian = self.endian or "<"
+        for tag, value in self.main.items():
+            block[tag] = value
+        for directory, tags in ((ExifTags.IFD.Exif, self.exif), (ExifTags.IFD.GPSInfo, self.gps)):
+            if tags:
+                block[directory] = tags
+        return block.tobytes()
+
+    def storable(self) -> _Directories:
+        """Return the tags whose values can be stored."""
+        alone = _Directories({}, {}, {}, self.endian)
+        return replace(
+            self,
+            **{
+                name: {
+                    tag: value
+                    for tag, value in getattr(self, name).items()
+                    if replace(alone, **{name: {tag: value}}).fits()
+                }
+                for name in ("main", "exif", "gps")
+            },
+        )
+
+    def fits(self) -> bool:
+        """Whether the values can be stored."""
+        try:
+            self.block()
+        except Exception:  # Pillow raises errors of any type for damaged values
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class PictureExif:
+    """EXIF that describes the recording of a picture."""
+
+    _directories: _Directories
+
     def block(self, width: int, height: int) -> bytes:
-        """Return the tags as an EXIF block for an upright picture in sRGB.
+        """Return an EXIF block for an upright picture in sRGB.
 
         Args:
             width: Width of the picture in pixels.
@@ -56,9 +94,9 @@ class PictureExif:
 
         """
         stored = {_COLOUR_SPACE: _SRGB, _WIDTH: width, _HEIGHT: height}
-        return _block(
-            {**self.main, _ORIENTATION: 1}, {**self.exif, **stored}, self.gps, self.endian
-        )
+        main = {**self._directories.main, _ORIENTATION: 1}
+        exif = {**self._directories.exif, **stored}
+        return replace(self._directories, main=main, exif=exif).block()
 
 
 def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
@@ -76,37 +114,11 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
             inner = data.get_ifd(ExifTags.IFD.Exif)
             gps = dict(data.get_ifd(ExifTags.IFD.GPSInfo))
         exif = {tag: value for tag, value in inner.items() if tag not in _PIXELS}
-        given = (main, exif, gps)
-        kept = [_storable(tags, place, data.endian) for place, tags in enumerate(given)]
+        given = _Directories(main, exif, gps, data.endian)
+        kept = given.storable()
     except Exception:  # Pillow raises errors of any type for damaged tags
         return None, "the EXIF data are damaged and were not copied"
-    lost = sum(map(len, given)) - sum(map(len, kept))
     note = None
-    if lost or found:
+    if found or kept.count < given.count:
         note = "the EXIF data are damaged; what can be read was copied"
-    return (PictureExif(*kept, data.endian) if any(kept) else None), note
-
-
-def _storable(tags: Tags, place: int, endian: str | None) -> Tags:
-    """Return the tags of a directory whose values can be stored."""
-    kept = {}
-    for tag, value in tags.items():
-        directories: list[Tags] = [{}, {}, {}]
-        directories[place] = {tag: value}
-        try:
-            _block(*directories, endian)
-        except Exception:  # Pillow raises errors of any type for damaged values
-            continue
-        kept[tag] = value
-    return kept
-
-
-def _block(main: Tags, exif: Tags, gps: Tags, endian: str | None) -> bytes:
-    block = Pillow.Exif()
-    block.endian = endian or "<"
-    for tag, value in main.items():
-        block[tag] = value
-    for directory, tags in ((ExifTags.IFD.Exif, exif), (ExifTags.IFD.GPSInfo, gps)):
-        if tags:
-            block[directory] = tags
-    return block.tobytes()
+    return (PictureExif(kept) if kept.count else None), note

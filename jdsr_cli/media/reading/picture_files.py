@@ -97,9 +97,9 @@ def _open_as(name: str, file: Path) -> Pillow.Image:
         return _open(file, (name,))
     except UnidentifiedImageError as unidentified:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), file.open("rb") as stream:
                 warnings.simplefilter("ignore")
-                Pillow.OPEN[name][0](file, str(file)).close()
+                Pillow.OPEN[name][0](stream, str(file))
         except Exception as exc:  # Pillow raises errors of any type for damaged files
             reason = " ".join(str(exc).split())
             raise MediaError(

@@ -179,7 +179,7 @@ def _bit_depth(picture: Pillow.Image) -> int:
     if picture.mode == "F":
         return 32
     if isinstance(picture, TiffImageFile):
-        return max(8, *picture.tag_v2.get(BITSPERSAMPLE, (1,)))
+        return int(max(8, *picture.tag_v2.get(BITSPERSAMPLE, (1,))))
     if picture.format == "HEIF":
         return int(picture.info.get("bit_depth", 8))
     stored = [str(tile[3]) for tile in getattr(picture, "tile", ())]
