@@ -11,7 +11,8 @@ Sources: Exif 3.0 (CIPA DC-008), 4.6; TIFF 6.0.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import ExifTags
@@ -30,60 +31,22 @@ _SRGB = 1
 Tags = dict[int, Any]
 
 
-@dataclass(frozen=True)
-class _Directories:
-    """Tags by directory, and the byte order of the file ("<" or ">"), which maker notes have."""
-
-    main: Tags
-    exif: Tags
-    gps: Tags
-    endian: str | None
-
-    @property
-    def count(self) -> int:
-        """Number of tags."""
-        return len(self.main) + len(self.exif) + len(self.gps)
-
-    def block(self) -> bytes:
-        """Return the tags as an EXIF block; errors of any type for values that do not fit."""
-        block = Pillow.Exif()
-        block.endian = self.endian or "<"
-        for tag, value in self.main.items():
-            block[tag] = value
-        for directory, tags in ((ExifTags.IFD.Exif, self.exif), (ExifTags.IFD.GPSInfo, self.gps)):
-            if tags:
-                block[directory] = tags
-        return block.tobytes()
-
-    def storable(self) -> _Directories:
-        """Return the tags whose values can be stored."""
-        alone = _Directories({}, {}, {}, self.endian)
-        return replace(
-            self,
-            **{
-                name: {
-                    tag: value
-                    for tag, value in getattr(self, name).items()
-                    if replace(alone, **{name: {tag: value}}).fits()
-                }
-                for name in ("main", "exif", "gps")
-            },
-        )
-
-    def fits(self) -> bool:
-        """Whether the values can be stored."""
-        try:
-            self.block()
-        except Exception:  # Pillow raises errors of any type for damaged values
-            return False
-        return True
+_MAIN, _EXIF, _GPS = 0, int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
+"""Keys of the directories: 0, and the tags of the main directory that lead to the others."""
 
 
 @dataclass(frozen=True)
 class PictureExif:
-    """EXIF that describes the recording of a picture."""
+    """EXIF that describes the recording of a picture.
 
-    _directories: _Directories
+    Attributes:
+        directories: Tags by directory.
+        endian: Byte order, "<" or ">": that of the file, which maker notes have.
+
+    """
+
+    directories: Mapping[int, Tags]
+    endian: str
 
     def block(self, width: int, height: int) -> bytes:
         """Return an EXIF block for an upright picture in sRGB.
@@ -93,10 +56,13 @@ class PictureExif:
             height: Height of the picture in pixels.
 
         """
-        stored = {_COLOUR_SPACE: _SRGB, _WIDTH: width, _HEIGHT: height}
-        main = {**self._directories.main, _ORIENTATION: 1}
-        exif = {**self._directories.exif, **stored}
-        return replace(self._directories, main=main, exif=exif).block()
+        own = {
+            _MAIN: {_ORIENTATION: 1},
+            _EXIF: {_COLOUR_SPACE: _SRGB, _WIDTH: width, _HEIGHT: height},
+            _GPS: {},
+        }
+        stored = {place: {**self.directories[place], **tags} for place, tags in own.items()}
+        return _block(stored, self.endian)
 
 
 def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
@@ -110,15 +76,43 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             data = picture.getexif()
-            main = {tag: data[tag] for tag in data if tag in _IFD0}
-            inner = data.get_ifd(ExifTags.IFD.Exif)
-            gps = dict(data.get_ifd(ExifTags.IFD.GPSInfo))
-        exif = {tag: value for tag, value in inner.items() if tag not in _PIXELS}
-        given = _Directories(main, exif, gps, data.endian)
-        kept = given.storable()
+            given = {
+                _MAIN: {tag: data[tag] for tag in data if tag in _IFD0},
+                _EXIF: {
+                    tag: value for tag, value in data.get_ifd(_EXIF).items() if tag not in _PIXELS
+                },
+                _GPS: dict(data.get_ifd(_GPS)),
+            }
+        endian = data.endian or "<"
+        kept = {
+            place: {tag: value for tag, value in tags.items() if _fits(place, tag, value, endian)}
+            for place, tags in given.items()
+        }
     except Exception:  # Pillow raises errors of any type for damaged tags
         return None, "the EXIF data are damaged and were not copied"
     note = None
-    if found or kept.count < given.count:
+    if found or any(len(kept[place]) < len(tags) for place, tags in given.items()):
         note = "the EXIF data are damaged; what can be read was copied"
-    return (PictureExif(kept) if kept.count else None), note
+    return (PictureExif(kept, endian) if any(kept.values()) else None), note
+
+
+def _fits(place: int, tag: int, value: Any, endian: str) -> bool:
+    """Whether a value can be stored."""
+    try:
+        _block({place: {tag: value}}, endian)
+    except Exception:  # Pillow raises errors of any type for damaged values
+        return False
+    return True
+
+
+def _block(directories: Mapping[int, Tags], endian: str) -> bytes:
+    """Return tags as an EXIF block; errors of any type for values that do not fit."""
+    block = Pillow.Exif()
+    block.endian = endian
+    for place, tags in directories.items():
+        if place == _MAIN:
+            for tag, value in tags.items():
+                block[tag] = value
+        elif tags:
+            block[place] = tags
+    return block.tobytes()

@@ -18,6 +18,8 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.reading.heif_items import picture_format
 
 TiffImagePlugin.READ_LIBTIFF = True
+# Pillow knows inverted gray of 16 bits in one byte order only; libtiff returns that of the machine.
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16", "I;16"))
 
 _SUPPORTED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "JPEG2000")
 """Formats that are recognised by Pillow; FFmpeg tries what is none of them."""
@@ -28,9 +30,18 @@ _STREAM_SUFFIXES = frozenset({".mjpg", ".mjpeg"})
 _RECOPY = "Copy it again."
 _CONVERT = "Convert it to 8 or 16 bits per channel, unsigned, gray or RGB."
 _DNG_VERSION = 50706
-_UNSIGNED = 1
-_SAMPLE_TYPES = {2: "signed integers", 3: "floating-point values", 5: "complex integers"}
+_SAMPLE_TYPES = {
+    2: "signed integers",
+    3: "floating-point values",
+    5: "complex integers",
+    6: "complex floating-point values",
+}
+"""Values of the tag SampleFormat that are refused."""
 _MAX_BITS = 16
+_BIG_TIFF = 43
+"""Version of files with positions of 64 bits, whose header is longer."""
+_SEPARATE, _GRAY_AND_ALPHA = 2, 2
+"""Value of the tag PlanarConfiguration for planes; channels of gray with transparency."""
 
 
 def open_picture(file: Path) -> Pillow.Image | None:
@@ -50,14 +61,8 @@ def open_picture(file: Path) -> Pillow.Image | None:
     with file.open("rb") as stream:
         tiff = stream.read(4) in TiffImagePlugin.PREFIXES
     if tiff:
-        picture = _open_as("TIFF", file)
-        assert isinstance(picture, TiffImagePlugin.TiffImageFile)
-        try:
-            _check_tiff(picture, file)
-        except MediaError:
-            picture.close()
-            raise
-        return picture
+        _check_tiff(file)
+        return _open_as("TIFF", file)
     try:
         return _open(file, _SUPPORTED)
     except UnidentifiedImageError:
@@ -118,16 +123,28 @@ def _register_heif() -> None:
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
-def _check_tiff(picture: TiffImagePlugin.TiffImageFile, file: Path) -> None:
-    """Refuse values whose range is not known, and raw files, of which a preview would be read.
+def _check_tiff(file: Path) -> None:
+    """Refuse what Pillow would not read, or not rightly.
 
     Raises:
-        MediaError: The TIFF is of such a kind.
+        MediaError: The TIFF has values without a fixed range, more than 16 bits, or planes of gray
+            and alpha; or it is a raw camera file, of which a small preview would be read.
 
     """
-    tags = picture.tag_v2
-    bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
-    kind = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (_UNSIGNED,)))
+    try:
+        with warnings.catch_warnings(), file.open("rb") as stream:
+            warnings.simplefilter("ignore")
+            start = stream.read(8)
+            start += stream.read(8) if _BIG_TIFF in start[2:4] else b""
+            tags = TiffImagePlugin.ImageFileDirectory_v2(start)
+            stream.seek(tags.next)
+            tags.load(stream)
+            bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+            kind = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
+            planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == _SEPARATE
+            samples = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    except Exception:  # the tags are damaged; Pillow says so when it opens the file
+        return
     if _DNG_VERSION in tags:
         raise MediaError(
             "is a raw camera file (DNG)", where=file, hint="Develop it to TIFF, PNG or JPEG first."
@@ -139,4 +156,10 @@ def _check_tiff(picture: TiffImagePlugin.TiffImageFile, file: Path) -> None:
     if bits > _MAX_BITS:
         raise MediaError(
             f"a TIFF of {bits} bits per channel is not supported", where=file, hint=_CONVERT
+        )
+    if planes and samples == _GRAY_AND_ALPHA:
+        raise MediaError(
+            "a TIFF of gray and transparency in separate planes is not supported",
+            where=file,
+            hint="Save it with interleaved channels.",
         )
