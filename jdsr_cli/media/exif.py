@@ -75,7 +75,7 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
     try:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            data = picture.getexif()
+            data = _loaded(picture)
             given = {
                 _MAIN: {tag: data[tag] for tag in data if tag in _IFD0},
                 _EXIF: {
@@ -94,6 +94,16 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
     if found or any(len(kept[place]) < len(tags) for place, tags in given.items()):
         note = "the EXIF data are damaged; what can be read was copied"
     return (PictureExif(kept, endian) if any(kept.values()) else None), note
+
+
+def _loaded(picture: Pillow.Image) -> Pillow.Exif:
+    """Return all tags; warnings tell of damage, which Pillow may have met before."""
+    block = picture.info.get("exif")
+    if not isinstance(block, bytes):
+        return picture.getexif()
+    data = Pillow.Exif()
+    data.load(block)
+    return data
 
 
 def _fits(place: int, tag: int, value: Any, endian: str) -> bool:

@@ -22,6 +22,7 @@ from jdsr_cli.media.reading.isobmff import (
     clap_margins,
     clean_aperture,
     is_visual,
+    missing_bytes,
     top_level,
     tracks,
     words,
@@ -67,6 +68,15 @@ def picture_format(file: Path) -> Literal["HEIF", "AVIF"] | None:
             return None if main in _SEQUENCE_BRANDS and moving else "HEIF"
     except (OSError, ValueError):
         return None
+
+
+def cut_off(file: Path) -> int:
+    """Return how many bytes are missing at the end of a HEIF file, 0 if none are.
+
+    libheif fills missing tiles without an error.
+    """
+    with file.open("rb") as stream:
+        return missing_bytes(stream)
 
 
 def primary_colours(file: Path) -> tuple[int, int] | None:

@@ -23,6 +23,9 @@ _MAX_BOXES = 1024
 """Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
 that consist of empty boxes within seconds."""
 
+_LARGE_BOXES = frozenset({"mdat", "meta", "moov"})
+"""Boxes that hold nearly all of a file."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -76,19 +79,38 @@ def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
     """
     position = box.start + skip
     for _ in range(_MAX_BOXES):
-        if position + 8 > box.end:
+        found = _box_at(stream, position, box.end)
+        if found is None or found.end > box.end:
             return
-        stream.seek(position)
-        header = stream.read(16)
-        size, start = int.from_bytes(header[:4], "big"), position + 8
-        if size == 1:
-            size, start = int.from_bytes(header[8:16], "big"), position + 16
-        elif size == 0:
-            size = box.end - position
-        if size < start - position or position + size > box.end:
-            return
-        yield Box(header[4:8].decode("latin-1"), start, position + size)
-        position += size
+        yield found
+        position = found.end
+
+
+def _box_at(stream: BinaryIO, position: int, end: int) -> Box | None:
+    """Return the box at a position, which may end after its parent; None if there is none."""
+    if position + 8 > end:
+        return None
+    stream.seek(position)
+    header = stream.read(16)
+    size, start = int.from_bytes(header[:4], "big"), position + 8
+    if size == 1:
+        size, start = int.from_bytes(header[8:16], "big"), position + 16
+    elif size == 0:
+        size = end - position
+    if size < start - position:
+        return None
+    return Box(header[4:8].decode("latin-1"), start, position + size)
+
+
+def missing_bytes(stream: BinaryIO) -> int:
+    """Return how many bytes are missing at the end of a file, by the size of its last box."""
+    whole = top_level(stream)
+    last = max((box.end for box in children(stream, whole)), default=0)
+    found = _box_at(stream, last, whole.end)
+    # Some cameras append data that are no box.
+    if found is None or found.kind not in _LARGE_BOXES:
+        return 0
+    return found.end - whole.end
 
 
 def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:

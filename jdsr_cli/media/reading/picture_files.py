@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media.reading.heif_items import picture_format
+from jdsr_cli.media.reading.heif_items import cut_off, picture_format
 
 TiffImagePlugin.READ_LIBTIFF = True
 # Pillow knows inverted gray of 16 bits in one byte order only; libtiff returns that of the machine.
@@ -56,6 +56,11 @@ def open_picture(file: Path) -> Pillow.Image | None:
         return None
     brand = picture_format(file)
     if brand is not None:
+        missing = cut_off(file) if brand == "HEIF" else 0
+        if missing:
+            raise MediaError(
+                f"the picture is cut off ({missing} bytes are missing)", where=file, hint=_RECOPY
+            )
         _register_heif()
         return _open_as(brand, file)
     with file.open("rb") as stream:

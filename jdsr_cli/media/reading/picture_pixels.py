@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media.frames import TRANSPARENT_NOTE, Image, over_gray
+from jdsr_cli.media.frames import TRANSPARENT_NOTE, Image, MediaInfo, over_gray
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
 from jdsr_cli.media.reading.colour_profiles import stated_colours, to_srgb
 from jdsr_cli.media.reading.picture_files import damaged
@@ -37,6 +37,11 @@ class Rendering:
 
     image: Image
     notes: tuple[str, ...]
+
+    def sized(self, info: MediaInfo) -> MediaInfo:
+        """Return a header with the size of the picture, which that of a damaged HEIF misstates."""
+        height, width = self.image.shape[:2]
+        return replace(info, width=width, height=height)
 
 
 def orientation_of(picture: Pillow.Image) -> Orientation:

@@ -70,6 +70,7 @@ class PictureSource:
             picture.close()
             raise
         self._first = first.image
+        self.info = first.sized(self.info)
         self._warn(first.notes)
         if self.info.bit_depth > 8:
             self._warnings.append(depth_warning(self.info.bit_depth))
@@ -278,7 +279,8 @@ def _read(file: Path) -> _SequencePicture:
         aperture = aperture_of(picture, file)
         notes = tuple(file_notes(picture, file, count))
         info = describe(file, picture, count, aperture)
-        return _SequencePicture(info, render(picture, file, aperture), notes)
+        rendering = render(picture, file, aperture)
+        return _SequencePicture(rendering.sized(info), rendering, notes)
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:
