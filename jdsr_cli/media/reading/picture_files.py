@@ -144,7 +144,7 @@ def _check_tiff(file: Path) -> None:
             tags = TiffImagePlugin.ImageFileDirectory_v2(start)
             stream.seek(tags.next)
             tags.load(stream)
-            bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+            bits = int(max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
             kind = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
             planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == _SEPARATE
             samples = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
