@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -316,27 +314,6 @@ def test_adobe_rgb_of_cameras_is_converted(tmp_path: Path, index: str, converted
 def test_invalid_spaces_have_no_profile(space: RgbSpace) -> None:
     with pytest.raises(ValueError, match=r"primaries|exponent"):
         space.profile()
-
-
-READ_OFTEN = """
-import gc, sys
-from jdsr_cli.media import open_reader
-for _ in range(40):
-    with open_reader(sys.argv[1]) as reader:
-        count = len(list(reader))
-    gc.collect()
-print(count)
-"""
-
-
-def test_an_animated_png_with_a_profile_does_not_end_the_process(tmp_path: Path) -> None:
-    first, second = (Image.fromarray(picture(index)) for index in (0, 9))
-    first.save(tmp_path / "a.png", save_all=True, append_images=[second], icc_profile=P3)
-    result = subprocess.run(
-        [sys.executable, "-c", READ_OFTEN, str(tmp_path / "a.png")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (result.returncode, result.stdout) == (0, "2\n")
 
 
 def test_invalid_primaries_are_ignored_with_a_note(tmp_path: Path) -> None:

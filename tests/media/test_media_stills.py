@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import encode, picture
-from PIL import Image
+from PIL import Image, ImageCms
 
 from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media import open_reader, probe, read_image, write_image
@@ -83,6 +85,28 @@ def test_pages_that_are_not_read_are_reported(tmp_path: Path) -> None:
     with open_reader(tmp_path / "pages.tif") as reader:
         assert len(list(reader)) == 1
     assert "first of 3 pages" in reader.report.warnings[0]
+
+
+READ_OFTEN = """
+import gc, sys
+from jdsr_cli.media import open_reader
+for _ in range(40):
+    with open_reader(sys.argv[1]) as reader:
+        count = len(list(reader))
+    gc.collect()
+print(count)
+"""
+
+
+def test_an_animated_png_with_a_profile_does_not_end_the_process(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    first, second = (Image.fromarray(picture(index)) for index in (0, 9))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second], icc_profile=profile)
+    result = subprocess.run(
+        [sys.executable, "-c", READ_OFTEN, str(tmp_path / "a.png")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, "2\n")
 
 
 def test_damaged_pictures_are_errors(tmp_path: Path) -> None:
