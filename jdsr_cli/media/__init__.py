@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, MediaKind
 from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
@@ -24,6 +25,7 @@ __all__ = [
     "JoinedVideo",
     "MediaInfo",
     "MediaKind",
+    "PictureExif",
     "ReadReport",
     "ReadSettings",
     "Reader",

@@ -21,6 +21,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
+from jdsr_cli.media.exif import PictureExif
+
 MediaKind = Literal["video", "image", "animation", "sequence"]
 
 UNSPECIFIED = "unspecified"
@@ -155,6 +157,10 @@ class Source(Protocol):
     def skipped(self) -> int:
         """Number of packets or pictures so far that could not be decoded at all."""
 
+    @property
+    def exif(self) -> PictureExif | None:
+        """EXIF of a still picture, None if there is none."""
+
     def frames(self) -> Iterator[PendingFrame]:
         """Yield the frames in order of time; call it once."""
 
@@ -190,6 +196,10 @@ MATRICES: Final = {
     9: "bt2020nc", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc",
     13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
+
+TRANSPARENT_NOTE = "transparent parts are shown on gray"
+_BACKDROP = 128
+"""Value of the gray behind transparent parts, halfway between black and white."""
 
 UNSPECIFIED_CODE = 2
 """Code of an absent tag in primaries, transfer and matrix (in the range it is 0)."""
@@ -239,44 +249,57 @@ def matrix_in_use(info: MediaInfo) -> int:
     return 1 if sides[1] >= _HD_LONG_SIDE or sides[0] > _HD_SHORT_SIDE else 6
 
 
-def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> Image:
-    """Convert a decoded frame to RGB.
+@dataclass(frozen=True)
+class RgbPicture:
+    """A frame that was converted to RGB.
+
+    Attributes:
+        image: uint8 RGB (height, width, 3).
+        transparent: Whether a part of it was transparent, and is composited over gray.
+
+    """
+
+    image: Image
+    transparent: bool
+
+
+def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> RgbPicture:
+    """Convert a decoded frame to RGB; transparent parts are composited over gray.
 
     Args:
-        frame: The decoded frame, of any pixel format; transparency is composited over black.
+        frame: The decoded frame, of any pixel format.
         matrix: Code from `matrix_in_use`.
         width: Width of the result in pixels; the frame is resized if it has another.
         height: Height of the result in pixels.
 
-    Returns:
-        uint8 RGB of shape (height, width, 3).
-
     """
-    transparent = _is_transparent(frame.format.name)
+    has_alpha = _has_alpha(frame.format.name)
     converted = frame.reformat(
         width=width,
         height=height,
-        format="rgba" if transparent else "rgb24",
+        format="rgba" if has_alpha else "rgb24",
         src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
         interpolation=_EXACT,
     )
     array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-    return over_black(array) if transparent else array
+    if not has_alpha:
+        return RgbPicture(array, transparent=False)
+    if bool((array[..., 3] == 255).all()):
+        return RgbPicture(np.ascontiguousarray(array[..., :3]), transparent=False)
+    return RgbPicture(over_gray(array), transparent=True)
 
 
 @lru_cache
-def _is_transparent(pixel_format: str) -> bool:
+def _has_alpha(pixel_format: str) -> bool:
     layout = av.VideoFormat(pixel_format)
     return layout.has_palette or any(part.is_alpha for part in layout.components)
 
 
-def over_black(rgba: Image) -> Image:
-    """Composite uint8 RGBA (height, width, 4) over black; return RGB (height, width, 3)."""
-    alpha = rgba[..., 3:]
-    if bool((alpha == 255).all()):
-        return np.ascontiguousarray(rgba[..., :3])
-    product = rgba[..., :3].astype(np.uint16) * alpha
-    return ((product + 127) // 255).astype(np.uint8)
+def over_gray(rgba: Image) -> Image:
+    """Composite uint8 RGBA (height, width, 4) over mid gray; return RGB (height, width, 3)."""
+    alpha = rgba[..., 3:].astype(np.uint32)
+    total = rgba[..., :3] * alpha + _BACKDROP * (255 - alpha)
+    return ((total + 127) // 255).astype(np.uint8)
 
 
 def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:

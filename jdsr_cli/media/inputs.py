@@ -22,9 +22,14 @@ from jdsr_cli.errors import (
     UsageError,
 )
 from jdsr_cli.media.containers import RECOPY
+from jdsr_cli.media.folders import Note, media_in_folder, media_of_pattern
 
 _ATTACHED_PICTURE = 1 << 10
 """Disposition of a cover picture, which is not a video."""
+
+
+_ITEM_TIME_BASE = 1
+"""Time base that FFmpeg gives to the pictures of a HEIF file; tracks have smaller ones."""
 
 
 def check_file(path: str | Path) -> Path:
@@ -133,6 +138,8 @@ def choose_stream(container: InputContainer, file: Path, number: int | None) -> 
 
     """
     streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
+    # The cover of a HEIF sequence, and the tiles of a cover, come before its tracks.
+    streams = [s for s in streams if s.time_base != _ITEM_TIME_BASE] or streams
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
         contents = f"only {', '.join(kinds)}" if kinds else "no streams at all"
@@ -172,12 +179,6 @@ def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, in
     chosen = choose_stream(container, file, None)
     return chosen.stream, chosen.count
 
-
-_VIDEO = """
-    3g2 3gp asf avi dv flv m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogv ts vob webm wmv y4m
-    264 265 avc dav h264 h265 hevc mjpeg mjpg ps
-"""
-_PICTURE = "apng avif bmp gif jfif jp2 jpe jpeg jpg pgm png pnm ppm tif tiff webp"
 
 _NUMBER_FIELD = re.compile(r"%(?:0(\d{1,2}))?d")
 """Number field in a file name: `%d`, or `%05d` for at least five digits."""
@@ -254,16 +255,13 @@ def numbered_files(pattern: Path) -> list[NumberedFile]:
     return sorted(files, key=lambda file: file.number)
 
 
-MEDIA_SUFFIXES = frozenset(f".{name}" for name in f"{_VIDEO} {_PICTURE}".split())
-"""Suffixes, in lower case, of the files of a folder that are treated as media."""
+def _ignore(message: str) -> None:
+    """Receive a line for the user, and do nothing."""
 
 
-def is_media_name(path: Path) -> bool:
-    """Whether a file of a folder is treated as media: by its suffix; hidden files never are."""
-    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
-
-
-def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
+def expand_inputs(
+    paths: Sequence[str], note: Note = _ignore
+) -> tuple[list[Path], list[InputError]]:
     """Expand files, folders and glob patterns.
 
     A file is accepted whatever its suffix. A folder is expanded to the media files directly in it,
@@ -271,6 +269,10 @@ def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
     files that match; files without a media suffix are excluded unless the pattern itself has a
     suffix. The pattern of a sequence (`shot_%05d.png`) is one input and is returned unchanged. A
     file that is given twice is returned once.
+
+    Args:
+        paths: What the user named.
+        note: Receives a line on what is left out of each folder and pattern.
 
     Returns:
         The files in the order of `paths`, and one error for each name that matches no file.
@@ -280,14 +282,14 @@ def expand_inputs(paths: Sequence[str]) -> tuple[list[Path], list[InputError]]:
     errors: list[InputError] = []
     for name in paths:
         try:
-            for file in _expand(name):
+            for file in _expand(name, note):
                 files.setdefault(Path(os.path.realpath(file)), file)
         except InputError as exc:
             errors.append(exc)
     return list(files.values()), errors
 
 
-def _expand(name: str) -> list[Path]:
+def _expand(name: str, note: Note) -> list[Path]:
     path = Path(name).expanduser()
     try:
         folder, exists = path.is_dir(), path.exists()
@@ -295,7 +297,7 @@ def _expand(name: str) -> list[Path]:
         raise InputUnreadableError(f"cannot be opened ({exc})", where=name) from exc
     if name and exists:
         if folder:
-            return _folder(path)
+            return media_in_folder(path, note)
         _check_regular(path)
         return [path]
     _refuse_address(name)
@@ -303,42 +305,8 @@ def _expand(name: str) -> list[Path]:
         numbered_files(path)
         return [path]
     if glob.has_magic(name):
-        return _pattern(str(path))
+        return media_of_pattern(str(path), note)
     raise InputMissingError("no such file or folder", where=name or "''", hint=_similar(path))
-
-
-def _folder(folder: Path) -> list[Path]:
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if is_media_name(entry))
-    except OSError as exc:
-        raise InputUnreadableError(
-            f"the folder cannot be listed ({exc.strerror})",
-            where=folder,
-            hint="Check its permissions.",
-        ) from exc
-    files = [entry for entry in entries if entry.is_file()]
-    if not files:
-        raise InputMissingError(
-            "no video or picture directly in this folder",
-            where=folder,
-            hint=f"For folders below it, quote a pattern: '{folder}/**/*'.",
-        )
-    return files
-
-
-def _pattern(pattern: str) -> list[Path]:
-    suffix = Path(pattern).suffix
-    has_suffix = bool(suffix) and not glob.has_magic(suffix)
-    files: list[Path] = []
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - absolute patterns
-        path = Path(match)
-        if path.is_file() and (has_suffix or is_media_name(path)):
-            files.append(path)
-    if not files:
-        raise InputMissingError(
-            "the pattern matches no video or picture", where=pattern, hint="Check the spelling."
-        )
-    return files
 
 
 def _similar(path: Path) -> str:

@@ -170,7 +170,7 @@ def plan_crops(
 def _plan(
     inputs: Sequence[str | Path], out: Path, settings: DetectionSettings, progress: Progress
 ) -> RunPlan:
-    paths, faults = expand_inputs([str(item) for item in inputs])
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
     failed = tuple(
         PlannedInput(Path(fault.where or ""), out, "failed", error=fault) for fault in faults
     )

@@ -71,7 +71,7 @@ def run_pipeline(
         DeviceError: The device is not available.
 
     """
-    paths, faults = expand_inputs([str(item) for item in inputs])
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
     results = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     times: tuple[StageTimes, ...] = ()
     if paths:

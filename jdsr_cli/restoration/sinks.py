@@ -14,7 +14,7 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
 from jdsr_cli.faces import Detection
-from jdsr_cli.media import Image, SegmentWriter, join_segments, write_image
+from jdsr_cli.media import Image, PictureExif, SegmentWriter, join_segments, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
@@ -151,10 +151,25 @@ class VideoSink(Sink):
 
 
 class StillSink(Sink):
-    """Writes the only frame of an image."""
+    """Writes the only frame of an image, with the EXIF of the input.
 
-    def __init__(self, name: str, folder: Path, picture: Callable[[FrameItem], Image]) -> None:
+    Args:
+        name: Stem of its file.
+        folder: Folder of the file.
+        exif: EXIF of the input, None if it has none.
+        picture: Returns the picture of a frame, RGB uint8 (height, width, 3).
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        exif: PictureExif | None,
+        picture: Callable[[FrameItem], Image],
+    ) -> None:
         self.name = name
+        self._exif = exif
         self._path = folder / f"{name}.png"
         self._picture = picture
         self._frames = 0
@@ -163,7 +178,7 @@ class StillSink(Sink):
         """Write the picture; `MediaError` if the input holds a second one."""
         if self._frames:
             raise MediaError("a still image with more than one picture", where=self._path)
-        write_image(self._path, self._picture(item), picture_metadata(XMP_KEY))
+        write_image(self._path, self._picture(item), picture_metadata(XMP_KEY), self._exif)
         self._frames += 1
 
     def finish(self) -> SinkResult:

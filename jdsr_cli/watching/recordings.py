@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jdsr_cli.errors import InputUnreadableError
-from jdsr_cli.media.inputs import is_media_name
+from jdsr_cli.media.folders import is_media_name
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from PIL import Image
 
 from jdsr_cli.media import open_reader, probe
 from jdsr_cli.media.geometry import Aperture, Margins
-from jdsr_cli.media.reading import pictures
 from jdsr_cli.media.reading.header import pixel_crop
-from jdsr_cli.media.reading.isobmff import displayed_margins, item_margins, track_margins
+from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
+from jdsr_cli.media.reading.isobmff import track_margins
 from jdsr_cli.settings import ReadSettings
 
 Image.init()
@@ -62,12 +62,6 @@ def reported(notes: tuple[str, ...], aperture: Aperture, width: int, height: int
     return aperture.note(width, height) in notes
 
 
-@pytest.fixture
-def without_avif(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable AVIF in Pillow, so that FFmpeg reads it."""
-    monkeypatch.setattr(pictures, "_formats", lambda: ("PNG",))
-
-
 @pytest.mark.parametrize(("clap", "expected"), CLAPS)
 def test_a_heic_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> None:
     whole = apertures.heic(tmp_path, PICTURE)
@@ -75,7 +69,9 @@ def test_a_heic_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> No
     assert uncropped.shape == PICTURE.shape
     assert not any("aperture" in note for note in notes)
     (cut,), notes = read(stored(tmp_path / "a.heic", apertures.with_item_clap(whole, clap)))
-    np.testing.assert_array_equal(cut, expected.crop(uncropped))
+    # libheif crops subsampled colour, so that it moves by up to a pixel at odd positions.
+    difference = (cut.astype(int) - expected.crop(uncropped)) @ (0.299, 0.587, 0.114)
+    assert np.abs(difference).mean() < 0.5
     assert reported(notes, expected, *SIDES)
 
 
@@ -87,21 +83,6 @@ def test_an_avif_is_cropped(tmp_path: Path, clap: Clap, expected: Aperture) -> N
     assert not any("aperture" in note for note in notes)
     path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
     assert probe(path).container == "avif"
-    (cut,), notes = read(path)
-    np.testing.assert_array_equal(cut, expected.crop(uncropped))
-    assert reported(notes, expected, *SIDES)
-
-
-@with_avif
-@pytest.mark.usefixtures("without_avif")
-@pytest.mark.parametrize(("clap", "expected"), CLAPS)
-def test_an_avif_that_ffmpeg_reads_is_cropped(
-    tmp_path: Path, clap: Clap, expected: Aperture
-) -> None:
-    whole = apertures.avif([PICTURE])
-    (uncropped,), _ = read(stored(tmp_path / "uncropped.avif", whole))
-    path = stored(tmp_path / "a.avif", apertures.with_item_clap(whole, clap))
-    assert probe(path).container.startswith("mov")
     (cut,), notes = read(path)
     np.testing.assert_array_equal(cut, expected.crop(uncropped))
     assert reported(notes, expected, *SIDES)
@@ -143,23 +124,6 @@ def test_an_animation_is_cropped_by_its_track(tmp_path: Path) -> None:
 
 
 @with_avif
-@pytest.mark.usefixtures("without_avif")
-@pytest.mark.parametrize("stream", [1, 2])
-def test_a_picture_and_a_track_with_the_same_number_are_distinguished(
-    tmp_path: Path, stream: int
-) -> None:
-    """FFmpeg returns the cover first, then the track, both with the identifier 1."""
-    clap, aperture = CLAPS[0]
-    cover = stored(tmp_path / "cover.avif", apertures.with_item_clap(animation(), clap))
-    tracked = apertures.with_box(animation(), (*ENTRY, "av01"), apertures.clap_box(clap))
-    track = stored(tmp_path / "track.avif", tracked)
-    settings = ReadSettings(stream=stream)
-    sides = [(probe(path, settings).width, probe(path, settings).height) for path in (cover, track)]
-    cut = (aperture.width, aperture.height)
-    assert sides == ([cut, SIDES] if stream == 1 else [SIDES, cut])
-
-
-@with_avif
 def test_pictures_of_a_sequence_are_cropped(tmp_path: Path) -> None:
     clap, aperture = CLAPS[0]
     for number in (1, 2):
@@ -170,15 +134,13 @@ def test_pictures_of_a_sequence_are_cropped(tmp_path: Path) -> None:
     assert reported(notes, aperture, *SIDES)
 
 
+@with_avif
 @pytest.mark.parametrize("clap", INVALID_CLAPS)
-def test_invalid_apertures_are_ignored(tmp_path: Path, clap: Clap) -> None:
-    files = {"a.heic": apertures.heic(tmp_path, PICTURE)}
-    if "AVIF" in Image.SAVE:
-        files["a.avif"] = apertures.avif([PICTURE])
-    for name, data in files.items():
-        (image,), notes = read(stored(tmp_path / name, apertures.with_item_clap(data, clap)))
-        assert image.shape == PICTURE.shape
-        assert not any("aperture" in note for note in notes)
+def test_invalid_apertures_of_avif_are_ignored(tmp_path: Path, clap: Clap) -> None:
+    data = apertures.with_item_clap(apertures.avif([PICTURE]), clap)
+    (image,), notes = read(stored(tmp_path / "a.avif", data))
+    assert image.shape == PICTURE.shape
+    assert not any("aperture" in note for note in notes)
 
 
 MATROSKA = [
@@ -244,7 +206,7 @@ def test_a_picture_of_the_cropped_size_is_not_cropped_again() -> None:
 def all_margins(path: Path) -> list[Margins | None]:
     readers = (
         lambda: track_margins(path, 1),
-        lambda: item_margins(path, 1),
+        lambda: primary_margins(path),
         lambda: displayed_margins(path),
         lambda: pixel_crop(path, 0),
     )

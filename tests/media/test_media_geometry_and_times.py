@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jdsr_cli.media import probe
-from jdsr_cli.media.frames import matrix_in_use, over_black
+from jdsr_cli.media.frames import matrix_in_use, over_gray
 from jdsr_cli.media.geometry import Orientation, from_display_matrix
 from jdsr_cli.media.reading.decoding import Timeline
 from jdsr_cli.media.writing.time_bases import movie_timescale
@@ -109,9 +109,10 @@ def test_the_timescale_represents_every_start_exactly() -> None:
     assert movie_timescale(Fraction(1, 2**31 - 1), [48000]) == 2**31 - 1
 
 
-def test_over_black_multiplies_by_alpha() -> None:
+def test_transparent_pixels_are_composited_over_gray() -> None:
     rgba = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
-    np.testing.assert_array_equal(over_black(rgba)[0], [[200, 100, 50], [0, 0, 0], [40, 20, 10]])
+    expected = [[200, 100, 50], [128, 128, 128], [142, 122, 112]]
+    np.testing.assert_array_equal(over_gray(rgba)[0], expected)
 
 
 @pytest.mark.parametrize(

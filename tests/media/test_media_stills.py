@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import encode, picture
-from PIL import Image
+from PIL import Image, ImageCms
 
 from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media import open_reader, probe, read_image, write_image
@@ -60,17 +62,12 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     assert read_image(tmp_path / "dark.png").max() == 1
 
 
-def test_gray_palette_and_alpha_are_converted(tmp_path: Path) -> None:
+def test_gray_and_palette_are_converted(tmp_path: Path) -> None:
     gray = picture(0)[..., 0]
     Image.fromarray(gray).save(tmp_path / "gray.png")
     np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.dstack([gray] * 3))
-    alpha = np.full((48, 64), 255, np.uint8)
-    alpha[:10], alpha[10:20] = 0, 128
-    Image.fromarray(np.dstack([picture(0), alpha])).save(tmp_path / "alpha.png")
-    image = read_image(tmp_path / "alpha.png")
-    assert image[:10].max() == 0
-    np.testing.assert_allclose(image[10:20], picture(0)[10:20] * (128 / 255), atol=1)
-    np.testing.assert_array_equal(image[20:], picture(0)[20:])
+    Image.fromarray(gray > 100).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "bits.png")[..., 1], (gray > 100) * 255)
     Image.fromarray(picture(0)).convert("P").save(tmp_path / "palette.gif")
     assert probe(tmp_path / "palette.gif").kind == "image"
     assert read_image(tmp_path / "palette.gif").shape == (48, 64, 3)
@@ -88,6 +85,28 @@ def test_pages_that_are_not_read_are_reported(tmp_path: Path) -> None:
     with open_reader(tmp_path / "pages.tif") as reader:
         assert len(list(reader)) == 1
     assert "first of 3 pages" in reader.report.warnings[0]
+
+
+READ_OFTEN = """
+import gc, sys
+from jdsr_cli.media import open_reader
+for _ in range(40):
+    with open_reader(sys.argv[1]) as reader:
+        count = len(list(reader))
+    gc.collect()
+print(count)
+"""
+
+
+def test_an_animated_png_with_a_profile_does_not_end_the_process(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    first, second = (Image.fromarray(picture(index)) for index in (0, 9))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second], icc_profile=profile)
+    result = subprocess.run(
+        [sys.executable, "-c", READ_OFTEN, str(tmp_path / "a.png")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, "2\n")
 
 
 def test_damaged_pictures_are_errors(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import av
+from av.codec import CodecContext
+from av.codec.codec import UnknownCodecError
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -28,6 +31,23 @@ reordered frames together."""
 
 _ATTEMPTS = 8
 """Number of attempts to continue reading after an error without getting a packet."""
+
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders of transparency, which FFmpeg's own decoders of these codecs ignore."""
+
+
+def _decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """Return the decoder of a stream: that of libvpx if the stream has transparency."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in _WITH_ALPHA:
+        return own
+    try:
+        decoder = CodecContext.create(_WITH_ALPHA[own.name], "r")
+    except UnknownCodecError:
+        return own
+    assert isinstance(decoder, VideoCodecContext)
+    return decoder
 
 
 class PacketDecoder:
@@ -51,8 +71,9 @@ class PacketDecoder:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._container = container
         self._stream = stream
-        stream.codec_context.thread_type = "SLICE"
-        stream.codec_context.thread_count = _THREADS
+        self._decoder = _decoder_of(stream)
+        self._decoder.thread_type = "SLICE"
+        self._decoder.thread_count = _THREADS
         self.packets = 0
         self.discarded = 0
         self.skipped = 0
@@ -82,7 +103,7 @@ class PacketDecoder:
         for _ in range(_FLUSHES):
             before = self.skipped
             yield from self._frames_of(None)
-            if self.skipped == before or not self._stream.codec_context.is_open:
+            if self.skipped == before or not self._decoder.is_open:
                 return
 
     def _demux(self) -> Generator[Packet[Stream], None, None]:
@@ -109,9 +130,9 @@ class PacketDecoder:
     def _frames_of(self, packet: Packet[Stream] | None) -> list[VideoFrame]:
         """Decode one packet, or flush the decoder if it is None."""
         try:
-            frames = self._stream.codec_context.decode(packet)
+            frames = self._decoder.decode(packet)
             for frame in frames:
-                frame.opaque = self._stream.codec_context.sample_aspect_ratio
+                frame.opaque = self._decoder.sample_aspect_ratio
             return frames
         except av.error.EOFError:
             return []

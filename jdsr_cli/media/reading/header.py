@@ -10,13 +10,12 @@ Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from av.buffer import Buffer
 from av.container.input import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
@@ -39,9 +38,10 @@ from jdsr_cli.media.geometry import (
     tagged_aspect,
 )
 from jdsr_cli.media.inputs import ChosenStream
-from jdsr_cli.media.reading.isobmff import item_margins, track_margins
+from jdsr_cli.media.reading.isobmff import track_margins
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
+from jdsr_cli.media.reading.side_data import side_data_of
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
@@ -133,9 +133,6 @@ _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1"
 """Elementary streams, for which FFmpeg generates times."""
 
 
-_ITEM_TIME_BASE = Fraction(1)
-"""Time base of the pictures of a HEIF or AVIF file in FFmpeg."""
-
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -189,7 +186,7 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     container, stream = opened.container, opened.chosen.stream
     pictures = 0 if opened.animation is None else opened.animation.pictures
     context, name = stream.codec_context, container.format.name
-    orientation, exact = _orientation(frame)
+    orientation, exact = _orientation(frame, context.name)
     found = (
         [] if exact else ["the rotation is not a multiple of 90 degrees; the nearest one is used"]
     )
@@ -267,18 +264,14 @@ def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
     elif name.startswith("mov"):
-        # A picture in a HEIF file and a track beside it may have the same identifier.
-        find = item_margins if stream.time_base == _ITEM_TIME_BASE else track_margins
-        margins = find(file, stream.id)
+        margins = track_margins(file, stream.id)
     return None if margins is None else margins.aperture(frame.width, frame.height)
 
 
-def _orientation(frame: VideoFrame) -> tuple[Orientation, bool]:
+def _orientation(frame: VideoFrame, codec: str) -> tuple[Orientation, bool]:
     """Return the orientation, and whether it is exactly a multiple of 90 degrees."""
-    try:
-        side_data = cast("Mapping[SideDataType, Buffer]", frame.side_data)
-    except ValueError:
-        # The frame has side data of a type that PyAV does not support (the EXIF of a JPEG).
+    side_data = side_data_of(frame, codec)
+    if side_data is None:
         turned = -frame.rotation
         return Orientation(round(turned / 90) % 4 * 90), turned % 90 == 0
     if not frame.rotation and SideDataType.DISPLAYMATRIX not in side_data:

@@ -1,12 +1,11 @@
-"""Clean aperture of ISO base media files (QuickTime, MP4, HEIF, AVIF): the box `clap`.
+"""Boxes of ISO base media files (QuickTime, MP4, HEIF, AVIF), and the clean aperture of tracks.
 
-FFmpeg's demuxer reads it, but PyAV neither exposes nor applies it, and Pillow ignores that of AVIF,
-so it is read from the file without reading the media data. Invalid or damaged boxes count as
-absent. The package pymp4 is not used: it supports neither `clap` nor `ipma`, and requires an old
+FFmpeg's demuxer reads the clean aperture (box `clap`), but PyAV neither exposes nor applies it, so
+it is read from the file without reading the media data. Invalid or damaged boxes count as absent.
+The package pymp4 is not used: it supports neither `clap` nor `ipma`, and requires an old
 `construct`.
 
-Sources: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (items) and 12.1.4 (clap in a visual sample entry);
-ISO/IEC 23008-12, 6.5 (item properties).
+Sources: ISO/IEC 14496-12, 4.2 (boxes) and 12.1.4 (clap in a visual sample entry).
 """
 
 from __future__ import annotations
@@ -23,6 +22,9 @@ from jdsr_cli.media.geometry import Margins
 _MAX_BOXES = 1024
 """Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
 that consist of empty boxes within seconds."""
+
+_LARGE_BOXES = frozenset({"mdat", "meta", "moov"})
+"""Boxes that hold nearly all of a file."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,38 @@ def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
     """
     position = box.start + skip
     for _ in range(_MAX_BOXES):
-        if position + 8 > box.end:
+        found = _box_at(stream, position, box.end)
+        if found is None or found.end > box.end:
             return
-        stream.seek(position)
-        header = stream.read(16)
-        size, start = int.from_bytes(header[:4], "big"), position + 8
-        if size == 1:
-            size, start = int.from_bytes(header[8:16], "big"), position + 16
-        elif size == 0:
-            size = box.end - position
-        if size < start - position or position + size > box.end:
-            return
-        yield Box(header[4:8].decode("latin-1"), start, position + size)
-        position += size
+        yield found
+        position = found.end
+
+
+def _box_at(stream: BinaryIO, position: int, end: int) -> Box | None:
+    """Return the box at a position, which may end after its parent; None if there is none."""
+    if position + 8 > end:
+        return None
+    stream.seek(position)
+    header = stream.read(16)
+    size, start = int.from_bytes(header[:4], "big"), position + 8
+    if size == 1:
+        size, start = int.from_bytes(header[8:16], "big"), position + 16
+    elif size == 0:
+        size = end - position
+    if size < start - position:
+        return None
+    return Box(header[4:8].decode("latin-1"), start, position + size)
+
+
+def missing_bytes(stream: BinaryIO) -> int:
+    """Return how many bytes are missing at the end of a file, by the size of its last box."""
+    whole = top_level(stream)
+    last = max((box.end for box in children(stream, whole)), default=0)
+    found = _box_at(stream, last, whole.end)
+    # Some cameras append data that are no box.
+    if found is None or found.kind not in _LARGE_BOXES:
+        return 0
+    return found.end - whole.end
 
 
 def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
@@ -111,14 +132,10 @@ def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
 
 _VISUAL_ENTRY = 78
 """Bytes of a visual sample entry before its boxes, without its header."""
-_PICTURE_BRAND = b"avif"
-"""Main brand of a file that is a still picture, even if it also has tracks."""
-_CLAP_SIZE = 32
+CLAP_SIZE = 32
 """Size of a clean aperture box in bytes: four fractions."""
 _VISUAL_HANDLERS = (b"pict", b"vide")
 """Handlers of visible tracks; the track of their transparency has another."""
-_MAX_ASSOCIATIONS = 1 << 20
-"""Bytes of a list of item properties that are read; an intact file has some thousand."""
 
 
 def track_margins(file: Path, track: int) -> Margins | None:
@@ -134,57 +151,14 @@ def track_margins(file: Path, track: int) -> Margins | None:
     """
     try:
         with file.open("rb") as stream:
-            matching = (box for box in _tracks(stream) if _track_id(stream, box) == track)
-            return next((_track_margins(stream, box) for box in matching), None)
+            matching = (box for box in tracks(stream) if _track_id(stream, box) == track)
+            return next((clean_aperture(stream, box) for box in matching), None)
     except (OSError, ValueError):
         return None
 
 
-def item_margins(file: Path, item: int) -> Margins | None:
-    """Return the margins outside the clean aperture of a picture in a HEIF or AVIF file.
-
-    Args:
-        file: The file.
-        item: Identifier of the picture.
-
-    Returns:
-        The margins; None if the picture is missing or has no valid clean aperture.
-
-    """
-    try:
-        with file.open("rb") as stream:
-            return _item_margins(stream, item)
-    except (OSError, ValueError):
-        return None
-
-
-def displayed_margins(file: Path) -> Margins | None:
-    """Return the margins outside the clean aperture of the picture that libavif reads from a file.
-
-    That is the first visible track, or the primary picture if the file is a still picture by its
-    main brand or has no tracks.
-
-    Args:
-        file: The file.
-
-    Returns:
-        The margins; None if the picture has no valid clean aperture.
-
-    """
-    try:
-        with file.open("rb") as stream:
-            brand = child(stream, top_level(stream), "ftyp")
-            still = brand is not None and brand.read(stream, 0, 4) == _PICTURE_BRAND
-            for track in () if still else _tracks(stream):
-                if _handler(stream, track) in _VISUAL_HANDLERS:
-                    return _track_margins(stream, track)
-            item = _primary_item(stream)
-            return None if item is None else _item_margins(stream, item)
-    except (OSError, ValueError):
-        return None
-
-
-def _tracks(stream: BinaryIO) -> Iterator[Box]:
+def tracks(stream: BinaryIO) -> Iterator[Box]:
+    """Yield the tracks of a file."""
     movie = child(stream, top_level(stream), "moov")
     for box in () if movie is None else children(stream, movie):
         if box.kind == "trak":
@@ -199,83 +173,30 @@ def _track_id(stream: BinaryIO, track: Box) -> int | None:
     return int.from_bytes(header.read(stream, 20 if wide else 12, 4), "big")
 
 
-def _handler(stream: BinaryIO, track: Box) -> bytes:
+def is_visual(stream: BinaryIO, track: Box) -> bool:
+    """Whether a track is visible."""
     handler = child(stream, track, "mdia", "hdlr")
-    return b"" if handler is None else handler.read(stream, 8, 4)
+    return handler is not None and handler.read(stream, 8, 4) in _VISUAL_HANDLERS
 
 
-def _track_margins(stream: BinaryIO, track: Box) -> Margins | None:
-    """Read the first sample entry of a track that has a clean aperture."""
+def clean_aperture(stream: BinaryIO, track: Box) -> Margins | None:
+    """Return the margins of the first sample entry of a track that has a clean aperture."""
     entries = child(stream, track, "mdia", "minf", "stbl", "stsd")
     for entry in () if entries is None else children(stream, entries, skip=8):
         clap = child(stream, entry, "clap", skip=_VISUAL_ENTRY)
         if clap is not None:
-            size = _words(entry.read(stream, 24, 4), 2)
-            return _margins(clap.read(stream, 0, _CLAP_SIZE), *size)
+            size = words(entry.read(stream, 24, 4), 2)
+            return clap_margins(clap.read(stream, 0, CLAP_SIZE), *size)
     return None
 
 
-def _primary_item(stream: BinaryIO) -> int | None:
-    """Return the identifier of the primary picture, None if there is none."""
-    meta = child(stream, top_level(stream), "meta")
-    primary = None if meta is None else child(stream, meta, "pitm", skip=4)
-    if primary is None:
-        return None
-    wide = primary.read(stream, 0, 1)[0] > 0
-    return int.from_bytes(primary.read(stream, 4, 4 if wide else 2), "big")
-
-
-def _item_margins(stream: BinaryIO, item: int) -> Margins | None:
-    """Read the size and the clean aperture among the properties of an item."""
-    meta = child(stream, top_level(stream), "meta")
-    properties_box = None if meta is None else child(stream, meta, "iprp", skip=4)
-    store = None if properties_box is None else child(stream, properties_box, "ipco")
-    if properties_box is None or store is None:
-        return None
-    properties = list(children(stream, store))
-    size: tuple[int, ...] = ()
-    clap: bytes | None = None
-    for index in _associations(stream, properties_box, item):
-        if not 1 <= index <= len(properties):
-            continue
-        found = properties[index - 1]
-        if found.kind == "ispe":
-            size = _words(found.read(stream, 4, 8), 4)
-        elif found.kind == "clap":
-            clap = found.read(stream, 0, _CLAP_SIZE)
-    return None if clap is None or not size else _margins(clap, *size)
-
-
-def _associations(stream: BinaryIO, properties_box: Box, item: int) -> Iterator[int]:
-    """Yield the numbers, from 1, of the properties of an item."""
-    for box in children(stream, properties_box):
-        if box.kind != "ipma":
-            continue
-        head = box.read(stream, 0, 8)
-        id_size, step = 4 if head[0] else 2, 2 if head[3] & 1 else 1
-        data = box.read(stream, 8, min(box.size - 8, _MAX_ASSOCIATIONS))
-        position = 0
-        for _ in range(int.from_bytes(head[4:], "big")):
-            if position + id_size >= len(data):
-                break
-            owner, count = (
-                int.from_bytes(data[position : position + id_size], "big"),
-                data[position + id_size],
-            )
-            position += id_size + 1
-            if owner == item:
-                listed = _words(data[position : position + count * step], step)
-                yield from (value & (0x7FFF if step == 2 else 0x7F) for value in listed)
-            position += count * step
-
-
-def _margins(clap: bytes, width: int, height: int) -> Margins | None:
+def clap_margins(clap: bytes, width: int, height: int) -> Margins | None:
     """Read a clean aperture: width, height and offsets of the centre, each as a fraction.
 
     Fractions of a pixel are rounded as in FFmpeg: edges to the pixel that contains them.
     """
     numbers = [
-        int.from_bytes(clap[at : at + 4], "big", signed=at >= 16) for at in range(0, _CLAP_SIZE, 4)
+        int.from_bytes(clap[at : at + 4], "big", signed=at >= 16) for at in range(0, CLAP_SIZE, 4)
     ]
     if min(numbers[1::2]) <= 0:
         return None
@@ -293,7 +214,7 @@ def _margins(clap: bytes, width: int, height: int) -> Margins | None:
     return Margins(width, height, left, top, right_margin, bottom)
 
 
-def _words(data: bytes, width: int) -> tuple[int, ...]:
+def words(data: bytes, width: int) -> tuple[int, ...]:
     """Split bytes into big-endian numbers of `width` bytes each."""
     return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,25 +10,21 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
-from jdsr_cli.media.frames import (
-    Frame,
-    Image,
-    MediaInfo,
-    PendingFrame,
-    depth_warning,
-    resized_warning,
-)
+from jdsr_cli.media.exif import PictureExif, read_exif
+from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import check_file, no_such_stream, numbered_files
 from jdsr_cli.media.reading.decoding import TRIM_IGNORED, TrimWindow
+from jdsr_cli.media.reading.picture_files import open_picture
+from jdsr_cli.media.reading.picture_pixels import Rendering, render
 from jdsr_cli.media.reading.pictures import (
+    AnimationPicture,
     PictureCount,
-    animation_frames,
+    animation_pictures,
     aperture_of,
     count_pictures,
     describe,
-    open_picture,
-    pixels,
+    file_notes,
 )
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
@@ -56,27 +52,34 @@ class PictureSource:
     ) -> None:
         self._aperture = aperture_of(picture, file)
         self.info: MediaInfo = describe(file, picture, count, self._aperture)
+        self.exif: PictureExif | None = None
         self._count = count.pictures
         self._picture = picture
         self._window = TrimWindow(settings)
-        self._warnings: list[str] = []
-        if self._aperture is not None:
-            self._warnings.append(self._aperture.note(*picture.size))
+        self._warnings = file_notes(picture, file, count)
+        still = self.info.kind == "image"
         try:
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
-            if count.damage is not None:
-                self._warnings.append(count.damage)
-            self._first = pixels(picture, file, self._aperture)
+            if still:
+                # Before the pixels: decoders change the tags.
+                self.exif, damage = read_exif(picture)
+                self._warn(() if damage is None else (damage,))
+            first = render(picture, file, self._aperture)
         except (MediaError, UsageError):
             picture.close()
             raise
+        self._first = first.image
+        self.info = first.sized(self.info)
+        self._warn(first.notes)
         if self.info.bit_depth > 8:
             self._warnings.append(depth_warning(self.info.bit_depth))
-        if self.info.kind == "image" and picture.format == "TIFF" and count.pictures > 1:
-            self._warnings.append(f"only the first of {count.pictures} pages of the TIFF was read")
-        if self.info.kind == "image" and settings.trims:
+        if still and settings.trims:
             self._warnings.append(TRIM_IGNORED)
+
+    def _warn(self, notes: Iterable[str]) -> None:
+        """Add sentences that are not there yet."""
+        self._warnings.extend(note for note in notes if note not in self._warnings)
 
     def frames(self) -> Iterator[PendingFrame]:
         """Yield the pictures in the window, up to the first that is damaged.
@@ -89,16 +92,23 @@ class PictureSource:
             yield PendingFrame(0, 0, self.info.time_base, lambda: self._first)
             return
         try:
-            pictures = animation_frames(self._picture, self.info.path, self._count, self._aperture)
-            for frame in pictures:
-                position = self._window.locate(frame.time)
+            pictures = animation_pictures(
+                self._picture, self.info.path, self._count, self._aperture
+            )
+            for one in pictures:
+                position = self._window.locate(one.pts * self.info.time_base)
                 if position == "after":
                     break
                 if position == "inside":
-                    yield _pending(frame)
+                    self._warn(one.rendering.notes)
+                    yield self._pending(one)
         except MediaError as exc:
             self._warnings.append(exc.what)
         self._window.check(self.info.path)
+
+    def _pending(self, one: AnimationPicture) -> PendingFrame:
+        """Return a picture that is already converted as a pending frame."""
+        return PendingFrame(one.index, one.pts, self.info.time_base, lambda: one.rendering.image)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
@@ -109,29 +119,17 @@ class PictureSource:
         self._picture.close()
 
 
-def _pending(frame: Frame) -> PendingFrame:
-    """Return a frame that is already converted as a pending one."""
-    return PendingFrame(frame.index, frame.pts, frame.time_base, lambda: frame.image)
-
-
 _MAX_LISTED = 3
 """Number of unreadable pictures that are listed by name; the others are counted."""
 
 
 @dataclass(frozen=True)
 class _SequencePicture:
-    """A picture of a sequence that was read.
-
-    Attributes:
-        info: Header of the picture.
-        image: uint8 RGB (height, width, 3), upright.
-        note: Warning for the user, None if there is none.
-
-    """
+    """A picture of a sequence that was read: its header, its pixels and notes for the user."""
 
     info: MediaInfo
-    image: Image
-    note: str | None
+    rendering: Rendering
+    notes: tuple[str, ...]
 
 
 class SequenceSource:
@@ -153,6 +151,7 @@ class SequenceSource:
     """
 
     corrupt = 0
+    exif = None
 
     def __init__(self, pattern: Path, settings: ReadSettings) -> None:
         self._files = numbered_files(pattern)
@@ -180,12 +179,16 @@ class SequenceSource:
         self._faults = [
             f"a sequence of pictures contains no times; {float(rate):g} frames/s are assumed"
         ]
-        if first.note is not None:
-            self._faults.append(first.note)
+        self._warn(first)
         if count > len(self._files):
             self._faults.append(self._gap(count - len(self._files)))
         if self.info.bit_depth > 8:
             self._faults.append(depth_warning(self.info.bit_depth))
+
+    def _warn(self, picture: _SequencePicture) -> None:
+        """Add the notes of a picture that are not there yet."""
+        found = (*picture.notes, *picture.rendering.notes)
+        self._faults.extend(note for note in found if note not in self._faults)
 
     def _first_picture(self) -> _SequencePicture:
         """Return the first readable picture."""
@@ -223,7 +226,7 @@ class SequenceSource:
         size = (self.info.width, self.info.height)
         for file in self._files:
             try:
-                image = _read(file.path).image
+                picture = _read(file.path)
             except MediaError:
                 self._unreadable.append(file.path.name)
                 self.skipped += 1
@@ -233,6 +236,8 @@ class SequenceSource:
             if position == "after":
                 break
             if position == "inside":
+                self._warn(picture)
+                image = picture.rendering.image
                 self._resized += int(image.shape[1::-1] != size)
                 yield PendingFrame(index, pts, self.info.time_base, partial(_fit, image, size))
             index += 1
@@ -271,12 +276,11 @@ def _read(file: Path) -> _SequencePicture:
         raise MediaError("is not a picture", where=file, hint="Check what the file is.")
     with picture:
         count = count_pictures(picture, file)
-        size, aperture = picture.size, aperture_of(picture, file)
-        return _SequencePicture(
-            describe(file, picture, count, aperture),
-            pixels(picture, file, aperture),
-            None if aperture is None else aperture.note(*size),
-        )
+        aperture = aperture_of(picture, file)
+        notes = tuple(file_notes(picture, file, count))
+        info = describe(file, picture, count, aperture)
+        rendering = render(picture, file, aperture)
+        return _SequencePicture(rendering.sized(info), rendering, notes)
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:

@@ -1,4 +1,4 @@
-"""Decode still pictures, and the animations that only Pillow supports, to upright RGB."""
+"""Describe opened still pictures and animations, and iterate over animations of Pillow."""
 
 from __future__ import annotations
 
@@ -8,71 +8,31 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
-from jdsr_cli.errors import MediaError
-from jdsr_cli.media.frames import UNSPECIFIED, Frame, Image, MediaInfo, MediaKind, over_black
-from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
-from jdsr_cli.media.reading.isobmff import displayed_margins
+from jdsr_cli.media.frames import UNSPECIFIED, MediaInfo, MediaKind
+from jdsr_cli.media.geometry import Aperture
+from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
+from jdsr_cli.media.reading.picture_files import damaged
+from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
 
-_SUPPORTED = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _BY_PYAV = frozenset({"GIF", "PNG"})
 """Animations that PyAV decodes with exact times; FFmpeg cannot decode the others."""
 
-_STREAM_SUFFIXES = frozenset({".mjpg", ".mjpeg"})
-"""Motion JPEG: consecutive pictures, of which Pillow would read the first only."""
+_READ_PART = {"TIFF": "the first of {} pages", "HEIF": "the main one of {} pictures"}
+"""What is read of a file of several pictures that is no animation, by format."""
+_FIRST = "the first of {} pictures"
 
 _GIF_END = b";"
 """Last byte of a complete GIF."""
 
-_EXIF_ORIENTATION = 0x0112
 _MILLISECOND = Fraction(1, 1000)
 _DEFAULT_MILLISECONDS = 100
 """Duration that browsers use for a picture of an animation without one."""
-
-_RECOPY = "Copy it again."
-
-
-def open_picture(file: Path) -> Pillow.Image | None:
-    """Open `file` as a picture; return None if Pillow does not recognise it.
-
-    Raises:
-        MediaError: It is a damaged picture, or too large to be read safely.
-
-    """
-    if file.suffix.lower() in _STREAM_SUFFIXES:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Pillow.open(file, formats=_formats())
-    except UnidentifiedImageError:
-        return None
-    except Pillow.DecompressionBombError as exc:
-        raise MediaError(
-            "the picture has too many pixels", where=file, hint="Reduce its size first."
-        ) from exc
-    except Exception as exc:  # Pillow raises errors of any type for damaged files
-        raise _damaged("the picture", file, exc) from exc
-
-
-def _damaged(what: str, file: Path, exc: Exception) -> MediaError:
-    """Return the error for a damaged file, with the reason that Pillow gave."""
-    reason = " ".join(str(exc).split()) or type(exc).__name__
-    return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_RECOPY)
-
-
-@lru_cache
-def _formats() -> tuple[str, ...]:
-    """Return the supported formats that this build of Pillow can open."""
-    Pillow.init()
-    return tuple(name for name in _SUPPORTED if name in Pillow.OPEN)
 
 
 def read_by_pyav(picture: Pillow.Image) -> bool:
@@ -136,17 +96,6 @@ def _count_intact(picture: Pillow.Image) -> int:
         return count
 
 
-def orientation_of(picture: Pillow.Image) -> Orientation:
-    """Return the orientation of the EXIF tag, upright if there is none or it cannot be read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # the tags are damaged, the picture may be intact
-        return UPRIGHT
-    return EXIF_ORIENTATIONS.get(value, UPRIGHT)
-
-
 def aperture_of(picture: Pillow.Image, file: Path) -> Aperture | None:
     """Return the displayed part of an opened picture, None for all.
 
@@ -157,6 +106,30 @@ def aperture_of(picture: Pillow.Image, file: Path) -> Aperture | None:
     """
     margins = displayed_margins(file) if picture.format == "AVIF" else None
     return None if margins is None else margins.aperture(*picture.size)
+
+
+def file_notes(picture: Pillow.Image, file: Path, count: PictureCount) -> list[str]:
+    """Return one sentence for each thing in the file of an opened picture that is not shown.
+
+    Args:
+        picture: The picture, of which only the header was read.
+        file: Its file.
+        count: Number of pictures in the file.
+
+    """
+    found = [] if count.damage is None else [count.damage]
+    aperture, size = aperture_of(picture, file), picture.size
+    margins = primary_margins(file) if picture.format == "HEIF" else None
+    if margins is not None:
+        # libheif has applied it.
+        size = (margins.width, margins.height)
+        aperture = margins.aperture(*size)
+    if aperture is not None:
+        found.append(aperture.note(*size))
+    if kind_of(picture, count) == "image" and count.pictures > 1:
+        part = _READ_PART.get(picture.format or "", _FIRST).format(count.pictures)
+        found.append(f"only {part} of the {picture.format} was read")
+    return found
 
 
 def describe(
@@ -205,6 +178,10 @@ def _bit_depth(picture: Pillow.Image) -> int:
     """Return the bits per channel as stored; the mode of Pillow states them for gray only."""
     if picture.mode == "F":
         return 32
+    if isinstance(picture, TiffImageFile):
+        return int(max(8, *picture.tag_v2.get(BITSPERSAMPLE, (1,))))
+    if picture.format == "HEIF":
+        return int(picture.info.get("bit_depth", 8))
     stored = [str(tile[3]) for tile in getattr(picture, "tile", ())]
     return 16 if picture.mode.startswith("I") or any(";16" in text for text in stored) else 8
 
@@ -215,50 +192,25 @@ def _pixel_format(mode: str) -> str:
     return {"1": "monow", "L": "gray", "LA": "ya8", "RGBA": "rgba", "P": "pal8"}.get(mode, "rgb24")
 
 
-def pixels(picture: Pillow.Image, file: Path, aperture: Aperture | None) -> Image:
-    """Decode the current picture to uint8 RGB (height, width, 3), upright, composited over black.
+@dataclass(frozen=True)
+class AnimationPicture:
+    """A picture of an animation.
 
-    Args:
-        picture: The opened picture.
-        file: Its file.
-        aperture: Displayed part of the picture, None for all; applied before rotation.
-
-    Raises:
-        MediaError: The picture is truncated, damaged, or of a pixel type without fixed range.
+    Attributes:
+        index: Position in the file, from 0.
+        pts: Start in milliseconds.
+        rendering: The picture.
 
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture.load()
-            image = _to_rgb(picture, file)
-            displayed = image if aperture is None else aperture.crop(image)
-            return orientation_of(picture).apply(displayed)
-    except MediaError:
-        raise
-    except Exception as exc:
-        raise _damaged("the picture", file, exc) from exc
+
+    index: int
+    pts: int
+    rendering: Rendering
 
 
-def _to_rgb(picture: Pillow.Image, file: Path) -> Image:
-    if picture.mode == "F":
-        raise MediaError(
-            "a picture of floating-point values has no fixed range",
-            where=file,
-            hint="Convert it to 8 or 16 bits.",
-        )
-    if picture.mode.startswith("I"):
-        values = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
-        gray = ((values + 128) // 257).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
-    if picture.has_transparency_data:
-        return over_black(np.asarray(picture.convert("RGBA")))
-    return np.array(picture.convert("RGB"), dtype=np.uint8)
-
-
-def animation_frames(
+def animation_pictures(
     picture: Pillow.Image, file: Path, count: int, aperture: Aperture | None
-) -> Iterator[Frame]:
+) -> Iterator[AnimationPicture]:
     """Yield the pictures of an opened animation; times are the sums of their durations.
 
     Args:
@@ -276,6 +228,6 @@ def animation_frames(
         try:
             picture.seek(index)
         except Exception as exc:
-            raise _damaged(f"picture {index}", file, exc) from exc
-        yield Frame(index, pts, _MILLISECOND, pixels(picture, file, aperture))
+            raise damaged(f"picture {index}", file, exc) from exc
+        yield AnimationPicture(index, pts, render(picture, file, aperture))
         pts += max(1, round(picture.info.get("duration") or _DEFAULT_MILLISECONDS))

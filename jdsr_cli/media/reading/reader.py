@@ -14,14 +14,9 @@ from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
 from jdsr_cli.media.reading.data_references import external_references
 from jdsr_cli.media.reading.isobmff import index_missing
+from jdsr_cli.media.reading.picture_files import open_picture
 from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
-from jdsr_cli.media.reading.pictures import (
-    PictureCount,
-    count_pictures,
-    kind_of,
-    open_picture,
-    read_by_pyav,
-)
+from jdsr_cli.media.reading.pictures import PictureCount, count_pictures, kind_of, read_by_pyav
 from jdsr_cli.media.reading.salvage import TIMED_DEMUXERS, Salvage
 from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.settings import ReadSettings
@@ -137,6 +132,7 @@ class Reader:
 
     Attributes:
         info: Header of the input.
+        exif: EXIF of a still picture, as it is copied to its results; None if there is none.
 
     """
 
@@ -147,6 +143,7 @@ class Reader:
         self._last_index: int | None = None
         self._count = 0
         self.info = source.info
+        self.exif = source.exif
         if aspect is not None:
             ratio = chosen_aspect(aspect, source.info.width, source.info.height)
             self.info = replace(source.info, sample_aspect_ratio=ratio)
@@ -287,7 +284,7 @@ def read_image(path: str | Path) -> Image:
     """Read a picture, or the first frame of an animation or video.
 
     EXIF orientation is applied, 16-bit values are scaled to 8 bits, gray is repeated in three
-    channels and transparency is composited over black.
+    channels, a colour profile is converted to sRGB and transparency is composited over gray.
 
     Returns:
         uint8 RGB, shape (height, width, 3).

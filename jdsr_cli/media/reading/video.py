@@ -22,6 +22,7 @@ from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
 from jdsr_cli.media.frames import (
+    TRANSPARENT_NOTE,
     Image,
     MediaInfo,
     PendingFrame,
@@ -177,6 +178,8 @@ class VideoSource:
 
     """
 
+    exif = None
+
     def __init__(
         self,
         file: Path,
@@ -222,6 +225,7 @@ class VideoSource:
         self.corrupt = 0
         self._decoded_count = 0
         self._resized = 0
+        self._transparent = False
         self._interlaced = 0
         self._deinterlaced = 0
         self._not_deinterlaced = 0
@@ -298,7 +302,9 @@ class VideoSource:
 
     def _render(self, frame: Deinterlaced, matrix: int) -> Image:
         source, aperture = frame.source, self._header.aperture
-        image = to_rgb(frame.picture, matrix, source.width, source.height)
+        converted = to_rgb(frame.picture, matrix, source.width, source.height)
+        self._transparent |= converted.transparent
+        image = converted.image
         if (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
             image = fit(image, *size, _aspect(source) / self._first_aspect)
@@ -312,6 +318,8 @@ class VideoSource:
         found.extend(self._interlacing())
         if self._resized:
             found.append(resized_warning(self._resized))
+        if self._transparent:
+            found.append(TRANSPARENT_NOTE)
         if self.corrupt:
             found.append(f"{self.corrupt} frames are marked as damaged by the decoder")
         if self.skipped:

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from jdsr_cli.atomic import atomic_file, create_partial, partial_name, publish
 from jdsr_cli.errors import MediaError, OutputError, UsageError
+from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import Image, MediaInfo
 from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.formats import choose_container, choose_encoding, encoder_of, final_name
@@ -292,7 +293,16 @@ XMP_KEY = "XML:com.adobe.xmp"
 """Metadata key of an XMP packet, which is stored in the standard field for XMP."""
 
 
-def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | None = None) -> None:
+_MAX_JPEG_EXIF = 65533
+"""Bytes that a segment of a JPEG holds."""
+
+
+def write_image(
+    path: str | Path,
+    image: Image,
+    metadata: Mapping[str, str] | None = None,
+    exif: PictureExif | None = None,
+) -> None:
     """Write a picture; the file appears under its name only when it is complete.
 
     Args:
@@ -300,10 +310,12 @@ def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | No
         image: uint8 RGB, shape (height, width, 3).
         metadata: Texts by key, stored as PNG text chunks or in the comment of a JPEG. The value of
             the key `XMP_KEY` is an XMP packet.
+        exif: EXIF to store; the size is set to that of `image`.
 
     Raises:
         OutputError: The folder is missing, full or read-only.
-        UsageError: The suffix is not supported, or the array is not a picture.
+        UsageError: The suffix is not supported, the array is not a picture, or the EXIF is too
+            large for a JPEG.
 
     """
     target = Path(path)
@@ -320,16 +332,24 @@ def write_image(path: str | Path, image: Image, metadata: Mapping[str, str] | No
         )
     picture = Pillow.fromarray(np.ascontiguousarray(image))
     texts = dict(metadata or {})
+    options: dict[str, bytes] = {}
+    if exif is not None:
+        options["exif"] = exif.block(*picture.size)
+    if suffix != ".png" and len(options.get("exif", b"")) > _MAX_JPEG_EXIF:
+        raise UsageError("the EXIF is too large for a JPEG", where=target, hint="Use .png.")
     with atomic_file(target) as partial:
         if suffix == ".png":
             chunks = PngInfo()
             for key, text in texts.items():
                 chunks.add_itxt(key, text)
-            picture.save(partial, format="PNG", pnginfo=chunks, compress_type=_PNG_STRATEGY)
+            picture.save(
+                partial, format="PNG", pnginfo=chunks, compress_type=_PNG_STRATEGY, **options
+            )
         else:
             xmp = texts.pop(XMP_KEY, "").encode()
             comment = "\n".join(f"{key}: {text}" for key, text in texts.items()).encode()
-            options = {"xmp": xmp} if xmp else {}
+            if xmp:
+                options["xmp"] = xmp
             picture.save(
                 partial, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, comment=comment,
                 **options,

@@ -121,7 +121,7 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
         (OVERLAY, settings.overlay, (info.width, info.height), draw_overlay),
     ):
         if used and info.kind == "image":
-            sinks.append(StillSink(name, folder, picture))
+            sinks.append(StillSink(name, folder, opened.reader.exif, picture))
         elif used:
             sinks.append(VideoSink(name, opened, size, settings, picture))
     if settings.exports_crops:
