@@ -1,8 +1,9 @@
 """Frames and media headers, and conversion between stored YUV and RGB.
 
 A matrix that is not tagged is chosen by size, as video players do: BT.709 from HD sizes up, BT.601
-below. The matrix used for reading is also used and tagged by the writer, so that colours are
-preserved even where the enlarged size would lead to another choice.
+below; that of BT.2020 with PQ, HLG or its primaries. The matrix used for reading is also used and
+tagged by the writer, so that colours are preserved even where the enlarged size would lead to
+another choice.
 Sources: ITU-T H.273 for the codes, BT.601-7, BT.709-6 and BT.2020-2 for the matrices.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar, cast
 
 import av
 import numpy as np
@@ -52,7 +53,10 @@ class MediaInfo:
         colour_transfer: Tag in FFmpeg's names, "unspecified" if there is none.
         colour_matrix: Tag in FFmpeg's names, "unspecified" if there is none.
         audio_streams: Number of audio streams.
-        bit_depth: Bits per channel as stored; frames are delivered with 8.
+        bit_depth: Bits per channel as stored.
+        deep: Whether frames are delivered in the stored colours with 16 bits too, see `Frame.deep`.
+        mastering_display: Mastering display of HDR, see `hdr_metadata`; None if none is stated.
+        content_light: "MaxCLL,MaxFALL" of HDR in cd/m2; None if none is stated.
         interlaced: Whether the first frame is flagged as interlaced.
         stream: Number of the video stream that is read, from 1.
         streams: Number of video streams, without cover pictures.
@@ -83,6 +87,9 @@ class MediaInfo:
     colour_matrix: str
     audio_streams: int
     bit_depth: int = 8
+    deep: bool = False
+    mastering_display: str | None = None
+    content_light: str | None = None
     interlaced: bool = False
     stream: int = 1
     streams: int = 1
@@ -92,6 +99,11 @@ class MediaInfo:
 
 Image = NDArray[np.uint8]
 """A picture: uint8 RGB, shape (height, width, 3), full range 0 to 255."""
+
+DeepImage = NDArray[np.uint16]
+"""A picture in the colours of its file: uint16 RGB, (height, width, 3), full range 0 to 65535."""
+
+Pixels = TypeVar("Pixels", Image, DeepImage)
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,10 @@ class Frame:
             if only a part is read (a trim), the first frame delivered has a higher index.
         pts: Presentation time in units of `time_base`; strictly increasing within a file.
         time_base: Seconds per unit of `pts`, exact.
-        image: uint8 RGB, shape (height, width, 3), rotation already applied.
+        image: uint8 RGB, shape (height, width, 3), rotation already applied; HDR and wide-gamut
+            video is converted to sRGB, see `tone_mapping`.
+        deep: Convert the same frame to uint16 RGB with its own primaries and transfer function;
+            None unless `MediaInfo.deep`.
 
     """
 
@@ -111,6 +126,7 @@ class Frame:
     pts: int
     time_base: Fraction
     image: Image
+    deep: Callable[[], DeepImage] | None = None
 
     @property
     def time(self) -> Fraction:
@@ -127,6 +143,7 @@ class PendingFrame:
         pts: As in `Frame`.
         time_base: As in `Frame`.
         render: Convert the frame to RGB; not called for frames that are skipped.
+        deep: As in `Frame`.
 
     """
 
@@ -134,10 +151,11 @@ class PendingFrame:
     pts: int
     time_base: Fraction
     render: Callable[[], Image]
+    deep: Callable[[], DeepImage] | None = None
 
     def frame(self) -> Frame:
         """Return the finished frame."""
-        return Frame(self.index, self.pts, self.time_base, self.render())
+        return Frame(self.index, self.pts, self.time_base, self.render(), self.deep)
 
 
 class Source(Protocol):
@@ -235,6 +253,8 @@ def matrix_in_use(info: MediaInfo) -> int:
     code = tag_code(MATRICES, info.colour_matrix)
     if code in _CONVERTERS:
         return code
+    if info.colour_primaries == "bt2020" or info.colour_transfer in ("smpte2084", "arib-std-b67"):
+        return 9
     sides = sorted((info.width, info.height))
     return 1 if sides[1] >= _HD_LONG_SIDE or sides[0] > _HD_SHORT_SIDE else 6
 
@@ -253,15 +273,32 @@ def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> Image:
 
     """
     transparent = _is_transparent(frame.format.name)
-    converted = frame.reformat(
+    converted = _reformat(frame, "rgba" if transparent else "rgb24", matrix, width, height)
+    array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+    return over_black(array) if transparent else array
+
+
+def to_deep_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> DeepImage:
+    """Convert a decoded frame to uint16 RGB of shape (height, width, 3), as `to_rgb` does."""
+    transparent = _is_transparent(frame.format.name)
+    converted = _reformat(frame, "rgba64le" if transparent else "rgb48le", matrix, width, height)
+    array = np.asarray(converted.to_ndarray(), dtype=np.uint16)
+    if not transparent:
+        return array
+    product = array[..., :3].astype(np.uint32) * array[..., 3:]
+    return ((product + 32767) // 65535).astype(np.uint16)
+
+
+def _reformat(
+    frame: VideoFrame, pixel_format: str, matrix: int, width: int, height: int
+) -> VideoFrame:
+    return frame.reformat(
         width=width,
         height=height,
-        format="rgba" if transparent else "rgb24",
+        format=pixel_format,
         src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
         interpolation=_EXACT,
     )
-    array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-    return over_black(array) if transparent else array
 
 
 @lru_cache
@@ -279,12 +316,16 @@ def over_black(rgba: Image) -> Image:
     return ((product + 127) // 255).astype(np.uint8)
 
 
-def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:
+def from_rgb(
+    image: Image | DeepImage, pixel_format: str, matrix: int, *, full_range: bool
+) -> VideoFrame:
     """Convert RGB (height, width, 3) to a frame of `pixel_format` with the matrix of that code.
 
-    For an RGB pixel format only the order of the channels changes.
+    For an RGB pixel format only the order of the channels, and their depth, change.
     """
-    frame = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
+    stored = "rgb24" if image.dtype == np.uint8 else "rgb48le"
+    pixels = cast("Image | DeepImage", np.ascontiguousarray(image))
+    frame = VideoFrame.from_numpy_buffer(pixels, format=stored)
     if av.VideoFormat(pixel_format).is_rgb:
         return frame.reformat(format=pixel_format)
     return frame.reformat(

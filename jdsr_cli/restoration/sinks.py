@@ -14,7 +14,7 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
 from jdsr_cli.faces import Detection
-from jdsr_cli.media import Image, SegmentWriter, join_segments, write_image
+from jdsr_cli.media import DeepImage, Image, MediaInfo, SegmentWriter, join_segments, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
@@ -85,9 +85,11 @@ class VideoSink(Sink):
     Args:
         name: Stem of its file.
         opened: The input.
+        header: Header with which its frames are written.
         size: Width and height in pixels.
         settings: Codec, quality and whether the input is trimmed.
-        picture: Returns the picture of a frame, RGB uint8 (height, width, 3).
+        picture: Returns the picture of a frame, RGB (height, width, 3), uint8, or uint16 if the
+            header is `deep`.
 
     """
 
@@ -95,13 +97,14 @@ class VideoSink(Sink):
         self,
         name: str,
         opened: OpenInput,
+        header: MediaInfo,
         size: tuple[int, int],
         settings: RestoreSettings,
-        picture: Callable[[FrameItem], Image],
+        picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
         self._workspace = opened.workspace
-        self._info = opened.info
+        self._info = header
         self._size = size
         self._settings = settings
         self._picture = picture
@@ -114,7 +117,9 @@ class VideoSink(Sink):
         if self._writer is None:
             codec, crf = self._settings.codec, self._settings.crf
             path = self._file(self._segments)
-            writer = SegmentWriter(path, self._info, *self._size, codec=codec, crf=crf)
+            writer = SegmentWriter(
+                path, self._info, *self._size, codec=codec, crf=crf, deep=self._info.deep
+            )
             self._writer = writer.__enter__()
         self._writer.write(self._picture(item), item.pts)
 
@@ -153,7 +158,9 @@ class VideoSink(Sink):
 class StillSink(Sink):
     """Writes the only frame of an image."""
 
-    def __init__(self, name: str, folder: Path, picture: Callable[[FrameItem], Image]) -> None:
+    def __init__(
+        self, name: str, folder: Path, picture: Callable[[FrameItem], Image | DeepImage]
+    ) -> None:
         self.name = name
         self._path = folder / f"{name}.png"
         self._picture = picture
@@ -173,6 +180,11 @@ class StillSink(Sink):
 
 def _written(name: str, frames: int) -> dict[str, Any]:
     return {"frames_written": frames} if name == RESTORED else {}
+
+
+def composited_frame(item: FrameItem) -> Image | DeepImage:
+    """Return an enlarged frame with its restored faces."""
+    return item.composited
 
 
 def draw_overlay(item: FrameItem) -> Image:

@@ -16,7 +16,7 @@ from jdsr_cli.media import probe
 from jdsr_cli.media.frames import matrix_in_use, over_black
 from jdsr_cli.media.geometry import Orientation, from_display_matrix
 from jdsr_cli.media.reading.decoding import Timeline
-from jdsr_cli.media.writing.formats import movie_timescale
+from jdsr_cli.media.writing.containers import movie_timescale
 
 ONE = 1 << 16
 

@@ -25,7 +25,8 @@ from av.video.stream import VideoStream
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media.frames import MediaInfo
-from jdsr_cli.media.writing.formats import movie_timescale, nominal_rate, tag_picture
+from jdsr_cli.media.writing.containers import movie_timescale
+from jdsr_cli.media.writing.formats import nominal_rate, tag_picture
 from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
 from jdsr_cli.media.writing.tracks import TimeSpan, TrackCopier
 from jdsr_cli.media.writing.verify import TimeTally

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
-from jdsr_cli.media.writing.formats import TrackKind, can_store
+from jdsr_cli.media.writing.containers import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
