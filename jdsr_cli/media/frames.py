@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeVar, cast
+from typing import Final, Literal, Protocol, TypeVar
 
 import av
 import numpy as np
@@ -227,7 +227,7 @@ _CONVERTERS: Final = {
 }
 """Matrix code to PyAV's colour space."""
 
-_EXACT = int(
+EXACT = int(
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
@@ -272,37 +272,21 @@ def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> Image:
         uint8 RGB of shape (height, width, 3).
 
     """
-    transparent = _is_transparent(frame.format.name)
-    converted = _reformat(frame, "rgba" if transparent else "rgb24", matrix, width, height)
+    transparent = is_transparent(frame.format.name)
+    converted = frame.reformat(
+        width=width,
+        height=height,
+        format="rgba" if transparent else "rgb24",
+        src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
+        interpolation=EXACT,
+    )
     array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
     return over_black(array) if transparent else array
 
 
-def to_deep_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> DeepImage:
-    """Convert a decoded frame to uint16 RGB of shape (height, width, 3), as `to_rgb` does."""
-    transparent = _is_transparent(frame.format.name)
-    converted = _reformat(frame, "rgba64le" if transparent else "rgb48le", matrix, width, height)
-    array = np.asarray(converted.to_ndarray(), dtype=np.uint16)
-    if not transparent:
-        return array
-    product = array[..., :3].astype(np.uint32) * array[..., 3:]
-    return ((product + 32767) // 65535).astype(np.uint16)
-
-
-def _reformat(
-    frame: VideoFrame, pixel_format: str, matrix: int, width: int, height: int
-) -> VideoFrame:
-    return frame.reformat(
-        width=width,
-        height=height,
-        format=pixel_format,
-        src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
-        interpolation=_EXACT,
-    )
-
-
 @lru_cache
-def _is_transparent(pixel_format: str) -> bool:
+def is_transparent(pixel_format: str) -> bool:
+    """Whether a pixel format has transparency."""
     layout = av.VideoFormat(pixel_format)
     return layout.has_palette or any(part.is_alpha for part in layout.components)
 
@@ -316,21 +300,17 @@ def over_black(rgba: Image) -> Image:
     return ((product + 127) // 255).astype(np.uint8)
 
 
-def from_rgb(
-    image: Image | DeepImage, pixel_format: str, matrix: int, *, full_range: bool
-) -> VideoFrame:
+def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:
     """Convert RGB (height, width, 3) to a frame of `pixel_format` with the matrix of that code.
 
-    For an RGB pixel format only the order of the channels, and their depth, change.
+    For an RGB pixel format only the order of the channels changes.
     """
-    stored = "rgb24" if image.dtype == np.uint8 else "rgb48le"
-    pixels = cast("Image | DeepImage", np.ascontiguousarray(image))
-    frame = VideoFrame.from_numpy_buffer(pixels, format=stored)
+    frame = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
     if av.VideoFormat(pixel_format).is_rgb:
         return frame.reformat(format=pixel_format)
     return frame.reformat(
         format=pixel_format,
         dst_colorspace=_CONVERTERS[matrix],
         dst_color_range=2 if full_range else 1,
-        interpolation=_EXACT,
+        interpolation=EXACT,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from av.container.input import InputContainer
 from av.video.frame import VideoFrame
 
+from jdsr_cli.media.deep_frames import to_deep_rgb
 from jdsr_cli.media.frames import (
     DeepImage,
     Image,
@@ -22,7 +23,6 @@ from jdsr_cli.media.frames import (
     depth_warning,
     matrix_in_use,
     resized_warning,
-    to_deep_rgb,
     to_rgb,
 )
 from jdsr_cli.media.geometry import fit
@@ -206,7 +206,7 @@ class VideoSource:
     def _render_deep(self, frame: Deinterlaced) -> DeepImage:
         """Return a frame in the colours of the file."""
         source = frame.source
-        image = to_deep_rgb(frame.picture, self._matrix, source.width, source.height)
+        image = to_deep_rgb(frame.picture, self._matrix)
         return self._displayed(image, source)
 
     def _displayed(self, image: Pixels, source: VideoFrame) -> Pixels:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import av
 import numpy as np
@@ -23,9 +23,11 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError, UsageError
+from jdsr_cli.media.deep_frames import from_deep_rgb
 from jdsr_cli.media.frames import DeepImage, Image, MediaInfo, from_rgb, matrix_in_use
 from jdsr_cli.media.writing.formats import (
     MIN_SIDES,
@@ -95,7 +97,7 @@ class SegmentWriter:
         if width < 2 or height < 2:
             raise UsageError(f"a video of {width}x{height} pixels cannot be written", where=path)
         self._source = source = source if deep else replace(source, deep=False)
-        self._kind = np.dtype(np.uint16 if deep else np.uint8)
+        self._deep = deep
         self._size = (width, height)
         self._encoding, self.warnings = choose_encoding(codec, source, crf)
         self.codec = self._encoding.codec
@@ -154,11 +156,12 @@ class SegmentWriter:
 
         """
         width, height = self._size
-        if image.dtype != self._kind or image.shape != (height, width, 3):
+        kind = np.dtype(np.uint16 if self._deep else np.uint8)
+        if image.dtype != kind or image.shape != (height, width, 3):
             raise UsageError(
                 f"a frame of {image.dtype} {image.shape} was given",
                 where=self.path,
-                hint=f"{self._kind} of shape {(height, width, 3)} is required.",
+                hint=f"{kind} of shape {(height, width, 3)} is required.",
             )
         if self._output is None:
             raise UsageError("a frame was given after the end", where=self.path)
@@ -212,13 +215,12 @@ class SegmentWriter:
 
     def _encode(self, image: Image | DeepImage, pts: int) -> None:
         context = self._stream.codec_context
-        if image.dtype == np.uint16 and self._encoding.bits == 8:
+        if self._deep and self._encoding.bits == 8:
             image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        frame = from_rgb(
-            _padded(image, context.width, context.height),
-            self._encoding.pixel_format,
-            self._matrix,
-            full_range=self._full_range,
+        padded = _padded(image, context.width, context.height)
+        convert = from_rgb if padded.dtype == np.uint8 else from_deep_rgb
+        frame = convert(
+            padded, self._encoding.pixel_format, self._matrix, full_range=self._full_range
         )
         frame.pts, frame.time_base = self.frames, context.time_base
         self._times[self.frames] = pts - self._first
@@ -283,7 +285,7 @@ class SegmentWriter:
                 self.path.unlink(missing_ok=True)
 
 
-def _padded(image: Image | DeepImage, width: int, height: int) -> Image | DeepImage:
+def _padded(image: Image | DeepImage, width: int, height: int) -> NDArray[Any]:
     """Repeat the last column and row until the picture is `width` by `height`."""
     padding = (height - image.shape[0], width - image.shape[1])
     if not any(padding):
