@@ -57,7 +57,7 @@ def to_deep_rgb(frame: VideoFrame, matrix: int) -> DeepImage:
         (gray,) = _planes(frame.reformat(format=f"gray{suffix}"), 1)
         rgb = cv2.merge([_scaled(gray, bits)] * 3)
     elif layout.is_rgb or name.startswith("xyz"):
-        rgb = _read_rgb(frame, bits, suffix)
+        rgb = _read_rgb(frame, bits)
     else:
         full = frame.color_range == 2
         whole = _resampled(frame, f"yuv444p{suffix}", full)
@@ -71,13 +71,11 @@ def to_deep_rgb(frame: VideoFrame, matrix: int) -> DeepImage:
     return image
 
 
-def _read_rgb(frame: VideoFrame, bits: int, suffix: str) -> DeepImage:
-    """Return uint16 RGB of a frame that is stored as RGB."""
-    if bits == _DEPTHS[-1]:
-        return np.asarray(frame.reformat(format="rgb48le").to_ndarray(), np.uint16)
-    green, blue, red = _planes(frame.reformat(format=f"gbrp{suffix}"), 3)
-    merged = cv2.merge([_scaled(one, bits) for one in (red, green, blue)])
-    return np.asarray(merged, np.uint16)
+def _read_rgb(frame: VideoFrame, bits: int) -> DeepImage:
+    """Return uint16 RGB of a frame that is stored as RGB, whose bits FFmpeg's scaler repeats."""
+    if bits == _DEPTHS[0]:
+        return frame.reformat(format="rgb24").to_ndarray().astype(np.uint16) * np.uint16(257)
+    return np.asarray(frame.reformat(format="rgb48le").to_ndarray(), np.uint16)
 
 
 def from_deep_rgb(

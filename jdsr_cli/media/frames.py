@@ -189,7 +189,7 @@ def resized_warning(count: int) -> str:
 
 
 def depth_warning(bits: int) -> str:
-    """Return the warning that a picture of more than 8 bits per channel is processed in 8."""
+    """Return the warning that a still picture of more than 8 bits per channel is processed in 8."""
     return f"the picture has {bits} bits per channel; it is processed in 8"
 
 

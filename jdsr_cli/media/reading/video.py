@@ -139,6 +139,10 @@ class VideoSource:
         mapping = describe_mapping(info)
         if mapping is not None:
             found.append(mapping)
+        elif info.deep:
+            found.append(
+                f"the video has {info.bit_depth} bits per channel; faces are processed in 8"
+            )
         elif info.bit_depth > 8:
             found.append(depth_warning(info.bit_depth))
         return found
