@@ -34,6 +34,12 @@ _DOLBY_VISION_TAGS = frozenset({"dvh1", "dvhe", "dav1"})
 """Codec tags of MP4 for Dolby Vision that other players need not be able to show."""
 _UNREADABLE_MATRICES = {"ictcp": "ICtCp", "ipt-c2": "IPT-PQ-c2"}
 
+_DYNAMIC = {
+    SideDataType.DYNAMIC_HDR_PLUS: "HDR10+",
+    SideDataType.DYNAMIC_HDR_VIVID: "HDR Vivid",
+    SideDataType.DOVI_METADATA: "Dolby Vision",
+}
+
 _INTEGERS = re.compile(r"\d+")
 
 
@@ -52,6 +58,12 @@ def read_metadata(frame: VideoFrame) -> tuple[str | None, str | None]:
     if SideDataType.CONTENT_LIGHT_LEVEL in found:
         light = _content_light(bytes(found[SideDataType.CONTENT_LIGHT_LEVEL]))
     return display, light
+
+
+def dynamic_metadata(frame: VideoFrame) -> list[str]:
+    """Return the names of the dynamic metadata of a decoded frame, none of which can be written."""
+    found = _side_data(frame)
+    return [name for kind, name in _DYNAMIC.items() if kind in found]
 
 
 def _side_data(frame: VideoFrame) -> Mapping[SideDataType, Buffer]:

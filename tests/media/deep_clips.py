@@ -6,12 +6,13 @@ The formulas are written here once more, from BT.2087, BT.2100 and IEC 61966-2-1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from media.clips import picture
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
@@ -129,7 +130,34 @@ def write_deep(path: Path, pictures: Sequence[Picture], colours: Colours) -> Pat
     return path
 
 
-def remuxed(path: Path, target: Path, colours: Colours) -> Path:
+MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+METADATA = {"x265-params": f"master-display={MASTERING}:max-cll=900,400"}
+
+VARIANTS = {
+    "PQ": PQ,
+    "PQ in MP4": replace(PQ, codec="libx265"),
+    "PQ, full range": replace(PQ, full=True),
+    "PQ, 12 bit": replace(PQ, pixel_format="yuv422p12le"),
+    "PQ, RGB": replace(PQ, pixel_format="gbrp10le"),
+    "PQ, 8 bit": replace(PQ, pixel_format="yuv444p", codec="libx264", options={"crf": "4"}),
+    "HLG": HLG,
+    "HLG in MP4": replace(HLG, codec="libx265"),
+    "HLG, full range": replace(HLG, full=True, pixel_format="yuv444p12le"),
+    "BT.2020, SDR": Colours("bt2020-10", "bt2020"),
+    "Display P3": Colours("iec61966-2-1", "smpte432", "yuv444p10le"),
+    "Display P3, 8 bit": Colours("bt709", "smpte432", "yuv444p", "libx264", options={"crf": "4"}),
+    "SDR, 10 bit": Colours(pixel_format="yuv422p10le"),
+    "SDR, 12 bit, full range": Colours(pixel_format="yuv420p12le", full=True),
+    "SDR, 16 bit RGB": Colours(pixel_format="gbrp16le"),
+}
+
+
+def deep_clip(folder: Path, colours: Colours, frames: int = 3) -> Path:
+    suffix = ".mp4" if colours.codec.startswith("libx26") else ".mkv"
+    return write_deep(folder / f"in{suffix}", [picture(n) for n in range(frames)], colours)
+
+
+def remuxed(path: Path, target: Path, colours: Colours, rotation: int = 0) -> Path:
     """Copy a clip into another container whose header has colour tags."""
     with av.open(str(path)) as source, av.open(str(target), "w") as output:
         stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
@@ -137,6 +165,8 @@ def remuxed(path: Path, target: Path, colours: Colours) -> Path:
         context.color_trc = CODES[colours.transfer]
         context.color_primaries = CODES[colours.primaries]
         context.colorspace = CODES[colours.matrix]
+        if rotation:
+            stream.set_display_rotation(-rotation)
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream

@@ -1,8 +1,7 @@
-"""Videos of HDR and of more than 8 bits: reading as SDR and in their own colours, and writing."""
+"""Videos of HDR and of more than 8 bits are read as SDR and in their own colours."""
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +12,28 @@ import numpy as np
 import pytest
 from av.sidedata.sidedata import Type as SideDataType
 from media.clips import encode, picture
-from media.deep_clips import HLG, PQ, Colours, encoded, remuxed, write_deep
+from media.deep_clips import (
+    HLG,
+    MASTERING,
+    PQ,
+    VARIANTS,
+    Colours,
+    deep_clip,
+    encoded,
+    remuxed,
+    write_deep,
+)
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media import (
     MediaInfo,
-    VideoWriter,
+    ReadSettings,
     open_reader,
     probe,
-    restored_header,
     sdr_header,
 )
-from jdsr_cli.media.deep_frames import from_deep_rgb, to_deep_rgb
 from jdsr_cli.media.frames import matrix_in_use
-from jdsr_cli.media.hdr_metadata import stated_peak, unreadable_colours
+from jdsr_cli.media.hdr_metadata import dynamic_metadata, stated_peak, unreadable_colours
 from jdsr_cli.media.tone_mapping import (
     compress_light,
     converter_from_sdr,
@@ -34,33 +41,6 @@ from jdsr_cli.media.tone_mapping import (
     pq_to_light,
     tone_mapping_of,
 )
-from jdsr_cli.media.writing import formats
-
-MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
-METADATA = {"x265-params": f"master-display={MASTERING}:max-cll=900,400"}
-
-VARIANTS = {
-    "PQ": PQ,
-    "PQ in MP4": replace(PQ, codec="libx265"),
-    "PQ, full range": replace(PQ, full=True),
-    "PQ, 12 bit": replace(PQ, pixel_format="yuv422p12le"),
-    "PQ, RGB": replace(PQ, pixel_format="gbrp10le"),
-    "PQ, 8 bit": replace(PQ, pixel_format="yuv444p", codec="libx264", options={"crf": "4"}),
-    "HLG": HLG,
-    "HLG in MP4": replace(HLG, codec="libx265"),
-    "HLG, full range": replace(HLG, full=True, pixel_format="yuv444p12le"),
-    "BT.2020, SDR": Colours("bt2020-10", "bt2020"),
-    "Display P3": Colours("iec61966-2-1", "smpte432", "yuv444p10le"),
-    "Display P3, 8 bit": Colours("bt709", "smpte432", "yuv444p", "libx264", options={"crf": "4"}),
-    "SDR, 10 bit": Colours(pixel_format="yuv422p10le"),
-    "SDR, 12 bit, full range": Colours(pixel_format="yuv420p12le", full=True),
-    "SDR, 16 bit RGB": Colours(pixel_format="gbrp16le"),
-}
-
-
-def clip(folder: Path, colours: Colours, frames: int = 3) -> Path:
-    suffix = ".mp4" if colours.codec.startswith("libx26") else ".mkv"
-    return write_deep(folder / f"in{suffix}", [picture(n) for n in range(frames)], colours)
 
 
 @pytest.mark.parametrize("colours", VARIANTS.values(), ids=VARIANTS)
@@ -68,7 +48,7 @@ def test_frames_look_like_the_sdr_picture(tmp_path: Path, colours: Colours) -> N
     """Only light near white differs, which HDR leaves room above; this picture has one such bar."""
     shown = picture(1).astype(int)
     dark = (shown < 190).all(axis=2)
-    with open_reader(clip(tmp_path, colours)) as reader:
+    with open_reader(deep_clip(tmp_path, colours)) as reader:
         assert reader.info.deep
         image = list(reader)[1].image.astype(int)
     error = np.abs(image - shown)[dark]
@@ -90,7 +70,7 @@ def test_light_colours_are_compressed_but_not_clipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("colours", VARIANTS.values(), ids=VARIANTS)
 def test_deep_frames_have_the_stored_colours(tmp_path: Path, colours: Colours) -> None:
-    with open_reader(clip(tmp_path, colours)) as reader:
+    with open_reader(deep_clip(tmp_path, colours)) as reader:
         deep = list(reader)[1].deep
     assert deep is not None
     first, expected = deep(), encoded(picture(1), colours.transfer, colours.primaries)
@@ -107,77 +87,9 @@ def test_ordinary_videos_have_no_deep_frames(tmp_path: Path) -> None:
     assert sdr_header(probe(path)) == probe(path)
 
 
-def _ramp(full: bool, pixel_format: str, bits: int) -> Any:
-    """Return a frame of a gray ramp, and its levels as fractions of white."""
-    top, step = (1 << bits) - 1, 1 << (bits - 8)
-    codes = np.linspace(0, top, 64).round().astype(np.uint16)
-    frame = av.VideoFrame(64, 32, pixel_format)
-    frame.color_range = 2 if full else 1
-    for number, plane in enumerate(frame.planes):
-        row = codes if number == 0 else np.full(plane.width, 1 << (bits - 1), np.uint16)
-        padded = np.pad(row, (0, plane.line_size // 2 - len(row)))
-        plane.update(np.tile(padded, (plane.height, 1)).tobytes())
-    share = codes / top if full else (codes / step - 16) / 219
-    return frame, np.clip(share, 0, 1)
-
-
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("bits", [9, 10, 12, 16])
-@pytest.mark.parametrize("layout", ["420", "444"])
-def test_levels_of_every_depth_and_range_are_exact(full: bool, bits: int, layout: str) -> None:
-    """FFmpeg's scaler gives 65286 for white of limited range, and 65472 for that of full range."""
-    frame, share = _ramp(full, f"yuv{layout}p{bits}le", bits)
-    read = to_deep_rgb(frame, 9)[16].astype(int)
-    assert np.abs(read - np.rint(share * 65535)[:, None]).max() <= 2
-
-
-@pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
-def test_levels_of_rgb_are_exact(bits: int) -> None:
-    top = (1 << bits) - 1
-    codes = np.linspace(0, top, 64).round().astype(np.uint16)
-    frame = av.VideoFrame(64, 32, f"gbrp{bits}le")
-    for plane in frame.planes:
-        plane.update(np.tile(np.pad(codes, (0, plane.line_size // 2 - 64)), (32, 1)).tobytes())
-    read = to_deep_rgb(frame, 1)[16].astype(int)
-    assert np.abs(read - np.rint(codes / top * 65535)[:, None]).max() <= 1
-
-
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("pixel_format", ["yuv420p10le", "p010le"])
-def test_ten_bits_survive_conversion_to_rgb_and_back(full: bool, pixel_format: str) -> None:
-    rng = np.random.default_rng(0)
-    levels = np.full((48, 64, 3), 30000) + 64 * rng.integers(-60, 60, (48, 64, 1))
-    stored = from_deep_rgb(levels.astype(np.uint16), pixel_format, 9, full_range=full)
-    again = from_deep_rgb(to_deep_rgb(stored, 9), pixel_format, 9, full_range=full)
-    assert bytes(stored.planes[0]) == bytes(again.planes[0])
-
-
-@pytest.mark.parametrize("pixel_format", ["gray10le", "gray12le", "gray16le", "ya16le"])
-def test_gray_is_full_range(pixel_format: str) -> None:
-    levels = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 32, axis=0)
-    rgb = np.ascontiguousarray(levels.repeat(3, axis=2))
-    frame = av.VideoFrame.from_numpy_buffer(rgb, format="rgb48le").reformat(format=pixel_format)
-    read = to_deep_rgb(frame, 1)
-    assert (read[:, 0] == 0).all()
-    assert (read[:, -1] == 65535).all()
-    assert np.array_equal(read[..., 0], read[..., 2])
-
-
-@pytest.mark.parametrize("pixel_format", ["yuva444p10le", "yuva422p12le", "gbrap12le", "rgba64le"])
-def test_transparency_is_composited_over_black(pixel_format: str) -> None:
-    rgba = np.full((32, 64, 4), 65535, np.uint16)
-    rgba[:, :20, 3] = 0
-    rgba[:, 20:40, 3] = 32768
-    frame = av.VideoFrame.from_numpy_buffer(rgba, format="rgba64le").reformat(format=pixel_format)
-    read = to_deep_rgb(frame, 1).astype(int)
-    assert read[:, :18].max() == 0
-    assert np.abs(read[:, 22:38] - 32768).max() < 300
-    assert read[:, 42:].min() > 65000
-
-
 @pytest.mark.parametrize("name", [name for name, one in VARIANTS.items() if "SDR, 1" not in name])
 def test_sdr_colours_return_to_themselves(tmp_path: Path, name: str) -> None:
-    info = probe(clip(tmp_path, VARIANTS[name], frames=1))
+    info = probe(deep_clip(tmp_path, VARIANTS[name], frames=1))
     mapping = tone_mapping_of(info)
     assert mapping is not None
     colours = np.random.default_rng(1).integers(0, 256, (40, 50, 3)).astype(np.uint8)
@@ -212,6 +124,37 @@ def test_the_stated_peak_becomes_white(tmp_path: Path) -> None:
     assert "4000 cd/m2" in seen["4000,400"][1]
 
 
+@pytest.mark.parametrize("name", ["PQ", "HLG, full range", "SDR, 10 bit"])
+def test_deinterlaced_frames_have_the_same_colours(tmp_path: Path, name: str) -> None:
+    path = write_deep(tmp_path / "in.mkv", [picture(0)] * 4, VARIANTS[name])
+    inner = np.s_[4:-4, 4:-4]
+    with (
+        open_reader(path) as plain,
+        open_reader(path, ReadSettings(deinterlace="on")) as filtered,
+    ):
+        for one, other in zip(plain, filtered, strict=True):
+            assert one.deep is not None
+            assert other.deep is not None
+            error = np.abs(one.image.astype(int) - other.image)[inner]
+            deep_error = np.abs(one.deep().astype(int) - other.deep())[inner]
+            assert np.median(error) <= 1
+            assert np.median(deep_error) < 257
+        assert any("deinterlaced" in note for note in filtered.report.warnings)
+
+
+def test_rotated_frames_agree_with_the_sdr_picture(tmp_path: Path) -> None:
+    colours = replace(PQ, codec="libx265")
+    path = write_deep(tmp_path / "in.mp4", [picture(0)] * 2, colours)
+    turned = remuxed(path, tmp_path / "turned.mp4", PQ, rotation=90)
+    with open_reader(turned) as reader:
+        frame = next(reader)
+        mapping = tone_mapping_of(reader.info)
+    assert frame.deep is not None
+    assert mapping is not None
+    assert frame.image.shape == frame.deep().shape == (64, 48, 3)
+    assert np.array_equal(mapping.to_sdr(frame.deep()), frame.image)
+
+
 def test_tags_of_the_container_alone_are_read(tmp_path: Path) -> None:
     """The decoder of HEVC replaces them by those of the stream, which are absent."""
     plain = replace(PQ, codec="libx265", tagged=False)
@@ -237,108 +180,10 @@ def test_tags_of_the_stream_alone_are_read(tmp_path: Path) -> None:
 
 
 def test_an_untagged_matrix_of_hdr_is_that_of_bt2020(tmp_path: Path) -> None:
-    info = replace(probe(clip(tmp_path, PQ, frames=1)), colour_matrix="unspecified")
+    info = replace(probe(deep_clip(tmp_path, PQ, frames=1)), colour_matrix="unspecified")
     assert matrix_in_use(info) == 9
     assert matrix_in_use(replace(info, colour_primaries="unspecified")) == 9
     assert matrix_in_use(replace(info, colour_primaries="bt709", colour_transfer="bt709")) == 6
-
-
-@pytest.mark.parametrize(
-    ("codec", "pixel_format"),
-    [
-        ("auto", "yuv420p10le"), ("h264", "yuv420p10le"), ("hevc", "yuv420p10le"),
-        ("av1", "yuv420p10le"), ("ffv1", "gbrp16le"), ("source", "yuv420p10le"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("name", ["PQ in MP4", "HLG in MP4", "SDR, 10 bit"])
-def test_codecs_keep_ten_bits_and_tags(
-    tmp_path: Path, codec: str, pixel_format: str, name: str
-) -> None:
-    source = clip(tmp_path, VARIANTS[name], frames=4)
-    info = probe(source)
-    if codec == "source" and info.codec == "ffv1":
-        pixel_format = "gbrp16le"
-    target = tmp_path / "out.mp4"
-    with (
-        open_reader(source) as reader,
-        VideoWriter(target, info, info.width, info.height, codec=codec, deep=True) as writer,
-    ):
-        given = []
-        for frame in reader:
-            assert frame.deep is not None
-            given.append(frame.deep())
-            writer.write(given[-1], frame.pts)
-    with open_reader(writer.path) as reader:
-        after = reader.info
-        assert after.pixel_format == pixel_format
-        for tag in ("primaries", "transfer"):
-            assert getattr(after, f"colour_{tag}") == getattr(info, f"colour_{tag}")
-        read = [frame.deep() for frame in reader if frame.deep is not None]
-    errors = np.abs(np.array(read).astype(int) - np.array(given))
-    assert len(read) == len(given)
-    if pixel_format == "gbrp16le":
-        assert errors.max() == 0
-    else:
-        # Less than one level of 8 bits on average, though colours have half the size.
-        assert np.median(errors) < 257
-
-
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
-def test_hdr_metadata_are_kept(tmp_path: Path, codec: str) -> None:
-    source = clip(tmp_path, replace(PQ, codec="libx265", options=METADATA))
-    info = probe(source)
-    assert (info.mastering_display, info.content_light) == (MASTERING, "900,400")
-    assert restored_header(codec, info)[0] == info
-    with (
-        open_reader(source) as reader,
-        VideoWriter(tmp_path / "out.mp4", info, 64, 48, codec=codec, deep=True) as writer,
-    ):
-        for frame in reader:
-            assert frame.deep is not None
-            writer.write(frame.deep(), frame.pts)
-    after = probe(writer.path)
-    assert after.content_light == info.content_light
-    before, kept = (
-        [int(one) for one in re.findall(r"\d+", text or "")]
-        for text in (info.mastering_display, after.mastering_display)
-    )
-    # AV1 stores chromaticities in 1/65536.
-    assert np.abs(np.array(before) - kept).max() <= 2
-
-
-def test_what_is_lost_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = probe(clip(tmp_path, replace(PQ, codec="libx265", options=METADATA), frames=1))
-    header, notes = restored_header("ffv1", info)
-    assert header == info
-    assert any("mastering display" in note for note in notes)
-    header, notes = restored_header("source", replace(info, codec="mjpeg"))
-    assert not header.deep
-    assert header.colour_transfer == "bt709"
-    assert any("8 bits" in note for note in notes)
-    monkeypatch.setattr(
-        formats, "hardware_fault", lambda *given: "no" if "p010le" in given else None
-    )
-    header, notes = restored_header("h264_nvenc", info)
-    assert not header.deep
-    monkeypatch.setattr(formats, "hardware_fault", lambda *_: None)
-    header, notes = restored_header("hevc_nvenc", info)
-    assert header.deep
-    assert formats.choose_encoding("hevc_nvenc", info)[0].pixel_format == "p010le"
-
-
-def test_eight_bits_stay_eight_bits(tmp_path: Path) -> None:
-    ordinary = probe(encode(tmp_path / "in.mp4"))
-    assert formats.choose_encoding("auto", ordinary) == formats.choose_encoding("h264", ordinary)
-    assert formats.choose_encoding("auto", ordinary)[0].pixel_format == "yuv420p"
-    hdr = probe(clip(tmp_path, VARIANTS["PQ, 8 bit"], frames=1))
-    assert hdr.deep
-    assert formats.choose_encoding("auto", hdr)[0].pixel_format == "yuv420p"
-
-
-def test_tiny_videos_do_not_fail_for_their_depth(tmp_path: Path) -> None:
-    small = np.full((8, 12, 3), 90, np.uint8)
-    info = probe(write_deep(tmp_path / "in.mkv", [small], PQ))
-    assert formats.choose_encoding("auto", info)[0].encoder == "libx264"
 
 
 def _with(**changes: str) -> MediaInfo:
@@ -382,6 +227,7 @@ def test_dolby_vision_profile_5_is_recognised() -> None:
     assert "profile 5" in str(unreadable_colours(fifth, "hvc1", "smpte2084", "bt2020nc"))
     assert "profile 5" in str(unreadable_colours(plain, "dvh1", "unspecified", "unspecified"))
     assert unreadable_colours(plain, "hvc1", "smpte2084", "ictcp") == "ICtCp"
+    assert dynamic_metadata(plain) == ["Dolby Vision"]
 
 
 @pytest.mark.parametrize("tag", ["dvh1", "dvhe"])

@@ -32,7 +32,7 @@ from jdsr_cli.media.geometry import (
     from_display_matrix,
     tagged_aspect,
 )
-from jdsr_cli.media.hdr_metadata import read_metadata, unreadable_colours
+from jdsr_cli.media.hdr_metadata import dynamic_metadata, read_metadata, unreadable_colours
 from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.reading.isobmff import item_margins, track_margins
 from jdsr_cli.media.reading.matroska import pixel_crop
@@ -174,6 +174,7 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     # The decoder may have replaced the tags of the container by absent ones of the stream.
     tags = ColourTags.of(frame).over(opened.tags)
     mastering_display, content_light = read_metadata(frame)
+    found += [f"the metadata of {name} are not used" for name in dynamic_metadata(frame)]
     info = MediaInfo(
         path=opened.file,
         kind=kind,
