@@ -34,6 +34,9 @@ _HLG_GAMMA = 1.2
 _LUMINANCE = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
 """Weights of BT.2020 in luminance."""
 
+_STRIP = 1 << 16
+"""Pixels that are converted at once: their intermediate values stay in the processor's cache."""
+
 _LEVELS = 65535
 _CODES: Final = np.linspace(0.0, 1.0, _LEVELS + 1)
 
@@ -124,8 +127,10 @@ def _srgb_light() -> Floats:
 
 def _steps(values: Floats) -> NDArray[np.uint16]:
     """Return values in [0, 1], clipped, in steps of 1/65535."""
-    steps = np.rint(np.clip(values, 0.0, 1.0) * np.float32(_LEVELS))
-    return np.asarray(steps, np.uint16)
+    steps = values * np.float32(_LEVELS)
+    np.clip(steps, 0.0, _LEVELS, out=steps)
+    steps += np.float32(0.5)
+    return steps.astype(np.uint16)
 
 
 def _inverse(curve: Curve) -> Floats:
@@ -154,8 +159,13 @@ class ToneMapping:
 
     def to_sdr(self, deep: DeepImage) -> Image:
         """Convert a picture of stored colours, uint16 RGB (H, W, 3), to sRGB, uint8 RGB."""
-        linear = cv2.transform(self._light(deep), self._to_bt709)
-        return _srgb_levels()[_steps(np.asarray(linear, np.float32))]
+        image = np.empty(deep.shape, np.uint8)
+        rows = max(1, _STRIP // deep.shape[1])
+        for top in range(0, len(deep), rows):
+            part = slice(top, top + rows)
+            linear = cv2.transform(self._light(deep[part]), self._to_bt709)
+            image[part] = np.take(_srgb_levels(), _steps(np.asarray(linear, np.float32)))
+        return image
 
     def from_sdr(self, levels: Floats) -> Floats:
         """Convert sRGB, float32 RGB (H, W, 3) in [0, 255], to stored colours in [0, 65535].
@@ -168,7 +178,7 @@ class ToneMapping:
 
     def _light(self, deep: DeepImage) -> Floats:
         """Return linear light, white at 1, with the stored primaries."""
-        return self._curve[deep]
+        return np.take(self._curve, deep)
 
     def _code(self, light: Floats) -> Floats:
         """Return code values in [0, 1] for linear light with the stored primaries."""
@@ -192,10 +202,10 @@ class HlgToneMapping(ToneMapping):
         super().__init__(display, primaries)
 
     def _light(self, deep: DeepImage) -> Floats:
-        scene = self._scene[deep]
+        scene = np.take(self._scene, deep)
         luminance = np.asarray(cv2.transform(scene, _LUMINANCE), np.float32)
         gain = np.power(luminance, np.float32(_HLG_GAMMA - 1)).reshape(*scene.shape[:2], 1)
-        return self._curve[_steps(np.sqrt(scene * gain))]
+        return np.take(self._curve, _steps(np.sqrt(scene * gain)))
 
     def _code(self, light: Floats) -> Floats:
         display = super()._code(light) ** 2
