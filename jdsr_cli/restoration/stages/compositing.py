@@ -77,8 +77,6 @@ class _Compositor:
         self._smoother = FaceSmoother()
         self._masks = MaskClassifier()
         self._label = Label(self._plan.width, self._plan.height) if settings.label else None
-        self._to_deep = converter_from_sdr(opened.info)
-        self._white = graphics_white(opened.info)
         if opened.snapshot is not None:
             snapshot = opened.snapshot.part("composite")
             self._smoother.load(snapshot.arrays)
@@ -147,7 +145,8 @@ class _Compositor:
         base = enlarge(item.image, self._plan.scale)
         deep = None
         if item.deep is not None:
-            deep = DeepBase(enlarge(item.deep(), self._plan.scale), self._to_deep)
+            convert = converter_from_sdr(item.input.info)
+            deep = DeepBase(enlarge(item.deep(), self._plan.scale), convert)
         for face in sorted(item.faces, key=lambda one: one.detection.width):
             shown = face.smoothed if self._settings.stabilise else face.restored
             if shown is not None and face.alignment is not None:
@@ -162,7 +161,7 @@ class _Compositor:
                 )
         if self._label is not None:
             if deep is not None:
-                self._label.stamp(deep.image, self._white)
+                self._label.stamp(deep.image, graphics_white(item.input.info))
             else:
                 self._label.stamp(base)
         return base if deep is None else deep.image
