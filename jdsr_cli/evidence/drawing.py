@@ -65,10 +65,16 @@ class Label:
         self._letters = letters[..., None]
         self._keep = (1.0 - self._letters) * (1.0 - LABEL_OPACITY)
 
-    def stamp(self, image: NDArray[np.uint8]) -> None:
-        """Blend the label into `image`, RGB uint8 (height, width, 3), in place."""
+    def stamp(self, image: NDArray[np.uint8] | NDArray[np.uint16], white: float = 255.0) -> None:
+        """Blend the label into `image`, RGB (height, width, 3), in place.
+
+        Args:
+            image: The frame.
+            white: Level of its letters.
+
+        """
         corner = image[image.shape[0] - self.height :, : self.width]
-        corner[:] = np.rint(corner * self._keep + 255.0 * self._letters).astype(np.uint8)
+        corner[:] = np.rint(corner * self._keep + white * self._letters).astype(image.dtype)
 
 
 @dataclass(frozen=True, eq=False)

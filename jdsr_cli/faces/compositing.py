@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,9 +19,12 @@ from numpy.typing import NDArray
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import Alignment
+from jdsr_cli.faces.deep_base import DeepBase
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent, invert, steps, zoom
+
+Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16])
 
 GRID = 32
 """Side of the grid on which colours are compared; slow changes need no more."""
@@ -184,12 +188,13 @@ def plan_frames(width: int, height: int, scale: int, frame_scale: int | None) ->
     return FramePlan(frame_scale, width * frame_scale, height * frame_scale, note)
 
 
-def enlarge(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+def enlarge(image: Pixels, factor: int) -> Pixels:
     """Return a new image, `factor` times as large by bicubic interpolation."""
     if factor == 1:
         return image.copy()
     size = (image.shape[1] * factor, image.shape[0] * factor)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(resized, dtype=image.dtype)
 
 
 def template_to_frame(alignment: Alignment, factor: int) -> NDArray[np.float64]:
@@ -222,6 +227,7 @@ def compose(
     matrix: NDArray[np.float64],
     native_width: float,
     settings: CompositeSettings | None = None,
+    deep: DeepBase | None = None,
 ) -> Composite:
     """Composite a restored face into `base`, in place.
 
@@ -237,6 +243,7 @@ def compose(
         matrix: (2, 3) from pixels of the template to pixels of `base`.
         native_width: Width of the template's region in the frame as it was filmed, in pixels.
         settings: How the face is composited.
+        deep: The same frame in other colours, which gets the same face.
 
     Raises:
         UsageError: An array has a wrong shape or type, or the matrix cannot be inverted.
@@ -274,6 +281,8 @@ def compose(
     before = box.astype(np.float32)
     # In place: box + weight * (patch - box).
     np.clip(patch, 0.0, 255.0, out=patch)
+    if deep is not None:
+        deep.blend(left, top, patch, weight)
     patch -= before
     patch *= weight[..., None]
     patch += before

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from jdsr_cli.media.exif import PictureExif
-from jdsr_cli.media.frames import Frame, Image, MediaInfo, MediaKind
+from jdsr_cli.media.frames import DeepImage, Frame, Image, MediaInfo, MediaKind
 from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
+from jdsr_cli.media.tone_mapping import sdr_header
+from jdsr_cli.media.writing.formats import restored_header
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.writing.writer import (
     JoinedVideo,
@@ -19,6 +21,7 @@ from jdsr_cli.settings import Deinterlacing, ReadSettings
 __all__ = [
     "SEGMENT_SUFFIX",
     "STANDARD_INPUT",
+    "DeepImage",
     "Deinterlacing",
     "Frame",
     "Image",
@@ -38,5 +41,7 @@ __all__ = [
     "plan_output",
     "probe",
     "read_image",
+    "restored_header",
+    "sdr_header",
     "write_image",
 ]

@@ -1,8 +1,9 @@
 """Frames and media headers, and conversion between stored YUV and RGB.
 
 A matrix that is not tagged is chosen by size, as video players do: BT.709 from HD sizes up, BT.601
-below. The matrix used for reading is also used and tagged by the writer, so that colours are
-preserved even where the enlarged size would lead to another choice.
+below; that of BT.2020 with PQ, HLG or its primaries. The matrix used for reading is also used and
+tagged by the writer, so that colours are preserved even where the enlarged size would lead to
+another choice.
 Sources: ITU-T H.273 for the codes, BT.601-7, BT.709-6 and BT.2020-2 for the matrices.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import av
 import numpy as np
@@ -54,7 +55,10 @@ class MediaInfo:
         colour_transfer: Tag in FFmpeg's names, "unspecified" if there is none.
         colour_matrix: Tag in FFmpeg's names, "unspecified" if there is none.
         audio_streams: Number of audio streams.
-        bit_depth: Bits per channel as stored; frames are delivered with 8.
+        bit_depth: Bits per channel as stored.
+        deep: Whether frames are delivered in the stored colours with 16 bits too, see `Frame.deep`.
+        mastering_display: Mastering display of HDR, see `hdr_metadata`; None if none is stated.
+        content_light: "MaxCLL,MaxFALL" of HDR in cd/m2; None if none is stated.
         interlaced: Whether the first frame is flagged as interlaced.
         stream: Number of the video stream that is read, from 1.
         streams: Number of video streams, without cover pictures.
@@ -85,6 +89,9 @@ class MediaInfo:
     colour_matrix: str
     audio_streams: int
     bit_depth: int = 8
+    deep: bool = False
+    mastering_display: str | None = None
+    content_light: str | None = None
     interlaced: bool = False
     stream: int = 1
     streams: int = 1
@@ -94,6 +101,11 @@ class MediaInfo:
 
 Image = NDArray[np.uint8]
 """A picture: uint8 RGB, shape (height, width, 3), full range 0 to 255."""
+
+DeepImage = NDArray[np.uint16]
+"""A picture in the colours of its file: uint16 RGB, (height, width, 3), full range 0 to 65535."""
+
+Pixels = TypeVar("Pixels", Image, DeepImage)
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,10 @@ class Frame:
             if only a part is read (a trim), the first frame delivered has a higher index.
         pts: Presentation time in units of `time_base`; strictly increasing within a file.
         time_base: Seconds per unit of `pts`, exact.
-        image: uint8 RGB, shape (height, width, 3), rotation already applied.
+        image: uint8 RGB, shape (height, width, 3), rotation already applied; HDR and wide-gamut
+            video is converted to sRGB, see `tone_mapping`.
+        deep: Convert the same frame to uint16 RGB with its own primaries and transfer function;
+            None unless `MediaInfo.deep`.
 
     """
 
@@ -113,6 +128,7 @@ class Frame:
     pts: int
     time_base: Fraction
     image: Image
+    deep: Callable[[], DeepImage] | None = None
 
     @property
     def time(self) -> Fraction:
@@ -129,6 +145,7 @@ class PendingFrame:
         pts: As in `Frame`.
         time_base: As in `Frame`.
         render: Convert the frame to RGB; not called for frames that are skipped.
+        deep: As in `Frame`.
 
     """
 
@@ -136,10 +153,11 @@ class PendingFrame:
     pts: int
     time_base: Fraction
     render: Callable[[], Image]
+    deep: Callable[[], DeepImage] | None = None
 
     def frame(self) -> Frame:
         """Return the finished frame."""
-        return Frame(self.index, self.pts, self.time_base, self.render())
+        return Frame(self.index, self.pts, self.time_base, self.render(), self.deep)
 
 
 class Source(Protocol):
@@ -177,7 +195,7 @@ def resized_warning(count: int) -> str:
 
 
 def depth_warning(bits: int) -> str:
-    """Return the warning that a picture of more than 8 bits per channel is processed in 8."""
+    """Return the warning that a still picture of more than 8 bits per channel is processed in 8."""
     return f"the picture has {bits} bits per channel; it is processed in 8"
 
 
@@ -198,7 +216,7 @@ MATRICES: Final = {
 }  # fmt: skip
 
 TRANSPARENT_NOTE = "transparent parts are shown on gray"
-_BACKDROP = 128
+BACKDROP = 128
 """Value of the gray behind transparent parts, halfway between black and white."""
 
 UNSPECIFIED_CODE = 2
@@ -219,7 +237,7 @@ _CONVERTERS: Final = {
 }
 """Matrix code to PyAV's colour space."""
 
-_EXACT = int(
+EXACT = int(
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
@@ -245,6 +263,8 @@ def matrix_in_use(info: MediaInfo) -> int:
     code = tag_code(MATRICES, info.colour_matrix)
     if code in _CONVERTERS:
         return code
+    if info.colour_primaries == "bt2020" or info.colour_transfer in ("smpte2084", "arib-std-b67"):
+        return 9
     sides = sorted((info.width, info.height))
     return 1 if sides[1] >= _HD_LONG_SIDE or sides[0] > _HD_SHORT_SIDE else 6
 
@@ -273,13 +293,13 @@ def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> RgbPictur
         height: Height of the result in pixels.
 
     """
-    has_alpha = _has_alpha(frame.format.name)
+    has_alpha = is_transparent(frame.format.name)
     converted = frame.reformat(
         width=width,
         height=height,
         format="rgba" if has_alpha else "rgb24",
         src_colorspace=None if frame.format.is_rgb else _CONVERTERS[matrix],
-        interpolation=_EXACT,
+        interpolation=EXACT,
     )
     array = np.asarray(converted.to_ndarray(), dtype=np.uint8)
     if not has_alpha:
@@ -290,7 +310,8 @@ def to_rgb(frame: VideoFrame, matrix: int, width: int, height: int) -> RgbPictur
 
 
 @lru_cache
-def _has_alpha(pixel_format: str) -> bool:
+def is_transparent(pixel_format: str) -> bool:
+    """Whether a pixel format has transparency."""
     layout = av.VideoFormat(pixel_format)
     return layout.has_palette or any(part.is_alpha for part in layout.components)
 
@@ -298,7 +319,7 @@ def _has_alpha(pixel_format: str) -> bool:
 def over_gray(rgba: Image) -> Image:
     """Composite uint8 RGBA (height, width, 4) over mid gray; return RGB (height, width, 3)."""
     alpha = rgba[..., 3:].astype(np.uint32)
-    total = rgba[..., :3] * alpha + _BACKDROP * (255 - alpha)
+    total = rgba[..., :3] * alpha + BACKDROP * (255 - alpha)
     return ((total + 127) // 255).astype(np.uint8)
 
 
@@ -314,5 +335,5 @@ def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) 
         format=pixel_format,
         dst_colorspace=_CONVERTERS[matrix],
         dst_color_range=2 if full_range else 1,
-        interpolation=_EXACT,
+        interpolation=EXACT,
     )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.media.frames import Image
+from jdsr_cli.media.frames import Pixels
 
 _SLANT_LIMIT = 0.05
 """Share of the off-axis part of a display matrix above which the angle is not a right angle."""
@@ -34,7 +34,7 @@ class Orientation:
         """Whether width and height are exchanged."""
         return self.rotation in (90, 270)
 
-    def apply(self, image: Image) -> Image:
+    def apply(self, image: Pixels) -> Pixels:
         """Return `image` (height, width, 3) upright, contiguous in memory."""
         if self.mirrored:
             image = image[:, ::-1]
@@ -98,7 +98,7 @@ class Aperture:
     width: int
     height: int
 
-    def crop(self, image: Image) -> Image:
+    def crop(self, image: Pixels) -> Pixels:
         """Return the displayed part of a stored picture (H, W, 3), as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
@@ -199,17 +199,17 @@ def chosen_aspect(picture: Fraction, width: int, height: int) -> Fraction:
     return ratio
 
 
-def fit(image: Image, width: int, height: int, aspect: Fraction = Fraction(1)) -> Image:
+def fit(image: Pixels, width: int, height: int, aspect: Fraction = Fraction(1)) -> Pixels:
     """Resize a picture to another size and keep its aspect ratio by black bars.
 
     Args:
-        image: uint8 RGB (h, w, 3).
+        image: uint8 or uint16 RGB (h, w, 3).
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         aspect: Width over height of a pixel of `image`, relative to a pixel of the result.
 
     Returns:
-        uint8 RGB (height, width, 3).
+        RGB (height, width, 3) of the same type.
 
     """
     source_width, source_height = image.shape[1] * aspect, Fraction(image.shape[0])
@@ -219,10 +219,10 @@ def fit(image: Image, width: int, height: int, aspect: Fraction = Fraction(1)) -
         across, down = width, height
     smaller = across < image.shape[1] and down < image.shape[0]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    resized = np.asarray(cv2.resize(image, (across, down), interpolation=method), np.uint8)
+    resized = np.asarray(cv2.resize(image, (across, down), interpolation=method), image.dtype)
     if (across, down) == (width, height):
         return resized
-    framed = np.zeros((height, width, 3), np.uint8)
+    framed = np.zeros((height, width, 3), image.dtype)
     left, top = (width - across) // 2, (height - down) // 2
     framed[top : top + down, left : left + across] = resized
     return framed

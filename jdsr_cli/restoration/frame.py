@@ -26,7 +26,7 @@ from jdsr_cli.faces.compositing import FramePlan
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.media import Image, MediaInfo, Reader
+from jdsr_cli.media import DeepImage, Image, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
@@ -122,6 +122,8 @@ class OpenInput:
     """State at the end of the last finished segment if an interrupted run is resumed."""
     notes: tuple[str, ...]
     """What the user should know about how the input is processed."""
+    restored: MediaInfo | None = None
+    """Header with which restored frames are written; None if none are."""
     finished: tuple[FinishedSegment, ...] = ()
     """The segments that an interrupted run has finished."""
 
@@ -134,6 +136,11 @@ class OpenInput:
     def workspace(self) -> Workspace:
         """Folder of its results."""
         return self.state.workspace
+
+    @property
+    def writes_deep(self) -> bool:
+        """Whether restored frames are written in the colours of the input, from 16 bits."""
+        return self.restored is not None and self.restored.deep
 
     @property
     def finished_frames(self) -> int:
@@ -279,6 +286,8 @@ class FrameItem:
     """Stored pixels, RGB uint8 (H, W, 3); `NO_IMAGE` once only writing is left."""
     ends_segment: bool = False
     """Whether an interrupted run can resume after this frame."""
+    deep: Callable[[], DeepImage] | None = None
+    """Converts the frame to the colours of the input, see `media.Frame`; None once composited."""
     # detect
     detections: FrameDetections | None = None
     thumbnail: Image = field(default_factory=lambda: NO_IMAGE)
@@ -287,8 +296,9 @@ class FrameItem:
     ended_tracks: tuple[int, ...] = ()
     """Tracks without a face in any later frame."""
     # composite
-    composited: Image = field(default_factory=lambda: NO_IMAGE)
-    """Enlarged frame with the restored faces."""
+    composited: Image | DeepImage = field(default_factory=lambda: NO_IMAGE)
+    """Enlarged frame with the restored faces; uint16 in the colours of the input if these are
+    written."""
     snapshot: Snapshot | None = None
     """State of the composite stage after this frame, if a segment ends with it."""
 
@@ -306,7 +316,9 @@ class FrameItem:
     def nbytes(self) -> int:
         """Size in memory of its pictures."""
         faces = sum(face.nbytes for face in self.faces)
-        return self.image.nbytes + self.composited.nbytes + faces
+        # A decoded frame of 16-bit samples, its colours at half size, is as large as the image.
+        decoded = 0 if self.deep is None else self.image.nbytes
+        return self.image.nbytes + decoded + self.composited.nbytes + faces
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,15 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
 from jdsr_cli.faces import Detection
-from jdsr_cli.media import Image, PictureExif, SegmentWriter, join_segments, write_image
+from jdsr_cli.media import (
+    DeepImage,
+    Image,
+    MediaInfo,
+    PictureExif,
+    SegmentWriter,
+    join_segments,
+    write_image,
+)
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
@@ -85,9 +93,11 @@ class VideoSink(Sink):
     Args:
         name: Stem of its file.
         opened: The input.
+        header: Header with which its frames are written.
         size: Width and height in pixels.
         settings: Codec, quality and whether the input is trimmed.
-        picture: Returns the picture of a frame, RGB uint8 (height, width, 3).
+        picture: Returns the picture of a frame, RGB (height, width, 3), uint8, or uint16 if the
+            header is `deep`.
 
     """
 
@@ -95,13 +105,14 @@ class VideoSink(Sink):
         self,
         name: str,
         opened: OpenInput,
+        header: MediaInfo,
         size: tuple[int, int],
         settings: RestoreSettings,
-        picture: Callable[[FrameItem], Image],
+        picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
         self._workspace = opened.workspace
-        self._info = opened.info
+        self._info = header
         self._size = size
         self._settings = settings
         self._picture = picture
@@ -114,7 +125,9 @@ class VideoSink(Sink):
         if self._writer is None:
             codec, crf = self._settings.codec, self._settings.crf
             path = self._file(self._segments)
-            writer = SegmentWriter(path, self._info, *self._size, codec=codec, crf=crf)
+            writer = SegmentWriter(
+                path, self._info, *self._size, codec=codec, crf=crf, deep=self._info.deep
+            )
             self._writer = writer.__enter__()
         self._writer.write(self._picture(item), item.pts)
 
@@ -157,7 +170,7 @@ class StillSink(Sink):
         name: Stem of its file.
         folder: Folder of the file.
         exif: EXIF of the input, None if it has none.
-        picture: Returns the picture of a frame, RGB uint8 (height, width, 3).
+        picture: Returns the picture of a frame, RGB uint8 or uint16 (height, width, 3).
 
     """
 
@@ -166,7 +179,7 @@ class StillSink(Sink):
         name: str,
         folder: Path,
         exif: PictureExif | None,
-        picture: Callable[[FrameItem], Image],
+        picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
         self._exif = exif
@@ -188,6 +201,11 @@ class StillSink(Sink):
 
 def _written(name: str, frames: int) -> dict[str, Any]:
     return {"frames_written": frames} if name == RESTORED else {}
+
+
+def composited_frame(item: FrameItem) -> Image | DeepImage:
+    """Return an enlarged frame with its restored faces."""
+    return item.composited
 
 
 def draw_overlay(item: FrameItem) -> Image:

@@ -19,7 +19,9 @@ from jdsr_cli.settings.detection import (
 from jdsr_cli.settings.options import Option, Settings
 
 Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
-Codec = Literal["h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"]
+Codec = Literal[
+    "auto", "h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
+]
 MAX_FUSED_SHOTS = 8
 """Best shots of a track that are fused at most."""
 Weights = Annotated[
@@ -112,11 +114,12 @@ class RestoreSettings(DetectionSettings):
     codec: Annotated[
         Codec,
         Option(
-            "Video codec of restored frames: ffv1 is lossless, source is the input's, those with "
-            "nvenc are encoded by an NVIDIA GPU.",
+            "Video codec of restored frames: auto is h264, or hevc for more than 8 bits per "
+            "channel; ffv1 is lossless, source is the input's, those with nvenc are encoded by an "
+            "NVIDIA GPU.",
             group="encoding",
         ),
-    ] = "h264"
+    ] = "auto"
     crf: Annotated[
         int | None,
         Option(

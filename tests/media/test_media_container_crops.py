@@ -18,9 +18,9 @@ from PIL import Image
 
 from jdsr_cli.media import open_reader, probe
 from jdsr_cli.media.geometry import Aperture, Margins
-from jdsr_cli.media.reading.header import pixel_crop
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.isobmff import track_margins
+from jdsr_cli.media.reading.matroska import pixel_crop
 from jdsr_cli.settings import ReadSettings
 
 Image.init()

@@ -153,7 +153,7 @@ def test_bit_depth_is_reported(tmp_path: Path) -> None:
     frames, report = read(ten_bit(tmp_path), ReadSettings())
     assert len(frames) == COUNT
     assert probe(tmp_path / "ten.mkv").bit_depth == 10
-    assert report.warnings == ("the picture has 10 bits per channel; it is processed in 8",)
+    assert report.warnings == ("the video has 10 bits per channel; faces are processed in 8",)
     Image.new("I;16", (8, 8)).save(tmp_path / "wide.png")
     assert probe(tmp_path / "wide.png").bit_depth == 16
     assert probe(encode(tmp_path / "clip.mp4")).bit_depth == 8

@@ -98,7 +98,7 @@ CASES: dict[str, Case] = {
     "rotated 270": Case(lambda folder: rotated(folder, 270)),
     "aspect 12:11": Case(wide),
     "odd size": Case(odd),
-    "10 bit": Case(ten_bit, notes=("10 bits per channel",)),
+    "10 bit": Case(ten_bit, notes=("is hevc with 10 bits per channel", "faces are processed in 8")),
     "gray": Case(gray),
     "interlaced": Case(
         lambda folder: interlaced(folder / "fields.mkv"),

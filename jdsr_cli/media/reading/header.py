@@ -1,30 +1,23 @@
-"""Describe a video by its container, its stream and its first decoded frame.
-
-The crop of a Matroska or WebM track is read from the file: FFmpeg's demuxer reads it, but PyAV
-neither exposes nor applies it. Invalid or damaged elements count as absent. The package enzyme
-is not used, since damaged headers raise errors of any type in it, including `MemoryError`.
-
-Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
-"""
+"""Describe a video by its container, its stream and its first decoded frame."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 from av.container.input import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media.frames import (
     MATRICES,
     PRIMARIES,
     RANGES,
     TRANSFERS,
+    UNSPECIFIED_CODE,
     MediaInfo,
     MediaKind,
     tag_name,
@@ -32,99 +25,19 @@ from jdsr_cli.media.frames import (
 from jdsr_cli.media.geometry import (
     UPRIGHT,
     Aperture,
-    Margins,
     Orientation,
     from_display_matrix,
     tagged_aspect,
 )
+from jdsr_cli.media.hdr_metadata import dynamic_metadata, read_metadata, unreadable_colours
 from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.reading.isobmff import track_margins
+from jdsr_cli.media.reading.matroska import pixel_crop
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
-from jdsr_cli.media.reading.side_data import side_data_of
+from jdsr_cli.media.reading.side_data import SideData, side_data_of
+from jdsr_cli.media.tone_mapping import tone_mapping_of
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
-
-_SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
-_FIELDS = (0xB0, 0xBA, 0x54CC, 0x54BB, 0x54DD, 0x54AA)
-"""PixelWidth and PixelHeight; PixelCropLeft, PixelCropTop, PixelCropRight and PixelCropBottom."""
-_VIDEO_TYPE = 1
-_MAX_ELEMENTS = 512
-"""Number of sibling elements that are read; an intact file has some dozens. The limit stops files
-that consist of empty elements within seconds."""
-
-Span = tuple[int, int, int]
-"""Identifier of an element, and the positions where its content starts and ends in the file."""
-
-
-def pixel_crop(file: Path, number: int) -> Margins | None:
-    """Return the margins that are cropped from a video track.
-
-    Args:
-        file: A Matroska or WebM file.
-        number: Number of the track among the video tracks, from 0.
-
-    Returns:
-        The margins; None if the track is missing.
-
-    """
-    try:
-        with file.open("rb") as stream:
-            return _track_crop(stream, number)
-    except OSError:
-        return None
-
-
-def _track_crop(stream: BinaryIO, number: int) -> Margins | None:
-    parent = (0, 0, stream.seek(0, os.SEEK_END))
-    for name in (_SEGMENT, _TRACKS):
-        found = next((one for one in _elements(stream, parent) if one[0] == name), None)
-        if found is None:
-            return None
-        parent = found
-    videos = []
-    for entry in _elements(stream, parent):
-        inner = (
-            {one[0]: one for one in _elements(stream, entry)} if entry[0] == _TRACK_ENTRY else {}
-        )
-        if _TRACK_TYPE in inner and _value(stream, inner[_TRACK_TYPE]) == _VIDEO_TYPE:
-            videos.append(inner.get(_VIDEO))
-    video = videos[number] if number < len(videos) else None
-    if video is None:
-        return None
-    inner = {one[0]: one for one in _elements(stream, video)}
-    return Margins(*(_value(stream, inner[name]) if name in inner else 0 for name in _FIELDS))
-
-
-def _elements(stream: BinaryIO, parent: Span) -> Iterator[Span]:
-    """Yield the children of an element, up to the first that is damaged."""
-    _, position, end = parent
-    for _ in range(_MAX_ELEMENTS):
-        stream.seek(position)
-        head = stream.read(16)
-        name = _length(head)
-        size = _length(head[name:])
-        if not name or not size or position >= end:
-            return
-        start = position + name + size
-        count = int.from_bytes(head[name : name + size], "big") - (1 << 7 * size)
-        # A size of ones only is unknown: the element extends to the end of its parent.
-        last = end if count == (1 << 7 * size) - 1 else start + count
-        # A truncated file ends within its segment.
-        yield int.from_bytes(head[:name], "big"), start, min(last, end)
-        position = last
-
-
-def _length(data: bytes) -> int:
-    """Return the length of the variable-length number that `data` starts with, 0 if none."""
-    length = 9 - data[0].bit_length() if data else 9
-    return length if length <= min(8, len(data)) else 0
-
-
-def _value(stream: BinaryIO, element: Span) -> int:
-    _, start, end = element
-    stream.seek(start)
-    return int.from_bytes(stream.read(max(0, min(8, end - start))), "big")
-
 
 _COUNTING_FORMATS = frozenset({"mov", "avi"})
 """Containers whose header contains the number of frames, by the first of FFmpeg's names."""
@@ -134,6 +47,9 @@ _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1"
 
 
 _MICROSECOND = Fraction(1, 1_000_000)
+
+_SHALLOW = 8
+"""Bits per channel that `Frame.image` holds."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +73,29 @@ class Header:
 
 
 @dataclass(frozen=True)
+class ColourTags:
+    """Codes of the colour tags of a stream or frame (ITU-T H.273)."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+    @classmethod
+    def of(cls, tagged: VideoCodecContext | VideoFrame) -> ColourTags:
+        """Return the tags of a frame, or those of a container before anything was decoded."""
+        return cls(tagged.color_primaries, tagged.color_trc, tagged.colorspace)
+
+    def over(self, others: ColourTags) -> ColourTags:
+        """Return these tags, and others for those that are absent."""
+        return ColourTags(
+            *(
+                theirs if own == UNSPECIFIED_CODE else own
+                for own, theirs in zip(vars(self).values(), vars(others).values(), strict=True)
+            )
+        )
+
+
+@dataclass(frozen=True)
 class OpenedVideo:
     """An opened container and the stream that is read.
 
@@ -165,6 +104,7 @@ class OpenedVideo:
         container: The container.
         chosen: The stream that is read.
         animation: Number of pictures, if the file is an animation.
+        tags: Colour tags of the container.
 
     """
 
@@ -172,6 +112,7 @@ class OpenedVideo:
     container: InputContainer
     chosen: ChosenStream
     animation: PictureCount | None
+    tags: ColourTags
 
 
 def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | None) -> Header:
@@ -182,11 +123,15 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
         frame: The first decoded frame.
         frame_rate: Frames per second given by the user, for a file without timestamps.
 
+    Raises:
+        InputUnreadableError: The colours are stored in a form that cannot be converted to RGB.
+
     """
     container, stream = opened.container, opened.chosen.stream
     pictures = 0 if opened.animation is None else opened.animation.pictures
     context, name = stream.codec_context, container.format.name
-    orientation, exact = _orientation(frame, context.name)
+    side_data = side_data_of(frame, context.name)
+    orientation, exact = _orientation(frame, side_data)
     found = (
         [] if exact else ["the rotation is not a multiple of 90 degrees; the nearest one is used"]
     )
@@ -219,9 +164,13 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     kind: MediaKind = "video"
     if pictures:
         kind = "animation"
-    elif name.endswith("_pipe") or name == "image2":
+    elif name.endswith("_pipe"):
         kind = "image"
     promised = pictures or (stream.frames if name.split(",")[0] in _COUNTING_FORMATS else 0)
+    # The decoder may have replaced the tags of the container by absent ones of the stream.
+    tags = ColourTags.of(frame).over(opened.tags)
+    mastering_display, content_light = read_metadata(side_data or {})
+    found += [f"the metadata of {name} are not used" for name in dynamic_metadata(side_data or {})]
     info = MediaInfo(
         path=opened.file,
         kind=kind,
@@ -239,15 +188,29 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
         pixel_format=frame.format.name,
         sample_aspect_ratio=ratio,
         colour_range=tag_name(RANGES, frame.color_range or context.color_range),
-        colour_primaries=tag_name(PRIMARIES, frame.color_primaries),
-        colour_transfer=tag_name(TRANSFERS, frame.color_trc),
-        colour_matrix=tag_name(MATRICES, frame.colorspace),
+        colour_primaries=tag_name(PRIMARIES, tags.primaries),
+        colour_transfer=tag_name(TRANSFERS, tags.transfer),
+        colour_matrix=tag_name(MATRICES, tags.matrix),
         audio_streams=len(container.streams.audio),
         bit_depth=bit_depth(frame),
+        mastering_display=mastering_display,
+        content_light=content_light,
         interlaced=kind == "video" and bool(frame.interlaced_frame),
         stream=opened.chosen.number,
         streams=opened.chosen.count,
     )
+    unreadable = unreadable_colours(
+        side_data or {}, context.codec_tag, info.colour_transfer, info.colour_matrix
+    )
+    if unreadable is not None:
+        raise InputUnreadableError(
+            f"the colours are stored as {unreadable}, which cannot be converted to RGB",
+            where=opened.file,
+            hint="Convert the file to HDR10 or SDR first, for example by FFmpeg's libplacebo.",
+        )
+    if kind in ("video", "animation"):
+        mapped = tone_mapping_of(info) is not None
+        info = replace(info, deep=mapped or info.bit_depth > _SHALLOW)
     return Header(info, orientation, aperture, _stated_end(container, timestamps), tuple(found))
 
 
@@ -268,9 +231,8 @@ def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     return None if margins is None else margins.aperture(frame.width, frame.height)
 
 
-def _orientation(frame: VideoFrame, codec: str) -> tuple[Orientation, bool]:
+def _orientation(frame: VideoFrame, side_data: SideData | None) -> tuple[Orientation, bool]:
     """Return the orientation, and whether it is exactly a multiple of 90 degrees."""
-    side_data = side_data_of(frame, codec)
     if side_data is None:
         turned = -frame.rotation
         return Orientation(round(turned / 90) % 4 * 90), turned % 90 == 0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeAlias, cast
 
 from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
+
+SideData: TypeAlias = Mapping[SideDataType, Buffer]
+"""Side data of a frame by their type."""
 
 _UNSAFE_CODECS = frozenset({"png", "apng"})
 """Codecs whose side data have a dictionary (the name of an ICC profile). PyAV 18.1 frees it with
 the frame and once more with the side data, which ends the process."""
 
 
-def side_data_of(frame: VideoFrame, codec: str) -> Mapping[SideDataType, Buffer] | None:
+def side_data_of(frame: VideoFrame, codec: str) -> SideData | None:
     """Return the side data of a frame by type.
 
     Args:
@@ -29,6 +32,6 @@ def side_data_of(frame: VideoFrame, codec: str) -> Mapping[SideDataType, Buffer]
     if codec in _UNSAFE_CODECS:
         return None
     try:
-        return cast("Mapping[SideDataType, Buffer]", frame.side_data)
+        return cast(SideData, frame.side_data)
     except ValueError:
         return None

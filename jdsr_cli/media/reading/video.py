@@ -1,31 +1,26 @@
-"""Read a video: decode, deinterlace, assign times and select the requested part.
-
-Deinterlacing uses FFmpeg's bwdif ("Bob Weaver Deinterlacing Filter", T. Mundt), which blends the
-cubic interpolation of w3fdif with the temporal checks of yadif: one output picture for each input
-frame, at the time of that frame.
-"""
+"""Read a video: decode, deinterlace, assign times and select the requested part."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import av
 from av.container.input import InputContainer
-from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
+from jdsr_cli.media.deep_frames import to_deep_rgb
 from jdsr_cli.media.frames import (
     TRANSPARENT_NOTE,
+    DeepImage,
     Image,
     MediaInfo,
     PendingFrame,
+    Pixels,
     depth_warning,
     matrix_in_use,
     resized_warning,
@@ -34,117 +29,13 @@ from jdsr_cli.media.frames import (
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import choose_stream
 from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timeline, TrimWindow
+from jdsr_cli.media.reading.deinterlacing import Deinterlaced, Deinterlacer
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
-from jdsr_cli.media.reading.header import OpenedVideo, read_header
+from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import SalvagedCopy
+from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
 from jdsr_cli.settings import Deinterlacing, ReadSettings
-
-_TICK = Fraction(1, 1000)
-"""Time base of the filter graph, which needs one; the frames keep their own times."""
-
-
-@dataclass(frozen=True)
-class Deinterlaced:
-    """A decoded frame and its deinterlaced picture.
-
-    Attributes:
-        source: The decoded frame, with the times and flags that are used.
-        picture: The deinterlaced frame; `source` itself if it was not deinterlaced.
-
-    """
-
-    source: VideoFrame
-    picture: VideoFrame
-
-    @property
-    def changed(self) -> bool:
-        """Whether the frame was deinterlaced."""
-        return self.picture is not self.source
-
-
-class Deinterlacer:
-    """Pass frames through bwdif, from the first interlaced frame on.
-
-    The filter uses the previous and the next frame, so its output is delayed by one frame; it is
-    flushed at the end and where size or pixel format change. Each picture is paired with its source
-    frame, so the number of frames and their times are those of the source.
-
-    Args:
-        mode: "auto" deinterlaces frames flagged as interlaced, "on" all, "off" none.
-
-    """
-
-    def __init__(self, mode: Deinterlacing) -> None:
-        self._mode = mode
-        self._graph: Graph | None = None
-        self._shape: tuple[int, int, str] | None = None
-        self._queued: deque[VideoFrame] = deque()
-        self._refused: set[tuple[int, int, str]] = set()
-
-    def process(self, frames: Iterator[VideoFrame]) -> Iterator[Deinterlaced]:
-        """Yield one pair for each frame, in order."""
-        for frame in frames:
-            shape = (frame.width, frame.height, frame.format.name)
-            if self._graph is not None and shape != self._shape:
-                yield from self._flush()
-            if self._graph is None and self._needs_filter(frame) and shape not in self._refused:
-                self._open(shape)
-            if self._graph is None:
-                yield Deinterlaced(frame, frame)
-                continue
-            self._queued.append(frame)
-            try:
-                self._graph.vpush(frame)
-            except (av.FFmpegError, ValueError):
-                self._refused.add(shape)
-                yield from self._flush()
-                continue
-            yield from self._pull()
-        yield from self._flush()
-
-    def _needs_filter(self, frame: VideoFrame) -> bool:
-        return self._mode == "on" or (self._mode == "auto" and frame.interlaced_frame)
-
-    def _open(self, shape: tuple[int, int, str]) -> None:
-        width, height, pixel_format = shape
-        which = "all" if self._mode == "on" else "interlaced"
-        graph = Graph()
-        try:
-            source = graph.add_buffer(
-                width=width, height=height, format=av.VideoFormat(pixel_format), time_base=_TICK
-            )
-            bwdif = graph.add("bwdif", f"mode=send_frame:parity=auto:deint={which}")
-            graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
-        except (av.FFmpegError, ValueError):
-            self._refused.add(shape)
-            return
-        self._graph, self._shape = graph, shape
-
-    def _pull(self) -> Iterator[Deinterlaced]:
-        """Yield the frames that the filter has finished."""
-        while self._graph is not None:
-            try:
-                picture = self._graph.vpull()
-            except (BlockingIOError, EOFError):
-                return
-            source = self._queued.popleft()
-            done = self._mode == "on" or source.interlaced_frame
-            yield Deinterlaced(source, picture if done else source)
-
-    def _flush(self) -> Iterator[Deinterlaced]:
-        """Flush and close the filter; a frame that it did not return is passed on unchanged."""
-        if self._graph is not None:
-            try:
-                self._graph.vpush(None)
-            except (av.FFmpegError, ValueError):
-                self._graph = None
-            yield from self._pull()
-        self._graph = self._shape = None
-        while self._queued:
-            source = self._queued.popleft()
-            yield Deinterlaced(source, source)
-
 
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 """Codecs in which every packet contains a displayed picture."""
@@ -174,6 +65,7 @@ class VideoSource:
     Raises:
         MediaError: No frame can be decoded.
         DeviceError: The chosen decoder is not available, or cannot decode this codec.
+        InputUnreadableError: Its colours cannot be converted to RGB.
         UsageError: The file has fewer video streams than the chosen number.
 
     """
@@ -197,13 +89,15 @@ class VideoSource:
         )
         try:
             chosen = choose_stream(self._container, file, settings.stream)
+            # Read before decoding, which may overwrite the tags of the container.
+            tags = ColourTags.of(chosen.stream.codec_context)
             self._decoder = PacketDecoder(self._container, chosen.stream)
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
             if first is None:
                 raise undecodable(file, chosen, settings.decoder)
             self._decoding = describe_decoding(chosen, settings.decoder)
-            opened = OpenedVideo(file, self._container, chosen, animation)
+            opened = OpenedVideo(file, self._container, chosen, animation, tags)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
             self._container.close()
@@ -217,6 +111,8 @@ class VideoSource:
             settings.deinterlace if self.info.kind == "video" else "off"
         )
         self._header = header
+        self._matrix = matrix_in_use(self.info)
+        self._tone_mapping = tone_mapping_of(self.info)
         self._first_size = (first.width, first.height)
         self._first_aspect = _aspect(first)
         self._frames = chain([first], self._decoded)
@@ -244,7 +140,14 @@ class VideoSource:
         found.extend(self._header.warnings)
         if info.kind == "image" and self._settings.trims:
             found.append(TRIM_IGNORED)
-        if info.bit_depth > 8:
+        mapping = describe_mapping(info)
+        if mapping is not None:
+            found.append(mapping)
+        elif info.deep:
+            found.append(
+                f"the video has {info.bit_depth} bits per channel; faces are processed in 8"
+            )
+        elif info.bit_depth > 8:
             found.append(depth_warning(info.bit_depth))
         return found
 
@@ -268,7 +171,6 @@ class VideoSource:
             UsageError: No frame is in the window.
 
         """
-        matrix = matrix_in_use(self.info)
         for index, pts, frame in self._timed():
             position = self._window.locate(pts * self.info.time_base)
             if position == "before":
@@ -282,8 +184,9 @@ class VideoSource:
             self._deinterlaced += int(frame.changed)
             candidate = self._deinterlacing == "on" or bool(source.interlaced_frame)
             self._not_deinterlaced += int(candidate and not frame.changed)
-            render = partial(self._render, frame, matrix)
-            yield PendingFrame(index, pts, self.info.time_base, render)
+            deep = partial(self._render_deep, frame) if self.info.deep else None
+            render = partial(self._render, frame)
+            yield PendingFrame(index, pts, self.info.time_base, render, deep)
         else:
             self._finished = True
         self._window.check(self.info.path)
@@ -300,11 +203,25 @@ class VideoSource:
             self._decoded_count += 1
             yield index, pts, frame
 
-    def _render(self, frame: Deinterlaced, matrix: int) -> Image:
-        source, aperture = frame.source, self._header.aperture
-        converted = to_rgb(frame.picture, matrix, source.width, source.height)
+    def _render(self, frame: Deinterlaced) -> Image:
+        """Return a frame in sRGB."""
+        if self._tone_mapping is not None:
+            return self._tone_mapping.to_sdr(self._render_deep(frame))
+        source = frame.source
+        converted = to_rgb(frame.picture, self._matrix, source.width, source.height)
         self._transparent |= converted.transparent
-        image = converted.image
+        return self._displayed(converted.image, source)
+
+    def _render_deep(self, frame: Deinterlaced) -> DeepImage:
+        """Return a frame in the colours of the file."""
+        source = frame.source
+        converted = to_deep_rgb(frame.picture, self._matrix)
+        self._transparent |= converted.transparent
+        return self._displayed(converted.image, source)
+
+    def _displayed(self, image: Pixels, source: VideoFrame) -> Pixels:
+        """Return what is displayed of a stored picture, upright and in the size of the first."""
+        aperture = self._header.aperture
         if (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
             image = fit(image, *size, _aspect(source) / self._first_aspect)

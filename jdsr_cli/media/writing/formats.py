@@ -1,14 +1,11 @@
-"""Choose the codec, pixel format, quality and container of an output."""
+"""Choose the codec, pixel format and quality of an output."""
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 from typing import cast, get_args
 
 import av
@@ -16,7 +13,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from jdsr_cli.errors import DeviceError, UsageError
 from jdsr_cli.media.frames import PRIMARIES, TRANSFERS, MediaInfo, matrix_in_use, tag_code
-from jdsr_cli.media.writing.time_bases import MILLISECONDS
+from jdsr_cli.media.hdr_metadata import encoder_parameters
+from jdsr_cli.media.tone_mapping import sdr_header
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, Codec
 
 DEFAULT_CRF = {"h264": 18.5, "hevc": 18, "av1": 21, "mpeg4": 18, "mjpeg": 18}
@@ -66,6 +64,13 @@ MIN_SIDES = {"libx265": 16, "libsvtav1": 32, **dict.fromkeys(_NVENC, 160)}
 """Pixels by encoder. x265 refuses less than 16; SVT-AV1 4.1 hangs at some sizes below 32; NVENC
 refuses less than 145 x 49 (H.264), 129 x 33 (HEVC) or 160 x 64 (AV1)."""
 
+_PARAMETER_OPTIONS = {
+    "libx264": "x264-params",
+    "libx265": "x265-params",
+    "libsvtav1": "svtav1-params",
+}
+"""Options that pass parameters on to the libraries."""
+
 _RATE_LIMITS = (Fraction(1), Fraction(240))
 """Frames per second that every encoder accepts; a header may state 90,000."""
 
@@ -93,7 +98,12 @@ class Encoding:
     @property
     def subsampled(self) -> bool:
         """Whether width and height must be even."""
-        return self.pixel_format in ("yuv420p", "yuvj420p")
+        return self.pixel_format in ("yuv420p", "yuvj420p", "yuv420p10le", "p010le")
+
+    @property
+    def bits(self) -> int:
+        """Bits per channel."""
+        return max(part.bits for part in av.VideoFormat(self.pixel_format).components)
 
 
 _ENCODERS = {
@@ -104,11 +114,29 @@ _ENCODERS = {
     "mpeg4": "mpeg4",
     "mjpeg": "mjpeg",
 }
+_DEEP_FORMATS = {
+    "libx264": "yuv420p10le",
+    "libx265": "yuv420p10le",
+    "libsvtav1": "yuv420p10le",
+    "ffv1": "gbrp16le",
+    **dict.fromkeys(_NVENC, "p010le"),
+}
+"""Pixel formats of more than 8 bits per channel by encoder; the others have none."""
+
 _READ_AS = {"libdav1d": "av1", "libaom-av1": "av1"}
 """Names of decoders that differ from the codec."""
 
 CODECS: tuple[str, ...] = get_args(Codec)
-"""Values of the option; "source" is the codec of the input if it can be written."""
+"""Values of the option; "source" is the codec of the input if it can be written.
+
+"auto" is HEVC for more than 8 bits, since hardware and browsers decode its 10-bit profile (Main 10)
+but rarely that of H.264 (High 10), and H.264 for 8 bits.
+"""
+
+
+def stores_more_than_8_bits(source: MediaInfo) -> bool:
+    """Whether a video of frames from `source` should have more than 8 bits per channel."""
+    return source.deep and source.bit_depth > 8
 
 
 def choose_encoding(
@@ -135,20 +163,86 @@ def choose_encoding(
             f"unknown codec '{codec}'", where="codec", hint=f"Choose from {', '.join(CODECS)}."
         )
     if codec in _NVENC:
-        return _hardware_encoding(codec, crf), []
+        return _hardware_encoding(codec, source, crf), []
     notes: list[str] = []
     if codec == "source":
         codec = _READ_AS.get(source.codec, source.codec)
         if codec not in _ENCODERS:
-            notes.append(f"the input's codec {codec} cannot be written here; H.264 is used")
-            codec = "h264"
+            default = _default_codec(source)
+            used = {"h264": "H.264", "hevc": "HEVC"}[default]
+            notes.append(f"the input's codec {codec} cannot be written here; {used} is used")
+            codec = default
+    if codec == "auto":
+        codec = _default_codec(source)
     _check_crf(codec, crf)
     encoder = _ENCODERS[codec]
     if encoder not in av.codecs_available:
         raise UsageError(
             f"this FFmpeg has no encoder {encoder}", where="codec", hint="Choose another codec."
         )
-    return _settings(codec, DEFAULT_CRF.get(codec, 0) if crf is None else crf), notes
+    settings = _settings(codec, DEFAULT_CRF.get(codec, 0) if crf is None else crf)
+    return _with_hdr_metadata(_with_depth(settings, source), source), notes
+
+
+def _default_codec(source: MediaInfo) -> str:
+    large_enough = min(source.width, source.height) >= MIN_SIDES["libx265"]
+    return "hevc" if stores_more_than_8_bits(source) and large_enough else "h264"
+
+
+def _with_depth(encoding: Encoding, source: MediaInfo) -> Encoding:
+    """Return the encoding with more than 8 bits per channel if the source has them."""
+    if not stores_more_than_8_bits(source) or encoding.encoder not in _DEEP_FORMATS:
+        return encoding
+    return replace(encoding, pixel_format=_DEEP_FORMATS[encoding.encoder])
+
+
+def _with_hdr_metadata(encoding: Encoding, source: MediaInfo) -> Encoding:
+    """Return the encoding with the HDR metadata of the source, as far as it can store them."""
+    parameters = encoder_parameters(encoding.encoder, *_hdr_metadata(source))
+    if not parameters:
+        return encoding
+    name = _PARAMETER_OPTIONS[encoding.encoder]
+    given = [encoding.options[name]] if name in encoding.options else []
+    return replace(encoding, options={**encoding.options, name: ":".join([*given, *parameters])})
+
+
+def _hdr_metadata(source: MediaInfo) -> tuple[str | None, str | None]:
+    return (source.mastering_display, source.content_light) if source.deep else (None, None)
+
+
+def restored_header(codec: str, source: MediaInfo) -> tuple[MediaInfo, list[str]]:
+    """Return the header with which frames of `source` are written, and what the user should know.
+
+    It is that of the source, with its colours and more than 8 bits if it has them, unless the codec
+    stores 8 bits only: then that of the same frames in SDR.
+
+    Args:
+        codec: One of `CODECS`.
+        source: Header of the input.
+
+    Raises:
+        UsageError: The codec is unknown, or this FFmpeg has no encoder.
+        DeviceError: The encoder needs a GPU that this machine does not have.
+
+    """
+    if not source.deep:
+        return source, []
+    encoding = choose_encoding(codec, source)[0]
+    if stores_more_than_8_bits(source) and encoding.bits == 8:
+        note = f"{encoding.encoder} stores 8 bits per channel: the restored video is 8-bit SDR"
+        return sdr_header(source), [note]
+    notes = []
+    if encoding.bits > 8:
+        notes.append(
+            f"the restored video is {encoding.codec} with {encoding.bits} bits per channel and the "
+            "colour tags of the input"
+        )
+    if encoder_parameters(encoding.encoder, *_hdr_metadata(source)) is None:
+        notes.append(
+            f"{encoding.encoder} cannot store mastering display and content light level, which the "
+            "restored video lacks"
+        )
+    return source, notes
 
 
 def _check_crf(codec: str, crf: int | None) -> None:
@@ -159,7 +253,7 @@ def _check_crf(codec: str, crf: int | None) -> None:
         )
 
 
-def _hardware_encoding(encoder: str, crf: int | None) -> Encoding:
+def _hardware_encoding(encoder: str, source: MediaInfo, crf: int | None) -> Encoding:
     """Return how an NVIDIA GPU encodes with the constant quality that is nearest to a CRF."""
     codec = _NVENC[encoder]
     _check_crf(codec, crf)
@@ -172,17 +266,22 @@ def _hardware_encoding(encoder: str, crf: int | None) -> Encoding:
         )
     quality = DEFAULT_CRF[codec] if crf is None else crf
     options = {"preset": "p4", "rc": "vbr", "cq": f"{quality:g}", "b": "0"}
-    return Encoding(codec, encoder, "yuv420p", options)
+    encoding = Encoding(codec, encoder, "yuv420p", options)
+    deep = _with_depth(encoding, source)
+    if deep != encoding and hardware_fault(encoder, deep.pixel_format) is not None:
+        # Most GPUs encode H.264 with 8 bits only.
+        return encoding
+    return deep
 
 
 @lru_cache
-def hardware_fault(encoder: str) -> str | None:
+def hardware_fault(encoder: str, pixel_format: str = "yuv420p") -> str | None:
     """Return why an encoder of a GPU cannot be used on this machine, None if it can."""
     if encoder not in av.codecs_available:
         return "this FFmpeg is built without it"
     context = cast(VideoCodecContext, av.CodecContext.create(encoder, "w"))
     context.width = context.height = 2 * MIN_SIDES[encoder]
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = pixel_format
     context.framerate = DEFAULT_FRAME_RATE
     context.time_base = 1 / DEFAULT_FRAME_RATE
     try:
@@ -247,76 +346,3 @@ def nominal_rate(source: MediaInfo) -> Fraction:
     low, high = _RATE_LIMITS
     rate = min(max(source.frame_rate or DEFAULT_FRAME_RATE, low), high).limit_denominator(1001)
     return rate if rate.numerator <= _MPEG4_RATE_LIMIT else Fraction(round(rate))
-
-
-_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
-"""Containers in order of preference. The first two keep any rational time, Matroska only 1 ms."""
-
-
-@dataclass(frozen=True)
-class TrackKind:
-    """Properties of a track that decide whether a container can hold it.
-
-    Attributes:
-        type: "audio", "subtitle", "video", "data" or "attachment".
-        codec: Name of the codec.
-        time_base: Seconds per unit of its times.
-        sample_rate: Samples per second of sound, 0 for other types.
-
-    """
-
-    type: str
-    codec: str
-    time_base: Fraction
-    sample_rate: int = 0
-
-
-@lru_cache
-def _storable(container: str) -> frozenset[str]:
-    with av.open(io.BytesIO(), mode="w", format=container) as output:
-        return frozenset(output.supported_codecs)
-
-
-def can_store(container: str, codec: str) -> bool:
-    """Whether a container ("mp4", "mov" or "matroska") can hold a stream of a codec."""
-    return codec in _storable(container)
-
-
-def choose_container(encoder: str, time_base: Fraction, tracks: Sequence[TrackKind]) -> str:
-    """Return the container that can store the video and most of the sound and subtitles.
-
-    MP4 if it can hold all of them, otherwise QuickTime. Matroska only if it keeps subtitles that
-    would be lost otherwise, can hold all sound, and rounds no time.
-
-    Args:
-        encoder: FFmpeg's name of the video's encoder.
-        time_base: Seconds per unit of the video's times.
-        tracks: The sound and subtitles.
-
-    """
-
-    def count_storable(name: str, kind: str) -> int:
-        return sum(can_store(name, track.codec) for track in tracks if track.type == kind)
-
-    fitting = [name for name in ("mp4", "mov") if can_store(name, encoder)]
-    best = max(
-        fitting, key=lambda name: (count_storable(name, "audio"), count_storable(name, "subtitle"))
-    )
-    times = [time_base, *(track.time_base for track in tracks)]
-    exact = all((time * MILLISECONDS).denominator == 1 for time in times)
-    if (
-        exact
-        and can_store("matroska", encoder)
-        and count_storable("matroska", "subtitle") > count_storable(best, "subtitle")
-        and count_storable("matroska", "audio") == sum(track.type == "audio" for track in tracks)
-    ):
-        return "matroska"
-    return best
-
-
-def final_name(path: Path, container: str) -> Path:
-    """Return `path` with the suffix of the container (.mp4 and .m4v are both kept for MP4)."""
-    suffix = path.suffix.lower()
-    if container == "mp4" and suffix in (".mp4", ".m4v"):
-        return path
-    return path if suffix == _SUFFIXES[container] else path.with_suffix(_SUFFIXES[container])

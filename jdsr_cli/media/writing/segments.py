@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import av
 import numpy as np
@@ -22,10 +23,12 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError, UsageError
-from jdsr_cli.media.frames import Image, MediaInfo, from_rgb, matrix_in_use
+from jdsr_cli.media.deep_frames import from_deep_rgb
+from jdsr_cli.media.frames import DeepImage, Image, MediaInfo, from_rgb, matrix_in_use
 from jdsr_cli.media.writing.formats import (
     MIN_SIDES,
     choose_encoding,
@@ -56,12 +59,16 @@ class SegmentWriter:
 
     Args:
         path: The file; an existing file is overwritten.
-        source: Header of the input that the frames come from, with the `time_base` of the times.
+        source: Header of the input that the frames come from, with the `time_base` of the times; if
+            they were converted to SDR, `sdr_header` of it. Its colour tags are written.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        codec: "h264", "hevc", "av1", "ffv1" (lossless), "source" (that of the input if possible),
-            or "h264_nvenc", "hevc_nvenc", "av1_nvenc" for the encoder of an NVIDIA GPU.
+        codec: "auto" (h264, or hevc for more than 8 bits), "h264", "hevc", "av1", "ffv1"
+            (lossless), "source" (that of the input if possible), or "h264_nvenc", "hevc_nvenc",
+            "av1_nvenc" for the encoder of an NVIDIA GPU.
         crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None is visually lossless.
+        deep: Whether the frames are those of `Frame.deep`, with 16 bits; if not, they and the video
+            have 8.
 
     Attributes:
         path: The file.
@@ -82,13 +89,15 @@ class SegmentWriter:
         width: int,
         height: int,
         *,
-        codec: str = "h264",
+        codec: str = "auto",
         crf: int | None = None,
+        deep: bool = False,
     ) -> None:
         self.path = Path(path)
         if width < 2 or height < 2:
             raise UsageError(f"a video of {width}x{height} pixels cannot be written", where=path)
-        self._source = source
+        self._source = source = source if deep else replace(source, deep=False)
+        self._deep = deep
         self._size = (width, height)
         self._encoding, self.warnings = choose_encoding(codec, source, crf)
         self.codec = self._encoding.codec
@@ -134,11 +143,11 @@ class SegmentWriter:
         finally:
             self._close()
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Image | DeepImage, pts: int) -> None:
         """Write the next frame.
 
         Args:
-            image: uint8 RGB, shape (height, width, 3).
+            image: RGB, shape (height, width, 3), uint8, or uint16 if they are `deep`.
             pts: Time in units of `source.time_base`; greater than that of the previous frame.
 
         Raises:
@@ -147,11 +156,12 @@ class SegmentWriter:
 
         """
         width, height = self._size
-        if image.dtype != np.uint8 or image.shape != (height, width, 3):
+        kind = np.dtype(np.uint16 if self._deep else np.uint8)
+        if image.dtype != kind or image.shape != (height, width, 3):
             raise UsageError(
                 f"a frame of {image.dtype} {image.shape} was given",
                 where=self.path,
-                hint=f"uint8 of shape {(height, width, 3)} is required.",
+                hint=f"{kind} of shape {(height, width, 3)} is required.",
             )
         if self._output is None:
             raise UsageError("a frame was given after the end", where=self.path)
@@ -203,13 +213,14 @@ class SegmentWriter:
             raise output_error(exc, self.path) from exc
         return output, stream
 
-    def _encode(self, image: Image, pts: int) -> None:
+    def _encode(self, image: Image | DeepImage, pts: int) -> None:
         context = self._stream.codec_context
-        frame = from_rgb(
-            _padded(image, context.width, context.height),
-            self._encoding.pixel_format,
-            self._matrix,
-            full_range=self._full_range,
+        if self._deep and self._encoding.bits == 8:
+            image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        padded = _padded(image, context.width, context.height)
+        convert = from_rgb if padded.dtype == np.uint8 else from_deep_rgb
+        frame = convert(
+            padded, self._encoding.pixel_format, self._matrix, full_range=self._full_range
         )
         frame.pts, frame.time_base = self.frames, context.time_base
         self._times[self.frames] = pts - self._first
@@ -274,9 +285,9 @@ class SegmentWriter:
                 self.path.unlink(missing_ok=True)
 
 
-def _padded(image: Image, width: int, height: int) -> Image:
+def _padded(image: Image | DeepImage, width: int, height: int) -> NDArray[Any]:
     """Repeat the last column and row until the picture is `width` by `height`."""
     padding = (height - image.shape[0], width - image.shape[1])
-    return (
-        np.pad(image, ((0, padding[0]), (0, padding[1]), (0, 0)), "edge") if any(padding) else image
-    )
+    if not any(padding):
+        return image
+    return np.asarray(np.pad(image, ((0, padding[0]), (0, padding[1]), (0, 0)), "edge"))

@@ -15,7 +15,7 @@ from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
-from jdsr_cli.media.writing.formats import TrackKind, can_store
+from jdsr_cli.media.writing.containers import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +22,10 @@ from PIL.PngImagePlugin import PngInfo
 from jdsr_cli.atomic import atomic_file, create_partial, partial_name, publish
 from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media.exif import PictureExif
-from jdsr_cli.media.frames import Image, MediaInfo
+from jdsr_cli.media.frames import DeepImage, Image, MediaInfo
 from jdsr_cli.media.writing.assembly import Assembly
-from jdsr_cli.media.writing.formats import choose_container, choose_encoding, encoder_of, final_name
+from jdsr_cli.media.writing.containers import choose_container, final_name
+from jdsr_cli.media.writing.formats import choose_encoding, encoder_of
 from jdsr_cli.media.writing.pauses import can_store_pauses
 from jdsr_cli.media.writing.segment_files import Survey, survey_segments
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
@@ -200,9 +201,11 @@ class VideoWriter:
         source: Header of the input that the frames come from, with the `time_base` of the times.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        codec: "h264", "hevc", "av1", "ffv1" (lossless) or "source" (that of the input if possible).
+        codec: "auto", "h264", "hevc", "av1", "ffv1" (lossless) or "source" (that of the input if
+            possible).
         crf: Quality of a lossy codec, 0 (best) to 51, for AV1 to 63; None is visually lossless.
         metadata: Additional metadata, with precedence over that of the source.
+        deep: As for `SegmentWriter`.
 
     Attributes:
         path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
@@ -222,16 +225,19 @@ class VideoWriter:
         width: int,
         height: int,
         *,
-        codec: str = "h264",
+        codec: str = "auto",
         crf: int | None = None,
         metadata: Mapping[str, str] | None = None,
+        deep: bool = False,
     ) -> None:
-        self._source = source
+        self._source = source = source if deep else replace(source, deep=False)
         self._metadata = metadata
         self._joined: JoinedVideo | None = None
         self.path = plan_output(path, source, choose_encoding(codec, source, crf)[0].codec)
         hidden = partial_name(self.path).with_suffix(SEGMENT_SUFFIX)
-        self._segment = SegmentWriter(hidden, source, width, height, codec=codec, crf=crf)
+        self._segment = SegmentWriter(
+            hidden, source, width, height, codec=codec, crf=crf, deep=deep
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -269,7 +275,7 @@ class VideoWriter:
         """One sentence for each property that was not preserved; complete when the context ends."""
         return [*self._segment.warnings, *(self._joined.warnings if self._joined else ())]
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Image | DeepImage, pts: int) -> None:
         """Write the next frame; see `SegmentWriter.write`."""
         self._segment.write(image, pts)
 
@@ -299,7 +305,7 @@ _MAX_JPEG_EXIF = 65533
 
 def write_image(
     path: str | Path,
-    image: Image,
+    image: Image | DeepImage,
     metadata: Mapping[str, str] | None = None,
     exif: PictureExif | None = None,
 ) -> None:

@@ -11,6 +11,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import Label
 from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
+from jdsr_cli.faces.deep_base import DeepBase
 from jdsr_cli.faces.occlusion import (
     MaskCalibration,
     MaskClassifier,
@@ -20,7 +21,8 @@ from jdsr_cli.faces.occlusion import (
 )
 from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
-from jdsr_cli.media import Image
+from jdsr_cli.media import DeepImage, Image
+from jdsr_cli.media.tone_mapping import converter_from_sdr, graphics_white
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
     Element,
@@ -102,6 +104,7 @@ class _Compositor:
         """Composite a frame. Its stored pixels are dropped unless the overlay needs them."""
         if self._settings.pastes:
             item.composited = self._composite(item)
+        item.deep = None
         if not self._settings.overlay:
             item.image = NO_IMAGE
         return True
@@ -142,9 +145,13 @@ class _Compositor:
         if self._settings.exports_crops:
             face.patch = cut_patch(item.image, alignment)
 
-    def _composite(self, item: FrameItem) -> Image:
+    def _composite(self, item: FrameItem) -> Image | DeepImage:
         """Return the enlarged frame with its faces, near ones (the wider ones) on top."""
         base = enlarge(item.image, self._plan.scale)
+        deep = None
+        if item.deep is not None:
+            convert = converter_from_sdr(item.input.info)
+            deep = DeepBase(enlarge(item.deep(), self._plan.scale), convert)
         for face in sorted(item.faces, key=lambda one: one.detection.width):
             shown = face.smoothed if self._settings.stabilise else face.restored
             if shown is not None and face.alignment is not None:
@@ -155,10 +162,14 @@ class _Compositor:
                     template_to_frame(face.alignment, self._plan.scale),
                     face.alignment.native_width,
                     CompositeSettings.of_input(shown.side),
+                    deep,
                 )
         if self._label is not None:
-            self._label.stamp(base)
-        return base
+            if deep is not None:
+                self._label.stamp(deep.image, graphics_white(item.input.info))
+            else:
+                self._label.stamp(base)
+        return base if deep is None else deep.image
 
 
 def cut_patch(image: Image, alignment: Alignment) -> FacePatch:

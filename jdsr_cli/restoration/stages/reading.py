@@ -8,7 +8,7 @@ from typing import Any
 from jdsr_cli.evidence import FileDigest, package_versions
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
-from jdsr_cli.media import Frame, MediaInfo, open_reader
+from jdsr_cli.media import Frame, MediaInfo, open_reader, restored_header
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -65,11 +65,13 @@ def _open(
     reader = open_reader(state.source, settings.reading)
     state.resources.callback(reader.close)
     workspace.open(request, force=settings.force, resume=settings.resume)
-    info, plan, snapshot, notes = reader.info, None, None, []
+    info, plan, restored, snapshot, notes = reader.info, None, None, None, []
     if isinstance(settings, RestoreSettings):
         plan = plan_frames(info.width, info.height, settings.scale, settings.frame_scale)
-        if plan.note is not None and settings.pastes:
-            notes.append(plan.note)
+        if settings.pastes:
+            restored, written_notes = restored_header(settings.codec, info)
+            notes += [plan.note] if plan.note is not None else []
+            notes += written_notes
     finished = tuple(workspace.journal.segments)
     damage = workspace.journal.recovered.note
     if damage is not None:
@@ -81,7 +83,7 @@ def _open(
         snapshot = Snapshot.read(workspace.snapshot_file(last.number))
     display = Display.of(info.sample_aspect_ratio)
     return OpenInput(
-        state, reader, digest, request, display, plan, snapshot, tuple(notes), finished
+        state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished
     )
 
 
@@ -114,6 +116,7 @@ def frame_item(opened: OpenInput, number: int, frame: Frame, segment: int) -> Fr
         pts=frame.pts,
         time=frame.time,
         image=frame.image,
+        deep=frame.deep if opened.writes_deep else None,
         ends_segment=(number + 1) % segment == 0,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import FileDigest, Manifest, describe_media, digest_file
+from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
     Element,
@@ -27,6 +28,7 @@ from jdsr_cli.restoration.sinks import (
     SinkResult,
     StillSink,
     VideoSink,
+    composited_frame,
     draw_overlay,
 )
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
@@ -116,14 +118,15 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
     assert opened.frame_plan is not None
     sinks: list[Sink] = []
     folder, info, plan = opened.workspace.results, opened.info, opened.frame_plan
-    for name, used, size, picture in (
-        (RESTORED, settings.pastes, (plan.width, plan.height), lambda item: item.composited),
-        (OVERLAY, settings.overlay, (info.width, info.height), draw_overlay),
+    restored = opened.restored or info
+    for name, used, header, size, picture in (
+        (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
+        (OVERLAY, settings.overlay, sdr_header(info), (info.width, info.height), draw_overlay),
     ):
         if used and info.kind == "image":
             sinks.append(StillSink(name, folder, opened.reader.exif, picture))
         elif used:
-            sinks.append(VideoSink(name, opened, size, settings, picture))
+            sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
         sinks.append(BestShotSink(opened, settings))
     return [*sinks, RecordSink(opened), FigureSink(settings)]
