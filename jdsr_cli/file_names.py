@@ -1,12 +1,28 @@
-"""File names that fit into a file system, whatever they are made of."""
+"""File names as text on one line, and of a length that file systems allow."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 
 LONGEST = 255
 """Bytes of a name in the usual file systems."""
 _HASH_LENGTH = 8
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and bytes that are not UTF-8 as Python represents them."""
+
+
+def as_text(name: str) -> str:
+    """Return a name for records and messages: each byte that is no printable text as %XX.
+
+    File names may hold any byte: line breaks, commands for terminals, bytes that are not UTF-8.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        encoded = match[0].encode("utf-8", "surrogateescape" if match[0] >= "\udc80" else "replace")
+        return "".join(f"%{byte:02X}" for byte in encoded)
+
+    return _NO_TEXT.sub(escaped, name)
 
 
 def shortened(name: str, room: int) -> str:

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jdsr_cli.file_names import as_text
+
 if TYPE_CHECKING:
     from jdsr_cli.restoration import InputResult, PlannedInput, RunPlan, RunSummary
 
@@ -58,7 +60,7 @@ class Bars:
 
     def begin(self, task: str, total: int | None) -> None:
         """Add a bar."""
-        self._tasks[task] = self._bars.add_task(task, total=total)
+        self._tasks[task] = self._bars.add_task(as_text(task), total=total)
 
     def advance(self, task: str, units: int = 1) -> None:
         """Advance a bar."""
@@ -71,12 +73,12 @@ class Bars:
     def note(self, message: str) -> None:
         """Write a line above the bars."""
         if not self._quiet:
-            self._console.print(message, markup=False, soft_wrap=True)
+            self._console.print(as_text(message), markup=False, soft_wrap=True)
 
 
 def write_error(message: str) -> None:
     """Write one line to standard error."""
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {as_text(message)}\n")
 
 
 def write_summary(summary: RunSummary, verb: str) -> None:
@@ -88,7 +90,7 @@ def write_summary(summary: RunSummary, verb: str) -> None:
 
     """
     for result in summary.done:
-        sys.stdout.write(_line(result, verb) + "\n")
+        sys.stdout.write(as_text(_line(result, verb)) + "\n")
     for result in summary.failed:
         write_error(str(result.error))
     if len(summary.results) > 1 and summary.failed:
@@ -99,7 +101,7 @@ def write_plan(plan: RunPlan) -> None:
     """Write what a run would do: a line for each input, and the total."""
     for one in plan.inputs:
         if one.error is None:
-            sys.stdout.write(_planned_line(one) + "\n")
+            sys.stdout.write(as_text(_planned_line(one)) + "\n")
         else:
             write_error(str(one.error))
     todo = [one for one in plan.inputs if one.state in ("new", "resume")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.file_names import as_text
 from jdsr_cli.media import MediaInfo
 from jdsr_cli.version import __version__
 
@@ -64,7 +65,7 @@ def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = 
                 where=part,
                 hint="Check its permissions.",
             ) from fault
-    return FileDigest(str(path) if name is None else name, size, digest.hexdigest())
+    return FileDigest(as_text(str(path) if name is None else name), size, digest.hexdigest())
 
 
 def sha256_file(path: Path) -> str:

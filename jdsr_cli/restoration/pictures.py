@@ -18,7 +18,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file, table_header, table_row
 from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.fusion import fuse
-from jdsr_cli.file_names import LONGEST, shortened
+from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.writer import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
@@ -239,7 +239,7 @@ class CropSink(Sink):
 
     def __init__(self, opened: OpenInput, settings: CropSettings) -> None:
         self._folder = opened.workspace.results
-        self._stem = shortened(opened.state.source.stem, LONGEST - len(CROP_SUFFIX))
+        self._stem = shortened(as_text(opened.state.source.stem), LONGEST - len(CROP_SUFFIX))
         self._size = settings.size
         self._table = SegmentedText(opened.workspace, TABLE)
         self._written: list[Path] = []

@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from jdsr_cli.atomic import HIDDEN_FOLDER, output_error
 from jdsr_cli.errors import InputError
-from jdsr_cli.file_names import LONGEST, shortened
+from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import input_files
 from jdsr_cli.restoration.finished_segments import read_line, write_line
 from jdsr_cli.restoration.input_bytes import InputBytes
@@ -45,9 +45,9 @@ def candidate_names(path: Path) -> Iterator[str]:
     They are the stem, the whole name, both with the name of its folder, and with a hash of its
     path. The stem of a sequence such as `shot_%05d.png` is `shot`.
     """
-    stem = _FRAME_NUMBER.sub("", path.stem).strip(". _-") or "input"
-    whole = path.name.lstrip(". ") or "input"
-    folder = Path(os.path.abspath(path)).parent.name.strip(". ") or "root"  # noqa: PTH100
+    stem = _FRAME_NUMBER.sub("", as_text(path.stem)).strip(". _-") or "input"
+    whole = as_text(path.name).lstrip(". ") or "input"
+    folder = as_text(Path(os.path.abspath(path)).parent.name).strip(". ") or "root"  # noqa: PTH100
     mark = hashlib.sha256(_key(path).encode("utf-8", "surrogateescape")).hexdigest()
     for name in (stem, whole, f"{folder}-{whole}"):
         yield shortened(name, ROOM)
