@@ -195,6 +195,8 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     )
     if opened.animation is not None and opened.animation.damage is not None:
         found.append(opened.animation.damage)
+    if opened.animation is not None and opened.animation.separate:
+        found.append("a still picture that is not part of the animation was not read")
     timestamped = frame.pts is not None or frame.dts is not None
     timestamps = timestamped and name not in _UNTIMED_FORMATS
     duration = None if name == REMUXED else _duration(opened)

@@ -85,13 +85,17 @@ class PictureCount:
     """Number of pictures in a file.
 
     Attributes:
-        pictures: Number of pictures that can be counted, at least 1.
+        pictures: Number of pictures that can be counted, at least 1; of an APNG, those of its
+            animation.
         damage: Description of damage after them, None if there is none.
+        separate: Whether there is also a still picture that is no part of the animation (PNG
+            specification, third edition, 4.9: the default image).
 
     """
 
     pictures: int
     damage: str | None
+    separate: bool = False
 
 
 def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
@@ -103,23 +107,25 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        separate = bool(getattr(picture, "default_image", False))
         try:
-            count = int(getattr(picture, "n_frames", 1))
+            count = int(getattr(picture, "n_frames", 1)) - separate
         except Exception:  # Pillow raises errors of any type for damaged files
-            count = _count_intact(picture)
-            return PictureCount(count, f"the file is damaged after its first {count} pictures")
+            count = max(1, _count_intact(picture) - separate)
+            damage = f"the file is damaged after its first {count} pictures"
+            return PictureCount(count, damage, separate)
     if picture.format == "GIF":
         with file.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != _GIF_END:
                 damage = "the GIF has no end marker: pictures may be missing"
                 return PictureCount(count, damage)
-    return PictureCount(count, None)
+    return PictureCount(count, None, separate)
 
 
 def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:
     """Return whether an opened picture is a still or an animation."""
-    animated = picture.format in _ANIMATED and count.pictures > 1
+    animated = picture.format in _ANIMATED and (count.pictures > 1 or count.separate)
     return "animation" if animated else "image"
 
 

@@ -36,6 +36,7 @@ from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timelin
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
+from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.salvage import SalvagedCopy
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
@@ -148,8 +149,9 @@ class Deinterlacer:
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 """Codecs in which every packet contains a displayed picture."""
 
-_DECODING_TIMES_ONLY = frozenset({"avi"})
-"""Containers without presentation times; those that the decoder derives are one frame late."""
+_WITH_EMPTY_FRAMES = "avi"
+"""Container whose header also counts chunks without data, which repeat the frame before them; its
+decoding times are the numbers of the chunks."""
 
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """Seconds by which a file must be shorter than its header states to be reported."""
@@ -157,7 +159,8 @@ _SHORTFALL_SECONDS = Fraction(1, 2)
 
 def _aspect(frame: VideoFrame) -> Fraction:
     """Return the sample aspect ratio that the decoder reported with a frame, 1 if none."""
-    return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
+    origin = frame.opaque
+    return (origin.aspect if isinstance(origin, FrameOrigin) else None) or Fraction(1)
 
 
 class VideoSource:
@@ -288,11 +291,7 @@ class VideoSource:
         """Yield every frame that can be decoded, with its index and its time in ticks."""
         for frame in Deinterlacer(self._deinterlacing).process(self._frames):
             source, index = frame.source, self._decoded_count
-            stamps = (source.pts, source.dts)
-            if self.info.container in _DECODING_TIMES_ONLY:
-                stamps = stamps[::-1]
-            timestamp = stamps[1] if stamps[0] is None else stamps[0]
-            pts = self._timeline.assign(timestamp) if self.info.timestamps else index
+            pts = self._timeline.assign(source.pts) if self.info.timestamps else index
             self._decoded_count += 1
             yield index, pts, frame
 
@@ -308,7 +307,13 @@ class VideoSource:
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
-        found = [*self._faults, *self._decoder.warnings(), *self._timeline.warnings()]
+        empty = self._empty_frames()
+        found = [*self._faults, *self._decoder.warnings()]
+        found.extend(self._timeline.warnings(gaps=empty == 0))
+        if empty:
+            found.append(f"{empty} frames are stored empty: they repeat the frame before them")
+        if self.info.timestamps:
+            found.extend(self._decoder.times.warnings())
         found.extend(self._interlacing())
         if self._resized:
             found.append(resized_warning(self._resized))
@@ -333,10 +338,18 @@ class VideoSource:
         elif self._not_deinterlaced:
             yield f"{self._not_deinterlaced} interlaced frames were left unchanged"
 
+    def _empty_frames(self) -> int:
+        """Return the number of frames so far that are stored without data."""
+        last = self._decoder.last_dts
+        if self.info.container != _WITH_EMPTY_FRAMES or last is None:
+            return 0
+        return max(0, last + 1 - self._decoder.packets)
+
     def _shortfall(self) -> Iterator[str]:
         count, decoder = self._decoded_count, self._decoder
         promised = self.info.frames_promised
-        if promised is not None and count < promised - decoder.discarded:
+        absent = decoder.discarded + self._empty_frames()
+        if promised is not None and count < promised - absent:
             yield f"the header states {promised} frames, the file contains {count}"
         missing = decoder.packets - decoder.discarded - decoder.skipped - count
         if missing > 0 and self.info.codec in _PICTURE_PER_PACKET:
