@@ -23,6 +23,7 @@ from jdsr_cli.errors import (
     UsageError,
 )
 from jdsr_cli.media.reading.isobmff import index_missing
+from jdsr_cli.media.slices import DataFile, FileSlice, path_of
 
 _REFUSED_FORMATS = frozenset({"tty", "concat", "hls", "dash", "srt", "webvtt", "ass", "lrc"})
 """Text formats; some of them would open other files or render the text as pictures."""
@@ -63,12 +64,12 @@ _RECOPY = "Copy it again from the recorder."
 
 
 def open_container(
-    file: Path, demuxer: str | None = None, hwaccel: HWAccel | None = None
+    file: DataFile, demuxer: str | None = None, hwaccel: HWAccel | None = None
 ) -> InputContainer:
     """Open a container for reading.
 
     Args:
-        file: A file that has passed `check_file`.
+        file: A file that has passed `check_file`, or a part of one.
         demuxer: FFmpeg's name of the format; None to detect it.
         hwaccel: Device that decodes its videos; None for software.
 
@@ -79,7 +80,7 @@ def open_container(
     try:
         # With an absolute path FFmpeg does not interpret "a:b.mp4" as a protocol.
         container = av.open(
-            str(file.absolute()),
+            file.open() if isinstance(file, FileSlice) else str(file.absolute()),
             mode="r",
             format=demuxer,
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
@@ -90,22 +91,25 @@ def open_container(
         raise _unopenable(file, exc) from exc
     if container.format.name in _REFUSED_FORMATS:
         container.close()
-        raise MediaError("contains text, not video", where=file, hint="Check what the file is.")
+        raise MediaError(
+            "contains text, not video", where=path_of(file), hint="Check what the file is."
+        )
     return container
 
 
-def _unopenable(file: Path, exc: Exception) -> MediaError:
+def _unopenable(file: DataFile, exc: Exception) -> MediaError:
+    path = path_of(file)
     if index_missing(file):
         return MediaError(
             "the file ends before its index (no moov box): it was cut off while it was recorded "
             "or copied",
-            where=file,
+            where=path,
             hint=_RECOPY,
         )
     reason = getattr(exc, "strerror", None) or str(exc)
     return MediaError(
         f"is not a video or picture that can be decoded ({reason})",
-        where=file,
+        where=path,
         hint="Check what the file is, or convert it first.",
     )
 

@@ -42,6 +42,7 @@ from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.reading.isobmff import item_margins, track_margins
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
+from jdsr_cli.media.slices import DataFile
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
@@ -56,7 +57,7 @@ Span = tuple[int, int, int]
 """Identifier of an element, and the positions where its content starts and ends in the file."""
 
 
-def pixel_crop(file: Path, number: int) -> Margins | None:
+def pixel_crop(file: DataFile, number: int) -> Margins | None:
     """Return the margins that are cropped from a video track.
 
     Args:
@@ -165,6 +166,7 @@ class OpenedVideo:
 
     Attributes:
         file: The file as given by the user.
+        data: What the container is read from: the file, a part of it or a salvaged copy.
         container: The container.
         chosen: The stream that is read.
         animation: Number of pictures, if the file is an animation.
@@ -172,6 +174,7 @@ class OpenedVideo:
     """
 
     file: Path
+    data: DataFile
     container: InputContainer
     chosen: ChosenStream
     animation: PictureCount | None
@@ -264,8 +267,7 @@ def bit_depth(frame: VideoFrame) -> int:
 def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     """Return the displayed part of the stored frames, None for all."""
     container, stream = opened.container, opened.chosen.stream
-    # The container may be a salvaged copy of the file that the user gave.
-    file, name, margins = Path(container.name), container.format.name, None
+    file, name, margins = opened.data, container.format.name, None
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
     elif name.startswith("mov"):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jdsr_cli.media.geometry import Margins
+from jdsr_cli.media.slices import DataFile
 
 _MAX_BOXES = 1024
 """Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
@@ -121,7 +122,7 @@ _MAX_ASSOCIATIONS = 1 << 20
 """Bytes of a list of item properties that are read; an intact file has some thousand."""
 
 
-def track_margins(file: Path, track: int) -> Margins | None:
+def track_margins(file: DataFile, track: int) -> Margins | None:
     """Return the margins outside the clean aperture of a track.
 
     Args:
@@ -140,7 +141,7 @@ def track_margins(file: Path, track: int) -> Margins | None:
         return None
 
 
-def item_margins(file: Path, item: int) -> Margins | None:
+def item_margins(file: DataFile, item: int) -> Margins | None:
     """Return the margins outside the clean aperture of a picture in a HEIF or AVIF file.
 
     Args:
@@ -298,7 +299,7 @@ def _words(data: bytes, width: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
 
 
-def index_missing(file: Path) -> bool:
+def index_missing(file: DataFile) -> bool:
     """Whether a file of the MP4 family has no index (`moov`)."""
     names = set()
     with file.open("rb") as stream:

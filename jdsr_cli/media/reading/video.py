@@ -38,6 +38,7 @@ from jdsr_cli.media.reading.header import OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.salvage import SalvagedCopy
+from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 _TICK = Fraction(1, 1000)
@@ -172,6 +173,8 @@ class VideoSource:
         animation: Number of pictures, if the file is an animation.
         copy: Salvaged copy that is read instead of the file; closed with the source, but left
             open if the source cannot be created.
+        part: Part of the file that is read instead of all of it.
+        notes: Further warnings about the file.
 
     Raises:
         MediaError: No frame can be decoded.
@@ -187,11 +190,15 @@ class VideoSource:
         *,
         animation: PictureCount | None = None,
         copy: SalvagedCopy | None = None,
+        part: FileSlice | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self._copy = copy
+        self._notes = notes
         self._settings = settings
+        data = part or (file if copy is None else copy.path)
         self._container: InputContainer = open_for_decoding(
-            file if copy is None else copy.path,
+            data,
             None if copy is None else copy.demuxer,
             settings.decoder,
         )
@@ -203,7 +210,7 @@ class VideoSource:
             if first is None:
                 raise undecodable(file, chosen, settings.decoder)
             self._decoding = describe_decoding(chosen, settings.decoder)
-            opened = OpenedVideo(file, self._container, chosen, animation)
+            opened = OpenedVideo(file, data, self._container, chosen, animation)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
             self._container.close()
@@ -231,7 +238,7 @@ class VideoSource:
         self._finished = False
 
     def _initial_warnings(self) -> list[str]:
-        info, found = self.info, []
+        info, found = self.info, [*self._notes]
         if self._copy is not None:
             found.append(self._copy.description)
         found.extend(self._decoding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -17,6 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from jdsr_cli.media.inputs import open_container
+from jdsr_cli.media.slices import DataFile, FileSlice
 
 PCM_CODEC = "pcm_s16le"
 """Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
@@ -112,7 +112,7 @@ _LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000
 """Bytes and microseconds that are searched for the parameters of a late sound track."""
 
 
-def open_tracks(file: Path) -> InputContainer:
+def open_tracks(file: DataFile) -> InputContainer:
     """Open a file, and probe more of it if the parameters of a sound track are unknown.
 
     Raises:
@@ -125,7 +125,7 @@ def open_tracks(file: Path) -> InputContainer:
     container.close()
     try:
         return av.open(
-            str(file.absolute()),
+            file.open() if isinstance(file, FileSlice) else str(file.absolute()),
             mode="r",
             container_options={**_SAFE, **_LONG_PROBE},
             metadata_errors="replace",

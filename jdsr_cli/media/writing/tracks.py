@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.reading.recordings import first_recording
 from jdsr_cli.media.writing.formats import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
@@ -53,7 +54,8 @@ class TrackCopier:
     so memory stays bounded.
 
     Args:
-        source: The input; the salvaged copy is read instead while it exists.
+        source: The input, of which the first recording is read; the salvaged copy is read instead
+            while it exists.
 
     Raises:
         MediaError: The input can no longer be opened.
@@ -62,7 +64,8 @@ class TrackCopier:
 
     def __init__(self, source: MediaInfo) -> None:
         copy = source.salvaged_copy
-        self._source = open_tracks(copy if copy and copy.is_file() else source.path)
+        salvaged = copy if copy and copy.is_file() else None
+        self._source = open_tracks(salvaged or first_recording(source.path))
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
