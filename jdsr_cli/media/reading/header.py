@@ -196,10 +196,8 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     found = (
         [] if exact else ["the rotation is not a multiple of 90 degrees; the nearest one is used"]
     )
-    if opened.animation is not None and opened.animation.damage is not None:
-        found.append(opened.animation.damage)
-    if opened.animation is not None and opened.animation.separate:
-        found.append("a still picture that is not part of the animation was not read")
+    if opened.animation is not None:
+        found.extend(opened.animation.notes)
     timestamped = frame.pts is not None or frame.dts is not None
     timestamps = timestamped and name not in _UNTIMED_FORMATS
     duration = None if name == REMUXED else _duration(opened)

@@ -65,8 +65,7 @@ class PictureSource:
         try:
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
-            if count.damage is not None:
-                self._warnings.append(count.damage)
+            self._warnings.extend(count.notes)
             self._first = pixels(picture, file, self._aperture)
         except (MediaError, UsageError):
             picture.close()

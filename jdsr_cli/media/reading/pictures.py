@@ -19,6 +19,7 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.frames import UNSPECIFIED, Frame, Image, MediaInfo, MediaKind, over_black
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
 from jdsr_cli.media.reading.isobmff import displayed_margins
+from jdsr_cli.media.reading.trailing import picture_end, trailing_note
 
 _SUPPORTED = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -90,12 +91,21 @@ class PictureCount:
         damage: Description of damage after them, None if there is none.
         separate: Whether there is also a still picture that is no part of the animation (PNG
             specification, third edition, 4.9: the default image).
+        trailing: Description of bytes after the picture, None if there are none.
 
     """
 
     pictures: int
     damage: str | None
     separate: bool = False
+    trailing: str | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for everything in the file that is damaged or not read."""
+        separate = "a still picture that is not part of the animation was not read"
+        notes = (self.damage, separate if self.separate else None, self.trailing)
+        return [note for note in notes if note is not None]
 
 
 def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
@@ -114,13 +124,14 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
             count = max(1, _count_intact(picture) - separate)
             damage = f"the file is damaged after its first {count} pictures"
             return PictureCount(count, damage, separate)
-    if picture.format == "GIF":
+    trailing = trailing_note(file, picture.format)
+    if picture.format == "GIF" and picture_end(file, "GIF") is None:
         with file.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != _GIF_END:
                 damage = "the GIF has no end marker: pictures may be missing"
                 return PictureCount(count, damage)
-    return PictureCount(count, None, separate)
+    return PictureCount(count, None, separate, trailing)
 
 
 def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:

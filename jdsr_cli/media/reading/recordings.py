@@ -83,15 +83,15 @@ def find_recordings(file: Path) -> Contents:
         while structure is not None:
             end = min(size, structure.follow(stream, position, size))
             recordings.append(FileSlice(file, position, end))
-            start = _next_start(stream, end, size)
+            start = next_recording(stream, end, size)
             position = size if start is None else start
-            if _meaningful(stream, end, position):
+            if is_meaningful(stream, end, position):
                 unknown.append(FileSlice(file, end, position))
             structure = None if start is None else _structure_at(stream, start)
     return Contents(tuple(recordings), tuple(unknown))
 
 
-def _next_start(stream: BinaryIO, position: int, size: int) -> int | None:
+def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:
     """Return where the next recording starts, None if there is none."""
     if position >= size:
         return None
@@ -104,7 +104,7 @@ def _next_start(stream: BinaryIO, position: int, size: int) -> int | None:
     return None if found is None else position + found
 
 
-def _meaningful(stream: BinaryIO, start: int, end: int) -> bool:
+def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
     """Whether bytes are more than padding."""
     if end - start < _MIN_UNREAD:
         return False
