@@ -362,3 +362,65 @@ def test_a_single_picture_of_an_apng_is_a_still(tmp_path: Path) -> None:
         assert reader.info.kind == "image"
         assert len(list(reader)) == 1
         assert reader.report.warnings == ()
+
+
+def coded(codec: Codec, count: int = COUNT) -> list[tuple[bytes, bool]]:
+    """The packets of a clip in the order of decoding: data, and whether it is a key frame."""
+    context = av.CodecContext.create(codec.name, "w")
+    context.width, context.height, context.pix_fmt = 64, 48, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = codec.options
+    packets = []
+    for index in range(count):
+        frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+        frame = frame.reformat(format="yuv420p")
+        frame.pts, frame.time_base = index, Fraction(1, 25)
+        packets += context.encode(frame)
+    packets += context.encode(None)
+    return [(bytes(packet), packet.is_keyframe) for packet in packets]
+
+
+def store(path: Path, packets: Sequence[tuple[bytes, bool]]) -> Path:
+    """Write packets of MPEG-4 part 2 with times that count them."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 25)
+        for number, (data, is_key) in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = is_key
+            output.mux(packet)
+    return path
+
+
+START_OF_PICTURE = b"\x00\x00\x01\xb6"
+START_OF_GROUP = b"\x00\x00\x01\xb3"
+
+
+def header_length(packet: bytes) -> int:
+    """Number of bytes before the first picture, or group of pictures, of a packet."""
+    starts = (packet.find(START_OF_GROUP), packet.find(START_OF_PICTURE))
+    return min(start for start in starts if start >= 0)
+
+
+def test_packed_b_frames_are_complete(tmp_path: Path) -> None:
+    """DivX and Xvid store a B-frame in the packet of the frame before, then an empty one."""
+    placeholder = START_OF_PICTURE + b"\x50\x80\x7f"
+    packets: list[tuple[bytes, bool]] = []
+    for data, is_key in coded(Codec("mpeg4", {"bf": "1", "g": "12"})):
+        if data[data.find(START_OF_PICTURE) + 4] >> 6 == 2:
+            before, was_key = packets.pop()
+            packets += [(before + data, was_key), (placeholder, False)]
+        else:
+            packets.append((data, is_key))
+    first, is_key = packets[0]
+    start = header_length(first)
+    packets[0] = first[:start] + b"\x00\x00\x01\xb2DivX503b1393p" + first[start:], is_key
+    path = store(tmp_path / "packed.avi", packets)
+    times, notes = read(path)
+    assert len(times) == COUNT
+    assert set(steps(times)) == {40}
+    assert [float(time) for time in times] == pytest.approx(best_effort(path), abs=0.001)
+    assert notes == (NOTE,)
