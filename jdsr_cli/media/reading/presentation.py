@@ -112,6 +112,7 @@ class PresentationTimes:
         self._known: Literal["presentation", "decoding"] | None = (
             None if reorders else "presentation"
         )
+        self._start = stream.start_time
         self._window = reorders and bool(context.has_b_frames)
         self._packets = 0
         self._pending: dict[int, PacketTimes] = {}
@@ -122,6 +123,8 @@ class PresentationTimes:
         self._delivered = False
         self._clock = _DecodingClock()
         self._lag = 0
+        self._last_stated: int | None = None
+        self._reordered = False
 
     @property
     def derived(self) -> bool:
@@ -133,12 +136,23 @@ class PresentationTimes:
         if self._known == "presentation":
             return
         times = PacketTimes(self._packets, packet.pts, packet.dts)
+        if not self._packets and self._is_guessed(packet):
+            self._known = "decoding"
         self._packets += 1
         packet.opaque = times
         self._clock.add(times)
         if self._known is None:
             self._pending[times.number] = times
             self._pending.pop(times.number - _MEMORY, None)
+
+    def _is_guessed(self, packet: Packet[Stream]) -> bool:
+        """Whether the demuxer gave the first packet no presentation time.
+
+        FFmpeg then sets it to one frame after the decoding time, and not as start of the stream.
+        """
+        if packet.pts is None or packet.dts is None or not packet.duration:
+            return False
+        return packet.pts == packet.dts + packet.duration and packet.pts != self._start
 
     def add(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
         """Yield the frames whose times are known.
@@ -227,6 +241,11 @@ class PresentationTimes:
     def _timed(self, shown: _Shown) -> VideoFrame:
         frame = shown.frame
         derived = None
+        stated = None if shown.packet is None else shown.packet.stated
+        if stated is not None:
+            back = self._last_stated is not None and stated < self._last_stated
+            self._reordered = self._reordered or back
+            self._last_stated = stated
         if self.derived and shown.released is not None:
             derived = self._clock.time(shown.released - self._lag)
         if derived is not None:
@@ -236,12 +255,11 @@ class PresentationTimes:
         return frame
 
     def warnings(self) -> list[str]:
-        """Return one sentence for what was assumed."""
-        if not self.derived:
+        """Return one sentence for what was assumed, if the times as stated go back."""
+        if not (self.derived and self._reordered):
             return []
-        return [
-            "the file stores times of decoding; the times of presentation are derived from them"
-        ]
+        note = "the file stores times of decoding; the times of presentation are derived from them"
+        return [note]
 
 
 class _DecodingClock:
