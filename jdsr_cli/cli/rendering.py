@@ -91,6 +91,9 @@ def write_summary(summary: RunSummary, verb: str) -> None:
     """
     for result in summary.done:
         sys.stdout.write(as_text(_line(result, verb)) + "\n")
+    for result in summary.done:
+        for text in result.unread:
+            write_error(f"{result.source}: {text}")
     for result in summary.failed:
         write_error(str(result.error))
     if len(summary.results) > 1 and summary.failed:

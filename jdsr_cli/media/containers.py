@@ -16,6 +16,7 @@ import mmap
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -24,6 +25,7 @@ from av.container.input import InputContainer
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media.reading.data_references import external_references
 from jdsr_cli.media.reading.isobmff import index_missing
+from jdsr_cli.media.slices import DataFile, path_of
 
 _NAMES = """
     3g2 3gp 4xm amr amv anm apng asf asf_o av1 avi avr avs avs2 avs3 bethsoftvid bfi bink bmv c93
@@ -64,7 +66,7 @@ RECOPY = "Copy it again from the recorder."
 
 
 def open_container(
-    file: Path,
+    file: DataFile,
     demuxer: str | None = None,
     hwaccel: HWAccel | None = None,
     options: Mapping[str, str] | None = None,
@@ -72,7 +74,7 @@ def open_container(
     """Open a container for reading.
 
     Args:
-        file: A file that has passed `inputs.check_file`.
+        file: A file that has passed `inputs.check_file`, or a part of one.
         demuxer: FFmpeg's name of the format; None to detect it.
         hwaccel: Device that decodes its videos; None for software.
         options: Further options of the demuxer.
@@ -82,7 +84,7 @@ def open_container(
 
     """
 
-    def opened(source: str | mmap.mmap) -> InputContainer:
+    def opened(source: str | BinaryIO | mmap.mmap) -> InputContainer:
         return av.open(
             source,
             mode="r",
@@ -95,7 +97,7 @@ def open_container(
     try:
         try:
             # With an absolute path FFmpeg does not interpret "a:b.mp4" as a protocol.
-            container = opened(str(file.absolute()))
+            container = opened(str(file.absolute()) if isinstance(file, Path) else file.open())
         except av.ArgumentError:
             # By its name, FFmpeg takes a picture for one of a numbered sequence; without a name it
             # looks at the content alone.
@@ -108,33 +110,34 @@ def open_container(
         container.close()
         raise MediaError(
             f"its media data lie in another file ({outside[0]}), which was not opened",
-            where=file,
+            where=path_of(file),
             hint="Export a self-contained file with the program that made it.",
         )
     return container
 
 
-def _unopenable(file: Path, exc: Exception) -> MediaError:
+def _unopenable(file: DataFile, exc: Exception) -> MediaError:
+    path = path_of(file)
     if index_missing(file):
         return MediaError(
             "the file ends before its index (no moov box): it was cut off while it was recorded "
             "or copied",
-            where=file,
+            where=path,
             hint=RECOPY,
         )
-    text = _text_of(file)
+    text = _text_of(path)
     if text is not None and _NAMES_OTHERS.search(text):
         return MediaError(
             "names other files or addresses instead of containing video; they were not opened",
-            where=file,
+            where=path,
             hint="Give the files that it names.",
         )
     if text is not None:
-        return MediaError("contains text, not video", where=file, hint="Check what the file is.")
+        return MediaError("contains text, not video", where=path, hint="Check what the file is.")
     reason = getattr(exc, "strerror", None) or str(exc)
     return MediaError(
         f"is not a video or picture that can be decoded ({reason})",
-        where=file,
+        where=path,
         hint="Check what the file is, or convert it first.",
     )
 

@@ -63,6 +63,8 @@ class InputState:
         """Number of frames that were read or skipped; complete at the end."""
         self.reader_notes: tuple[str, ...] = ()
         """Warnings of the reader; complete at the end."""
+        self.unread: tuple[str, ...] = ()
+        """Those that name recordings in the input that were not read; complete at the end."""
         self.detection_notes: tuple[str, ...] = ()
         """Warnings about the detected faces; complete at the end."""
 

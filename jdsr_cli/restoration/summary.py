@@ -183,6 +183,8 @@ class InputResult:
     error: JdsrError | None = None
     notes: tuple[str, ...] = ()
     """What the user should know: lowered scale, damaged input, ..."""
+    unread: tuple[str, ...] = ()
+    """Those notes that name recordings in the input which were not read."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`; stages run in parallel."""
 
@@ -220,11 +222,15 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 if all are done, 4 if some, otherwise the code of the failures (3 if they differ)."""
+        """0 if all are done, 4 if some or parts of one, otherwise the code of the failures.
+
+        It is 3 if the failures differ.
+        """
+        if self.done:
+            partial = self.failed or any(result.unread for result in self.done)
+            return EXIT_PARTIAL if partial else EXIT_OK
         if not self.failed:
             return EXIT_OK
-        if self.done:
-            return EXIT_PARTIAL
         codes = {result.error.exit_code for result in self.failed if result.error is not None}
         return codes.pop() if len(codes) == 1 else InputError.exit_code
 

@@ -55,6 +55,15 @@ def test_summary_has_a_line_for_each_input(capsys: pytest.CaptureFixture[str]) -
     assert captured.err == "error: b.png: no media\nerror: 1 of 2 inputs failed\n"
 
 
+def test_what_was_not_read_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    unread = "9 bytes after byte 7, which hold another recording, were not read (damaged)"
+    result = InputResult(Path("a.mp4"), Path("out/a"), COUNTS, notes=(unread,), unread=(unread,))
+    write_summary(RunSummary((result,)), "restored")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("a.mp4 -> out/a: 1 frame")
+    assert captured.err == f"error: a.mp4: {unread}\n"
+
+
 def test_plan_has_a_line_for_each_input_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
     out = Path("out/a")
     plan = RunPlan(

@@ -12,7 +12,7 @@ from clips import COUNT, HEIGHT, VFR_PTS, WIDTH, encode, gif, interlaced, interl
 from numpy.typing import NDArray
 
 from jdsr_cli.media import Frame, ReadReport, open_reader, probe
-from jdsr_cli.media.reading.video import Deinterlacer
+from jdsr_cli.media.reading.deinterlacing import Deinterlacer
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 

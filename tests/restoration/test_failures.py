@@ -1,6 +1,7 @@
 """Unreadable inputs, invalid outputs and interruptions: one error, and no partial results."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,40 @@ def file_hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def test_a_recording_in_an_input_that_cannot_be_read_is_a_failure(
+    clip: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
+    data = clip.read_bytes()
+    source = tmp_path / "joined.mp4"
+    source.write_bytes(data + data.replace(b"avc1", b"none"))
+    plain, joined = (
+        restore([file], tmp_path / name, settings)
+        for name, file in (("plain", clip), ("joined", source))
+    )
+    assert (plain.exit_code, joined.exit_code) == (0, 4)
+    (result,), (reference,) = joined.done, plain.done
+    assert result.counts == reference.counts
+    assert len(result.unread) == 1
+    assert f"{len(data)} bytes after byte {len(data)}" in result.unread[0]
+    manifest = json.loads((result.output / "manifest.json").read_text())
+    assert result.unread[0] in manifest["notes"]
+
+
+def test_joined_recordings_are_restored_as_one(
+    clip: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
+    source = tmp_path / "joined.mp4"
+    source.write_bytes(clip.read_bytes() * 2)
+    plain, joined = (
+        restore([file], tmp_path / name, settings)
+        for name, file in (("plain", clip), ("joined", source))
+    )
+    assert joined.exit_code == 0
+    (result,), (reference,) = joined.done, plain.done
+    assert result.counts.frames_written == 2 * reference.counts.frames_written
+    assert any("contains 2 recordings" in note for note in result.notes)
 
 
 def test_unreadable_inputs_do_not_stop_the_others(

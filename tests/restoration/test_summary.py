@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def failed(error: JdsrError) -> InputResult:
         ((SUCCEEDED, SUCCEEDED), 0),
         ((), 0),
         ((SUCCEEDED, failed(MediaError("x"))), 4),
+        ((replace(SUCCEEDED, unread=("9 bytes were not read",)),), 4),
+        ((replace(SUCCEEDED, notes=("9 bytes were not read",)),), 0),
         ((failed(MediaError("x")), failed(InputMissingError("x"))), 3),
         ((failed(OutputError("x")),), 6),
         ((failed(OutputError("x")), failed(MediaError("x"))), 3),

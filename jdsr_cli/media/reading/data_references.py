@@ -12,10 +12,10 @@ File Format Specification, "Reference movies" and "Data reference atoms".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from jdsr_cli.media.reading.isobmff import Box, child, children, top_level
+from jdsr_cli.media.slices import DataFile
 
 _FULL_BOX = 4
 """Bytes of version and flags at the start of a full box."""
@@ -27,7 +27,7 @@ _MAX_SHOWN = 80
 """Characters of a place that are shown."""
 
 
-def external_references(file: Path) -> list[str]:
+def external_references(file: DataFile) -> list[str]:
     """Return the places outside a file at which it looks for media data.
 
     Args:

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.media.reading.presentation import FrameOrigin, PacketTimes, PresentationTimes
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
 _THREADS = 4
@@ -65,6 +66,8 @@ class PacketDecoder:
         stopped: Why reading ended before the end of the file, None if it did not.
         new_streams: Whether streams appeared that were not present when the file was opened.
         end: Latest end of a packet of any stream so far, in seconds.
+        last_dts: Latest decoding time of a packet of the stream so far in ticks, None if none.
+        times: Times of the frames.
 
     """
 
@@ -81,11 +84,14 @@ class PacketDecoder:
         self.stopped: str | None = None
         self.new_streams = False
         self.end = Fraction(0)
+        self.last_dts: int | None = None
+        self.times = PresentationTimes(stream)
 
     def frames(self) -> Generator[VideoFrame, None, None]:
-        """Yield every frame that can be decoded, in the order of the decoder; call it once.
+        """Yield every frame that can be decoded, in the order of presentation; call it once.
 
-        The attribute `opaque` of each frame is its sample aspect ratio by the decoder, or None.
+        The attribute `pts` of each frame is its presentation time, or None; `opaque` is its
+        `FrameOrigin`.
         """
         index = self._stream.index
         for packet in self._demux():
@@ -95,8 +101,11 @@ class PacketDecoder:
                 self._update_end(packet)
                 self.packets += 1
                 self.discarded += int(packet.is_discard)
-                yield from self._frames_of(packet)
-        yield from self._flush()
+                if packet.dts is not None:
+                    self.last_dts = max(packet.dts, self.last_dts or 0)
+                self.times.register(packet)
+                yield from self.times.add(self._frames_of(packet))
+        yield from self.times.finish(self._flush())
 
     def _flush(self) -> Generator[VideoFrame, None, None]:
         """Yield the frames that remain in the decoder, if it was opened."""
@@ -131,8 +140,10 @@ class PacketDecoder:
         """Decode one packet, or flush the decoder if it is None."""
         try:
             frames = self._decoder.decode(packet)
+            aspect = self._decoder.sample_aspect_ratio
             for frame in frames:
-                frame.opaque = self._decoder.sample_aspect_ratio
+                times = frame.opaque if isinstance(frame.opaque, PacketTimes) else None
+                frame.opaque = FrameOrigin(times, aspect)
             return frames
         except av.error.EOFError:
             return []
@@ -229,8 +240,13 @@ class Timeline:
             self._gaps += 1
             self._lost += frames - 1
 
-    def warnings(self) -> list[str]:
-        """Return one sentence for each kind of correction."""
+    def warnings(self, *, gaps: bool) -> list[str]:
+        """Return one sentence for each kind of correction.
+
+        Args:
+            gaps: Whether a gap means that frames are missing.
+
+        """
         found = []
         if self.missing:
             found.append(f"{self.missing} frames had no timestamp; the nominal rate was used")
@@ -240,7 +256,7 @@ class Timeline:
             found.append(
                 f"time jumps back {self.jumps} times; the times of later frames were shifted"
             )
-        if self._gaps and self._regular >= _CONSTANT_SHARE * self._steps:
+        if gaps and self._gaps and self._regular >= _CONSTANT_SHARE * self._steps:
             found.append(
                 f"about {self._lost} frames are missing in {self._gaps} gaps of an otherwise "
                 f"constant rate, the first after {float(self._first_gap):.2f} s"

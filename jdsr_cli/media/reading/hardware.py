@@ -16,6 +16,7 @@ from av.container.input import InputContainer
 from jdsr_cli.errors import DeviceError, MediaError
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.inputs import ChosenStream
+from jdsr_cli.media.slices import DataFile, path_of
 from jdsr_cli.settings import Decoder
 
 SOFTWARE = "software"
@@ -59,11 +60,11 @@ def choose_device(decoder: Decoder) -> str | None:
     return decoder
 
 
-def open_for_decoding(file: Path, demuxer: str | None, decoder: Decoder) -> InputContainer:
+def open_for_decoding(file: DataFile, demuxer: str | None, decoder: Decoder) -> InputContainer:
     """Open a container whose video streams are decoded as chosen.
 
     Args:
-        file: A file that has passed `check_file`.
+        file: A file that has passed `check_file`, or a part of one.
         demuxer: FFmpeg's name of the format; None to detect it.
         decoder: "software", a device, or "auto" for the first device that exists; what it cannot
             decode is decoded by software.
@@ -82,7 +83,7 @@ def open_for_decoding(file: Path, demuxer: str | None, decoder: Decoder) -> Inpu
         return open_container(file, demuxer, accelerator)
     except RuntimeError as exc:
         raise DeviceError(
-            f"its codec cannot be decoded by {device}", where=file, hint=_HINT
+            f"its codec cannot be decoded by {device}", where=path_of(file), hint=_HINT
         ) from exc
 
 

@@ -36,6 +36,7 @@ from jdsr_cli.media.reading.matroska import pixel_crop
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.salvage import REMUXED
 from jdsr_cli.media.reading.side_data import SideData, side_data_of
+from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.tone_mapping import tone_mapping_of
 from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
@@ -101,6 +102,7 @@ class OpenedVideo:
 
     Attributes:
         file: The file as given by the user.
+        data: What the container is read from: the file, a part of it or a salvaged copy.
         container: The container.
         chosen: The stream that is read.
         animation: Number of pictures, if the file is an animation.
@@ -109,6 +111,7 @@ class OpenedVideo:
     """
 
     file: Path
+    data: DataFile
     container: InputContainer
     chosen: ChosenStream
     animation: PictureCount | None
@@ -135,8 +138,8 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     found = (
         [] if exact else ["the rotation is not a multiple of 90 degrees; the nearest one is used"]
     )
-    if opened.animation is not None and opened.animation.damage is not None:
-        found.append(opened.animation.damage)
+    if opened.animation is not None:
+        found.extend(opened.animation.notes)
     timestamped = frame.pts is not None or frame.dts is not None
     timestamps = timestamped and name not in _UNTIMED_FORMATS
     duration = None if name == REMUXED else _duration(opened)
@@ -222,8 +225,7 @@ def bit_depth(frame: VideoFrame) -> int:
 def _aperture(opened: OpenedVideo, frame: VideoFrame) -> Aperture | None:
     """Return the displayed part of the stored frames, None for all."""
     container, stream = opened.container, opened.chosen.stream
-    # The container may be a salvaged copy of the file that the user gave.
-    file, name, margins = Path(container.name), container.format.name, None
+    file, name, margins = opened.data, container.format.name, None
     if name.startswith("matroska"):
         margins = pixel_crop(file, opened.chosen.number - 1)
     elif name.startswith("mov"):

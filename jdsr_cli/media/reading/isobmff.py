@@ -14,10 +14,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import BinaryIO
 
 from jdsr_cli.media.geometry import Margins
+from jdsr_cli.media.slices import DataFile
 
 _MAX_BOXES = 1024
 """Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
@@ -138,7 +138,7 @@ _VISUAL_HANDLERS = (b"pict", b"vide")
 """Handlers of visible tracks; the track of their transparency has another."""
 
 
-def track_margins(file: Path, track: int) -> Margins | None:
+def track_margins(file: DataFile, track: int) -> Margins | None:
     """Return the margins outside the clean aperture of a track.
 
     Args:
@@ -219,7 +219,7 @@ def words(data: bytes, width: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
 
 
-def index_missing(file: Path) -> bool:
+def index_missing(file: DataFile) -> bool:
     """Whether a file of the MP4 family has no index (`moov`)."""
     names = set()
     with file.open("rb") as stream:

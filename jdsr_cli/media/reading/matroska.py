@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from jdsr_cli.media.geometry import Margins
+from jdsr_cli.media.slices import DataFile
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
 _FIELDS = (0xB0, 0xBA, 0x54CC, 0x54BB, 0x54DD, 0x54AA)
@@ -28,7 +28,7 @@ Span = tuple[int, int, int]
 """Identifier of an element, and the positions where its content starts and ends in the file."""
 
 
-def pixel_crop(file: Path, number: int) -> Margins | None:
+def pixel_crop(file: DataFile, number: int) -> Margins | None:
     """Return the margins that are cropped from a video track.
 
     Args:

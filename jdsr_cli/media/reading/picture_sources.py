@@ -61,6 +61,7 @@ class PictureSource:
         try:
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
+            self._warn(count.notes)
             if still:
                 # Before the pixels: decoders change the tags.
                 self.exif, damage = read_exif(picture)

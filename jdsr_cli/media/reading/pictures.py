@@ -18,6 +18,7 @@ from jdsr_cli.media.geometry import Aperture
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
+from jdsr_cli.media.reading.trailing import picture_end, trailing_note
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _BY_PYAV = frozenset({"GIF", "PNG"})
@@ -45,13 +46,26 @@ class PictureCount:
     """Number of pictures in a file.
 
     Attributes:
-        pictures: Number of pictures that can be counted, at least 1.
+        pictures: Number of pictures that can be counted, at least 1; of an APNG, those of its
+            animation.
         damage: Description of damage after them, None if there is none.
+        separate: Whether there is also a still picture that is no part of the animation (PNG
+            specification, third edition, 4.9: the default image).
+        trailing: Description of bytes after the picture, None if there are none.
 
     """
 
     pictures: int
     damage: str | None
+    separate: bool = False
+    trailing: str | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for everything in the file that is damaged or not read."""
+        separate = "a still picture that is not part of the animation was not read"
+        notes = (self.damage, separate if self.separate else None, self.trailing)
+        return [note for note in notes if note is not None]
 
 
 def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
@@ -63,23 +77,26 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        separate = bool(getattr(picture, "default_image", False))
         try:
-            count = int(getattr(picture, "n_frames", 1))
+            count = int(getattr(picture, "n_frames", 1)) - separate
         except Exception:  # Pillow raises errors of any type for damaged files
-            count = _count_intact(picture)
-            return PictureCount(count, f"the file is damaged after its first {count} pictures")
-    if picture.format == "GIF":
+            count = max(1, _count_intact(picture) - separate)
+            damage = f"the file is damaged after its first {count} pictures"
+            return PictureCount(count, damage, separate)
+    trailing = trailing_note(file, picture.format)
+    if picture.format == "GIF" and picture_end(file, "GIF") is None:
         with file.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != _GIF_END:
                 damage = "the GIF has no end marker: pictures may be missing"
                 return PictureCount(count, damage)
-    return PictureCount(count, None)
+    return PictureCount(count, None, separate, trailing)
 
 
 def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:
     """Return whether an opened picture is a still or an animation."""
-    animated = picture.format in _ANIMATED and count.pictures > 1
+    animated = picture.format in _ANIMATED and (count.pictures > 1 or count.separate)
     return "animation" if animated else "image"
 
 

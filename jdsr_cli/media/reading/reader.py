@@ -14,9 +14,11 @@ from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
 from jdsr_cli.media.reading.data_references import external_references
 from jdsr_cli.media.reading.isobmff import index_missing
+from jdsr_cli.media.reading.joined import JoinedSource
 from jdsr_cli.media.reading.picture_files import open_picture
 from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
 from jdsr_cli.media.reading.pictures import PictureCount, count_pictures, kind_of, read_by_pyav
+from jdsr_cli.media.reading.recordings import find_recordings
 from jdsr_cli.media.reading.salvage import TIMED_DEMUXERS, Salvage
 from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.settings import ReadSettings
@@ -27,8 +29,10 @@ _PICTURE_START = b"\xff\xd8\xff"
 
 def open_video(
     file: Path, settings: ReadSettings, animation: PictureCount | None = None
-) -> VideoSource:
+) -> VideoSource | JoinedSource:
     """Open a video, through a salvaged copy if that gives more than the file itself.
+
+    If the file contains several recordings, they are read one after another.
 
     Args:
         file: A file that exists and is not empty.
@@ -41,8 +45,12 @@ def open_video(
         UsageError: The file has fewer video streams than the chosen number.
 
     """
+    contents = find_recordings(file)
+    recordings, notes = contents.recordings, contents.notes
     try:
-        source = VideoSource(file, settings, animation=animation)
+        if len(recordings) > 1:
+            return JoinedSource(file, settings, recordings, notes)
+        source = VideoSource(file, settings, animation=animation, notes=notes)
     except MediaError as error:
         if index_missing(file) or external_references(file):
             raise
@@ -110,6 +118,7 @@ class ReadReport:
         corrupt: Number of delivered frames that the decoder marked as damaged.
         skipped: Number of packets (of a sequence: pictures) that could not be decoded at all.
         warnings: One sentence for each problem or assumption; empty if there was none.
+        unread: Those warnings that name recordings in the file which were not read.
 
     """
 
@@ -117,6 +126,7 @@ class ReadReport:
     corrupt: int
     skipped: int
     warnings: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 class Reader:
@@ -219,7 +229,9 @@ class Reader:
     def report(self) -> ReadReport:
         """Counts and warnings so far; complete when the iteration has ended."""
         source = self._source
-        return ReadReport(self._count, source.corrupt, source.skipped, tuple(source.warnings()))
+        unread = source.unread if isinstance(source, JoinedSource) else ()
+        warnings = tuple(source.warnings())
+        return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread)
 
     def close(self) -> None:
         """Close the file; no more frames can be read."""

@@ -33,15 +33,18 @@ from jdsr_cli.media.reading.deinterlacing import Deinterlaced, Deinterlacer
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
+from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.salvage import SalvagedCopy
+from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 """Codecs in which every packet contains a displayed picture."""
 
-_DECODING_TIMES_ONLY = frozenset({"avi"})
-"""Containers without presentation times; those that the decoder derives are one frame late."""
+_WITH_EMPTY_FRAMES = "avi"
+"""Container whose header also counts chunks without data, which repeat the frame before them; its
+decoding times are the numbers of the chunks."""
 
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """Seconds by which a file must be shorter than its header states to be reported."""
@@ -49,7 +52,8 @@ _SHORTFALL_SECONDS = Fraction(1, 2)
 
 def _aspect(frame: VideoFrame) -> Fraction:
     """Return the sample aspect ratio that the decoder reported with a frame, 1 if none."""
-    return frame.opaque if isinstance(frame.opaque, Fraction) and frame.opaque else Fraction(1)
+    origin = frame.opaque
+    return (origin.aspect if isinstance(origin, FrameOrigin) else None) or Fraction(1)
 
 
 class VideoSource:
@@ -61,6 +65,8 @@ class VideoSource:
         animation: Number of pictures, if the file is an animation.
         copy: Salvaged copy that is read instead of the file; closed with the source, but left
             open if the source cannot be created.
+        part: Part of the file that is read instead of all of it.
+        notes: Further warnings about the file.
 
     Raises:
         MediaError: No frame can be decoded.
@@ -79,11 +85,15 @@ class VideoSource:
         *,
         animation: PictureCount | None = None,
         copy: SalvagedCopy | None = None,
+        part: FileSlice | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self._copy = copy
+        self._notes = notes
         self._settings = settings
+        data = part or (file if copy is None else copy.path)
         self._container: InputContainer = open_for_decoding(
-            file if copy is None else copy.path,
+            data,
             None if copy is None else copy.demuxer,
             settings.decoder,
         )
@@ -97,7 +107,7 @@ class VideoSource:
             if first is None:
                 raise undecodable(file, chosen, settings.decoder)
             self._decoding = describe_decoding(chosen, settings.decoder)
-            opened = OpenedVideo(file, self._container, chosen, animation, tags)
+            opened = OpenedVideo(file, data, self._container, chosen, animation, tags)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
             self._container.close()
@@ -128,7 +138,7 @@ class VideoSource:
         self._finished = False
 
     def _initial_warnings(self) -> list[str]:
-        info, found = self.info, []
+        info, found = self.info, [*self._notes]
         if self._copy is not None:
             found.append(self._copy.description)
         found.extend(self._decoding)
@@ -195,11 +205,7 @@ class VideoSource:
         """Yield every frame that can be decoded, with its index and its time in ticks."""
         for frame in Deinterlacer(self._deinterlacing).process(self._frames):
             source, index = frame.source, self._decoded_count
-            stamps = (source.pts, source.dts)
-            if self.info.container in _DECODING_TIMES_ONLY:
-                stamps = stamps[::-1]
-            timestamp = stamps[1] if stamps[0] is None else stamps[0]
-            pts = self._timeline.assign(timestamp) if self.info.timestamps else index
+            pts = self._timeline.assign(source.pts) if self.info.timestamps else index
             self._decoded_count += 1
             yield index, pts, frame
 
@@ -231,7 +237,13 @@ class VideoSource:
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
-        found = [*self._faults, *self._decoder.warnings(), *self._timeline.warnings()]
+        empty = self._empty_frames()
+        found = [*self._faults, *self._decoder.warnings()]
+        found.extend(self._timeline.warnings(gaps=empty == 0))
+        if empty:
+            found.append(f"{empty} frames are stored empty: they repeat the frame before them")
+        if self.info.timestamps:
+            found.extend(self._decoder.times.warnings())
         found.extend(self._interlacing())
         if self._resized:
             found.append(resized_warning(self._resized))
@@ -258,10 +270,18 @@ class VideoSource:
         elif self._not_deinterlaced:
             yield f"{self._not_deinterlaced} interlaced frames were left unchanged"
 
+    def _empty_frames(self) -> int:
+        """Return the number of frames so far that are stored without data."""
+        last = self._decoder.last_dts
+        if self.info.container != _WITH_EMPTY_FRAMES or last is None:
+            return 0
+        return max(0, last + 1 - self._decoder.packets)
+
     def _shortfall(self) -> Iterator[str]:
         count, decoder = self._decoded_count, self._decoder
         promised = self.info.frames_promised
-        if promised is not None and count < promised - decoder.discarded:
+        absent = decoder.discarded + self._empty_frames()
+        if promised is not None and count < promised - absent:
             yield f"the header states {promised} frames, the file contains {count}"
         missing = decoder.packets - decoder.discarded - decoder.skipped - count
         if missing > 0 and self.info.codec in _PICTURE_PER_PACKET:

@@ -7,12 +7,12 @@ as for the video; see `time_bases`.
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container.input import InputContainer
 from av.stream import Stream
 
+from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.sound import has_unknown_format, open_tracks
 from jdsr_cli.media.writing.time_bases import LARGEST_TICKS
 
@@ -20,7 +20,7 @@ _KINDS = ("audio", "subtitle")
 _MICROSECONDS = 1_000_000
 
 
-def can_store_pauses(file: Path, seconds: Fraction) -> bool:
+def can_store_pauses(file: DataFile, seconds: Fraction) -> bool:
     """Whether MP4 can store the longest pause of every sound and subtitle track.
 
     All packets are read if the input is so long that a pause of that length could be too long.

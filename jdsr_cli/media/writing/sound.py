@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -19,6 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from jdsr_cli.media.containers import open_container
+from jdsr_cli.media.slices import DataFile
 
 PCM_CODEC = "pcm_s16le"
 """Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
@@ -134,7 +134,7 @@ def skipped_samples(packet: Packet[Any]) -> int:
     return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
 
 
-def codec_delays(file: Path, tracks: Sequence[int]) -> dict[int, Fraction]:
+def codec_delays(file: DataFile, tracks: Sequence[int]) -> dict[int, Fraction]:
     """Return the seconds that players leave out at the start of sound tracks of a file.
 
     Args:
@@ -162,7 +162,7 @@ _LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000
 """Bytes and microseconds that are searched for the parameters of a late sound track."""
 
 
-def open_tracks(file: Path) -> InputContainer:
+def open_tracks(file: DataFile) -> InputContainer:
     """Open a file, and probe more of it if the parameters of a sound track are unknown.
 
     Raises:

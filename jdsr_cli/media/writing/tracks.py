@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
@@ -14,6 +13,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.reading.recordings import first_recording
+from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
@@ -51,7 +52,8 @@ class TrackCopier:
     so memory stays bounded.
 
     Args:
-        source: The input; the salvaged copy is read instead while it exists.
+        source: The input, of which the first recording is read; the salvaged copy is read instead
+            while it exists.
 
     Raises:
         MediaError: The input can no longer be opened.
@@ -60,7 +62,8 @@ class TrackCopier:
 
     def __init__(self, source: MediaInfo) -> None:
         copy = source.salvaged_copy
-        self._file = copy if copy and copy.is_file() else source.path
+        salvaged = copy if copy and copy.is_file() else None
+        self._file = salvaged or first_recording(source.path)
         self._source = open_tracks(self._file)
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
@@ -110,8 +113,8 @@ class TrackCopier:
         ]
 
     @property
-    def file(self) -> Path:
-        """The file that is read."""
+    def file(self) -> DataFile:
+        """The file that is read, or the part of it."""
         return self._file
 
     @property

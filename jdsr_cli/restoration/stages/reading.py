@@ -96,7 +96,8 @@ def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator
         yield frame_item(opened, number, frame, segment)
         number += 1
     state.frames_read = number
-    state.reader_notes = tuple(opened.reader.report.warnings)
+    report = opened.reader.report
+    state.reader_notes, state.unread = report.warnings, report.unread
 
 
 def frame_item(opened: OpenInput, number: int, frame: Frame, segment: int) -> FrameItem:

@@ -259,6 +259,7 @@ class _InputWriter:
             counts=counts,
             figures=figures,
             notes=notes,
+            unread=state.unread,
             seconds=seconds,
         )
 

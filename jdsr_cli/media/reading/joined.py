@@ -1,0 +1,204 @@
+"""Read the recordings of a file one after another, as one video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from jdsr_cli.errors import MediaError
+from jdsr_cli.media.exif import PictureExif
+from jdsr_cli.media.frames import (
+    DeepImage,
+    Image,
+    MediaInfo,
+    PendingFrame,
+    Pixels,
+    resized_warning,
+)
+from jdsr_cli.media.geometry import fit
+from jdsr_cli.media.reading.decoding import TrimWindow
+from jdsr_cli.media.reading.video import VideoSource
+from jdsr_cli.media.slices import FileSlice
+from jdsr_cli.media.tone_mapping import converter_from_sdr
+from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
+
+
+class JoinedSource:
+    """The frames of all recordings in a file.
+
+    The header is that of the first recording. Frames of another size are resized to it, with
+    unchanged proportions, and those of other colours are converted to its own. A recording whose
+    times begin before the end of the one before it follows that one by a frame; its times keep
+    their distances.
+
+    Args:
+        file: The file.
+        settings: Options for reading.
+        recordings: The recordings in the file, at least two.
+        notes: Further warnings about the file.
+
+    Attributes:
+        exif: None, since it is no still picture.
+
+    Raises:
+        MediaError: No frame of the first recording can be decoded.
+        DeviceError, UsageError: As `VideoSource`, for the first recording.
+
+    """
+
+    exif: PictureExif | None = None
+
+    def __init__(
+        self,
+        file: Path,
+        settings: ReadSettings,
+        recordings: tuple[FileSlice, ...],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self._file = file
+        self._settings = replace(settings, start=None, end=None)
+        self._window = TrimWindow(settings)
+        self._recordings = recordings
+        self._notes = notes
+        self._source = self._open(recordings[0])
+        self.info: MediaInfo = replace(self._source.info, frames_promised=None, duration=None)
+        self._number = 1
+        self._last: int | None = None
+        self._finished: list[str] = []
+        self._unread: list[str] = []
+        self._silenced = 0
+        """Recordings whose sound is left out."""
+        self._resized = 0
+        self._corrupt = 0
+        self._skipped = 0
+
+    @property
+    def corrupt(self) -> int:
+        """Number of delivered frames that the decoder marked as damaged."""
+        return self._corrupt + self._source.corrupt
+
+    @property
+    def skipped(self) -> int:
+        """Number of packets that could not be decoded at all."""
+        return self._skipped + self._source.skipped
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """One sentence for each recording so far that could not be read."""
+        return tuple(self._unread)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    def frames(self) -> Iterator[PendingFrame]:
+        """Yield every frame of the window that can be decoded, in order of time.
+
+        Raises:
+            UsageError: No frame is in the window.
+
+        """
+        for index, (pts, pending, source) in enumerate(self._all_frames()):
+            position = self._window.locate(pts * self.info.time_base)
+            if position == "after":
+                break
+            if position == "inside":
+                self._resized += int(not self._has_first_size(source))
+                render = partial(self._render, pending, source)
+                deep = partial(self._render_deep, pending, source) if self.info.deep else None
+                yield PendingFrame(index, pts, self.info.time_base, render, deep)
+        self._window.check(self._file)
+
+    def _all_frames(self) -> Iterator[tuple[int, PendingFrame, MediaInfo]]:
+        """Yield the frames of all recordings with their times in ticks, and their headers."""
+        yield from self._frames_of(self._source)
+        for number, recording in enumerate(self._recordings[1:], start=2):
+            try:
+                source = self._open(recording)
+            except MediaError as exc:
+                self._refuse(recording, exc)
+                continue
+            self._conclude()
+            self._source, self._number = source, number
+            self._silenced += int(source.info.audio_streams > 0)
+            yield from self._frames_of(source)
+
+    def _open(self, recording: FileSlice) -> VideoSource:
+        return VideoSource(self._file, self._settings, part=recording)
+
+    def _frames_of(self, source: VideoSource) -> Iterator[tuple[int, PendingFrame, MediaInfo]]:
+        base, shift = self.info.time_base, 0
+        step = max(1, round(1 / ((source.info.frame_rate or DEFAULT_FRAME_RATE) * base)))
+        before = self._last
+        for number, pending in enumerate(source.frames()):
+            pts = round(pending.pts * pending.time_base / base)
+            if number == 0 and before is not None and pts <= before:
+                shift = before + step - pts
+            pts += shift
+            if self._last is not None:
+                # The ticks of the first recording may be longer than those of this one.
+                pts = max(pts, self._last + 1)
+            self._last = pts
+            yield pts, pending, source.info
+
+    def _has_first_size(self, source: MediaInfo) -> bool:
+        return (source.width, source.height) == (self.info.width, self.info.height)
+
+    def _render(self, pending: PendingFrame, source: MediaInfo) -> Image:
+        return self._fitted(pending.render(), source)
+
+    def _render_deep(self, pending: PendingFrame, source: MediaInfo) -> DeepImage:
+        if pending.deep is not None and _colours(source) == _colours(self.info):
+            return self._fitted(pending.deep(), source)
+        levels = self._render(pending, source).astype(np.float32)
+        return np.rint(converter_from_sdr(self.info)(levels)).astype(np.uint16)
+
+    def _fitted(self, image: Pixels, source: MediaInfo) -> Pixels:
+        """Return a picture in the size of the first recording."""
+        info = self.info
+        if self._has_first_size(source):
+            return image
+        aspect = source.sample_aspect_ratio / info.sample_aspect_ratio
+        return fit(image, info.width, info.height, aspect)
+
+    def _refuse(self, recording: FileSlice, error: MediaError) -> None:
+        self._unread.append(
+            f"{recording.size} bytes after byte {recording.start}, which hold another recording, "
+            f"were not read ({error.what})"
+        )
+
+    def _conclude(self) -> None:
+        """Keep the counts and warnings of the recording that was read, and close it."""
+        self._finished = self._warnings_so_far()
+        self._corrupt += self._source.corrupt
+        self._skipped += self._source.skipped
+        self._source.close()
+
+    def _warnings_so_far(self) -> list[str]:
+        prefix = f"recording {self._number}: " if self._number > 1 else ""
+        return [*self._finished, *(prefix + text for text in self._source.warnings())]
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each problem found so far."""
+        found = [
+            f"the file contains {len(self._recordings)} recordings one after another; they are "
+            "read as one video",
+            *self._notes,
+            *self._warnings_so_far(),
+            *self._unread,
+        ]
+        if self._resized:
+            found.append(resized_warning(self._resized))
+        if self._silenced:
+            found.append(f"the sound of {self._silenced} recordings after the first is not kept")
+        return found
+
+
+def _colours(info: MediaInfo) -> tuple[str, ...]:
+    """Return the tags that say what the levels of a picture mean."""
+    tags = (info.colour_primaries, info.colour_transfer)
+    return (*tags, info.mastering_display or "", info.content_light or "")

@@ -1,0 +1,139 @@
+"""Find where a picture ends in its file: telephones append videos to photographs.
+
+Sources: ITU-T T.81, B.1 (JPEG markers); PNG specification, third edition, 5.3 (chunks); GIF89a
+specification, 18 to 27 (blocks); RFC 9649, 2.3 (RIFF header of WebP).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jdsr_cli.media.reading.recordings import is_meaningful, next_recording
+
+_SEARCHED = 1 << 26
+"""Maximum number of bytes of a picture that is examined; larger ones count as whole."""
+
+
+def trailing_note(file: Path, picture_format: str | None) -> str | None:
+    """Return a sentence about the bytes after a picture, None if there are none.
+
+    Args:
+        file: The file.
+        picture_format: Pillow's name of its format.
+
+    Raises:
+        OSError: The file cannot be read.
+
+    """
+    end = picture_end(file, picture_format)
+    if end is None:
+        return None
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        if not is_meaningful(stream, end, size):
+            return None
+        kind = "" if next_recording(stream, end, size) is None else ", which hold a video"
+    return f"{size - end} bytes follow the picture{kind}; they were not read"
+
+
+def picture_end(file: Path, picture_format: str | None) -> int | None:
+    """Return where the picture ends, None if that is unknown or it is cut off.
+
+    Raises:
+        OSError: The file cannot be read.
+
+    """
+    find = _ENDS.get(picture_format or "")
+    if find is None:
+        return None
+    with file.open("rb") as stream:
+        data = stream.read(_SEARCHED)
+    try:
+        return find(data)
+    except IndexError:  # It ends within an element.
+        return None
+
+
+def _png_end(data: bytes) -> int | None:
+    position = 8
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        position += 12 + length
+        if kind == b"IEND":
+            return position
+    return None
+
+
+_STANDALONE = (0x01, *range(0xD0, 0xD8))
+"""JPEG markers without a length."""
+_END_OF_IMAGE = 0xD9
+_JPEG_START = b"\xff\xd8\xff"
+
+
+def _mpo_end(data: bytes) -> int | None:
+    """Return the end of the last of several JPEG pictures; zeros may separate them (CIPA DC-007)."""
+    end = _jpeg_end(data)
+    while end is not None:
+        following = len(data) - len(data[end:].lstrip(b"\0"))
+        if not data.startswith(_JPEG_START, following):
+            break
+        end = _jpeg_end(data, following)
+    return end
+
+
+def _jpeg_end(data: bytes, start: int = 0) -> int | None:
+    position = start + 2
+    while True:
+        while data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
+            # Coded data and fill bytes are skipped up to the next marker.
+            position = data.find(b"\xff", position + 1)
+            if position < 0:
+                return None
+        marker = data[position + 1]
+        position += 2
+        if marker == _END_OF_IMAGE:
+            return position
+        if marker not in _STANDALONE:
+            position += int.from_bytes(data[position : position + 2], "big")
+
+
+_GIF_IMAGE, _GIF_EXTENSION, _GIF_TRAILER = 0x2C, 0x21, 0x3B
+
+
+def _gif_end(data: bytes) -> int | None:
+    position = 13 + _palette(data[10])
+    while True:
+        kind = data[position]
+        if kind == _GIF_TRAILER:
+            return position + 1
+        if kind == _GIF_EXTENSION:
+            position += 2
+        elif kind == _GIF_IMAGE:
+            position += 11 + _palette(data[position + 9])
+        else:
+            return None
+        while data[position]:
+            position += 1 + data[position]
+        position += 1
+
+
+def _palette(flags: int) -> int:
+    """Return the number of bytes of a colour table."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _webp_end(data: bytes) -> int | None:
+    length = int.from_bytes(data[4:8], "little")
+    return 8 + length + length % 2
+
+
+_ENDS: dict[str, Callable[[bytes], int | None]] = {
+    "PNG": _png_end,
+    "JPEG": _jpeg_end,
+    "MPO": _mpo_end,
+    "GIF": _gif_end,
+    "WEBP": _webp_end,
+}
+"""Format to the function that returns where the picture ends, None if that is unknown."""
