@@ -73,7 +73,7 @@ _JPEG_START = b"\xff\xd8\xff"
 
 
 def _mpo_end(data: bytes) -> int | None:
-    """Return the end of the last of several JPEG pictures; zeros may separate them (CIPA DC-007)."""
+    """Return the end of the last of several JPEG pictures, apart or not (CIPA DC-007)."""
     end = _jpeg_end(data)
     while end is not None:
         following = len(data) - len(data[end:].lstrip(b"\0"))
