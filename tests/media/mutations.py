@@ -7,7 +7,10 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
+import pillow_heif
+import tifffile
 from clips import (
     Track,
     cameras,
@@ -26,6 +29,7 @@ from clips import (
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageCms import ImageCmsProfile, createProfile
 
 from jdsr_cli.media import open_reader, probe
 from jdsr_cli.settings import ReadSettings
@@ -57,6 +61,49 @@ def _clip(name: str, **options: object) -> Callable[[Path], Path]:
     return lambda folder: encode(folder / name, **options)  # type: ignore[arg-type]
 
 
+def _heic(folder: Path) -> Path:
+    image = pillow_heif.from_pillow(Image.fromarray(picture(0, 160, 120)))
+    image.save(folder / "h.heic", tile_size=64)
+    return folder / "h.heic"
+
+
+def _mpo(folder: Path) -> Path:
+    first, *others = (Image.fromarray(picture(index)) for index in range(3))
+    first.save(folder / "m.mpo", format="MPO", save_all=True, append_images=others)
+    return folder / "m.mpo"
+
+
+def _pq(folder: Path) -> Path:
+    def tag(stream: av.VideoStream) -> None:
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
+
+    options = {"x265-params": "log-level=none"}
+    return encode(
+        folder / "pq.mkv", codec="libx265", pixel_format="yuv420p10le", options=options,
+        configure=tag,
+    )  # fmt: skip
+
+
+def _joined(folder: Path) -> Path:
+    first, second = (encode(folder / f"{part}.mp4", tracks=[Track()]) for part in (1, 2))
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    return first
+
+
+def _planar_tiff(folder: Path) -> Path:
+    image = np.moveaxis(picture(0).astype(np.uint16) * 257, 2, 0)
+    tifffile.imwrite(folder / "p.tif", image, photometric="rgb", planarconfig="separate")
+    return folder / "p.tif"
+
+
+def _playlist(folder: Path) -> Path:
+    encode(folder / "other.mp4")
+    path = folder / "list.mp4"
+    path.write_text("ffconcat version 1.0\nfile 'other.mp4'\nduration 1\n" * 4)
+    return path
+
+
 SEEDS: dict[str, Callable[[Path], Path]] = {
     "mp4": _clip("plain.mp4", tracks=[Track()]),
     "mp4 variable": vfr,
@@ -77,6 +124,9 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "avi mjpeg": _clip("j.avi", codec="mjpeg", pixel_format="yuvj420p"),
     "flv": _clip("f.flv", tracks=[Track()]),
     "asf": _clip("a.wmv", codec="mpeg4", container="asf"),
+    "asf h264": _clip("b.wmv", container="asf"),
+    "mp4 joined": _joined,
+    "mkv pq": _pq,
     "nut": _clip("n.nut"),
     "h264": raw_h264,
     "hevc": _clip(
@@ -96,6 +146,11 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
     "ppm": _still("s.ppm"),
     "jp2": _still("s.jp2"),
     "gif still": _still("s.gif"),
+    "png profile": _still("i.png", icc_profile=ImageCmsProfile(createProfile("sRGB")).tobytes()),
+    "tiff planar": _planar_tiff,
+    "heic": _heic,
+    "mpo": _mpo,
+    "playlist": _playlist,
 }
 """Functions that write one valid file, by name."""
 
