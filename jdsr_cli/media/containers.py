@@ -128,12 +128,16 @@ def _unopenable(file: DataFile, exc: Exception) -> MediaError:
     text = _text_of(path)
     if text is not None and _NAMES_OTHERS.search(text):
         return MediaError(
-            "names other files or addresses instead of containing video; they were not opened",
+            "is not a video or picture: it names other files or addresses, which were not opened",
             where=path,
             hint="Give the files that it names.",
         )
     if text is not None:
-        return MediaError("contains text, not video", where=path, hint="Check what the file is.")
+        return MediaError(
+            "is not a video or picture: it contains text, not video",
+            where=path,
+            hint="Check what the file is.",
+        )
     reason = getattr(exc, "strerror", None) or str(exc)
     return MediaError(
         f"is not a video or picture that can be decoded ({reason})",
