@@ -97,10 +97,15 @@ def damage(files: list[Path], rng: Generator) -> str:
 
 def resume(clip: Path, out: Path, whole: Path, settings: RestoreSettings) -> str:
     """Resume a damaged run; return "identical", "refused: ..." or "FAILED: ..."."""
-    (result,) = restore([clip], out, replace(settings, resume=True)).results
-    if result.error is not None:
-        text = str(result.error)
-        foreseen = type(result.error) is not JdsrError and "\n" not in text
+    try:
+        (result,) = restore([clip], out, replace(settings, resume=True)).results
+        error = result.error
+    except JdsrError as fault:
+        # Nothing can be written into the folder of all results.
+        error = fault
+    if error is not None:
+        text = str(error)
+        foreseen = type(error) is not JdsrError and "\n" not in text
         return f"refused: {text}" if foreseen else f"FAILED: {text}"
     assert result.output is not None
     if file_hashes(result.output) != file_hashes(whole):
