@@ -2,9 +2,9 @@
 
 Files are joined byte by byte (`cat a.mp4 b.mp4`), and recorders append to a file. FFmpeg reads MP4,
 FLV, ASF and Ogg up to the end of the first recording only; of Matroska it reads all, but with the
-decoder parameters of the first. Transport and program streams are continuous and need none of this.
-The structure of a container is followed from one element to the next, without reading the
-media data, up to where the next recording starts.
+decoder parameters of the first. Transport and program streams are continuous: several of a kind are
+one recording. The structure of a container is followed from one element to the next, without
+reading the media data, up to where the next recording starts.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes); RFC 8794 (EBML elements) and RFC 9559; Microsoft, AVI RIFF
 File Reference and OpenDML AVI File Format Extensions; Adobe Flash Video File Format Specification
@@ -20,10 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from jdsr_cli.media.reading.transport import LEAD, TransportStream
 from jdsr_cli.media.slices import DataFile, FileSlice
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes after a recording in which the next one is searched."""
+
+_NEAR = 1 << 16
+"""Number of bytes that are searched before all others."""
+
+_MAX_LOSSES = 100
+"""Number of losses of synchronisation after which a transport stream is not followed further."""
 
 _BLOCK = 1 << 20
 
@@ -81,7 +88,8 @@ def find_recordings(file: Path) -> Contents:
         recordings, unknown = [], []
         position = 0
         while structure is not None:
-            end = min(size, structure.follow(stream, position, size))
+            follow = _follow_losses if structure is _TRANSPORT else structure.follow
+            end = min(size, follow(stream, position, size))
             recordings.append(FileSlice(file, position, end))
             start = next_recording(stream, end, size)
             position = size if start is None else start
@@ -91,17 +99,31 @@ def find_recordings(file: Path) -> Contents:
     return Contents(tuple(recordings), tuple(unknown))
 
 
+def _follow_losses(stream: BinaryIO, position: int, size: int) -> int:
+    """Return where a transport stream ends in which packets may be lost or damaged."""
+    for _ in range(_MAX_LOSSES):
+        end = _TRANSPORT.follow(stream, position, size)
+        start = next_recording(stream, end, size)
+        if start is None or _structure_at(stream, start) is not _TRANSPORT:
+            return end
+        position = start
+    return size
+
+
 def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:
     """Return where the next recording starts, None if there is none."""
     if position >= size:
         return None
     if _structure_at(stream, position) is not None:
         return position
-    stream.seek(position)
-    data = stream.read(_SEARCH_LENGTH)
-    starts = (structure.start.search(data) for structure in _STRUCTURES)
-    found = min((match.start() for match in starts if match is not None), default=None)
-    return None if found is None else position + found
+    for length in (_NEAR, _SEARCH_LENGTH):
+        stream.seek(position)
+        data = stream.read(length)
+        starts = (structure.start.search(data) for structure in _STRUCTURES)
+        found = min((match.start() for match in starts if match is not None), default=None)
+        if found is not None:
+            return position + found
+    return None
 
 
 def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
@@ -117,12 +139,12 @@ def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
     return False
 
 
-def _structure_at(stream: BinaryIO, position: int) -> Structure | None:
+def _structure_at(stream: BinaryIO, position: int) -> Structure | TransportStream | None:
     """Return the structure of the recording that starts at a position."""
     stream.seek(position)
-    head = stream.read(_HEAD)
+    head = stream.read(max(_HEAD, LEAD))
     if head[4:8] in _FIRST_BOXES:
-        return _STRUCTURES[0]
+        return _MP4
     return next((one for one in _STRUCTURES if one.start.match(head)), None)
 
 
@@ -272,8 +294,10 @@ def _page(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
     return 27 + segments + sum(head[27 : 27 + segments])
 
 
-_STRUCTURES = (
-    Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8),
+_MP4 = Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8)
+_TRANSPORT = TransportStream()
+_STRUCTURES: tuple[Structure | TransportStream, ...] = (
+    _MP4,
     Structure(
         re.compile(rb"\x1a\x45\xdf\xa3[\x00-\xff]{1,60}?\x42\x82[\x00-\xff](?:matroska|webm)"),
         _element,
@@ -283,4 +307,5 @@ _STRUCTURES = (
     Structure(re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00"), _tag, 9),
     Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24),
     Structure(re.compile(rb"OggS\x00\x02\x00{8}"), _page, 27),
+    _TRANSPORT,
 )
