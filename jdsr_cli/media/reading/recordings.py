@@ -8,7 +8,8 @@ reading the media data, up to where the next recording starts.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes); RFC 8794 (EBML elements) and RFC 9559; Microsoft, AVI RIFF
 File Reference and OpenDML AVI File Format Extensions; Adobe Flash Video File Format Specification
-10.1, annex E; Microsoft, Advanced Systems Format, 3 (top-level objects); RFC 3533 (Ogg pages).
+10.1, annex E; Microsoft, Advanced Systems Format, 3 (top-level objects); RFC 3533 (Ogg pages);
+libvpx, ivfdec.c (IVF).
 """
 
 from __future__ import annotations
@@ -294,6 +295,19 @@ def _page(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
     return 27 + segments + sum(head[27 : 27 + segments])
 
 
+_IVF_FRAME_HEADER = 12
+
+
+def _frame(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
+    if not position:
+        return int.from_bytes(head[6:8], "little")
+    if head[:4] in (b"DKIF", bytes(4)):
+        return 0
+    length = _IVF_FRAME_HEADER + int.from_bytes(head[:4], "little")
+    # What is longer than the rest is cut off, or no frame.
+    return length if length <= rest or head[8:12] == bytes(4) else 0
+
+
 _MP4 = Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8)
 _TRANSPORT = TransportStream()
 _STRUCTURES: tuple[Structure | TransportStream, ...] = (
@@ -307,5 +321,6 @@ _STRUCTURES: tuple[Structure | TransportStream, ...] = (
     Structure(re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00"), _tag, 9),
     Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24),
     Structure(re.compile(rb"OggS\x00\x02\x00{8}"), _page, 27),
+    Structure(re.compile(rb"DKIF\x00\x00\x20\x00"), _frame, _IVF_FRAME_HEADER),
     _TRANSPORT,
 )
