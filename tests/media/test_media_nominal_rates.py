@@ -1,4 +1,4 @@
-"""Frame rates of files whose average, or whose unit of time, says little about their frames."""
+"""What headers state on rates, counts and lengths, and what the frames say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import encode
+from clips import Track, encode
 
 from jdsr_cli.media import open_reader
 
@@ -116,3 +116,27 @@ def test_a_truncated_avi_in_small_units_is_still_reported(tmp_path: Path) -> Non
         count = len(list(reader))
         notes = reader.report.warnings
     assert f"the header states {promised} frames, the file contains {count}" in notes
+
+
+@pytest.mark.parametrize("suffix", [".asf", ".wmv", ".mkv", ".mp4", ".ts", ".nut"])
+@pytest.mark.parametrize("start", [2, 100])
+@pytest.mark.parametrize("sound", [0, 1])
+def test_a_file_that_starts_late_is_not_shorter_than_stated(
+    tmp_path: Path, suffix: str, start: int, sound: int
+) -> None:
+    times = range(start * 25, start * 25 + 40)
+    tracks = [Track("mp2", start=Fraction(start + 1), sample_rate=32000)] * sound
+    path = encode(tmp_path / f"a{suffix}", times, options={"bf": "0"}, tracks=tracks)
+    with open_reader(path) as reader:
+        assert len(list(reader)) == 40
+        assert not [note for note in reader.report.warnings if "the header states" in note]
+
+
+@pytest.mark.parametrize("start", [0, 100])
+def test_a_truncated_file_is_shorter_than_stated(tmp_path: Path, start: int) -> None:
+    times = range(start * 25, start * 25 + 100)
+    path = encode(tmp_path / "a.mkv", times, options={"bf": "0"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with open_reader(path) as reader:
+        assert len(list(reader)) < 80
+        assert [note for note in reader.report.warnings if "the header states" in note]

@@ -48,6 +48,10 @@ _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1"
 """Elementary streams, for which FFmpeg generates times."""
 
 
+_STATING_END = ("matroska", "asf")
+"""Containers that state when they end, by the start of FFmpeg's names; others state the duration
+from the first timestamp."""
+
 _MICROSECOND = Fraction(1, 1_000_000)
 
 _PLAUSIBLE_RATES = (1, 240)
@@ -276,7 +280,6 @@ def _stated_end(container: InputContainer, timestamps: bool) -> Fraction | None:
     total = container.duration
     if not total or not timestamps or container.format.name == REMUXED:
         return None
-    # Matroska states the end, other containers the duration from the first timestamp.
-    matroska = container.format.name.startswith("matroska")
-    start = 0 if matroska else container.start_time or 0
+    states_end = container.format.name.startswith(_STATING_END)
+    start = 0 if states_end else container.start_time or 0
     return (start + total) * _MICROSECOND
