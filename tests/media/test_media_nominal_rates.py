@@ -140,3 +140,35 @@ def test_a_truncated_file_is_shorter_than_stated(tmp_path: Path, start: int) -> 
     with open_reader(path) as reader:
         assert len(list(reader)) < 80
         assert [note for note in reader.report.warnings if "the header states" in note]
+
+
+@pytest.mark.parametrize("share", [3, 5, 8])
+@pytest.mark.parametrize("name", ["a.asf", "a.wmv"])
+def test_an_asf_that_is_cut_off_is_reported(tmp_path: Path, name: str, share: int) -> None:
+    path = encode(tmp_path / name, range(100), options={"bf": "0"})
+    data = path.read_bytes()
+    index = data.rindex(bytes.fromhex("90080033b1e5cf1189f400a0c90349cb"))
+    kept = index * share // 10
+    path.write_bytes(data[:kept])
+    with open_reader(path) as reader:
+        assert 0 < len(list(reader)) < 100
+        notes = reader.report.warnings
+    assert f"the file is cut off: {index - kept} bytes are missing at its end" in notes
+
+
+def test_what_an_interrupted_recorder_leaves_empty_is_not_read(tmp_path: Path) -> None:
+    """The length of the data of an ASF, and the number of frames of an AVI."""
+    asf = encode(tmp_path / "a.asf", range(40), options={"bf": "0"})
+    data = bytearray(asf.read_bytes())
+    at = data.index(bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")) + 16
+    data[at : at + 8] = (50).to_bytes(8, "little")
+    asf.write_bytes(bytes(data))
+    avi = encode(tmp_path / "a.avi", range(40), codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(avi.read_bytes())
+    at = data.index(b"strh") + 8 + 32
+    data[at : at + 4] = (1 << 30).to_bytes(4, "little")
+    avi.write_bytes(bytes(data))
+    for path in (asf, avi):
+        with open_reader(path) as reader:
+            assert len(list(reader)) == 40
+            assert reader.report.warnings == ()

@@ -44,6 +44,9 @@ from jdsr_cli.settings import DEFAULT_FRAME_RATE
 _COUNTING_FORMATS = frozenset({"mov", "avi"})
 """Containers whose header contains the number of frames, by the first of FFmpeg's names."""
 
+_PLACEHOLDER = 1 << 30
+"""Number of frames that an AVI states until its recording is finished."""
+
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
 """Elementary streams, for which FFmpeg generates times."""
 
@@ -181,7 +184,8 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
         kind = "animation"
     elif opened.single:
         kind = "image"
-    promised = pictures or (stream.frames if name.split(",")[0] in _COUNTING_FORMATS else 0)
+    counts = name.split(",")[0] in _COUNTING_FORMATS and stream.frames < _PLACEHOLDER
+    promised = pictures or (stream.frames if counts else 0)
     # The decoder may have replaced the tags of the container by absent ones of the stream.
     tags = ColourTags.of(frame).over(opened.tags)
     mastering_display, content_light = read_metadata(side_data or {})
@@ -279,6 +283,8 @@ def _duration(opened: OpenedVideo) -> Fraction | None:
 def _stated_end(container: InputContainer, timestamps: bool) -> Fraction | None:
     total = container.duration
     if not total or not timestamps or container.format.name == REMUXED:
+        return None
+    if any(stream.frames >= _PLACEHOLDER for stream in container.streams.video):
         return None
     states_end = container.format.name.startswith(_STATING_END)
     start = 0 if states_end else container.start_time or 0

@@ -89,7 +89,7 @@ def _with_unstructured(file: Path, contents: Contents) -> Contents:
     found = [part for part in contents.unknown if _is_video(file, part)]
     recordings = sorted([*contents.recordings, *found], key=lambda part: part.start)
     unknown = tuple(part for part in contents.unknown if part not in found)
-    return Contents(tuple(recordings), unknown)
+    return replace(contents, recordings=tuple(recordings), unknown=unknown)
 
 
 def _is_video(file: Path, part: FileSlice) -> bool:

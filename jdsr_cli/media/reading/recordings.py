@@ -53,19 +53,24 @@ class Contents:
         recordings: The recordings in order; one that covers the whole file if its structure is
             unknown or continuous.
         unknown: The parts that belong to no recording, other than zero bytes.
+        missing: Number of bytes by which an ASF file is cut off, of which FFmpeg reports nothing.
 
     """
 
     recordings: tuple[FileSlice, ...]
     unknown: tuple[FileSlice, ...]
+    missing: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each part that belongs to no recording."""
-        return tuple(
+        """One sentence for each part that belongs to no recording, and one for what is missing."""
+        found = [
             f"{part.size} bytes after byte {part.start} belong to no recording; they were not read"
             for part in self.unknown
-        )
+        ]
+        if self.missing:
+            found.append(f"the file is cut off: {self.missing} bytes are missing at its end")
+        return tuple(found)
 
 
 def first_recording(file: Path) -> DataFile:
@@ -86,18 +91,21 @@ def find_recordings(file: Path) -> Contents:
         structure = _structure_at(stream, 0)
         if structure is None:
             return Contents((FileSlice(file, 0, size),), ())
-        recordings, unknown = [], []
+        recordings, unknown, missing = [], [], 0
         position = 0
         while structure is not None:
             follow = _follow_losses if structure is _TRANSPORT else structure.follow
-            end = min(size, follow(stream, position, size))
+            stated = follow(stream, position, size)
+            if structure is _ASF and size < stated < ENDLESS:
+                missing = stated - size
+            end = min(size, stated)
             recordings.append(FileSlice(file, position, end))
             start = next_recording(stream, end, size)
             position = size if start is None else start
             if is_meaningful(stream, end, position):
                 unknown.append(FileSlice(file, end, position))
             structure = None if start is None else _structure_at(stream, start)
-    return Contents(tuple(recordings), tuple(unknown))
+    return Contents(tuple(recordings), tuple(unknown), missing)
 
 
 def _follow_losses(stream: BinaryIO, position: int, size: int) -> int:
@@ -177,11 +185,11 @@ class Structure:
     least: int
 
     def follow(self, stream: BinaryIO, position: int, size: int) -> int:
-        """Return where the recording ends that starts at a position."""
+        """Return where the recording ends that starts at a position, beyond the file if cut off."""
         start, seen = position, dict[bytes, int]()
         for _ in range(_MAX_ELEMENTS):
             if position + self.least > size:
-                return min(position, size)
+                return position
             stream.seek(position)
             length = self.step(stream.read(_HEAD), position - start, size - position, seen)
             position += length
@@ -267,9 +275,12 @@ def _tag(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
 
 
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_EMPTY_ASF_DATA = 50
+"""Length of the data object before the first packet, which interrupted recorders leave."""
 _ASF_OBJECTS = (
     _ASF_HEADER,
-    bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"),
+    _ASF_DATA,
     bytes.fromhex("90080033b1e5cf1189f400a0c90349cb"),
     bytes.fromhex("d329e2d6da35d111903400a0c90349be"),
     bytes.fromhex("f803b1fead12644c840f2a1d2f7ad48c"),
@@ -282,7 +293,8 @@ def _object(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> in
     kind, length = head[:16], int.from_bytes(head[16:24], "little")
     if kind not in _ASF_OBJECTS or (kind == _ASF_HEADER and position):
         return 0
-    return length if length >= 24 else ENDLESS
+    least = _EMPTY_ASF_DATA + 1 if kind == _ASF_DATA else 24
+    return length if length >= least else ENDLESS
 
 
 def _page(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
@@ -309,6 +321,7 @@ def _frame(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int
 
 
 _MP4 = Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8)
+_ASF = Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24)
 _TRANSPORT = TransportStream()
 _STRUCTURES: tuple[Structure | TransportStream, ...] = (
     _MP4,
@@ -319,7 +332,7 @@ _STRUCTURES: tuple[Structure | TransportStream, ...] = (
     ),
     Structure(re.compile(rb"RIFF[\x00-\xff]{4}AVI LIST"), _chunk, 12),
     Structure(re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00"), _tag, 9),
-    Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24),
+    _ASF,
     Structure(re.compile(rb"OggS\x00\x02\x00{8}"), _page, 27),
     Structure(re.compile(rb"DKIF\x00\x00\x20\x00"), _frame, _IVF_FRAME_HEADER),
     _TRANSPORT,
