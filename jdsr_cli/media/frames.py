@@ -194,6 +194,14 @@ def resized_warning(count: int) -> str:
     return f"{count} frames have another size than the first; resized to it, proportions kept"
 
 
+def reshaped_warning(count: int) -> str:
+    """Return the warning that frames were resized to the proportions of the first."""
+    return (
+        f"{count} frames have another pixel aspect ratio than the first; resized to its, "
+        "proportions kept"
+    )
+
+
 def depth_warning(bits: int) -> str:
     """Return the warning that a still picture of more than 8 bits per channel is processed in 8."""
     return f"the picture has {bits} bits per channel; it is processed in 8"

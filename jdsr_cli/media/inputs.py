@@ -44,6 +44,7 @@ def check_file(path: str | Path) -> Path:
     file = Path(path)
     try:
         if not file.exists():
+            _refuse_broken_link(file)
             raise InputMissingError("no such file", where=file, hint="Check the spelling.")
         if file.is_dir():
             raise InputUnreadableError("is a folder", where=file, hint="Give a file in it.")
@@ -90,6 +91,21 @@ def _check_regular(path: Path) -> None:
                 where=path,
                 hint="Save what it delivers to a file, or pass it to `jdsr restore - --stdin`.",
             )
+
+
+def _refuse_broken_link(path: Path) -> None:
+    """Refuse a symbolic link that leads to no file.
+
+    Raises:
+        InputMissingError: It is one.
+
+    """
+    if path.is_symlink():
+        raise InputMissingError(
+            f"is a link to {path.readlink()}, which does not exist",
+            where=path,
+            hint="Give the file itself.",
+        )
 
 
 def _refuse_address(name: str) -> None:
@@ -306,6 +322,7 @@ def _expand(name: str, note: Note) -> list[Path]:
         return [path]
     if glob.has_magic(name):
         return media_of_pattern(str(path), note)
+    _refuse_broken_link(path)
     raise InputMissingError("no such file or folder", where=name or "''", hint=_similar(path))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError
 from jdsr_cli.media import expand_inputs
+from jdsr_cli.media.inputs import check_file
 
 
 @pytest.fixture
@@ -67,3 +68,15 @@ def test_an_unreadable_folder_is_an_error(tree: Path, monkeypatch: pytest.Monkey
     assert files == []
     assert isinstance(errors[0], InputUnreadableError)
     assert "Permission denied" in str(errors[0])
+
+
+@pytest.mark.parametrize("target", ["nothing.mp4", "link.mp4", "none/deep.mp4"])
+@pytest.mark.parametrize("name", ["link.mp4", "b.mp5"])
+def test_a_link_that_leads_nowhere_is_named_as_such(tree: Path, target: str, name: str) -> None:
+    (tree / name).symlink_to(target)
+    _, (error,) = expand_inputs([name])
+    with pytest.raises(InputMissingError) as direct:
+        check_file(name)
+    for found in (error, direct.value):
+        assert f"is a link to {target}, which does not exist" in str(found)
+        assert "Did you mean" not in str(found)

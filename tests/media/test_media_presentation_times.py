@@ -150,7 +150,7 @@ def test_a_variable_rate_is_kept(tmp_path: Path, codec: str, suffix: str) -> Non
 
 
 @pytest.mark.parametrize("start", [0, 3_600_000])
-@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".asf"])
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".asf", ".mkv"])
 def test_frames_stay_in_step_with_the_sound(tmp_path: Path, suffix: str, start: int) -> None:
     pts = [start + time for time in CONSTANT]
     correct = write(tmp_path / "correct.mp4", CODECS["h264"], pts, decoding=False, sound=True)

@@ -28,6 +28,7 @@ CONTAINERS = {
     ".avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     ".webm": {"codec": "libvpx", "options": {"deadline": "realtime"}},
     ".ogv": {"codec": "libvpx", "options": {"deadline": "realtime"}},
+    ".ivf": {"codec": "libvpx", "options": {"deadline": "realtime"}},
 }
 JOINED = "the file contains {} recordings one after another; they are read as one video"
 

@@ -227,7 +227,7 @@ INVALID: dict[str, tuple[Make, dict[str, Any], str, int]] = {
     "truncated mp4": (
         lambda folder: truncated(encode(folder / "a.mp4", LONG), 0.6), {}, "before its index", 3
     ),
-    "text named .mp4": (text, {}, "not a video or picture", 3),
+    "text named .mp4": (text, {}, "contains text, not video", 3),
     "empty": (empty, {}, "is empty", 3),
     "missing": (lambda folder: folder / "absent.mp4", {}, "no such file", 3),
     "only sound": (only_sound, {}, "contains no video (only audio)", 3),

@@ -10,6 +10,7 @@ from typing import Literal
 import av
 from av.codec import CodecContext
 from av.codec.codec import UnknownCodecError
+from av.codec.context import Flags
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -77,6 +78,8 @@ class PacketDecoder:
         self._decoder = _decoder_of(stream)
         self._decoder.thread_type = "SLICE"
         self._decoder.thread_count = _THREADS
+        # Otherwise what H.264 and HEVC crop on the left is rounded to the alignment of memory.
+        self._decoder.flags |= Flags.unaligned
         self.packets = 0
         self.discarded = 0
         self.skipped = 0
@@ -141,9 +144,12 @@ class PacketDecoder:
         try:
             frames = self._decoder.decode(packet)
             aspect = self._decoder.sample_aspect_ratio
+            if packet is not None and isinstance(packet.opaque, PacketTimes):
+                packet.opaque.aspect = aspect
             for frame in frames:
                 times = frame.opaque if isinstance(frame.opaque, PacketTimes) else None
-                frame.opaque = FrameOrigin(times, aspect)
+                # Frames of earlier packets may be delivered after the ratio has changed.
+                frame.opaque = FrameOrigin(times, aspect if times is None else times.aspect)
             return frames
         except av.error.EOFError:
             return []
@@ -194,6 +200,7 @@ class Timeline:
         rate = frame_rate or DEFAULT_FRAME_RATE
         self._step = max(1, round(1 / (rate * time_base)))
         self._time_base = time_base
+        self._first = 0
         self._last: int | None = None
         self._offset = 0
         self.missing = 0
@@ -201,8 +208,9 @@ class Timeline:
         self.jumps = 0
         self._steps = 0
         self._regular = 0
+        self._regular_ticks = 0
         self._gaps = 0
-        self._lost = 0
+        self._gap_ticks = 0
         self._first_gap = Fraction(0)
 
     def assign(self, pts: int | None) -> int:
@@ -217,6 +225,8 @@ class Timeline:
                 time = self._correct(time, last)
             elif last is not None:
                 self._count_gap(time - last, last)
+        if last is None:
+            self._first = time
         self._last = time
         return time
 
@@ -229,16 +239,23 @@ class Timeline:
         return last + self._step
 
     def _count_gap(self, step: int, last: int) -> None:
-        """Count a step between frames, and the frames that are missing if it is a gap."""
+        """Count a step between frames, as a gap if it is one."""
         self._steps += 1
-        frames = round(step / self._step)
-        if frames <= 1:
+        if round(step / self._step) <= 1:
             self._regular += 1
+            self._regular_ticks += step
         else:
             if not self._gaps:
-                self._first_gap = last * self._time_base
+                self._first_gap = (last - self._first) * self._time_base
             self._gaps += 1
-            self._lost += frames - 1
+            self._gap_ticks += step
+
+    def _lost(self) -> int:
+        """Return the number of frames that fit into the gaps.
+
+        They are as far apart as the other frames: gaps lower the nominal rate, if it is an average.
+        """
+        return round(self._gap_ticks * self._regular / self._regular_ticks) - self._gaps
 
     def warnings(self, *, gaps: bool) -> list[str]:
         """Return one sentence for each kind of correction.
@@ -258,7 +275,7 @@ class Timeline:
             )
         if gaps and self._gaps and self._regular >= _CONSTANT_SHARE * self._steps:
             found.append(
-                f"about {self._lost} frames are missing in {self._gaps} gaps of an otherwise "
+                f"about {self._lost()} frames are missing in {self._gaps} gaps of an otherwise "
                 f"constant rate, the first after {float(self._first_gap):.2f} s"
             )
         return found

@@ -10,6 +10,7 @@ from av.container.input import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media.frames import (
@@ -43,11 +44,22 @@ from jdsr_cli.settings import DEFAULT_FRAME_RATE
 _COUNTING_FORMATS = frozenset({"mov", "avi"})
 """Containers whose header contains the number of frames, by the first of FFmpeg's names."""
 
+_PLACEHOLDER = 1 << 30
+"""Number of frames that an AVI states until its recording is finished."""
+
 _UNTIMED_FORMATS = frozenset({"h264", "hevc", "mjpeg", "m4v", "mpegvideo", "vc1", "obu"})
 """Elementary streams, for which FFmpeg generates times."""
 
 
+_STATING_END = ("matroska", "asf")
+"""Containers that state when they end, by the start of FFmpeg's names; others state the duration
+from the first timestamp."""
+
 _MICROSECOND = Fraction(1, 1_000_000)
+
+_PLAUSIBLE_RATES = (1, 240)
+"""Frames per second outside of which an average is doubted: hours without a frame lower it, and an
+AVI of variable rate states the unit of its times instead."""
 
 _SHALLOW = 8
 """Bits per channel that `Frame.image` holds."""
@@ -107,6 +119,7 @@ class OpenedVideo:
         chosen: The stream that is read.
         animation: Number of pictures, if the file is an animation.
         tags: Colour tags of the container.
+        single: Whether it is a still picture.
 
     """
 
@@ -116,6 +129,7 @@ class OpenedVideo:
     chosen: ChosenStream
     animation: PictureCount | None
     tags: ColourTags
+    single: bool = False
 
 
 def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | None) -> Header:
@@ -141,9 +155,10 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     if opened.animation is not None:
         found.extend(opened.animation.notes)
     timestamped = frame.pts is not None or frame.dts is not None
-    timestamps = timestamped and name not in _UNTIMED_FORMATS
+    untimed = name in _UNTIMED_FORMATS or (name.endswith("_pipe") and not opened.single)
+    timestamps = timestamped and not untimed
     duration = None if name == REMUXED else _duration(opened)
-    own_rate = stream.average_rate or stream.guessed_rate or context.framerate
+    own_rate = _own_rate(stream)
     if pictures and duration:
         own_rate = pictures / duration
     rate = (own_rate if timestamps else frame_rate or context.framerate or own_rate) or None
@@ -167,9 +182,10 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     kind: MediaKind = "video"
     if pictures:
         kind = "animation"
-    elif name.endswith("_pipe"):
+    elif opened.single:
         kind = "image"
-    promised = pictures or (stream.frames if name.split(",")[0] in _COUNTING_FORMATS else 0)
+    counts = name.split(",")[0] in _COUNTING_FORMATS and stream.frames < _PLACEHOLDER
+    promised = pictures or (stream.frames if counts else 0)
     # The decoder may have replaced the tags of the container by absent ones of the stream.
     tags = ColourTags.of(frame).over(opened.tags)
     mastering_display, content_light = read_metadata(side_data or {})
@@ -243,6 +259,19 @@ def _orientation(frame: VideoFrame, side_data: SideData | None) -> tuple[Orienta
     return from_display_matrix(bytes(side_data[SideDataType.DISPLAYMATRIX]))
 
 
+def _own_rate(stream: VideoStream) -> Fraction | None:
+    """Return the frames per second of a stream, None if unknown.
+
+    It is the average, or the rate that FFmpeg found in the first times where that is plausible and
+    the average is not.
+    """
+    average, found = stream.average_rate, stream.guessed_rate
+    low, high = _PLAUSIBLE_RATES
+    if average and found and not low <= average <= high and low <= found <= high:
+        return found
+    return average or found or stream.codec_context.framerate
+
+
 def _duration(opened: OpenedVideo) -> Fraction | None:
     stream = opened.chosen.stream
     if stream.duration and stream.time_base:
@@ -255,7 +284,8 @@ def _stated_end(container: InputContainer, timestamps: bool) -> Fraction | None:
     total = container.duration
     if not total or not timestamps or container.format.name == REMUXED:
         return None
-    # Matroska states the end, other containers the duration from the first timestamp.
-    matroska = container.format.name.startswith("matroska")
-    start = 0 if matroska else container.start_time or 0
+    if any(stream.frames >= _PLACEHOLDER for stream in container.streams.video):
+        return None
+    states_end = container.format.name.startswith(_STATING_END)
+    start = 0 if states_end else container.start_time or 0
     return (start + total) * _MICROSECOND

@@ -17,6 +17,7 @@ from jdsr_cli.media.frames import (
     MediaInfo,
     PendingFrame,
     Pixels,
+    reshaped_warning,
     resized_warning,
 )
 from jdsr_cli.media.geometry import fit
@@ -73,6 +74,7 @@ class JoinedSource:
         self._silenced = 0
         """Recordings whose sound is left out."""
         self._resized = 0
+        self._reshaped = 0
         self._corrupt = 0
         self._skipped = 0
 
@@ -108,6 +110,7 @@ class JoinedSource:
                 break
             if position == "inside":
                 self._resized += int(not self._has_first_size(source))
+                self._reshaped += int(self._is_reshaped(source))
                 render = partial(self._render, pending, source)
                 deep = partial(self._render_deep, pending, source) if self.info.deep else None
                 yield PendingFrame(index, pts, self.info.time_base, render, deep)
@@ -148,6 +151,11 @@ class JoinedSource:
     def _has_first_size(self, source: MediaInfo) -> bool:
         return (source.width, source.height) == (self.info.width, self.info.height)
 
+    def _is_reshaped(self, source: MediaInfo) -> bool:
+        """Whether frames have the size of the first recording, but other proportions."""
+        same_aspect = source.sample_aspect_ratio == self.info.sample_aspect_ratio
+        return self._has_first_size(source) and not same_aspect
+
     def _render(self, pending: PendingFrame, source: MediaInfo) -> Image:
         return self._fitted(pending.render(), source)
 
@@ -160,7 +168,7 @@ class JoinedSource:
     def _fitted(self, image: Pixels, source: MediaInfo) -> Pixels:
         """Return a picture in the size of the first recording."""
         info = self.info
-        if self._has_first_size(source):
+        if self._has_first_size(source) and not self._is_reshaped(source):
             return image
         aspect = source.sample_aspect_ratio / info.sample_aspect_ratio
         return fit(image, info.width, info.height, aspect)
@@ -193,6 +201,8 @@ class JoinedSource:
         ]
         if self._resized:
             found.append(resized_warning(self._resized))
+        if self._reshaped:
+            found.append(reshaped_warning(self._reshaped))
         if self._silenced:
             found.append(f"the sound of {self._silenced} recordings after the first is not kept")
         return found

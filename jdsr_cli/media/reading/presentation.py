@@ -49,12 +49,14 @@ class PacketTimes:
         number: Number of the packet in the stream, from 0.
         pts: Presentation time by the demuxer in ticks, or None.
         dts: Decoding time by the demuxer in ticks, or None.
+        aspect: Sample aspect ratio by the decoder after this packet, None if unknown.
 
     """
 
     number: int
     pts: int | None
     dts: int | None
+    aspect: Fraction | None = None
 
     @property
     def stated(self) -> int | None:
@@ -108,7 +110,7 @@ class PresentationTimes:
     def __init__(self, stream: VideoStream) -> None:
         context = stream.codec_context
         reorders = bool(context.codec.reorder)
-        context.copy_opaque = reorders
+        context.copy_opaque = self._reorders = reorders
         self._known: Literal["presentation", "decoding"] | None = (
             None if reorders else "presentation"
         )
@@ -133,13 +135,15 @@ class PresentationTimes:
 
     def register(self, packet: Packet[Stream]) -> None:
         """Mark a packet of the stream with its number, before it is decoded."""
-        if self._known == "presentation":
+        if not self._reorders:
             return
         times = PacketTimes(self._packets, packet.pts, packet.dts)
         if not self._packets and self._is_guessed(packet):
             self._known = "decoding"
         self._packets += 1
         packet.opaque = times
+        if self._known == "presentation":
+            return
         self._clock.add(times)
         if self._known is None:
             self._pending[times.number] = times
@@ -281,7 +285,10 @@ class _DecodingClock:
 
         """
         times = [packet.dts for packet in self._packets if packet.dts is not None]
-        self._stated = stated or any(late <= early for early, late in pairwise(times))
+        repeats = any(late <= early for early, late in pairwise(times))
+        # Decoding times that are guessed from presentation times begin with a later packet.
+        begins_late = bool(self._packets) and self._packets[0].dts is None
+        self._stated = stated or repeats or begins_late
 
     def time(self, number: int) -> int | None:
         """Return the decoding time of a packet, extrapolated where there is none."""

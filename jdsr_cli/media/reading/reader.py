@@ -18,9 +18,10 @@ from jdsr_cli.media.reading.joined import JoinedSource
 from jdsr_cli.media.reading.picture_files import open_picture
 from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
 from jdsr_cli.media.reading.pictures import PictureCount, count_pictures, kind_of, read_by_pyav
-from jdsr_cli.media.reading.recordings import find_recordings
+from jdsr_cli.media.reading.recordings import Contents, find_recordings
 from jdsr_cli.media.reading.salvage import TIMED_DEMUXERS, Salvage
 from jdsr_cli.media.reading.video import VideoSource
+from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.settings import ReadSettings
 
 _PICTURE_START = b"\xff\xd8\xff"
@@ -45,7 +46,7 @@ def open_video(
         UsageError: The file has fewer video streams than the chosen number.
 
     """
-    contents = find_recordings(file)
+    contents = _with_unstructured(file, find_recordings(file))
     recordings, notes = contents.recordings, contents.notes
     try:
         if len(recordings) > 1:
@@ -78,6 +79,26 @@ def open_video(
         if salvaged is not None:
             salvaged.close()
     return source
+
+
+def _with_unstructured(file: Path, contents: Contents) -> Contents:
+    """Return contents in which the parts that FFmpeg reads as a video are recordings.
+
+    Elementary and program streams, for example, have no structure that is followed.
+    """
+    found = [part for part in contents.unknown if _is_video(file, part)]
+    recordings = sorted([*contents.recordings, *found], key=lambda part: part.start)
+    unknown = tuple(part for part in contents.unknown if part not in found)
+    return replace(contents, recordings=tuple(recordings), unknown=unknown)
+
+
+def _is_video(file: Path, part: FileSlice) -> bool:
+    try:
+        source = VideoSource(file, ReadSettings(), part=part)
+    except MediaError:
+        return False
+    source.close()
+    return source.info.kind == "video"
 
 
 def _salvaged(salvage: Salvage, file: Path, settings: ReadSettings) -> VideoSource | None:

@@ -2,13 +2,14 @@
 
 Files are joined byte by byte (`cat a.mp4 b.mp4`), and recorders append to a file. FFmpeg reads MP4,
 FLV, ASF and Ogg up to the end of the first recording only; of Matroska it reads all, but with the
-decoder parameters of the first. Transport and program streams are continuous and need none of this.
-The structure of a container is followed from one element to the next, without reading the
-media data, up to where the next recording starts.
+decoder parameters of the first. Transport and program streams are continuous: several of a kind are
+one recording. The structure of a container is followed from one element to the next, without
+reading the media data, up to where the next recording starts.
 
 Sources: ISO/IEC 14496-12, 4.2 (boxes); RFC 8794 (EBML elements) and RFC 9559; Microsoft, AVI RIFF
 File Reference and OpenDML AVI File Format Extensions; Adobe Flash Video File Format Specification
-10.1, annex E; Microsoft, Advanced Systems Format, 3 (top-level objects); RFC 3533 (Ogg pages).
+10.1, annex E; Microsoft, Advanced Systems Format, 3 (top-level objects); RFC 3533 (Ogg pages);
+libvpx, ivfdec.c (IVF).
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from jdsr_cli.media.reading.transport import LEAD, TransportStream
 from jdsr_cli.media.slices import DataFile, FileSlice
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes after a recording in which the next one is searched."""
+
+_NEAR = 1 << 16
+"""Number of bytes that are searched before all others."""
+
+_MAX_LOSSES = 100
+"""Number of losses of synchronisation after which a transport stream is not followed further."""
 
 _BLOCK = 1 << 20
 
@@ -45,19 +53,24 @@ class Contents:
         recordings: The recordings in order; one that covers the whole file if its structure is
             unknown or continuous.
         unknown: The parts that belong to no recording, other than zero bytes.
+        missing: Number of bytes by which an ASF file is cut off, of which FFmpeg reports nothing.
 
     """
 
     recordings: tuple[FileSlice, ...]
     unknown: tuple[FileSlice, ...]
+    missing: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each part that belongs to no recording."""
-        return tuple(
+        """One sentence for each part that belongs to no recording, and one for what is missing."""
+        found = [
             f"{part.size} bytes after byte {part.start} belong to no recording; they were not read"
             for part in self.unknown
-        )
+        ]
+        if self.missing:
+            found.append(f"the file is cut off: {self.missing} bytes are missing at its end")
+        return tuple(found)
 
 
 def first_recording(file: Path) -> DataFile:
@@ -78,17 +91,32 @@ def find_recordings(file: Path) -> Contents:
         structure = _structure_at(stream, 0)
         if structure is None:
             return Contents((FileSlice(file, 0, size),), ())
-        recordings, unknown = [], []
+        recordings, unknown, missing = [], [], 0
         position = 0
         while structure is not None:
-            end = min(size, structure.follow(stream, position, size))
+            follow = _follow_losses if structure is _TRANSPORT else structure.follow
+            stated = follow(stream, position, size)
+            if structure is _ASF and size < stated < ENDLESS:
+                missing = stated - size
+            end = min(size, stated)
             recordings.append(FileSlice(file, position, end))
             start = next_recording(stream, end, size)
             position = size if start is None else start
             if is_meaningful(stream, end, position):
                 unknown.append(FileSlice(file, end, position))
             structure = None if start is None else _structure_at(stream, start)
-    return Contents(tuple(recordings), tuple(unknown))
+    return Contents(tuple(recordings), tuple(unknown), missing)
+
+
+def _follow_losses(stream: BinaryIO, position: int, size: int) -> int:
+    """Return where a transport stream ends in which packets may be lost or damaged."""
+    for _ in range(_MAX_LOSSES):
+        end = _TRANSPORT.follow(stream, position, size)
+        start = next_recording(stream, end, size)
+        if start is None or _structure_at(stream, start) is not _TRANSPORT:
+            return end
+        position = start
+    return size
 
 
 def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:
@@ -97,11 +125,14 @@ def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:
         return None
     if _structure_at(stream, position) is not None:
         return position
-    stream.seek(position)
-    data = stream.read(_SEARCH_LENGTH)
-    starts = (structure.start.search(data) for structure in _STRUCTURES)
-    found = min((match.start() for match in starts if match is not None), default=None)
-    return None if found is None else position + found
+    for length in (_NEAR, _SEARCH_LENGTH):
+        stream.seek(position)
+        data = stream.read(length)
+        starts = (structure.start.search(data) for structure in _STRUCTURES)
+        found = min((match.start() for match in starts if match is not None), default=None)
+        if found is not None:
+            return position + found
+    return None
 
 
 def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
@@ -117,12 +148,12 @@ def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
     return False
 
 
-def _structure_at(stream: BinaryIO, position: int) -> Structure | None:
+def _structure_at(stream: BinaryIO, position: int) -> Structure | TransportStream | None:
     """Return the structure of the recording that starts at a position."""
     stream.seek(position)
-    head = stream.read(_HEAD)
+    head = stream.read(max(_HEAD, LEAD))
     if head[4:8] in _FIRST_BOXES:
-        return _STRUCTURES[0]
+        return _MP4
     return next((one for one in _STRUCTURES if one.start.match(head)), None)
 
 
@@ -154,11 +185,11 @@ class Structure:
     least: int
 
     def follow(self, stream: BinaryIO, position: int, size: int) -> int:
-        """Return where the recording ends that starts at a position."""
+        """Return where the recording ends that starts at a position, beyond the file if cut off."""
         start, seen = position, dict[bytes, int]()
         for _ in range(_MAX_ELEMENTS):
             if position + self.least > size:
-                return min(position, size)
+                return position
             stream.seek(position)
             length = self.step(stream.read(_HEAD), position - start, size - position, seen)
             position += length
@@ -244,9 +275,12 @@ def _tag(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
 
 
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_EMPTY_ASF_DATA = 50
+"""Length of the data object before the first packet, which interrupted recorders leave."""
 _ASF_OBJECTS = (
     _ASF_HEADER,
-    bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"),
+    _ASF_DATA,
     bytes.fromhex("90080033b1e5cf1189f400a0c90349cb"),
     bytes.fromhex("d329e2d6da35d111903400a0c90349be"),
     bytes.fromhex("f803b1fead12644c840f2a1d2f7ad48c"),
@@ -259,7 +293,8 @@ def _object(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> in
     kind, length = head[:16], int.from_bytes(head[16:24], "little")
     if kind not in _ASF_OBJECTS or (kind == _ASF_HEADER and position):
         return 0
-    return length if length >= 24 else ENDLESS
+    least = _EMPTY_ASF_DATA + 1 if kind == _ASF_DATA else 24
+    return length if length >= least else ENDLESS
 
 
 def _page(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
@@ -272,8 +307,24 @@ def _page(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
     return 27 + segments + sum(head[27 : 27 + segments])
 
 
-_STRUCTURES = (
-    Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8),
+_IVF_FRAME_HEADER = 12
+
+
+def _frame(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
+    if not position:
+        return int.from_bytes(head[6:8], "little")
+    if head[:4] in (b"DKIF", bytes(4)):
+        return 0
+    length = _IVF_FRAME_HEADER + int.from_bytes(head[:4], "little")
+    # What is longer than the rest is cut off, or no frame.
+    return length if length <= rest or head[8:12] == bytes(4) else 0
+
+
+_MP4 = Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8)
+_ASF = Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24)
+_TRANSPORT = TransportStream()
+_STRUCTURES: tuple[Structure | TransportStream, ...] = (
+    _MP4,
     Structure(
         re.compile(rb"\x1a\x45\xdf\xa3[\x00-\xff]{1,60}?\x42\x82[\x00-\xff](?:matroska|webm)"),
         _element,
@@ -281,6 +332,8 @@ _STRUCTURES = (
     ),
     Structure(re.compile(rb"RIFF[\x00-\xff]{4}AVI LIST"), _chunk, 12),
     Structure(re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00"), _tag, 9),
-    Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24),
+    _ASF,
     Structure(re.compile(rb"OggS\x00\x02\x00{8}"), _page, 27),
+    Structure(re.compile(rb"DKIF\x00\x00\x20\x00"), _frame, _IVF_FRAME_HEADER),
+    _TRANSPORT,
 )

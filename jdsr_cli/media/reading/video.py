@@ -23,6 +23,7 @@ from jdsr_cli.media.frames import (
     Pixels,
     depth_warning,
     matrix_in_use,
+    reshaped_warning,
     resized_warning,
     to_rgb,
 )
@@ -45,6 +46,9 @@ _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 _WITH_EMPTY_FRAMES = "avi"
 """Container whose header also counts chunks without data, which repeat the frame before them; its
 decoding times are the numbers of the chunks."""
+
+_PICTURES = "_pipe"
+"""End of the names of demuxers for pictures, of which several may follow one another."""
 
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """Seconds by which a file must be shorter than its header states to be reported."""
@@ -106,8 +110,14 @@ class VideoSource:
             first = next(self._decoded, None)
             if first is None:
                 raise undecodable(file, chosen, settings.decoder)
+            self._frames = chain([first], self._decoded)
+            single = False
+            if self._container.format.name.endswith(_PICTURES):
+                second = next(self._decoded, None)
+                single = second is None
+                self._frames = chain([first] if second is None else [first, second], self._decoded)
             self._decoding = describe_decoding(chosen, settings.decoder)
-            opened = OpenedVideo(file, data, self._container, chosen, animation, tags)
+            opened = OpenedVideo(file, data, self._container, chosen, animation, tags, single)
             header = read_header(opened, first, settings.frame_rate)
         except BaseException:
             self._container.close()
@@ -125,12 +135,12 @@ class VideoSource:
         self._tone_mapping = tone_mapping_of(self.info)
         self._first_size = (first.width, first.height)
         self._first_aspect = _aspect(first)
-        self._frames = chain([first], self._decoded)
         self._timeline = Timeline(self.info.time_base, self.info.frame_rate)
         self._faults = self._initial_warnings()
         self.corrupt = 0
         self._decoded_count = 0
         self._resized = 0
+        self._reshaped = 0
         self._transparent = False
         self._interlaced = 0
         self._deinterlaced = 0
@@ -189,6 +199,7 @@ class VideoSource:
                 break
             source = frame.source
             self._resized += int((source.width, source.height) != self._first_size)
+            self._reshaped += int(self._is_reshaped(source))
             self.corrupt += int(source.is_corrupt)
             self._interlaced += int(bool(source.interlaced_frame))
             self._deinterlaced += int(frame.changed)
@@ -228,12 +239,17 @@ class VideoSource:
     def _displayed(self, image: Pixels, source: VideoFrame) -> Pixels:
         """Return what is displayed of a stored picture, upright and in the size of the first."""
         aperture = self._header.aperture
-        if (source.width, source.height) != self._first_size:
+        if self._is_reshaped(source) or (source.width, source.height) != self._first_size:
             size = self._first_size if aperture is None else (aperture.width, aperture.height)
             image = fit(image, *size, _aspect(source) / self._first_aspect)
         elif aperture is not None:
             image = aperture.crop(image)
         return self._header.orientation.apply(image)
+
+    def _is_reshaped(self, source: VideoFrame) -> bool:
+        """Whether a frame has the size of the first, but other proportions."""
+        same_size = (source.width, source.height) == self._first_size
+        return same_size and _aspect(source) != self._first_aspect
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
@@ -247,6 +263,8 @@ class VideoSource:
         found.extend(self._interlacing())
         if self._resized:
             found.append(resized_warning(self._resized))
+        if self._reshaped:
+            found.append(reshaped_warning(self._reshaped))
         if self._transparent:
             found.append(TRANSPARENT_NOTE)
         if self.corrupt:
@@ -277,11 +295,21 @@ class VideoSource:
             return 0
         return max(0, last + 1 - self._decoder.packets)
 
+    def _chunks_per_frame(self) -> int:
+        """Return how many chunks of an AVI stand for a frame: the last one has no others after it.
+
+        More than one do if the file has a variable rate.
+        """
+        last = self._decoder.last_dts
+        if self.info.container != _WITH_EMPTY_FRAMES or last is None:
+            return 1
+        return max(1, -(-last // max(1, self._decoder.packets - 1)))
+
     def _shortfall(self) -> Iterator[str]:
         count, decoder = self._decoded_count, self._decoder
         promised = self.info.frames_promised
         absent = decoder.discarded + self._empty_frames()
-        if promised is not None and count < promised - absent:
+        if promised is not None and promised - absent - count >= self._chunks_per_frame():
             yield f"the header states {promised} frames, the file contains {count}"
         missing = decoder.packets - decoder.discarded - decoder.skipped - count
         if missing > 0 and self.info.codec in _PICTURE_PER_PACKET:
