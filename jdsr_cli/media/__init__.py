@@ -8,13 +8,13 @@ from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
 from jdsr_cli.media.tone_mapping import sdr_header
 from jdsr_cli.media.writing.formats import restored_header
+from jdsr_cli.media.writing.pictures import write_image
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.writing.writer import (
     JoinedVideo,
     VideoWriter,
     join_segments,
     plan_output,
-    write_image,
 )
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 

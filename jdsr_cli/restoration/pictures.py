@@ -20,7 +20,7 @@ from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import Image, write_image
-from jdsr_cli.media.writing.writer import XMP_KEY
+from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
 from jdsr_cli.restoration.shots import ShotRanking
 from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult

@@ -23,7 +23,7 @@ from jdsr_cli.media import (
     join_segments,
     write_image,
 )
-from jdsr_cli.media.writing.writer import XMP_KEY
+from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
 from jdsr_cli.restoration.workspace import Snapshot, Workspace

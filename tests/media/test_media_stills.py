@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from jdsr_cli.errors import MediaError, OutputError, UsageError
 from jdsr_cli.media import open_reader, probe, read_image, write_image
-from jdsr_cli.media.writing.writer import XMP_KEY
+from jdsr_cli.media.writing.pictures import XMP_KEY
 
 
 @pytest.mark.parametrize("name", ["out.png", "Bild für 監視.PNG"])
