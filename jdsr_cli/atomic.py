@@ -22,7 +22,8 @@ _REASONS = {
     errno.EPERM: ("writing is not permitted here", "Choose another --out."),
     errno.ENOENT: ("the folder does not exist", "Create it or choose another --out."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another --out."),
-    errno.EISDIR: ("is a folder", "Choose another name."),
+    errno.EISDIR: ("is a folder", "Remove it, or choose another name."),
+    errno.EEXIST: ("a file has this name", "Remove it, or choose another --out."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
 }
 

@@ -8,8 +8,9 @@ import re
 LONGEST = 255
 """Bytes of a name in the usual file systems."""
 _HASH_LENGTH = 8
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and bytes that are not UTF-8 as Python represents them."""
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, separators of lines, changes of the direction of writing, and bytes that are
+not UTF-8 as Python represents them."""
 
 
 def as_text(name: str) -> str:

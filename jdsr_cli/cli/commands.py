@@ -86,7 +86,9 @@ def _named(
         return
     from jdsr_cli.restoration.standard_input import stored_stream
 
-    with stored_stream(inputs, options.out, sys.stdin.buffer, progress) as given:
+    # Python has no stream where the shell closed it.
+    stream = None if sys.stdin is None else sys.stdin.buffer
+    with stored_stream(inputs, options.out, stream, progress) as given:
         yield given
 
 

@@ -2,6 +2,7 @@
 
 from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
+    MANIFEST,
     FileDigest,
     Manifest,
     describe_device,
@@ -9,6 +10,7 @@ from jdsr_cli.evidence.manifest import (
     digest_file,
     package_versions,
     picture_metadata,
+    read_manifest,
     sha256_file,
     video_metadata,
 )
@@ -22,6 +24,7 @@ from jdsr_cli.evidence.records import (
 )
 
 __all__ = [
+    "MANIFEST",
     "FaceOverlay",
     "FaceRecord",
     "FileDigest",
@@ -35,6 +38,7 @@ __all__ = [
     "draw_faces",
     "package_versions",
     "picture_metadata",
+    "read_manifest",
     "round_seconds",
     "sha256_file",
     "table_header",

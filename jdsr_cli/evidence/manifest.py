@@ -112,6 +112,19 @@ def describe_device(device: str | torch.device) -> dict[str, str]:
     }
 
 
+MANIFEST = "manifest.json"
+"""Name of the manifest, which is written last: a folder without it is not a result."""
+
+
+def read_manifest(result: Path) -> dict[str, Any]:
+    """Return the manifest in a folder of results; empty if there is no valid one."""
+    try:
+        content = json.loads((result / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Everything that is needed to trace the origin of a picture.

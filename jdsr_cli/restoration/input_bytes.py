@@ -6,6 +6,7 @@ file, or somebody may replace it, while it is read for hours; then no hash descr
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,11 +73,7 @@ class InputBytes:
 
     def _stamp(self) -> list[_Stamp]:
         try:
-            return [
-                _Stamp(file, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                for file in input_files(self._path)
-                for status in (file.stat(),)
-            ]
+            found = [(file, file.stat()) for file in input_files(self._path)]
         except OSError as fault:
             if isinstance(fault, InputError):
                 raise
@@ -85,6 +82,18 @@ class InputBytes:
                 where=self._path,
                 hint="Check that its disk or share is connected.",
             ) from fault
+        for file, status in found:
+            # To open a pipe in its place would wait for ever.
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(
+                    "is no file with a fixed content any more",
+                    where=file,
+                    hint="Put the recording back in its place.",
+                )
+        return [
+            _Stamp(file, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            for file, status in found
+        ]
 
     def _fault(self, what: str) -> InputError:
         return InputError(

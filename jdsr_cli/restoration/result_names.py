@@ -9,7 +9,6 @@ content, and keeps its result.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -17,18 +16,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from jdsr_cli.atomic import HIDDEN_FOLDER, output_error
 from jdsr_cli.errors import InputError
+from jdsr_cli.evidence import read_manifest
 from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import input_files
 from jdsr_cli.restoration.finished_segments import read_line, write_line
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Journal
-from jdsr_cli.restoration.workspace import HIDDEN_NAME, MANIFEST, Workspace
+from jdsr_cli.restoration.workspace import HIDDEN_NAME, Workspace
 
 RECORD = "names.jsonl"
 LOCK = "names.lock"
@@ -93,7 +92,7 @@ class ResultNames:
                 chosen = _Choice(self._out, self._read(), paths)
                 self._append(chosen.new_lines)
         except OSError as fault:
-            raise output_error(fault, folder / RECORD) from fault
+            raise output_error(fault, Path(fault.filename or folder / RECORD)) from fault
         return chosen.names
 
     def look_up(self, paths: Sequence[Path]) -> list[str]:
@@ -238,17 +237,9 @@ def _describe(key: str, path: Path) -> NamedResult:
 
 def _input_of(out: Path, name: str) -> str | None:
     """Return the hash of the input of a finished or interrupted result, None if it is unknown."""
-    finished = _manifest(out, name).get("input", {}).get("sha256")
-    if finished is not None:
-        return str(finished)
+    source = read_manifest(out / name).get("input")
+    if isinstance(source, dict) and "sha256" in source:
+        return str(source["sha256"])
     request = Journal.stored_request(Workspace(out, name, Path()).work)
     asked = request.get("asked", {}).get("input")
     return None if asked is None else str(asked)
-
-
-def _manifest(out: Path, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads((out / name / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

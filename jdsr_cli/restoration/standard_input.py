@@ -31,7 +31,7 @@ def input_name(path: Path) -> str:
 
 @contextmanager
 def stored_stream(
-    inputs: Sequence[str], out: Path, stream: BinaryIO, progress: Progress
+    inputs: Sequence[str], out: Path, stream: BinaryIO | None, progress: Progress
 ) -> Iterator[list[str]]:
     """Store a stream while the block runs; yield the inputs with the file in place of `-`.
 
@@ -41,18 +41,22 @@ def stored_stream(
     Args:
         inputs: Names of inputs, `-` among them.
         out: Folder of all results; created if it is missing.
-        stream: The stream, read to its end.
+        stream: The stream, read to its end; None if it is closed.
         progress: Receives the number of MiB that were stored.
 
     Raises:
         MediaError: The stream is empty.
         OutputError: The folder cannot be written, or another run stores a stream in it.
-        UsageError: `-` is not among the inputs, or the stream is a terminal.
+        UsageError: `-` is not among the inputs, or the stream is closed or a terminal.
 
     """
     if STANDARD_INPUT not in inputs:
         raise UsageError(
             f"no input is called {STANDARD_INPUT}", where="--stdin", hint="Give - as an input."
+        )
+    if stream is None:
+        raise UsageError(
+            "standard input is closed", where="--stdin", hint="Pass a file or a pipe to it."
         )
     if stream.isatty():
         raise UsageError(

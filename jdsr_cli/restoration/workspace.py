@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 
 from jdsr_cli.atomic import clear_partials, output_error
 from jdsr_cli.errors import InputUnreadableError, OutputError
+from jdsr_cli.evidence import MANIFEST, read_manifest
 from jdsr_cli.restoration.journal import Journal, Request
 from jdsr_cli.restoration.sealed_files import read_sealed, write_sealed
 
 HIDDEN_NAME = ".{}.partial"
 """Name of the hidden folder of a result."""
-MANIFEST = "manifest.json"
-"""Written last: a folder without it is not a result."""
 WRITING = "writing"
 """Name of the file in the folder of the work that exists while a process writes the results. It
 holds a random token of the run, which stays if another process continues it."""
@@ -180,7 +179,7 @@ class Workspace:
         """
         try:
             return (self.work / WRITING).read_text() or None
-        except OSError:
+        except (OSError, UnicodeError):
             return None
 
     def end_writing(self) -> None:
@@ -213,11 +212,7 @@ class Workspace:
 
     def is_finished(self, request: Request) -> bool:
         """Return whether a result of the same request exists already."""
-        try:
-            manifest = json.loads((self.final / MANIFEST).read_text(encoding="utf-8"))
-            return bool(manifest[REQUEST] == request.digest)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return read_manifest(self.final).get(REQUEST) == request.digest
 
     def inspect(self, request: Request, *, force: bool, resume: bool) -> int | None:
         """Return the number of frames that `open` would find done; None if the result exists.
@@ -267,13 +262,20 @@ class Workspace:
         except OSError as fault:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
-        self.drop_snapshots(len(self._journal.segments) - 1)
         try:
             clear_partials(self._hidden, SHARED)
+            self._clear_misplaced()
+            self.drop_snapshots(len(self._journal.segments) - 1)
             if self.writing_token() is None:
                 (self.work / WRITING).write_text(secrets.token_hex(16))
         except OSError as fault:
             raise output_error(fault, self.final) from fault
+
+    def _clear_misplaced(self) -> None:
+        """Remove folders that have the name of a file, which would be in the place of it."""
+        for path in list(self._hidden.rglob("*.*")):
+            if path.is_dir() and not path.is_symlink():
+                _remove(path)
 
     def publish(self) -> None:
         """Give the results their final name and remove the work.
@@ -317,6 +319,7 @@ class Workspace:
 
     def _refuse_interrupted(self, request: Request) -> None:
         """Raise if finished segments would be lost."""
+        Journal.check_unlocked(self.work)
         try:
             frames = Journal.finished_frames(self.work, request)
         except OutputError as fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def read_config(path: str | Path, *kinds: type[Settings]) -> dict[str, Any]:
 
     """
     try:
+        # To open a named pipe may wait for ever; the one of a shell's <(command) has no such path.
+        if Path(os.path.realpath(path)).is_fifo():
+            raise UsageError("is a named pipe (FIFO)", where=path, hint="Save it to a file.")
         with Path(path).open("rb") as file:
             content = tomllib.load(file)
     except OSError as error:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import InputUnreadableError
+from jdsr_cli.evidence import read_manifest
 from jdsr_cli.restoration.result_names import candidate_names
-from jdsr_cli.restoration.workspace import MANIFEST
 from jdsr_cli.watching.recordings import RecordedFile
 
 LOG = "watch.jsonl"
@@ -93,12 +93,7 @@ class WatchLog:
 
     def manifest(self, entry: LoggedRecording) -> dict[str, Any] | None:
         """Return the manifest of the results of a recording; None if there is no valid one."""
-        try:
-            text = (self._out / entry.result / MANIFEST).read_text(encoding="utf-8")
-            read = json.loads(text)
-        except (OSError, ValueError):
-            return None
-        return read if isinstance(read, dict) else None
+        return read_manifest(self._out / entry.result) or None
 
     def _choose_result(self, file: str) -> str:
         path = Path(file)
@@ -107,7 +102,7 @@ class WatchLog:
         return next((one for one in results if one.casefold() not in taken), results[-1])
 
     def _add(self, entry: LoggedRecording) -> LoggedRecording:
-        line = json.dumps(asdict(entry), ensure_ascii=False).encode()
+        line = json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "surrogateescape")
         try:
             with self._path.open("ab") as file:
                 # A line that was cut off must not run into this one.
@@ -128,7 +123,7 @@ class WatchLog:
 
 def _read(line: bytes) -> LoggedRecording | None:
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode("utf-8", "surrogateescape"))
         return LoggedRecording(**{**values, "recording": RecordedFile(**values["recording"])})
     except (ValueError, TypeError, KeyError):
         return None

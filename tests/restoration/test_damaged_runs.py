@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from killed_run import run_until_killed
 from suite_clips import WALK, file_hashes, walk, walk_settings
 
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.journal import LOCK, Journal
 from jdsr_cli.restoration.workspace import KEPT_SNAPSHOTS
 from jdsr_cli.settings import RestoreSettings
 
@@ -163,6 +164,46 @@ def test_random_damage_is_found_or_without_effect(
     path = chance.choice(files)
     path.write_bytes(flip(path.read_bytes(), chance.randrange(path.stat().st_size)))
     interrupted.resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file", [*FILES, "work/000003.facts.npz", "results/faces/track0001_best1.png"]
+)
+def test_a_folder_in_the_place_of_a_file_is_no_obstacle(
+    interrupted: Interrupted, tmp_path: Path, file: str
+) -> None:
+    path = interrupted.copy(tmp_path) / file
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    (path / "content").write_bytes(b"1")
+    interrupted.resume(tmp_path)
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 2), (2, 3), (0, 3)])
+def test_exchanged_detections_are_searched_again(
+    interrupted: Interrupted, tmp_path: Path, numbers: tuple[int, int]
+) -> None:
+    work = interrupted.copy(tmp_path) / "work"
+    first, second = (work / f"{number:06d}.facts.npz" for number in numbers)
+    contents = first.read_bytes(), second.read_bytes()
+    second.write_bytes(contents[0])
+    first.write_bytes(contents[1])
+    interrupted.resume(tmp_path)
+
+
+def test_a_damaged_token_is_no_obstacle(interrupted: Interrupted, tmp_path: Path) -> None:
+    (interrupted.copy(tmp_path) / "work" / "writing").write_bytes(b"\xff\xfe")
+    interrupted.resume(tmp_path)
+
+
+def test_a_run_beside_another_one_is_not_told_to_replace_it(
+    interrupted: Interrupted, tmp_path: Path
+) -> None:
+    hidden = interrupted.copy(tmp_path)
+    with FileLock(hidden / "work" / LOCK):
+        (result,) = restore([interrupted.clip], tmp_path, interrupted.settings).results
+    assert "another run is writing this result. Wait for it" in str(result.error)
+    assert "--force" not in str(result.error)
 
 
 def test_damage_while_a_run_goes_on_is_found_before_anything_is_published(

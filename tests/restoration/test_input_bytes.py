@@ -92,6 +92,19 @@ def test_the_same_bytes_are_accepted(tmp_path: Path, touched: Callable[[Path], N
     assert not read.changed
 
 
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_any_more_is_not_opened(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"content")
+    read = InputBytes(path)
+    path.unlink()
+    put(path)
+    with pytest.raises(InputError, match="no file with a fixed content"):
+        read.check()
+
+
 def test_a_removed_input_is_an_input_error(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"content")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import sha256_file
-from jdsr_cli.file_names import LONGEST, shortened
+from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.restoration.result_names import (
     ROOM,
     ResultNames,
@@ -145,6 +146,39 @@ def test_a_damaged_record_loses_no_finished_result(tmp_path: Path, out: Path, da
     assert ResultNames(out).choose([path, other]) == ["cam1", "cam1.jpg"]
 
 
+MANIFESTS = {
+    "a list": b"[]",
+    "input a text": b'{"input": "cam1.mp4"}',
+    "no input": b'{"input": null}',
+    "hash a number": b'{"input": {"sha256": 5}}',
+    "not UTF-8": b"\xff",
+    "deeply nested": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_a_result_with_a_damaged_manifest_keeps_its_name(
+    tmp_path: Path, out: Path, kind: str
+) -> None:
+    path = put(tmp_path / "cam1.mp4")
+    finish(out, [path])
+    (out / "cam1" / "manifest.json").write_bytes(MANIFESTS[kind])
+    assert ResultNames(out).choose([put(tmp_path / "cam1.jpg"), path]) == ["cam1.jpg", "cam1"]
+
+
+@pytest.mark.parametrize("name", ["names.jsonl", "names.lock"])
+def test_a_folder_in_the_place_of_the_record_is_named(tmp_path: Path, out: Path, name: str) -> None:
+    (out / ".jdsr" / name).mkdir(parents=True)
+    with pytest.raises(OutputError, match=f"{name}: .*is a folder. Remove it"):
+        ResultNames(out).choose([put(tmp_path / "a.mp4")])
+
+
+def test_a_file_in_the_place_of_the_hidden_folder_is_named(tmp_path: Path, out: Path) -> None:
+    (out / ".jdsr").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"\.jdsr: .*Remove it"):
+        ResultNames(out).choose([put(tmp_path / "a.mp4")])
+
+
 def test_looking_up_writes_nothing(tmp_path: Path, out: Path) -> None:
     assert ResultNames(out).look_up([put(tmp_path / "a.mp4")]) == ["a"]
     assert list(out.iterdir()) == []
@@ -175,6 +209,12 @@ def test_long_names_are_shortened_by_a_hash(letter: str, length: int) -> None:
     else:
         assert first != next(candidate_names(Path(f"folder/{stem[:-1]}x.mp4")))
         assert stem.startswith(first.partition("~")[0])
+
+
+@pytest.mark.parametrize("character", list("\n\x1b\x85\u2028\u2029\u202e\u2067"))
+def test_names_are_one_line_in_one_direction(character: str) -> None:
+    expected = "".join(f"%{byte:02X}" for byte in character.encode())
+    assert as_text(f"a{character}b") == f"a{expected}b"
 
 
 def test_shortening_keeps_bytes_that_are_no_text() -> None:

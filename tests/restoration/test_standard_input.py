@@ -67,6 +67,20 @@ def test_what_cannot_work_is_refused(tmp_path: Path, words: tuple[str, ...], exp
     assert expected in result.stderr
 
 
+def test_a_closed_stream_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from jdsr_cli.cli.app import main
+
+    monkeypatch.setattr("sys.stdin", None)
+    monkeypatch.setattr("sys.argv", ["jdsr", "restore", "-", "--stdin", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "standard input is closed" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 class Terminal:
     def isatty(self) -> bool:
         return True

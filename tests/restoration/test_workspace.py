@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from jdsr_cli.errors import OutputError
+from jdsr_cli.evidence import MANIFEST
 from jdsr_cli.restoration.journal import Request
-from jdsr_cli.restoration.workspace import MANIFEST, Workspace
+from jdsr_cli.restoration.workspace import Workspace
 
 SOURCE = Path("somewhere/clip.mp4")
 REQUEST = Request({"scale": 4}, {})

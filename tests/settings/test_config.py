@@ -1,5 +1,6 @@
 """Configuration files: their values, and the errors in them."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -109,3 +110,16 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"device = '\xe9'")
     with pytest.raises(UsageError, match="not readable as TOML"):
         read_config(tmp_path / "latin.toml", RestoreSettings)
+
+
+def test_a_named_pipe_is_refused_and_that_of_a_shell_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "link.toml").symlink_to("pipe.toml")
+    for name in ("pipe.toml", "link.toml"):
+        with pytest.raises(UsageError, match="is a named pipe"):
+            read_config(tmp_path / name, RestoreSettings)
+    reading, writing = os.pipe()
+    os.write(writing, b"scale = 8\n")
+    os.close(writing)
+    assert read_config(f"/dev/fd/{reading}", RestoreSettings) == {"scale": 8}
+    os.close(reading)

@@ -83,6 +83,16 @@ def test_each_recording_is_restored_once_in_a_folder_of_its_own(
     assert file_hashes(alone.results[0].output) == file_hashes(watched.out / "gate")
 
 
+@pytest.mark.parametrize("name", [b"\xff.mp4", b"caf\xe9/gate.mp4", b"a\nb\x1b[31m.mp4"])
+def test_a_name_that_is_no_text_is_logged(watched: Watched, recorded: bytes, name: bytes) -> None:
+    file = os.fsdecode(name)
+    watched.add(file, recorded)
+    found = watched.once()
+    assert list(found) == [file]
+    assert found[file].error is None
+    assert watched.once() == {}
+
+
 def test_recordings_with_the_same_stem_keep_their_results_apart(
     watched: Watched, recorded: bytes
 ) -> None:

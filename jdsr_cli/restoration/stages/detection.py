@@ -78,11 +78,21 @@ class _InputDetector:
         self._number = item.number // self._segment
         self._stored = None
         if self._claim() == "there":
-            try:
-                self._stored = deque(read_detections(self._shared.path(self._number)))
-            except InputUnreadableError:
+            self._stored = self._read_stored(item)
+            if self._stored is None:
                 self._shared.remove(self._number)
                 self._claim()
+
+    def _read_stored(self, item: FrameItem) -> deque[FrameDetections] | None:
+        """Return the stored detections of the segment that begins with a frame.
+
+        None if the file is damaged, or holds those of another segment.
+        """
+        try:
+            stored = deque(read_detections(self._shared.path(self._number)))
+        except InputUnreadableError:
+            return None
+        return stored if stored and stored[0].time == float(item.time) else None
 
     def _claim(self) -> str:
         return self._shared.await_claim(self._number, lambda: self._state.failed)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import FileDigest, Manifest, describe_media, digest_file
+from jdsr_cli.evidence import MANIFEST, FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.frame import (
@@ -34,7 +34,7 @@ from jdsr_cli.restoration.sinks import (
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
 from jdsr_cli.restoration.stored_detections import detections_file
 from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
-from jdsr_cli.restoration.workspace import MANIFEST, Snapshot
+from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 
