@@ -31,7 +31,8 @@ from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Request
-from jdsr_cli.restoration.workspace import Snapshot, Workspace
+from jdsr_cli.restoration.snapshots import Snapshot
+from jdsr_cli.restoration.workspace import Workspace
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -24,8 +24,8 @@ from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
 from jdsr_cli.restoration.shots import ShotRanking
 from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.summary import TrackPictures, describe_face
-from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import CropSettings, RestoreSettings
 
 FACES = "faces"

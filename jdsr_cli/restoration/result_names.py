@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from jdsr_cli.atomic import HIDDEN_FOLDER, output_error
-from jdsr_cli.errors import InputError
+from jdsr_cli.errors import InputError, OutputError
 from jdsr_cli.evidence import read_manifest
 from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import input_files
@@ -91,6 +91,8 @@ class ResultNames:
             with FileLock(folder / LOCK):
                 chosen = _Choice(self._out, self._read(), paths)
                 self._append(chosen.new_lines)
+        except OutputError:
+            raise
         except OSError as fault:
             raise output_error(fault, Path(fault.filename or folder / RECORD)) from fault
         return chosen.names
@@ -101,8 +103,10 @@ class ResultNames:
 
     def _read(self) -> list[NamedResult]:
         """Return the intact lines of the record."""
+        record = self._out / HIDDEN_FOLDER / RECORD
         try:
-            lines = (self._out / HIDDEN_FOLDER / RECORD).read_bytes().splitlines()
+            # A pipe or a device in its place may have no end.
+            lines = record.read_bytes().splitlines() if record.is_file() else []
         except OSError:
             return []
         found = []
@@ -114,7 +118,12 @@ class ResultNames:
     def _append(self, lines: Sequence[NamedResult]) -> None:
         if not lines:
             return
-        with (self._out / HIDDEN_FOLDER / RECORD).open("ab") as file:
+        record = self._out / HIDDEN_FOLDER / RECORD
+        if record.exists() and not record.is_file() and not record.is_dir():
+            raise OutputError(
+                "is not a file", where=record, hint="Remove it, or choose another --out."
+            )
+        with record.open("ab") as file:
             # A line that was cut off must not run into the next one.
             prefix = b"\n" if file.tell() else b""
             file.write(prefix + b"".join(write_line(asdict(one)) for one in lines))

@@ -25,8 +25,9 @@ from jdsr_cli.media import (
 )
 from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
-from jdsr_cli.restoration.workspace import Snapshot, Workspace
+from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import RestoreSettings
 
 RESTORED = "restored"

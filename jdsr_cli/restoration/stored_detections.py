@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import InputError
 from jdsr_cli.faces import Detection
 from jdsr_cli.restoration.frame import FrameDetections
-from jdsr_cli.restoration.workspace import Snapshot, Workspace
+from jdsr_cli.restoration.snapshots import Snapshot
+from jdsr_cli.restoration.workspace import Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""

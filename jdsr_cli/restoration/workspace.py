@@ -1,4 +1,4 @@
-"""The folder in which the results of one input grow, and the snapshots that a run resumes from.
+"""The folder in which the results of one input grow.
 
 `.NAME.partial/results` becomes `NAME` when it is complete; `.NAME.partial/work` holds the journal
 and the files of finished segments. An interrupted run leaves the hidden folder for `--resume`,
@@ -7,26 +7,17 @@ unless no segment was finished.
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from jdsr_cli.atomic import clear_partials, output_error
-from jdsr_cli.errors import InputUnreadableError, OutputError
+from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, read_manifest
 from jdsr_cli.restoration.journal import Journal, Request
-from jdsr_cli.restoration.sealed_files import read_sealed, write_sealed
 
 HIDDEN_NAME = ".{}.partial"
 """Name of the hidden folder of a result."""
@@ -42,72 +33,6 @@ KEPT_SNAPSHOTS = 8
 then every fourth, and so on."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
-DAMAGED_STATE = "the state of the interrupted run is damaged"
-_VALUES = "values"
-_READING = Lock()
-"""NumPy parses headers by `ast.literal_eval`, which at times raises SystemError when several
-threads call it (CPython 3.11 and 3.12, gh-106905)."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The exact state of a stage or sink at the end of a segment; stored without pickles."""
-
-    values: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-compatible values."""
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-    def part(self, name: str) -> Snapshot:
-        """Return the snapshot that `join` stored under `name`."""
-        start = f"{name}/"
-        arrays = {
-            key.removeprefix(start): array
-            for key, array in self.arrays.items()
-            if key.startswith(start)
-        }
-        return Snapshot(self.values[name], arrays)
-
-    @classmethod
-    def join(cls, **parts: Snapshot) -> Snapshot:
-        """Return one snapshot that holds several by name."""
-        arrays = {
-            f"{name}/{key}": array
-            for name, part in parts.items()
-            for key, array in part.arrays.items()
-        }
-        return cls({name: part.values for name, part in parts.items()}, arrays)
-
-    def write(self, path: Path) -> None:
-        """Write the file atomically; OutputError if it cannot be written."""
-        text = json.dumps(self.values, ensure_ascii=False)
-        stored: dict[str, Any] = {f"array/{name}": one for name, one in self.arrays.items()}
-        stored[_VALUES] = np.frombuffer(text.encode(), np.uint8)
-        content = io.BytesIO()
-        np.savez(content, **stored)
-        write_sealed(path, [content.getvalue()])
-
-    @classmethod
-    def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
-        """Read a file written by `write`.
-
-        Args:
-            path: The file.
-            what: Message if it is damaged.
-
-        Raises:
-            InputUnreadableError: It is missing or damaged.
-
-        """
-        try:
-            content = io.BytesIO(read_sealed(path))
-            with _READING, np.load(content, allow_pickle=False) as stored:
-                values = json.loads(stored[_VALUES].tobytes())
-                names = [name for name in stored.files if name.startswith("array/")]
-                arrays = {name.removeprefix("array/"): stored[name] for name in names}
-        except (OSError, ValueError, KeyError) as fault:
-            hint = "Repeat the command with --resume."
-            raise InputUnreadableError(what, where=path, hint=hint) from fault
-        return cls(values, arrays)
 
 
 class Workspace:
@@ -125,6 +50,8 @@ class Workspace:
         self._hidden = out / HIDDEN_NAME.format(name)
         self._source = source
         self._journal: Journal | None = None
+        self.damage: str | None = None
+        """Sentence on what of the interrupted run is damaged, since `open`."""
 
     @property
     def results(self) -> Path:
@@ -249,6 +176,7 @@ class Workspace:
         """
         self._check_final(force=force)
         started = (self.work / Journal.NAME).exists()
+        had_segments = resume and not force and bool(self._snapshots())
         if started and not resume:
             if force:
                 Journal.check_unlocked(self.work)
@@ -262,6 +190,9 @@ class Workspace:
         except OSError as fault:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
+        self.damage = self._journal.recovered.note
+        if had_segments and not self._journal.segments and self.damage is None:
+            self.damage = "the journal of the interrupted run is lost: it starts from the beginning"
         try:
             clear_partials(self._hidden, SHARED)
             self._clear_misplaced()

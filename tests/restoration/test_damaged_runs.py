@@ -147,6 +147,17 @@ def test_a_journal_that_is_damaged_as_a_whole_starts_anew(
     assert "damaged (its journal): it continues after 0 frames" in notes
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\n"])
+def test_a_lost_journal_is_said(
+    interrupted: Interrupted, tmp_path: Path, content: bytes | None
+) -> None:
+    path = interrupted.copy(tmp_path) / "work" / Journal.NAME
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert "the journal of the interrupted run is lost" in interrupted.resume(tmp_path)
+
+
 def test_several_damaged_files_cost_the_earliest(interrupted: Interrupted, tmp_path: Path) -> None:
     hidden = interrupted.copy(tmp_path)
     for file in ("work/000002.state.npz", "work/000001.facts.npz", "work/000001.state.npz"):

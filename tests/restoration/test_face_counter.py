@@ -4,9 +4,9 @@ from typing import Any
 
 from jdsr_cli.evidence import FaceRecord
 from jdsr_cli.restoration.frame import Refusal
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.alignment import TOO_SHORT
 from jdsr_cli.restoration.summary import Counts, FaceCounter, TrackPictures
-from jdsr_cli.restoration.workspace import Snapshot
 
 SMALL = Refusal("too small", "the face is 6 px wide")
 SHORT = Refusal(TOO_SHORT, "seen in fewer than 2 frames in a row")

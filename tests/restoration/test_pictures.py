@@ -8,8 +8,8 @@ from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.pictures import BestShots, Shot, canvas_side, export_track
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.compositing import cut_patch
-from jdsr_cli.restoration.workspace import Snapshot
 
 POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)
 

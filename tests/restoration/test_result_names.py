@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from jdsr_cli.atomic import HIDDEN_FOLDER
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import sha256_file
 from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.restoration.result_names import (
+    RECORD,
     ROOM,
     ResultNames,
     candidate_names,
@@ -228,3 +230,17 @@ def test_a_name_that_is_no_text_is_recorded(tmp_path: Path, out: Path) -> None:
     path.write_bytes(b"x")
     assert ResultNames(out).choose([path]) == ResultNames(out).choose([path])
     assert ResultNames(out).choose([path]) == ["cam%FF"]
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe"])
+def test_a_record_that_is_no_file_is_not_read(tmp_path: Path, out: Path, target: str) -> None:
+    path = put(tmp_path / "a.mp4")
+    (out / HIDDEN_FOLDER).mkdir()
+    record = out / HIDDEN_FOLDER / RECORD
+    if target == "pipe":
+        os.mkfifo(record)
+    else:
+        record.symlink_to(target)
+    with pytest.raises(OutputError, match="is not a file"):
+        ResultNames(out).choose([path])
+    assert ResultNames(out).look_up([path]) == ["a"]

@@ -9,8 +9,8 @@ import pytest
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces import Detection
 from jdsr_cli.restoration.frame import FrameDetections
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stored_detections import read_detections, write_detections
-from jdsr_cli.restoration.workspace import Snapshot
 
 
 def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
     Refusal,
 )
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.alignment import shot_quality
-from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import RestoreSettings
 
 NOT_FINITE = Refusal("not finite", "the generator gave values that are not finite")

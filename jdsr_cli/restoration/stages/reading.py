@@ -20,8 +20,8 @@ from jdsr_cli.restoration.frame import (
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
-from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
 
 
@@ -73,9 +73,8 @@ def _open(
             notes += [plan.note] if plan.note is not None else []
             notes += written_notes
     finished = tuple(workspace.journal.segments)
-    damage = workspace.journal.recovered.note
-    if damage is not None:
-        notes.append(damage)
+    if workspace.damage is not None:
+        notes.append(workspace.damage)
     if finished:
         last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")

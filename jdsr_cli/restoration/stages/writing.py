@@ -31,10 +31,10 @@ from jdsr_cli.restoration.sinks import (
     composited_frame,
     draw_overlay,
 )
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
 from jdsr_cli.restoration.stored_detections import detections_file
 from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
-from jdsr_cli.restoration.workspace import Snapshot
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
 
 
