@@ -67,12 +67,12 @@ def _replace_by_folder(path: Path, _: Path) -> None:
     path.mkdir()
 
 
-WHOLE: tuple[Callable[[Path, Path], None], ...] = (
+WHOLE: tuple[Callable[[Path, Path], object], ...] = (
     lambda path, _: path.unlink(),
     lambda path, _: path.write_bytes(b""),
     lambda path, _: path.write_bytes(bytes(path.stat().st_size)),
     lambda path, _: path.write_bytes(path.read_bytes() * 2),
-    lambda path, other: shutil.copyfile(other, path) and None,
+    lambda path, other: path.write_bytes(other.read_bytes()),
     _swap,
     _replace_by_folder,
 )
