@@ -16,7 +16,7 @@ from results_folder import results_in
 from suite_clips import walk, walk_settings
 
 from jdsr_cli.errors import InputError
-from jdsr_cli.restoration import input_bytes, restore
+from jdsr_cli.restoration import input_bytes, restore, sinks
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.settings import RestoreSettings
@@ -191,3 +191,20 @@ def test_a_recording_that_grows_until_the_end_is_refused(
     (result,) = restore([clip], tmp_path / "out", settings).results
     assert "changed while it was read" in str(result.error)
     assert results_in(tmp_path / "out") == []
+
+
+def test_a_recording_that_changes_while_its_sound_is_read_is_refused(
+    tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = encode(tmp_path / "short.mp4")
+    join = sinks.join_segments
+
+    def join_and_change(*given: object, **named: object) -> object:
+        joined = join(*given, **named)  # type: ignore[arg-type]
+        overwrite(clip)
+        return joined
+
+    monkeypatch.setattr(sinks, "join_segments", join_and_change)
+    (result,) = restore([clip], tmp_path / "out", settings).results
+    assert "changed while it was read" in str(result.error)
+    assert "short" not in results_in(tmp_path / "out")

@@ -222,6 +222,8 @@ class _InputWriter:
         self, results: Sequence[SinkResult], outputs: tuple[FileDigest, ...]
     ) -> InputResult:
         """Write the manifest and give the results their final name."""
+        # The sound was read after the frames.
+        self._check_input()
         state, workspace = self.state, self._input.workspace
         counted = {name: count for one in results for name, count in one.counts.items()}
         counts = Counts(frames_read=state.frames_read, **counted)
