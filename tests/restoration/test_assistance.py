@@ -23,6 +23,7 @@ from jdsr_cli.restoration.numbered_frames import NumberedFrames
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages.generation import FaceGenerator
+from jdsr_cli.restoration.stored_detections import read_detections, write_detections
 from jdsr_cli.restoration.workspace import WRITING, Workspace
 from jdsr_cli.settings import CropSettings, ReadSettings, RestoreSettings
 
@@ -303,13 +304,29 @@ def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
     with assistant(path, workspace, clip.settings) as one:
         while one.search_one():
             pass
-        detections = SharedResults(workspace, ".facts.npz")
-        detections.path(1).write_bytes(detections.path(2).read_bytes())
-        with pytest.raises(InputError, match=r"later than|not the one"):
+        stored = SharedResults(workspace, ".facts.npz").path(1)
+        first, *others = read_detections(stored)
+        later = [replace(frame, time=frame.time + 0.001) for frame in others]
+        write_detections(stored, [first, *later])
+        with pytest.raises(InputError, match="not the one"):
             one.work(SECONDS)
     result = run(path, tmp_path / "out", replace(clip.settings, resume=True))
     assert isinstance(result.error, InputError)
     assert "not the one that was searched" in str(result.error)
+
+
+def test_exchanged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
+    whole = run(clip.path, tmp_path / "whole", clip.settings)
+    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
+    prepare(clip.path, workspace, clip.settings)
+    first, second = (workspace.segment_file(number, ".facts.npz") for number in (1, 2))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    result = run(clip.path, tmp_path / "out", replace(clip.settings, resume=True))
+    assert result.error is None
+    assert whole.output is not None
+    assert_same(workspace.final, whole.output)
 
 
 def test_damaged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
