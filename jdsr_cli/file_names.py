@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 
 LONGEST = 255
@@ -18,12 +19,14 @@ def as_text(name: str) -> str:
 
     File names may hold any byte: line breaks, commands for terminals, bytes that are not UTF-8.
     """
+    return _NO_TEXT.sub(lambda match: "".join(f"%{byte:02X}" for byte in _bytes(match[0])), name)
 
-    def escaped(match: re.Match[str]) -> str:
-        encoded = match[0].encode("utf-8", "surrogateescape" if match[0] >= "\udc80" else "replace")
-        return "".join(f"%{byte:02X}" for byte in encoded)
 
-    return _NO_TEXT.sub(escaped, name)
+def _bytes(character: str) -> bytes:
+    """Return what a character stands for: the byte of a file name that is no text, or its UTF-8."""
+    if "\udc80" <= character <= "\udcff":
+        return os.fsencode(character)
+    return character.encode("utf-8", "surrogatepass")
 
 
 def shortened(name: str, room: int) -> str:

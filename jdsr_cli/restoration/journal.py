@@ -103,13 +103,10 @@ class Journal:
             self.segments = list(self.recovered.segments)
             self._rewrite(request)
             self._file = self._path.open("ab")
-        except OSError as fault:
+        except BaseException as fault:
             self.close()
-            if isinstance(fault, OutputError):
-                raise
-            raise output_error(fault, self._path) from fault
-        except BaseException:
-            self.close()
+            if isinstance(fault, OSError) and not isinstance(fault, OutputError):
+                raise output_error(fault, self._path) from fault
             raise
 
     @classmethod

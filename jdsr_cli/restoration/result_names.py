@@ -119,7 +119,7 @@ class ResultNames:
         if not lines:
             return
         record = self._out / HIDDEN_FOLDER / RECORD
-        if record.exists() and not record.is_file() and not record.is_dir():
+        if record.exists() and not record.is_file():
             raise OutputError(
                 "is not a file", where=record, hint="Remove it, or choose another --out."
             )
@@ -146,9 +146,14 @@ class _Choice:
         self._taken = set(owners)
         """Recorded names, in lower case."""
         self._known = {one.source: one for one in owners.values()}
+        self._by_size: dict[int | None, list[NamedResult]] = {}
+        for one in self._known.values():
+            self._by_size.setdefault(one.bytes, []).append(one)
         self._paths = {_key(path): path for path in paths}
         self._now = {key: _describe(key, path) for key, path in self._paths.items()}
         self._results: dict[str, str] = {}
+        self._given: set[str] = set()
+        """Recorded names that an input of this run has."""
         self._digests: dict[str, str | None] = {}
         self._match_paths()
         self._match_contents()
@@ -158,12 +163,16 @@ class _Choice:
         now = [replace(one, result=self._results[key]) for key, one in self._now.items()]
         self.new_lines = [one for one in now if self._known.get(one.source) != one]
 
+    def _give(self, key: str, known: NamedResult) -> None:
+        self._results[key] = known.result
+        self._given.add(known.result)
+
     def _match_paths(self) -> None:
         """Give the inputs that are as they were recorded their results."""
         for key, now in self._now.items():
             known = self._known.get(key)
             if known is not None and (known.bytes, known.modified) == (now.bytes, now.modified):
-                self._results[key] = known.result
+                self._give(key, known)
 
     def _match_contents(self) -> None:
         """Give the inputs that were renamed the results of their former names."""
@@ -172,27 +181,24 @@ class _Choice:
                 continue
             for known in self._moved(now.bytes):
                 if self._has_result(known.result, key):
-                    self._results[key] = known.result
+                    self._give(key, known)
                     break
 
     def _moved(self, size: int | None) -> list[NamedResult]:
         """Return the recorded inputs of a size that are not at their places any more."""
-        taken = set(self._results.values())
         return [
             one
-            for one in self._known.values()
-            if one.bytes == size
-            and one.result not in taken
+            for one in self._by_size.get(size, ())
+            if one.result not in self._given
             and (one.source in self._now or not os.path.lexists(one.source))
         ]
 
     def _keep_changed(self) -> None:
         """Let inputs whose content changed keep their names: what is there is not overwritten."""
-        taken = set(self._results.values())
         for key in self._now.keys() - self._results.keys():
             known = self._known.get(key)
-            if known is not None and known.result not in taken:
-                self._results[key] = known.result
+            if known is not None and known.result not in self._given:
+                self._give(key, known)
 
     def _name_others(self) -> None:
         """Name the inputs that are not in the record."""

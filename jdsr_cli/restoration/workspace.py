@@ -27,7 +27,7 @@ holds a random token of the run, which stays if another process continues it."""
 SHARED = (".faces", ".npz")
 """Ends of the names of files that processes which only assist may be writing."""
 STATE = ".state.npz"
-"""End of the name of the snapshot of the last finished segment."""
+"""End of the names of the snapshots at the ends of finished segments."""
 KEPT_SNAPSHOTS = 8
 """Latest segments whose snapshots all stay; of those before, every second one of as many again,
 then every fourth, and so on."""

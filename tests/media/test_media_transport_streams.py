@@ -42,21 +42,12 @@ def read(path: Path) -> tuple[int, tuple[str, ...]]:
 
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("layout", [188, 192, 204])
-def test_a_recording_after_a_transport_stream_is_read(
-    tmp_path: Path, kind: str, layout: int
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_transport_stream_and_another_recording_are_both_read(
+    tmp_path: Path, kind: str, layout: int, is_first: bool
 ) -> None:
-    path = write(tmp_path, transport(tmp_path, layout), other(tmp_path, kind))
-    count, notes = read(path)
-    assert count == 2 * COUNT
-    assert JOINED.format(2) in notes
-
-
-@pytest.mark.parametrize("kind", OTHERS)
-@pytest.mark.parametrize("layout", [188, 192, 204])
-def test_a_transport_stream_after_a_recording_is_read(
-    tmp_path: Path, kind: str, layout: int
-) -> None:
-    path = write(tmp_path, other(tmp_path, kind), transport(tmp_path, layout))
+    parts = [transport(tmp_path, layout), other(tmp_path, kind)]
+    path = write(tmp_path, *(parts if is_first else reversed(parts)))
     count, notes = read(path)
     assert count == 2 * COUNT
     assert JOINED.format(2) in notes

@@ -171,7 +171,7 @@ def test_a_result_with_a_damaged_manifest_keeps_its_name(
 @pytest.mark.parametrize("name", ["names.jsonl", "names.lock"])
 def test_a_folder_in_the_place_of_the_record_is_named(tmp_path: Path, out: Path, name: str) -> None:
     (out / ".jdsr" / name).mkdir(parents=True)
-    with pytest.raises(OutputError, match=f"{name}: .*is a folder. Remove it"):
+    with pytest.raises(OutputError, match=f"{name}: .*is (a folder|not a file). Remove it"):
         ResultNames(out).choose([put(tmp_path / "a.mp4")])
 
 
@@ -217,6 +217,21 @@ def test_long_names_are_shortened_by_a_hash(letter: str, length: int) -> None:
 def test_names_are_one_line_in_one_direction(character: str) -> None:
     expected = "".join(f"%{byte:02X}" for byte in character.encode())
     assert as_text(f"a{character}b") == f"a{expected}b"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gate.mp4", "gate.mp4"),
+        ("a\nb\x1b[2J", "a%0Ab%1B[2J"),
+        (os.fsdecode(b"\xff\xfe"), "%FF%FE"),
+        ("\ud800\udfff", "%ED%A0%80%ED%BF%BF"),
+        ("left\u202eright", "left%E2%80%AEright"),
+        ("ü語😀", "ü語😀"),
+    ],
+)
+def test_what_is_no_text_is_escaped(name: str, expected: str) -> None:
+    assert as_text(name) == expected
 
 
 def test_shortening_keeps_bytes_that_are_no_text() -> None:

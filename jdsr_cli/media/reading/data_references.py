@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from jdsr_cli.media.reading.isobmff import Box, child, children, top_level
+from jdsr_cli.media.reading.isobmff import Box, child, children, examine, top_level
 from jdsr_cli.media.slices import DataFile
 
 _FULL_BOX = 4
@@ -38,16 +38,12 @@ def external_references(file: DataFile) -> list[str]:
         boxes count as absent.
 
     """
-    try:
-        with file.open("rb") as stream:
-            movie = child(stream, top_level(stream), "moov")
-            return [] if movie is None else list(_outside(stream, movie))
-    except (OSError, ValueError):
-        return []
+    return examine(file, lambda stream: list(_outside(stream))) or []
 
 
-def _outside(stream: BinaryIO, movie: Box) -> Iterator[str]:
-    for box in children(stream, movie):
+def _outside(stream: BinaryIO) -> Iterator[str]:
+    movie = child(stream, top_level(stream), "moov")
+    for box in () if movie is None else children(stream, movie):
         if box.kind == "rmra":
             yield "it is a reference movie"
         if box.kind == "trak":

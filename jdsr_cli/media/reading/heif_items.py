@@ -21,6 +21,7 @@ from jdsr_cli.media.reading.isobmff import (
     children,
     clap_margins,
     clean_aperture,
+    examine,
     is_visual,
     missing_bytes,
     top_level,
@@ -51,23 +52,23 @@ def picture_format(file: Path) -> Literal["HEIF", "AVIF"] | None:
         The format; None for a HEIF sequence, and for a file of another format.
 
     """
-    try:
-        with file.open("rb") as stream:
-            box = next(children(stream, top_level(stream)), None)
-            if box is None or box.kind != "ftyp":
-                return None
-            data = box.read(stream, 0, min(box.size, _MAX_BRANDS))
-            main, others = data[:4], {data[at : at + 4] for at in range(8, len(data), 4)}
-            if main in _AVIF_BRANDS:
-                return "AVIF"
-            if main not in _HEIF_BRANDS | _SEQUENCE_BRANDS:
-                return None
-            if _AVIF_BRANDS & others and not _HEVC_BRANDS & others:
-                return "AVIF"
-            moving = any(is_visual(stream, track) for track in tracks(stream))
-            return None if main in _SEQUENCE_BRANDS and moving else "HEIF"
-    except (OSError, ValueError):
+    return examine(file, _picture_format)
+
+
+def _picture_format(stream: BinaryIO) -> Literal["HEIF", "AVIF"] | None:
+    box = next(children(stream, top_level(stream)), None)
+    if box is None or box.kind != "ftyp":
         return None
+    data = box.read(stream, 0, min(box.size, _MAX_BRANDS))
+    main, others = data[:4], {data[at : at + 4] for at in range(8, len(data), 4)}
+    if main in _AVIF_BRANDS:
+        return "AVIF"
+    if main not in _HEIF_BRANDS | _SEQUENCE_BRANDS:
+        return None
+    if _AVIF_BRANDS & others and not _HEVC_BRANDS & others:
+        return "AVIF"
+    moving = any(is_visual(stream, track) for track in tracks(stream))
+    return None if main in _SEQUENCE_BRANDS and moving else "HEIF"
 
 
 def cut_off(file: Path) -> int:
@@ -89,15 +90,15 @@ def primary_colours(file: Path) -> tuple[int, int] | None:
         The codes of primaries and transfer, of ITU-T H.273; None if the file states none.
 
     """
-    try:
-        with file.open("rb") as stream:
-            item = _primary_item(stream)
-            for box in () if item is None else _item_properties(stream, item):
-                if box.kind == "colr" and box.read(stream, 0, 4) == b"nclx":
-                    primaries, transfer = words(box.read(stream, 4, 4), 2)
-                    return primaries, transfer
-    except (OSError, ValueError):
-        pass
+    return examine(file, _primary_colours)
+
+
+def _primary_colours(stream: BinaryIO) -> tuple[int, int] | None:
+    item = _primary_item(stream)
+    for box in () if item is None else _item_properties(stream, item):
+        if box.kind == "colr" and box.read(stream, 0, 4) == b"nclx":
+            primaries, transfer = words(box.read(stream, 4, 4), 2)
+            return primaries, transfer
     return None
 
 
@@ -111,12 +112,12 @@ def primary_margins(file: Path) -> Margins | None:
         The margins; None if the picture has no valid clean aperture.
 
     """
-    try:
-        with file.open("rb") as stream:
-            item = _primary_item(stream)
-            return None if item is None else _item_margins(stream, item)
-    except (OSError, ValueError):
-        return None
+    return examine(file, _primary_margins)
+
+
+def _primary_margins(stream: BinaryIO) -> Margins | None:
+    item = _primary_item(stream)
+    return None if item is None else _item_margins(stream, item)
 
 
 def displayed_margins(file: Path) -> Margins | None:
@@ -132,17 +133,16 @@ def displayed_margins(file: Path) -> Margins | None:
         The margins; None if the picture has no valid clean aperture.
 
     """
-    try:
-        with file.open("rb") as stream:
-            brand = child(stream, top_level(stream), "ftyp")
-            still = brand is not None and brand.read(stream, 0, 4) == _PICTURE_BRAND
-            for track in () if still else tracks(stream):
-                if is_visual(stream, track):
-                    return clean_aperture(stream, track)
-            item = _primary_item(stream)
-            return None if item is None else _item_margins(stream, item)
-    except (OSError, ValueError):
-        return None
+    return examine(file, _displayed_margins)
+
+
+def _displayed_margins(stream: BinaryIO) -> Margins | None:
+    brand = child(stream, top_level(stream), "ftyp")
+    still = brand is not None and brand.read(stream, 0, 4) == _PICTURE_BRAND
+    for track in () if still else tracks(stream):
+        if is_visual(stream, track):
+            return clean_aperture(stream, track)
+    return _primary_margins(stream)
 
 
 def _primary_item(stream: BinaryIO) -> int | None:

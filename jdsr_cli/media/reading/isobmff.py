@@ -11,10 +11,10 @@ Sources: ISO/IEC 14496-12, 4.2 (boxes) and 12.1.4 (clap in a visual sample entry
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from jdsr_cli.media.geometry import Margins
 from jdsr_cli.media.slices import DataFile
@@ -113,6 +113,18 @@ def missing_bytes(stream: BinaryIO) -> int:
     return found.end - whole.end
 
 
+Found = TypeVar("Found")
+
+
+def examine(file: DataFile, find: Callable[[BinaryIO], Found | None]) -> Found | None:
+    """Return what a function finds in a file; None if the file is damaged or cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return find(stream)
+    except (OSError, ValueError):
+        return None
+
+
 def child(stream: BinaryIO, box: Box, *kinds: str, skip: int = 0) -> Box | None:
     """Return the first box at a path of types, None if there is none.
 
@@ -149,12 +161,12 @@ def track_margins(file: DataFile, track: int) -> Margins | None:
         The margins; None if the track is missing or has no valid clean aperture.
 
     """
-    try:
-        with file.open("rb") as stream:
-            matching = (box for box in tracks(stream) if _track_id(stream, box) == track)
-            return next((clean_aperture(stream, box) for box in matching), None)
-    except (OSError, ValueError):
-        return None
+
+    def find(stream: BinaryIO) -> Margins | None:
+        matching = (box for box in tracks(stream) if _track_id(stream, box) == track)
+        return next((clean_aperture(stream, box) for box in matching), None)
+
+    return examine(file, find)
 
 
 def tracks(stream: BinaryIO) -> Iterator[Box]:
