@@ -24,7 +24,8 @@ _IFD0 = frozenset(
 """Tags of the main directory that describe the recording: names, texts, camera, date, rights."""
 _PIXELS = frozenset({37121, 37122, 40961, 40962, 40963, 40965})
 """Tags of the EXIF directory on compression, colour space, size, and the Interop directory."""
-_ORIENTATION = 274
+ORIENTATION = 274
+"""Tag of the main directory on the orientation of the stored picture."""
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 40961, 40962, 40963
 _SRGB = 1
 
@@ -57,7 +58,7 @@ class PictureExif:
 
         """
         own = {
-            _MAIN: {_ORIENTATION: 1},
+            _MAIN: {ORIENTATION: 1},
             _EXIF: {_COLOUR_SPACE: _SRGB, _WIDTH: width, _HEIGHT: height},
             _GPS: {},
         }

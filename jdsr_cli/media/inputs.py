@@ -185,17 +185,6 @@ def no_such_stream(file: Path, number: int, count: int) -> UsageError:
     )
 
 
-def video_stream(container: InputContainer, file: Path) -> tuple[VideoStream, int]:
-    """Return the first video stream that is not a cover picture, and the number of such streams.
-
-    Raises:
-        MediaError: There is no video stream, or its codec is unknown.
-
-    """
-    chosen = choose_stream(container, file, None)
-    return chosen.stream, chosen.count
-
-
 _NUMBER_FIELD = re.compile(r"%(?:0(\d{1,2}))?d")
 """Number field in a file name: `%d`, or `%05d` for at least five digits."""
 

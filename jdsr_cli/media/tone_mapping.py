@@ -62,16 +62,20 @@ _VIDEO_TRANSFERS: Final = (
 """Transfer functions whose code values are shown as those of sRGB."""
 
 
+_PQ = (2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128)
+"""Constants m1, m2, c1, c2 and c3 of PQ."""
+
+
 def pq_to_light(code: Curve) -> Curve:
     """Return cd/m2 for PQ code values in [0, 1]: the EOTF of BT.2100, table 4."""
-    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    m1, m2, c1, c2, c3 = _PQ
     power = np.power(np.clip(code, 0.0, 1.0), 1 / m2)
     return np.asarray(_PQ_PEAK * np.power(np.maximum(power - c1, 0) / (c2 - c3 * power), 1 / m1))
 
 
 def light_to_pq(light: Curve) -> Curve:
     """Return PQ code values in [0, 1] for cd/m2 in [0, 10000]: the inverse of `pq_to_light`."""
-    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    m1, m2, c1, c2, c3 = _PQ
     power = np.power(np.clip(light / _PQ_PEAK, 0.0, 1.0), m1)
     return np.asarray(np.power((c1 + c2 * power) / (1 + c3 * power), m2))
 
@@ -228,12 +232,19 @@ def tone_mapping_of(info: MediaInfo) -> ToneMapping | None:
     """
     transfer, primaries = info.colour_transfer, info.colour_primaries
     if transfer in _HDR:
-        peak = stated_peak(info.mastering_display, info.content_light) or DEFAULT_PEAK
         chosen = primaries if primaries in _CHROMATICITIES else "bt2020"
-        return _tone_mapping(transfer, chosen, peak)
+        return _tone_mapping(transfer, chosen, _peak(info))
     if primaries in _NAMES and transfer in _VIDEO_TRANSFERS:
         return _tone_mapping("", primaries, 0.0)
     return None
+
+
+def _peak(info: MediaInfo) -> float:
+    """Return the cd/m2 that become the brightest white of SDR."""
+    if info.colour_transfer != "smpte2084":
+        return DEFAULT_PEAK
+    peak = stated_peak(info.mastering_display, info.content_light)
+    return DEFAULT_PEAK if peak is None else max(peak, WHITE)
 
 
 @lru_cache(maxsize=8)
@@ -264,12 +275,9 @@ def describe_mapping(info: MediaInfo) -> str | None:
     names = [_NAMES[tag] for tag in (info.colour_transfer, info.colour_primaries) if tag in _NAMES]
     if info.colour_transfer not in _HDR:
         return f"the primaries are {names[0]}; faces are detected and restored in BT.709"
-    peak = DEFAULT_PEAK
-    if info.colour_transfer == "smpte2084":
-        peak = stated_peak(info.mastering_display, info.content_light) or DEFAULT_PEAK
     return (
         f"the input is HDR ({', '.join(names)}); faces are detected and restored in SDR "
-        f"(tone-mapped by ITU-R BT.2390 from {peak:g} cd/m2)"
+        f"(tone-mapped by ITU-R BT.2390 from {_peak(info):g} cd/m2)"
     )
 
 

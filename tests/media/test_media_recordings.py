@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import COUNT, Track, encode, noise
+from clips import COUNT, Track, cameras, encode, noise
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media import Frame, VideoWriter, open_reader
@@ -318,3 +318,17 @@ def test_a_slice_reads_like_a_file(tmp_path: Path) -> None:
         assert stream.read() == bytes([58, 59])
         assert stream.seek(20) == 20
         assert stream.read(1) == b""
+
+
+def test_a_later_recording_without_the_chosen_stream_is_named(tmp_path: Path) -> None:
+    two, one = cameras(tmp_path), encode(tmp_path / "one.mkv")
+    path = tmp_path / "joined.mkv"
+    path.write_bytes(two.read_bytes() + one.read_bytes())
+    with open_reader(path, ReadSettings(stream=2)) as reader:
+        count = len(list(reader))
+    with open_reader(two, ReadSettings(stream=2)) as reader:
+        assert len(list(reader)) == count
+    with open_reader(path, ReadSettings(stream=2)) as reader:
+        list(reader)
+        (text,) = reader.report.unread
+    assert "which hold another recording, were not read (contains 1 video stream, not 2)" in text

@@ -43,7 +43,7 @@ FASTEST_GROWTH = 1.5
 """Bound of that growth: people do not approach faster, but boxes at the border shrink as fast."""
 PERSISTENCE = 0.5
 """Seconds in which the velocity of a hidden face falls to 1/e."""
-APPEARANCE_SHARE = 0.1
+NEW_APPEARANCE = 0.1
 """Weight of a new embedding when it is averaged into the appearance."""
 INDEPENDENT = 0.033
 """Seconds from one detection to the next from which on their errors count as independent; closer
@@ -260,7 +260,7 @@ class Track:
             return
         now = embedding / length
         if self.appearance is not None:
-            share = APPEARANCE_SHARE * min(1.0, seconds / INDEPENDENT)
+            share = NEW_APPEARANCE * min(1.0, seconds / INDEPENDENT)
             now = (1.0 - share) * self.appearance + share * now
             now = now / max(float(np.linalg.norm(now)), 1e-12)
         self.appearance = now

@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from jdsr_cli.media.reading.isobmff import Box, child, children, examine, top_level
+from jdsr_cli.media.reading.isobmff import (
+    ENTRY_LIST,
+    FULL_BOX,
+    Box,
+    child,
+    children,
+    examine,
+    top_level,
+    tracks,
+)
 from jdsr_cli.media.slices import DataFile
 
-_FULL_BOX = 4
-"""Bytes of version and flags at the start of a full box."""
-_ENTRIES = 8
-"""Bytes before the first entry of `dref` and `stsd`: version, flags and number of entries."""
 _SAME_FILE = 1
 """Flag of a data reference: the data are in the file itself."""
 _MAX_SHOWN = 80
@@ -42,12 +47,10 @@ def external_references(file: DataFile) -> list[str]:
 
 
 def _outside(stream: BinaryIO) -> Iterator[str]:
-    movie = child(stream, top_level(stream), "moov")
-    for box in () if movie is None else children(stream, movie):
-        if box.kind == "rmra":
-            yield "it is a reference movie"
-        if box.kind == "trak":
-            yield from _of_track(stream, box)
+    if child(stream, top_level(stream), "moov", "rmra") is not None:
+        yield "a reference movie"
+    for track in tracks(stream):
+        yield from _of_track(stream, track)
 
 
 def _of_track(stream: BinaryIO, track: Box) -> Iterator[str]:
@@ -55,8 +58,8 @@ def _of_track(stream: BinaryIO, track: Box) -> Iterator[str]:
     samples = child(stream, track, "mdia", "minf", "stbl", "stsd")
     if references is None or samples is None:
         return
-    places = [_place(stream, box) for box in children(stream, references, skip=_ENTRIES)]
-    for entry in children(stream, samples, skip=_ENTRIES):
+    places = [_place(stream, box) for box in children(stream, references, skip=ENTRY_LIST)]
+    for entry in children(stream, samples, skip=ENTRY_LIST):
         number = int.from_bytes(entry.read(stream, 6, 2), "big")
         place = places[number - 1] if 1 <= number <= len(places) else None
         if place is not None:
@@ -66,7 +69,7 @@ def _of_track(stream: BinaryIO, track: Box) -> Iterator[str]:
 def _place(stream: BinaryIO, reference: Box) -> str | None:
     """Return where the data of a reference are, None for the same file."""
     flags = int.from_bytes(reference.read(stream, 1, 3), "big")
-    content = reference.read(stream, _FULL_BOX, min(reference.size - _FULL_BOX, 1 << 12))
+    content = reference.read(stream, FULL_BOX, min(reference.size - FULL_BOX, 1 << 12))
     if flags & _SAME_FILE or not content.strip(b"\0"):
         return None
     text = content.decode("utf-8", "replace").replace("\0", " ")

@@ -14,7 +14,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container.input import InputContainer
 
 from jdsr_cli.errors import DeviceError, MediaError
-from jdsr_cli.media.containers import open_container
+from jdsr_cli.media.containers import RECOPY, open_container
 from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.slices import DataFile, path_of
 from jdsr_cli.settings import Decoder
@@ -104,7 +104,7 @@ def describe_decoding(chosen: ChosenStream, decoder: Decoder) -> list[str]:
 
 def undecodable(file: Path, chosen: ChosenStream, decoder: Decoder) -> MediaError:
     """Return the error for a stream of which no frame can be decoded."""
-    hint = "Copy it again from the recorder."
+    hint = RECOPY
     if decoder not in (SOFTWARE, AUTO):
         hint = f"{decoder} may not support this kind of stream: try --decoder software."
     elif chosen.count > 1:

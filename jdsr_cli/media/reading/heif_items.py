@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 from jdsr_cli.media.geometry import Margins
 from jdsr_cli.media.reading.isobmff import (
     CLAP_SIZE,
+    FULL_BOX,
     Box,
     child,
     children,
@@ -148,7 +149,7 @@ def _displayed_margins(stream: BinaryIO) -> Margins | None:
 def _primary_item(stream: BinaryIO) -> int | None:
     """Return the identifier of the primary picture, None if there is none."""
     meta = child(stream, top_level(stream), "meta")
-    primary = None if meta is None else child(stream, meta, "pitm", skip=4)
+    primary = None if meta is None else child(stream, meta, "pitm", skip=FULL_BOX)
     if primary is None:
         return None
     wide = primary.read(stream, 0, 1)[0] > 0
@@ -170,7 +171,7 @@ def _item_margins(stream: BinaryIO, item: int) -> Margins | None:
 def _item_properties(stream: BinaryIO, item: int) -> Iterator[Box]:
     """Yield the properties of an item."""
     meta = child(stream, top_level(stream), "meta")
-    properties_box = None if meta is None else child(stream, meta, "iprp", skip=4)
+    properties_box = None if meta is None else child(stream, meta, "iprp", skip=FULL_BOX)
     store = None if properties_box is None else child(stream, properties_box, "ipco")
     if properties_box is None or store is None:
         return

@@ -19,6 +19,10 @@ from typing import BinaryIO, TypeVar
 from jdsr_cli.media.geometry import Margins
 from jdsr_cli.media.slices import DataFile
 
+FULL_BOX = 4
+"""Bytes of version and flags at the start of a full box."""
+ENTRY_LIST = 8
+"""Bytes before the first entry of a list of boxes: version, flags and number of entries."""
 _MAX_BOXES = 1024
 """Number of sibling boxes that are read; an intact file has some hundred. The limit stops files
 that consist of empty boxes within seconds."""
@@ -110,7 +114,7 @@ def missing_bytes(stream: BinaryIO) -> int:
     # Some cameras append data that are no box.
     if found is None or found.kind not in _LARGE_BOXES:
         return 0
-    return found.end - whole.end
+    return max(0, found.end - whole.end)
 
 
 Found = TypeVar("Found")
@@ -194,7 +198,7 @@ def is_visual(stream: BinaryIO, track: Box) -> bool:
 def clean_aperture(stream: BinaryIO, track: Box) -> Margins | None:
     """Return the margins of the first sample entry of a track that has a clean aperture."""
     entries = child(stream, track, "mdia", "minf", "stbl", "stsd")
-    for entry in () if entries is None else children(stream, entries, skip=8):
+    for entry in () if entries is None else children(stream, entries, skip=ENTRY_LIST):
         clap = child(stream, entry, "clap", skip=_VISUAL_ENTRY)
         if clap is not None:
             size = words(entry.read(stream, 24, 4), 2)
@@ -233,18 +237,18 @@ def words(data: bytes, width: int) -> tuple[int, ...]:
 
 def index_missing(file: DataFile) -> bool:
     """Whether a file of the MP4 family has no index (`moov`)."""
-    names = set()
-    with file.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        position = 0
-        while position + 8 <= end:
-            stream.seek(position)
-            header = stream.read(16)
-            size, name = int.from_bytes(header[:4], "big"), header[4:8]
-            if size == 1:
-                size = int.from_bytes(header[8:16], "big")
-            names.add(name)
-            if size < 8 or len(names) > 64:
-                break
-            position += size
-    return b"ftyp" in names and b"moov" not in names
+    kinds = examine(file, _top_level_kinds) or set()
+    return "ftyp" in kinds and "moov" not in kinds
+
+
+def _top_level_kinds(stream: BinaryIO) -> set[str]:
+    """Return the types of the boxes of a file, with the last one if it is cut off."""
+    whole, position = top_level(stream), 0
+    kinds: set[str] = set()
+    for _ in range(_MAX_BOXES):
+        box = _box_at(stream, position, whole.end)
+        if box is None:
+            break
+        kinds.add(box.kind)
+        position = box.end
+    return kinds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jdsr_cli.errors import MediaError
+from jdsr_cli.errors import InputError, JdsrError, UsageError
 from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import (
     DeepImage,
@@ -47,7 +47,7 @@ class JoinedSource:
 
     Raises:
         MediaError: No frame of the first recording can be decoded.
-        DeviceError, UsageError: As `VideoSource`, for the first recording.
+        InputUnreadableError, DeviceError, UsageError: As `VideoSource`, for the first recording.
 
     """
 
@@ -122,7 +122,7 @@ class JoinedSource:
         for number, recording in enumerate(self._recordings[1:], start=2):
             try:
                 source = self._open(recording)
-            except MediaError as exc:
+            except (InputError, UsageError) as exc:
                 self._refuse(recording, exc)
                 continue
             self._conclude()
@@ -173,7 +173,7 @@ class JoinedSource:
         aspect = source.sample_aspect_ratio / info.sample_aspect_ratio
         return fit(image, info.width, info.height, aspect)
 
-    def _refuse(self, recording: FileSlice, error: MediaError) -> None:
+    def _refuse(self, recording: FileSlice, error: JdsrError) -> None:
         self._unread.append(
             f"{recording.size} bytes after byte {recording.start}, which hold another recording, "
             f"were not read ({error.what})"

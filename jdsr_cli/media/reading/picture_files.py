@@ -27,7 +27,7 @@ _SUPPORTED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "JPEG2000")
 _STREAM_SUFFIXES = frozenset({".mjpg", ".mjpeg"})
 """Motion JPEG: consecutive pictures, of which Pillow would read the first only."""
 
-_RECOPY = "Copy it again."
+_COPY_AGAIN = "Copy it again."
 _CONVERT = "Convert it to 8 or 16 bits per channel, unsigned, gray or RGB."
 _DNG_VERSION = 50706
 _SAMPLE_TYPES = {
@@ -59,7 +59,7 @@ def open_picture(file: Path) -> Pillow.Image | None:
         missing = cut_off(file) if brand == "HEIF" else 0
         if missing:
             raise MediaError(
-                f"the picture is cut off ({missing} bytes are missing)", where=file, hint=_RECOPY
+                f"the picture is cut off ({missing} bytes are missing)", where=file, hint=_COPY_AGAIN
             )
         _register_heif()
         return _open_as(brand, file)
@@ -77,7 +77,7 @@ def open_picture(file: Path) -> Pillow.Image | None:
 def damaged(what: str, file: Path, exc: Exception) -> MediaError:
     """Return the error for a damaged file, with the reason that the decoder gave."""
     reason = " ".join(str(exc).split()) or type(exc).__name__
-    return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_RECOPY)
+    return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_COPY_AGAIN)
 
 
 def _open(file: Path, formats: tuple[str, ...]) -> Pillow.Image:

@@ -12,12 +12,12 @@ from PIL import Image as Pillow
 from PIL import TiffImagePlugin
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.exif import ORIENTATION
 from jdsr_cli.media.frames import TRANSPARENT_NOTE, Image, MediaInfo, over_gray
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
 from jdsr_cli.media.reading.colour_profiles import stated_colours, to_srgb
 from jdsr_cli.media.reading.picture_files import damaged
 
-_EXIF_ORIENTATION = 0x0112
 _UPRIGHT_FORMATS = frozenset({"TIFF", "HEIF"})
 """Formats whose decoders return the picture upright."""
 _WHITE_IS_ZERO = 0
@@ -51,7 +51,7 @@ def orientation_of(picture: Pillow.Image) -> Orientation:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            value = picture.getexif().get(_EXIF_ORIENTATION, 1)
+            value = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # the tags are damaged, the picture may be intact
         return UPRIGHT
     return EXIF_ORIENTATIONS.get(value, UPRIGHT)

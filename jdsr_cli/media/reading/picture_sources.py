@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError, UsageError
+from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
 from jdsr_cli.media.exif import PictureExif, read_exif
 from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.geometry import fit
@@ -50,15 +50,15 @@ class PictureSource:
     def __init__(
         self, file: Path, picture: Pillow.Image, count: PictureCount, settings: ReadSettings
     ) -> None:
-        self._aperture = aperture_of(picture, file)
-        self.info: MediaInfo = describe(file, picture, count, self._aperture)
         self.exif: PictureExif | None = None
         self._count = count.pictures
         self._picture = picture
         self._window = TrimWindow(settings)
-        self._warnings = file_notes(picture, file, count)
-        still = self.info.kind == "image"
         try:
+            self._aperture = aperture_of(picture, file)
+            self.info: MediaInfo = describe(file, picture, count, self._aperture)
+            self._warnings = file_notes(picture, file, count)
+            still = self.info.kind == "image"
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
             self._warn(count.notes)
@@ -67,7 +67,7 @@ class PictureSource:
                 self.exif, damage = read_exif(picture)
                 self._warn(() if damage is None else (damage,))
             first = render(picture, file, self._aperture)
-        except (MediaError, UsageError):
+        except BaseException:
             picture.close()
             raise
         self._first = first.image

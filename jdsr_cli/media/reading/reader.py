@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.errors import InputError, MediaError, UsageError
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
@@ -95,7 +95,7 @@ def _with_unstructured(file: Path, contents: Contents) -> Contents:
 def _is_video(file: Path, part: FileSlice) -> bool:
     try:
         source = VideoSource(file, ReadSettings(), part=part)
-    except MediaError:
+    except InputError:
         return False
     source.close()
     return source.info.kind == "video"

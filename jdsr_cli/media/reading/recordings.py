@@ -75,8 +75,8 @@ class Contents:
 
 def first_recording(file: Path) -> DataFile:
     """Return the first recording of a file, or the file if it contains only one."""
-    recordings = find_recordings(file).recordings
-    return file if len(recordings) == 1 else recordings[0]
+    first = find_recordings(file).recordings[0]
+    return file if first.size == file.stat().st_size else first
 
 
 def find_recordings(file: Path) -> Contents:

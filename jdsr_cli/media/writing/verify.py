@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media.containers import open_container
-from jdsr_cli.media.inputs import video_stream
+from jdsr_cli.media.inputs import choose_stream
 
 _HINT = "The disk may be failing or full; the file was removed."
 
@@ -137,7 +137,7 @@ def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
     """
     try:
         with open_container(file) as container:
-            stream, _ = video_stream(container, file)
+            stream = choose_stream(container, file, None).stream
             times, tracks = _tallies(container, stream)
             duration = _duration(stream)
             size = (stream.codec_context.width, stream.codec_context.height)
