@@ -69,8 +69,8 @@ class Label:
         """Blend the label into `image`, RGB (height, width, 3), in place.
 
         Args:
-            image: The frame.
-            white: Level of its letters.
+            image: The frame, uint8 or uint16.
+            white: Level of its letters: up to 255 for uint8, up to 65535 for uint16.
 
         """
         corner = image[image.shape[0] - self.height :, : self.width]

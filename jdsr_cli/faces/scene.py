@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.averaging import independent_share
 from jdsr_cli.faces.canonical_colours import fit_tint
 
 ROWS, COLUMNS = 18, 32
@@ -147,9 +148,8 @@ FACE_GRID = 8
 FACE_SHARE, SURE_WIDTH = 0.5, 32.0
 """Weight of a face's colourfulness, and the width in pixels from which it applies; narrower faces
 count less, since each point is the mean of few noisy pixels."""
-SHARE, INDEPENDENT = 0.2, 0.033
-"""Weight of a frame's colourfulness when it is averaged into that of a track, and the seconds
-between two frames from which it applies; closer frames, whose errors are similar, count less."""
+SHARE = 0.2
+"""Weight of a frame's colourfulness when it is averaged into that of a track."""
 
 
 def colourfulness(image: NDArray[np.uint8]) -> float:
@@ -222,7 +222,7 @@ class MonochromeClassifier:
         """
         if colour is not None:
             since, before = self._faces.get(track, (seconds, colour))
-            share = SHARE * min(1.0, (seconds - since) / INDEPENDENT)
+            share = independent_share(SHARE, seconds - since)
             self._faces[track] = seconds, (1.0 - share) * before + share * colour
         shown = max(median(self._frames or (0.0,)), self._faces.get(track, (0.0, 0.0))[1])
         if track not in self._monochrome:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import InputUnreadableError
-from jdsr_cli.restoration.sealed_files import read_sealed, write_sealed
+from jdsr_cli.restoration.hashed_files import read_hashed, write_hashed
 
 DAMAGED_STATE = "the state of the interrupted run is damaged"
 _VALUES = "values"
@@ -58,7 +58,7 @@ class Snapshot:
         stored[_VALUES] = np.frombuffer(text.encode(), np.uint8)
         content = io.BytesIO()
         np.savez(content, **stored)
-        write_sealed(path, [content.getvalue()])
+        write_hashed(path, [content.getvalue()])
 
     @classmethod
     def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
@@ -73,7 +73,7 @@ class Snapshot:
 
         """
         try:
-            content = io.BytesIO(read_sealed(path))
+            content = io.BytesIO(read_hashed(path))
             with _READING, np.load(content, allow_pickle=False) as stored:
                 values = json.loads(stored[_VALUES].tobytes())
                 names = [name for name in stored.files if name.startswith("array/")]

@@ -1,7 +1,7 @@
 """The generated faces of a segment in a file, for the process that writes the input.
 
 The file is a sequence of records without a header, one for each face that was restored, in the
-order of the frames and of the faces in them, and a seal.
+order of the frames and of the faces in them, and their hash.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.restoration.frame import FrameItem, RestoredFace
-from jdsr_cli.restoration.sealed_files import is_whole, write_sealed
+from jdsr_cli.restoration.hashed_files import is_whole, write_hashed
 
 SUFFIX = ".faces"
 """End of the names of these files."""
@@ -37,7 +37,7 @@ def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
         OutputError: The file cannot be written.
 
     """
-    write_sealed(
+    write_hashed(
         path,
         (
             _record(item.number, face.generated).tobytes()

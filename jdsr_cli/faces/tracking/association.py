@@ -42,7 +42,7 @@ MAX_GROWTH_HIDDEN = 1.25
 FASTEST = 9.0
 """Velocity of walkers who pass near the camera, in sizes per second: the search radius of the third
 round, where it exceeds that of the second."""
-FASTEST_GROWTH = 0.8
+FAR_GROWTH = 0.8
 """Logarithmic growth per second of people who walk towards a near camera: the ratio of sizes in the
 third round, where it exceeds that of the second."""
 SHORT_STEP, LONG_STEP = 0.19, 1.1
@@ -124,7 +124,7 @@ def _associate_far(
         return []
     here, there = box_sizes(predicted.boxes)[:, None], box_sizes(found)[None, :]
     smaller, larger = np.minimum(here, there), np.maximum(here, there)
-    growth = max(MAX_GROWTH, math.exp(FASTEST_GROWTH * step))
+    growth = max(MAX_GROWTH, math.exp(FAR_GROWTH * step))
     reach = np.minimum(REACH * predicted.spread[:, None], farthest * smaller)
     far = (centre_distances(predicted.boxes, found) <= reach) & (larger <= growth * smaller)
     for row, column in pairs:

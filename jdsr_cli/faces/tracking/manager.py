@@ -95,7 +95,7 @@ class TrackManager:
         """Assign the detections of the current frame to existing and new tracks."""
         self._step = time - self._scanned_at if self._scanned_at is not None else self._interval
         self._scanned_at = time
-        self.scene.add_scan(index, self._step if self.scene.scans else self._interval)
+        self.scene.add_scan(index, self._interval if self.scene.first_scan is None else self._step)
         found = np.array([one.box for one in detections], np.float64).reshape(-1, 4)
         for track in self.active:
             track.predict(time)

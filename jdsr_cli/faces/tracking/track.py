@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.faces.averaging import independent_share
 from jdsr_cli.faces.detection.base import Detection
 
 Box = tuple[float, float, float, float]
@@ -45,9 +46,6 @@ PERSISTENCE = 0.5
 """Seconds in which the velocity of a hidden face falls to 1/e."""
 NEW_APPEARANCE = 0.1
 """Weight of a new embedding when it is averaged into the appearance."""
-INDEPENDENT = 0.033
-"""Seconds from one detection to the next from which on their errors count as independent; closer
-ones count less in averages, in proportion to the time between them."""
 
 TrackStatus = Literal["new", "confirmed", "rejected"]
 
@@ -154,8 +152,6 @@ class SceneSpan:
     """Number of its first frame on which detection ran."""
     last_scan: int | None = None
     """Number of its last such frame so far."""
-    scans: int = 0
-    """Number of such frames."""
     seen: float = 0.0
     """Seconds for which a face is seen that is detected on all of them, see `Track.seen`."""
 
@@ -163,7 +159,6 @@ class SceneSpan:
         """Record that detection ran on a frame, and `seconds` for which its faces are seen."""
         self.first_scan = index if self.first_scan is None else self.first_scan
         self.last_scan = index
-        self.scans += 1
         self.seen += seconds
 
 
@@ -203,8 +198,8 @@ class Track:
     def __init__(self, number: int, first: Observation, interval: float) -> None:
         self.number = number
         self.first = first.index
-        self.scene = first.scene
-        self.seen_before = first.scene.seen - interval
+        self._first_scene = first.scene
+        self._seen_before = first.scene.seen - interval
         self.status: TrackStatus = "new"
         self.appearance: NDArray[np.float64] | None = None
         self.observations: list[Observation] = []
@@ -226,7 +221,7 @@ class Track:
     @property
     def possible(self) -> float:
         """`seen` if the face had been detected on all frames of the scene since the first one."""
-        return self.scene.seen - self.seen_before
+        return self._first_scene.seen - self._seen_before
 
     def update(self, observation: Observation, interval: float) -> None:
         """Add an observation at the time that was last predicted.
@@ -260,7 +255,7 @@ class Track:
             return
         now = embedding / length
         if self.appearance is not None:
-            share = NEW_APPEARANCE * min(1.0, seconds / INDEPENDENT)
+            share = independent_share(NEW_APPEARANCE, seconds)
             now = (1.0 - share) * self.appearance + share * now
             now = now / max(float(np.linalg.norm(now)), 1e-12)
         self.appearance = now

@@ -59,7 +59,9 @@ def open_picture(file: Path) -> Pillow.Image | None:
         missing = cut_off(file) if brand == "HEIF" else 0
         if missing:
             raise MediaError(
-                f"the picture is cut off ({missing} bytes are missing)", where=file, hint=_COPY_AGAIN
+                f"the picture is cut off ({missing} bytes are missing)",
+                where=file,
+                hint=_COPY_AGAIN,
             )
         _register_heif()
         return _open_as(brand, file)

@@ -168,7 +168,9 @@ class Assembly:
         self.notes: list[str] = []
         if self._shift and not trimmed:
             self.notes.append(f"times were moved by {float(self.time_offset):.3f} s")
-        if not self._units.exact:
+        if not self._units.exact and container == "matroska":
+            self.notes.append("times were rounded to 1 ms, the unit of Matroska")
+        elif not self._units.exact:
             self.notes.append(
                 f"times were rounded to {float(1000 * self._units.tick):.3g} ms: the container "
                 f"cannot store the longest pause in units of {source.time_base} s"
@@ -247,13 +249,13 @@ class Assembly:
     def _find_units(self) -> TimeUnits:
         """Return the units of the times.
 
-        MP4 may contain decoding times before 0 only if the first frame is at 0: otherwise FFmpeg
-        moves the whole track when it reads the file. A first frame less than `depth` ticks after 0
-        needs finer units.
+        Matroska has its own. MP4 may contain decoding times before 0 only if the first frame is at
+        0: otherwise FFmpeg moves the whole track when it reads the file. A first frame less than
+        `depth` ticks after 0 needs finer units.
         """
         survey, time_base = self._survey, self._source.time_base
-        first = survey.first + self._shift
-        if 0 < first < survey.depth:
+        first, matroska = survey.first + self._shift, self._container == "matroska"
+        if not matroska and 0 < first < survey.depth:
             time_base /= survey.depth
         factor = round(self._source.time_base / time_base)
         return choose_units(
@@ -261,7 +263,7 @@ class Assembly:
             first * factor,
             survey.divisor * factor,
             (survey.widest + self._last_duration) * factor + round(_MAX_LEAD / time_base),
-            matroska=self._container == "matroska",
+            matroska=matroska,
         )
 
     def _find_lead(self) -> int:

@@ -25,7 +25,7 @@ _LONG_RUN_IN = Fraction(1, 4)
 _INDEPENDENT = ("pcm_", "flac", "alac", "wavpack", "tta", "adpcm_")
 """Codecs, or starts of their names, without anything in common between packets."""
 
-_ROUNDING = Fraction(1, 1000)
+ROUNDING = Fraction(1, 1000)
 """Seconds by which the times of some containers are rounded."""
 
 
@@ -48,7 +48,7 @@ def starts_between_packets(codec: str, first: Fraction, start: Fraction) -> bool
         start: Start of the part.
 
     """
-    return "vorbis" not in codec or start <= first + _ROUNDING
+    return "vorbis" not in codec or start <= first + ROUNDING
 
 
 def run_in(codec: str, packet: Packet[Stream], delay: Fraction | None) -> Fraction:
@@ -63,10 +63,10 @@ def run_in(codec: str, packet: Packet[Stream], delay: Fraction | None) -> Fracti
     """
     length = (packet.duration or 0) * packet.time_base
     if codec.startswith(_INDEPENDENT):
-        wanted = max(length - _ROUNDING, Fraction(0))
+        wanted = max(length - ROUNDING, Fraction(0))
     else:
         wanted = max(_LONG_RUN_IN if codec.startswith("mp") else _RUN_IN, 2 * length)
-    return wanted if delay is None else min(wanted, delay + _ROUNDING)
+    return wanted if delay is None else min(wanted, delay + ROUNDING)
 
 
 def clip(packet: Packet[Stream], window: TimeSpan, before: Fraction) -> bool:

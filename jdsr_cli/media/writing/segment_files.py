@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -251,6 +252,7 @@ class Survey:
             self,
             first=scale(self.first),
             latest=tuple(map(scale, self.latest)),
+            widest=math.ceil(self.widest * factor),
             last_decoded=scale(self.last_decoded),
         )
 

@@ -15,7 +15,7 @@ from av.stream import Stream
 from jdsr_cli.media.frames import MediaInfo
 from jdsr_cli.media.reading.recordings import first_recording
 from jdsr_cli.media.slices import DataFile
-from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
+from jdsr_cli.media.writing.clipping import ROUNDING, TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import TrackKind, can_store
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
@@ -38,10 +38,10 @@ _SEEK_MARGIN = Fraction(30)
 _READ_MARGIN = Fraction(10)
 """Seconds after a time span up to which packets that belong inside it may still follow."""
 
-_ROUNDING = Fraction(1, 1000)
-"""Seconds by which the times of some containers are rounded."""
-
 _MICROSECONDS = 1_000_000
+
+_NAMES = {"matroska": "Matroska", "mov": "QuickTime"}
+"""Names of containers for messages, by FFmpeg's."""
 
 
 class TrackCopier:
@@ -163,7 +163,7 @@ class TrackCopier:
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
             target, name = decoded.target, PCM_CODEC
-            where = "Matroska" if output.format.name == "matroska" else "MP4"
+            where = _NAMES.get(output.format.name, "MP4")
             reason = "cut within its packets" if storable else f"stored in {where}"
             self._faults.append(
                 f"the sound ({label}) cannot be {reason}; it was stored as {PCM_CODEC}"
@@ -338,7 +338,7 @@ def _move(packet: Packet[Stream], seconds: Fraction, delay: Fraction | None) -> 
     packet.duration = round((packet.duration or 0) * factor)
     packet.time_base = unit
     skipped = skipped_samples(packet) if rate else 0
-    if skipped and packet.pts is not None and abs(packet.pts + skipped) * unit < _ROUNDING:
+    if skipped and packet.pts is not None and abs(packet.pts + skipped) * unit < ROUNDING:
         # The first sample that is played is at 0, but for the rounding of the times.
         packet.pts = packet.dts = -skipped
     if rate and delay is not None and packet.pts is not None and -packet.pts * unit > delay:

@@ -18,6 +18,7 @@ from jdsr_cli.atomic import create_partial, partial_name, publish
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media.frames import DeepImage, Image, MediaInfo
 from jdsr_cli.media.writing.assembly import Assembly
+from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.containers import choose_container, final_name
 from jdsr_cli.media.writing.formats import choose_encoding, encoder_of
 from jdsr_cli.media.writing.pauses import can_store_pauses
@@ -104,7 +105,7 @@ def join_segments(
     survey = survey_segments(segments)
     with ExitStack() as stack:
         tracks, notes = _open_tracks(source, stack)
-        pause = _find_pause(survey, source, tracks)
+        pause = _find_pause(survey, source, tracks, trimmed=trimmed)
         final, container = _choose_name(Path(path), source, survey.header.codec, tracks, pause)
         if pause is not None:
             notes.append(f"stored as Matroska: {pause}")
@@ -140,12 +141,14 @@ def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | Non
     return tracks, []
 
 
-def _find_pause(survey: Survey, source: MediaInfo, tracks: TrackCopier | None) -> str | None:
+def _find_pause(
+    survey: Survey, source: MediaInfo, tracks: TrackCopier | None, *, trimmed: bool
+) -> str | None:
     """Return in words why MP4 cannot store the times, None if it can."""
     if survey.widest * source.time_base > LONGEST_PAUSE:
         return "MP4 cannot store the longest pause between frames"
-    length = (survey.last - survey.first) * source.time_base
-    if tracks is not None and not can_store_pauses(tracks.file, length):
+    span = TimeSpan(survey.first * source.time_base, survey.last * source.time_base)
+    if tracks is not None and not can_store_pauses(tracks.file, span, trimmed=trimmed):
         return "MP4 cannot store the longest pause of the sound or subtitles"
     return None
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
 
-SEAL_BYTES = hashlib.sha256().digest_size
+HASH_BYTES = hashlib.sha256().digest_size
 _CHUNK = 1 << 20
 
 
-def write_sealed(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file that appears when it is complete; a seal follows its content.
+def write_hashed(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file that appears when it is complete; its hash follows its content.
 
     Raises:
         OutputError: It cannot be written.
@@ -31,8 +31,8 @@ def write_sealed(path: Path, chunks: Iterable[bytes]) -> None:
         file.write(digest.digest())
 
 
-def read_sealed(path: Path) -> bytes:
-    """Return the content of a file without its seal.
+def read_hashed(path: Path) -> bytes:
+    """Return the content of a file without its hash.
 
     Raises:
         OSError: It cannot be read.
@@ -40,17 +40,17 @@ def read_sealed(path: Path) -> bytes:
 
     """
     stored = path.read_bytes()
-    content, seal = stored[:-SEAL_BYTES], stored[-SEAL_BYTES:]
-    if hashlib.sha256(content).digest() != seal:
+    content, stated = stored[:-HASH_BYTES], stored[-HASH_BYTES:]
+    if hashlib.sha256(content).digest() != stated:
         raise ValueError("the file is damaged")
     return content
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there and its content is that which was sealed; memory is bounded."""
+    """Whether a file is there and its content is that which was written; memory is bounded."""
     digest = hashlib.sha256()
     try:
-        left = path.stat().st_size - SEAL_BYTES
+        left = path.stat().st_size - HASH_BYTES
         with path.open("rb") as file:
             while left > 0 and (chunk := file.read(min(left, _CHUNK))):
                 digest.update(chunk)
