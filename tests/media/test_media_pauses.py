@@ -14,6 +14,8 @@ import pytest
 from clips import HEIGHT, WIDTH, encode, framemd5, picture
 
 from jdsr_cli.media import JoinedVideo, MediaInfo, SegmentWriter, join_segments, open_reader, probe
+from jdsr_cli.media.writing.assembly import Assembly
+from jdsr_cli.media.writing.segment_files import SegmentHeader, Survey
 from jdsr_cli.media.writing.time_bases import choose_units
 
 HOUR = 3600
@@ -204,3 +206,34 @@ def test_units_hold_the_pause_and_are_those_of_the_source_where_they_suffice(
     assert units.tick < Fraction(1, 1000) or units.exact
     milliseconds = choose_units(time_base, 0, 7, widest, matroska=True)
     assert milliseconds.exact == (time_base == Fraction(1, 25))
+
+
+@pytest.mark.parametrize("part", [slice(0, 12), slice(12, 24), slice(3, 9)])
+def test_a_part_is_not_judged_by_the_pauses_outside_it(tmp_path: Path, part: slice) -> None:
+    path = with_sound(tmp_path / "in.mkv", 2 * DAY, during=False, rate=44100)
+    with open_reader(path) as reader:
+        info = reader.info
+        times = [frame.pts for frame in reader][part]
+    joined = join(tmp_path, info, times, trimmed=True)
+    assert joined.path.suffix == ".mp4"
+    assert not any("pause" in text for text in joined.warnings)
+    # The sound ends before the pictures that follow the pause.
+    is_silent = part.start == 12
+    assert is_silent == any("nothing in this part" in text for text in joined.warnings)
+    with av.open(str(joined.path)) as container:
+        assert len(container.streams.audio) == (not is_silent)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_matroska_names_no_pause_where_there_is_none(tmp_path: Path, first: int) -> None:
+    survey = Survey(
+        header=SegmentHeader("hevc", WIDTH, HEIGHT, Fraction(1, 1000), b""), frames=3, first=first,
+        latest=(first, first + 40, first + 80), last_decoded=first + 40, depth=3, divisor=1,
+        widest=40,
+    )  # fmt: skip
+    info = source(tmp_path, Fraction(1, 1000))
+    assembly = Assembly(tmp_path / "a.mkv", "matroska", survey, info, None, trimmed=False)
+    assert assembly.notes == []
+    fine = replace(info, time_base=Fraction(1, 90000))
+    rounded = Assembly(tmp_path / "a.mkv", "matroska", survey, fine, None, trimmed=False)
+    assert rounded.notes == ["times were rounded to 1 ms, the unit of Matroska"]

@@ -14,7 +14,7 @@ from clips import COUNT, Track, cameras, encode, noise
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media import Frame, VideoWriter, open_reader
-from jdsr_cli.media.reading import recordings
+from jdsr_cli.media.reading import structures
 from jdsr_cli.media.reading.recordings import find_recordings
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.settings import ReadSettings
@@ -302,7 +302,7 @@ def test_transport_streams_are_continuous(tmp_path: Path) -> None:
 def test_a_file_of_empty_elements_is_not_followed_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recordings, "_MAX_ELEMENTS", 50)
+    monkeypatch.setattr(structures, "_MAX_ELEMENTS", 50)
     box = (8).to_bytes(4, "big") + b"free"
     path = join(tmp_path / "a.mp4", part(tmp_path, ".mp4", 0), box * 1000)
     assert find_recordings(path).recordings == (FileSlice(path, 0, path.stat().st_size),)
