@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.media.frames import UNSPECIFIED, DeepImage, Image, MediaInfo
+from jdsr_cli.media.frames import PRIMARIES, UNSPECIFIED, DeepImage, Image, MediaInfo, tag_code
 from jdsr_cli.media.hdr_metadata import stated_peak
+from jdsr_cli.media.primaries import CHROMATICITIES
 
 Floats = NDArray[np.float32]
 Curve = NDArray[np.float64]
@@ -40,21 +41,10 @@ _STRIP = 1 << 16
 _LEVELS = 65535
 _CODES: Final = np.linspace(0.0, 1.0, _LEVELS + 1)
 
-_D65 = (0.3127, 0.3290)
-_CHROMATICITIES: Final = {
-    "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
-    "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
-    "smpte431": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
-    "smpte432": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
-}
-"""Red, green, blue and white of primaries by FFmpeg's names; smpte431 and smpte432 are DCI-P3 and
-Display P3."""
-
-_NAMES: Final = {
-    "smpte2084": "PQ", "arib-std-b67": "HLG", "bt2020": "BT.2020", "smpte431": "DCI-P3",
-    "smpte432": "Display P3",
-}  # fmt: skip
-_HDR: Final = ("smpte2084", "arib-std-b67")
+_WIDE: Final = ("bt2020", "smpte431", "smpte432")
+"""Primaries beyond those of BT.709: BT.2020, DCI-P3 and Display P3, in FFmpeg's names."""
+_HDR: Final = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+"""Transfer functions of HDR in FFmpeg's names, and their names for messages."""
 _VIDEO_TRANSFERS: Final = (
     UNSPECIFIED, "bt709", "gamma22", "gamma28", "smpte170m", "iec61966-2-1", "bt2020-10",
     "bt2020-12",
@@ -232,9 +222,9 @@ def tone_mapping_of(info: MediaInfo) -> ToneMapping | None:
     """
     transfer, primaries = info.colour_transfer, info.colour_primaries
     if transfer in _HDR:
-        chosen = primaries if primaries in _CHROMATICITIES else "bt2020"
+        chosen = primaries if primaries in ("bt709", *_WIDE) else "bt2020"
         return _tone_mapping(transfer, chosen, _peak(info))
-    if primaries in _NAMES and transfer in _VIDEO_TRANSFERS:
+    if primaries in _WIDE and transfer in _VIDEO_TRANSFERS:
         return _tone_mapping("", primaries, 0.0)
     return None
 
@@ -262,7 +252,8 @@ def _to_xyz(primaries: str) -> NDArray[np.float64]:
 
     White is mapped to white, as for a display that is adapted to it.
     """
-    corners = np.array([(x, y, 1 - x - y) for x, y in _CHROMATICITIES[primaries]]).T
+    _, white_point, points = CHROMATICITIES[tag_code(PRIMARIES, primaries)]
+    corners = np.array([(x, y, 1 - x - y) for x, y in (*points, white_point)]).T
     white = corners[:, 3] / corners[1, 3]
     matrix = corners[:, :3] * np.linalg.solve(corners[:, :3], white)
     return np.asarray(matrix / white[:, None])
@@ -272,7 +263,9 @@ def describe_mapping(info: MediaInfo) -> str | None:
     """Return a sentence on how a file's colours are converted; None if they are not."""
     if tone_mapping_of(info) is None:
         return None
-    names = [_NAMES[tag] for tag in (info.colour_transfer, info.colour_primaries) if tag in _NAMES]
+    names = [_HDR[info.colour_transfer]] if info.colour_transfer in _HDR else []
+    if info.colour_primaries in _WIDE:
+        names.append(CHROMATICITIES[tag_code(PRIMARIES, info.colour_primaries)][0])
     if info.colour_transfer not in _HDR:
         return f"the primaries are {names[0]}; faces are detected and restored in BT.709"
     return (

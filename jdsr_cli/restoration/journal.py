@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from jdsr_cli.atomic import atomic_file, output_error
 from jdsr_cli.errors import OutputError
+from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration.finished_segments import (
     CHECK_LENGTH,
     FinishedSegment,
@@ -226,18 +227,7 @@ def _leaves(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]
 
 def _acquire(folder: Path) -> FileLock:
     # The run is opened by one thread and closed by another.
-    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as fault:
-        raise OutputError(
-            "another run is writing this result",
-            where=folder,
-            hint="Wait for it, or choose another folder with --out.",
-        ) from fault
-    except OSError as fault:
-        raise output_error(fault, folder) from fault
-    return lock
+    return acquire_lock(folder / LOCK, folder, "another run is writing this result")
 
 
 def _read_lines(path: Path) -> list[bytes]:

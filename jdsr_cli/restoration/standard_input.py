@@ -11,10 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from jdsr_cli.atomic import HIDDEN_FOLDER, output_error, prepare_folder
-from jdsr_cli.errors import MediaError, OutputError, UsageError
+from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.locks import acquire_lock
 from jdsr_cli.media import STANDARD_INPUT
 from jdsr_cli.progress import Progress
 
@@ -64,18 +63,12 @@ def stored_stream(
         )
     folder = prepare_folder(out) / HIDDEN_FOLDER
     file = folder / STEM
-    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(exist_ok=True)
-        lock.acquire()
-    except Timeout as fault:
-        raise OutputError(
-            "another run reads its standard input into this folder",
-            where=out,
-            hint="Wait for it, or choose another folder with --out.",
-        ) from fault
     except OSError as fault:
         raise output_error(fault, folder) from fault
+    what = "another run reads its standard input into this folder"
+    lock = acquire_lock(folder / LOCK, out, what)
     try:
         _store(stream, file, progress)
         yield [str(file) if name == STANDARD_INPUT else name for name in inputs]

@@ -20,13 +20,12 @@ import numpy as np
 from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
 
+from jdsr_cli.media.primaries import D65, SRGB_PRIMARIES
 from jdsr_cli.media.reading.heif_items import primary_colours
 from jdsr_cli.media.reading.matrix_profiles import (
     ADOBE_GAMMA,
     ADOBE_PRIMARIES,
-    D65,
     HDR_TRANSFERS,
-    SRGB_PRIMARIES,
     RgbSpace,
     coded_space,
 )
