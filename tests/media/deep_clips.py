@@ -99,7 +99,9 @@ def write_deep(path: Path, pictures: Sequence[Picture], colours: Colours) -> Pat
     """Write a clip of 25 frames a second."""
     options = dict(colours.options)
     if colours.codec == "libx265":
+        # With B frames, x265 gives random decoding times to fewer than three frames.
         parameters = ["log-level=none", *filter(None, [options.get("x265-params")])]
+        parameters += ["bframes=0"] if len(pictures) < 3 else []
         options |= {"x265-params": ":".join(parameters), "crf": "8"}
     with av.open(str(path), "w") as output:
         stream = output.add_stream(colours.codec, rate=25, options=options)

@@ -38,7 +38,7 @@ from jdsr_cli.media.writing.formats import (
     tag_picture,
 )
 from jdsr_cli.media.writing.scheduling import unchanged_scheduling
-from jdsr_cli.media.writing.segment_files import FIRST_PTS, TIME_BASE, open_segment
+from jdsr_cli.media.writing.segment_files import FIRST_PTS, SPAN, TIME_BASE, open_segment
 from jdsr_cli.media.writing.verify import TimeTally
 
 SEGMENT_SUFFIX = ".nut"
@@ -111,6 +111,7 @@ class SegmentWriter:
         self._matrix = matrix_in_use(source)
         self._full_range = stored_full_range(self.codec, source)
         self._times: dict[int, int] = {}
+        self._packets = 0
         self._first = 0
         self._last: int | None = None
         self._tally = TimeTally()
@@ -235,18 +236,22 @@ class SegmentWriter:
             raise output_error(exc, self.path) from exc
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
-        """Set the times of the frames on packets that are numbered by frame, and write them."""
+        """Set the times of the frames on packets that are numbered by frame, and write them.
+
+        Decoding times are not those of the encoder: x265 computes them from memory that it has not
+        initialised if a video has fewer than three frames. They are made anew when segments are
+        joined; here they only have to increase and to precede presentation.
+        """
         assert self._output is not None
         for packet in packets:
-            number = packet.pts
+            number, decoded = packet.pts, self._packets - SPAN
             assert number is not None
-            decoded = number if packet.dts is None else packet.dts
             packet.pts = self._times[number]
             packet.dts = self._times[decoded] if decoded >= 0 else decoded
             packet.time_base = self._source.time_base
             packet.stream = self._stream
-            for old in [n for n in self._times if n < decoded]:
-                del self._times[old]
+            self._times.pop(decoded - 1, None)
+            self._packets += 1
             try:
                 self._output.mux_one(packet)
             except (av.FFmpegError, OSError) as exc:
