@@ -133,8 +133,7 @@ def _by_ffmpeg(file: Path, demuxer: str) -> NDArray[np.uint16] | None:
     try:
         with file.open("rb") as stream, av.open(stream, "r", format=demuxer) as container:
             frame = next(container.decode(video=0))
-            gray = frame.format.name.startswith(("gray", "ya"))
-            samples = frame.reformat(format="gray16le" if gray else "rgb48le").to_ndarray()
+            samples = frame.reformat(format="rgb48le").to_ndarray()
     except (av.FFmpegError, StopIteration):
         return None
     return np.asarray(samples, np.uint16)
