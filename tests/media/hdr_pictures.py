@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pillow_heif
@@ -17,6 +18,7 @@ from media.deep_clips import CODES, Deep, Picture, encoded
 from numpy.typing import NDArray
 from PIL import Image
 
+from jdsr_cli.media import MediaInfo, open_reader
 from jdsr_cli.media.reading.matrix_profiles import coded_space
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -147,6 +149,29 @@ def jpeg(path: Path, samples: Picture, profile: bytes) -> Path:
 
 Writer = Callable[[Path, Deep, Tags], Path]
 
+
+def coded_avif(path: Path, deep: Deep, tags: Tags) -> Path:
+    """Write an AVIF of 10 bits whose colours are stated by the AV1 stream alone."""
+    primaries, transfer = tags.codes()
+    height, width = deep.shape[:2]
+    with av.open(str(path), "w", format="avif") as output:
+        stream = output.add_stream(
+            "libsvtav1", rate=1, options={"crf": "4", "svtav1-params": "lp=1"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p10le"
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace = transfer, primaries, 9
+        context.color_range = 1
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(deep), format="rgb48le")
+        frame = frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    data = path.read_bytes()
+    assert data.count(b"colrnclx") == 1
+    path.write_bytes(data.replace(b"colrnclx", b"freenclx"))
+    return path
+
+
 WRITERS: dict[str, tuple[str, int, Writer]] = {
     "PNG, 8 bits": ("a.png", 8, lambda p, d, t: png(p, reduced(d, 8), t.chunk())),
     "PNG, 16 bits": ("a.png", 16, lambda p, d, t: png(p, d, t.chunk())),
@@ -157,13 +182,38 @@ WRITERS: dict[str, tuple[str, int, Writer]] = {
     "HEIC, 8 bits": ("a.heic", 8, lambda p, d, t: heic(p, d, t, 8)),
     "HEIC, 10 bits": ("a.heic", 10, heic),
     "HEIC, 12 bits": ("a.heic", 12, lambda p, d, t: heic(p, d, t, 12)),
+    "HEIC, limited range": ("a.heic", 10, lambda p, d, t: heic(p, d, replace(t, full=False))),
     "HEIC, tiles": ("a.heic", 10, lambda p, d, t: heic(p, d, t, tile_size=64)),
     "AVIF, 8 bits": ("a.avif", 8, lambda p, d, t: avif(p, d, t, 8)),
     "AVIF, 10 bits": ("a.avif", 10, avif),
     "AVIF, 12 bits": ("a.avif", 12, lambda p, d, t: avif(p, d, t, 12)),
+    "AVIF, tags of AV1": ("a.avif", 10, coded_avif),
     "JPEG": ("a.jpg", 8, lambda p, d, t: jpeg(p, reduced(d, 8), profile_of(t))),
     "TIFF, 8 bits": ("a.tif", 8, lambda p, d, t: tiff(p, reduced(d, 8), profile_of(t))),
     "TIFF, 16 bits": ("a.tif", 16, lambda p, d, t: tiff(p, d, profile_of(t))),
 }  # fmt: skip
 """File name, bits and function that writes a picture."""
 LOSSLESS = frozenset({"PNG, 16 bits", "PNG, ICC, 16 bits", "TIFF, 16 bits"})
+
+
+def read(path: Path) -> tuple[Picture, MediaInfo, tuple[str, ...]]:
+    with open_reader(path) as reader:
+        (frame,) = reader
+        assert reader.info.kind == "image"
+        return frame.image, reader.info, reader.report.warnings
+
+
+def note(tags: Tags, depth: str, peak: int = 1000) -> str:
+    """Return the note that a conversion is expected to give."""
+    curve = {"smpte2084": "PQ", "arib-std-b67": "HLG"}[tags.transfer]
+    primaries = {"bt2020": "BT.2020", "smpte432": "Display P3"}[tags.primaries]
+    return (
+        f"the colours were converted from HDR ({curve}, {primaries}, {depth}) to sRGB, "
+        f"tone-mapped by ITU-R BT.2390 from {peak} cd/m2"
+    )
+
+
+def errors(image: Picture, expected: Picture) -> Any:
+    """Return the differences where HDR leaves colours as they are: below the knee."""
+    assert image.shape == expected.shape
+    return np.abs(image.astype(int) - expected)[(expected < 190).all(axis=2)]

@@ -19,42 +19,18 @@ from media.hdr_pictures import (
     WRITERS,
     Tags,
     avif,
+    errors,
     heic,
-    jpeg,
+    note,
     png,
     profile_of,
+    read,
     reduced,
     tiff,
-    with_tag,
 )
 from PIL import Image
 
-from jdsr_cli.errors import MediaError
-from jdsr_cli.media import MediaInfo, open_reader, probe
-from jdsr_cli.media.reading.matrix_profiles import coded_space
-
-
-def read(path: Path) -> tuple[Picture, MediaInfo, tuple[str, ...]]:
-    with open_reader(path) as reader:
-        (frame,) = reader
-        assert reader.info.kind == "image"
-        return frame.image, reader.info, reader.report.warnings
-
-
-def note(tags: Tags, depth: str, peak: int = 1000) -> str:
-    """Return the note that a conversion is expected to give."""
-    curve = {"smpte2084": "PQ", "arib-std-b67": "HLG"}[tags.transfer]
-    primaries = {"bt2020": "BT.2020", "smpte432": "Display P3"}[tags.primaries]
-    return (
-        f"the colours were converted from HDR ({curve}, {primaries}, {depth}) to sRGB, "
-        f"tone-mapped by ITU-R BT.2390 from {peak} cd/m2"
-    )
-
-
-def errors(image: Picture, expected: Picture) -> Any:
-    """Return the differences where HDR leaves colours as they are: below the knee."""
-    assert image.shape == expected.shape
-    return np.abs(image.astype(int) - expected)[(expected < 190).all(axis=2)]
+from jdsr_cli.media import open_reader, probe
 
 
 @pytest.mark.parametrize("tags", ALL_TAGS.values(), ids=ALL_TAGS)
@@ -252,77 +228,6 @@ def test_the_peak_that_a_png_states_becomes_white(
         assert info.mastering_display == (
             "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(6000000,50)"
         )
-
-
-def test_codes_of_png_take_precedence_over_its_profile(tmp_path: Path, hopper: Picture) -> None:
-    p3 = coded_space(12, 13)
-    assert p3 is not None
-    profile = b"iCCP", b"x\0\0" + zlib.compress(p3.profile())
-    others = ((b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100000)))
-    for chunks in ([PQ.chunk(), profile], [profile, PQ.chunk()], [*others, PQ.chunk()]):
-        image, _, notes = read(png(tmp_path / "a.png", PQ.encode(hopper), *chunks))
-        assert errors(image, hopper).max() <= 1
-        assert notes == (note(PQ, "16 bits"),)
-
-
-@pytest.mark.parametrize("codes", [(9, 16, 9), (9, 3, 0), (2, 2, 0), (200, 13, 0)])
-def test_unknown_codes_of_png_leave_the_profile(
-    tmp_path: Path, hopper: Picture, codes: tuple[int, int, int]
-) -> None:
-    profile = b"iCCP", b"x\0\0" + zlib.compress(profile_of(PQ))
-    chunk = b"cICP", bytes([*codes, 1])
-    image, _, notes = read(png(tmp_path / "a.png", PQ.encode(hopper), chunk, profile))
-    assert errors(image, hopper).max() <= 1
-    numbers = ", ".join(map(str, codes))
-    ignored = f"the unknown colour codes of the PNG ({numbers}) were ignored"
-    assert notes == (ignored, note(PQ, "16 bits"))
-
-
-@pytest.mark.parametrize("write", [heic, avif], ids=["HEIC", "AVIF"])
-def test_a_profile_takes_precedence_over_the_codes_of_items(
-    tmp_path: Path, hopper: Picture, write: Any
-) -> None:
-    p3 = coded_space(12, 13)
-    assert p3 is not None
-    path = tmp_path / "a.avif"
-    if write is heic:
-        path = heic(tmp_path / "a.heic", PQ.encode(hopper), PQ, icc_profile=p3.profile())
-    else:
-        Image.fromarray(hopper).save(path, icc_profile=p3.profile(), quality=98)
-        data = path.read_bytes()
-        at = data.index(b"nclx") + 4
-        path.write_bytes(data[:at] + struct.pack(">HH", 9, 16) + data[at + 4 :])
-    _, info, notes = read(path)
-    assert notes[0] == "the colours were converted from Display P3 to sRGB"
-    assert info.colour_transfer == "unspecified"
-
-
-def test_the_tag_of_a_profile_counts_for_the_colour_model_that_it_is_for(
-    tmp_path: Path, hopper: Picture
-) -> None:
-    Image.fromarray(hopper).convert("CMYK").save(
-        tmp_path / "a.jpg", icc_profile=profile_of(PQ), quality=95
-    )
-    assert "was ignored" in read(tmp_path / "a.jpg")[2][0]
-    srgb = coded_space(1, 13)
-    assert srgb is not None
-    for content in (b"cicp" + bytes(4) + bytes([1, 13, 0, 1]), b"cicp\0\0", b"text" + bytes(8)):
-        path = jpeg(tmp_path / "b.jpg", hopper, with_tag(srgb.profile(), b"cicp", content))
-        image, _, notes = read(path)
-        assert errors(image, hopper).mean() < 2
-        assert notes == ()
-
-
-@pytest.mark.parametrize("write", [heic, avif], ids=["HEIC", "AVIF"])
-def test_colours_that_cannot_be_converted_are_refused(
-    tmp_path: Path, hopper: Picture, write: Any
-) -> None:
-    path = write(tmp_path / ("a.heic" if write is heic else "a.avif"), PQ.encode(hopper), PQ)
-    data = path.read_bytes()
-    at = data.index(b"nclx") + 8
-    path.write_bytes(data[:at] + struct.pack(">H", 14) + data[at + 2 :])
-    with pytest.raises(MediaError, match="ICtCp"):
-        read(path)
 
 
 def test_a_sequence_of_hdr_pictures_is_written_as_sdr(tmp_path: Path, hopper: Picture) -> None:

@@ -25,9 +25,9 @@ from jdsr_cli.media.frames import (
 )
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT, Aperture, Orientation
 from jdsr_cli.media.reading.colour_profiles import to_srgb
+from jdsr_cli.media.reading.colour_statements import StatedColours, stated_colours
 from jdsr_cli.media.reading.deep_pictures import bit_depth, deep_samples
 from jdsr_cli.media.reading.picture_files import damaged
-from jdsr_cli.media.reading.stated_colours import StatedColours, stated_colours
 from jdsr_cli.media.tone_mapping import colour_names, describe_curve, is_hdr, tone_mapping_of
 
 _UPRIGHT_FORMATS = frozenset({"TIFF", "HEIF"})

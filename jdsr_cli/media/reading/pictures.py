@@ -14,11 +14,11 @@ from PIL import Image as Pillow
 
 from jdsr_cli.media.frames import UNSPECIFIED, MediaInfo, MediaKind
 from jdsr_cli.media.geometry import Aperture
+from jdsr_cli.media.reading.colour_statements import stated_colours
 from jdsr_cli.media.reading.deep_pictures import bit_depth
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
-from jdsr_cli.media.reading.stated_colours import stated_colours
 from jdsr_cli.media.reading.trailing import picture_end, trailing_note
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
