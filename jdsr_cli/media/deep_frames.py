@@ -67,10 +67,11 @@ def to_deep_rgb(frame: VideoFrame, matrix: int) -> DeepPicture:
     most = max(part.bits for part in layout.components)
     bits = next((depth for depth in _DEPTHS if depth >= most), _DEPTHS[-1])
     suffix = "" if bits == _DEPTHS[0] else f"{bits}le"
-    if name.startswith(("gray", "ya")):
+    if name.startswith("gray") or name == "ya8":
         (gray,) = _planes(frame.reformat(format=f"gray{suffix}"), 1)
         rgb = cv2.merge([_scaled(gray, bits)] * 3)
-    elif layout.is_rgb or name.startswith("xyz"):
+    elif layout.is_rgb or name.startswith(("xyz", "ya")):
+        # To gray, the scaler converts gray with 16 bits and transparency differently each time.
         rgb = _read_rgb(frame, bits)
     else:
         full = frame.color_range == 2

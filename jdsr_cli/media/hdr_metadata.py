@@ -1,4 +1,4 @@
-"""Metadata of HDR video: mastering display (SMPTE ST 2086), content light level, Dolby Vision.
+"""Metadata of HDR: mastering display (SMPTE ST 2086), content light level, Dolby Vision.
 
 The first two are kept as text in the notation that x264 and x265 share, whose integers are those of
 the SEI messages in ITU-T H.265, D.3.28 and D.3.35.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import sys
+from typing import Literal
 
 from av.sidedata.sidedata import Type as SideDataType
 
@@ -21,8 +22,16 @@ _MASTERING = struct.Struct("=20i2i")
 """FFmpeg's AVMasteringDisplayMetadata: x and y of red, green, blue and white, minimum and maximum
 luminance, as pairs of numerator and denominator; whether the primaries and the luminance are set.
 """
+_NOTATION = ("G", "B", "R", "WP")
+"""Order of the primaries and white in the text of a mastering display."""
 _LIGHT = struct.Struct("=2I")
 """FFmpeg's AVContentLightMetadata: MaxCLL and MaxFALL."""
+
+_STORED = struct.Struct(">8H2I")
+"""Mastering display in HEIF, AVIF and PNG: x and y of the primaries and of white in 1/50000,
+maximum and minimum luminance in 1/10000 cd/m2."""
+MASTERING_SIZE = _STORED.size
+"""Bytes of a mastering display in HEIF, AVIF and PNG."""
 
 _SIZE = struct.calcsize("N")
 """Bytes of size_t. FFmpeg's AVDOVIMetadata starts with the position of an AVDOVIRpuDataHeader."""
@@ -95,6 +104,27 @@ def _is_profile_5(data: bytes) -> bool:
     return header[_RPU_PROFILE] == 0 and header[_RPU_FULL_RANGE] != 0
 
 
+def stored_mastering(data: bytes, order: Literal["GBR", "RGB"]) -> str | None:
+    """Return the mastering display of a still picture in the notation of `read_metadata`.
+
+    Args:
+        data: The `MASTERING_SIZE` bytes of ISO/IEC 14496-12, 12.1.6, or of the chunk mDCV of PNG.
+        order: Order of the primaries: GBR in HEIF and AVIF, RGB in PNG.
+
+    Returns:
+        The text; None if the luminance is not valid.
+
+    """
+    values = _STORED.unpack(data)
+    points = dict(zip((*order, "WP"), zip(values[:8:2], values[1:8:2], strict=True), strict=True))
+    return _mastering_text(points, values[8], values[9])
+
+
+def light_text(brightest: int, average: int) -> str | None:
+    """Return MaxCLL and MaxFALL, in cd/m2, as text; None if both are unknown (0)."""
+    return f"{brightest},{average}" if brightest or average else None
+
+
 def _mastering(data: bytes) -> str | None:
     if len(data) < _MASTERING.size:
         return None
@@ -102,25 +132,25 @@ def _mastering(data: bytes) -> str | None:
     if not all(values[20:]) or not all(values[1:20:2]):
         return None
     ratios = [top / bottom for top, bottom in zip(values[:20:2], values[1:20:2], strict=True)]
-    red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y = (
-        round(ratio * _CHROMATICITY) for ratio in ratios[:8]
+    places = [round(ratio * _CHROMATICITY) for ratio in ratios[:8]]
+    points = dict(
+        zip(("R", "G", "B", "WP"), zip(places[::2], places[1::2], strict=True), strict=True)
     )
     low, high = (round(ratio * _LUMINANCE) for ratio in ratios[8:])
-    if min(red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y, low) < 0:
+    return _mastering_text(points, high, low)
+
+
+def _mastering_text(points: dict[str, tuple[int, int]], high: int, low: int) -> str | None:
+    if low < 0 or high <= low or min(map(min, points.values())) < 0:
         return None
-    if high <= low:
-        return None
-    return (
-        f"G({green_x},{green_y})B({blue_x},{blue_y})R({red_x},{red_y})WP({white_x},{white_y})"
-        f"L({high},{low})"
-    )
+    places = "".join(f"{name}({x},{y})" for name, (x, y) in ((n, points[n]) for n in _NOTATION))
+    return f"{places}L({high},{low})"
 
 
 def _content_light(data: bytes) -> str | None:
     if len(data) < _LIGHT.size:
         return None
-    brightest, average = _LIGHT.unpack_from(data)
-    return f"{brightest},{average}" if brightest or average else None
+    return light_text(*_LIGHT.unpack_from(data))
 
 
 def stated_peak(mastering_display: str | None, content_light: str | None) -> float | None:

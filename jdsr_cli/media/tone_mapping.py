@@ -1,4 +1,4 @@
-"""Conversion between the colours of HDR or wide-gamut video and sRGB, in which faces are processed.
+"""Conversion between the colours of HDR or wide-gamut media and sRGB, in which faces are processed.
 
 Sources: ITU-R BT.2100-3 for the transfer functions PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) and
 for the system gamma of HLG; ITU-R BT.2390-10, 5.4.1 for the tone mapping (EETF), applied to each
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
@@ -214,14 +214,39 @@ def from_same_colours(levels: Floats) -> Floats:
     return levels * np.float32(257)
 
 
-def tone_mapping_of(info: MediaInfo) -> ToneMapping | None:
+class TaggedColours(Protocol):
+    """Colour tags in FFmpeg's names, and HDR metadata as in `hdr_metadata`."""
+
+    @property
+    def colour_primaries(self) -> str:
+        """Tag of the primaries."""
+
+    @property
+    def colour_transfer(self) -> str:
+        """Tag of the transfer function."""
+
+    @property
+    def mastering_display(self) -> str | None:
+        """Mastering display, None if none is stated."""
+
+    @property
+    def content_light(self) -> str | None:
+        """MaxCLL and MaxFALL, None if none are stated."""
+
+
+def is_hdr(colours: TaggedColours) -> bool:
+    """Whether the transfer function is PQ or HLG."""
+    return colours.colour_transfer in _HDR
+
+
+def tone_mapping_of(info: TaggedColours) -> ToneMapping | None:
     """Return the conversion for a file; None if its colours are taken as sRGB as they are.
 
     That is the case unless its transfer function is PQ or HLG, or its primaries are those of
     BT.2020 or DCI-P3. PQ and HLG without primaries have those of BT.2020.
     """
     transfer, primaries = info.colour_transfer, info.colour_primaries
-    if transfer in _HDR:
+    if is_hdr(info):
         chosen = primaries if primaries in ("bt709", *_WIDE) else "bt2020"
         return _tone_mapping(transfer, chosen, _peak(info))
     if primaries in _WIDE and transfer in _VIDEO_TRANSFERS:
@@ -229,7 +254,7 @@ def tone_mapping_of(info: MediaInfo) -> ToneMapping | None:
     return None
 
 
-def _peak(info: MediaInfo) -> float:
+def _peak(info: TaggedColours) -> float:
     """Return the cd/m2 that become the brightest white of SDR."""
     if info.colour_transfer != "smpte2084":
         return DEFAULT_PEAK
@@ -263,15 +288,26 @@ def describe_mapping(info: MediaInfo) -> str | None:
     """Return a sentence on how a file's colours are converted; None if they are not."""
     if tone_mapping_of(info) is None:
         return None
-    names = [_HDR[info.colour_transfer]] if info.colour_transfer in _HDR else []
-    if info.colour_primaries in _WIDE:
-        names.append(CHROMATICITIES[tag_code(PRIMARIES, info.colour_primaries)][0])
-    if info.colour_transfer not in _HDR:
+    names = colour_names(info)
+    if not is_hdr(info):
         return f"the primaries are {names[0]}; faces are detected and restored in BT.709"
     return (
         f"the input is HDR ({', '.join(names)}); faces are detected and restored in SDR "
-        f"(tone-mapped by ITU-R BT.2390 from {_peak(info):g} cd/m2)"
+        f"({describe_curve(info)})"
     )
+
+
+def colour_names(colours: TaggedColours) -> list[str]:
+    """Return the names of a transfer function of HDR and of wide primaries, as far as stated."""
+    names = [_HDR[colours.colour_transfer]] if is_hdr(colours) else []
+    if colours.colour_primaries in _WIDE:
+        names.append(CHROMATICITIES[tag_code(PRIMARIES, colours.colour_primaries)][0])
+    return names
+
+
+def describe_curve(colours: TaggedColours) -> str:
+    """Return how the light of an HDR picture is compressed, for a note."""
+    return f"tone-mapped by ITU-R BT.2390 from {_peak(colours):g} cd/m2"
 
 
 def sdr_header(info: MediaInfo) -> MediaInfo:

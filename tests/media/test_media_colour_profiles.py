@@ -268,14 +268,6 @@ def test_colours_stated_by_chunks_of_png(tmp_path: Path, chunks: list[Any], expe
         assert np.abs(image - srgb_encoded(srgb_decoded(PICTURE) @ (TO_SRGB @ ADOBE).T)).max() < 3
 
 
-@pytest.mark.parametrize("transfer", [16, 18])
-def test_a_high_dynamic_range_is_noted(tmp_path: Path, transfer: int) -> None:
-    with_chunks(tmp_path / "a.png", (b"cICP", bytes([9, transfer, 0, 1])))
-    image, notes = read(tmp_path / "a.png")
-    np.testing.assert_array_equal(image, PICTURE)
-    assert "high dynamic range" in notes[0]
-
-
 def test_primaries_of_heic_and_avif_are_converted(tmp_path: Path) -> None:
     Image.fromarray(PICTURE).save(
         tmp_path / "a.heic", quality=100, chroma=444, color_primaries=12,

@@ -79,3 +79,20 @@ def test_transparency_is_composited_over_gray(pixel_format: str) -> None:
     assert np.abs(read[:, :18] - 128 * 257).max() < 300
     assert np.abs(read[:, 22:38] - (32768 + 64 * 257)).max() < 300
     assert read[:, 42:].min() > 65000
+
+
+@pytest.mark.parametrize("order", ["be", "le"])
+@pytest.mark.parametrize("width", [64, 90, 120])
+def test_gray_with_transparency_is_exact_each_time(width: int, order: str) -> None:
+    """FFmpeg's scaler converts it to gray differently each time, depending on its memory."""
+    values = np.random.default_rng(0).integers(0, 65536, (width, width, 2)).astype(np.uint16)
+    values[..., 1] = 65535
+    frame = av.VideoFrame(width, width, f"ya16{order}")
+    (plane,) = frame.planes
+    stored = np.zeros((width, plane.line_size // 2), ">u2" if order == "be" else "<u2")
+    stored[:, : 2 * width] = values.reshape(width, -1)
+    plane.update(stored.tobytes())
+    for _ in range(20):
+        read = to_deep_rgb(frame, 1)
+        np.testing.assert_array_equal(read.image, np.repeat(values[..., :1], 3, axis=2))
+        assert not read.transparent

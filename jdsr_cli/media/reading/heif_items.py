@@ -1,10 +1,10 @@
 """Still pictures of HEIF and AVIF files: brands, clean aperture and colours of the main picture.
 
-Pillow ignores the clean aperture (box `clap`) and the colours (box `colr`) of AVIF. Invalid or
-damaged boxes count as absent.
+Pillow ignores the clean aperture (box `clap`), the colours (box `colr`) and the depth of AVIF.
+Invalid or damaged boxes count as absent.
 
-Sources: ISO/IEC 14496-12, 8.11 (items) and 12.1.5 (colr); ISO/IEC 23008-12, 6.5 (item properties)
-and 10 (brands).
+Sources: ISO/IEC 14496-12, 8.11 (items) and 12.1.5 to 12.1.7 (colr, mdcv, clli); ISO/IEC 23008-12,
+6.5 (item properties) and 10 (brands); AV1 Codec ISO Media File Format Binding, 2.3 (av1C).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from jdsr_cli.media.geometry import Margins
+from jdsr_cli.media.hdr_metadata import MASTERING_SIZE, light_text, stored_mastering
+from jdsr_cli.media.reading.coded_colours import CodedColours, ColourCodes
 from jdsr_cli.media.reading.isobmff import (
     CLAP_SIZE,
     FULL_BOX,
@@ -40,6 +42,11 @@ _PICTURE_BRAND = b"avif"
 """Main brand of an AVIF file that is a still picture, even if it also has tracks."""
 _MAX_BRANDS = 1 << 10
 """Bytes of the list of brands that are read."""
+_FULL_RANGE = 0x80
+"""Flag of the box `colr`."""
+_HIGH_DEPTH, _TWELVE_BITS = 0x40, 0x20
+"""Flags of the box `av1C`."""
+_SHALLOW = 8
 _MAX_ASSOCIATIONS = 1 << 20
 """Bytes of a list of item properties that are read; an intact file has some thousand."""
 
@@ -81,26 +88,43 @@ def cut_off(file: Path) -> int:
         return missing_bytes(stream)
 
 
-def primary_colours(file: Path) -> tuple[int, int] | None:
-    """Return the colours of the primary picture of a HEIF or AVIF file.
-
-    Args:
-        file: The file.
-
-    Returns:
-        The codes of primaries and transfer, of ITU-T H.273; None if the file states none.
-
-    """
-    return examine(file, _primary_colours)
+def primary_colours(file: Path) -> CodedColours:
+    """Return what a HEIF or AVIF file states about the colours of its primary picture."""
+    return examine(file, _primary_colours) or CodedColours()
 
 
-def _primary_colours(stream: BinaryIO) -> tuple[int, int] | None:
-    item = _primary_item(stream)
-    for box in () if item is None else _item_properties(stream, item):
-        if box.kind == "colr" and box.read(stream, 0, 4) == b"nclx":
-            primaries, transfer = words(box.read(stream, 4, 4), 2)
-            return primaries, transfer
+def _primary_colours(stream: BinaryIO) -> CodedColours:
+    codes = display = light = None
+    for box in _primary_properties(stream):
+        if box.kind == "colr" and codes is None and box.read(stream, 0, 4) == b"nclx":
+            full = box.read(stream, 10, 1)[0] & _FULL_RANGE
+            codes = ColourCodes.of(words(box.read(stream, 4, 6), 2), full_range=bool(full))
+        elif box.kind == "mdcv":
+            display = stored_mastering(box.read(stream, 0, MASTERING_SIZE), "GBR")
+        elif box.kind == "clli":
+            light = light_text(*words(box.read(stream, 0, 4), 2))
+    return CodedColours(codes, display, light)
+
+
+def primary_bit_depth(file: Path) -> int:
+    """Return the bits per channel of the primary picture of an AVIF file; 8 if none are stated."""
+    return examine(file, _primary_bit_depth) or _SHALLOW
+
+
+def _primary_bit_depth(stream: BinaryIO) -> int | None:
+    for box in _primary_properties(stream):
+        if box.kind == "pixi":
+            count = box.read(stream, FULL_BOX, 1)[0]
+            return max(box.read(stream, FULL_BOX + 1, count), default=None)
+        if box.kind == "av1C":
+            flags = box.read(stream, 2, 1)[0]
+            return (12 if flags & _TWELVE_BITS else 10) if flags & _HIGH_DEPTH else _SHALLOW
     return None
+
+
+def _primary_properties(stream: BinaryIO) -> Iterator[Box]:
+    item = _primary_item(stream)
+    return iter(()) if item is None else _item_properties(stream, item)
 
 
 def primary_margins(file: Path) -> Margins | None:

@@ -19,8 +19,6 @@ ADOBE_GAMMA = 563 / 256
 _SRGB_LIKE = frozenset({1, 2, 6, 13, 14, 15})
 """Transfers that are shown with the curve of sRGB: sRGB, none, and those of camera standards."""
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Transfers of high dynamic range."""
 
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]

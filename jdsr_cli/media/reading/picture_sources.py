@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, MediaError
 from jdsr_cli.media.exif import PictureExif, read_exif
-from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, depth_warning, resized_warning
+from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, resized_warning
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import check_file, no_such_stream, numbered_files
 from jdsr_cli.media.reading.decoding import TRIM_IGNORED, TrimWindow
@@ -22,6 +22,7 @@ from jdsr_cli.media.reading.pictures import (
     PictureCount,
     animation_pictures,
     aperture_of,
+    as_frames,
     count_pictures,
     describe,
     file_notes,
@@ -73,8 +74,6 @@ class PictureSource:
         self._first = first.image
         self.info = first.sized(self.info)
         self._warn(first.notes)
-        if self.info.bit_depth > 8:
-            self._warnings.append(depth_warning(self.info.bit_depth))
         if still and settings.trims:
             self._warnings.append(TRIM_IGNORED)
 
@@ -166,7 +165,7 @@ class SequenceSource:
         rate = settings.frame_rate or DEFAULT_FRAME_RATE
         count = self._files[-1].number - self._files[0].number + 1
         self.info: MediaInfo = replace(
-            first.info,
+            as_frames(first.info),
             path=pattern,
             kind="sequence",
             rotation=0,
@@ -183,8 +182,6 @@ class SequenceSource:
         self._warn(first)
         if count > len(self._files):
             self._faults.append(self._gap(count - len(self._files)))
-        if self.info.bit_depth > 8:
-            self._faults.append(depth_warning(self.info.bit_depth))
 
     def _warn(self, picture: _SequencePicture) -> None:
         """Add the notes of a picture that are not there yet."""

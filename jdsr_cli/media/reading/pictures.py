@@ -6,15 +6,16 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image as Pillow
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from jdsr_cli.media.frames import UNSPECIFIED, MediaInfo, MediaKind
 from jdsr_cli.media.geometry import Aperture
+from jdsr_cli.media.reading.colour_statements import stated_colours
+from jdsr_cli.media.reading.deep_pictures import bit_depth
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
@@ -30,6 +31,10 @@ _FIRST = "the first of {} pictures"
 
 _GIF_END = b";"
 """Last byte of a complete GIF."""
+
+_SHALLOW = 8
+_DEEP_FORMATS = {"L": "gray16le", "LA": "ya16le", "RGBA": "rgba64le"}
+"""FFmpeg's names of formats of more than 8 bits by Pillow's mode of 8 bits."""
 
 _MILLISECOND = Fraction(1, 1000)
 _DEFAULT_MILLISECONDS = 100
@@ -165,8 +170,9 @@ def describe(
     width, height = picture.size if aperture is None else (aperture.width, aperture.height)
     if orientation.swaps_sides:
         width, height = height, width
-    kind = kind_of(picture, count)
-    return MediaInfo(
+    kind, bits = kind_of(picture, count), bit_depth(picture, file)
+    colours = stated_colours(picture, file)
+    info = MediaInfo(
         path=file,
         kind=kind,
         width=width,
@@ -180,32 +186,36 @@ def describe(
         duration=None,
         container=(picture.format or "unknown").lower(),
         codec=(picture.format or "unknown").lower(),
-        pixel_format=_pixel_format(picture.mode),
+        pixel_format=_pixel_format(picture.mode, bits),
         sample_aspect_ratio=Fraction(1),
+        colour_range=colours.colour_range,
+        colour_primaries=colours.colour_primaries,
+        colour_transfer=colours.colour_transfer,
+        colour_matrix=colours.colour_matrix,
+        audio_streams=0,
+        bit_depth=bits,
+        mastering_display=colours.mastering_display,
+        content_light=colours.content_light,
+    )
+    return info if kind == "image" else as_frames(info)
+
+
+def as_frames(info: MediaInfo) -> MediaInfo:
+    """Return the header of pictures as the frames of a video: they were converted to sRGB."""
+    return replace(
+        info,
         colour_range="full",
         colour_primaries=UNSPECIFIED,
         colour_transfer=UNSPECIFIED,
         colour_matrix=UNSPECIFIED,
-        audio_streams=0,
-        bit_depth=_bit_depth(picture),
+        mastering_display=None,
+        content_light=None,
     )
 
 
-def _bit_depth(picture: Pillow.Image) -> int:
-    """Return the bits per channel as stored; the mode of Pillow states them for gray only."""
-    if picture.mode == "F":
-        return 32
-    if isinstance(picture, TiffImageFile):
-        return int(max(8, *picture.tag_v2.get(BITSPERSAMPLE, (1,))))
-    if picture.format == "HEIF":
-        return int(picture.info.get("bit_depth", 8))
-    stored = [str(tile[3]) for tile in getattr(picture, "tile", ())]
-    return 16 if picture.mode.startswith("I") or any(";16" in text for text in stored) else 8
-
-
-def _pixel_format(mode: str) -> str:
-    if mode.startswith("I"):
-        return "gray16le"
+def _pixel_format(mode: str, bits: int) -> str:
+    if bits > _SHALLOW:
+        return _DEEP_FORMATS.get(mode, "gray16le" if mode.startswith("I") else "rgb48le")
     return {"1": "monow", "L": "gray", "LA": "ya8", "RGBA": "rgba", "P": "pal8"}.get(mode, "rgb24")
 
 
