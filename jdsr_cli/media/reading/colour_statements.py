@@ -1,8 +1,8 @@
 """The colours that the file of a still picture states, by codes, a profile or primaries.
 
-Sources: PNG (third edition), 4.3 (precedence of cICP, iCCP, sRGB, gAMA and cHRM); ISO/IEC 23000-22,
-7.3.6.4 (an ICC profile takes precedence over the codes of HEIF and AVIF); ICC.1:2022, 7.3 (tags)
-and 10.3 (`cicp`); DCF 2.0 (Adobe RGB by the interoperability index R03).
+Sources: PNG (third edition), 4.3 (precedence of cICP, iCCP, sRGB, gAMA and cHRM); ISO/IEC 23000-22
+(MIAF: an ICC profile takes precedence over the codes of HEIF and AVIF); ICC.1:2022, 7.3 (tags) and
+10.3 (`cicp`); DCF 2.0 (Adobe RGB by the interoperability index R03).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.frames import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, tag_name
 from jdsr_cli.media.hdr_metadata import unreadable_colours
 from jdsr_cli.media.primaries import D65, SRGB_PRIMARIES
@@ -211,9 +212,9 @@ def _codec_codes(picture: Pillow.Image, file: Path) -> ColourCodes | None:
             (int(found[name]) for name in names), full_range=bool(found["full_range_flag"])
         )
     try:
-        with av.open(str(file)) as container:
+        with open_container(file) as container:
             frame = next(container.decode(video=0))
-    except (av.FFmpegError, IndexError, StopIteration):
+    except (MediaError, av.FFmpegError, IndexError, StopIteration):
         return None
     return ColourCodes(
         frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range == _FULL_RANGE

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
+from jdsr_cli.errors import MediaError
+from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.exif import ORIENTATION
 from jdsr_cli.media.frames import DeepImage, Image
 from jdsr_cli.media.geometry import EXIF_ORIENTATIONS, UPRIGHT
@@ -131,10 +133,10 @@ def _tiff_by_ffmpeg(file: Path, bits: int) -> DeepImage | None:
 def _by_ffmpeg(file: Path, demuxer: str) -> NDArray[np.uint16] | None:
     """Decode a picture to 16 bits, without transparency."""
     try:
-        with file.open("rb") as stream, av.open(stream, "r", format=demuxer) as container:
+        with open_container(file, demuxer) as container:
             frame = next(container.decode(video=0))
             samples = frame.reformat(format="rgb48le").to_ndarray()
-    except (av.FFmpegError, StopIteration):
+    except (MediaError, av.FFmpegError, StopIteration):
         return None
     return np.asarray(samples, np.uint16)
 
