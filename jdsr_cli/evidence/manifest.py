@@ -29,7 +29,7 @@ PACKAGES = (
 MANIFEST = "manifest.json"
 """Name of the manifest, which is written last: a folder without it is not a result."""
 CHUNK = 1 << 20
-LOCAL_PATHS = ("path", "salvaged_copy")
+LOCAL_PATHS = ("path", "salvaged_copy", "recording")
 """Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
 
 

@@ -67,6 +67,7 @@ class PacketDecoder:
         stopped: Why reading ended before the end of the file, None if it did not.
         new_streams: Whether streams appeared that were not present when the file was opened.
         end: Latest end of a packet of any stream so far, in seconds.
+        reached: Last position of the file at which a packet of any stream starts so far.
         last_dts: Latest decoding time of a packet of the stream so far in ticks, None if none.
         times: Times of the frames.
 
@@ -87,6 +88,7 @@ class PacketDecoder:
         self.stopped: str | None = None
         self.new_streams = False
         self.end = Fraction(0)
+        self.reached = 0
         self.last_dts: int | None = None
         self.times = PresentationTimes(stream)
 
@@ -158,6 +160,7 @@ class PacketDecoder:
             return []
 
     def _update_end(self, packet: Packet[Stream]) -> None:
+        self.reached = max(self.reached, packet.pos or 0)
         if packet.pts is not None and packet.time_base:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             self.end = max(self.end, end)

@@ -47,11 +47,12 @@ def open_video(
 
     """
     contents = _with_unstructured(file, find_recordings(file))
-    recordings, notes = contents.recordings, contents.notes
     try:
-        if len(recordings) > 1:
-            return JoinedSource(file, settings, recordings, notes)
-        source = VideoSource(file, settings, animation=animation, notes=notes)
+        if len(contents.recordings) > 1:
+            return JoinedSource(file, settings, contents)
+        source = VideoSource(
+            file, settings, animation=animation, notes=contents.notes, unknown=contents.unknown
+        )
     except MediaError as error:
         if index_missing(file) or external_references(file):
             raise
@@ -84,7 +85,7 @@ def open_video(
 def _with_unstructured(file: Path, contents: Contents) -> Contents:
     """Return contents in which the parts that FFmpeg reads as a video are recordings.
 
-    Elementary and program streams, for example, have no structure that is followed.
+    Elementary streams, for example, have no structure that is followed.
     """
     found = [part for part in contents.unknown if _is_video(file, part)]
     recordings = sorted([*contents.recordings, *found], key=lambda part: part.start)
@@ -139,7 +140,7 @@ class ReadReport:
         corrupt: Number of delivered frames that the decoder marked as damaged.
         skipped: Number of packets (of a sequence: pictures) that could not be decoded at all.
         warnings: One sentence for each problem or assumption; empty if there was none.
-        unread: Those warnings that name recordings in the file which were not read.
+        unread: Those warnings that name bytes of the file which were not read.
 
     """
 
@@ -250,8 +251,7 @@ class Reader:
     def report(self) -> ReadReport:
         """Counts and warnings so far; complete when the iteration has ended."""
         source = self._source
-        unread = source.unread if isinstance(source, JoinedSource) else ()
-        warnings = tuple(source.warnings())
+        warnings, unread = tuple(source.warnings()), tuple(source.unread())
         return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread)
 
     def close(self) -> None:

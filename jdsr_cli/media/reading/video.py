@@ -35,6 +35,7 @@ from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding
 from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
+from jdsr_cli.media.reading.recordings import unread_note
 from jdsr_cli.media.reading.salvage import SalvagedCopy
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
@@ -71,6 +72,7 @@ class VideoSource:
             open if the source cannot be created.
         part: Part of the file that is read instead of all of it.
         notes: Further warnings about the file.
+        unknown: Parts of what is read that seem to belong to no recording.
 
     Raises:
         MediaError: No frame can be decoded.
@@ -91,9 +93,13 @@ class VideoSource:
         copy: SalvagedCopy | None = None,
         part: FileSlice | None = None,
         notes: tuple[str, ...] = (),
+        unknown: tuple[FileSlice, ...] = (),
     ) -> None:
         self._copy = copy
         self._notes = notes
+        self._unknown = unknown
+        self._trailing = None if animation is None else animation.trailing
+        self._origin = 0 if part is None else part.start
         self._settings = settings
         data = part or (file if copy is None else copy.path)
         self._container: InputContainer = open_for_decoding(
@@ -122,7 +128,7 @@ class VideoSource:
         except BaseException:
             self._container.close()
             raise
-        self.info: MediaInfo = header.info
+        self.info: MediaInfo = replace(header.info, recording=part)
         if copy is not None:
             self.info = replace(self.info, salvaged=True, salvaged_copy=copy.path)
         still = self.info.kind == "image"
@@ -273,7 +279,22 @@ class VideoSource:
             found.append(f"{self.skipped} packets could not be decoded")
         if self._finished:
             found.extend(self._shortfall())
-        return found
+        if self._trailing is not None and self._is_unread(self._trailing.part):
+            found.append(self._trailing.note)
+        return [*found, *self._unknown_notes()]
+
+    def unread(self) -> list[str]:
+        """Return those warnings that name bytes of the file which were not read."""
+        trailing = self._trailing
+        found = [] if trailing is None or not self._is_unread(trailing.part) else trailing.unread
+        return [*found, *self._unknown_notes()]
+
+    def _unknown_notes(self) -> list[str]:
+        return [unread_note(part) for part in self._unknown if self._is_unread(part)]
+
+    def _is_unread(self, part: FileSlice) -> bool:
+        """Whether the end was reached without a packet from this part or from after it."""
+        return self._finished and self._origin + self._decoder.reached < part.start
 
     def _interlacing(self) -> Iterator[str]:
         if self.info.kind != "video":
