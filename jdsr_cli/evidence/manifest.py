@@ -30,7 +30,8 @@ MANIFEST = "manifest.json"
 """Name of the manifest, which is written last: a folder without it is not a result."""
 CHUNK = 1 << 20
 LOCAL_PATHS = ("path", "salvaged_copy", "recording")
-"""Fields of `MediaInfo` that hold paths on this machine, or a part of such a file; not written to the manifest."""
+"""Fields of `MediaInfo` that hold paths on this machine, or parts of files; not written to the
+manifest."""
 
 
 @dataclass(frozen=True)

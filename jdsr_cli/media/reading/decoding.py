@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +35,6 @@ reordered frames together."""
 _ATTEMPTS = 8
 """Number of attempts to continue reading after an error without getting a packet."""
 
-
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders of transparency, which FFmpeg's own decoders of these codecs ignore."""
 
@@ -58,6 +58,7 @@ class PacketDecoder:
     Args:
         container: The container; the packets of all streams are read, to find where each one ends.
         stream: The stream.
+        length: Position up to which packets must end, others count as skipped; None for no limit.
 
     Attributes:
         packets: Number of packets of the stream so far.
@@ -73,8 +74,11 @@ class PacketDecoder:
 
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, length: int | None = None
+    ) -> None:
         self._container = container
+        self._length = sys.maxsize if length is None else length
         self._stream = stream
         self._decoder = _decoder_of(stream)
         self._decoder.thread_type = "SLICE"
@@ -130,7 +134,10 @@ class PacketDecoder:
                     if fault is not None and packet.size:
                         self.interruptions += 1
                         failures, fault = 0, None
-                    yield packet
+                    if (packet.pos or 0) + packet.size > self._length:
+                        self.skipped += 1
+                    else:
+                        yield packet
                 break
             except IndexError:
                 # PyAV cannot flush a stream that was not present when the file was opened.

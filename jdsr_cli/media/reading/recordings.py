@@ -26,6 +26,9 @@ _SEARCH_LENGTH = 16 << 20
 _MAX_LOSSES = 100
 """Number of losses after which a transport or program stream is not followed further."""
 
+_MAX_ELEMENT = 6 + 0xFFFF
+"""Maximum number of bytes of a packet of a transport or program stream."""
+
 _BLOCK = 1 << 20
 
 _MIN_UNREAD = 16
@@ -93,16 +96,37 @@ def find_recordings(file: Path) -> Contents:
 
 def _end_of(stream: BinaryIO, layout: Layout, position: int, size: int) -> int:
     """Return where a recording ends, beyond the file if it is cut off there."""
-    start = position
-    for _ in range(_MAX_LOSSES if layout.continuous else 1):
+    if not layout.continuous:
+        return max(_intact_end(stream, layout, position, size), position + 1)
+    for _ in range(_MAX_LOSSES):
         end = _intact_end(stream, layout, position, size)
-        following = next_recording(stream, end, size) if layout.continuous else None
-        if following is None or layout_at(stream, following) is not layout:
-            break
+        following = _resumption(stream, layout, position, end, size)
+        if following is None:
+            return end
         position = following
-    else:
-        end = size
-    return max(end, start + 1)
+    return size
+
+
+def _resumption(stream: BinaryIO, layout: Layout, position: int, end: int, size: int) -> int | None:
+    """Return where a continuous stream continues after a loss, None if it does not.
+
+    Args:
+        stream: The file.
+        layout: The layout of the stream.
+        position: Where its intact elements start.
+        end: Where they end: the last one may have lost bytes, and extend into the next one.
+        size: Number of bytes of the file.
+
+    """
+    if end >= size:
+        return None
+    found = max(position, end - _MAX_ELEMENT)
+    while (place := find_start(stream, found + 1, end, size)) is not None:
+        if layout_at(stream, place) is layout and layout.follow(stream, place, size) > end:
+            return place
+        found = place
+    following = next_recording(stream, end, size)
+    return following if following and layout_at(stream, following) is layout else None
 
 
 def _intact_end(stream: BinaryIO, layout: Layout, position: int, size: int) -> int:
@@ -114,15 +138,15 @@ def _intact_end(stream: BinaryIO, layout: Layout, position: int, size: int) -> i
     if stated == size or (stated < size and not _ends_in_other_bytes(stream, stated, size)):
         return stated
     limit, found = min(stated, size), position
+    # What is stored within a recording, such as an attachment, ends in it.
+    least = limit + 1 if stated < size else limit
     # Another start of a continuous stream is not that of another recording.
     same = layout if layout.continuous else None
-    while True:
-        following = find_start(stream, found + 1, limit, size, other_than=same)
-        if following is None:
-            return stated
-        found = following
-        if stated >= ENDLESS or _extends_to(stream, found, limit, size):
-            return found
+    while (place := find_start(stream, found + 1, limit, size, other_than=same)) is not None:
+        if stated >= ENDLESS or _extends_to(stream, place, least, size):
+            return place
+        found = place
+    return stated
 
 
 def _ends_in_other_bytes(stream: BinaryIO, end: int, size: int) -> bool:
@@ -131,10 +155,7 @@ def _ends_in_other_bytes(stream: BinaryIO, end: int, size: int) -> bool:
 
 
 def _extends_to(stream: BinaryIO, position: int, limit: int, size: int) -> bool:
-    """Whether the recordings from a position on, without others between, extend to a limit.
-
-    A recording that is stored within another one, such as an attachment, does not.
-    """
+    """Whether the recordings from a position on, without bytes between, extend to a limit."""
     layout = layout_at(stream, position)
     while layout is not None and position < limit:
         end = layout.follow(stream, position, size)

@@ -37,7 +37,7 @@ from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.recordings import unread_note
 from jdsr_cli.media.reading.salvage import SalvagedCopy
-from jdsr_cli.media.slices import FileSlice
+from jdsr_cli.media.slices import DataFile, FileSlice
 from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
@@ -47,6 +47,9 @@ _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 _WITH_EMPTY_FRAMES = "avi"
 """Container whose header also counts chunks without data, which repeat the frame before them; its
 decoding times are the numbers of the chunks."""
+
+_COMPLETING = "dv"
+"""Container of which FFmpeg completes a frame that is cut off with the data of the one before."""
 
 _PICTURES = "_pipe"
 """End of the names of demuxers for pictures, of which several may follow one another."""
@@ -59,6 +62,11 @@ def _aspect(frame: VideoFrame) -> Fraction:
     """Return the sample aspect ratio that the decoder reported with a frame, 1 if none."""
     origin = frame.opaque
     return (origin.aspect if isinstance(origin, FrameOrigin) else None) or Fraction(1)
+
+
+def _size(data: DataFile) -> int:
+    """Return the number of bytes of a file or of a part of one."""
+    return data.size if isinstance(data, FileSlice) else data.stat().st_size
 
 
 class VideoSource:
@@ -111,7 +119,8 @@ class VideoSource:
             chosen = choose_stream(self._container, file, settings.stream)
             # Read before decoding, which may overwrite the tags of the container.
             tags = ColourTags.of(chosen.stream.codec_context)
-            self._decoder = PacketDecoder(self._container, chosen.stream)
+            length = _size(data) if self._container.format.name == _COMPLETING else None
+            self._decoder = PacketDecoder(self._container, chosen.stream, length)
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
             if first is None:
