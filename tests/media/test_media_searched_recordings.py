@@ -33,12 +33,13 @@ KINDS = {
     "smjpeg": {**MJPEG, "container": "smjpeg"},
     "h264": {"container": "h264"},
     "m2v": {"codec": "mpeg2video", "container": "mpeg2video"},
+    "mjpeg": {**MJPEG, "container": "mjpeg"},
     "h261": {"codec": "h261", "container": "h261", **SMALL},
     "h263": {"codec": "h263", "container": "h263", **SMALL},
 }
 JOINED_TO_THEMSELVES = ("nut", "wtv", "mxf", "rm", "y4m", "swf", "fits", "smjpeg")
 """Formats of which FFmpeg does not read the second recording, or not right."""
-WITHOUT_TIMES = (".h264", ".m2v", ".h261", ".h263")
+WITHOUT_TIMES = (".h264", ".m2v", ".mjpeg", ".h261", ".h263")
 FOLLOWERS = {"mp4": {}, "mkv": {}, "avi": MJPEG, "flv": {"options": {"bf": "0"}}}
 
 
@@ -55,7 +56,8 @@ def clip_of(tmp_path_factory: pytest.TempPathFactory):
 
 
 def join(folder: Path, *parts: Path | bytes) -> Path:
-    path = folder / "joined"
+    suffix = parts[0].suffix if isinstance(parts[0], Path) else ""
+    path = folder / f"joined{suffix}"
     path.write_bytes(b"".join(x if isinstance(x, bytes) else x.read_bytes() for x in parts))
     return path
 
@@ -149,6 +151,37 @@ def test_other_bytes_after_these_formats_are_named(tmp_path: Path, clip_of, kind
     assert unread == (
         f"{part.size} bytes after byte {part.start} belong to no recording; they were not read",
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("h264", "m2v"), ("m2v", "h264"), ("h263", "h264"), ("nut", "h264"), ("wtv", "h264"),
+     ("h264", "mjpeg")],
+)  # fmt: skip
+def test_a_stream_of_another_codec_whose_start_is_not_recognised_is_named(
+    tmp_path: Path, clip_of, first: str, second: str
+) -> None:
+    parts = [clip_of(first), clip_of(second)]
+    frames, unread = read(join(tmp_path, *parts))
+    assert COUNT - 1 <= len(frames) <= COUNT
+    start, length = (part.stat().st_size for part in parts)
+    assert unread == (
+        f"{length} bytes after byte {start} belong to no recording; they were not read",
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_intact_recording_has_nothing_that_is_unread(tmp_path: Path, clip_of, kind: str) -> None:
+    frames, unread = read(clip_of(kind))
+    assert (len(frames), unread) == (COUNT, ())
+
+
+@pytest.mark.parametrize("first", ["h264", "m2v"])
+def test_a_stream_before_one_that_is_salvaged_is_read(tmp_path: Path, clip_of, first: str) -> None:
+    parts = [clip_of(first), dahua(tmp_path)]
+    frames, unread = read(join(tmp_path, *parts))
+    assert_follow(frames[:COUNT], parts[0])
+    assert (len(frames), unread) == (2 * COUNT, ())
 
 
 @pytest.mark.parametrize("cut", [1, 5000, 100_000])

@@ -68,7 +68,8 @@ class PacketDecoder:
         stopped: Why reading ended before the end of the file, None if it did not.
         new_streams: Whether streams appeared that were not present when the file was opened.
         end: Latest end of a packet of any stream so far, in seconds.
-        reached: Last position of the file at which a packet of any stream starts so far.
+        reached: Last position of the file at which a packet of any stream starts so far, of this
+            stream one that could be decoded.
         last_dts: Latest decoding time of a packet of the stream so far in ticks, None if none.
         times: Times of the frames.
 
@@ -106,14 +107,19 @@ class PacketDecoder:
         for packet in self._demux():
             if packet.stream_index != index:
                 self._update_end(packet)
+                self._update_position(packet)
             elif packet.size or packet.dts is not None:
                 self._update_end(packet)
+                before = self.skipped
                 self.packets += 1
                 self.discarded += int(packet.is_discard)
                 if packet.dts is not None:
                     self.last_dts = max(packet.dts, self.last_dts or 0)
                 self.times.register(packet)
-                yield from self.times.add(self._frames_of(packet))
+                frames = self._frames_of(packet)
+                if self.skipped == before:
+                    self._update_position(packet)
+                yield from self.times.add(frames)
         yield from self.times.finish(self._flush())
 
     def _flush(self) -> Generator[VideoFrame, None, None]:
@@ -167,10 +173,12 @@ class PacketDecoder:
             return []
 
     def _update_end(self, packet: Packet[Stream]) -> None:
-        self.reached = max(self.reached, packet.pos or 0)
         if packet.pts is not None and packet.time_base:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             self.end = max(self.end, end)
+
+    def _update_position(self, packet: Packet[Stream]) -> None:
+        self.reached = max(self.reached, packet.pos or 0)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from jdsr_cli.media.reading.recordings import is_meaningful, next_recording
+from jdsr_cli.media.reading.salvage import find_stream
 from jdsr_cli.media.slices import FileSlice
 
 _SEARCHED = 1 << 26
@@ -23,7 +24,8 @@ _PICTURE = re.compile(
     rb"|II\x2a\0|MM\0\x2a|[\x00-\xff]{4}ftyp(?:heic|heix|mif1|msf1|avif))"
 )
 """Pictures, after padding: JPEG, PNG, GIF, WebP, BMP, TIFF, HEIF and AVIF."""
-_PICTURE_HEAD = 4096
+_HEAD = 1 << 16
+"""Number of bytes after a picture in which a picture or an elementary stream is recognised."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,13 @@ def trailing_bytes(file: Path, picture_format: str | None) -> Trailing | None:
         size = stream.seek(0, 2)
         if not is_meaningful(stream, end, size):
             return None
-        if next_recording(stream, end, size) is not None:
-            return Trailing(FileSlice(file, end, size), "a video")
+        recording = next_recording(stream, end, size)
         stream.seek(end)
-        picture = _PICTURE.match(stream.read(_PICTURE_HEAD)) is not None
-    return Trailing(FileSlice(file, end, size), "another picture" if picture else None)
+        head = stream.read(_HEAD)
+    part = FileSlice(file, end, size)
+    if recording is not None or find_stream(head, ("mjpeg",)) is not None:
+        return Trailing(part, "a video")
+    return Trailing(part, None if _PICTURE.match(head) is None else "another picture")
 
 
 def picture_end(file: Path, picture_format: str | None) -> int | None:

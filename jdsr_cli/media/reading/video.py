@@ -13,6 +13,7 @@ from pathlib import Path
 from av.container.input import InputContainer
 from av.video.frame import VideoFrame
 
+from jdsr_cli.errors import InputError
 from jdsr_cli.media.deep_frames import to_deep_rgb
 from jdsr_cli.media.frames import (
     TRANSPARENT_NOTE,
@@ -33,6 +34,7 @@ from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timelin
 from jdsr_cli.media.reading.deinterlacing import Deinterlaced, Deinterlacer
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
+from jdsr_cli.media.reading.leftovers import find_leftover
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.recordings import unread_note
@@ -110,6 +112,7 @@ class VideoSource:
         self._origin = 0 if part is None else part.start
         self._settings = settings
         data = part or (file if copy is None else copy.path)
+        self._data: DataFile = data
         self._container: InputContainer = open_for_decoding(
             data,
             None if copy is None else copy.demuxer,
@@ -191,6 +194,11 @@ class VideoSource:
         """Number of packets that could not be decoded at all."""
         return self._decoder.skipped
 
+    @property
+    def offset(self) -> int:
+        """Position in the file at which a salvaged stream starts, 0 if it is not salvaged."""
+        return 0 if self._copy is None else self._copy.signature.offset
+
     def close(self) -> None:
         """Close the file and remove the salvaged copy, if any."""
         with suppress(ValueError):
@@ -225,7 +233,16 @@ class VideoSource:
             yield PendingFrame(index, pts, self.info.time_base, render, deep)
         else:
             self._finished = True
+            self._find_leftover()
         self._window.check(self.info.path)
+
+    def _find_leftover(self) -> None:
+        """Count a stream that FFmpeg did not recognise among the unknown parts."""
+        if self._copy is not None or self.info.kind != "video":
+            return
+        part = find_leftover(self._data, self._container, self._decoder.reached)
+        if part is not None and not self._unknown and is_video(self.info.path, part):
+            self._unknown = (part,)
 
     def _timed(self) -> Iterator[tuple[int, int, Deinterlaced]]:
         """Yield every frame that can be decoded, with its index and its time in ticks."""
@@ -347,3 +364,13 @@ class VideoSource:
         end, actual = self._header.stated_end, decoder.end
         if end is not None and end - actual > _SHORTFALL_SECONDS:
             yield f"the header states {float(end):.2f} s, the file contains {float(actual):.2f} s"
+
+
+def is_video(file: Path, part: FileSlice) -> bool:
+    """Whether FFmpeg reads a part of a file as a video."""
+    try:
+        source = VideoSource(file, ReadSettings(), part=part)
+    except InputError:
+        return False
+    source.close()
+    return source.info.kind == "video"
