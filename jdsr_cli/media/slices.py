@@ -51,6 +51,11 @@ def path_of(file: DataFile) -> Path:
     return file.path if isinstance(file, FileSlice) else file
 
 
+def size_of(file: DataFile) -> int:
+    """Return the number of bytes of a file or of a part of one."""
+    return file.size if isinstance(file, FileSlice) else file.stat().st_size
+
+
 class _SliceStream(io.RawIOBase):
     """The stream of a part.
 

@@ -23,8 +23,8 @@ from jdsr_cli.media.frames import (
     resized_warning,
 )
 from jdsr_cli.media.geometry import fit
-from jdsr_cli.media.reading.decoding import TrimWindow
 from jdsr_cli.media.reading.recordings import Contents, unread_note
+from jdsr_cli.media.reading.trimming import TrimWindow
 from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.media.tone_mapping import converter_from_sdr

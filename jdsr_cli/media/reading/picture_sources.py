@@ -14,7 +14,6 @@ from jdsr_cli.media.exif import PictureExif, read_exif
 from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, depth_warning, resized_warning
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import check_file, no_such_stream, numbered_files
-from jdsr_cli.media.reading.decoding import TRIM_IGNORED, TrimWindow
 from jdsr_cli.media.reading.picture_files import open_picture
 from jdsr_cli.media.reading.picture_pixels import Rendering, render
 from jdsr_cli.media.reading.pictures import (
@@ -26,6 +25,7 @@ from jdsr_cli.media.reading.pictures import (
     describe,
     file_notes,
 )
+from jdsr_cli.media.reading.trimming import TRIM_IGNORED, TrimWindow
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
 

@@ -30,16 +30,16 @@ from jdsr_cli.media.frames import (
 )
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import choose_stream
-from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timeline, TrimWindow
+from jdsr_cli.media.reading.decoding import PacketDecoder, Timeline
 from jdsr_cli.media.reading.deinterlacing import Deinterlaced, Deinterlacer
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
-from jdsr_cli.media.reading.leftovers import find_leftover
+from jdsr_cli.media.reading.leftovers import Leftovers
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
-from jdsr_cli.media.reading.recordings import unread_note
 from jdsr_cli.media.reading.salvage import SalvagedCopy
-from jdsr_cli.media.slices import DataFile, FileSlice
+from jdsr_cli.media.reading.trimming import TRIM_IGNORED, TrimWindow
+from jdsr_cli.media.slices import FileSlice, size_of
 from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
@@ -64,11 +64,6 @@ def _aspect(frame: VideoFrame) -> Fraction:
     """Return the sample aspect ratio that the decoder reported with a frame, 1 if none."""
     origin = frame.opaque
     return (origin.aspect if isinstance(origin, FrameOrigin) else None) or Fraction(1)
-
-
-def _size(data: DataFile) -> int:
-    """Return the number of bytes of a file or of a part of one."""
-    return data.size if isinstance(data, FileSlice) else data.stat().st_size
 
 
 class VideoSource:
@@ -107,12 +102,8 @@ class VideoSource:
     ) -> None:
         self._copy = copy
         self._notes = notes
-        self._unknown = unknown
-        self._trailing = None if animation is None else animation.trailing
-        self._origin = 0 if part is None else part.start
         self._settings = settings
         data = part or (file if copy is None else copy.path)
-        self._data: DataFile = data
         self._container: InputContainer = open_for_decoding(
             data,
             None if copy is None else copy.demuxer,
@@ -122,7 +113,7 @@ class VideoSource:
             chosen = choose_stream(self._container, file, settings.stream)
             # Read before decoding, which may overwrite the tags of the container.
             tags = ColourTags.of(chosen.stream.codec_context)
-            length = _size(data) if self._container.format.name == _COMPLETING else None
+            length = size_of(data) if self._container.format.name == _COMPLETING else None
             self._decoder = PacketDecoder(self._container, chosen.stream, length)
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
@@ -143,6 +134,8 @@ class VideoSource:
         self.info: MediaInfo = replace(header.info, recording=part)
         if copy is not None:
             self.info = replace(self.info, salvaged=True, salvaged_copy=copy.path)
+        trailing = None if animation is None else animation.trailing
+        self._leftovers = Leftovers(data, self._container, unknown, trailing)
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._deinterlacing: Deinterlacing = (
@@ -233,16 +226,10 @@ class VideoSource:
             yield PendingFrame(index, pts, self.info.time_base, render, deep)
         else:
             self._finished = True
-            self._find_leftover()
+            searched = self._copy is None and self.info.kind == "video"
+            is_other = partial(is_video, self.info.path) if searched else None
+            self._leftovers.finish(self._decoder.reached, is_other)
         self._window.check(self.info.path)
-
-    def _find_leftover(self) -> None:
-        """Count a stream that FFmpeg did not recognise among the unknown parts."""
-        if self._copy is not None or self.info.kind != "video":
-            return
-        part = find_leftover(self._data, self._container, self._decoder.reached)
-        if part is not None and not self._unknown and is_video(self.info.path, part):
-            self._unknown = (part,)
 
     def _timed(self) -> Iterator[tuple[int, int, Deinterlaced]]:
         """Yield every frame that can be decoded, with its index and its time in ticks."""
@@ -305,22 +292,11 @@ class VideoSource:
             found.append(f"{self.skipped} packets could not be decoded")
         if self._finished:
             found.extend(self._shortfall())
-        if self._trailing is not None and self._is_unread(self._trailing.part):
-            found.append(self._trailing.note)
-        return [*found, *self._unknown_notes()]
+        return [*found, *self._leftovers.notes()]
 
     def unread(self) -> list[str]:
         """Return those warnings that name bytes of the file which were not read."""
-        trailing = self._trailing
-        found = [] if trailing is None or not self._is_unread(trailing.part) else trailing.unread
-        return [*found, *self._unknown_notes()]
-
-    def _unknown_notes(self) -> list[str]:
-        return [unread_note(part) for part in self._unknown if self._is_unread(part)]
-
-    def _is_unread(self, part: FileSlice) -> bool:
-        """Whether the end was reached without a packet from this part or from after it."""
-        return self._finished and self._origin + self._decoder.reached < part.start
+        return self._leftovers.unread()
 
     def _interlacing(self) -> Iterator[str]:
         if self.info.kind != "video":
