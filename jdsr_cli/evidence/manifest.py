@@ -29,8 +29,9 @@ PACKAGES = (
 MANIFEST = "manifest.json"
 """Name of the manifest, which is written last: a folder without it is not a result."""
 CHUNK = 1 << 20
-LOCAL_PATHS = ("path", "salvaged_copy")
-"""Fields of `MediaInfo` that hold paths on this machine; not written to the manifest."""
+LOCAL_PATHS = ("path", "salvaged_copy", "recording")
+"""Fields of `MediaInfo` that hold paths on this machine, or parts of files; not written to the
+manifest."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ class Manifest:
     """Measures of the whole input, such as flicker."""
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
+    unread: tuple[str, ...]
+    """Those notes that name bytes of the input which were not read."""
     versions: Mapping[str, str] = field(default_factory=package_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """Time of writing, UTC."""

@@ -23,6 +23,7 @@ from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from jdsr_cli.media.exif import PictureExif
+from jdsr_cli.media.slices import FileSlice
 
 MediaKind = Literal["video", "image", "animation", "sequence"]
 
@@ -65,6 +66,8 @@ class MediaInfo:
         salvaged: Whether the file could only be read through a salvaged stream copy.
         salvaged_copy: Path of that copy, which exists until the reader is closed; None if there is
             none.
+        recording: The part of the file that holds the recording whose header this is; None if that
+            is the whole file.
 
     """
 
@@ -97,6 +100,7 @@ class MediaInfo:
     streams: int = 1
     salvaged: bool = False
     salvaged_copy: Path | None = None
+    recording: FileSlice | None = None
 
 
 Image = NDArray[np.uint8]
@@ -184,6 +188,9 @@ class Source(Protocol):
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
+
+    def unread(self) -> list[str]:
+        """Return those warnings that name bytes of the file which were not read."""
 
     def close(self) -> None:
         """Close the input."""

@@ -39,7 +39,7 @@ class FileSlice:
             OSError: The file cannot be read.
 
         """
-        return cast(BinaryIO, io.BufferedReader(_SliceStream(self.path.open(mode), self)))
+        return cast(BinaryIO, io.BufferedReader(_SliceStream(self)))
 
 
 DataFile = Path | FileSlice
@@ -51,12 +51,21 @@ def path_of(file: DataFile) -> Path:
     return file.path if isinstance(file, FileSlice) else file
 
 
-class _SliceStream(io.RawIOBase):
-    """The stream of a part."""
+def size_of(file: DataFile) -> int:
+    """Return the number of bytes of a file or of a part of one."""
+    return file.size if isinstance(file, FileSlice) else file.stat().st_size
 
-    def __init__(self, stream: BinaryIO, part: FileSlice) -> None:
+
+class _SliceStream(io.RawIOBase):
+    """The stream of a part.
+
+    It has a descriptor of its own instead of a file object: what PyAV does not close is closed when
+    it is collected, in any order and without a warning.
+    """
+
+    def __init__(self, part: FileSlice) -> None:
         super().__init__()
-        self._stream = stream
+        self._descriptor = os.open(part.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self._part = part
         self._position = 0
 
@@ -76,12 +85,13 @@ class _SliceStream(io.RawIOBase):
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         count = max(0, min(len(buffer), self._part.size - self._position))
-        self._stream.seek(self._part.start + self._position)
-        data = self._stream.read(count)
+        os.lseek(self._descriptor, self._part.start + self._position, os.SEEK_SET)
+        data = os.read(self._descriptor, count)
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def close(self) -> None:
-        self._stream.close()
-        super().close()
+        if not self.closed:
+            super().close()
+            os.close(self._descriptor)

@@ -65,7 +65,8 @@ class InputState:
         self.reader_notes: tuple[str, ...] = ()
         """Warnings of the reader; complete at the end."""
         self.unread: tuple[str, ...] = ()
-        """Those that name recordings in the input that were not read; complete at the end."""
+        """Those that name bytes of the input that were not read; complete at the end. If an earlier
+        run has finished the input, they are those of that run."""
         self.detection_notes: tuple[str, ...] = ()
         """Warnings about the detected faces; complete at the end."""
 

@@ -184,7 +184,7 @@ class InputResult:
     notes: tuple[str, ...] = ()
     """What the user should know: lowered scale, damaged input, ..."""
     unread: tuple[str, ...] = ()
-    """Those notes that name recordings in the input which were not read."""
+    """Those notes that name bytes of the input which were not read."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage, and `total`; stages run in parallel."""
 

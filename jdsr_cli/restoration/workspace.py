@@ -141,6 +141,10 @@ class Workspace:
         """Return whether a result of the same request exists already."""
         return read_manifest(self.final).get(REQUEST) == request.digest
 
+    def stated_unread(self) -> tuple[str, ...]:
+        """Return what the manifest of a finished result says about bytes that were not read."""
+        return tuple(read_manifest(self.final).get("unread", ()))
+
     def inspect(self, request: Request, *, force: bool, resume: bool) -> int | None:
         """Return the number of frames that `open` would find done; None if the result exists.
 

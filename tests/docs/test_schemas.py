@@ -15,7 +15,7 @@ from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import MediaInfo
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-LOCAL_PATHS = {"path", "salvaged_copy"}
+LOCAL_PATHS = {"path", "salvaged_copy", "recording"}
 
 
 def schema(name: str) -> dict[str, Any]:

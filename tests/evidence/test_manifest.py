@@ -48,6 +48,7 @@ def test_manifest_is_json_with_versions_and_time(tmp_path: Path) -> None:
         figures={"flicker": None},
         seconds={},
         notes=("a note",),
+        unread=(),
     )
     manifest.write(tmp_path / "manifest.json")
     read = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))

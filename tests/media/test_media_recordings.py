@@ -14,7 +14,7 @@ from clips import COUNT, Track, cameras, encode, noise
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media import Frame, VideoWriter, open_reader
-from jdsr_cli.media.reading import structures
+from jdsr_cli.media.reading import elements
 from jdsr_cli.media.reading.recordings import find_recordings
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.settings import ReadSettings
@@ -210,11 +210,25 @@ def test_a_last_recording_without_index_is_named(tmp_path: Path) -> None:
         assert "which hold another recording" in reader.report.unread[0]
 
 
-def test_a_damaged_first_recording_is_an_error(tmp_path: Path) -> None:
+def damaged(data: bytes) -> bytes:
+    return data.replace(b"avc1", b"none").replace(b"vide", b"none")
+
+
+def test_a_damaged_first_recording_is_named(tmp_path: Path) -> None:
     second = part(tmp_path, ".mp4", 1)
-    first = second.read_bytes().replace(b"avc1", b"none").replace(b"vide", b"none")
+    first = damaged(second.read_bytes())
+    path = join(tmp_path / "joined.mp4", first, second)
+    with open_reader(path) as reader:
+        assert reader.info.recording == FileSlice(path, len(first), 2 * len(first))
+        assert_follow(list(reader), [read(second)[0]])
+        (text,) = reader.report.unread
+    assert text.startswith(f"{len(first)} bytes after byte 0, which hold another recording, were")
+
+
+def test_recordings_that_are_all_damaged_are_an_error(tmp_path: Path) -> None:
+    data = damaged(part(tmp_path, ".mp4", 1).read_bytes())
     with pytest.raises(MediaError):
-        read(join(tmp_path / "joined.mp4", first, second))
+        read(join(tmp_path / "joined.mp4", data, data))
 
 
 @pytest.mark.parametrize("suffix", [*CONTAINERS])
@@ -230,8 +244,10 @@ def test_padding_is_not_reported(tmp_path: Path, suffix: str, count: int) -> Non
 @pytest.mark.parametrize("junk", [noise(5000), b"Camera 7, checked\n" * 40], ids=["noise", "text"])
 def test_bytes_of_no_recording_are_counted(tmp_path: Path, suffix: str, junk: bytes) -> None:
     plain = part(tmp_path, suffix, 0)
-    frames, notes = read(join(tmp_path / f"longer{suffix}", plain, junk))
-    assert len(frames) == COUNT
+    path = join(tmp_path / f"longer{suffix}", plain, junk)
+    with open_reader(path) as reader:
+        assert len(list(reader)) == COUNT
+        notes = reader.report.unread
     size = plain.stat().st_size
     text = f"{len(junk)} bytes after byte {size} belong to no recording; they were not read"
     assert text in notes
@@ -302,7 +318,7 @@ def test_transport_streams_are_continuous(tmp_path: Path) -> None:
 def test_a_file_of_empty_elements_is_not_followed_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(structures, "_MAX_ELEMENTS", 50)
+    monkeypatch.setattr(elements, "_MAX_ELEMENTS", 50)
     box = (8).to_bytes(4, "big") + b"free"
     path = join(tmp_path / "a.mp4", part(tmp_path, ".mp4", 0), box * 1000)
     assert find_recordings(path).recordings == (FileSlice(path, 0, path.stat().st_size),)

@@ -9,7 +9,7 @@ import pytest
 from clips import COUNT, encode, noise
 
 from jdsr_cli.media import open_reader
-from jdsr_cli.media.reading.recordings import find_recordings
+from jdsr_cli.media.reading.recordings import find_recordings, unread_note
 
 FIRST = {
     "mp4": {},
@@ -59,9 +59,10 @@ def test_other_bytes_are_no_recording(tmp_path: Path, first: str, seed: int) -> 
     path = appended(tmp_path, first, noise(20_000, seed))
     with open_reader(path) as reader:
         assert len(list(reader)) == COUNT
-        notes = reader.report.warnings
-    (expected,) = find_recordings(path).notes
-    assert expected in notes
+        report = reader.report
+    (part,) = find_recordings(path).unknown
+    assert report.unread == (unread_note(part),)
+    assert report.unread[0] in report.warnings
 
 
 @pytest.mark.parametrize("first", FIRST)

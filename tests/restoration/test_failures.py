@@ -4,11 +4,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from results_folder import results_in
 
 from jdsr_cli.errors import (
@@ -70,6 +72,45 @@ def test_a_recording_in_an_input_that_cannot_be_read_is_a_failure(
     assert f"{len(data)} bytes after byte {len(data)}" in result.unread[0]
     manifest = json.loads((result.output / "manifest.json").read_text())
     assert result.unread[0] in manifest["notes"]
+    assert manifest["unread"] == list(result.unread)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "without index first", "other bytes", "picture"])
+def test_an_input_that_is_done_names_again_what_was_not_read(
+    clip: Path, tmp_path: Path, settings: RestoreSettings, kind: str
+) -> None:
+    data = clip.read_bytes()
+    picture = tmp_path / "a.png"
+    Image.fromarray(np.full((60, 80, 3), 90, np.uint8)).save(picture)
+    source = tmp_path / "joined"
+    source.write_bytes(
+        {
+            "damaged": data + data.replace(b"avc1", b"none"),
+            "without index first": data[: data.index(b"moov") - 4] + data,
+            "other bytes": data + np.random.default_rng(5).bytes(5000),
+            "picture": picture.read_bytes() + data,
+        }[kind]
+    )
+    first = restore([source], tmp_path / "out", settings)
+    again = restore([source], tmp_path / "out", replace(settings, resume=True))
+    assert (first.exit_code, again.exit_code) == (4, 4)
+    (before,), (after,) = first.done, again.done
+    assert len(after.unread) == 1
+    assert after.unread == before.unread
+    assert after.notes == ("an earlier run has done this already", *before.unread)
+    assert after.counts is None
+
+
+def test_a_result_of_a_version_that_recorded_nothing_unread_is_done(
+    clip: Path, tmp_path: Path, settings: RestoreSettings
+) -> None:
+    (result,) = restore([clip], tmp_path / "out", settings).done
+    file = result.output / "manifest.json"
+    manifest = json.loads(file.read_text())
+    assert manifest.pop("unread") == []
+    file.write_text(json.dumps(manifest))
+    again = restore([clip], tmp_path / "out", replace(settings, resume=True))
+    assert (again.exit_code, again.done[0].unread) == (0, ())
 
 
 def test_joined_recordings_are_restored_as_one(

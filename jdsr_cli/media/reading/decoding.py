@@ -1,11 +1,10 @@
-"""Decode packets, make timestamps increase strictly, and select the requested part in time."""
+"""Decode packets, and make timestamps increase strictly."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from fractions import Fraction
-from pathlib import Path
-from typing import Literal
 
 import av
 from av.codec import CodecContext
@@ -18,9 +17,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from jdsr_cli.errors import UsageError
 from jdsr_cli.media.reading.presentation import FrameOrigin, PacketTimes, PresentationTimes
-from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
+from jdsr_cli.settings import DEFAULT_FRAME_RATE
 
 _THREADS = 4
 """Number of decoder threads. It is fixed, since the concealment of damaged H.264 frames depends on
@@ -33,7 +31,6 @@ reordered frames together."""
 
 _ATTEMPTS = 8
 """Number of attempts to continue reading after an error without getting a packet."""
-
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders of transparency, which FFmpeg's own decoders of these codecs ignore."""
@@ -58,6 +55,7 @@ class PacketDecoder:
     Args:
         container: The container; the packets of all streams are read, to find where each one ends.
         stream: The stream.
+        length: Position up to which packets must end, others count as skipped; None for no limit.
 
     Attributes:
         packets: Number of packets of the stream so far.
@@ -67,13 +65,18 @@ class PacketDecoder:
         stopped: Why reading ended before the end of the file, None if it did not.
         new_streams: Whether streams appeared that were not present when the file was opened.
         end: Latest end of a packet of any stream so far, in seconds.
+        reached: Last position of the file at which a packet of any stream starts so far, of this
+            stream one that could be decoded.
         last_dts: Latest decoding time of a packet of the stream so far in ticks, None if none.
         times: Times of the frames.
 
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, length: int | None = None
+    ) -> None:
         self._container = container
+        self._length = sys.maxsize if length is None else length
         self._stream = stream
         self._decoder = _decoder_of(stream)
         self._decoder.thread_type = "SLICE"
@@ -87,6 +90,7 @@ class PacketDecoder:
         self.stopped: str | None = None
         self.new_streams = False
         self.end = Fraction(0)
+        self.reached = 0
         self.last_dts: int | None = None
         self.times = PresentationTimes(stream)
 
@@ -100,14 +104,19 @@ class PacketDecoder:
         for packet in self._demux():
             if packet.stream_index != index:
                 self._update_end(packet)
+                self._update_position(packet)
             elif packet.size or packet.dts is not None:
                 self._update_end(packet)
+                before = self.skipped
                 self.packets += 1
                 self.discarded += int(packet.is_discard)
                 if packet.dts is not None:
                     self.last_dts = max(packet.dts, self.last_dts or 0)
                 self.times.register(packet)
-                yield from self.times.add(self._frames_of(packet))
+                frames = self._frames_of(packet)
+                if self.skipped == before:
+                    self._update_position(packet)
+                yield from self.times.add(frames)
         yield from self.times.finish(self._flush())
 
     def _flush(self) -> Generator[VideoFrame, None, None]:
@@ -128,7 +137,10 @@ class PacketDecoder:
                     if fault is not None and packet.size:
                         self.interruptions += 1
                         failures, fault = 0, None
-                    yield packet
+                    if (packet.pos or 0) + packet.size > self._length:
+                        self.skipped += 1
+                    else:
+                        yield packet
                 break
             except IndexError:
                 # PyAV cannot flush a stream that was not present when the file was opened.
@@ -161,6 +173,9 @@ class PacketDecoder:
         if packet.pts is not None and packet.time_base:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             self.end = max(self.end, end)
+
+    def _update_position(self, packet: Packet[Stream]) -> None:
+        self.reached = max(self.reached, packet.pos or 0)
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
@@ -279,71 +294,3 @@ class Timeline:
                 f"constant rate, the first after {float(self._first_gap):.2f} s"
             )
         return found
-
-
-Position = Literal["before", "inside", "after"]
-"""Position of a frame relative to the requested part."""
-
-TRIM_IGNORED = "a still picture has no duration; --start and --end were ignored"
-"""Warning for a still picture for which a part was requested."""
-
-
-class TrimWindow:
-    """Select the frames between the start and the end of the requested part.
-
-    Args:
-        settings: Options with the start and the end; either may be None.
-
-    """
-
-    def __init__(self, settings: ReadSettings) -> None:
-        self._start = settings.start or Fraction(0)
-        self._end = settings.end
-        self._origin: Fraction | None = None
-        self._last_before: Fraction | None = None
-        self._first_after: Fraction | None = None
-        self._inside = 0
-
-    def locate(self, time: Fraction) -> Position:
-        """Return the position of the next frame relative to the window.
-
-        Args:
-            time: Time of the frame in seconds; in the first call, that of the first frame.
-
-        """
-        if self._origin is None:
-            self._origin = time
-        elapsed = time - self._origin
-        if elapsed < self._start:
-            self._last_before = elapsed
-            return "before"
-        if self._end is not None and elapsed >= self._end:
-            self._first_after = elapsed
-            return "after"
-        self._inside += 1
-        return "inside"
-
-    def check(self, file: Path) -> None:
-        """Check after the last frame that any frame was in the window.
-
-        Raises:
-            UsageError: None was; the message states the extent of the clip.
-
-        """
-        if self._inside or self._last_before is None:
-            return
-        start, end = _seconds(self._start), self._end
-        requested = f"from {start} on" if end is None else f"from {start} to {_seconds(end)}"
-        if self._first_after is None:
-            extent = f"the last one is at {_seconds(self._last_before)}"
-        else:
-            extent = f"they are at {_seconds(self._last_before)} and {_seconds(self._first_after)}"
-        raise UsageError(
-            f"no frame is in the part {requested}: {extent}",
-            where=file,
-            hint="Choose another --start or --end; they count from the first frame.",
-        )
-
-
-def _seconds(value: Fraction) -> str:
-    return f"{float(value):.3f} s"

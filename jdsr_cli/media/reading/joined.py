@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
-from jdsr_cli.errors import InputError, JdsrError, UsageError
+from jdsr_cli.errors import InputError, JdsrError, MediaError, UsageError
 from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import (
     DeepImage,
@@ -21,56 +23,56 @@ from jdsr_cli.media.frames import (
     resized_warning,
 )
 from jdsr_cli.media.geometry import fit
-from jdsr_cli.media.reading.decoding import TrimWindow
+from jdsr_cli.media.reading.recordings import Contents, unread_note
+from jdsr_cli.media.reading.trimming import TrimWindow
 from jdsr_cli.media.reading.video import VideoSource
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.media.tone_mapping import converter_from_sdr
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
+_LONG_TICKS, _SHORT_TICKS = Fraction(1, 1000), Fraction(1, 90000)
+"""Seconds per tick: longer ones than the first are divided into some not longer than the second."""
+
 
 class JoinedSource:
     """The frames of all recordings in a file.
 
-    The header is that of the first recording. Frames of another size are resized to it, with
-    unchanged proportions, and those of other colours are converted to its own. A recording whose
-    times begin before the end of the one before it follows that one by a frame; its times keep
-    their distances.
+    The header is that of the first recording that can be read, with finer ticks where its own are
+    long. Frames of another size are resized to it, with unchanged proportions, and those of other
+    colours are converted to its own. A recording whose times begin before the end of the one before
+    it follows that one by a frame; its times keep their distances.
 
     Args:
         file: The file.
         settings: Options for reading.
-        recordings: The recordings in the file, at least two.
-        notes: Further warnings about the file.
+        contents: The contents of the file, with at least two recordings.
 
     Attributes:
         exif: None, since it is no still picture.
 
     Raises:
-        MediaError: No frame of the first recording can be decoded.
+        MediaError: No frame of any recording can be decoded.
         InputUnreadableError, DeviceError, UsageError: As `VideoSource`, for the first recording.
 
     """
 
     exif: PictureExif | None = None
 
-    def __init__(
-        self,
-        file: Path,
-        settings: ReadSettings,
-        recordings: tuple[FileSlice, ...],
-        notes: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, file: Path, settings: ReadSettings, contents: Contents) -> None:
         self._file = file
         self._settings = replace(settings, start=None, end=None)
         self._window = TrimWindow(settings)
-        self._recordings = recordings
-        self._notes = notes
-        self._source = self._open(recordings[0])
-        self.info: MediaInfo = replace(self._source.info, frames_promised=None, duration=None)
-        self._number = 1
+        self._contents = contents
+        self._unread: list[str] = []
+        self._number = 0
+        """Number of the recording that is read, from 1."""
+        self._source = self._open_first()
+        base = self._source.info.time_base
+        self.info: MediaInfo = replace(
+            self._source.info, time_base=_finer(base), frames_promised=None, duration=None
+        )
         self._last: int | None = None
         self._finished: list[str] = []
-        self._unread: list[str] = []
         self._silenced = 0
         """Recordings whose sound is left out."""
         self._resized = 0
@@ -87,11 +89,6 @@ class JoinedSource:
     def skipped(self) -> int:
         """Number of packets that could not be decoded at all."""
         return self._skipped + self._source.skipped
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """One sentence for each recording so far that could not be read."""
-        return tuple(self._unread)
 
     def close(self) -> None:
         """Close the file."""
@@ -119,16 +116,37 @@ class JoinedSource:
     def _all_frames(self) -> Iterator[tuple[int, PendingFrame, MediaInfo]]:
         """Yield the frames of all recordings with their times in ticks, and their headers."""
         yield from self._frames_of(self._source)
-        for number, recording in enumerate(self._recordings[1:], start=2):
+        for recording in self._contents.recordings[self._number :]:
             try:
                 source = self._open(recording)
             except (InputError, UsageError) as exc:
                 self._refuse(recording, exc)
                 continue
             self._conclude()
-            self._source, self._number = source, number
+            self._source, self._number = source, self._number_of(recording)
             self._silenced += int(source.info.audio_streams > 0)
             yield from self._frames_of(source)
+
+    def _open_first(self) -> VideoSource:
+        """Open the first recording that can be read.
+
+        Raises:
+            MediaError: That of the first one, if none can.
+
+        """
+        first_error: MediaError | None = None
+        for recording in self._contents.recordings:
+            self._number = self._number_of(recording)
+            try:
+                return self._open(recording)
+            except MediaError as exc:
+                first_error = first_error or exc
+                self._refuse(recording, exc)
+        assert first_error is not None
+        raise first_error
+
+    def _number_of(self, recording: FileSlice) -> int:
+        return self._contents.recordings.index(recording) + 1
 
     def _open(self, recording: FileSlice) -> VideoSource:
         return VideoSource(self._file, self._settings, part=recording)
@@ -190,14 +208,18 @@ class JoinedSource:
         prefix = f"recording {self._number}: " if self._number > 1 else ""
         return [*self._finished, *(prefix + text for text in self._source.warnings())]
 
+    def unread(self) -> list[str]:
+        """Return one sentence for each part of the file that could not be read."""
+        return [*self._unread, *map(unread_note, self._contents.unknown)]
+
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
         found = [
-            f"the file contains {len(self._recordings)} recordings one after another; they are "
-            "read as one video",
-            *self._notes,
+            f"the file contains {len(self._contents.recordings)} recordings one after another; "
+            "they are read as one video",
+            *self._contents.notes,
             *self._warnings_so_far(),
-            *self._unread,
+            *self.unread(),
         ]
         if self._resized:
             found.append(resized_warning(self._resized))
@@ -206,6 +228,13 @@ class JoinedSource:
         if self._silenced:
             found.append(f"the sound of {self._silenced} recordings after the first is not kept")
         return found
+
+
+def _finer(time_base: Fraction) -> Fraction:
+    """Return the ticks of a video in which recordings of other rates have their times too."""
+    if time_base <= _LONG_TICKS:
+        return time_base
+    return time_base / ceil(time_base / _SHORT_TICKS)
 
 
 def _colours(info: MediaInfo) -> tuple[str, ...]:

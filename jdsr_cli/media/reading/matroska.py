@@ -4,7 +4,7 @@ It is read from the file: FFmpeg's demuxer reads it, but PyAV neither exposes no
 Invalid or damaged elements count as absent. The package enzyme is not used, since damaged headers
 raise errors of any type in it, including `MemoryError`.
 
-Sources: RFC 8794 (EBML); RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
+Source: RFC 9559, 5.1.4.1.28.6 to 5.1.4.1.28.11 (size and crop of a video track).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from jdsr_cli.media.geometry import Margins
+from jdsr_cli.media.reading.ebml import element_header
 from jdsr_cli.media.slices import DataFile
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x83
@@ -72,24 +73,15 @@ def _elements(stream: BinaryIO, parent: Span) -> Iterator[Span]:
     _, position, end = parent
     for _ in range(_MAX_ELEMENTS):
         stream.seek(position)
-        head = stream.read(16)
-        name = _length(head)
-        size = _length(head[name:])
-        if not name or not size or position >= end:
+        head = element_header(stream.read(16))
+        if head is None or position >= end:
             return
-        start = position + name + size
-        count = int.from_bytes(head[name : name + size], "big") - (1 << 7 * size)
-        # A size of ones only is unknown: the element extends to the end of its parent.
-        last = end if count == (1 << 7 * size) - 1 else start + count
+        start = position + head.length
+        # An element of unknown size extends to the end of its parent.
+        last = end if head.size is None else start + head.size
         # A truncated file ends within its segment.
-        yield int.from_bytes(head[:name], "big"), start, min(last, end)
+        yield head.identifier, start, min(last, end)
         position = last
-
-
-def _length(data: bytes) -> int:
-    """Return the length of the variable-length number that `data` starts with, 0 if none."""
-    length = 9 - data[0].bit_length() if data else 9
-    return length if length <= min(8, len(data)) else 0
 
 
 def _value(stream: BinaryIO, element: Span) -> int:

@@ -14,7 +14,6 @@ from jdsr_cli.media.exif import PictureExif, read_exif
 from jdsr_cli.media.frames import Image, MediaInfo, PendingFrame, resized_warning
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import check_file, no_such_stream, numbered_files
-from jdsr_cli.media.reading.decoding import TRIM_IGNORED, TrimWindow
 from jdsr_cli.media.reading.picture_files import open_picture
 from jdsr_cli.media.reading.picture_pixels import Rendering, render
 from jdsr_cli.media.reading.pictures import (
@@ -27,6 +26,7 @@ from jdsr_cli.media.reading.pictures import (
     describe,
     file_notes,
 )
+from jdsr_cli.media.reading.trimming import TRIM_IGNORED, TrimWindow
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, ReadSettings
 
 
@@ -52,7 +52,7 @@ class PictureSource:
         self, file: Path, picture: Pillow.Image, count: PictureCount, settings: ReadSettings
     ) -> None:
         self.exif: PictureExif | None = None
-        self._count = count.pictures
+        self._count = count
         self._picture = picture
         self._window = TrimWindow(settings)
         try:
@@ -63,6 +63,7 @@ class PictureSource:
             if (settings.stream or 1) > 1:
                 raise no_such_stream(file, settings.stream or 1, 1)
             self._warn(count.notes)
+            self._warn(() if count.trailing is None else (count.trailing.note,))
             if still:
                 # Before the pixels: decoders change the tags.
                 self.exif, damage = read_exif(picture)
@@ -93,7 +94,7 @@ class PictureSource:
             return
         try:
             pictures = animation_pictures(
-                self._picture, self.info.path, self._count, self._aperture
+                self._picture, self.info.path, self._count.pictures, self._aperture
             )
             for one in pictures:
                 position = self._window.locate(one.pts * self.info.time_base)
@@ -113,6 +114,10 @@ class PictureSource:
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
         return self._warnings
+
+    def unread(self) -> list[str]:
+        """Return those warnings that name a video or picture which is not read."""
+        return [] if self._count.trailing is None else self._count.trailing.unread
 
     def close(self) -> None:
         """Close the file."""
@@ -240,6 +245,10 @@ class SequenceSource:
                 yield PendingFrame(index, pts, self.info.time_base, partial(_fit, image, size))
             index += 1
         self._window.check(self.info.path)
+
+    def unread(self) -> list[str]:
+        """Return nothing: what follows a picture of a sequence is named in `warnings`."""
+        return []
 
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""

@@ -19,7 +19,7 @@ from jdsr_cli.media.reading.deep_pictures import bit_depth
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
-from jdsr_cli.media.reading.trailing import picture_end, trailing_note
+from jdsr_cli.media.reading.trailing import Trailing, picture_end, trailing_bytes
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _BY_PYAV = frozenset({"GIF", "PNG"})
@@ -56,20 +56,20 @@ class PictureCount:
         damage: Description of damage after them, None if there is none.
         separate: Whether there is also a still picture that is no part of the animation (PNG
             specification, third edition, 4.9: the default image).
-        trailing: Description of bytes after the picture, None if there are none.
+        trailing: Bytes after the picture, None if there are none.
 
     """
 
     pictures: int
     damage: str | None
     separate: bool = False
-    trailing: str | None = None
+    trailing: Trailing | None = None
 
     @property
     def notes(self) -> list[str]:
-        """One sentence for everything in the file that is damaged or not read."""
+        """One sentence for all that is damaged or left out, other than what follows."""
         separate = "a still picture that is not part of the animation was not read"
-        notes = (self.damage, separate if self.separate else None, self.trailing)
+        notes = (self.damage, separate if self.separate else None)
         return [note for note in notes if note is not None]
 
 
@@ -89,7 +89,7 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
             count = max(1, _count_intact(picture) - separate)
             damage = f"the file is damaged after its first {count} pictures"
             return PictureCount(count, damage, separate)
-    trailing = trailing_note(file, picture.format)
+    trailing = trailing_bytes(file, picture.format)
     if picture.format == "GIF" and picture_end(file, "GIF") is None:
         with file.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)

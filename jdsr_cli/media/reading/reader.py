@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from jdsr_cli.errors import InputError, MediaError, UsageError
+from jdsr_cli.errors import MediaError, UsageError
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
@@ -20,7 +20,7 @@ from jdsr_cli.media.reading.picture_sources import PictureSource, SequenceSource
 from jdsr_cli.media.reading.pictures import PictureCount, count_pictures, kind_of, read_by_pyav
 from jdsr_cli.media.reading.recordings import Contents, find_recordings
 from jdsr_cli.media.reading.salvage import TIMED_DEMUXERS, Salvage
-from jdsr_cli.media.reading.video import VideoSource
+from jdsr_cli.media.reading.video import VideoSource, is_video
 from jdsr_cli.media.slices import FileSlice
 from jdsr_cli.settings import ReadSettings
 
@@ -47,11 +47,12 @@ def open_video(
 
     """
     contents = _with_unstructured(file, find_recordings(file))
-    recordings, notes = contents.recordings, contents.notes
     try:
-        if len(recordings) > 1:
-            return JoinedSource(file, settings, recordings, notes)
-        source = VideoSource(file, settings, animation=animation, notes=notes)
+        if len(contents.recordings) > 1:
+            return JoinedSource(file, settings, contents)
+        source = VideoSource(
+            file, settings, animation=animation, notes=contents.notes, unknown=contents.unknown
+        )
     except MediaError as error:
         if index_missing(file) or external_references(file):
             raise
@@ -65,7 +66,7 @@ def open_video(
             ) from error
         if salvaged is None:
             raise
-        return salvaged
+        return _with_preceding(file, settings, salvaged)
     preferred = _preferred_formats(file, source)
     if preferred:
         try:
@@ -75,7 +76,7 @@ def open_video(
             raise
         if salvaged is not None and (salvaged.info.timestamps or "mjpeg" in preferred):
             source.close()
-            return salvaged
+            return _with_preceding(file, settings, salvaged)
         if salvaged is not None:
             salvaged.close()
     return source
@@ -84,21 +85,25 @@ def open_video(
 def _with_unstructured(file: Path, contents: Contents) -> Contents:
     """Return contents in which the parts that FFmpeg reads as a video are recordings.
 
-    Elementary and program streams, for example, have no structure that is followed.
+    Elementary streams, for example, have no structure that is followed.
     """
-    found = [part for part in contents.unknown if _is_video(file, part)]
+    found = [part for part in contents.unknown if is_video(file, part)]
     recordings = sorted([*contents.recordings, *found], key=lambda part: part.start)
     unknown = tuple(part for part in contents.unknown if part not in found)
     return replace(contents, recordings=tuple(recordings), unknown=unknown)
 
 
-def _is_video(file: Path, part: FileSlice) -> bool:
-    try:
-        source = VideoSource(file, ReadSettings(), part=part)
-    except InputError:
-        return False
-    source.close()
-    return source.info.kind == "video"
+def _with_preceding(
+    file: Path, settings: ReadSettings, salvaged: VideoSource
+) -> VideoSource | JoinedSource:
+    """Return a salvaged stream, joined to the video that precedes it in the file if one does."""
+    offset = salvaged.offset
+    preceding = FileSlice(file, 0, offset)
+    if not offset or not is_video(file, preceding):
+        return salvaged
+    salvaged.close()
+    following = FileSlice(file, offset, file.stat().st_size)
+    return JoinedSource(file, settings, Contents((preceding, following), ()))
 
 
 def _salvaged(salvage: Salvage, file: Path, settings: ReadSettings) -> VideoSource | None:
@@ -139,7 +144,7 @@ class ReadReport:
         corrupt: Number of delivered frames that the decoder marked as damaged.
         skipped: Number of packets (of a sequence: pictures) that could not be decoded at all.
         warnings: One sentence for each problem or assumption; empty if there was none.
-        unread: Those warnings that name recordings in the file which were not read.
+        unread: Those warnings that name bytes of the file which were not read.
 
     """
 
@@ -250,8 +255,7 @@ class Reader:
     def report(self) -> ReadReport:
         """Counts and warnings so far; complete when the iteration has ended."""
         source = self._source
-        unread = source.unread if isinstance(source, JoinedSource) else ()
-        warnings = tuple(source.warnings())
+        warnings, unread = tuple(source.warnings()), tuple(source.unread())
         return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread)
 
     def close(self) -> None:

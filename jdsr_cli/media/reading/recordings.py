@@ -2,9 +2,11 @@
 
 Files are joined byte by byte (`cat a.mp4 b.mp4`), and recorders append to a file. FFmpeg reads MP4,
 FLV, ASF and Ogg up to the end of the first recording only; of Matroska it reads all, but with the
-decoder parameters of the first. Transport and program streams are continuous: several of a kind are
-one recording. The structure of a container is followed from one element to the next, without
-reading the media data, up to where the next recording starts.
+decoder parameters of the first; other formats it ends with an invented frame or without a word.
+Transport and program streams are continuous: several of a kind are one recording. The structure of
+a container is followed from one element to the next, without reading the media data, up to where
+the next recording starts. Where a recording is cut off or has no such structure, the next one is
+searched in it.
 """
 
 from __future__ import annotations
@@ -13,27 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from jdsr_cli.media.reading.structures import (
-    ASF,
-    ENDLESS,
-    FIRST_BOXES,
-    HEAD,
-    MP4,
-    STRUCTURES,
-    TRANSPORT,
-    Structure,
-)
-from jdsr_cli.media.reading.transport import LEAD, TransportStream
-from jdsr_cli.media.slices import DataFile, FileSlice
+from jdsr_cli.media.reading.elements import ENDLESS, Layout
+from jdsr_cli.media.reading.recording_starts import find_start, layout_at
+from jdsr_cli.media.reading.structures import ASF
+from jdsr_cli.media.slices import FileSlice
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes after a recording in which the next one is searched."""
 
-_NEAR = 1 << 16
-"""Number of bytes that are searched before all others."""
-
 _MAX_LOSSES = 100
-"""Number of losses of synchronisation after which a transport stream is not followed further."""
+"""Number of losses after which a transport or program stream is not followed further."""
+
+_MAX_ELEMENT = 6 + 0xFFFF
+"""Maximum number of bytes of a packet of a transport or program stream."""
 
 _BLOCK = 1 << 20
 
@@ -47,7 +41,7 @@ class Contents:
 
     Attributes:
         recordings: The recordings in order; one that covers the whole file if its structure is
-            unknown or continuous.
+            unknown.
         unknown: The parts that belong to no recording, other than zero bytes.
         missing: Number of bytes by which an ASF file is cut off, of which FFmpeg reports nothing.
 
@@ -59,20 +53,15 @@ class Contents:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each part that belongs to no recording, and one for what is missing."""
-        found = [
-            f"{part.size} bytes after byte {part.start} belong to no recording; they were not read"
-            for part in self.unknown
-        ]
-        if self.missing:
-            found.append(f"the file is cut off: {self.missing} bytes are missing at its end")
-        return tuple(found)
+        """A sentence about what is missing, if anything is."""
+        if not self.missing:
+            return ()
+        return (f"the file is cut off: {self.missing} bytes are missing at its end",)
 
 
-def first_recording(file: Path) -> DataFile:
-    """Return the first recording of a file, or the file if it contains only one."""
-    first = find_recordings(file).recordings[0]
-    return file if first.size == file.stat().st_size else first
+def unread_note(part: FileSlice) -> str:
+    """Return the sentence about a part that belongs to no recording."""
+    return f"{part.size} bytes after byte {part.start} belong to no recording; they were not read"
 
 
 def find_recordings(file: Path) -> Contents:
@@ -84,51 +73,106 @@ def find_recordings(file: Path) -> Contents:
     """
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
-        structure = _structure_at(stream, 0)
-        if structure is None:
-            return Contents((FileSlice(file, 0, size),), ())
         recordings, unknown, missing = [], [], 0
-        position = 0
-        while structure is not None:
-            follow = _follow_losses if structure is TRANSPORT else structure.follow
-            stated = follow(stream, position, size)
-            if structure is ASF and size < stated < ENDLESS:
+        start = 0 if layout_at(stream, 0) is not None else find_start(stream, 0, size, size)
+        if start is None:
+            return Contents((FileSlice(file, 0, size),), ())
+        if is_meaningful(stream, 0, start):
+            unknown.append(FileSlice(file, 0, start))
+        while start is not None:
+            layout = layout_at(stream, start)
+            assert layout is not None
+            stated = _end_of(stream, layout, start, size)
+            if layout is ASF and size < stated < ENDLESS:
                 missing = stated - size
             end = min(size, stated)
-            recordings.append(FileSlice(file, position, end))
+            recordings.append(FileSlice(file, start, end))
             start = next_recording(stream, end, size)
-            position = size if start is None else start
-            if is_meaningful(stream, end, position):
-                unknown.append(FileSlice(file, end, position))
-            structure = None if start is None else _structure_at(stream, start)
+            following = size if start is None else start
+            if is_meaningful(stream, end, following):
+                unknown.append(FileSlice(file, end, following))
     return Contents(tuple(recordings), tuple(unknown), missing)
 
 
-def _follow_losses(stream: BinaryIO, position: int, size: int) -> int:
-    """Return where a transport stream ends in which packets may be lost or damaged."""
+def _end_of(stream: BinaryIO, layout: Layout, position: int, size: int) -> int:
+    """Return where a recording ends, beyond the file if it is cut off there."""
+    if not layout.continuous:
+        return max(_intact_end(stream, layout, position, size), position + 1)
     for _ in range(_MAX_LOSSES):
-        end = TRANSPORT.follow(stream, position, size)
-        start = next_recording(stream, end, size)
-        if start is None or _structure_at(stream, start) is not TRANSPORT:
+        end = _intact_end(stream, layout, position, size)
+        following = _resumption(stream, layout, position, end, size)
+        if following is None:
             return end
-        position = start
+        position = following
     return size
+
+
+def _resumption(stream: BinaryIO, layout: Layout, position: int, end: int, size: int) -> int | None:
+    """Return where a continuous stream continues after a loss, None if it does not.
+
+    Args:
+        stream: The file.
+        layout: The layout of the stream.
+        position: Where its intact elements start.
+        end: Where they end: the last one may have lost bytes, and extend into the next one.
+        size: Number of bytes of the file.
+
+    """
+    if end >= size:
+        return None
+    found = max(position, end - _MAX_ELEMENT)
+    while (place := find_start(stream, found + 1, end, size)) is not None:
+        if layout_at(stream, place) is layout and layout.follow(stream, place, size) > end:
+            return place
+        found = place
+    following = next_recording(stream, end, size)
+    return following if following and layout_at(stream, following) is layout else None
+
+
+def _intact_end(stream: BinaryIO, layout: Layout, position: int, size: int) -> int:
+    """Return where the elements end that start at a position.
+
+    The last one may be cut off, so that it states to extend into the recording that follows.
+    """
+    stated = layout.follow(stream, position, size)
+    if stated == size or (stated < size and not _ends_in_other_bytes(stream, stated, size)):
+        return stated
+    limit, found = min(stated, size), position
+    # What is stored within a recording, such as an attachment, ends in it.
+    least = limit + 1 if stated < size else limit
+    # Another start of a continuous stream is not that of another recording.
+    same = layout if layout.continuous else None
+    while (place := find_start(stream, found + 1, limit, size, other_than=same)) is not None:
+        if stated >= ENDLESS or _extends_to(stream, place, least, size):
+            return place
+        found = place
+    return stated
+
+
+def _ends_in_other_bytes(stream: BinaryIO, end: int, size: int) -> bool:
+    """Whether neither a recording nor padding follows."""
+    return layout_at(stream, end) is None and is_meaningful(stream, end, size)
+
+
+def _extends_to(stream: BinaryIO, position: int, limit: int, size: int) -> bool:
+    """Whether the recordings from a position on, without bytes between, extend to a limit."""
+    layout = layout_at(stream, position)
+    while layout is not None and position < limit:
+        end = layout.follow(stream, position, size)
+        if end <= position:
+            return False
+        position = end
+        layout = layout_at(stream, position) if position < limit else None
+    return position >= limit
 
 
 def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:
     """Return where the next recording starts, None if there is none."""
     if position >= size:
         return None
-    if _structure_at(stream, position) is not None:
+    if layout_at(stream, position) is not None:
         return position
-    for length in (_NEAR, _SEARCH_LENGTH):
-        stream.seek(position)
-        data = stream.read(length)
-        starts = (structure.start.search(data) for structure in STRUCTURES)
-        found = min((match.start() for match in starts if match is not None), default=None)
-        if found is not None:
-            return position + found
-    return None
+    return find_start(stream, position, min(size, position + _SEARCH_LENGTH), size)
 
 
 def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
@@ -142,12 +186,3 @@ def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
             return bool(block)
         start += len(block)
     return False
-
-
-def _structure_at(stream: BinaryIO, position: int) -> Structure | TransportStream | None:
-    """Return the structure of the recording that starts at a position."""
-    stream.seek(position)
-    head = stream.read(max(HEAD, LEAD))
-    if head[4:8] in FIRST_BOXES:
-        return MP4
-    return next((one for one in STRUCTURES if one.start.match(head)), None)

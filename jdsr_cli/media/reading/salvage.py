@@ -101,9 +101,22 @@ def find_signatures(file: Path) -> list[Signature]:
     return sorted(_containers(data), key=lambda found: found.offset) + list(_streams(data))
 
 
-def _containers(data: bytes) -> Iterator[Signature]:
+def find_stream(data: bytes, other_than: Container[str]) -> Signature | None:
+    """Return the first position in `data` where an elementary stream or one of DHAV may start.
+
+    Args:
+        data: The bytes.
+        other_than: FFmpeg's names of formats that are not searched.
+
+    """
+    found = [*_containers(data, {"dhav"}), *_streams(data)]
+    places = (one for one in found if one.demuxer not in other_than)
+    return min(places, key=lambda one: one.offset, default=None)
+
+
+def _containers(data: bytes, only: Container[str] = TIMED_DEMUXERS) -> Iterator[Signature]:
     for demuxer, pattern in _CONTAINERS.items():
-        match = re.search(pattern, data)
+        match = re.search(pattern, data) if demuxer in only else None
         if match is not None:
             yield Signature(demuxer, match.start())
 

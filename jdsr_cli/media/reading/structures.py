@@ -9,59 +9,11 @@ libvpx, ivfdec.c (IVF).
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO
 
-from jdsr_cli.media.reading.transport import TransportStream
-
-HEAD = 300
-"""Number of bytes that are read of each element; a header of an Ogg page has 282 at most."""
-
-_MAX_ELEMENTS = 1 << 21
-"""Number of elements that are followed; the limit stops files that consist of empty ones."""
-
-ENDLESS = sys.maxsize
-"""Length of an element that extends to the end of the file."""
-
-Step = Callable[[bytes, int, int, dict[bytes, int]], int]
-"""Return the length of an element.
-
-It is 0 if the recording ends before the element, and negative if it ended earlier. The arguments
-are the first bytes of the element, its position in the recording, the number of bytes from there to
-the end of the file, and the positions after the elements of each kind so far, to be extended.
-"""
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A kind of container.
-
-    Attributes:
-        start: Pattern of the first bytes of a recording.
-        step: Measures the elements at its top level.
-        least: Minimum number of bytes of an element.
-
-    """
-
-    start: re.Pattern[bytes]
-    step: Step
-    least: int
-
-    def follow(self, stream: BinaryIO, position: int, size: int) -> int:
-        """Return where the recording ends that starts at a position, beyond the file if cut off."""
-        start, seen = position, dict[bytes, int]()
-        for _ in range(_MAX_ELEMENTS):
-            if position + self.least > size:
-                return position
-            stream.seek(position)
-            length = self.step(stream.read(HEAD), position - start, size - position, seen)
-            position += length
-            if length <= 0:
-                return position
-        return size
-
+from jdsr_cli.media.reading.ebml import element_header
+from jdsr_cli.media.reading.elements import ENDLESS, Layout, Structure
+from jdsr_cli.media.reading.stream_structures import STREAM_STRUCTURES
+from jdsr_cli.media.reading.transport import TRANSPORT_STREAMS
 
 _BOXES = frozenset(
     b"ftyp styp moov moof mdat imda free skip wide uuid meta mfra sidx ssix prft emsg pdin bloc "
@@ -90,32 +42,25 @@ def _box(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
     return length or ENDLESS
 
 
-_EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
-
-_EBML_TOP_LEVEL = (
+_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+_EBML_ELEMENTS = (
     *(_EBML, _SEGMENT, _CLUSTER),
-    *(b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\x1c\x53\xbb\x6b"),
-    *(b"\x19\x41\xa4\x69", b"\x10\x43\xa7\x70", b"\x12\x54\xc3\x67", b"\xec", b"\xbf"),
-    *(b"\xe7", b"\xa3", b"\xa0", b"\xa7", b"\xab"),
+    *(0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367),
+    *(0xEC, 0xBF, 0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF),
 )
 """Identifiers of the elements of a file, a segment and a cluster."""
 
 
 def _element(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
-    name = 9 - head[0].bit_length()
-    length = 9 - head[name].bit_length() if name <= 4 and name < len(head) else 9
-    if length > 8 or len(head) < name + length:
+    header = element_header(head)
+    if header is None or header.identifier not in _EBML_ELEMENTS:
         return 0
-    identifier, content = head[:name], name + length
-    value = int.from_bytes(head[name:content], "big") & ((1 << 7 * length) - 1)
-    if identifier == _EBML and position:
+    if header.identifier == _EBML and position:
         return 0
-    if value == (1 << 7 * length) - 1:
+    if header.size is None:
         # The content of an element of unknown size is followed like its siblings.
-        seen[identifier] = position
-        return content if identifier in (_SEGMENT, _CLUSTER) else ENDLESS
-    known = identifier in _EBML_TOP_LEVEL or (_SEGMENT in seen and content + value <= rest)
-    return content + value if known else 0
+        return header.length if header.identifier in (_SEGMENT, _CLUSTER) else ENDLESS
+    return header.length + header.size
 
 
 def _chunk(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
@@ -134,7 +79,8 @@ _FLV_TAGS = (8, 9, 18)
 def _tag(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int:
     if not position:
         return int.from_bytes(head[5:9], "big") + 4
-    if head[0] & 0x1F not in _FLV_TAGS:
+    # Bit 5 says that the tag is encrypted.
+    if head[0] & ~0x20 not in _FLV_TAGS:
         return 0
     return 11 + int.from_bytes(head[1:4], "big") + 4
 
@@ -185,10 +131,9 @@ def _frame(head: bytes, position: int, rest: int, seen: dict[bytes, int]) -> int
     return length if length <= rest or head[8:12] == bytes(4) else 0
 
 
-MP4 = Structure(re.compile(rb"[\x00-\xff]{4}ftyp[0-9A-Za-z ]{4}"), _box, 8)
+MP4 = Structure(re.compile(rb"\x00\x00[\x00-\x03][\x00-\xff]ftyp[0-9A-Za-z ]{4}"), _box, 8)
 ASF = Structure(re.compile(re.escape(_ASF_HEADER)), _object, 24)
-TRANSPORT = TransportStream()
-STRUCTURES: tuple[Structure | TransportStream, ...] = (
+STRUCTURES: tuple[Layout, ...] = (
     MP4,
     Structure(
         re.compile(rb"\x1a\x45\xdf\xa3[\x00-\xff]{1,60}?\x42\x82[\x00-\xff](?:matroska|webm)"),
@@ -200,5 +145,6 @@ STRUCTURES: tuple[Structure | TransportStream, ...] = (
     ASF,
     Structure(re.compile(rb"OggS\x00\x02\x00{8}"), _page, 27),
     Structure(re.compile(rb"DKIF\x00\x00\x20\x00"), _frame, _IVF_FRAME_HEADER),
-    TRANSPORT,
+    *TRANSPORT_STREAMS,
+    *STREAM_STRUCTURES,
 )

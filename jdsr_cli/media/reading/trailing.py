@@ -6,17 +6,58 @@ specification, 18 to 27 (blocks); RFC 9649, 2.3 (RIFF header of WebP).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jdsr_cli.media.reading.recordings import is_meaningful, next_recording
+from jdsr_cli.media.reading.salvage import find_stream
+from jdsr_cli.media.slices import FileSlice
 
 _SEARCHED = 1 << 26
 """Maximum number of bytes of a picture that is examined; larger ones count as whole."""
 
+_PICTURE = re.compile(
+    rb"\0*(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF[\x00-\xff]{4}WEBP|BM[\x00-\xff]{4}\0{4}"
+    rb"|II\x2a\0|MM\0\x2a|[\x00-\xff]{4}ftyp(?:heic|heix|mif1|msf1|avif))"
+)
+"""Pictures, after padding: JPEG, PNG, GIF, WebP, BMP, TIFF, HEIF and AVIF."""
+_HEAD = 1 << 16
+"""Number of bytes after a picture in which a picture or an elementary stream is recognised."""
 
-def trailing_note(file: Path, picture_format: str | None) -> str | None:
-    """Return a sentence about the bytes after a picture, None if there are none.
+
+@dataclass(frozen=True)
+class Trailing:
+    """Bytes that follow a picture.
+
+    Attributes:
+        part: Where they are.
+        content: What they hold, None if that is unknown.
+
+    """
+
+    part: FileSlice
+    content: Literal["a video", "another picture"] | None
+
+    @property
+    def unread(self) -> list[str]:
+        """The note if the bytes hold a video or picture, which is not read."""
+        return [] if self.content is None else [self.note]
+
+    @property
+    def note(self) -> str:
+        """Sentence for the user."""
+        held = "" if self.content is None else f", which hold {self.content}"
+        return (
+            f"{self.part.size} bytes after byte {self.part.start} follow the picture{held}; they "
+            "were not read"
+        )
+
+
+def trailing_bytes(file: Path, picture_format: str | None) -> Trailing | None:
+    """Return the bytes after a picture, None if there are none.
 
     Args:
         file: The file.
@@ -33,8 +74,13 @@ def trailing_note(file: Path, picture_format: str | None) -> str | None:
         size = stream.seek(0, 2)
         if not is_meaningful(stream, end, size):
             return None
-        kind = "" if next_recording(stream, end, size) is None else ", which hold a video"
-    return f"{size - end} bytes follow the picture{kind}; they were not read"
+        recording = next_recording(stream, end, size)
+        stream.seek(end)
+        head = stream.read(_HEAD)
+    part = FileSlice(file, end, size)
+    if recording is not None or find_stream(head, ("mjpeg",)) is not None:
+        return Trailing(part, "a video")
+    return Trailing(part, None if _PICTURE.match(head) is None else "another picture")
 
 
 def picture_end(file: Path, picture_format: str | None) -> int | None:

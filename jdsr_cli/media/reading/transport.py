@@ -17,9 +17,6 @@ _SYNC = 0x47
 _IN_ROW = 5
 """Number of packets in a row by which a stream is recognised."""
 
-_LAYOUTS = ((188, 0), (192, 4), (204, 0))
-"""Bytes of a packet, and how many of them precede the sync byte."""
-
 LEAD = 4 + (_IN_ROW - 1) * 204 + 1
 """Number of bytes that are needed to recognise a stream."""
 
@@ -27,35 +24,44 @@ _PLACES = 256
 """Number of places at which a stream is checked, beside its end."""
 
 
-def _pattern(size: int, before: int) -> bytes:
-    rest = b"[\\x00-\\xff]{%d}\x47" % (size - 1)
-    return b"[\\x00-\\xff]{%d}\x47" % before + rest * (_IN_ROW - 1)
-
-
 class TransportStream:
-    """The structure of a transport stream.
+    """The structure of a transport stream, see `elements.Layout`.
 
-    Attributes:
-        start: Pattern of the first bytes.
+    Args:
+        packet: Number of bytes of a packet.
+        before: How many of them precede the sync byte.
 
     """
 
-    start = re.compile(b"|".join(_pattern(*layout) for layout in _LAYOUTS))
+    searched = True
+    continuous = True
+
+    def __init__(self, packet: int, before: int) -> None:
+        self._packet = packet
+        self._before = before
+        rest = b"[\\x00-\\xff]{%d}\x47" % (packet - 1)
+        self._row = re.compile(b"\x47" + rest * (_IN_ROW - 1))
+        """Begins with the sync byte, for which a regular expression is searched fast."""
+
+    def starts(self, head: bytes) -> bool:
+        """Whether a stream starts with these bytes."""
+        return self._row.match(head, self._before) is not None
+
+    def find(self, data: bytes, start: int) -> int | None:
+        """Return where the next stream may start in `data`, None if nowhere."""
+        match = self._row.search(data, start + self._before)
+        return None if match is None else match.start() - self._before
 
     def follow(self, stream: BinaryIO, position: int, size: int) -> int:
         """Return where the packets end that start at a position.
 
         Args:
             stream: The file.
-            position: Where a match of `start` begins.
+            position: Where a stream starts.
             size: Number of bytes of the file.
 
         """
-        stream.seek(position)
-        head = stream.read(LEAD)
-        packet, before = next(
-            layout for layout in _LAYOUTS if re.match(_pattern(*layout), head) is not None
-        )
+        packet, before = self._packet, self._before
         count = (size - position) // packet
 
         def is_intact(number: int) -> bool:
@@ -89,3 +95,7 @@ class TransportStream:
         stream.seek(end)
         rest = stream.read(size - end)
         return size if len(rest) <= before or rest[before] == _SYNC else end
+
+
+TRANSPORT_STREAMS = (TransportStream(188, 0), TransportStream(192, 4), TransportStream(204, 0))
+"""Plain packets, source packets with their time of arrival, and packets with parity bytes."""

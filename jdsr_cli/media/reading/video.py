@@ -13,6 +13,7 @@ from pathlib import Path
 from av.container.input import InputContainer
 from av.video.frame import VideoFrame
 
+from jdsr_cli.errors import InputError
 from jdsr_cli.media.deep_frames import to_deep_rgb
 from jdsr_cli.media.frames import (
     TRANSPARENT_NOTE,
@@ -29,14 +30,16 @@ from jdsr_cli.media.frames import (
 )
 from jdsr_cli.media.geometry import fit
 from jdsr_cli.media.inputs import choose_stream
-from jdsr_cli.media.reading.decoding import TRIM_IGNORED, PacketDecoder, Timeline, TrimWindow
+from jdsr_cli.media.reading.decoding import PacketDecoder, Timeline
 from jdsr_cli.media.reading.deinterlacing import Deinterlaced, Deinterlacer
 from jdsr_cli.media.reading.hardware import describe_decoding, open_for_decoding, undecodable
 from jdsr_cli.media.reading.header import ColourTags, OpenedVideo, read_header
+from jdsr_cli.media.reading.leftovers import Leftovers
 from jdsr_cli.media.reading.pictures import PictureCount
 from jdsr_cli.media.reading.presentation import FrameOrigin
 from jdsr_cli.media.reading.salvage import SalvagedCopy
-from jdsr_cli.media.slices import FileSlice
+from jdsr_cli.media.reading.trimming import TRIM_IGNORED, TrimWindow
+from jdsr_cli.media.slices import FileSlice, size_of
 from jdsr_cli.media.tone_mapping import describe_mapping, tone_mapping_of
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
@@ -46,6 +49,9 @@ _PICTURE_PER_PACKET = frozenset({"h264", "hevc", "mpeg4", "mjpeg"})
 _WITH_EMPTY_FRAMES = "avi"
 """Container whose header also counts chunks without data, which repeat the frame before them; its
 decoding times are the numbers of the chunks."""
+
+_COMPLETING = "dv"
+"""Container of which FFmpeg completes a frame that is cut off with the data of the one before."""
 
 _PICTURES = "_pipe"
 """End of the names of demuxers for pictures, of which several may follow one another."""
@@ -71,6 +77,7 @@ class VideoSource:
             open if the source cannot be created.
         part: Part of the file that is read instead of all of it.
         notes: Further warnings about the file.
+        unknown: Parts of what is read that seem to belong to no recording.
 
     Raises:
         MediaError: No frame can be decoded.
@@ -91,6 +98,7 @@ class VideoSource:
         copy: SalvagedCopy | None = None,
         part: FileSlice | None = None,
         notes: tuple[str, ...] = (),
+        unknown: tuple[FileSlice, ...] = (),
     ) -> None:
         self._copy = copy
         self._notes = notes
@@ -105,7 +113,8 @@ class VideoSource:
             chosen = choose_stream(self._container, file, settings.stream)
             # Read before decoding, which may overwrite the tags of the container.
             tags = ColourTags.of(chosen.stream.codec_context)
-            self._decoder = PacketDecoder(self._container, chosen.stream)
+            length = size_of(data) if self._container.format.name == _COMPLETING else None
+            self._decoder = PacketDecoder(self._container, chosen.stream, length)
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
             if first is None:
@@ -122,9 +131,11 @@ class VideoSource:
         except BaseException:
             self._container.close()
             raise
-        self.info: MediaInfo = header.info
+        self.info: MediaInfo = replace(header.info, recording=part)
         if copy is not None:
             self.info = replace(self.info, salvaged=True, salvaged_copy=copy.path)
+        trailing = None if animation is None else animation.trailing
+        self._leftovers = Leftovers(data, self._container, unknown, trailing)
         still = self.info.kind == "image"
         self._window = TrimWindow(ReadSettings() if still else settings)
         self._deinterlacing: Deinterlacing = (
@@ -176,6 +187,11 @@ class VideoSource:
         """Number of packets that could not be decoded at all."""
         return self._decoder.skipped
 
+    @property
+    def offset(self) -> int:
+        """Position in the file at which a salvaged stream starts, 0 if it is not salvaged."""
+        return 0 if self._copy is None else self._copy.signature.offset
+
     def close(self) -> None:
         """Close the file and remove the salvaged copy, if any."""
         with suppress(ValueError):
@@ -210,6 +226,9 @@ class VideoSource:
             yield PendingFrame(index, pts, self.info.time_base, render, deep)
         else:
             self._finished = True
+            searched = self._copy is None and self.info.kind == "video"
+            is_other = partial(is_video, self.info.path) if searched else None
+            self._leftovers.finish(self._decoder.reached, is_other)
         self._window.check(self.info.path)
 
     def _timed(self) -> Iterator[tuple[int, int, Deinterlaced]]:
@@ -273,7 +292,11 @@ class VideoSource:
             found.append(f"{self.skipped} packets could not be decoded")
         if self._finished:
             found.extend(self._shortfall())
-        return found
+        return [*found, *self._leftovers.notes()]
+
+    def unread(self) -> list[str]:
+        """Return those warnings that name bytes of the file which were not read."""
+        return self._leftovers.unread()
 
     def _interlacing(self) -> Iterator[str]:
         if self.info.kind != "video":
@@ -317,3 +340,13 @@ class VideoSource:
         end, actual = self._header.stated_end, decoder.end
         if end is not None and end - actual > _SHORTFALL_SECONDS:
             yield f"the header states {float(end):.2f} s, the file contains {float(actual):.2f} s"
+
+
+def is_video(file: Path, part: FileSlice) -> bool:
+    """Whether FFmpeg reads a part of a file as a video."""
+    try:
+        source = VideoSource(file, ReadSettings(), part=part)
+    except InputError:
+        return False
+    source.close()
+    return source.info.kind == "video"

@@ -13,7 +13,6 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.media.frames import MediaInfo
-from jdsr_cli.media.reading.recordings import first_recording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import ROUNDING, TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import TrackKind, can_store
@@ -52,8 +51,8 @@ class TrackCopier:
     so memory stays bounded.
 
     Args:
-        source: The input, of which the first recording is read; the salvaged copy is read instead
-            while it exists.
+        source: The input, of which only `MediaInfo.recording` is read; the salvaged copy is read
+            instead while it exists.
 
     Raises:
         MediaError: The input can no longer be opened.
@@ -63,7 +62,7 @@ class TrackCopier:
     def __init__(self, source: MediaInfo) -> None:
         copy = source.salvaged_copy
         salvaged = copy if copy and copy.is_file() else None
-        self._file = salvaged or first_recording(source.path)
+        self._file = salvaged or source.recording or source.path
         self._source = open_tracks(self._file)
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None

@@ -58,7 +58,7 @@ def _open(
     """Open an input and its workspace; return None if an earlier run has finished it."""
     workspace = state.workspace
     if settings.resume and not settings.force and workspace.is_finished(request):
-        state.already_done = True
+        state.already_done, state.unread = True, workspace.stated_unread()
         workspace.clear()
         return None
     # The reader stays open until the input is concluded: sound may be copied from what it salvaged.

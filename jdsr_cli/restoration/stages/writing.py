@@ -78,10 +78,12 @@ def _conclude(
 ) -> InputResult:
     state = element.state
     if state.already_done:
-        note = "an earlier run has done this already"
-        progress.note(f"{state.source}: {note}")
+        notes = ("an earlier run has done this already", *state.unread)
+        for note in notes:
+            progress.note(f"{state.source}: {note}")
         state.close()
-        return InputResult(state.source, output=state.workspace.final, notes=(note,))
+        final = state.workspace.final
+        return InputResult(state.source, output=final, notes=notes, unread=state.unread)
     result = None if writer is None else writer.finish()
     if result is None:
         assert state.error is not None
@@ -251,6 +253,7 @@ class _InputWriter:
             figures=figures,
             seconds=seconds,
             notes=notes,
+            unread=state.unread,
         ).write(workspace.results / MANIFEST)
         workspace.publish()
         state.close()
