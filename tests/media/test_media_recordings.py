@@ -232,12 +232,22 @@ def test_recordings_that_are_all_damaged_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [*CONTAINERS])
-@pytest.mark.parametrize("count", [1, 100, 5000])
-def test_padding_is_not_reported(tmp_path: Path, suffix: str, count: int) -> None:
+@pytest.mark.parametrize(
+    "padding", [bytes(1), bytes(100), bytes(5000), b"\xff" * 5000], ids=["1", "100", "5000", "ones"]
+)
+def test_padding_is_not_reported(tmp_path: Path, suffix: str, padding: bytes) -> None:
     plain = part(tmp_path, suffix, 0)
-    frames, notes = read(join(tmp_path / f"padded{suffix}", plain, bytes(count)))
+    frames, notes = read(join(tmp_path / f"padded{suffix}", plain, padding))
     assert_follow(frames, [read(plain)[0]])
     assert notes == ()
+
+
+def test_a_file_is_examined_again_after_it_changed(tmp_path: Path) -> None:
+    parts = [part(tmp_path, ".mp4", number) for number in range(2)]
+    path = join(tmp_path / "joined.mp4", parts[0])
+    assert len(find_recordings(path).recordings) == 1
+    join(path, *parts)
+    assert len(find_recordings(path).recordings) == 2
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv", ".asf", ".avi"])
