@@ -231,10 +231,12 @@ def test_recordings_that_are_all_damaged_are_an_error(tmp_path: Path) -> None:
         read(join(tmp_path / "joined.mp4", data, data))
 
 
-@pytest.mark.parametrize("suffix", [*CONTAINERS])
-@pytest.mark.parametrize(
-    "padding", [bytes(1), bytes(100), bytes(5000), b"\xff" * 5000], ids=["1", "100", "5000", "ones"]
-)
+ZEROS = [(suffix, bytes(count)) for suffix in CONTAINERS for count in (1, 100, 5000)]
+# FFmpeg takes ones for an IVF frame that is too large, and says so.
+ONES = [(suffix, b"\xff" * 5000) for suffix in CONTAINERS if suffix != ".ivf"]
+
+
+@pytest.mark.parametrize(("suffix", "padding"), [*ZEROS, *ONES])
 def test_padding_is_not_reported(tmp_path: Path, suffix: str, padding: bytes) -> None:
     plain = part(tmp_path, suffix, 0)
     frames, notes = read(join(tmp_path / f"padded{suffix}", plain, padding))
