@@ -1,7 +1,6 @@
-"""Thumbnails of frames, detection of cuts between scenes, and of monochrome footage.
+"""Thumbnails of frames, and detection of monochrome footage.
 
-Tracks end at a cut. Monochrome footage is gray or of any tint: night vision, infrared, sodium
-lamps.
+Monochrome footage is gray or of any tint: night vision, infrared, sodium lamps.
 
 A picture is monochrome where all its colours lie on one line in RGB, whatever its direction: each
 channel is luma times a factor, plus an offset. The distance of its points from that line is its
@@ -18,46 +17,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.averaging import independent_share
 from jdsr_cli.faces.canonical_colours import fit_tint
 
-ROWS, COLUMNS = 18, 32
-"""Size of a thumbnail: enough to distinguish scenes, too coarse to show people moving."""
-MIN_DIFFERENCE = 0.6
-"""Mean luma difference of two thumbnails of matched brightness and contrast, in standard
-deviations, above which they show different scenes.
-
-Largest within clips, smallest of 336 joints between clips of the development data:
-
-::
-
-    clip, frames        1 frame apart   5 apart
-    corridor, 41            0.06          0.20
-    mask_on, 234            0.18          0.40
-    masked_dancer, 530      0.11          0.28
-    office_cctv, 600        0.02          0.03
-    street_arcade, 105      0.12          0.34
-    street_crowd, 600       0.20          0.55
-    two_people, 56          0.04          0.16
-    joints                         0.68
-"""
-MIN_CHANGE = 10.0
-"""Minimum mean change of a cut in grey levels, over all pixels and channels.
-
-Joints between clips change 33 or more.
-"""
-FLAT = 4.0
-"""Standard deviation of luma in grey levels below which a thumbnail is uniform."""
-WHITE = 200.0
-"""Mean luma above which a uniform thumbnail is a flash and not a scene."""
-MAX_GAIN = 4.0
-"""Maximum factor by which contrast is matched; nearly uniform pictures stay different."""
+ROWS, COLUMNS = 36, 64
+"""Size of a thumbnail: people are a few pixels wide in it."""
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reduce a frame to area means, RGB uint8 (18, 32, 3); a thumbnail is returned as it is.
+    """Reduce a frame to area means, RGB uint8 (36, 64, 3); a thumbnail is returned as it is.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -77,45 +46,14 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(small, dtype=np.uint8)
 
 
-def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
-    """Return whether another scene begins between two frames.
+def coarse(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return means of 2 x 2 pixels of a thumbnail or a part of it, uint8 (H / 2, W / 2, 3).
 
-    Brightness and contrast are matched first, so that neither a lamp that is switched on nor a
-    change of exposure counts as a cut. A frame whitened by a flash does not count either.
-    Crossfades and cuts between similar views are not detected.
-
-    Args:
-        before: Thumbnail of the first frame, see `thumbnail`.
-        after: Thumbnail of the next frame.
-
-    Raises:
-        UsageError: They are not thumbnails.
-
+    People hardly show in it.
     """
-    for one in (before, after):
-        if one.shape != (ROWS, COLUMNS, 3):
-            raise UsageError(
-                f"cuts are detected in thumbnails, not in pictures of shape {one.shape}",
-                hint="Use jdsr_cli.faces.scene.thumbnail.",
-            )
-    if np.abs(after.astype(np.float64) - before).mean() < MIN_CHANGE:
-        return False
-    first, second = (_luma(one) for one in (before, after))
-    flat = [one.std() < FLAT for one in (first, second)]
-    if any(flat):
-        return not any(
-            uniform and one.mean() > WHITE
-            for uniform, one in zip(flat, (first, second), strict=True)
-        )
-    gain = min(MAX_GAIN, float(second.std() / first.std()))
-    matched = gain * (first - first.mean())
-    difference = float(np.abs(second - second.mean() - matched).mean() / second.std())
-    return difference > MIN_DIFFERENCE
-
-
-def _luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    luma: NDArray[np.float64] = picture.astype(np.float64) @ np.array(LUMA_WEIGHTS)
-    return luma
+    height, width = small.shape[:2]
+    size = (max(1, width // 2), max(1, height // 2))
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 BECOMES, REMAINS = 6.0, 8.0
@@ -162,7 +100,7 @@ def colourfulness(image: NDArray[np.uint8]) -> float:
         UsageError: The image is not RGB, or is empty.
 
     """
-    return _distance_from_tint(thumbnail(image))
+    return _distance_from_tint(coarse(thumbnail(image)))
 
 
 def face_colourfulness(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> float:

@@ -162,6 +162,9 @@ class FrameDetections:
     """Whether the detector was run on the frame."""
     cut: bool
     """Whether another scene begins with this frame."""
+    shift: tuple[float, float] | None
+    """Pixels of the displayed picture by which it moved to the right and down since the frame
+    before, as the camera moved; None if that is not known."""
     colour: float
     """Colourfulness of the frame, see `faces.scene.colourfulness`."""
     detections: tuple[Detection, ...]

@@ -20,7 +20,8 @@ from jdsr_cli.faces.detection.near_tracks import (
     search_interval,
 )
 from jdsr_cli.faces.embedding import FaceEmbedder
-from jdsr_cli.faces.scene import colourfulness, face_colourfulness, is_cut, thumbnail
+from jdsr_cli.faces.scene import colourfulness, face_colourfulness, thumbnail
+from jdsr_cli.faces.scene_changes import SceneChange, compare_scenes
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import FrameDetections, FrameItem
 from jdsr_cli.settings import DEFAULT_FRAME_RATE, SEGMENT_STEP
@@ -29,6 +30,15 @@ MAX_GROUP = 8
 """Most frames that the detector receives together; a power of two, see `group_size`."""
 MAX_GROUP_BYTES = 48 << 20
 """Most bytes of frames that the detector receives together."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBefore:
+    """What the frame that follows is compared with."""
+
+    time: float
+    """Seconds."""
+    thumbnail: Image
 
 
 @dataclass(frozen=True)
@@ -68,19 +78,18 @@ class SceneSearch:
     Args:
         plan: How faces are searched.
         frame_rate: Frames per second, None if unknown.
-        before: Thumbnail of the frame before the first one; None if that begins a scene.
+        before: The frame before the first one; None if that begins a scene.
 
     """
 
     def __init__(
-        self, plan: DetectionPlan, frame_rate: Fraction | None, before: Image | None = None
+        self, plan: DetectionPlan, frame_rate: Fraction | None, before: FrameBefore | None = None
     ) -> None:
         self._plan = plan
         self._rate = float(frame_rate or DEFAULT_FRAME_RATE)
-        self._waiting: list[tuple[FrameItem, bool]] = []
-        """Frames, and whether another scene begins with each."""
-        self._thumbnail = before
-        """Of the last frame."""
+        self._waiting: list[tuple[FrameItem, SceneChange]] = []
+        """Frames, and what changes with each."""
+        self._before = before
         self._near = self._new_near()
 
     def _new_near(self) -> NearTrackDetector | None:
@@ -94,12 +103,12 @@ class SceneSearch:
         if self._near is not None:
             size = min(size, key_frame_interval(self._rate))
         item.thumbnail = thumbnail(item.image)
-        cut = self._begins_scene(item.thumbnail)
+        change = self._change(item)
         done: list[FrameItem] = []
-        if self._waiting and (cut or item.number % size == 0):
-            done = self._detect(None if cut else item)
-        self._thumbnail = item.thumbnail
-        self._waiting.append((item, cut))
+        if self._waiting and (change.cut or item.number % size == 0):
+            done = self._detect(None if change.cut else item)
+        self._before = FrameBefore(float(item.time), item.thumbnail)
+        self._waiting.append((item, change))
         return done
 
     def end_group(self, following: FrameItem | None) -> list[FrameItem]:
@@ -111,18 +120,25 @@ class SceneSearch:
         """
         if not self._waiting:
             return []
-        if following is not None and self._begins_scene(thumbnail(following.image)):
-            following = None
+        if following is not None:
+            following.thumbnail = thumbnail(following.image)
+            if self._change(following).cut:
+                following = None
         return self._detect(following)
 
     def skip(self, item: FrameItem) -> None:
         """Pass over a frame of a segment whose detections are known."""
         if item.ends_segment:
-            item.thumbnail = self._thumbnail = thumbnail(item.image)
+            item.thumbnail = thumbnail(item.image)
+            self._before = FrameBefore(float(item.time), item.thumbnail)
             self._near = self._new_near()
 
-    def _begins_scene(self, picture: Image) -> bool:
-        return self._thumbnail is not None and is_cut(self._thumbnail, picture)
+    def _change(self, item: FrameItem) -> SceneChange:
+        """Return what changes with a frame, which has its thumbnail, after the last one."""
+        if self._before is None:
+            return SceneChange()
+        seconds = float(item.time) - self._before.time
+        return compare_scenes(self._before.thumbnail, item.thumbnail, seconds)
 
     def _detect(self, following: FrameItem | None) -> list[FrameItem]:
         """Return the waiting frames with their faces.
@@ -136,7 +152,7 @@ class SceneSearch:
         faces: Sequence[Sequence[Detection] | None]
         if self._near is None:
             every = self._plan.every or 1
-            chosen = [item for item, cut in waiting if cut or item.number % every == 0]
+            chosen = [item for item, one in waiting if one.cut or item.number % every == 0]
             found = iter(self._plan.detector.detect(self._pictures(chosen)) if chosen else [])
             faces = [next(found) if item in chosen else None for item in items]
         else:
@@ -145,8 +161,8 @@ class SceneSearch:
             afresh = following is not None and following.number % self._plan.segment == 0
             every = search_interval(self._rate, sparse=self._plan.sparse)
             faces = self._near.detect(self._pictures(items), after, afresh=afresh, every=every)
-        for (item, cut), ours in zip(waiting, faces, strict=True):
-            item.detections = self._describe(item, ours, cut)
+        for (item, change), ours in zip(waiting, faces, strict=True):
+            item.detections = self._describe(item, ours, change)
         return items
 
     def _pictures(self, items: Sequence[FrameItem]) -> list[Image]:
@@ -167,7 +183,7 @@ class SceneSearch:
         ]
 
     def _describe(
-        self, item: FrameItem, found: Sequence[Detection] | None, cut: bool
+        self, item: FrameItem, found: Sequence[Detection] | None, change: SceneChange
     ) -> FrameDetections:
         """Return what tracking needs to know of a frame, `found` in it if it was searched."""
         faces = found or ()
@@ -175,10 +191,13 @@ class SceneSearch:
         if roi is not None:
             faces = [_moved(face, *roi[:2]) for face in faces]
         image = display.squared(item.image)
+        height, width = image.shape[:2]
+        shift = change.shift and (change.shift[0] * width, change.shift[1] * height)
         return FrameDetections(
             time=float(item.time),
             searched=found is not None,
-            cut=cut,
+            cut=change.cut,
+            shift=shift,
             colour=colourfulness(item.thumbnail if display.is_square else image),
             detections=tuple(faces),
             face_colours=tuple(face_colourfulness(image, face.box) for face in faces),

@@ -8,7 +8,7 @@ from itertools import count
 from jdsr_cli.faces.scene import thumbnail
 from jdsr_cli.restoration.frame import OpenInput
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
-from jdsr_cli.restoration.scene_search import DetectionPlan, SceneSearch
+from jdsr_cli.restoration.scene_search import DetectionPlan, FrameBefore, SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages.reading import frame_item
 from jdsr_cli.restoration.stored_detections import SUFFIX, write_detections
@@ -73,9 +73,9 @@ class SegmentSearch:
     def _search(self, number: int) -> None:
         """Store the detections of a segment, of which there are none where the input has ended."""
         first, found = number * self._segment, []
-        before = self._frames.get(first - 1) if first else None
-        picture = None if before is None else thumbnail(before.image)
-        search = SceneSearch(self._plan, self._opened.info.frame_rate, picture)
+        last = self._frames.get(first - 1) if first else None
+        before = None if last is None else FrameBefore(float(last.time), thumbnail(last.image))
+        search = SceneSearch(self._plan, self._opened.info.frame_rate, before)
         following = None
         for position in range(first, first + self._segment + 1):
             self._check_needed()

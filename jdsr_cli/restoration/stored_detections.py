@@ -16,7 +16,7 @@ from jdsr_cli.restoration.workspace import Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""
-DETECTIONS_FORMAT = 5
+DETECTIONS_FORMAT = 6
 """Version of the methods of detection and tracking and of the stored detections; part of the
 request, so that a run that another version began is not resumed. Increase it if any changes."""
 DAMAGED = "the detections of the interrupted run are damaged"
@@ -65,7 +65,10 @@ def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
         if one.embeddings is not None
     }
     table = [
-        (one.time, one.searched, one.cut, one.colour, len(one.detections), one.face_colours)
+        (
+            *(one.time, one.searched, one.cut, one.shift, one.colour),
+            *(len(one.detections), one.face_colours),
+        )
         for one in frames
     ]
     Snapshot({"frames": table}, arrays | embeddings).write(path)
@@ -79,12 +82,13 @@ def read_detections(path: Path) -> Iterator[FrameDetections]:
 
     """
     stored, first = Snapshot.read(path, DAMAGED), 0
-    for number, (time, searched, cut, colour, count, colours) in enumerate(stored.values["frames"]):
+    for number, row in enumerate(stored.values["frames"]):
+        time, searched, cut, shift, colour, count, colours = row
         faces = stored.arrays["faces"][first : first + count]
         first += count
         detections = tuple(_detection(face) for face in faces)
         embeddings = stored.arrays.get(f"embeddings/{number}")
-        measures = (time, searched, cut, colour)
+        measures = (time, searched, cut, shift and tuple(shift), colour)
         yield FrameDetections(*measures, detections, tuple(colours), embeddings)
 
 

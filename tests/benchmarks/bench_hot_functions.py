@@ -24,7 +24,8 @@ from jdsr_cli.faces.detection.network import Letterbox, decode_detections
 from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.occlusion import covered_region
 from jdsr_cli.faces.resampling import resample
-from jdsr_cli.faces.scene import is_cut, thumbnail
+from jdsr_cli.faces.scene import thumbnail
+from jdsr_cli.faces.scene_changes import compare_scenes
 from jdsr_cli.faces.tracking import Tracker
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.media import write_image
@@ -121,9 +122,11 @@ def test_thumbnail(benchmark: Benchmark, frame: ImageArray) -> None:
     assert benchmark(thumbnail, frame).ndim == 3
 
 
-def test_is_cut(benchmark: Benchmark, frame: ImageArray) -> None:
+@pytest.mark.parametrize("changed", [False, True])
+def test_compare_scenes(benchmark: Benchmark, frame: ImageArray, changed: bool) -> None:
     small = thumbnail(frame)
-    assert not benchmark(is_cut, small, small)
+    other = thumbnail(np.ascontiguousarray(frame[:, ::-1])) if changed else small
+    assert benchmark(compare_scenes, small, other, 1.0).cut == changed
 
 
 def test_estimate_motion(benchmark: Benchmark, face: ImageArray) -> None:

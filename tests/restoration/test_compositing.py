@@ -63,7 +63,7 @@ def face(track: int, width: float, level: int, *, finite: bool = True) -> FaceIt
 def frame(one: OpenInput, *faces: FaceItem) -> FrameItem:
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     item = FrameItem(one, 0, 0, 0, Fraction(0), image, faces=list(faces))
-    item.detections = FrameDetections(0.0, True, False, 20.0, (), ())
+    item.detections = FrameDetections(0.0, True, False, None, 20.0, (), ())
     return item
 
 

@@ -15,6 +15,7 @@ from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
 from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.display import SQUARE
+from jdsr_cli.faces.scene_changes import SceneChange
 from jdsr_cli.media import Reader
 from jdsr_cli.restoration import scene_search
 from jdsr_cli.restoration.frame import (
@@ -82,6 +83,11 @@ def frames(elements: Iterable[Element]) -> list[FrameItem]:
 
 def cuts(items: Iterable[FrameItem]) -> list[int]:
     return [one.number for one in items if one.detections is not None and one.detections.cut]
+
+
+def cut_by_mean(least: int, before: np.ndarray, after: np.ndarray, seconds: float) -> SceneChange:
+    assert seconds == pytest.approx(0.04)
+    return SceneChange(cut=abs(int(before.mean()) - int(after.mean())) > least)
 
 
 def searched(items: Iterable[FrameItem]) -> list[int]:
@@ -162,9 +168,7 @@ def test_a_region_outside_the_frame_fails_that_input_only() -> None:
 
 
 def test_a_cut_is_detected_across_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        scene_search, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 50
-    )
+    monkeypatch.setattr(scene_search, "compare_scenes", partial(cut_by_mean, 50))
 
     def with_cuts(one: OpenInput) -> Iterator[Element]:
         yield InputStarted(one)
@@ -234,9 +238,7 @@ def test_frames_between_key_frames_are_searched_near_faces() -> None:
 def test_a_scene_that_begins_between_key_frames_is_searched_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        scene_search, "is_cut", lambda a, b: abs(int(a.mean()) - int(b.mean())) > 10
-    )
+    monkeypatch.setattr(scene_search, "compare_scenes", partial(cut_by_mean, 10))
     network = bright_squares.Squares()
     items = walking(0, 16, cut=5)
     found = edges(items, near_plan(network))

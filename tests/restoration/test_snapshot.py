@@ -51,6 +51,7 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
             time=number / 30000 * 1001,
             searched=number % 2 == 0,
             cut=number == 3,
+            shift=(float(random.normal()), number / 3) if number % 3 else None,
             colour=float(random.random()),
             detections=tuple(face(random) for _ in range(number % 3)),
             face_colours=tuple(float(random.random()) for _ in range(number % 3)),
@@ -63,6 +64,7 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
     assert len(read) == len(frames)
     for a, b in zip(frames, read, strict=True):
         assert (a.time, a.searched, a.cut, a.colour) == (b.time, b.searched, b.cut, b.colour)
+        assert a.shift == b.shift
         assert len(a.detections) == len(b.detections)
         assert a.face_colours == b.face_colours
         for one, other in zip(a.detections, b.detections, strict=True):

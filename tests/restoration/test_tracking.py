@@ -52,7 +52,7 @@ def stream(one: OpenInput, frames: Sequence[Sequence[Detection]]) -> Iterator[El
         item = FrameItem(one, number, number, number, Fraction(number, RATE), NO_IMAGE)
         time = number / RATE
         item.detections = FrameDetections(
-            time, True, False, 0.0, tuple(faces), tuple(20.0 for _ in faces)
+            time, True, False, None, 0.0, tuple(faces), tuple(20.0 for _ in faces)
         )
         yield item
     yield InputFinished(one.state)

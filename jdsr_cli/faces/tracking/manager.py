@@ -60,13 +60,27 @@ class TrackManager:
         self._interval = limits.interval
         self._scanned_at: float | None = None
         self._step = 0.0
+        self._camera: tuple[float, float] | None = None
+        """Pixels per second by which the picture moves, and which the velocities of the active
+        tracks do not include; None if it is not known, and they do."""
         self.scene = SceneSpan(0)
         self.active: list[Track] = []
         self.lost: list[Track] = []
         self.closed: list[Track] = []
 
-    def advance(self, index: int, time: float, cut: bool) -> None:
-        """Advance to a frame and close the tracks that ended before it."""
+    def advance(
+        self, index: int, time: float, cut: bool, shift: tuple[float, float] | None
+    ) -> None:
+        """Advance to a frame and close the tracks that ended before it.
+
+        Args:
+            index: Number of the frame.
+            time: Its time in seconds.
+            cut: Whether another scene begins with it.
+            shift: Pixels by which the picture moved to the right and down since the frame before,
+                None if that is not known.
+
+        """
         step = None if self._time is None else time - self._time
         pause = step is not None and step > self._limits.lost + PAUSE_TOLERANCE
         self._interval = step if step and not (cut or pause) else self._limits.interval
@@ -78,12 +92,32 @@ class TrackManager:
         self._time = time
         self.lost += [one for one in self.active if self._is_lost(one, time)]
         self.active = [one for one in self.active if one not in self.lost]
+        self._follow_camera(shift, step)
         limit = max(self._limits.reidentify_within, self._limits.lost)
         self._close(
             one
             for one in self.lost
             if one.appearance is None or one.status != "confirmed" or time - one.last.time > limit
         )
+
+    def _follow_camera(self, shift: tuple[float, float] | None, step: float | None) -> None:
+        """Move the active tracks as the picture moved since the frame before.
+
+        Between frames with and without a known shift, the camera is expected to move on as it does.
+        """
+        if shift is None or not step:
+            if self._camera is not None:
+                for track in self.active:
+                    track.motion.accelerate(*self._camera)
+            self._camera = None
+            return
+        right, down = shift
+        velocity = (right / step, down / step)
+        for track in self.active:
+            track.motion.shift(right, down)
+            if self._camera is None and track.has_velocity:
+                track.motion.accelerate(-velocity[0], -velocity[1])
+        self._camera = velocity
 
     def update(
         self,

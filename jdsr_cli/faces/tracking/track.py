@@ -108,6 +108,15 @@ class BoxFilter:
         )
         self._rate_variance = kept**2 * self._rate_variance + wander * seconds
 
+    def shift(self, right: float, down: float) -> None:
+        """Move the centre by pixels, as the whole picture moved."""
+        self._value[:2] += (right, down)
+
+    def accelerate(self, right: float, down: float) -> None:
+        """Change the velocity of the centre by pixels per second, known to as much."""
+        self._rate[:2] += (right, down)
+        self._rate_variance[:2] += (right**2, down**2)
+
     def update(self, box: Box) -> None:
         """Correct the state by a detected box at the time that was last predicted."""
         noise = _noise(self.size) ** 2
@@ -212,6 +221,11 @@ class Track:
     def last(self) -> Observation:
         """The last observation."""
         return self.observations[-1]
+
+    @property
+    def has_velocity(self) -> bool:
+        """Whether its velocity was measured, by two observations of connected motion."""
+        return self.last.time > self.motion_start
 
     def predict(self, time: float) -> None:
         """Advance the motion filter to a time."""

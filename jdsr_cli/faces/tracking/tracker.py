@@ -102,6 +102,7 @@ class Tracker:
         *,
         searched: bool = True,
         cut: bool = False,
+        shift: tuple[float, float] | None = None,
         embeddings: NDArray[np.floating] | None = None,
     ) -> list[TrackedFrame]:
         """Add the next frame.
@@ -111,6 +112,9 @@ class Tracker:
             detections: Faces detected in it.
             searched: Whether detection ran on this frame. Other frames are filled in.
             cut: Whether another scene begins with this frame: no track continues across a cut.
+            shift: Pixels by which the picture moved to the right and down since the frame before,
+                as the camera moved; faces are expected farther by as much. None if that is not
+                known: the camera is then expected to move as before.
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
 
         Returns:
@@ -125,7 +129,7 @@ class Tracker:
         known = self._checked(time, detections, searched, embeddings)
         index, manager = self._count, self._manager
         self._count, self._time = index + 1, time
-        manager.advance(index, time, cut)
+        manager.advance(index, time, cut, shift)
         if searched:
             manager.update(index, time, detections, known)
         self._pending.append((index, time))

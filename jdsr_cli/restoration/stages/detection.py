@@ -17,7 +17,7 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
 )
-from jdsr_cli.restoration.scene_search import DetectionPlan, SceneSearch
+from jdsr_cli.restoration.scene_search import DetectionPlan, FrameBefore, SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stored_detections import (
     SUFFIX,
@@ -57,7 +57,8 @@ class _InputDetector:
         self._segment = plan.segment
         before = None
         if opened.snapshot is not None:
-            before = opened.snapshot.part("detect").arrays["thumbnail"]
+            last = opened.snapshot.part("detect")
+            before = FrameBefore(last.values["time"], last.arrays["thumbnail"])
         self._search = SceneSearch(plan, opened.info.frame_rate, before)
         self._shared = SharedResults(opened.workspace, SUFFIX)
         opened.state.resources.callback(self._shared.release_all)

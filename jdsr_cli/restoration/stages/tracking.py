@@ -92,6 +92,7 @@ class _InputTracker:
             detections.detections,
             searched=detections.searched,
             cut=detections.cut,
+            shift=detections.shift,
             embeddings=detections.embeddings,
         )
         return self._decided(decided)

@@ -197,7 +197,7 @@ class _InputWriter:
         number, workspace = len(self._journal.segments), self._input.workspace
         files = [path for sink in self._sinks for path in sink.end_segment()]
         snapshot = Snapshot.join(
-            detect=Snapshot(arrays={"thumbnail": item.thumbnail}),
+            detect=Snapshot({"time": float(item.time)}, {"thumbnail": item.thumbnail}),
             composite=item.snapshot or Snapshot(),
             **{sink.name: sink.snapshot() for sink in self._sinks},
         )
