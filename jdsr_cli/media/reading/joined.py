@@ -226,7 +226,7 @@ class JoinedSource:
         if self._reshaped:
             found.append(reshaped_warning(self._reshaped))
         if self._silenced:
-            found.append(f"the sound of {self._silenced} recordings after the first is not kept")
+            found.append(f"the sound of later recordings is not kept ({self._silenced} with sound)")
         return found
 
 
