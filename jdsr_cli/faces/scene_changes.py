@@ -93,10 +93,10 @@ scenes, shifted by a share of their width, and portraits are of two people in th
     pan by 0.4                  0.03                0.99
     exposure                    0.00    0.00        0.07
     168 joints between clips    1.00    1.00        1.00
-    838 of two street scenes    0.998   0.998       1.00
+    840 of two street scenes    0.998   0.998       0.998
     450 of two portraits        0.996   0.998       0.998
 
-Two of the 838 are the same wall.
+One pair of the 840 shows the same wall.
 """
 LONG_STEP = 0.19
 """Seconds between two frames from which people can cover most of the background."""

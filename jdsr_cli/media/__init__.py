@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jdsr_cli.media.exif import PictureExif
-from jdsr_cli.media.frames import DeepImage, Frame, Image, MediaInfo, MediaKind
+from jdsr_cli.media.frames import DeepImage, Frame, Image, LaterRecording, MediaInfo, MediaKind
 from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
 from jdsr_cli.media.tone_mapping import sdr_header
@@ -26,6 +26,7 @@ __all__ = [
     "Frame",
     "Image",
     "JoinedVideo",
+    "LaterRecording",
     "MediaInfo",
     "MediaKind",
     "PictureExif",

@@ -26,7 +26,7 @@ from jdsr_cli.faces.compositing import FramePlan
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
-from jdsr_cli.media import DeepImage, Image, MediaInfo, Reader
+from jdsr_cli.media import DeepImage, Image, LaterRecording, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
@@ -64,6 +64,8 @@ class InputState:
         """Number of frames that were read or skipped; complete at the end."""
         self.reader_notes: tuple[str, ...] = ()
         """Warnings of the reader; complete at the end."""
+        self.later_recordings: tuple[LaterRecording, ...] = ()
+        """The recordings after the first one in the file; complete at the end."""
         self.unread: tuple[str, ...] = ()
         """Those that name bytes of the input that were not read; complete at the end. If an earlier
         run has finished the input, they are those of that run."""

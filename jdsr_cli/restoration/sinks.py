@@ -112,6 +112,7 @@ class VideoSink(Sink):
         picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
+        self._state = opened.state
         self._workspace = opened.workspace
         self._info = header
         self._size = size
@@ -150,6 +151,7 @@ class VideoSink(Sink):
             self._info,
             metadata=video_metadata(),
             trimmed=self._settings.trims,
+            later=self._state.later_recordings,
         )
         notes = (*self._notes, *joined.warnings)
         return SinkResult((joined.path,), notes, _written(self.name, joined.frames))

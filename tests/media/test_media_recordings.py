@@ -7,13 +7,12 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from clips import COUNT, Track, cameras, encode, noise
+from clips import COUNT, cameras, encode, noise
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media import Frame, VideoWriter, open_reader
+from jdsr_cli.media import Frame, open_reader
 from jdsr_cli.media.reading import elements
 from jdsr_cli.media.reading.recordings import find_recordings
 from jdsr_cli.media.slices import FileSlice
@@ -110,37 +109,6 @@ def test_times_that_continue_are_unchanged(tmp_path: Path) -> None:
     assert [frame.time for frame in frames] == [
         frame.time for path in parts for frame in read(path)[0]
     ]
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".asf"])
-def test_the_sound_of_the_first_recording_is_kept_and_the_others_named(
-    tmp_path: Path, suffix: str
-) -> None:
-    tracks = [Track("mp2", sample_rate=32000)]
-    parts = [part(tmp_path, suffix, number, tracks=tracks) for number in range(3)]
-    path = join(tmp_path / f"joined{suffix}", *parts)
-    with open_reader(path) as reader:
-        with VideoWriter(tmp_path / "out.mkv", reader.info, 64, 48) as writer:
-            for frame in reader:
-                writer.write(frame.image, frame.pts)
-        notes = reader.report.warnings
-    assert "the sound of later recordings is not kept (2 with sound)" in notes
-    sizes = []
-    for file in (writer.path, parts[0]):
-        with av.open(str(file)) as container:
-            sizes.append(sum(packet.size for packet in container.demux(audio=0)))
-    assert sizes[0] == sizes[1]
-    assert not [text for text in writer.warnings if "sound" in text]
-
-
-def test_only_later_recordings_with_sound_are_named(tmp_path: Path) -> None:
-    parts = [
-        part(tmp_path, ".mp4", 0),
-        part(tmp_path, ".mp4", 1),
-        part(tmp_path, ".mp4", 2, tracks=[Track()]),
-    ]
-    _, notes = read(join(tmp_path / "joined.mp4", *parts))
-    assert notes == (JOINED.format(3), "the sound of later recordings is not kept (1 with sound)")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv"])

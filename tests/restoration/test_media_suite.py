@@ -15,6 +15,8 @@ import pytest
 from cli.command_line import run
 from media.clips import (
     COUNT,
+    HEIGHT,
+    WIDTH,
     Track,
     encode,
     file_size_limit,
@@ -233,8 +235,10 @@ def test_a_full_disk_is_reported(tmp_path: Path, base: RestoreSettings) -> None:
 
 
 def test_a_run_stopped_by_a_full_disk_can_be_resumed(tmp_path: Path, base: RestoreSettings) -> None:
-    source, out = encode(tmp_path / "clip.mp4", LONG), tmp_path / "out"
-    settings = replace(base, segment=8)
+    # The video must be larger than the state that is kept of a segment.
+    grain = np.random.default_rng(0).integers(0, 60, (len(LONG), HEIGHT, WIDTH, 3), np.uint8)
+    source = encode(tmp_path / "clip.mp4", LONG, paint=lambda n: picture(n) + grain[n] // 2)
+    settings, out = replace(base, segment=8), tmp_path / "out"
     whole = video(restore_one([source], tmp_path / "whole", settings)).read_bytes()
     with file_size_limit(len(whole) - 1):
         summary = restore([source], out, settings)

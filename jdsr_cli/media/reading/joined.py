@@ -16,6 +16,7 @@ from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import (
     DeepImage,
     Image,
+    LaterRecording,
     MediaInfo,
     PendingFrame,
     Pixels,
@@ -49,6 +50,7 @@ class JoinedSource:
 
     Attributes:
         exif: None, since it is no still picture.
+        later: The recordings after the first one that was read, so far.
 
     Raises:
         MediaError: No frame of any recording can be decoded.
@@ -73,8 +75,7 @@ class JoinedSource:
         )
         self._last: int | None = None
         self._finished: list[str] = []
-        self._silenced = 0
-        """Recordings whose sound is left out."""
+        self.later: list[LaterRecording] = []
         self._resized = 0
         self._reshaped = 0
         self._corrupt = 0
@@ -124,7 +125,6 @@ class JoinedSource:
                 continue
             self._conclude()
             self._source, self._number = source, self._number_of(recording)
-            self._silenced += int(source.info.audio_streams > 0)
             yield from self._frames_of(source)
 
     def _open_first(self) -> VideoSource:
@@ -160,6 +160,11 @@ class JoinedSource:
             if number == 0 and before is not None and pts <= before:
                 shift = before + step - pts
             pts += shift
+            if number == 0 and before is not None:
+                info, part = source.info, self._contents.recordings[self._number - 1]
+                self.later.append(
+                    LaterRecording(part, shift * base, pts * base, info.audio_streams)
+                )
             if self._last is not None:
                 # The ticks of the first recording may be longer than those of this one.
                 pts = max(pts, self._last + 1)
@@ -225,8 +230,6 @@ class JoinedSource:
             found.append(resized_warning(self._resized))
         if self._reshaped:
             found.append(reshaped_warning(self._reshaped))
-        if self._silenced:
-            found.append(f"the sound of later recordings is not kept ({self._silenced} with sound)")
         return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
-from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
+from jdsr_cli.media.frames import Frame, Image, LaterRecording, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
 from jdsr_cli.media.reading.data_references import external_references
@@ -145,6 +145,7 @@ class ReadReport:
         skipped: Number of packets (of a sequence: pictures) that could not be decoded at all.
         warnings: One sentence for each problem or assumption; empty if there was none.
         unread: Those warnings that name bytes of the file which were not read.
+        later: The recordings that follow the first one in the file, for `join_segments`.
 
     """
 
@@ -153,6 +154,7 @@ class ReadReport:
     skipped: int
     warnings: tuple[str, ...]
     unread: tuple[str, ...] = ()
+    later: tuple[LaterRecording, ...] = ()
 
 
 class Reader:
@@ -256,7 +258,8 @@ class Reader:
         """Counts and warnings so far; complete when the iteration has ended."""
         source = self._source
         warnings, unread = tuple(source.warnings()), tuple(source.unread())
-        return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread)
+        later = tuple(source.later) if isinstance(source, JoinedSource) else ()
+        return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread, later)
 
     def close(self) -> None:
         """Close the file; no more frames can be read."""

@@ -19,16 +19,15 @@ from av.stream import Disposition, Stream
 
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.slices import DataFile
+from jdsr_cli.media.writing.packet_times import skipped_samples
+from jdsr_cli.media.writing.silence import LEAST_PAUSE
 
 PCM_CODEC = "pcm_s16le"
 """Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
 
-_GAP = Fraction(1, 50)
-"""Seconds between the end of a packet and the start of the next from which on there is a gap."""
-
 
 class DecodedTrack:
-    """Decode one sound track and store its samples as PCM at their times.
+    """Decode one sound track, or several in turn, and store the samples as PCM at their times.
 
     Args:
         source: The track, whose codec is known.
@@ -42,23 +41,36 @@ class DecodedTrack:
 
     def __init__(self, source: AudioStream, output: OutputContainer) -> None:
         context = source.codec_context
-        self._context = context
-        self._rate = context.sample_rate
-        self._resampler = AudioResampler(format="s16", layout=context.layout, rate=self._rate)
+        self._rate, self._layout = context.sample_rate, context.layout
+        self.follow(source)
         self.target = cast(
-            AudioStream, output.add_stream(PCM_CODEC, rate=self._rate, layout=context.layout)
+            AudioStream, output.add_stream(PCM_CODEC, rate=self._rate, layout=self._layout)
         )
         self.target.time_base = Fraction(1, self._rate)
         self._next = 0
         self.undecoded = 0
 
-    def mux(self, output: OutputContainer, packet: Packet[Stream] | None, shift: Fraction) -> int:
+    def follow(self, source: AudioStream) -> None:
+        """Decode another track from now on; its samples get the rate and layout of the first."""
+        self._context = source.codec_context
+        self._resampler = AudioResampler(format="s16", layout=self._layout, rate=self._rate)
+
+    def mux(
+        self,
+        output: OutputContainer,
+        packet: Packet[Stream] | None,
+        shift: Fraction,
+        end: Fraction | None = None,
+        start: Fraction = Fraction(0),
+    ) -> int:
         """Decode a packet and mux its samples.
 
         Args:
             output: The container that the samples are written to.
             packet: The packet; None to flush the decoder.
             shift: Seconds added to every time.
+            end: Seconds, so shifted, from which on samples are left out; None to keep all.
+            start: Seconds, so shifted, before which samples are left out; at least 0.
 
         Returns:
             Number of bytes of the samples that were muxed.
@@ -77,11 +89,12 @@ class DecodedTrack:
         stored = 0
         for decoded in frames:
             if decoded.pts is not None and decoded.time_base is not None:
-                start = decoded.pts * decoded.time_base + shift
-                shown = _without_start(decoded, round(-start * self._rate))
+                time, rate = decoded.pts * decoded.time_base + shift, decoded.sample_rate
+                last = decoded.samples if end is None else round((end - time) * rate)
+                shown = _between(decoded, round((start - time) * rate), last)
                 if shown is None:
                     continue
-                self._skip_gap(start)
+                stored += self._move_to(output, max(time, start))
             else:
                 shown = decoded
             shown.pts = None
@@ -95,11 +108,23 @@ class DecodedTrack:
                 stored += self._store(output, frame)
         return stored
 
-    def _skip_gap(self, time: Fraction) -> None:
-        """Move the next sample to `time` if there is a gap before it."""
+    def _move_to(self, output: OutputContainer, time: Fraction) -> int:
+        """Move the next sample to `time` if there is a pause before it, see `silence`."""
         start = round(time * self._rate)
-        if start - self._next > _GAP * self._rate or (self._next == 0 and start > 0):
-            self._next = start
+        if self._next and start - self._next <= LEAST_PAUSE * self._rate:
+            return 0
+        stored = 0
+        while self._next and output.format.name != "matroska" and self._next < start:
+            length = min(start - self._next, self._rate)
+            stored += self._store(output, self._silence(length))
+        self._next = max(start, self._next)
+        return stored
+
+    def _silence(self, samples: int) -> AudioFrame:
+        values = np.zeros((1, samples * len(self.target.layout.channels)), np.int16)
+        frame = AudioFrame.from_ndarray(values, format="s16", layout=self.target.layout.name)
+        frame.sample_rate = self._rate
+        return frame
 
     def _store(self, output: OutputContainer, frame: AudioFrame) -> int:
         frame.pts, frame.time_base = self._next, Fraction(1, self._rate)
@@ -111,27 +136,21 @@ class DecodedTrack:
         return stored
 
 
-def _without_start(frame: AudioFrame, samples: int) -> AudioFrame | None:
-    """Return a frame without its first samples, which are before 0; None if nothing is left."""
-    if samples <= 0:
-        return frame
-    if samples >= frame.samples:
+def _between(frame: AudioFrame, first: int, last: int) -> AudioFrame | None:
+    """Return the samples of a frame from `first` to before `last`, None if there are none."""
+    first, last = max(first, 0), min(last, frame.samples)
+    if first >= last:
         return None
+    if last - first == frame.samples:
+        return frame
     channels = 1 if frame.format.is_planar else len(frame.layout.channels)
     rest = AudioFrame.from_ndarray(
-        cast(Any, np.ascontiguousarray(frame.to_ndarray()[:, samples * channels :])),
+        cast(Any, np.ascontiguousarray(frame.to_ndarray()[:, first * channels : last * channels])),
         format=frame.format.name,
         layout=frame.layout.name,
     )
     rest.sample_rate = frame.sample_rate
     return rest
-
-
-def skipped_samples(packet: Packet[Any]) -> int:
-    """Return how many samples players leave out from a packet of sound on."""
-    if not packet.has_sidedata("skip_samples"):
-        return 0
-    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
 
 
 def codec_delays(file: DataFile, tracks: Sequence[int]) -> dict[int, Fraction]:
@@ -177,10 +196,11 @@ def open_tracks(file: DataFile) -> InputContainer:
 
 
 def has_unknown_format(stream: Stream) -> bool:
-    """Whether a stream is a sound track whose sample rate is not known."""
-    return isinstance(stream, AudioStream) and not (
-        stream.codec_context and stream.codec_context.sample_rate
-    )
+    """Whether a stream is a sound track whose sample rate or channels are not known."""
+    if not isinstance(stream, AudioStream):
+        return False
+    context = stream.codec_context
+    return context is None or not context.sample_rate or not context.channels
 
 
 def is_cover(stream: Stream) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -12,10 +12,13 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.frames import LaterRecording, MediaInfo
 from jdsr_cli.media.slices import DataFile
-from jdsr_cli.media.writing.clipping import ROUNDING, TimeSpan, clip, run_in, starts_between_packets
+from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import TrackKind, can_store
+from jdsr_cli.media.writing.joined_sound import JoinedSound
+from jdsr_cli.media.writing.packet_times import move, packet_time
+from jdsr_cli.media.writing.silence import SilenceFiller, bytes_per_sample
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
@@ -24,7 +27,6 @@ from jdsr_cli.media.writing.sound import (
     is_cover,
     label_of,
     open_tracks,
-    skipped_samples,
 )
 from jdsr_cli.media.writing.verify import TrackTally
 
@@ -53,22 +55,27 @@ class TrackCopier:
     Args:
         source: The input, of which only `MediaInfo.recording` is read; the salvaged copy is read
             instead while it exists.
+        later: Recordings that follow in the same file. If one of them has sound, all sound is
+            decoded and joined.
 
     Raises:
         MediaError: The input can no longer be opened.
 
     """
 
-    def __init__(self, source: MediaInfo) -> None:
+    def __init__(self, source: MediaInfo, later: Sequence[LaterRecording] = ()) -> None:
         copy = source.salvaged_copy
         salvaged = copy if copy and copy.is_file() else None
         self._file = salvaged or source.recording or source.path
         self._source = open_tracks(self._file)
+        has_sound = any(one.audio_streams for one in later)
+        self._joined = JoinedSound(self._file, later) if has_sound else None
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
         self._tallies: dict[int, TrackTally] = {}
         self._decoded: dict[int, DecodedTrack] = {}
+        self._fillers: dict[int, SilenceFiller] = {}
         self._waiting: Packet[Stream] | None = None
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._shift = Fraction(0)
@@ -119,7 +126,8 @@ class TrackCopier:
     @property
     def tallies(self) -> list[TrackTally]:
         """Amounts of data copied so far: one tally for each track of the output."""
-        return list(self._tallies.values())
+        joined = self._joined.tallies if self._joined else ()
+        return [*self._tallies.values(), *joined]
 
     def attach(self, output: OutputContainer, window: TimeSpan | None = None) -> None:
         """Add a stream to `output` for every track that can be copied or decoded.
@@ -133,8 +141,11 @@ class TrackCopier:
         """
         self._window = window
         for stream in self._source.streams:
-            if self._video is None or stream.index != self._video.index:
+            is_video = self._video is not None and stream.index == self._video.index
+            if not is_video and (self._joined is None or stream.type != "audio"):
                 self._attach(stream, output)
+        if self._joined is not None:
+            self._joined.attach(output, window)
         copied = [self._source.streams[index] for index in self._targets]
         if copied:
             self._packets = self._source.demux(copied)
@@ -158,6 +169,9 @@ class TrackCopier:
         storable = can_store(output.format.name, name)
         if storable and self._can_begin(stream):
             target = output.add_stream_from_template(stream)
+            timed = output.format.name == "matroska" or bytes_per_sample(name) is None
+            if isinstance(stream, AudioStream) and not timed:
+                self._fillers[stream.index] = SilenceFiller(stream)
         elif isinstance(stream, AudioStream):
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
@@ -181,6 +195,8 @@ class TrackCopier:
     def shift_by(self, seconds: Fraction) -> None:
         """Set the seconds added to every time; call it before the first packet is copied."""
         self._shift = seconds
+        if self._joined is not None:
+            self._joined.shift_by(seconds)
 
     def _can_begin(self, stream: Stream) -> bool:
         """Whether a copy of a track can begin where the time span does."""
@@ -195,7 +211,7 @@ class TrackCopier:
             self._source.seek(int((window.start - _SEEK_MARGIN) * _MICROSECONDS), any_frame=True)
             self._packets = self._source.demux(copied)
             self._waiting = self._next()
-            time_of_packet = None if self._waiting is None else _packet_time(self._waiting)
+            time_of_packet = None if self._waiting is None else packet_time(self._waiting)
             if time_of_packet is not None and time_of_packet <= window.start:
                 return
         except av.FFmpegError:
@@ -212,10 +228,12 @@ class TrackCopier:
             av.FFmpegError: The output cannot be written.
 
         """
+        if self._joined is not None:
+            self._joined.copy_until(output, time)
         while True:
             packet = self._waiting or self._next()
             self._waiting = None
-            time_of_packet = None if packet is None else _packet_time(packet)
+            time_of_packet = None if packet is None else packet_time(packet)
             past = (
                 time_of_packet is not None
                 and self._window is not None
@@ -270,12 +288,14 @@ class TrackCopier:
             tally.bytes += decoded.mux(output, packet, self._shift)
             return
         if self._shift or self._window is not None:
-            _move(packet, self._shift, self._delay(packet))
-        packet.stream = self._targets[packet.stream_index]
-        size = packet.size
+            move(packet, self._shift, self._delay(packet))
+        filler = self._fillers.get(packet.stream_index)
+        target = self._targets[packet.stream_index]
         try:
-            output.mux_one(packet)
-            tally.add(size)
+            for one in (*(filler.before(packet) if filler else ()), packet):
+                one.stream, size = target, one.size
+                output.mux_one(one)
+                tally.add(size)
         except av.FFmpegError as exc:
             if exc.errno != errno.EINVAL:
                 raise
@@ -298,11 +318,18 @@ class TrackCopier:
         """Return one sentence for each track or kind of packet that could not be kept."""
         messages = [
             *self._faults,
+            *(self._joined.warnings() if self._joined else ()),
             *(
                 f"{count} {kind} packets with impossible times were left out"
                 for kind, count in self._refused.items()
             ),
         ]
+        pauses = sum(filler.pauses for filler in self._fillers.values())
+        if pauses:
+            seconds = float(sum(filler.seconds for filler in self._fillers.values()))
+            messages.append(
+                f"pauses of the sound were filled with silence ({pauses}, {seconds:.2f} s in all)"
+            )
         if self._untimed:
             messages.append(
                 f"{self._untimed} sound or subtitle packets without a time were left out"
@@ -316,29 +343,5 @@ class TrackCopier:
         self._packets = iter(())
         self._waiting = None
         self._source.close()
-
-
-def _packet_time(packet: Packet[Stream]) -> Fraction | None:
-    time_of_packet = packet.dts if packet.dts is not None else packet.pts
-    return None if time_of_packet is None else time_of_packet * packet.time_base
-
-
-def _move(packet: Packet[Stream], seconds: Fraction, delay: Fraction | None) -> None:
-    """Add seconds to the times of a packet; those of sound are then in samples.
-
-    Times that are earlier than `delay` before 0 by their rounding alone are moved there.
-    """
-    rate = getattr(packet.stream.codec_context, "sample_rate", 0)
-    unit = Fraction(1, rate) if rate else packet.time_base
-    factor = packet.time_base / unit
-    shift = seconds / unit
-    packet.pts = None if packet.pts is None else round(packet.pts * factor + shift)
-    packet.dts = None if packet.dts is None else round(packet.dts * factor + shift)
-    packet.duration = round((packet.duration or 0) * factor)
-    packet.time_base = unit
-    skipped = skipped_samples(packet) if rate else 0
-    if skipped and packet.pts is not None and abs(packet.pts + skipped) * unit < ROUNDING:
-        # The first sample that is played is at 0, but for the rounding of the times.
-        packet.pts = packet.dts = -skipped
-    if rate and delay is not None and packet.pts is not None and -packet.pts * unit > delay:
-        packet.pts = packet.dts = -round(delay / unit)
+        if self._joined is not None:
+            self._joined.close()

@@ -16,7 +16,7 @@ from typing import Self
 
 from jdsr_cli.atomic import create_partial, partial_name, publish
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media.frames import DeepImage, Image, MediaInfo
+from jdsr_cli.media.frames import DeepImage, Image, LaterRecording, MediaInfo
 from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.containers import choose_container, final_name
@@ -79,6 +79,7 @@ def join_segments(
     *,
     metadata: Mapping[str, str] | None = None,
     trimmed: bool = False,
+    later: Sequence[LaterRecording] = (),
 ) -> JoinedVideo:
     """Join segments, with the sound and subtitles of their source, without encoding.
 
@@ -95,6 +96,7 @@ def join_segments(
         metadata: Additional metadata, with precedence over that of the source.
         trimmed: Whether the segments contain only a part of the source: times are then shifted so
             that the first frame is at 0, and only sound and subtitles of that part are kept.
+        later: `ReadReport.later` of the source; without it, sound is that of the first recording.
 
     Raises:
         OutputError: The folder is missing, full or read-only, or the path is the source itself; a
@@ -104,7 +106,7 @@ def join_segments(
     """
     survey = survey_segments(segments)
     with ExitStack() as stack:
-        tracks, notes = _open_tracks(source, stack)
+        tracks, notes = _open_tracks(source, stack, later)
         pause = _find_pause(survey, source, tracks, trimmed=trimmed)
         final, container = _choose_name(Path(path), source, survey.header.codec, tracks, pause)
         if pause is not None:
@@ -127,12 +129,14 @@ def join_segments(
     return JoinedVideo(final, times.count, warnings, assembly.time_offset)
 
 
-def _open_tracks(source: MediaInfo, stack: ExitStack) -> tuple[TrackCopier | None, list[str]]:
+def _open_tracks(
+    source: MediaInfo, stack: ExitStack, later: Sequence[LaterRecording] = ()
+) -> tuple[TrackCopier | None, list[str]]:
     """Open the sound and subtitles of a video; that may fail for a salvaged one."""
     if source.kind != "video":
         return None, []
     try:
-        tracks = TrackCopier(source)
+        tracks = TrackCopier(source, later)
     except MediaError as exc:
         if not source.salvaged:
             raise
@@ -189,6 +193,7 @@ class VideoWriter:
     `pts * source.time_base` seconds (except for `time_offset`). Pixel aspect, colour tags, range
     and metadata of the source are kept; the matrix is always tagged. A width or height that the
     codec cannot store (odd, with subsampled colour) is padded by repeating the last column or row.
+    Sound is that of the first recording if the file has several; see `join_segments`.
     Frames are written to a hidden file in the same folder. When the context ends without an
     exception, it is joined with the sound, and the result is read back, compared with what was
     written and renamed; after an exception all files are removed.

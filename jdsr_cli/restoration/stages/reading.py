@@ -97,6 +97,7 @@ def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator
     state.frames_read = number
     report = opened.reader.report
     state.reader_notes, state.unread = report.warnings, report.unread
+    state.later_recordings = report.later
 
 
 def frame_item(opened: OpenInput, number: int, frame: Frame, segment: int) -> FrameItem:

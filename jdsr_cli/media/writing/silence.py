@@ -1,0 +1,82 @@
+"""Fill the pauses of uncompressed sound in MP4 and QuickTime.
+
+Samples of PCM have no times there, but for the first: FFmpeg writes them one after another, and
+what follows a pause would be heard too early.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Stream
+
+LEAST_PAUSE = Fraction(1, 50)
+"""Seconds between the end of a packet and the start of the next from which on there is a pause."""
+
+LONGEST_FILLED = Fraction(600)
+"""Seconds up to which pauses are filled, to limit the file; Matroska stores longer ones."""
+
+_BLOCK = Fraction(1)
+"""Most seconds of a packet of silence."""
+
+_LINEAR = re.compile(r"pcm_[sf](8|16|24|32|64)(?:le|be)?")
+_ZERO_LEVELS = {"pcm_u8": 0x80, "pcm_mulaw": 0xFF, "pcm_alaw": 0xD5}
+"""The byte of silence in codecs of one byte a sample in which it is not 0."""
+
+
+def bytes_per_sample(codec: str) -> int | None:
+    """Return the size of the samples of PCM, None for other codecs."""
+    if codec in _ZERO_LEVELS:
+        return 1
+    linear = _LINEAR.fullmatch(codec)
+    return None if linear is None else int(linear[1]) // 8
+
+
+class SilenceFiller:
+    """Makes the packets of silence that belong into the pauses of a track of PCM.
+
+    Args:
+        track: The track that is copied, whose codec has `bytes_per_sample`.
+
+    Attributes:
+        pauses: Number of pauses so far.
+        seconds: Their length.
+
+    """
+
+    def __init__(self, track: AudioStream) -> None:
+        codec, context = track.codec_context.name, track.codec_context
+        size = bytes_per_sample(codec)
+        assert size is not None
+        self._sample = bytes([_ZERO_LEVELS.get(codec, 0)]) * size * context.channels
+        self._rate = context.sample_rate
+        self._position: int | None = None
+        """Sample at which the next packet should start."""
+        self.pauses = 0
+        self.seconds = Fraction(0)
+
+    def before(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Yield the silence that precedes the next packet, which must have a time."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        assert ticks is not None
+        start = round(ticks * packet.time_base * self._rate)
+        position = start if self._position is None else self._position
+        if start - position > LEAST_PAUSE * self._rate:
+            self.pauses += 1
+            self.seconds += Fraction(start - position, self._rate)
+            while position < start:
+                samples = min(start - position, int(_BLOCK * self._rate))
+                yield self._silence(position, samples, packet.time_base)
+                position += samples
+        self._position = position + packet.size // len(self._sample)
+
+    def _silence(self, position: int, samples: int, unit: Fraction) -> Packet[Stream]:
+        packet: Packet[Stream] = Packet(self._sample * samples)
+        packet.pts = packet.dts = round(Fraction(position, self._rate) / unit)
+        packet.duration = round(Fraction(samples, self._rate) / unit)
+        packet.time_base = unit
+        return packet
