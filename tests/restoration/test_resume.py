@@ -162,7 +162,16 @@ TRIM = ReadSettings(start=Fraction(1, 5), end=Fraction(1))
 LOW_RATE = ReadSettings(frame_rate=Fraction(25, 2))
 Make = Callable[[Path], Path]
 
+
+def joined(folder: Path) -> Path:
+    """Two recordings with sound in one file."""
+    parts = [encode(folder / f"{n}.mkv", range(20), tracks=SOUND).read_bytes() for n in range(2)]
+    (folder / "joined.mkv").write_bytes(b"".join(parts))
+    return folder / "joined.mkv"
+
+
 KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
+    "two recordings with sound": (joined, {}),
     "variable rate": (vfr, {}),
     "trimmed, with sound": (
         lambda folder: encode(folder / "trimmed.mp4", range(40), tracks=SOUND),
