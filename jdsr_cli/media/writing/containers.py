@@ -16,6 +16,9 @@ from jdsr_cli.media.writing.time_bases import MILLISECONDS
 _SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv"}
 """Containers in order of preference. The first two keep any rational time, Matroska only 1 ms."""
 
+KEPT_TYPES = ("audio", "subtitle")
+"""Types of tracks that are kept."""
+
 
 @dataclass(frozen=True)
 class TrackKind:

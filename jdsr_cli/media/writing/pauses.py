@@ -14,12 +14,11 @@ from av.stream import Stream
 
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan
-from jdsr_cli.media.writing.containers import can_store
+from jdsr_cli.media.writing.containers import KEPT_TYPES, can_store
 from jdsr_cli.media.writing.silence import LONGEST_FILLED, bytes_per_sample
 from jdsr_cli.media.writing.sound import has_unknown_format, open_tracks
 from jdsr_cli.media.writing.time_bases import LARGEST_TICKS
 
-_KINDS = ("audio", "subtitle")
 _MICROSECONDS = 1_000_000
 
 
@@ -41,7 +40,7 @@ def can_store_pauses(file: DataFile, span: TimeSpan, *, trimmed: bool) -> bool:
         limits = {
             stream.index: _longest_pause(stream)
             for stream in container.streams
-            if stream.type in _KINDS and not has_unknown_format(stream)
+            if stream.type in KEPT_TYPES and not has_unknown_format(stream)
         }
         length = span.end - span.start
         if not trimmed:

@@ -15,7 +15,7 @@ from av.stream import Stream
 from jdsr_cli.media.frames import LaterRecording, MediaInfo
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
-from jdsr_cli.media.writing.containers import TrackKind, can_store
+from jdsr_cli.media.writing.containers import KEPT_TYPES, TrackKind, can_store
 from jdsr_cli.media.writing.joined_sound import JoinedSound
 from jdsr_cli.media.writing.packet_times import move, packet_time
 from jdsr_cli.media.writing.silence import SilenceFiller, bytes_per_sample
@@ -29,9 +29,6 @@ from jdsr_cli.media.writing.sound import (
     open_tracks,
 )
 from jdsr_cli.media.writing.verify import TrackTally
-
-_COPIED = ("audio", "subtitle")
-"""Types of tracks that are copied."""
 
 _SEEK_MARGIN = Fraction(30)
 """Seconds before a time span from which on packets are read: subtitles may be shown for long."""
@@ -113,7 +110,7 @@ class TrackCopier:
                 getattr(stream.codec_context, "sample_rate", 0),
             )
             for stream in self._source.streams
-            if stream.type in _COPIED
+            if stream.type in KEPT_TYPES
             and stream.codec_context is not None
             and not has_unknown_format(stream)
         ]
@@ -157,7 +154,7 @@ class TrackCopier:
     def _attach(self, stream: Stream, output: OutputContainer) -> None:
         context = stream.codec_context
         label = label_of(stream)
-        if stream.type not in _COPIED or context is None:
+        if stream.type not in KEPT_TYPES or context is None:
             kind = "cover picture" if is_cover(stream) else f"{stream.type} track"
             self._faults.append(f"the {kind} ({label}) could not be kept")
             return

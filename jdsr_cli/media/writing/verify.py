@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.inputs import choose_stream
+from jdsr_cli.media.writing.containers import KEPT_TYPES
 
 _HINT = "The disk may be failing or full; the file was removed."
 
@@ -168,7 +169,7 @@ def _tallies(container: InputContainer, video: VideoStream) -> tuple[TimeTally, 
     tracks = {
         stream.index: TrackTally(stream.type, stream.codec_context.name)
         for stream in container.streams
-        if stream.type in ("audio", "subtitle") and stream.codec_context is not None
+        if stream.type in KEPT_TYPES and stream.codec_context is not None
     }
     for packet in container.demux(video, *(container.streams[index] for index in tracks)):
         if packet.stream_index in tracks:
