@@ -14,8 +14,10 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
 
-LEAST_PAUSE = Fraction(1, 50)
-"""Seconds between the end of a packet and the start of the next from which on there is a pause."""
+LEAST_PAUSE = Fraction(1, 25)
+"""Seconds between the end of a packet and the start of the next above which there is a pause. Less
+is a rounding of times, or adds up until it is more: sound that is early by 0.045 s is noticed
+(ITU-R BT.1359-1)."""
 
 LONGEST_FILLED = Fraction(600)
 """Seconds up to which pauses are filled, to limit the file; Matroska stores longer ones."""
