@@ -24,6 +24,7 @@ from jdsr_cli.faces.alignment import Pose
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.compositing import FramePlan
 from jdsr_cli.faces.display import Display
+from jdsr_cli.faces.head_appearance import Thumbnails
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import DeepImage, Image, LaterRecording, MediaInfo, Reader
@@ -172,6 +173,8 @@ class FrameDetections:
     detections: tuple[Detection, ...]
     face_colours: tuple[float, ...]
     """Colourfulness of each detection, see `faces.scene.face_colourfulness`."""
+    heads: Thumbnails
+    """Thumbnail of the head of each detection, RGB uint8 (n, 12, 12, 3)."""
     embeddings: NDArray[np.float32] | None = None
     """(n, D), of length 1, if a face embedding network is used."""
 

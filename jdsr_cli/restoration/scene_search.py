@@ -20,6 +20,7 @@ from jdsr_cli.faces.detection.near_tracks import (
     search_interval,
 )
 from jdsr_cli.faces.embedding import FaceEmbedder
+from jdsr_cli.faces.head_appearance import head_thumbnails
 from jdsr_cli.faces.scene import colourfulness, face_colourfulness, thumbnail
 from jdsr_cli.faces.scene_changes import SceneChange, compare_scenes
 from jdsr_cli.media import Image
@@ -201,6 +202,7 @@ class SceneSearch:
             colour=colourfulness(item.thumbnail if display.is_square else image),
             detections=tuple(faces),
             face_colours=tuple(face_colourfulness(image, face.box) for face in faces),
+            heads=head_thumbnails(image, [face.box for face in faces]),
             embeddings=embedder(item.image, tuple(faces), display) if embedder else None,
         )
 

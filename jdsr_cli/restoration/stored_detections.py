@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import InputError
 from jdsr_cli.faces import Detection
+from jdsr_cli.faces.head_appearance import SIDE
 from jdsr_cli.restoration.frame import FrameDetections
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.workspace import Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""
-DETECTIONS_FORMAT = 6
+DETECTIONS_FORMAT = 7
 """Version of the methods of detection and tracking and of the stored detections; part of the
 request, so that a run that another version began is not resumed. Increase it if any changes."""
 DAMAGED = "the detections of the interrupted run are damaged"
@@ -59,6 +60,8 @@ def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
     """
     faces = [_numbers(face) for one in frames for face in one.detections]
     arrays = {"faces": np.array(faces, np.float64).reshape(-1, _NUMBERS)}
+    heads = [np.zeros((0, SIDE, SIDE, 3), np.uint8), *(one.heads for one in frames)]
+    arrays["heads"] = np.concatenate(heads)
     embeddings = {
         f"embeddings/{number}": one.embeddings
         for number, one in enumerate(frames)
@@ -85,11 +88,12 @@ def read_detections(path: Path) -> Iterator[FrameDetections]:
     for number, row in enumerate(stored.values["frames"]):
         time, searched, cut, shift, colour, count, colours = row
         faces = stored.arrays["faces"][first : first + count]
+        heads = stored.arrays["heads"][first : first + count]
         first += count
         detections = tuple(_detection(face) for face in faces)
         embeddings = stored.arrays.get(f"embeddings/{number}")
         measures = (time, searched, cut, shift and tuple(shift), colour)
-        yield FrameDetections(*measures, detections, tuple(colours), embeddings)
+        yield FrameDetections(*measures, detections, tuple(colours), heads, embeddings)
 
 
 def _numbers(face: Detection) -> list[float]:

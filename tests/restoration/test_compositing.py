@@ -13,6 +13,7 @@ from jdsr_cli.faces.alignment import pose
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.compositing import FramePlan
 from jdsr_cli.faces.display import SQUARE
+from jdsr_cli.faces.head_appearance import head_thumbnails
 from jdsr_cli.faces.occlusion import DEFAULT_CALIBRATION
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import Reader
@@ -63,7 +64,9 @@ def face(track: int, width: float, level: int, *, finite: bool = True) -> FaceIt
 def frame(one: OpenInput, *faces: FaceItem) -> FrameItem:
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     item = FrameItem(one, 0, 0, 0, Fraction(0), image, faces=list(faces))
-    item.detections = FrameDetections(0.0, True, False, None, 20.0, (), ())
+    item.detections = FrameDetections(
+        0.0, True, False, None, 20.0, (), (), head_thumbnails(image, [])
+    )
     return item
 
 

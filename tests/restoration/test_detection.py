@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,8 @@ from jdsr_cli.evidence import FileDigest
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
 from jdsr_cli.faces.detection.network import NetworkDetector
-from jdsr_cli.faces.display import SQUARE
+from jdsr_cli.faces.display import SQUARE, Display
+from jdsr_cli.faces.head_appearance import head_thumbnails
 from jdsr_cli.faces.scene_changes import SceneChange
 from jdsr_cli.media import Reader
 from jdsr_cli.restoration import scene_search
@@ -154,6 +156,22 @@ def test_faces_in_a_region_have_coordinates_of_the_whole_frame() -> None:
     (face,) = item.detections.detections
     assert face.box == (50.0, 60.0, 100.0, 110.0)
     np.testing.assert_allclose(face.points, FACE.points + np.array([10, 20]))
+
+
+@pytest.mark.parametrize("roi", [None, (10, 20, 60, 50), (30, 0, 90, 120)])
+def test_heads_are_those_of_the_faces_in_the_displayed_picture(
+    roi: tuple[int, int, int, int] | None,
+) -> None:
+    one = replace(opened(), display=Display(across=1.0, down=2.0))
+    item = frame(one, 0)
+    item.image = np.random.default_rng(1).integers(0, 256, item.image.shape, np.uint8)
+    plan = DetectionPlan(OneFaceEach(), roi=roi)
+    (found,) = frames(detect([InputStarted(one), item, InputFinished(one.state)], plan))
+    assert found.detections is not None
+    (face,) = found.detections.detections
+    expected = head_thumbnails(one.display.squared(item.image), [face.box])
+    assert expected.any()
+    np.testing.assert_array_equal(found.detections.heads, expected)
 
 
 def test_a_region_outside_the_frame_fails_that_input_only() -> None:

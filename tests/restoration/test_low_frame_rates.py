@@ -192,3 +192,18 @@ def test_a_segment_that_is_searched_by_itself_has_the_same_cuts_and_shifts(
     assert parts == whole
     if rate is not None and rate <= 2.0:
         assert sum(shift not in ((0.0, 0.0), None) for _, shift in whole) >= SECONDS - 3
+
+
+@pytest.mark.parametrize("rate", [1.0, 2.0, 5.0])
+@pytest.mark.parametrize("people", [(0, 1), (2, 3), (4, 5), (7, 6)])
+def test_somebody_else_at_the_same_place_without_a_cut_is_another_track(
+    people: tuple[int, int], rate: float, tmp_path: Path
+) -> None:
+    wall = view(background(4), 300.0)
+
+    def scene(time: float) -> tuple[Picture, Places]:
+        return draw_person(wall, 160, 90, people[time >= 3.0]), [(160.0, 90.0)]
+
+    shown = [next(iter(one)) for one in tracks(scene, rate, tmp_path)]
+    half = round(3 * rate)
+    assert shown == [1] * half + [2] * (len(shown) - half)

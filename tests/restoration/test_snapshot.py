@@ -55,6 +55,7 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
             colour=float(random.random()),
             detections=tuple(face(random) for _ in range(number % 3)),
             face_colours=tuple(float(random.random()) for _ in range(number % 3)),
+            heads=random.integers(0, 256, (number % 3, 12, 12, 3), np.uint8),
             embeddings=random.random((number % 3, 4)).astype(np.float32) if number > 2 else None,
         )
         for number in range(6)
@@ -67,6 +68,8 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
         assert a.shift == b.shift
         assert len(a.detections) == len(b.detections)
         assert a.face_colours == b.face_colours
+        assert a.heads.dtype == b.heads.dtype
+        np.testing.assert_array_equal(a.heads, b.heads)
         for one, other in zip(a.detections, b.detections, strict=True):
             assert (one.box, one.score) == (other.box, other.score)
             assert (one.turn, one.spread, one.confirmed) == (

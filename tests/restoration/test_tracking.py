@@ -51,8 +51,9 @@ def stream(one: OpenInput, frames: Sequence[Sequence[Detection]]) -> Iterator[El
     for number, faces in enumerate(frames):
         item = FrameItem(one, number, number, number, Fraction(number, RATE), NO_IMAGE)
         time = number / RATE
+        heads = np.zeros((len(faces), 12, 12, 3), np.uint8)
         item.detections = FrameDetections(
-            time, True, False, None, 0.0, tuple(faces), tuple(20.0 for _ in faces)
+            time, True, False, None, 0.0, tuple(faces), tuple(20.0 for _ in faces), heads
         )
         yield item
     yield InputFinished(one.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.detection.base import Detection
-from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
+from jdsr_cli.faces.head_appearance import Thumbnails, head_differences
+from jdsr_cli.faces.tracking.association import SHORT_STEP, PredictedTracks, associate, reidentify
 from jdsr_cli.faces.tracking.track import Observation, Reach, SceneSpan, Track
 
 ROUNDING = 0.001
@@ -60,6 +62,9 @@ class TrackManager:
         self._interval = limits.interval
         self._scanned_at: float | None = None
         self._step = 0.0
+        self._compare_before = -math.inf
+        """Time of the last frame on which detection ran after a long step: the heads of tracks
+        that have no later observation are compared."""
         self._camera: tuple[float, float] | None = None
         """Pixels per second by which the picture moves, and which the velocities of the active
         tracks do not include; None if it is not known, and they do."""
@@ -125,6 +130,7 @@ class TrackManager:
         time: float,
         detections: Sequence[Detection],
         embeddings: NDArray[np.float64] | None,
+        heads: Thumbnails | None,
     ) -> None:
         """Assign the detections of the current frame to existing and new tracks."""
         self._step = time - self._scanned_at if self._scanned_at is not None else self._interval
@@ -136,7 +142,10 @@ class TrackManager:
         owners: list[Track | None] = [None] * len(detections)
         candidates = self.active
         similarity = _similarity(candidates, len(detections), embeddings)
-        predicted = _predicted_tracks(candidates, time, similarity, self._step)
+        if self._step >= SHORT_STEP:
+            self._compare_before = time
+        difference = self._difference(candidates, len(detections), heads)
+        predicted = _predicted_tracks(candidates, time, similarity, difference, self._step)
         for row, column in associate(predicted, found):
             track = owners[column] = candidates[row]
             joined = self._is_joined(track, index, time)
@@ -153,6 +162,8 @@ class TrackManager:
                 owner.status = "confirmed"
             if embeddings is not None:
                 owner.update_appearance(embeddings[number], self._step)
+            if heads is not None:
+                owner.heads.append(heads[number])
         for track in self.active:
             if track.last.index != index and track.missed_since is None:
                 track.missed_since = time
@@ -222,6 +233,26 @@ class TrackManager:
         distance = time - last.time - self._interval
         return short and same and reach.covers(index - last.index - 1, distance)
 
+    def _difference(
+        self, tracks: Sequence[Track], count: int, heads: Thumbnails | None
+    ) -> NDArray[np.float64]:
+        """Return the differences (n, m) of the heads of tracks and detections, NaN where unknown.
+
+        Of the last heads of a track that one counts which differs least.
+        """
+        difference = np.full((len(tracks), count), np.nan)
+        known = [
+            (row, head)
+            for row, track in enumerate(tracks)
+            if track.last.time < self._compare_before
+            for head in track.heads
+        ]
+        if heads is not None and known:
+            rows = [row for row, _ in known]
+            each = head_differences(np.stack([head for _, head in known]), heads)
+            np.fmin.at(difference, rows, each)
+        return difference
+
     def _reidentify(
         self,
         index: int,
@@ -255,15 +286,22 @@ class TrackManager:
 
 
 def _predicted_tracks(
-    tracks: Sequence[Track], time: float, similarity: NDArray[np.float64], step: float
+    tracks: Sequence[Track],
+    time: float,
+    similarity: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    step: float,
 ) -> PredictedTracks:
     boxes = [one.motion.box for one in tracks]
+    last = [one.last.detection.box for one in tracks]
     hidden = [0.0 if one.missed_since is None else time - one.missed_since for one in tracks]
     return PredictedTracks(
         np.array(boxes, np.float64).reshape(-1, 4),
+        np.array(last, np.float64).reshape(-1, 4),
         np.array([one.motion.spread for one in tracks], np.float64),
         np.array(hidden, np.float64),
         similarity,
+        difference,
         step,
     )
 

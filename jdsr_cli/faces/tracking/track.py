@@ -14,6 +14,7 @@ times height. `cv2.KalmanFilter` is not used: it assumes frames at regular inter
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.faces.averaging import independent_share
 from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.head_appearance import Thumbnails
 
 Box = tuple[float, float, float, float]
 
@@ -44,6 +46,8 @@ FASTEST_GROWTH = 1.5
 """Bound of that growth: people do not approach faster, but boxes at the border shrink as fast."""
 PERSISTENCE = 0.5
 """Seconds in which the velocity of a hidden face falls to 1/e."""
+HEADS = 2
+"""Last heads of a track with which a new one is compared: one of them can be covered by others."""
 NEW_APPEARANCE = 0.1
 """Weight of a new embedding when it is averaged into the appearance."""
 
@@ -194,6 +198,7 @@ class Track:
         interval: Seconds for which the frame of the first observation lasts.
 
     Attributes:
+        heads: Thumbnails of its head in the last frames with an observation.
         observations: In order of time; those that pending frames do not need are dropped.
         seen: Seconds for which the face is seen: from the first to the last detection of each run
             of detections without a miss, plus the interval of one frame.
@@ -211,6 +216,7 @@ class Track:
         self._seen_before = first.scene.seen - interval
         self.status: TrackStatus = "new"
         self.appearance: NDArray[np.float64] | None = None
+        self.heads: deque[Thumbnails] = deque(maxlen=HEADS)
         self.observations: list[Observation] = []
         self.seen = 0.0
         self.missed_since: float | None = None

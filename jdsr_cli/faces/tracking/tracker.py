@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.detection.base import Detection
+from jdsr_cli.faces.head_appearance import SIDE as HEAD_SIDE
+from jdsr_cli.faces.head_appearance import Thumbnails
 from jdsr_cli.faces.tracking.manager import TrackLimits, TrackManager
 from jdsr_cli.faces.tracking.smoothing import WINDOW, face_in_frame, last_frame
 from jdsr_cli.faces.tracking.track import Reach, TrackedFrame
@@ -104,6 +106,7 @@ class Tracker:
         cut: bool = False,
         shift: tuple[float, float] | None = None,
         embeddings: NDArray[np.floating] | None = None,
+        heads: Thumbnails | None = None,
     ) -> list[TrackedFrame]:
         """Add the next frame.
 
@@ -116,22 +119,26 @@ class Tracker:
                 as the camera moved; faces are expected farther by as much. None if that is not
                 known: the camera is then expected to move as before.
             embeddings: (n, D) appearance of each detection, of length 1; zeros where unknown.
+            heads: Thumbnail of the head of each detection, RGB uint8 (n, 12, 12, 3), see
+                `faces.head_appearance`. They are compared after 0.19 s or more without a frame
+                on which detection ran, so that a track is not carried over to somebody else.
 
         Returns:
             The frames that are final now, in order; one at a constant frame rate, after the first
             `lag` frames.
 
         Raises:
-            UsageError: The time is not later, a detection is not finite, embeddings do not
-                fit, there are detections though detection did not run, or `finish` was called.
+            UsageError: The time is not later, a detection is not finite, embeddings or heads do
+                not fit, there are detections though detection did not run, or `finish` was called.
 
         """
         known = self._checked(time, detections, searched, embeddings)
+        self._check_heads(heads, len(detections))
         index, manager = self._count, self._manager
         self._count, self._time = index + 1, time
         manager.advance(index, time, cut, shift)
         if searched:
-            manager.update(index, time, detections, known)
+            manager.update(index, time, detections, known, heads)
         self._pending.append((index, time))
         final = []
         while self._is_final():
@@ -169,6 +176,15 @@ class Tracker:
             tuple(sorted((one for one in shown if one), key=lambda one: one.track)),
             tuple(sorted(one.number for one in ended)),
         )
+
+    def _check_heads(self, heads: Thumbnails | None, count: int) -> None:
+        shape = (count, HEAD_SIDE, HEAD_SIDE, 3)
+        if heads is not None and (heads.shape != shape or heads.dtype != np.uint8):
+            raise UsageError(
+                f"thumbnails {heads.dtype} {heads.shape} of {count} heads",
+                where=f"frame {self._count}",
+                hint="Use jdsr_cli.faces.head_appearance.",
+            )
 
     def _checked(
         self,

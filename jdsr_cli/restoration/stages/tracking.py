@@ -94,6 +94,7 @@ class _InputTracker:
             cut=detections.cut,
             shift=detections.shift,
             embeddings=detections.embeddings,
+            heads=detections.heads,
         )
         return self._decided(decided)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,12 +23,17 @@ def predicted(
     hidden: float = 0.0,
     similarity: Numbers | None = None,
     step: float = 0.04,
+    difference: Numbers | None = None,
+    last: Numbers | None = None,
 ) -> PredictedTracks:
+    unknown = np.full((len(positions), count), np.nan)
     return PredictedTracks(
         positions,
+        positions if last is None else last,
         np.full(len(positions), spread),
         np.full(len(positions), hidden),
-        np.full((len(positions), count), np.nan) if similarity is None else similarity,
+        unknown if similarity is None else similarity,
+        unknown if difference is None else difference,
         step,
     )
 
@@ -97,7 +104,7 @@ def test_recently_detected_tracks_have_priority() -> None:
     tracks, detections = boxes((0, 0), (4, 0)), boxes((3, 0))
     both = predicted(tracks, 1)
     assert associate(both, detections) == [(1, 0)]
-    hidden = PredictedTracks(tracks, both.spread, np.array([0.04, 0.3]), both.similarity)
+    hidden = replace(both, hidden=np.array([0.04, 0.3]))
     assert associate(hidden, detections) == [(0, 0)]
 
 
@@ -132,3 +139,74 @@ def test_associations_are_one_to_one_and_repeatable(n: int, m: int, seed: int) -
     pairs = associate(predicted(tracks, m, spread=20.0), detections)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
     assert pairs == associate(predicted(tracks, m, spread=20.0), detections)
+
+
+@pytest.mark.parametrize("difference", [0.17, 0.3, 0.9])
+@pytest.mark.parametrize("distance", [0.0, 8.0, 30.0, 90.0])
+def test_visibly_different_heads_are_never_associated(difference: float, distance: float) -> None:
+    track, found = boxes((0, 0)), boxes((distance, 0))
+    different = np.array([[difference]])
+    assert associate(predicted(track, 1, 80.0, step=0.5), found) == [(0, 0)]
+    assert associate(predicted(track, 1, 80.0, step=0.5, difference=different), found) == []
+
+
+@pytest.mark.parametrize(
+    ("distance", "difference", "matched"),
+    [
+        (0.0, 0.13, True), (8.0, 0.13, True), (18.0, 0.13, False), (30.0, 0.13, False),
+        (18.0, 0.09, True), (30.0, 0.09, True), (75.0, 0.11, False),
+    ],
+)  # fmt: skip
+def test_heads_must_be_alike_where_boxes_hardly_overlap_and_others_are_near(
+    distance: float, difference: float, matched: bool
+) -> None:
+    track, found = boxes((0, 0)), boxes((distance, 0), (-150, 20))
+    known = np.array([[difference, 0.4]])
+    pairs = associate(predicted(track, 2, 80.0, step=0.5, difference=known), found)
+    assert pairs == ([(0, 0)] if matched else [])
+    alone = predicted(track, 1, 80.0, step=0.5, difference=known[:, :1])
+    assert associate(alone, found[:1]) == [(0, 0)]
+
+
+def test_heads_select_between_overlaps() -> None:
+    tracks, found = boxes((0, 0), (6, 0)), boxes((2, 0), (5, 0))
+    crossed = np.array([[0.09, 0.02], [0.02, 0.09]])
+    assert associate(predicted(tracks, 2, step=0.5), found) == [(0, 0), (1, 1)]
+    assert associate(predicted(tracks, 2, step=0.5, difference=crossed), found) == [(0, 1), (1, 0)]
+
+
+def test_a_far_head_that_is_alike_is_associated_although_another_person_is_as_near() -> None:
+    track, found = boxes((0, 0), width=20.0), boxes((70, 0), (0, 75), width=20.0)
+    known = np.array([[0.04, 0.14]])
+    assert associate(predicted(track, 2, 80.0, step=0.5, difference=known), found) == [(0, 0)]
+    both = np.array([[0.04, 0.05]])
+    assert associate(predicted(track, 2, 80.0, step=0.5, difference=both), found) == []
+
+
+@pytest.mark.parametrize(("difference", "matched"), [(0.03, True), (0.07, True), (0.09, False)])
+@pytest.mark.parametrize("distance", [60.0, 85.0, -80.0])
+def test_a_far_head_must_be_alike_even_if_nobody_else_is_near(
+    distance: float, difference: float, matched: bool
+) -> None:
+    track, found = boxes((0, 0), width=20.0), boxes((distance, 0), width=20.0)
+    known = np.array([[difference]])
+    pairs = associate(predicted(track, 1, 80.0, step=0.5, difference=known), found)
+    assert pairs == ([(0, 0)] if matched else [])
+
+
+@pytest.mark.parametrize("offset", [(30.0, 0.0), (0.0, 30.0), (-20.0, -25.0)])
+def test_a_head_that_is_alike_near_its_last_box_is_found_again(
+    offset: tuple[float, float],
+) -> None:
+    """The motion filter expects the face elsewhere, for instance because walkers go up and down."""
+    elsewhere, found = boxes((300, 0)), boxes(offset)
+
+    def pairs(difference: float, hidden: float = 0.0) -> list[tuple[int, int]]:
+        known = np.array([[difference]])
+        return associate(
+            predicted(elsewhere, 1, hidden=hidden, difference=known, step=0.2, last=boxes((0, 0))),
+            found,
+        )
+
+    assert pairs(0.05) == [(0, 0)]
+    assert pairs(0.12) == pairs(np.nan) == pairs(0.05, hidden=0.2) == []
