@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +47,21 @@ ImageArray = NDArray[np.uint8]
 
 def _shrunk(image: ImageArray, side: int) -> ImageArray:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def scheduling_policy() -> Iterator[None]:
+    """Check that a test leaves the scheduling policy as it is.
+
+    An encoder may give this thread real-time priority. It and the processes that later tests start
+    would then take all CPU time from the others.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from PIL import Image
 
 from jdsr_cli.media import MediaInfo, open_reader
 from jdsr_cli.media.reading.matrix_profiles import coded_space
+from jdsr_cli.media.writing.scheduling import unchanged_scheduling
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Colour type of PNG by the number of channels."""
@@ -154,7 +155,8 @@ def coded_avif(path: Path, deep: Deep, tags: Tags) -> Path:
     """Write an AVIF of 10 bits whose colours are stated by the AV1 stream alone."""
     primaries, transfer = tags.codes()
     height, width = deep.shape[:2]
-    with av.open(str(path), "w", format="avif") as output:
+    # SVT-AV1 gives the calling thread real-time priority, and all processes that it starts later.
+    with unchanged_scheduling(), av.open(str(path), "w", format="avif") as output:
         stream = output.add_stream(
             "libsvtav1", rate=1, options={"crf": "4", "svtav1-params": "lp=1"}
         )
