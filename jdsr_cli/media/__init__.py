@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jdsr_cli.media.exif import PictureExif
-from jdsr_cli.media.frames import DeepImage, Frame, Image, LaterRecording, MediaInfo, MediaKind
+from jdsr_cli.media.frames import DeepImage, Frame, Image, MediaInfo, MediaKind
 from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
 from jdsr_cli.media.tone_mapping import sdr_header
 from jdsr_cli.media.writing.formats import restored_header

@@ -164,24 +164,6 @@ class PendingFrame:
         return Frame(self.index, self.pts, self.time_base, self.render(), self.deep)
 
 
-@dataclass(frozen=True)
-class LaterRecording:
-    """A recording that follows another one in its file, and is read with it as one video.
-
-    Attributes:
-        part: Where it is.
-        shift: Seconds added to its times.
-        start: Time of its first frame in the video, in seconds.
-        audio_streams: Number of its sound tracks.
-
-    """
-
-    part: FileSlice
-    shift: Fraction
-    start: Fraction
-    audio_streams: int
-
-
 class Source(Protocol):
     """An opened input."""
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.faces.boxes import Boxes, box_overlaps, box_sizes, centre_distances, enlarge_boxes
+from jdsr_cli.faces.scene_changes import LONG_STEP
 from jdsr_cli.faces.tracking.assignment import assign
 
 RECENT = 0.15
@@ -51,9 +52,9 @@ round, where it exceeds that of the second."""
 FAR_GROWTH = 0.8
 """Logarithmic growth per second of people who walk towards a near camera: the ratio of sizes in the
 third round, where it exceeds that of the second."""
-SHORT_STEP, LONG_STEP = 0.19, 1.1
-"""Seconds between two frames from which and up to which limits grow with the time between them:
-below, the others allow for it; above, anybody can be anywhere."""
+LONGEST_STEP = 1.1
+"""Seconds between two frames up to which, from `LONG_STEP` on, limits grow with the time between
+them: below `LONG_STEP`, the others allow for it; above this, anybody can be anywhere."""
 APPEARANCE_SHARE = 0.3
 """Weight of the cosine of embeddings beside the overlap: enough to decide between overlaps that
 differ by less than about a tenth, not to send a track across the picture."""
@@ -130,7 +131,7 @@ def associate(predicted: PredictedTracks, found: Boxes) -> list[tuple[int, int]]
     familiar = ~((predicted.similarity <= FOREIGN) | (predicted.difference > UNLIKE))
     alike = familiar & (~(predicted.difference > ALIKE) | _single(predicted, found))
     bonus = _bonus(predicted)
-    step = predicted.step if SHORT_STEP <= predicted.step <= LONG_STEP else 0.0
+    step = predicted.step if LONG_STEP <= predicted.step <= LONGEST_STEP else 0.0
     recent = max(RECENT, (1.0 + 1e-6) * step)
     overlap = box_overlaps(predicted.boxes, found)
     first = (overlap >= MIN_OVERLAP) & (predicted.hidden <= recent)[:, None]
@@ -164,7 +165,7 @@ def _in_reach(
     """
     here, there = box_sizes(predicted.boxes)[:, None], box_sizes(found)[None, :]
     smaller, larger = np.minimum(here, there), np.maximum(here, there)
-    growth = max(MAX_GROWTH, math.exp(FAR_GROWTH * min(step, LONG_STEP)))
+    growth = max(MAX_GROWTH, math.exp(FAR_GROWTH * min(step, LONGEST_STEP)))
     reach = np.minimum(deviations * predicted.spread[:, None], farthest * smaller)
     near = centre_distances(predicted.boxes, found) <= reach
     return np.asarray(near & (larger <= growth * smaller))

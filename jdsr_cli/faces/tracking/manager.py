@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.head_appearance import Thumbnails, head_differences
-from jdsr_cli.faces.tracking.association import SHORT_STEP, PredictedTracks, associate, reidentify
+from jdsr_cli.faces.scene_changes import LONG_STEP
+from jdsr_cli.faces.tracking.association import PredictedTracks, associate, reidentify
 from jdsr_cli.faces.tracking.track import Observation, Reach, SceneSpan, Track
 
 ROUNDING = 0.001
@@ -142,7 +143,7 @@ class TrackManager:
         owners: list[Track | None] = [None] * len(detections)
         candidates = self.active
         similarity = _similarity(candidates, len(detections), embeddings)
-        if self._step >= SHORT_STEP:
+        if self._step >= LONG_STEP:
             self._compare_before = time
         difference = self._difference(candidates, len(detections), heads)
         predicted = _predicted_tracks(candidates, time, similarity, difference, self._step)

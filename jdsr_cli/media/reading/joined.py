@@ -16,7 +16,6 @@ from jdsr_cli.media.exif import PictureExif
 from jdsr_cli.media.frames import (
     DeepImage,
     Image,
-    LaterRecording,
     MediaInfo,
     PendingFrame,
     Pixels,
@@ -24,6 +23,7 @@ from jdsr_cli.media.frames import (
     resized_warning,
 )
 from jdsr_cli.media.geometry import fit
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.reading.recordings import Contents, unread_note
 from jdsr_cli.media.reading.trimming import TrimWindow
 from jdsr_cli.media.reading.video import VideoSource

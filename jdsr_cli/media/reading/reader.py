@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from jdsr_cli.errors import MediaError, UsageError
-from jdsr_cli.media.frames import Frame, Image, LaterRecording, MediaInfo, PendingFrame, Source
+from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.reading.data_references import external_references
 from jdsr_cli.media.reading.isobmff import index_missing
 from jdsr_cli.media.reading.joined import JoinedSource

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from jdsr_cli.errors import MediaError
-from jdsr_cli.media.frames import LaterRecording
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.packet_times import packet_time

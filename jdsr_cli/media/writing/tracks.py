@@ -12,7 +12,8 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from jdsr_cli.media.frames import LaterRecording, MediaInfo
+from jdsr_cli.media.frames import MediaInfo
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import KEPT_TYPES, TrackKind, can_store

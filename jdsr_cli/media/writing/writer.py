@@ -16,7 +16,8 @@ from typing import Self
 
 from jdsr_cli.atomic import create_partial, partial_name, publish
 from jdsr_cli.errors import MediaError, OutputError
-from jdsr_cli.media.frames import DeepImage, Image, LaterRecording, MediaInfo
+from jdsr_cli.media.frames import DeepImage, Image, MediaInfo
+from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.containers import choose_container, final_name
