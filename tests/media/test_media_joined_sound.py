@@ -144,6 +144,17 @@ def test_recordings_without_sound_change_nothing(tmp_path: Path) -> None:
     assert packets[0] == packets[1]
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["later", "first"])
+def test_sound_of_unknown_format_is_named(tmp_path: Path, order: int) -> None:
+    """FFmpeg does not find the channels of this codec in NUT."""
+    loud = write_source(tmp_path / "0.mp4", "aac", 48000)
+    other = encode(tmp_path / "1.nut", tracks=[Track("adpcm_ima_wav", sample_rate=8000)])
+    result = restored(concatenated(tmp_path / "joined.bin", *[loud, other][::order]))
+    assert "sound of unknown format could not be kept (1 tracks)" in result.joined.warnings
+    begin = 0 if order == 1 else float(result.later[0].start)
+    assert_in_step(result.joined.path, 48000, begin, [0.05, 1.5])
+
+
 def test_the_subtitles_of_later_recordings_are_named(tmp_path: Path) -> None:
     parts = [write_source(tmp_path / f"{n}.mkv", "aac", 48000, subtitles=True) for n in range(2)]
     result = restored(concatenated(tmp_path / "joined.mkv", *parts))

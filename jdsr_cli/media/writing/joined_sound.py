@@ -74,16 +74,19 @@ class JoinedSound:
 
         """
         self._window = window
-        subtitles = 0
+        subtitles = unknown = 0
         for file, *_ in self._parts:
             with open_tracks(file) as source:
                 for stream in _sounds(source)[len(self._tracks) :]:
                     self._tracks.append(DecodedTrack(stream, output))
                     self._tracks[-1].target.metadata.update(stream.metadata)
                     self.tallies.append(TrackTally("audio", PCM_CODEC))
+                unknown += len(source.streams.audio) - len(_sounds(source))
                 if file is not self._parts[0][0]:
                     subtitles += len(source.streams.subtitles)
         self._faults.append(f"the sound of several recordings was joined as {PCM_CODEC}")
+        if unknown:
+            self._faults.append(f"sound of unknown format could not be kept ({unknown} tracks)")
         if subtitles:
             self._faults.append(f"subtitles of later recordings are not kept ({subtitles} tracks)")
 
