@@ -58,15 +58,20 @@ def decode(path: Path) -> tuple[float, Samples, int]:
 
 def placed(path: Path) -> tuple[Samples, int]:
     """Return the samples at their times from 0 on, with zeros in pauses, and their rate."""
+    parts, position = [], 0
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         rate = stream.codec_context.sample_rate
-        frames = [
-            (round(frame.pts * frame.time_base * rate), frame.to_ndarray().reshape(-1) / 32768)
-            for frame in container.decode(stream)
-        ]
-    samples = np.zeros(max(start + len(one) for start, one in frames))
-    for start, one in frames:
+        for frame in container.decode(stream):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            start = round(frame.pts * frame.time_base * rate)
+            # Matroska rounds times to milliseconds.
+            position = start if abs(start - position) > 0.002 * rate else position
+            parts.append((position, frame.to_ndarray().reshape(-1) / 32768))
+            position += frame.samples
+    samples = np.zeros(max(start + len(one) for start, one in parts))
+    for start, one in parts:
         samples[start : start + len(one)] = one
     return samples, rate
 

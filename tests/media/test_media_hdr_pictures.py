@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from media.hdr_pictures import (
 from PIL import Image
 
 from jdsr_cli.media import open_reader, probe
+from jdsr_cli.media.reading import heif_items
+from jdsr_cli.media.reading.coded_colours import CodedColours, ColourCodes
 
 
 @pytest.mark.parametrize("tags", ALL_TAGS.values(), ids=ALL_TAGS)
@@ -238,3 +242,30 @@ def test_a_sequence_of_hdr_pictures_is_written_as_sdr(tmp_path: Path, hopper: Pi
         for frame in reader:
             assert errors(frame.image, hopper).max() <= 1
         assert note(PQ_P3, "16 bits") in reader.report.warnings
+
+
+@dataclass(frozen=True)
+class StoredBox:
+    kind: str
+    content: bytes
+
+    def read(self, stream: object, start: int, size: int) -> bytes:
+        """As `Box.read`."""
+        found = self.content[start : start + size]
+        if len(found) < size:
+            raise ValueError
+        return found
+
+
+@pytest.mark.parametrize(
+    "damaged", [("clli", b"\0\1"), ("mdcv", bytes(9)), ("colr", b"nclx\0\1"), ("colr", b"")]
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_short_box_does_not_hide_the_colours(
+    monkeypatch: pytest.MonkeyPatch, damaged: tuple[str, bytes], order: int
+) -> None:
+    intact = StoredBox("colr", b"nclx" + struct.pack(">3HB", 9, 16, 9, 0x80))
+    boxes = [StoredBox(*damaged), intact][::order]
+    monkeypatch.setattr(heif_items, "_primary_properties", lambda _: iter(boxes))
+    found = heif_items._primary_colours(io.BytesIO())
+    assert found == CodedColours(ColourCodes(9, 16, 9, True))

@@ -144,6 +144,18 @@ def test_recordings_without_sound_change_nothing(tmp_path: Path) -> None:
     assert packets[0] == packets[1]
 
 
+@pytest.mark.parametrize("minutes", [1, 11])
+def test_a_long_recording_without_sound_is_not_filled(tmp_path: Path, minutes: int) -> None:
+    loud = [write_source(tmp_path / f"{n}.mp4", "aac", 48000) for n in (0, 2)]
+    silent = encode(tmp_path / "1.mp4", range(minutes * 60 + 1), Fraction(1), rate=Fraction(1))
+    result = restored(concatenated(tmp_path / "joined.mp4", loud[0], silent, loud[1]))
+    begin = float(result.later[1].start)
+    assert begin > 60 * minutes
+    assert_in_step(result.joined.path, 48000, begin, [0.05, 1.5])
+    assert result.joined.path.suffix == (".mp4" if minutes < 10 else ".mkv")
+    assert any("filled with silence" in text for text in result.joined.warnings) == (minutes < 10)
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["later", "first"])
 def test_sound_of_unknown_format_is_named(tmp_path: Path, order: int) -> None:
     """FFmpeg does not find the channels of this codec in NUT."""

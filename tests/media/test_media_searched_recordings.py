@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from clips import COUNT, dahua, encode, framemd5, noise
 
 from jdsr_cli.media import Frame, open_reader
 from jdsr_cli.media.reading import recordings as recordings_module
+from jdsr_cli.media.reading.recording_starts import layout_at
 from jdsr_cli.media.reading.recordings import find_recordings
 from jdsr_cli.media.reading.stream_structures import STREAM_STRUCTURES
 from jdsr_cli.media.slices import FileSlice
@@ -49,7 +53,7 @@ def clip_of(tmp_path_factory: pytest.TempPathFactory):
 
     @cache
     def make(kind: str, count: int = COUNT) -> Path:
-        options = {**KINDS, **FOLLOWERS}[kind]
+        options = {**KINDS, **FOLLOWERS, "ts": {}}[kind]
         return encode(folder / f"{count}.{kind}", range(count), **options)
 
     return make
@@ -252,6 +256,53 @@ def test_recordings_after_one_that_is_cut_off_are_read(
         assert text.startswith(f"{len(cut)} bytes after byte 0, which hold another recording")
     else:
         assert COUNT * len(others) < len(frames) <= COUNT * (len(others) + 1)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"", bytes(100_000), b"\xff" * 5000, b"trailer of a camera", noise(700)],
+    ids=["nothing", "zeros", "ones", "trailer", "noise"],
+)
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "mpg", "ts with a loss", "mpg with a loss"])
+def test_what_follows_the_recording_after_a_cut_one_does_not_hide_it(
+    tmp_path: Path, clip_of, kind: str, tail: bytes
+) -> None:
+    """The media data of the first claim the whole rest of the file."""
+    cut = struct.pack(">I4s4s8x", 20, b"ftyp", b"isom") + struct.pack(">I4s", 1 << 31, b"mdat")
+    cut += noise(9000)
+    data = clip_of(kind.split()[0]).read_bytes()
+    if "loss" in kind:
+        half = len(data) // 376 * 188
+        data = data + data[:half] + data[half + 50 :] + data
+    path = join(tmp_path, cut, data, tail)
+    found = find_recordings(path)
+    assert [part.start for part in found.recordings] == [0, len(cut)]
+    end = len(cut) + len(data)
+    named = [(part.start, part.end) for part in found.unknown]
+    assert named == ([(end, end + len(tail))] if tail.strip(b"\0\xff") else [])
+
+
+@pytest.mark.parametrize(("kind", "most"), [("ts", 1000), ("mpg", 100)])
+def test_a_long_stream_is_followed_a_few_times_only(
+    tmp_path: Path, clip_of, kind: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every packet is one at which a recording may start, and all lead to the same end."""
+    cut = struct.pack(">I4s4s8x", 20, b"ftyp", b"isom") + struct.pack(">I4s", 1 << 31, b"mdat")
+    stream, calls = clip_of(kind).read_bytes(), 0
+    stream *= 1_000_000 // len(stream)
+    layout = layout_at(io.BytesIO(stream), 0)
+    assert layout is not None
+    follow = type(layout).follow
+
+    def counted(*given: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return follow(*given)
+
+    monkeypatch.setattr(type(layout), "follow", counted)
+    find_recordings(join(tmp_path, cut + noise(100), stream, noise(3 * len(stream))))
+    # Without that, 1 MB took 10,563 and 977 calls; packets of the last 64 KiB are tried.
+    assert calls < most
 
 
 @pytest.mark.parametrize("before", [0, 1])

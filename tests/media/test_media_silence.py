@@ -100,6 +100,7 @@ def test_a_pause_of_decoded_sound_is_filled(tmp_path: Path, codec: str) -> None:
     source = paused(tmp_path, ".asf", codec)
     joined = restored(source)
     assert "stored as pcm_s16le" in joined.warnings[0]
+    assert "filled with silence (1, 0.90 s in all)" in joined.warnings[1]
     with av.open(str(source)) as container:
         decoded = list(container.decode(audio=0))
     frames = [float(frame.time or 0) for frame in decoded]
@@ -139,6 +140,30 @@ def test_a_long_pause_is_stored_in_matroska(tmp_path: Path, codec: str) -> None:
     with av.open(str(joined.path)) as container:
         times = [float(frame.time or 0) for frame in container.decode(audio=0)]
     assert np.diff(times).max() == pytest.approx(700.9, abs=0.06)
+
+
+@pytest.mark.parametrize("packet", [400, 401, 419])
+def test_no_packet_is_lost_to_the_rounding_of_times(tmp_path: Path, packet: int) -> None:
+    """Matroska rounds times to milliseconds, in which the end of a pause is its beginning."""
+    path = tmp_path / "in.mkv"
+    samples = np.full((1, 48000), 100, np.int16)
+
+    class Track48(Track):
+        def fill(self, output: av.container.OutputContainer, stream: av.AudioStream) -> None:
+            for first, last, later in ((0, 2045, 0), (2045, 3045, 48019), (3045, 4045, 48019)):
+                frame = av.AudioFrame.from_ndarray(
+                    samples[:, first:last].copy(), format="s16", layout="mono"
+                )
+                frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+                frame.pts = first + later + packet
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+
+    encode(path, range(40), tracks=[Track48("pcm_s16le", sample_rate=48000)])
+    joined = restored(path)
+    assert not any("impossible" in text for text in joined.warnings)
+    found, _ = placed(joined.path)
+    assert np.count_nonzero(found) == 4045
 
 
 @pytest.mark.parametrize(

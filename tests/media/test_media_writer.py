@@ -231,7 +231,7 @@ def test_sound_packets_that_cannot_be_decoded_are_counted(tmp_path: Path) -> Non
         data = data.replace(packet, b"\xff" * len(packet))
     path.write_bytes(data)
     sink, _ = copy(path, tmp_path / "out.mp4")
-    assert sink.warnings[1:] == ["2 packets of sound could not be decoded"]
+    assert "2 packets of sound could not be decoded" in sink.warnings
     assert probe(sink.path).audio_streams == 1
 
 

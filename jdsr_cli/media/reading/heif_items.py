@@ -10,6 +10,7 @@ Sources: ISO/IEC 14496-12, 8.11 (items) and 12.1.5 to 12.1.7 (colr, mdcv, clli);
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -96,13 +97,14 @@ def primary_colours(file: Path) -> CodedColours:
 def _primary_colours(stream: BinaryIO) -> CodedColours:
     codes = display = light = None
     for box in _primary_properties(stream):
-        if box.kind == "colr" and codes is None and box.read(stream, 0, 4) == b"nclx":
-            full = box.read(stream, 10, 1)[0] & _FULL_RANGE
-            codes = ColourCodes.of(words(box.read(stream, 4, 6), 2), full_range=bool(full))
-        elif box.kind == "mdcv":
-            display = stored_mastering(box.read(stream, 0, MASTERING_SIZE), "GBR")
-        elif box.kind == "clli":
-            light = light_text(*words(box.read(stream, 0, 4), 2))
+        with suppress(ValueError):  # A damaged box does not hide the others.
+            if box.kind == "colr" and codes is None and box.read(stream, 0, 4) == b"nclx":
+                full = box.read(stream, 10, 1)[0] & _FULL_RANGE
+                codes = ColourCodes.of(words(box.read(stream, 4, 6), 2), full_range=bool(full))
+            elif box.kind == "mdcv":
+                display = stored_mastering(box.read(stream, 0, MASTERING_SIZE), "GBR")
+            elif box.kind == "clli":
+                light = light_text(*words(box.read(stream, 0, 4), 2))
     return CodedColours(codes, display, light)
 
 

@@ -156,9 +156,13 @@ def _intact_end(stream: BinaryIO, layout: Layout, position: int, size: int) -> i
     # Another start of a continuous stream is not that of another recording.
     same = layout if layout.continuous else None
     while (place := find_start(stream, found + 1, limit, size, other_than=same)) is not None:
-        if stated >= ENDLESS or _extends_to(stream, place, least, size):
+        if stated >= ENDLESS:
             return place
-        found = place
+        first, last = _followed(stream, place, least, size)
+        if last >= least or (stated > size and _is_most(stream, place, last, size)):
+            return place
+        # Every packet of a continuous stream is a start, and all of them lead to the same end.
+        found = max(place, first - 1)
     return stated
 
 
@@ -167,16 +171,46 @@ def _ends_in_other_bytes(stream: BinaryIO, end: int, size: int) -> bool:
     return layout_at(stream, end) is None and is_meaningful(stream, end, size)
 
 
-def _extends_to(stream: BinaryIO, position: int, limit: int, size: int) -> bool:
-    """Whether the recordings from a position on, without bytes between, extend to a limit."""
-    layout = layout_at(stream, position)
+def _followed(stream: BinaryIO, position: int, limit: int, size: int) -> tuple[int, int]:
+    """Return how far the recordings from a position on extend, without bytes between.
+
+    Args:
+        stream: The file.
+        position: Where a recording starts.
+        limit: From where on no further one is followed.
+        size: Number of bytes of the file.
+
+    Returns:
+        Up to where a further search would find only parts of the first one, which is `position`
+        unless it is continuous; and the end of the last one.
+
+    """
+    layout, first = layout_at(stream, position), position
     while layout is not None and position < limit:
-        end = layout.follow(stream, position, size)
+        end = _end_through_losses(stream, layout, position, size)
         if end <= position:
-            return False
+            break
+        if layout.continuous and first == position:
+            first = end
         position = end
         layout = layout_at(stream, position) if position < limit else None
-    return position >= limit
+    return first, position
+
+
+def _end_through_losses(stream: BinaryIO, layout: Layout, position: int, size: int) -> int:
+    """Return where a recording ends as it states; a continuous one extends across losses."""
+    end = layout.follow(stream, position, size)
+    for _ in range(_MAX_LOSSES if layout.continuous else 0):
+        following = _resumption(stream, layout, position, end, size)
+        if following is None:
+            return end
+        position, end = following, layout.follow(stream, following, size)
+    return end
+
+
+def _is_most(stream: BinaryIO, start: int, end: int, size: int) -> bool:
+    """Whether recordings are all or most of the rest of a file, and not stored within another."""
+    return 2 * (end - start) >= size - start or not is_meaningful(stream, end, size)
 
 
 def next_recording(stream: BinaryIO, position: int, size: int) -> int | None:

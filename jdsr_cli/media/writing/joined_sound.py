@@ -16,7 +16,8 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan
-from jdsr_cli.media.writing.packet_times import packet_time
+from jdsr_cli.media.writing.packet_times import READ_MARGIN, packet_time
+from jdsr_cli.media.writing.silence import describe_filled
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
@@ -69,20 +70,20 @@ class JoinedSound:
             output: The container that is written.
             window: Only sound of this time span is kept, in seconds before `shift_by`.
 
-        Raises:
-            MediaError: A recording can no longer be opened.
-
         """
         self._window = window
         subtitles = unknown = 0
-        for file, *_ in self._parts:
-            with open_tracks(file) as source:
+        for number in range(len(self._parts)):
+            source = self._open(number)
+            if source is None:
+                continue
+            with source:
                 for stream in _sounds(source)[len(self._tracks) :]:
                     self._tracks.append(DecodedTrack(stream, output))
                     self._tracks[-1].target.metadata.update(stream.metadata)
                     self.tallies.append(TrackTally("audio", PCM_CODEC))
                 unknown += len(source.streams.audio) - len(_sounds(source))
-                if file is not self._parts[0][0]:
+                if number:
                     subtitles += len(source.streams.subtitles)
         self._faults.append(f"the sound of several recordings was joined as {PCM_CODEC}")
         if unknown:
@@ -116,6 +117,9 @@ class JoinedSound:
                 self._waiting = packet
                 return
             start, end = self._span()
+            if end is not None and when > end + READ_MARGIN:
+                self._packets = iter(())
+                continue
             if start - _RUN_IN <= when and (end is None or when < end):
                 track = self._current[packet.stream_index]
                 self._mux(output, packet, track)
@@ -125,6 +129,7 @@ class JoinedSound:
         messages = list(self._faults)
         if self._untimed:
             messages.append(f"{self._untimed} sound packets without a time were left out")
+        messages += describe_filled(track.filled for track in self._tracks)
         undecoded = sum(track.undecoded for track in self._tracks)
         if undecoded:
             messages.append(f"{undecoded} packets of sound could not be decoded")
@@ -147,11 +152,10 @@ class JoinedSound:
         self._number += 1
         if self._number == len(self._parts):
             return
-        file, self._shift, _ = self._parts[self._number]
-        try:
-            self._source = open_tracks(file)
-        except MediaError as exc:
-            self._faults.append(f"the sound of a recording could not be read: {exc.what}")
+        self._shift = self._parts[self._number][1]
+        start, end = self._span()
+        self._source = self._open(self._number) if end is None or start < end else None
+        if self._source is None:
             return
         sounds = _sounds(self._source)
         for number, stream in enumerate(sounds):
@@ -159,6 +163,16 @@ class JoinedSound:
             self._tracks[number].follow(stream)
         if sounds:
             self._packets = self._demux(self._source, sounds)
+
+    def _open(self, number: int) -> InputContainer | None:
+        """Open a recording; None if that is not possible, which is noted once."""
+        try:
+            return open_tracks(self._parts[number][0])
+        except MediaError as exc:
+            text = f"the sound of recording {number + 1} could not be read: {exc.what}"
+            if text not in self._faults:
+                self._faults.append(text)
+            return None
 
     def _demux(
         self, source: InputContainer, sounds: Sequence[AudioStream]

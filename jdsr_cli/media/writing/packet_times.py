@@ -10,6 +10,9 @@ from av.stream import Stream
 
 from jdsr_cli.media.writing.clipping import ROUNDING
 
+READ_MARGIN = Fraction(10)
+"""Seconds after a time span up to which packets that belong inside it may still follow."""
+
 
 def packet_time(packet: Packet[Stream]) -> Fraction | None:
     """Return the time of a packet in seconds, that of decoding if it has one."""

@@ -7,7 +7,7 @@ what follows a pause would be heard too early.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from av.audio.stream import AudioStream
@@ -38,6 +38,35 @@ def bytes_per_sample(codec: str) -> int | None:
     return None if linear is None else int(linear[1]) // 8
 
 
+class FilledPauses:
+    """The number of pauses that were filled with silence, and their length.
+
+    Attributes:
+        count: Number of pauses.
+        seconds: Their length in all.
+
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = Fraction(0)
+
+    def add(self, seconds: Fraction) -> None:
+        """Count a pause."""
+        self.count += 1
+        self.seconds += seconds
+
+
+def describe_filled(tracks: Iterable[FilledPauses]) -> list[str]:
+    """Return one sentence on the pauses of all tracks, none if there were none."""
+    pauses = list(tracks)
+    count = sum(one.count for one in pauses)
+    seconds = float(sum(one.seconds for one in pauses))
+    if not count:
+        return []
+    return [f"pauses of the sound were filled with silence ({count}, {seconds:.2f} s in all)"]
+
+
 class SilenceFiller:
     """Makes the packets of silence that belong into the pauses of a track of PCM.
 
@@ -45,8 +74,7 @@ class SilenceFiller:
         track: The track that is copied, whose codec has `bytes_per_sample`.
 
     Attributes:
-        pauses: Number of pauses so far.
-        seconds: Their length.
+        filled: The pauses so far.
 
     """
 
@@ -58,8 +86,7 @@ class SilenceFiller:
         self._rate = context.sample_rate
         self._position: int | None = None
         """Sample at which the next packet should start."""
-        self.pauses = 0
-        self.seconds = Fraction(0)
+        self.filled = FilledPauses()
 
     def before(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Yield the silence that precedes the next packet, which must have a time."""
@@ -68,17 +95,16 @@ class SilenceFiller:
         start = round(ticks * packet.time_base * self._rate)
         position = start if self._position is None else self._position
         if start - position > LEAST_PAUSE * self._rate:
-            self.pauses += 1
-            self.seconds += Fraction(start - position, self._rate)
+            self.filled.add(Fraction(start - position, self._rate))
             while position < start:
                 samples = min(start - position, int(_BLOCK * self._rate))
-                yield self._silence(position, samples, packet.time_base)
+                yield self._silence(position, samples)
                 position += samples
         self._position = position + packet.size // len(self._sample)
 
-    def _silence(self, position: int, samples: int, unit: Fraction) -> Packet[Stream]:
+    def _silence(self, position: int, samples: int) -> Packet[Stream]:
+        # Times of the source may be too coarse to tell the last packet from the one that follows.
         packet: Packet[Stream] = Packet(self._sample * samples)
-        packet.pts = packet.dts = round(Fraction(position, self._rate) / unit)
-        packet.duration = round(Fraction(samples, self._rate) / unit)
-        packet.time_base = unit
+        packet.pts = packet.dts = position
+        packet.duration, packet.time_base = samples, Fraction(1, self._rate)
         return packet

@@ -20,7 +20,7 @@ from av.stream import Disposition, Stream
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.packet_times import skipped_samples
-from jdsr_cli.media.writing.silence import LEAST_PAUSE
+from jdsr_cli.media.writing.silence import LEAST_PAUSE, FilledPauses
 
 PCM_CODEC = "pcm_s16le"
 """Uncompressed 16-bit samples: telephone and DVR codecs decode to them without further loss."""
@@ -36,6 +36,7 @@ class DecodedTrack:
     Attributes:
         target: The stream of `output` that receives the samples.
         undecoded: Number of packets so far that could not be decoded.
+        filled: The pauses that were filled with silence so far.
 
     """
 
@@ -49,6 +50,7 @@ class DecodedTrack:
         self.target.time_base = Fraction(1, self._rate)
         self._next = 0
         self.undecoded = 0
+        self.filled = FilledPauses()
 
     def follow(self, source: AudioStream) -> None:
         """Decode another track from now on; its samples get the rate and layout of the first."""
@@ -114,10 +116,12 @@ class DecodedTrack:
         if self._next and start - self._next <= LEAST_PAUSE * self._rate:
             return 0
         stored = 0
-        while self._next and output.format.name != "matroska" and self._next < start:
-            length = min(start - self._next, self._rate)
-            stored += self._store(output, self._silence(length))
-        self._next = max(start, self._next)
+        if self._next and output.format.name != "matroska":
+            self.filled.add(Fraction(start - self._next, self._rate))
+            while self._next < start:
+                length = min(start - self._next, self._rate)
+                stored += self._store(output, self._silence(length))
+        self._next = start
         return stored
 
     def _silence(self, samples: int) -> AudioFrame:

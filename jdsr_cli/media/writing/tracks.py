@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 
 import av
 from av.audio.stream import AudioStream
@@ -18,8 +19,13 @@ from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
 from jdsr_cli.media.writing.containers import KEPT_TYPES, TrackKind, can_store
 from jdsr_cli.media.writing.joined_sound import JoinedSound
-from jdsr_cli.media.writing.packet_times import move, packet_time
-from jdsr_cli.media.writing.silence import SilenceFiller, bytes_per_sample
+from jdsr_cli.media.writing.packet_times import READ_MARGIN, move, packet_time
+from jdsr_cli.media.writing.silence import (
+    FilledPauses,
+    SilenceFiller,
+    bytes_per_sample,
+    describe_filled,
+)
 from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
@@ -33,9 +39,6 @@ from jdsr_cli.media.writing.verify import TrackTally
 
 _SEEK_MARGIN = Fraction(30)
 """Seconds before a time span from which on packets are read: subtitles may be shown for long."""
-
-_READ_MARGIN = Fraction(10)
-"""Seconds after a time span up to which packets that belong inside it may still follow."""
 
 _MICROSECONDS = 1_000_000
 
@@ -66,14 +69,15 @@ class TrackCopier:
         salvaged = copy if copy and copy.is_file() else None
         self._file = salvaged or source.recording or source.path
         self._source = open_tracks(self._file)
-        has_sound = any(one.audio_streams for one in later)
-        self._joined = JoinedSound(self._file, later) if has_sound else None
+        self._later = later if any(one.audio_streams for one in later) else ()
+        self._joined = JoinedSound(self._file, self._later) if self._later else None
         videos = [stream for stream in self._source.streams.video if not is_cover(stream)]
         self._video = videos[source.stream - 1] if source.stream <= len(videos) else None
         self._targets: dict[int, Stream] = {}
         self._tallies: dict[int, TrackTally] = {}
         self._decoded: dict[int, DecodedTrack] = {}
         self._fillers: dict[int, SilenceFiller] = {}
+        self._filled: list[FilledPauses] = []
         self._waiting: Packet[Stream] | None = None
         self._packets: Iterator[Packet[Stream]] = iter(())
         self._shift = Fraction(0)
@@ -120,6 +124,11 @@ class TrackCopier:
     def file(self) -> DataFile:
         """The file that is read, or the part of it."""
         return self._file
+
+    @property
+    def later(self) -> Sequence[LaterRecording]:
+        """The recordings whose sound is joined to that of the first one."""
+        return self._later
 
     @property
     def tallies(self) -> list[TrackTally]:
@@ -170,9 +179,11 @@ class TrackCopier:
             timed = output.format.name == "matroska" or bytes_per_sample(name) is None
             if isinstance(stream, AudioStream) and not timed:
                 self._fillers[stream.index] = SilenceFiller(stream)
+                self._filled.append(self._fillers[stream.index].filled)
         elif isinstance(stream, AudioStream):
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
+            self._filled.append(decoded.filled)
             target, name = decoded.target, PCM_CODEC
             where = _NAMES.get(output.format.name, "MP4")
             reason = "cut within its packets" if storable else f"stored in {where}"
@@ -235,7 +246,7 @@ class TrackCopier:
             past = (
                 time_of_packet is not None
                 and self._window is not None
-                and time_of_packet > self._window.end + _READ_MARGIN
+                and time_of_packet > self._window.end + READ_MARGIN
             )
             if packet is None or past:
                 self._packets = iter(())
@@ -290,7 +301,7 @@ class TrackCopier:
         filler = self._fillers.get(packet.stream_index)
         target = self._targets[packet.stream_index]
         try:
-            for one in (*(filler.before(packet) if filler else ()), packet):
+            for one in chain(filler.before(packet) if filler else (), (packet,)):
                 one.stream, size = target, one.size
                 output.mux_one(one)
                 tally.add(size)
@@ -322,12 +333,7 @@ class TrackCopier:
                 for kind, count in self._refused.items()
             ),
         ]
-        pauses = sum(filler.pauses for filler in self._fillers.values())
-        if pauses:
-            seconds = float(sum(filler.seconds for filler in self._fillers.values()))
-            messages.append(
-                f"pauses of the sound were filled with silence ({pauses}, {seconds:.2f} s in all)"
-            )
+        messages += describe_filled(self._filled)
         if self._untimed:
             messages.append(
                 f"{self._untimed} sound or subtitle packets without a time were left out"

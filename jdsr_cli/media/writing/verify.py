@@ -195,7 +195,7 @@ def _compare_tracks(
         filled = [track for track in expected if track.amount[0]]
         notes.append(
             f"{len(expected) - len(filled)} of {len(expected)} sound and subtitle tracks have "
-            "nothing in this part and were left out"
+            "nothing to store and were left out"
         )
         expected = filled
     if [track.type for track in found] != [track.type for track in expected]:

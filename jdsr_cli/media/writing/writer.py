@@ -22,7 +22,7 @@ from jdsr_cli.media.writing.assembly import Assembly
 from jdsr_cli.media.writing.clipping import TimeSpan
 from jdsr_cli.media.writing.containers import choose_container, final_name
 from jdsr_cli.media.writing.formats import choose_encoding, encoder_of
-from jdsr_cli.media.writing.pauses import can_store_pauses
+from jdsr_cli.media.writing.pauses import can_store_joined_pauses, can_store_pauses
 from jdsr_cli.media.writing.segment_files import Survey, survey_segments
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
 from jdsr_cli.media.writing.time_bases import LONGEST_PAUSE
@@ -153,7 +153,13 @@ def _find_pause(
     if survey.widest * source.time_base > LONGEST_PAUSE:
         return "MP4 cannot store the longest pause between frames"
     span = TimeSpan(survey.first * source.time_base, survey.last * source.time_base)
-    if tracks is not None and not can_store_pauses(tracks.file, span, trimmed=trimmed):
+    if tracks is None:
+        return None
+    if tracks.later:
+        stored = can_store_joined_pauses(tracks.file, tracks.later)
+    else:
+        stored = can_store_pauses(tracks.file, span, trimmed=trimmed)
+    if not stored:
         return "MP4 cannot store the longest pause of the sound or subtitles"
     return None
 
