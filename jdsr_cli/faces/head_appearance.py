@@ -80,7 +80,7 @@ class _Parts:
     """Parts of k thumbnails, p of each, in three halves."""
 
     patterns: NDArray[np.float32]
-    """(3, k, p, 64) luma, of weighted mean 0 and length 1."""
+    """(3, k, p, 64) luma, of weighted mean 0, and length 1 or, with little pattern, less."""
     colours: NDArray[np.float32]
     """(3, k, p, 3) weighted means of the logarithms of the channels over luma."""
     unknown: NDArray[np.bool_]

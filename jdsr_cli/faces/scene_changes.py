@@ -61,9 +61,9 @@ BLOCK, STRIDE = 10, 5
 """Side and distance of the blocks that are searched, in pixels of a thumbnail."""
 BORDER = 3
 """Pixels of a thumbnail along each edge without blocks: recorders write date and camera there."""
-BAR, MIN_INSIDE = 16, 0.2
+BAR, MIN_INSIDE = 16, BLOCK + 2 * BORDER
 """Largest level of the rows and columns along an edge that are bars and not picture, and the least
-share of the width and height between bars."""
+number of those between bars: fewer have no blocks."""
 MIN_TEXTURE = 2.0
 """Standard deviation of luma in grey levels below which a block is not searched."""
 MIN_BLOCKS = 6
@@ -118,7 +118,7 @@ MAX_SHIFT = 0.7, 0.25
 LEAST_RADIUS = 2
 """Least search radius in pixels of a thumbnail."""
 
-_WEIGHTS = np.array(LUMA_WEIGHTS, np.float32)
+_WEIGHTS = np.array(LUMA_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,13 @@ def compare_scenes(
         )
     before, after = _without_bars(before, after)
     first, second = (coarse(one).astype(np.float64) for one in (before, after))
-    if np.abs(second - first).mean() < MIN_CHANGE:
-        return SceneChange(shift=(0.0, 0.0))
-    lumas = [one @ np.array(LUMA_WEIGHTS) for one in (first, second)]
+    small = np.abs(second - first).mean() < MIN_CHANGE
+    if small and seconds < LONG_STEP:
+        return SceneChange()
+    lumas = [one @ _WEIGHTS for one in (first, second)]
     if any(one.std() < FLAT and one.mean() > WHITE for one in lumas):
         return SceneChange()
-    differs = _differs(*lumas)
+    differs = not small and _differs(*lumas)
     if not differs and seconds < LONG_STEP:
         return SceneChange()
     agreement, shift = _common_motion(before, after, seconds)
@@ -194,7 +195,8 @@ def _common_motion(
     before: NDArray[np.uint8], after: NDArray[np.uint8], seconds: float
 ) -> tuple[float, tuple[float, float]]:
     """Return the share of blocks that move alike, and how far, as in `SceneChange.shift`."""
-    first, second = (one.astype(np.float32) @ _WEIGHTS for one in (before, after))
+    weights = _WEIGHTS.astype(np.float32)
+    first, second = (one.astype(np.float32) @ weights for one in (before, after))
     height, width = first.shape
     reach = max(LEAST_RADIUS, int(CAMERA_SPEED * seconds * COLUMNS))
     across, down = (
@@ -237,7 +239,7 @@ def _without_bars(
     parts = []
     for axis in (1, 0):
         lines = np.flatnonzero(lightest.max(axis=axis) > BAR)
-        inside = len(lines) and lines[-1] - lines[0] >= MIN_INSIDE * lightest.shape[1 - axis]
+        inside = len(lines) and lines[-1] - lines[0] + 1 >= MIN_INSIDE
         parts.append(slice(lines[0], lines[-1] + 1) if inside else slice(None))
     rows, columns = parts
     return first[rows, columns], second[rows, columns]
@@ -256,7 +258,7 @@ def _colour_agreement(first: NDArray[np.float64], second: NDArray[np.float64]) -
 
 def _histograms(picture: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Return the histogram of each third of a picture (H, W, 3), with a sum of 1."""
-    deviation = max(FLAT, float((picture @ np.array(LUMA_WEIGHTS)).std()))
+    deviation = max(FLAT, float((picture @ _WEIGHTS).std()))
     levels = ((picture - picture.mean(axis=(0, 1))) / deviation + 2.0) * (LEVELS / 4)
     bins = np.clip(levels, 0, LEVELS - 1).astype(np.intp) @ (LEVELS**2, LEVELS, 1)
     return [

@@ -132,6 +132,25 @@ def test_a_large_person_who_walks_through_is_no_cut(seed: int, seconds: float) -
         assert change(empty, crossed, seconds).shift in ((0.0, 0.0), None)
 
 
+@pytest.mark.parametrize("lit", [40, 60, 72, 80, 100])
+def test_a_pan_between_wide_bars_is_no_cut(lit: int) -> None:
+    """Between some of these bars no block fits, so that the bars are compared as well."""
+    top = (drawn_scenes.HEIGHT - lit) // 2
+    for seed in SEEDS:
+        frames = [view(background(seed), left) for left in (400, 432)]
+        for frame in frames:
+            frame[:top] = frame[top + lit :] = 0
+        assert not change(*frames, 0.5).cut
+
+
+@pytest.mark.parametrize("level", [0.15, 0.2, 0.5])
+def test_the_shift_of_a_dark_scene_is_measured_after_a_long_step(level: float) -> None:
+    frames = [(view(background(4), left) * level).astype(np.uint8) for left in (400, 496)]
+    found = change(*frames, 1.0)
+    assert found.shift is not None
+    assert found.shift[0] == pytest.approx(-0.3, abs=0.02)
+
+
 @pytest.mark.parametrize("seconds", STEPS)
 def test_noise_and_small_motion_are_no_cuts(photos: list[Picture], seconds: float) -> None:
     random = np.random.default_rng(0)
@@ -145,7 +164,7 @@ def test_from_black_into_a_scene_is_a_cut(photos: list[Picture]) -> None:
     black = np.zeros_like(photos[0])
     for picture in photos:
         assert change(black, picture, 0.04).cut
-    assert change(black, black, 0.04) == SceneChange(shift=(0.0, 0.0))
+    assert change(black, black, 0.04) == change(black, black, 1.0) == SceneChange()
 
 
 def test_decisions_do_not_depend_on_the_size_of_frames() -> None:

@@ -131,6 +131,32 @@ def test_two_people_keep_their_tracks_while_the_camera_pans(
         assert positions[2] - positions[1] == pytest.approx(apart)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("burst", "pause"), [(8, 0.9), (5, 0.6), (12, 0.8)])
+def test_people_who_look_alike_keep_their_tracks_after_bursts_of_frames(
+    seed: int, burst: int, pause: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a burst the pan is too slow to be measured; one comes to where the other was."""
+    now = [Fraction(0)]
+    for _ in range(2):
+        for _ in range(burst):
+            now.append(now[-1] + Fraction(1, 25))
+        now.append(now[-1] + Fraction(pause).limit_denominator(100))
+    monkeypatch.setitem(globals(), "times", lambda _: now)
+    apart = round(78 * pause)
+    wide = background(seed, width=8 * WIDTH)
+    for number in range(2):
+        wide = draw_person(wide, 560 + number * apart, 90, 10 * seed)
+
+    def scene(time: float) -> tuple[Picture, Places]:
+        left = 330 + 78 * time
+        return view(wide, left), [(560 + one * apart - round(left), 70.0) for one in range(2)]
+
+    for positions in tracks(scene, None, tmp_path):
+        assert sorted(positions) == [1, 2]
+        assert positions[2] - positions[1] == pytest.approx(apart)
+
+
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_person_keeps_the_track_when_exposure_changes(

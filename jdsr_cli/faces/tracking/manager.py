@@ -69,6 +69,9 @@ class TrackManager:
         self._camera: tuple[float, float] | None = None
         """Pixels per second by which the picture moves, and which the velocities of the active
         tracks do not include; None if it is not known, and they do."""
+        self._followed = self._unfollowed = 0.0
+        """Seconds since the last frame on which detection ran by which the tracks were moved with
+        the picture, and by which they were not since its shift is not known."""
         self.scene = SceneSpan(0)
         self.active: list[Track] = []
         self.lost: list[Track] = []
@@ -111,19 +114,35 @@ class TrackManager:
 
         Between frames with and without a known shift, the camera is expected to move on as it does.
         """
-        if shift is None or not step:
-            if self._camera is not None:
-                for track in self.active:
-                    track.motion.accelerate(*self._camera)
-            self._camera = None
+        if not step:
             return
-        right, down = shift
-        velocity = (right / step, down / step)
+        if shift is None:
+            self._unfollowed += step
+            return
+        right, down = shift[0] / step, shift[1] / step
+        seconds = step + self._unfollowed
         for track in self.active:
-            track.motion.shift(right, down)
+            track.shift(right * seconds, down * seconds)
             if self._camera is None and track.has_velocity:
-                track.motion.accelerate(-velocity[0], -velocity[1])
-        self._camera = velocity
+                track.motion.accelerate(-right, -down)
+        self._camera = right, down
+        self._followed += seconds
+        self._unfollowed = 0.0
+
+    def _forget_camera(self) -> None:
+        """Let velocities include that of a camera whose motion is no longer known.
+
+        They will be applied to all the time since the last frame on which detection ran.
+        """
+        if self._camera is not None and self._unfollowed:
+            right, down = self._camera
+            for track in self.active:
+                track.shift(right * self._unfollowed, down * self._unfollowed)
+                seconds = self._followed + self._unfollowed
+                track.motion.shift(-right * seconds, -down * seconds)
+                track.motion.accelerate(right, down)
+            self._camera = None
+        self._followed = self._unfollowed = 0.0
 
     def update(
         self,
@@ -138,6 +157,7 @@ class TrackManager:
         self._scanned_at = time
         self.scene.add_scan(index, self._interval if self.scene.first_scan is None else self._step)
         found = np.array([one.box for one in detections], np.float64).reshape(-1, 4)
+        self._forget_camera()
         for track in self.active:
             track.predict(time)
         owners: list[Track | None] = [None] * len(detections)
@@ -294,7 +314,7 @@ def _predicted_tracks(
     step: float,
 ) -> PredictedTracks:
     boxes = [one.motion.box for one in tracks]
-    last = [one.last.detection.box for one in tracks]
+    last = [one.last_box for one in tracks]
     hidden = [0.0 if one.missed_since is None else time - one.missed_since for one in tracks]
     return PredictedTracks(
         np.array(boxes, np.float64).reshape(-1, 4),

@@ -221,12 +221,25 @@ class Track:
         self.seen = 0.0
         self.missed_since: float | None = None
         self._predicted_at = first.time
+        self._moved = (0.0, 0.0)
         self.restart(first, interval)
 
     @property
     def last(self) -> Observation:
         """The last observation."""
         return self.observations[-1]
+
+    @property
+    def last_box(self) -> Box:
+        """The box of the last observation, moved as the picture has moved since."""
+        left, top, right, bottom = self.last.detection.box
+        across, down = self._moved
+        return left + across, top + down, right + across, bottom + down
+
+    def shift(self, right: float, down: float) -> None:
+        """Move it by pixels, as the whole picture moved."""
+        self.motion.shift(right, down)
+        self._moved = (self._moved[0] + right, self._moved[1] + down)
 
     @property
     def has_velocity(self) -> bool:
@@ -293,6 +306,7 @@ class Track:
         self.observations.append(observation)
         self.seen += seconds
         self.missed_since = None
+        self._moved = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

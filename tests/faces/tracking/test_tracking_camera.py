@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from moving_faces import face, track_numbers
 
-from jdsr_cli.faces.tracking import TrackedFrame, Tracker
+from jdsr_cli.faces.boxes import Boxes
+from jdsr_cli.faces.head_appearance import SIDE
+from jdsr_cli.faces.tracking import TrackedFrame, Tracker, manager
+from jdsr_cli.faces.tracking.association import PredictedTracks, associate
 from jdsr_cli.settings import TrackerSettings
 
 APART = 200.0
@@ -75,14 +79,48 @@ def test_a_face_that_is_missed_for_a_frame_moves_with_the_picture() -> None:
     assert track_numbers(frames) == [(1, 2)] * 3 + [(2,)] + [(1, 2)] * 2
 
 
-def test_frames_that_are_not_searched_add_their_shift() -> None:
+@pytest.mark.parametrize("unknown", ["none", "searched", "others", "late", "early", "random"])
+def test_frames_that_are_not_searched_add_their_shift(
+    unknown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    misses = []
+
+    def checked(predicted: PredictedTracks, found: Boxes) -> list[tuple[int, int]]:
+        if len(predicted.boxes) == len(found) == 2:
+            misses.append(np.abs(predicted.boxes - found).max())
+        return associate(predicted, found)
+
+    monkeypatch.setattr(manager, "associate", checked)
+    absent = {
+        "none": set[int](), "searched": set(range(6, 16, 2)), "others": set(range(7, 16, 2)),
+        "late": set(range(8, 16)), "early": set(range(5)), "random": {5, 6, 9, 12, 13, 14},
+    }[unknown]  # fmt: skip
     tracker, frames = Tracker(TrackerSettings(), 4.0, every=2), list[TrackedFrame]()
-    for number in range(12):
+    for number in range(16):
         time, searched = number / 4, number % 2 == 0
         people = [face(*one) for one in positions(time)] if searched else []
-        shift = (PAN / 4, 0.0) if number else None
+        shift = (PAN / 4, 0.0) if number and number not in absent else None
         frames += tracker.add(time, people, searched=searched, shift=shift)
+    if unknown != "early":
+        assert len(misses) == 7
+        assert max(misses) < 1.0
     frames += tracker.finish()
     searched_frames = [numbers for numbers in track_numbers(frames) if numbers]
     assert searched_frames
-    assert all(numbers == (1, 2) for numbers in searched_frames)
+    if unknown != "early":
+        assert all(numbers == (1, 2) for numbers in searched_frames)
+
+
+@pytest.mark.parametrize("pan", [0.0, PAN, -400.0, 300.0])
+@pytest.mark.parametrize("height", [24, 36, 40])
+def test_a_walker_who_goes_up_and_down_keeps_the_track_while_the_camera_moves(
+    height: int, pan: float
+) -> None:
+    """The head is expected near its last place, which has moved with the picture."""
+    head = np.random.default_rng(0).integers(0, 255, (1, SIDE, SIDE, 3)).astype(np.uint8)
+    tracker, frames = Tracker(TrackerSettings(), 5.0), list[TrackedFrame]()
+    for number in range(10):
+        walker = face(900 + 8 * number + pan * number / 5, 200.0 + height * (number % 2))
+        shift = (pan / 5, 0.0) if number else None
+        frames += tracker.add(number / 5, [walker], shift=shift, heads=head)
+    assert track_numbers(frames + tracker.finish()) == [(1,)] * 10
