@@ -2,10 +2,11 @@
 
 * `<!-- options: COMMAND -->` becomes a table of the options of a command.
 * `<!-- settings: CLASS -->` becomes a table of the fields of a settings class.
-* `<!-- schema: NAME PROPERTY ... -->` becomes a table of the fields of `schemas/NAME.schema.json`,
-  or of one of its properties.
+* `<!-- schema: NAME PROPERTY ... -->` becomes a table of the fields of `NAME.schema.json`, or of
+  one of its properties.
 
-The first two come from `jdsr_cli.settings`, where options are declared.
+The first two come from `jdsr_cli.settings`, where options are declared, and the schemas from
+`jdsr_cli/schemas`; the site contains copies of the latter.
 
 Links to files outside `docs/` work where the repository is browsed. The site does not contain
 these files, so there the link becomes the path of the file.
@@ -19,23 +20,40 @@ import re
 from collections.abc import Iterable
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jdsr_cli.settings
 
-SCHEMAS = Path(__file__).parent / "schemas"
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+SCHEMAS = Path(__file__).parents[1] / "jdsr_cli" / "schemas"
 MARKER = re.compile(r"<!-- (?P<kind>options|settings|schema): (?P<name>[\w -]+?) -->")
 """Where a table is inserted; the name is a command, a class, or a schema and a property of it."""
 REPOSITORY_LINK = re.compile(
     r"\[[^\]]+\]\((?:\.\./)+(?P<path>(?:weights|train|tests)/[^)#]+)[^)]*\)"
 )
 """A link from a page to a file outside `docs/`."""
+SCHEMA_LINK = re.compile(r"\.\./(?P<up>(?:\.\./)*)jdsr_cli/schemas/")
+"""The start of a link from a page to a schema, of which the site contains a copy."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the JSON schemas to the site."""
+    from mkdocs.structure.files import File
+
+    for schema in sorted(SCHEMAS.glob("*.json")):
+        name = f"schemas/{schema.name}"
+        files.append(File.generated(config, name, abs_src_path=str(schema)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Prepare the source of a page."""
     tables = {"options": options_table, "settings": settings_table, "schema": schema_table}
     markdown = REPOSITORY_LINK.sub(r"`\g<path>`", markdown)
+    markdown = SCHEMA_LINK.sub(r"\g<up>schemas/", markdown)
     return MARKER.sub(lambda match: tables[match["kind"]](match["name"]), markdown)
 
 

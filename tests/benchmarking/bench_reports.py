@@ -8,9 +8,10 @@ from typing import Any
 
 import jsonschema
 
+import jdsr_cli
 from jdsr_cli.benchmarking.report import BenchReport, Figure, MeasuredRow
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "bench.schema.json"
+SCHEMA = Path(jdsr_cli.__file__).parent / "schemas" / "bench.schema.json"
 
 
 def validated(path: Path) -> dict[str, Any]:

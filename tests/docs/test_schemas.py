@@ -9,12 +9,13 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
+import jdsr_cli
 from jdsr_cli import Counts, CropSettings, RestoreSettings, crop_faces, restore
 from jdsr_cli.evidence import FaceRecord, Manifest, Status, TrackRecord
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import MediaInfo
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+SCHEMAS = Path(jdsr_cli.__file__).parent / "schemas"
 LOCAL_PATHS = {"path", "salvaged_copy", "recording"}
 
 
