@@ -77,6 +77,8 @@ class FaceRecord:
     """Picture of the face, relative to the folder of results."""
     sha256: str | None = None
     """Hash of that picture."""
+    occlusion: dict[str, str] | None = None
+    """Occlusion map of that picture: file and sha256."""
     redone_in_float32: bool = False
     """Whether the selected precision gave values that are not finite."""
 
@@ -120,10 +122,15 @@ class TrackRecord:
     """Number of restored faces with a mask."""
     unsure: int = 0
     """Number of restored faces that may have a mask."""
+    filmed: dict[str, Any] | None = None
+    """The best picture as filmed; of the bare face if the person is bare in any frame."""
+    timeline: dict[str, Any] | None = None
+    """Thumbnails of filmed faces along the track."""
     best: tuple[dict[str, Any], ...] = ()
-    """Pictures of the best single frames, best first: file, sha256, frames, quality."""
+    """Restored pictures of the best single frames, best first; of frames in which the face is not
+    masked if the person is bare in any."""
     fused: dict[str, Any] | None = None
-    """Picture fused from several frames, if enough of them agree."""
+    """Picture fused from several of those frames, if enough of them agree."""
 
     @classmethod
     def begin(cls, face: FaceRecord) -> TrackRecord:

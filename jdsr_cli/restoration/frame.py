@@ -254,6 +254,8 @@ class FaceItem:
     file: str | None = None
     """Picture of the face, relative to the folder of results."""
     sha256: str | None = None
+    occlusion: dict[str, str] | None = None
+    """File and hash of its occlusion map."""
 
     @property
     def track(self) -> int:

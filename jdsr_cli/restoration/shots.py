@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 SPACING = 0.2
@@ -57,16 +58,35 @@ class ShotRanking(Generic[S]):
         if near is not None:
             kept.remove(near)
         kept.append(shot)
-        kept.sort(key=lambda one: (-one.quality, one.frame))
+        kept.sort(key=_rank)
         del kept[self._limit :]
 
     def pop(self, track: int) -> list[S]:
         """Remove and return the shots of a track, the best first."""
         return self._shots.pop(track, [])
 
+    def items(self) -> Iterator[tuple[int, S]]:
+        """Yield the tracks in their order with each of their shots, the best first."""
+        for track, shots in sorted(self._shots.items()):
+            for shot in shots:
+                yield track, shot
+
     def clear(self) -> None:
         """Forget all shots."""
         self._shots.clear()
+
+
+def spaced(shots: Iterable[S]) -> list[S]:
+    """Return shots by quality, without those that are closer than `SPACING` to a better one."""
+    kept: list[S] = []
+    for shot in sorted(shots, key=_rank):
+        if _nearest(kept, shot.seconds) is None:
+            kept.append(shot)
+    return kept
+
+
+def _rank(shot: RankedShot) -> tuple[float, int]:
+    return -shot.quality, shot.frame
 
 
 def _nearest(shots: list[S], seconds: float) -> S | None:

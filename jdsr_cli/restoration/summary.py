@@ -67,13 +67,12 @@ class Counts:
 class TrackPictures:
     """Pictures of a track that has ended, for its record."""
 
+    seen_bare: bool = False
+    """Whether the person is bare in some frame."""
+    filmed: dict[str, Any] | None = None
+    timeline: dict[str, Any] | None = None
     best: tuple[dict[str, Any], ...] = ()
     fused: dict[str, Any] | None = None
-
-    @property
-    def all(self) -> tuple[dict[str, Any], ...]:
-        """All pictures of the track."""
-        return self.best if self.fused is None else (*self.best, self.fused)
 
 
 def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
@@ -108,6 +107,7 @@ def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
         reason=None if face.refusal is None else face.refusal.reason,
         file=face.file,
         sha256=face.sha256,
+        occlusion=face.occlusion,
         redone_in_float32=restored is not None and restored.redone,
     )
 
@@ -143,6 +143,7 @@ class FaceCounter:
         """Return the record of a track that has ended; None if it has no face."""
         record = self._tracks.pop(track, None)
         if record is not None:
+            record.filmed, record.timeline = pictures.filmed, pictures.timeline
             record.best, record.fused = pictures.best, pictures.fused
         return record
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from jdsr_cli.faces import TEMPLATE, estimate_alignment
 from jdsr_cli.faces.compositing import enlarge, plan_frames, template_to_frame
-from jdsr_cli.restoration.pictures import canvas_side, template_to_canvas
+from jdsr_cli.restoration.best_shots import template_to_canvas
+from jdsr_cli.restoration.face_folder import picture_side
 from jdsr_cli.settings import RestoreSettings
 
 
@@ -30,7 +31,7 @@ def test_frames_stay_within_4096_px_unless_a_scale_is_given(
 
 
 def test_crops_are_at_least_the_template_and_at_most_1024() -> None:
-    assert [canvas_side(width, 4) for width in (12.0, 40.0, 61.3, 400.0)] == [128, 160, 245, 1024]
+    assert [picture_side(width, 4) for width in (12.0, 40.0, 61.3, 400.0)] == [128, 160, 245, 1024]
 
 
 def test_enlarging_returns_a_copy() -> None:

@@ -1,15 +1,21 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
+from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import read_image
+from jdsr_cli.restoration.best_shots import BestShots, Shot
+from jdsr_cli.restoration.face_folder import FaceFolder, picture_side
 from jdsr_cli.restoration.frame import RestoredFace
-from jdsr_cli.restoration.pictures import BestShots, Shot, canvas_side, export_track
+from jdsr_cli.restoration.pictures import TrackExport
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.compositing import cut_patch
+from jdsr_cli.restoration.summary import TrackPictures
 
 POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)
 
@@ -24,12 +30,31 @@ def face(value: int = 120) -> RestoredFace:
 
 
 def shot(
-    image: np.ndarray, *, frame: int = 0, quality: float = 0.5, seconds: float | None = None
+    image: np.ndarray,
+    *,
+    frame: int = 0,
+    quality: float = 0.5,
+    seconds: float | None = None,
+    mask: MaskState = "bare",
 ) -> Shot:
-    time = frame / 25 if seconds is None else seconds
     return Shot(
-        frame, time, quality, cut_patch(image, estimate_alignment(POINTS)), face(frame % 200)
+        frame,
+        frame / 25 if seconds is None else seconds,
+        quality,
+        mask,
+        0.5 if mask == "masked" else 0.0,
+        cut_patch(image, estimate_alignment(POINTS)),
+        face(frame % 200),
+        np.full((128, 128), 0.9 if mask == "masked" else 0.0, np.float32),
     )
+
+
+def offer(shots: BestShots, image: np.ndarray, *given: tuple[int, float, MaskState]) -> None:
+    """Offer shots of track 1: frames at one a second, their quality and mask."""
+    for frame, quality, mask in given:
+        if shots.accepts(1, float(frame), quality, mask):
+            one = shot(image, frame=frame, quality=quality, seconds=float(frame), mask=mask)
+            shots.add(1, one)
 
 
 def test_a_shot_is_independent_of_its_frame(astronaut: np.ndarray) -> None:
@@ -49,29 +74,27 @@ def test_a_shot_is_independent_of_its_frame(astronaut: np.ndarray) -> None:
 
 def test_a_crop_at_the_border_equals_that_of_the_frame(astronaut: np.ndarray) -> None:
     moved = estimate_alignment(POINTS - np.float32([40, 30]))
-    one = Shot(0, 0.0, 0.1, cut_patch(astronaut, moved), face())
+    one = replace(shot(astronaut), patch=cut_patch(astronaut, moved))
     before, _ = one.render(128)
     assert np.abs(before.astype(int) - crop(astronaut, moved, 128)).max() <= 1
 
 
 def test_only_the_best_shots_are_kept(astronaut: np.ndarray) -> None:
     best_shots = BestShots(3)
-    for frame, quality in enumerate([0.2, 0.9, 0.4, 0.8, 0.1, 0.7, 0.3]):
-        seconds = float(frame)
-        if best_shots.accepts(1, seconds, quality):
-            best_shots.add(1, shot(astronaut, frame=frame, quality=quality, seconds=seconds))
-    assert not best_shots.accepts(1, 99.0, 0.65)
-    assert best_shots.accepts(2, 99.0, 0.1)
-    assert [one.frame for one in best_shots.pop(1)] == [1, 3, 5]
-    assert best_shots.pop(1) == []
+    qualities = enumerate([0.2, 0.9, 0.4, 0.8, 0.1, 0.7, 0.3])
+    offer(best_shots, astronaut, *((frame, quality, "bare") for frame, quality in qualities))
+    assert not best_shots.accepts(1, 99.0, 0.65, "bare")
+    assert best_shots.accepts(2, 99.0, 0.1, "bare")
+    assert [one.frame for one in best_shots.pop(1, seen_bare=True)] == [1, 3, 5]
+    assert best_shots.pop(1, seen_bare=True) == []
 
 
 def test_shots_close_in_time_count_once(astronaut: np.ndarray) -> None:
     best_shots = BestShots(3)
     for frame, quality in enumerate([0.5, 0.6, 0.4, 0.6]):
-        if best_shots.accepts(1, frame / 25, quality):
+        if best_shots.accepts(1, frame / 25, quality, "bare"):
             best_shots.add(1, shot(astronaut, frame=frame, quality=quality))
-    assert [one.frame for one in best_shots.pop(1)] == [1]
+    assert [one.frame for one in best_shots.pop(1, seen_bare=True)] == [1]
 
 
 def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Path) -> None:
@@ -82,14 +105,21 @@ def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Pa
     other = BestShots(2)
     other.restore(Snapshot.read(tmp_path / "state.npz"))
     for track in (3, 8):
-        for a, b in zip(best_shots.pop(track), other.pop(track), strict=True):
+        for a, b in zip(
+            best_shots.pop(track, seen_bare=True), other.pop(track, seen_bare=True), strict=True
+        ):
             assert (a.frame, a.seconds, a.quality) == (b.frame, b.seconds, b.quality)
             for one, two in zip(a.render(140), b.render(140), strict=True):
                 np.testing.assert_array_equal(one, two)
 
 
+def export(folder: Path, track: int, shots: list[Shot], *, most: int) -> TrackPictures:
+    pictures = TrackPictures()
+    TrackExport(FaceFolder(folder), scale=4, most=most).write(track, shots, pictures)
+    return pictures
+
+
 def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Path) -> None:
-    (tmp_path / "faces").mkdir()
     alignment = estimate_alignment(POINTS)
     whole = crop(astronaut, alignment)
     random = np.random.default_rng(3)
@@ -97,8 +127,9 @@ def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Pa
     for frame in range(4):
         noisy = np.clip(whole + random.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
         restored = RestoredFace(noisy, np.zeros((128, 128), np.float32), redone=False, side=64)
-        shots.append(Shot(frame, frame, 0.9 - frame / 9, cut_patch(astronaut, alignment), restored))
-    pictures = export_track(tmp_path, 12, shots, scale=4, most=2)
+        one = shot(astronaut, frame=frame, quality=0.9 - frame / 9)
+        shots.append(replace(one, face=restored))
+    pictures = export(tmp_path, 12, shots, most=2)
     best, fused = pictures.best, pictures.fused
     assert [one["file"] for one in best] == [
         "faces/track0012_best1.png",
@@ -121,11 +152,11 @@ def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Pa
 
 
 def test_one_shot_is_not_fused(astronaut: np.ndarray, tmp_path: Path) -> None:
-    (tmp_path / "faces").mkdir()
-    pictures = export_track(tmp_path, 1, [shot(astronaut)], scale=4, most=3)
+    pictures = export(tmp_path, 1, [shot(astronaut)], most=3)
     assert len(pictures.best) == 1
     assert pictures.fused is None
-    assert [path.name for path in (tmp_path / "faces").iterdir()] == ["track0001_best1.png"]
+    names = sorted(path.name for path in (tmp_path / "faces").iterdir())
+    assert names == ["track0001_best1.png", "track0001_best1_occlusion.png"]
 
 
 def test_the_alignment_of_a_patch_differs_only_by_a_shift(astronaut: np.ndarray) -> None:
@@ -138,4 +169,50 @@ def test_the_alignment_of_a_patch_differs_only_by_a_shift(astronaut: np.ndarray)
 
 @pytest.mark.parametrize(("width", "side"), [(9.0, 128), (100.2, 401), (300.0, 1024)])
 def test_pictures_are_enlarged_within_limits(width: float, side: int) -> None:
-    assert canvas_side(width, 4) == side
+    assert picture_side(width, 4) == side
+
+
+@pytest.mark.parametrize(
+    ("given", "frames"),
+    [
+        ([(0, 0.9, "masked"), (1, 0.3, "bare"), (2, 0.8, "masked")], [1]),
+        ([(0, 0.2, "bare"), (1, 0.9, "masked"), (2, 0.4, "unsure"), (3, 0.3, "bare")], [3, 0, 2]),
+        ([(0, 0.2, "unsure"), (1, 0.9, "masked"), (2, 0.4, "unsure")], [1, 2, 0]),
+        ([(0, 0.2, "masked"), (1, 0.9, "masked")], [1, 0]),
+        ([(0, 0.1, "bare"), *((n, 0.5 + n / 99, "unsure") for n in range(1, 5)),
+          (9, 0.99, "masked")], [0, 4, 3]),
+    ],
+)  # fmt: skip
+def test_no_mask_is_removed_in_the_best_shots_of_a_person_seen_bare(
+    given: list[tuple[int, float, MaskState]], frames: list[int], astronaut: np.ndarray
+) -> None:
+    best_shots = BestShots(3)
+    offer(best_shots, astronaut, *given[: len(given) // 2])
+    resumed = BestShots(3)
+    resumed.restore(best_shots.snapshot())
+    offer(resumed, astronaut, *given[len(given) // 2 :])
+    seen_bare = any(mask == "bare" for _, _, mask in given)
+    assert [one.frame for one in resumed.pop(1, seen_bare=seen_bare)] == frames
+    # Another person may get the number of a track that has ended.
+    offer(resumed, astronaut, (30, 0.5, "masked"))
+    assert [one.frame for one in resumed.pop(1, seen_bare=False)] == [30]
+
+
+@pytest.mark.parametrize("mask", ["masked", "unsure", "bare"])
+def test_occlusion_maps_are_as_large_as_a_face(
+    mask: MaskState, astronaut: np.ndarray, tmp_path: Path
+) -> None:
+    one = shot(astronaut, mask=mask)
+    covered = one.occlusion.copy()
+    covered[:64] = 0.0
+    pictures = export(tmp_path, 1, [replace(one, occlusion=covered)], most=1)
+    (best,) = pictures.best
+    assert (best["mask"], best["covered"], best["seconds"]) == (mask, one.covered, (0.0,))
+    path = tmp_path / best["occlusion"]["file"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == best["occlusion"]["sha256"]
+    with Pillow.open(path) as picture:
+        levels = np.asarray(picture)
+    side = one.side(4)
+    assert levels.shape == (side, side)
+    assert levels[: side // 2 - 8].max() == 0
+    assert levels[side // 2 + 8 :].min() == (230 if mask == "masked" else 0)

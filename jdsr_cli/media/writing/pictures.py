@@ -36,7 +36,7 @@ def write_image(
 
     Args:
         path: Ends in .png (lossless), .jpg or .jpeg (quality 95, colour not subsampled).
-        image: uint8 RGB, shape (height, width, 3).
+        image: uint8, RGB of shape (height, width, 3) or gray of shape (height, width).
         metadata: Texts by key, stored as PNG text chunks or in the comment of a JPEG. The value of
             the key `XMP_KEY` is an XMP packet.
         exif: EXIF to store; the size is set to that of `image`.
@@ -49,11 +49,12 @@ def write_image(
     """
     target = Path(path)
     suffix = target.suffix.lower()
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+    known = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    if image.dtype != np.uint8 or not known or image.size == 0:
         raise UsageError(
             f"an array of {image.dtype} {image.shape} is not a picture",
             where=target,
-            hint="uint8 of shape (height, width, 3) is required.",
+            hint="uint8 of shape (height, width, 3) or (height, width) is required.",
         )
     if suffix != ".png" and suffix not in _JPEG_SUFFIXES:
         raise UsageError(

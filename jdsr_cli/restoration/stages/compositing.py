@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.errors import UsageError
 from jdsr_cli.evidence import Label
 from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.deep_base import DeepBase
+from jdsr_cli.faces.framing import frame_box
 from jdsr_cli.faces.occlusion import (
     MaskCalibration,
     MaskClassifier,
@@ -93,6 +95,8 @@ class _Compositor:
         """Finish the faces of a frame and take a snapshot if a segment ends with it."""
         for face in item.faces:
             self._finish_face(item, face)
+            if self._settings.exports_crops and (face.restored is not None or not face.bridged):
+                face.patch = cut_face(item, face)
         for track in item.ended_tracks:
             self._smoother.drop(track)
             self._masks.drop(track)
@@ -142,8 +146,6 @@ class _Compositor:
             )
             face.smoothed = replace(generated, image=image, occlusion=occlusion)
         face.quality = round(shot_quality(face), 4)
-        if self._settings.exports_crops:
-            face.patch = cut_patch(item.image, alignment)
 
     def _composite(self, item: FrameItem) -> Image | DeepImage:
         """Return the enlarged frame with its faces, near ones (the wider ones) on top."""
@@ -170,6 +172,21 @@ class _Compositor:
             else:
                 self._label.stamp(base)
         return base if deep is None else deep.image
+
+
+def cut_face(item: FrameItem, face: FaceItem) -> FacePatch | None:
+    """Return the part of a frame that shows a face, whether it was refused or not.
+
+    Faces without an alignment are shown by their box; None if that is not finite or is empty.
+    """
+    alignment = face.alignment
+    if alignment is None:
+        try:
+            boxed = frame_box(face.detection.box)
+        except UsageError:
+            return None
+        alignment = item.input.display.stored_alignment(boxed)
+    return cut_patch(item.image, alignment)
 
 
 def cut_patch(image: Image, alignment: Alignment) -> FacePatch:

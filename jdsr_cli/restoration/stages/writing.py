@@ -10,6 +10,8 @@ from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import MANIFEST, FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.crop_sink import CropSink
+from jdsr_cli.restoration.filmed import FilmedSink
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -18,7 +20,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.models import Models
-from jdsr_cli.restoration.pictures import BestShotSink, CropSink
+from jdsr_cli.restoration.pictures import BestShotSink
 from jdsr_cli.restoration.sinks import (
     OVERLAY,
     RESTORED,
@@ -130,7 +132,7 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
-        sinks.append(BestShotSink(opened, settings))
+        sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings)]
     return [*sinks, RecordSink(opened), FigureSink(settings)]
 
 

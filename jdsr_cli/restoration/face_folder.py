@@ -1,0 +1,70 @@
+"""The folder of pictures of single faces: their names, sizes and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.evidence import picture_metadata, sha256_file
+from jdsr_cli.media import write_image
+from jdsr_cli.media.writing.pictures import XMP_KEY
+
+FACES = "faces"
+"""Name of the folder in the folder of results."""
+MAX_SIDE = 1024
+"""Side in pixels of the largest picture of a face."""
+RESTORED_METADATA = picture_metadata(XMP_KEY)
+"""What pictures state that the generator has changed."""
+
+
+def track_name(track: int) -> str:
+    """Return the start of the names of a track's files."""
+    return f"track{track:04d}"
+
+
+def picture_side(native_width: float, scale: int) -> int:
+    """Return the side of the picture of a face whose region is `native_width` px wide."""
+    return min(MAX_SIDE, max(TEMPLATE_SIZE, round(min(scale * native_width, MAX_SIDE))))
+
+
+class FaceFolder:
+    """Writes pictures of faces, and lists them for the journal.
+
+    Args:
+        results: Folder of the results, in which the folder is created.
+
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._results = results
+        self._written: list[Path] = []
+        (results / FACES).mkdir(exist_ok=True)
+
+    def write(
+        self, name: str, image: NDArray[np.uint8], metadata: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Write a picture and return its `file`, relative to the results, and its `sha256`.
+
+        Args:
+            name: Name of the file without suffix.
+            image: RGB uint8 (height, width, 3) or gray uint8 (height, width).
+            metadata: Texts of the picture by key.
+
+        Raises:
+            OutputError: The picture cannot be written.
+
+        """
+        file = f"{FACES}/{name}.png"
+        path = self._results / file
+        write_image(path, image, metadata)
+        self._written.append(path)
+        return {"file": file, "sha256": sha256_file(path)}
+
+    def take_written(self) -> list[Path]:
+        """Return the pictures written since the last call."""
+        written, self._written = self._written, []
+        return written
