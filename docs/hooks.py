@@ -3,7 +3,7 @@
 * `<!-- options: COMMAND -->` becomes a table of the options of a command.
 * `<!-- settings: CLASS -->` becomes a table of the fields of a settings class.
 * `<!-- schema: NAME PROPERTY ... -->` becomes a table of the fields of `NAME.schema.json`, or of
-  one of its properties.
+  one of its properties or definitions.
 
 The first two come from `jdsr_cli.settings`, where options are declared, and the schemas from
 `jdsr_cli/schemas`; the site contains copies of the latter.
@@ -89,13 +89,14 @@ def schema_table(name: str) -> str:
     """Return a Markdown table of the fields that a JSON schema describes.
 
     Args:
-        name: Of the schema, followed by the property of interest if it is not the whole.
+        name: Of the schema, followed by the property or definition of interest if it is not the
+            whole.
 
     """
     stem, *properties = name.split()
     schema = json.loads((SCHEMAS / f"{stem}.schema.json").read_text(encoding="utf-8"))
     for part in properties:
-        schema = schema["properties"][part]
+        schema = schema["$defs" if part in schema.get("$defs", {}) else "properties"][part]
     rows = (
         (_code(field), _type(one), one.get("description", ""))
         for field, one in schema["properties"].items()

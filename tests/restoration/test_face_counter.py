@@ -63,7 +63,7 @@ def test_faces_and_tracks_are_counted() -> None:
 
 def test_a_track_is_recorded_once_with_all_its_frames() -> None:
     counter = filled()
-    track = counter.close(1, TrackPictures(({"file": "a.png"},)))
+    track = counter.close(1, TrackPictures(best=({"file": "a.png"},)))
     assert track is not None
     read = json.loads(track.to_json())
     assert (read["first_frame"], read["last_frame"], read["last_seconds"]) == (0, 2, 0.08)

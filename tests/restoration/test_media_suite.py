@@ -267,7 +267,7 @@ def test_fifty_faces_in_one_frame_are_processed(
     assert len(cells) == 50
     restored = [face for face in faces if face["status"] == "restored"]
     assert len(restored) == counts.faces_restored
-    files = {path.name for path in (tmp_path / "out" / "crowd" / "faces").glob("*_frame*.png")}
+    files = {path.name for path in (tmp_path / "out" / "crowd" / "faces").glob("*_frame??????.png")}
     assert files == {Path(face["file"]).name for face in restored}
     assert all(face["reason"] for face in faces if face["status"] == "refused")
 

@@ -109,7 +109,7 @@ def test_counts_are_consistent(done: tuple[Path, RunSummary]) -> None:
 def test_each_restored_face_has_a_picture(done: tuple[Path, RunSummary]) -> None:
     folder, _ = done
     lines = [line for line in records(folder) if line["status"] == "restored"]
-    assert sorted(path.name for path in (folder / "faces").glob("*_frame*")) == sorted(
+    assert sorted(path.name for path in (folder / "faces").glob("*_frame??????.png")) == sorted(
         Path(line["file"]).name for line in lines
     )
     for line in lines:
