@@ -2,7 +2,7 @@
 
     python tests/benchmarks/flip_bytes.py jdsr-out/street
 
-A change that `jdsr verify` does not name is a failure. The result is copied first and stays as it is.
+A change that `jdsr verify` does not name is a failure. The result is copied first.
 """
 
 from __future__ import annotations
