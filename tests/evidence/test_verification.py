@@ -420,10 +420,8 @@ def test_the_command_names_problems_on_standard_error(result: Path, tmp_path: Pa
     (result / "restored.mp4").write_bytes(b"x")
     done = run("verify", "--quiet", result)
     assert done.exit_code == 7
-    assert (
-        done.stdout
-        == f"{result}: 1 problem ({sum(p.is_file() for p in result.rglob('*'))} files)\n"
-    )
+    files = sum(path.is_file() for path in result.rglob("*"))
+    assert done.stdout == f"{result}: 1 problem ({files} files)\n"
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"error: {result}: restored.mp4: was changed")
     assert run("verify", tmp_path / "absent").exit_code == 3
