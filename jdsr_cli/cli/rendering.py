@@ -131,8 +131,12 @@ def write_verification(verification: Verification, *, notes: bool) -> None:
             write_error(str(one.error))
             continue
         problems, files = len(one.problems), _count(one.files, "file")
-        state = f"{_count(problems, 'problem')}" if problems else "as recorded"
-        sys.stdout.write(as_text(f"{one.folder}: {state} ({files})") + "\n")
+        state = _count(problems, "problem") if problems else "as recorded"
+        if one.is_collection:
+            line = f"{one.folder}: {_count(len(one.findings), 'remark')} on this folder of results"
+        else:
+            line = f"{one.folder}: {state} ({files})"
+        sys.stdout.write(as_text(line) + "\n")
         for note in one.notes if notes else ():
             sys.stdout.write(as_text(f"    {note}") + "\n")
         for problem in one.problems:

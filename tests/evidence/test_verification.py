@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from jdsr_cli.evidence.verification.records import MOST
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from flip_bytes import deletions, flips, is_named
 
+NESTED = b'{"a": ' * 500 + b"1" + b"}" * 500
 DEEP = b'{"a": ' * 100_000 + b"1" + b"}" * 100_000
 
 
@@ -224,6 +226,8 @@ def test_a_pipe_is_named_and_not_waited_for(result: Path, name: str) -> None:
         (b'{"a": NaN}', "has the number NaN"),
         (b'{"a": ' + b"1" * 5000 + b"}", "is not JSON that can be read"),
         (DEEP, "is not JSON that can be read"),
+        (NESTED, "is nested more than 64 levels deep"),
+        (b'{"schema_version": 1, "outputs": [[{"file": "a", "sha256": "b"}]]}', "outputs[0]"),
         (b'{"schema_version": "1"}', "schema_version: "),
         (b'{"schema_version": 1}', "'command' is a required property"),
         (b'{"schema_version": 1, "outputs": 3, "counts": [], "input": 7}', "outputs: "),
@@ -251,7 +255,7 @@ def test_a_manifest_of_2_gb_is_not_read(result: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"null", b"{}", b'{"frame": 1', b"\xff", b'{"track": {}}', DEEP]
+    "line", [b"", b"null", b"{}", b'{"frame": 1', b"\xff", b'{"track": {}}', DEEP, NESTED]
 )
 @pytest.mark.parametrize("name", ["faces.jsonl", "tracks.jsonl"])
 def test_a_line_that_is_no_record_is_named_by_its_number(
@@ -269,6 +273,36 @@ def test_many_faulty_lines_are_counted(result: Path) -> None:
     found = [str(one) for one in check(result).problems if one.file == "faces.jsonl"]
     assert f"faces.jsonl: {500 - MOST} more lines are not as they are written" in found
     assert len(found) == MOST + 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_content_of_records_and_manifest_raises(result: Path, seed: int) -> None:
+    """Values of any type in any place give findings, never an exception."""
+    rng = random.Random(seed)
+    values = (None, True, -1, 1e300, "x", "..", [], {}, [{"file": "a", "sha256": 1}], 10**4299)
+
+    def spoil(value: Any, chance: float) -> Any:
+        if rng.random() < chance:
+            return rng.choice(values)
+        if isinstance(value, dict):
+            return {name: spoil(item, chance) for name, item in value.items()}
+        return [spoil(item, chance) for item in value] if isinstance(value, list) else value
+
+    for name in ("faces.jsonl", "tracks.jsonl"):
+        write_lines(result / name, [spoil(one, 0.05) for one in lines(result / name)])
+    manifest = spoil(json.loads((result / "manifest.json").read_text("utf-8")), 0.03)
+    if isinstance(manifest, dict):
+        manifest["schema_version"] = 1
+    (result / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert check(result, frames=seed < 2).problems
+
+
+def test_many_misplaced_lines_are_counted(result: Path) -> None:
+    path = result / "faces.jsonl"
+    write_lines(path, lines(path)[:1] * 100)
+    forge(result)
+    found = [str(one) for one in check(result).problems if one.file == "faces.jsonl"]
+    assert found[-1] == f"faces.jsonl: {99 - MOST} more lines are not in their order"
 
 
 def test_a_line_that_is_cut_off_is_named(result: Path) -> None:

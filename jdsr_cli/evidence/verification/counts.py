@@ -11,6 +11,7 @@ from typing import Any
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence.manifest import MANIFEST
 from jdsr_cli.evidence.verification.findings import Finding
+from jdsr_cli.evidence.verification.records import MOST
 from jdsr_cli.evidence.verification.stored_result import FACES, TRACKS, StoredResult, shown
 from jdsr_cli.restoration.stages.alignment import TOO_SHORT_REASON
 from jdsr_cli.restoration.summary import Counts
@@ -45,12 +46,18 @@ def check_counts(result: StoredResult) -> Iterator[Finding]:
         return
     total, by_track = _Tally(), dict[object, _Tally]()
     before: tuple[Any, Any] | None = None
+    misplaced = 0
     for number, face in result.records(FACES):
         total.add(face)
         by_track.setdefault(_key(face.get("track")), _Tally()).add(face)
         place = (face.get("frame"), face.get("face"))
-        yield from _follows(number, before, place)
+        for finding in _follows(number, before, place):
+            misplaced += 1
+            if misplaced <= MOST:
+                yield finding
         before = place
+    if misplaced > MOST:
+        yield Finding("problem", FACES, f"{misplaced - MOST} more lines are not in their order")
     tracks = list(result.records(TRACKS))
     yield from _check_tracks(tracks, by_track)
     counts = result.manifest.get("counts")

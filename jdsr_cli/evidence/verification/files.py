@@ -81,7 +81,7 @@ def _statements(result: StoredResult) -> Iterator[tuple[str, _Statement]]:
     outputs = result.manifest.get("outputs")
     for output in outputs if isinstance(outputs, list) else ():
         for name, sha256 in _hashed(output):
-            size = output.get("bytes")
+            size = output.get("bytes") if isinstance(output, dict) else None
             yield name, _Statement(MANIFEST, None, sha256, size if type(size) is int else None)
     for source in (TRACKS, FACES):
         for number, record in result.records(source):

@@ -61,6 +61,8 @@ class VerifiedResult:
     findings: tuple[Finding, ...] = ()
     error: JdsrError | None = None
     """Why the folder could not be verified."""
+    is_collection: bool = False
+    """Whether it is a folder of results, whose results follow; then `findings` are about these."""
 
     @property
     def problems(self) -> tuple[Finding, ...]:

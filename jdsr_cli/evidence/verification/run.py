@@ -129,7 +129,7 @@ def _verify_folder(
     if results != [folder]:
         findings = tuple(_check_collection(folder, [path.name for path in results]))
         if findings:
-            yield VerifiedResult(folder, findings=findings)
+            yield VerifiedResult(folder, findings=findings, is_collection=True)
     progress.begin("results", len(results))
     try:
         for path in results:

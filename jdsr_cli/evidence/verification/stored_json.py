@@ -11,6 +11,10 @@ MAX_LINE = 1 << 24
 """Size in bytes above which a line is not read."""
 
 
+MAX_DEPTH = 64
+"""Levels of nesting above which a document is not read; those of jdsr have a few."""
+
+
 class InvalidJsonError(ValueError):
     """Bytes are not a JSON object as jdsr writes it; the message says why."""
 
@@ -37,7 +41,24 @@ def parse_object(data: bytes) -> dict[str, Any]:
         raise InvalidJsonError(f"is not JSON that can be read ({fault})") from fault
     if not isinstance(value, dict):
         raise InvalidJsonError("is not a JSON object")
+    # The number of brackets limits the depth, and is fast to find.
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise InvalidJsonError(f"is nested more than {MAX_DEPTH} levels deep")
     return value
+
+
+def _depth(value: object) -> int:
+    """Return the levels of nesting, without recursion; no more than one above `MAX_DEPTH`."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inner = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, dict) else one)  # type: ignore[attr-defined]
+        ]
+        level = [item for item in inner if isinstance(item, (dict, list))]
+    return depth
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

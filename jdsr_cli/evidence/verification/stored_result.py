@@ -210,5 +210,8 @@ def _text(line: bytes) -> str:
 
 def shown(name: object) -> str:
     """Return a name from a record for a message: printable, and of a limited length."""
-    text = as_text(str(name))
+    try:
+        text = as_text(str(name))
+    except ValueError:
+        return "a number of too many digits"
     return text if len(text) <= 200 else f"{text[:197]}..."
