@@ -26,12 +26,22 @@ if TYPE_CHECKING:
         InputUnreadableError,
         JdsrError,
         MediaError,
+        NotAsRecordedError,
         OutputError,
         TrainingError,
         UsageError,
         WeightsCorruptError,
         WeightsError,
         WeightsMissingError,
+    )
+    from jdsr_cli.evidence.bundling import (
+        bundle,
+    )
+    from jdsr_cli.evidence.verification import (
+        Finding,
+        Verification,
+        VerifiedResult,
+        verify,
     )
     from jdsr_cli.progress import (
         Progress,
@@ -64,12 +74,20 @@ _MODULES = {
         "InputUnreadableError",
         "JdsrError",
         "MediaError",
+        "NotAsRecordedError",
         "OutputError",
         "TrainingError",
         "UsageError",
         "WeightsCorruptError",
         "WeightsError",
         "WeightsMissingError",
+    ),
+    "jdsr_cli.evidence.bundling": ("bundle",),
+    "jdsr_cli.evidence.verification": (
+        "Finding",
+        "Verification",
+        "VerifiedResult",
+        "verify",
     ),
     "jdsr_cli.progress": (
         "Progress",
@@ -101,12 +119,14 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "ExecutionSettings",
+    "Finding",
     "InputError",
     "InputMissingError",
     "InputResult",
     "InputUnreadableError",
     "JdsrError",
     "MediaError",
+    "NotAsRecordedError",
     "OutputError",
     "PlannedInput",
     "Progress",
@@ -117,14 +137,18 @@ __all__ = [
     "Silent",
     "TrainingError",
     "UsageError",
+    "Verification",
+    "VerifiedResult",
     "WeightsCorruptError",
     "WeightsError",
     "WeightsMissingError",
     "__version__",
+    "bundle",
     "crop_faces",
     "plan_crops",
     "plan_restore",
     "restore",
+    "verify",
 ]
 
 

@@ -18,7 +18,7 @@
 
 Exit codes of the command line: 0 all done · 1 training failed · 2 usage · 3 input unreadable ·
 4 some inputs, or recordings in them, failed, the rest done · 5 weights missing or corrupt ·
-6 output cannot be written · 130 interrupted.
+6 output cannot be written · 7 a result is not as recorded · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -171,6 +171,25 @@ class OutputError(JdsrError, OSError):
     """
 
     exit_code = 6
+
+
+class NotAsRecordedError(JdsrError):
+    """A result differs from what was recorded when it was made.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from jdsr_cli import CropSettings, NotAsRecordedError, bundle, crop_faces
+        >>> _ = crop_faces(["photo.png"], "crops", CropSettings(device="cpu"))
+        >>> Path("crops/photo/faces.csv").unlink()
+        >>> try:
+        ...     bundle(["crops/photo"], "case.zip")
+        ... except NotAsRecordedError as error:
+        ...     print(error.exit_code, "faces.csv" in error.what)
+        7 True
+
+    """
+
+    exit_code = 7
 
 
 class WeightsError(JdsrError, RuntimeError):

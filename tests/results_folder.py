@@ -1,4 +1,4 @@
-"""What a folder of results contains beside the record of names."""
+"""What a folder of results contains beside the record of names, and what a result contains."""
 
 from __future__ import annotations
 
@@ -10,3 +10,13 @@ from jdsr_cli.atomic import HIDDEN_FOLDER
 def results_in(out: Path) -> list[str]:
     """Return the names in a folder of results, hidden ones included, without jdsr's own folder."""
     return sorted(path.name for path in out.iterdir() if path.name != HIDDEN_FOLDER)
+
+
+VARYING = ("manifest.json", "SHA256SUMS")
+"""Files of a result that state times, or the hash of a file that does."""
+
+
+def restored_in(result: Path) -> Path:
+    """Return the restored video or picture of a result."""
+    (path,) = (path for path in result.glob("restored.*") if path.suffix != ".framemd5")
+    return path

@@ -9,10 +9,12 @@ from typer.core import TyperGroup
 
 from jdsr_cli.allocation import return_freed_memory
 from jdsr_cli.cli.bench import app as bench
+from jdsr_cli.cli.bundle import bundle
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.exporting import export
 from jdsr_cli.cli.training import train
+from jdsr_cli.cli.verify import verify
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
@@ -65,6 +67,8 @@ def about(
 app.command()(restore)
 app.command("crop-faces")(crop_faces)
 app.command()(watch)
+app.command()(verify)
+app.command()(bundle)
 app.add_typer(weights, name="weights")
 app.command()(demo)
 app.command()(doctor)

@@ -36,8 +36,8 @@ def restore(
 
     Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
     faces/*.png (best shots of each person and a fused one, input on the
-    left, restored on the right), tracks.jsonl, faces.jsonl and manifest.json.
-    Inputs are never changed.
+    left, restored on the right), tracks.jsonl, faces.jsonl, manifest.json,
+    SHA256SUMS and, of videos, hashes of decoded frames (*.framemd5). Inputs are never changed.
 
     Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs
     failed, 5 weights missing or altered, 6 output cannot be written,
@@ -62,7 +62,7 @@ def crop_faces(
     """Export the aligned faces of videos and images.
 
     Writes DIR/<name of the input>/ with a PNG for each face, faces.csv,
-    faces.jsonl, tracks.jsonl and manifest.json: a folder of faces to train on.
+    faces.jsonl, tracks.jsonl, manifest.json and SHA256SUMS: a folder of faces to train on.
     """
     from jdsr_cli import restoration
     from jdsr_cli.cli.rendering import Bars

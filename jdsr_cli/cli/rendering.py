@@ -20,6 +20,7 @@ from rich.progress import (
 from jdsr_cli.file_names import as_text
 
 if TYPE_CHECKING:
+    from jdsr_cli.evidence.verification import Verification
     from jdsr_cli.restoration import InputResult, PlannedInput, RunPlan, RunSummary
 
 
@@ -115,6 +116,31 @@ def write_plan(plan: RunPlan) -> None:
     sys.stdout.write(
         f"{_count(len(todo), 'input')} to do: about {_duration(seconds)}, {_size(size)}{more}\n"
     )
+
+
+def write_verification(verification: Verification, *, notes: bool) -> None:
+    """Write a line for each result to standard output, with its notes; problems to standard error.
+
+    Args:
+        verification: What was found.
+        notes: Whether notes are written.
+
+    """
+    for one in verification.results:
+        if one.error is not None:
+            write_error(str(one.error))
+            continue
+        problems, files = len(one.problems), _count(one.files, "file")
+        state = _count(problems, "problem") if problems else "as recorded"
+        if one.is_collection:
+            line = f"{one.folder}: {_count(len(one.findings), 'remark')} on this folder of results"
+        else:
+            line = f"{one.folder}: {state} ({files})"
+        sys.stdout.write(as_text(line) + "\n")
+        for note in one.notes if notes else ():
+            sys.stdout.write(as_text(f"    {note}") + "\n")
+        for problem in one.problems:
+            write_error(f"{one.folder}: {problem}")
 
 
 def _planned_line(one: PlannedInput) -> str:

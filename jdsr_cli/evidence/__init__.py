@@ -3,6 +3,7 @@
 from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
     MANIFEST,
+    SCHEMA_VERSION,
     FileDigest,
     Manifest,
     describe_device,
@@ -22,9 +23,12 @@ from jdsr_cli.evidence.records import (
     table_header,
     table_row,
 )
+from jdsr_cli.evidence.sums import SUMS, write_sums
 
 __all__ = [
     "MANIFEST",
+    "SCHEMA_VERSION",
+    "SUMS",
     "FaceOverlay",
     "FaceRecord",
     "FileDigest",
@@ -44,4 +48,5 @@ __all__ = [
     "table_header",
     "table_row",
     "video_metadata",
+    "write_sums",
 ]

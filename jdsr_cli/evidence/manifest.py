@@ -27,7 +27,9 @@ PACKAGES = (
 )
 """Packages whose version can affect pixels."""
 MANIFEST = "manifest.json"
-"""Name of the manifest, which is written last: a folder without it is not a result."""
+"""Name of the manifest: a folder without it is not a result."""
+SCHEMA_VERSION = 1
+"""Version of the manifest and the records; it grows when a reader has to know of a change."""
 CHUNK = 1 << 20
 LOCAL_PATHS = ("path", "salvaged_copy", "recording")
 """Fields of `MediaInfo` that hold paths on this machine, or parts of files; not written to the
@@ -124,13 +126,15 @@ def read_manifest(result: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that is needed to trace the origin of a picture.
 
     The pictures of faces are hashed in `tracks.jsonl` and `faces.jsonl`, which are hashed here.
     """
 
+    schema_version: int = SCHEMA_VERSION
+    """Version of the format of the manifest and of the records."""
     command: str
     request: str
     """Digest of the request, see `restoration.journal`."""

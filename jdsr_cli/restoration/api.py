@@ -37,8 +37,9 @@ def restore(
     Each input gets the folder `out/<stem>/` with `restored.mp4` or `restored.png` (restored faces
     in enlarged frames), `faces/*.png` (the best pictures of each person, input on the left,
     restored on the right, and one fused from several frames), `tracks.jsonl` (a record for each
-    track of a person), `faces.jsonl` (a record for each face in each frame) and `manifest.json`.
-    The folder appears when it is complete; inputs are never changed. An interrupted run continues
+    track of a person), `faces.jsonl` (a record for each face in each frame), `manifest.json` and
+    `SHA256SUMS`; of a video also `input.framemd5` and `restored.framemd5` (hashes of its decoded
+    frames). The folder appears when it is complete; inputs are never changed. An interrupted run continues
     with `resume`.
 
     Args:
@@ -61,7 +62,7 @@ def restore(
         >>> from jdsr_cli import RestoreSettings, restore
         >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
         >>> sorted(path.name for path in summary.results[0].output.iterdir())
-        ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
+        ['SHA256SUMS', 'faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
 
     """
     return _run(inputs, Path(out), settings or RestoreSettings(), progress or Silent(), execution)
@@ -78,8 +79,8 @@ def crop_faces(
 
     Each input gets the folder `out/<stem>/` with one PNG for each face, aligned to the training
     template, `faces.csv` (their landmarks, in the format that training reads), `faces.jsonl` (a
-    record for each face, refused ones included), `tracks.jsonl` (one for each track of a person)
-    and `manifest.json`. With crops of 128 pixels such a folder can be used for training.
+    record for each face, refused ones included), `tracks.jsonl` (one for each track of a person),
+    `manifest.json`, `SHA256SUMS` and, of a video, `input.framemd5`. With crops of 128 pixels such a folder can be used for training.
 
     Args:
         inputs: Videos, images, image sequences, folders of them, and globs.

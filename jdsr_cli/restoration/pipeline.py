@@ -128,7 +128,8 @@ def run_stages(
                 assert isinstance(settings, CropSettings)
                 aligned = align(stream, settings.size, limits, plan_bridged(settings))
                 stream = stages.add(aligned, "align")
-            yield from stages.add_inline(write(stream, settings, models, progress), "write")
+            written = write(stream, settings, models, progress, limit)
+            yield from stages.add_inline(written, "write")
     finally:
         for state in states:
             state.close()

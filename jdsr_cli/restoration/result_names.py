@@ -89,7 +89,7 @@ class ResultNames:
         try:
             folder.mkdir(exist_ok=True)
             with FileLock(folder / LOCK):
-                chosen = _Choice(self._out, self._read(), paths)
+                chosen = _Choice(self._out, self.known(), paths)
                 self._append(chosen.new_lines)
         except OutputError:
             raise
@@ -99,10 +99,10 @@ class ResultNames:
 
     def look_up(self, paths: Sequence[Path]) -> list[str]:
         """Return the names that `choose` would return, without writing anything."""
-        return _Choice(self._out, self._read(), paths).names
+        return _Choice(self._out, self.known(), paths).names
 
-    def _read(self) -> list[NamedResult]:
-        """Return the intact lines of the record."""
+    def known(self) -> list[NamedResult]:
+        """Return the intact lines of the record, the oldest first."""
         record = self._out / HIDDEN_FOLDER / RECORD
         try:
             # A pipe or a device in its place may have no end.

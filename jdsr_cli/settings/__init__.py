@@ -16,6 +16,7 @@ from jdsr_cli.settings.benchmarking import (
     PipelineBenchOptions,
     measured_settings,
 )
+from jdsr_cli.settings.checking import BundleOptions, VerifyOptions
 from jdsr_cli.settings.config import read_config
 from jdsr_cli.settings.detection import (
     AUTO,
@@ -79,6 +80,7 @@ __all__ = [
     "SEGMENT_STEP",
     "BackendName",
     "BenchOptions",
+    "BundleOptions",
     "Codec",
     "CropOptions",
     "CropSettings",
@@ -110,6 +112,7 @@ __all__ = [
     "TerminalOptions",
     "TrackerSettings",
     "TrainSettings",
+    "VerifyOptions",
     "WatchOptions",
     "build",
     "declared",
@@ -123,6 +126,8 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "restore": (RestoreOptions, RestoreSettings, ExecutionSettings),
     "crop-faces": (CropOptions, CropSettings, ExecutionSettings),
     "watch": (WatchOptions, RestoreSettings, ExecutionSettings),
+    "verify": (VerifyOptions,),
+    "bundle": (BundleOptions, TerminalOptions),
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),

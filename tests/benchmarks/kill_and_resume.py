@@ -28,7 +28,8 @@ from repeated_clip import add_clip_options, frame_hashes, print_line, repeat_cli
 MAX_KILLS = 3
 """Maximum number of kills of one run."""
 
-MANIFEST = "manifest.json"
+VARYING = ("manifest.json", "SHA256SUMS")
+"""Files that state times, or the hash of a file that does."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Result:
     frames: str
     """Times and hashes of the frames of the restored video."""
     files: dict[str, str]
-    """Hashes of all files except the manifest, including hidden ones, by name."""
+    """Hashes of all files but those in `VARYING`, including hidden ones, by name."""
     names: list[str]
     """Names in the output folder."""
 
@@ -49,9 +50,9 @@ def read_result(out: Path) -> Result:
     files = {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in VARYING
     }
-    video = next(folder.glob("restored.*"))
+    video = next(path for path in folder.glob("restored.*") if path.suffix != ".framemd5")
     return Result(frame_hashes(video), files, sorted(path.name for path in out.iterdir()))
 
 

@@ -15,6 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 from media.clips import encode
 from numpy.typing import NDArray
+from results_folder import VARYING
 
 from jdsr_cli.atomic import HIDDEN_FOLDER
 from jdsr_cli.settings import RestoreSettings
@@ -74,7 +75,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json" and HIDDEN_FOLDER not in path.parts
+        if path.is_file() and path.name not in VARYING and HIDDEN_FOLDER not in path.parts
     }
 
 

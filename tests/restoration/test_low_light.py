@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from results_folder import restored_in
 
 from jdsr_cli.media import open_reader
 from jdsr_cli.restoration import restore
@@ -140,7 +141,7 @@ def test_faces_of_a_night_clip_are_bare_and_keep_its_tint(
     assert {one["mask"] for one in faces} == {"bare"}
     manifest = json.loads((tmp_path / "out" / "night" / "manifest.json").read_text())
     assert manifest["figures"]["gray_frames"] == len(frames)
-    (video,) = (tmp_path / "out" / "night").glob("restored.*")
+    video = restored_in(tmp_path / "out" / "night")
     with open_reader(video) as after, open_reader(source) as before:
         for new, old in zip(after, before, strict=True):
             tints = [one.image.astype(float) @ (1.0, -0.2, 0.0) for one in (new, old)]

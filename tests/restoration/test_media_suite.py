@@ -28,7 +28,7 @@ from media.clips import (
     vfr,
 )
 from PIL import Image, ImageOps
-from results_folder import results_in
+from results_folder import restored_in, results_in
 from suite_cases import CASES, INVALID, LONG, STILLS, empty, text
 from suite_clips import file_hashes, lines, pictures, read_with_ffmpeg, sound_packets, tiled
 
@@ -63,8 +63,7 @@ def restore_one(sources: Sequence[Path | str], out: Path, settings: RestoreSetti
 def video(result: InputResult) -> Path:
     """Return the path of the restored video or image."""
     assert result.output is not None
-    (path,) = result.output.glob("restored.*")
-    return path
+    return restored_in(result.output)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from frame_times import VARIABLE_PTS, clip_times
-from results_folder import results_in
+from results_folder import VARYING, restored_in, results_in
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.media import open_reader, read_image, write_image
@@ -130,7 +130,11 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
     read = manifest(folder)
     assert read["input"]["sha256"] == digest(clip)
     assert {output["file"]: output["sha256"] for output in read["outputs"]} == {
-        name: digest(folder / name) for name in ("restored.mp4", "faces.jsonl", "tracks.jsonl")
+        name: digest(folder / name)
+        for name in (
+            *("restored.mp4", "faces.jsonl", "tracks.jsonl"),
+            *("input.framemd5", "restored.framemd5"),
+        )
     }
     assert read["weights"]["sha256"] == digest(tiny_weights(64))
     assert read["counts"]["frames_read"] == read["counts"]["frames_written"]
@@ -140,9 +144,12 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
     assert stages | {"hash", "total"} == set(read["seconds"])
     assert max(read["seconds"].values()) == read["seconds"]["total"]
     assert sorted(path.name for path in folder.iterdir()) == [
+        "SHA256SUMS",
         "faces",
         "faces.jsonl",
+        "input.framemd5",
         "manifest.json",
+        "restored.framemd5",
         "restored.mp4",
         "tracks.jsonl",
     ]
@@ -151,7 +158,8 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
 
 def test_progress_advances_with_every_frame(done: tuple[Path, RunSummary], progress: Notes) -> None:
     assert done[1].exit_code == 0
-    assert progress.advanced == {"street.mp4": len(VARIABLE_PTS)}
+    tasks = ("street.mp4", "street.mp4: input.framemd5", "street.mp4: restored.framemd5")
+    assert progress.advanced == dict.fromkeys(tasks, len(VARIABLE_PTS))
     assert progress.open == set()
     assert any("centerface" in line for line in progress.lines)
     assert any("tiny-64" in line for line in progress.lines)
@@ -163,7 +171,7 @@ def test_only_faces_and_label_are_changed(
     """Where there is no face the frame is the enlarged input, up to the codec."""
     chosen = settings(tiny_weights(32), frame_scale=1, label=False, codec="ffv1", mode="paste")
     restore([clip], tmp_path, chosen)
-    (video,) = (tmp_path / "street").glob("restored.*")
+    video = restored_in(tmp_path / "street")
     boxes = [(line["frame"], line["box"]) for line in records(tmp_path / "street")]
     differs = []
     with open_reader(clip) as before, open_reader(video) as after:
@@ -181,11 +189,11 @@ def test_only_faces_and_label_are_changed(
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of all files of a result except the manifest, which contains times."""
+    """Return the hashes of all files of a result except those that contain times."""
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in VARYING
     }
 
 
@@ -262,7 +270,7 @@ def test_gray_footage_stays_gray(
     source = write_clip(tmp_path / "night.mp4", gray)
     chosen = settings(tiny_weights(64), codec="ffv1", frame_scale=1)
     assert restore([source], tmp_path / "out", chosen).exit_code == 0
-    (video,) = (tmp_path / "out" / "night").glob("restored.*")
+    video = restored_in(tmp_path / "out" / "night")
     assert manifest(tmp_path / "out" / "night")["figures"]["gray_frames"] == len(gray)
     with open_reader(video) as reader, open_reader(source) as before:
         for frame, old in zip(reader, before, strict=True):
@@ -333,7 +341,7 @@ def test_a_face_of_6_px_is_refused_and_unchanged(
     lines = records(tmp_path / "street")
     assert len(lines) == len(VARIABLE_PTS)
     assert all(line["status"] == "refused" and "6.0 px" in line["reason"] for line in lines)
-    (video,) = (tmp_path / "street").glob("restored.*")
+    video = restored_in(tmp_path / "street")
     with open_reader(clip) as before, open_reader(video) as after:
         for old, new in zip(before, after, strict=True):
             assert np.abs(old.image.astype(int) - new.image).max() <= 2

@@ -26,10 +26,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
+from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes from the start of a file that are searched."""
@@ -173,12 +172,6 @@ _MIN_SECONDS = 30.0
 _BYTES_PER_SECOND = 1_000_000
 """Time limit of a copy: a constant plus the size at the speed of a slow network drive."""
 
-_ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
-"""Prefix of ffmpeg's messages; it differs from run to run."""
-
-_MAX_MESSAGE = 160
-"""Maximum number of characters of ffmpeg's message that are reported."""
-
 
 @dataclass(frozen=True)
 class SalvagedCopy:
@@ -239,9 +232,9 @@ class Salvage:
             signatures = find_signatures(self._file)
             if self._only is not None:
                 signatures = [item for item in signatures if item.demuxer in self._only]
-            program = imageio_ffmpeg.get_ffmpeg_exe() if signatures else ""
+            program = find_program() if signatures else ""
         except (OSError, RuntimeError) as exc:
-            self.messages.append(_short(str(exc)))
+            self.messages.append(last_message(str(exc)))
             return
         for signature in signatures[:_MAX_CANDIDATES]:
             demuxer = signature.demuxer
@@ -283,11 +276,10 @@ class Salvage:
         command = _command(program, self._file, signature, muxer, target)
         limit = _MIN_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
         done, message = _run(command, limit)
-        if os.strerror(errno.ENOSPC) in message:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        check_disk(message)
         if done and target.exists():
             return True
-        self.messages.append(f"as {signature.demuxer}: {_short(message)}")
+        self.messages.append(f"as {signature.demuxer}: {last_message(message)}")
         return False
 
     def _copy_bytes(self, signature: Signature, _: str, target: Path) -> bool:
@@ -332,9 +324,3 @@ def _temporary_folder_error(exc: OSError) -> OutputError:
         where=folder,
         hint="Free some space there, or choose another folder with TMPDIR.",
     )
-
-
-def _short(message: str) -> str:
-    """Return the last line of a message that is not empty, shortened, without addresses."""
-    lines = [_ADDRESS.sub("", line).strip() for line in message.splitlines() if line.strip()]
-    return (lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]

@@ -18,6 +18,8 @@ from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem, Refusal
 
 TOO_SHORT = "too short"
+TOO_SHORT_REASON = "seen for less than"
+"""How the reason of such a refusal starts."""
 """Kind of the refusal of people who were seen too briefly; all faces of such a track have it."""
 MAX_YAW = 80.0
 MAX_PITCH = 60.0
@@ -149,7 +151,7 @@ def _refuse_position(
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return _OUTSIDE
     if face.tracked.too_short:
-        return Refusal(TOO_SHORT, f"seen for less than {limits.min_track:g} s (--min-track)")
+        return Refusal(TOO_SHORT, f"{TOO_SHORT_REASON} {limits.min_track:g} s (--min-track)")
     return None
 
 

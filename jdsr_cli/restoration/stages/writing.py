@@ -7,7 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evidence import MANIFEST, FileDigest, Manifest, describe_media, digest_file
+from jdsr_cli.evidence import (
+    MANIFEST,
+    FileDigest,
+    Manifest,
+    describe_media,
+    digest_file,
+    write_sums,
+)
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.crop_sink import CropSink
@@ -19,6 +26,7 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
 )
+from jdsr_cli.restoration.hashed_frames import HashedFrames
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.pictures import BestShotSink
 from jdsr_cli.restoration.sinks import (
@@ -45,6 +53,7 @@ def write(
     settings: DetectionSettings,
     models: Models,
     progress: Progress,
+    limit: int | None = None,
 ) -> Iterator[InputResult]:
     """Write the results of each input and yield its summary.
 
@@ -53,6 +62,8 @@ def write(
         settings: Settings of the run.
         models: Networks of the run, for the manifest.
         progress: Receives the progress of each input.
+        limit: Number of frames of each input that are processed, as a sample whose frames are not
+            hashed; None for all.
 
     """
     writer: _InputWriter | None = None
@@ -60,7 +71,7 @@ def write(
         for element in stream:
             state = element.state
             if isinstance(element, InputStarted):
-                arguments = (element.input, settings, models, progress)
+                arguments = (element.input, settings, models, progress, limit)
                 writer = state.attempt("write", _InputWriter, *arguments)
             elif isinstance(element, FrameItem):
                 if writer is not None and not state.failed:
@@ -145,6 +156,7 @@ class _InputWriter:
         settings: DetectionSettings,
         models: Models,
         progress: Progress,
+        limit: int | None,
     ) -> None:
         self.state = opened.state
         self._input = opened
@@ -155,6 +167,7 @@ class _InputWriter:
         self._journal = opened.workspace.journal
         self._frames = self._journal.frames
         self._ended = False
+        self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
         self._sinks = open_sinks(opened, settings)
         if opened.snapshot is not None:
             for sink in self._sinks:
@@ -174,7 +187,7 @@ class _InputWriter:
     def finish(self) -> InputResult | None:
         """Complete the results and publish them; None if the input has failed."""
         results = self.state.attempt("write", self._join_results) or []
-        outputs = self.state.attempt("hash", _digest_outputs, results) or ()
+        outputs = self.state.attempt("hash", self._hash_outputs, results) or ()
         return self.state.attempt("write", self._publish, results, outputs)
 
     def abandon(self) -> int:
@@ -222,6 +235,14 @@ class _InputWriter:
             sink.end_segment()
         return [sink.finish() for sink in self._sinks]
 
+    def _hash_outputs(self, results: Sequence[SinkResult]) -> tuple[FileDigest, ...]:
+        files = [path for one in results for path in one.files]
+        if self._hashed_frames is not None:
+            videos = (path for path in files if path.stem == RESTORED and path.suffix != ".png")
+            self._hashed_frames.finish(next(videos, None), self._frames)
+            files += self._hashed_frames.files
+        return tuple(digest_file(path, path.name) for path in files)
+
     def _publish(
         self, results: Sequence[SinkResult], outputs: tuple[FileDigest, ...]
     ) -> InputResult:
@@ -237,6 +258,7 @@ class _InputWriter:
             *(note for one in results for note in one.notes),
             *state.reader_notes,
             *state.detection_notes,
+            *(() if self._hashed_frames is None else self._hashed_frames.notes),
         )
         notes = tuple(dict.fromkeys(notes))
         figures = {name: figure for one in results for name, figure in one.figures.items()}
@@ -257,6 +279,7 @@ class _InputWriter:
             notes=notes,
             unread=state.unread,
         ).write(workspace.results / MANIFEST)
+        write_sums(workspace.results, {one.file: one.sha256 for one in outputs})
         workspace.publish()
         state.close()
         self._end_progress()
@@ -281,7 +304,3 @@ class _InputWriter:
         if not self._ended:
             self._progress.end(self._name)
             self._ended = True
-
-
-def _digest_outputs(results: Sequence[SinkResult]) -> tuple[FileDigest, ...]:
-    return tuple(digest_file(path, path.name) for one in results for path in one.files)
