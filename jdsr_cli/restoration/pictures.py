@@ -22,6 +22,7 @@ from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import Image, write_image
 from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FaceItem, FacePatch, FrameItem, OpenInput, RestoredFace
+from jdsr_cli.restoration.result_signer import ResultSigner, sign_file
 from jdsr_cli.restoration.shots import ShotRanking
 from jdsr_cli.restoration.sinks import SegmentedText, Sink, SinkResult
 from jdsr_cli.restoration.snapshots import Snapshot
@@ -124,7 +125,13 @@ def track_name(track: int) -> str:
 
 
 def export_track(
-    folder: Path, track: int, shots: Sequence[Shot], *, scale: int, most: int
+    folder: Path,
+    track: int,
+    shots: Sequence[Shot],
+    *,
+    scale: int,
+    most: int,
+    signer: ResultSigner | None = None,
 ) -> TrackPictures:
     """Write the pictures of a track: input on the left, restored on the right.
 
@@ -134,18 +141,19 @@ def export_track(
         shots: Its shots, best first.
         scale: Factor by which the faces are enlarged.
         most: Maximum number of single shots that are written.
+        signer: Signs the pictures; None if they are not signed.
 
     Returns:
         The best shots, and the fused face if several shots agree well enough.
 
     Raises:
-        OutputError: A picture cannot be written.
+        OutputError: A picture cannot be written or signed.
 
     """
     pictures = TrackPictures()
     for number, shot in enumerate(shots[:most], 1):
         file = f"{FACES}/{track_name(track)}_best{number}.png"
-        digest = _write_pair(folder / file, *shot.render(shot.side(scale)))
+        digest = _write_pair(folder / file, *shot.render(shot.side(scale)), signer)
         pictures.best += (_describe(file, digest, [shot]),)
     if len(shots) < 2:
         return pictures
@@ -158,7 +166,7 @@ def export_track(
     )
     if len(fused.used) >= 2:
         file = f"{FACES}/{track_name(track)}_fused.png"
-        digest = _write_pair(folder / file, pairs[0][0], fused.image)
+        digest = _write_pair(folder / file, pairs[0][0], fused.image, signer)
         pictures.fused = _describe(file, digest, [shots[index] for index in fused.used])
     return pictures
 
@@ -169,9 +177,10 @@ def _describe(file: str, sha256: str, shots: Sequence[Shot]) -> dict[str, Any]:
     return {"file": file, "sha256": sha256, "frames": frames, "quality": shots[0].quality}
 
 
-def _write_pair(path: Path, before: Image, after: Image) -> str:
-    """Write two pictures side by side; return the SHA-256 of the file."""
+def _write_pair(path: Path, before: Image, after: Image, signer: ResultSigner | None) -> str:
+    """Write two pictures side by side, and sign them; return the SHA-256 of the file."""
     write_image(path, np.asarray(cv2.hconcat([before, after]), np.uint8), PICTURE_METADATA)
+    sign_file(signer, path)
     return sha256_file(path)
 
 
@@ -183,6 +192,7 @@ class BestShotSink(Sink):
     def __init__(self, opened: OpenInput, settings: RestoreSettings) -> None:
         self._folder = opened.workspace.results
         self._settings = settings
+        self._signer = opened.signer
         self._best = BestShots(settings.kept_shots)
         self._written: list[Path] = []
         """Pictures of the open segment."""
@@ -204,7 +214,9 @@ class BestShotSink(Sink):
         """Write the pictures of a track."""
         if shots := self._best.pop(track):
             scale, most = self._settings.scale, self._settings.shots
-            exported = export_track(self._folder, track, shots, scale=scale, most=most)
+            exported = export_track(
+                self._folder, track, shots, scale=scale, most=most, signer=self._signer
+            )
             pictures.best, pictures.fused = exported.best, exported.fused
             self._written += [self._folder / one["file"] for one in exported.all]
 
@@ -228,7 +240,7 @@ class BestShotSink(Sink):
         shot = Shot(item.index, item.seconds, 0.0, face.patch, shown)
         face.file = f"{FACES}/{track_name(face.track)}_frame{item.index:06d}.png"
         pair = shot.render(shot.side(self._settings.scale))
-        face.sha256 = _write_pair(self._folder / face.file, *pair)
+        face.sha256 = _write_pair(self._folder / face.file, *pair, self._signer)
         self._written.append(self._folder / face.file)
 
 
