@@ -14,8 +14,8 @@ pytest.importorskip("cryptography", reason="needs the extra provenance")
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 EMAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
@@ -71,9 +71,22 @@ def issue(
     days: tuple[float, float] = (-1, 365),
     purposes: tuple[x509.ObjectIdentifier, ...] | None = (EMAIL,),
     usage: str | None = "sign",
-    pss: bool = False,
+    service: str | None = None,
 ) -> x509.Certificate:
-    """Return a certificate; with `issuer` None it is self-signed with `own_key`."""
+    """Return a certificate; with `issuer` None it is self-signed with `own_key`.
+
+    Args:
+        common: Common name.
+        key: Private key of the certificate.
+        issuer: Who signs it.
+        own_key: Key of a self-signed certificate.
+        authority: Whether it may sign certificates.
+        days: Days from now at which its validity starts and ends.
+        purposes: Extended key usages; None for no such extension.
+        usage: Key usage: sign, encipher or certify; None for no such extension.
+        service: Address of an OCSP service.
+
+    """
     signing = own_key if issuer is None else issuer.key
     by = name(common) if issuer is None else issuer.certificate.subject
     now = datetime.now(UTC)
@@ -94,10 +107,11 @@ def issue(
         builder = builder.add_extension(x509.KeyUsage(*flags, False, False), critical=True)
     if purposes is not None and not authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if service is not None:
+        at = x509.UniformResourceIdentifier(service)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, at)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     digest = None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    if pss:
-        scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-        return builder.sign(signing, digest, rsa_padding=scheme)
     return builder.sign(signing, digest)
 
 

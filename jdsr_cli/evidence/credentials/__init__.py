@@ -6,13 +6,12 @@ Nothing here uses the network.
 
 from jdsr_cli.evidence.credentials.certificates import PASSWORD_VARIABLE, SigningCertificate
 from jdsr_cli.evidence.credentials.checking import CredentialCheck, check_credentials
-from jdsr_cli.evidence.credentials.library import INSTALL, is_installed, sidecar_of
+from jdsr_cli.evidence.credentials.library import sidecar_of
 from jdsr_cli.evidence.credentials.reading import Credentials, read_credentials
 from jdsr_cli.evidence.credentials.signing import CredentialSigner
 from jdsr_cli.evidence.credentials.statements import Content, Origin
 
 __all__ = [
-    "INSTALL",
     "PASSWORD_VARIABLE",
     "Content",
     "CredentialCheck",
@@ -21,7 +20,6 @@ __all__ = [
     "Origin",
     "SigningCertificate",
     "check_credentials",
-    "is_installed",
     "read_credentials",
     "sidecar_of",
 ]

@@ -144,9 +144,6 @@ def _read_chain(path: Path) -> list[x509.Certificate]:
 
 
 def _read_key(path: Path) -> PrivateKeyTypes:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     content = _read_file(path, "the private key")
     block = KEY_BLOCK.search(content)
     if block is None:
@@ -156,30 +153,38 @@ def _read_key(path: Path) -> PrivateKeyTypes:
             where=path,
             hint="Give the certificate chain (PEM) first and its private key second.",
         )
-    password = os.environ.get(PASSWORD_VARIABLE)
     try:
-        try:
-            return load_pem_private_key(block.group(), None)
-        except TypeError:
-            # It is encrypted.
-            if not password:
-                raise UsageError(
-                    "is encrypted",
-                    where=path,
-                    hint=f"Set the environment variable {PASSWORD_VARIABLE} to its password.",
-                ) from None
-            return load_pem_private_key(block.group(), password.encode())
-    except UnsupportedAlgorithm as error:
+        return _decode_key(block.group(), None, path)
+    except TypeError:
+        password = os.environ.get(PASSWORD_VARIABLE)
+    if not password:
+        raise UsageError(
+            "is encrypted",
+            where=path,
+            hint=f"Set the environment variable {PASSWORD_VARIABLE} to its password.",
+        )
+    return _decode_key(block.group(), password.encode(), path)
+
+
+def _decode_key(block: bytes, password: bytes | None, path: Path) -> PrivateKeyTypes:
+    """Return the key in a block of PEM; TypeError if it is encrypted and no password is given."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    # The causes are left out: what a parser says about a key may hold parts of it.
+    try:
+        return load_pem_private_key(block, password)
+    except UnsupportedAlgorithm:
         raise UsageError(
             "is a key of an unsupported kind", where=path, hint=f"Use {KEY_TYPES}."
-        ) from error
-    except (ValueError, TypeError):
-        # The cause is left out: what a parser says about a key may hold parts of it.
-        if b"ENCRYPTED" in block.group():
-            what = f"cannot be decrypted with the password in {PASSWORD_VARIABLE}"
+        ) from None
+    except ValueError:
+        if password is None:
+            what, hint = "holds a private key that cannot be read", "Export it again as PEM."
         else:
-            what = "holds a private key that cannot be read"
-        raise UsageError(what, where=path, hint="Check the file and the password.") from None
+            what = f"cannot be decrypted with the password in {PASSWORD_VARIABLE}"
+            hint = "Check the file and the password."
+        raise UsageError(what, where=path, hint=hint) from None
 
 
 def _choose_algorithm(key: PrivateKeyTypes, path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from jdsr_cli.errors import InputError
-from jdsr_cli.evidence.credentials.reading import Credentials, read_credentials, read_trust_list
+from jdsr_cli.evidence.credentials.reading import Credentials, read_credentials
 from jdsr_cli.evidence.manifest import MANIFEST, read_manifest
 
 
@@ -45,8 +45,6 @@ def check_credentials(folder: Path, trust: Path | None = None) -> list[Credentia
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
         what = "invalid: the field credentials of the manifest is not one of jdsr"
         return [CredentialCheck(MANIFEST, what, True)]
-    if trust is not None:
-        read_trust_list(trust)
     return [_check(folder, name, stated, trust) for name in files]
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from jdsr_cli.errors import UsageError
 
-PACKAGES = {"c2pa": "c2pa-python", "cryptography": "cryptography"}
-"""Modules of the extra ``provenance``, and the packages that contain them."""
 INSTALL = "pip install 'jdsr[provenance]'"
 """What installs them."""
 MEDIA_TYPES = {
@@ -40,11 +37,6 @@ MEMORY_MIB = 32
 """Memory above which the library stores its temporary data in a file."""
 
 
-def is_installed() -> bool:
-    """Return whether the packages of the extra ``provenance`` are installed."""
-    return all(find_spec(module) is not None for module in PACKAGES)
-
-
 def load_library() -> ModuleType:
     """Return the module ``c2pa``.
 
@@ -55,12 +47,12 @@ def load_library() -> ModuleType:
     try:
         import_module("cryptography")
         return import_module("c2pa")
-    except (ImportError, OSError, RuntimeError) as error:
-        if is_installed():
-            what = f"content credentials cannot be used ({error})"
-        else:
-            what = "content credentials need packages that are not installed"
+    except ModuleNotFoundError as error:
+        what = "content credentials need packages that are not installed"
         raise UsageError(what, hint=f"Install them: {INSTALL}") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        what = f"content credentials cannot be used ({error})"
+        raise UsageError(what, hint=f"Install the library again: {INSTALL}") from error
 
 
 def make_context(*, anchors: str | None = None, verifies_signed: bool = True) -> Any:

@@ -15,8 +15,6 @@ from typing import IO, Any, Literal
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, UsageError
 from jdsr_cli.evidence.credentials.library import (
-    INSTALL,
-    is_installed,
     load_library,
     make_context,
     media_type_of,
@@ -28,6 +26,8 @@ MAX_SIDECAR = 64 << 20
 """Bytes above which a file beside another one does not hold its credentials."""
 STATES: Mapping[str, Kind] = {"Trusted": "valid", "Valid": "untrusted"}
 """What the states of the library mean; all others are invalid."""
+REMOTE = "Remote"
+"""Start of the messages of the library about credentials at an address."""
 UNTRUSTED = "signingCredential.untrusted"
 FAULTS = {
     "assertion.dataHash.mismatch": "the file was changed after it was signed",
@@ -91,15 +91,18 @@ def read_credentials(path: Path, trust: Path | None = None) -> Credentials:
         trust: PEM file with the certificates of trusted issuers; None to trust none.
 
     Returns:
-        The credentials; `unchecked` if the packages of the extra are not installed.
+        The credentials; `unchecked` if the packages of the extra are missing or broken.
 
     Raises:
         InputMissingError, InputUnreadableError: The file is missing or cannot be read.
         UsageError: The trust list cannot be used.
 
     """
-    if not is_installed():
-        return Credentials("unchecked", f"install {INSTALL.removeprefix('pip install ')}")
+    try:
+        load_library()
+    except UsageError as error:
+        missing = isinstance(error.__cause__, ModuleNotFoundError)
+        return Credentials("unchecked", "install jdsr[provenance]" if missing else error.what)
     anchors = None if trust is None else read_trust_list(trust)
     store, beside = None, sidecar_of(path)
     media_type = media_type_of(path)
@@ -143,9 +146,9 @@ def read_stream(
             report, described = json.loads(reader.json()), json.loads(reader.crjson())
     except c2pa.C2paError.ManifestNotFound:
         return Credentials("absent")
-    except c2pa.C2paError.RemoteManifest:
-        return Credentials("absent", "they are at an address in the network, which is not read")
     except c2pa.C2paError as error:
+        if str(error).startswith(REMOTE):
+            return Credentials("absent", "they are at an address in the network, which is not read")
         if not beside and (media_type is None or isinstance(error, c2pa.C2paError.NotSupported)):
             return Credentials("absent")
         return Credentials("invalid", f"they cannot be read ({error})", beside=beside)
