@@ -23,7 +23,7 @@ RUN apt-get update \
 ARG PIP_EXTRA_INDEX_URL
 COPY --from=build /src/constraints.txt /wheels/
 RUN --mount=type=bind,from=build,source=/wheels,target=/mnt/wheels \
-    pip install --no-cache-dir --constraint /wheels/constraints.txt "$(ls /mnt/wheels/*.whl)[cpu]" \
+    pip install --no-cache-dir --constraint /wheels/constraints.txt "$(ls /mnt/wheels/*.whl)[cpu,provenance]" \
     && rm -r /wheels \
     && useradd --uid 1000 --home-dir /cache --no-create-home jdsr \
     && install --directory --mode 1777 /cache /data

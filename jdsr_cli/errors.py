@@ -10,7 +10,7 @@
     │   ├── InputUnreadableError              the path cannot be opened or listed
     │   ├── MediaError                        the file contains no media that can be decoded
     │   └── DatasetError                      a data set has an unexpected layout
-    ├── OutputError     (6, OSError)          the output path is full, read-only or in use
+    ├── OutputError     (6, OSError)          the output cannot be written, or not signed
     ├── WeightsError    (5, RuntimeError)     a weight file cannot be used
     │   ├── WeightsMissingError               the file is not on this machine
     │   └── WeightsCorruptError               its bytes or tensors differ from the record
@@ -158,7 +158,7 @@ class DatasetError(InputError):
 
 
 class OutputError(JdsrError, OSError):
-    """The output path is full, read-only or in use.
+    """The output path is full, read-only or in use, or the output cannot be signed.
 
     Examples:
         >>> from jdsr_cli import OutputError, restore

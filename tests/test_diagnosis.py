@@ -63,15 +63,20 @@ def test_a_complete_installation_is_ready(tmp_path: Path) -> None:
     assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)
 
 
-def test_packages_for_training_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = find(diagnose(), "versions", "lightning-fabric")
+@pytest.mark.parametrize(
+    ("extra", "package"), [("train", "lightning-fabric"), ("provenance", "c2pa-python")]
+)
+def test_packages_of_extras_may_be_absent(
+    monkeypatch: pytest.MonkeyPatch, extra: str, package: str
+) -> None:
+    finding = find(diagnose(), "versions", package)
     assert (finding.state, finding.needed) == ("ok", False)
-    monkeypatch.setattr(diagnosis, "TRAINING", ("jdsr-no-such-package",))
+    purpose, _ = diagnosis.EXTRAS[extra]
+    monkeypatch.setitem(diagnosis.EXTRAS, extra, (purpose, ("jdsr-no-such-package",)))
     report = diagnose()
     absent = find(report, "versions", "jdsr-no-such-package")
     assert (absent.state, absent.needed, report.ready) == ("absent", False, True)
-    assert absent.advice is not None
-    assert "jdsr[train]" in absent.advice
+    assert absent.advice == f"{purpose} need it: pip install 'jdsr[{extra}]'"
 
 
 def test_a_missing_gpu_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

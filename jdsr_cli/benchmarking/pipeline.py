@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +113,10 @@ def bench_pipeline(
 
 def _changed(settings: DetectionSettings) -> dict[str, Any]:
     """Return the settings that differ from their defaults."""
-    defaults = asdict(type(settings)())
+    defaults = type(settings)().recorded()
     return {
         name: value
-        for name, value in asdict(settings).items()
+        for name, value in settings.recorded().items()
         if value != defaults[name] and name not in _NAMED_OTHERWISE
     }
 

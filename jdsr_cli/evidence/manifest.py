@@ -31,6 +31,8 @@ MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 """Version of the manifest and the records; it grows when a reader has to know of a change."""
 CHUNK = 1 << 20
+CAUTION = "Restored faces are estimates of a generative network. What lay under a mask is invented."
+"""The statement that accompanies every result."""
 LOCAL_PATHS = ("path", "salvaged_copy", "recording")
 """Fields of `MediaInfo` that hold paths on this machine, or parts of files; not written to the
 manifest."""
@@ -156,9 +158,9 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=package_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """Time of writing, UTC."""
-    caution: str = (
-        "Restored faces are estimates of a generative network. What lay under a mask is invented."
-    )
+    caution: str = CAUTION
+    credentials: Mapping[str, Any] | None = None
+    """Certificate and files of the content credentials; None if nothing is signed."""
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON; OSError if the disk is full."""

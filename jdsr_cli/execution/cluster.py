@@ -154,6 +154,14 @@ def _unseen(unit: Unit, task: Task) -> JdsrError | None:
     return None
 
 
+def _with_absolute_paths(settings: DetectionSettings) -> DetectionSettings:
+    """Return settings whose files do not depend on the working directory of a node."""
+    if not isinstance(settings, RestoreSettings) or settings.sign is None:
+        return settings
+    certificate, key = settings.sign
+    return replace(settings, sign=(certificate.absolute(), key.absolute()))
+
+
 class RayPool:
     """Tasks of a Ray cluster, each of one CPU, and of one GPU where the cluster has any.
 
@@ -183,7 +191,7 @@ class RayPool:
         self._limit = execution.jobs or max(1, int(gpus or resources.get("CPU", 1.0)))
         self._marker = NamedTemporaryFile(dir=out, prefix=".jdsr-cluster-")  # noqa: SIM115 - open until `close`
         self._task = Task(
-            settings,
+            _with_absolute_paths(settings),
             None if located is None else self._share(given, *located),
             Path(self._marker.name).absolute(),
         )

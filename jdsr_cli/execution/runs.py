@@ -17,7 +17,7 @@ from jdsr_cli.execution.units import Unit, UnitRunner
 from jdsr_cli.inference.backends import resolve_device_name
 from jdsr_cli.media import expand_inputs, probe
 from jdsr_cli.progress import Progress
-from jdsr_cli.restoration.models import open_models
+from jdsr_cli.restoration.models import open_models, open_signer
 from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.stages.reading import expected_frames
 from jdsr_cli.restoration.summary import InputResult, RunSummary
@@ -77,7 +77,8 @@ def open_runner(
         parts: Number of processes that gain time, see `count_parts`; None if unknown.
 
     Raises:
-        UsageError: The options contradict each other, or the cluster cannot be used.
+        UsageError: The options contradict each other, the cluster cannot be used, or the results
+            are to be signed, and certificate or key cannot be used.
         DeviceError: A device is not available.
         WeightsError: A weight file is missing or altered.
 
@@ -88,6 +89,8 @@ def open_runner(
         runner.open(progress)
         yield _InThisProcess(runner)
         return
+    # Checked before any process is started; each one that writes opens it again.
+    open_signer(settings)
     pool: Pool
     if execution.engine == "ray":
         pool = RayPool(settings, execution, out)

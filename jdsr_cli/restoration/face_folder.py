@@ -12,6 +12,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file
 from jdsr_cli.media import write_image
 from jdsr_cli.media.writing.pictures import XMP_KEY
+from jdsr_cli.restoration.result_signer import ResultSigner, sign_file
 
 FACES = "faces"
 """Name of the folder in the folder of results."""
@@ -36,11 +37,13 @@ class FaceFolder:
 
     Args:
         results: Folder of the results, in which the folder is created.
+        signer: Signs pictures that the generator has changed; None if they are not signed.
 
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, signer: ResultSigner | None = None) -> None:
         self._results = results
+        self._signer = signer
         self._written: list[Path] = []
         (results / FACES).mkdir(exist_ok=True)
 
@@ -52,15 +55,17 @@ class FaceFolder:
         Args:
             name: Name of the file without suffix.
             image: RGB uint8 (height, width, 3) or gray uint8 (height, width).
-            metadata: Texts of the picture by key.
+            metadata: `RESTORED_METADATA` if the generator has changed the picture.
 
         Raises:
-            OutputError: The picture cannot be written.
+            OutputError: The picture cannot be written or signed.
 
         """
         file = f"{FACES}/{name}.png"
         path = self._results / file
         write_image(path, image, metadata)
+        if metadata is not None:
+            sign_file(self._signer, path)
         self._written.append(path)
         return {"file": file, "sha256": sha256_file(path)}
 

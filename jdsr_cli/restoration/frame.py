@@ -32,6 +32,7 @@ from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.result_signer import ResultSigner
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.workspace import Workspace
 
@@ -133,6 +134,8 @@ class OpenInput:
     """Header with which restored frames are written; None if none are."""
     finished: tuple[FinishedSegment, ...] = ()
     """The segments that an interrupted run has finished."""
+    signer: ResultSigner | None = None
+    """Signs the files of the result; None if they are not signed."""
 
     @property
     def info(self) -> MediaInfo:

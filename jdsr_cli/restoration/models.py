@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.evidence import describe_device, sha256_file
+from jdsr_cli.evidence.credentials import CredentialSigner
 from jdsr_cli.faces import Detector, create_detector
 from jdsr_cli.faces.detection.near_tracks import NearTrackDetector
 from jdsr_cli.faces.detection.network import NetworkDetector
@@ -43,24 +44,44 @@ class Models:
     weights: Mapping[str, Any] | None
     """Weights of the generator."""
     device: Mapping[str, str]
+    signer: CredentialSigner | None = None
+    """Signs the results; None if they are not signed."""
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the bytes of a result."""
         weights = None
         if self.weights is not None:
             weights = {key: self.weights[key] for key in ("file", "sha256", "precision", "backend")}
-        return {"detector": dict(self.detector_entry), "weights": weights}
+        identity = {"detector": dict(self.detector_entry), "weights": weights}
+        if self.signer is not None:
+            # Without the certificate, so that one that was renewed can continue a run.
+            identity["credentials"] = {"subject": self.signer.subject}
+        return identity
+
+
+def open_signer(settings: DetectionSettings) -> CredentialSigner | None:
+    """Return what signs the results, after all checks of certificate and key; None if not asked.
+
+    Raises:
+        UsageError: They cannot be used, or the packages that sign are not installed.
+
+    """
+    if not isinstance(settings, RestoreSettings) or settings.sign is None:
+        return None
+    return CredentialSigner.open(*settings.sign)
 
 
 def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     """Open the networks that `settings` ask for and report which they are.
 
     Raises:
+        UsageError: The results are to be signed, and certificate or key cannot be used.
         WeightsError: A weight file is missing or altered.
         DeviceError: The device is not available.
 
     """
     generator, weights = None, None
+    signer = open_signer(settings)
     device = resolve_device_name(settings.device)
     if isinstance(settings, RestoreSettings):
         name, reason = settings.weights, ""
@@ -89,6 +110,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         detector_entry=_describe_detector(opened, settings.identity),
         weights=weights,
         device=describe_device(device),
+        signer=signer,
     )
 
 

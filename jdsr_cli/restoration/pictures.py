@@ -120,7 +120,7 @@ class BestShotSink(Sink):
     def __init__(self, opened: OpenInput, settings: RestoreSettings) -> None:
         self._settings = settings
         self._best = BestShots(settings.kept_shots)
-        self._folder = FaceFolder(opened.workspace.results)
+        self._folder = FaceFolder(opened.workspace.results, opened.signer)
         self._export = TrackExport(self._folder, scale=settings.scale, most=settings.shots)
 
     def write(self, item: FrameItem) -> None:

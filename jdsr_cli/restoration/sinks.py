@@ -13,18 +13,19 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
 from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
+from jdsr_cli.evidence.credentials import Content
 from jdsr_cli.faces import Detection
 from jdsr_cli.media import (
     DeepImage,
     Image,
     MediaInfo,
-    PictureExif,
     SegmentWriter,
     join_segments,
     write_image,
 )
 from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.frame import FrameItem, OpenInput
+from jdsr_cli.restoration.result_signer import sign_file
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.summary import FaceCounter, TrackPictures, describe_face, rounded
 from jdsr_cli.restoration.workspace import Workspace
@@ -50,6 +51,8 @@ class SinkResult:
     """Fields of `Counts`."""
     figures: dict[str, Any] = field(default_factory=dict)
     """Measures of the whole input."""
+    credentials: dict[str, Any] | None = None
+    """Entry of the manifest on content credentials; None if the sink does not record them."""
 
 
 class Sink:
@@ -113,6 +116,7 @@ class VideoSink(Sink):
     ) -> None:
         self.name = name
         self._state = opened.state
+        self._signer = opened.signer
         self._workspace = opened.workspace
         self._info = header
         self._size = size
@@ -154,7 +158,8 @@ class VideoSink(Sink):
             later=self._state.later_recordings,
         )
         notes = (*self._notes, *joined.warnings)
-        return SinkResult((joined.path,), notes, _written(self.name, joined.frames))
+        files = sign_file(self._signer, joined.path, _content_of(self.name))
+        return SinkResult(files, notes, _written(self.name, joined.frames))
 
     def abandon(self) -> None:
         """Close the open segment, whose file is removed."""
@@ -171,8 +176,7 @@ class StillSink(Sink):
 
     Args:
         name: Stem of its file.
-        folder: Folder of the file.
-        exif: EXIF of the input, None if it has none.
+        opened: The input, whose EXIF is kept.
         picture: Returns the picture of a frame, RGB uint8 or uint16 (height, width, 3).
 
     """
@@ -180,13 +184,13 @@ class StillSink(Sink):
     def __init__(
         self,
         name: str,
-        folder: Path,
-        exif: PictureExif | None,
+        opened: OpenInput,
         picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
-        self._exif = exif
-        self._path = folder / f"{name}.png"
+        self._exif = opened.reader.exif
+        self._signer = opened.signer
+        self._path = opened.workspace.results / f"{name}.png"
         self._picture = picture
         self._frames = 0
 
@@ -199,7 +203,13 @@ class StillSink(Sink):
 
     def finish(self) -> SinkResult:
         """Return the picture."""
-        return SinkResult((self._path,), counts=_written(self.name, self._frames))
+        files = sign_file(self._signer, self._path, _content_of(self.name))
+        return SinkResult(files, counts=_written(self.name, self._frames))
+
+
+def _content_of(name: str) -> Content:
+    """Return what the file of a sink shows."""
+    return "overlay" if name == OVERLAY else "restored"
 
 
 def _written(name: str, frames: int) -> dict[str, Any]:
@@ -255,6 +265,11 @@ class SegmentedText:
         self._lines = []
         self._segments += 1
         return path
+
+    def lines(self) -> list[str]:
+        """Return the lines of all segments that have ended."""
+        files = map(self._file, range(self._segments))
+        return [line for path in files for line in path.read_text("utf-8").splitlines()]
 
     def join(self) -> Path:
         """Write the whole file into the folder of results."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from fractions import Fraction
+from functools import reduce
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -51,13 +52,15 @@ class Option:
         step: The value is a multiple of this.
         choices: Allowed values of a number; those of a text are a `Literal`.
         parse: Converts text to the value; raises ValueError. Of options whose value is a tuple it
-            takes a sequence as well.
+            takes a sequence as well. A tuple without it is given as several values, one for each
+            item: ``--sign CERT KEY``, and a list in a configuration file.
         form: The text that `parse` accepts, in words.
         note: A sentence that is added to the hint of an error.
         repeated: Whether the option can be given several times; the value is a tuple of tuples.
         unset: What applies where the value is None.
         negatable: Whether there is a ``--no-NAME`` as well.
         affects_result: Whether the value can change a byte of a result.
+        recorded: Whether the value is written into manifests and reports.
         variable: Environment variable that is read where the option is not given.
         on_command_line: Whether it can be given to a command; otherwise it belongs to the library.
 
@@ -81,6 +84,7 @@ class Option:
     unset: str | None = None
     negatable: bool = False
     affects_result: bool = True
+    recorded: bool = True
     variable: str | None = None
     on_command_line: bool = True
 
@@ -183,8 +187,7 @@ class Declared:
     def _converted(self, value: Any) -> Any:
         parse = self.option.parse
         if get_origin(self.kind) is tuple:
-            assert parse is not None
-            return parse(value)
+            return self._converted_items(value) if parse is None else parse(value)
         if parse is not None and isinstance(value, str):
             value = parse(value)
             if value is None and self.optional:
@@ -201,6 +204,13 @@ class Declared:
         if not known:
             raise ValueError(value)
         return value
+
+    def _converted_items(self, value: Any) -> tuple[Any, ...]:
+        """Convert each item of a value that is given as several."""
+        kinds = get_args(self.kind)
+        if isinstance(value, str) or len(value) != len(kinds):
+            raise ValueError(value)
+        return tuple(kind(item) for kind, item in zip(kinds, value, strict=True))
 
     def _in_range(self, value: Any) -> bool:
         option = self.option
@@ -252,6 +262,15 @@ class Settings:
                 converted = one.convert(value)
                 if converted is not value:
                     object.__setattr__(self, one.field, converted)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return all values, nested ones included, except those that are not recorded."""
+        values = asdict(self)
+        for one in declared(type(self)):
+            if not one.option.recorded:
+                *outer, last = one.path
+                reduce(dict.__getitem__, outer, values).pop(last)
+        return values
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

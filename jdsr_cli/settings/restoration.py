@@ -137,6 +137,15 @@ class RestoreSettings(DetectionSettings):
             "Write a second video with boxes, track numbers and refused faces.", group="encoding"
         ),
     ] = False
+    sign: Annotated[
+        tuple[Path, Path] | None,
+        Option(
+            "Sign pictures and videos with C2PA content credentials: PEM files of the certificate "
+            "chain and of its private key. JDSR_SIGN_PASSWORD is the password of an encrypted key.",
+            group="results", metavar="CERT KEY", affects_result=False, recorded=False,
+            form="the files of the certificate chain and of its private key",
+        ),
+    ] = None  # fmt: skip
 
     @property
     def pastes(self) -> bool:

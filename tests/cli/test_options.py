@@ -77,6 +77,15 @@ def test_without_options_the_defaults_apply(call: Call) -> None:
     assert (call["settings"], call["out"]) == (CropSettings(), Path("jdsr-faces"))
 
 
+def test_an_option_of_two_values_needs_both(call: Call) -> None:
+    assert_accepted(run("restore", "a.mp4", "--sign", "chain.pem", "key.pem"))
+    assert call["settings"] == RestoreSettings(sign=(Path("chain.pem"), Path("key.pem")))
+    assert call["inputs"] == ["a.mp4"]
+    alone = run("restore", "a.mp4", "--sign", "chain.pem")
+    assert alone.exit_code == 2
+    assert "'--sign' requires 2 arguments" in alone.output
+
+
 def test_options_reach_the_library_with_their_types(call: Call) -> None:
     assert_accepted(run(
         "restore", "a.mp4", "--fps", "30000/1001", "--start", "1:30", "--end", "2:00",

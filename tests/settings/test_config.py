@@ -27,6 +27,7 @@ VALUES = {
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
     "precision": '"float32"', "quiet": "true", "dry-run": "true", "stdin": "false",
+    "sign": '["chain.pem", "key.pem"]',
     "jobs": "2", "devices": '"cpu,cpu"', "engine": '"ray"', "address": '"head"',
 }  # fmt: skip
 
@@ -51,8 +52,17 @@ def test_every_option_of_restore_can_be_set_in_a_file(tmp_path: Path, sign: str)
     assert settings.reading.frame_rate == Fraction(2997, 100)
     assert settings.reading.start == 90
     assert settings.reading.aspect == Fraction(16, 9)
+    assert settings.sign == (Path("chain.pem"), Path("key.pem"))
     options = build(RestoreOptions, values)
     assert (options.out, options.quiet, options.dry_run) == (Path("results"), True, True)
+
+
+@pytest.mark.parametrize(
+    "value", ['"chain.pem"', '["chain.pem"]', '["a", "b", "c"]', "5", "[1, 2]"]
+)
+def test_an_option_of_two_values_takes_a_list_of_two(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match=r"run.toml, key sign: .* Give the files"):
+        read_config(write_config(tmp_path, f"sign = {value}"), *COMMANDS["restore"])
 
 
 def test_options_absent_from_the_file_have_their_defaults(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ from jdsr_cli.settings import (
         ("--segment", {"segment": 100}),
         ("--segment", {"segment": 0}),
         ("--label", {"label": 1}),
+        ("--sign", {"sign": "chain.pem"}),
+        ("--sign", {"sign": ("chain.pem",)}),
         ("--device", {"device": 0}),
     ],
 )
@@ -86,6 +88,13 @@ def test_errors_state_what_is_allowed(value: dict[str, object], hint: str) -> No
     with pytest.raises(UsageError) as caught:
         RestoreSettings(**value)  # type: ignore[arg-type]
     assert hint in str(caught.value)
+
+
+def test_what_is_not_recorded_is_in_no_request_and_no_manifest() -> None:
+    settings = RestoreSettings(sign=("a.pem", "b.pem"), scale=8)  # type: ignore[arg-type]
+    assert settings.sign == (Path("a.pem"), Path("b.pem"))
+    assert settings.recorded() == {k: v for k, v in asdict(settings).items() if k != "sign"}
+    assert settings.deciding() == RestoreSettings(scale=8).deciding()
 
 
 @pytest.mark.parametrize("arguments", [{"size": 8}, {"detect_every": 0}, {"detector": "x"}])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jdsr_cli.evidence import FileDigest, package_versions
+from jdsr_cli.evidence.credentials import Origin
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
 from jdsr_cli.media import Frame, MediaInfo, open_reader, restored_header
@@ -20,6 +21,7 @@ from jdsr_cli.restoration.frame import (
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.result_signer import ResultSigner
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
 from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
@@ -45,7 +47,8 @@ def read(
         opened = None
         if state.bytes is not None:
             request = make_request(settings, models, state.bytes.digest.sha256)
-            opened = state.attempt("read", _open, state, state.bytes.digest, request, settings)
+            arguments = (state, state.bytes.digest, request, settings, models)
+            opened = state.attempt("read", _open, *arguments)
         if opened is not None:
             yield InputStarted(opened)
             yield from _read_frames(opened, settings.segment, limit)
@@ -53,7 +56,11 @@ def read(
 
 
 def _open(
-    state: InputState, digest: FileDigest, request: Request, settings: DetectionSettings
+    state: InputState,
+    digest: FileDigest,
+    request: Request,
+    settings: DetectionSettings,
+    models: Models,
 ) -> OpenInput | None:
     """Open an input and its workspace; return None if an earlier run has finished it."""
     workspace = state.workspace
@@ -64,6 +71,10 @@ def _open(
     # The reader stays open until the input is concluded: sound may be copied from what it salvaged.
     reader = open_reader(state.source, settings.reading)
     state.resources.callback(reader.close)
+    signer = None
+    if models.signer is not None:
+        origin = Origin(digest, models.weights, request.digest)
+        signer = ResultSigner(models.signer, origin, workspace.results)
     workspace.open(request, force=settings.force, resume=settings.resume)
     info, plan, restored, snapshot, notes = reader.info, None, None, None, []
     if isinstance(settings, RestoreSettings):
@@ -82,8 +93,9 @@ def _open(
         snapshot = Snapshot.read(workspace.snapshot_file(last.number))
     display = Display.of(info.sample_aspect_ratio)
     return OpenInput(
-        state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished
-    )
+        state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished,
+        signer,
+    )  # fmt: skip
 
 
 def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator[FrameItem]:

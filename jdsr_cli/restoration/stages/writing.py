@@ -29,6 +29,7 @@ from jdsr_cli.restoration.frame import (
 from jdsr_cli.restoration.hashed_frames import HashedFrames
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.pictures import BestShotSink
+from jdsr_cli.restoration.signed_files import SignedFilesSink
 from jdsr_cli.restoration.sinks import (
     OVERLAY,
     RESTORED,
@@ -120,7 +121,7 @@ def _with_hint(error: JdsrError, frames: int) -> JdsrError:
 
 
 def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
-    """Return the sinks of an input. Those that write pictures come before those that record them.
+    """Return the sinks of an input. Those that write files come before those that record them.
 
     Args:
         opened: The input.
@@ -132,19 +133,22 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
     assert isinstance(settings, RestoreSettings)
     assert opened.frame_plan is not None
     sinks: list[Sink] = []
-    folder, info, plan = opened.workspace.results, opened.info, opened.frame_plan
+    info, plan = opened.info, opened.frame_plan
     restored = opened.restored or info
     for name, used, header, size, picture in (
         (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
         (OVERLAY, settings.overlay, sdr_header(info), (info.width, info.height), draw_overlay),
     ):
         if used and info.kind == "image":
-            sinks.append(StillSink(name, folder, opened.reader.exif, picture))
+            sinks.append(StillSink(name, opened, picture))
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
         sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings)]
-    return [*sinks, RecordSink(opened), FigureSink(settings)]
+    sinks += [RecordSink(opened), FigureSink(settings)]
+    if opened.signer is not None:
+        sinks.append(SignedFilesSink(opened, opened.signer))
+    return sinks
 
 
 class _InputWriter:
@@ -278,6 +282,7 @@ class _InputWriter:
             seconds=seconds,
             notes=notes,
             unread=state.unread,
+            credentials=next((one.credentials for one in results if one.credentials), None),
         ).write(workspace.results / MANIFEST)
         write_sums(workspace.results, {one.file: one.sha256 for one in outputs})
         workspace.publish()
@@ -295,7 +300,7 @@ class _InputWriter:
 
     def _described_settings(self) -> dict[str, Any]:
         """Return the settings and the factor by which frames are enlarged."""
-        described = asdict(self._settings)
+        described = self._settings.recorded()
         if self._input.frame_plan is not None:
             described["frame_scale_used"] = self._input.frame_plan.scale
         return described
