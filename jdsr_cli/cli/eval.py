@@ -114,10 +114,10 @@ def _caption(found: Comparison, several: bool) -> str:
         if row.group is not None and row.method == found.rows[0].method:
             symbol, one = PROPERTIES[row.group.by].symbol, row.group
             lines.append(
-                f"{one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, {len(one.indices)} faces"
+                f"{row.faces}, {one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, "
+                f"{len(one.indices)} faces"
             )
-    # The kinds of faces have the same groups, unless these depend on the recording.
-    return "\n".join(dict.fromkeys(lines))
+    return "\n".join(lines)
 
 
 def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence[Row]) -> None:

@@ -254,7 +254,7 @@ PROPERTIES: Mapping[str, Property] = {
     "width": Property(
         lambda sample, _: sample.pair.native_width,
         ("narrowest", "middle", "widest"),
-        "px",
+        "width in px",
         "width of the aligned face on the sensor of the simulated camera, in pixels; groups are "
         "thirds of the measured faces",
     ),

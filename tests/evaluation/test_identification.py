@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from network_files import Quadrants, write_torchscript
+from network_files import RECOGNITION_NETWORKS, write_torchscript
 from scipy.stats import binomtest
-from torch import Tensor, nn
+from torch import Tensor
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import UsageError
@@ -21,23 +21,6 @@ from jdsr_cli.evaluation.statistics import check_properties, wilson_interval
 from jdsr_cli.faces.embedding import RecognitionNetwork
 from jdsr_cli.progress import Silent
 from jdsr_cli.settings import EvalSettings
-
-
-class Projection(nn.Module):
-    """A fixed random projection of a coarse picture, as a second network."""
-
-    def __init__(self, seed: int, size: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = nn.Parameter(torch.randn(size, 3 * 64, generator=generator))
-
-    def forward(self, x: Tensor) -> Tensor:
-        coarse = nn.functional.adaptive_avg_pool2d(x, 8)
-        coarse = coarse - coarse.mean(dim=(1, 2, 3), keepdim=True)
-        return coarse.flatten(1) @ self.weight.T
-
-
-NETWORKS = {"quadrants": Quadrants(), "wide": Projection(0, 24), "narrow": Projection(1, 6)}
 
 
 def faces_of(names: dict[str, str], levels: list[int]) -> FaceSet:
@@ -139,11 +122,11 @@ def named_faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[
     return folder
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", RECOGNITION_NETWORKS)
 def test_rank1_of_a_comparison_is_that_of_its_network(
     named_faces: Path, tmp_path: Path, template_folder: Path, face_set: FaceSet, name: str
 ) -> None:
-    network = write_torchscript(tmp_path / "net.pt", NETWORKS[name])
+    network = write_torchscript(tmp_path / "net.pt", RECOGNITION_NETWORKS[name]())
     found = compare(EvalSettings(
         named_faces, ("bicubic",), tmp_path / "out", scale=8, masks=template_folder,
         identity=network, batch=4,
