@@ -2,7 +2,7 @@
 
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,28 @@ class Quadrants(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         means = nn.functional.adaptive_avg_pool2d(x, 2)
         return (means - means.mean(dim=(2, 3), keepdim=True)).flatten(1)
+
+
+class Projection(nn.Module):
+    """A fixed random projection of a coarse picture without its mean."""
+
+    def __init__(self, seed: int, size: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(torch.randn(size, 3 * 64, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        coarse = nn.functional.adaptive_avg_pool2d(x, 8)
+        coarse = coarse - coarse.mean(dim=(1, 2, 3), keepdim=True)
+        return coarse.flatten(1) @ self.weight.T
+
+
+RECOGNITION_NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "quadrants": Quadrants,
+    "wide": lambda: Projection(0, 24),
+    "narrow": lambda: Projection(1, 6),
+}
+"""Networks that recognise pictures by their coarse colours."""
 
 
 class Flat(nn.Module):

@@ -30,9 +30,16 @@ HEADINGS = {
     "psnr_unaltered": ("PSNR unaltered", 2),
     "lpips": ("LPIPS", 4),
     "identity": ("identity", 4),
+    "identity_moved": ("identity moved", 3),
+    "rank1": ("rank-1", 3),
     "landmark_error": ("landmarks, %", 2),
 }
 """Heading of each figure in the table, and its decimals."""
+REFERENCES = {
+    "identity": {"identity_input": "enlarged input"},
+    "rank1": {"rank1_input": "enlarged input", "rank1_truth": "true face"},
+}
+"""Figures of the same faces without restoration, and their labels, below those of methods."""
 COLUMNS = ("mean", "95 %", "difference", "95 %", "better")
 SINGLE = 2
 """Number of the columns that a single method has."""
@@ -103,12 +110,12 @@ def _caption(found: Comparison, several: bool) -> str:
         lines[0] += (
             f"; difference: to {found.rows[0].method}, face by face; better: on that share of faces"
         )
-    first = found.rows[0]
     for row in found.groups:
-        if row.group is not None and (row.faces, row.method) == (first.faces, first.method):
+        if row.group is not None and row.method == found.rows[0].method:
             symbol, one = PROPERTIES[row.group.by].symbol, row.group
             lines.append(
-                f"{one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, {len(one.indices)} faces"
+                f"{row.faces}, {one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, "
+                f"{len(one.indices)} faces"
             )
     return "\n".join(lines)
 
@@ -119,15 +126,19 @@ def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence
     shown = [row for row in rows if figure in row.estimates]
     if shown:
         table.add_row(HEADINGS[figure][0], style="bold")
-    for row in shown:
-        table.add_row(escape(f"  {row.method}"), *_cells(row, figure))
+    references = REFERENCES.get(figure, {})
+    lines = [(row, row.method, figure) for row in shown]
+    lines += [(row, label, name) for name, label in references.items() for row in shown[:1]]
+    for row, label, name in lines:
+        decimals = HEADINGS[figure][1]
+        if name in row.estimates:
+            table.add_row(escape(f"  {label}"), *_cells(row, name, decimals))
         for part in groups:
-            if part.group is not None and part.method == row.method and figure in part.estimates:
-                table.add_row(f"    {part.group.name}", *_cells(part, figure))
+            if part.group is not None and part.method == row.method and name in part.estimates:
+                table.add_row(f"    {part.group.name}", *_cells(part, name, decimals))
 
 
-def _cells(row: Row, figure: str) -> list[str]:
-    decimals = HEADINGS[figure][1]
+def _cells(row: Row, figure: str, decimals: int) -> list[str]:
     cells = _estimate(row.estimates[figure], decimals, "")
     if figure in row.differences:
         cells += _estimate(row.differences[figure], decimals, "+")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from jdsr_cli.atomic import prepare_folder
-from jdsr_cli.datasets.face_set import evenly_spaced
+from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, SampleSettings
 from jdsr_cli.datasets.sources import default_split
@@ -31,11 +31,10 @@ from jdsr_cli.evaluation.report import (
 from jdsr_cli.evaluation.scoring import Metric, evaluate
 from jdsr_cli.evaluation.statistics import (
     PROPERTIES,
+    MeasuredProperties,
     Row,
     check_properties,
-    measure_property,
     result_rows,
-    split_by_terciles,
 )
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import EvalSettings
@@ -72,7 +71,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     """
     request = replace(request, device=str(resolve_device(request.device)))
     progress = progress or Silent()
-    check_properties(request.groups)
+    check_properties(request.groups, request.degradation)
     methods, lr_size = load_methods(request.methods, request.scale, request.device)
     metrics = _open_metrics(request)
     kinds = KINDS[request.degradation]
@@ -98,12 +97,12 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     degradation = "camera" if request.degradation == "camera" else "paper"
     settings = SampleSettings(lr_size, degradation, masked=float(with_masks))
     faces = EvaluationFaces(selected, Degrader(sprites, settings))
-    properties = {by: measure_property(selected, by) for by in request.groups}
-    groups = [group for by, values in properties.items() for group in split_by_terciles(by, values)]
+    _enrol(metrics, all_faces, progress)
     all_rows: list[Row] = []
     group_rows: list[Row] = []
     blocks: list[Block] = []
     fingerprints = {kind: Fingerprint() for kind in kinds}
+    properties = {kind: MeasuredProperties(selected, request.groups) for kind in kinds}
     methods_by_kind = {
         kind: _with_external_results(
             methods, request, selected.keys, kind if len(kinds) > 1 else ""
@@ -111,7 +110,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         for kind in kinds
     }
     for kind, kind_methods in methods_by_kind.items():
-        stream = fingerprints[kind].update(faces.samples(kind))
+        stream = properties[kind].update(fingerprints[kind].update(faces.samples(kind)))
         if request.write_inputs is not None:
             subfolder = request.write_inputs / (kind if len(kinds) > 1 else "")
             stream = write_inputs(stream, subfolder)
@@ -120,7 +119,8 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
             progress=progress, task=f"{kind} faces", total=len(selected),
         )  # fmt: skip
         all_rows += result_rows(kind, scores)
-        group_rows += [row for group in groups for row in result_rows(kind, scores, group)]
+        for group in properties[kind].groups():
+            group_rows += result_rows(kind, scores, group)
         blocks.append(_sheet_block(kind, kind_methods, all_rows[-1], faces))
     description: dict[str, Any] = {
         "protocol": describe_protocol(metrics, request.device, request.batch)
@@ -142,7 +142,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     results, per_face, sheet = (
         request.out / name for name in ("results.json", "scores.csv", "sheet.png")
     )
-    write_table(per_face, all_rows, properties)
+    write_table(per_face, all_rows, {kind: one.values for kind, one in properties.items()})
     write_sheet(blocks, sheet)
     write_results(results, description, all_rows, group_rows)
     return Comparison(tuple(all_rows), tuple(group_rows), len(selected), results, per_face, sheet)
@@ -163,6 +163,16 @@ def _open_metrics(request: EvalSettings) -> list[Metric]:
     if request.landmarks is not None:
         metrics.append(LandmarkMetric(request.landmarks))
     return metrics
+
+
+def _enrol(metrics: Sequence[Metric], faces: FaceSet, progress: Progress) -> None:
+    """Give the identity metric its gallery, or note that the faces carry no names."""
+    for metric in metrics:
+        if isinstance(metric, IdentityMetric) and not metric.enrol(faces):
+            progress.note(
+                "rank-1 identification is not measured: it requires the names of at least two "
+                "people (identity_CelebA.txt of CelebA, the column identity of faces.csv)"
+            )
 
 
 def _with_external_results(

@@ -38,7 +38,8 @@ def describe_protocol(metrics: Sequence[Metric], device: str, batch: int) -> dic
     return description | {
         "interval": (
             f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
-            f"{SEED}, the same for every method and figure; difference: of each face's figure "
+            f"{SEED}, the same for every method and figure; of shares (rank1, identity_moved) "
+            "Wilson's; faces of one person count as independent; difference: of each face's figure "
             "to that of the first method; better_share: of the faces, on which the figure is above "
             "that of the first method"
         ),

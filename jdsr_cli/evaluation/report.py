@@ -74,14 +74,14 @@ def _estimate_fields(one: Estimate) -> dict[str, Any]:
 
 
 def write_table(
-    path: Path, rows: Sequence[Row], properties: Mapping[str, NDArray[np.float64]]
+    path: Path, rows: Sequence[Row], properties: Mapping[str, Mapping[str, NDArray[np.float64]]]
 ) -> None:
     """Write a line for every face and method as CSV; missing metrics are empty.
 
     Args:
         path: The file.
         rows: Results of the same faces.
-        properties: (N,) values of the faces, by name of the property.
+        properties: (N,) values of the faces, by name of the property, for each kind of faces.
 
     Raises:
         OutputError: The file cannot be written.
@@ -90,9 +90,10 @@ def write_table(
     used = [figure for figure in FIGURES if figure in rows[0].scores.figures]
     with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["faces", "method", "key", *properties, *used])
+        writer.writerow(["faces", "method", "key", *properties[rows[0].faces], *used])
         for row in rows:
-            columns = [*properties.values(), *(row.scores.figures[figure] for figure in used)]
+            measured = properties[row.faces].values()
+            columns = [*measured, *(row.scores.figures[figure] for figure in used)]
             for index, key in enumerate(row.scores.keys):
                 figures = ["" if np.isnan(v[index]) else f"{v[index]:.6f}" for v in columns]
                 writer.writerow([row.faces, row.method, key, *figures])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -49,9 +49,39 @@ class Metric(Protocol):
         """Return the value of each image, (B,) on the CPU; NaN if undefined."""
 
 
+@runtime_checkable
+class RelativeMetric(Metric, Protocol):
+    """A metric with further figures, which relate a result to the input of the face."""
+
+    def relate(
+        self,
+        keys: Sequence[str],
+        restored: tuple[Tensor, ...],
+        truth: tuple[Tensor, ...],
+        inputs: tuple[Tensor, ...],
+    ) -> Mapping[str, Tensor]:
+        """Return values of the faces by figure, (B,) on the CPU; NaN if undefined.
+
+        Args:
+            keys: Keys of the faces.
+            restored: Features of the results.
+            truth: Features of the ground truth.
+            inputs: Features of the inputs, enlarged by bicubic.
+
+        """
+
+
 UNALTERED = "psnr_unaltered"
-FIGURES = (*FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "landmark_error")
-"""All metrics, in the order of tables; the last three need a face or feature network."""
+REFERENCE_FIGURES = ("identity_input", "rank1_input", "rank1_truth")
+"""Figures of enlarged inputs and of true faces, which are those of every method."""
+SHARE_FIGURES = ("identity_moved", "rank1", "rank1_input", "rank1_truth")
+"""Figures that are 1 or 0 for each face, so that their mean is a share of the faces."""
+FIGURES = (
+    *FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "identity_input", "identity_moved", "rank1",
+    "rank1_input", "rank1_truth", "landmark_error",
+)  # fmt: skip
+"""All figures, in the order of tables; those after `psnr_unaltered` need a face or feature network.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +183,7 @@ def evaluate(
                 result.seconds += perf_counter() - started
                 for name, values in reference.measure(method.name, restored).items():
                     result.figures.setdefault(name, []).append(values)
-                result.keys += [sample.key for sample in group]
+                result.keys += reference.keys
                 progress.advance(task, len(group))
     finally:
         progress.end(task)
@@ -167,13 +197,19 @@ class _BatchReference:
         self, samples: Sequence[EvaluationSample], metrics: Sequence[Metric], *, sharp: bool
     ) -> None:
         self.samples, self.metrics = samples, metrics
+        self.keys = [sample.key for sample in samples]
         self.truth = to_tensor([sample.pair.hr for sample in samples])
         self.covered = (
             torch.from_numpy(np.stack([sample.alpha for sample in samples])[:, None]) > 0.5
         )
         self.border = samples[0].pair.hr.shape[0] // samples[0].pair.lr.shape[0]
         self.truth_features = [metric.features(self.truth) for metric in metrics]
-        self.inputs = bicubic(to_tensor([sample.pair.lr for sample in samples])) if sharp else None
+        inputs = bicubic(to_tensor([sample.pair.lr for sample in samples]))
+        self.inputs = inputs if sharp else None
+        self.input_features = [
+            metric.features(inputs) if isinstance(metric, RelativeMetric) else None
+            for metric in metrics
+        ]
 
     def measure(self, name: str, restored: Tensor) -> dict[str, NDArray[np.float64]]:
         if restored.shape != self.truth.shape:
@@ -185,8 +221,13 @@ class _BatchReference:
         figures = fidelity_by_region(rounded, self.truth, self.covered, self.border)
         if self.inputs is not None:
             figures[UNALTERED] = unaltered_psnr(rounded, self.inputs)
-        for metric, features in zip(self.metrics, self.truth_features, strict=True):
-            figures[metric.figure] = metric.compare(metric.features(rounded), features)
+        for metric, truth, inputs in zip(
+            self.metrics, self.truth_features, self.input_features, strict=True
+        ):
+            result = metric.features(rounded)
+            figures[metric.figure] = metric.compare(result, truth)
+            if isinstance(metric, RelativeMetric) and inputs is not None:
+                figures |= metric.relate(self.keys, result, truth, inputs)
         return {figure: values.double().cpu().numpy() for figure, values in figures.items()}
 
 

@@ -1,20 +1,25 @@
-"""Bootstrap intervals of means over faces (Efron 1979), and result rows with intervals.
+"""Intervals of means over faces and of shares of faces, and result rows with intervals.
+
+Means have bootstrap intervals (Efron 1979), shares have those of Wilson (1927), which do not shrink
+to a point where every face or none counts.
 
 Faces are also grouped by a measured property, such as the lightness of the skin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import EvaluationSample
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.metrics.fidelity import FIDELITY_FIGURES
-from jdsr_cli.evaluation.scoring import Scores
+from jdsr_cli.evaluation.scoring import REFERENCE_FIGURES, SHARE_FIGURES, Scores
 from jdsr_cli.faces.regions import skin
 
 RESAMPLES = 2000
@@ -81,6 +86,20 @@ def estimate(
     return estimates
 
 
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of `count` independent faces (Wilson 1927)."""
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    weight = 1.0 / (1.0 + z * z / count)
+    centre = weight * (share + z * z / (2 * count))
+    half = weight * z * float(np.sqrt(share * (1.0 - share) / count + (z / (2 * count)) ** 2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _of_share(one: Estimate) -> Estimate:
+    low, high = wilson_interval(one.mean, one.faces)
+    return replace(one, low=low, high=high)
+
+
 def _has_both_infinities(values: NDArray[np.float64]) -> bool:
     return bool(np.isposinf(values).any() and np.isneginf(values).any())
 
@@ -116,7 +135,7 @@ class Row:
     """By name of the metric."""
     differences: Mapping[str, Estimate]
     """Mean difference to the first method, paired by face, by name of the metric; empty for the
-    first method."""
+    first method, and without figures that are the same for every method."""
     better_share: Mapping[str, float]
     """Share of faces in [0, 1] whose value is above that of the first method, by name of the PSNR
     or SSIM metric; empty for the first method."""
@@ -140,10 +159,13 @@ def result_rows(faces: str, scores: Mapping[str, Scores], group: Group | None = 
     for method, own in scores.items():
         for figure, values in own.figures.items():
             columns[f"{method}\0{figure}"] = values
-            if own is not first:
+            if own is not first and figure not in REFERENCE_FIGURES:
                 with np.errstate(invalid="ignore"):  # two infinite figures have no difference
                     columns[f"{method}\0{figure}\0-"] = values - first.figures[figure]
     estimates = estimate(columns)
+    for name in estimates:
+        if name.partition("\0")[2] in SHARE_FIGURES:
+            estimates[name] = _of_share(estimates[name])
     return [
         Row(
             faces,
@@ -206,10 +228,10 @@ def skin_lightness(face: NDArray[np.uint8]) -> float:
 
 @dataclass(frozen=True)
 class Property:
-    """A measurable property of a ground-truth face."""
+    """A measurable property of a face or of its recording."""
 
-    measure: Callable[[NDArray[np.uint8]], float]
-    """Function of an aligned face, RGB uint8 (128, 128, 3)."""
+    measure: Callable[[EvaluationSample, NDArray[np.uint8]], float]
+    """Function of a degraded face and of the true one, RGB uint8 (128, 128, 3)."""
     group_names: tuple[str, str, str]
     """Names of the groups, lowest values first."""
     symbol: str
@@ -220,7 +242,7 @@ class Property:
 
 PROPERTIES: Mapping[str, Property] = {
     "lightness": Property(
-        skin_lightness,
+        lambda _, face: skin_lightness(face),
         ("darkest", "middle", "lightest"),
         "L*",
         "CIELAB L* (sRGB, D65) of the true face without mask and before any degradation: of the "
@@ -228,7 +250,14 @@ PROPERTIES: Mapping[str, Property] = {
         "and cheeks; groups are thirds of the measured faces. It is the lightness of pixels, of "
         "skin, light, exposure and make-up together, not anyone's skin colour. Errors in grey "
         "levels shrink with the light, so PSNR favours darker faces: compare differences and SSIM",
-    )
+    ),
+    "width": Property(
+        lambda sample, _: sample.pair.native_width,
+        ("narrowest", "middle", "widest"),
+        "width in px",
+        "width of the aligned face on the sensor of the simulated camera, in pixels; groups are "
+        "thirds of the measured faces",
+    ),
 }
 """Properties by which faces can be grouped."""
 
@@ -248,11 +277,15 @@ class Group:
     """Indices of its faces in the set."""
 
 
-def check_properties(names: Sequence[str]) -> None:
+def check_properties(names: Sequence[str], degradation: str) -> None:
     """Check names of properties.
 
+    Args:
+        names: Properties by which faces are grouped.
+        degradation: How the inputs are made: only those of a camera differ in width.
+
     Raises:
-        UsageError: A name is unknown or given twice.
+        UsageError: A name is unknown or given twice, or all faces are of one width.
 
     """
     for name in names:
@@ -264,12 +297,45 @@ def check_properties(names: Sequence[str]) -> None:
             )
         if names.count(name) > 1:
             raise UsageError(f"{name} is given twice", where="--groups")
+        if name == "width" and degradation != "camera":
+            raise UsageError(
+                f"{degradation} faces are all of one width",
+                where="--groups",
+                hint="Give --degradation camera, or leave width out",
+            )
 
 
-def measure_property(faces: FaceSet, by: str) -> NDArray[np.float64]:
-    """Return a property of every ground-truth face of a set, (N,)."""
-    values = [PROPERTIES[by].measure(np.asarray(image)) for image in faces.images]
-    return np.array(values, np.float64)
+class MeasuredProperties:
+    """Properties of faces, measured while their samples pass.
+
+    Args:
+        faces: The faces, in the order of the samples.
+        names: The properties.
+
+    """
+
+    def __init__(self, faces: FaceSet, names: Sequence[str]) -> None:
+        self._faces = faces
+        self._values: dict[str, list[float]] = {name: [] for name in names}
+
+    def update(self, samples: Iterable[EvaluationSample]) -> Iterator[EvaluationSample]:
+        """Yield the samples unchanged and measure them."""
+        for index, sample in enumerate(samples):
+            for name, values in self._values.items():
+                face = np.asarray(self._faces.images[index])
+                values.append(float(PROPERTIES[name].measure(sample, face)))
+            yield sample
+
+    @property
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """(N,) values of the N samples that passed, by name of the property."""
+        return {name: np.array(values, np.float64) for name, values in self._values.items()}
+
+    def groups(self) -> list[Group]:
+        """Return the groups of the samples that passed, see `split_by_terciles`."""
+        return [
+            group for name, one in self.values.items() for group in split_by_terciles(name, one)
+        ]
 
 
 def split_by_terciles(by: str, values: NDArray[np.float64]) -> list[Group]:

@@ -121,7 +121,7 @@ class FaceEmbedder:
     """
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        self._network = RecognitionNetwork(path, device)
+        self.network = RecognitionNetwork(path, device)
         self._length = len(self._embed(np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)))
 
     def __call__(
@@ -151,4 +151,4 @@ class FaceEmbedder:
         import torch
 
         image = torch.from_numpy(face).permute(2, 0, 1)[None].float().div(255.0)
-        return np.asarray(self._network.embed(image)[0].numpy(), np.float32)
+        return np.asarray(self.network.embed(image)[0].numpy(), np.float32)

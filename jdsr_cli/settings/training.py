@@ -249,7 +249,9 @@ class EvalSettings(Settings):
     identity: Annotated[
         Path | None,
         Option(
-            "Measure identity with a TorchScript network (112x112 input as for ArcFace).",
+            "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
+            "with the true face, share of faces whose identity moves away from it, and rank-1 "
+            "identification if the data names the people.",
             metavar="FILE",
         ),
     ] = None
@@ -264,7 +266,7 @@ class EvalSettings(Settings):
         tuple[str, ...],
         Option(
             "Report thirds of the faces separately as well: lightness (of the skin in the "
-            "picture).",
+            "picture), width (on the sensor of the simulated camera).",
             metavar="NAME,...", parse=parse_list, form="names between commas",
         ),
     ] = ()  # fmt: skip

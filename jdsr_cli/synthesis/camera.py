@@ -57,6 +57,8 @@ class Recording:
     matrix: NDArray[np.float64]
     """(2, 3) from pixels of the input face to those of `truth`."""
     light: Light
+    native_width: int
+    """Width of the face on the sensor in pixels."""
 
 
 def record(
@@ -86,9 +88,9 @@ def record(
     # samples.
     if settings.pristine and rng.random() < settings.pristine:
         settings = settings.without_degradation()
-    lr = _capture(_rounded(scene), lr_size, light, rng, settings)
+    lr, native_width = _capture(_rounded(scene), lr_size, light, rng, settings)
     occlusion = np.asarray(np.clip(covered, 0.0, 1.0), np.float32)
-    return Recording(lr, truth, occlusion, matrix, light)
+    return Recording(lr, truth, occlusion, matrix, light, native_width)
 
 
 def to_pair(
@@ -109,8 +111,9 @@ def to_pair(
         lr, truth = colours.apply(lr), colours.apply(truth)
     hr = _rounded(truth)
     return DegradedPair(
-        lr, resize_bicubic(hr, lr.shape[0]), hr, recording.occlusion, recording.matrix
-    )
+        lr, resize_bicubic(hr, lr.shape[0]), hr, recording.occlusion, recording.native_width,
+        recording.matrix,
+    )  # fmt: skip
 
 
 def _colours(recording: Recording, rng: np.random.Generator) -> ColourMap:
@@ -154,8 +157,8 @@ def _capture(
     light: Light,
     rng: np.random.Generator,
     settings: CameraSettings,
-) -> NDArray[np.uint8]:
-    """Simulate lens, sensor, codec, and the crop of the decoded frame."""
+) -> tuple[NDArray[np.uint8], int]:
+    """Return the crop of the frame after lens, sensor and codec, and its width on the sensor."""
     size = scene.shape[0]
     low, high = settings.native_width
     native = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
@@ -172,9 +175,9 @@ def _capture(
         grey = np.rint(decoded.astype(np.float32) @ LUMA).astype(np.uint8)
         decoded = np.repeat(grey[..., None], 3, axis=2)
     if native > lr_size:
-        return resize_bicubic(decoded, lr_size)
+        return resize_bicubic(decoded, lr_size), native
     crop = cv2.resize(decoded, (lr_size, lr_size), interpolation=_ENLARGERS[int(rng.integers(4))])
-    return np.asarray(crop, np.uint8)
+    return np.asarray(crop, np.uint8), native
 
 
 def _sample_counts(

@@ -26,6 +26,8 @@ class DegradedPair:
     """(128, 128, 3): I_HR, the face without mask."""
     occlusion: NDArray[np.float32]
     """(s, s) in [0, 1]: share of each low-resolution pixel that the mask covers."""
+    native_width: int
+    """Width in pixels at which the face was sampled."""
     matrix: NDArray[np.float64] | None = None
     """(2, 3) from pixels of the face to those of `hr`; None for the identity."""
 
@@ -57,6 +59,7 @@ def degrade_paper(
         lr_clean=resize_bicubic(clean, lr_size),
         hr=clean,
         occlusion=np.asarray(covered, np.float32),
+        native_width=lr_size,
     )
 
 

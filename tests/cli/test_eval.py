@@ -166,6 +166,6 @@ def test_groups_have_lines_below_their_method(
     assert shown[1] == f"{ssim['mean']:.4f}"
     assert shown[5] == f"{ssim['difference']['mean']:+.4f}"
     low, high = darkest["limits"]
-    assert f"darkest: L* {low:.1f} to {high:.1f}, 2 faces" in result.stdout
+    assert f"masked, darkest: L* {low:.1f} to {high:.1f}, 2 faces" in result.stdout
     invalid = evaluate(data, tmp_path, template_folder, "--groups", "age")
     assert "grouped by 'age'" in one_line(invalid, 2)

@@ -26,7 +26,7 @@ from jdsr_cli.evaluation.report import (
     choose_columns,
     column_offsets,
 )
-from jdsr_cli.evaluation.scoring import FIGURES
+from jdsr_cli.evaluation.scoring import FIGURES, REFERENCE_FIGURES
 from jdsr_cli.faces.regions import eyes_and_mouth
 from jdsr_cli.progress import Silent
 from jdsr_cli.settings import EvalSettings
@@ -90,11 +90,15 @@ def test_results_describe_data_methods_and_protocol(
 def test_metrics_have_intervals_and_differences(comparison: Comparison) -> None:
     bicubic, network = record(comparison)["results"]
     assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
-    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"}
+    unnamed = {"rank1", "rank1_input", "rank1_truth"}  # the faces carry no names
+    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"} - unnamed
     for name, content in network["figures"].items():
         scored = comparison.rows[1].scores.figures[name]
         assert content["mean"] == pytest.approx(scored.mean(), abs=1e-6)
         assert content["interval"][0] <= content["mean"] <= content["interval"][1]
+        if name in REFERENCE_FIGURES:
+            assert content == bicubic["figures"][name]
+            continue
         gain = scored - comparison.rows[0].scores.figures[name]
         assert content["difference"]["mean"] == pytest.approx(gain.mean(), abs=1e-6)
         assert "difference" not in bicubic["figures"][name]

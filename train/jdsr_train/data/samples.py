@@ -58,7 +58,9 @@ class TrainingSamples(Dataset[TrainingSample]):
         if mirrored:
             face, landmarks = mirror(face, landmarks)
         pair, _ = self.degrader(face, landmarks, rng, canonical=self.degrader.settings.canonical)
-        sample = TrainingSample(pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.matrix)
+        sample = TrainingSample(
+            pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.native_width, pair.matrix
+        )
         return self._with_priors(sample, index, mirrored) if self._priors else sample
 
     @property
