@@ -25,7 +25,8 @@ def verify(folders: Folders, options: VerifyOptions) -> None:
     Computes the SHA-256 of every file again, counts the records anew and
     compares them with SHA256SUMS, manifest.json and each other, and names each
     file that was changed, is missing or was added. The input is compared where
-    it is still at its place. Nothing is changed.
+    it is still at its place, and content credentials are verified offline.
+    Nothing is changed.
 
     Exit codes: 0 everything is as recorded, 2 usage, 3 nothing is a result of
     jdsr, 4 some of the folders are none, 7 a result is not as recorded.
@@ -34,7 +35,7 @@ def verify(folders: Folders, options: VerifyOptions) -> None:
     from jdsr_cli.evidence.verification import verify as run
 
     with Bars(quiet=options.quiet) as bars:
-        verification = run(folders, frames=options.frames, progress=bars)
+        verification = run(folders, frames=options.frames, trust=options.trust, progress=bars)
     write_verification(verification, notes=not options.quiet)
     sys.stdout.flush()
     raise typer.Exit(verification.exit_code)

@@ -39,8 +39,8 @@ def restore(
     restored on the right, and one fused from several frames), `tracks.jsonl` (a record for each
     track of a person), `faces.jsonl` (a record for each face in each frame), `manifest.json` and
     `SHA256SUMS`; of a video also `input.framemd5` and `restored.framemd5` (hashes of its decoded
-    frames). The folder appears when it is complete; inputs are never changed. An interrupted run continues
-    with `resume`.
+    frames). The folder appears when it is complete; inputs are never changed. An interrupted run
+    continues with `resume`.
 
     Args:
         inputs: Videos, images, image sequences, folders of them, and globs.
@@ -80,7 +80,8 @@ def crop_faces(
     Each input gets the folder `out/<stem>/` with one PNG for each face, aligned to the training
     template, `faces.csv` (their landmarks, in the format that training reads), `faces.jsonl` (a
     record for each face, refused ones included), `tracks.jsonl` (one for each track of a person),
-    `manifest.json`, `SHA256SUMS` and, of a video, `input.framemd5`. With crops of 128 pixels such a folder can be used for training.
+    `manifest.json`, `SHA256SUMS` and, of a video, `input.framemd5`. With crops of 128 pixels such a
+    folder can be used for training.
 
     Args:
         inputs: Videos, images, image sequences, folders of them, and globs.

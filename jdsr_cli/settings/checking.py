@@ -20,6 +20,13 @@ class VerifyOptions(TerminalOptions):
             "Decode the videos as well, and compare the hashes of their frames.", group="results"
         ),
     ] = False
+    trust: Annotated[
+        Path | None,
+        Option(
+            "PEM file with the certificates of issuers whose content credentials are trusted.",
+            group="results", metavar="FILE",
+        ),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jdsr_cli.evidence.verification.findings import Finding, Verification, Verif
 from jdsr_cli.evidence.verification.frames import check_frames
 from jdsr_cli.evidence.verification.origins import check_input, check_weights
 from jdsr_cli.evidence.verification.records import check_manifest, check_records
+from jdsr_cli.evidence.verification.signatures import signature_check
 from jdsr_cli.evidence.verification.stored_result import MARKS, StoredResult, shown
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.restoration.result_names import ResultNames
@@ -36,22 +37,31 @@ CHECKS: tuple[Check, ...] = (
 
 
 def verify(
-    folders: Sequence[str | Path], *, frames: bool = False, progress: Progress | None = None
+    folders: Sequence[str | Path],
+    *,
+    frames: bool = False,
+    trust: Path | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Compare results with what was recorded when they were made.
 
     The hashes of all files are computed again and compared with `SHA256SUMS`, the manifest and the
     records; the records are validated against their JSON schemas, and counted anew; the input is
-    compared with its hash where it is still at its place. Nothing is changed, and of a folder only
-    regular files in it are read.
+    compared with its hash where it is still at its place; content credentials are verified offline.
+    Nothing is changed, and of a folder only regular files in it are read.
 
     Args:
         folders: Folders of results, or folders that contain them.
         frames: Whether the frames of videos are decoded and compared with their hashes as well.
+        trust: PEM file with the certificates of trusted issuers of content credentials; default:
+            none is trusted, and valid signatures are called so.
         progress: Receives the progress.
 
     Returns:
         What was found in each result, in the order of the folders; by name within one.
+
+    Raises:
+        UsageError: The trust list cannot be used.
 
     Examples:
         >>> from pathlib import Path
@@ -63,7 +73,7 @@ def verify(
         (7, 'faces.csv')
 
     """
-    checks = (*CHECKS, check_frames) if frames else CHECKS
+    checks = (*CHECKS, signature_check(trust), *((check_frames,) if frames else ()))
     progress = progress or Silent()
     results: list[VerifiedResult] = []
     for folder in folders:
