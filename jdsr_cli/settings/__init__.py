@@ -45,6 +45,8 @@ from jdsr_cli.settings.options import (
     option_rows,
 )
 from jdsr_cli.settings.restoration import (
+    CONFIDENCES,
+    ERROR_BOUNDS,
     Codec,
     CropOptions,
     CropSettings,
@@ -69,8 +71,10 @@ from jdsr_cli.settings.training import (
 __all__ = [
     "AUTO",
     "COMMANDS",
+    "CONFIDENCES",
     "DEFAULT_FRAME_RATE",
     "DETECTOR_BACKENDS",
+    "ERROR_BOUNDS",
     "GENERATOR_BACKENDS",
     "MAX_EVERY",
     "MAX_LAG",
