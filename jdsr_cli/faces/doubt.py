@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.occlusion import MaskState, filmed_where_covered
+from jdsr_cli.faces.occlusion import MaskState, face_ellipse, filmed_where_covered
 from jdsr_cli.faces.regions import covered_region
 from jdsr_cli.faces.repeats import Agreement, smoothed_luma
 
@@ -31,8 +32,20 @@ COVERED_ABOVE = 0.05
 """Weight of replacement (`regions.covered_region`) from which a pixel is not counted as seen."""
 NEIGHBOURHOOD = 2.0
 """Standard deviation in template pixels of the Gaussian that averages spread and contrast."""
-FEATURES = ("spread", "change", "contrast", "occlusion", "gain", "width", "noise")
-"""Names of the features of a pixel, in the order of the coefficients."""
+FEATURES = ("spread", "contrast", "occlusion", "gain", "width")
+"""Features of a pixel in the order of the coefficients: logarithms of the spread of the repeats and
+of the local contrast (mean length of the gradient), the occlusion, the powers of 2 by which the
+exposure was raised, and the logarithm of the width in the frame.
+
+Noise and the change by the restoration add nothing to them: on 200 training faces, the share of
+seen pixels within 16 grey levels with probability 0.9 is 0.64 by the spread alone, 0.72 with these
+features, and 0.72 with those two as well; of invented pixels 0.07, 0.17 and 0.17."""
+
+
+MAX_STOPS = 5.0
+"""Powers of 2 of the exposure from which darker faces are predicted alike."""
+LEAST_WIDTH = 12.0
+"""Width in pixels below which narrower faces are predicted alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +53,9 @@ class FaceEvidence:
     """What is known at run time about the error of a restored face."""
 
     features: NDArray[np.float32]
-    """(128, 128, 7), see `FEATURES`."""
+    """(p, 5) of the pixels of the face's ellipse, row by row, see `FEATURES`."""
     covered: NDArray[np.bool_]
-    """(128, 128): pixels that are not ``seen``."""
+    """(p,): pixels that are not ``seen``."""
     mask: MaskState
     native_width: float
     """Width of the face's region in the frame, in pixels."""
@@ -62,7 +75,6 @@ def gather_evidence(
     mask: MaskState,
     native_width: float,
     gain: float,
-    noise: float,
 ) -> FaceEvidence:
     """Return what is known about the error of the mean of the repeats.
 
@@ -72,7 +84,6 @@ def gather_evidence(
         mask: Whether the face is masked; covered pixels of other faces show the crop.
         native_width: Width of the face's region in the frame, in pixels.
         gain: Factor of the exposure for the generator, see `ColourMap.gain`.
-        noise: Noise of the crop in grey levels, see `repeats.native_noise`.
 
     Raises:
         UsageError: The crop has another shape.
@@ -86,16 +97,14 @@ def gather_evidence(
     image = agreement.image
     if mask != "masked":
         image = filmed_where_covered(image, crop, agreement.occlusion)
-    after, before = smoothed_luma(image), smoothed_luma(crop)
-    features = np.empty((*after.shape, len(FEATURES)), np.float32)
-    features[..., 0] = np.log(_averaged(agreement.spread) + 0.5)
-    features[..., 1] = np.log(np.abs(after - before) + 1.0)
-    features[..., 2] = np.log(_averaged(_slope(after)) + 0.5)
-    features[..., 3] = agreement.occlusion
-    features[..., 4] = min(max(math.log2(max(gain, 1e-6)), 0.0), 5.0)
-    features[..., 5] = math.log2(min(max(native_width, 12.0), 128.0))
-    features[..., 6] = math.log2(noise + 1.0)
-    covered = np.asarray(covered_region(agreement.occlusion) > COVERED_ABOVE)
+    ellipse = face_ellipse()
+    features = np.empty((np.count_nonzero(ellipse), len(FEATURES)), np.float32)
+    features[:, 0] = np.log(_averaged(agreement.spread)[ellipse] + 0.5)
+    features[:, 1] = np.log(_averaged(_slope(smoothed_luma(image)))[ellipse] + 0.5)
+    features[:, 2] = agreement.occlusion[ellipse]
+    features[:, 3] = min(max(math.log2(max(gain, 1e-6)), 0.0), MAX_STOPS)
+    features[:, 4] = math.log2(min(max(native_width, LEAST_WIDTH), TEMPLATE_SIZE))
+    covered = np.asarray(covered_region(agreement.occlusion)[ellipse] > COVERED_ABOVE)
     return FaceEvidence(features, covered, mask, native_width, gain)
 
 

@@ -31,11 +31,10 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError
 from jdsr_cli.faces.doubt import FEATURES, KINDS, FaceEvidence, PixelKind
-from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.weights import WeightEntry
 
 NONE = 255
-"""Level of pixels that keep no bound, and of those outside the face's ellipse."""
+"""Level of pixels that keep no bound."""
 WIDTH_CLASSES = (20.0, 40.0, 80.0)
 """Widths of the region in the frame in pixels at which a class of width begins, after 0."""
 GAIN_CLASSES = (2.0, 8.0)
@@ -93,7 +92,7 @@ class DoubtCalibration:
     delta: float
     """Probability that the thresholds of a group and kind of pixel fail."""
     predictor: Mapping[PixelKind, tuple[float, ...]]
-    """(8,) coefficients of `FEATURES` and the intercept, for the logarithm of the error plus 1."""
+    """(6,) coefficients of `FEATURES` and the intercept, for the logarithm of the error plus 1."""
     thresholds: Mapping[str, tuple[tuple[float, ...], ...]]
     """By group, for each probability, the threshold of each bound; 0 accepts nothing."""
 
@@ -127,12 +126,12 @@ class DoubtCalibration:
         )
 
     def predict(self, face: FaceEvidence) -> NDArray[np.float32]:
-        """Return the predicted error of each pixel in grey levels, (128, 128)."""
+        """Return the predicted error of each pixel of the ellipse in grey levels, (p,)."""
         seen, covered = (predict_error(self.predictor[kind], face.features) for kind in face.kinds)
         return np.where(face.covered, covered, seen)
 
     def levels(self, face: FaceEvidence, probability: float) -> NDArray[np.uint8]:
-        """Return the smallest bound that each pixel keeps, (128, 128), `NONE` where none.
+        """Return the smallest bound that each pixel of the ellipse keeps, (p,); `NONE` if none.
 
         Args:
             face: The face.
@@ -143,7 +142,7 @@ class DoubtCalibration:
         predicted = self.predict(face)
         levels = np.full(predicted.shape, NONE, np.uint8)
         for covered in (False, True):
-            pixels = face_ellipse() & (face.covered == covered)
+            pixels = face.covered == covered
             errors, kept = predicted[pixels], levels[pixels]
             row = self._row(face, covered, column)
             for bound, threshold in reversed(list(zip(self.bounds, row, strict=True))):
@@ -161,7 +160,7 @@ class DoubtCalibration:
 def predict_error(
     coefficients: tuple[float, ...], features: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return predicted errors in grey levels, (...), of features (..., 7)."""
+    """Return predicted errors in grey levels, (...), of features (..., 5)."""
     *slopes, intercept = coefficients
     logarithm = features @ np.array(slopes, np.float32) + np.float32(intercept)
     return np.asarray(np.exp(np.minimum(logarithm, math.log(256.0))), np.float32)

@@ -111,7 +111,8 @@ def native_noise(crop: NDArray[np.uint8], native_width: float) -> float:
     """
     grid = _native_grid(crop.shape[0], native_width)
     if grid < crop.shape[0]:
-        crop = np.asarray(cv2.resize(crop, (grid, grid), interpolation=cv2.INTER_AREA), np.uint8)
+        # Sampled, not averaged: enlarging has interpolated between the values of the sensor.
+        crop = np.asarray(cv2.resize(crop, (grid, grid), interpolation=cv2.INTER_CUBIC), np.uint8)
     return noise_level(crop)
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.doubt import gather_evidence
-from jdsr_cli.faces.error_bounds import DoubtCalibration
+from jdsr_cli.faces.error_bounds import NONE, DoubtCalibration
 from jdsr_cli.faces.occlusion import MaskState, face_ellipse
-from jdsr_cli.faces.repeats import agree, native_noise, repeated
+from jdsr_cli.faces.repeats import agree, repeated
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import RestoreSettings
@@ -151,9 +151,10 @@ class DoubtEstimator:
             mask=mask,
             native_width=native_width,
             gain=gain,
-            noise=native_noise(crop, native_width),
         )
-        levels = self._calibration.levels(evidence, self._probability)
+        kept = self._calibration.levels(evidence, self._probability)
+        levels = np.full(agreement.spread.shape, NONE, np.uint8)
+        levels[face_ellipse()] = kept
         redone = any(face.redone for face in finite)
         return Doubt(
             RestoredFace(agreement.image, agreement.occlusion, redone, self._generator.side),
@@ -161,5 +162,5 @@ class DoubtEstimator:
             levels,
             self._bound,
             self._probability,
-            float((levels[face_ellipse()] <= self._bound).mean()),
+            float((kept <= self._bound).mean()),
         )

@@ -95,14 +95,6 @@ class RestoreSettings(DetectionSettings):
             group="faces", negatable=True,
         ),
     ] = True  # fmt: skip
-    frame_scale: Annotated[
-        int | None,
-        Option(
-            "Enlargement of whole frames.",
-            group="encoding", low=1, high=8,
-            unset="--scale, less where a side would pass 4096 px",
-        ),
-    ] = None  # fmt: skip
     doubt: Annotated[
         bool,
         Option(
@@ -126,6 +118,14 @@ class RestoreSettings(DetectionSettings):
             group="faces", unit="%", choices=CONFIDENCES,
         ),
     ] = 90  # fmt: skip
+    frame_scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement of whole frames.",
+            group="encoding", low=1, high=8,
+            unset="--scale, less where a side would pass 4096 px",
+        ),
+    ] = None  # fmt: skip
     batch: Annotated[
         int,
         Option(

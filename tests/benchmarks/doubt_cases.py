@@ -34,7 +34,7 @@ from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
 from jdsr_cli.faces.doubt import gather_evidence
 from jdsr_cli.faces.error_bounds import WIDTH_CLASSES
 from jdsr_cli.faces.occlusion import classify_mask, face_ellipse, filmed_where_covered
-from jdsr_cli.faces.repeats import agree, native_noise, repeated, smoothed_luma
+from jdsr_cli.faces.repeats import agree, repeated, smoothed_luma
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
@@ -61,7 +61,7 @@ class Cases:
     """Restored faces with known truth, as stored in a file."""
 
     features: NDArray[np.float16]
-    """(n, p, 7) of the pixels of the ellipse, see `jdsr_cli.faces.doubt`."""
+    """(n, p, 5) of the pixels of the ellipse, see `jdsr_cli.faces.doubt`."""
     errors: NDArray[np.float16]
     """(n, p) in grey levels."""
     covered: NDArray[np.bool_]
@@ -121,10 +121,7 @@ class Recorder:
         agreement = agree([r.image for r in restored], [r.occlusion for r in restored], side)
         probability = self._generator.calibration.probability(restored[0].occlusion, gain)
         mask = classify_mask(probability)
-        evidence = gather_evidence(
-            agreement, crop, mask=mask, native_width=width, gain=gain,
-            noise=native_noise(crop, width),
-        )  # fmt: skip
+        evidence = gather_evidence(agreement, crop, mask=mask, native_width=width, gain=gain)
 
         def shown(image: NDArray[np.uint8], occlusion: NDArray[np.float32]) -> NDArray[np.uint8]:
             return image if mask == "masked" else filmed_where_covered(image, crop, occlusion)
@@ -137,8 +134,8 @@ class Recorder:
         errors = np.abs(smoothed_luma(results[-1]) - smoothed_luma(case.truth))
         ellipse = face_ellipse()
         self._rows.append((
-            evidence.features[ellipse].astype(np.float16), errors[ellipse].astype(np.float16),
-            evidence.covered[ellipse], case.inside[ellipse],
+            evidence.features.astype(np.float16), errors[ellipse].astype(np.float16),
+            evidence.covered, case.inside[ellipse],
         ))  # fmt: skip
         person = "" if faces.identities is None else faces.identities[index]
         figures = self._measure(results, case.truth, case.inside)
