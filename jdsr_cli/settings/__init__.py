@@ -46,6 +46,8 @@ from jdsr_cli.settings.options import (
     option_rows,
 )
 from jdsr_cli.settings.restoration import (
+    CONFIDENCES,
+    ERROR_BOUNDS,
     Codec,
     CropOptions,
     CropSettings,
@@ -70,8 +72,10 @@ from jdsr_cli.settings.training import (
 __all__ = [
     "AUTO",
     "COMMANDS",
+    "CONFIDENCES",
     "DEFAULT_FRAME_RATE",
     "DETECTOR_BACKENDS",
+    "ERROR_BOUNDS",
     "GENERATOR_BACKENDS",
     "MAX_EVERY",
     "MAX_LAG",

@@ -24,6 +24,10 @@ Codec = Literal[
 ]
 MAX_FUSED_SHOTS = 8
 """Best shots of a track that are fused at most."""
+ERROR_BOUNDS = (8, 16, 24, 32, 48)
+"""Error bounds in grey levels that weights are calibrated for."""
+CONFIDENCES = (80, 90, 95)
+"""Probabilities in per cent that weights are calibrated for."""
 Weights = Annotated[
     str,
     Option(
@@ -91,6 +95,29 @@ class RestoreSettings(DetectionSettings):
             group="faces", negatable=True,
         ),
     ] = True  # fmt: skip
+    doubt: Annotated[
+        bool,
+        Option(
+            "Restore each best shot eight times and write which of its pixels keep an error bound; "
+            "a shot of which none does is refused.",
+            group="faces", negatable=True,
+        ),
+    ] = True  # fmt: skip
+    error_bound: Annotated[
+        int,
+        Option(
+            "Error of a pixel's luma, in canonical colours, up to which it is reliable.",
+            group="faces", unit="grey levels of 255", choices=ERROR_BOUNDS,
+        ),
+    ] = 24  # fmt: skip
+    confidence: Annotated[
+        int,
+        Option(
+            "Share of the pixels called reliable whose error is within the bound, as a mean over "
+            "faces like those of the calibration.",
+            group="faces", unit="%", choices=CONFIDENCES,
+        ),
+    ] = 90  # fmt: skip
     frame_scale: Annotated[
         int | None,
         Option(

@@ -85,26 +85,38 @@ def cases(
     faces: FaceSet, sprites: Sequence[Sprite], name: str, width: int, side: int, masked: bool
 ) -> Iterator[Case]:
     """Yield every face of the set, degraded by a condition."""
-    camera = condition(name, width)
     for index in range(len(faces)):
-        rng = rng_for(f"{faces.keys[index]} {name} {width} {masked}", 11)
-        face = np.asarray(faces.images[index])
-        scene, alpha = face, np.zeros(face.shape[:2], np.float32)
-        if masked:
-            landmarks = faces.landmarks[index]
-            with_mask = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
-            scene, alpha = with_mask.image, with_mask.alpha
-        if name == "occluded":
-            occluded = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
-            face, scene, alpha = occluded.clean, occluded.masked, occluded.alpha
-        recording = record(face, scene, alpha, side, rng, camera)
-        lr = apply_border(recording.lr, name)
-        colours = canonical_map(lr, monochrome=name in MONOCHROME)
-        truth = np.rint(colours.apply(recording.truth)).astype(np.uint8)
-        numbers = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
-        inside = (apply_border(numbers, name) == numbers).all(axis=2)  # type: ignore[arg-type]
-        occlusion = cv2.resize(recording.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
-        yield Case(lr, colours, truth, inside, covered_share(occlusion))
+        yield degraded(faces, index, sprites, name, width, side, masked)
+
+
+def degraded(
+    faces: FaceSet,
+    index: int,
+    sprites: Sequence[Sprite],
+    name: str,
+    width: float,
+    side: int,
+    masked: bool,
+) -> Case:
+    """Return one face of the set, degraded by a condition."""
+    rng = rng_for(f"{faces.keys[index]} {name} {width} {masked}", 11)
+    face = np.asarray(faces.images[index])
+    scene, alpha = face, np.zeros(face.shape[:2], np.float32)
+    if masked:
+        landmarks = faces.landmarks[index]
+        with_mask = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
+        scene, alpha = with_mask.image, with_mask.alpha
+    if name == "occluded":
+        occluded = occlude(Scene(face, scene, alpha), faces.landmarks[index], rng)
+        face, scene, alpha = occluded.clean, occluded.masked, occluded.alpha
+    recording = record(face, scene, alpha, side, rng, condition(name, width))
+    lr = apply_border(recording.lr, name)
+    colours = canonical_map(lr, monochrome=name in MONOCHROME)
+    truth = np.rint(colours.apply(recording.truth)).astype(np.uint8)
+    numbers = np.arange(3 * 128 * 128, dtype=np.uint32).reshape(128, 128, 3)
+    inside = (apply_border(numbers, name) == numbers).all(axis=2)  # type: ignore[arg-type]
+    occlusion = cv2.resize(recording.occlusion, (128, 128), interpolation=cv2.INTER_LINEAR)
+    return Case(lr, colours, truth, inside, covered_share(occlusion))
 
 
 def restore(
@@ -156,12 +168,12 @@ def main() -> None:
             # A hand may hide the mask completely.
             for masked in (False,) if name == "occluded" else (False, True):
                 key = f"{name} | {width} px | {'masked' if masked else 'bare'}"
-                degraded = list(cases(sets[masked], sprites, name, width, generator.side, masked))
+                recorded = list(cases(sets[masked], sprites, name, width, generator.side, masked))
                 figures, row, occlusion = _measure(
-                    generator, degraded, metrics, options.judged, options.uncorrected
+                    generator, recorded, metrics, options.judged, options.uncorrected
                 )
                 results[key] = figures
-                for one, covered in zip(degraded, occlusion, strict=True):
+                for one, covered in zip(recorded, occlusion, strict=True):
                     stored.add(key, covered, one.colours.gain)
                 rows += row
                 print_line(f"{key}: " + ", ".join(f"{a} {b:.4g}" for a, b in figures.items()))
@@ -175,24 +187,24 @@ def main() -> None:
 
 def _measure(
     generator: FaceGenerator,
-    degraded: list[Case],
+    recorded: list[Case],
     metrics: Sequence[Metric],
     metric_faces: int,
     uncorrected: bool,
 ) -> tuple[dict[str, float], list[list[ImageArray]], list[NDArray[np.float32]]]:
-    network_inputs = [one.lr if uncorrected else one.colours.apply(one.lr) for one in degraded]
+    network_inputs = [one.lr if uncorrected else one.colours.apply(one.lr) for one in recorded]
     faces = [face for face in generator.restore(network_inputs) if face is not None]
-    assert len(faces) == len(degraded), "values that are not finite"
-    results = [restore(generator, *pair, uncorrected) for pair in zip(degraded, faces, strict=True)]
+    assert len(faces) == len(recorded), "values that are not finite"
+    results = [restore(generator, *pair, uncorrected) for pair in zip(recorded, faces, strict=True)]
     states = [state for _, state, _ in results]
     measured = {state: states.count(state) / len(states) for state in ("bare", "unsure", "masked")}
     inputs = to_tensor([
         cv2.resize(one.colours.apply(one.lr), (128, 128), interpolation=cv2.INTER_CUBIC)
-        for one in degraded
+        for one in recorded
     ])  # fmt: skip
     outputs = to_tensor([image for image, _, _ in results])
-    truth = to_tensor([one.truth for one in degraded])
-    inside = torch.from_numpy(np.stack([one.inside for one in degraded]))[:, None]
+    truth = to_tensor([one.truth for one in recorded])
+    inside = torch.from_numpy(np.stack([one.inside for one in recorded]))[:, None]
     for label, pictures in (("bicubic", inputs), ("restored", outputs)):
         measured[f"psnr {label}"] = float(psnr(pictures, truth, inside).mean())
         measured[f"ssim {label}"] = float(ssim(pictures, truth, inside).mean())
@@ -204,11 +216,11 @@ def _measure(
     rows = [
         [
             cv2.resize(one.lr, (128, 128), interpolation=cv2.INTER_CUBIC)
-            for one in degraded[:SHEET_COLUMNS]
+            for one in recorded[:SHEET_COLUMNS]
         ],
-        [_enlarged(one.colours.apply(one.lr)) for one in degraded[:SHEET_COLUMNS]],
+        [_enlarged(one.colours.apply(one.lr)) for one in recorded[:SHEET_COLUMNS]],
         [image for image, _, _ in results[:SHEET_COLUMNS]],
-        [one.truth for one in degraded[:SHEET_COLUMNS]],
+        [one.truth for one in recorded[:SHEET_COLUMNS]],
     ]
     sheet = [[np.asarray(one, np.uint8) for one in row] for row in rows]
     return measured, sheet, [face.occlusion for face in faces]

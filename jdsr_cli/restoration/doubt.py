@@ -1,0 +1,166 @@
+"""Doubt maps of best shots: the face is restored several times, and the repeats are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.doubt import gather_evidence
+from jdsr_cli.faces.error_bounds import NONE, DoubtCalibration
+from jdsr_cli.faces.occlusion import MaskState, face_ellipse
+from jdsr_cli.faces.repeats import agree, repeated
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.stages.generation import FaceGenerator
+from jdsr_cli.settings import RestoreSettings
+
+
+class RestoresFaces(Protocol):
+    """What restores crops, such as `stages.generation.FaceGenerator`."""
+
+    @property
+    def side(self) -> int:
+        """Side of its input in pixels."""
+
+    def restore(self, crops: Sequence[NDArray[np.uint8]]) -> list[RestoredFace | None]:
+        """Restore crops, each RGB uint8 (side, side, 3); None where the result is not finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """How far each pixel of a restored face can be trusted."""
+
+    face: RestoredFace
+    """The mean of the repeats, in canonical colours, as the generator would return it."""
+    spread: NDArray[np.float32]
+    """(128, 128): standard deviation of the smoothed luma of the repeats, in grey levels."""
+    levels: NDArray[np.uint8]
+    """(128, 128): smallest error bound in grey levels that the pixel keeps with `probability`;
+    255 where it keeps none, and outside the face's ellipse."""
+    bound: int
+    """Stated error bound in grey levels."""
+    probability: float
+    """Stated probability."""
+    reliable: float
+    """Share of the pixels of the face's ellipse that keep `bound`, 0 to 1."""
+
+    @property
+    def nothing_reliable(self) -> bool:
+        """Whether no pixel of the face keeps the bound."""
+        return self.reliable == 0.0
+
+
+class DoubtEstimator:
+    """Estimates how far restored faces can be trusted.
+
+    Args:
+        generator: Restores the repeats. Its input must be the template, 128 pixels wide.
+        calibration: Thresholds fitted to its weights.
+        bound: Error bound in grey levels, one of those of the calibration.
+        probability: Probability, one of those of the calibration.
+
+    Raises:
+        UsageError: The bound or the probability is not one of them.
+
+    """
+
+    def __init__(
+        self,
+        generator: RestoresFaces,
+        calibration: DoubtCalibration,
+        *,
+        bound: int,
+        probability: float,
+    ) -> None:
+        known = (bound, calibration.bounds), (probability, calibration.probabilities)
+        for value, values in known:
+            if value not in values:
+                raise UsageError(
+                    f"the weights are not calibrated for an error bound of {bound} grey levels "
+                    f"with probability {probability:g}",
+                    where="--error-bound, --confidence",
+                    hint=f"Give one of {', '.join(f'{one:g}' for one in values)} in place of "
+                    f"{value:g}, or --no-doubt.",
+                )
+        self._generator = generator
+        self._calibration = calibration
+        self._bound, self._probability = bound, probability
+
+    @classmethod
+    def of(cls, generator: FaceGenerator, settings: RestoreSettings) -> DoubtEstimator | None:
+        """Return the estimator that the settings ask for.
+
+        Returns:
+            None with ``--no-doubt``, and where the weights have no calibration.
+
+        Raises:
+            WeightsCorruptError: The manifest entry of the weights has an invalid calibration.
+            UsageError: The weights are not calibrated for the bound or the probability.
+
+        """
+        if not settings.doubt:
+            return None
+        calibration = DoubtCalibration.of(generator.network.entry)
+        if calibration is None:
+            return None
+        probability = settings.confidence / 100
+        return cls(generator, calibration, bound=settings.error_bound, probability=probability)
+
+    def estimate(
+        self,
+        crop: NDArray[np.uint8],
+        *,
+        native_width: float,
+        mask: MaskState,
+        gain: float = 1.0,
+    ) -> Doubt | None:
+        """Restore the repeats of a crop and return what can be trusted.
+
+        The result depends on the crop and the other arguments alone.
+
+        Args:
+            crop: The aligned face in canonical colours, RGB uint8 (128, 128, 3).
+            native_width: Width of its region in the frame, in pixels.
+            mask: Whether the face is masked. Covered pixels of other faces are those of the crop.
+            gain: Factor of the exposure for the generator, see `ColourMap.gain`.
+
+        Returns:
+            None if a repeat gives values that are not finite.
+
+        Raises:
+            UsageError: The crop is not a square RGB picture of 128 pixels.
+            MemoryError: The device has too little memory for one face.
+
+        """
+        faces = self._generator.restore(repeated(crop, native_width))
+        finite = [face for face in faces if face is not None]
+        if len(finite) < len(faces):
+            return None
+        agreement = agree(
+            [face.image for face in finite],
+            [face.occlusion for face in finite],
+            self._generator.side,
+        )
+        evidence = gather_evidence(
+            agreement,
+            crop,
+            mask=mask,
+            native_width=native_width,
+            gain=gain,
+        )
+        kept = self._calibration.levels(evidence, self._probability)
+        levels = np.full(agreement.spread.shape, NONE, np.uint8)
+        levels[face_ellipse()] = kept
+        redone = any(face.redone for face in finite)
+        return Doubt(
+            RestoredFace(agreement.image, agreement.occlusion, redone, self._generator.side),
+            agreement.spread,
+            levels,
+            self._bound,
+            self._probability,
+            float((kept <= self._bound).mean()),
+        )
