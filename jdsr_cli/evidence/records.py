@@ -131,6 +131,8 @@ class TrackRecord:
     masked if the person is bare in any."""
     fused: dict[str, Any] | None = None
     """Picture fused from several of those frames, if enough of them agree."""
+    unreliable: int = 0
+    """Number of shots that were not written since no pixel of them is reliable."""
 
     @classmethod
     def begin(cls, face: FaceRecord) -> TrackRecord:

@@ -37,6 +37,8 @@ class Shot:
     """The restored face; its occlusion is 0 where nothing is replaced."""
     occlusion: NDArray[np.float32]
     """(128, 128) in [0, 1]: what the generator takes for covered."""
+    monochrome: bool = False
+    """Whether the track shows no colours but a tint."""
 
     def side(self, scale: int) -> int:
         """Return the side in pixels of the face's picture, `scale` times as large as filmed."""
@@ -141,6 +143,7 @@ class BestShots:
                 FacePatch(patch, Alignment(matrix)),
                 RestoredFace(image, replaced, value["redone"], value["side"]),
                 occlusion,
+                value["monochrome"],
             )
             self.add(value["track"], shot)
 

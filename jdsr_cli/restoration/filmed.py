@@ -151,8 +151,9 @@ class FilmedSink(Sink):
         views = self._tracks.pop(track, None)
         if views is None:
             return
-        pictures.seen_bare = views.is_seen_bare()
-        best, timeline = views.choose(seen_bare=pictures.seen_bare), views.timeline
+        seen_bare = views.is_seen_bare()
+        best, timeline = views.choose(seen_bare=seen_bare), views.timeline
+        pictures.bare = best.aligned if seen_bare else None
         alignment = best.patch.alignment
         side = picture_side(alignment.native_width, self._scale)
         name = f"{track_name(track)}_filmed"
@@ -166,7 +167,7 @@ class FilmedSink(Sink):
         }
         row = np.asarray(cv2.hconcat(timeline.thumbnails), np.uint8)
         states = timeline.states
-        if not pictures.seen_bare:
+        if not seen_bare:
             states = ["unsure" if state == "bare" else state for state in states]
         pictures.timeline = {
             **self._folder.write(f"{track_name(track)}_timeline", row),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ from jdsr_cli.faces.detection.network import NetworkDetector
 from jdsr_cli.faces.detection.rotated import RotatedDetector
 from jdsr_cli.faces.detection.verification import VerifiedDetector
 from jdsr_cli.faces.embedding import FaceEmbedder
+from jdsr_cli.faces.identity_check import IdentityCheck
+from jdsr_cli.faces.identity_levels import find_levels
 from jdsr_cli.inference.backends import resolve_device_name
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.doubt import DoubtEstimator
+from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import AUTO, DetectionSettings, DetectorSettings, RestoreSettings
 from jdsr_cli.weights import AUXILIARY, default_weights
@@ -46,6 +50,10 @@ class Models:
     device: Mapping[str, str]
     signer: CredentialSigner | None = None
     """Signs the results; None if they are not signed."""
+    examiner: Examiner = field(default_factory=lambda: Examiner(None, None))
+    """Examines the best shots."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how shots are examined."""
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the bytes of a result."""
@@ -102,6 +110,9 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     if settings.identity is not None:
         embedder = FaceEmbedder(Path(settings.identity), device)
         progress.note(f"people are re-identified with {settings.identity}")
+    examiner, notes = _open_examiner(settings, generator, embedder)
+    for note in notes:
+        progress.note(note)
     return Models(
         detector=detector,
         near_tracks=near_tracks,
@@ -111,7 +122,26 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         weights=weights,
         device=describe_device(device),
         signer=signer,
+        examiner=examiner,
+        notes=notes,
     )
+
+
+def _open_examiner(
+    settings: DetectionSettings, generator: FaceGenerator | None, embedder: FaceEmbedder | None
+) -> tuple[Examiner, tuple[str, ...]]:
+    """Return what examines the best shots, and notes on it."""
+    if not isinstance(settings, RestoreSettings) or not settings.exports_crops or generator is None:
+        return Examiner(None, None), ()
+    notes = []
+    doubt, identity = DoubtEstimator.of(generator, settings), None
+    if doubt is None and settings.doubt:
+        notes.append("the weights have no calibration of their errors: no doubt maps are written")
+    if embedder is not None:
+        network = embedder.network
+        identity = IdentityCheck(network, find_levels(network.path))
+        notes.append(identity.note)
+    return Examiner(doubt, identity), tuple(notes)
 
 
 def _detector_settings(settings: DetectionSettings) -> DetectorSettings:

@@ -14,9 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import BestShots, Shot, frames_of
+from jdsr_cli.restoration.doubt import Doubt
+from jdsr_cli.restoration.examination import ExaminedShot, Examiner
 from jdsr_cli.restoration.face_folder import RESTORED_METADATA, FaceFolder, track_name
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, OpenInput
 from jdsr_cli.restoration.sinks import Sink
@@ -33,18 +36,22 @@ class TrackExport:
 
     Args:
         folder: Receives the pictures.
+        examiner: Examines each shot before it is written.
         scale: Factor by which faces are enlarged.
         most: Maximum number of single shots that are written.
 
     """
 
-    def __init__(self, folder: FaceFolder, *, scale: int, most: int) -> None:
+    def __init__(self, folder: FaceFolder, examiner: Examiner, *, scale: int, most: int) -> None:
         self._folder = folder
+        self._examiner = examiner
         self._scale = scale
         self._most = most
 
     def write(self, track: int, shots: Sequence[Shot], pictures: TrackPictures) -> None:
         """Write the best shots, and the fused face if several shots agree well enough.
+
+        Shots of which no pixel is reliable are not written.
 
         Args:
             track: Number of the track.
@@ -52,14 +59,45 @@ class TrackExport:
             pictures: Receives the descriptions of the pictures.
 
         Raises:
-            OutputError: A picture cannot be written.
+            OutputError: A picture cannot be written or signed.
 
         """
-        for number, shot in enumerate(shots[: self._most], 1):
-            name, side = f"{track_name(track)}_best{number}", shot.side(self._scale)
-            pictures.best += (self._write(name, shot.render(side), [shot], shot.occlusion),)
-        if len(shots) < 2:
-            return
+        best, others = self._examine(shots, pictures)
+        identity = self._examiner.compare([one.shot for one in best], pictures.bare)
+        for number, (one, figures) in enumerate(zip(best, identity, strict=True), 1):
+            name, side = f"{track_name(track)}_best{number}", one.shot.side(self._scale)
+            pictures.best += (
+                {
+                    **self._write(name, one.shot.render(side), [one.shot], one.shot.occlusion),
+                    "doubt": self._write_doubt(name, one.doubt, side),
+                    "identity": None if figures is None else figures.fields(),
+                },
+            )
+        fusible = [*(one.shot for one in best), *others]
+        if best and len(fusible) >= 2:
+            self._fuse(track, fusible, pictures)
+
+    def write_face(self, name: str, shot: Shot) -> dict[str, Any]:
+        """Write a single face; return the description of its picture."""
+        return self._write(name, shot.render(shot.side(self._scale)), [shot], shot.occlusion)
+
+    def _examine(
+        self, shots: Sequence[Shot], pictures: TrackPictures
+    ) -> tuple[list[ExaminedShot], list[Shot]]:
+        """Return the shots to be written and those that are left; count the unreliable ones."""
+        best: list[ExaminedShot] = []
+        for index, shot in enumerate(shots):
+            if len(best) == self._most:
+                return best, list(shots[index:])
+            examined = self._examiner.examine(shot)
+            if examined.doubt is not None and examined.doubt.nothing_reliable:
+                pictures.unreliable += 1
+            else:
+                best.append(examined)
+        return best, []
+
+    def _fuse(self, track: int, shots: Sequence[Shot], pictures: TrackPictures) -> None:
+        """Write the fused face of the shots, best first, if enough of them agree."""
         side = min(MAX_FUSED_SIDE, shots[0].side(self._scale))
         pairs = [shot.render(side) for shot in shots]
         fused = fuse(
@@ -67,14 +105,19 @@ class TrackExport:
             np.array([shot.quality for shot in shots]),
             occlusions=np.stack([shot.face.occlusion for shot in shots]),
         )
-        if len(fused.used) >= 2:
-            used = [shots[index] for index in fused.used]
-            name, pair = f"{track_name(track)}_fused", (pairs[0][0], fused.image)
-            pictures.fused = self._write(name, pair, used, _mean_occlusion(used))
-
-    def write_face(self, name: str, shot: Shot) -> dict[str, Any]:
-        """Write a single face; return the description of its picture."""
-        return self._write(name, shot.render(shot.side(self._scale)), [shot], shot.occlusion)
+        if len(fused.used) < 2:
+            return
+        used = [shots[index] for index in fused.used]
+        name, pair = f"{track_name(track)}_fused", (pairs[0][0], fused.image)
+        small = cv2.resize(fused.image, (TEMPLATE_SIZE,) * 2, interpolation=cv2.INTER_AREA)
+        figures = self._examiner.compare_fused(
+            np.asarray(small, np.uint8), used[0], used, pictures.bare
+        )
+        pictures.fused = {
+            **self._write(name, pair, used, _mean_occlusion(used)),
+            "doubt": None,
+            "identity": None if figures is None else figures.fields(),
+        }
 
     def _write(
         self,
@@ -83,7 +126,7 @@ class TrackExport:
         shots: Sequence[Shot],
         occlusion: NDArray[np.float32],
     ) -> dict[str, Any]:
-        """Write a picture and its maps; return the description for the record of its track."""
+        """Write a picture and its occlusion map; return their description for a record."""
         return {
             **self._folder.write(name, _side_by_side(pair), RESTORED_METADATA),
             **frames_of(shots),
@@ -99,6 +142,17 @@ class TrackExport:
         enlarged = cv2.resize(occlusion, (side, side), interpolation=cv2.INTER_LINEAR)
         levels = np.rint(np.clip(enlarged, 0.0, 1.0) * 255.0).astype(np.uint8)
         return self._folder.write(f"{name}_occlusion", levels)
+
+    def _write_doubt(self, name: str, doubt: Doubt | None, side: int) -> dict[str, Any] | None:
+        if doubt is None:
+            return None
+        levels = cv2.resize(doubt.levels, (side, side), interpolation=cv2.INTER_NEAREST)
+        return {
+            **self._folder.write(f"{name}_doubt", np.asarray(levels, np.uint8)),
+            "bound": doubt.bound,
+            "probability": doubt.probability,
+            "reliable": round(doubt.reliable, 4),
+        }
 
 
 def _side_by_side(pair: tuple[Image, Image]) -> Image:
@@ -117,11 +171,12 @@ class BestShotSink(Sink):
 
     name, stage = "best_shots", "crops"
 
-    def __init__(self, opened: OpenInput, settings: RestoreSettings) -> None:
+    def __init__(self, opened: OpenInput, settings: RestoreSettings, examiner: Examiner) -> None:
         self._settings = settings
         self._best = BestShots(settings.kept_shots)
         self._folder = FaceFolder(opened.workspace.results, opened.signer)
-        self._export = TrackExport(self._folder, scale=settings.scale, most=settings.shots)
+        limits = {"scale": settings.scale, "most": settings.shots}
+        self._export = TrackExport(self._folder, examiner, **limits)
 
     def write(self, item: FrameItem) -> None:
         """Write pictures of all faces if asked to, and keep the best shots."""
@@ -178,4 +233,5 @@ def _shot(item: FrameItem, face: FaceItem, *, smoothed: bool) -> Shot:
         face.patch,
         shown,
         face.generated.occlusion,
+        face.monochrome,
     )

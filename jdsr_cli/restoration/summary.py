@@ -10,6 +10,7 @@ from typing import Any
 
 from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, InputError, JdsrError
 from jdsr_cli.evidence import FaceRecord, Status, TrackRecord
+from jdsr_cli.media import Image
 from jdsr_cli.parallel import StageTimes
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, Refusal
 from jdsr_cli.restoration.stages.alignment import TOO_SHORT
@@ -67,12 +68,20 @@ class Counts:
 class TrackPictures:
     """Pictures of a track that has ended, for its record."""
 
-    seen_bare: bool = False
-    """Whether the person is bare in some frame."""
+    bare: Image | None = None
+    """The filmed face of a person who is bare in some frame, RGB uint8 (128, 128, 3), aligned; it
+    is not recorded."""
     filmed: dict[str, Any] | None = None
     timeline: dict[str, Any] | None = None
     best: tuple[dict[str, Any], ...] = ()
     fused: dict[str, Any] | None = None
+    unreliable: int = 0
+    """Number of shots that were not written since no pixel of them is reliable."""
+
+    @property
+    def seen_bare(self) -> bool:
+        """Whether the person is bare in some frame."""
+        return self.bare is not None
 
 
 def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
@@ -145,6 +154,7 @@ class FaceCounter:
         if record is not None:
             record.filmed, record.timeline = pictures.filmed, pictures.timeline
             record.best, record.fused = pictures.best, pictures.fused
+            record.unreliable = pictures.unreliable
         return record
 
     def counts(self) -> dict[str, Any]:

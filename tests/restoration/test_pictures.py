@@ -10,6 +10,7 @@ from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.best_shots import BestShots, Shot
+from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.face_folder import FaceFolder, picture_side
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.pictures import TrackExport
@@ -115,7 +116,9 @@ def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Pa
 
 def export(folder: Path, track: int, shots: list[Shot], *, most: int) -> TrackPictures:
     pictures = TrackPictures()
-    TrackExport(FaceFolder(folder), scale=4, most=most).write(track, shots, pictures)
+    TrackExport(FaceFolder(folder), Examiner(None, None), scale=4, most=most).write(
+        track, shots, pictures
+    )
     return pictures
 
 

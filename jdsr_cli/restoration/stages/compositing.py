@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evidence import Label
@@ -19,12 +17,12 @@ from jdsr_cli.faces.occlusion import (
     MaskClassifier,
     classify_mask,
     covered_share,
-    filmed_where_covered,
 )
 from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import DeepImage, Image
 from jdsr_cli.media.tone_mapping import converter_from_sdr, graphics_white
+from jdsr_cli.restoration.finishing import finish_face
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
     Element,
@@ -127,21 +125,15 @@ class _Compositor:
         face.covered = covered_share(generated.occlusion)
         face.mask_probability = self._masks.classify(face.track, float(item.time), probability)
         face.mask = classify_mask(face.mask_probability)
-        image = colours.restore(generated.image, face.reference, generated.occlusion)
-        occlusion = generated.occlusion
-        if face.mask != "masked":
-            # Unless the face is certainly masked, nothing that seems occluded is replaced.
-            image = filmed_where_covered(image, face.reference, occlusion)
-            occlusion = np.zeros_like(occlusion)
-        face.restored = replace(generated, image=image, occlusion=occlusion)
+        face.restored = finish_face(generated, face.reference, colours, face.mask)
         if not self._settings.selects_shots:
             assert item.detections is not None
             image, occlusion = self._smoother.smooth(
                 face.track,
                 float(item.time),
                 face.reference,
-                image,
-                occlusion,
+                face.restored.image,
+                face.restored.occlusion,
                 fresh=item.detections.cut,
             )
             face.smoothed = replace(generated, image=image, occlusion=occlusion)

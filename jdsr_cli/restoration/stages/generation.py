@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -50,6 +51,8 @@ class FaceGenerator:
         self.network = network
         self.batch = min(batch, network.enough or batch)
         self.calibration = MaskCalibration.of(network.entry)
+        self._lock = Lock()
+        """Best shots are restored again while later frames are."""
 
     @property
     def side(self) -> int:
@@ -87,7 +90,8 @@ class FaceGenerator:
     def _run(
         self, crops: Sequence[NDArray[np.uint8]], *, exact: bool, redone: bool
     ) -> list[RestoredFace | None]:
-        pictures = self.network.restore(np.stack(crops), exact=exact)
+        with self._lock:
+            pictures = self.network.restore(np.stack(crops), exact=exact)
         occlusions = pictures.occlusions.astype(np.float32) / np.float32(255)
         return [
             RestoredFace(image, occlusion, redone, self.side) if finite else None

@@ -18,6 +18,7 @@ from jdsr_cli.evidence import (
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.crop_sink import CropSink
+from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.filmed import FilmedSink
 from jdsr_cli.restoration.frame import (
     Element,
@@ -120,12 +121,13 @@ def _with_hint(error: JdsrError, frames: int) -> JdsrError:
     return hinted
 
 
-def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
+def open_sinks(opened: OpenInput, settings: DetectionSettings, examiner: Examiner) -> list[Sink]:
     """Return the sinks of an input. Those that write files come before those that record them.
 
     Args:
         opened: The input.
         settings: `CropSettings` for `crop-faces`, otherwise `RestoreSettings`.
+        examiner: Examines the best shots.
 
     """
     if isinstance(settings, CropSettings):
@@ -144,7 +146,7 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
-        sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings)]
+        sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings, examiner)]
     sinks += [RecordSink(opened), FigureSink(settings)]
     if opened.signer is not None:
         sinks.append(SignedFilesSink(opened, opened.signer))
@@ -172,7 +174,7 @@ class _InputWriter:
         self._frames = self._journal.frames
         self._ended = False
         self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
-        self._sinks = open_sinks(opened, settings)
+        self._sinks = open_sinks(opened, settings, models.examiner)
         if opened.snapshot is not None:
             for sink in self._sinks:
                 sink.restore(opened.snapshot.part(sink.name))
@@ -259,6 +261,7 @@ class _InputWriter:
         counts.check(state.source)
         notes = (
             *self._input.notes,
+            *self._models.notes,
             *(note for one in results for note in one.notes),
             *state.reader_notes,
             *state.detection_notes,
