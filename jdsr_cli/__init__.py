@@ -37,6 +37,11 @@ if TYPE_CHECKING:
         Progress,
         Silent,
     )
+    from jdsr_cli.reporting import (
+        ReportResult,
+        ReportSummary,
+        report,
+    )
     from jdsr_cli.restoration import (
         Counts,
         InputResult,
@@ -75,6 +80,11 @@ _MODULES = {
         "Progress",
         "Silent",
     ),
+    "jdsr_cli.reporting": (
+        "ReportResult",
+        "ReportSummary",
+        "report",
+    ),
     "jdsr_cli.restoration": (
         "Counts",
         "InputResult",
@@ -111,6 +121,8 @@ __all__ = [
     "PlannedInput",
     "Progress",
     "ReadSettings",
+    "ReportResult",
+    "ReportSummary",
     "RestoreSettings",
     "RunPlan",
     "RunSummary",
@@ -124,6 +136,7 @@ __all__ = [
     "crop_faces",
     "plan_crops",
     "plan_restore",
+    "report",
     "restore",
 ]
 

@@ -21,6 +21,8 @@ NAMES = [
     "PlannedInput",
     "Progress",
     "ReadSettings",
+    "ReportResult",
+    "ReportSummary",
     "RestoreSettings",
     "RunPlan",
     "RunSummary",
@@ -34,6 +36,7 @@ NAMES = [
     "crop_faces",
     "plan_crops",
     "plan_restore",
+    "report",
     "restore",
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.reporting import list_results
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.pipeline import run_pipeline
@@ -117,10 +118,14 @@ def _run(
     execution = execution or ExecutionSettings()
     execution.check(settings)
     if execution.in_process:
-        return run_pipeline(inputs, out, settings, progress)
-    from jdsr_cli.execution.runs import run_inputs  # it imports this package
+        summary = run_pipeline(inputs, out, settings, progress)
+    else:
+        from jdsr_cli.execution.runs import run_inputs  # it imports this package
 
-    return run_inputs(inputs, out, settings, execution, progress)
+        summary = run_inputs(inputs, out, settings, execution, progress)
+    if isinstance(settings, RestoreSettings) and settings.report and summary.done:
+        list_results(out, progress)
+    return summary
 
 
 def plan_restore(

@@ -123,6 +123,7 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "restore": (RestoreOptions, RestoreSettings, ExecutionSettings),
     "crop-faces": (CropOptions, CropSettings, ExecutionSettings),
     "watch": (WatchOptions, RestoreSettings, ExecutionSettings),
+    "report": (),
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),

@@ -137,6 +137,13 @@ class RestoreSettings(DetectionSettings):
             "Write a second video with boxes, track numbers and refused faces.", group="encoding"
         ),
     ] = False
+    report: Annotated[
+        bool,
+        Option(
+            "Write report.html for each input, and index.html for two or more results.",
+            group="results", negatable=True, affects_result=False,
+        ),
+    ] = True  # fmt: skip
 
     @property
     def pastes(self) -> bool:

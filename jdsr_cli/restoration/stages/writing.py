@@ -10,6 +10,7 @@ from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import MANIFEST, FileDigest, Manifest, describe_media, digest_file
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
+from jdsr_cli.reporting import write_report
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -255,6 +256,8 @@ class _InputWriter:
             notes=notes,
             unread=state.unread,
         ).write(workspace.results / MANIFEST)
+        if isinstance(self._settings, RestoreSettings) and self._settings.report:
+            write_report(workspace.results)
         workspace.publish()
         state.close()
         self._end_progress()
