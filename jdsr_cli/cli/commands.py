@@ -36,7 +36,8 @@ def restore(
 
     Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
     faces/*.png (best shots of each person and a fused one, input on the
-    left, restored on the right), tracks.jsonl, faces.jsonl and manifest.json.
+    left, restored on the right), tracks.jsonl, faces.jsonl, manifest.json and
+    report.html.
     Inputs are never changed.
 
     Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs

@@ -44,7 +44,7 @@ def write_report(folder: Path) -> Path:
 
 def render_report(result: ResultFolder) -> str:
     """Return the page about a result."""
-    selection, run = select_tracks(result), describe_run(result)
+    selection, run = select_tracks(result, MAX_PERSONS), describe_run(result)
     facts = gather_facts(result, selection.shown)
     reader, count = PictureReader(result), len(selection.shown)
     persons = []

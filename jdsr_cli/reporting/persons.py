@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from jdsr_cli.reporting.overlays import DOUBTFUL, INVENTED, covered_pixels, doubtful_pixels
 from jdsr_cli.reporting.pictures import (
     DETAILS,
     Detail,
     Figure,
-    Overlay,
     PictureReader,
-    halves,
     squares,
 )
 from jdsr_cli.reporting.quality import QualityTable, quality_table
 from jdsr_cli.reporting.selection import FaceFacts, is_restored
+from jdsr_cli.reporting.shots import Shot, describe_shot
 from jdsr_cli.reporting.values import (
     Record,
     counts,
     items,
     number,
     numbers,
-    share,
     table,
     tables,
     text,
@@ -33,11 +30,7 @@ from jdsr_cli.reporting.values import (
 from jdsr_cli.reporting.wording import (
     STATES,
     clock,
-    doubtful,
-    identity_rows,
     mask_state,
-    percent,
-    reliability,
     stated_mask,
 )
 
@@ -46,30 +39,6 @@ MAX_SHOTS = 20
 MAX_THUMBNAILS = 12
 THUMBNAIL = 64
 """Side of a picture in a time line where the record does not state it."""
-
-
-@dataclass
-class Shot:
-    """A restored face beside the filmed one that it was made from."""
-
-    title: str
-    filmed: Figure
-    restored: Figure
-    times: str
-    frames: str
-    mask: str | None
-    invented: bool
-    """Whether parts of it were covered, so that the network drew them."""
-    quality: str | None
-    covered: str | None
-    reliability: str | None
-    identity: list[tuple[str, str]]
-    warning: str | None
-    overlays: list[Overlay] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    """Maps that are not shown, with the reason."""
-    main: bool = True
-    """Whether it is shown at every level of detail."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +50,20 @@ class Thumbnail:
     state: str
     """Class name: a key of `STATES`, or `unknown`."""
     words: str
+
+
+@dataclass(frozen=True)
+class FilmedPicture:
+    """The best filmed picture of a person."""
+
+    figure: Figure
+    time: str
+    mask: str | None
+    """Mask decision in words, None if it is not recorded."""
+    reason: str | None
+    """Why this face was refused, None if it was not."""
+    from_pair: bool
+    """Whether it is the left half of a pair, since the result holds no picture of its own."""
 
 
 @dataclass
@@ -98,12 +81,7 @@ class Person:
     refused: dict[str, int]
     reasons: dict[str, int]
     unreliable: int
-    filmed: Figure
-    filmed_time: str
-    filmed_from_pair: bool
-    """Whether the filmed picture is the left half of a pair, since there is none of its own."""
-    filmed_mask: str | None
-    filmed_reason: str | None
+    filmed: FilmedPicture
     bare: str | None
     """Sentence on where the person was seen without a mask, None if nowhere or always."""
     shots: list[Shot]
@@ -117,14 +95,21 @@ class Person:
 
     def encode(self, first: int, allowed: int) -> None:
         """Encode all pictures, with less detail until they take at most `allowed` characters."""
-        for detail in DETAILS[first:]:
-            if self._encode(detail) <= allowed:
+        for detail in DETAILS[first:-1]:
+            if self._least(detail) <= allowed and self._encode(detail) <= allowed:
                 break
+        else:
+            self._encode(DETAILS[-1])
         for figure in self._figures():
             figure.image = None
 
+    def _least(self, detail: Detail) -> float:
+        """Return an estimate of the characters from one picture, well below what all take."""
+        shots = sum(shot.main or detail.further for shot in (*self.shots, *self.demoted))
+        return 0.5 * self.filmed.figure.encode(detail) * (1 + 2 * shots)
+
     def _encode(self, detail: Detail) -> int:
-        used = self.filmed.encode(detail)
+        used = self.filmed.figure.encode(detail)
         for shot in (*self.shots, *self.demoted):
             shown = shot.main or detail.further
             for figure in (shot.filmed, shot.restored):
@@ -134,7 +119,7 @@ class Person:
         return used + sum(one.figure.encode(detail) for one in self.timeline)
 
     def _figures(self) -> Iterator[Figure]:
-        yield self.filmed
+        yield self.filmed.figure
         for shot in (*self.shots, *self.demoted):
             yield from (shot.filmed, shot.restored)
         for one in self.timeline:
@@ -170,18 +155,17 @@ def describe_person(track: Record, facts: FaceFacts, reader: PictureReader, key:
     fused = table(track, "fused")
     if fused:
         entries.insert(min(1, len(entries)), ("Fused face", fused))
-    shots = [_describe_shot(title, one, facts, reader, name) for title, one in entries]
-    demoted = [shot for shot in shots if seen_bare and shot.invented]
+    shots = [describe_shot(title, one, facts, reader, name) for title, one in entries]
+    demoted = [shot for shot in shots if seen_bare and not shot.as_filmed]
     shots = [shot for shot in shots if shot not in demoted]
     for shot in demoted:
         shot.title = shot.title.replace("Best restored shot", "Restored shot 1")
         shot.main = False
     for shot in shots[2:]:
         shot.main = False
-    filmed, time, from_pair = _filmed(filmed_entry, [*shots, *demoted], reader, name)
+    filmed = _read_filmed(filmed_entry, [*shots, *demoted], reader, name)
     timeline, fault = _timeline(table(track, "timeline"), reader, name)
     covered = facts.covered or whole(track, "masked") or 0
-    bare = _bare(filmed_entry, facts) if seen_bare and covered else None
     return Person(
         number=name,
         key=key,
@@ -193,11 +177,7 @@ def describe_person(track: Record, facts: FaceFacts, reader: PictureReader, key:
         reasons=facts.reasons,
         unreliable=whole(track, "unreliable") or 0,
         filmed=filmed,
-        filmed_time=time,
-        filmed_from_pair=from_pair,
-        filmed_mask=mask_state(filmed_mask),
-        filmed_reason=text(filmed_entry, "reason"),
-        bare=bare,
+        bare=_describe_bare(filmed, facts) if seen_bare and covered else None,
         shots=shots,
         demoted=demoted,
         further=further,
@@ -220,107 +200,33 @@ def _counts(track: Record) -> list[tuple[str, int]]:
     return [(label, value) for label, value in found if value]
 
 
-def _describe_shot(
-    title: str, entry: Record, facts: FaceFacts, reader: PictureReader, person: int
-) -> Shot:
-    frames = wholes(entry, "frames")
-    faces = [facts.frames[frame] for frame in frames if frame in facts.frames]
-    mask = stated_mask(entry) or _common_mask(faces)
-    seconds = numbers(entry, "seconds") or [
-        one for face in faces if (one := number(face, "seconds")) is not None
-    ]
-    covered = share(entry, "covered")
-    if covered is None and faces:
-        covered = share(faces[0], "covered")
-    times = ", ".join(clock(one) for one in seconds[:8]) or clock(None)
-    quality = share(entry, "quality")
-    pair = reader.read(entry, "")
-    left, right = halves(
-        pair,
-        (
-            f"Person {person} as filmed at {times}, enlarged",
-            f"Person {person}, {title.lower()}: a restoration by a network, not a filmed picture",
-        ),
-    )
-    doubt, identity = table(entry, "doubt"), table(entry, "identity")
-    shot = Shot(
-        title=title,
-        filmed=left,
-        restored=right,
-        times=times,
-        frames=", ".join(f"{frame:,}" for frame in frames[:8]) + (" …" if frames[8:] else ""),
-        mask=mask_state(mask),
-        invented=mask == "masked",
-        quality=None if quality is None else f"{quality:.2f}",
-        covered=None if covered is None else percent(covered),
-        reliability=reliability(doubt),
-        identity=identity_rows(identity),
-        warning=text(identity, "warning"),
-    )
-    _add_overlays(shot, entry, mask, reader)
-    return shot
-
-
-def _common_mask(faces: list[Record]) -> str | None:
-    """Return the mask decision of the frames that a picture was made from; a mask comes first."""
-    stated = {stated_mask(face) for face in faces}
-    return next((one for one in ("masked", "unsure", "bare") if one in stated), None)
-
-
-def _add_overlays(shot: Shot, entry: Record, mask: str | None, reader: PictureReader) -> None:
-    if shot.restored.image is None:
-        return
-    shape = shot.restored.image.shape
-    occlusion, doubt = table(entry, "occlusion"), table(entry, "doubt")
-    if occlusion:
-        image, figure = reader.read_map(occlusion, shape)
-        if image is None:
-            shot.faults.append(f"the occlusion map is not shown: {figure.reason}")
-        else:
-            kept = mask in ("bare", "unsure")
-            label = (
-                "may be covered: kept as it was filmed"
-                if kept
-                else "invented: was covered by a mask"
-            )
-            marked = covered_pixels(image)
-            shot.overlays.append(
-                Overlay("invented", label, marked, INVENTED, on=not kept, link=figure.link)
-            )
-    if doubt and text(doubt, "file") is not None:
-        image, figure = reader.read_map(doubt, shape)
-        if image is None:
-            shot.faults.append(f"the doubt map is not shown: {figure.reason}")
-        else:
-            bound = number(doubt, "bound")
-            marked = doubtful_pixels(image, 254.0 if bound is None else bound)
-            on = not shot.overlays
-            shot.overlays.append(
-                Overlay("doubtful", doubtful(doubt), marked, DOUBTFUL, on=on, link=figure.link)
-            )
-
-
-def _filmed(
+def _read_filmed(
     entry: Record, shots: list[Shot], reader: PictureReader, person: int
-) -> tuple[Figure, str, bool]:
-    """Return the filmed picture, its time, and whether it is the half of a pair."""
+) -> FilmedPicture:
+    """Return the filmed picture, or the filmed side of a shot, of a bare one if there is any."""
     time = clock(number(entry, "seconds"))
     if entry:
-        return reader.read(entry, f"Person {person} as filmed at {time}, enlarged"), time, False
-    for shot in shots:
-        if shot.filmed.image is not None:
-            left = shot.filmed
-            return Figure(left.alt, left.image, None, left.file, left.link), shot.times, True
-    missing = Figure(f"Person {person}", reason="the result holds no filmed picture of the person")
-    return missing, clock(number(entry, "seconds")), False
+        figure = reader.read(entry, f"Person {person} as filmed at {time}, enlarged")
+        mask = mask_state(stated_mask(entry))
+        return FilmedPicture(figure, time, mask, text(entry, "reason"), from_pair=False)
+    pairs = [shot for shot in shots if shot.filmed.image is not None]
+    pairs.sort(key=lambda shot: shot.mask != STATES["bare"])
+    for shot in pairs:
+        side = shot.filmed
+        figure = Figure(side.alt, side.image, None, side.file, side.link)
+        return FilmedPicture(figure, shot.times, shot.mask, None, from_pair=True)
+    reason = "the result holds no filmed picture of the person"
+    return FilmedPicture(Figure(f"Person {person}", reason=reason), time, None, None, False)
 
 
-def _bare(filmed: Record, facts: FaceFacts) -> str:
+def _describe_bare(filmed: FilmedPicture, facts: FaceFacts) -> str:
     """Return where a person whose face is covered elsewhere was seen without a mask."""
-    if stated_mask(filmed) == "bare":
-        return f"Seen bare at {clock(number(filmed, 'seconds'))}"
-    where = f"Seen bare at {clock(facts.bare_seconds)}"
-    return f"{where} (frame {facts.bare_frame:,} of the input; no picture of it is here)"
+    if filmed.mask == STATES["bare"]:
+        return f"Seen bare at {filmed.time}. Look at the filmed picture: no part of it is invented."
+    return (
+        f"Seen bare at {clock(facts.bare_seconds)}. Look at frame {facts.bare_frame:,} of the "
+        "input: this result holds no picture of it."
+    )
 
 
 def _timeline(

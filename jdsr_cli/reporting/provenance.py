@@ -157,7 +157,7 @@ def _settings(
     flags = {".".join(one.path): one.flag for one in declared(RestoreSettings)}
     changed, unchanged = [], []
     for name, value in list(_flat(recorded).items())[:MAX_ITEMS]:
-        label = flags.get(name, name)
+        label = flags.get(name) or shown(name)
         if name in defaults and defaults[name] != value:
             changed.append((label, _setting(value), _setting(defaults[name])))
         else:

@@ -74,7 +74,7 @@ def is_restored(track: Record) -> bool:
     return has_picture(track) or bool(whole(track, "restored"))
 
 
-def select_tracks(folder: ResultFolder, limit: int = MAX_PERSONS) -> Selection:
+def select_tracks(folder: ResultFolder, limit: int) -> Selection:
     """Choose the persons that are shown with pictures.
 
     First come persons with restored faces, then those who were seen without a mask, then those with

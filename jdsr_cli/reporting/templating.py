@@ -1,4 +1,4 @@
-"""Render the templates of this package: everything from records is escaped, nothing is loaded.
+"""Render the templates of this package: all values are escaped, nothing is loaded.
 
 A page holds its style and script inline. Its Content-Security-Policy allows these two by their
 hashes (CSP level 2) and pictures from data URIs, and nothing else.
@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from jdsr_cli.file_names import as_text
 from jdsr_cli.reporting.wording import clock, counted
 from jdsr_cli.version import __version__
 
@@ -47,12 +48,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("jdsr_cli.reporting"),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(clock=clock, counted=counted)
     return environment
+
+
+def _printable(value: Any) -> Any:
+    """Return a text with everything that is not printable as %XX, such as bidirectional marks."""
+    return as_text(value) if type(value) is str else value
 
 
 @cache

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jdsr_cli.file_names import as_text
-
 LONGEST_TEXT = 2000
 """Characters of a text from a record that are shown at most."""
 
@@ -38,14 +36,14 @@ def whole(record: Record, name: str) -> int | None:
 
 
 def text(record: Record, name: str) -> str | None:
-    """Return a text, shortened, with everything that is not printable as %XX; None if absent."""
+    """Return a text, shortened; None if absent. The templates escape it."""
     value = record.get(name)
     return shown(value) if isinstance(value, str) else None
 
 
 def shown(value: object) -> str:
-    """Return any value as text for a page."""
-    written = as_text(str(value))
+    """Return any value as a text of limited length."""
+    written = str(value)
     return written if len(written) <= LONGEST_TEXT else written[: LONGEST_TEXT - 1] + "…"
 
 

@@ -38,7 +38,8 @@ def restore(
     Each input gets the folder `out/<stem>/` with `restored.mp4` or `restored.png` (restored faces
     in enlarged frames), `faces/*.png` (the best pictures of each person, input on the left,
     restored on the right, and one fused from several frames), `tracks.jsonl` (a record for each
-    track of a person), `faces.jsonl` (a record for each face in each frame) and `manifest.json`.
+    track of a person), `faces.jsonl` (a record for each face in each frame), `manifest.json` and
+    `report.html`; two or more results in `out` get the list `out/index.html`.
     The folder appears when it is complete; inputs are never changed. An interrupted run continues
     with `resume`.
 
@@ -61,8 +62,8 @@ def restore(
     Examples:
         >>> from jdsr_cli import RestoreSettings, restore
         >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
-        >>> sorted(path.name for path in summary.results[0].output.iterdir())
-        ['faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
+        >>> sorted(path.name for path in summary.results[0].output.iterdir() if path.is_file())
+        ['faces.jsonl', 'manifest.json', 'report.html', 'restored.png', 'tracks.jsonl']
 
     """
     return _run(inputs, Path(out), settings or RestoreSettings(), progress or Silent(), execution)

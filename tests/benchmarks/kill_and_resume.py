@@ -29,6 +29,7 @@ MAX_KILLS = 3
 """Maximum number of kills of one run."""
 
 MANIFEST = "manifest.json"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Result:
     frames: str
     """Times and hashes of the frames of the restored video."""
     files: dict[str, str]
-    """Hashes of all files except the manifest, including hidden ones, by name."""
+    """Hashes of all files except the manifest and the report, including hidden ones, by name."""
     names: list[str]
     """Names in the output folder."""
 
@@ -49,7 +50,7 @@ def read_result(out: Path) -> Result:
     files = {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in (MANIFEST, REPORT)
     }
     video = next(folder.glob("restored.*"))
     return Result(frame_hashes(video), files, sorted(path.name for path in out.iterdir()))

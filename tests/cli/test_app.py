@@ -16,7 +16,7 @@ from jdsr_cli.cli.app import app
 
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
 COMMANDS = (
-    *("restore", "crop-faces", "watch", "demo", "weights", "doctor", "train", "eval", "export"),
+    *("restore", "crop-faces", "watch", "report", "demo", "weights", "doctor", "train", "eval", "export"),
     "bench",
 )  # fmt: skip
 Weights = Callable[[int], Path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -212,3 +212,7 @@ class FakeResult:
         text = json.dumps(self.manifest, indent=2, ensure_ascii=True)
         (self.folder / "manifest.json").write_text(text, encoding="utf-8")
         return self.folder
+
+
+MakeResult = Callable[..., FakeResult]
+"""Starts a folder of results, by name."""

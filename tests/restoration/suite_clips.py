@@ -15,6 +15,7 @@ import imageio_ffmpeg
 import numpy as np
 from media.clips import encode
 from numpy.typing import NDArray
+from results_folder import TIMED
 
 from jdsr_cli.atomic import HIDDEN_FOLDER
 from jdsr_cli.settings import RestoreSettings
@@ -69,12 +70,12 @@ def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> P
 def file_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes of all files below a folder except those that contain times.
 
-    Those are manifests, and the record of names.
+    Those are manifests and the pages made from them, and the record of names.
     """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json" and HIDDEN_FOLDER not in path.parts
+        if path.is_file() and path.name not in TIMED and HIDDEN_FOLDER not in path.parts
     }
 
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from frame_times import VARIABLE_PTS, clip_times
-from results_folder import results_in
+from results_folder import TIMED, results_in
 
 from jdsr_cli.faces import TEMPLATE, Detection
 from jdsr_cli.media import open_reader, read_image, write_image
@@ -143,6 +143,7 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
         "faces",
         "faces.jsonl",
         "manifest.json",
+        "report.html",
         "restored.mp4",
         "tracks.jsonl",
     ]
@@ -181,11 +182,11 @@ def test_only_faces_and_label_are_changed(
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of all files of a result except the manifest, which contains times."""
+    """Return the hashes of all files of a result except those that contain times."""
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in TIMED
     }
 
 
