@@ -12,7 +12,7 @@ from jdsr_cli.cli.bench import app as bench
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.exporting import export
-from jdsr_cli.cli.report import report
+from jdsr_cli.cli.reporting import report
 from jdsr_cli.cli.training import train
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.reporting.folder import ResultFolder
-from jdsr_cli.reporting.persons import Person, describe_person
+from jdsr_cli.reporting.persons import ReportedPerson, describe_person
 from jdsr_cli.reporting.pictures import PictureReader, allowance, first_detail
 from jdsr_cli.reporting.provenance import Provenance, describe_run
 from jdsr_cli.reporting.quality import COMPONENTS
@@ -71,7 +71,7 @@ def render_report(result: ResultFolder) -> str:
     )
 
 
-def _scale(run: Provenance, persons: list[Person]) -> tuple[float, float] | None:
+def _scale(run: Provenance, persons: list[ReportedPerson]) -> tuple[float, float] | None:
     """Return start and end of the time lines in seconds, None where there is no length."""
     starts = [one.first_seconds for one in persons if one.first_seconds is not None]
     ends = [one.last_seconds for one in persons if one.last_seconds is not None]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from jdsr_cli.reporting.pictures import (
     DETAILS,
     Detail,
-    Figure,
     PictureReader,
+    ReportPicture,
     squares,
 )
 from jdsr_cli.reporting.quality import QualityTable, quality_table
 from jdsr_cli.reporting.selection import FaceFacts, is_restored
-from jdsr_cli.reporting.shots import Shot, describe_shot
+from jdsr_cli.reporting.shots import RestoredShot, describe_shot
 from jdsr_cli.reporting.values import (
     Record,
     counts,
@@ -45,7 +45,7 @@ THUMBNAIL = 64
 class Thumbnail:
     """A picture in the time line of a person."""
 
-    figure: Figure
+    figure: ReportPicture
     time: str
     state: str
     """Class name: a key of `STATES`, or `unknown`."""
@@ -56,7 +56,7 @@ class Thumbnail:
 class FilmedPicture:
     """The best filmed picture of a person."""
 
-    figure: Figure
+    figure: ReportPicture
     time: str
     mask: str | None
     """Mask decision in words, None if it is not recorded."""
@@ -67,7 +67,7 @@ class FilmedPicture:
 
 
 @dataclass
-class Person:
+class ReportedPerson:
     """A person who is shown with pictures."""
 
     number: int
@@ -84,8 +84,8 @@ class Person:
     filmed: FilmedPicture
     bare: str | None
     """Sentence on where the person was seen without a mask, None if nowhere or always."""
-    shots: list[Shot]
-    demoted: list[Shot]
+    shots: list[RestoredShot]
+    demoted: list[RestoredShot]
     """Shots with invented parts of a person who was also seen without a mask."""
     further: int
     """Shots in the record that were not read."""
@@ -118,7 +118,7 @@ class Person:
                 used += overlay.encode(shot.restored, detail)
         return used + sum(one.figure.encode(detail) for one in self.timeline)
 
-    def _figures(self) -> Iterator[Figure]:
+    def _figures(self) -> Iterator[ReportPicture]:
         yield self.filmed.figure
         for shot in (*self.shots, *self.demoted):
             yield from (shot.filmed, shot.restored)
@@ -134,7 +134,9 @@ class Person:
 _LINKED = Detail(0, 0, 0, False)
 
 
-def describe_person(track: Record, facts: FaceFacts, reader: PictureReader, key: str) -> Person:
+def describe_person(
+    track: Record, facts: FaceFacts, reader: PictureReader, key: str
+) -> ReportedPerson:
     """Return what a report shows of a person, with pictures that are not encoded yet.
 
     Args:
@@ -166,7 +168,7 @@ def describe_person(track: Record, facts: FaceFacts, reader: PictureReader, key:
     filmed = _read_filmed(filmed_entry, [*shots, *demoted], reader, name)
     timeline, fault = _timeline(table(track, "timeline"), reader, name)
     covered = facts.covered or whole(track, "masked") or 0
-    return Person(
+    return ReportedPerson(
         number=name,
         key=key,
         restored=is_restored(track),
@@ -201,7 +203,7 @@ def _counts(track: Record) -> list[tuple[str, int]]:
 
 
 def _read_filmed(
-    entry: Record, shots: list[Shot], reader: PictureReader, person: int
+    entry: Record, shots: list[RestoredShot], reader: PictureReader, person: int
 ) -> FilmedPicture:
     """Return the filmed picture, or the filmed side of a shot, of a bare one if there is any."""
     time = clock(number(entry, "seconds"))
@@ -213,10 +215,10 @@ def _read_filmed(
     pairs.sort(key=lambda shot: shot.mask != STATES["bare"])
     for shot in pairs:
         side = shot.filmed
-        figure = Figure(side.alt, side.image, None, side.file, side.link)
+        figure = ReportPicture(side.alt, side.image, None, side.file, side.link)
         return FilmedPicture(figure, shot.times, shot.mask, None, from_pair=True)
     reason = "the result holds no filmed picture of the person"
-    return FilmedPicture(Figure(f"Person {person}", reason=reason), time, None, None, False)
+    return FilmedPicture(ReportPicture(f"Person {person}", reason=reason), time, None, None, False)
 
 
 def _describe_bare(filmed: FilmedPicture, facts: FaceFacts) -> str:
@@ -247,7 +249,7 @@ def _timeline(
         state = stated if isinstance(stated, str) and stated in STATES else "unknown"
         words = STATES.get(state, "not known")
         reason = None if image is not None else "the strip is too short"
-        figure = Figure(f"Person {person} as filmed at {time}: {words}", image, reason)
+        figure = ReportPicture(f"Person {person} as filmed at {time}: {words}", image, reason)
         figure.thumbnail = True
         found.append(Thumbnail(figure, time, state, words))
     return found, None

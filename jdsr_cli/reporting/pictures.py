@@ -58,7 +58,7 @@ def allowance(persons: int) -> int:
 
 
 @dataclass
-class Figure:
+class ReportPicture:
     """A picture of a person, or the reason why it is not shown."""
 
     alt: str
@@ -104,7 +104,7 @@ class Overlay:
     printed: str = ""
     """Data URI of the restored face in gray with the layer on it."""
 
-    def encode(self, face: Figure, detail: Detail) -> int:
+    def encode(self, face: ReportPicture, detail: Detail) -> int:
         """Draw and encode the map over a face; return the number of characters."""
         self.layer = self.printed = ""
         if face.image is None or not face.address or not self.marked.any():
@@ -127,10 +127,10 @@ class PictureReader:
     def __init__(self, folder: ResultFolder) -> None:
         self._folder = folder
 
-    def read(self, entry: Record, alt: str) -> Figure:
+    def read(self, entry: Record, alt: str) -> ReportPicture:
         """Return the picture of an entry with `file` and `sha256`."""
         name = entry.get("file")
-        figure = Figure(alt, file=text(entry, "file"))
+        figure = ReportPicture(alt, file=text(entry, "file"))
         if not isinstance(name, str) or not name:
             figure.reason = "the record names no file"
             return figure
@@ -143,7 +143,7 @@ class PictureReader:
             figure.reason = fault.what
         return figure
 
-    def read_map(self, entry: Record, shape: tuple[int, ...]) -> tuple[Image | None, Figure]:
+    def read_map(self, entry: Record, shape: tuple[int, ...]) -> tuple[Image | None, ReportPicture]:
         """Return a map that must have the shape of a face, with its figure."""
         figure = self.read(entry, "")
         if figure.image is not None and figure.image.shape != shape:
@@ -151,9 +151,9 @@ class PictureReader:
         return figure.image, figure
 
 
-def halves(pair: Figure, alts: tuple[str, str]) -> tuple[Figure, Figure]:
+def halves(pair: ReportPicture, alts: tuple[str, str]) -> tuple[ReportPicture, ReportPicture]:
     """Split a picture of a pair into the filmed and the restored face."""
-    left, right = (Figure(alt, None, pair.reason, pair.file, pair.link) for alt in alts)
+    left, right = (ReportPicture(alt, None, pair.reason, pair.file, pair.link) for alt in alts)
     if pair.image is not None:
         half = pair.image.shape[1] // 2
         if half == 0 or half * 2 != pair.image.shape[1]:
@@ -163,7 +163,7 @@ def halves(pair: Figure, alts: tuple[str, str]) -> tuple[Figure, Figure]:
     return left, right
 
 
-def squares(strip: Figure, side: int, count: int) -> Iterator[Image | None]:
+def squares(strip: ReportPicture, side: int, count: int) -> Iterator[Image | None]:
     """Yield the `count` pictures of a strip of squares, None where it is too short."""
     for number in range(count):
         part = None if strip.image is None else strip.image[:side, number * side :][:, :side]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jdsr_cli.reporting.overlays import DOUBTFUL, INVENTED, covered_pixels, doubtful_pixels
-from jdsr_cli.reporting.pictures import Figure, Overlay, PictureReader, halves
+from jdsr_cli.reporting.pictures import Overlay, PictureReader, ReportPicture, halves
 from jdsr_cli.reporting.selection import FaceFacts
 from jdsr_cli.reporting.values import Record, number, numbers, share, table, text, wholes
 from jdsr_cli.reporting.wording import (
@@ -25,12 +25,12 @@ MAX_TIMES = 8
 
 
 @dataclass
-class Shot:
+class RestoredShot:
     """A restored face beside the filmed one that it was made from."""
 
     title: str
-    filmed: Figure
-    restored: Figure
+    filmed: ReportPicture
+    restored: ReportPicture
     times: str
     frames: str
     mask: str | None
@@ -52,7 +52,7 @@ class Shot:
 
 def describe_shot(
     title: str, entry: Record, facts: FaceFacts, reader: PictureReader, person: int
-) -> Shot:
+) -> RestoredShot:
     """Return a restored shot with its maps, not encoded yet.
 
     Args:
@@ -83,7 +83,7 @@ def describe_shot(
         ),
     )
     doubt, identity = table(entry, "doubt"), table(entry, "identity")
-    shot = Shot(
+    shot = RestoredShot(
         title=title,
         filmed=left,
         restored=right,
@@ -109,7 +109,9 @@ def _common_mask(faces: list[Record]) -> str | None:
     return next((one for one in ("masked", "unsure", "bare") if one in stated), None)
 
 
-def _add_overlays(shot: Shot, entry: Record, mask: str | None, reader: PictureReader) -> None:
+def _add_overlays(
+    shot: RestoredShot, entry: Record, mask: str | None, reader: PictureReader
+) -> None:
     if shot.restored.image is None:
         return
     shape = shot.restored.image.shape
