@@ -47,6 +47,11 @@ if TYPE_CHECKING:
         Progress,
         Silent,
     )
+    from jdsr_cli.reporting import (
+        ReportResult,
+        ReportSummary,
+        report,
+    )
     from jdsr_cli.restoration import (
         Counts,
         InputResult,
@@ -93,6 +98,11 @@ _MODULES = {
         "Progress",
         "Silent",
     ),
+    "jdsr_cli.reporting": (
+        "ReportResult",
+        "ReportSummary",
+        "report",
+    ),
     "jdsr_cli.restoration": (
         "Counts",
         "InputResult",
@@ -131,6 +141,8 @@ __all__ = [
     "PlannedInput",
     "Progress",
     "ReadSettings",
+    "ReportResult",
+    "ReportSummary",
     "RestoreSettings",
     "RunPlan",
     "RunSummary",
@@ -147,6 +159,7 @@ __all__ = [
     "crop_faces",
     "plan_crops",
     "plan_restore",
+    "report",
     "restore",
     "verify",
 ]

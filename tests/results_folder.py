@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from jdsr_cli.atomic import HIDDEN_FOLDER
+from jdsr_cli.reporting import INDEX, REPORT
+
+VARYING = ("manifest.json", REPORT, INDEX, "SHA256SUMS")
+"""Files of a result that state times, or the hash of a file that does."""
 
 
 def results_in(out: Path) -> list[str]:
-    """Return the names in a folder of results, hidden ones included, without jdsr's own folder."""
-    return sorted(path.name for path in out.iterdir() if path.name != HIDDEN_FOLDER)
+    """Return the names in a folder of results, hidden ones included.
 
-
-VARYING = ("manifest.json", "SHA256SUMS")
-"""Files of a result that state times, or the hash of a file that does."""
+    The folder that jdsr keeps for itself and the list of results are left out.
+    """
+    return sorted(path.name for path in out.iterdir() if path.name not in (HIDDEN_FOLDER, INDEX))
 
 
 def restored_in(result: Path) -> Path:

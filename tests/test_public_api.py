@@ -23,6 +23,8 @@ NAMES = [
     "PlannedInput",
     "Progress",
     "ReadSettings",
+    "ReportResult",
+    "ReportSummary",
     "RestoreSettings",
     "RunPlan",
     "RunSummary",
@@ -39,6 +41,7 @@ NAMES = [
     "crop_faces",
     "plan_crops",
     "plan_restore",
+    "report",
     "restore",
     "verify",
 ]

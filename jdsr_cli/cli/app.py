@@ -13,6 +13,7 @@ from jdsr_cli.cli.bundle import bundle
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.exporting import export
+from jdsr_cli.cli.reporting import report
 from jdsr_cli.cli.training import train
 from jdsr_cli.cli.verify import verify
 from jdsr_cli.cli.watching import watch
@@ -69,6 +70,7 @@ app.command("crop-faces")(crop_faces)
 app.command()(watch)
 app.command()(verify)
 app.command()(bundle)
+app.command()(report)
 app.add_typer(weights, name="weights")
 app.command()(demo)
 app.command()(doctor)

@@ -37,7 +37,8 @@ def restore(
     Writes DIR/<name of the input>/ with restored.mp4 or restored.png,
     faces/*.png (best shots of each person and a fused one, input on the
     left, restored on the right), tracks.jsonl, faces.jsonl, manifest.json,
-    SHA256SUMS and, of videos, hashes of decoded frames (*.framemd5). Inputs are never changed.
+    report.html, SHA256SUMS and, of videos, hashes of decoded frames
+    (*.framemd5). Inputs are never changed.
 
     Exit codes: 0 all done, 2 usage, 3 no input could be read, 4 some inputs
     failed, 5 weights missing or altered, 6 output cannot be written,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jdsr_cli.atomic import atomic_file
 from jdsr_cli.evidence.manifest import sha256_file
 
 SUMS = "SHA256SUMS"
@@ -82,3 +83,32 @@ def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
     sums = [Sum(known.get(name) or sha256_file(folder / name), name) for name in names]
     text = "".join(f"{one}\n" for one in sums)
     (folder / SUMS).write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def update_sum(folder: Path, name: str) -> bool:
+    """Write the hash of one file anew; other lines stay byte for byte.
+
+    Args:
+        folder: The folder.
+        name: Name of the file in it, without characters that are escaped.
+
+    Returns:
+        Whether there is a `SHA256SUMS`.
+
+    Raises:
+        InputUnreadableError: The file cannot be read.
+        OutputError: `SHA256SUMS` cannot be written.
+
+    """
+    sums = folder / SUMS
+    if sums.is_symlink() or not sums.is_file():
+        return False
+    lines = sums.read_bytes().splitlines(keepends=True)
+    named = [(line.rstrip(b"\r\n")[66:], line) for line in lines]
+    kept = [(one, line) for one, line in named if one != name.encode()]
+    line = f"{Sum(sha256_file(folder / name), name)}\n".encode()
+    place = sum(one < name.encode() for one, _ in kept)
+    kept.insert(place, (name.encode(), line))
+    with atomic_file(sums) as partial:
+        partial.write_bytes(b"".join(line for _, line in kept))
+    return True

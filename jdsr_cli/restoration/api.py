@@ -10,6 +10,7 @@ from pathlib import Path
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.media import MediaInfo, expand_inputs, probe
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.reporting import list_results
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.pipeline import run_pipeline
@@ -37,10 +38,11 @@ def restore(
     Each input gets the folder `out/<stem>/` with `restored.mp4` or `restored.png` (restored faces
     in enlarged frames), `faces/*.png` (the best pictures of each person, input on the left,
     restored on the right, and one fused from several frames), `tracks.jsonl` (a record for each
-    track of a person), `faces.jsonl` (a record for each face in each frame), `manifest.json` and
-    `SHA256SUMS`; of a video also `input.framemd5` and `restored.framemd5` (hashes of its decoded
-    frames). The folder appears when it is complete; inputs are never changed. An interrupted run
-    continues with `resume`.
+    track of a person), `faces.jsonl` (a record for each face in each frame), `manifest.json`,
+    `report.html` and `SHA256SUMS`; of a video also `input.framemd5` and `restored.framemd5` (hashes
+    of its decoded frames). Two or more results in `out` get the list `out/index.html`. The folder
+    appears when it is complete; inputs are never changed. An interrupted run continues with
+    `resume`.
 
     Args:
         inputs: Videos, images, image sequences, folders of them, and globs.
@@ -61,8 +63,8 @@ def restore(
     Examples:
         >>> from jdsr_cli import RestoreSettings, restore
         >>> summary = restore(["photo.png"], "results", RestoreSettings(device="cpu"))
-        >>> sorted(path.name for path in summary.results[0].output.iterdir())
-        ['SHA256SUMS', 'faces', 'faces.jsonl', 'manifest.json', 'restored.png', 'tracks.jsonl']
+        >>> sorted(path.name for path in summary.results[0].output.glob("*.*"))
+        ['faces.jsonl', 'manifest.json', 'report.html', 'restored.png', 'tracks.jsonl']
 
     """
     return _run(inputs, Path(out), settings or RestoreSettings(), progress or Silent(), execution)
@@ -119,10 +121,14 @@ def _run(
     execution = execution or ExecutionSettings()
     execution.check(settings)
     if execution.in_process:
-        return run_pipeline(inputs, out, settings, progress)
-    from jdsr_cli.execution.runs import run_inputs  # it imports this package
+        summary = run_pipeline(inputs, out, settings, progress)
+    else:
+        from jdsr_cli.execution.runs import run_inputs  # it imports this package
 
-    return run_inputs(inputs, out, settings, execution, progress)
+        summary = run_inputs(inputs, out, settings, execution, progress)
+    if isinstance(settings, RestoreSettings) and settings.report and summary.done:
+        list_results(out, progress)
+    return summary
 
 
 def plan_restore(

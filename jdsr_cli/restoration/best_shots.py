@@ -119,6 +119,7 @@ class BestShots:
                     "covered": shot.covered,
                     "redone": face.redone,
                     "side": face.side,
+                    "monochrome": shot.monochrome,
                 }
             )
             arrays[f"{name}.patch"] = shot.patch.pixels

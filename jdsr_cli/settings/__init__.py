@@ -132,6 +132,7 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "watch": (WatchOptions, RestoreSettings, ExecutionSettings),
     "verify": (VerifyOptions,),
     "bundle": (BundleOptions, TerminalOptions),
+    "report": (),
     "demo": (DemoOptions, DemoSettings),
     "train": (TrainSettings, RunOptions),
     "eval": (EvalSettings, TerminalOptions),

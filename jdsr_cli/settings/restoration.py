@@ -173,6 +173,13 @@ class RestoreSettings(DetectionSettings):
             form="the files of the certificate chain and of its private key",
         ),
     ] = None  # fmt: skip
+    report: Annotated[
+        bool,
+        Option(
+            "Write report.html for each input, and index.html for two or more results.",
+            group="results", negatable=True, affects_result=False,
+        ),
+    ] = True  # fmt: skip
 
     @property
     def pastes(self) -> bool:

@@ -12,6 +12,7 @@ from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError,
 from jdsr_cli.execution.runs import Executor, open_runner
 from jdsr_cli.execution.units import Unit
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.reporting import list_results
 from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.summary import InputResult
 from jdsr_cli.settings import ExecutionSettings, RestoreSettings, WatchOptions
@@ -74,6 +75,7 @@ class _Watcher:
         self._folder = folder
         self._out = out
         self._force = settings.force
+        self._lists = settings.report
         self._runner = runner
         self._progress = progress
         self._log = WatchLog(out)
@@ -122,9 +124,15 @@ class _Watcher:
             self._unit(number, entry, earlier)
             for number, (entry, earlier) in enumerate(zip(entries, known, strict=True))
         ]
+        folders: dict[Path, None] = {}
         for unit, result in self._runner.run(units, self._progress):
             self._conclude(entries[unit.number], result)
+            if result.output is not None:
+                folders[result.output.parent] = None
             yield result
+        if self._lists:
+            for folder in folders:
+                list_results(folder, self._progress)
 
     def _is_done(self, entry: LoggedRecording, recording: RecordedFile) -> bool:
         """Return whether nothing is to be done for a recording, as far as its entry says."""

@@ -28,7 +28,7 @@ from repeated_clip import add_clip_options, frame_hashes, print_line, repeat_cli
 MAX_KILLS = 3
 """Maximum number of kills of one run."""
 
-VARYING = ("manifest.json", "SHA256SUMS")
+VARYING = ("manifest.json", "report.html", "index.html", "SHA256SUMS")
 """Files that state times, or the hash of a file that does."""
 
 

@@ -17,7 +17,7 @@ from jdsr_cli.cli.app import app
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
 COMMANDS = (
     *("restore", "crop-faces", "watch", "demo", "weights", "doctor", "train", "eval", "export"),
-    "bench",
+    *("bench", "report"),
 )  # fmt: skip
 Weights = Callable[[int], Path]
 RUN = "import sys; from jdsr_cli.cli.app import main; main()"

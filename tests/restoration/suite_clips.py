@@ -70,7 +70,7 @@ def tiled(portraits: Sequence[Picture], rows: int, columns: int, side: int) -> P
 def file_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes of all files below a folder except those that contain times.
 
-    Those are manifests, and the record of names.
+    Those are manifests and the pages made from them, and the record of names.
     """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

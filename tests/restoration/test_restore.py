@@ -150,6 +150,7 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
         "input.framemd5",
         "manifest.json",
         "restored.framemd5",
+        "report.html",
         "restored.mp4",
         "tracks.jsonl",
     ]

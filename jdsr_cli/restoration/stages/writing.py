@@ -17,6 +17,7 @@ from jdsr_cli.evidence import (
 )
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
+from jdsr_cli.reporting import write_report
 from jdsr_cli.restoration.crop_sink import CropSink
 from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.filmed import FilmedSink
@@ -287,6 +288,8 @@ class _InputWriter:
             unread=state.unread,
             credentials=next((one.credentials for one in results if one.credentials), None),
         ).write(workspace.results / MANIFEST)
+        if isinstance(self._settings, RestoreSettings) and self._settings.report:
+            write_report(workspace.results)
         write_sums(workspace.results, {one.file: one.sha256 for one in outputs})
         workspace.publish()
         state.close()

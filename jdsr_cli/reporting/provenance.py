@@ -1,0 +1,240 @@
+"""What a report says about the run: input, settings, versions, hashes, device, notes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from jdsr_cli.reporting.folder import ResultFolder
+from jdsr_cli.reporting.values import (
+    Record,
+    counts,
+    items,
+    number,
+    shown,
+    table,
+    tables,
+    text,
+    whole,
+)
+from jdsr_cli.reporting.wording import (
+    REFUSALS,
+    UNKNOWN_REFUSAL,
+    clock,
+    fraction,
+    frame_rate,
+    size_of_file,
+)
+from jdsr_cli.settings import RestoreSettings, declared
+
+MAX_ITEMS = 1000
+"""Notes, files and settings that are listed at most."""
+
+
+@dataclass(frozen=True)
+class HashRow:
+    """A file and its hash."""
+
+    role: str
+    file: str
+    bytes: str
+    sha256: str
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class RefusalRow:
+    """A kind of refusal."""
+
+    kind: str
+    count: int
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything about the run."""
+
+    name: str
+    """File name of the input."""
+    path: str
+    created: str
+    version: str
+    duration: float | None
+    """Of the input in seconds."""
+    facts: list[tuple[str, str]]
+    """Properties of the input."""
+    counts: list[tuple[str, int]]
+    refusals: list[RefusalRow]
+    changed: list[tuple[str, str, str]]
+    """Settings that differ from the default: option, value, default."""
+    unchanged: list[tuple[str, str]]
+    tools: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+    hashes: list[HashRow]
+    figures: list[tuple[str, str]]
+    seconds: list[tuple[str, str]]
+    notes: list[str]
+    unread: list[str]
+
+
+def describe_run(folder: ResultFolder) -> Provenance:
+    """Return what the manifest of a result says."""
+    manifest = folder.manifest
+    source, media = table(manifest, "input"), table(manifest, "media")
+    path = text(source, "file") or "unknown"
+    duration = fraction(text(media, "duration"))
+    changed, unchanged = _settings(table(manifest, "settings"))
+    unread = _texts(manifest, "unread")
+    return Provenance(
+        name=PurePosixPath(path).name or path,
+        path=path,
+        created=text(manifest, "created") or "unknown",
+        version=text(table(manifest, "versions"), "jdsr") or "unknown",
+        duration=None if duration is None else float(duration),
+        facts=_input_facts(source, media),
+        counts=_run_counts(table(manifest, "counts")),
+        refusals=[
+            RefusalRow(kind, count, REFUSALS.get(kind, UNKNOWN_REFUSAL))
+            for kind, count in counts(table(manifest, "counts"), "refusals").items()
+        ],
+        changed=changed,
+        unchanged=unchanged,
+        tools=_tools(manifest),
+        versions=_pairs(table(manifest, "versions")),
+        hashes=_hashes(folder),
+        figures=_pairs(table(manifest, "figures")),
+        seconds=[(name, f"{value} s") for name, value in _pairs(table(manifest, "seconds"))],
+        notes=[note for note in _texts(manifest, "notes") if note not in unread],
+        unread=unread,
+    )
+
+
+def _input_facts(source: Record, media: Record) -> list[tuple[str, str]]:
+    size = whole(source, "bytes")
+    width, height = whole(media, "width"), whole(media, "height")
+    length = fraction(text(media, "duration"))
+    rows = (
+        ("File", text(source, "file")),
+        ("Size", None if size is None else size_of_file(size)),
+        ("Kind", text(media, "kind")),
+        ("Frame size", f"{width} x {height} px" if width and height else None),
+        ("Frame rate by the header", frame_rate(text(media, "frame_rate"))),
+        ("Duration by the header", None if length is None else clock(float(length))),
+        ("Container and codec", _joined(media, "container", "codec", "pixel_format")),
+        ("Salvaged", "yes, by a stream copy" if media.get("salvaged") is True else None),
+    )
+    return [(label, value) for label, value in rows if value]
+
+
+def _joined(record: Record, *names: str) -> str | None:
+    return ", ".join(value for name in names if (value := text(record, name))) or None
+
+
+def _run_counts(record: Record) -> list[tuple[str, int]]:
+    words = (
+        ("frames_read", "frames read"),
+        ("frames_written", "frames written"),
+        ("tracks", "persons tracked"),
+        ("faces_found", "faces found"),
+        ("faces_bridged", "faces interpolated"),
+        ("faces_restored", "faces restored"),
+        ("faces_masked", "restored faces covered by a mask"),
+        ("faces_unsure", "restored faces not certain to be covered"),
+        ("faces_refused", "faces refused"),
+    )
+    found = [(label, whole(record, name)) for name, label in words]
+    return [(label, value) for label, value in found if value is not None]
+
+
+def _settings(
+    recorded: Record,
+) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """Return settings that differ from the default, with it, and the others."""
+    defaults = _flat(json.loads(json.dumps(asdict(RestoreSettings()), default=str)))
+    flags = {".".join(one.path): one.flag for one in declared(RestoreSettings)}
+    changed, unchanged = [], []
+    for name, value in list(_flat(recorded).items())[:MAX_ITEMS]:
+        label = flags.get(name) or shown(name)
+        if name in defaults and defaults[name] != value:
+            changed.append((label, _setting(value), _setting(defaults[name])))
+        else:
+            unchanged.append((label, _setting(value)))
+    return changed, unchanged
+
+
+def _flat(record: Record, path: str = "") -> dict[str, Any]:
+    """Return the values of nested objects by their path."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict) and path.count(".") < 4:
+            flat |= _flat(value, f"{path}{name}.")
+        else:
+            flat[f"{path}{name}"] = value
+    return flat
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "automatic"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shown(value)
+
+
+def _tools(manifest: Record) -> list[tuple[str, str]]:
+    device, detector = table(manifest, "device"), table(manifest, "detector")
+    weights = table(manifest, "weights")
+    entry = table(weights, "entry")
+    rows = (
+        ("Network", text(weights, "name")),
+        ("Precision and backend", _joined(weights, "precision", "backend")),
+        ("Trained on", text(entry, "data")),
+        ("Licence of the weights", text(entry, "licence")),
+        ("Detector", _joined(detector, "name", "backend")),
+        ("Device", _joined(device, "kind", "name", "system")),
+    )
+    return [(label, value) for label, value in rows if value]
+
+
+def _hashes(folder: ResultFolder) -> list[HashRow]:
+    manifest = folder.manifest
+    weights, detector = table(manifest, "weights"), table(manifest, "detector")
+    rows = [
+        HashRow("manifest", "manifest.json", "", folder.manifest_sha256, "./manifest.json"),
+        _hash_row("input", table(manifest, "input")),
+        *(_hash_row("output", one, folder) for one in tables(manifest, "outputs")[:MAX_ITEMS]),
+        _hash_row("weights", weights),
+        _hash_row("detector", {"file": detector.get("name"), "sha256": detector.get("sha256")}),
+        _hash_row(
+            "face network",
+            {"file": "--identity", "sha256": detector.get("identity_sha256")},
+        ),
+    ]
+    return [row for row in rows if row.sha256]
+
+
+def _hash_row(role: str, entry: Record, folder: ResultFolder | None = None) -> HashRow:
+    size, name = whole(entry, "bytes"), entry.get("file")
+    link = folder.link(name) if folder is not None and isinstance(name, str) else None
+    file = text(entry, "file") or "unknown"
+    shown_size = "" if size is None else size_of_file(size)
+    return HashRow(role, file, shown_size, text(entry, "sha256") or "", link)
+
+
+def _texts(record: Record, name: str) -> list[str]:
+    found = [shown(one) for one in items(record, name) if isinstance(one, str)]
+    rest = len(found) - MAX_ITEMS
+    return [*found[:MAX_ITEMS], *([f"{rest} more, see manifest.json"] if rest > 0 else [])]
+
+
+def _pairs(record: Record) -> list[tuple[str, str]]:
+    found = []
+    for name in list(record)[:MAX_ITEMS]:
+        value = number(record, name)
+        written = text(record, name) if value is None else f"{value:g}"
+        if written is not None:
+            found.append((shown(name), written))
+    return found
