@@ -35,6 +35,7 @@ from torch import Tensor
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
+from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.embedding import RecognitionNetwork
 from jdsr_cli.faces.identity_check import CheckedShot, IdentityCheck, IdentityFigures
 from jdsr_cli.faces.identity_levels import TABLES, IdentityLevels
@@ -106,7 +107,8 @@ def film(
     faces: FaceSet, generator: FaceGenerator, sprites: Sequence[Sprite], count: int | None
 ) -> list[Track]:
     """Return a bare and a masked track of each of `count` evenly spaced faces."""
-    assert faces.identities is not None, "faces without names"
+    if faces.identities is None:
+        raise UsageError("the faces do not name their people", hint="faces.csv needs `identity`")
     taken = len(faces) if count is None else min(count, len(faces))
     tracks = []
     for position in range(taken):
@@ -172,8 +174,15 @@ def fit(checked: Sequence[Checked], network_sha256: str, share: float) -> Identi
 
 
 def _levels(pairs: NDArray[np.float64], share: float) -> tuple[float, ...]:
-    distances = np.abs(np.log(pairs[:, :1] / np.array(LEVEL_WIDTHS)))
-    levels = [float(np.quantile(pairs[near, 1], share)) for near in (distances <= np.log(WINDOW)).T]
+    distances = np.abs(np.log(pairs.reshape(-1, 2)[:, :1] / np.array(LEVEL_WIDTHS)))
+    near = distances <= np.log(WINDOW)
+    fewest = int(near.sum(axis=0).min())
+    if fewest * share < 1.0:
+        raise UsageError(
+            f"only {fewest} faces near a width of levels, too few for a share of {share:g}",
+            hint="Give --fit more faces that name their people, or raise --share",
+        )
+    levels = [float(np.quantile(pairs[chosen, 1], share)) for chosen in near.T]
     lenient = np.minimum.accumulate(levels[::-1])[::-1]
     return tuple(round(float(level), 3) for level in lenient)
 

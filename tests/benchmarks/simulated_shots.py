@@ -8,7 +8,7 @@ classification (of a single frame), colours of the frame, compositing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,16 +55,15 @@ def simulate_track(
     *,
     masked: bool,
     shots: int,
-    repeat: int = 0,
 ) -> list[SimulatedShot]:
-    """Return the shots of a face; they depend on its key, `masked` and `repeat` alone.
+    """Return the shots of a face; they depend on its key and on `masked` alone.
 
     Raises:
         ValueError: The generator gives values that are not finite.
 
     """
     key, face = faces.keys[index], np.asarray(faces.images[index])
-    rng = rng_for(f"{key} {masked} {repeat}", SEED)
+    rng = rng_for(f"{key} {masked} 0", SEED)
     scene, alpha = face, np.zeros(face.shape[:2], np.float32)
     if masked:
         landmarks = faces.landmarks[index]
@@ -95,23 +94,3 @@ def simulate_track(
         compose(canvas, image, restored.occlusion, np.eye(2, 3), float(width), settings)
         found.append(SimulatedShot(one.lr, canvas, restored.occlusion, state, float(width)))
     return found
-
-
-def simulate_tracks(
-    faces: FaceSet,
-    generator: FaceGenerator,
-    sprites: Sequence[Sprite],
-    *,
-    masked: bool,
-    shots: int,
-    repeats: int = 1,
-) -> Iterator[tuple[int, list[SimulatedShot]]]:
-    """Yield the index of each face with its tracks."""
-    for repeat in range(repeats):
-        for index in range(len(faces)):
-            yield (
-                index,
-                simulate_track(
-                    faces, index, generator, sprites, masked=masked, shots=shots, repeat=repeat
-                ),
-            )
