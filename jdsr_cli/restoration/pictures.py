@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file, table_header, table_row
-from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
+from jdsr_cli.faces import Alignment, compose, crop
 from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.file_names import LONGEST, as_text, shortened
 from jdsr_cli.media import Image, write_image
@@ -69,7 +69,7 @@ class Shot:
             self.face.occlusion,
             template_to_canvas(side),
             alignment.native_width,
-            CompositeSettings.of_input(self.face.side),
+            self.face.compositing,
         )
         return before, after
 
@@ -97,7 +97,8 @@ class BestShots(ShotRanking[Shot]):
             for shot in shots:
                 name, face = str(len(values)), shot.face
                 times = {"frame": shot.frame, "seconds": shot.seconds, "quality": shot.quality}
-                values.append({"track": track, **times, "redone": face.redone, "side": face.side})
+                made = {"redone": face.redone, "side": face.side, "part": face.part}
+                values.append({"track": track, **times, **made})
                 arrays[f"{name}.patch"] = shot.patch.pixels
                 arrays[f"{name}.matrix"] = shot.patch.alignment.matrix
                 arrays[f"{name}.image"] = face.image
@@ -112,7 +113,8 @@ class BestShots(ShotRanking[Shot]):
             patch, matrix, image, occlusion = (
                 snapshot.arrays[f"{number}.{name}"] for name in names
             )
-            face = RestoredFace(image, occlusion, value["redone"], value["side"])
+            made = (value["redone"], value["side"], value["part"])
+            face = RestoredFace(image, occlusion, *made)
             times = (value["frame"], value["seconds"], value["quality"])
             shot = Shot(*times, FacePatch(patch, Alignment(matrix)), face)
             self._shots.setdefault(value["track"], []).append(shot)

@@ -22,6 +22,8 @@ Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
 Codec = Literal[
     "auto", "h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
+RestoredPart = Literal["all", "covered", "uncovered"]
+"""Which part of a face is replaced: all of it, what a mask covers, or what the camera saw."""
 MAX_FUSED_SHOTS = 8
 """Best shots of a track that are fused at most."""
 Weights = Annotated[
@@ -77,6 +79,15 @@ class RestoreSettings(DetectionSettings):
             group="results",
         ),
     ] = "best"
+    restore: Annotated[
+        RestoredPart,
+        Option(
+            "What is restored of a face: all of it (all), only what a mask covers, so that the "
+            "rest stays as filmed (covered), or only what the camera saw, so that masks stay and "
+            "nothing is invented (uncovered).",
+            group="results",
+        ),
+    ] = "all"
     shots: Annotated[
         int,
         Option(

@@ -45,6 +45,7 @@ from jdsr_cli.settings import (
         ("--codec", {"codec": "vp9"}),
         ("--crf", {"crf": 64}),
         ("--crops", {"crops": "some"}),
+        ("--restore", {"restore": "mask"}),
         ("--shots", {"shots": 0}),
         ("--min-sharpness", {"min_sharpness": 1.5}),
         ("--detect-every", {"detect_every": 0}),
@@ -161,7 +162,7 @@ def test_fields_of_the_manifest_are_pinned() -> None:
     assert list(RestoreSettings().deciding()) == [
         "reading", "detector", "threshold", "min_face", "min_sharpness", "detection_scale",
         "rotated_faces", "detect_every", "roi", "min_track", "smoothing", "identity", "segment",
-        "scale", "mode", "crops", "shots", "stabilise", "frame_scale", "codec", "crf", "label",
+        "scale", "mode", "crops", "restore", "shots", "stabilise", "frame_scale", "codec", "crf", "label",
         "overlay",
     ]  # fmt: skip
     assert list(asdict(ReadSettings())) == [

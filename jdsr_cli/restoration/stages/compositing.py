@@ -9,7 +9,7 @@ import numpy as np
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import Label
-from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
+from jdsr_cli.faces import Alignment, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.deep_base import DeepBase
 from jdsr_cli.faces.occlusion import (
@@ -124,12 +124,14 @@ class _Compositor:
         face.mask_probability = self._masks.classify(face.track, float(item.time), probability)
         face.mask = classify_mask(face.mask_probability)
         image = colours.restore(generated.image, face.reference, generated.occlusion)
-        occlusion = generated.occlusion
-        if face.mask != "masked":
+        occlusion, part = generated.occlusion, self._settings.restore
+        if part != "uncovered" and face.mask != "masked":
             # Unless the face is certainly masked, nothing that seems occluded is replaced.
             image = filmed_where_covered(image, face.reference, occlusion)
             occlusion = np.zeros_like(occlusion)
-        face.restored = replace(generated, image=image, occlusion=occlusion)
+        face.restored = replace(generated, image=image, occlusion=occlusion, part=part)
+        compositing = face.restored.compositing
+        face.replaced = compositing.replaced_share(occlusion, alignment.native_width)
         if not self._settings.selects_shots:
             assert item.detections is not None
             image, occlusion = self._smoother.smooth(
@@ -140,7 +142,7 @@ class _Compositor:
                 occlusion,
                 fresh=item.detections.cut,
             )
-            face.smoothed = replace(generated, image=image, occlusion=occlusion)
+            face.smoothed = replace(face.restored, image=image, occlusion=occlusion)
         face.quality = round(shot_quality(face), 4)
         if self._settings.exports_crops:
             face.patch = cut_patch(item.image, alignment)
@@ -161,7 +163,7 @@ class _Compositor:
                     shown.occlusion,
                     template_to_frame(face.alignment, self._plan.scale),
                     face.alignment.native_width,
-                    CompositeSettings.of_input(shown.side),
+                    shown.compositing,
                     deep,
                 )
         if self._label is not None:
