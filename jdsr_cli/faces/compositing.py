@@ -167,7 +167,7 @@ class CompositeSettings:
         seen = np.float32(self.replaced(native_width)) * face_region()
         if self.part == "uncovered":
             return np.asarray(seen * (np.float32(1.0) - covered), np.float32)
-        return np.maximum(seen, covered * inner_region())
+        return np.asarray(np.maximum(seen, covered * inner_region()), np.float32)
 
     def replaced_share(self, occlusion: NDArray[np.float32], native_width: float) -> float:
         """Return the share of the face's ellipse that the restored face replaces, 0 to 1.

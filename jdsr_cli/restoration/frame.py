@@ -322,6 +322,8 @@ class FrameItem:
     composited: Image | DeepImage = field(default_factory=lambda: NO_IMAGE)
     """Enlarged frame with the restored faces; uint16 in the colours of the input if these are
     written."""
+    comparison: Image = field(default_factory=lambda: NO_IMAGE)
+    """The enlarged frame beside the one with the restored faces, if that is written."""
     snapshot: Snapshot | None = None
     """State of the composite stage after this frame, if a segment ends with it."""
 
@@ -341,7 +343,8 @@ class FrameItem:
         faces = sum(face.nbytes for face in self.faces)
         # A decoded frame of 16-bit samples, its colours at half size, is as large as the image.
         decoded = 0 if self.deep is None else self.image.nbytes
-        return self.image.nbytes + decoded + self.composited.nbytes + faces
+        written = self.composited.nbytes + self.comparison.nbytes
+        return self.image.nbytes + decoded + written + faces
 
 
 @dataclass(frozen=True, eq=False)

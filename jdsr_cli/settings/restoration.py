@@ -148,6 +148,33 @@ class RestoreSettings(DetectionSettings):
             "Write a second video with boxes, track numbers and refused faces.", group="encoding"
         ),
     ] = False
+    compare: Annotated[
+        bool,
+        Option(
+            "Write a video that shows the enlarged input on the left and the result on the right.",
+            group="encoding",
+        ),
+    ] = False
+    compare_boxes: Annotated[
+        bool,
+        Option("Draw boxes and track numbers on both pictures of --compare.", group="encoding"),
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.compare and not self.pastes:
+            raise UsageError(
+                "there is no restored frame to compare with (--mode crops)",
+                where="--compare",
+                hint="Use --mode paste or both; pictures of faces show the input beside the "
+                "result already.",
+            )
+        if self.compare_boxes and not self.compare:
+            raise UsageError(
+                "boxes are drawn on a comparison, which is not written",
+                where="--compare-boxes",
+                hint="Add --compare; --overlay draws boxes on the input alone.",
+            )
 
     @property
     def pastes(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.evidence import Label
+from jdsr_cli.evidence import FaceOverlay, Label
 from jdsr_cli.faces import Alignment, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.deep_base import DeepBase
@@ -23,6 +23,8 @@ from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import DeepImage, Image
 from jdsr_cli.media.tone_mapping import converter_from_sdr, graphics_white
+from jdsr_cli.restoration.annotations import face_annotations
+from jdsr_cli.restoration.comparison import Comparison, plan_comparison
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
     Element,
@@ -77,6 +79,10 @@ class _Compositor:
         self._smoother = FaceSmoother()
         self._masks = MaskClassifier()
         self._label = Label(self._plan.width, self._plan.height) if settings.label else None
+        self._comparison: Comparison | None = None
+        if settings.compare:
+            compared = plan_comparison(self._plan, still=opened.info.kind == "image")
+            self._comparison = Comparison(compared, label=settings.label)
         if opened.snapshot is not None:
             snapshot = opened.snapshot.part("composite")
             self._smoother.load(snapshot.arrays)
@@ -150,6 +156,7 @@ class _Compositor:
     def _composite(self, item: FrameItem) -> Image | DeepImage:
         """Return the enlarged frame with its faces, near ones (the wider ones) on top."""
         base = enlarge(item.image, self._plan.scale)
+        filmed = None if self._comparison is None else base.copy()
         deep = None
         if item.deep is not None:
             convert = converter_from_sdr(item.input.info)
@@ -166,12 +173,21 @@ class _Compositor:
                     shown.compositing,
                     deep,
                 )
+        if self._comparison is not None and filmed is not None:
+            item.comparison = self._comparison.draw(filmed, base, self._annotations(item))
         if self._label is not None:
             if deep is not None:
                 self._label.stamp(deep.image, graphics_white(item.input.info))
             else:
                 self._label.stamp(base)
         return base if deep is None else deep.image
+
+    def _annotations(self, item: FrameItem) -> list[FaceOverlay]:
+        """Return the boxes and track numbers of the enlarged frame, if they are drawn."""
+        if not self._settings.compare_boxes:
+            return []
+        scale = self._plan.scale
+        return [replace(one.scaled(scale, scale), text="") for one in face_annotations(item)]
 
 
 def cut_patch(image: Image, alignment: Alignment) -> FacePatch:
