@@ -76,6 +76,8 @@ class WeightEntry:
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Parameters of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
+    occlusion_calibration: Mapping[str, object] = field(default_factory=dict)
+    """Parameters `a`, `b`, `c`, see `jdsr_cli.faces.occlusion_calibration.OcclusionCalibration`."""
     gates: Mapping[str, object] = field(default_factory=dict)
     """Metrics of these weights and of the carried ones, see `jdsr_cli.weights.gates`; empty if not
     measured."""
@@ -91,7 +93,10 @@ _TYPES = {f.name: f.type for f in fields(WeightEntry)}
 _EXPORT_TYPES = {"file": str, "sha256": str, "bytes": int, "figures": dict}
 _TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
 """TOML type of a field by its annotation; a table for any other."""
-_OPTIONAL = ("arguments", "figures", "mask_decision", "gates", "exports", "carried", "url")
+_OPTIONAL = (
+    "arguments", "figures", "mask_decision", "occlusion_calibration", "gates", "exports", "carried",
+    "url",
+)  # fmt: skip
 
 
 def entries() -> tuple[WeightEntry, ...]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
+from jdsr_cli.faces.occlusion_calibration import OcclusionCalibration
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import (
@@ -50,6 +51,7 @@ class FaceGenerator:
         self.network = network
         self.batch = min(batch, network.enough or batch)
         self.calibration = MaskCalibration.of(network.entry)
+        self.occlusion_calibration = OcclusionCalibration.of(network.entry)
 
     @property
     def side(self) -> int:
