@@ -63,7 +63,7 @@ def plan_comparison(plan: FramePlan, *, still: bool) -> ComparisonPlan:
     return ComparisonPlan(*reduced, divider, note)
 
 
-class Comparison:
+class FrameComparison:
     """Draws the comparison of each frame.
 
     Args:

@@ -84,7 +84,7 @@ class RestoreSettings(DetectionSettings):
         Option(
             "What is restored of a face: all of it (all), only what a mask covers, so that the "
             "rest stays as filmed (covered), or only what the camera saw, so that masks stay and "
-            "nothing is invented (uncovered).",
+            "nothing under them is invented (uncovered).",
             group="results",
         ),
     ] = "all"

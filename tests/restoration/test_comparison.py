@@ -25,7 +25,7 @@ from jdsr_cli.evidence.drawing import track_colour
 from jdsr_cli.faces.compositing import FramePlan, enlarge
 from jdsr_cli.media import open_reader, read_image, write_image
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.comparison import Comparison, plan_comparison
+from jdsr_cli.restoration.comparison import FrameComparison, plan_comparison
 from jdsr_cli.settings import RestoreSettings
 
 Picture = NDArray[np.uint8]
@@ -238,7 +238,7 @@ def test_boxes_and_track_numbers_are_drawn_on_both_pictures(factors: tuple[float
         plan_comparison(FramePlan(1, 800, 400), still=True),
         width=round(800 * across), height=round(400 * down),
     )  # fmt: skip
-    both = Comparison(plan, label=False).draw(filmed, filmed + np.uint8(50), [face])
+    both = FrameComparison(plan, label=False).draw(filmed, filmed + np.uint8(50), [face])
     left, right = both[:, : plan.width], both[:, -plan.width :]
     for half, level in ((left, 100), (right, 150)):
         drawn = (half != level).any(axis=2)

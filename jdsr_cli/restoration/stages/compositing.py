@@ -24,7 +24,7 @@ from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import DeepImage, Image
 from jdsr_cli.media.tone_mapping import converter_from_sdr, graphics_white
 from jdsr_cli.restoration.annotations import face_annotations
-from jdsr_cli.restoration.comparison import Comparison, plan_comparison
+from jdsr_cli.restoration.comparison import FrameComparison, plan_comparison
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
     Element,
@@ -79,10 +79,10 @@ class _Compositor:
         self._smoother = FaceSmoother()
         self._masks = MaskClassifier()
         self._label = Label(self._plan.width, self._plan.height) if settings.label else None
-        self._comparison: Comparison | None = None
+        self._comparison: FrameComparison | None = None
         if settings.compare:
             compared = plan_comparison(self._plan, still=opened.info.kind == "image")
-            self._comparison = Comparison(compared, label=settings.label)
+            self._comparison = FrameComparison(compared, label=settings.label)
         if opened.snapshot is not None:
             snapshot = opened.snapshot.part("composite")
             self._smoother.load(snapshot.arrays)
