@@ -166,7 +166,7 @@ def compare_reports(here: BenchReport, there: BenchReport) -> ReportComparison:
     if here.kind != there.kind:
         raise UsageError(
             f"a report of {there.kind} cannot be compared with one of {here.kind}",
-            where="--compare",
+            where="--baseline",
             hint=f"Give a report of `jdsr bench {here.kind}`.",
         )
     earlier = {row.name: row for row in there.rows}

@@ -89,7 +89,7 @@ def _prepare(options: BenchOptions) -> BenchReport | None:
     for path in (options.json_file, options.plot):
         if path is not None:
             prepare_folder(path.parent)
-    return None if options.compare is None else read_report(options.compare)
+    return None if options.baseline is None else read_report(options.baseline)
 
 
 def _conclude(report: BenchReport, earlier: BenchReport | None, options: BenchOptions) -> None:

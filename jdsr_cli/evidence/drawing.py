@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -91,6 +91,14 @@ class FaceOverlay:
     """Score, or reason of the refusal."""
     refused: bool = False
     """Whether the box is dashed."""
+
+    def scaled(self, across: float, down: float) -> FaceOverlay:
+        """Return the annotation for a frame that is larger by these factors of width and height."""
+        factors = np.array([across, down])
+        box = (np.reshape(self.box, (2, 2)) + 0.5) * factors - 0.5
+        points = (self.points + 0.5) * factors - 0.5
+        left, top, right, bottom = box.ravel().tolist()
+        return replace(self, box=(left, top, right, bottom), points=points)
 
 
 def track_colour(track: int) -> Colour:

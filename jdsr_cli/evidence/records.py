@@ -63,6 +63,8 @@ class FaceRecord:
     """Distance of the five points from a mean head in that pose, relative to their spread."""
     covered: float | None = None
     """Share of the face that is occluded according to the generator, 0 to 1."""
+    replaced: float | None = None
+    """Share of the face whose pixels are the generator's, 0 to 1; the rest stays as filmed."""
     mask: MaskState | None = None
     """`masked`, `bare`, or `unsure`; only occluded parts of masked faces are replaced."""
     mask_probability: float | None = None

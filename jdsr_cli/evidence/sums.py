@@ -103,12 +103,11 @@ def update_sum(folder: Path, name: str) -> bool:
     sums = folder / SUMS
     if sums.is_symlink() or not sums.is_file():
         return False
-    lines = sums.read_bytes().splitlines(keepends=True)
-    named = [(line.rstrip(b"\r\n")[66:], line) for line in lines]
+    lines = sums.read_bytes().removesuffix(b"\n").split(b"\n")
+    named = [(line.removesuffix(b"\r")[66:], line) for line in lines if line]
     kept = [(one, line) for one, line in named if one != name.encode()]
-    line = f"{Sum(sha256_file(folder / name), name)}\n".encode()
     place = sum(one < name.encode() for one, _ in kept)
-    kept.insert(place, (name.encode(), line))
+    kept.insert(place, (name.encode(), str(Sum(sha256_file(folder / name), name)).encode()))
     with atomic_file(sums) as partial:
-        partial.write_bytes(b"".join(line for _, line in kept))
+        partial.write_bytes(b"".join(line + b"\n" for _, line in kept))
     return True

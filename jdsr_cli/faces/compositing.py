@@ -20,9 +20,11 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.alignment import Alignment
 from jdsr_cli.faces.deep_base import DeepBase
+from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.faces.outside_region import cover_outside_region
 from jdsr_cli.faces.regions import covered_region, face_region, inner_region
 from jdsr_cli.faces.resampling import average_blocks, chain, cut_out, extent, invert, steps, zoom
+from jdsr_cli.settings import RestoredPart
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16])
 
@@ -126,6 +128,8 @@ class CompositeSettings:
     """Native width in pixels up to which the whole face is replaced."""
     kept_from: float = 128.0
     """Native width in pixels from which only occluded pixels are replaced."""
+    part: RestoredPart = "all"
+    """What is replaced at all: everything, only occluded pixels, or only those that are not."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.replaced_to < self.kept_from:
@@ -136,19 +140,45 @@ class CompositeSettings:
             )
 
     @classmethod
-    def of_input(cls, side: int) -> CompositeSettings:
+    def of_input(cls, side: int, part: RestoredPart = "all") -> CompositeSettings:
         """Return the settings for a generator whose input is `side` pixels wide.
 
         Up to that native width the generator receives all detail of the frame, so that its faces
         replace the filmed ones; from twice that width, or that of the template, the frame has more.
         """
         kept = min(2.0 * side, float(TEMPLATE_SIZE))
-        return cls(replaced_to=min(float(side), 0.875 * kept), kept_from=kept)
+        return cls(min(float(side), 0.875 * kept), kept, part)
 
     def replaced(self, native_width: float) -> float:
         """Return the weight of the restored face where it is not occluded, 0 to 1."""
+        if self.part == "covered":
+            return 0.0
         share = (self.kept_from - native_width) / (self.kept_from - self.replaced_to)
         return min(1.0, max(0.0, share))
+
+    def weights(self, covered: NDArray[np.float32], native_width: float) -> NDArray[np.float32]:
+        """Return the weight of the restored face in each pixel of the template, (128, 128).
+
+        Args:
+            covered: (128, 128) in [0, 1], see `covered_region`.
+            native_width: Width of the template's region in the frame as it was filmed, in pixels.
+
+        """
+        seen = np.float32(self.replaced(native_width)) * face_region()
+        if self.part == "uncovered":
+            return np.asarray(seen * (np.float32(1.0) - covered), np.float32)
+        return np.asarray(np.maximum(seen, covered * inner_region()), np.float32)
+
+    def replaced_share(self, occlusion: NDArray[np.float32], native_width: float) -> float:
+        """Return the share of the face's ellipse that the restored face replaces, 0 to 1.
+
+        Args:
+            occlusion: (128, 128) in [0, 1], as `compose` receives it.
+            native_width: Width of the template's region in the frame as it was filmed, in pixels.
+
+        """
+        weights = self.weights(covered_region(occlusion), native_width)
+        return float(weights[face_ellipse()].mean())
 
 
 LONGEST_SIDE = 4096
@@ -234,7 +264,8 @@ def compose(
     Occluded pixels are taken from the restored face. Other pixels are taken from it as well if the
     native width is small, and are kept if the picture has more detail than the generator can give.
     The restored face is given the slowly varying colour of the picture. The part of a mask below
-    the template is painted over if it is certain.
+    the template is painted over if it is certain. `CompositeSettings.part` limits this to occluded
+    pixels, or to those that are not; the latter leaves the mask below the template as well.
 
     Args:
         base: RGB uint8 (H, W, 3), writeable: the enlarged frame or the enlarged aligned crop.
@@ -251,14 +282,15 @@ def compose(
     """
     _check(base, restored, occlusion, native_width)
     covered = covered_region(occlusion)
-    replaced = (settings or CompositeSettings()).replaced(native_width)
-    share = np.maximum(replaced * face_region(), covered * inner_region())
+    settings = settings or CompositeSettings()
+    share = settings.weights(covered, native_width)
     to_template = invert(matrix)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
     if right == left or bottom == top:
         return Composite(base, left, top, np.zeros((bottom - top, right - left), np.float32))
     face = match_colour(restored, base, matrix, covered)
-    face, share = cover_outside_region(face, share, base, matrix, occlusion, native_width)
+    if settings.part != "uncovered":
+        face, share = cover_outside_region(face, share, base, matrix, occlusion, native_width)
     left, top, right, bottom = _box(matrix, share, base.shape[1], base.shape[0])
     box = base[top:bottom, left:right]
     if min(steps(matrix)) < 1.0:

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
-from jdsr_cli.media.frames import BACKDROP, EXACT, DeepImage, is_transparent
+from jdsr_cli.media.frames import BACKDROP, EXACT, DeepImage, frame_of, is_transparent
 
 _WEIGHTS: Final = {
     1: (0.2126, 0.0722),
@@ -111,8 +111,7 @@ def from_deep_rgb(
     """
     layout = av.VideoFormat(pixel_format)
     if layout.is_rgb:
-        frame = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb48le")
-        return frame.reformat(format=pixel_format)
+        return frame_of(image, "rgb48le").reformat(format=pixel_format)
     bits = layout.components[0].bits
     yuv = cv2.transform(image, _from_rgb_matrix(matrix, bits, full_range))
     height, width = image.shape[:2]

@@ -234,6 +234,9 @@ TRANSPARENT_NOTE = "transparent parts are shown on gray"
 BACKDROP = 128
 """Value of the gray behind transparent parts, halfway between black and white."""
 
+READ_BEYOND = 256
+"""Values of memory that can be read behind the pixels of a frame, more than any converter reads."""
+
 UNSPECIFIED_CODE = 2
 """Code of an absent tag in primaries, transfer and matrix (in the range it is 0)."""
 
@@ -338,12 +341,28 @@ def over_gray(rgba: Image) -> Image:
     return ((total + 127) // 255).astype(np.uint8)
 
 
+def frame_of(image: Image | DeepImage, pixel_format: str) -> VideoFrame:
+    """Return a frame with a copy of these pixels, behind which memory can be read.
+
+    FFmpeg's converters read whole registers, up to 64 bytes beyond the last row if the width is not
+    a multiple of theirs. An array may end at the end of mapped memory.
+
+    Args:
+        image: RGB (height, width, 3), uint8 or uint16.
+        pixel_format: "rgb24" or "rgb48le".
+
+    """
+    pixels = np.empty(image.size + READ_BEYOND, image.dtype)[: image.size].reshape(image.shape)
+    pixels[...] = image
+    return VideoFrame.from_numpy_buffer(pixels, format=pixel_format)
+
+
 def from_rgb(image: Image, pixel_format: str, matrix: int, *, full_range: bool) -> VideoFrame:
     """Convert RGB (height, width, 3) to a frame of `pixel_format` with the matrix of that code.
 
     For an RGB pixel format only the order of the channels changes.
     """
-    frame = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
+    frame = frame_of(image, "rgb24")
     if av.VideoFormat(pixel_format).is_rgb:
         return frame.reformat(format=pixel_format)
     return frame.reformat(

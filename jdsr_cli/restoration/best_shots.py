@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
+from jdsr_cli.faces import Alignment, compose, crop
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.face_folder import picture_side
@@ -55,7 +55,7 @@ class Shot:
             self.face.occlusion,
             template_to_canvas(side),
             alignment.native_width,
-            CompositeSettings.of_input(self.face.side),
+            self.face.compositing,
         )
         return before, after
 
@@ -119,6 +119,7 @@ class BestShots:
                     "covered": shot.covered,
                     "redone": face.redone,
                     "side": face.side,
+                    "part": face.part,
                     "monochrome": shot.monochrome,
                 }
             )
@@ -142,7 +143,7 @@ class BestShots:
                 *(value["frame"], value["seconds"], value["quality"], value["mask"]),
                 value["covered"],
                 FacePatch(patch, Alignment(matrix)),
-                RestoredFace(image, replaced, value["redone"], value["side"]),
+                RestoredFace(image, replaced, value["redone"], value["side"], value["part"]),
                 occlusion,
                 value["monochrome"],
             )

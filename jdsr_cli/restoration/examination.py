@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import crop
 from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.identity_check import CheckedShot, IdentityCheck, IdentityFigures
+from jdsr_cli.faces.occlusion_calibration import (
+    UNCALIBRATED,
+    OcclusionCalibration,
+    calibrated_occlusion,
+)
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import Shot
 from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator
@@ -29,12 +38,23 @@ class Examiner:
     Args:
         doubt: Estimates doubt; None if it is not wanted, or not known for the weights.
         identity: Compares faces; None without a recognition network.
+        occlusion: Calibration of the generator's occlusion maps.
 
     """
 
-    def __init__(self, doubt: DoubtEstimator | None, identity: IdentityCheck | None) -> None:
+    def __init__(
+        self,
+        doubt: DoubtEstimator | None = None,
+        identity: IdentityCheck | None = None,
+        occlusion: OcclusionCalibration = UNCALIBRATED,
+    ) -> None:
         self._doubt = doubt
         self._identity = identity
+        self._occlusion = occlusion
+
+    def covered(self, shot: Shot) -> NDArray[np.float32]:
+        """Return the probability that each pixel of a shot is covered, (128, 128) in [0, 1]."""
+        return calibrated_occlusion(shot.occlusion, self._occlusion)
 
     def examine(self, shot: Shot) -> ExaminedShot:
         """Return a shot with its doubt map, and with the mean of the repeats as its face."""
@@ -51,7 +71,7 @@ class Examiner:
         )
         if doubt is None:
             return ExaminedShot(shot)
-        face = finish_face(doubt.face, filmed, colours, shot.mask)
+        face = finish_face(doubt.face, filmed, colours, shot.mask, shot.face.part)
         return ExaminedShot(replace(shot, face=face), doubt)
 
     def compare(self, shots: Sequence[Shot], bare: Image | None) -> list[IdentityFigures | None]:
@@ -86,6 +106,6 @@ class Examiner:
 
 
 def _checked(shot: Shot) -> CheckedShot:
-    before, after = shot.render(128)
+    before, after = shot.render(TEMPLATE_SIZE)
     width = shot.patch.alignment.native_width
-    return CheckedShot(before, after, shot.occlusion, shot.mask, width)
+    return CheckedShot(before, after, shot.face.occlusion, shot.mask, width)

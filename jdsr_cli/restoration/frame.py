@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence import FileDigest, round_seconds
-from jdsr_cli.faces import Alignment, Detection
+from jdsr_cli.faces import Alignment, CompositeSettings, Detection
 from jdsr_cli.faces.alignment import Pose
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.compositing import FramePlan
@@ -35,6 +35,7 @@ from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.result_signer import ResultSigner
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.workspace import Workspace
+from jdsr_cli.settings import RestoredPart
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -202,6 +203,13 @@ class RestoredFace:
     """Whether a second pass in float32 was needed."""
     side: int
     """Side in pixels of the crop that the generator received."""
+    part: RestoredPart = "all"
+    """Which part of it is shown; the rest stays as filmed."""
+
+    @property
+    def compositing(self) -> CompositeSettings:
+        """How it is composited."""
+        return CompositeSettings.of_input(self.side, self.part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +250,14 @@ class FaceItem:
     """Aligned face at the size of the template, RGB uint8 (128, 128, 3)."""
     covered: float = 0.0
     """Share of the face that is occluded."""
+    replaced: float = 0.0
+    """Share of the face that the restored one replaces."""
     mask_probability: float = 0.0
     """Probability of a mask, from this and earlier frames of the track."""
     mask: MaskState | None = None
     restored: RestoredFace | None = None
-    """In the colours of the frame; occluded parts are replaced only if the face is masked."""
+    """In the colours of the frame; unless the face is masked, its occluded parts are not replaced:
+    they are filmed there and count as open, or are not a shown `part`."""
     smoothed: RestoredFace | None = None
     """`restored` after temporal smoothing along the track; None if only shots are restored."""
     quality: float | None = None
@@ -316,6 +327,8 @@ class FrameItem:
     composited: Image | DeepImage = field(default_factory=lambda: NO_IMAGE)
     """Enlarged frame with the restored faces; uint16 in the colours of the input if these are
     written."""
+    comparison: Image = field(default_factory=lambda: NO_IMAGE)
+    """The enlarged frame beside the one with the restored faces, if that is written."""
     snapshot: Snapshot | None = None
     """State of the composite stage after this frame, if a segment ends with it."""
 
@@ -335,7 +348,8 @@ class FrameItem:
         faces = sum(face.nbytes for face in self.faces)
         # A decoded frame of 16-bit samples, its colours at half size, is as large as the image.
         decoded = 0 if self.deep is None else self.image.nbytes
-        return self.image.nbytes + decoded + self.composited.nbytes + faces
+        written = self.composited.nbytes + self.comparison.nbytes
+        return self.image.nbytes + decoded + written + faces
 
 
 @dataclass(frozen=True, eq=False)

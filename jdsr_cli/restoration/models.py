@@ -50,7 +50,7 @@ class Models:
     device: Mapping[str, str]
     signer: CredentialSigner | None = None
     """Signs the results; None if they are not signed."""
-    examiner: Examiner = field(default_factory=lambda: Examiner(None, None))
+    examiner: Examiner = field(default_factory=Examiner)
     """Examines the best shots."""
     notes: tuple[str, ...] = ()
     """What the user should know about how shots are examined."""
@@ -132,7 +132,7 @@ def _open_examiner(
 ) -> tuple[Examiner, tuple[str, ...]]:
     """Return what examines the best shots, and notes on it."""
     if not isinstance(settings, RestoreSettings) or not settings.exports_crops or generator is None:
-        return Examiner(None, None), ()
+        return Examiner(), ()
     notes = []
     doubt, identity = DoubtEstimator.of(generator, settings), None
     if doubt is None and settings.doubt:
@@ -141,7 +141,7 @@ def _open_examiner(
         network = embedder.network
         identity = IdentityCheck(network, find_levels(network.path))
         notes.append(identity.note)
-    return Examiner(doubt, identity), tuple(notes)
+    return Examiner(doubt, identity, generator.occlusion_calibration), tuple(notes)
 
 
 def _detector_settings(settings: DetectionSettings) -> DetectorSettings:

@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces.fusion import fuse
@@ -68,7 +67,7 @@ class TrackExport:
             name, side = f"{track_name(track)}_best{number}", one.shot.side(self._scale)
             pictures.best += (
                 {
-                    **self._write(name, one.shot.render(side), [one.shot], one.shot.occlusion),
+                    **self._write(name, one.shot.render(side), [one.shot]),
                     "doubt": self._write_doubt(name, one.doubt, side),
                     "identity": None if figures is None else figures.fields(),
                 },
@@ -79,7 +78,7 @@ class TrackExport:
 
     def write_face(self, name: str, shot: Shot) -> dict[str, Any]:
         """Write a single face; return the description of its picture."""
-        return self._write(name, shot.render(shot.side(self._scale)), [shot], shot.occlusion)
+        return self._write(name, shot.render(shot.side(self._scale)), [shot])
 
     def _examine(
         self, shots: Sequence[Shot], pictures: TrackPictures
@@ -114,7 +113,7 @@ class TrackExport:
             np.asarray(small, np.uint8), used[0], used, pictures.bare
         )
         pictures.fused = {
-            **self._write(name, pair, used, _mean_occlusion(used)),
+            **self._write(name, pair, used),
             "doubt": None,
             "identity": None if figures is None else figures.fields(),
         }
@@ -124,7 +123,6 @@ class TrackExport:
         name: str,
         pair: tuple[Image, Image],
         shots: Sequence[Shot],
-        occlusion: NDArray[np.float32],
     ) -> dict[str, Any]:
         """Write a picture and its occlusion map; return their description for a record."""
         return {
@@ -133,13 +131,13 @@ class TrackExport:
             "quality": shots[0].quality,
             "mask": shots[0].mask,
             "covered": shots[0].covered,
-            "occlusion": self._write_occlusion(name, occlusion, len(pair[0])),
+            "occlusion": self._write_occlusion(name, shots, len(pair[0])),
         }
 
-    def _write_occlusion(
-        self, name: str, occlusion: NDArray[np.float32], side: int
-    ) -> dict[str, str]:
-        enlarged = cv2.resize(occlusion, (side, side), interpolation=cv2.INTER_LINEAR)
+    def _write_occlusion(self, name: str, shots: Sequence[Shot], side: int) -> dict[str, str]:
+        maps = np.stack([self._examiner.covered(shot) for shot in shots])
+        mean = np.average(maps, axis=0, weights=[shot.quality or 1.0 for shot in shots])
+        enlarged = cv2.resize(mean, (side, side), interpolation=cv2.INTER_LINEAR)
         levels = np.rint(np.clip(enlarged, 0.0, 1.0) * 255.0).astype(np.uint8)
         return self._folder.write(f"{name}_occlusion", levels)
 
@@ -157,13 +155,6 @@ class TrackExport:
 
 def _side_by_side(pair: tuple[Image, Image]) -> Image:
     return np.asarray(cv2.hconcat(pair), np.uint8)
-
-
-def _mean_occlusion(shots: Sequence[Shot]) -> NDArray[np.float32]:
-    """Return how much of each pixel is covered in shots that are fused, (128, 128)."""
-    weights = [shot.quality for shot in shots]
-    mean = np.average(np.stack([shot.occlusion for shot in shots]), axis=0, weights=weights)
-    return np.asarray(mean, np.float32)
 
 
 class BestShotSink(Sink):

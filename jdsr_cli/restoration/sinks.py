@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import MediaError
 from jdsr_cli.evaluation.metrics.temporal import FlickerMeter
-from jdsr_cli.evidence import FaceOverlay, draw_faces, picture_metadata, video_metadata
+from jdsr_cli.evidence import picture_metadata, video_metadata
 from jdsr_cli.evidence.credentials import Content
-from jdsr_cli.faces import Detection
 from jdsr_cli.media import (
     DeepImage,
     Image,
@@ -35,6 +32,8 @@ RESTORED = "restored"
 """Stem of the restored video or image."""
 OVERLAY = "overlay"
 """Stem of the video or image that shows detections, tracks and refusals."""
+COMPARISON = "compare"
+"""Stem of the video or image that shows the input beside the result."""
 RECORDS = "faces.jsonl"
 """A record for each face in each frame."""
 TRACKS = "tracks.jsonl"
@@ -221,21 +220,9 @@ def composited_frame(item: FrameItem) -> Image | DeepImage:
     return item.composited
 
 
-def draw_overlay(item: FrameItem) -> Image:
-    """Return a copy of a frame with its faces, tracks and refusals drawn on it."""
-    faces = []
-    for number, face in enumerate(item.faces, 1):
-        record = describe_face(item, number, face)
-        points = np.array(record.points, np.float32)
-        detection = Detection(record.box, points, record.score)
-        stored = item.input.display.stored_detection(detection)
-        text = "bridged" if record.bridged else f"{record.score:.2f}"
-        text = text if face.refusal is None else face.refusal.kind
-        refused = face.refusal is not None
-        faces.append(FaceOverlay(stored.box, stored.points, record.track, text, refused))
-    image = item.image.copy()
-    draw_faces(image, faces)
-    return image
+def comparison_frame(item: FrameItem) -> Image:
+    """Return the enlarged input beside the frame with its restored faces."""
+    return item.comparison
 
 
 class SegmentedText:

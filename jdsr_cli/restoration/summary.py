@@ -109,6 +109,7 @@ def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
         roll=None if pose is None else round(pose.roll, 1),
         residual=None if pose is None else round(pose.residual, 4),
         covered=None if restored is None else round(face.covered, 4),
+        replaced=None if restored is None else round(face.replaced, 4),
         mask=face.mask,
         mask_probability=None if restored is None else round(face.mask_probability, 4),
         masked=None if face.mask in (None, "unsure") else face.mask == "masked",

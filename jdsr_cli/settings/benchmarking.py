@@ -96,7 +96,7 @@ class BenchOptions(TerminalOptions):
     json_file: Annotated[
         Path | None, Option("Write the report as JSON.", name="json", metavar="FILE")
     ] = None
-    compare: Annotated[
+    baseline: Annotated[
         Path | None,
         Option("Report the ratio of each figure to that of an earlier report.", metavar="FILE"),
     ] = None

@@ -22,6 +22,8 @@ Precision = Literal["auto", "int8", "float32", "bfloat16", "float16"]
 Codec = Literal[
     "auto", "h264", "hevc", "av1", "ffv1", "source", "h264_nvenc", "hevc_nvenc", "av1_nvenc"
 ]
+RestoredPart = Literal["all", "covered", "uncovered"]
+"""Which part of a face is replaced: all of it, what a mask covers, or what the camera saw."""
 MAX_FUSED_SHOTS = 8
 """Best shots of a track that are fused at most."""
 ERROR_BOUNDS = (8, 16, 24, 32, 48)
@@ -81,6 +83,15 @@ class RestoreSettings(DetectionSettings):
             group="results",
         ),
     ] = "best"
+    restore: Annotated[
+        RestoredPart,
+        Option(
+            "What is restored of a face: all of it (all), only what a mask covers, so that the "
+            "rest stays as filmed (covered), or only what the camera saw, so that masks stay and "
+            "nothing under them is invented (uncovered).",
+            group="results",
+        ),
+    ] = "all"
     shots: Annotated[
         int,
         Option(
@@ -180,6 +191,33 @@ class RestoreSettings(DetectionSettings):
             group="results", negatable=True, affects_result=False,
         ),
     ] = True  # fmt: skip
+    compare: Annotated[
+        bool,
+        Option(
+            "Write a video that shows the enlarged input on the left and the result on the right.",
+            group="encoding",
+        ),
+    ] = False
+    compare_boxes: Annotated[
+        bool,
+        Option("Draw boxes and track numbers on both pictures of --compare.", group="encoding"),
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.compare and not self.pastes:
+            raise UsageError(
+                "there is no restored frame to compare with (--mode crops)",
+                where="--compare",
+                hint="Use --mode paste or both; pictures of faces show the input beside the "
+                "result already.",
+            )
+        if self.compare_boxes and not self.compare:
+            raise UsageError(
+                "boxes are drawn on a comparison, which is not written",
+                where="--compare-boxes",
+                hint="Add --compare; --overlay draws boxes on the input alone.",
+            )
 
     @property
     def pastes(self) -> bool:

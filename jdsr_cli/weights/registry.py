@@ -76,6 +76,8 @@ class WeightEntry:
     """Measured quality, such as ``psnr_db``."""
     mask_decision: Mapping[str, object] = field(default_factory=dict)
     """Parameters of its occlusion maps, see `jdsr_cli.faces.occlusion.MaskCalibration`."""
+    occlusion_calibration: Mapping[str, object] = field(default_factory=dict)
+    """Parameters `a`, `b`, `c`, see `jdsr_cli.faces.occlusion_calibration.OcclusionCalibration`."""
     doubt: Mapping[str, object] = field(default_factory=dict)
     """Thresholds of the errors of its pixels, see `jdsr_cli.faces.error_bounds.DoubtCalibration`;
     without them faces have no doubt map."""
@@ -95,7 +97,8 @@ _EXPORT_TYPES = {"file": str, "sha256": str, "bytes": int, "figures": dict}
 _TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
 """TOML type of a field by its annotation; a table for any other."""
 _OPTIONAL = (
-    "arguments", "figures", "mask_decision", "doubt", "gates", "exports", "carried", "url",
+    "arguments", "figures", "mask_decision", "occlusion_calibration", "doubt", "gates", "exports",
+    "carried", "url",
 )  # fmt: skip
 
 

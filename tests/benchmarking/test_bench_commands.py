@@ -77,7 +77,7 @@ def test_a_run_of_crop_faces_has_no_generator(clip: Path, tmp_path: Path) -> Non
         "run", "decode", "detect", "track", "align", "write", "not attributed"
     ]  # fmt: skip
     assert content["conditions"]["frames"] == 4
-    again = run("pipeline", clip, *shared, "--compare", report, "--min-face", "20")
+    again = run("pipeline", clip, *shared, "--baseline", report, "--min-face", "20")
     assert "ratio to the earlier report" in again.stdout
     assert "differs: min_face: None -> 20.0" in again.stdout
 
@@ -109,7 +109,7 @@ def test_bad_clips_are_one_line_errors(tmp_path: Path) -> None:
 def test_a_bad_report_is_an_error_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
     for command in (("pipeline", "absent.mp4"), ("generator",), ("detector",)):
-        result = run(*command, "--compare", tmp_path / "report.json")
+        result = run(*command, "--baseline", tmp_path / "report.json")
         assert (result.exit_code, result.stdout) == (3, "")
         assert "is not a report of jdsr bench" in result.stderr
 
@@ -128,7 +128,7 @@ def test_a_report_of_another_command_is_an_error(tmp_path: Path) -> None:
     made_report().write(tmp_path / "report.json")
     result = run(
         "detector", *CENTERFACE, "--size", "64x64", "--seconds", "0", "--repeat", "1",
-        "--compare", tmp_path / "report.json",
+        "--baseline", tmp_path / "report.json",
     )  # fmt: skip
     assert result.exit_code == 2
     assert "a report of generator cannot be compared with one of detector" in result.stderr

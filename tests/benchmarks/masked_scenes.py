@@ -90,7 +90,8 @@ def main() -> None:
             crops = [crop(picture, alignment, generator.side) for _, alignment, _ in faces]
             maps = [
                 canonical_map(
-                    one, monochrome=classifier.classify(number, face_colourfulness(picture, box))
+                    one,
+                    monochrome=classifier.classify(number, 0.0, face_colourfulness(picture, box)),
                 )
                 for number, (one, (box, _, _)) in enumerate(zip(crops, faces, strict=True))
             ]

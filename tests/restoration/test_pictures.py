@@ -116,9 +116,7 @@ def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Pa
 
 def export(folder: Path, track: int, shots: list[Shot], *, most: int) -> TrackPictures:
     pictures = TrackPictures()
-    TrackExport(FaceFolder(folder), Examiner(None, None), scale=4, most=most).write(
-        track, shots, pictures
-    )
+    TrackExport(FaceFolder(folder), Examiner(), scale=4, most=most).write(track, shots, pictures)
     return pictures
 
 

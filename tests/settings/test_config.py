@@ -18,7 +18,8 @@ from jdsr_cli.settings import (
 )
 
 VALUES = {
-    "out": '"results"', "scale": "8", "mode": '"crops"', "crops": '"all"', "shots": "5",
+    "out": '"results"', "scale": "8", "mode": '"paste"', "crops": '"all"', "shots": "5",
+    "restore": '"covered"', "compare": "true", "compare-boxes": "true",
     "weights": '"lite-x8"', "detector": '"centerface"', "threshold": "0.25", "min-face": "16",
     "min-sharpness": "0.1", "detection-scale": "2", "rotated-faces": "true", "detect-every": "3",
     "roi": '"0,0,64,48"', "min-track": "0.5", "smoothing": "0", "identity": '"face.pt"',

@@ -45,6 +45,7 @@ from jdsr_cli.settings import (
         ("--codec", {"codec": "vp9"}),
         ("--crf", {"crf": 64}),
         ("--crops", {"crops": "some"}),
+        ("--restore", {"restore": "mask"}),
         ("--shots", {"shots": 0}),
         ("--min-sharpness", {"min_sharpness": 1.5}),
         ("--detect-every", {"detect_every": 0}),
@@ -170,8 +171,8 @@ def test_fields_of_the_manifest_are_pinned() -> None:
     assert list(RestoreSettings().deciding()) == [
         "reading", "detector", "threshold", "min_face", "min_sharpness", "detection_scale",
         "rotated_faces", "detect_every", "roi", "min_track", "smoothing", "identity", "segment",
-        "scale", "mode", "crops", "shots", "stabilise", "doubt", "error_bound", "confidence",
-        "frame_scale", "codec", "crf", "label", "overlay",
+        "scale", "mode", "crops", "restore", "shots", "stabilise", "doubt", "error_bound",
+        "confidence", "frame_scale", "codec", "crf", "label", "overlay", "compare", "compare_boxes",
     ]  # fmt: skip
     assert list(asdict(ReadSettings())) == [
         "frame_rate", "stream", "start", "end", "deinterlace", "aspect", "decoder",

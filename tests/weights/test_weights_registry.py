@@ -84,6 +84,7 @@ def test_an_altered_file_is_detected_by_size_and_by_hash(folders: Folders) -> No
         ({"arguments": [1]}, "arguments cannot be"),
         ({"mask_decision": [1]}, "mask_decision cannot be"),
         ({"doubt": [1]}, "doubt cannot be"),
+        ({"occlusion_calibration": 0.5}, "occlusion_calibration cannot be"),
         ({"colour": "red"}, "unknown field 'colour'"),
         ({"licence": None}, "lacks the field 'licence'"),
         ({"name": None}, r"\(without a name\)"),

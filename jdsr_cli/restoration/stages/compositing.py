@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evidence import Label
-from jdsr_cli.faces import Alignment, CompositeSettings, compose, crop
+from jdsr_cli.evidence import FaceOverlay, Label
+from jdsr_cli.faces import Alignment, compose, crop
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
 from jdsr_cli.faces.deep_base import DeepBase
 from jdsr_cli.faces.framing import frame_box
@@ -22,6 +22,8 @@ from jdsr_cli.faces.resampling import cut_out, invert
 from jdsr_cli.faces.temporal_smoothing import FaceSmoother
 from jdsr_cli.media import DeepImage, Image
 from jdsr_cli.media.tone_mapping import converter_from_sdr, graphics_white
+from jdsr_cli.restoration.annotations import face_annotations
+from jdsr_cli.restoration.comparison import FrameComparison, plan_comparison
 from jdsr_cli.restoration.finishing import finish_face
 from jdsr_cli.restoration.frame import (
     NO_IMAGE,
@@ -77,6 +79,10 @@ class _Compositor:
         self._smoother = FaceSmoother()
         self._masks = MaskClassifier()
         self._label = Label(self._plan.width, self._plan.height) if settings.label else None
+        self._comparison: FrameComparison | None = None
+        if settings.compare:
+            compared = plan_comparison(self._plan, still=opened.info.kind == "image")
+            self._comparison = FrameComparison(compared, label=settings.label)
         if opened.snapshot is not None:
             snapshot = opened.snapshot.part("composite")
             self._smoother.load(snapshot.arrays)
@@ -125,7 +131,12 @@ class _Compositor:
         face.covered = covered_share(generated.occlusion)
         face.mask_probability = self._masks.classify(face.track, float(item.time), probability)
         face.mask = classify_mask(face.mask_probability)
-        face.restored = finish_face(generated, face.reference, colours, face.mask)
+        face.restored = finish_face(
+            generated, face.reference, colours, face.mask, self._settings.restore
+        )
+        face.replaced = face.restored.compositing.replaced_share(
+            face.restored.occlusion, alignment.native_width
+        )
         if not self._settings.selects_shots:
             assert item.detections is not None
             image, occlusion = self._smoother.smooth(
@@ -136,12 +147,13 @@ class _Compositor:
                 face.restored.occlusion,
                 fresh=item.detections.cut,
             )
-            face.smoothed = replace(generated, image=image, occlusion=occlusion)
+            face.smoothed = replace(face.restored, image=image, occlusion=occlusion)
         face.quality = round(shot_quality(face), 4)
 
     def _composite(self, item: FrameItem) -> Image | DeepImage:
         """Return the enlarged frame with its faces, near ones (the wider ones) on top."""
         base = enlarge(item.image, self._plan.scale)
+        filmed = None if self._comparison is None else base.copy()
         deep = None
         if item.deep is not None:
             convert = converter_from_sdr(item.input.info)
@@ -155,15 +167,24 @@ class _Compositor:
                     shown.occlusion,
                     template_to_frame(face.alignment, self._plan.scale),
                     face.alignment.native_width,
-                    CompositeSettings.of_input(shown.side),
+                    shown.compositing,
                     deep,
                 )
+        if self._comparison is not None and filmed is not None:
+            item.comparison = self._comparison.draw(filmed, base, self._annotations(item))
         if self._label is not None:
             if deep is not None:
                 self._label.stamp(deep.image, graphics_white(item.input.info))
             else:
                 self._label.stamp(base)
         return base if deep is None else deep.image
+
+    def _annotations(self, item: FrameItem) -> list[FaceOverlay]:
+        """Return the boxes and track numbers of the enlarged frame, if they are drawn."""
+        if not self._settings.compare_boxes:
+            return []
+        scale = self._plan.scale
+        return [replace(one.scaled(scale, scale), text="") for one in face_annotations(item)]
 
 
 def cut_face(item: FrameItem, face: FaceItem) -> FacePatch | None:

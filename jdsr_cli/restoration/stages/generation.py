@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.occlusion import MaskCalibration
+from jdsr_cli.faces.occlusion_calibration import OcclusionCalibration
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.frame import (
@@ -53,6 +54,7 @@ class FaceGenerator:
         self.calibration = MaskCalibration.of(network.entry)
         self._lock = Lock()
         """Best shots are restored again while later frames are."""
+        self.occlusion_calibration = OcclusionCalibration.of(network.entry)
 
     @property
     def side(self) -> int:

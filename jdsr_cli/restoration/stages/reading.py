@@ -10,6 +10,7 @@ from jdsr_cli.evidence.credentials import Origin
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
 from jdsr_cli.media import Frame, MediaInfo, open_reader, restored_header
+from jdsr_cli.restoration.comparison import plan_comparison
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -83,6 +84,9 @@ def _open(
             restored, written_notes = restored_header(settings.codec, info)
             notes += [plan.note] if plan.note is not None else []
             notes += written_notes
+        if settings.compare:
+            compared = plan_comparison(plan, still=info.kind == "image")
+            notes += [compared.note] if compared.note is not None else []
     finished = tuple(workspace.journal.segments)
     if workspace.damage is not None:
         notes.append(workspace.damage)

@@ -18,6 +18,8 @@ from jdsr_cli.evidence import (
 from jdsr_cli.media import sdr_header
 from jdsr_cli.progress import Progress
 from jdsr_cli.reporting import write_report
+from jdsr_cli.restoration.annotations import draw_overlay
+from jdsr_cli.restoration.comparison import plan_comparison
 from jdsr_cli.restoration.crop_sink import CropSink
 from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.filmed import FilmedSink
@@ -33,6 +35,7 @@ from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.pictures import BestShotSink
 from jdsr_cli.restoration.signed_files import SignedFilesSink
 from jdsr_cli.restoration.sinks import (
+    COMPARISON,
     OVERLAY,
     RESTORED,
     FigureSink,
@@ -41,8 +44,8 @@ from jdsr_cli.restoration.sinks import (
     SinkResult,
     StillSink,
     VideoSink,
+    comparison_frame,
     composited_frame,
-    draw_overlay,
 )
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
@@ -137,12 +140,14 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings, examiner: Examine
     assert opened.frame_plan is not None
     sinks: list[Sink] = []
     info, plan = opened.info, opened.frame_plan
-    restored = opened.restored or info
+    restored, sdr, still = opened.restored or info, sdr_header(info), info.kind == "image"
+    compared = plan_comparison(plan, still=still).size
     for name, used, header, size, picture in (
         (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
-        (OVERLAY, settings.overlay, sdr_header(info), (info.width, info.height), draw_overlay),
+        (OVERLAY, settings.overlay, sdr, (info.width, info.height), draw_overlay),
+        (COMPARISON, settings.compare, sdr, compared, comparison_frame),
     ):
-        if used and info.kind == "image":
+        if used and still:
             sinks.append(StillSink(name, opened, picture))
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
