@@ -256,14 +256,14 @@ def _timeline(
 
 
 def _measured_frames(track: Record, facts: FaceFacts) -> list[tuple[str, Record]]:
-    """Return the records of the filmed picture and of the best restored shot."""
+    """Return the records of the filmed picture and of the frame of the first restored shot."""
     best = tables(track, "best")
     asked = (
         ("Filmed picture", whole(table(track, "filmed"), "frame")),
-        ("Best restored shot", next(iter(wholes(best[0], "frames")), None) if best else None),
+        ("Restored shot", next(iter(wholes(best[0], "frames")), None) if best else None),
     )
     found = [
-        (f"{words} (frame {frame:,})", facts.frames[frame])
+        (f"{words}, frame {frame:,}", facts.frames[frame])
         for words, frame in asked
         if frame is not None and frame in facts.frames
     ]

@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from jdsr_cli.file_names import as_text
 from jdsr_cli.reporting.wording import clock, counted
@@ -37,7 +36,7 @@ def render(template: str, **values: Any) -> str:
         f"script-src '{_source_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template(template).render(
-        style=Markup(style), script=Markup(script), policy=policy,
+        style=style, script=script, policy=policy,
         generator=f"{GENERATOR} {__version__}", **values,
     )  # fmt: skip
     return page if page.endswith("\n") else page + "\n"

@@ -57,7 +57,10 @@ async function open(form) {
 
 for (const [name, form] of Object.entries(FORMS)) {
   const page = await open(form);
-  if (form.media === "print") await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+  if (form.media === "print") {
+    await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+    if (await page.$("details:not([open])")) failures.push("a detail is closed in print");
+  }
   const width = form.script === false ? null : await page.evaluate(() => document.documentElement.scrollWidth);
   if (width !== null && width > form.width) failures.push(`${name}: ${width} px wide`);
   if (form.script !== false) {
