@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from jdsr_cli.settings import (
         CropSettings,
         ExecutionSettings,
+        PrivacySettings,
         ReadSettings,
         RestoreSettings,
     )
@@ -89,6 +90,7 @@ _MODULES = {
     "jdsr_cli.settings": (
         "CropSettings",
         "ExecutionSettings",
+        "PrivacySettings",
         "ReadSettings",
         "RestoreSettings",
     ),
@@ -109,6 +111,7 @@ __all__ = [
     "MediaError",
     "OutputError",
     "PlannedInput",
+    "PrivacySettings",
     "Progress",
     "ReadSettings",
     "RestoreSettings",

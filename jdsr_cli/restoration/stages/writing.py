@@ -18,6 +18,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.people_sink import PeopleSink
 from jdsr_cli.restoration.pictures import BestShotSink, CropSink
 from jdsr_cli.restoration.sinks import (
     OVERLAY,
@@ -114,24 +115,27 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings) -> list[Sink]:
         settings: `CropSettings` for `crop-faces`, otherwise `RestoreSettings`.
 
     """
+    people = [PeopleSink(opened, settings)] if settings.privacy.selects else []
     if isinstance(settings, CropSettings):
-        return [CropSink(opened, settings), RecordSink(opened)]
+        return [CropSink(opened, settings), RecordSink(opened), *people]
     assert isinstance(settings, RestoreSettings)
     assert opened.frame_plan is not None
     sinks: list[Sink] = []
     folder, info, plan = opened.workspace.results, opened.info, opened.frame_plan
-    restored = opened.restored or info
+    restored, exif = opened.restored or info, opened.reader.exif
+    if exif is not None and settings.privacy.blur_others:
+        exif = exif.without_pictures()
     for name, used, header, size, picture in (
         (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
         (OVERLAY, settings.overlay, sdr_header(info), (info.width, info.height), draw_overlay),
     ):
         if used and info.kind == "image":
-            sinks.append(StillSink(name, folder, opened.reader.exif, picture))
+            sinks.append(StillSink(name, folder, exif, picture))
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
         sinks.append(BestShotSink(opened, settings))
-    return [*sinks, RecordSink(opened), FigureSink(settings)]
+    return [*sinks, RecordSink(opened), FigureSink(settings), *people]
 
 
 class _InputWriter:
@@ -271,6 +275,8 @@ class _InputWriter:
     def _described_settings(self) -> dict[str, Any]:
         """Return the settings and the factor by which frames are enlarged."""
         described = asdict(self._settings)
+        # The hash of the photograph is with the networks.
+        del described["privacy"]["reference"]
         if self._input.frame_plan is not None:
             described["frame_scale_used"] = self._input.frame_plan.scale
         return described
