@@ -87,7 +87,9 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     reference = None
     if settings.privacy.reference is not None:
         assert embedder is not None
-        reference = open_reference(Path(settings.privacy.reference), detector, embedder)
+        photo, detection = Path(settings.privacy.reference), _photo_settings(settings)
+        searcher, _ = _complete_detector(create_detector(settings.detector, detection), settings)
+        reference = open_reference(photo, searcher, embedder)
     return Models(
         detector=detector,
         near_tracks=near_tracks,
@@ -108,6 +110,11 @@ def _detector_settings(settings: DetectionSettings) -> DetectorSettings:
         device=settings.device,
         backend=settings.backend,
     )
+
+
+def _photo_settings(settings: DetectionSettings) -> DetectorSettings:
+    """Return how the reference photograph is searched: as it is, whatever the footage needs."""
+    return DetectorSettings(device=settings.device, backend=settings.backend)
 
 
 def _complete_detector(

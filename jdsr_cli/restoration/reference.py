@@ -51,7 +51,6 @@ def open_reference(path: Path, detector: Detector, embedder: FaceEmbedder) -> Re
             face is too small, too blurred or turned too far to be compared.
 
     """
-    digest = sha256_file(path)
     with open_reader(path) as reader:
         if reader.info.kind != "image":
             raise _unusable(path, f"it is no still picture ({reader.info.kind})")
@@ -66,7 +65,7 @@ def open_reference(path: Path, detector: Detector, embedder: FaceEmbedder) -> Re
     if item.refusal is not None:
         raise _unusable(path, f"its face cannot be compared: {item.refusal.reason}")
     (embedding,) = embedder(image, (face,), display)
-    return ReferencePerson(embedding, digest)
+    return ReferencePerson(embedding, sha256_file(path))
 
 
 def _only_face(path: Path, faces: list[Detection]) -> Detection:

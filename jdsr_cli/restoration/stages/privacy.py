@@ -71,9 +71,8 @@ def survey(
         if run.is_done:
             return
         task = f"{opened.state.source.name}: search"
-        frames = NumberedFrames(
-            partial(open_reader, opened.state.source, settings.reading), limit=limit
-        )
+        opener = partial(open_reader, opened.state.source, settings.reading)
+        frames = NumberedFrames(opener, opener(), limit)
         progress.begin(task, expected_frames(opened.info, settings.reading))
         try:
             run.run(frames, check_needed, lambda: progress.advance(task, plan.segment))

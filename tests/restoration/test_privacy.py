@@ -1,0 +1,380 @@
+"""Runs that restore selected people only, and in which nobody else can be recognised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from killed_run import run_until_killed
+from media.clips import encode
+from media.deep_clips import PQ, Colours, write_deep
+from network_files import write_torchscript
+from numpy.typing import NDArray
+from PIL import Image
+from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
+from test_assistance import assistant, interrupt
+
+from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_cli.media import open_reader
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import InputResult, crop_faces, restore
+from jdsr_cli.restoration.models import open_models
+from jdsr_cli.restoration.survey import HEADS_SUFFIX, PEOPLE
+from jdsr_cli.settings import CropSettings, PrivacySettings, ReadSettings, RestoreSettings
+
+Picture = NDArray[np.uint8]
+Weights = Callable[[int], Path]
+OTHER = range(5, 11)
+"""Frames of `walk` in which the second person is seen."""
+ONLY_FIRST = PrivacySettings(only_track=(1,), blur_others=True)
+
+
+@dataclass(frozen=True)
+class Walk:
+    clip: Path
+    settings: RestoreSettings
+    whole: Path
+    """Results of a run in which only the first person is restored and recognisable."""
+
+
+@pytest.fixture(scope="module")
+def walked(
+    tmp_path_factory: pytest.TempPathFactory, astronaut: Picture, hopper: Picture,
+    tiny_weights: Weights,
+) -> Walk:  # fmt: skip
+    folder = tmp_path_factory.mktemp("privacy")
+    clip = walk(folder / "walk.mkv", astronaut, hopper)
+    settings = walk_settings(tiny_weights(64), overlay=True, privacy=ONLY_FIRST, label=False)
+    return Walk(clip, settings, done(restore([clip], folder / "out", settings).results))
+
+
+def done(results: tuple[InputResult, ...]) -> Path:
+    (result,) = results
+    assert result.error is None, result.error
+    assert result.output is not None
+    return result.output
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return read
+
+
+def frames_of(path: Path) -> list[Picture]:
+    with av.open(str(path)) as container:
+        return [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
+
+
+def fine(image: Picture) -> NDArray[np.float32]:
+    """Return the gray picture without what is coarser than the features of a face."""
+    gray = image.astype(np.float32).mean(axis=2)
+    return gray - cv2.GaussianBlur(gray, (0, 0), 3.0)
+
+
+def best_match(picture: Picture, face: Picture) -> float:
+    """Return the largest correlation of a face with any place of a picture."""
+    found = cv2.matchTemplate(fine(picture), fine(face), cv2.TM_CCOEFF_NORMED)
+    return float(np.nan_to_num(found, posinf=0.0).max())
+
+
+def face_of(portrait: Picture) -> Picture:
+    return portrait[35:85, 40:80]
+
+
+def test_nothing_shows_the_other_face(walked: Walk, hopper: Picture, astronaut: Picture) -> None:
+    source = frames_of(walked.clip)
+    assert best_match(source[7], face_of(hopper)) > 0.9
+    for name in ("restored.mp4", "overlay.mp4"):
+        frames = frames_of(walked.whole / name)
+        assert len(frames) == WALK
+        for number in OTHER:
+            assert best_match(frames[number][:, 140:], face_of(hopper)) < 0.45, (name, number)
+        assert best_match(frames[7], face_of(astronaut)) > 0.6
+        # Frames are averaged after the motion of the face is undone.
+        moved = [np.roll(frames[number], -(number % 3), axis=0) for number in OTHER]
+        mean = np.rint(np.mean(moved, axis=0)).astype(np.uint8)
+        assert best_match(mean[:, 140:], face_of(hopper)) < 0.45
+        if name == "restored.mp4":
+            # All that is left of the face is the same in all frames.
+            inner = [one[50:90, 190:230].astype(int) for one in moved]
+            assert max(np.abs(one - inner[0]).max() for one in inner) < 24
+    pictures = sorted((walked.whole / "faces").iterdir())
+    assert [one.name[:9] for one in pictures] == ["track0001"] * len(pictures)
+    assert pictures
+
+
+def test_the_head_is_covered_before_and_after_its_detections(walked: Walk) -> None:
+    source, shown = frames_of(walked.clip), frames_of(walked.whole / "restored.mp4")
+    changed = [
+        np.abs(shown[number][:, 150:].astype(int) - source[number][:, 150:]).mean() > 5
+        for number in range(WALK)
+    ]
+    # The clip begins 0.2 s before the first detection; 0.5 s after the last one are 12 frames.
+    assert changed == [number <= 22 for number in range(WALK)]
+
+
+def test_all_faces_are_counted_and_the_record_says_who_is_selected(walked: Walk) -> None:
+    faces = lines(walked.whole / "faces.jsonl")
+    by_track = {n: {one["reason"] for one in faces if one["track"] == n} for n in (1, 2)}
+    assert by_track == {1: {None}, 2: {"track 2 is not one of --only-track 1"}}
+    tracks = {one["track"]: one for one in lines(walked.whole / "tracks.jsonl")}
+    assert tracks[2]["refused"] == {"not selected": len(OTHER)}
+    assert tracks[2]["best"] == []
+    read = manifest(walked.whole)
+    assert read["counts"]["refusals"] == {"not selected": len(OTHER)}
+    assert read["counts"]["tracks"] == 2
+    assert read["figures"]["people"] == {"selected": {"1": None}, "covered_heads": 23}
+    assert read["settings"]["privacy"]["only_track"] == [1]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes_with_another_batch(
+    walked: Walk, tmp_path: Path
+) -> None:
+    run_until_killed("in the middle of a segment", walked.clip, tmp_path, walked.settings)
+    (work,) = tmp_path.glob(".walk.partial/work")
+    # A survey that is damaged is made again.
+    (work / f"000003{HEADS_SUFFIX}").write_bytes(b"damaged")
+    settings = replace(walked.settings, resume=True, batch=1)
+    folder = done(restore([walked.clip], tmp_path, settings).results)
+    assert file_hashes(folder) == file_hashes(walked.whole)
+    read, expected = repeatable_manifest(folder), repeatable_manifest(walked.whole)
+    assert read["figures"]["people"] == expected["figures"]["people"]
+    assert not work.exists()
+
+
+def test_segments_of_other_processes_have_the_same_bytes(walked: Walk, tmp_path: Path) -> None:
+    # The survey advances by whole segments, of which the last one is half empty.
+    workspace = interrupt(walked.clip, tmp_path, walked.settings, frames=WALK + 4 + 10)
+    with assistant(walked.clip, workspace, walked.settings) as one:
+        while one.search_one():
+            pass
+        # Nobody is restored before it is known who is selected.
+        people = workspace.work / PEOPLE
+        people.rename(people.with_suffix(".gone"))
+        assert not one.restore_one()
+        people.with_suffix(".gone").rename(people)
+        while one.restore_one():
+            pass
+    assert workspace.segment_file(2, ".faces").exists()
+    settings = replace(walked.settings, resume=True)
+    folder = done(restore([walked.clip], tmp_path, settings).results)
+    assert file_hashes(folder) == file_hashes(walked.whole)
+
+
+def still(folder: Path, name: str, astronaut: Picture, hopper: Picture) -> Path:
+    scene = np.hstack([astronaut, np.full((120, 40, 3), 90, np.uint8), hopper])
+    path = folder / name
+    if name.startswith("gray"):
+        scene = np.repeat(cv2.cvtColor(scene, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    exif.get_ifd(34665)[37500] = b"preview of the picture"
+    Image.fromarray(scene).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("name", ["colour.png", "gray.png", "photo.jpg"])
+def test_of_a_still_the_other_head_and_previews_are_gone(
+    walked: Walk, tmp_path: Path, astronaut: Picture, hopper: Picture, name: str
+) -> None:
+    source = still(tmp_path, name, astronaut, hopper)
+    settings = replace(walked.settings, mode="paste", detection_scale=None)
+    folder = done(restore([source], tmp_path / "out", settings).results)
+    people = {one["track"]: one["box"][0] for one in lines(folder / "faces.jsonl")}
+    left = people[1] < 140
+    shown = np.asarray(Image.open(folder / "restored.png"))
+    gone, kept = (shown[:, 160:], shown[:, :120]) if left else (shown[:, :120], shown[:, 160:])
+    other, chosen = (hopper, astronaut) if left else (astronaut, hopper)
+    assert best_match(gone, face_of(other)) < 0.45
+    assert best_match(kept, face_of(chosen)) > 0.6
+    restored = Image.open(folder / "restored.png").getexif()
+    assert restored[271] == "Maker"
+    assert 37500 not in restored.get_ifd(34665)
+
+
+@pytest.mark.parametrize(
+    "colours", [replace(PQ, codec="ffv1"), Colours(codec="ffv1")], ids=["PQ", "SDR, 10 bit"]
+)
+def test_deep_frames_show_the_same(
+    walked: Walk, tmp_path: Path, astronaut: Picture, hopper: Picture, colours: Colours
+) -> None:
+    scene = np.full((140, 280, 3), 90, np.uint8)
+    scene[10:130, 5:125], scene[10:130, 150:270] = astronaut, hopper
+    clip = write_deep(tmp_path / "deep.mkv", [scene] * 3, colours)
+    settings = replace(walked.settings, mode="paste", codec="ffv1", overlay=False)
+    folder = done(restore([clip], tmp_path / "out", settings).results)
+    faces = lines(folder / "faces.jsonl")
+    (chosen_left,) = {one["box"][0] < 140 for one in faces if one["track"] == 1}
+    (path,) = folder.glob("restored.*")
+    with open_reader(clip) as before, open_reader(path) as after:
+        for old, new in zip(before, after, strict=True):
+            assert old.deep is not None
+            assert new.deep is not None
+            for one, other in ((old.image, new.image), (old.deep(), new.deep())):
+                gone, stay = (slice(140, 280), slice(0, 140))[:: 1 if chosen_left else -1]
+                levels = 255.0 / np.iinfo(one.dtype).max
+                face = (one[45:95, gone] * levels)[:, 40:80].astype(np.uint8)
+                assert best_match((other[:, gone] * levels).astype(np.uint8), face) < 0.45
+                kept = (one[45:95, stay] * levels)[:, 40:80].astype(np.uint8)
+                assert best_match((other[:, stay] * levels).astype(np.uint8), kept) > 0.6
+
+
+def test_of_a_squeezed_picture_the_whole_head_is_covered(
+    walked: Walk, tmp_path: Path, astronaut: Picture, hopper: Picture
+) -> None:
+    scene = np.full((140, 280, 3), 90, np.uint8)
+    scene[10:130, 5:125], scene[10:130, 150:270] = astronaut, hopper
+    half = cv2.resize(scene, (280, 70), interpolation=cv2.INTER_AREA)
+    clip = encode(tmp_path / "half.mkv", range(3), size=(280, 70), paint=lambda _: half)
+    settings = replace(walked.settings, mode="paste", reading=ReadSettings(aspect="2:1"))
+    folder = done(restore([clip], tmp_path / "out", settings).results)
+    (left,) = {one["box"][0] < 140 for one in lines(folder / "faces.jsonl") if one["track"] == 1}
+    gone = slice(150, 270) if left else slice(5, 125)
+    for one in frames_of(folder / "restored.mp4"):
+        changed = np.abs(one.astype(int) - half).max(axis=2)[:, gone] > 12
+        rows, columns = np.nonzero(changed)
+        # The square of the displayed picture is half as high in stored pixels.
+        assert 1.5 < np.ptp(columns) / np.ptp(rows) < 2.5
+        assert best_match(one[:, gone], face_of(hopper if left else astronaut)[::2]) < 0.45
+
+
+def test_only_crops_and_sparse_search_show_nobody_else(
+    walked: Walk, tmp_path: Path, hopper: Picture
+) -> None:
+    settings = replace(walked.settings, mode="crops")
+    folder = done(restore([walked.clip], tmp_path, settings).results)
+    assert {one.name[:9] for one in (folder / "faces").iterdir()} == {"track0001"}
+    for one in frames_of(folder / "overlay.mp4"):
+        assert best_match(one[:, 140:], face_of(hopper)) < 0.45
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_selection_alone_leaves_the_frames_as_they_are(
+    walked: Walk, tmp_path: Path, number: int, hopper: Picture
+) -> None:
+    privacy = PrivacySettings(only_track=(number, 7))
+    settings = CropSettings(
+        detector="centerface", detection_scale=0.5, device="cpu", segment=8, privacy=privacy
+    )
+    folder = done(crop_faces([walked.clip], tmp_path, settings).results)
+    crops = sorted(folder.glob("*.png"))
+    assert len(crops) == (WALK if number == 1 else len(OTHER))
+    assert {one.name.split("_")[1] for one in crops} == {f"track000{number}"}
+    read = manifest(folder)
+    assert read["figures"]["people"] == {"selected": {str(number): None}}
+    assert read["notes"] == ["--only-track 7: no track has this number"]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_torchscript(tmp_path_factory.mktemp("network") / "quadrants.pt")
+
+
+class TestReference:
+    """Runs with a photograph of the second person, and a network that compares mean colours."""
+
+    def settings(self, network: Path, photo: Path, **changes: Any) -> CropSettings:
+        privacy = PrivacySettings(reference=str(photo), reference_level=0.9, blur_others=True)
+        return CropSettings(
+            detector="centerface", detection_scale=0.5, device="cpu", segment=8,
+            identity=str(network), privacy=replace(privacy, **changes),
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("suffix", ["png", "tif"])
+    def test_the_person_of_the_photograph_is_selected(
+        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture, suffix: str
+    ) -> None:
+        photo = tmp_path / f"secret-name.{suffix}"
+        Image.fromarray(hopper).save(photo)
+        folder = done(
+            crop_faces([walked.clip], tmp_path / "out", self.settings(network, photo)).results
+        )
+        people = manifest(folder)["figures"]["people"]
+        assert list(people["selected"]) == ["2"]
+        assert people["selected"]["2"] > 0.9 > people["nearest_other"]
+        assert len(list(folder.glob("*track0002*.png"))) == len(list(folder.glob("*.png"))) == 6
+        reasons = {one["reason"] for one in lines(folder / "faces.jsonl") if one["track"] == 1}
+        (reason,) = reasons
+        assert "less than 0.9 (--reference-level)" in reason
+        text = (folder / "manifest.json").read_text()
+        assert "secret-name" not in text
+        assert manifest(folder)["detector"]["reference_sha256"] in text
+
+    def test_nobody_is_selected_above_every_similarity(
+        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture
+    ) -> None:
+        photo = tmp_path / "photo.png"
+        Image.fromarray(hopper).save(photo)
+        settings = self.settings(network, photo, reference_level=1.0, blur_others=False)
+        (result,) = crop_faces([walked.clip], tmp_path / "out", settings).results
+        assert result.counts is not None
+        assert result.counts.faces_restored == 0
+        (note,) = [one for one in result.notes if "--reference" in one]
+        assert note.startswith("nobody is like the person of --reference: the most similar track")
+
+    def test_another_photograph_is_another_request(
+        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture, astronaut: Picture
+    ) -> None:
+        photo = tmp_path / "photo.png"
+        Image.fromarray(hopper).save(photo)
+        settings = self.settings(network, photo)
+        workspace = interrupt(walked.clip, tmp_path / "out", settings, frames=WALK + 4 + 10)
+        moved = photo.rename(tmp_path / "moved.png")
+        Image.fromarray(astronaut).save(photo)
+        (result,) = crop_faces(
+            [walked.clip], tmp_path / "out", replace(settings, resume=True)
+        ).results
+        assert result.error is not None
+        assert "detector" in str(result.error)
+        again = replace(
+            settings, resume=True, privacy=replace(settings.privacy, reference=str(moved))
+        )
+        done(crop_faces([walked.clip], tmp_path / "out", again).results)
+        assert not workspace.work.exists()
+
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda a, h: np.full_like(a, 90), "no face is found"),
+            (lambda a, h: np.hstack([a, h]), "faces, the widest of similar size"),
+            (lambda a, h: cv2.resize(a, (60, 60), interpolation=cv2.INTER_AREA), "less than 32 px"),
+            (lambda a, h: cv2.GaussianBlur(h, (0, 0), 8.0), "cannot be"),
+        ],
+        ids=["none", "several", "small", "blurred"],
+    )
+    def test_an_unusable_photograph_is_refused(
+        self, walked: Walk, tmp_path: Path, network: Path, astronaut: Picture, hopper: Picture,
+        make: Callable[[Picture, Picture], Picture], reason: str,
+    ) -> None:  # fmt: skip
+        photo = tmp_path / "photo.png"
+        Image.fromarray(make(astronaut, hopper)).save(photo)
+        with pytest.raises(UsageError, match=reason) as caught:
+            crop_faces([walked.clip], tmp_path / "out", self.settings(network, photo))
+        assert "--reference: photo.png cannot be used" in str(caught.value)
+
+    def test_a_large_face_wins_over_a_small_one_and_a_clip_is_no_photograph(
+        self, tmp_path: Path, network: Path, astronaut: Picture, hopper: Picture, walked: Walk
+    ) -> None:
+        small = cv2.resize(hopper, (60, 60), interpolation=cv2.INTER_AREA)
+        large = cv2.resize(astronaut, (360, 360), interpolation=cv2.INTER_CUBIC)
+        scene = np.full((360, 480, 3), 90, np.uint8)
+        scene[:, :360], scene[20:80, 400:460] = large, small
+        photo = tmp_path / "photo.png"
+        Image.fromarray(scene).save(photo)
+        found = open_models(self.settings(network, photo), Silent()).reference
+        Image.fromarray(large).save(photo)
+        alone = open_models(self.settings(network, photo), Silent()).reference
+        assert found is not None
+        assert alone is not None
+        assert float(found.embedding @ alone.embedding) > 0.95
+        with pytest.raises(UsageError, match="no still picture"):
+            open_models(self.settings(network, walked.clip), Silent())
+        with pytest.raises(InputMissingError):
+            open_models(self.settings(network, tmp_path / "absent.png"), Silent())
