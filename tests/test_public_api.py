@@ -19,6 +19,7 @@ NAMES = [
     "MediaError",
     "OutputError",
     "PlannedInput",
+    "PrivacySettings",
     "Progress",
     "ReadSettings",
     "RestoreSettings",

@@ -9,7 +9,12 @@ from jdsr_cli.restoration.sinks import Sink, SinkResult
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.summary import rounded
 from jdsr_cli.restoration.survey import read_similarities
-from jdsr_cli.settings import DetectionSettings
+from jdsr_cli.settings import DetectionSettings, RestoreSettings
+
+_SEARCHED_MORE = (
+    "--blur-others searches more frames than --mode crops does otherwise: the numbers of tracks "
+    "are those of --mode both"
+)
 
 
 class PeopleSink(Sink):
@@ -26,6 +31,12 @@ class PeopleSink(Sink):
     def __init__(self, opened: OpenInput, settings: DetectionSettings) -> None:
         self._opened = opened
         self._privacy = settings.privacy
+        self._searches_more = (
+            settings.privacy.blur_others
+            and settings.detect_every is None
+            and isinstance(settings, RestoreSettings)
+            and settings.selects_shots
+        )
         self._seen: set[int] = set()
         """Tracks of `--only-track` that occur."""
         self._covered = 0
@@ -53,6 +64,8 @@ class PeopleSink(Sink):
             figures["selected"] = {str(k): rounded(v, 4) for k, v in sorted(selected.items())}
             figures["nearest_other"] = None if nearest is None else rounded(nearest[0], 4)
             notes += [] if selected else [_none_selected(nearest, level)]
+        if self._searches_more:
+            notes.append(_SEARCHED_MORE)
         if self._privacy.blur_others:
             figures["covered_heads"] = self._covered
         return SinkResult(notes=tuple(notes), figures={"people": figures})

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 from killed_run import run_until_killed
 from media.clips import encode
 from media.deep_clips import PQ, Colours, write_deep
-from network_files import write_torchscript
 from numpy.typing import NDArray
 from PIL import Image
+from private_runs import best_match, done, face_of, frames_of, manifest
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 from test_assistance import assistant, interrupt
 
-from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.media import open_reader
-from jdsr_cli.progress import Silent
-from jdsr_cli.restoration import InputResult, crop_faces, restore
-from jdsr_cli.restoration.models import open_models
+from jdsr_cli.restoration import crop_faces, restore
 from jdsr_cli.restoration.survey import HEADS_SUFFIX, PEOPLE
 from jdsr_cli.settings import CropSettings, PrivacySettings, ReadSettings, RestoreSettings
 
@@ -53,39 +47,6 @@ def walked(
     clip = walk(folder / "walk.mkv", astronaut, hopper)
     settings = walk_settings(tiny_weights(64), overlay=True, privacy=ONLY_FIRST, label=False)
     return Walk(clip, settings, done(restore([clip], folder / "out", settings).results))
-
-
-def done(results: tuple[InputResult, ...]) -> Path:
-    (result,) = results
-    assert result.error is None, result.error
-    assert result.output is not None
-    return result.output
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return read
-
-
-def frames_of(path: Path) -> list[Picture]:
-    with av.open(str(path)) as container:
-        return [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
-
-
-def fine(image: Picture) -> NDArray[np.float32]:
-    """Return the gray picture without what is coarser than the features of a face."""
-    gray = image.astype(np.float32).mean(axis=2)
-    return gray - cv2.GaussianBlur(gray, (0, 0), 3.0)
-
-
-def best_match(picture: Picture, face: Picture) -> float:
-    """Return the largest correlation of a face with any place of a picture."""
-    found = cv2.matchTemplate(fine(picture), fine(face), cv2.TM_CCOEFF_NORMED)
-    return float(np.nan_to_num(found, posinf=0.0).max())
-
-
-def face_of(portrait: Picture) -> Picture:
-    return portrait[35:85, 40:80]
 
 
 def test_nothing_shows_the_other_face(walked: Walk, hopper: Picture, astronaut: Picture) -> None:
@@ -189,12 +150,12 @@ def test_of_a_still_the_other_head_and_previews_are_gone(
     folder = done(restore([source], tmp_path / "out", settings).results)
     people = {one["track"]: one["box"][0] for one in lines(folder / "faces.jsonl")}
     left = people[1] < 140
-    shown = np.asarray(Image.open(folder / "restored.png"))
+    with Image.open(folder / "restored.png") as picture:
+        shown, restored = np.asarray(picture), picture.getexif()
     gone, kept = (shown[:, 160:], shown[:, :120]) if left else (shown[:, :120], shown[:, 160:])
     other, chosen = (hopper, astronaut) if left else (astronaut, hopper)
     assert best_match(gone, face_of(other)) < 0.45
     assert best_match(kept, face_of(chosen)) > 0.6
-    restored = Image.open(folder / "restored.png").getexif()
     assert restored[271] == "Maker"
     assert 37500 not in restored.get_ifd(34665)
 
@@ -270,111 +231,3 @@ def test_selection_alone_leaves_the_frames_as_they_are(
     read = manifest(folder)
     assert read["figures"]["people"] == {"selected": {str(number): None}}
     assert read["notes"] == ["--only-track 7: no track has this number"]
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_torchscript(tmp_path_factory.mktemp("network") / "quadrants.pt")
-
-
-class TestReference:
-    """Runs with a photograph of the second person, and a network that compares mean colours."""
-
-    def settings(self, network: Path, photo: Path, **changes: Any) -> CropSettings:
-        privacy = PrivacySettings(reference=str(photo), reference_level=0.9, blur_others=True)
-        return CropSettings(
-            detector="centerface", detection_scale=0.5, device="cpu", segment=8,
-            identity=str(network), privacy=replace(privacy, **changes),
-        )  # fmt: skip
-
-    @pytest.mark.parametrize("suffix", ["png", "tif"])
-    def test_the_person_of_the_photograph_is_selected(
-        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture, suffix: str
-    ) -> None:
-        photo = tmp_path / f"secret-name.{suffix}"
-        Image.fromarray(hopper).save(photo)
-        folder = done(
-            crop_faces([walked.clip], tmp_path / "out", self.settings(network, photo)).results
-        )
-        people = manifest(folder)["figures"]["people"]
-        assert list(people["selected"]) == ["2"]
-        assert people["selected"]["2"] > 0.9 > people["nearest_other"]
-        assert len(list(folder.glob("*track0002*.png"))) == len(list(folder.glob("*.png"))) == 6
-        reasons = {one["reason"] for one in lines(folder / "faces.jsonl") if one["track"] == 1}
-        (reason,) = reasons
-        assert "less than 0.9 (--reference-level)" in reason
-        text = (folder / "manifest.json").read_text()
-        assert "secret-name" not in text
-        assert manifest(folder)["detector"]["reference_sha256"] in text
-
-    def test_nobody_is_selected_above_every_similarity(
-        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture
-    ) -> None:
-        photo = tmp_path / "photo.png"
-        Image.fromarray(hopper).save(photo)
-        settings = self.settings(network, photo, reference_level=1.0, blur_others=False)
-        (result,) = crop_faces([walked.clip], tmp_path / "out", settings).results
-        assert result.counts is not None
-        assert result.counts.faces_restored == 0
-        (note,) = [one for one in result.notes if "--reference" in one]
-        assert note.startswith("nobody is like the person of --reference: the most similar track")
-
-    def test_another_photograph_is_another_request(
-        self, walked: Walk, tmp_path: Path, network: Path, hopper: Picture, astronaut: Picture
-    ) -> None:
-        photo = tmp_path / "photo.png"
-        Image.fromarray(hopper).save(photo)
-        settings = self.settings(network, photo)
-        workspace = interrupt(walked.clip, tmp_path / "out", settings, frames=WALK + 4 + 10)
-        moved = photo.rename(tmp_path / "moved.png")
-        Image.fromarray(astronaut).save(photo)
-        (result,) = crop_faces(
-            [walked.clip], tmp_path / "out", replace(settings, resume=True)
-        ).results
-        assert result.error is not None
-        assert "detector" in str(result.error)
-        again = replace(
-            settings, resume=True, privacy=replace(settings.privacy, reference=str(moved))
-        )
-        done(crop_faces([walked.clip], tmp_path / "out", again).results)
-        assert not workspace.work.exists()
-
-    @pytest.mark.parametrize(
-        ("make", "reason"),
-        [
-            (lambda a, h: np.full_like(a, 90), "no face is found"),
-            (lambda a, h: np.hstack([a, h]), "faces, the widest of similar size"),
-            (lambda a, h: cv2.resize(a, (60, 60), interpolation=cv2.INTER_AREA), "less than 32 px"),
-            (lambda a, h: cv2.GaussianBlur(h, (0, 0), 8.0), "cannot be"),
-        ],
-        ids=["none", "several", "small", "blurred"],
-    )
-    def test_an_unusable_photograph_is_refused(
-        self, walked: Walk, tmp_path: Path, network: Path, astronaut: Picture, hopper: Picture,
-        make: Callable[[Picture, Picture], Picture], reason: str,
-    ) -> None:  # fmt: skip
-        photo = tmp_path / "photo.png"
-        Image.fromarray(make(astronaut, hopper)).save(photo)
-        with pytest.raises(UsageError, match=reason) as caught:
-            crop_faces([walked.clip], tmp_path / "out", self.settings(network, photo))
-        assert "--reference: photo.png cannot be used" in str(caught.value)
-
-    def test_a_large_face_wins_over_a_small_one_and_a_clip_is_no_photograph(
-        self, tmp_path: Path, network: Path, astronaut: Picture, hopper: Picture, walked: Walk
-    ) -> None:
-        small = cv2.resize(hopper, (60, 60), interpolation=cv2.INTER_AREA)
-        large = cv2.resize(astronaut, (360, 360), interpolation=cv2.INTER_CUBIC)
-        scene = np.full((360, 480, 3), 90, np.uint8)
-        scene[:, :360], scene[20:80, 400:460] = large, small
-        photo = tmp_path / "photo.png"
-        Image.fromarray(scene).save(photo)
-        found = open_models(self.settings(network, photo), Silent()).reference
-        Image.fromarray(large).save(photo)
-        alone = open_models(self.settings(network, photo), Silent()).reference
-        assert found is not None
-        assert alone is not None
-        assert float(found.embedding @ alone.embedding) > 0.95
-        with pytest.raises(UsageError, match="no still picture"):
-            open_models(self.settings(network, walked.clip), Silent())
-        with pytest.raises(InputMissingError):
-            open_models(self.settings(network, tmp_path / "absent.png"), Silent())
