@@ -95,7 +95,7 @@ class SegmentHeads:
         return cls(frames, dict(mosaics))
 
 
-class Survey:
+class InputSurvey:
     """The survey of one input.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, wal
 from test_assistance import assistant, interrupt
 
 from jdsr_cli.media import open_reader
-from jdsr_cli.restoration import crop_faces, restore
+from jdsr_cli.restoration import crop_faces, pipeline, restore
 from jdsr_cli.restoration.survey import HEADS_SUFFIX, PEOPLE
 from jdsr_cli.settings import CropSettings, PrivacySettings, ReadSettings, RestoreSettings
 
@@ -204,6 +205,21 @@ def test_of_a_squeezed_picture_the_whole_head_is_covered(
         # The square of the displayed picture is half as high in stored pixels.
         assert 1.5 < np.ptp(columns) / np.ptp(rows) < 2.5
         assert best_match(one[:, gone], face_of(hopper if left else astronaut)[::2]) < 0.45
+
+
+def test_a_run_that_ends_stops_the_search(
+    walked: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pipeline.survey
+
+    def stopped(*arguments: Any) -> Any:
+        *others, _, limit = arguments
+        return original(*others, lambda: True, limit)
+
+    monkeypatch.setattr(pipeline, "survey", stopped)
+    (result,) = restore([walked.clip], tmp_path, walked.settings).results
+    assert "ended before the whole input was searched" in str(result.error)
+    assert list(tmp_path.glob(".*.partial")) == []
 
 
 def test_only_crops_and_sparse_search_show_nobody_else(

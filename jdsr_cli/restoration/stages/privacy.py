@@ -29,7 +29,7 @@ from jdsr_cli.restoration.numbered_frames import NumberedFrames
 from jdsr_cli.restoration.reference import ReferencePerson
 from jdsr_cli.restoration.scene_search import DetectionPlan
 from jdsr_cli.restoration.stages.reading import expected_frames
-from jdsr_cli.restoration.survey import HEADS_SUFFIX, SegmentHeads, Survey, read_similarities
+from jdsr_cli.restoration.survey import HEADS_SUFFIX, InputSurvey, SegmentHeads, read_similarities
 from jdsr_cli.settings import DetectionSettings
 
 NOT_SELECTED = "not selected"
@@ -67,7 +67,7 @@ def survey(
             raise JdsrError("the run ended before the whole input was searched")
 
     def survey_input(opened: OpenInput) -> None:
-        run = Survey(opened, settings, plan, reference)
+        run = InputSurvey(opened, settings, plan, reference)
         if run.is_done:
             return
         task = f"{opened.state.source.name}: search"
