@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import jsonschema
 import numpy as np
 import pytest
 from killed_run import run_until_killed
@@ -19,6 +21,7 @@ from private_runs import best_match, done, face_of, frames_of, manifest
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 from test_assistance import assistant, interrupt
 
+import jdsr_cli
 from jdsr_cli.media import open_reader
 from jdsr_cli.restoration import crop_faces, pipeline, restore
 from jdsr_cli.restoration.survey import HEADS_SUFFIX, PEOPLE
@@ -90,6 +93,8 @@ def test_all_faces_are_counted_and_the_record_says_who_is_selected(walked: Walk)
     assert tracks[2]["refused"] == {"not selected": len(OTHER)}
     assert tracks[2]["best"] == []
     read = manifest(walked.whole)
+    schema = Path(jdsr_cli.__file__).parent / "schemas" / "manifest.schema.json"
+    jsonschema.Draft202012Validator(json.loads(schema.read_text("utf-8"))).validate(read)
     assert read["counts"]["refusals"] == {"not selected": len(OTHER)}
     assert read["counts"]["tracks"] == 2
     assert read["figures"]["people"] == {"selected": {"1": None}, "covered_heads": 23}
