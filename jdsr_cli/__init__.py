@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from jdsr_cli.settings import (
         CropSettings,
         ExecutionSettings,
+        PrivacySettings,
         ReadSettings,
         RestoreSettings,
     )
@@ -117,6 +118,7 @@ _MODULES = {
     "jdsr_cli.settings": (
         "CropSettings",
         "ExecutionSettings",
+        "PrivacySettings",
         "ReadSettings",
         "RestoreSettings",
     ),
@@ -139,6 +141,7 @@ __all__ = [
     "NotAsRecordedError",
     "OutputError",
     "PlannedInput",
+    "PrivacySettings",
     "Progress",
     "ReadSettings",
     "ReportResult",

@@ -170,6 +170,8 @@ class ParallelStages:
 
     def __init__(self) -> None:
         self._stages: list[_Stage] = []
+        self.stopped = False
+        """Whether the stages are to end; one that works long without an element asks this."""
 
     def add(self, items: Iterable[T], name: str, limit: int | None = None) -> Iterator[T]:
         """Run `items` in a thread called `name`; return an iterator over the results.
@@ -202,6 +204,7 @@ class ParallelStages:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stopped = True
         queues = [stage.queue for stage in self._stages if stage.queue is not None]
         for queue in queues:
             queue.stop()

@@ -21,6 +21,7 @@ NAMES = [
     "NotAsRecordedError",
     "OutputError",
     "PlannedInput",
+    "PrivacySettings",
     "Progress",
     "ReadSettings",
     "ReportResult",

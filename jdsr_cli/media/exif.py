@@ -24,6 +24,8 @@ _IFD0 = frozenset(
 """Tags of the main directory that describe the recording: names, texts, camera, date, rights."""
 _PIXELS = frozenset({37121, 37122, 40961, 40962, 40963, 40965})
 """Tags of the EXIF directory on compression, colour space, size, and the Interop directory."""
+_MAKER_NOTES = 37500
+"""Tag of the EXIF directory on data of the maker of the camera, in formats of its own."""
 ORIENTATION = 274
 """Tag of the main directory on the orientation of the stored picture."""
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 40961, 40962, 40963
@@ -48,6 +50,14 @@ class PictureExif:
 
     directories: Mapping[int, Tags]
     endian: str
+
+    def without_pictures(self) -> PictureExif:
+        """Return the tags without maker notes, in which cameras store previews of the picture."""
+        directories = {
+            place: {tag: value for tag, value in tags.items() if tag != _MAKER_NOTES}
+            for place, tags in self.directories.items()
+        }
+        return PictureExif(directories, self.endian)
 
     def block(self, width: int, height: int) -> bytes:
         """Return an EXIF block for an upright picture in sRGB.

@@ -229,6 +229,10 @@ class FaceItem:
     tracked: TrackedFace
     monochrome: bool = False
     """Whether the track shows no colours but a tint."""
+    # protect
+    deselection: Refusal | None = None
+    """Why the face is not to be restored, and no picture of it written, whatever it looks like;
+    None if it may be."""
     # align
     refusal: Refusal | None = None
     """Why the face is not restored; None if it is."""
@@ -323,6 +327,9 @@ class FrameItem:
     faces: list[FaceItem] = field(default_factory=list)
     ended_tracks: tuple[int, ...] = ()
     """Tracks without a face in any later frame."""
+    # protect
+    covered_heads: int = 0
+    """Number of places that are made unrecognisable in `image` and `deep`."""
     # composite
     composited: Image | DeepImage = field(default_factory=lambda: NO_IMAGE)
     """Enlarged frame with the restored faces; uint16 in the colours of the input if these are

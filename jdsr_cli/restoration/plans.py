@@ -13,11 +13,13 @@ from jdsr_cli.settings import DetectionSettings, RestoreSettings
 
 def plan_detection(settings: DetectionSettings, models: Models) -> DetectionPlan:
     """Return how faces are searched."""
+    # A person who is to be made unrecognisable may be seen in a few frames only.
+    sparse = isinstance(settings, RestoreSettings) and settings.selects_shots
     return DetectionPlan(
         models.detector,
         settings.detect_every,
         models.near_tracks,
-        isinstance(settings, RestoreSettings) and settings.selects_shots,
+        sparse and not settings.privacy.blur_others,
         settings.segment,
         settings.roi,
         models.embedder,

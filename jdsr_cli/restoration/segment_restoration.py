@@ -6,29 +6,23 @@ and pictures only for the segments that are restored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from itertools import count
 
-from jdsr_cli.restoration.frame import (
-    NO_IMAGE,
-    Element,
-    FrameItem,
-    InputFinished,
-    InputStarted,
-    OpenInput,
-)
+from jdsr_cli.restoration.frame import Element, FrameItem, OpenInput
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
-from jdsr_cli.restoration.plans import limit_alignment, plan_bridged, plan_intervals
+from jdsr_cli.restoration.plans import limit_alignment, plan_bridged
 from jdsr_cli.restoration.scene_search import DetectionPlan
 from jdsr_cli.restoration.segment_search import SegmentSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.generation import FaceBatch, FaceGenerator
+from jdsr_cli.restoration.stages.privacy import protect
 from jdsr_cli.restoration.stages.selection import select
-from jdsr_cli.restoration.stages.tracking import track
 from jdsr_cli.restoration.stored_detections import check_frame, read_detections
 from jdsr_cli.restoration.stored_faces import SUFFIX, write_faces
+from jdsr_cli.restoration.stored_tracks import frames_in, track_stored
+from jdsr_cli.restoration.survey import is_surveyed
 from jdsr_cli.settings import MAX_LAG, RestoreSettings
 
 MAX_BYTES = 1 << 30
@@ -71,12 +65,16 @@ class SegmentRestoration:
         self._check_needed = check_needed
         self._results = SharedResults(opened.workspace, SUFFIX)
         opened.state.resources.callback(self._results.release_all)
-        self._tracked = self._track()
+        self._tracked = track_stored(
+            opened, settings, plan, search.results.path, lambda: search.end
+        )
         self._next_tracked = 0
         """Number of the first segment that is not tracked yet."""
 
     def prepare_one(self) -> bool:
         """Restore the faces of the first segment that can be; return whether there was one."""
+        if self._settings.privacy.surveys and not is_surveyed(self._workspace):
+            return False
         if self._workspace.size_of(SUFFIX) >= MAX_BYTES:
             return False
         for number in count(max(self._workspace.written_segments(), self._next_tracked)):
@@ -132,13 +130,15 @@ class SegmentRestoration:
         """Yield the frames of a segment with their restored faces."""
         limits, batch = limit_alignment(self._settings), FaceBatch(self._generator)
         stream: Iterator[Element] = self._frames_of(number)
+        if self._settings.privacy.selects:
+            stream = protect(stream, self._settings)
         stream = align(stream, self._generator.side, limits, plan_bridged(self._settings))
         if self._settings.selects_shots:
             stream = select(stream, self._settings.kept_shots)
         for element in stream:
             self._check_needed()
-            yield from _frames_in(batch.add(element))
-        yield from _frames_in(batch.restore())
+            yield from frames_in(batch.add(element))
+        yield from frames_in(batch.restore())
         self._check_state()
         self._check_needed()
 
@@ -157,31 +157,7 @@ class SegmentRestoration:
                 break
         self._check_state()
 
-    def _track(self) -> Iterator[FrameItem]:
-        """Yield the frames of the input with their tracked faces, without their pictures."""
-        intervals = plan_intervals(self._settings, self._plan)
-        yield from _frames_in(track(self._detected(), self._settings.tracker, intervals))
-
-    def _detected(self) -> Iterator[Element]:
-        """Yield the frames of the input with their stored detections."""
-        yield InputStarted(self._opened)
-        for number in count():
-            frames = list(read_detections(self._search.results.path(number)))
-            for position, detections in enumerate(frames, number * self._segment):
-                ends = (position + 1) % self._segment == 0
-                time = Fraction(detections.time)
-                item = FrameItem(self._opened, position, 0, 0, time, NO_IMAGE, ends)
-                item.detections = detections
-                yield item
-            if len(frames) < self._segment or number + 1 == self._search.end:
-                break
-        yield InputFinished(self._state)
-
     def _check_state(self) -> None:
         """Raise the error of a stage."""
         if self._state.error is not None:
             raise self._state.error
-
-
-def _frames_in(elements: Iterable[Element]) -> Iterator[FrameItem]:
-    return (one for one in elements if isinstance(one, FrameItem))

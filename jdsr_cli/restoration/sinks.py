@@ -16,6 +16,7 @@ from jdsr_cli.media import (
     DeepImage,
     Image,
     MediaInfo,
+    PictureExif,
     SegmentWriter,
     join_segments,
     write_image,
@@ -175,7 +176,8 @@ class StillSink(Sink):
 
     Args:
         name: Stem of its file.
-        opened: The input, whose EXIF is kept.
+        opened: The input.
+        exif: EXIF of its picture; None if it has none.
         picture: Returns the picture of a frame, RGB uint8 or uint16 (height, width, 3).
 
     """
@@ -184,10 +186,11 @@ class StillSink(Sink):
         self,
         name: str,
         opened: OpenInput,
+        exif: PictureExif | None,
         picture: Callable[[FrameItem], Image | DeepImage],
     ) -> None:
         self.name = name
-        self._exif = opened.reader.exif
+        self._exif = exif
         self._signer = opened.signer
         self._path = opened.workspace.results / f"{name}.png"
         self._picture = picture

@@ -45,6 +45,7 @@ from jdsr_cli.settings.options import (
     in_order,
     option_rows,
 )
+from jdsr_cli.settings.privacy import PrivacySettings
 from jdsr_cli.settings.restoration import (
     CONFIDENCES,
     ERROR_BOUNDS,
@@ -108,6 +109,7 @@ __all__ = [
     "OptionRow",
     "PipelineBenchOptions",
     "Precision",
+    "PrivacySettings",
     "ReadSettings",
     "RestoreOptions",
     "RestoreSettings",

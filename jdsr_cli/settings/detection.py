@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from functools import reduce
+from operator import getitem
 from typing import Annotated, Any, Literal
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.options import Option, Settings, declared
+from jdsr_cli.settings.privacy import PrivacySettings
 
 AUTO = "auto"
 DetectorName = Literal["auto", "centerface", "retinaface-mobile", "retinaface-r50"]
@@ -264,6 +267,7 @@ class DetectionSettings(Settings):
     """What is read, how faces are detected and tracked, and which are refused."""
 
     reading: ReadSettings = field(default_factory=ReadSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     detector: Detector = "auto"
     threshold: Threshold = DetectorSettings.threshold
     min_face: MinFace = DetectorSettings.min_face
@@ -329,7 +333,35 @@ class DetectionSettings(Settings):
         """Settings of the tracker."""
         return TrackerSettings(min_track=self.min_track, smoothing=self.smoothing)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.privacy.reference is not None and self.identity is None:
+            raise UsageError(
+                "faces cannot be compared without a face embedding network",
+                where="--reference",
+                hint="Add --identity FILE.",
+            )
+        if not self.privacy.blur_others:
+            return
+        for option, unseen in (
+            ("--roi", self.roi is not None),
+            ("--min-face", self.min_face > DetectorSettings.min_face),
+        ):
+            if unseen:
+                raise UsageError(
+                    "faces that are not searched would stay recognisable (--blur-others)",
+                    where=option,
+                    hint="Leave it out, or choose who is restored by --only-track alone.",
+                )
+
     def deciding(self) -> dict[str, Any]:
-        """Return the settings that can change a byte of a result."""
-        left_out = {one.field for one in declared(type(self)) if not one.option.affects_result}
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        """Return the settings that can change a byte of a result.
+
+        What is read from a file is not among them: the hash of the file is part of the request.
+        """
+        deciding = asdict(self)
+        for one in declared(type(self)):
+            if not one.option.affects_result:
+                *parents, name = one.path
+                del reduce(getitem, parents, deciding)[name]
+        return deciding

@@ -77,7 +77,7 @@ def _align_frame(item: FrameItem, side: int, limits: AlignmentLimits, bridged: B
     for face in item.faces:
         if face.bridged and bridged == "refuse":
             place = _refuse_position(item.input.display.size(item.image), face, limits)
-            face.refusal = place or _NO_SHOT
+            face.refusal = place or face.deselection or _NO_SHOT
         else:
             align_face(item.image, face, side, limits, item.input.display)
     return True
@@ -101,7 +101,7 @@ def align_face(
 
     """
     detection = face.detection
-    face.refusal = _refuse_position(display.size(image), face, limits)
+    face.refusal = _refuse_position(display.size(image), face, limits) or face.deselection
     if face.refusal is not None:
         return
     try:

@@ -99,7 +99,7 @@ class _Compositor:
         """Finish the faces of a frame and take a snapshot if a segment ends with it."""
         for face in item.faces:
             self._finish_face(item, face)
-            if self._settings.exports_crops and (face.restored is not None or not face.bridged):
+            if self._settings.exports_crops and _is_shown(face):
                 face.patch = cut_face(item, face)
         for track in item.ended_tracks:
             self._smoother.drop(track)
@@ -185,6 +185,11 @@ class _Compositor:
             return []
         scale = self._plan.scale
         return [replace(one.scaled(scale, scale), text="") for one in face_annotations(item)]
+
+
+def _is_shown(face: FaceItem) -> bool:
+    """Whether pictures of a face are written: restored, or as filmed."""
+    return face.deselection is None and (face.restored is not None or not face.bridged)
 
 
 def cut_face(item: FrameItem, face: FaceItem) -> FacePatch | None:

@@ -32,6 +32,7 @@ from jdsr_cli.restoration.frame import (
 )
 from jdsr_cli.restoration.hashed_frames import HashedFrames
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.people_sink import PeopleSink
 from jdsr_cli.restoration.pictures import BestShotSink
 from jdsr_cli.restoration.signed_files import SignedFilesSink
 from jdsr_cli.restoration.sinks import (
@@ -134,26 +135,30 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings, examiner: Examine
         examiner: Examines the best shots.
 
     """
+    people = [PeopleSink(opened, settings)] if settings.privacy.selects else []
     if isinstance(settings, CropSettings):
-        return [CropSink(opened, settings), RecordSink(opened)]
+        return [CropSink(opened, settings), RecordSink(opened), *people]
     assert isinstance(settings, RestoreSettings)
     assert opened.frame_plan is not None
     sinks: list[Sink] = []
     info, plan = opened.info, opened.frame_plan
     restored, sdr, still = opened.restored or info, sdr_header(info), info.kind == "image"
     compared = plan_comparison(plan, still=still).size
+    exif = opened.reader.exif
+    if exif is not None and settings.privacy.blur_others:
+        exif = exif.without_pictures()
     for name, used, header, size, picture in (
         (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
         (OVERLAY, settings.overlay, sdr, (info.width, info.height), draw_overlay),
         (COMPARISON, settings.compare, sdr, compared, comparison_frame),
     ):
         if used and still:
-            sinks.append(StillSink(name, opened, picture))
+            sinks.append(StillSink(name, opened, exif, picture))
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
         sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings, examiner)]
-    sinks += [RecordSink(opened), FigureSink(settings)]
+    sinks += [RecordSink(opened), FigureSink(settings), *people]
     if opened.signer is not None:
         sinks.append(SignedFilesSink(opened, opened.signer))
     return sinks
