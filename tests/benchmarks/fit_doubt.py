@@ -33,7 +33,7 @@ from jdsr_cli.settings import CONFIDENCES, ERROR_BOUNDS
 
 DELTA = 0.1
 """Probability that one of the bounds of a group fails at a stated probability."""
-MIN_FACES = 60
+MIN_FACES = 90
 """Fewest faces of a group: with fewer no threshold can be certified at the highest probability."""
 THRESHOLDS = np.geomspace(1.5, 80.0, 100).round(2)
 """Predicted errors in grey levels that are tested."""
