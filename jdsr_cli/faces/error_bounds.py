@@ -37,7 +37,7 @@ NONE = 255
 """Level of pixels that keep no bound."""
 WIDTH_CLASSES = (20.0, 40.0, 80.0)
 """Widths of the region in the frame in pixels at which a class of width begins, after 0."""
-GAIN_CLASSES = (2.0, 8.0)
+GAIN_CLASSES = (2.0, 8.0, 16.0)
 """Gains of the exposure at which a class of light begins, after 0."""
 MIN_PIXELS = 136
 """Fewest pixels of a kind that are accepted at a bound (2 % of the face's ellipse); if fewer could

@@ -91,7 +91,7 @@ def test_a_few_scattered_pixels_are_not_accepted() -> None:
         ("bare", 12.0, 1.0, "seen bare 0 0"),
         ("bare", 20.0, 2.0, "seen bare 20 2"),
         ("unsure", 79.9, 7.9, "seen unsure 40 2"),
-        ("masked", float("inf"), 32.0, "seen masked 80 8"),
+        ("masked", float("inf"), 32.0, "seen masked 80 16"),
     ],
 )
 def test_groups_are_named_by_what_is_known_at_run_time(

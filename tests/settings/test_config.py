@@ -23,7 +23,7 @@ VALUES = {
     "weights": '"lite-x8"', "detector": '"centerface"', "threshold": "0.25", "min-face": "16",
     "min-sharpness": "0.1", "detection-scale": "2", "rotated-faces": "true", "detect-every": "3",
     "roi": '"0,0,64,48"', "min-track": "0.5", "smoothing": "0", "identity": '"face.pt"',
-    "stabilise": "false", "doubt": "false", "error-bound": "32", "confidence": "95",
+    "stabilise": "false", "doubt": "false", "error-bound": "16", "confidence": "95",
     "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
