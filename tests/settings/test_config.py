@@ -26,7 +26,7 @@ VALUES = {
     "stabilise": "false", "doubt": "false", "error-bound": "16", "confidence": "95",
     "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
-    "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "segment": "80",
+    "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "report": "false", "segment": "80",
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',
     "precision": '"float32"', "quiet": "true", "dry-run": "true", "stdin": "false",
     "sign": '["chain.pem", "key.pem"]',
