@@ -11,6 +11,7 @@ STATES = {
     "masked": "covered",
     "unsure": "not certain",
     "refused": "refused",
+    "skipped": "better shots exist",
 }
 """What the mask decision of a face is called."""
 REFUSALS = {
@@ -27,6 +28,9 @@ REFUSALS = {
     "fit no head.",
     "turned too far": "The head is turned more than 80 degrees to the side or 60 up or down, or is "
     "not upright at any rotation.",
+    "not selected": "The person is not one of those chosen by --only-track or --reference.",
+    "overlapped": "More than a tenth of the face lies in that of somebody who was made "
+    "unrecognisable (--blur-others).",
     "outside": "The middle of the face lies outside of the frame.",
     "not finite": "The network gave values that are not numbers. Please report it.",
 }
@@ -87,9 +91,9 @@ def reliability(doubt: Record) -> str | None:
     if reliable is None or bound is None or probability is None:
         return None
     return (
-        f"{percent(reliable)} of the face's pixels are reliable: the error of each is at most "
-        f"{bound:g} of 255 grey levels with a probability of {percent(probability)}, as calibrated "
-        "on faces whose true picture is known. The rest is doubtful."
+        f"{percent(reliable)} of the face's pixels are reliable: of such pixels, at least "
+        f"{percent(probability)} on average are within {bound:g} of 255 grey levels of the true "
+        "brightness, as calibrated on faces whose true picture is known. The rest is doubtful."
     )
 
 
@@ -104,8 +108,8 @@ def identity_rows(identity: Record) -> list[tuple[str, str]]:
     """Return the similarities of a restored face to other faces of the person."""
     compared = (
         ("input", "the filmed face that it was made from"),
-        ("track", "the other filmed faces of the person"),
-        ("bare", "the filmed faces of the person without a mask"),
+        ("track", "the other restored shots of the person"),
+        ("bare", "the filmed face of the person without a mask"),
     )
     found = ((words, number(identity, name)) for name, words in compared)
     return [(words, f"{value:.2f}") for words, value in found if value is not None]

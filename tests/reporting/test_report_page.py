@@ -106,8 +106,8 @@ def test_overlays_and_figures_are_stated_in_words(make_result: MakeResult) -> No
     for words in (
         "invented: was covered by a mask",
         "doubtful: error may exceed 16 grey levels",
-        "52 % of the face's pixels are reliable: the error of each is at most 16 of 255 grey "
-        "levels with a probability of 90 %",
+        "52 % of the face's pixels are reliable: of such pixels, at least 90 % on average are "
+        "within 16 of 255 grey levels of the true brightness",
         "44 % of the face",
         "0.21 to the filmed face that it was made from",
         f"Identity warning: {warning}",
