@@ -41,7 +41,7 @@ def test_numbers_that_are_not_finite_become_null() -> None:
 
 def test_a_track_is_one_line_of_json() -> None:
     best = ({"file": "faces/ä.png", "frames": (3,)},)
-    track = TrackRecord(7, 3, 9, 0.1, 0.3, 6, 1, 5, {"too small": 2}, 0, 0, best)
+    track = TrackRecord(7, 3, 9, 0.1, 0.3, 6, 1, 5, {"too small": 2}, 0, 0, best=best)
     line = track.to_json()
     assert "\n" not in line
     read = json.loads(line)

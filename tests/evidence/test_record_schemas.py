@@ -21,7 +21,7 @@ FACE: dict[str, Any] = {
     "status": "refused", "native_width": None, "sharpness": 0.1, "yaw": -3.0, "pitch": 2.0,
     "roll": 0.0, "residual": 0.1, "covered": None, "mask": None, "mask_probability": None,
     "masked": None, "quality": None, "reason": "too small", "file": None, "sha256": None,
-    "redone_in_float32": False,
+    "occlusion": None, "replaced": None, "redone_in_float32": False,
 }  # fmt: skip
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 3) | st.floats(-1, 2) | st.text(max_size=3)
