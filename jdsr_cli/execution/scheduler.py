@@ -109,6 +109,14 @@ class _Attempt:
     is_assisted: bool = True
     """Whether assistance is of use."""
 
+    def count(self, method: str, *arguments: Any) -> None:
+        """Count frames by a call about their task."""
+        if method == "begin":
+            self.begun = True
+            self.done, self.frames = 0, arguments[0]
+        elif method == "advance":
+            self.done += arguments[0]
+
     def assistants_needed(self, segment: int) -> int:
         """Return how many more processes could prepare segments, each another one."""
         if not (self.begun and self.is_assisted) or self.assistants_lost > MAX_RETRIES:
@@ -122,7 +130,8 @@ class _Attempt:
 class _Relay:
     """Passes the progress of all processes on; a note that several give is passed on once.
 
-    Tasks are called after the results, whose names are unique in a run.
+    Tasks are called after the results, whose names are unique in a run. Beside the task of its
+    frames an input has others, such as `clip.mp4: search`, whose names start with its own.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -140,16 +149,17 @@ class _Relay:
         if event.method == "note":
             self.note(*event.arguments)
             return
-        task = str(attempt.unit.folder / attempt.unit.name)
+        name, *rest = event.arguments
+        _, other, suffix = name.partition(f"{attempt.unit.source.name}: ")
+        result = str(attempt.unit.folder / attempt.unit.name)
+        task = f"{result}: {suffix}" if other else result
         if event.method == "begin":
-            attempt.begun = True
-            attempt.done, attempt.frames = 0, event.arguments[1]
             attempt.tasks.add(task)
-        elif event.method == "advance":
-            attempt.done += event.arguments[1]
         elif event.method == "end":
             attempt.tasks.discard(task)
-        getattr(self._progress, event.method)(task, *event.arguments[1:])
+        if not other:
+            attempt.count(event.method, *rest)
+        getattr(self._progress, event.method)(task, *rest)
 
     def end(self, attempt: _Attempt) -> None:
         """End the tasks of a process that was lost."""

@@ -100,7 +100,7 @@ class BestShots:
         bare, unsure, masked = (
             self._shots[mask].pop(track) for mask in ("bare", "unsure", "masked")
         )
-        shots = [*bare, *unsure] if seen_bare else spaced([*unsure, *masked])
+        shots = spaced(bare, unsure) if seen_bare else spaced([*unsure, *masked])
         return shots[: self._limit]
 
     def snapshot(self) -> Snapshot:

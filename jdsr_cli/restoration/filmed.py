@@ -121,12 +121,15 @@ class TrackViews:
         return lower_face_correlation(bare.aligned, masked.aligned) < SAME_ABOVE
 
     def choose(self, *, seen_bare: bool) -> FilmedView:
-        """Return the view that is shown: the bare face if there is one, else the best view."""
+        """Return the view that is shown: the bare face if there is one, else the best view.
+
+        Views whose mask is not known come after those that were restored, and refused ones last.
+        """
         if seen_bare:
             return self.best["bare"]
-        states = [one for one in self.best if one not in ("bare", "refused")]
-        views = [self.best[state] for state in states or self.best]
-        return max(views, key=lambda view: view.quality)
+        restored = [view for state, view in self.best.items() if state in ("unsure", "masked")]
+        left = [self.best[state] for state in ("skipped", "refused", "bare") if state in self.best]
+        return max(restored, key=lambda view: view.quality) if restored else left[0]
 
 
 class FilmedSink(Sink):
@@ -226,8 +229,9 @@ class FilmedSink(Sink):
 def filmed_view(item: FrameItem, face: FaceItem, patch: FacePatch) -> FilmedView:
     """Return a face of a frame as filmed."""
     quality = round(shot_quality(face), 4) if face.quality is None else face.quality
-    reason = None if face.refusal is None else face.refusal.reason
-    return FilmedView(item.index, item.seconds, quality, _state(face), reason, patch)
+    state = _state(face)
+    reason = face.refusal.reason if face.refusal is not None and state == "refused" else None
+    return FilmedView(item.index, item.seconds, quality, state, reason, patch)
 
 
 def _state(face: FaceItem) -> ViewState:

@@ -76,10 +76,15 @@ class ShotRanking(Generic[S]):
         self._shots.clear()
 
 
-def spaced(shots: Iterable[S]) -> list[S]:
-    """Return shots by quality, without those that are closer than `SPACING` to a better one."""
+def spaced(*groups: Iterable[S]) -> list[S]:
+    """Return shots without those that are closer than `SPACING` to one before.
+
+    Args:
+        groups: Shots of one track. Those of earlier groups come first, within a group by quality.
+
+    """
     kept: list[S] = []
-    for shot in sorted(shots, key=_rank):
+    for shot in (one for group in groups for one in sorted(group, key=_rank)):
         if _nearest(kept, shot.seconds) is None:
             kept.append(shot)
     return kept

@@ -31,6 +31,31 @@ class AtFrame(Silent):
         self.notes.append(message)
 
 
+class StrictProgress(Silent):
+    """A progress that is strict on tasks: each begins once, and nothing else advances or ends."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        """Units of each task, open or ended."""
+        self._open: set[str] = set()
+
+    def begin(self, task: str, total: int | None) -> None:
+        assert task not in self._open
+        self._open.add(task)
+        self.done[task] = 0
+
+    def advance(self, task: str, units: int = 1) -> None:
+        assert task in self._open
+        self.done[task] += units
+
+    def end(self, task: str) -> None:
+        self._open.remove(task)
+
+    def check_ended(self) -> None:
+        """Check that no task is open."""
+        assert not self._open
+
+
 @dataclass(frozen=True)
 class Reference:
     """Inputs with settings, and the results of one process."""

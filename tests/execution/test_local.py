@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reference_run import AtFrame, Reference
+from reference_run import AtFrame, Reference, StrictProgress
 from restoration.suite_clips import file_hashes
 
 from jdsr_cli.errors import InputMissingError, MediaError, OutputError, WeightsMissingError
@@ -28,8 +28,15 @@ def interrupt() -> None:
 
 
 def test_two_processes_give_the_results_of_one(reference: Reference, tmp_path: Path) -> None:
-    summary = reference.run(tmp_path, TWO)
+    progress = StrictProgress()
+    summary = reference.run(tmp_path, TWO, progress)
+    progress.check_ended()
     reference.assert_same(tmp_path)
+    for one in summary.done:
+        assert one.counts is not None
+        task = str(one.output)
+        assert progress.done[task] == one.counts.frames_read
+        assert progress.done[f"{task}: input.framemd5"] == one.counts.frames_read
     assert [one.source for one in summary.results] == reference.inputs
     assert [str(one.error) for one in summary.results] == [
         str(one.error) for one in reference.summary.results

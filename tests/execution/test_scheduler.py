@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from fake_pool import FakePool
+from reference_run import StrictProgress
 
 from jdsr_cli.errors import WeightsMissingError
 from jdsr_cli.execution.scheduler import (
@@ -91,6 +92,23 @@ def test_a_note_that_every_process_gives_is_passed_on_once() -> None:
     pool = FakePool(1, lambda unit, *_: [Progressed(unit.number, "note", ("same",)), done(unit)])
     assert len(list(run_units(units(3), pool, calls, SEGMENT))) == 3
     assert calls.notes == ["same"]
+
+
+@pytest.mark.parametrize("other", ["search", "input.framemd5", "restored.framemd5: 0.mp4: x"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_other_tasks_of_an_input_are_apart_from_its_frames(other: str, nested: bool) -> None:
+    frames, apart = "0.mp4", f"0.mp4: {other}"
+    order = [("begin", frames, 9), ("begin", apart, 30), ("advance", apart, 30)]
+    order += [("advance", frames, 4)]
+    order += [("end", apart), ("end", frames)] if nested else [("end", frames), ("end", apart)]
+    events: list[Event] = [Progressed(0, method, (*rest,)) for method, *rest in order]
+    progress = StrictProgress()
+    pool = FakePool(1, lambda unit, *_: [*events, done(unit)])
+    ((_, result),) = run_units(units(1), pool, progress, SEGMENT)
+    assert result.error is None
+    progress.check_ended()
+    task = str(Path("out", "0"))
+    assert progress.done == {task: 4, f"{task}: {other}": 30}
 
 
 def test_messages_after_the_loss_of_a_process_are_ignored() -> None:

@@ -179,6 +179,8 @@ def test_pictures_are_enlarged_within_limits(width: float, side: int) -> None:
         ([(0, 0.9, "masked"), (1, 0.3, "bare"), (2, 0.8, "masked")], [1]),
         ([(0, 0.2, "bare"), (1, 0.9, "masked"), (2, 0.4, "unsure"), (3, 0.3, "bare")], [3, 0, 2]),
         ([(0, 0.2, "unsure"), (1, 0.9, "masked"), (2, 0.4, "unsure")], [1, 2, 0]),
+        ([(4, 0.2, "bare"), (4, 0.9, "unsure"), (8, 0.1, "unsure")], [4, 8]),
+        ([(4, 0.2, "unsure"), (4, 0.9, "masked"), (8, 0.1, "masked")], [4, 8]),
         ([(0, 0.2, "masked"), (1, 0.9, "masked")], [1, 0]),
         ([(0, 0.1, "bare"), *((n, 0.5 + n / 99, "unsure") for n in range(1, 5)),
           (9, 0.99, "masked")], [0, 4, 3]),
