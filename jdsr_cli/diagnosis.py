@@ -50,7 +50,7 @@ GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Finding:
+class DiagnosedItem:
     """The result of one check."""
 
     group: str
@@ -69,10 +69,10 @@ class Finding:
 class Diagnosis:
     """The results of all checks."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DiagnosedItem, ...]
 
     @property
-    def blocking(self) -> tuple[Finding, ...]:
+    def blocking(self) -> tuple[DiagnosedItem, ...]:
         """Findings that prevent `jdsr restore` from running."""
         return tuple(one for one in self.findings if one.needed and one.state != "ok")
 
@@ -90,52 +90,54 @@ def diagnose() -> Diagnosis:
     return Diagnosis((*findings, *_folders()))
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "jdsr", "ok", __version__)
-    yield Finding("versions", "python", "ok", f"{platform.python_version()}, {platform.platform()}")
+def _versions() -> Iterator[DiagnosedItem]:
+    yield DiagnosedItem("versions", "jdsr", "ok", __version__)
+    yield DiagnosedItem(
+        "versions", "python", "ok", f"{platform.python_version()}, {platform.platform()}"
+    )
     for module, package in MODULES:
         yield _imported(module, package)
     for package in PACKAGES:
         try:
-            yield Finding("versions", package, "ok", metadata.version(package))
+            yield DiagnosedItem("versions", package, "ok", metadata.version(package))
         except metadata.PackageNotFoundError:
             yield _broken(package, "not installed")
     yield _ffmpeg()
     for extra, (purpose, packages) in EXTRAS.items():
         for package in packages:
             try:
-                yield Finding("versions", package, "ok", metadata.version(package))
+                yield DiagnosedItem("versions", package, "ok", metadata.version(package))
             except metadata.PackageNotFoundError:
                 advice = f"{purpose} need it: pip install 'jdsr[{extra}]'"
-                yield Finding("versions", package, "absent", "not installed", advice)
+                yield DiagnosedItem("versions", package, "absent", "not installed", advice)
 
 
-def _imported(module: str, package: str) -> Finding:
+def _imported(module: str, package: str) -> DiagnosedItem:
     try:
         loaded = import_module(module)
     except (ImportError, OSError) as error:
         return _broken(package, f"cannot be imported ({error})")
-    return Finding("versions", package, "ok", str(loaded.__version__), needed=True)
+    return DiagnosedItem("versions", package, "ok", str(loaded.__version__), needed=True)
 
 
-def _broken(package: str, why: str) -> Finding:
+def _broken(package: str, why: str) -> DiagnosedItem:
     advice = f"Install jdsr again, or: pip install {package}"
     if package == "opencv-python" and "libGL" in why:
         advice = "Install the system's libGL (Debian, Ubuntu: apt install libgl1)"
-    return Finding("versions", package, "fault", why, advice, needed=True)
+    return DiagnosedItem("versions", package, "fault", why, advice, needed=True)
 
 
-def _ffmpeg() -> Finding:
+def _ffmpeg() -> DiagnosedItem:
     try:
         ffmpeg = import_module("imageio_ffmpeg")
         detail = f"{ffmpeg.get_ffmpeg_version()}, {ffmpeg.get_ffmpeg_exe()}"
     except (ImportError, RuntimeError, OSError) as error:
         advice = "Broken recordings cannot be salvaged without it: pip install imageio-ffmpeg"
-        return Finding("versions", "ffmpeg", "absent", str(error), advice)
-    return Finding("versions", "ffmpeg", "ok", detail)
+        return DiagnosedItem("versions", "ffmpeg", "absent", str(error), advice)
+    return DiagnosedItem("versions", "ffmpeg", "ok", detail)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[DiagnosedItem]:
     import torch
 
     from jdsr_cli.weights import has_native_bfloat16, resolve_device, resolve_precision
@@ -148,7 +150,7 @@ def _devices() -> Iterator[Finding]:
     cpu = torch.device("cpu")
     name = platform.processor() or platform.machine()
     detail = f"{name}, {torch.get_num_threads()} threads, {arithmetic(cpu)}"
-    yield Finding("devices", "cpu", "ok", detail)
+    yield DiagnosedItem("devices", "cpu", "ok", detail)
     for index in range(torch.cuda.device_count()):
         device = torch.device("cuda", index)
         free, total = torch.cuda.mem_get_info(device)
@@ -156,7 +158,7 @@ def _devices() -> Iterator[Finding]:
             f"{torch.cuda.get_device_name(device)}, {total / GIB:.1f} GiB, "
             f"{free / GIB:.1f} free, {arithmetic(device)}"
         )
-        yield Finding("devices", str(device), "ok", detail)
+        yield DiagnosedItem("devices", str(device), "ok", detail)
     if not torch.cuda.is_available():
         built = torch.version.cuda
         advice = (
@@ -164,33 +166,33 @@ def _devices() -> Iterator[Finding]:
             if built
             else "this torch is built for the CPU only; see pytorch.org for one with CUDA"
         )
-        yield Finding("devices", "cuda", "absent", "none", advice)
+        yield DiagnosedItem("devices", "cuda", "absent", "none", advice)
     if torch.backends.mps.is_available():
-        yield Finding("devices", "mps", "ok", "Apple GPU")
-    yield Finding("devices", "auto", "ok", f"uses {resolve_device('auto')}")
+        yield DiagnosedItem("devices", "mps", "ok", "Apple GPU")
+    yield DiagnosedItem("devices", "auto", "ok", f"uses {resolve_device('auto')}")
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[DiagnosedItem]:
     from jdsr_cli.weights import resolve_device
 
     try:
         default = default_weights(str(resolve_device("auto")))
         statuses = weight_status(hashed=True)
     except WeightsError as error:
-        yield Finding("weights", "auto", "fault", error.what, error.hint, needed=True)
+        yield DiagnosedItem("weights", "auto", "fault", error.what, error.hint, needed=True)
         yield from (_weight_file(one, needed=False) for one in auxiliary_status())
         return
     if any(one.name == default.name for one in statuses):
-        yield Finding("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
+        yield DiagnosedItem("weights", "auto", "ok", f"uses {default.name} ({default.reason})")
     else:
         advice = "Choose others with --weights, or install jdsr again"
         detail = f"no manifest lists {default.name} ({default.reason})"
-        yield Finding("weights", "auto", "fault", detail, advice, needed=True)
+        yield DiagnosedItem("weights", "auto", "fault", detail, advice, needed=True)
     yield from (_weight_file(one, needed=one.name == default.name) for one in statuses)
     yield from _candidates(statuses)
 
 
-def _candidates(statuses: Sequence[WeightStatus]) -> Iterator[Finding]:
+def _candidates(statuses: Sequence[WeightStatus]) -> Iterator[DiagnosedItem]:
     """Report which gates the weights passed that can be the default on a GPU."""
     generators = {
         one.name: one.described for one in statuses if isinstance(one.described, WeightEntry)
@@ -202,31 +204,35 @@ def _candidates(statuses: Sequence[WeightStatus]) -> Iterator[Finding]:
         detail = comparison.description
         if comparison.passed and one.name != ON_GPU:
             detail += f"; only weights called {ON_GPU} are a default"
-        yield Finding(
+        yield DiagnosedItem(
             "weights", f"gates of {one.name}", "ok" if comparison.passed else "absent", detail
         )
 
 
-def _weight_file(one: WeightStatus, *, needed: bool) -> Finding:
+def _weight_file(one: WeightStatus, *, needed: bool) -> DiagnosedItem:
     if one.error is None:
-        return Finding("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
+        return DiagnosedItem("weights", one.name, "ok", f"verified, {one.path}", needed=needed)
     if one.state == "missing" and not one.carried:
         file = one.described
         purpose = "a generator" if isinstance(file, WeightEntry) else file.purpose
-        return Finding("weights", one.name, "absent", f"not fetched ({purpose})", _fetch(one.name))
+        return DiagnosedItem(
+            "weights", one.name, "absent", f"not fetched ({purpose})", _fetch(one.name)
+        )
     detail = one.error.what if one.path is None else f"{one.path}: {one.error.what}"
-    return Finding("weights", one.name, "fault", detail, one.error.hint, needed)
+    return DiagnosedItem("weights", one.name, "fault", detail, one.error.hint, needed)
 
 
 def _fetch(name: str) -> str:
     return f"jdsr weights fetch {name}"
 
 
-def _detectors() -> Iterator[Finding]:
+def _detectors() -> Iterator[DiagnosedItem]:
     try:
         from jdsr_cli.faces import create_detector
     except (ImportError, OSError) as error:
-        yield Finding("detectors", "auto", "fault", str(error), "Install jdsr again", needed=True)
+        yield DiagnosedItem(
+            "detectors", "auto", "fault", str(error), "Install jdsr again", needed=True
+        )
         return
     for name in get_args(DetectorName):
         needed = name == "auto"
@@ -234,13 +240,13 @@ def _detectors() -> Iterator[Finding]:
             detector = create_detector(name, DetectorSettings(device="cpu"))
         except WeightsMissingError as error:
             if needed:
-                yield Finding("detectors", name, "fault", error.what, error.hint, needed)
+                yield DiagnosedItem("detectors", name, "fault", error.what, error.hint, needed)
             else:
-                yield Finding(
+                yield DiagnosedItem(
                     "detectors", name, "absent", "its weights are not installed", _fetch(name)
                 )
         except JdsrError as error:
-            yield Finding("detectors", name, "fault", error.what, error.hint, needed)
+            yield DiagnosedItem("detectors", name, "fault", error.what, error.hint, needed)
         else:
             if needed:
                 detail = (
@@ -248,7 +254,7 @@ def _detectors() -> Iterator[Finding]:
                 )
             else:
                 detail = f"works, {_recall(name)}"
-            yield Finding("detectors", name, "ok", detail, needed=needed)
+            yield DiagnosedItem("detectors", name, "ok", detail, needed=needed)
 
 
 def _recall(name: str) -> str:
@@ -259,12 +265,12 @@ def _recall(name: str) -> str:
     return f"recall {100 * MEASURED_RECALL[name]:.1f} % at 0.1 false boxes per picture"
 
 
-def _folders() -> Iterator[Finding]:
+def _folders() -> Iterator[DiagnosedItem]:
     for directory in search_directories():
         files = _weight_files(directory)
         detail = f"{len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
         exists = directory.is_dir()
-        yield Finding(
+        yield DiagnosedItem(
             "folders",
             str(directory),
             "ok" if exists else "absent",
@@ -274,7 +280,7 @@ def _folders() -> Iterator[Finding]:
     nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
     if not os.access(nearest, os.W_OK):
         advice = "Weights cannot be fetched there: set XDG_CACHE_HOME to a folder you can write"
-        yield Finding("folders", str(cache), "fault", f"{nearest} cannot be written", advice)
+        yield DiagnosedItem("folders", str(cache), "fault", f"{nearest} cannot be written", advice)
 
 
 def _weight_files(directory: Path) -> list[Path]:

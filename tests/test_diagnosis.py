@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import jdsr_cli.faces
 from jdsr_cli import diagnosis
 from jdsr_cli.cli.app import app
-from jdsr_cli.diagnosis import Diagnosis, Finding, diagnose
+from jdsr_cli.diagnosis import DiagnosedItem, Diagnosis, diagnose
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import DefaultWeights, WeightEntry, WeightStatus, locations
 from jdsr_cli.weights.gates import GATES
@@ -42,7 +42,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def find(report: Diagnosis, group: str, name: str) -> Finding:
+def find(report: Diagnosis, group: str, name: str) -> DiagnosedItem:
     (one,) = (one for one in report.findings if (one.group, one.name) == (group, name))
     return one
 
@@ -235,9 +235,9 @@ def test_one_detector_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_prints_findings_and_exits_with_5_on_a_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    verified = Finding("versions", "jdsr", "ok", "1.0", needed=True)
-    optional = Finding("devices", "cuda", "absent", "none", "Buy one")
-    faulty = Finding("weights", "w", "fault", "missing", "Copy it", needed=True)
+    verified = DiagnosedItem("versions", "jdsr", "ok", "1.0", needed=True)
+    optional = DiagnosedItem("devices", "cuda", "absent", "none", "Buy one")
+    faulty = DiagnosedItem("weights", "w", "fault", "missing", "Copy it", needed=True)
     monkeypatch.setattr(diagnosis, "diagnose", lambda: Diagnosis((verified, optional)))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0

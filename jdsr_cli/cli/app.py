@@ -9,13 +9,13 @@ from typer.core import TyperGroup
 
 from jdsr_cli.allocation import return_freed_memory
 from jdsr_cli.cli.bench import app as bench
-from jdsr_cli.cli.bundle import bundle
+from jdsr_cli.cli.bundling import bundle
 from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.exporting import export
 from jdsr_cli.cli.reporting import report
 from jdsr_cli.cli.training import train
-from jdsr_cli.cli.verify import verify
+from jdsr_cli.cli.verifying import verify
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evidence import picture_metadata, sha256_file
+from jdsr_cli.evidence.credentials import Content
 from jdsr_cli.media import write_image
 from jdsr_cli.media.writing.pictures import XMP_KEY
 from jdsr_cli.restoration.result_signer import ResultSigner, sign_file
@@ -18,8 +18,7 @@ FACES = "faces"
 """Name of the folder in the folder of results."""
 MAX_SIDE = 1024
 """Side in pixels of the largest picture of a face."""
-RESTORED_METADATA = picture_metadata(XMP_KEY)
-"""What pictures state that the generator has changed."""
+_RESTORED_METADATA = picture_metadata(XMP_KEY)
 
 
 def track_name(track: int) -> str:
@@ -37,7 +36,7 @@ class FaceFolder:
 
     Args:
         results: Folder of the results, in which the folder is created.
-        signer: Signs pictures that the generator has changed; None if they are not signed.
+        signer: Signs the pictures; None if they are not signed.
 
     """
 
@@ -47,15 +46,13 @@ class FaceFolder:
         self._written: list[Path] = []
         (results / FACES).mkdir(exist_ok=True)
 
-    def write(
-        self, name: str, image: NDArray[np.uint8], metadata: Mapping[str, str] | None = None
-    ) -> dict[str, str]:
+    def write(self, name: str, image: NDArray[np.uint8], content: Content) -> dict[str, str]:
         """Write a picture and return its `file`, relative to the results, and its `sha256`.
 
         Args:
             name: Name of the file without suffix.
             image: RGB uint8 (height, width, 3) or gray uint8 (height, width).
-            metadata: `RESTORED_METADATA` if the generator has changed the picture.
+            content: What it shows; of restored faces the metadata state that.
 
         Raises:
             OutputError: The picture cannot be written or signed.
@@ -63,9 +60,8 @@ class FaceFolder:
         """
         file = f"{FACES}/{name}.png"
         path = self._results / file
-        write_image(path, image, metadata)
-        if metadata is not None:
-            sign_file(self._signer, path)
+        write_image(path, image, _RESTORED_METADATA if content == "restored" else None)
+        sign_file(self._signer, path, content)
         self._written.append(path)
         return {"file": file, "sha256": sha256_file(path)}
 

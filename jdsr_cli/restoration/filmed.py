@@ -62,7 +62,7 @@ class FilmedView:
 
 
 @dataclass(eq=False)
-class Timeline:
+class ThumbnailRow:
     """Thumbnails of one track, evenly spread over it."""
 
     interval: float = MIN_INTERVAL
@@ -97,7 +97,7 @@ class TrackViews:
     """The best view of each state."""
     seen: dict[ViewState, int] = field(default_factory=dict)
     """Number of views of each state."""
-    timeline: Timeline = field(default_factory=Timeline)
+    timeline: ThumbnailRow = field(default_factory=ThumbnailRow)
 
     def add(self, view: FilmedView) -> None:
         """Take a view into account."""
@@ -139,7 +139,7 @@ class FilmedSink(Sink):
 
     def __init__(self, opened: OpenInput, settings: RestoreSettings) -> None:
         self._scale = settings.scale
-        self._folder = FaceFolder(opened.workspace.results)
+        self._folder = FaceFolder(opened.workspace.results, opened.signer)
         self._tracks: dict[int, TrackViews] = {}
 
     def write(self, item: FrameItem) -> None:
@@ -161,7 +161,7 @@ class FilmedSink(Sink):
         side = picture_side(alignment.native_width, self._scale)
         name = f"{track_name(track)}_filmed"
         pictures.filmed = {
-            **self._folder.write(name, crop(best.patch.pixels, alignment, side)),
+            **self._folder.write(name, crop(best.patch.pixels, alignment, side), "filmed"),
             "frame": best.frame,
             "seconds": best.seconds,
             "mask": best.mask,
@@ -173,7 +173,7 @@ class FilmedSink(Sink):
         if not seen_bare:
             states = ["unsure" if state == "bare" else state for state in states]
         pictures.timeline = {
-            **self._folder.write(f"{track_name(track)}_timeline", row),
+            **self._folder.write(f"{track_name(track)}_timeline", row, "filmed"),
             "side": THUMBNAIL,
             "frames": tuple(timeline.frames),
             "seconds": tuple(timeline.seconds),
@@ -219,7 +219,7 @@ class FilmedSink(Sink):
                 pixels, matrix = (snapshot.arrays[f"{name}.{key}"] for key in ("patch", "matrix"))
                 patch = FacePatch(pixels, Alignment(matrix))
                 best[state] = FilmedView(frame, seconds, quality, state, reason, patch)
-            timeline = Timeline(
+            timeline = ThumbnailRow(
                 *(one["interval"], one["frames"], one["seconds"], one["states"]),
                 list(snapshot.arrays[f"{track}.thumbnails"]),
             )

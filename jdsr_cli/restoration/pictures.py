@@ -19,7 +19,7 @@ from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import BestShots, Shot, frames_of
 from jdsr_cli.restoration.doubt import Doubt
 from jdsr_cli.restoration.examination import ExaminedShot, Examiner
-from jdsr_cli.restoration.face_folder import RESTORED_METADATA, FaceFolder, track_name
+from jdsr_cli.restoration.face_folder import FaceFolder, track_name
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, OpenInput
 from jdsr_cli.restoration.sinks import Sink
 from jdsr_cli.restoration.snapshots import Snapshot
@@ -126,7 +126,7 @@ class TrackExport:
     ) -> dict[str, Any]:
         """Write a picture and its occlusion map; return their description for a record."""
         return {
-            **self._folder.write(name, _side_by_side(pair), RESTORED_METADATA),
+            **self._folder.write(name, _side_by_side(pair), "restored"),
             **frames_of(shots),
             "quality": shots[0].quality,
             "mask": shots[0].mask,
@@ -139,14 +139,14 @@ class TrackExport:
         mean = np.average(maps, axis=0, weights=[shot.quality or 1.0 for shot in shots])
         enlarged = cv2.resize(mean, (side, side), interpolation=cv2.INTER_LINEAR)
         levels = np.rint(np.clip(enlarged, 0.0, 1.0) * 255.0).astype(np.uint8)
-        return self._folder.write(f"{name}_occlusion", levels)
+        return self._folder.write(f"{name}_occlusion", levels, "map")
 
     def _write_doubt(self, name: str, doubt: Doubt | None, side: int) -> dict[str, Any] | None:
         if doubt is None:
             return None
         levels = cv2.resize(doubt.levels, (side, side), interpolation=cv2.INTER_NEAREST)
         return {
-            **self._folder.write(f"{name}_doubt", np.asarray(levels, np.uint8)),
+            **self._folder.write(f"{name}_doubt", np.asarray(levels, np.uint8), "map"),
             "bound": doubt.bound,
             "probability": doubt.probability,
             "reliable": round(doubt.reliable, 4),

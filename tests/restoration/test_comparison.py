@@ -17,6 +17,7 @@ from killed_run import run_until_killed
 from media.clips import Track, encode
 from media.deep_clips import HLG, PQ, Colours, write_deep
 from numpy.typing import NDArray
+from results_folder import restored_in
 from suite_clips import file_hashes, walk, walk_settings
 
 from jdsr_cli.errors import UsageError
@@ -83,7 +84,7 @@ def test_input_and_result_are_side_by_side_at_the_same_times(
     chosen = settings(tiny_weights(64), codec="ffv1", frame_scale=case.scale)
     assert restore([clip], tmp_path / "out", chosen).exit_code == 0
     folder, width = tmp_path / "out" / "a", case.size[0] * case.scale
-    videos = {name: next(folder.glob(f"{name}.*")) for name in ("restored", "compare")}
+    videos = {"restored": restored_in(folder), "compare": next(folder.glob("compare.*"))}
     assert clip_times(videos["compare"]) == clip_times(videos["restored"]) == clip_times(clip)
     with open_reader(clip) as reader:
         filmed = [frame.image for frame in reader]

@@ -64,7 +64,7 @@ def settings(weights: Path, **changes: Any) -> RestoreSettings:
 
 
 def video(folder: Path, name: str = "restored") -> Path:
-    (found,) = folder.glob(f"{name}.*")
+    (found,) = (path for path in folder.glob(f"{name}.*") if path.suffix != ".framemd5")
     return found
 
 

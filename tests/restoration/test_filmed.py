@@ -15,7 +15,7 @@ from jdsr_cli.restoration.filmed import (
     MAX_THUMBNAILS,
     MIN_INTERVAL,
     FilmedView,
-    Timeline,
+    ThumbnailRow,
     TrackViews,
     ViewState,
 )
@@ -96,7 +96,7 @@ def test_who_is_bare_only_where_the_mask_is_misjudged_is_not_seen_bare(
 def test_thumbnails_are_spread_over_the_track(
     rate: float, seconds: float, astronaut: np.ndarray
 ) -> None:
-    line = Timeline()
+    line = ThumbnailRow()
     for number in range(int(rate * seconds)):
         line.add(view(astronaut, number, number / rate))
     assert 1 <= len(line.frames) <= MAX_THUMBNAILS

@@ -18,6 +18,7 @@ from media.deep_clips import PQ, Colours, write_deep
 from numpy.typing import NDArray
 from PIL import Image
 from private_runs import best_match, done, face_of, frames_of, manifest
+from results_folder import restored_in
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 from test_assistance import assistant, interrupt
 
@@ -179,7 +180,7 @@ def test_deep_frames_show_the_same(
     folder = done(restore([clip], tmp_path / "out", settings).results)
     faces = lines(folder / "faces.jsonl")
     (chosen_left,) = {one["box"][0] < 140 for one in faces if one["track"] == 1}
-    (path,) = folder.glob("restored.*")
+    path = restored_in(folder)
     with open_reader(clip) as before, open_reader(path) as after:
         for old, new in zip(before, after, strict=True):
             assert old.deep is not None

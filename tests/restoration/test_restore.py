@@ -149,8 +149,8 @@ def test_the_manifest_contains_the_hashes_of_input_and_results(
         "faces.jsonl",
         "input.framemd5",
         "manifest.json",
-        "restored.framemd5",
         "report.html",
+        "restored.framemd5",
         "restored.mp4",
         "tracks.jsonl",
     ]
@@ -407,8 +407,7 @@ def test_wide_frames_are_enlarged_less_with_a_note(tiny_weights: Weights, tmp_pa
     summary = restore([tmp_path / "wide.png"], tmp_path, settings(tiny_weights(64)), progress)
     assert read_image(tmp_path / "wide/restored.png").shape[1] == 3900
     assert manifest(tmp_path / "wide")["settings"]["frame_scale_used"] == 3
-    (note,) = summary.results[0].notes
-    assert "3 times instead of 4" in note
+    (note,) = (one for one in summary.results[0].notes if "3 times instead of 4" in one)
     assert any(note in line for line in progress.lines)
 
 

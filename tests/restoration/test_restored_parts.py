@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from media.deep_clips import Colours, write_deep
 from numpy.typing import NDArray
+from results_folder import restored_in
 
 from jdsr_cli.faces import CompositeSettings, estimate_alignment
 from jdsr_cli.faces.compositing import enlarge, template_to_frame
@@ -170,7 +171,7 @@ def test_smoothing_and_deep_frames_leave_the_other_part_as_filmed(
     clip = write_deep(tmp_path / "a.mkv", frames, colours)
     chosen = settings(tiny_weights(128), part, codec="ffv1", mode="paste")
     assert restore([clip], tmp_path / "out", chosen).exit_code == 0
-    (video,) = (tmp_path / "out" / "a").glob("restored.*")
+    video = restored_in(tmp_path / "out" / "a")
     records = lines(tmp_path / "out" / "a")
     with open_reader(clip) as before, open_reader(video) as after:
         for old, new, record in zip(before, after, records, strict=True):
@@ -193,12 +194,12 @@ def test_shots_of_a_resumed_run_show_the_same_part(hopper: Picture, tmp_path: Pa
     shots = BestShots(3)
     for track, part in enumerate(PARTS):
         face = RestoredFace(STRIPES.astype(np.uint8), MASK, False, 128, part)
-        shots.add(track, Shot(0, 0.0, 0.5, patch, face))
+        shots.add(track, Shot(0, 0.0, 0.5, "masked", 0.5, patch, face, MASK))
     shots.snapshot().write(tmp_path / "state.npz")
     resumed = BestShots(3)
     resumed.restore(Snapshot.read(tmp_path / "state.npz"))
-    pictures = [shots.pop(track)[0].render(160)[1] for track in range(3)]
-    again = [resumed.pop(track)[0].render(160)[1] for track in range(3)]
+    pictures = [shots.pop(track, seen_bare=False)[0].render(160)[1] for track in range(3)]
+    again = [resumed.pop(track, seen_bare=False)[0].render(160)[1] for track in range(3)]
     for one, other in zip(pictures, again, strict=True):
         assert np.array_equal(one, other)
     assert not np.array_equal(pictures[0], pictures[1])

@@ -132,10 +132,10 @@ def test_every_exported_face_and_a_still_picture_are_signed(
     ).results
     assert done.output is not None
     names = [one.file for one in check_credentials(done.output)]
-    assert names == [
-        "faces/track0001_best1.png", "faces/track0001_frame000000.png", "overlay.png",
-        "restored.png",
-    ]  # fmt: skip
+    faces = ("best1", "best1_occlusion", "filmed", "frame000000", "frame000000_occlusion",
+             "timeline")  # fmt: skip
+    expected = [f"faces/track0001_{name}.png" for name in faces]
+    assert names == [*expected, "overlay.png", "restored.png"]
     assert problems(done.output) == {}
     assert read_manifest(done.output)["credentials"]["files"] == names
 

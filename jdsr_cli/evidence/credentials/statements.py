@@ -19,13 +19,16 @@ from jdsr_cli.evidence.credentials.library import ASSERTION
 from jdsr_cli.evidence.manifest import CAUTION, DIGITAL_SOURCE, FileDigest
 from jdsr_cli.version import __version__
 
-Content = Literal["restored", "overlay"]
-"""What a file shows: restored faces, or the input with detections drawn on it."""
+Content = Literal["restored", "overlay", "filmed", "map"]
+"""What a file shows: restored faces, the input with detections drawn on it, faces as filmed, or
+which pixels of a restored face are covered or doubtful."""
 TOOL = {"name": "jdsr", "version": __version__}
 STATEMENTS: Mapping[Content, str] = {
     "restored": CAUTION,
     "overlay": "Boxes, track numbers and reasons of refusal are drawn on the input; no face is "
     "restored here.",
+    "filmed": "Faces as filmed, enlarged and aligned; no face is restored here.",
+    "map": "A map of which pixels of a restored face are covered, or doubtful; no picture.",
 }
 _INPUT = "input"
 """Name by which an action refers to the ingredient."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from jdsr_cli.cli.options import with_options
-from jdsr_cli.cli.verify import Folders
+from jdsr_cli.cli.verifying import Folders
 from jdsr_cli.settings import BundleOptions, TerminalOptions
 
 
