@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 from PIL import ExifTags
@@ -22,10 +23,25 @@ _IFD0 = frozenset(
     {269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 18246, 18249, *range(40091, 40096)}
 )
 """Tags of the main directory that describe the recording: names, texts, camera, date, rights."""
-_PIXELS = frozenset({37121, 37122, 40961, 40962, 40963, 40965})
-"""Tags of the EXIF directory on compression, colour space, size, and the Interop directory."""
-_MAKER_NOTES = 37500
-"""Tag of the EXIF directory on data of the maker of the camera, in formats of its own."""
+_INNER = frozenset(
+    {
+        *(33434, 33437, 34850, 34852, 34855, 34856, *range(34864, 34870), 36864, 36867, 36868),
+        *(36880, 36881, 36882, *range(37377, 37387), 37396, 37500, 37510, 37520, 37521, 37522),
+        *(*range(37888, 37894), 40960, 40964, 41483, 41484, 41486, 41487, 41488, 41492, 41493),
+        *(41495, 41728, 41729, 41730, *range(41985, 41997), *range(42016, 42038), 42080, 42081),
+        *(42082, 42240),
+    }
+)
+"""Tags of the EXIF directory in Exif 3.0 without those on compression, colour space, size and the
+Interop directory."""
+_PLACE = frozenset(range(32))
+"""Tags of the GPS directory in Exif 3.0."""
+LONGEST_TEXT = 256
+"""Characters of a text where no picture may be kept: names, places and dates are shorter."""
+LONGEST_UNTYPED = 16
+"""Bytes of a value without a type: versions and arrangements of components have 1 to 4."""
+_NUMBERS = 16
+"""Numbers in a value: positions, areas and lenses have 1 to 4."""
 ORIENTATION = 274
 """Tag of the main directory on the orientation of the stored picture."""
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 40961, 40962, 40963
@@ -52,9 +68,12 @@ class PictureExif:
     endian: str
 
     def without_pictures(self) -> PictureExif:
-        """Return the tags without maker notes, in which cameras store previews of the picture."""
+        """Return the tags whose values are too short to hold a picture: numbers and short texts.
+
+        Cameras store previews in maker notes, and programs in tags of their own and in comments.
+        """
         directories = {
-            place: {tag: value for tag, value in tags.items() if tag != _MAKER_NOTES}
+            place: {tag: value for tag, value in tags.items() if _is_short(value)}
             for place, tags in self.directories.items()
         }
         return PictureExif(directories, self.endian)
@@ -89,10 +108,8 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
             data = _loaded(picture)
             given = {
                 _MAIN: {tag: data[tag] for tag in data if tag in _IFD0},
-                _EXIF: {
-                    tag: value for tag, value in data.get_ifd(_EXIF).items() if tag not in _PIXELS
-                },
-                _GPS: dict(data.get_ifd(_GPS)),
+                _EXIF: {tag: one for tag, one in data.get_ifd(_EXIF).items() if tag in _INNER},
+                _GPS: {tag: one for tag, one in data.get_ifd(_GPS).items() if tag in _PLACE},
             }
         endian = data.endian or "<"
         kept = {
@@ -105,6 +122,16 @@ def read_exif(picture: Pillow.Image) -> tuple[PictureExif | None, str | None]:
     if found or any(len(kept[place]) < len(tags) for place, tags in given.items()):
         note = "the EXIF data are damaged; what can be read was copied"
     return (PictureExif(kept, endian) if any(kept.values()) else None), note
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, bytes):
+        return len(value) <= LONGEST_UNTYPED
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    if isinstance(value, (tuple, list)):
+        return len(value) <= _NUMBERS and all(map(_is_short, value))
+    return isinstance(value, Number)
 
 
 def _loaded(picture: Pillow.Image) -> Pillow.Exif:

@@ -15,9 +15,10 @@ from jdsr_cli.errors import (
     JdsrError,
 )
 from jdsr_cli.evidence.sums import update_sum
-from jdsr_cli.reporting.folder import is_result
+from jdsr_cli.reporting.folder import is_result, refuse_link
 from jdsr_cli.reporting.index import find_results, update_index
 from jdsr_cli.reporting.page import write_report
+from jdsr_cli.reporting.wording import unexpected
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _report_folder(folder: Path) -> Iterator[ReportResult]:
         yield ReportResult(folder, error=fault)
         return
     for result in results:
-        yield _report_result(result)
+        yield _report_result(result, listed=True)
     try:
         page = update_index(folder)
     except JdsrError as fault:
@@ -134,10 +135,15 @@ def _results_in(folder: Path) -> list[Path]:
     return results
 
 
-def _report_result(folder: Path) -> ReportResult:
+def _report_result(folder: Path, *, listed: bool = False) -> ReportResult:
     try:
+        if listed:
+            refuse_link(folder)
         page = write_report(folder)
         update_sum(folder, page.name)
     except JdsrError as fault:
         return ReportResult(folder, error=fault)
+    except Exception as fault:  # a folder that anybody may have written stops no other
+        error = InputUnreadableError(unexpected(fault), where=folder, hint="Copy the result again.")
+        return ReportResult(folder, error=error)
     return ReportResult(folder, page)

@@ -159,6 +159,19 @@ def is_result(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def refuse_link(folder: Path) -> None:
+    """Refuse a folder in a folder of results that is a link; nothing behind it is read or written.
+
+    Raises:
+        InputError: It is a link.
+
+    """
+    if folder.is_symlink():
+        raise InputError(
+            "is a link, which is not followed", where=folder, hint="Give the folder itself."
+        )
+
+
 def _manifest_bytes(folder: Path) -> bytes:
     path = folder / MANIFEST
     if not path.is_file():
@@ -166,6 +179,10 @@ def _manifest_bytes(folder: Path) -> bytes:
             f"is not a result of jdsr (it has no {MANIFEST})",
             where=folder,
             hint="Give a folder that `jdsr restore` wrote, or the folder of such folders.",
+        )
+    if path.is_symlink():
+        raise InputUnreadableError(
+            "is a link, which is not followed", where=path, hint="Copy the file itself."
         )
     try:
         with path.open("rb") as file:

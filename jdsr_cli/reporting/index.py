@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.errors import InputError, OutputError
+from jdsr_cli.errors import JdsrError, OutputError
 from jdsr_cli.progress import Progress
-from jdsr_cli.reporting.folder import ResultFolder, is_result
+from jdsr_cli.reporting.folder import ResultFolder, is_result, refuse_link
 from jdsr_cli.reporting.page import REPORT
 from jdsr_cli.reporting.provenance import describe_run
 from jdsr_cli.reporting.templating import GENERATOR, render
 from jdsr_cli.reporting.values import shown, table, whole
-from jdsr_cli.reporting.wording import clock, counted
+from jdsr_cli.reporting.wording import clock, counted, unexpected
 
 INDEX = "index.html"
 """Name of the list of results in their folder."""
@@ -110,9 +110,17 @@ def _is_own(path: Path) -> bool:
 def _describe(folder: Path) -> IndexRow:
     name = shown(folder.name)
     try:
-        result = ResultFolder(folder)
-    except InputError as fault:
-        return IndexRow(name, None, "", "", "", "", "", "", shown(fault.what))
+        refuse_link(folder)
+        return _row(folder, name)
+    except JdsrError as fault:
+        note = fault.what
+    except Exception as fault:  # a folder that anybody may have written stops no other
+        note = unexpected(fault)
+    return IndexRow(name, None, "", "", "", "", "", "", shown(note))
+
+
+def _row(folder: Path, name: str) -> IndexRow:
+    result = ResultFolder(folder)
     run, counts = describe_run(result), table(result.manifest, "counts")
     has_report = result.link(REPORT) is not None
     address = f"./{quote(os.fsencode(folder.name))}/{REPORT}" if has_report else None

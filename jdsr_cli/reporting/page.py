@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.evidence import MANIFEST
+from jdsr_cli.evidence.sums import SUMS
 from jdsr_cli.reporting.folder import ResultFolder
 from jdsr_cli.reporting.persons import ReportedPerson, describe_person
 from jdsr_cli.reporting.pictures import PictureReader, allowance, first_detail
 from jdsr_cli.reporting.provenance import Provenance, describe_run
 from jdsr_cli.reporting.quality import COMPONENTS
-from jdsr_cli.reporting.selection import MAX_PERSONS, Selection, gather_facts, select_tracks
+from jdsr_cli.reporting.selection import (
+    FACES,
+    MAX_PERSONS,
+    TRACKS,
+    gather_facts,
+    select_tracks,
+)
 from jdsr_cli.reporting.templating import render
 from jdsr_cli.reporting.wording import REFUSALS, STATES, UNKNOWN_REFUSAL
 
@@ -46,10 +54,11 @@ def render_report(result: ResultFolder) -> str:
     """Return the page about a result."""
     selection, run = select_tracks(result, MAX_PERSONS), describe_run(result)
     facts = gather_facts(result, selection.shown)
+    altered = result.altered_records()
     reader, count = PictureReader(result), len(selection.shown)
     persons = []
     for position, track in enumerate(selection.shown, 1):
-        person = describe_person(track, facts[track["track"]], reader, f"p{position}")
+        person = describe_person(track, facts[track["track"]], reader, f"p{position}", run.part)
         person.encode(first_detail(count), allowance(count))
         persons.append(person)
     return render(
@@ -60,14 +69,15 @@ def render_report(result: ResultFolder) -> str:
         selection=selection,
         links={row.file: result.link(row.file) for row in selection.rows if row.file},
         scale=_scale(run, persons),
-        altered=result.altered_records(),
+        altered=altered,
+        unread_tracks=TRACKS in altered,
         components=COMPONENTS,
         refusals=REFUSALS,
         unknown_refusal=UNKNOWN_REFUSAL,
         states=STATES,
         limit=MAX_PERSONS,
         manifest_sha256=result.manifest_sha256,
-        files=_files(result, selection),
+        files=_files(result),
     )
 
 
@@ -82,17 +92,21 @@ def _scale(run: Provenance, persons: list[ReportedPerson]) -> tuple[float, float
     return (start, end) if end > start else None
 
 
-def _files(result: ResultFolder, selection: Selection) -> list[tuple[str, str]]:
+def _files(result: ResultFolder) -> list[tuple[str, str]]:
     """Return the files beside the report that are linked from its head: label and address."""
+    suffixes = ("mp4", "mkv", "mov", "png")
+    pictures = (("restored", "restored"), ("overlay", "overlay"), ("comparison", "compare"))
     names = (
-        ("restored video", "restored.mp4"),
-        ("restored video", "restored.mkv"),
-        ("restored video", "restored.mov"),
-        ("restored picture", "restored.png"),
-        ("manifest", "manifest.json"),
-        ("record of persons", "tracks.jsonl"),
-        ("record of faces", "faces.jsonl"),
-        ("hashes of all files", "SHA256SUMS"),
+        *(
+            (f"{label} {'picture' if suffix == 'png' else 'video'}", f"{stem}.{suffix}")
+            for label, stem in pictures
+            for suffix in suffixes
+        ),
+        ("manifest", MANIFEST),
+        ("record of persons", TRACKS),
+        ("record of faces", FACES),
     )
-    found = ((label, result.link(name)) for label, name in names)
+    found = [(label, result.link(name)) for label, name in names]
+    if "schema_version" in result.manifest:  # such results get it after the report
+        found.append(("hashes of all files", f"./{SUMS}"))
     return [(label, address) for label, address in found if address is not None]

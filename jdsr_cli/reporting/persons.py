@@ -135,7 +135,7 @@ _LINKED = Detail(0, 0, 0, False)
 
 
 def describe_person(
-    track: Record, facts: FaceFacts, reader: PictureReader, key: str
+    track: Record, facts: FaceFacts, reader: PictureReader, key: str, part: str
 ) -> ReportedPerson:
     """Return what a report shows of a person, with pictures that are not encoded yet.
 
@@ -144,12 +144,14 @@ def describe_person(
         facts: What `faces.jsonl` says about the person.
         reader: Of the pictures.
         key: Unique in the page.
+        part: Which part of faces was restored, as in ``--restore``.
 
     """
     name = whole(track, "track") or 0
     filmed_entry = table(track, "filmed")
     filmed_mask = stated_mask(filmed_entry)
-    seen_bare = filmed_mask == "bare" or facts.bare_frame is not None
+    # Single frames may be decided wrongly; a filmed picture is recorded with the track in view.
+    seen_bare = filmed_mask == "bare" if filmed_entry else facts.bare_frame is not None
     entries = [("Best restored shot" if number == 1 else f"Restored shot {number}", entry)
                for number, entry in enumerate(tables(track, "best"), 1)]  # fmt: skip
     further = max(0, len(entries) - MAX_SHOTS)
@@ -157,7 +159,7 @@ def describe_person(
     fused = table(track, "fused")
     if fused:
         entries.insert(min(1, len(entries)), ("Fused face", fused))
-    shots = [describe_shot(title, one, facts, reader, name) for title, one in entries]
+    shots = [describe_shot(title, one, facts, reader, name, part) for title, one in entries]
     demoted = [shot for shot in shots if seen_bare and not shot.as_filmed]
     shots = [shot for shot in shots if shot not in demoted]
     for shot in demoted:
@@ -166,8 +168,12 @@ def describe_person(
     for shot in shots[2:]:
         shot.main = False
     filmed = _read_filmed(filmed_entry, [*shots, *demoted], reader, name)
-    timeline, fault = _timeline(table(track, "timeline"), reader, name)
     covered = facts.covered or whole(track, "masked") or 0
+    bare_at = None
+    if seen_bare and covered:
+        shown_bare = filmed.mask == STATES["bare"]
+        bare_at = filmed.time if shown_bare else clock(facts.bare_seconds)
+    timeline, fault = _timeline(table(track, "timeline"), reader, name, bare_at)
     return ReportedPerson(
         number=name,
         key=key,
@@ -179,7 +185,7 @@ def describe_person(
         reasons=facts.reasons,
         unreliable=whole(track, "unreliable") or 0,
         filmed=filmed,
-        bare=_describe_bare(filmed, facts) if seen_bare and covered else None,
+        bare=None if bare_at is None else _describe_bare(bare_at, filmed, facts),
         shots=shots,
         demoted=demoted,
         further=further,
@@ -221,18 +227,18 @@ def _read_filmed(
     return FilmedPicture(ReportPicture(f"Person {person}", reason=reason), time, None, None, False)
 
 
-def _describe_bare(filmed: FilmedPicture, facts: FaceFacts) -> str:
+def _describe_bare(time: str, filmed: FilmedPicture, facts: FaceFacts) -> str:
     """Return where a person whose face is covered elsewhere was seen without a mask."""
     if filmed.mask == STATES["bare"]:
-        return f"Seen bare at {filmed.time}. Look at the filmed picture: no part of it is invented."
+        return f"Seen bare at {time}. Look at the filmed picture: no part of it is invented."
     return (
-        f"Seen bare at {clock(facts.bare_seconds)}. Look at frame {facts.bare_frame:,} of the "
-        "input: this result holds no picture of it."
+        f"Seen bare at {time}. Look at frame {facts.bare_frame:,} of the input: this result holds "
+        "no picture of it."
     )
 
 
 def _timeline(
-    entry: Record, reader: PictureReader, person: int
+    entry: Record, reader: PictureReader, person: int, bare_at: str | None
 ) -> tuple[list[Thumbnail], str | None]:
     if not entry:
         return [], None
@@ -248,6 +254,8 @@ def _timeline(
         stated = states[position] if position < len(states) else None
         state = stated if isinstance(stated, str) and stated in STATES else "unknown"
         words = STATES.get(state, "not known")
+        if bare_at is not None and state == "masked":
+            words = f"{words}; seen bare at {bare_at}"
         reason = None if image is not None else "the strip is too short"
         figure = ReportPicture(f"Person {person} as filmed at {time}: {words}", image, reason)
         figure.thumbnail = True

@@ -13,6 +13,7 @@ from jdsr_cli.reporting.values import (
     counts,
     items,
     number,
+    ratio,
     shown,
     table,
     tables,
@@ -23,7 +24,7 @@ from jdsr_cli.reporting.wording import (
     REFUSALS,
     UNKNOWN_REFUSAL,
     clock,
-    fraction,
+    counted,
     frame_rate,
     size_of_file,
 )
@@ -78,6 +79,16 @@ class Provenance:
     seconds: list[tuple[str, str]]
     notes: list[str]
     unread: list[str]
+    selection: list[tuple[str, str]]
+    """Who was selected, and how sure that is; empty if everybody was restored."""
+    covered_heads: int | None
+    """Heads that were made unrecognisable; None if that was not asked for."""
+    has_frames: bool
+    """Whether restored frames were written."""
+    part: str
+    """Which part of faces was restored, as in ``--restore``."""
+    credentials: str | None
+    """Who has signed files, as the manifest states."""
 
 
 def describe_run(folder: ResultFolder) -> Provenance:
@@ -85,7 +96,7 @@ def describe_run(folder: ResultFolder) -> Provenance:
     manifest = folder.manifest
     source, media = table(manifest, "input"), table(manifest, "media")
     path = text(source, "file") or "unknown"
-    duration = fraction(text(media, "duration"))
+    duration = ratio(media, "duration")
     changed, unchanged = _settings(table(manifest, "settings"))
     unread = _texts(manifest, "unread")
     return Provenance(
@@ -93,7 +104,7 @@ def describe_run(folder: ResultFolder) -> Provenance:
         path=path,
         created=text(manifest, "created") or "unknown",
         version=text(table(manifest, "versions"), "jdsr") or "unknown",
-        duration=None if duration is None else float(duration),
+        duration=duration,
         facts=_input_facts(source, media),
         counts=_run_counts(table(manifest, "counts")),
         refusals=[
@@ -106,23 +117,75 @@ def describe_run(folder: ResultFolder) -> Provenance:
         versions=_pairs(table(manifest, "versions")),
         hashes=_hashes(folder),
         figures=_pairs(table(manifest, "figures")),
+        selection=_selection(manifest),
+        covered_heads=_covered_heads(manifest),
+        has_frames=text(table(manifest, "settings"), "mode") != "crops",
+        part=text(table(manifest, "settings"), "restore") or "all",
+        credentials=_credentials(table(manifest, "credentials")),
         seconds=[(name, f"{value} s") for name, value in _pairs(table(manifest, "seconds"))],
         notes=[note for note in _texts(manifest, "notes") if note not in unread],
         unread=unread,
     )
 
 
+def _covered_heads(manifest: Record) -> int | None:
+    """Return how many heads were made unrecognisable; None without ``--blur-others``."""
+    if table(table(manifest, "settings"), "privacy").get("blur_others") is not True:
+        return None
+    return whole(table(table(manifest, "figures"), "people"), "covered_heads") or 0
+
+
+def _selection(manifest: Record) -> list[tuple[str, str]]:
+    """Return who was selected and how sure that is; empty if everybody was restored."""
+    people = table(table(manifest, "figures"), "people")
+    if not people:
+        return []
+    chosen = table(people, "selected")
+    photograph = text(table(manifest, "detector"), "reference_sha256")
+    level = number(table(table(manifest, "settings"), "privacy"), "reference_level")
+    rows = []
+    for track in list(chosen)[:MAX_ITEMS]:
+        similarity = number(chosen, track)
+        words = "chosen by its number (--only-track)"
+        if similarity is not None:
+            words = f"similarity (cosine) to the photograph {similarity:.2f}"
+        rows.append((f"Person {shown(track)}", words))
+    if not rows:
+        rows.append(("Persons", "nobody in this input is one of those selected"))
+    nearest = number(people, "nearest_other")
+    if photograph is not None and level is not None:
+        rows.append(("Level", f"{level:.2f}: tracks from this similarity on are the person"))
+    if nearest is not None:
+        rows.append(("Most similar of the others", f"{nearest:.2f}"))
+    if photograph is not None:
+        rows.append(("SHA-256 of the photograph", photograph))
+    return rows
+
+
+def _credentials(stated: Record) -> str | None:
+    """Return who the manifest says has signed files of the result; None if nobody."""
+    files = items(stated, "files")
+    if not files:
+        return None
+    subject, digest = text(stated, "subject"), text(stated, "certificate_sha256")
+    return (
+        f"The manifest states that {counted(len(files), 'file')} of this result carry content "
+        f"credentials (C2PA) signed by {subject or 'an unknown signer'}, certificate SHA-256 "
+        f"{digest or 'unknown'}. This page has not verified them: jdsr verify does."
+    )
+
+
 def _input_facts(source: Record, media: Record) -> list[tuple[str, str]]:
     size = whole(source, "bytes")
     width, height = whole(media, "width"), whole(media, "height")
-    length = fraction(text(media, "duration"))
+    length = ratio(media, "duration")
     rows = (
         ("File", text(source, "file")),
         ("Size", None if size is None else size_of_file(size)),
         ("Kind", text(media, "kind")),
         ("Frame size", f"{width} x {height} px" if width and height else None),
-        ("Frame rate by the header", frame_rate(text(media, "frame_rate"))),
-        ("Duration by the header", None if length is None else clock(float(length))),
+        ("Frame rate by the header", frame_rate(media)),
+        ("Duration by the header", None if length is None else clock(length)),
         ("Container and codec", _joined(media, "container", "codec", "pixel_format")),
         ("Salvaged", "yes, by a stream copy" if media.get("salvaged") is True else None),
     )

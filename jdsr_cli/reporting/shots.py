@@ -37,7 +37,9 @@ class RestoredShot:
     invented: bool
     """Whether parts of it were covered, so that the network drew them."""
     as_filmed: bool
-    """Whether no part of it is invented, since it was not found to be covered."""
+    """Whether no part of it is invented: what seems to be covered stays as it was filmed."""
+    unchanged: bool
+    """Whether nothing of the face was restored, see ``--restore``."""
     quality: str | None
     covered: str | None
     reliability: str | None
@@ -51,7 +53,7 @@ class RestoredShot:
 
 
 def describe_shot(
-    title: str, entry: Record, facts: FaceFacts, reader: PictureReader, person: int
+    title: str, entry: Record, facts: FaceFacts, reader: PictureReader, person: int, part: str
 ) -> RestoredShot:
     """Return a restored shot with its maps, not encoded yet.
 
@@ -61,6 +63,7 @@ def describe_shot(
         facts: What `faces.jsonl` says about the person.
         reader: Of the pictures.
         person: Number of the track.
+        part: Which part of faces was restored, as in ``--restore``.
 
     """
     frames = wholes(entry, "frames")
@@ -74,12 +77,19 @@ def describe_shot(
         covered = share(faces[0], "covered")
     times = ", ".join(clock(one) for one in seconds[:MAX_TIMES]) or clock(None)
     quality = share(entry, "quality")
+    replaced = [share(face, "replaced") for face in faces]
+    unchanged = bool(replaced) and all(one == 0.0 for one in replaced)
     pair = reader.read(entry, "")
     left, right = halves(
         pair,
         (
             f"Person {person} as filmed at {times}, enlarged",
-            f"Person {person}, {title.lower()}: a restoration by a network, not a filmed picture",
+            f"Person {person}, {title.lower()}: "
+            + (
+                "as filmed, since nothing of it was restored"
+                if unchanged
+                else "a restoration by a network, not a filmed picture"
+            ),
         ),
     )
     doubt, identity = table(entry, "doubt"), table(entry, "identity")
@@ -91,15 +101,16 @@ def describe_shot(
         frames=", ".join(f"{frame:,}" for frame in frames[:MAX_TIMES])
         + (" …" if frames[MAX_TIMES:] else ""),
         mask=mask_state(mask),
-        invented=mask == "masked",
-        as_filmed=mask in _KEPT,
+        invented=mask == "masked" and part != "uncovered",
+        as_filmed=mask in _KEPT or part == "uncovered",
+        unchanged=unchanged,
         quality=None if quality is None else f"{quality:.2f}",
         covered=None if covered is None else percent(covered),
         reliability=reliability(doubt),
         identity=identity_rows(identity),
         warning=text(identity, "warning"),
     )
-    _add_overlays(shot, entry, mask, reader)
+    _add_overlays(shot, entry, reader)
     return shot
 
 
@@ -109,9 +120,7 @@ def _common_mask(faces: list[Record]) -> str | None:
     return next((one for one in ("masked", "unsure", "bare") if one in stated), None)
 
 
-def _add_overlays(
-    shot: RestoredShot, entry: Record, mask: str | None, reader: PictureReader
-) -> None:
+def _add_overlays(shot: RestoredShot, entry: Record, reader: PictureReader) -> None:
     if shot.restored.image is None:
         return
     shape = shot.restored.image.shape
@@ -121,12 +130,11 @@ def _add_overlays(
         if image is None:
             shot.faults.append(f"the occlusion map is not shown: {figure.reason}")
         else:
-            kept = mask in _KEPT
-            label = (
-                "may be covered: kept as it was filmed"
-                if kept
-                else "invented: was covered by a mask"
-            )
+            kept = shot.as_filmed
+            label = "invented: was covered by a mask"
+            if kept:
+                certain = shot.mask == mask_state("masked")
+                label = f"{'covered' if certain else 'may be covered'}: kept as it was filmed"
             marked = covered_pixels(image)
             shot.overlays.append(
                 Overlay("invented", label, marked, INVENTED, on=not kept, link=figure.link)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 LONGEST_TEXT = 2000
 """Characters of a text from a record that are shown at most."""
 
+LARGEST = 1e15
+"""Magnitude of the largest number from a record that is used; a larger one counts as absent."""
+_RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(?:/(\d{1,15}))?", re.ASCII)
+
 Record = Mapping[str, Any]
 
 
 def number(record: Record, name: str) -> float | None:
-    """Return a finite number, None if there is none."""
+    """Return a number of at most `LARGEST`, None if there is none."""
     value = record.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -21,7 +25,17 @@ def number(record: Record, name: str) -> float | None:
         converted = float(value)
     except OverflowError:
         return None
-    return converted if math.isfinite(converted) else None
+    return converted if abs(converted) <= LARGEST else None
+
+
+def ratio(record: Record, name: str) -> float | None:
+    """Return a text such as `30000/1001` or `25` as a number, None if there is none."""
+    value = record.get(name)
+    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    divisor = int(match[2] or 1)
+    return number({name: float(match[1]) / divisor}, name) if divisor else None
 
 
 def share(record: Record, name: str) -> float | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from jdsr_cli.reporting.values import Record, number, share, text
+from jdsr_cli.reporting.values import Record, number, ratio, share, text
 
 STATES = {
     "bare": "bare",
@@ -50,6 +48,11 @@ def clock(seconds: float | None) -> str:
     return f"{sign}{hours}:{rest}" if hours else f"{sign}{rest}"
 
 
+def unexpected(fault: Exception) -> str:
+    """Return that something in a result cannot be reported, for faults that nothing foresees."""
+    return f"cannot be reported: its records are damaged ({type(fault).__name__})"
+
+
 def percent(value: float) -> str:
     """Return a share as whole percent; what is not exactly 0 or 1 does not become 0 or 100."""
     whole = round(100 * value)
@@ -70,18 +73,10 @@ def size_of_file(size: int) -> str:
     return f"{size:,} bytes"
 
 
-def frame_rate(rate: str | None) -> str | None:
+def frame_rate(media: Record) -> str | None:
     """Return a rate such as `30000/1001` as `29.97 frames/s`."""
-    value = fraction(rate)
-    return None if not value else f"{float(value):.4g} frames/s"
-
-
-def fraction(value: str | None) -> Fraction | None:
-    """Return a number such as `30000/1001`, None if it is none."""
-    try:
-        return None if value is None or len(value) > 40 else Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        return None
+    value = ratio(media, "frame_rate")
+    return None if not value else f"{value:.4g} frames/s"
 
 
 def reliability(doubt: Record) -> str | None:

@@ -84,6 +84,12 @@ class PrivacySettings(Settings):
                 where="--reference",
                 hint="Give one of them.",
             )
+        if self.reference is None and self.reference_level != REFERENCE_LEVEL:
+            raise UsageError(
+                "there is no photograph to which anybody is compared",
+                where="--reference-level",
+                hint="Add --reference.",
+            )
         if self.blur_others and not self.selects:
             raise UsageError(
                 "nobody is selected, so everybody would be one of the others",

@@ -53,7 +53,7 @@ def test_frame_rate_and_trim_apply(tmp_path: Path) -> None:
     frames, report = read(pattern, settings)
     assert [frame.index for frame in frames] == [3, 4, 5]
     assert frames[0].time == Fraction(3003, 30000)
-    assert "29.97 frames/s are assumed" in report.warnings[0]
+    assert "29.97 frames/s are used (--fps)" in report.warnings[0]
     with pytest.raises(UsageError, match=r"the last one is at 0\.360 s"):
         read(pattern, ReadSettings(start=Fraction(5)))
     with pytest.raises(UsageError, match="not 2"):

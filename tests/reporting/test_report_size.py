@@ -77,7 +77,7 @@ def test_detail_falls_until_the_pictures_fit(make_result: MakeResult) -> None:
     reader = PictureReader(ResultFolder(result.write()))
     sizes = []
     for allowed in (400_000, 60_000, 16_000):
-        person = describe_person(result.tracks[0], FaceFacts(), reader, "p1")
+        person = describe_person(result.tracks[0], FaceFacts(), reader, "p1", "all")
         person.encode(0, allowed)
         shots = [*person.shots, *person.demoted]
         pictures = [person.filmed.figure, *(shot.restored for shot in shots)]

@@ -166,7 +166,8 @@ def read_header(opened: OpenedVideo, frame: VideoFrame, frame_rate: Fraction | N
     if not timestamps:
         rate = rate or DEFAULT_FRAME_RATE
         time_base = 1 / rate
-        found.append(f"the file contains no timestamps; {float(rate):g} frames/s are assumed")
+        used = "assumed" if frame_rate is None else "used (--fps)"
+        found.append(f"the file contains no timestamps; {float(rate):g} frames/s are {used}")
     elif frame_rate is not None and not pictures:
         found.append("the file contains timestamps; the given frame rate was ignored")
     width, height = frame.width, frame.height

@@ -181,8 +181,9 @@ class SequenceSource:
             frames_promised=len(self._files),
             duration=count / rate,
         )
+        used = "assumed" if settings.frame_rate is None else "used (--fps)"
         self._faults = [
-            f"a sequence of pictures contains no times; {float(rate):g} frames/s are assumed"
+            f"a sequence of pictures contains no times; {float(rate):g} frames/s are {used}"
         ]
         self._warn(first)
         if count > len(self._files):
