@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.evidence import REPORT
 from jdsr_cli.reporting.folder import ResultFolder
 from jdsr_cli.reporting.persons import ReportedPerson, describe_person
 from jdsr_cli.reporting.pictures import PictureReader, allowance, first_detail
@@ -13,9 +14,6 @@ from jdsr_cli.reporting.quality import COMPONENTS
 from jdsr_cli.reporting.selection import MAX_PERSONS, Selection, gather_facts, select_tracks
 from jdsr_cli.reporting.templating import render
 from jdsr_cli.reporting.wording import REFUSALS, STATES, UNKNOWN_REFUSAL
-
-REPORT = "report.html"
-"""Name of the report in the folder of a result."""
 
 
 def write_report(folder: Path) -> Path:

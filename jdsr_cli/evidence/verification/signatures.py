@@ -93,6 +93,10 @@ def check_credentials(result: StoredResult, anchors: str | None = None) -> list[
     media = [name for name in result.sizes if _is_media(name)]
     can_read = not_installed() is None
     named = {*listed}
+    if anchors is not None:
+        left_out = sorted(result.left_out)
+        what = "not checked: the file was left out of the bundle"
+        found += [CredentialCheck(name, what, True) for name in left_out]
     for name in sorted({*media, *(named & {*result.sizes})}):
         if name in named or can_read:
             found += _check(result, name, is_listed=name in named, anchors=anchors)
@@ -134,7 +138,8 @@ def _check(
     except OSError as fault:
         yield CredentialCheck(name, f"invalid: it cannot be read ({fault.strerror})", True)
         return
-    if found.kind == "absent" and not is_listed and (anchors is None or not _is_signed(name)):
+    unsigned = found.kind == "absent" or (found.kind == "invalid" and found.subject is None)
+    if unsigned and not is_listed and (anchors is None or not _is_signed(name)):
         return
     state = _judge(name, found, result, is_listed=is_listed)
     fine = found.kind if state == found.state else "invalid"
