@@ -80,13 +80,20 @@ def face_faults(face: Record, before: Record | None) -> Iterator[str]:
         yield f"states masked {shown(masked)} of a face whose mask is {shown(mask)}"
     if before is None:
         return
-    places = [(one.get("frame"), one.get("seconds")) for one in (before, face)]
-    if all(type(number) in (int, float) for place in places for number in place):
-        (frame, seconds), (next_frame, next_seconds) = places
-        if next_frame == frame and next_seconds != seconds:
-            yield f"states another time of frame {frame} than the line before"
-        elif next_frame > frame and next_seconds < seconds:
-            yield f"states an earlier time than the line before, which is of frame {frame}"
+    frame, seconds = _number(before, "frame"), _number(before, "seconds")
+    next_frame, next_seconds = _number(face, "frame"), _number(face, "seconds")
+    if None in (frame, seconds, next_frame, next_seconds):
+        return
+    if next_frame == frame and next_seconds != seconds:
+        yield f"states another time of frame {shown(frame)} than the line before"
+    elif next_frame > frame and next_seconds < seconds:  # type: ignore[operator]
+        what = "states an earlier time than the line before, which is of frame"
+        yield f"{what} {shown(frame)}"
+
+
+def _number(record: Record, name: str) -> float | None:
+    value = record.get(name)
+    return value if type(value) in (int, float) else None
 
 
 def _named(track: Record) -> Iterator[tuple[str, int, dict[str, Any]]]:
