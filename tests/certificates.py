@@ -20,6 +20,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 EMAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 TIME_STAMPS = ExtendedKeyUsageOID.TIME_STAMPING
+REVOCATION = ExtendedKeyUsageOID.OCSP_SIGNING
 DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 CLAIMS = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 ANYTHING = x509.ObjectIdentifier("2.5.29.37.0")

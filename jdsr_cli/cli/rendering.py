@@ -135,7 +135,8 @@ def write_verification(verification: Verification, *, notes: bool) -> None:
         if one.is_collection:
             line = f"{one.folder}: {_count(len(one.findings), 'remark')} on this folder of results"
         else:
-            line = f"{one.folder}: {state} ({files})"
+            left_out = f", {_count(one.left_out, 'video')} left out" if one.left_out else ""
+            line = f"{one.folder}: {state} ({files}{left_out})"
         sys.stdout.write(as_text(line) + "\n")
         for note in one.notes if notes else ():
             sys.stdout.write(as_text(f"    {note}") + "\n")

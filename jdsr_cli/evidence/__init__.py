@@ -3,6 +3,7 @@
 from jdsr_cli.evidence.drawing import FaceOverlay, Label, draw_faces
 from jdsr_cli.evidence.manifest import (
     MANIFEST,
+    REPORT,
     SCHEMA_VERSION,
     FileDigest,
     Manifest,
@@ -27,6 +28,7 @@ from jdsr_cli.evidence.sums import SUMS, write_sums
 
 __all__ = [
     "MANIFEST",
+    "REPORT",
     "SCHEMA_VERSION",
     "SUMS",
     "FaceOverlay",

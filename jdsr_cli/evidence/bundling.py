@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +18,7 @@ from jdsr_cli.errors import NotAsRecordedError, OutputError, UsageError
 from jdsr_cli.evidence.manifest import CHUNK
 from jdsr_cli.evidence.reproduction import describe_reproduction
 from jdsr_cli.evidence.verification import StoredResult, VerifiedResult, results_in, verify
-from jdsr_cli.evidence.verification.frames import VIDEO_SUFFIXES
+from jdsr_cli.evidence.verification.stored_result import LEFT_OUT, VIDEO_SUFFIXES, is_video
 from jdsr_cli.file_names import as_text
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights.locations import find_file
@@ -45,7 +46,8 @@ Again     Install jdsr and the packages in the versions below, put the input int
 """
 _ALL = "All files that it lists are here."
 _LEFT_OUT = (
-    "Videos were left out of this bundle; add --ignore-missing. jdsr verify names them as missing."
+    "Videos were left out of this bundle; LEFT_OUT.sums in each folder lists them with their\n"
+    "          hashes. Add --ignore-missing; jdsr verify names them."
 )
 
 
@@ -99,9 +101,14 @@ def bundle(
     ):
         left_out = 0
         for name, result in sorted(zip(names, stored, strict=True), key=lambda pair: pair[0]):
-            kept = [file for file in sorted(result.sizes) if media or not _is_video(file)]
-            left_out += len(result.sizes) - len(kept)
+            kept = [file for file in sorted(result.sizes) if media or not is_video(file)]
+            kept = [file for file in kept if file != LEFT_OUT]
+            gone = sorted(result.left_out | (result.sizes.keys() - {*kept, LEFT_OUT}))
+            left_out += len(gone)
             _add_files(archive, name, result, kept)
+            if gone:
+                listed = _left_out_sums(result, gone)
+                archive.writestr(_entry(f"{name}/{LEFT_OUT}", len(listed)), listed)
         texts = {REPRODUCE: "\n".join(_reproduction(names, stored, left_out)).encode() + b"\n"}
         card = find_file(MODEL_CARD)
         if card is not None and any(result.manifest.get("weights") for result in stored):
@@ -114,8 +121,9 @@ def bundle(
 def _names(results: Sequence[Path]) -> list[str]:
     """Return the folders of the results in the bundle."""
     names = [as_text(path.resolve().name) for path in results]
+    count = Counter(names)
     for name in names:
-        if names.count(name) > 1:
+        if count[name] > 1:
             same = [str(path) for path, one in zip(results, names, strict=True) if one == name]
             raise UsageError(
                 f"{same[0]} and {same[1]} have the same name in a bundle",
@@ -156,10 +164,6 @@ def _require_recorded(verified: VerifiedResult) -> None:
         )
 
 
-def _is_video(name: str) -> bool:
-    return PurePosixPath(name).suffix in VIDEO_SUFFIXES
-
-
 def _add_files(
     archive: zipfile.ZipFile, folder: str, result: StoredResult, names: Sequence[str]
 ) -> None:
@@ -184,6 +188,12 @@ def _add_files(
             result.progress.advance(task)
     finally:
         result.progress.end(task)
+
+
+def _left_out_sums(result: StoredResult, names: Sequence[str]) -> bytes:
+    """Return the lines on recorded files that are not in the bundle."""
+    hashes = {one.file: one for one in result.recorded_sums}
+    return "".join(f"{hashes[name]}\n" for name in names).encode("utf-8", "surrogateescape")
 
 
 def _entry(name: str, size: int) -> zipfile.ZipInfo:

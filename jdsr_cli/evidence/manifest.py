@@ -28,6 +28,8 @@ PACKAGES = (
 """Packages whose version can affect pixels."""
 MANIFEST = "manifest.json"
 """Name of the manifest: a folder without it is not a result."""
+REPORT = "report.html"
+"""Name of the report, which is written after the records."""
 SCHEMA_VERSION = 1
 """Version of the manifest and the records; it grows when a reader has to know of a change."""
 CHUNK = 1 << 20

@@ -9,13 +9,16 @@ from pathlib import PurePath
 from typing import Any
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.file_names import as_text
 from jdsr_cli.media import STANDARD_INPUT
 from jdsr_cli.settings import CropSettings, Declared, DetectionSettings, RestoreSettings, declared
 
 OUT = "reproduced"
 """Folder of the new results in the command."""
-_OF_A_RUN = ("force", "resume")
-"""Options that say what happens to earlier results."""
+PHOTO = "PHOTO"
+"""The photograph of `--reference` in the command: its name is not recorded."""
+_OF_A_RUN = ("force", "resume", "reference")
+"""Options that say what happens to earlier results, or whose values are not recorded."""
 
 
 def settings_class(command: str) -> type[DetectionSettings]:
@@ -41,6 +44,8 @@ def reproducing_command(manifest: Mapping[str, Any]) -> list[str]:
     if manifest["input"]["file"] == STANDARD_INPUT:
         words[-1:] = [STANDARD_INPUT, "--stdin"]
     words += ["--out", OUT]
+    if manifest["detector"]["reference_sha256"] is not None:
+        words += ["--reference", PHOTO]
     chosen = _chosen(manifest)
     for one in declared(settings_class(manifest["command"])):
         if one.option.on_command_line and one.field not in _OF_A_RUN:
@@ -57,21 +62,42 @@ def describe_reproduction(name: str, manifest: Mapping[str, Any]) -> Iterator[st
         manifest: Its manifest, which agrees with its schema.
 
     """
-    source, weights = manifest["input"], manifest["weights"]
+    for line in _describe(name, manifest):
+        # Names and texts of a manifest may hold commands for terminals, or line breaks.
+        yield as_text(line)
+
+
+def _describe(name: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+    source, weights, detector = manifest["input"], manifest["weights"], manifest["detector"]
     yield f"Result {name}"
     yield ""
     yield f"  input     {input_name(manifest)}, {source['bytes']} bytes"
     yield f"            SHA-256 {source['sha256']}"
+    if detector["reference_sha256"] is not None:
+        yield f"  photo     {PHOTO}: the photograph of --reference; only its hash is recorded"
+        yield f"            SHA-256 {detector['reference_sha256']}"
+    if detector["identity_sha256"] is not None:
+        network = _file_name(str(manifest["settings"].get("identity")))
+        yield f"  identity  {network}, the face network of --identity"
+        yield f"            SHA-256 {detector['identity_sha256']}"
     if weights is not None:
-        yield f"  weights   {weights['name'] or weights['file']}, {weights['precision']} on "\
-              f"{weights['backend']}"  # fmt: skip
+        name = _file_name(str(weights["name"] or weights["file"]))
+        yield f"  weights   {name}, {weights['precision']} on {weights['backend']}"
         yield f"            SHA-256 {weights['sha256']}"
-    detector = manifest["detector"]
-    yield f"  detector  {detector['name']}, SHA-256 {detector['sha256'] or 'of its package'}"
+    backend = "" if detector["backend"] is None else f", on {detector['backend']}"
+    sha256 = detector["sha256"] or "of its package"
+    yield f"  detector  {detector['name']}{backend}, SHA-256 {sha256}"
     device = manifest["device"]
     yield f"  device    {device['kind']}, {device['name']}, {device['system']}"
     versions = ", ".join(f"{package} {one}" for package, one in manifest["versions"].items())
     yield f"  versions  {versions}"
+    signed = manifest.get("credentials")
+    if signed is not None:
+        yield f"  signed    by {signed['subject']}"
+        yield f"            certificate SHA-256 {signed['certificate_sha256']}"
+        yield "            Signatures hold times and random numbers, and the key is not here:"
+        yield "            signed files, and records that hold their hashes, differ each time."
+        yield "            Pictures and frames do not: restored.framemd5 is the same."
     yield ""
     try:
         command = shlex.join(reproducing_command(manifest))
@@ -85,7 +111,12 @@ def describe_reproduction(name: str, manifest: Mapping[str, Any]) -> Iterator[st
 
 def input_name(manifest: Mapping[str, Any]) -> str:
     """Return the name of the input without its folder."""
-    return PurePath(manifest["input"]["file"]).name
+    return _file_name(manifest["input"]["file"])
+
+
+def _file_name(path: str) -> str:
+    """Return the last part of a path of any system; a path names folders of another machine."""
+    return PurePath(path.replace("\\", "/")).name or path
 
 
 def _chosen(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,10 +127,22 @@ def _chosen(manifest: Mapping[str, Any]) -> dict[str, Any]:
         chosen["precision"] = weights["precision"]
         if weights["name"] is not None and manifest["settings"].get("weights") == "auto":
             chosen["weights"] = weights["name"]
+    if manifest["settings"].get("backend") == "auto" and (backend := _backend(manifest)):
+        chosen["backend"] = backend
     detectors = next(one.choices for one in declared(DetectionSettings) if one.field == "detector")
     if manifest["detector"]["name"] in detectors:
         chosen["detector"] = manifest["detector"]["name"]
     return chosen
+
+
+def _backend(manifest: Mapping[str, Any]) -> str | None:
+    """Return the backend that `auto` chose, None if no single value of the option does the same."""
+    choices = next(one.choices for one in declared(RestoreSettings) if one.field == "backend")
+    parts = (manifest["weights"], manifest["detector"])
+    used = {part["backend"] for part in parts if part is not None} - {None}
+    # Detectors that run in OpenCV do so with every choice but openvino.
+    used = (used & {*choices}) or ({"torch"} if used else set())
+    return used.pop() if len(used) == 1 else None
 
 
 def _stored(settings: Mapping[str, Any], one: Declared) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jdsr_cli.media.exif import PictureExif
-from jdsr_cli.media.frame_hashes import FrameHashes, read_frame_hashes
+from jdsr_cli.media.frame_hashes import FrameHashes
 from jdsr_cli.media.frames import DeepImage, Frame, Image, MediaInfo, MediaKind
 from jdsr_cli.media.inputs import STANDARD_INPUT, expand_inputs, input_files
 from jdsr_cli.media.later_recordings import LaterRecording
@@ -44,7 +44,6 @@ __all__ = [
     "open_reader",
     "plan_output",
     "probe",
-    "read_frame_hashes",
     "read_image",
     "restored_header",
     "sdr_header",

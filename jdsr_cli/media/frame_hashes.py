@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -170,16 +170,3 @@ class _Growth:
             self._at_start = part.endswith(b"\n")
             frames += self._at_start and not self._in_comment
         return frames
-
-
-def read_frame_hashes(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number of the line, from 1, and the line of each frame in a file of hashes.
-
-    Raises:
-        OSError: It cannot be read.
-
-    """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.startswith("#"):
-                yield number, line.rstrip("\n")

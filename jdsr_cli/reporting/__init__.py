@@ -5,9 +5,10 @@ Everything in a report comes from the folder of the result: `manifest.json`, `tr
 type count as absent, and pictures are read only inside of the folder.
 """
 
+from jdsr_cli.evidence import REPORT
 from jdsr_cli.reporting.api import ReportResult, ReportSummary, report
 from jdsr_cli.reporting.index import INDEX, list_results, update_index
-from jdsr_cli.reporting.page import REPORT, write_report
+from jdsr_cli.reporting.page import write_report
 
 __all__ = [
     "INDEX",

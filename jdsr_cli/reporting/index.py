@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import JdsrError, OutputError
+from jdsr_cli.evidence import REPORT
 from jdsr_cli.progress import Progress
 from jdsr_cli.reporting.folder import ResultFolder, is_result, refuse_link
-from jdsr_cli.reporting.page import REPORT
 from jdsr_cli.reporting.provenance import describe_run
 from jdsr_cli.reporting.templating import GENERATOR, render
 from jdsr_cli.reporting.values import shown, table, whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jdsr_cli.atomic import atomic_file
-from jdsr_cli.evidence import MANIFEST
+from jdsr_cli.evidence import MANIFEST, REPORT
 from jdsr_cli.evidence.sums import SUMS
 from jdsr_cli.reporting.folder import ResultFolder
 from jdsr_cli.reporting.persons import ReportedPerson, describe_person
@@ -21,9 +21,6 @@ from jdsr_cli.reporting.selection import (
 )
 from jdsr_cli.reporting.templating import render
 from jdsr_cli.reporting.wording import REFUSALS, STATES, UNKNOWN_REFUSAL
-
-REPORT = "report.html"
-"""Name of the report in the folder of a result."""
 
 
 def write_report(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from jdsr_cli.restoration.frame import OpenInput
 SUFFIX = ".framemd5"
 INPUT_HASHES = f"input{SUFFIX}"
 """Name of the file of the hashes of the input's frames."""
-_HASHED_KINDS = ("video", "animation")
+HASHED_KINDS = ("video", "animation")
 """Kinds of inputs with more than one frame in one file."""
 
 
@@ -37,7 +37,7 @@ class HashedFrames:
         """The files that were written."""
         self.notes: list[str] = []
         """Why a file was not written, or what it does not list."""
-        if opened.info.kind in _HASHED_KINDS:
+        if opened.info.kind in HASHED_KINDS:
             target = self._folder / INPUT_HASHES
             self._input = FrameHashes(opened.state.source, target, opened.info.stream)
             opened.state.resources.callback(self._input.stop)
@@ -72,5 +72,10 @@ class HashedFrames:
             self.files.append(target)
         else:
             self.notes.append(
-                f"{target.name} was not written: ffmpeg could not decode the video ({reason})"
+                f"{not_written(target.name)}: ffmpeg could not decode the video ({reason})"
             )
+
+
+def not_written(name: str) -> str:
+    """Return the start of the note on a file of hashes that was not written."""
+    return f"{name} was not written"

@@ -17,6 +17,7 @@ from pathlib import Path
 from jdsr_cli.atomic import clear_partials, output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, read_manifest
+from jdsr_cli.restoration.finished_result import damaged_files
 from jdsr_cli.restoration.journal import Journal, Request
 
 HIDDEN_NAME = ".{}.partial"
@@ -138,8 +139,24 @@ class Workspace:
                         yield entry.name, entry.stat().st_size
 
     def is_finished(self, request: Request) -> bool:
-        """Return whether a result of the same request exists already."""
-        return read_manifest(self.final).get(REQUEST) == request.digest
+        """Return whether a result of the same request exists already.
+
+        Raises:
+            OutputError: It does, but files that it records are missing or have another size.
+
+        """
+        manifest = read_manifest(self.final)
+        if manifest.get(REQUEST) != request.digest:
+            return False
+        damaged = list(damaged_files(self.final, manifest))
+        if damaged:
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise OutputError(
+                f"the finished result is damaged: {damaged[0]}{more}",
+                where=self.final,
+                hint="--force makes it again; `jdsr verify` names all that differs.",
+            )
+        return True
 
     def stated_unread(self) -> tuple[str, ...]:
         """Return what the manifest of a finished result says about bytes that were not read."""

@@ -13,10 +13,11 @@ import pytest
 from cli.command_line import one_line, run
 from typer.main import get_command
 
-from jdsr_cli import InputError, NotAsRecordedError, OutputError, UsageError, bundle
+from jdsr_cli import InputError, NotAsRecordedError, OutputError, UsageError, bundle, verify
 from jdsr_cli.cli.app import app
-from jdsr_cli.evidence import reproduction, write_sums
+from jdsr_cli.evidence import reproduction, sha256_file, write_sums
 from jdsr_cli.evidence.reproduction import reproducing_command
+from jdsr_cli.evidence.verification.stored_result import LEFT_OUT
 from jdsr_cli.settings import (
     CropSettings,
     DetectionSettings,
@@ -58,6 +59,7 @@ def test_a_bundle_holds_what_is_needed_to_check_and_repeat(result: Path, tmp_pat
              for path in result.rglob("*") if path.is_file()}  # fmt: skip
     assert files == set(whole) - {"REPRODUCE.txt", "MODEL_CARD.md"}
     assert set(whole) - set(found) == {"street/restored.mp4"}
+    assert set(found) - set(whole) == {"street/LEFT_OUT.sums"}
 
 
 def test_an_unpacked_bundle_with_media_is_as_recorded(result: Path, tmp_path: Path) -> None:
@@ -185,16 +187,138 @@ def test_the_command_states_every_setting(
     manifest["settings"] = json.loads(json.dumps(asdict(settings), default=str))
     manifest["input"]["file"] = f"/cases/{name}"
     weights, device = manifest["weights"], manifest["device"]
-    weights |= {"name": "lite-camera", "precision": "int8"}
+    weights |= {"name": "lite-camera", "precision": "int8", "backend": "onnx"}
+    manifest["detector"] |= {"backend": "opencv"}
+    backend = "onnx"
     if isinstance(settings, CropSettings):
-        manifest["weights"] = None
+        manifest["weights"], backend = None, "torch"
     device["kind"] = "cpu"
     words = shlex.split(shlex.join(reproducing_command(manifest)))
     read = read_options(words, type(settings))
     expected = asdict(settings) | {"device": "cpu", "detector": "centerface"}
+    if settings.backend == "auto":
+        expected |= {"backend": backend}
     if isinstance(settings, RestoreSettings):
         expected |= {"weights": "lite-camera", "precision": "int8"}
     assert asdict(read) == expected
+
+
+@pytest.mark.parametrize(
+    ("weights", "detector", "chosen"),
+    [("openvino", "openvino", "openvino"), ("torch", "opencv", "torch"), ("onnx", None, "onnx"),
+     (None, "openvino", "openvino"), (None, "opencv", "torch"), ("torch", "openvino", "auto")],
+)  # fmt: skip
+def test_the_backend_that_was_used_is_pinned(
+    result: Path, weights: str | None, detector: str | None, chosen: str
+) -> None:
+    manifest = json.loads((result / "manifest.json").read_text("utf-8"))
+    manifest["settings"]["backend"] = "auto"
+    manifest["detector"]["backend"] = detector
+    if weights is None:
+        manifest["weights"] = None
+    else:
+        manifest["weights"]["backend"] = weights
+    assert read_options(reproducing_command(manifest), RestoreSettings).backend == chosen
+
+
+def test_the_reference_and_the_face_network_are_inputs(result: Path) -> None:
+    manifest = json.loads((result / "manifest.json").read_text("utf-8"))
+    manifest["detector"] |= {"reference_sha256": "ab" * 32, "identity_sha256": "cd" * 32}
+    manifest["settings"] |= {"identity": "networks/face net.pt"}
+    words = reproducing_command(manifest)
+    read = read_options(words, RestoreSettings)
+    assert (read.privacy.reference, read.identity) == ("PHOTO", "networks/face net.pt")
+    text = "\n".join(reproduction.describe_reproduction("street", manifest))
+    assert "photo     PHOTO" in text
+    assert f"SHA-256 {'ab' * 32}" in text
+    assert "identity  face net.pt" in text
+    assert f"SHA-256 {'cd' * 32}" in text
+    manifest["detector"] |= {"reference_sha256": None}
+    assert "--reference" not in reproducing_command(manifest)
+
+
+def test_a_signed_result_names_the_signer_and_what_differs(result: Path) -> None:
+    manifest = json.loads((result / "manifest.json").read_text("utf-8"))
+    assert "signed" not in "\n".join(reproduction.describe_reproduction("street", manifest))
+    manifest["credentials"] = {
+        "subject": "O=Police, CN=Unit 7", "certificate_sha256": "ef" * 32, "algorithm": "es256",
+        "files": ["restored.mp4"],
+    }  # fmt: skip
+    text = "\n".join(reproduction.describe_reproduction("street", manifest))
+    assert f"by O=Police, CN=Unit 7\n            certificate SHA-256 {'ef' * 32}" in text
+    assert "restored.framemd5 is the same" in text
+
+
+@pytest.mark.parametrize("bad", ["\x1b[2J", "a\nb", "\u202egnp", "\ud800"])
+def test_no_value_of_a_manifest_alters_the_text(result: Path, bad: str) -> None:
+    manifest = json.loads((result / "manifest.json").read_text("utf-8"))
+    usual = len(list(reproduction.describe_reproduction("street", manifest)))
+
+    def spoil(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: spoil(item) for name, item in value.items()}
+        return f"{value}{bad}" if isinstance(value, str) else value
+
+    for part in ("device", "versions", "detector", "weights"):
+        manifest[part] = spoil(manifest[part])
+    manifest["input"]["file"] += bad
+    manifest["settings"] |= {"identity": f"net{bad}"}
+    found = list(reproduction.describe_reproduction("street", manifest))
+    assert len(found) == usual
+    text = "".join(found)
+    assert text.isprintable()
+    text.encode()
+
+
+def unpacked(file: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder)
+    return folder / "street"
+
+
+def test_a_bundle_without_videos_is_verified_by_its_receiver(result: Path, tmp_path: Path) -> None:
+    folder = unpacked(bundle([result], tmp_path / "case.zip"), tmp_path / "received")
+    assert (folder / LEFT_OUT).read_text() == (
+        f"{sha256_file(result / 'restored.mp4')}  restored.mp4\n"
+    )
+    (verified,) = verify([folder]).results
+    assert verified.as_recorded
+    assert verified.left_out == 1
+    assert "restored.mp4: was left out of the bundle" in "\n".join(map(str, verified.notes))
+    done = run("verify", "--quiet", folder)
+    assert done.exit_code == 0
+    assert "1 video left out" in done.stdout
+    (problem,) = verify([folder], frames=True).results[0].problems
+    assert str(problem).startswith("restored.framemd5: its video was left out of the bundle")
+    # It can be handed on again, and the video be added.
+    again = unpacked(bundle([folder], tmp_path / "again.zip"), tmp_path / "again")
+    assert verify([again]).exit_code == 0
+    shutil.copy(result / "restored.mp4", again)
+    assert verify([again], frames=True).exit_code == 0
+    (again / "restored.mp4").write_bytes(b"other")
+    assert verify([again]).exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("faces/track0001_best1.png", "{sha256}  {name}\n", "only videos can be left out"),
+        ("faces.jsonl", "{sha256}  {name}\n", "only videos can be left out"),
+        ("restored.mp4", "{zeros}  {name}\n", "with a hash that is not recorded"),
+        ("restored.mp4", "{sha256} {name}\n", "is not a line as sha256sum writes it"),
+        ("restored.mp4", "", "is empty"),
+    ],
+)
+def test_a_list_of_left_out_files_hides_nothing_else(
+    result: Path, name: str, line: str, words: str
+) -> None:
+    sha256 = sha256_file(result / name)
+    (result / name).unlink()
+    (result / LEFT_OUT).write_text(line.format(sha256=sha256, name=name, zeros="0" * 64))
+    found = "\n".join(map(str, verify([result]).results[0].problems))
+    assert f"{LEFT_OUT}" in found
+    assert words in found
+    assert f"{name}: is missing" in found
 
 
 def test_standard_input_is_repeated_from_a_file(result: Path) -> None:

@@ -18,6 +18,7 @@ from jdsr_cli import Silent, VerifiedResult, verify
 from jdsr_cli.evidence import SUMS, sha256_file, write_sums
 from jdsr_cli.evidence.verification import run as verification
 from jdsr_cli.evidence.verification.records import MOST
+from jdsr_cli.restoration.result_names import ResultNames
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from flip_bytes import deletions, flips, is_named
@@ -69,6 +70,101 @@ def test_results_are_as_recorded(result: Path, cropped: Path) -> None:
         assert verified.as_recorded, verified.findings
         assert verified.files == sum(path.is_file() for path in folder.rglob("*"))
         assert "input" in str(verified.notes[0])
+
+
+def state(name: str, value: object, *path: str | int) -> Callable[[dict[str, Any]], None]:
+    """Return what sets a value in a record, at a path of names and numbers."""
+
+    def edit(record: dict[str, Any]) -> None:
+        part: Any = record
+        for one in path:
+            part = part[one]
+        part[name] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (state("frame", 77, "filmed"), "filmed is of frame 77, in which faces.jsonl has no face"),
+        (state("seconds", 9.5, "filmed"), "filmed states seconds 9.5 of frame"),
+        (state("mask", "masked", "filmed"), "filmed states mask masked of frame"),
+        (state("reason", "too small", "filmed"), "filmed states reason too small of frame"),
+        (state("frames", [0, 99], "timeline"), "timeline is of frame 99, in which"),
+        (state("frames", [0], "timeline"), "timeline has another number of frames than of sec"),
+        (state("states", ["masked", "bare"], "timeline"), "timeline states state masked of fr"),
+        (state("states", ["bare"], "timeline"), "timeline has another number of states"),
+        (state("seconds", [4.0], "best", 0), "best 1 states seconds 4.0 of frame"),
+        (state("frames", [55], "best", 0), "best 1 is of frame 55, in which"),
+        (state("mask", "masked", "best", 0), "best 1 states mask masked of frame"),
+        (state("seconds", [0.0, 0.0], "fused"), "fused states seconds 0.0 of frame"),
+        (state("frames", [0, 1, 2], "fused"), "fused has another number of frames"),
+    ],
+)
+def test_what_a_track_states_about_a_frame_is_compared_with_the_face(
+    result: Path, edit: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    records = lines(result / "tracks.jsonl")
+    edit(records[0])
+    write_lines(result / "tracks.jsonl", records)
+    forge(result)
+    assert f"tracks.jsonl, line 1: track 1: {words}" in problems(result)
+
+
+def test_a_bare_face_that_is_not_believed_may_be_unsure_in_its_track(result: Path) -> None:
+    records = lines(result / "tracks.jsonl")
+    for one in (records[0]["filmed"], *records[0]["best"]):
+        one["mask"] = "unsure"
+    records[0]["timeline"]["states"] = ["unsure"] * len(records[0]["timeline"]["states"])
+    write_lines(result / "tracks.jsonl", records)
+    forge(result)
+    assert problems(result) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value", "words"),
+    [
+        (2, "masked", True, "states masked True of a face whose mask is bare"),
+        (0, "masked", None, "states masked None of a face"),
+        (-1, "mask", "unsure", "states masked False of a face whose mask is unsure"),
+        (4, "seconds", 0.0, "states an earlier time than the line before, which is of frame 1"),
+        (3, "seconds", 0.11, "states another time of frame 1 than the line before"),
+    ],
+)
+def test_a_face_that_contradicts_itself_or_its_neighbours_is_named(
+    result: Path, line: int, field: str, value: object, words: str
+) -> None:
+    records = lines(result / "faces.jsonl")
+    assert records[line][field] != value
+    records[line][field] = value
+    write_lines(result / "faces.jsonl", records)
+    forge(result)
+    assert f"faces.jsonl, line {line % len(records) + 1}: {words}" in problems(result)
+
+
+@pytest.mark.parametrize("name", [SUMS, "faces.jsonl"])
+def test_converted_line_ends_are_one_finding(result: Path, name: str) -> None:
+    path = result / name
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    (problem,) = check(result).problems
+    assert problem.file == name
+    assert ("line ends of Windows (CR LF)" in problem.what) is (name == SUMS)
+
+
+def test_the_record_of_names_is_read_once_for_all_results(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(finished / "restored", tmp_path / "out"))
+    for number in range(3):
+        shutil.copytree(out / "street", out / f"street {number}")
+    read: list[Path] = []
+    known = ResultNames.known
+    monkeypatch.setattr(ResultNames, "known", lambda self: read.append(self._out) or known(self))
+    verify([out])
+    assert read == [out]
+    verify(sorted(out.glob("street*")))
+    assert read == [out, out]
 
 
 def test_every_changed_byte_is_named(result: Path) -> None:
@@ -423,6 +519,45 @@ def test_frames_are_decoded_again(result: Path) -> None:
     assert "has more frames, from frame 4 on" in str(check(result, frames=True).problems[-1]) or (
         "frame 4 of" in str(check(result, frames=True).problems[-1])
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("#tb 0: ", "#tb 0: 9", "the header of the frames of restored.mp4 is now: #tb 0:"),
+        ("#dimensions 0: ", "#dimensions 0: 1", "is now: #dimensions 0:"),
+        ("#hash: MD5", "#hash: SHA256", "is now: #hash: MD5"),
+        ("#software", "#Software", ""),
+    ],
+)
+def test_headers_of_frame_hashes_are_compared(result: Path, old: str, new: str, words: str) -> None:
+    path = result / "restored.framemd5"
+    text = path.read_text()
+    path.write_text(text.replace(old, new))
+    forge(result)
+    found = "\n".join(map(str, check(result, frames=True).problems))
+    assert words in found
+    assert bool(found) is (old in text)
+
+
+@pytest.mark.parametrize("name", ["restored.framemd5", "input.framemd5"])
+def test_a_video_without_hashes_of_its_frames_needs_a_reason(result: Path, name: str) -> None:
+    (result / name).unlink()
+
+    def remove(manifest: dict[str, Any]) -> None:
+        manifest["outputs"] = [one for one in manifest["outputs"] if one["file"] != name]
+
+    edit_manifest(result, remove)
+    forge(result)
+    assert check(result).as_recorded
+    (problem,) = check(result, frames=True).problems
+    assert str(problem).startswith(f"{name}: is missing: no frames are hashed")
+    note = f"{name} was not written: ffmpeg could not decode the video (why)"
+    edit_manifest(result, lambda manifest: manifest["notes"].append(note))
+    forge(result)
+    verified = check(result, frames=True)
+    assert verified.as_recorded
+    assert f"{name}: no frames are hashed: {note}" in map(str, verified.notes)
 
 
 def test_progress_begins_and_ends_every_task(result: Path) -> None:

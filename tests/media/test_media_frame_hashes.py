@@ -16,7 +16,7 @@ import imageio_ffmpeg
 import pytest
 from clips import COUNT, encode, gif, picture, rotated, ten_bit, vfr
 
-from jdsr_cli.media import FrameHashes, frame_hashes, read_frame_hashes
+from jdsr_cli.media import FrameHashes, frame_hashes
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "trust.md"
 
@@ -58,7 +58,8 @@ def test_the_file_is_what_the_documented_command_writes(tmp_path: Path, make) ->
     seen: list[int] = []
     assert FrameHashes(source, target).wait(seen.append) is None
     assert target.read_bytes() == documented(source)
-    assert sum(seen) == COUNT == len(list(read_frame_hashes(target)))
+    assert sum(seen) == COUNT
+    assert sum(line[0] != "#" for line in target.read_text().splitlines()) == COUNT
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -1,10 +1,12 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.evidence import MANIFEST
+from jdsr_cli.evidence import MANIFEST, write_sums
 from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.workspace import Workspace
 
@@ -111,6 +113,42 @@ def test_a_result_is_identified_by_its_request(tmp_path: Path) -> None:
     assert not create_workspace(tmp_path).is_finished(OTHER)
     (tmp_path / "clip" / MANIFEST).write_text("[1]")
     assert not create_workspace(tmp_path).is_finished(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "restored.mp4").unlink(), "restored.mp4 is missing"),
+        (lambda folder: (folder / "restored.mp4").write_bytes(b"12"), "mp4 has 2 bytes, recorded"),
+        (lambda folder: (folder / "faces" / "a.png").unlink(), "faces/a.png is missing"),
+        (lambda folder: shutil.rmtree(folder / "faces"), "faces/a.png is missing"),
+        (lambda folder: (folder / "restored.mp4").rename(folder / "x"), "restored.mp4 is missing"),
+    ],
+)
+def test_a_damaged_result_is_not_done(
+    tmp_path: Path, damage: Callable[[Path], object], words: str
+) -> None:
+    folder = earlier(tmp_path)
+    (folder / "faces").mkdir()
+    (folder / "faces" / "a.png").write_bytes(b"picture")
+    (folder / "restored.mp4").write_bytes(b"video")
+    (folder / "report.html").write_bytes(b"report")
+    outputs = [{"file": "restored.mp4", "bytes": 5, "sha256": "ab"}]
+    manifest = {"request": REQUEST.digest, "outputs": outputs}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_sums(folder)
+    (folder / "report.html").unlink()
+    assert create_workspace(tmp_path).is_finished(REQUEST)
+    damage(folder)
+    for ask in (
+        lambda: create_workspace(tmp_path).is_finished(REQUEST),
+        lambda: create_workspace(tmp_path).inspect(REQUEST, force=False, resume=True),
+    ):
+        with pytest.raises(OutputError, match=words) as caught:
+            ask()
+        assert "--force makes it again" in str(caught.value)
+    assert not create_workspace(tmp_path).is_finished(OTHER)
+    assert create_workspace(tmp_path).inspect(REQUEST, force=True, resume=True) == 0
 
 
 @pytest.mark.parametrize("resume", [False, True])

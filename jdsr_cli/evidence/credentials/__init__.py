@@ -5,21 +5,39 @@ Nothing here uses the network.
 """
 
 from jdsr_cli.evidence.credentials.certificates import PASSWORD_VARIABLE, SigningCertificate
-from jdsr_cli.evidence.credentials.checking import CredentialCheck, check_credentials
-from jdsr_cli.evidence.credentials.library import sidecar_of
-from jdsr_cli.evidence.credentials.reading import Credentials, read_credentials
+from jdsr_cli.evidence.credentials.checking import contradictions
+from jdsr_cli.evidence.credentials.library import (
+    MEDIA_TYPES,
+    SIDECAR_SUFFIX,
+    SIDECAR_TYPES,
+    make_context,
+    sidecar_of,
+)
+from jdsr_cli.evidence.credentials.reading import (
+    Credentials,
+    not_installed,
+    read_credentials,
+    read_opened,
+    read_trust_list,
+)
 from jdsr_cli.evidence.credentials.signing import CredentialSigner
 from jdsr_cli.evidence.credentials.statements import Content, Origin
 
 __all__ = [
+    "MEDIA_TYPES",
     "PASSWORD_VARIABLE",
+    "SIDECAR_SUFFIX",
+    "SIDECAR_TYPES",
     "Content",
-    "CredentialCheck",
     "CredentialSigner",
     "Credentials",
     "Origin",
     "SigningCertificate",
-    "check_credentials",
+    "contradictions",
+    "make_context",
+    "not_installed",
     "read_credentials",
+    "read_opened",
+    "read_trust_list",
     "sidecar_of",
 ]

@@ -32,6 +32,8 @@ MAX_BYTES = 1 << 20
 """Size above which a file is neither a certificate chain nor a key."""
 MIN_RSA_BITS = 2048
 ANY_PURPOSE = "2.5.29.37.0"
+ALONE = {"1.3.6.1.5.5.7.3.8": "timeStamping", "1.3.6.1.5.5.7.3.9": "OCSPSigning"}
+"""Extended key usages that a certificate may only have alone (C2PA 2.1, 14.5.1.1)."""
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 """Algorithms by curve."""
 KEY_BLOCK = re.compile(
@@ -245,6 +247,12 @@ def _check_profile(certificate: x509.Certificate, path: Path) -> None:
     if ANY_PURPOSE in given:
         raise refuse(
             "is for any purpose", f"without anyExtendedKeyUsage, and with {NEEDED_PURPOSES}"
+        )
+    alone = [name for number, name in ALONE.items() if number in given]
+    if alone and len(given) > 1:
+        raise refuse(
+            f"is for {' and '.join(alone)} as well",
+            f"without this extended key usage, and with {NEEDED_PURPOSES}",
         )
     if not set(given) & set(PURPOSES):
         raise refuse("is not for signing content", f"with {NEEDED_PURPOSES}")

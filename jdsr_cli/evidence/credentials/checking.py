@@ -1,68 +1,61 @@
-"""Verification of a result: whether the files that its manifest calls signed are."""
+"""Whether the credentials of a file are those that the manifest of its result states."""
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
-from jdsr_cli.errors import InputError
-from jdsr_cli.evidence.credentials.reading import Credentials, read_credentials
-from jdsr_cli.evidence.manifest import MANIFEST, read_manifest
+from jdsr_cli.evidence.credentials.reading import Credentials
+from jdsr_cli.evidence.manifest import DIGITAL_SOURCE
 
-
-class CredentialCheck(NamedTuple):
-    """What was found about one file of a result."""
-
-    file: str
-    """Name relative to the folder of the result."""
-    state: str
-    """In words, see `Credentials.state`."""
-    is_problem: bool
+_NOT_RESTORED = ("overlay", "_filmed", "_timeline", "_occlusion", "_doubt")
+"""Ends of the stems of files that show no restored face."""
 
 
-def check_credentials(folder: Path, trust: Path | None = None) -> list[CredentialCheck]:
-    """Verify the content credentials of every file that the manifest of a result calls signed.
+def contradictions(name: str, found: Credentials, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was signed in a file but is not what its result states.
 
-    Credentials that are missing, invalid, or of another signer than the manifest names are a
-    problem; that the signer is not on the trust list, or that the packages of the extra are not
-    installed, is none.
+    Valid credentials may have been made for another file, or for a file of another result.
 
     Args:
-        folder: Folder of the result.
-        trust: PEM file with the certificates of trusted issuers; None to trust none.
-
-    Returns:
-        One entry for each of these files; none if nothing is signed.
-
-    Raises:
-        UsageError: The trust list cannot be used.
+        name: Name of the file in its result.
+        found: Its credentials, which are valid.
+        manifest: The manifest of the result.
 
     """
-    stated = read_manifest(folder).get("credentials")
-    if stated is None:
-        return []
-    files = stated.get("files") if isinstance(stated, dict) else None
-    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
-        what = "invalid: the field credentials of the manifest is not one of jdsr"
-        return [CredentialCheck(MANIFEST, what, True)]
-    return [_check(folder, name, stated, trust) for name in files]
+    subject = _part(manifest, "credentials").get("subject")
+    if found.subject != subject:
+        yield f"signed by {found.subject}, and not by {subject} as the manifest states"
+    if found.title != PurePosixPath(name).name:
+        yield f"made for a file called {found.title}"
+    shows = None if PurePosixPath(name).stem.endswith(_NOT_RESTORED) else DIGITAL_SOURCE
+    if found.source_type != shows:
+        yield (
+            "made for a file that shows something else ("
+            + ("no restored face" if found.source_type is None else "restored faces")
+            + ")"
+        )
+    if found.statement is None:
+        yield "without the statement jdsr.restoration"
+        return
+    for what, signed, stated in _facts(found.statement, manifest):
+        if signed != stated:
+            yield f"made for another {what} than the manifest states"
 
 
-def _check(folder: Path, name: str, stated: dict[str, Any], trust: Path | None) -> CredentialCheck:
-    parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
-        return CredentialCheck(name, "invalid: the name is not one of a file of the result", True)
-    try:
-        found = read_credentials(folder / name, trust)
-    except InputError as error:
-        return CredentialCheck(name, f"invalid: {error.what}", True)
-    return _judge(name, found, stated.get("subject"))
+def _facts(
+    statement: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> Iterator[tuple[str, object, object]]:
+    """Yield what is signed and what the manifest states, by what it is about."""
+    yield "request", statement.get("request"), manifest.get("request")
+    signed, stated = _part(statement, "input"), _part(manifest, "input")
+    yield "input", signed.get("sha256"), stated.get("sha256")
+    yield "size of the input", signed.get("bytes"), stated.get("bytes")
+    signed, stated = _part(statement, "weights"), _part(manifest, "weights")
+    yield "file of weights", signed.get("sha256"), stated.get("sha256")
 
 
-def _judge(name: str, found: Credentials, subject: object) -> CredentialCheck:
-    if found.kind == "unchecked":
-        return CredentialCheck(name, found.state, False)
-    if found.kind in ("valid", "untrusted") and found.subject != subject:
-        what = f"invalid: signed by {found.subject}, and not by {subject} as the manifest states"
-        return CredentialCheck(name, what, True)
-    return CredentialCheck(name, found.state, found.kind in ("absent", "invalid"))
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}

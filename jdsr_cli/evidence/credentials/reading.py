@@ -8,13 +8,15 @@ list a signature can be valid, but nobody vouches for who made it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError, UsageError
 from jdsr_cli.evidence.credentials.library import (
+    ASSERTION,
     load_library,
     make_context,
     media_type_of,
@@ -69,6 +71,12 @@ class Credentials:
     """Time of the work as the signer states it, ISO 8601; no authority confirms it."""
     beside: bool = False
     """Whether they are in a file beside the file."""
+    title: str | None = None
+    """Name of the file as it was signed."""
+    source_type: str | None = None
+    """Digital source type of the edit, a term of the IPTC; None if none is stated."""
+    statement: Mapping[str, Any] | None = None
+    """The signed assertion of jdsr, `jdsr.restoration`; None if there is none."""
 
     @property
     def state(self) -> str:
@@ -98,32 +106,66 @@ def read_credentials(path: Path, trust: Path | None = None) -> Credentials:
         UsageError: The trust list cannot be used.
 
     """
+    anchors = None if trust is None or not_installed() else read_trust_list(trust)
+
+    def open_file(name: str) -> BinaryIO | None:
+        file = path.with_name(name)
+        return file.open("rb") if file == path or file.is_file() else None
+
     try:
-        load_library()
-    except UsageError as error:
-        missing = isinstance(error.__cause__, ModuleNotFoundError)
-        return Credentials("unchecked", "install jdsr[provenance]" if missing else error.what)
-    anchors = None if trust is None else read_trust_list(trust)
-    store, beside = None, sidecar_of(path)
-    media_type = media_type_of(path)
-    try:
-        with path.open("rb") as source:
-            found = read_stream(source, media_type, None, anchors)
-            if found.kind != "absent" or not beside.is_file():
-                return found
-            with beside.open("rb") as file:
-                store = file.read(MAX_SIDECAR + 1)
-            if not 0 < len(store) <= MAX_SIDECAR:
-                what = f"{beside.name} is empty or too large"
-                return Credentials("invalid", what, beside=True)
-            source.seek(0)
-            return read_stream(source, media_type, store, anchors)
+        return read_opened(path.name, open_file, anchors)
     except FileNotFoundError as error:
         raise InputMissingError("no such file", where=path, hint="Check the spelling.") from error
     except OSError as error:
         raise InputUnreadableError(
             f"cannot be read ({error.strerror or error})", where=path, hint="Check its permissions."
         ) from error
+
+
+def not_installed() -> str | None:
+    """Return why credentials cannot be checked; None if the packages of the extra are there."""
+    try:
+        load_library()
+    except UsageError as error:
+        missing = isinstance(error.__cause__, ModuleNotFoundError)
+        return "install jdsr[provenance]" if missing else error.what
+    return None
+
+
+def read_opened(
+    name: str, open_file: Callable[[str], BinaryIO | None], anchors: str | None = None
+) -> Credentials:
+    """Read and verify the credentials of a file that somebody else opens.
+
+    Args:
+        name: Name of the file; its suffix says what it is.
+        open_file: Opens the file of a name, also that beside it; None if there is no such file.
+        anchors: Certificates of trusted issuers, PEM.
+
+    Raises:
+        OSError: A file cannot be read.
+
+    """
+    reason = not_installed()
+    if reason is not None:
+        return Credentials("unchecked", reason)
+    beside = sidecar_of(Path(name))
+    media_type = media_type_of(beside.with_suffix(""))
+    with ExitStack() as files:
+        source = open_file(name)
+        if source is None:
+            return Credentials("absent")
+        files.enter_context(source)
+        found = read_stream(source, media_type, None, anchors)
+        sidecar = open_file(beside.as_posix()) if found.kind == "absent" else None
+        if sidecar is None:
+            return found
+        store = files.enter_context(sidecar).read(MAX_SIDECAR + 1)
+        if not 0 < len(store) <= MAX_SIDECAR:
+            what = f"{beside.name} is empty or too large"
+            return Credentials("invalid", what, beside=True)
+        source.seek(0)
+        return read_stream(source, media_type, store, anchors)
 
 
 def read_stream(
@@ -197,6 +239,12 @@ def _conclude(
     certificate = signature.get("certificateInfo", {})
     results = report.get("validation_results", {}).get("activeManifest", {})
     failures = [one for one in results.get("failure", ()) if one.get("code") != UNTRUSTED]
+    edits = [
+        action
+        for data in _assertions(manifest, "c2pa.actions")
+        for action in data.get("actions", ())
+        if action.get("action") != "c2pa.opened"
+    ]
     kind = STATES.get(str(report.get("validation_state")), "invalid")
     return Credentials(
         kind,
@@ -204,8 +252,11 @@ def _conclude(
         subject=_name_text(certificate.get("subject")),
         issuer=_name_text(certificate.get("issuer")),
         algorithm=signature.get("algorithm"),
-        time=_stated_time(manifest),
+        time=next((when for one in edits if isinstance(when := one.get("when"), str)), None),
         beside=beside,
+        title=_text(manifest.get("title")),
+        source_type=next(map(_text, (one.get("digitalSourceType") for one in edits)), None),
+        statement=next(_assertions(manifest, ASSERTION), None),
     )
 
 
@@ -224,10 +275,13 @@ def _name_text(name: Mapping[str, Any] | None) -> str | None:
     return ", ".join(f"{part}={value}" for part, value in name.items())
 
 
-def _stated_time(manifest: Mapping[str, Any]) -> str | None:
+def _assertions(manifest: Mapping[str, Any], label: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the content of the assertions whose labels start with `label`."""
     for assertion in manifest.get("assertions", ()):
-        if str(assertion.get("label", "")).startswith("c2pa.actions"):
-            for action in assertion.get("data", {}).get("actions", ()):
-                if isinstance(action.get("when"), str):
-                    return str(action["when"])
-    return None
+        data = assertion.get("data")
+        if str(assertion.get("label", "")).startswith(label) and isinstance(data, Mapping):
+            yield data
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.evidence.manifest import MANIFEST
+from jdsr_cli.evidence.verification.facts import TrackFacts, face_faults
 from jdsr_cli.evidence.verification.findings import Finding
 from jdsr_cli.evidence.verification.records import MOST
 from jdsr_cli.evidence.verification.stored_result import FACES, TRACKS, StoredResult, shown
@@ -40,26 +41,49 @@ class _Tally:
         self.numbers["unsure"] += face.get("mask") == "unsure"
 
 
+@dataclass
+class _Limited:
+    """Findings about lines of the face records, of which a number is named one by one."""
+
+    what: str
+    """What the lines are that are only counted."""
+    found: int = 0
+
+    def limit(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        for finding in findings:
+            self.found += 1
+            if self.found <= MOST:
+                yield finding
+
+    def rest(self) -> Iterator[Finding]:
+        if self.found > MOST:
+            yield Finding("problem", FACES, f"{self.found - MOST} more lines {self.what}")
+
+
 def check_counts(result: StoredResult) -> Iterator[Finding]:
     """Count the faces anew, and compare the counts with tracks and manifest."""
     if FACES not in result.sizes or TRACKS not in result.sizes:
         return
     total, by_track = _Tally(), dict[object, _Tally]()
-    before: tuple[Any, Any] | None = None
-    misplaced = 0
+    tracks = list(result.records(TRACKS))
+    # Results of versions without a schema_version state less about single frames.
+    facts = TrackFacts(tracks if result.schema_version is not None else [])
+    order, contradictions = _Limited("are not in their order"), _Limited("contradict others")
+    before: Record | None = None
     for number, face in result.records(FACES):
         total.add(face)
+        facts.add(face)
         by_track.setdefault(_key(face.get("track")), _Tally()).add(face)
         place = (face.get("frame"), face.get("face"))
-        for finding in _follows(number, before, place):
-            misplaced += 1
-            if misplaced <= MOST:
-                yield finding
-        before = place
-    if misplaced > MOST:
-        yield Finding("problem", FACES, f"{misplaced - MOST} more lines are not in their order")
-    tracks = list(result.records(TRACKS))
+        last = None if before is None else (before.get("frame"), before.get("face"))
+        yield from order.limit(_follows(number, last, place))
+        faults = face_faults(face, before)
+        yield from contradictions.limit(Finding("problem", FACES, one, number) for one in faults)
+        before = face
+    yield from order.rest()
+    yield from contradictions.rest()
     yield from _check_tracks(tracks, by_track)
+    yield from facts.differences()
     counts = result.manifest.get("counts")
     if isinstance(counts, dict):
         yield from _check_sums(counts)

@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jdsr_cli.evidence.manifest import MANIFEST
-from jdsr_cli.evidence.sums import SUMS
+from jdsr_cli.evidence.manifest import MANIFEST, REPORT
+from jdsr_cli.evidence.sums import SUMS, parse_sum
 from jdsr_cli.evidence.verification.findings import Finding
-from jdsr_cli.evidence.verification.stored_result import FACES, TRACKS, StoredResult, shown
+from jdsr_cli.evidence.verification.stored_result import (
+    FACES,
+    LEFT_OUT,
+    TRACKS,
+    StoredResult,
+    is_video,
+    shown,
+)
 
-REPORT = "report.html"
 UNRECORDED = (MANIFEST, SUMS, REPORT)
 """Files whose hashes are in no record; they are written after the records."""
 
@@ -47,6 +53,13 @@ def check_sums_form(result: StoredResult) -> Iterator[Finding]:
         else:
             yield Finding("problem", SUMS, "is missing")
         return
+    converted = [number for number, line in result.lines(SUMS) if line.endswith(b"\r\n")]
+    if converted:
+        what = (
+            f"has line ends of Windows (CR LF) in {len(converted)} lines: its text was converted, "
+            "and sha256sum cannot read it. Convert it back to LF"
+        )
+        yield Finding("problem", SUMS, what, converted[0])
     names: list[str] = []
     for number, one in result.sums:
         if one is None:
@@ -58,6 +71,25 @@ def check_sums_form(result: StoredResult) -> Iterator[Finding]:
         names += [] if one is None else [one.file]
     if not result.sums:
         yield Finding("problem", SUMS, "is empty")
+
+
+def check_left_out(result: StoredResult) -> Iterator[Finding]:
+    """Check that the list of what was left out of a bundle names recorded videos only."""
+    if result.sizes.get(LEFT_OUT) == 0:
+        yield Finding("problem", LEFT_OUT, "is empty")
+    for number, line in result.lines(LEFT_OUT):
+        one = parse_sum(line.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
+        if one is None:
+            what = "is not a line as sha256sum writes it: a hash, two spaces and a name"
+        elif one.file in result.sizes:
+            continue
+        elif not is_video(one.file):
+            what = f"names {shown(one.file)}: only videos can be left out"
+        elif one.file not in result.left_out:
+            what = f"names {shown(one.file)} with a hash that is not recorded"
+        else:
+            continue
+        yield Finding("problem", LEFT_OUT, what, number)
 
 
 def check_files(result: StoredResult) -> Iterator[Finding]:
@@ -113,7 +145,10 @@ def _leads_outside(name: str) -> bool:
 def _compare(result: StoredResult, name: str, statements: list[_Statement]) -> Iterator[Finding]:
     digest = result.digests.get(name)
     if digest is None:
-        if name not in result.others:
+        if name in result.left_out:
+            what = "was left out of the bundle, and is not compared; its maker has it"
+            yield Finding("note", shown(name), what)
+        elif name not in result.others:
             sources = _joined(statements)
             yield Finding("problem", shown(name), f"is missing; it is recorded in {sources}")
         return
@@ -135,6 +170,8 @@ def _compare(result: StoredResult, name: str, statements: list[_Statement]) -> I
 def _added(result: StoredResult, stated: Mapping[str, list[_Statement]]) -> Iterator[Finding]:
     """Name the files that something does not list which lists all others."""
     for name in result.sizes:
+        if name == LEFT_OUT:
+            continue
         sources = {one.source for one in stated.get(name, ())}
         if name != SUMS and SUMS in result.sizes and SUMS not in sources:
             yield Finding("problem", shown(name), f"was added: {SUMS} does not list it")

@@ -59,6 +59,8 @@ class VerifiedResult:
     files: int = 0
     """Number of files whose hashes were computed."""
     findings: tuple[Finding, ...] = ()
+    left_out: int = 0
+    """Number of videos that were left out of the bundle, and were not compared."""
     error: JdsrError | None = None
     """Why the folder could not be verified."""
     is_collection: bool = False

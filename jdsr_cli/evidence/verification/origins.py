@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,38 @@ from jdsr_cli.evidence.verification.stored_result import StoredResult, shown
 from jdsr_cli.media import STANDARD_INPUT, input_files
 from jdsr_cli.restoration.result_names import RECORD, ResultNames
 from jdsr_cli.weights import entries
+
+
+class RecordedSources:
+    """The inputs of results by the records of names beside them, each of which is read once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Mapping[str, Sequence[str]]] = {}
+
+    def of(self, result: Path) -> Sequence[str]:
+        """Return the absolute paths of the input of the result in a folder, the latest first."""
+        path = result.absolute()
+        return self.in_folder(path.parent).get(path.name, ())
+
+    def in_folder(self, out: Path) -> Mapping[str, Sequence[str]]:
+        """Return the paths of the inputs that a folder of results records, by name of result."""
+        out = out.absolute()
+        if out not in self._folders:
+            self._folders[out] = _read_sources(out)
+        return self._folders[out]
+
+
+def _read_sources(out: Path) -> Mapping[str, Sequence[str]]:
+    record = out / HIDDEN_FOLDER / RECORD
+    try:
+        if record.is_symlink() or record.stat().st_size > MAX_BYTES:
+            return {}
+    except OSError:
+        return {}
+    sources: dict[str, list[str]] = {}
+    for one in reversed(ResultNames(out).known()):
+        sources.setdefault(one.result, []).append(one.source)
+    return sources
 
 
 def check_input(result: StoredResult) -> Iterator[Finding]:
@@ -57,7 +89,7 @@ def find_input(result: StoredResult) -> list[Path]:
     """
     stated = result.manifest.get("input")
     given = stated.get("file") if isinstance(stated, dict) else None
-    for path in (*_named_sources(result.folder), *([given] if isinstance(given, str) else [])):
+    for path in (*result.sources, *([given] if isinstance(given, str) else [])):
         try:
             files = input_files(Path(path))
             # A pipe in its place would be waited for.
@@ -66,19 +98,6 @@ def find_input(result: StoredResult) -> list[Path]:
         except (InputError, OSError, ValueError):
             continue
     return []
-
-
-def _named_sources(folder: Path) -> list[str]:
-    """Return the paths that the record of names states for the result in a folder."""
-    resolved = folder.absolute()
-    record = resolved.parent / HIDDEN_FOLDER / RECORD
-    try:
-        if record.is_symlink() or record.stat().st_size > MAX_BYTES:
-            return []
-    except OSError:
-        return []
-    known = ResultNames(resolved.parent).known()
-    return [one.source for one in reversed(known) if one.result == resolved.name]
 
 
 def _hash(result: StoredResult, files: list[Path]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from jdsr_cli.atomic import HIDDEN_FOLDER
@@ -11,15 +11,19 @@ from jdsr_cli.errors import InputError, InputMissingError, InputUnreadableError,
 from jdsr_cli.evidence.manifest import MANIFEST, SCHEMA_VERSION
 from jdsr_cli.evidence.sums import SUMS
 from jdsr_cli.evidence.verification.counts import check_counts
-from jdsr_cli.evidence.verification.files import check_entries, check_files, check_sums_form
+from jdsr_cli.evidence.verification.files import (
+    check_entries,
+    check_files,
+    check_left_out,
+    check_sums_form,
+)
 from jdsr_cli.evidence.verification.findings import Finding, Verification, VerifiedResult
 from jdsr_cli.evidence.verification.frames import check_frames
-from jdsr_cli.evidence.verification.origins import check_input, check_weights
+from jdsr_cli.evidence.verification.origins import RecordedSources, check_input, check_weights
 from jdsr_cli.evidence.verification.records import check_manifest, check_records
 from jdsr_cli.evidence.verification.signatures import signature_check
 from jdsr_cli.evidence.verification.stored_result import MARKS, StoredResult, shown
 from jdsr_cli.progress import Progress, Silent
-from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.workspace import HIDDEN_NAME
 
 Check = Callable[[StoredResult], Iterable[Finding]]
@@ -27,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     check_entries,
     check_manifest,
     check_sums_form,
+    check_left_out,
     check_files,
     check_records,
     check_counts,
@@ -75,9 +80,9 @@ def verify(
     """
     checks = (*CHECKS, signature_check(trust), *((check_frames,) if frames else ()))
     progress = progress or Silent()
-    results: list[VerifiedResult] = []
+    sources, results = RecordedSources(), list[VerifiedResult]()
     for folder in folders:
-        results += _verify_folder(Path(folder), checks, progress)
+        results += _verify_folder(Path(folder), checks, sources, progress)
     return Verification(tuple(results))
 
 
@@ -129,7 +134,7 @@ def _is_result(path: Path) -> bool:
 
 
 def _verify_folder(
-    folder: Path, checks: Sequence[Check], progress: Progress
+    folder: Path, checks: Sequence[Check], sources: RecordedSources, progress: Progress
 ) -> Iterator[VerifiedResult]:
     try:
         results = results_in(folder)
@@ -137,19 +142,19 @@ def _verify_folder(
         yield VerifiedResult(folder, error=fault)
         return
     if results != [folder]:
-        findings = tuple(_check_collection(folder, [path.name for path in results]))
+        findings = tuple(_check_collection(folder, {path.name for path in results}, sources))
         if findings:
             yield VerifiedResult(folder, findings=findings, is_collection=True)
     progress.begin("results", len(results))
     try:
         for path in results:
-            yield _verify_result(path, checks, progress)
+            yield _verify_result(path, checks, sources, progress)
             progress.advance("results")
     finally:
         progress.end("results")
 
 
-def _check_collection(out: Path, results: Sequence[str]) -> Iterator[Finding]:
+def _check_collection(out: Path, results: Set[str], sources: RecordedSources) -> Iterator[Finding]:
     """Name what is in a folder of results beside finished ones, and what is missing there."""
     names = _names_in(out)
     start, end = HIDDEN_NAME.split("{}")
@@ -168,15 +173,16 @@ def _check_collection(out: Path, results: Sequence[str]) -> Iterator[Finding]:
             yield Finding("note", shown(name), "is a folder without any file of a result")
     if HIDDEN_FOLDER not in names or (out / HIDDEN_FOLDER).is_symlink():
         return
-    recorded = {one.result for one in ResultNames(out).known()}
-    for name in sorted(recorded - set(names) - unfinished):
+    for name in sorted(sources.in_folder(out).keys() - set(names) - unfinished):
         what = "has no result here: its input failed, or the result was removed"
         yield Finding("note", shown(name), what)
 
 
-def _verify_result(folder: Path, checks: Sequence[Check], progress: Progress) -> VerifiedResult:
+def _verify_result(
+    folder: Path, checks: Sequence[Check], sources: RecordedSources, progress: Progress
+) -> VerifiedResult:
     try:
-        result = StoredResult(folder, progress)
+        result = StoredResult(folder, progress, sources.of(folder))
         version = result.schema_version
         if type(version) is int and version > SCHEMA_VERSION and not _manifest_was_changed(result):
             raise InputError(
@@ -186,7 +192,7 @@ def _verify_result(folder: Path, checks: Sequence[Check], progress: Progress) ->
                 hint="Verify it with that version.",
             )
         findings = tuple(finding for check in checks for finding in check(result))
-        return VerifiedResult(folder, len(result.digests), findings)
+        return VerifiedResult(folder, len(result.digests), findings, len(result.left_out))
     except JdsrError as fault:
         return VerifiedResult(folder, error=fault)
     except OSError as fault:

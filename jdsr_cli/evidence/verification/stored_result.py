@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from jdsr_cli.errors import InputUnreadableError
@@ -29,6 +29,10 @@ from jdsr_cli.progress import Progress
 
 FACES = "faces.jsonl"
 TRACKS = "tracks.jsonl"
+LEFT_OUT = "LEFT_OUT.sums"
+"""File that `jdsr bundle` adds where it leaves out videos: their lines of `SHA256SUMS`."""
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
+"""Suffixes of the videos in a result."""
 MARKS = (MANIFEST, SUMS, FACES, TRACKS)
 """Files of which one at least is in the folder of a result, also if others were removed."""
 _CHUNK = 1 << 20
@@ -49,10 +53,12 @@ class StoredResult:
     Args:
         folder: The folder.
         progress: Receives the MiB that were hashed.
+        sources: Absolute paths of its input by the record beside the result, the latest first.
 
     Attributes:
         folder: The folder.
         progress: As given.
+        sources: As given.
         sizes: Sizes in bytes of its files, by their names relative to it with `/`.
         others: What is neither a file nor a folder, or cannot be read, with the reason.
 
@@ -61,9 +67,10 @@ class StoredResult:
 
     """
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, progress: Progress, sources: Sequence[str] = ()) -> None:
         self.folder = folder
         self.progress = progress
+        self.sources = sources
         self.sizes: dict[str, int] = {}
         self.others: dict[str, str] = {}
         try:
@@ -176,6 +183,35 @@ class StoredResult:
         """The lines of `SHA256SUMS` with their numbers; None for a line of another form."""
         return tuple((number, parse_sum(_text(line))) for number, line in self.lines(SUMS))
 
+    @property
+    def recorded_sums(self) -> Iterable[Sum]:
+        """Names and hashes in `SHA256SUMS`, and those of the outputs in the manifest."""
+        outputs = self.manifest.get("outputs")
+        found = {one for _, one in self.sums if one is not None}
+        for one in outputs if isinstance(outputs, list) else ():
+            name, sha256 = (one.get("file"), one.get("sha256")) if isinstance(one, dict) else (0, 0)
+            if isinstance(name, str) and isinstance(sha256, str):
+                found.add(Sum(sha256, name))
+        return found
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """Names of the videos that are not here and of which `LEFT_OUT.sums` says so.
+
+        Nothing else can be left out of a bundle, and only what is recorded with this hash.
+        """
+        recorded = self.recorded_sums
+        stated = (parse_sum(_text(line)) for _, line in self.lines(LEFT_OUT))
+        return frozenset(
+            one.file
+            for one in stated
+            if one is not None
+            and one in recorded
+            and is_video(one.file)
+            and one.file not in self.sizes
+            and one.file not in self.others
+        )
+
     def lines(self, name: str) -> Iterator[tuple[int, bytes]]:
         """Yield the number, from 1, and the bytes of each line of a file; nothing if it is missing.
 
@@ -204,8 +240,18 @@ class StoredResult:
 
 
 def _text(line: bytes) -> str:
-    """Return a line of `SHA256SUMS` without its end; one without an end is of another form."""
-    return line[:-1].decode("utf-8", "surrogateescape") if line.endswith(b"\n") else ""
+    """Return a line of `SHA256SUMS` without its end; one without an end is of another form.
+
+    A CR before the end is no part of a name, in which it is escaped.
+    """
+    if not line.endswith(b"\n"):
+        return ""
+    return line[:-1].removesuffix(b"\r").decode("utf-8", "surrogateescape")
+
+
+def is_video(name: str) -> bool:
+    """Whether a file of this name is a video of a result."""
+    return PurePosixPath(name).suffix in VIDEO_SUFFIXES
 
 
 def shown(name: object) -> str:
