@@ -173,13 +173,19 @@ def _line(result: InputResult, verb: str) -> str:
     masked = f" ({counts.faces_masked} masked)" if counts.faces_masked else ""
     refused = "".join(f", {number} {kind}" for kind, number in sorted(counts.refusals.items()))
     refused = f", {counts.faces_refused} refused ({refused[2:]})" if refused else ""
+    unreliable = ""
+    if counts.unreliable:
+        unreliable = (
+            f", {_count(counts.unreliable, 'best shot')} not written: nothing reliable; "
+            "--no-doubt writes them"
+        )
     bridged = f", {counts.faces_bridged} bridged" if counts.faces_bridged else ""
     flicker = result.figures.get("flicker")
     flicker_text = "" if flicker is None else f", flicker {flicker:.2f} of the input's"
     return (
         f"{result.source} -> {result.output}: {_count(counts.frames_read, 'frame')}, "
         f"{_count(counts.tracks, 'track')}, {_count(counts.faces_found, 'face')} found{bridged}, "
-        f"{counts.faces_restored} {verb}{masked}{refused}{flicker_text}, "
+        f"{counts.faces_restored} {verb}{masked}{refused}{flicker_text}{unreliable}, "
         f"{result.seconds.get('total', 0.0):.1f} s"
     )
 

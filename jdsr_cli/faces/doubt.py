@@ -45,17 +45,13 @@ features, and 0.72 with those two as well; of invented pixels 0.07, 0.17 and 0.1
 MAX_STOPS = 5.0
 """Powers of 2 of the exposure from which darker faces are predicted alike."""
 LEAST_WIDTH = 12.0
-"""Width in pixels below which narrower faces are predicted alike."""
+"""Width in pixels of the narrowest faces of calibrations; the widest fill the template."""
 
 
 @dataclass(frozen=True, eq=False)
-class FaceEvidence:
-    """What is known at run time about the error of a restored face."""
+class FaceConditions:
+    """What is known about a face before it is restored again."""
 
-    features: NDArray[np.float32]
-    """(p, 5) of the pixels of the face's ellipse, row by row, see `FEATURES`."""
-    covered: NDArray[np.bool_]
-    """(p,): pixels that are not ``seen``."""
     mask: MaskState
     native_width: float
     """Width of the face's region in the frame, in pixels."""
@@ -68,22 +64,25 @@ class FaceEvidence:
         return "seen", "invented" if self.mask == "masked" else "filmed"
 
 
+@dataclass(frozen=True, eq=False)
+class FaceEvidence(FaceConditions):
+    """What is known at run time about the error of a restored face."""
+
+    features: NDArray[np.float32]
+    """(p, 5) of the pixels of the face's ellipse, row by row, see `FEATURES`."""
+    covered: NDArray[np.bool_]
+    """(p,): pixels that are not ``seen``."""
+
+
 def gather_evidence(
-    agreement: Agreement,
-    crop: NDArray[np.uint8],
-    *,
-    mask: MaskState,
-    native_width: float,
-    gain: float,
+    agreement: Agreement, crop: NDArray[np.uint8], conditions: FaceConditions
 ) -> FaceEvidence:
     """Return what is known about the error of the mean of the repeats.
 
     Args:
         agreement: The repeats of the face.
         crop: The aligned crop as filmed, in canonical colours, RGB uint8 (128, 128, 3).
-        mask: Whether the face is masked; covered pixels of other faces show the crop.
-        native_width: Width of the face's region in the frame, in pixels.
-        gain: Factor of the exposure for the generator, see `ColourMap.gain`.
+        conditions: Of the face; covered pixels of faces that are not masked show the crop.
 
     Raises:
         UsageError: The crop has another shape.
@@ -95,6 +94,7 @@ def gather_evidence(
             hint="Enlarge the crop to 128 x 128 pixels.",
         )
     image = agreement.image
+    mask, width, gain = conditions.mask, conditions.native_width, conditions.gain
     if mask != "masked":
         image = filmed_where_covered(image, crop, agreement.occlusion)
     ellipse = face_ellipse()
@@ -103,9 +103,9 @@ def gather_evidence(
     features[:, 1] = np.log(_averaged(_slope(smoothed_luma(image)))[ellipse] + 0.5)
     features[:, 2] = agreement.occlusion[ellipse]
     features[:, 3] = min(max(math.log2(max(gain, 1e-6)), 0.0), MAX_STOPS)
-    features[:, 4] = math.log2(min(max(native_width, LEAST_WIDTH), TEMPLATE_SIZE))
+    features[:, 4] = math.log2(min(max(width, LEAST_WIDTH), TEMPLATE_SIZE))
     covered = np.asarray(covered_region(agreement.occlusion)[ellipse] > COVERED_ABOVE)
-    return FaceEvidence(features, covered, mask, native_width, gain)
+    return FaceEvidence(mask, width, gain, features, covered)
 
 
 def _averaged(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,11 +4,14 @@
 predicted error is below a threshold are accepted. Among faces of the group of which pixels are
 accepted, the mean share of accepted pixels whose error (see `faces.doubt`) is at most b is at least
 p. The thresholds are chosen on faces with known truth by Learn then Test (Angelopoulos et al. 2021,
-arXiv 2110.01052): this holds for all bounds of a group and kind of pixel at once except with
-probability `delta` over the draw of those faces, for any network and any quality of the prediction.
-A group is a mask state, a class of `native_width` and a class of `gain`, all known at run time;
-seen and covered pixels have thresholds of their own, so that what lies below a mask is not accepted
-on account of what the camera saw.
+arXiv 2110.01052): this holds for all bounds and stated probabilities of a group and kind of pixel
+at once except with probability `delta` over the draw of those faces, for any network and any
+quality of the prediction. A group is a mask state, a class of `native_width` and a class of `gain`,
+all known at run time; seen and covered pixels have thresholds of their own, so that what lies below
+a mask is not accepted on account of what the camera saw. Where a class has too few faces, the group
+joins classes of width, and then of light: what is guaranteed is then the mean over all of them.
+Each class with at least 15 faces kept what is asked on average on the faces of the calibration as
+well, which is no guarantee for it. Narrower faces than those of the calibration keep nothing.
 
 **What is not.** The faces of calibration and of use must be exchangeable: people, poses, masks and
 cameras like those of the calibration (drawn masks and templates, simulated cameras). For another
@@ -30,7 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError
-from jdsr_cli.faces.doubt import FEATURES, KINDS, FaceEvidence, PixelKind
+from jdsr_cli.faces.doubt import (
+    FEATURES,
+    KINDS,
+    LEAST_WIDTH,
+    FaceConditions,
+    FaceEvidence,
+    PixelKind,
+)
 from jdsr_cli.weights import WeightEntry
 
 NONE = 255
@@ -46,7 +56,7 @@ ANY = "any"
 _KEYS = ("bounds", "probabilities", "delta", "protocol", "predictor", "thresholds")
 
 
-def group_names(face: FaceEvidence, covered: bool) -> Iterator[str]:
+def group_names(face: FaceConditions, covered: bool) -> Iterator[str]:
     """Yield the names of the groups of a face's seen or covered pixels, the finest first.
 
     A group is named by what the pixels show, mask state, class of width and class of light, such
@@ -90,7 +100,7 @@ class DoubtCalibration:
     probabilities: tuple[float, ...]
     """Stated probabilities, ascending."""
     delta: float
-    """Probability that the thresholds of a group and kind of pixel fail."""
+    """Probability that any threshold of a group fails, of all bounds and probabilities."""
     predictor: Mapping[PixelKind, tuple[float, ...]]
     """(6,) coefficients of `FEATURES` and the intercept, for the logarithm of the error plus 1."""
     thresholds: Mapping[str, tuple[tuple[float, ...], ...]]
@@ -150,7 +160,22 @@ class DoubtCalibration:
             levels[pixels] = kept
         return levels
 
-    def _row(self, face: FaceEvidence, covered: bool, column: int) -> tuple[float, ...]:
+    def can_keep(self, face: FaceConditions, covered: bool, bound: int, probability: float) -> bool:
+        """Return whether any seen or covered pixel of such a face could keep a bound.
+
+        Args:
+            face: The face.
+            covered: Whether its covered pixels are asked for.
+            bound: One of `bounds`.
+            probability: One of `probabilities`.
+
+        """
+        row = self._row(face, covered, self.probabilities.index(probability))
+        return row[self.bounds.index(bound)] > 0.0
+
+    def _row(self, face: FaceConditions, covered: bool, column: int) -> tuple[float, ...]:
+        if face.native_width < LEAST_WIDTH:
+            return (0.0,) * len(self.bounds)
         for name in group_names(face, covered):
             if name in self.thresholds:
                 return self.thresholds[name][column]

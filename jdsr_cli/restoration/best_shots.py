@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -39,6 +39,11 @@ class Shot:
     """(128, 128) in [0, 1]: what the generator takes for covered."""
     monochrome: bool = False
     """Whether the track shows no colours but a tint."""
+
+    @property
+    def generated(self) -> RestoredFace:
+        """Its face with what the generator takes for covered, whatever the mask decision is."""
+        return replace(self.face, occlusion=self.occlusion)
 
     def side(self, scale: int) -> int:
         """Return the side in pixels of the face's picture, `scale` times as large as filmed."""

@@ -1,4 +1,9 @@
-"""Doubt maps of best shots: the face is restored several times, and the repeats are compared."""
+"""Doubt maps of best shots: the face is restored several times, and the repeats are compared.
+
+Levels belong to pixels that the picture takes from the restored face. Others show what was filmed:
+with `--restore` what is not to be restored, in wide faces what the camera saw better, and the
+border of the face.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces.doubt import gather_evidence
+from jdsr_cli.faces.doubt import FaceConditions, gather_evidence
 from jdsr_cli.faces.error_bounds import NONE, DoubtCalibration
-from jdsr_cli.faces.occlusion import MaskState, face_ellipse
+from jdsr_cli.faces.occlusion import face_ellipse
+from jdsr_cli.faces.regions import covered_region
 from jdsr_cli.faces.repeats import agree, repeated
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.settings import RestoreSettings
+from jdsr_cli.settings import RestoredPart, RestoreSettings
+
+LEAST_WEIGHT = 0.5
+"""Weight in the picture from which a pixel of the restored face has a level."""
 
 
 class RestoresFaces(Protocol):
@@ -44,13 +54,13 @@ class Doubt:
     """(128, 128): standard deviation of the smoothed luma of the repeats, in grey levels."""
     levels: NDArray[np.uint8]
     """(128, 128): smallest error bound in grey levels that the pixel keeps with `probability`;
-    255 where it keeps none, and outside the face's ellipse."""
+    255 where it keeps none, and where the picture does not show the restored face (`shown`)."""
     bound: int
     """Stated error bound in grey levels."""
     probability: float
     """Stated probability."""
     reliable: float
-    """Share of the pixels of the face's ellipse that keep `bound`, 0 to 1."""
+    """Share of the `shown` pixels that keep `bound`, 0 to 1."""
 
     @property
     def nothing_reliable(self) -> bool:
@@ -117,10 +127,8 @@ class DoubtEstimator:
     def estimate(
         self,
         crop: NDArray[np.uint8],
-        *,
-        native_width: float,
-        mask: MaskState,
-        gain: float = 1.0,
+        conditions: FaceConditions,
+        part: RestoredPart = "all",
     ) -> Doubt | None:
         """Restore the repeats of a crop and return what can be trusted.
 
@@ -128,19 +136,20 @@ class DoubtEstimator:
 
         Args:
             crop: The aligned face in canonical colours, RGB uint8 (128, 128, 3).
-            native_width: Width of its region in the frame, in pixels.
-            mask: Whether the face is masked. Covered pixels of other faces are those of the crop.
-            gain: Factor of the exposure for the generator, see `ColourMap.gain`.
+            conditions: Of the face. Covered pixels of faces that are not masked are those of the
+                crop.
+            part: Which part of the restored face is shown; the other pixels have no level.
 
         Returns:
-            None if a repeat gives values that are not finite.
+            None if a repeat gives values that are not finite, and if no pixel of the restored face
+            is shown.
 
         Raises:
             UsageError: The crop is not a square RGB picture of 128 pixels.
             MemoryError: The device has too little memory for one face.
 
         """
-        faces = self._generator.restore(repeated(crop, native_width))
+        faces = self._generator.restore(repeated(crop, conditions.native_width))
         finite = [face for face in faces if face is not None]
         if len(finite) < len(faces):
             return None
@@ -149,22 +158,63 @@ class DoubtEstimator:
             [face.occlusion for face in finite],
             self._generator.side,
         )
-        evidence = gather_evidence(
-            agreement,
-            crop,
-            mask=mask,
-            native_width=native_width,
-            gain=gain,
-        )
-        kept = self._calibration.levels(evidence, self._probability)
-        levels = np.full(agreement.spread.shape, NONE, np.uint8)
-        levels[face_ellipse()] = kept
         redone = any(face.redone for face in finite)
+        mean = RestoredFace(
+            agreement.image, agreement.occlusion, redone, self._generator.side, part
+        )
+        visible = shown(mean, conditions)
+        if not visible.any():
+            return None
+        evidence = gather_evidence(agreement, crop, conditions)
+        levels = np.full(agreement.spread.shape, NONE, np.uint8)
+        levels[face_ellipse()] = self._calibration.levels(evidence, self._probability)
+        levels[~visible] = NONE
         return Doubt(
-            RestoredFace(agreement.image, agreement.occlusion, redone, self._generator.side),
+            mean,
             agreement.spread,
             levels,
             self._bound,
             self._probability,
-            float((kept <= self._bound).mean()),
+            float((levels[visible] <= self._bound).mean()),
         )
+
+    def can_keep(self, conditions: FaceConditions, part: RestoredPart) -> bool:
+        """Return whether any pixel that is shown of such a face could keep the bound.
+
+        It is known before the face is restored again: no pixel can where no threshold of its group
+        is certified.
+
+        Args:
+            conditions: Of the face.
+            part: Which part of the restored face is shown.
+
+        """
+        kinds = {"all": (False, True), "uncovered": (False,), "covered": (True,)}[part]
+        return any(
+            self._calibration.can_keep(conditions, covered, self._bound, self._probability)
+            for covered in kinds
+        )
+
+
+def shown(generated: RestoredFace, conditions: FaceConditions) -> NDArray[np.bool_]:
+    """Return which pixels of the face's ellipse the picture takes from the restored face.
+
+    Covered pixels of a face that is not masked are counted with those around them: they show the
+    crop in the place of the restored face, and have levels of their own.
+
+    Args:
+        generated: Output of the generator, with the part of it that is shown.
+        conditions: Of the face.
+
+    Returns:
+        (128, 128): weight in the picture of at least `LEAST_WEIGHT`; none for faces wider than
+        those of calibrations, which fill the template.
+
+    """
+    if conditions.native_width > TEMPLATE_SIZE:
+        return np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE), np.bool_)
+    occlusion = generated.occlusion
+    if conditions.mask != "masked" and generated.part != "uncovered":
+        occlusion = np.zeros_like(occlusion)
+    weights = generated.compositing.weights(covered_region(occlusion), conditions.native_width)
+    return np.asarray(face_ellipse() & (weights >= LEAST_WEIGHT))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import crop
 from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.doubt import FaceConditions
 from jdsr_cli.faces.identity_check import CheckedShot, IdentityCheck, IdentityFigures
 from jdsr_cli.faces.occlusion_calibration import (
     UNCALIBRATED,
@@ -19,7 +20,7 @@ from jdsr_cli.faces.occlusion_calibration import (
 )
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import Shot
-from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator
+from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator, shown
 from jdsr_cli.restoration.finishing import finish_face
 
 
@@ -28,8 +29,11 @@ class ExaminedShot:
     """A shot and what is known about its trustworthiness."""
 
     shot: Shot
-    """With the mean of the repeated restorations as its face, where there are repeats."""
+    """With the mean of the repeated restorations as its face, and the mean of their occlusion maps,
+    where there are repeats; `covered` stays that of the frame's face in the records."""
     doubt: Doubt | None = None
+    unreliable: bool = False
+    """Whether no pixel of it can be relied on, so that it is not exported."""
 
 
 class Examiner:
@@ -56,23 +60,31 @@ class Examiner:
         """Return the probability that each pixel of a shot is covered, (128, 128) in [0, 1]."""
         return calibrated_occlusion(shot.occlusion, self._occlusion)
 
+    def repeats(self, shot: Shot) -> bool:
+        """Return whether a shot is restored again when it is examined.
+
+        Not if the picture shows nothing of the restored face, or nothing that is calibrated.
+        """
+        return self._doubt is not None and bool(shown(shot.generated, _conditions(shot, 1.0)).any())
+
     def examine(self, shot: Shot) -> ExaminedShot:
-        """Return a shot with its doubt map, and with the mean of the repeats as its face."""
-        if self._doubt is None:
+        """Return a shot with its doubt map, and with the mean of the repeats as its face.
+
+        A shot of which no pixel could be relied on, whatever the repeats, is not restored again.
+        """
+        if self._doubt is None or not self.repeats(shot):
             return ExaminedShot(shot)
-        alignment = shot.patch.alignment
-        filmed = crop(shot.patch.pixels, alignment)
+        filmed = crop(shot.patch.pixels, shot.patch.alignment)
         colours = canonical_map(filmed, monochrome=shot.monochrome)
-        doubt = self._doubt.estimate(
-            colours.apply(filmed),
-            native_width=alignment.native_width,
-            mask=shot.mask,
-            gain=colours.gain,
-        )
+        conditions, part = _conditions(shot, colours.gain), shot.face.part
+        if not self._doubt.can_keep(conditions, part):
+            return ExaminedShot(shot, unreliable=True)
+        doubt = self._doubt.estimate(colours.apply(filmed), conditions, part)
         if doubt is None:
             return ExaminedShot(shot)
-        face = finish_face(doubt.face, filmed, colours, shot.mask, shot.face.part)
-        return ExaminedShot(replace(shot, face=face), doubt)
+        face = finish_face(doubt.face, filmed, colours, shot.mask, part)
+        examined = replace(shot, face=face, occlusion=doubt.face.occlusion)
+        return ExaminedShot(examined, doubt, doubt.nothing_reliable)
 
     def compare(self, shots: Sequence[Shot], bare: Image | None) -> list[IdentityFigures | None]:
         """Return the identity figures of the shots of a track; None without a network.
@@ -103,6 +115,10 @@ class Examiner:
             return None
         checked = replace(_checked(best), restored=fused)
         return self._identity.check_one(checked, [_checked(shot) for shot in shots], bare)
+
+
+def _conditions(shot: Shot, gain: float) -> FaceConditions:
+    return FaceConditions(shot.mask, shot.patch.alignment.native_width, gain)
 
 
 def _checked(shot: Shot) -> CheckedShot:

@@ -83,13 +83,17 @@ class TrackExport:
     def _examine(
         self, shots: Sequence[Shot], pictures: TrackPictures
     ) -> tuple[list[ExaminedShot], list[Shot]]:
-        """Return the shots to be written and those that are left; count the unreliable ones."""
+        """Return the shots to be written and others to be fused; count the unreliable ones.
+
+        The others are those that need no repeats: what would have to be restored eight times to be
+        judged is neither written nor fused.
+        """
         best: list[ExaminedShot] = []
         for index, shot in enumerate(shots):
             if len(best) == self._most:
-                return best, list(shots[index:])
+                return best, [one for one in shots[index:] if not self._examiner.repeats(one)]
             examined = self._examiner.examine(shot)
-            if examined.doubt is not None and examined.doubt.nothing_reliable:
+            if examined.unreliable:
                 pictures.unreliable += 1
             else:
                 best.append(examined)

@@ -47,6 +47,8 @@ class Counts:
     """Restored faces that may have a mask."""
     refusals: dict[str, int] = field(default_factory=dict)
     """Number of refused faces by kind of reason."""
+    unreliable: int = 0
+    """Best shots that were not written since no pixel of them is reliable, of all tracks."""
 
     def check(self, where: Path) -> None:
         """Raise `JdsrError` if a frame or a face is missing."""
@@ -156,6 +158,7 @@ class FaceCounter:
             record.filmed, record.timeline = pictures.filmed, pictures.timeline
             record.best, record.fused = pictures.best, pictures.fused
             record.unreliable = pictures.unreliable
+            self._totals["unreliable"] += pictures.unreliable
         return record
 
     def counts(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.samples import to_tensor
 from jdsr_cli.evaluation.metrics.fidelity import psnr, ssim
 from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
-from jdsr_cli.faces.doubt import gather_evidence
+from jdsr_cli.faces.doubt import FaceConditions, gather_evidence
 from jdsr_cli.faces.error_bounds import WIDTH_CLASSES
 from jdsr_cli.faces.occlusion import classify_mask, face_ellipse, filmed_where_covered
 from jdsr_cli.faces.repeats import agree, repeated, smoothed_luma
@@ -121,7 +121,7 @@ class Recorder:
         agreement = agree([r.image for r in restored], [r.occlusion for r in restored], side)
         probability = self._generator.calibration.probability(restored[0].occlusion, gain)
         mask = classify_mask(probability)
-        evidence = gather_evidence(agreement, crop, mask=mask, native_width=width, gain=gain)
+        evidence = gather_evidence(agreement, crop, FaceConditions(mask, width, gain))
 
         def shown(image: NDArray[np.uint8], occlusion: NDArray[np.float32]) -> NDArray[np.uint8]:
             return image if mask == "masked" else filmed_where_covered(image, crop, occlusion)

@@ -10,12 +10,15 @@ seen (`jdsr_cli.evaluation.risk_control`, `jdsr_cli.faces.error_bounds`). Prints
 Groups with fewer than `MIN_FACES` faces are joined to coarser ones: first over all widths, then
 over all lights. The faces of a group are exactly those that look it up at run time, so that its
 guarantee holds for them; a coarser group with too few faces is left out, and none of its pixels
-pass.
+pass. A threshold of a joined group must also be kept on average by each class of width and light
+that it is made of: a sequence of tests ends where the mean of a class with `MIN_CLASS` recordings
+or more is below what is asked.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,9 +35,11 @@ from jdsr_cli.faces.error_bounds import MIN_PIXELS, group_names, predict_error
 from jdsr_cli.settings import CONFIDENCES, ERROR_BOUNDS
 
 DELTA = 0.1
-"""Probability that one of the bounds of a group fails at a stated probability."""
+"""Probability that any threshold of a group fails: at any of the bounds and probabilities."""
 MIN_FACES = 90
 """Fewest faces of a group: with fewer no threshold can be certified at the highest probability."""
+MIN_CLASS = 15
+"""Fewest recordings with accepted pixels by which a class of a joined group is judged."""
 THRESHOLDS = np.geomspace(1.5, 80.0, 100).round(2)
 """Predicted errors in grey levels that are tested."""
 PIXELS = 500
@@ -73,8 +78,8 @@ def evidence(cases: Cases) -> Iterator[tuple[int, FaceEvidence]]:
     for number, face in enumerate(cases.faces):
         features = cases.features[number].astype(np.float32)
         yield number, FaceEvidence(
-            features, cases.covered[number], str(face["mask"]), float(face["width"]),  # type: ignore[arg-type]
-            float(face["gain"]),
+            str(face["mask"]), float(face["width"]), float(face["gain"]),  # type: ignore[arg-type]
+            features, cases.covered[number],
         )  # fmt: skip
 
 
@@ -117,41 +122,92 @@ def units(cases: Cases, predictor: dict[PixelKind, tuple[float, ...]]) -> list[U
 
 
 def group(faces: list[Unit]) -> dict[str, list[Unit]]:
-    """Return the faces of each group that is large enough; every unit is in one group at most.
-
-    Of several recordings of one face in a group only the first one is kept.
-    """
+    """Return the units of each group that has enough faces; every unit is in one group at most."""
     groups: dict[str, list[Unit]] = {}
     for level in range(len(faces[0].names)):
-        named: dict[str, dict[str, Unit]] = defaultdict(dict)
+        named: dict[str, list[Unit]] = defaultdict(list)
         for one in faces:
-            named[one.names[level]].setdefault(one.key, one)
+            named[one.names[level]].append(one)
         groups |= {
-            name: list(each.values()) for name, each in named.items() if len(each) >= MIN_FACES
+            name: each
+            for name, each in named.items()
+            if len({one.key for one in each}) >= MIN_FACES
         }
         faces = [one for one in faces if one.names[level] not in groups]
     return groups
 
 
-def start(tuned: Array, risk: float, delta: float) -> int:
-    """Return the threshold that is most likely to be certified, from faces for tuning."""
+def drawn(name: str, faces: list[Unit]) -> list[int]:
+    """Return the indices of one unit of each face of a group, in the order of the faces.
+
+    Of several recordings of a face one is drawn by the hash of its key, so that no class of width
+    or light is preferred.
+    """
+    recordings: dict[str, list[int]] = defaultdict(list)
+    for index, one in enumerate(faces):
+        recordings[one.key].append(index)
+    chosen = []
+    for key, alike in recordings.items():
+        digest = hashlib.sha256(f"{name} {key}".encode()).digest()
+        chosen.append(alike[int.from_bytes(digest[:8], "big") % len(alike)])
+    return chosen
+
+
+def kept_by_classes(losses: Array, classes: list[str], risk: float) -> NDArray[np.bool_]:
+    """Return at which thresholds, (m,), no class has a larger mean loss than is allowed.
+
+    Args:
+        losses: (m, n) loss of each face at each threshold, NaN where nothing is accepted.
+        classes: (n,) the finest group of each face.
+        risk: Allowed mean loss.
+
+    """
+    kept = np.ones(len(losses), np.bool_)
+    for name in set(classes):
+        own = losses[:, [one == name for one in classes]]
+        counts = np.count_nonzero(~np.isnan(own), axis=1)
+        means = np.nansum(own, axis=1) / np.maximum(counts, 1)
+        kept &= (counts < MIN_CLASS) | (means <= risk)
+    return kept
+
+
+def start(tuned: Array, kept: NDArray[np.bool_], risk: float, delta: float) -> int:
+    """Return the threshold that is most likely to be certified, from faces for tuning.
+
+    Args:
+        tuned: (m, n) their losses at each threshold.
+        kept: (m,) thresholds that every class of these faces keeps.
+        risk: Allowed mean loss.
+        delta: Level of the test.
+
+    """
     values = [betting_p_value(losses, risk, delta) for losses in tuned]
-    return int(np.argmin(values))
+    return int(np.argmin(np.where(kept, values, 2.0)))
 
 
-def fit_thresholds(tune: list[Unit], faces: list[Unit]) -> list[list[float]]:
-    """Return the threshold of each probability and bound for the faces of a group."""
-    delta = DELTA / len(ERROR_BOUNDS)
+def fit_thresholds(name: str, tune: list[Unit], faces: list[Unit]) -> list[list[float]]:
+    """Return the threshold of each probability and bound for a group.
+
+    One unit of each face is tested; classes are judged by all.
+    """
+    chosen = drawn(name, faces)
+    delta = DELTA / (len(ERROR_BOUNDS) * len(CONFIDENCES))
     table = np.zeros((len(CONFIDENCES), len(ERROR_BOUNDS)))
     for column, bound in enumerate(ERROR_BOUNDS):
         tuned = np.column_stack([one.losses(bound) for one in tune])
         losses = np.column_stack([one.losses(bound) for one in faces])
         for row, percent in enumerate(CONFIDENCES):
             risk = 1.0 - percent / 100.0
-            last = largest_certified(losses, risk, delta, start(tuned, risk, delta))
+            apart = kept_by_classes(tuned, [one.names[0] for one in tune], risk)
+            kept = kept_by_classes(losses, [one.names[0] for one in faces], risk)
+            first = start(tuned, apart, risk, delta)
+            # A sequence that ends early is as valid as the whole one.
+            ends = np.flatnonzero(~kept[first:])
+            end = first + int(ends[0]) if len(ends) else len(losses)
+            last = largest_certified(losses[:end, chosen], risk, delta, first)
             table[row, column] = 0.0 if last is None else THRESHOLDS[last]
     # What keeps a smaller bound keeps a larger one, and what holds at a higher probability holds
-    # at a lower one.
+    # at a lower one: neither adds a test, since delta is split over all of them.
     table = np.maximum.accumulate(table, axis=1)
     table = np.maximum.accumulate(table[::-1], axis=0)[::-1]
     return [[float(one) for one in row] for row in table]
@@ -180,7 +236,8 @@ def main() -> None:
         kind = name.split()[0]
         alike = [one for one in tuned if name in one.names]
         alike = alike or [one for one in tuned if one.names[0].startswith(kind)]
-        print_line(f'"{name}" = {fit_thresholds(alike, faces)}  # {len(faces)} faces')
+        count = len({one.key for one in faces})
+        print_line(f'"{name}" = {fit_thresholds(name, alike, faces)}  # {count} faces')
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError
-from jdsr_cli.faces.doubt import FEATURES, KINDS, FaceEvidence, gather_evidence
+from jdsr_cli.faces.doubt import FEATURES, KINDS, FaceConditions, FaceEvidence, gather_evidence
 from jdsr_cli.faces.error_bounds import (
     MIN_PIXELS,
     NONE,
@@ -61,7 +61,7 @@ def evidence(
     features = np.zeros((PIXELS, len(FEATURES)), np.float32)
     features[:, 0] = np.log(predicted)
     none = np.zeros(PIXELS, np.bool_)
-    return FaceEvidence(features, none if covered is None else covered, mask, width, gain)
+    return FaceEvidence(mask, width, gain, features, none if covered is None else covered)
 
 
 RISING = np.linspace(0.5, 5.0, PIXELS)
@@ -217,7 +217,7 @@ def test_what_is_known_is_gathered_in_the_ellipse() -> None:
     occlusion[80:] = 1.0
     crop = np.full((128, 128, 3), 90, np.uint8)
     masked, bare = (
-        gather_evidence(agreement(occlusion), crop, mask=mask, native_width=500.0, gain=64.0)
+        gather_evidence(agreement(occlusion), crop, FaceConditions(mask, 500.0, 64.0))
         for mask in ("masked", "bare")
     )
     assert masked.kinds == ("seen", "invented")
@@ -236,7 +236,7 @@ def test_the_contrast_is_that_of_what_is_shown() -> None:
     occlusion = np.zeros((128, 128), np.float32)
     occlusion[80:] = 1.0
     kept, replaced = (
-        gather_evidence(agreement(occlusion), crop, mask=mask, native_width=40.0, gain=1.0)
+        gather_evidence(agreement(occlusion), crop, FaceConditions(mask, 40.0, 1.0))
         for mask in ("unsure", "masked")
     )
     assert kept.features[-1, 1] > replaced.features[-1, 1] + 1.0

@@ -180,6 +180,10 @@ def _check_totals(
         added = sum(number for number in numbers if type(number) is int)
         pairs.append((name, counts.get(name), added, TRACKS))
     pairs.append(("refusals", counts.get("refusals"), dict(refusals), TRACKS))
+    if "unreliable" in counts or result.schema_version is not None:
+        numbers = [track.get("unreliable") for track in tracks]
+        added = sum(number for number in numbers if type(number) is int)
+        pairs.append(("unreliable", counts.get("unreliable"), added, TRACKS))
     if result.schema_version is not None:
         long = sum(not _too_short(tally.first) for tally in by_track.values())
         pairs.append(("tracks", counts.get("tracks"), long, FACES))

@@ -53,7 +53,8 @@ class FaceGenerator:
         self.batch = min(batch, network.enough or batch)
         self.calibration = MaskCalibration.of(network.entry)
         self._lock = Lock()
-        """Best shots are restored again while later frames are."""
+        """Of the network and of changes of `batch`: best shots are restored again while later
+        frames are, in another thread."""
         self.occlusion_calibration = OcclusionCalibration.of(network.entry)
 
     @property
@@ -70,13 +71,15 @@ class FaceGenerator:
         """
         faces: list[RestoredFace | None] = []
         while len(faces) < len(crops):
-            part = crops[len(faces) : len(faces) + self.batch]
+            batch = self.batch
             try:
-                faces += self._restore_batch(part)
+                faces += self._restore_batch(crops[len(faces) : len(faces) + batch])
             except MemoryError:
-                if self.batch == 1:
+                if batch == 1:
                     raise
-                self.batch //= 2
+                with self._lock:
+                    # Half of what failed: another thread may have halved it meanwhile.
+                    self.batch = min(self.batch, batch // 2)
         return faces
 
     def _restore_batch(self, crops: Sequence[NDArray[np.uint8]]) -> list[RestoredFace | None]:
