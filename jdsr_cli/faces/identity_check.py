@@ -21,6 +21,8 @@ from jdsr_cli.faces.identity_levels import SIDECAR, IdentityLevels
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.regions import covered_region
 
+WEAK_BELOW = 32
+"""Width in pixels below which levels find about half of exchanged faces (docs/evaluation.md)."""
 Picture = NDArray[np.uint8]
 Embedding = NDArray[np.float32]
 
@@ -73,7 +75,8 @@ class IdentityFigures:
     """Of a face that wears or may wear a mask: with the filmed face of the same person without
     one; None if there is none."""
     warning: str | None
-    """What is below its level; None if nothing is, or if the network has no levels."""
+    """What is below its level; None if nothing is, or if the network has no levels. None is no
+    approval: below 32 px most wrong faces are above the levels (docs/evaluation.md)."""
 
     def fields(self) -> dict[str, float | str | None]:
         """Return the figures for a record."""
@@ -106,7 +109,8 @@ class IdentityCheck:
             )
         return (
             f"restored faces get a warning where a cosine of {name} is below "
-            f"that of {1 - self._levels.honest_share:.0%} of faithful restorations"
+            f"that of {1 - self._levels.honest_share:.0%} of faithful restorations; "
+            f"no warning is no approval, least of all of faces narrower than {WEAK_BELOW} px"
         )
 
     def check(

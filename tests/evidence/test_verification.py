@@ -237,7 +237,7 @@ def test_counts_tell_of_an_altered_track_where_all_hashes_were_forged(
 
 @pytest.mark.parametrize(
     "field", ["frames_read", "tracks", "faces_found", "faces_bridged", "faces_restored",
-              "faces_refused", "faces_masked", "faces_unsure"]
+              "faces_refused", "faces_masked", "faces_unsure", "unreliable"]
 )  # fmt: skip
 def test_an_altered_count_of_the_manifest_is_named(result: Path, field: str) -> None:
     def edit(manifest: dict[str, Any]) -> None:

@@ -199,6 +199,7 @@ class FakeResult:
                 "frames_read": 600, "frames_written": 600, "tracks": len(self.tracks),
                 "faces_found": 61, "faces_bridged": 3, "faces_restored": 60, "faces_refused": 4,
                 "faces_masked": 40, "faces_unsure": 1, "refusals": refused,
+                "unreliable": sum(one.get("unreliable") == 1 for one in self.tracks),
             },
             "figures": {"flicker": 0.92, "gray_frames": 0},
             "seconds": {"total": 12.5, "detect": 4.0},

@@ -52,6 +52,18 @@ def test_unsure_masks_are_counted_separately() -> None:
     assert (track.masked, track.unsure) == (1, 2)
 
 
+def test_unreliable_shots_are_summed_over_tracks_and_resumed_runs() -> None:
+    counter = filled()
+    counter.close(1, TrackPictures(unreliable=3))
+    again = FaceCounter()
+    again.load(json.loads(json.dumps(counter.state())))
+    track = again.close(2, TrackPictures(unreliable=2))
+    again.close(3, TrackPictures())
+    assert track is not None
+    assert track.unreliable == 2
+    assert Counts(3, 3, **again.counts()).unreliable == 5
+
+
 def test_faces_and_tracks_are_counted() -> None:
     counts = Counts(3, 3, **filled().counts())
     counts.check(Path("clip.mp4"))
@@ -71,7 +83,7 @@ def test_a_track_is_recorded_once_with_all_its_frames() -> None:
     assert read["refused"] == {"too small": 1}
     assert read["best"] == [{"file": "a.png"}]
     assert counter.close(1, TrackPictures()) is None
-    assert counter.counts() == filled().counts()
+    assert counter.counts() == filled().counts() | {"unreliable": 0}
 
 
 def test_a_counter_continues_from_its_state(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.inference import torch_generator
 from jdsr_cli.inference.torch_generator import TorchGenerator
 from jdsr_cli.networks.layers import GeneratorOutput
-from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.frame import FaceItem, RestoredFace
 from jdsr_cli.restoration.stages import generation
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.weights import LoadedGenerator, load_generator
@@ -106,6 +106,23 @@ def test_batches_are_halved_when_memory_runs_out() -> None:
     assert all(face is not None for face in generator.restore(uniform(*range(1, 10))))
     assert generator.batch == 2
     assert echo.sizes == [2, 2, 2, 2, 1]
+
+
+@pytest.mark.usefixtures("unlimited_pass_size")
+@pytest.mark.parametrize("meanwhile", [1, 2, 4])
+def test_a_batch_that_another_thread_halves_is_never_halved_to_nothing(
+    meanwhile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = FaceGenerator(network(Echo(most=2), batch=8), batch=8)
+    real = generator._restore_batch
+
+    def halved(crops: Sequence[np.ndarray]) -> list[RestoredFace | None]:
+        generator.batch = min(generator.batch, meanwhile)  # by the other thread
+        return real(crops)
+
+    monkeypatch.setattr(generator, "_restore_batch", halved)
+    assert len(generator.restore(uniform(*range(1, 10)))) == 9
+    assert generator.batch == min(meanwhile, 2)
 
 
 @pytest.mark.usefixtures("unlimited_pass_size")

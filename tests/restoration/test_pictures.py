@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from PIL import Image as Pillow
 
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
+from jdsr_cli.faces.doubt import FaceConditions
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.best_shots import BestShots, Shot
+from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator
 from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.face_folder import FaceFolder, picture_side
 from jdsr_cli.restoration.frame import RestoredFace
@@ -17,6 +20,7 @@ from jdsr_cli.restoration.pictures import TrackExport
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.compositing import cut_patch
 from jdsr_cli.restoration.summary import TrackPictures
+from jdsr_cli.settings import RestoredPart
 
 POINTS = np.array([[47, 50], [62, 50], [54, 59], [48, 66], [61, 66]], np.float32)
 
@@ -220,3 +224,76 @@ def test_occlusion_maps_are_as_large_as_a_face(
     assert levels[: side // 2 - 8].max() == 0
     lower = levels[side // 2 + 8 :]
     assert lower.min() == lower.max() == pytest.approx(230 if mask == "masked" else 0, abs=1)
+
+
+class Judge(DoubtEstimator):
+    """Finds the shots reliable whose crops it is told, and counts what it restores."""
+
+    def __init__(self, reliable: Callable[[int], bool], *, possible: bool = True) -> None:
+        self.restored, self._reliable, self._possible = 0, reliable, possible
+
+    def can_keep(self, conditions: FaceConditions, part: RestoredPart) -> bool:
+        return self._possible
+
+    def estimate(
+        self, crop: np.ndarray, conditions: FaceConditions, part: RestoredPart = "all"
+    ) -> Doubt:
+        self.restored += 1
+        share = 0.5 if self._reliable(self.restored) else 0.0
+        mean = replace(face(), occlusion=np.full((128, 128), 0.25, np.float32), part=part)
+        levels = np.full((128, 128), 24, np.uint8)
+        return Doubt(mean, np.zeros((128, 128), np.float32), levels, 24, 0.9, share)
+
+
+def judged(
+    folder: Path, shots: list[Shot], judge: Judge, *, most: int
+) -> tuple[TrackPictures, list[str]]:
+    pictures, examiner = TrackPictures(), Examiner(judge)
+    TrackExport(FaceFolder(folder), examiner, scale=4, most=most).write(1, shots, pictures)
+    return pictures, [one["file"] for one in pictures.best]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_only_judged_shots_are_fused(astronaut: np.ndarray, tmp_path: Path, most: int) -> None:
+    shots = [shot(astronaut, frame=frame, quality=0.9 - frame / 9) for frame in range(6)]
+    judge = Judge(lambda number: number != 2)
+    pictures, files = judged(tmp_path, shots, judge, most=most)
+    examined = {one for picture in pictures.best for one in picture["frames"]}
+    assert len(files) == most
+    assert judge.restored == most + (most > 1)
+    assert pictures.unreliable == (most > 1)
+    fused = () if pictures.fused is None else pictures.fused["frames"]
+    assert set(fused) <= examined
+    assert (pictures.fused is not None) == (most > 1)
+
+
+def test_what_cannot_be_reliable_is_not_restored_again(
+    astronaut: np.ndarray, tmp_path: Path
+) -> None:
+    judge = Judge(lambda number: True, possible=False)
+    shots = [shot(astronaut, frame=frame) for frame in range(4)]
+    pictures, files = judged(tmp_path, shots, judge, most=3)
+    assert (files, pictures.unreliable, judge.restored, pictures.fused) == ([], 4, 0, None)
+
+
+@pytest.mark.parametrize("mask", ["bare", "unsure"])
+def test_shots_that_show_nothing_restored_are_written_without_repeats(
+    astronaut: np.ndarray, tmp_path: Path, mask: MaskState
+) -> None:
+    one = shot(astronaut, mask=mask)
+    kept = replace(one, face=replace(one.face, part="covered"))
+    judge = Judge(lambda number: False, possible=False)
+    pictures, files = judged(tmp_path, [kept, kept], judge, most=1)
+    assert (len(files), pictures.unreliable, judge.restored) == (1, 0, 0)
+    assert pictures.best[0]["doubt"] is None
+    assert pictures.fused is not None
+
+
+def test_the_occlusion_map_of_a_judged_shot_is_that_of_its_picture(
+    astronaut: np.ndarray,
+) -> None:
+    examiner = Examiner(Judge(lambda number: True))
+    examined = examiner.examine(shot(astronaut, mask="masked")).shot
+    assert examined.covered == 0.5  # that of the record
+    assert examined.occlusion == pytest.approx(0.25)
+    assert examiner.covered(examined) == pytest.approx(0.25, abs=0.01)
