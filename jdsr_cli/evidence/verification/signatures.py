@@ -22,8 +22,6 @@ from jdsr_cli.evidence.verification.stored_result import StoredResult, shown
 
 _SIGNED_SUFFIXES = {*MEDIA_TYPES, *SIDECAR_TYPES}
 """Suffixes of the files that a run with --sign signs: pictures and videos."""
-_UNSIGNED = ("_filmed", "_timeline", "_occlusion", "_doubt")
-"""Ends of the stems of pictures of faces that are not signed: no face is restored in them."""
 
 
 class CredentialCheck(NamedTuple):
@@ -110,12 +108,6 @@ def _is_media(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _SIGNED_SUFFIXES
 
 
-def _is_signed(name: str) -> bool:
-    """Whether a run with --sign signs a picture or video of this name."""
-    path = PurePosixPath(name)
-    return path.parts[0] != "faces" or not path.stem.endswith(_UNSIGNED)
-
-
 def _absent(result: StoredResult, name: str) -> CredentialCheck | None:
     """Return what is wrong with a name that is not that of a file; None if another check says it.
 
@@ -139,7 +131,7 @@ def _check(
         yield CredentialCheck(name, f"invalid: it cannot be read ({fault.strerror})", True)
         return
     unsigned = found.kind == "absent" or (found.kind == "invalid" and found.subject is None)
-    if unsigned and not is_listed and (anchors is None or not _is_signed(name)):
+    if unsigned and not is_listed and anchors is None:
         return
     state = _judge(name, found, result, is_listed=is_listed)
     fine = found.kind if state == found.state else "invalid"
