@@ -175,3 +175,35 @@ def test_exif_that_is_too_large_for_a_jpeg_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", image, exif=exif)
     with pytest.raises(UsageError, match="too large"):
         write_image(tmp_path / "a.jpg", image, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("place", "tag"),
+    [
+        (EXIF, 59932),
+        (EXIF, 65000),
+        (EXIF, 37510),
+        (EXIF, 37500),
+        (GPS, 27),
+        (GPS, 33),
+        (EXIF, 37121),
+    ],
+)
+def test_no_value_can_hold_a_picture_where_none_may_be_kept(
+    tmp_path: Path, place: int, tag: int
+) -> None:
+    preview = b"\xff\xd8" + bytes(range(256)) * 8
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    inner = {EXIF: dict(INNER), GPS: dict(PLACE)}
+    inner[place][tag] = preview
+    for one, tags in inner.items():
+        exif[one] = tags
+    PICTURE.save(tmp_path / "a.jpg", exif=exif.tobytes(), quality=95)
+    with open_reader(tmp_path / "a.jpg") as reader:
+        assert reader.exif is not None
+        kept = reader.exif.without_pictures()
+    assert preview[:64] not in kept.block(WIDTH, HEIGHT)
+    assert kept.directories[place].get(tag) != preview
+    assert kept.directories[EXIF][42036] == "Lens 35mm"
+    assert kept.directories[GPS][29] == "2024:05:06"
