@@ -215,7 +215,7 @@ def demo(
         return DemoResult(
             clip=folder / CLIP,
             restored=result,
-            video=next(result.output.glob("restored.*")),
+            video=result.output / "restored.mp4",
             sheet=folder / SHEET,
             faces=len(WALKS) * clip.frames,
             detected=len(people),

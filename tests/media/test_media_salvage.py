@@ -94,7 +94,7 @@ def test_a_raw_stream_behind_a_large_header_is_read(tmp_path: Path, temporary: P
     frames, report = read(wrapped, ReadSettings(frame_rate=Fraction(10)))
     assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(COUNT)]
     assert "salvaged" in report.warnings[0]
-    assert "10 frames/s are assumed" in report.warnings[1]
+    assert "10 frames/s are used (--fps)" in report.warnings[1]
     assert list(temporary.iterdir()) == []
 
 

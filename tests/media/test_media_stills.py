@@ -152,7 +152,8 @@ def test_invalid_output_folders_are_refused(
 def test_invalid_arguments_are_refused(tmp_path: Path) -> None:
     for name, image in (
         ("a.png", picture(0).astype(np.float32)),
-        ("a.png", picture(0)[..., 0]),
+        ("a.png", picture(0)[..., :2]),
+        ("a.png", picture(0)[0, 0]),
         ("a.png", np.zeros((0, 0, 3), np.uint8)),
         ("a.exe", picture(0)),
         ("a", picture(0)),

@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     "raw .h264 with --fps": Case(
         raw_h264,
         {"reading": ReadSettings(frame_rate=RATE)},
-        notes=("no timestamps; 12.5 frames/s are assumed",),
+        notes=("no timestamps; 12.5 frames/s are used (--fps)",),
         times=frame_times(0, COUNT, RATE),
     ),
     "truncated raw .h264": Case(
@@ -188,7 +188,7 @@ CASES: dict[str, Case] = {
         lambda folder: numbered(folder / "shots", [3, 4, 7]),
         {"reading": ReadSettings(frame_rate=RATE)},
         notes=(
-            "12.5 frames/s are assumed",
+            "12.5 frames/s are used (--fps)",
             "2 numbers of the sequence are missing, the first is 5",
         ),
         times=[Fraction(0), 1 / RATE, 4 / RATE],
