@@ -120,12 +120,18 @@ def describe_run(folder: ResultFolder) -> Provenance:
         selection=_selection(manifest),
         covered_heads=_covered_heads(manifest),
         has_frames=text(table(manifest, "settings"), "mode") != "crops",
-        part=text(table(manifest, "settings"), "restore") or "all",
+        part=_part(manifest),
         credentials=_credentials(table(manifest, "credentials")),
         seconds=[(name, f"{value} s") for name, value in _pairs(table(manifest, "seconds"))],
         notes=[note for note in _texts(manifest, "notes") if note not in unread],
         unread=unread,
     )
+
+
+def _part(manifest: Record) -> str:
+    """Return the setting `restore`: `all`, `covered` or `uncovered`; `all` if it is not known."""
+    stated = text(table(manifest, "settings"), "restore")
+    return stated if stated in ("covered", "uncovered") else "all"
 
 
 def _covered_heads(manifest: Record) -> int | None:

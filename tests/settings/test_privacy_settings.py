@@ -38,6 +38,9 @@ def test_other_numbers_are_refused(given: Any) -> None:
         ({**ONE, "roi": "0,0,64,64"}, "--roi: faces that are not searched"),
         ({**ONE, "min_face": 20.0}, "--min-face: faces that are not searched"),
         ({"reference_level": 1.5}, "--reference-level"),
+        ({"reference_level": 0.5}, "--reference-level: there is no photograph"),
+        ({"reference_level": 0.5, "only_track": "1"}, "--reference-level: there is no photograph"),
+        ({**ONE, "reference_level": -1.0}, "--reference-level: there is no photograph"),
     ],
 )
 @pytest.mark.parametrize("kind", [RestoreSettings, CropSettings])
