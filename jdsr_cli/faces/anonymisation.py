@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.head_appearance import MARGIN as THUMBNAIL_MARGIN
 from jdsr_cli.faces.head_appearance import SIDE
 
 Box = tuple[float, float, float, float]
@@ -44,11 +43,6 @@ box heights from the middle of the box, in any direction that the head may be ro
 UNKNOWN: Mosaic = np.full((BLOCKS, BLOCKS, 3), 128, np.uint8)
 """Mosaic of a head of which no picture is known."""
 UNKNOWN.setflags(write=False)
-
-
-def blocks_across_face() -> float:
-    """Return the number of blocks of a mosaic across the width of a face's box."""
-    return BLOCKS / (1.0 + 2.0 * THUMBNAIL_MARGIN)
 
 
 def head_square(box: Box) -> Box:

@@ -135,7 +135,7 @@ def _is_short(value: Any) -> bool:
 
 
 def _loaded(picture: Pillow.Image) -> Pillow.Exif:
-    """Return all tags; warnings tell of damage, which Pillow may have met before."""
+    """Return all tags; warnings state damage, which Pillow may have met before."""
     block = picture.info.get("exif")
     if not isinstance(block, bytes):
         return picture.getexif()
