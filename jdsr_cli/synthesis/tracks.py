@@ -92,9 +92,9 @@ ALIGNED = TrackSettings(
 """Shots that are aligned by landmarks and not registered.
 
 As measured between shots of one track (at least 0.2 s apart) of seven clips of streets, offices and
-corridors (`tests/benchmarks/registration_error.py`): shift 7.9, 3.4, 1.6 and 0.9 px along each axis,
-rotation 3.7, 2.2, 1.4 and 1.1 degrees, zoom 0.104, 0.056, 0.042 and 0.026 for faces about 16, 26,
-42 and 75 px wide.
+corridors (`tests/benchmarks/registration_error.py`): shift 7.9, 3.4, 1.6 and 0.9 px along each
+axis, rotation 3.7, 2.2, 1.4 and 1.1 degrees, zoom 0.104, 0.056, 0.042 and 0.026 for faces about
+16, 26, 42 and 75 px wide.
 """
 MISREGISTERED = 4.0
 """Factor of the movements of a shot whose registration failed."""
@@ -199,30 +199,19 @@ def draw_masked(
 def draw_camera(settings: CameraSettings, rng: np.random.Generator) -> CameraSettings:
     """Return the settings of one camera: properties that do not change from shot to shot are drawn.
 
-    Motion blur, noise, the position on the codec's grid and small differences of width, sharpness
-    and quality are still drawn for each shot.
+    These are the width of the face, but for small differences, the shape of the pixels, interlacing
+    and whether frames are degraded at all. Focus, motion blur, noise and compression are still
+    drawn for each shot: persons move, and bit rates and gain are controlled automatically.
     """
     if settings.pristine and rng.random() < settings.pristine:
         settings = settings.without_degradation()
     width = float(np.exp(rng.uniform(*np.log(settings.native_width))))
-    blur = float(rng.uniform(*settings.blur))
-    low, high = settings.noise
-    noise = low + (high - low) * float(rng.beta(1.0, 2.5))
-    quality = int(rng.integers(settings.quality[0], settings.quality[1] + 1))
-    crf = int(rng.integers(settings.crf[0], settings.crf[1] + 1))
     squeeze = settings.squeeze
     if settings.squeezed and rng.random() < settings.squeezed:
         squeeze = SQUEEZES[int(rng.integers(len(SQUEEZES)))]
     return replace(
         settings,
         native_width=(width * (1.0 - WIDTH_VARIATION), width * (1.0 + WIDTH_VARIATION)),
-        blur=(0.8 * blur, 1.2 * blur),
-        noise=(noise, noise),
-        quality=(max(1, quality - 4), min(100, quality + 4)),
-        crf=(max(0, crf - 1), min(51, crf + 1)),
-        uncompressed=float(rng.random() < settings.uncompressed),
-        deblocked=float(rng.random() < settings.deblocked),
-        video=float(rng.random() < settings.video),
         interlaced=float(rng.random() < settings.interlaced),
         squeezed=0.0,
         squeeze=squeeze,
