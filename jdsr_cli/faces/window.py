@@ -19,28 +19,33 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces.alignment import Alignment, crop
-from jdsr_cli.faces.motion import MAX_MOTION, estimate_motion
+from jdsr_cli.faces.motion import estimate_motion
 from jdsr_cli.faces.regions import face_region
 from jdsr_cli.faces.repeats import native_noise
-from jdsr_cli.faces.resampling import chain, cut_out, invert
+from jdsr_cli.faces.resampling import chain, cut_out, invert, resample
 
 MAX_SECONDS = 0.25
 """Seconds from the current frame beyond which a neighbour does not count: the face has changed."""
+MAX_MOTION = 10.0
+"""Maximum motion of a corner between two frames of a window in template pixels, and the margin that
+is kept around a face. Landmarks differ by more than `motion.MAX_MOTION` in small faces."""
 MOTION_SMOOTHING = 2.5
 """Standard deviation in template pixels of the smoothing before motion is estimated."""
+GRID = 64
+"""Side in pixels at which faces are compared."""
 SMOOTHING = 1.5
-"""Standard deviation in template pixels of the smoothing before pictures are compared."""
+"""Standard deviation in template pixels of the smoothing before they are compared."""
 NATIVE_SMOOTHING = 0.5
 """The same in pixels of the frame; the larger of both holds, so that noise is smoothed as well."""
-REACH = 7
-"""Template pixels by which a change is dilated, so that an eye opens as a whole."""
-NOISE_FACTOR = 2.0
+REACH = 5
+"""Pixels of the grid by which a change is dilated, so that an eye opens as a whole."""
+NOISE_FACTOR = 2.5
 """Multiple of the median change over a face at which the weight of a pixel has fallen to 0.37."""
-TOLERANCE = (3.0, 8.0)
+TOLERANCE = (5.0, 16.0)
 """Limits of that change in grey levels; the higher one is raised by `NOISE_TOLERANCE`."""
-NOISE_TOLERANCE = 1.5
+NOISE_TOLERANCE = 3.0
 """Change in standard deviations of the noise of the current frame that is tolerated always."""
-MAX_CHANGE = 2.0
+MAX_CHANGE = 1.5
 """Mean change over the face, in multiples of the higher limit, above which a neighbour is left
 out: it does not register, or shows something else."""
 MIN_WEIGHT = 0.05
@@ -66,7 +71,7 @@ class FaceView:
     def cut(
         cls, number: int, seconds: float, image: NDArray[np.uint8], alignment: Alignment
     ) -> FaceView:
-        """Copy the part of a frame.
+        """Copy the part of a frame; of a face wider than the template, reduced to it.
 
         Args:
             number: Number of the frame.
@@ -76,9 +81,13 @@ class FaceView:
 
         """
         side = TEMPLATE_SIZE + 2 * round(MAX_MOTION)
-        part, to_part = cut_out(image, chain(alignment.inverse(), _shift(-MAX_MOTION)), side, side)
-        moved = Alignment(invert(chain(to_part, _shift(MAX_MOTION))))
-        return cls(number, seconds, part.copy(), moved)
+        to_image = chain(alignment.inverse(), _shift(-MAX_MOTION))
+        if alignment.native_width > TEMPLATE_SIZE:
+            part, to_part = resample(image, to_image, side), _shift(0.0)
+        else:
+            part, to_part = cut_out(image, to_image, side, side)
+            part = part.copy()
+        return cls(number, seconds, part, Alignment(invert(chain(to_part, _shift(MAX_MOTION)))))
 
     @property
     def nbytes(self) -> int:
@@ -100,7 +109,7 @@ class FaceView:
         if other.number > self.number:
             return invert(other.motion_to(self))
         if other.number not in self._motions:
-            self._motions[other.number] = estimate_motion(other._luma, self._luma)
+            self._motions[other.number] = estimate_motion(other._luma, self._luma, MAX_MOTION)
         return self._motions[other.number]
 
     def registered(self, motion: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
@@ -153,14 +162,14 @@ class FaceWindow:
         """
         side, centre = len(filmed), filmed.astype(np.float32)
         width = self.centre.alignment.native_width
-        compare = _Comparison(centre, width, native_noise(filmed, width))
+        comparison = _Comparison(side, width, native_noise(filmed, width))
         added, total, frames = np.zeros_like(centre), np.ones((side, side, 1), np.float32), 1
         for view in self.neighbours:
-            moved = view.registered(self.centre.motion_to(view), side)
-            found = compare.agreement(moved.astype(np.float32) - centre)
+            difference = view.registered(self.centre.motion_to(view), side) - centre
+            found = comparison.agreement(difference)
             if found is not None:
-                weight, difference = found
-                added += weight * difference
+                weight, even = found
+                added += weight * (difference - even)
                 total += weight
                 frames += 1
         if frames == 1:
@@ -173,59 +182,64 @@ class _Comparison:
     """Compares registered neighbours with the current face.
 
     Args:
-        centre: The current face, RGB float32 (side, side, 3).
-        width: Its width in the frame in pixels.
+        side: Side of the pictures in pixels.
+        width: Width of the current face in the frame in pixels.
         noise: Standard deviation of its noise in grey levels.
 
     """
 
-    def __init__(self, centre: NDArray[np.float32], width: float, noise: float) -> None:
-        side = len(centre)
-        self._scale = side / TEMPLATE_SIZE
-        self._region = _region(side)
-        self._deviation = self._scale * max(SMOOTHING, NATIVE_SMOOTHING * TEMPLATE_SIZE / width)
+    def __init__(self, side: int, width: float, noise: float) -> None:
+        self._side = side
+        self._grid = min(GRID, side)
+        self._region = _region(self._grid)
+        self._inside = self._region > 0.5
+        smoothing = max(SMOOTHING, NATIVE_SMOOTHING * TEMPLATE_SIZE / width)
+        self._deviation = smoothing * self._grid / TEMPLATE_SIZE
         low, high = TOLERANCE
         self._limits = low, max(high, NOISE_TOLERANCE * noise)
 
     def agreement(
         self, difference: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Return the weight of each pixel of a neighbour, and its difference without exposure.
+        """Return the weight of each pixel of a neighbour, and its difference in exposure.
 
-        A uniform change of a channel is no change of the face: it is removed from the neighbour.
+        A uniform change of a channel is no change of the face.
 
         Args:
             difference: Of the neighbour to the current face, RGB (side, side, 3).
 
         Returns:
-            (side, side, 1) in 0 to 1, and (side, side, 3); None if the neighbour shows something
-            else.
+            (side, side, 1) in 0 to 1, and (3,) in grey levels; None if the neighbour shows
+            something else.
 
         """
-        region = self._region[..., None]
-        total = float(self._region.sum())
-        even = (region * difference).sum(axis=(0, 1), dtype=np.float64) / total
-        difference = difference - even.astype(np.float32)
-        smooth = cv2.GaussianBlur(difference, (0, 0), self._deviation)
-        change = np.abs(smooth).max(axis=2)
+        size = (self._grid, self._grid)
+        small = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), self._deviation)
+        even = np.median(small[self._inside], axis=0)
+        change = np.abs(small - even).max(axis=2)
         low, high = self._limits
-        mean = float((self._region * change).sum(dtype=np.float64)) / total
-        if mean > MAX_CHANGE * high:
+        if self._mean(change) > MAX_CHANGE * high:
             return None
-        change = _dilate(change, self._scale)
-        median = float(np.median(change[self._region > 0.5]))
-        tolerance = float(np.clip(NOISE_FACTOR * median, low, high))
-        weight = np.exp(-((change / tolerance) ** 2)).astype(np.float32)
-        if float((self._region * weight).sum(dtype=np.float64)) < MIN_WEIGHT * total:
+        change = _dilate(change)
+        median = float(np.median(change[self._inside]))
+        tolerance = min(max(NOISE_FACTOR * median, low), high)
+        weight = np.exp(-((change / np.float32(tolerance)) ** 2))
+        if self._mean(weight) < MIN_WEIGHT:
             return None
-        return weight[..., None], difference
+        enlarged = cv2.resize(weight, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(enlarged[..., None], np.float32), even
+
+    def _mean(self, values: NDArray[np.float32]) -> float:
+        """Return the mean over the face."""
+        total = float(self._region.sum(dtype=np.float64))
+        return float((self._region * values).sum(dtype=np.float64)) / total
 
 
-def _dilate(change: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+def _dilate(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Dilate and blur a change."""
-    reach = max(3, round(REACH * scale))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return np.asarray(cv2.GaussianBlur(cv2.dilate(change, disc), (0, 0), reach / 4.0), np.float32)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (REACH, REACH))
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(change, disc), (0, 0), REACH / 4.0), np.float32)
 
 
 @lru_cache(maxsize=4)
