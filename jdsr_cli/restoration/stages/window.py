@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces import Alignment, estimate_alignment
 from jdsr_cli.faces.window import MAX_SECONDS, FaceView, FaceWindow
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem
 from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
@@ -97,16 +99,26 @@ class _DelayedFrames:
 
 def _views(item: FrameItem) -> dict[int, FaceView]:
     """Return the views of the faces of a frame, by track."""
-    return {
-        face.track: FaceView.cut(item.number, float(item.time), item.image, face.alignment)
-        for face in item.faces
-        if face.alignment is not None and _may_be_seen(face)
-    }
+    found = {}
+    for face in item.faces:
+        alignment = _alignment(item, face)
+        if alignment is not None:
+            view = FaceView.cut(item.number, float(item.time), item.image, alignment)
+            found[face.track] = view
+    return found
 
 
-def _may_be_seen(face: FaceItem) -> bool:
-    """Return whether a face may contribute to others of its track.
+def _alignment(item: FrameItem, face: FaceItem) -> Alignment | None:
+    """Return the alignment of a face that may contribute to others of its track.
 
-    Not if it was refused, unless only since better shots of the person exist.
+    None if it was refused, unless only since better shots of the person exist; interpolated ones
+    of these were not aligned before.
     """
-    return face.refusal is None or face.refusal.kind == BETTER_SHOT
+    if face.refusal is not None and face.refusal.kind != BETTER_SHOT:
+        return None
+    if face.alignment is not None:
+        return face.alignment
+    try:
+        return item.input.display.stored_alignment(estimate_alignment(face.detection.points))
+    except UsageError:
+        return None
