@@ -247,7 +247,7 @@ class FaceItem:
     """Aligned face, RGB uint8 (side, side, 3), resampled once; None if refused."""
     # window
     window: FaceWindow | None = None
-    """Its neighbours in time; None without any, and once it is restored."""
+    """Its neighbours in time; None without any."""
     # generate
     colours: ColourMap | None = None
     """To the canonical colours that the generator receives."""

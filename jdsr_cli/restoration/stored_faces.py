@@ -94,7 +94,7 @@ class StoredFaces:
             if record["frame"] != item.number:
                 raise self._damaged()
             face.generated = self._face(record) if record["finite"] else None
-            face.frames, face.window = int(record["frames"]), None
+            face.frames = int(record["frames"])
 
     def _face(self, record: NDArray[np.void]) -> RestoredFace:
         occlusion = record["occlusion"].astype(np.float32) / np.float32(255)

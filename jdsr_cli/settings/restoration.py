@@ -110,8 +110,7 @@ class RestoreSettings(DetectionSettings):
         int,
         Option(
             "Frames of a video that each face is restored from: its own, and as many before as "
-            "after it in its track, averaged where they agree; 1 is its own alone. Best shots "
-            "with a doubt map are restored from their own.",
+            "after it in its track, averaged where they agree; 1 is its own alone.",
             group="faces", metavar="N", unit="frames", choices=(1, 3, 5, 7, 9),
         ),
     ] = 1  # fmt: skip

@@ -14,13 +14,19 @@ from media.clips import encode
 from PIL import Image
 from suite_clips import WALK, lines, walk, walk_settings
 from test_assistance import assert_same, interrupt, prepare, run
+from test_doubt import calibration
+from test_pictures import shot
 from test_resume import assert_same_results, resume_run
 from test_selection import face as aligned_face
 from test_selection import opened
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import Alignment
+from jdsr_cli.faces import Alignment, crop
+from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.window import MAX_SECONDS, FaceWindow
+from jdsr_cli.restoration.best_shots import BestShots, Shot
+from jdsr_cli.restoration.doubt import DoubtEstimator
+from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.frame import (
     Element,
     FaceItem,
@@ -30,7 +36,9 @@ from jdsr_cli.restoration.frame import (
     InputStarted,
     OpenInput,
     Refusal,
+    RestoredFace,
 )
+from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.restoration.stages.window import window
@@ -325,6 +333,63 @@ def test_only_best_shots_have_the_faces_around_them(
     assert min(restored) == 3
     assert {line["window"] for line in records if line["status"] == "refused"} == {None}
     assert len(restored) < len(records)
+
+
+@pytest.mark.parametrize("colour", [(210, 160, 120), (90, 90, 90), (60, 50, 40)])
+def test_the_repeats_of_a_shot_are_of_what_it_was_restored_from(
+    astronaut: np.ndarray, tmp_path: Path, colour: tuple[int, int, int]
+) -> None:
+    class Recorder:
+        side = 128
+
+        def __init__(self) -> None:
+            self.crops: list[np.ndarray] = []
+
+        def restore(self, crops: Sequence[np.ndarray]) -> list[RestoredFace | None]:
+            self.crops = list(crops)
+            return [
+                RestoredFace(crop, np.zeros((128, 128), np.float32), False, 128) for crop in crops
+            ]
+
+    filmed = shot(astronaut)
+    seen = np.full((128, 128, 3), colour, np.uint8)
+    shots = BestShots(2)
+    shots.add(1, replace(filmed, seen=seen))
+    shots.add(2, filmed)
+    shots.snapshot().write(tmp_path / "state.npz")
+    resumed = BestShots(2)
+    resumed.restore(Snapshot.read(tmp_path / "state.npz"))
+    (windowed,), (single,) = (resumed.pop(track, seen_bare=True) for track in (1, 2))
+    assert windowed.seen is not None
+    assert np.array_equal(windowed.seen, seen)
+    assert single.seen is None
+    network = Recorder()
+    examiner = Examiner(DoubtEstimator(network, calibration(), bound=24, probability=0.9))
+    aligned = crop(filmed.patch.pixels, filmed.patch.alignment)
+    colours = canonical_map(aligned, monochrome=False)
+    examiner.examine(windowed)
+    assert np.array_equal(network.crops[0], colours.apply(seen))
+    examiner.examine(single)
+    assert np.array_equal(network.crops[0], colours.apply(aligned))
+
+
+def test_shots_of_best_pictures_hold_what_they_were_restored_from(
+    clip: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[Shot] = []
+    real = BestShots.add
+
+    def add(shots: BestShots, track: int, one: Shot) -> None:
+        offered.append(one)
+        real(shots, track, one)
+
+    monkeypatch.setattr(BestShots, "add", add)
+    run(clip, tmp_path, replace(settings, mode="crops", overlay=False))
+    assert offered
+    for one in offered:
+        assert one.seen is not None
+        filmed = crop(one.patch.pixels, one.patch.alignment)
+        assert 0.5 < np.abs(one.seen.astype(float) - filmed).mean() < 16.0
 
 
 @pytest.mark.parametrize("suffix", ["png", "mkv"])

@@ -295,7 +295,7 @@ class _Faces:
         for face, result in zip(self._chosen, results, strict=True):
             face.generated = result
         for face, before in self._same:
-            face.generated, face.frames, face.window = before.generated, before.frames, None
+            face.generated, face.frames = before.generated, before.frames
         self._chosen, self._same = [], []
 
 
@@ -317,7 +317,7 @@ def _generator_input(face: FaceItem) -> NDArray[np.uint8]:
     seen = face.crop
     if face.window is not None:
         windowed = face.window.combine(face.crop)
-        seen, face.frames, face.window = windowed.image, windowed.frames, None
+        seen, face.frames = windowed.image, windowed.frames
     return face.colours.apply(seen)
 
 
