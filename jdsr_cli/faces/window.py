@@ -5,6 +5,21 @@ are registered to that of the current one (`faces.motion`) and cut out of their 
 composed map. Each pixel is then a mean in which a neighbour counts as far as it agrees with the
 current frame, relative to the noise, as in non-local means (Buades, Coll and Morel 2005) along
 time: what moves, is covered or is uncovered within the window is that of the current frame alone.
+
+PSNR of luma of restored faces gained over one frame, in dB, on 40 synthetic tracks of five frames
+(`tests/benchmarks/window_gain.py`) with the errors of landmarks in template pixels:
+
+::
+
+    native width                                  16    24    36    56
+    registered by truth, error 0, plain mean     1.00  0.98  1.15  1.17
+    as here, error 0.5                           0.71  0.78  0.92  1.12
+    as here, error 1.0                           0.69  0.76  0.91  1.06
+    limit of motion 5.0, error 1.0               0.62  0.62  0.74  0.78
+    higher tolerance 10, error 0.5               0.52  0.52  0.60  0.83
+
+Flow (dense inverse search) instead of a similarity was measured too: it made the result of clips
+with turning heads no steadier, since it follows the current frame as well, in twice the time.
 """
 
 from __future__ import annotations
