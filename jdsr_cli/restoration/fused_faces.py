@@ -137,7 +137,14 @@ class ShotFusion:
         fused = fuse_inputs(
             np.stack([view.crop for view in views]),
             [max(shot.quality, LEAST_WEIGHT) for shot in shots],
-            occlusions=np.stack([shot.occlusion for shot in shots]),
+            occlusions=np.stack(
+                [
+                    _all_but_upper_face(shot.occlusion)
+                    if seen_bare and shot.mask == "masked"
+                    else shot.occlusion
+                    for shot in shots
+                ]
+            ),
             widths=[shot.patch.alignment.native_width for shot in shots],
             read=lambda index, points: views[index].read(points),
         )
@@ -161,9 +168,9 @@ class ShotFusion:
 def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bool) -> MaskState:
     """Return the mask decision of a fused face.
 
-    It follows from its own occlusion map; where that is unsure, the shots decide if they agree.
-    What the whole track contradicts is not believed: a mask is not removed from the face of a
-    person who was seen bare, and nobody is bare in a fused face alone.
+    It is that of the shots if they agree, which rests on all frames of the track; otherwise it
+    follows from the occlusion map of the fused face. A mask is not removed from the face of a
+    person who was seen bare, and without a bare shot the face is not bare.
 
     Args:
         probability: Probability of a mask by the occlusion map of the fused face.
@@ -171,10 +178,17 @@ def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bo
         seen_bare: Whether the person is bare in some frame.
 
     """
-    own = classify_mask(probability)
-    if own == "unsure" and len(set(shots)) == 1:
-        own = shots[0]
-    return "unsure" if own == ("masked" if seen_bare else "bare") else own
+    mask = shots[0] if len(set(shots)) == 1 else classify_mask(probability)
+    return "unsure" if mask == ("masked" if seen_bare else "bare") else mask
+
+
+def _all_but_upper_face(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the occlusion map of a masked face with all covered but the face above the mask.
+
+    Beside a mask are its edge and its straps, of which occlusion maps show little.
+    """
+    rows = occlusion.max(axis=1, keepdims=True)
+    return np.asarray(np.maximum(rows, 1.0 - face_region()), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,7 +111,7 @@ def test_another_person_is_rejected(face: Crop, stranger: Crop, width: int) -> N
 
 @pytest.mark.parametrize(
     ("move", "matches"),
-    [((6.0, 0.0, 0.0, 1.0), True), ((14.0, 0.0, 0.0, 1.0), False), ((0.0, 0.0, 18.0, 1.0), False)],
+    [((10.0, 0.0, 0.0, 1.0), True), ((24.0, 0.0, 0.0, 1.0), False), ((0.0, 0.0, 18.0, 1.0), False)],
 )
 def test_movements_are_limited(
     face: Crop, move: tuple[float, float, float, float], matches: bool
