@@ -151,19 +151,18 @@ def register(
     if found is None:
         return None
     matrix, correlation = found
+    side = len(reference)
+    factor = side / TEMPLATE_SIZE
+    scaled = matrix
+    if side != TEMPLATE_SIZE:
+        start = chain(zoom(factor), chain(matrix, zoom(1.0 / factor)))
+        scaled = _refine(reference, picture, start, region)
+        matrix = chain(zoom(1.0 / factor), chain(scaled, zoom(factor)))
     flow = None
     if native_width >= FLOW_FROM:
         flow, correlation = _find_flow(fixed, moving, matrix, region, native_width, correlation)
-    side = len(reference)
-    if side == TEMPLATE_SIZE:
-        return Registration(matrix, flow, correlation)
-    factor = side / TEMPLATE_SIZE
-    scaled = chain(zoom(factor), chain(matrix, zoom(1.0 / factor)))
-    if flow is None:
-        scaled = _refine(reference, picture, scaled, region)
-    else:
-        enlarged = cv2.resize(flow, (side, side), interpolation=cv2.INTER_CUBIC)
-        flow = np.asarray(enlarged * factor, np.float32)
+    if flow is not None and side != TEMPLATE_SIZE:
+        flow = np.asarray(cv2.resize(flow, (side, side)) * np.float32(factor), np.float32)
     return Registration(scaled, flow, correlation)
 
 
