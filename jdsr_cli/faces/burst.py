@@ -21,8 +21,6 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.regions import covered_region, face_region
 from jdsr_cli.faces.registration import register, sample
 
-MAX_SHOTS = 8
-"""Shots of a person that are fused at most."""
 TONE_SIDE = 32
 """Side in pixels to which shots are reduced to compare their tone."""
 TONE_GAIN = (0.7, 1.4)

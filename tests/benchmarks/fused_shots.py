@@ -7,8 +7,8 @@ move a little, noise and compression differ. The first shot is the reference.
 
 Prints the mean PSNR of luma over the face against the first shot's truth: of the first shot
 (*input*), of it restored (*one*), of the registered mean of the restored shots (*after*), and of
-the fused shots restored once (*fused*); and of the occlusion of the first shot if it is masked.
-With `--masks` all shots but the last B wear a mask; the PSNR is then that of covered pixels.
+the fused shots restored once (*fused*). With `--masks` all shots but the last B wear a mask, and
+the PSNR is that of the pixels that it covers in the first.
 """
 
 from __future__ import annotations
