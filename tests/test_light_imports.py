@@ -10,7 +10,7 @@ HEAVY = ("torch", "torchvision", "facexlib", "triton", "matplotlib", "scipy", "s
 """Packages that take from a quarter of a second to some seconds to import."""
 LIGHT = (
     *("jdsr_cli.cli.app", "jdsr_cli.restoration", "jdsr_cli.media", "jdsr_cli.evidence"),
-    *("jdsr_cli.faces", "jdsr_cli.faces.embedding", "jdsr_cli.faces.fusion"),
+    *("jdsr_cli.faces", "jdsr_cli.faces.embedding", "jdsr_cli.faces.burst"),
     *("jdsr_cli.faces.temporal_smoothing", "jdsr_cli.faces.tracking"),
     *("jdsr_cli.restoration.pipeline", "jdsr_cli.restoration.pictures"),
     *("jdsr_cli.restoration.models", "jdsr_cli.inference.loading"),

@@ -144,7 +144,7 @@ class IdentityCheck:
         """Check one face against other shots of the person, such as the fused face of a track.
 
         Args:
-            shot: The face; of a fused one, the filmed face and the map are those of the best shot.
+            shot: The face; of a fused one, the filmed face is fused as well.
             others: Restored shots of the person.
             bare: See `check`.
 

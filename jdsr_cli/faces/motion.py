@@ -1,7 +1,7 @@
 """Motion of a face inside the template from one frame to the next (Lucas and Kanade 1981).
 
-`cv2.findTransformECC`, which `fusion` uses for large displacements, was measured on 64x64 pixels:
-6.4 ms instead of 0.7 ms a pair, and half the shift at 3 grey levels of noise.
+`cv2.findTransformECC`, which `registration` uses for large displacements, was measured on 64x64
+pixels: 6.4 ms instead of 0.7 ms a pair, and half the shift at 3 grey levels of noise.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -75,6 +75,18 @@ def template_to_canvas(side: int) -> NDArray[np.float64]:
     return np.array([[factor, 0.0, shift], [0.0, factor, shift]])
 
 
+@dataclass(frozen=True, eq=False)
+class TrackShots:
+    """The shots of a track that has ended."""
+
+    best: list[Shot]
+    """The best first, to be exported. Of a person who is bare in some frame, those in which the
+    face is bare come first, and none from which a mask was removed is among them."""
+    covered: list[Shot] = field(default_factory=list)
+    """Masked shots of such a person, the best first. They are fused with the others, since they
+    show what the mask does not cover."""
+
+
 class BestShots:
     """The best shots of every open track, by their mask decision.
 
@@ -95,21 +107,23 @@ class BestShots:
         """Keep a shot that `accepts` allows."""
         self._shots[shot.mask].add(track, shot)
 
-    def pop(self, track: int, *, seen_bare: bool) -> list[Shot]:
-        """Remove and return the shots of a track, the best first.
+    def pop(self, track: int, *, seen_bare: bool) -> TrackShots:
+        """Remove and return the shots of a track.
 
         Args:
             track: Number of the track.
-            seen_bare: Whether the person is bare in some frame. Those shots then come first, and
-                none from which a mask was removed is among them; otherwise decisions that the face
+            seen_bare: Whether the person is bare in some frame; otherwise decisions that the face
                 is bare are wrong, and their shots are left out.
 
         """
         bare, unsure, masked = (
             self._shots[mask].pop(track) for mask in ("bare", "unsure", "masked")
         )
-        shots = spaced(bare, unsure) if seen_bare else spaced([*unsure, *masked])
-        return shots[: self._limit]
+        if not seen_bare:
+            return TrackShots(spaced([*unsure, *masked])[: self._limit])
+        best = spaced(bare, unsure)[: self._limit]
+        covered = [shot for shot in spaced(best, masked) if shot.mask == "masked"]
+        return TrackShots(best, covered[: self._limit])
 
     def snapshot(self) -> Snapshot:
         """Return all shots."""

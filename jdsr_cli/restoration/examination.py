@@ -22,6 +22,7 @@ from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import Shot
 from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator, shown
 from jdsr_cli.restoration.finishing import finish_face
+from jdsr_cli.restoration.fused_faces import FusedFace
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,14 @@ class Examiner:
         self._identity = identity
         self._occlusion = occlusion
 
-    def covered(self, shot: Shot) -> NDArray[np.float32]:
-        """Return the probability that each pixel of a shot is covered, (128, 128) in [0, 1]."""
-        return calibrated_occlusion(shot.occlusion, self._occlusion)
+    def covered(self, occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability that each pixel is covered, (128, 128) in [0, 1].
+
+        Args:
+            occlusion: (128, 128) of the generator.
+
+        """
+        return calibrated_occlusion(occlusion, self._occlusion)
 
     def repeats(self, shot: Shot) -> bool:
         """Return whether a shot is restored again when it is examined.
@@ -102,22 +108,38 @@ class Examiner:
             return [None] * len(shots)
         return [*self._identity.check([_checked(shot) for shot in shots], bare)]
 
-    def compare_fused(
-        self, fused: Image, best: Shot, shots: Sequence[Shot], bare: Image | None
-    ) -> IdentityFigures | None:
+    def examine_fused(self, fused: FusedFace) -> FusedFace | None:
+        """Return a fused face with the mean of the repeats as its face, as `examine` does.
+
+        It has no doubt map: calibrations are fitted to single shots.
+
+        Returns:
+            None if a single shot like it would not be exported, since no pixel could be relied on.
+
+        """
+        conditions = FaceConditions(fused.mask, fused.native_width, fused.colours.gain)
+        if self._doubt is None or not shown(fused.generated, conditions).any():
+            return fused
+        part = fused.generated.part
+        if not self._doubt.can_keep(conditions, part):
+            return None
+        doubt = self._doubt.estimate(fused.crop, conditions, part)
+        if doubt is None:
+            return fused
+        return None if doubt.nothing_reliable else replace(fused, generated=doubt.face)
+
+    def compare_fused(self, fused: FusedFace, bare: Image | None) -> IdentityFigures | None:
         """Return the identity figures of a fused face; None without a network.
 
         Args:
-            fused: RGB uint8 (128, 128, 3), in the template.
-            best: The best of the shots that it was made of.
-            shots: These shots.
+            fused: The face.
             bare: See `compare`.
 
         """
         if self._identity is None:
             return None
-        checked = replace(_checked(best), restored=fused)
-        return self._identity.check_one(checked, [_checked(shot) for shot in shots], bare)
+        others = [_checked(shot) for shot in fused.shots]
+        return self._identity.check_one(fused.checked(), others, bare)
 
 
 def _conditions(shot: Shot, gain: float) -> FaceConditions:

@@ -1,7 +1,7 @@
 """Restored pictures of faces: the best shots and a fused face of each track.
 
 Shots are chosen while frames pass and exported when their track ends. Of a person who is bare in
-any frame of the track, only shots in which no mask was removed are exported.
+any frame of the track, only pictures in which no mask was removed are exported.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.faces.fusion import fuse
 from jdsr_cli.media import Image
-from jdsr_cli.restoration.best_shots import BestShots, Shot, frames_of
+from jdsr_cli.restoration.best_shots import BestShots, Shot, TrackShots, frames_of
 from jdsr_cli.restoration.doubt import Doubt
 from jdsr_cli.restoration.examination import ExaminedShot, Examiner
 from jdsr_cli.restoration.face_folder import FaceFolder, track_name
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, OpenInput
+from jdsr_cli.restoration.fused_faces import FusedFace, ShotFusion
 from jdsr_cli.restoration.sinks import Sink
 from jdsr_cli.restoration.snapshots import Snapshot
+from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.restoration.summary import TrackPictures
-from jdsr_cli.settings import RestoreSettings
-
-MAX_FUSED_SIDE = 512
-"""Side in pixels up to which faces are fused."""
+from jdsr_cli.settings import MAX_FUSED_SHOTS, RestoreSettings
 
 
 class TrackExport:
@@ -36,63 +34,73 @@ class TrackExport:
 
     Args:
         folder: Receives the pictures.
-        examiner: Examines each shot before it is written.
+        examiner: Examines each picture before it is written.
+        fusion: Fuses shots.
         scale: Factor by which faces are enlarged.
         most: Maximum number of single shots that are written.
 
     """
 
-    def __init__(self, folder: FaceFolder, examiner: Examiner, *, scale: int, most: int) -> None:
+    def __init__(
+        self,
+        folder: FaceFolder,
+        examiner: Examiner,
+        fusion: ShotFusion,
+        *,
+        scale: int,
+        most: int,
+    ) -> None:
         self._folder = folder
         self._examiner = examiner
+        self._fusion = fusion
         self._scale = scale
         self._most = most
 
-    def write(self, track: int, shots: Sequence[Shot], pictures: TrackPictures) -> None:
+    def write(self, track: int, shots: TrackShots, pictures: TrackPictures) -> None:
         """Write the best shots, and the fused face if several shots agree well enough.
 
-        Shots of which no pixel is reliable are not written.
+        Pictures of which no pixel is reliable are not written, and no fused face without a shot.
 
         Args:
             track: Number of the track.
-            shots: Its shots, best first.
+            shots: Its shots.
             pictures: Receives the descriptions of the pictures.
 
         Raises:
             OutputError: A picture cannot be written or signed.
 
         """
-        best, others = self._examine(shots, pictures)
+        best, others = self._examine(shots.best, pictures)
         identity = self._examiner.compare([one.shot for one in best], pictures.bare)
         for number, (one, figures) in enumerate(zip(best, identity, strict=True), 1):
             name, side = f"{track_name(track)}_best{number}", one.shot.side(self._scale)
             pictures.best += (
                 {
-                    **self._write(name, one.shot.render(side), [one.shot]),
+                    **self._write_shot(name, one.shot, side),
                     "doubt": self._write_doubt(name, one.doubt, side),
                     "identity": None if figures is None else figures.fields(),
                 },
             )
-        fusible = [*(one.shot for one in best), *others]
+        fusible = [*(one.shot for one in best), *others, *shots.covered][:MAX_FUSED_SHOTS]
         if best and len(fusible) >= 2:
             self._fuse(track, fusible, pictures)
 
     def write_face(self, name: str, shot: Shot) -> dict[str, Any]:
         """Write a single face; return the description of its picture."""
-        return self._write(name, shot.render(shot.side(self._scale)), [shot])
+        return self._write_shot(name, shot, shot.side(self._scale))
 
     def _examine(
         self, shots: Sequence[Shot], pictures: TrackPictures
     ) -> tuple[list[ExaminedShot], list[Shot]]:
-        """Return the shots to be written and others to be fused; count the unreliable ones.
+        """Return the shots to be written and those after them; count the unreliable ones.
 
-        The others are those that need no repeats: what would have to be restored eight times to be
-        judged is neither written nor fused.
+        An unreliable shot is neither written nor fused. Those after the ones to be written are not
+        examined: they are only fused, and the fused face is.
         """
         best: list[ExaminedShot] = []
         for index, shot in enumerate(shots):
             if len(best) == self._most:
-                return best, [one for one in shots[index:] if not self._examiner.repeats(one)]
+                return best, list(shots[index:])
             examined = self._examiner.examine(shot)
             if examined.unreliable:
                 pictures.unreliable += 1
@@ -102,49 +110,35 @@ class TrackExport:
 
     def _fuse(self, track: int, shots: Sequence[Shot], pictures: TrackPictures) -> None:
         """Write the fused face of the shots, best first, if enough of them agree."""
-        side = min(MAX_FUSED_SIDE, shots[0].side(self._scale))
-        pairs = [shot.render(side) for shot in shots]
-        fused = fuse(
-            np.stack([after for _, after in pairs]),
-            np.array([shot.quality for shot in shots]),
-            occlusions=np.stack([shot.face.occlusion for shot in shots]),
-        )
-        if len(fused.used) < 2:
+        fused = self._fusion.fuse(shots, seen_bare=pictures.seen_bare)
+        examined = None if fused is None else self._examiner.examine_fused(fused)
+        if examined is None:
             return
-        used = [shots[index] for index in fused.used]
-        name, pair = f"{track_name(track)}_fused", (pairs[0][0], fused.image)
-        small = cv2.resize(fused.image, (TEMPLATE_SIZE,) * 2, interpolation=cv2.INTER_AREA)
-        figures = self._examiner.compare_fused(
-            np.asarray(small, np.uint8), used[0], used, pictures.bare
-        )
+        name, side = f"{track_name(track)}_fused", self._fusion.side(examined.reference)
+        figures = self._examiner.compare_fused(examined, pictures.bare)
         pictures.fused = {
-            **self._write(name, pair, used),
+            **self._write(name, examined.render(side), examined.generated.occlusion),
+            **_description(examined.shots, examined),
             "doubt": None,
             "identity": None if figures is None else figures.fields(),
         }
 
+    def _write_shot(self, name: str, shot: Shot, side: int) -> dict[str, Any]:
+        """Write a shot and its occlusion map; return their description for a record."""
+        written = self._write(name, shot.render(side), shot.occlusion)
+        return {**written, **_description([shot], shot)}
+
     def _write(
-        self,
-        name: str,
-        pair: tuple[Image, Image],
-        shots: Sequence[Shot],
+        self, name: str, pair: tuple[Image, Image], occlusion: NDArray[np.float32]
     ) -> dict[str, Any]:
-        """Write a picture and its occlusion map; return their description for a record."""
+        """Write a picture and its occlusion map; return their files and hashes."""
+        side = len(pair[0])
+        covered = cv2.resize(self._examiner.covered(occlusion), (side, side))
+        levels = np.rint(np.clip(covered, 0.0, 1.0) * 255.0).astype(np.uint8)
         return {
             **self._folder.write(name, _side_by_side(pair), "restored"),
-            **frames_of(shots),
-            "quality": shots[0].quality,
-            "mask": shots[0].mask,
-            "covered": shots[0].covered,
-            "occlusion": self._write_occlusion(name, shots, len(pair[0])),
+            "occlusion": self._folder.write(f"{name}_occlusion", levels, "map"),
         }
-
-    def _write_occlusion(self, name: str, shots: Sequence[Shot], side: int) -> dict[str, str]:
-        maps = np.stack([self._examiner.covered(shot) for shot in shots])
-        mean = np.average(maps, axis=0, weights=[shot.quality or 1.0 for shot in shots])
-        enlarged = cv2.resize(mean, (side, side), interpolation=cv2.INTER_LINEAR)
-        levels = np.rint(np.clip(enlarged, 0.0, 1.0) * 255.0).astype(np.uint8)
-        return self._folder.write(f"{name}_occlusion", levels, "map")
 
     def _write_doubt(self, name: str, doubt: Doubt | None, side: int) -> dict[str, Any] | None:
         if doubt is None:
@@ -158,6 +152,16 @@ class TrackExport:
         }
 
 
+def _description(shots: Sequence[Shot], shown: Shot | FusedFace) -> dict[str, Any]:
+    """Return what the record of a picture states about its shots, the best first."""
+    return {
+        **frames_of(shots),
+        "quality": shots[0].quality,
+        "mask": shown.mask,
+        "covered": round(shown.covered, 4),
+    }
+
+
 def _side_by_side(pair: tuple[Image, Image]) -> Image:
     return np.asarray(cv2.hconcat(pair), np.uint8)
 
@@ -167,12 +171,19 @@ class BestShotSink(Sink):
 
     name, stage = "best_shots", "crops"
 
-    def __init__(self, opened: OpenInput, settings: RestoreSettings, examiner: Examiner) -> None:
+    def __init__(
+        self,
+        opened: OpenInput,
+        settings: RestoreSettings,
+        examiner: Examiner,
+        generator: FaceGenerator,
+    ) -> None:
         self._settings = settings
         self._best = BestShots(settings.kept_shots)
         self._folder = FaceFolder(opened.workspace.results, opened.signer)
+        fusion = ShotFusion(generator, generator.calibration, scale=settings.scale)
         limits = {"scale": settings.scale, "most": settings.shots}
-        self._export = TrackExport(self._folder, examiner, **limits)
+        self._export = TrackExport(self._folder, examiner, fusion, **limits)
 
     def write(self, item: FrameItem) -> None:
         """Write pictures of all faces if asked to, and keep the best shots."""

@@ -49,6 +49,7 @@ from jdsr_cli.settings.privacy import PrivacySettings
 from jdsr_cli.settings.restoration import (
     CONFIDENCES,
     ERROR_BOUNDS,
+    MAX_FUSED_SHOTS,
     Codec,
     CropOptions,
     CropSettings,
@@ -80,6 +81,7 @@ __all__ = [
     "ERROR_BOUNDS",
     "GENERATOR_BACKENDS",
     "MAX_EVERY",
+    "MAX_FUSED_SHOTS",
     "MAX_LAG",
     "MIN_SHARPNESS",
     "RAY_PORT",

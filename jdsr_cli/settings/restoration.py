@@ -25,7 +25,7 @@ Codec = Literal[
 RestoredPart = Literal["all", "covered", "uncovered"]
 """Which part of a face is replaced: all of it, what a mask covers, or what the camera saw."""
 MAX_FUSED_SHOTS = 8
-"""Best shots of a track that are fused at most."""
+"""Shots of a track that are fused at most."""
 ERROR_BOUNDS = (8, 16, 24, 32, 48)
 """Error bounds in grey levels that weights are calibrated for."""
 CONFIDENCES = (80, 90, 95)

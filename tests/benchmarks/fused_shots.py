@@ -2,13 +2,13 @@
 
 Run by hand: `python tests/benchmarks/fused_shots.py FACES [--count N] [--shots K] [--bare B]
 [--weights NAME] [--masks DIR]`. FACES is an archive of aligned faces on which nothing was trained.
-Each face is filmed K times by `synthesis.camera`, each time with its own misalignment (up to 3 px,
-4 degrees and 5 %), blur, noise and compression, and converted to canonical colours.
+Each face is filmed K times by one camera, see `synthesis.tracks`: the head, the mouth and the light
+move a little, noise and compression differ. The first shot is the reference.
 
 Prints the mean PSNR of luma over the face against the first shot's truth: of the first shot
 (*input*), of it restored (*one*), of the registered mean of the restored shots (*after*), and of
-the fused shots restored once (*fused*); and of the occlusion of the first shot if it is masked.
-With `--masks` all shots but the last B wear a mask; the PSNR is then that of covered pixels.
+the fused shots restored once (*fused*). With `--masks` all shots but the last B wear a mask, and
+the PSNR is that of the pixels that it covers in the first.
 """
 
 from __future__ import annotations
@@ -27,45 +27,35 @@ from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.faces.burst import align_shots, fuse_inputs, robust_mean
-from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.synthesis.camera import record
 from jdsr_cli.synthesis.camera_settings import CameraSettings
-from jdsr_cli.synthesis.masks import Sprite, apply_mask, choose_sprite, load_templates, rng_for
+from jdsr_cli.synthesis.masks import Sprite, load_templates, rng_for
+from jdsr_cli.synthesis.tracks import RecordedTrack, TrackSettings, record_track
 
 WIDTHS = (16, 24, 36, 56)
 SEED = 17
+MOVEMENT = TrackSettings(hand=0.0)
 COLUMNS = ("input", "one", "after", "fused")
 
 
 def film(
     faces: FaceSet, index: int, width: int, sprites: Sequence[Sprite], *, shots: int, bare: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the shots of a face, the truth of the first one and where that one is compared."""
+) -> tuple[RecordedTrack, NDArray[np.bool_]]:
+    """Return the shots of a face and where the restored first one is compared with its truth."""
     key, face = faces.keys[index], np.asarray(faces.images[index])
     rng = rng_for(f"{key} {width} {bool(sprites)}", SEED)
-    scene, alpha = face, np.zeros(face.shape[:2], np.float32)
-    if sprites:
-        landmarks = faces.landmarks[index]
-        with_mask = apply_mask(face, landmarks, choose_sprite(sprites, landmarks, rng), rng)
-        scene, alpha = with_mask.image, with_mask.alpha
-    camera = CameraSettings(
-        native_width=(width, width), shift=3.0, rotation=4.0, zoom=0.05, infrared=0.0
+    masked = [bool(sprites) and number < shots - bare for number in range(shots)]
+    camera = CameraSettings(native_width=(width, width), infrared=0.0)
+    track = record_track(
+        face, faces.landmarks[index], masked, sprites, 128, rng, camera, MOVEMENT, canonical=True
     )
-    taken = []
-    for number in range(shots):
-        masked = bool(sprites) and number < shots - bare
-        shown, cover = (scene, alpha) if masked else (face, np.zeros_like(alpha))
-        taken.append(record(face, shown, cover, 128, rng, camera))
-    maps = [canonical_map(one.lr, monochrome=False) for one in taken]
-    crops = np.stack([colours.apply(one.lr) for colours, one in zip(maps, taken, strict=True)])
-    where = face_ellipse() & (taken[0].occlusion > 0.5 if sprites else True)
-    return crops, maps[0].apply(taken[0].truth), where
+    where = face_ellipse() & (track.occlusions[0] > 0.5 if sprites else True)
+    return track, where
 
 
-def psnr(picture: NDArray[np.uint8], truth: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+def psnr(picture: NDArray[np.uint8], truth: NDArray[np.uint8], where: NDArray[np.bool_]) -> float:
     """Return the PSNR of luma in decibels."""
     error = (picture.astype(np.float64) - truth) @ np.array(LUMA_WEIGHTS)
     return float(10.0 * np.log10(255.0**2 / max(float((error[where] ** 2).mean()), 1e-9)))
@@ -108,7 +98,8 @@ def _measure(
     options: argparse.Namespace,
 ) -> tuple[float, ...]:
     """Return the PSNR of each column, the number of fused shots and their mean support."""
-    crops, truth, where = film(faces, index, width, sprites, shots=options.shots, bare=options.bare)
+    track, where = film(faces, index, width, sprites, shots=options.shots, bare=options.bare)
+    crops, truth = track.frames, track.truth
     found = [one for one in generator.restore(list(crops)) if one is not None]
     restored = np.stack([one.image for one in found])
     occlusions = np.stack([one.occlusion for one in found])

@@ -198,8 +198,8 @@ def test_shots_of_a_resumed_run_show_the_same_part(hopper: Picture, tmp_path: Pa
     shots.snapshot().write(tmp_path / "state.npz")
     resumed = BestShots(3)
     resumed.restore(Snapshot.read(tmp_path / "state.npz"))
-    pictures = [shots.pop(track, seen_bare=False)[0].render(160)[1] for track in range(3)]
-    again = [resumed.pop(track, seen_bare=False)[0].render(160)[1] for track in range(3)]
+    pictures = [shots.pop(track, seen_bare=False).best[0].render(160)[1] for track in range(3)]
+    again = [resumed.pop(track, seen_bare=False).best[0].render(160)[1] for track in range(3)]
     for one, other in zip(pictures, again, strict=True):
         assert np.array_equal(one, other)
     assert not np.array_equal(pictures[0], pictures[1])

@@ -103,7 +103,7 @@ def _named(track: Record) -> Iterator[tuple[str, int, dict[str, Any]]]:
         names = ("seconds", "mask", "reason")
         yield "filmed", filmed["frame"], {name: filmed.get(name) for name in names}
     for what, one in _pictures(track):
-        # Of several frames the mask is that of the first.
+        # The mask decision of a fused face is its own.
         columns = {"seconds": _list(one, "seconds"), "state": _list(one, "states")}
         for index, frame in enumerate(_list(one, "frames")):
             if type(frame) is int:
@@ -112,7 +112,7 @@ def _named(track: Record) -> Iterator[tuple[str, int, dict[str, Any]]]:
                 }
                 if what != "timeline":
                     stated["restored"] = True
-                    stated |= {"mask": one.get("mask")} if index == 0 else {}
+                    stated |= {} if what == "fused" else {"mask": one.get("mask")}
                 yield what, frame, stated
 
 

@@ -21,7 +21,6 @@ from jdsr_cli.reporting import write_report
 from jdsr_cli.restoration.annotations import draw_overlay
 from jdsr_cli.restoration.comparison import plan_comparison
 from jdsr_cli.restoration.crop_sink import CropSink
-from jdsr_cli.restoration.examination import Examiner
 from jdsr_cli.restoration.filmed import FilmedSink
 from jdsr_cli.restoration.frame import (
     Element,
@@ -126,13 +125,13 @@ def _with_hint(error: JdsrError, frames: int) -> JdsrError:
     return hinted
 
 
-def open_sinks(opened: OpenInput, settings: DetectionSettings, examiner: Examiner) -> list[Sink]:
+def open_sinks(opened: OpenInput, settings: DetectionSettings, models: Models) -> list[Sink]:
     """Return the sinks of an input. Those that write files come before those that record them.
 
     Args:
         opened: The input.
         settings: `CropSettings` for `crop-faces`, otherwise `RestoreSettings`.
-        examiner: Examines the best shots.
+        models: Restore and examine the pictures of each person.
 
     """
     people = [PeopleSink(opened, settings)] if settings.privacy.selects else []
@@ -157,7 +156,9 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings, examiner: Examine
         elif used:
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
-        sinks += [FilmedSink(opened, settings), BestShotSink(opened, settings, examiner)]
+        assert models.generator is not None
+        best = BestShotSink(opened, settings, models.examiner, models.generator)
+        sinks += [FilmedSink(opened, settings), best]
     sinks += [RecordSink(opened), FigureSink(settings), *people]
     if opened.signer is not None:
         sinks.append(SignedFilesSink(opened, opened.signer))
@@ -185,7 +186,7 @@ class _InputWriter:
         self._frames = self._journal.frames
         self._ended = False
         self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
-        self._sinks = open_sinks(opened, settings, models.examiner)
+        self._sinks = open_sinks(opened, settings, models)
         if opened.snapshot is not None:
             for sink in self._sinks:
                 sink.restore(opened.snapshot.part(sink.name))

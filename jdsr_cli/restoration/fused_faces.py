@@ -1,0 +1,233 @@
+"""The fused face of a person: several shots, fused as they were filmed and restored once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.faces import compose, crop
+from jdsr_cli.faces.burst import fuse_inputs
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.faces.identity_check import CheckedShot
+from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, classify_mask, covered_share
+from jdsr_cli.faces.regions import face_region
+from jdsr_cli.faces.registration import sample
+from jdsr_cli.faces.resampling import chain, stretch, zoom
+from jdsr_cli.media import Image
+from jdsr_cli.restoration.best_shots import Shot, template_to_canvas
+from jdsr_cli.restoration.doubt import RestoresFaces
+from jdsr_cli.restoration.finishing import finish_face
+from jdsr_cli.restoration.frame import RestoredFace
+
+MAX_SIDE = 512
+"""Side in pixels up to which faces are fused."""
+LEAST_WEIGHT = 0.01
+"""Weight of a shot whose quality is less."""
+MAX_GRID = 8
+"""Most points per pixel and axis at which a shot is read that is larger than the fused face."""
+
+
+@dataclass(frozen=True, eq=False)
+class FusedFace:
+    """Several shots of a person, fused and restored."""
+
+    shots: tuple[Shot, ...]
+    """The fused shots, the reference first."""
+    filmed: Image
+    """What the camera saw in all of them, in the colours of the reference: RGB uint8 (side, side,
+    3), in the template."""
+    crop: Image
+    """The same in canonical colours, as the generator receives it if its side is 128: RGB uint8
+    (128, 128, 3)."""
+    colours: ColourMap
+    """To the canonical colours, from those of the reference."""
+    generated: RestoredFace
+    """Output of the generator, in canonical colours, and the part of it that is shown."""
+    mask: MaskState
+    """Mask decision of the fused face."""
+
+    @property
+    def reference(self) -> Shot:
+        """The best of the shots, on which the others are registered."""
+        return self.shots[0]
+
+    @property
+    def native_width(self) -> float:
+        """Width of the reference as filmed, in pixels."""
+        return self.reference.patch.alignment.native_width
+
+    @property
+    def covered(self) -> float:
+        """Share of the face that is covered, 0 to 1."""
+        return covered_share(self.generated.occlusion)
+
+    @property
+    def face(self) -> RestoredFace:
+        """The restored face in the colours of the reference, with the mask decision applied."""
+        filmed, generated = _reduced(self.filmed), self.generated
+        return finish_face(generated, filmed, self.colours, self.mask, generated.part)
+
+    def render(self, side: int) -> tuple[Image, Image]:
+        """Return the reference as filmed and the fused face, each RGB uint8 (side, side, 3)."""
+        patch, face = self.reference.patch, self.face
+        before = crop(patch.pixels, patch.alignment, side)
+        region = cv2.resize(face_region(), (side, side))[..., None]
+        fused = cv2.resize(self.filmed, (side, side), interpolation=cv2.INTER_CUBIC)
+        blended = before + region * (fused.astype(np.float32) - before)
+        after = np.rint(blended).astype(np.uint8)
+        compose(
+            *(after, face.image, face.occlusion, template_to_canvas(side)),
+            *(self.native_width, face.compositing),
+        )
+        return before, after
+
+    def checked(self) -> CheckedShot:
+        """Return what the identity check compares."""
+        _, after = self.render(TEMPLATE_SIZE)
+        filmed, occlusion = _reduced(self.filmed), self.face.occlusion
+        return CheckedShot(filmed, after, occlusion, self.mask, self.native_width)
+
+
+class ShotFusion:
+    """Fuses the shots of a person and restores the fused face.
+
+    Args:
+        generator: Restores it.
+        calibration: Maps its occlusion map to the probability of a mask.
+        scale: Factor by which faces are enlarged.
+
+    """
+
+    def __init__(
+        self, generator: RestoresFaces, calibration: MaskCalibration, *, scale: int
+    ) -> None:
+        self._generator = generator
+        self._calibration = calibration
+        self._scale = scale
+
+    def side(self, shot: Shot) -> int:
+        """Return the side in pixels of the picture of a fused face whose best shot is given."""
+        return min(MAX_SIDE, shot.side(self._scale))
+
+    def fuse(self, shots: Sequence[Shot], *, seen_bare: bool) -> FusedFace | None:
+        """Fuse shots of a person, the best first.
+
+        Each shot is read from its frame once, where its alignment and its registration find the
+        face. Where the picture shows what was filmed, in wide faces, shots are fused at the size of
+        the picture.
+
+        Args:
+            shots: Shots, among them masked ones of a person who is bare in others.
+            seen_bare: Whether the person is bare in some frame; then no mask is removed.
+
+        Returns:
+            None if no shot matches the best, or the generator gives values that are not finite.
+
+        """
+        best = shots[0]
+        width, compositing = best.patch.alignment.native_width, best.face.compositing
+        side = TEMPLATE_SIZE if compositing.replaced(width) == 1.0 else self.side(best)
+        views = [_View.of(shot, side) for shot in shots]
+        fused = fuse_inputs(
+            np.stack([view.crop for view in views]),
+            [max(shot.quality, LEAST_WEIGHT) for shot in shots],
+            occlusions=np.stack(
+                [
+                    _all_but_upper_face(shot.occlusion)
+                    if seen_bare and shot.mask == "masked"
+                    else shot.occlusion
+                    for shot in shots
+                ]
+            ),
+            widths=[shot.patch.alignment.native_width for shot in shots],
+            read=lambda index, points: views[index].read(points),
+        )
+        if len(fused.used) < 2:
+            return None
+        used = tuple(shots[index] for index in fused.used)
+        canonical = _reduced(fused.image)
+        given = _resized(fused.image, self._generator.side)
+        (generated,) = self._generator.restore([given])
+        if generated is None:
+            return None
+        colours = views[0].colours
+        nothing = np.zeros((side, side), np.float32)
+        filmed = colours.restore(fused.image, views[0].filmed, nothing)
+        probability = self._calibration.probability(generated.occlusion, colours.gain)
+        mask = decide_mask(probability, [shot.mask for shot in used], seen_bare=seen_bare)
+        generated = replace(generated, part=best.face.part)
+        return FusedFace(used, filmed, canonical, colours, generated, mask)
+
+
+def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bool) -> MaskState:
+    """Return the mask decision of a fused face.
+
+    It is that of the shots if they agree, which rests on all frames of the track; otherwise it
+    follows from the occlusion map of the fused face. A mask is not removed from the face of a
+    person who was seen bare, and without a bare shot the face is not bare.
+
+    Args:
+        probability: Probability of a mask by the occlusion map of the fused face.
+        shots: Decisions of the fused shots.
+        seen_bare: Whether the person is bare in some frame.
+
+    """
+    mask = shots[0] if len(set(shots)) == 1 else classify_mask(probability)
+    return "unsure" if mask == ("masked" if seen_bare else "bare") else mask
+
+
+def _all_but_upper_face(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the occlusion map of a masked face with all covered but the face above the mask.
+
+    Beside a mask are its edge and its straps, of which occlusion maps show little.
+    """
+    rows = occlusion.max(axis=1, keepdims=True)
+    return np.asarray(np.maximum(rows, 1.0 - face_region()), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A shot in the template, and how it is read from its frame."""
+
+    shot: Shot
+    filmed: Image
+    """RGB uint8 (side, side, 3)."""
+    colours: ColourMap
+    crop: Image
+    """In canonical colours, likewise."""
+
+    @classmethod
+    def of(cls, shot: Shot, side: int) -> _View:
+        filmed = crop(shot.patch.pixels, shot.patch.alignment, side)
+        colours = canonical_map(filmed, monochrome=shot.monochrome)
+        return cls(shot, filmed, colours, colours.apply(filmed))
+
+    def read(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the shot in canonical colours at points of its crop, (side, side, 3)."""
+        side = len(points)
+        alignment = self.shot.patch.alignment
+        matrix = chain(alignment.inverse(), zoom(TEMPLATE_SIZE / side))
+        fine = min(MAX_GRID, max(1, math.ceil(stretch(matrix) - 1e-6)))
+        there = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+        if fine > 1:
+            there = np.asarray(cv2.resize(there, (side * fine, side * fine)), np.float32)
+        read = sample(self.shot.patch.pixels.astype(np.float32), there)
+        if fine > 1:
+            read = np.asarray(cv2.resize(read, (side, side), interpolation=cv2.INTER_AREA))
+        return self.colours.apply(np.clip(read, 0.0, 255.0))
+
+
+def _reduced(picture: Image) -> Image:
+    return _resized(picture, TEMPLATE_SIZE)
+
+
+def _resized(picture: Image, side: int) -> Image:
+    if len(picture) == side:
+        return picture
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,225 @@
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.faces.occlusion import DEFAULT_CALIBRATION, MaskState
+from jdsr_cli.restoration.best_shots import Shot
+from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.fused_faces import FusedFace, ShotFusion, decide_mask
+from jdsr_cli.restoration.stages.compositing import cut_patch
+from jdsr_cli.settings import RestoredPart
+
+POINTS = np.array([[123.0, 101.0], [166.0, 103.5], [145.5, 123.0], [124.5, 140.0], [164.0, 140.5]])
+"""Of the face in the left upper part of the photograph."""
+OPEN = np.zeros((128, 128), np.float32)
+MOUTH = np.zeros((128, 128), np.float32)
+MOUTH[88:, 24:104] = 1.0
+
+
+class Recorder:
+    """Restores faces as one colour, finds what it is told covered, and keeps what it received."""
+
+    def __init__(
+        self, side: int = 128, occlusion: np.ndarray = OPEN, *, finite: bool = True
+    ) -> None:
+        self.side = side
+        self.given: list[np.ndarray] = []
+        self._occlusion, self._finite = occlusion, finite
+
+    def restore(self, crops: Sequence[np.ndarray]) -> list[RestoredFace | None]:
+        self.given += crops
+        image = np.full((128, 128, 3), (10, 200, 30), np.uint8)
+        face = RestoredFace(image, self._occlusion, redone=False, side=self.side)
+        return [face if self._finite else None for _ in crops]
+
+
+@pytest.fixture
+def photo(astronaut: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(astronaut[:290, 80:370])
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    import skimage.data
+
+    return np.asarray(skimage.data.astronaut())
+
+
+def shot(
+    photo: np.ndarray,
+    *,
+    seed: int = 0,
+    noise: float = 8.0,
+    scale: float = 1.0,
+    jitter: float = 0.0,
+    mask: MaskState = "bare",
+    occlusion: np.ndarray = OPEN,
+    quality: float = 0.5,
+    side: int = 128,
+    part: RestoredPart = "all",
+    gain: float = 1.0,
+) -> Shot:
+    """Return a shot of the photograph: enlarged, noisy, darker, and aligned inexactly."""
+    rng = np.random.default_rng(seed)
+    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+    image = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    filmed = np.clip(gain * image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+    points = (POINTS + 0.5) * scale - 0.5 + rng.uniform(-jitter, jitter, 2)
+    patch = cut_patch(filmed, estimate_alignment(points))
+    covered = float(occlusion.mean())
+    face = RestoredFace(np.zeros((128, 128, 3), np.uint8), occlusion, False, side, part)
+    return Shot(seed, float(seed), quality, mask, covered, patch, face, occlusion)
+
+
+def fuse(
+    shots: Sequence[Shot], generator: Recorder | None = None, *, seen_bare: bool = True
+) -> FusedFace | None:
+    fusion = ShotFusion(generator or Recorder(), DEFAULT_CALIBRATION, scale=4)
+    return fusion.fuse(shots, seen_bare=seen_bare)
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.4, 0.7])
+@pytest.mark.parametrize("gain", [1.0, 0.3])
+def test_the_generator_receives_the_fused_input(
+    photo: np.ndarray, scale: float, gain: float
+) -> None:
+    generator = Recorder()
+    still = shot(photo, scale=scale, gain=gain)
+    moved = [shot(photo, seed=s, scale=scale, jitter=1.5, gain=gain) for s in range(1, 6)]
+    fused = fuse([still, *moved], generator)
+    assert fused is not None
+    assert fused.shots == (still, *moved)
+    (given,) = generator.given
+    assert np.array_equal(given, fused.crop)
+    truth, single = (
+        crop(one.patch.pixels, one.patch.alignment)
+        for one in (shot(photo, scale=scale, gain=gain, noise=0.0), still)
+    )
+    inner = (slice(40, 110), slice(34, 94))
+    errors = [np.square(one.astype(float) - truth)[inner].mean() for one in (fused.filmed, single)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_generators_with_smaller_inputs_receive_their_size(photo: np.ndarray, side: int) -> None:
+    generator = Recorder(side)
+    fused = fuse([shot(photo, seed=seed, scale=0.3, side=side) for seed in range(3)], generator)
+    assert fused is not None
+    assert generator.given[0].shape == (side, side, 3)
+    assert fused.crop.shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize(("scale", "part"), [(1.6, "all"), (2.4, "all"), (0.5, "covered")])
+def test_where_the_picture_is_filmed_it_keeps_native_detail(
+    photo: np.ndarray, scale: float, part: RestoredPart
+) -> None:
+    shots = [shot(photo, seed=s, scale=scale, noise=12, jitter=1.0, part=part) for s in range(5)]
+    fused = fuse(shots)
+    assert fused is not None
+    side = min(512, shots[0].side(4))
+    assert fused.filmed.shape == (side, side, 3)
+    before, after = fused.render(side)
+    inner = (slice(side // 3, 5 * side // 6), slice(side // 3, 2 * side // 3))
+    # Restored faces are green here.
+    assert after[inner][..., 1].mean() < 170
+    assert noise_of(after[inner]) < 0.7 * noise_of(before[inner])
+    sharp, soft = (detail_of(one[inner]) for one in (before, after))
+    assert soft > 0.8 * sharp
+
+
+def noise_of(picture: np.ndarray) -> float:
+    """Return the power of the finest detail, which is mostly noise."""
+    values = picture.astype(np.float32)
+    return float(np.square(values - cv2.GaussianBlur(values, (0, 0), 1.0)).mean())
+
+
+def detail_of(picture: np.ndarray) -> float:
+    """Return the power of detail above the noise."""
+    values = picture.astype(np.float32)
+    band = cv2.GaussianBlur(values, (0, 0), 3.0) - cv2.GaussianBlur(values, (0, 0), 9.0)
+    return float(np.square(band).mean())
+
+
+@pytest.mark.parametrize("colour", [(230, 235, 240), (40, 40, 50), (90, 150, 190)])
+def test_masked_shots_of_a_person_seen_bare_add_no_mask(
+    photo: np.ndarray, colour: tuple[int, int, int]
+) -> None:
+    bare = [shot(photo, seed=seed, scale=0.5, quality=0.9) for seed in range(2)]
+    worn = photo.copy()
+    worn[122:180, 100:190] = colour
+    masked = [
+        shot(worn, seed=seed, scale=0.5, mask="masked", occlusion=MOUTH) for seed in range(2, 7)
+    ]
+    fused = fuse([*bare, *masked])
+    assert fused is not None
+    assert fused.shots == (*bare, *masked)
+    assert fused.mask == "bare"
+    lower = (slice(84, 120), slice(34, 94))
+    clean = crop(photo, estimate_alignment(POINTS))
+    assert np.abs(fused.filmed[lower].astype(float) - clean[lower]).mean() < 10.0
+    single = crop(bare[0].patch.pixels, bare[0].patch.alignment)
+    eyes = (slice(52, 72), slice(34, 94))
+    errors = [np.square(one[eyes].astype(float) - clean[eyes]).mean()
+              for one in (fused.filmed, single)]  # fmt: skip
+    assert errors[0] < errors[1]
+
+
+def test_a_person_seen_bare_gets_no_picture_in_which_a_mask_was_removed(
+    photo: np.ndarray,
+) -> None:
+    shots = [shot(photo, seed=seed, scale=0.5) for seed in range(2)]
+    shots.append(shot(photo, seed=3, scale=0.5, mask="unsure"))
+    covered = np.zeros((128, 128), np.float32)
+    covered[78:, 30:98] = 1.0
+    fused = fuse(shots, Recorder(occlusion=covered))
+    assert fused is not None
+    assert DEFAULT_CALIBRATION.probability(covered) > 0.95
+    assert fused.mask == "unsure"
+    assert fused.covered > 0.3
+    assert not fused.face.occlusion.any()
+    masked = [shot(photo, seed=seed, scale=0.5, mask="masked") for seed in range(3)]
+    removed = fuse(masked, Recorder(occlusion=covered), seen_bare=False)
+    assert removed is not None
+    assert removed.mask == "masked"
+    assert removed.face.occlusion.any()
+
+
+@pytest.mark.parametrize(
+    ("probability", "shots", "seen_bare", "mask"),
+    [
+        (0.99, ["bare", "bare"], True, "bare"),
+        (0.99, ["bare", "masked"], True, "unsure"),
+        (0.01, ["bare", "masked", "masked"], True, "bare"),
+        (0.5, ["bare", "masked"], True, "unsure"),
+        (0.01, ["masked", "masked"], False, "masked"),
+        (0.99, ["masked", "unsure"], False, "masked"),
+        (0.01, ["masked", "unsure"], False, "unsure"),
+        (0.99, ["unsure", "unsure"], False, "unsure"),
+    ],
+)
+def test_the_mask_decision_agrees_with_that_of_the_track(
+    probability: float, shots: list[MaskState], seen_bare: bool, mask: MaskState
+) -> None:
+    assert decide_mask(probability, shots, seen_bare=seen_bare) == mask
+
+
+def test_shots_that_do_not_match_are_not_fused(photo: np.ndarray) -> None:
+    generator = Recorder()
+    mirrored = np.ascontiguousarray(photo[::-1])
+    assert fuse([shot(photo), shot(mirrored, seed=1)], generator) is None
+    assert not generator.given
+    pair = [shot(photo, seed=seed) for seed in range(2)]
+    assert fuse(pair, Recorder(finite=False)) is None
+
+
+def test_the_same_shots_give_the_same_picture(photo: np.ndarray) -> None:
+    shots = [shot(photo, seed=s, scale=0.5, jitter=1.0, quality=0.9 - s / 9) for s in range(4)]
+    first, second = fuse(shots), fuse([shots[0], shots[3], shots[1], shots[2]])
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first.filmed, second.filmed)
+    for one, other in zip(first.render(200), second.render(200), strict=True):
+        assert np.array_equal(one, other)
