@@ -281,6 +281,41 @@ def test_priors_are_displaced_with_the_face(face_set: FaceSet) -> None:
     assert np.ptp(positions, axis=0).min() > 4
 
 
+@pytest.mark.parametrize("degradation", ["paper", "camera"])
+def test_the_jaw_line_is_mirrored_and_displaced_with_the_face(
+    degradation: str, face_set: FaceSet
+) -> None:
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[78:86, 28:36] = 255  # around (31.5, 81.5)
+    points = face_set.landmarks[:1].copy()
+    points[0, 3] = (31.5, 81.5)
+    marked = FaceSet(("dot",), image[None], points)
+    camera = CameraSettings(rotation=20.0, zoom=0.2, shift=8.0, infrared=0.0)
+    samples = TrainingSamples(
+        marked, Degrader([], SampleSettings(32, degradation, 0.0, camera)), seed=0
+    )
+    sides = set()
+    for number in range(8):
+        sample = samples[number]
+        assert sample.jaw.shape == (17, 2)
+        assert sample.jaw.dtype == np.float32
+        bright = sample.hr.astype(float).sum(axis=2)
+        rows, columns = np.nonzero(bright > (bright.min() + bright.max()) / 2)
+        centre = np.array([columns.mean(), rows.mean()])
+        index = 3 if centre[0] < 64 else 13
+        assert np.abs(sample.jaw[index] - centre).max() < 1.2
+        sides.add(index)
+    assert sides == {3, 13}
+
+
+def test_batches_contain_the_jaw_line(samples: TrainingSamples) -> None:
+    (packed,) = samples.batches(3, 0, 1, workers=0)
+    expected = np.stack([samples[number].jaw for number in range(3)])
+    assert np.array_equal(packed.unpack("cpu").jaw.numpy(), expected)
+    without = replace(samples[0], jaw=None)
+    assert collate([samples[1], without]).unpack("cpu").jaw is None
+
+
 def test_batches_contain_priors(labelled: FaceSet) -> None:
     samples = TrainingSamples(labelled, with_priors(), seed=0)
     (packed,) = samples.batches(6, 0, 1, workers=0)
@@ -328,7 +363,7 @@ def test_every_tensor_of_a_batch_is_pinned(
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: pinned.append(self) or self.clone())
     (packed,) = TrainingSamples(labelled, with_priors(), 0).batches(2, 0, 1, workers=0)
     assert equal(packed.pin_memory(), packed)
-    assert len(pinned) == 7
+    assert len(pinned) == 8
     assert packed.pin_memory().heat_sigma == packed.heat_sigma
 
 

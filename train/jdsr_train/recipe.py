@@ -130,6 +130,9 @@ class LossRecipe:
     perceptual_covered: float = 0.0
     """Frozen features of the restored face with the truth outside of the covered part, so that only
     the covered part is sharpened. Not in the paper."""
+    jaw: float = 0.0
+    """Edge strength along the jaw line, where it was covered (`losses.jaw_loss`). Not in the
+    paper; it sharpens a restored chin."""
     perceptual_from: float = 0.0
     """Share of the joint steps after which the perceptual terms of the restored face are active."""
     identity_from: float = 0.0

@@ -27,11 +27,16 @@ from jdsr_cli.datasets.samples import HEAT_SIGMA, Degrader, images_on_device, st
 from jdsr_cli.synthesis.compression import DegradedPair
 from jdsr_train.data.labels import heat_maps, mirror_labels, mirror_points, moved_labels
 
+JAW_POINTS = 17
+"""Number of the first iBUG landmarks, which follow the jaw from ear to ear."""
+
 
 @dataclass(frozen=True)
 class TrainingSample(DegradedPair):
-    """A pair with the targets of the prior and identity networks, if they are required."""
+    """A pair with the jaw line, and the targets of the prior and identity networks if required."""
 
+    jaw: NDArray[np.float32] | None = None
+    """(17, 2) x, y of the jaw line in pixels of `hr`."""
     heat_points: NDArray[np.float32] | None = None
     """(P, 2) x, y of the landmarks in pixels of `hr`."""
     parsing: NDArray[np.int8] | None = None
@@ -58,9 +63,13 @@ class TrainingSamples(Dataset[TrainingSample]):
         if mirrored:
             face, landmarks = mirror(face, landmarks)
         pair, _ = self.degrader(face, landmarks, rng, canonical=self.degrader.settings.canonical)
+        jaw = landmarks[:JAW_POINTS]
+        if pair.matrix is not None:
+            jaw = map_points(jaw, pair.matrix)
         sample = TrainingSample(
-            pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.native_width, pair.matrix
-        )
+            pair.lr, pair.lr_clean, pair.hr, pair.occlusion, pair.native_width, pair.matrix,
+            np.asarray(jaw, np.float32),
+        )  # fmt: skip
         return self._with_priors(sample, index, mirrored) if self._priors else sample
 
     @property
@@ -118,6 +127,7 @@ def mirror(
 
 def collate(samples: Sequence[TrainingSample], heat_sigma: float = HEAT_SIGMA) -> PackedBatch:
     """Stack samples into a batch; a target is None if a sample does not have it."""
+    jaws = [sample.jaw for sample in samples if sample.jaw is not None]
     points = [sample.heat_points for sample in samples if sample.heat_points is not None]
     parsings = [sample.parsing for sample in samples if sample.parsing is not None]
     people = [sample.identity for sample in samples if sample.identity is not None]
@@ -127,6 +137,7 @@ def collate(samples: Sequence[TrainingSample], heat_sigma: float = HEAT_SIGMA) -
         lr_clean=stack([sample.lr_clean for sample in samples]),
         hr=stack([sample.hr for sample in samples]),
         occlusion=stack([sample.occlusion for sample in samples])[:, None],
+        jaw=stack(jaws) if len(jaws) == count else None,
         heat_points=stack(points) if len(points) == count else None,
         parsing=stack(parsings) if len(parsings) == count else None,
         identity=torch.tensor(people) if len(people) == count else None,
@@ -165,6 +176,8 @@ class Batch:
     """(B, 3, 128, 128)."""
     occlusion: Tensor
     """(B, 1, s, s) in [0, 1]."""
+    jaw: Tensor | None = None
+    """(B, 17, 2) float32 x, y of the jaw line in pixels of `hr`."""
     heat_maps: Tensor | None = None
     """(B, P, 64, 64) in [0, 1], one for each of the set's `heat_points`; with priors only."""
     parsing: Tensor | None = None
@@ -194,6 +207,8 @@ class PackedBatch(Packed[Batch]):
     """(B, 128, 128, 3)."""
     occlusion: Tensor
     """(B, 1, s, s) float32 in [0, 1]."""
+    jaw: Tensor | None = None
+    """(B, 17, 2) float32, as in `Batch`."""
     heat_points: Tensor | None = None
     """(B, P, 2) float32 x, y in pixels of the 128-px face; with priors only."""
     parsing: Tensor | None = None
@@ -206,11 +221,13 @@ class PackedBatch(Packed[Batch]):
     def unpack(self, device: torch.device | str) -> Batch:
         """Return the batch on a device, with its heat maps."""
         points, parsing, identity = self.heat_points, self.parsing, self.identity
+        jaw = self.jaw
         return Batch(
             lr=images_on_device(device, self.lr),
             lr_clean=images_on_device(device, self.lr_clean),
             hr=images_on_device(device, self.hr),
             occlusion=self.occlusion.to(device, non_blocking=True),
+            jaw=None if jaw is None else jaw.to(device, non_blocking=True),
             heat_maps=None
             if points is None
             else heat_maps(points.to(device, non_blocking=True), sigma=self.heat_sigma),

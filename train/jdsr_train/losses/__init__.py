@@ -4,6 +4,7 @@ All are averaged over the batch and the elements and computed in float32; target
 The low-resolution grid and the restored face use the same functions (SPEC 2).
 """
 
+from jdsr_train.losses.jaw import jaw_loss
 from jdsr_train.losses.terms import (
     asymmetric_loss,
     coarse_loss,
@@ -36,6 +37,7 @@ __all__ = [
     "gradient_penalty",
     "gram",
     "identity_loss",
+    "jaw_loss",
     "landmark_loss",
     "noise_level",
     "occlusion_loss",

@@ -103,6 +103,12 @@ def restoring_terms(
             ),
         ),
     }
+    jaw = batch.jaw
+    if jaw is not None:
+        terms["jaw"] = (
+            weights.jaw,
+            lambda: losses.jaw_loss(restored, truth, batch.occlusion, jaw),
+        )
     coarse, landmarks, parsing = output.coarse, output.landmarks, output.parsing
     if coarse is not None:
         terms["coarse"] = (weights.coarse, lambda: losses.coarse_loss(coarse, truth))
