@@ -21,7 +21,7 @@ which is off in two of the eight shots:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -65,6 +65,11 @@ class RegisteredShots:
     """(k,), as given."""
     used: tuple[int, ...]
     """Indices of these shots among those given; 0 first, then ascending."""
+
+    def mirrored(self) -> RegisteredShots:
+        """Return the shots with left and right exchanged."""
+        crops, visibility = self.crops[:, :, ::-1], self.visibility[:, :, ::-1]
+        return replace(self, crops=crops, visibility=visibility)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +169,11 @@ def fuse_inputs(
     shots = align_shots(crops, weights, occlusions, widths=widths, read=read)
     if len(shots.used) == 1:
         return FusedInput(crops[0].copy(), (0,), np.ones(crops.shape[1:3], np.float32))
+    return fuse_registered(shots)
+
+
+def fuse_registered(shots: RegisteredShots) -> FusedInput:
+    """Fuse registered shots; see `fuse_inputs`."""
     image, support = robust_mean(shots)
     pixels = np.clip(np.rint(image), 0.0, 255.0).astype(np.uint8)
     return FusedInput(pixels, shots.used, support)

@@ -109,9 +109,10 @@ class Examiner:
         return [*self._identity.check([_checked(shot) for shot in shots], bare)]
 
     def examine_fused(self, fused: FusedFace) -> FusedFace | None:
-        """Return a fused face with the mean of the repeats as its face, as `examine` does.
+        """Return a fused face; with the mean of the repeats as its face, as `examine` does.
 
-        It has no doubt map: calibrations are fitted to single shots.
+        The repeats are those of the mean of the shots. A face that was restored from all shots
+        stays as it is. It has no doubt map: calibrations are fitted to single shots.
 
         Returns:
             None if a single shot like it would not be exported, since no pixel could be relied on.
@@ -126,7 +127,9 @@ class Examiner:
         doubt = self._doubt.estimate(fused.crop, conditions, part)
         if doubt is None:
             return fused
-        return None if doubt.nothing_reliable else replace(fused, generated=doubt.face)
+        if doubt.nothing_reliable:
+            return None
+        return fused if fused.jointly else replace(fused, generated=doubt.face)
 
     def compare_fused(self, fused: FusedFace, bare: Image | None) -> IdentityFigures | None:
         """Return the identity figures of a fused face; None without a network.

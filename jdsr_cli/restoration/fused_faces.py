@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import compose, crop
-from jdsr_cli.faces.burst import fuse_inputs
+from jdsr_cli.faces.burst import RegisteredShots, align_shots, fuse_registered
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.identity_check import CheckedShot
 from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, classify_mask, covered_share
 from jdsr_cli.faces.regions import face_region
 from jdsr_cli.faces.registration import sample
 from jdsr_cli.faces.resampling import chain, stretch, zoom
+from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import Shot, template_to_canvas
 from jdsr_cli.restoration.doubt import RestoresFaces
@@ -31,6 +33,13 @@ LEAST_WEIGHT = 0.01
 """Weight of a shot whose quality is less."""
 MAX_GRID = 8
 """Most points per pixel and axis at which a shot is read that is larger than the fused face."""
+
+
+class RestoresBursts(Protocol):
+    """What restores a face from several shots, such as `inference.burst.BurstNetwork`."""
+
+    def restore(self, shots: RegisteredShots) -> Pictures:
+        """Restore a face from registered shots, 128 pixels wide; return one picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +60,8 @@ class FusedFace:
     """Output of the generator, in canonical colours, and the part of it that is shown."""
     mask: MaskState
     """Mask decision of the fused face."""
+    jointly: bool = False
+    """Whether it was restored from all shots, and not from their mean."""
 
     @property
     def reference(self) -> Shot:
@@ -101,15 +112,22 @@ class ShotFusion:
         generator: Restores it.
         calibration: Maps its occlusion map to the probability of a mask.
         scale: Factor by which faces are enlarged.
+        burst: Restores faces from all shots; None to restore their mean.
 
     """
 
     def __init__(
-        self, generator: RestoresFaces, calibration: MaskCalibration, *, scale: int
+        self,
+        generator: RestoresFaces,
+        calibration: MaskCalibration,
+        *,
+        scale: int,
+        burst: RestoresBursts | None = None,
     ) -> None:
         self._generator = generator
         self._calibration = calibration
         self._scale = scale
+        self._burst = burst
 
     def side(self, shot: Shot) -> int:
         """Return the side in pixels of the picture of a fused face whose best shot is given."""
@@ -134,10 +152,10 @@ class ShotFusion:
         width, compositing = best.patch.alignment.native_width, best.face.compositing
         side = TEMPLATE_SIZE if compositing.replaced(width) == 1.0 else self.side(best)
         views = [_View.of(shot, side) for shot in shots]
-        fused = fuse_inputs(
+        registered = align_shots(
             np.stack([view.crop for view in views]),
             [max(shot.quality, LEAST_WEIGHT) for shot in shots],
-            occlusions=np.stack(
+            np.stack(
                 [
                     _all_but_upper_face(shot.occlusion)
                     if seen_bare and shot.mask == "masked"
@@ -148,21 +166,47 @@ class ShotFusion:
             widths=[shot.patch.alignment.native_width for shot in shots],
             read=lambda index, points: views[index].read(points),
         )
-        if len(fused.used) < 2:
+        if len(registered.used) < 2:
             return None
-        used = tuple(shots[index] for index in fused.used)
-        canonical = _reduced(fused.image)
-        given = _resized(fused.image, self._generator.side)
-        (generated,) = self._generator.restore([given])
+        used = tuple(shots[index] for index in registered.used)
+        fused = fuse_registered(registered).image
+        generated = self._restore_jointly(registered)
+        jointly = generated is not None
+        if generated is None:
+            (generated,) = self._generator.restore([_resized(fused, self._generator.side)])
         if generated is None:
             return None
         colours = views[0].colours
         nothing = np.zeros((side, side), np.float32)
-        filmed = colours.restore(fused.image, views[0].filmed, nothing)
+        filmed = colours.restore(fused, views[0].filmed, nothing)
         probability = self._calibration.probability(generated.occlusion, colours.gain)
         mask = decide_mask(probability, [shot.mask for shot in used], seen_bare=seen_bare)
         generated = replace(generated, part=best.face.part)
-        return FusedFace(used, filmed, canonical, colours, generated, mask)
+        return FusedFace(used, filmed, _reduced(fused), colours, generated, mask, jointly)
+
+    def _restore_jointly(self, shots: RegisteredShots) -> RestoredFace | None:
+        """Return the mean of the faces restored from all shots and from their mirror images.
+
+        Returns:
+            None without a network for that, for shots of another size than the template, and if the
+            network gives values that are not finite.
+
+        """
+        if self._burst is None or shots.crops.shape[1] != TEMPLATE_SIZE:
+            return None
+        pictures = [self._burst.restore(one) for one in (shots, shots.mirrored())]
+        if not all(one.finite.all() for one in pictures):
+            return None
+        (image, occlusion), (mirror, mirrored) = (
+            (one.images[0].astype(np.float32), one.occlusions[0].astype(np.float32))
+            for one in pictures
+        )
+        return RestoredFace(
+            np.rint((image + mirror[:, ::-1]) / 2).astype(np.uint8),
+            np.asarray((occlusion + mirrored[:, ::-1]) / np.float32(510)),
+            False,
+            TEMPLATE_SIZE,
+        )
 
 
 def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bool) -> MaskState:

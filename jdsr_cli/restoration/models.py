@@ -19,6 +19,7 @@ from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.identity_check import IdentityCheck
 from jdsr_cli.faces.identity_levels import find_levels
 from jdsr_cli.inference.backends import resolve_device_name
+from jdsr_cli.inference.burst import BurstNetwork
 from jdsr_cli.inference.generator import GeneratorNetwork
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.progress import Progress
@@ -42,6 +43,9 @@ class Models:
     """Makes a detector for consecutive frames; None if every frame is searched by itself."""
     generator: FaceGenerator | None
     """None for `crop-faces`."""
+    burst: BurstNetwork | None
+    """Restores a face from several shots; None where no fused faces are written, and without
+    weights that extend those of the generator."""
     embedder: FaceEmbedder | None
     """None if no face embedding network is given."""
     reference: ReferencePerson | None
@@ -62,7 +66,8 @@ class Models:
         """Return what determines the bytes of a result."""
         weights = None
         if self.weights is not None:
-            weights = {key: self.weights[key] for key in ("file", "sha256", "precision", "backend")}
+            names = ("file", "sha256", "precision", "backend", "burst")
+            weights = {name: self.weights[name] for name in names}
         identity = {"detector": dict(self.detector_entry), "weights": weights}
         if self.signer is not None:
             # Without the certificate, so that one that was renewed can continue a run.
@@ -91,7 +96,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         DeviceError: The device is not available.
 
     """
-    generator, weights = None, None
+    generator, burst, weights = None, None, None
     signer = open_signer(settings)
     device = resolve_device_name(settings.device)
     if isinstance(settings, RestoreSettings):
@@ -105,7 +110,11 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         where = network.device if network.backend == "torch" else _TITLES[network.backend]
         progress.note(f"weights: {name}{reason}, {network.precision} on {where}")
         generator = FaceGenerator(network, settings.batch)
-        weights = _describe_weights(name, network)
+        if settings.exports_crops:
+            burst = BurstNetwork.of(network)
+        if burst is not None:
+            progress.note(f"fused faces: {burst.entry.name}, float32 on {network.device}")
+        weights = _describe_weights(name, network, burst)
     opened = create_detector(settings.detector, _detector_settings(settings))
     progress.note(f"detector: {opened.name}")
     detector, near_tracks = _complete_detector(opened, settings)
@@ -126,6 +135,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         detector=detector,
         near_tracks=near_tracks,
         generator=generator,
+        burst=burst,
         embedder=embedder,
         reference=reference,
         detector_entry=_describe_detector(opened, settings.identity, reference),
@@ -200,7 +210,10 @@ def _describe_detector(
     }
 
 
-def _describe_weights(name: str, network: GeneratorNetwork) -> Mapping[str, Any]:
+def _describe_weights(
+    name: str, network: GeneratorNetwork, burst: BurstNetwork | None
+) -> Mapping[str, Any]:
+    several = None if burst is None else burst.entry
     return {
         "name": name,
         "file": network.path.name,
@@ -208,4 +221,7 @@ def _describe_weights(name: str, network: GeneratorNetwork) -> Mapping[str, Any]
         "precision": network.precision,
         "backend": network.backend,
         "entry": None if network.entry is None else asdict(network.entry),
+        "burst": None
+        if several is None
+        else {"name": several.name, "file": several.file, "sha256": several.sha256},
     }

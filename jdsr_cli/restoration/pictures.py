@@ -21,7 +21,7 @@ from jdsr_cli.restoration.doubt import Doubt
 from jdsr_cli.restoration.examination import ExaminedShot, Examiner
 from jdsr_cli.restoration.face_folder import FaceFolder, track_name
 from jdsr_cli.restoration.frame import FaceItem, FrameItem, OpenInput
-from jdsr_cli.restoration.fused_faces import FusedFace, ShotFusion
+from jdsr_cli.restoration.fused_faces import FusedFace, RestoresBursts, ShotFusion
 from jdsr_cli.restoration.sinks import Sink
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.generation import FaceGenerator
@@ -177,11 +177,12 @@ class BestShotSink(Sink):
         settings: RestoreSettings,
         examiner: Examiner,
         generator: FaceGenerator,
+        burst: RestoresBursts | None = None,
     ) -> None:
         self._settings = settings
         self._best = BestShots(settings.kept_shots)
         self._folder = FaceFolder(opened.workspace.results, opened.signer)
-        fusion = ShotFusion(generator, generator.calibration, scale=settings.scale)
+        fusion = ShotFusion(generator, generator.calibration, scale=settings.scale, burst=burst)
         limits = {"scale": settings.scale, "most": settings.shots}
         self._export = TrackExport(self._folder, examiner, fusion, **limits)
 

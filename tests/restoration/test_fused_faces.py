@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.faces.burst import RegisteredShots
 from jdsr_cli.faces.occlusion import DEFAULT_CALIBRATION, MaskState
+from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.restoration.best_shots import Shot
 from jdsr_cli.restoration.frame import RestoredFace
 from jdsr_cli.restoration.fused_faces import FusedFace, ShotFusion, decide_mask
@@ -223,3 +225,96 @@ def test_the_same_shots_give_the_same_picture(photo: np.ndarray) -> None:
     assert np.array_equal(first.filmed, second.filmed)
     for one, other in zip(first.render(200), second.render(200), strict=True):
         assert np.array_equal(one, other)
+
+
+class Joint:
+    """Restores from all shots as one colour on the left and another on the right."""
+
+    def __init__(self, *, finite: bool = True) -> None:
+        self.given: list[RegisteredShots] = []
+        self._finite = finite
+
+    def restore(self, shots: RegisteredShots) -> Pictures:
+        self.given.append(shots)
+        image = np.full((1, 128, 128, 3), 100, np.uint8)
+        image[:, :, :64] = 50
+        occlusion = np.zeros((1, 128, 128), np.uint8)
+        occlusion[:, 90:] = 255
+        return Pictures(image, occlusion, np.array([self._finite]))
+
+
+def fuse_jointly(
+    shots: Sequence[Shot], joint: Joint, generator: Recorder, *, seen_bare: bool = True
+) -> FusedFace:
+    fusion = ShotFusion(generator, DEFAULT_CALIBRATION, scale=4, burst=joint)
+    fused = fusion.fuse(shots, seen_bare=seen_bare)
+    assert fused is not None
+    return fused
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5])
+def test_a_network_for_several_shots_receives_them_and_their_mirror_images(
+    photo: np.ndarray, scale: float
+) -> None:
+    joint, generator = Joint(), Recorder()
+    shots = [shot(photo, seed=s, scale=scale, quality=0.9 - 0.1 * s) for s in range(4)]
+
+    fused = fuse_jointly(shots, joint, generator)
+
+    assert fused.jointly
+    assert not generator.given
+    straight, mirrored = joint.given
+    assert straight.crops.shape == (4, 128, 128, 3)
+    assert straight.used == (0, 1, 2, 3)
+    assert straight.weights.tolist() == [one.quality for one in shots]
+    assert np.array_equal(mirrored.crops, straight.crops[:, :, ::-1])
+    assert np.array_equal(mirrored.visibility, straight.visibility[:, :, ::-1])
+    assert (fused.generated.image == 75).all()
+    assert fused.generated.occlusion[:90].max() == 0.0
+    assert fused.generated.occlusion[90:].min() == 1.0
+
+
+def test_the_mouth_comes_from_shots_that_show_it(photo: np.ndarray) -> None:
+    joint = Joint()
+    shots = [shot(photo, scale=0.5), shot(photo, seed=1, scale=0.5, mask="unsure", occlusion=MOUTH)]
+
+    fuse_jointly(shots, joint, Recorder())
+
+    visibility = joint.given[0].visibility
+    assert visibility[0].min() == 1.0
+    assert visibility[1][95:120, 40:90].max() < 0.05
+    assert visibility[1][40:70, 40:90].min() > 0.95
+
+
+@pytest.mark.parametrize(("scale", "part"), [(1.6, "all"), (0.5, "covered")])
+def test_shots_wider_than_the_template_are_restored_from_their_mean(
+    photo: np.ndarray, scale: float, part: RestoredPart
+) -> None:
+    joint, generator = Joint(), Recorder()
+
+    fused = fuse_jointly(
+        [shot(photo, seed=s, scale=scale, part=part) for s in range(3)], joint, generator
+    )
+
+    assert not fused.jointly
+    assert not joint.given
+    assert len(generator.given) == 1
+
+
+def test_values_that_are_not_finite_are_replaced_by_the_restored_mean(photo: np.ndarray) -> None:
+    joint, generator = Joint(finite=False), Recorder()
+
+    fused = fuse_jointly([shot(photo, seed=s, scale=0.4) for s in range(3)], joint, generator)
+
+    assert not fused.jointly
+    assert len(generator.given) == 1
+    assert (fused.generated.image == (10, 200, 30)).all()
+
+
+def test_shots_that_do_not_match_are_not_restored_jointly(photo: np.ndarray) -> None:
+    joint = Joint()
+    stranger = np.ascontiguousarray(photo[::-1])
+    fusion = ShotFusion(Recorder(), DEFAULT_CALIBRATION, scale=4, burst=joint)
+
+    assert fusion.fuse([shot(photo, scale=0.4), shot(stranger, scale=0.4)], seen_bare=True) is None
+    assert not joint.given

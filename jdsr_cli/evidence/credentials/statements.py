@@ -82,11 +82,13 @@ class Origin:
     def _assertion(self, content: Content) -> dict[str, Any]:
         weights = None
         if self.weights is not None:
+            burst = self.weights["burst"]
             weights = {
                 # A path was given for weights of one's own.
                 "name": _name(str(self.weights["name"] or self.weights["file"])),
                 "file": self.weights["file"],
                 "sha256": self.weights["sha256"],
+                "burst": None if burst is None else dict(burst),
             }
         return {
             "software": TOOL,

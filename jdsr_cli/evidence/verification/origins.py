@@ -121,18 +121,20 @@ def check_weights(result: StoredResult) -> Iterator[Finding]:
     stated = result.manifest.get("weights")
     if not isinstance(stated, dict):
         return
-    sha256 = stated.get("sha256")
     try:
         known = {hash_: label for label, hash_ in _known_hashes()}
     except JdsrError as fault:
         yield Finding("note", MANIFEST, f"the weights are not compared: {fault.what}")
         return
-    if sha256 in known:
-        what = f"the weights are {known[sha256]}, as this installation lists them"
-    else:
-        name = shown(stated.get("name") or stated.get("file"))
-        what = f"the weights {name} are not listed by this installation"
-    yield Finding("note", MANIFEST, what)
+    burst = stated.get("burst")
+    for one in (stated, *([burst] if isinstance(burst, dict) else [])):
+        sha256 = one.get("sha256")
+        if isinstance(sha256, str) and sha256 in known:
+            what = f"the weights are {known[sha256]}, as this installation lists them"
+        else:
+            name = shown(one.get("name") or one.get("file"))
+            what = f"the weights {name} are not listed by this installation"
+        yield Finding("note", MANIFEST, what)
 
 
 def _known_hashes() -> Iterator[tuple[str, Any]]:

@@ -157,7 +157,8 @@ def open_sinks(opened: OpenInput, settings: DetectionSettings, models: Models) -
             sinks.append(VideoSink(name, opened, header, size, settings, picture))
     if settings.exports_crops:
         assert models.generator is not None
-        best = BestShotSink(opened, settings, models.examiner, models.generator)
+        networks = models.generator, models.burst
+        best = BestShotSink(opened, settings, models.examiner, *networks)
         sinks += [FilmedSink(opened, settings), best]
     sinks += [RecordSink(opened), FigureSink(settings), *people]
     if opened.signer is not None:
