@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
+from jdsr_cli.faces.canonical_colours import canonical_map
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.synthesis.compression import DegradedPair, compress, resize_bicubic
 from jdsr_cli.synthesis.light import LUMA, Light, draw_light
@@ -80,7 +80,7 @@ def record(
         settings: Ranges and probabilities.
 
     """
-    matrix = _misalignment(rng, settings, clean.shape[0])
+    matrix = draw_misalignment(rng, settings, clean.shape[0])
     light = draw_light(rng, settings)
     truth, scene = (light.expose(_warp(picture, matrix)) for picture in (clean, masked))
     covered = cv2.resize(_warp(alpha, matrix), (lr_size, lr_size), interpolation=cv2.INTER_AREA)
@@ -88,7 +88,7 @@ def record(
     # samples.
     if settings.pristine and rng.random() < settings.pristine:
         settings = settings.without_degradation()
-    lr, native_width = _capture(_rounded(scene), lr_size, light, rng, settings)
+    lr, native_width = capture(rounded(scene), lr_size, light, rng, settings)
     occlusion = np.asarray(np.clip(covered, 0.0, 1.0), np.float32)
     return Recording(lr, truth, occlusion, matrix, light, native_width)
 
@@ -107,28 +107,30 @@ def to_pair(
     """
     lr, truth = recording.lr, recording.truth
     if canonical:
-        colours = _colours(recording, rng)
+        monochrome = draw_monochrome_decision(recording.light, rng)
+        colours = canonical_map(lr, monochrome=monochrome)
         lr, truth = colours.apply(lr), colours.apply(truth)
-    hr = _rounded(truth)
+    hr = rounded(truth)
     return DegradedPair(
         lr, resize_bicubic(hr, lr.shape[0]), hr, recording.occlusion, recording.native_width,
         recording.matrix,
     )  # fmt: skip
 
 
-def _colours(recording: Recording, rng: np.random.Generator) -> ColourMap:
-    light = recording.light
+def draw_monochrome_decision(light: Light, rng: np.random.Generator) -> bool:
+    """Return whether footage in this light is classified as monochrome, errors included."""
     as_colour, as_monochrome, dark_as_monochrome = MISCLASSIFICATION_RATES
     if light.monochrome:
         rate = as_colour
     else:
         rate = dark_as_monochrome if light.exposure < 0.15 else as_monochrome
-    return canonical_map(recording.lr, monochrome=light.monochrome ^ bool(rng.random() < rate))
+    return light.monochrome ^ bool(rng.random() < rate)
 
 
-def _misalignment(
+def draw_misalignment(
     rng: np.random.Generator, settings: CameraSettings, size: int
 ) -> NDArray[np.float64]:
+    """Return (2, 3) from pixels of an aligned face of `size` pixels to those of its crop."""
     angle = float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.rotation
     zoom = 1.0 + float(np.clip(rng.normal(0, 0.5), -1, 1)) * settings.zoom
     if settings.rolled and rng.random() < settings.rolled:
@@ -151,14 +153,26 @@ def _warp(picture: NDArray[ImageT], matrix: NDArray[np.float64]) -> NDArray[Imag
     )
 
 
-def _capture(
+def capture(
     scene: NDArray[np.uint8],
     lr_size: int,
     light: Light,
     rng: np.random.Generator,
     settings: CameraSettings,
 ) -> tuple[NDArray[np.uint8], int]:
-    """Return the crop of the frame after lens, sensor and codec, and its width on the sensor."""
+    """Return the crop of the frame after lens, sensor and codec, and its width on the sensor.
+
+    Args:
+        scene: RGB uint8 (128, 128, 3), exposed.
+        lr_size: Side of the crop.
+        light: Of the scene.
+        rng: Draws the properties of the camera.
+        settings: Ranges and probabilities.
+
+    Returns:
+        RGB uint8 (lr_size, lr_size, 3), and the width in pixels of the sensor.
+
+    """
     size = scene.shape[0]
     low, high = settings.native_width
     native = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
@@ -170,7 +184,7 @@ def _capture(
     if settings.interlaced and rng.random() < settings.interlaced:
         sensed = _interlace(sensed, rng)
     sensed += _noise(sensed, light, rng, settings)
-    decoded = compress(_rounded(sensed), rng, settings)
+    decoded = compress(rounded(sensed), rng, settings)
     if light.monochrome and not settings.tinted:
         grey = np.rint(decoded.astype(np.float32) @ LUMA).astype(np.uint8)
         decoded = np.repeat(grey[..., None], 3, axis=2)
@@ -253,5 +267,6 @@ def _noise(
     return np.asarray(noise, np.float32)
 
 
-def _rounded(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+def rounded(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a picture of grey levels as uint8, rounded and clipped."""
     return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
