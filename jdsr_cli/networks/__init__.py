@@ -1,20 +1,25 @@
-"""The generators: the network of the paper (`jdsr`), and a small one for CPUs (`lite`)."""
+"""The generators: the network of the paper (`jdsr`), and a small one for CPUs (`lite`, `burst`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from jdsr_cli.errors import UsageError
+from jdsr_cli.networks.burst import BurstConfig, BurstGenerator
 from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
 from jdsr_cli.networks.layers import ChannelAttention, Generator, GeneratorOutput, ResidualBlock
 from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
 
 __all__ = [
+    "BASE_PREFIXES",
     "NETWORKS",
+    "BurstConfig",
+    "BurstGenerator",
     "ChannelAttention",
     "Generator",
     "GeneratorOutput",
@@ -29,11 +34,16 @@ __all__ = [
 
 _BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
     "lite": (LiteConfig, LiteGenerator),
+    "burst": (BurstConfig, BurstGenerator),
     "jdsr": (JDSRConfig, JDSRGenerator),
 }
 
 NETWORKS: tuple[str, ...] = tuple(_BUILDERS)
 """Names of the networks that `build` accepts."""
+
+BASE_PREFIXES: Mapping[str, str] = MappingProxyType({"burst": "single."})
+"""For networks with a frozen part that has the weights of another generator: the beginning of the
+names of its parameters."""
 
 
 def build(network: str, arguments: Mapping[str, object]) -> nn.Module:

@@ -159,9 +159,15 @@ class LiteGenerator(nn.Module):
             if last is not None:
                 nn.init.zeros_(last.weight)
 
-    def forward(self, lr: Tensor) -> GeneratorOutput:
-        """Restore (B, 3, lr_size, lr_size) RGB faces in [0, 1]."""
-        features = self._trunk(self._to_grid(lr))
+    def forward(self, lr: Tensor, added: Tensor | None = None) -> GeneratorOutput:
+        """Restore faces.
+
+        Args:
+            lr: (B, 3, lr_size, lr_size) RGB in [0, 1].
+            added: (B, widths[0], 32, 32), added to the features of the first layer; None for none.
+
+        """
+        features = self._trunk(self._to_grid(lr), added)
         head = self._heads(features).float()
         occlusion = head[:, 6:7].sigmoid()
         lr = self._without_covered_detail(lr, occlusion)
@@ -177,8 +183,10 @@ class LiteGenerator(nn.Module):
             occlusion=occlusion,
         )
 
-    def _trunk(self, x: Tensor) -> Tensor:
+    def _trunk(self, x: Tensor, added: Tensor | None) -> Tensor:
         features: Tensor = self.stem(x)
+        if added is not None:
+            features = features + added
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.encoder):
             if level:

@@ -131,7 +131,9 @@ def record_track(
     if any(masked):
         mask = choose_sprite(sprites, landmarks, rng), int(rng.integers(1 << 32))
     hands = _draw_hands(len(masked), rng, settings)
-    truth, frames, occlusions = np.empty(0), [], []
+    truth = face
+    frames: list[NDArray[np.uint8]] = []
+    occlusions: list[NDArray[np.float32]] = []
     for number, (wears, hand) in enumerate(zip(masked, hands, strict=True)):
         scene = _dress(face, landmarks, mask if wears else None, rng)
         if hand:
@@ -263,15 +265,15 @@ def _position(
         near, far = settings.shift
         centre = (side - 1) / 2
         motion = cv2.getRotationMatrix2D((centre, centre), float(turn), 1.0 + float(zoom))
-        motion[:, 2] += _normal(rng, near + far / width, 2)
-        crop = crop @ motion[:, :2].T + motion[:, 2]
+        shift = motion[:, 2] + _normal(rng, near + far / width, 2)
+        crop = crop @ motion[:, :2].T + shift
         bends = _normal(rng, settings.warp, 2 * GRID * GRID).reshape(GRID, GRID, 2)
         smooth = cv2.resize(bends.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
         crop = crop + smooth.reshape(-1, 2)
     back = cv2.invertAffineTransform(base)
-    source = crop @ back[:, :2].T + back[:, 2]
+    source = np.asarray(crop @ back[:, :2].T + back[:, 2], np.float64)
     if settings is not None:
-        source += _expression(source, frame, rng, settings.expression)
+        source = source + _expression(source, frame, rng, settings.expression)
     return np.asarray(source.reshape(side, side, 2), np.float32)
 
 
@@ -300,5 +302,6 @@ def _draw_shade(rng: np.random.Generator, deviation: float) -> NDArray[np.float3
 
 
 def _remap(picture: NDArray[np.uint8], position: NDArray[np.float32]) -> NDArray[np.uint8]:
-    moved = cv2.remap(picture, position, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    x, y = np.ascontiguousarray(position[..., 0]), np.ascontiguousarray(position[..., 1])
+    moved = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(moved, np.uint8)

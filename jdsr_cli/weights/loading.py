@@ -18,10 +18,11 @@ from jdsr_cli.errors import (
     WeightsCorruptError,
     WeightsError,
 )
-from jdsr_cli.networks import Generator, GeneratorOutput, build
+from jdsr_cli.networks import BASE_PREFIXES, Generator, GeneratorOutput, build
 from jdsr_cli.weights.locations import check_digest
 from jdsr_cli.weights.names import listed_by_hash, path_of
 from jdsr_cli.weights.registry import (
+    ALTERED_HINT,
     WeightEntry,
     altered_hint,
     check_size,
@@ -29,6 +30,7 @@ from jdsr_cli.weights.registry import (
     locate,
 )
 from jdsr_cli.weights.state_dicts import (
+    BaseWeights,
     difference,
     parse_state_dict,
     unreadable,
@@ -169,8 +171,10 @@ def load_generator(
 
     Raises:
         UsageError: The name, the device or the precision is unknown.
-        WeightsMissingError: The file is missing, or there is no manifest.
-        WeightsCorruptError: The bytes or the tensors are not those recorded.
+        WeightsMissingError: The file, or weights that it refers to, are missing, or there is no
+            manifest.
+        WeightsCorruptError: The bytes or the tensors are not those recorded, or weights that it
+            refers to are not those with which it was trained.
         WeightsError: The file cannot be read or does not state its network.
 
     """
@@ -181,15 +185,57 @@ def load_generator(
         network = _build_from_metadata(read.path, read.metadata)
     else:
         network = _build_empty(read.path, read.listed.network, read.listed.arguments)
-    fault = difference(network.state_dict(), read.tensors)
+    tensors = {**_base_tensors(read), **read.tensors}
+    fault = difference(network.state_dict(), tensors)
     if fault is not None:
         raise WeightsCorruptError(fault, where=read.path, hint="It does not fit its network.")
-    network.load_state_dict(read.tensors, assign=True)
+    network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr_size = network.lr_size
     assert isinstance(lr_size, int)
     return LoadedGenerator(read.listed, network, target, dtype, read.sha256, read.path, lr_size)
+
+
+def load_base(name: str, network: str) -> tuple[BaseWeights, dict[str, Tensor]]:
+    """Read the weights of the frozen part of a network.
+
+    Args:
+        name: Name of a manifest entry.
+        network: A key of `jdsr_cli.networks.BASE_PREFIXES`.
+
+    Returns:
+        Their description, and their tensors by the names in that network.
+
+    Raises:
+        UsageError, WeightsMissingError, WeightsCorruptError, WeightsError: As for `load_generator`.
+
+    """
+    read, prefix = _read(entry(name).name), BASE_PREFIXES[network]
+    named = {prefix + key: value for key, value in read.tensors.items()}
+    return BaseWeights(name, read.sha256), named
+
+
+def _base_tensors(read: _WeightFile) -> dict[str, Tensor]:
+    """Return the tensors of the weights that a file refers to, by the names in its network."""
+    wanted, network = BaseWeights.of(read.metadata), read.metadata.get("network", "")
+    if wanted is None:
+        return {}
+    if network not in BASE_PREFIXES:
+        raise WeightsCorruptError(
+            f"refers to other weights, which the network {network!r} does not have",
+            where=read.path,
+            hint=ALTERED_HINT,
+        )
+    found, tensors = load_base(wanted.name, network)
+    if found != wanted:
+        raise WeightsCorruptError(
+            f"was trained with other weights {wanted.name!r}: those with the SHA-256 "
+            f"{wanted.sha256 or '(not stated)'}, not {found.sha256}",
+            where=read.path,
+            hint=f"Use the file and {wanted.name} of one version of jdsr.",
+        )
+    return tensors
 
 
 def load_state(name_or_path: str | Path) -> dict[str, Tensor]:

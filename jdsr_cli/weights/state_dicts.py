@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import safetensors
 import safetensors.torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
-from jdsr_cli.networks import NETWORKS, build
+from jdsr_cli.networks import BASE_PREFIXES, NETWORKS, build
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights.names import no_such_file
 from jdsr_cli.weights.registry import ALTERED_HINT
@@ -136,6 +136,32 @@ def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
     return None
 
 
+BASE, BASE_SHA256 = "base", "base_sha256"
+"""Keys of the metadata that refer to other weights."""
+
+
+@dataclass(frozen=True)
+class BaseWeights:
+    """Weights that the frozen part of another network has."""
+
+    name: str
+    """Name of their manifest entry."""
+    sha256: str
+    """Hash of their file."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Metadata of a file that refers to them."""
+        return {BASE: self.name, BASE_SHA256: self.sha256}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str]) -> Self | None:
+        """Return what the metadata of a file refer to; None if it is complete."""
+        if BASE not in metadata:
+            return None
+        return cls(metadata[BASE], metadata.get(BASE_SHA256, ""))
+
+
 def save_network(
     path: Path,
     network_name: str,
@@ -144,6 +170,7 @@ def save_network(
     metadata: Mapping[str, str] | None = None,
     *,
     precision: StoredPrecision = "float16",
+    base: BaseWeights | None = None,
 ) -> str:
     """Write a network as safetensors of 16-bit floats; the file is replaced atomically.
 
@@ -155,6 +182,8 @@ def save_network(
         module: The network; its parameters are not changed.
         metadata: Additional metadata, such as data, licence, commit and recipe.
         precision: Data type of the floating-point values in the file, stored in the metadata.
+        base: Weights whose values the frozen part of the network has (`BASE_PREFIXES`); the file
+            refers to them and leaves that part out.
 
     Returns:
         The SHA-256 of the file, for the manifest.
@@ -171,11 +200,15 @@ def save_network(
         fault = difference(expected.state_dict(), module.state_dict())
         if fault is not None:
             raise UsageError(f"{network_name}({dict(arguments)}) is not this module: {fault}")
+    left_out = None if base is None else BASE_PREFIXES[network_name]
     tensors = {
-        key: _to_16_bits(path, key, value, precision) for key, value in module.state_dict().items()
+        key: _to_16_bits(path, key, value, precision)
+        for key, value in module.state_dict().items()
+        if left_out is None or not key.startswith(left_out)
     }
     header = {
         **(metadata or {}),
+        **({} if base is None else base.metadata),
         "precision": precision,
         "network": network_name,
         "arguments": json.dumps(dict(arguments), sort_keys=True),

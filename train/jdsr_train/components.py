@@ -19,6 +19,7 @@ from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, load_templates
 from jdsr_train.data.parsing_set import ParsingSamples
 from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.data.tracks import TrackSamples
 from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.networks import IdentityNetwork
 from jdsr_train.recipe import Recipe
@@ -87,6 +88,13 @@ class TrainingComponents:
         """Return the training samples of a split."""
         return TrainingSamples(self.faces(split), self.degrader, seed)
 
+    def track_samples(self, split: str, seed: int) -> TrackSamples:
+        """Return the training tracks of a split."""
+        recipe = self.recipe
+        return TrackSamples(
+            self.faces(split), self.degrader, recipe.track, seed, recipe.optimiser.batch
+        )
+
     def parsing_samples(self, split: str) -> ParsingSamples:
         """Return the labelled faces of a split, augmented if it is the training split."""
         pictures = self.resources.parsing_set(split)
@@ -150,7 +158,12 @@ class TrainingComponents:
         return network
 
     def initialise(self, generator: nn.Module) -> None:
-        """Load the weights with which the joint stage starts: `--init`, or the trained denoiser."""
+        """Load the weights with which the joint stage starts.
+
+        They are those of `--init` or of the trained denoiser, and the base of the recipe.
+        """
+        if self.recipe.generator.base is not None:
+            self.resources.load_base(generator, self.recipe.generator)
         if self.request.init is not None:
             self.resources.load_initial(generator)
         elif "denoise" in self.recipe.stages and isinstance(generator, JDSRGenerator):

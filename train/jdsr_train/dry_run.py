@@ -24,6 +24,7 @@ from jdsr_cli.synthesis.masks import landmarks_from_five
 from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
+from jdsr_train.recipe import GeneratorRecipe
 from jdsr_train.request import TrainRequest
 from jdsr_train.requirements import check_requirements
 from jdsr_train.run import PREPARE, open_components, stages_of
@@ -178,6 +179,9 @@ class SyntheticResources:
         """Keep the random weights."""
 
     def load_initial(self, generator: nn.Module) -> None:
+        """Keep the random weights."""
+
+    def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
         """Keep the random weights."""
 
 

@@ -16,9 +16,10 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.version import __version__
-from jdsr_cli.weights import WeightEntry, entries, save_network
+from jdsr_cli.weights import WeightEntry, entries, entry, save_network
 from jdsr_cli.weights.default import compare_gates
 from jdsr_cli.weights.registry import CARRIED, MANIFEST
+from jdsr_cli.weights.state_dicts import BaseWeights
 from jdsr_train.recipe import Recipe
 
 LICENCE = "Terms of the training faces; state them before passing the file on"
@@ -62,6 +63,8 @@ def export_weights(
         OutputError: The folder cannot be written.
 
     """
+    name = recipe.generator.base
+    base = None if name is None else BaseWeights(name, entry(name).sha256)
     sha256 = save_network(
         path, recipe.generator.network, arguments, network,
         {
@@ -70,9 +73,9 @@ def export_weights(
             "data": data,
             "deviations": "; ".join(deviations) or "none",
         },
-        precision=precision,
+        precision=precision, base=base,
     )  # fmt: skip
-    entry: dict[str, Any] = {
+    table: dict[str, Any] = {
         "name": recipe.name.replace("_", "-"),
         "file": path.name,
         "sha256": sha256,
@@ -91,13 +94,13 @@ def export_weights(
         },
     }
     if gates:
-        entry["gates"] = dict(gates)
-    if recipe.earns is not None and _is_earned(WeightEntry(**entry)):
-        entry["name"] = recipe.earns
+        table["gates"] = dict(gates)
+    if recipe.earns is not None and _is_earned(WeightEntry(**table)):
+        table["name"] = recipe.earns
     manifest = path.with_name(MANIFEST)
     text = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
     with atomic_file(manifest) as temporary:
-        temporary.write_text(_replace_entry(text, entry), encoding="utf-8")
+        temporary.write_text(_replace_entry(text, table), encoding="utf-8")
 
 
 def _protocol(figures: Mapping[str, float]) -> str:

@@ -16,7 +16,7 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.synthesis.masks import template_files
-from jdsr_cli.weights import sha256_of
+from jdsr_cli.weights import entry, sha256_of
 from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16
 
@@ -40,9 +40,9 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
         stage: `parser`, `identity`, `denoise` or `joint`.
 
     Returns:
-        `--parsing` for the parser; `--data` for the others, with `--masks` if templates are used
-        and `--features` if a loss term needs them; 64 hexadecimal digits, or the name of
-        torchvision's VGG-16.
+        `--parsing` for the parser; `--data` for the others, with `--masks` if templates are used,
+        `[generator] base` if the recipe names such weights, and `--features` if a loss term needs
+        them; 64 hexadecimal digits, or the name of torchvision's VGG-16.
 
     Raises:
         DatasetError, InputMissingError: The faces or masks cannot be read.
@@ -59,6 +59,8 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
     recipe, masks = components.recipe, components.request.masks
     if masks is not None and recipe.data.masked > 0:
         digests["--masks"] = masks_digest(masks)
+    if recipe.generator.base is not None:
+        digests["[generator] base"] = entry(recipe.generator.base).sha256
     if recipe.loss.features:
         digests["--features"] = features_digest(components.request.features)
     return digests

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, one_of, within
+from jdsr_cli.networks import BASE_PREFIXES
 from jdsr_cli.synthesis.camera_settings import CameraSettings
+from jdsr_cli.synthesis.tracks import TrackSettings
 from jdsr_cli.weights.default import ON_GPU
 
 STAGES = ("parser", "identity", "denoise", "joint")
@@ -34,9 +36,15 @@ class GeneratorRecipe:
     data."""
     scale: int = 4
     """Scale factor from the side of the input to 128."""
+    base: str | None = None
+    """Name of the weights of the network's frozen part; `burst` needs them, other networks have no
+    such part."""
 
     def __post_init__(self) -> None:
         within(self, 1, 128, "scale")
+        if (self.network in BASE_PREFIXES) != (self.base is not None):
+            state = "needs" if self.base is None else "has no part for"
+            raise UsageError(f"the network {self.network!r} {state} other weights", where="base")
         if 128 % self.scale:
             raise UsageError(f"{self.scale} does not divide 128", where="scale")
 
@@ -267,6 +275,8 @@ class Recipe:
     data: DataRecipe = DataRecipe()
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Parameters of the camera degradation."""
+    track: TrackSettings = field(default_factory=TrackSettings)
+    """Shots of a face, for the network `burst`; `data.occluded` and `data.lowered` do not apply."""
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     """Optimisation of the generator in the joint stage."""
@@ -289,7 +299,18 @@ class Recipe:
             raise UsageError(f"{self.name!r} cannot be the name of a file", where="name")
         if self.earns is not None:
             one_of(self.earns, (ON_GPU,), "earns")
+        if self.of_tracks and (self.data.degradation != "camera" or not self.data.canonical):
+            raise UsageError(
+                "tracks are recorded by the camera degradation, in canonical colours",
+                where="data",
+                hint='Set degradation = "camera" and canonical = true',
+            )
         within(self, 0, MAX_SEED, "seed")
+
+    @property
+    def of_tracks(self) -> bool:
+        """Whether the generator restores tracks, not single faces."""
+        return self.generator.network == "burst"
 
     def steps(self, stage: str) -> OptimiserRecipe:
         """Return the optimisation of a stage's main network."""

@@ -12,12 +12,16 @@ from jdsr_cli.datasets.cropping import PrepareSettings
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
+from jdsr_cli.networks import BASE_PREFIXES
 from jdsr_cli.networks.lite import LiteGenerator, unfold_state
 from jdsr_cli.progress import Progress
 from jdsr_cli.weights import load_state
+from jdsr_cli.weights.loading import load_base
+from jdsr_cli.weights.state_dicts import difference
 from jdsr_train.data.parsing_set import ParsingSet, open_parsing_set
 from jdsr_train.data.part_labellers import label_source
 from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
+from jdsr_train.recipe import GeneratorRecipe
 from jdsr_train.request import OWN_PARSER, TrainRequest, stage_weights_path
 
 if TYPE_CHECKING:
@@ -48,6 +52,9 @@ class TrainingResources(Protocol):
 
     def load_initial(self, generator: nn.Module) -> None:
         """Load the weights of `--init`, as far as they fit."""
+
+    def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
+        """Load the weights of the generator's frozen part."""
 
 
 class FileResources:
@@ -119,6 +126,26 @@ class FileResources:
         """Load the weights of `--init`, as far as they fit."""
         assert self.request.init is not None
         self.progress.note(load_matching_tensors(generator, load_state(self.request.init)))
+
+    def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
+        """Load the weights that the recipe names into the generator's frozen part.
+
+        Raises:
+            WeightsError: They are missing or damaged, or do not fit.
+
+        """
+        assert recipe.base is not None
+        _, tensors = load_base(recipe.base, recipe.network)
+        prefix = BASE_PREFIXES[recipe.network]
+        frozen = {key: v for key, v in generator.state_dict().items() if key.startswith(prefix)}
+        fault = difference(frozen, tensors)
+        if fault is not None:
+            raise WeightsError(
+                f"the weights {recipe.base!r} do not fit the network {recipe.network!r}: {fault}",
+                where="[generator] base",
+                hint="Name weights of the same shape, or change [generator] arguments",
+            )
+        generator.load_state_dict(tensors, strict=False)
 
     def _weights_path(self, stage: str) -> Path:
         return stage_weights_path(self.request.run.out, stage, self.request.recipe)

@@ -25,7 +25,7 @@ from jdsr_train.request import TrainRequest
 from jdsr_train.requirements import check_requirements
 from jdsr_train.resources import FileResources
 from jdsr_train.stages import JointStage, Stage, build_stage
-from jdsr_train.stages.validation import measure_gates
+from jdsr_train.stages.validation import Validation, measure_gates
 from jdsr_train.timing import load_or_measure_budget
 from jdsr_train.trained_generator import (
     PeriodicExport,
@@ -50,8 +50,10 @@ _STAGE_SETTINGS = {
     "parser": ("parser", "seed"),
     "identity": ("identity", "data", "seed"),
     "denoise": ("generator", "data", "loss", "denoise", "seed"),
-    "joint": ("generator", "data", "loss", "optimiser", "critic", "stages", "seed"),
-}
+    "joint": (
+        "generator", "data", "camera", "track", "loss", "optimiser", "critic", "stages", "seed",
+    ),
+}  # fmt: skip
 """The parts of a recipe on which the result of a stage depends."""
 
 TIME_SHARES = {"parser": 0.08, "identity": 0.12, "denoise": 0.12, "joint": 0.68}
@@ -272,7 +274,7 @@ def _gates(
 ) -> dict[str, object] | None:
     """Measure the gates of weights that can earn a registry name, if there is time."""
     deadline, device = components.request.deadline, components.fabric.device
-    if components.recipe.earns is None or stage.validation is None:
+    if components.recipe.earns is None or not isinstance(stage.validation, Validation):
         return None
     network = network.to(device)
     data = components.request.data.name

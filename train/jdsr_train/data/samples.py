@@ -172,6 +172,14 @@ class Batch:
     identity: Tensor | None = None
     """(B,) int64 index in the set's `people`, -1 where unknown; with priors, for a set with
     identities."""
+    track: tuple[Tensor, Tensor, Tensor] | None = None
+    """For generators of tracks: shots (B, n, 3, s, s), of which `lr` is the first, their visibility
+    (B, n, 1, s, s) in [0, 1] and weights (B, n); `occlusion` is what all shots cover."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arguments of the generator."""
+        return (self.lr,) if self.track is None else self.track
 
 
 @dataclass(frozen=True)

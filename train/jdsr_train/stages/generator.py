@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator
 from jdsr_train import losses
-from jdsr_train.data.samples import Batch, PackedBatch, TrainingSamples
+from jdsr_train.data.samples import Batch, Packed, PackedBatch, TrainingSamples
+from jdsr_train.data.tracks import TrackSamples
 from jdsr_train.frozen_features import FeatureExtractor
 from jdsr_train.losses.objective import (
     LossNetworks,
@@ -28,6 +29,7 @@ from jdsr_train.losses.objective import (
 )
 from jdsr_train.networks import Critic
 from jdsr_train.recipe import OptimiserRecipe, Recipe
+from jdsr_train.stages.track_validation import TrackValidation
 from jdsr_train.stages.validation import Validation
 from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition
 
@@ -144,11 +146,11 @@ class JointStage:
         self,
         recipe: Recipe,
         generator: nn.Module,
-        samples: TrainingSamples,
+        samples: TrainingSamples | TrackSamples,
         *,
         features: FeatureExtractor | None = None,
         identity: nn.Module | None = None,
-        validation: Validation | None = None,
+        validation: Validation | TrackValidation | None = None,
         deviations: tuple[str, ...] = (),
     ) -> None:
         self.recipe, self.samples = recipe, samples
@@ -164,7 +166,7 @@ class JointStage:
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
-    ) -> Iterator[PackedBatch]:
+    ) -> Iterator[Packed[Batch]]:
         """Iterate over batches of faces; see `TrainingSamples.batches`."""
         size = self.recipe.optimiser.batch // world
         return self.samples.batches(size, first, last, workers, rank=rank, world=world)
@@ -178,7 +180,7 @@ class JointStage:
             not adversarial or (position.step + 1) % self.recipe.critic.steps_per_update == 0
         )
         with torch.set_grad_enabled(updates_generator):
-            output = GeneratorOutput(**networks["generator"](batch.lr))
+            output = GeneratorOutput(**networks["generator"](*batch.inputs))
         if adversarial:
             region, masked = self.recipe.critic.sees, self.recipe.data.masked
             restored, truth = select_region(output.restored, batch, region, masked)
@@ -224,7 +226,7 @@ class JointStage:
             return {}
 
         def terms(generator: nn.Module, batch: Batch) -> dict[str, Tensor]:
-            return self.terms(generator(batch.lr), batch, position)
+            return self.terms(generator(*batch.inputs), batch, position)
 
         loss = self.validation.loss(network, terms, until)
         return {"validation_loss": loss, **self.validation.metrics(network, until)}

@@ -32,7 +32,7 @@ from jdsr_cli.networks import GeneratorOutput
 from jdsr_cli.weights import load_generator
 from jdsr_cli.weights.gates import GATES
 from jdsr_cli.weights.registry import CARRIED
-from jdsr_train.data.samples import Batch, TrainingSamples
+from jdsr_train.data.samples import Batch, Packed, TrainingSamples
 from jdsr_train.training.monitoring import PANEL, save_face_grid
 
 PANEL_FACES = 10
@@ -162,15 +162,26 @@ class Validation:
             until: Time of `time.monotonic` after which no further batch is started.
 
         """
-        values: list[Tensor] = []
-        batches = 0
-        with torch.inference_mode():
-            for batch in self.batches:
-                if batches and time.monotonic() >= until:
-                    break
-                values += terms(network, batch.unpack(self.device)).values()
-                batches += 1
-        return float(torch.stack(values).double().sum()) / batches
+        return mean_loss(self.batches, self.device, network, terms, until)
+
+
+def mean_loss(
+    batches: Sequence[Packed[Batch]],
+    device: torch.device,
+    network: nn.Module,
+    terms: Terms,
+    until: float = math.inf,
+) -> float:
+    """Return the mean loss of a network on batches, of which the first is always evaluated."""
+    values: list[Tensor] = []
+    done = 0
+    with torch.inference_mode():
+        for batch in batches:
+            if done and time.monotonic() >= until:
+                break
+            values += terms(network, batch.unpack(device)).values()
+            done += 1
+    return float(torch.stack(values).double().sum()) / done
 
 
 class _OcclusionCounter:
