@@ -1,0 +1,260 @@
+"""Fusion of several shots of one face, before it is restored.
+
+What the camera saw is common to all shots; noise, compression and where the pixels of the sensor
+fell differ. The mean of registered shots therefore holds more of the face than the best of them,
+and is restored once. Each shot contributes what is visible in it: of a person who wears a mask in
+some shots, the mouth comes from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.regions import covered_region, face_region
+from jdsr_cli.faces.registration import register, sample
+
+MAX_SHOTS = 8
+"""Shots of a person that are fused at most."""
+TONE_REACH = 12.0
+"""Standard deviation in pixels of the Gaussian that separates exposure and colour from detail."""
+TONE_GAIN = (0.7, 1.4)
+"""Limits of the contrast factor of a shot."""
+TONE_EVERYWHERE = 0.02
+"""Weight of the mean difference of the face, which dominates far from what is visible in both."""
+COMPARED_DETAIL = 2.5
+"""Standard deviation in pixels of the Gaussian below which shots are not compared: noise and
+compression differ there, and are what the mean is for."""
+FULL_WEIGHT = 10.0
+"""Grey levels from the median of all shots within which a pixel has full weight (Huber)."""
+MAX_DEVIATION = 60.0
+"""Grey levels from the median above which a pixel has no weight."""
+LEAST_VISIBILITY = 1e-3
+"""Visibility of a fully covered pixel; counts only where the pixel is covered in every shot."""
+
+Pixels = NDArray[np.float32]
+Reader = Callable[[int, NDArray[np.float32]], Pixels]
+"""Reads a shot (its index) at points (side, side, 2) of its crop, as RGB (side, side, 3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredShots:
+    """The shots of a person that match the first one, as that one shows the face."""
+
+    crops: Pixels
+    """RGB (k, side, side, 3) in grey levels, 0 to 255 and not rounded; the reference first, with
+    its own pixels, the others registered on it and matched in tone."""
+    visibility: Pixels
+    """(k, side, side) in [0, 1]: 0 where the shot is covered, or ends."""
+    weights: NDArray[np.float64]
+    """(k,), as given."""
+    used: tuple[int, ...]
+    """Indices of these shots among those given; 0 first, then ascending."""
+
+
+@dataclass(frozen=True, eq=False)
+class FusedInput:
+    """One crop made of several shots."""
+
+    image: NDArray[np.uint8]
+    """RGB uint8 (side, side, 3)."""
+    used: tuple[int, ...]
+    """Indices of the fused shots; the reference, 0, first."""
+    support: Pixels
+    """(side, side): effective number of shots of which each pixel is made, 1 or more."""
+
+
+def align_shots(
+    crops: NDArray[np.uint8],
+    weights: NDArray[np.floating] | Sequence[float],
+    occlusions: NDArray[np.float32] | None = None,
+    *,
+    widths: Sequence[float] | None = None,
+    read: Reader | None = None,
+) -> RegisteredShots:
+    """Register aligned crops of one face on the first one.
+
+    Shots that do not match are left out, see `registration.register`. The slowly varying exposure
+    and colour, and the contrast, of the others become those of the first, as far as the face is
+    visible in both.
+
+    Args:
+        crops: RGB uint8 (n, side, side, 3), in the template, in canonical colours; the best first.
+        weights: (n,), above 0: how good each shot is.
+        occlusions: (n, 128, 128) in [0, 1]: what is covered; nothing by default.
+        widths: (n,) native widths in pixels; see `registration.register`.
+        read: Reads a shot where the registration found it, so that it is resampled from its frame
+            once; by default the crop is resampled again.
+
+    Raises:
+        UsageError: Shapes do not match, or a weight is not above 0.
+
+    """
+    share = np.asarray(weights, dtype=np.float64)
+    _check(crops, share, occlusions, widths)
+    side = crops.shape[1]
+    closed = [
+        np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE), np.float32)
+        if occlusions is None
+        else covered_region(np.asarray(occlusions[index], np.float32))
+        for index in range(len(crops))
+    ]
+    first, open_first = crops[0].astype(np.float32), _resized(1.0 - closed[0], side)
+    kept, visible, used = [first], [open_first], [0]
+    for index in range(1, len(crops)):
+        both = (1.0 - closed[0]) * (1.0 - closed[index])
+        width = TEMPLATE_SIZE if widths is None else min(widths[0], widths[index])
+        found = register(crops[0], crops[index], weight=both, native_width=width)
+        if found is None:
+            continue
+        points = found.coordinates(side)
+        shot = read(index, points) if read else sample(crops[index].astype(np.float32), points)
+        seen = sample(_resized(1.0 - closed[index], side), points, border=0.0)
+        seen = np.clip(seen, 0.0, 1.0)
+        kept.append(_match_tone(shot, first, open_first * seen))
+        visible.append(seen)
+        used.append(index)
+    return RegisteredShots(np.stack(kept), np.stack(visible), share[used], tuple(used))
+
+
+def fuse_inputs(
+    crops: NDArray[np.uint8],
+    weights: NDArray[np.floating] | Sequence[float],
+    *,
+    occlusions: NDArray[np.float32] | None = None,
+    widths: Sequence[float] | None = None,
+    read: Reader | None = None,
+) -> FusedInput:
+    """Fuse aligned crops of one face to a single one that a generator restores.
+
+    Each pixel is the mean of the shots registered by `align_shots`, by weight and visibility; a
+    covered pixel counts only where it is covered in every shot. Values far from the weighted median
+    count less (Huber, and not at all beyond `MAX_DEVIATION`); they are compared without fine
+    detail. The order of all shots but the first does not matter.
+
+    Args:
+        crops: See `align_shots`, as the other arguments.
+        weights: (n,), above 0.
+        occlusions: (n, 128, 128) in [0, 1].
+        widths: (n,) native widths in pixels.
+        read: Reads a shot where the registration found it.
+
+    Returns:
+        The first crop itself if no other matches.
+
+    Raises:
+        UsageError: Shapes do not match, or a weight is not above 0.
+
+    """
+    shots = align_shots(crops, weights, occlusions, widths=widths, read=read)
+    if len(shots.used) == 1:
+        return FusedInput(crops[0].copy(), (0,), np.ones(crops.shape[1:3], np.float32))
+    image, support = robust_mean(shots)
+    pixels = np.clip(np.rint(image), 0.0, 255.0).astype(np.uint8)
+    return FusedInput(pixels, shots.used, support)
+
+
+def robust_mean(shots: RegisteredShots) -> tuple[Pixels, Pixels]:
+    """Return the mean of registered shots (side, side, 3), and its support (side, side).
+
+    See `fuse_inputs`; the mean is in grey levels and not rounded.
+    """
+    share = shots.weights / shots.weights.max()
+    weight = share[:, None, None] * np.maximum(shots.visibility, LEAST_VISIBILITY)
+    detail = COMPARED_DETAIL * shots.crops.shape[1] / TEMPLATE_SIZE
+    smooth = np.stack([cv2.GaussianBlur(one, (0, 0), detail) for one in shots.crops])
+    deviation = np.abs(smooth - _weighted_median(smooth, weight)).max(axis=3)
+    belief = np.minimum(1.0, FULL_WEIGHT / np.maximum(deviation, FULL_WEIGHT))
+    counted = weight * belief * (deviation < MAX_DEVIATION)
+    # If no shot is near the median of every channel, the plain weights are used.
+    counted = np.where(_total(counted) > 1e-6 * _total(weight), counted, weight)
+    total = _total(counted)
+    mean = _total(counted[..., None] * shots.crops) / total[..., None]
+    support = total**2 / _total(counted**2)
+    return np.asarray(mean, np.float32), np.asarray(support, np.float32)
+
+
+def _check(
+    crops: NDArray[np.uint8],
+    weights: NDArray[np.float64],
+    occlusions: NDArray[np.float32] | None,
+    widths: Sequence[float] | None,
+) -> None:
+    count = len(crops)
+    square = crops.ndim == 4 and crops.shape[1] == crops.shape[2] and crops.shape[3] == 3
+    if not square or not crops.size or crops.dtype != np.uint8:
+        raise UsageError(
+            f"shots to fuse are RGB uint8 (n, side, side, 3), not {crops.dtype} {crops.shape}",
+            hint="Give aligned crops of one size.",
+        )
+    if weights.shape != (count,) or not np.isfinite(weights).all() or weights.min() <= 0.0:
+        raise UsageError(
+            f"{count} shots cannot be weighted by {weights.tolist()}",
+            hint="Give one number above 0 for each.",
+        )
+    expected = (count, TEMPLATE_SIZE, TEMPLATE_SIZE)
+    if occlusions is not None and occlusions.shape != expected:
+        raise UsageError(
+            f"{count} shots do not go with occlusion maps of shape {occlusions.shape}",
+            hint="Give one map (128, 128) for each.",
+        )
+    if widths is not None and len(widths) != count:
+        raise UsageError(
+            f"{count} shots do not go with {len(widths)} widths", hint="Give one for each."
+        )
+
+
+def _resized(field: Pixels, side: int) -> Pixels:
+    if len(field) == side:
+        return np.asarray(field, np.float32)
+    return np.asarray(cv2.resize(field, (side, side)), np.float32)
+
+
+def _match_tone(shot: Pixels, reference: Pixels, seen: Pixels) -> Pixels:
+    """Give a shot the contrast, and the slowly varying exposure and colour, of the reference.
+
+    Args:
+        shot: RGB (side, side, 3).
+        reference: Likewise.
+        seen: (side, side) in [0, 1]: what is visible in both. Elsewhere the difference is
+            extrapolated, so that the colour of a mask does not pass to what it covers.
+
+    """
+    side = len(shot)
+    reach = TONE_REACH * side / TEMPLATE_SIZE
+    trust = _resized(face_region(), side) * seen
+    power = []
+    for field in (reference, shot):
+        detail = (field - cv2.GaussianBlur(field, (0, 0), reach)).mean(axis=2)
+        power.append(float((trust * detail**2).sum()) / max(float(trust.sum()), 1.0))
+    gain = float(np.clip(np.sqrt((power[0] + 1.0) / (power[1] + 1.0)), *TONE_GAIN))
+    difference = (reference - gain * shot) * trust[..., None]
+    overall = difference.sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
+    slow = cv2.GaussianBlur(difference, (0, 0), reach) + TONE_EVERYWHERE * overall
+    evidence = cv2.GaussianBlur(trust, (0, 0), reach) + TONE_EVERYWHERE
+    return np.asarray(gain * shot + slow / evidence[..., None], np.float32)
+
+
+def _weighted_median(values: Pixels, weight: NDArray[np.floating]) -> Pixels:
+    """Return the weighted median over the first axis, (side, side, 3).
+
+    Weights are counted in integers, whose sums do not depend on their order.
+    """
+    order = np.argsort(values, axis=0, kind="stable")
+    counts = np.rint(weight * 65536.0).astype(np.int64)
+    spread = np.broadcast_to(counts[..., None], values.shape)
+    reached = np.cumsum(np.take_along_axis(spread, order, axis=0), axis=0)
+    middle = (2 * reached >= reached[-1:]).argmax(axis=0)[None]
+    found = np.take_along_axis(np.take_along_axis(values, order, axis=0), middle, axis=0)
+    return np.asarray(found[0], np.float32)
+
+
+def _total(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the sum over the first axis, which does not depend on the order of the values."""
+    return np.asarray(np.sort(values, axis=0).sum(axis=0, dtype=np.float64))
