@@ -52,7 +52,8 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     Every method gets the same pictures. Prints means with 95 % intervals,
     paired differences and the share of the faces on which each method is
     better than the first; writes results.json, scores.csv (one line a face)
-    and sheet.png (input, each method, truth).
+    and sheet.png (input, each method, truth). With --burst every face is
+    restored from several shots, and the table has a column for each number.
     """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.evaluation.comparison import compare as run
@@ -68,7 +69,7 @@ def _write(found: Comparison) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(draw_table(found))
+    console.print(draw_track_table(found) if found.bursts else draw_table(found))
     typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
 
 
@@ -100,6 +101,65 @@ def draw_table(found: Comparison) -> Table:
         for row in timed:
             table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
     return table
+
+
+def draw_track_table(found: Comparison) -> Table:
+    """Return the table of tracks: a line for each width and method, a column for each number."""
+    from rich import box
+    from rich.table import Table
+
+    counts = sorted({one.shots for one in found.bursts.values()})
+    first = found.rows[0].method
+    table = Table(
+        title=f"{found.count} faces, shots of a track: {', '.join(map(str, counts))}",
+        title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left",
+        caption=f"PSNR in dB; gain: of {counts[-1]} shots over {first}, face by face; better: on "
+        "that share of faces",
+    )  # fmt: skip
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in (*map(str, counts), "gain", *COLUMNS[-2:]):
+        table.add_column(heading, justify="right", no_wrap=True)
+    sections = dict.fromkeys(row.faces for row in found.rows)
+    for kind in dict.fromkeys(name.partition(" ")[0] for name in sections):
+        table.add_row(f"{kind} faces", style="bold underline")
+        own = [name for name in sections if name.partition(" ")[0] == kind]
+        for figure, (heading, decimals) in HEADINGS.items():
+            lines = [line for name in own for line in _track_lines(found, name, figure, decimals)]
+            if lines:
+                table.add_row(heading, style="bold")
+            for line in lines:
+                table.add_row(*line)
+    return table
+
+
+def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> list[list[str]]:
+    """Return a line for each combination of shots: the means, and the gain of the last one."""
+    from rich.markup import escape
+
+    rows = {row.method: row for row in found.rows if row.faces == faces}
+    counts = sorted({one.shots for one in found.bursts.values()})
+    lines = []
+    singles = [one for one in found.bursts.values() if one.combination is None]
+    for single in singles:
+        others = [
+            one for one in found.bursts.values()
+            if one.restorer == single.restorer and one.combination is not None
+        ]  # fmt: skip
+        for combination in dict.fromkeys(one.combination for one in others) or [None]:
+            cells, last = [], None
+            for one in (single, *(one for one in others if one.combination == combination)):
+                row = rows[one.name]
+                if figure not in row.estimates:
+                    continue
+                cells.append(f"{row.estimates[figure].mean:.{decimals}f}")
+                last = row
+            if last is None:
+                continue
+            blank = [""] * (len(counts) - len(cells))
+            width = faces.partition(" ")[2]
+            label = escape(f"  {width}  {single.restorer} {combination or ''}".rstrip())
+            lines.append([label, *cells, *blank, *_gain_cells(last, figure, decimals)])
+    return lines
 
 
 def _caption(found: Comparison, several: bool) -> str:
@@ -140,6 +200,12 @@ def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence
 
 def _cells(row: Row, figure: str, decimals: int) -> list[str]:
     cells = _estimate(row.estimates[figure], decimals, "")
+    return cells + _gain_cells(row, figure, decimals)
+
+
+def _gain_cells(row: Row, figure: str, decimals: int) -> list[str]:
+    """Return the difference to the first method with its interval, and the share of better faces."""
+    cells = []
     if figure in row.differences:
         cells += _estimate(row.differences[figure], decimals, "+")
     if figure in row.better_share:

@@ -36,7 +36,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from repeated_clip import print_line
 
 from jdsr_cli import crop_faces
