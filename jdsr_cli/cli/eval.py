@@ -33,6 +33,7 @@ HEADINGS = {
     "identity_moved": ("identity moved", 3),
     "rank1": ("rank-1", 3),
     "landmark_error": ("landmarks, %", 2),
+    "shots_used": ("shots combined", 1),
 }
 """Heading of each figure in the table, and its decimals."""
 REFERENCES = {
@@ -40,6 +41,8 @@ REFERENCES = {
     "rank1": {"rank1_input": "enlarged input", "rank1_truth": "true face"},
 }
 """Figures of the same faces without restoration, and their labels, below those of methods."""
+TRACK_FIGURES = tuple(name for name in HEADINGS if not name.endswith(("_crop", "_beside")))
+"""Figures in the table of tracks; `results.json` has all."""
 COLUMNS = ("mean", "95 %", "difference", "95 %", "better")
 SINGLE = 2
 """Number of the columns that a single method has."""
@@ -109,12 +112,11 @@ def draw_track_table(found: Comparison) -> Table:
     from rich.table import Table
 
     counts = sorted({one.shots for one in found.bursts.values()})
-    first = found.rows[0].method
     table = Table(
         title=f"{found.count} faces, shots of a track: {', '.join(map(str, counts))}",
         title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left",
-        caption=f"PSNR in dB; gain: of {counts[-1]} shots over {first}, face by face; better: on "
-        "that share of faces",
+        caption=f"PSNR in dB; gain: of {counts[-1]} shots over the first one alone, face by face; "
+        "better: on that share of faces",
     )  # fmt: skip
     table.add_column("", overflow="fold", min_width=14)
     for heading in (*map(str, counts), "gain", *COLUMNS[-2:]):
@@ -123,7 +125,8 @@ def draw_track_table(found: Comparison) -> Table:
     for kind in dict.fromkeys(name.partition(" ")[0] for name in sections):
         table.add_row(f"{kind} faces", style="bold underline")
         own = [name for name in sections if name.partition(" ")[0] == kind]
-        for figure, (heading, decimals) in HEADINGS.items():
+        for figure in TRACK_FIGURES:
+            heading, decimals = HEADINGS[figure]
             lines = [line for name in own for line in _track_lines(found, name, figure, decimals)]
             if lines:
                 table.add_row(heading, style="bold")
@@ -204,7 +207,7 @@ def _cells(row: Row, figure: str, decimals: int) -> list[str]:
 
 
 def _gain_cells(row: Row, figure: str, decimals: int) -> list[str]:
-    """Return the difference to the first method with its interval, and the share of better faces."""
+    """Return the difference to the first method, its interval, and the share of better faces."""
     cells = []
     if figure in row.differences:
         cells += _estimate(row.differences[figure], decimals, "+")

@@ -102,9 +102,13 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
             section.methods, stream, metrics=metrics, sharp=section.sharp, batch=request.batch,
             progress=progress, task=f"{name} faces", total=len(selected),
         )  # fmt: skip
-        all_rows += result_rows(name, scores)
+        families = [
+            {method: scores[method] for method in family}
+            for family in section.families or [list(scores)]
+        ]
+        all_rows += [row for own in families for row in result_rows(name, own)]
         for group in properties[name].groups():
-            group_rows += result_rows(name, scores, group)
+            group_rows += [row for own in families for row in result_rows(name, own, group)]
         blocks.append(_sheet_block(section, all_rows[-1], selected))
     description: dict[str, Any] = {
         "protocol": {

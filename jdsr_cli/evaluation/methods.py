@@ -117,6 +117,9 @@ class Method:
     """Side of its input in pixels; None for any."""
     description: Mapping[str, str | int] = field(default_factory=dict)
     """Its description in `results.json`."""
+    count_shots: Callable[[Sequence[EvaluationSample]], NDArray[np.float64]] | None = None
+    """Returns for each of B faces the number of shots that were combined, (B,); None for methods
+    of single pictures."""
 
 
 def from_lr(restore: Restorer) -> RestoreSamples:

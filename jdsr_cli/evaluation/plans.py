@@ -52,6 +52,8 @@ class Section:
     """Pictures above the results on the contact sheet, by their labels."""
     inputs_folder: Path | None = None
     """Folder into which the inputs are written."""
+    families: Sequence[Sequence[str]] = ()
+    """Names of the methods that are compared with the first one among them; by default all."""
 
     @property
     def sharp(self) -> bool:
@@ -153,19 +155,25 @@ def plan_tracks(request: EvalSettings) -> Plan:
     restorers, lr_size = open_restorers(names, request.scale, request.device)
     if not restorers:
         raise UsageError("nothing to compare", where="--compare", hint="Name a method")
-    found = [pair for one in restorers for pair in track_methods(one, request.burst)]
+    by_restorer = [track_methods(one, request.burst) for one in restorers]
+    found = [pair for own in by_restorer for pair in own]
     methods = [method for _, method in found]
+    families = [[kind.name for kind, _ in own] for own in by_restorer]
     most = max(request.burst)
     shown = [method for kind, method in found if kind.shots in (1, most)]
 
     def sections(_: FaceSet, sprites: Sequence[Sprite]) -> list[Section]:
         return [
-            Section(scene.name, methods, scene.samples, shown, _drawn(most))
+            Section(scene.name, methods, scene.samples, shown, _drawn(most), families=families)
             for scene in scenes(request.widths, most, lr_size, sprites)
         ]
 
     return Plan(
-        lr_size, True, sections, {"tracks": MOVEMENT_PROTOCOL},
+        lr_size, True, sections,
+        {
+            "tracks": MOVEMENT_PROTOCOL,
+            "difference": "to the first shot alone, restored by the same weights",
+        },
         {
             "shots": list(request.burst),
             "sections": [

@@ -86,7 +86,10 @@ def _method(kind: TrackMethod, tracks: _TrackRestorer, restorer: NamedRestorer) 
     if kind.combination is not None:
         description["combination"] = COMBINATIONS[kind.combination]
     restore: Callable[[Sequence[EvaluationSample]], Tensor] = partial(tracks.restore, kind)
-    return Method(kind.name, restore, lr_size=restorer.lr_size, description=description)
+    return Method(
+        kind.name, restore, lr_size=restorer.lr_size, description=description,
+        count_shots=partial(tracks.count_shots, kind),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,10 +150,7 @@ class _TrackRestorer:
 
     def restore(self, kind: TrackMethod, samples: Sequence[EvaluationSample]) -> Tensor:
         """Return the restored faces, (B, 3, 128, 128) in [0, 1]."""
-        if samples is not self._samples:
-            self._seen = self._see([one for one in samples if isinstance(one, TrackSample)])
-            self._samples = samples
-        seen = self._seen
+        seen = self._see(samples)
         if kind.combination is None:
             faces = [(one.restored[0], one.occlusions[0]) for one in seen]
         elif kind.combination == "results":
@@ -162,7 +162,23 @@ class _TrackRestorer:
             faces = [self._restore_together(one, kind.shots) for one in seen]
         return to_tensor([one.finish(*face) for one, face in zip(seen, faces, strict=True)])
 
-    def _see(self, samples: Sequence[TrackSample]) -> list[_SeenTrack]:
+    def count_shots(
+        self, kind: TrackMethod, samples: Sequence[EvaluationSample]
+    ) -> NDArray[np.float64]:
+        """Return how many shots of each track are combined, (B,)."""
+        if kind.combination is None:
+            return np.ones(len(samples))
+        results = kind.combination == "results"
+        registered = [one.results if results else one.inputs for one in self._see(samples)]
+        return np.array([len(first_shots(one, kind.shots).used) for one in registered], np.float64)
+
+    def _see(self, samples: Sequence[EvaluationSample]) -> list[_SeenTrack]:
+        if samples is not self._samples:
+            self._seen = self._prepare([one for one in samples if isinstance(one, TrackSample)])
+            self._samples = samples
+        return self._seen
+
+    def _prepare(self, samples: Sequence[TrackSample]) -> list[_SeenTrack]:
         maps = [
             [crop_colour_map(shot) if self._restorer.canonical else None for shot in one.inputs]
             for one in samples
