@@ -24,6 +24,8 @@ MAX_SHOTS = 8
 """Shots of a person that are fused at most."""
 TONE_REACH = 12.0
 """Standard deviation in pixels of the Gaussian that separates exposure and colour from detail."""
+TONE_SIDE = 32
+"""Side in pixels to which shots are reduced for that."""
 TONE_GAIN = (0.7, 1.4)
 """Limits of the contrast factor of a shot."""
 TONE_EVERYWHERE = 0.02
@@ -117,7 +119,7 @@ def align_shots(
         shot = read(index, points) if read else sample(crops[index].astype(np.float32), points)
         seen = sample(_resized(1.0 - closed[index], side), points, border=0.0)
         seen = np.clip(seen, 0.0, 1.0)
-        kept.append(_match_tone(shot, first, open_first * seen))
+        kept.append(match_tone(shot, first, open_first * seen))
         visible.append(seen)
         used.append(index)
     return RegisteredShots(np.stack(kept), np.stack(visible), share[used], tuple(used))
@@ -216,7 +218,7 @@ def _resized(field: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(field, (side, side)), np.float32)
 
 
-def _match_tone(shot: Pixels, reference: Pixels, seen: Pixels) -> Pixels:
+def match_tone(shot: Pixels, reference: Pixels, seen: Pixels) -> Pixels:
     """Give a shot the contrast, and the slowly varying exposure and colour, of the reference.
 
     Args:
@@ -231,14 +233,22 @@ def _match_tone(shot: Pixels, reference: Pixels, seen: Pixels) -> Pixels:
     trust = _resized(face_region(), side) * seen
     power = []
     for field in (reference, shot):
-        detail = (field - cv2.GaussianBlur(field, (0, 0), reach)).mean(axis=2)
+        detail = (field - _slow(field, reach)).mean(axis=2)
         power.append(float((trust * detail**2).sum()) / max(float(trust.sum()), 1.0))
     gain = float(np.clip(np.sqrt((power[0] + 1.0) / (power[1] + 1.0)), *TONE_GAIN))
     difference = (reference - gain * shot) * trust[..., None]
     overall = difference.sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
-    slow = cv2.GaussianBlur(difference, (0, 0), reach) + TONE_EVERYWHERE * overall
-    evidence = cv2.GaussianBlur(trust, (0, 0), reach) + TONE_EVERYWHERE
+    slow = _slow(difference, reach) + TONE_EVERYWHERE * overall
+    evidence = _slow(trust, reach) + TONE_EVERYWHERE
     return np.asarray(gain * shot + slow / evidence[..., None], np.float32)
+
+
+def _slow(field: Pixels, reach: float) -> Pixels:
+    """Blur by a Gaussian that is wide enough to be applied at a reduced size."""
+    side = len(field)
+    small = cv2.resize(field, (TONE_SIDE, TONE_SIDE), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), reach * TONE_SIDE / side)
+    return np.asarray(cv2.resize(blurred, (side, side)), np.float32)
 
 
 def _weighted_median(values: Pixels, weight: NDArray[np.floating]) -> Pixels:

@@ -27,7 +27,7 @@ EXACT = CameraSettings(
     infrared=0.0, rotation=0.0, zoom=0.0, shift=0.0,
 )  # fmt: skip
 STILL = TrackSettings(
-    shift=(0.0, 0.0), rotation=(0.0, 0.0), zoom=(0.0, 0.0), warp=0.0, expression=0.0, light=0.0,
+    shift=(0.0, 0.0), rotation=(0.0, 0.0), zoom=(0.0, 0.0), stretch=0.0, warp=0.0, expression=0.0, light=0.0,
     uncovered=0.0, hand=0.0,
 )  # fmt: skip
 
@@ -81,6 +81,7 @@ def test_a_still_person_before_a_perfect_camera_looks_the_same_in_every_shot(
         {"shift": (0.0, 300.0)},
         {"rotation": (4.0, 0.0)},
         {"zoom": (0.05, 0.0)},
+        {"stretch": 0.08},
         {"warp": 3.0},
         {"light": 0.2},
     ],
@@ -204,3 +205,19 @@ def test_single_shots_are_masked_or_not() -> None:
 def test_settings_outside_their_ranges_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         TrackSettings(**values)  # type: ignore[arg-type]
+
+
+def test_a_share_of_shots_is_misregistered(face: NDArray[np.uint8]) -> None:
+    moving = replace(STILL, shift=(1.0, 0.0))
+    changes = [
+        [
+            difference(shot, recorded.truth)
+            for seed in range(8)
+            for recorded in [track(face, (False,) * 6, settings=settings, seed=seed)]
+            for shot in recorded.frames[1:]
+        ]
+        for settings in (moving, replace(moving, misregistered=0.3))
+    ]
+
+    assert np.quantile(changes[1], 0.95) > 1.5 * np.quantile(changes[0], 0.95)
+    assert abs(np.median(changes[1]) / np.median(changes[0]) - 1.0) < 0.5

@@ -100,7 +100,9 @@ class Folders:
         """Add a tiny generator to the override folder and its manifest."""
         torch.manual_seed(seed)
         path = self.override / f"{name}.safetensors"
-        save_network(path, "lite", TINY, build("lite", TINY), {"licence": "MIT"})
+        arguments = changes.get("arguments", TINY)
+        assert isinstance(arguments, dict)
+        save_network(path, "lite", arguments, build("lite", arguments), {"licence": "MIT"})
         self.entries.append(self.describe(name, path.name, path.read_bytes(), **changes))
         self.write(self.override, self.entries)
         return path

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, images_on_device, stack
+from jdsr_cli.faces.burst import match_tone
+from jdsr_cli.synthesis.camera import rounded
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_cli.synthesis.tracks import RecordedTrack, TrackSettings, draw_masked, record_track
 from jdsr_train.data.samples import (
@@ -51,8 +53,13 @@ class TrackSample:
 
 
 def known_of(track: RecordedTrack, rng: np.random.Generator) -> TrackSample:
-    """Return a track with estimated visibility and weights, as they are known in `restore`."""
+    """Return a track as `restore` has it: matched in tone, visibility and weights estimated."""
     side = track.frames.shape[1]
+    reference, open_first = track.frames[0].astype(np.float32), 1.0 - track.occlusions[0]
+    shots = [track.frames[0]]
+    for shot, occlusion in zip(track.frames[1:], track.occlusions[1:], strict=True):
+        seen = open_first * (1.0 - occlusion)
+        shots.append(rounded(match_tone(shot.astype(np.float32), reference, seen)))
     visible = []
     for occlusion, worn in zip(track.occlusions, track.masked, strict=True):
         blur = float(rng.uniform(*SEEN_BLUR)) * side / 128
@@ -61,7 +68,7 @@ def known_of(track: RecordedTrack, rng: np.random.Generator) -> TrackSample:
         visible.append(np.rint(255 * (1.0 - np.clip(seen, 0.0, 1.0))).astype(np.uint8))
     weights = np.exp(rng.normal(0.0, WEIGHT_DEVIATION, len(visible))).astype(np.float32)
     covered = track.occlusions.min(axis=0)
-    return TrackSample(track.frames, np.stack(visible), weights, track.truth, covered)
+    return TrackSample(np.stack(shots), np.stack(visible), weights, track.truth, covered)
 
 
 class TrackSamples(Dataset[TrackSample]):
