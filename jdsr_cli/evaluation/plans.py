@@ -19,7 +19,7 @@ from jdsr_cli.evaluation.external import ExternalResults
 from jdsr_cli.evaluation.methods import Method, load_methods, open_restorers
 from jdsr_cli.evaluation.statistics import check_properties
 from jdsr_cli.evaluation.track_methods import TrackMethod, track_methods
-from jdsr_cli.evaluation.tracks import MOVEMENT_PROTOCOL, scenes
+from jdsr_cli.evaluation.tracks import TRACKS_PROTOCOL, scenes
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.synthesis.masks import Sprite
 from jdsr_cli.weights.default import default_weights
@@ -171,7 +171,7 @@ def plan_tracks(request: EvalSettings) -> Plan:
     return Plan(
         lr_size, True, sections,
         {
-            "tracks": MOVEMENT_PROTOCOL,
+            "tracks": TRACKS_PROTOCOL,
             "difference": "to the first shot alone, restored by the same weights",
         },
         {

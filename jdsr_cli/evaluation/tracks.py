@@ -19,7 +19,7 @@ from jdsr_cli.datasets.samples import EvaluationSample
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.synthesis.compression import DegradedPair, resize_bicubic
 from jdsr_cli.synthesis.masks import Sprite, rng_for
-from jdsr_cli.synthesis.tracks import RecordedTrack, TrackSettings, record_track
+from jdsr_cli.synthesis.tracks import ALIGNED, RecordedTrack, record_track
 
 TrackKind = Literal["plain", "masked", "uncovered"]
 """Tracks without a mask, with one in every shot, and with one that is off in some shots."""
@@ -27,25 +27,7 @@ WIDTHS = (16, 24, 36, 56)
 """Default widths of faces on the sensor, in pixels."""
 BARE = 0.25
 """Share of shots of `uncovered` tracks in which the mask is off, never in the first one."""
-MOVEMENT = TrackSettings(shift=(0.0, 90.0), rotation=(0.4, 48.0), zoom=(0.005, 1.5), warp=0.9)
-"""Movement between aligned shots, as measured on real clips by
-`tests/benchmarks/registration_error.py`: the best shot against the others of its track.
-
-Robust standard deviations, shift and warp in pixels of the template:
-
-::
-
-    native width           measured                                  simulated
-                shift x  shift y  rotation   zoom       shift  rotation   zoom
-    12 to 20        7.3      8.6      3.7   0.104         5.6       3.4  0.099
-    20 to 32        3.2      3.6      2.2   0.056         3.5       2.2  0.063
-    32 to 56        1.8      1.4      1.4   0.042         2.1       1.5  0.041
-    56 to 110       1.2      0.9      1.1   0.026         1.2       1.0  0.025
-
-What a registration leaves, that is the deformation of the face, has a median of 0.8 pixels where
-the head turns by less than 8 degrees.
-"""
-MOVEMENT_PROTOCOL = (
+TRACKS_PROTOCOL = (
     "one camera a track; misalignment, deformation, expression and light between shots as measured "
     "on real clips for the width of the face, crops not registered; a hand in front of the face in "
     "some shots of 15 % of the tracks; the truth is the bare face as the first shot shows it; "
@@ -94,7 +76,7 @@ class TrackScene:
     ) -> TrackSample:
         track = record_track(
             face, landmarks, self._worn(key), self.sprites, self.lr_size, rng_for(key),
-            CameraSettings(native_width=(self.width, self.width)), MOVEMENT,
+            CameraSettings(native_width=(self.width, self.width)), ALIGNED,
         )  # fmt: skip
         first, covered = track.frames[0], track.occlusions[0]
         pair = DegradedPair(

@@ -10,12 +10,10 @@ from typing import Annotated, Literal
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.detection import AUTO, Device
 from jdsr_cli.settings.options import Option, Settings
-from jdsr_cli.settings.restoration import output_option
+from jdsr_cli.settings.restoration import MAX_FUSED_SHOTS, output_option
 
 EVALUATION_SCALES = (1, 2, 4, 8)
 """Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
-MAX_SHOTS = 8
-"""Most shots of a track."""
 LEAST_WIDTH, MAX_WIDTH = 8, 128
 """Limits of the width of a face on the sensor, in pixels."""
 
@@ -36,7 +34,7 @@ def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
 
 def parse_counts(given: str | Sequence[int]) -> tuple[int, ...]:
     """Read numbers of shots; return them in ascending order."""
-    return _parse_numbers(given, 1, MAX_SHOTS)
+    return _parse_numbers(given, 1, MAX_FUSED_SHOTS)
 
 
 def parse_widths(given: str | Sequence[int]) -> tuple[int, ...]:
