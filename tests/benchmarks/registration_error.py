@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ from repeated_clip import print_line
 
 from jdsr_cli import crop_faces
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.faces.alignment import Pose
+from jdsr_cli.faces.alignment import Alignment, Pose, estimate_alignment
 from jdsr_cli.faces.quality import FaceQuality
 from jdsr_cli.faces.regions import CENTRE, face_region
 from jdsr_cli.faces.resampling import chain, invert, zoom
@@ -76,6 +77,8 @@ class Crop:
     quality: float
     native_width: float
     yaw: float
+    box: tuple[float, float, float, float]
+    alignment: Alignment
     path: Path
 
     def image(self) -> NDArray[np.uint8]:
@@ -95,17 +98,16 @@ def read_tracks(clips: Sequence[Path], folder: Path) -> Iterator[list[Crop]]:
         yield from tracks.values()
 
 
-def _crop_of(record: Mapping[str, object], folder: Path) -> Crop:
-    pose = Pose(*(float(str(record[name])) for name in ("yaw", "pitch", "roll", "residual")))
-    numbers = {name: float(str(record[name])) for name in ("seconds", "native_width", "score")}
+def _crop_of(record: Mapping[str, Any], folder: Path) -> Crop:
+    pose = Pose(*(record[name] for name in ("yaw", "pitch", "roll", "residual")))
     quality = FaceQuality(
-        eye_distance=float(str(record["eye_distance"])),
-        sharpness=float(str(record["sharpness"])), pose=pose, covered=0.0,
-        detector=numbers["score"],
+        eye_distance=record["eye_distance"], sharpness=record["sharpness"], pose=pose, covered=0.0,
+        detector=record["score"],
     )  # fmt: skip
     return Crop(
-        folder.name, int(str(record["track"])), int(str(record["frame"])), numbers["seconds"],
-        quality.score, numbers["native_width"], pose.yaw, folder / str(record["file"]),
+        folder.name, record["track"], record["frame"], record["seconds"], quality.score,
+        record["native_width"], pose.yaw, tuple(record["box"]),
+        estimate_alignment(np.array(record["points"])), folder / record["file"],
     )  # fmt: skip
 
 
