@@ -28,6 +28,7 @@ HEADINGS = {
     "psnr_beside": ("PSNR beside", 2),
     "ssim_beside": ("SSIM beside", 4),
     "psnr_unaltered": ("PSNR unaltered", 2),
+    "psnr_face": ("PSNR face", 2),
     "lpips": ("LPIPS", 4),
     "identity": ("identity", 4),
     "identity_moved": ("identity moved", 3),

@@ -70,7 +70,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     request = replace(request, device=str(resolve_device(request.device)))
     progress = progress or Silent()
     plan = plan_tracks(request) if request.burst else plan_pictures(request)
-    metrics = _open_metrics(request)
+    metrics = [*plan.metrics, *_open_metrics(request)]
     prepare_folder(request.out)
     split = request.split or default_split(request.data)
     all_faces = open_faces(

@@ -17,6 +17,8 @@ from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, EvaluationSampl
 from jdsr_cli.errors import UsageError
 from jdsr_cli.evaluation.external import ExternalResults
 from jdsr_cli.evaluation.methods import Method, load_methods, open_restorers
+from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
+from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import check_properties
 from jdsr_cli.evaluation.track_methods import TrackMethod, track_methods
 from jdsr_cli.evaluation.tracks import TRACKS_PROTOCOL, scenes
@@ -74,6 +76,8 @@ class Plan:
     """What `results.json` says about the protocol beside what is said about all comparisons."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of `results.json`."""
+    metrics: Sequence[Metric] = ()
+    """Metrics of this plan, beside those that the request names."""
     bursts: Mapping[str, TrackMethod] = field(default_factory=dict)
     """How each method restores tracks, by its name."""
 
@@ -181,7 +185,7 @@ def plan_tracks(request: EvalSettings) -> Plan:
                 for one in scenes(request.widths, most, lr_size, ())
             ],
         },
-        {kind.name: kind for kind, _ in found},
+        [FaceRegionMetric()], {kind.name: kind for kind, _ in found},
     )  # fmt: skip
 
 
