@@ -79,8 +79,8 @@ REFERENCE_FIGURES = ("identity_input", "rank1_input", "rank1_truth")
 SHARE_FIGURES = ("identity_moved", "rank1", "rank1_input", "rank1_truth")
 """Figures that are 1 or 0 for each face, so that their mean is a share of the faces."""
 FIGURES = (
-    *FIDELITY_FIGURES, UNALTERED, "psnr_face", "lpips", "identity", "identity_input", "identity_moved", "rank1",
-    "rank1_input", "rank1_truth", "landmark_error", SHOTS_USED,
+    *FIDELITY_FIGURES, UNALTERED, "psnr_face", "lpips", "identity", "identity_input",
+    "identity_moved", "rank1", "rank1_input", "rank1_truth", "landmark_error", SHOTS_USED,
 )  # fmt: skip
 """All figures, in the order of tables; those from `lpips` to `landmark_error` need a network."""
 
