@@ -20,7 +20,7 @@ from jdsr_cli.evaluation.methods import Method, load_methods, open_restorers
 from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import check_properties
-from jdsr_cli.evaluation.track_methods import TrackMethod, track_methods
+from jdsr_cli.evaluation.track_methods import TrackMethod, methods_for_tracks
 from jdsr_cli.evaluation.tracks import TRACKS_PROTOCOL, scenes
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.synthesis.masks import Sprite
@@ -64,7 +64,7 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class EvaluationPlan:
     """A comparison whose methods are loaded and whose faces are not yet read."""
 
     lr_size: int
@@ -82,8 +82,8 @@ class Plan:
     """How each method restores tracks, by its name."""
 
 
-def plan_pictures(request: EvalSettings) -> Plan:
-    """Plan a comparison on single pictures.
+def plan_pictures(request: EvalSettings) -> EvaluationPlan:
+    """EvaluationPlan a comparison on single pictures.
 
     Raises:
         UsageError: Methods of different input sizes; masks for sharp faces; an unknown property.
@@ -116,7 +116,7 @@ def plan_pictures(request: EvalSettings) -> Plan:
             found.append(Section(kind, compared, samples, compared, inputs_folder=written))
         return found
 
-    return Plan(lr_size, with_masks, sections)
+    return EvaluationPlan(lr_size, with_masks, sections)
 
 
 def _with_external_results(
@@ -139,8 +139,8 @@ def _with_external_results(
     return [*methods, *external]
 
 
-def plan_tracks(request: EvalSettings) -> Plan:
-    """Plan a comparison on tracks: single shots against several ones, for each width.
+def plan_tracks(request: EvalSettings) -> EvaluationPlan:
+    """EvaluationPlan a comparison on tracks: single shots against several ones, for each width.
 
     Raises:
         UsageError: Methods of different input sizes, or none; groups by width.
@@ -159,7 +159,7 @@ def plan_tracks(request: EvalSettings) -> Plan:
     restorers, lr_size = open_restorers(names, request.scale, request.device)
     if not restorers:
         raise UsageError("nothing to compare", where="--compare", hint="Name a method")
-    by_restorer = [track_methods(one, request.burst) for one in restorers]
+    by_restorer = [methods_for_tracks(one, request.burst) for one in restorers]
     found = [pair for own in by_restorer for pair in own]
     methods = [method for _, method in found]
     families = [[kind.name for kind, _ in own] for own in by_restorer]
@@ -172,7 +172,7 @@ def plan_tracks(request: EvalSettings) -> Plan:
             for scene in scenes(request.widths, most, lr_size, sprites)
         ]
 
-    return Plan(
+    return EvaluationPlan(
         lr_size, True, sections,
         {
             "tracks": TRACKS_PROTOCOL,

@@ -20,7 +20,7 @@ from torch import Tensor
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.evaluation.methods import Method, NamedRestorer, bicubic, crop_colour_map
-from jdsr_cli.evaluation.tracks import TrackSample
+from jdsr_cli.evaluation.tracks import EvaluationTrack
 from jdsr_cli.faces.burst import RegisteredShots, align_shots, robust_mean
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.networks import BurstGenerator, GeneratorOutput
@@ -56,7 +56,7 @@ class TrackMethod:
         return f"{self.restorer}, {self.shots} {what}"
 
 
-def track_methods(
+def methods_for_tracks(
     restorer: NamedRestorer, counts: Sequence[int]
 ) -> list[tuple[TrackMethod, Method]]:
     """Return the methods of weights for numbers of shots, that of the first shot alone first.
@@ -174,11 +174,11 @@ class _TrackRestorer:
 
     def _see(self, samples: Sequence[EvaluationSample]) -> list[_SeenTrack]:
         if samples is not self._samples:
-            self._seen = self._prepare([one for one in samples if isinstance(one, TrackSample)])
+            self._seen = self._prepare([one for one in samples if isinstance(one, EvaluationTrack)])
             self._samples = samples
         return self._seen
 
-    def _prepare(self, samples: Sequence[TrackSample]) -> list[_SeenTrack]:
+    def _prepare(self, samples: Sequence[EvaluationTrack]) -> list[_SeenTrack]:
         maps = [
             [crop_colour_map(shot) if self._restorer.canonical else None for shot in one.inputs]
             for one in samples

@@ -36,7 +36,7 @@ TRACKS_PROTOCOL = (
 
 
 @dataclass(frozen=True)
-class TrackSample(EvaluationSample):
+class EvaluationTrack(EvaluationSample):
     """The shots of a face; `pair` is that of the first one alone."""
 
     track: RecordedTrack
@@ -66,14 +66,14 @@ class TrackScene:
         """Name of the section."""
         return f"{self.kind} {self.width} px"
 
-    def samples(self, faces: FaceSet) -> Iterator[TrackSample]:
+    def samples(self, faces: FaceSet) -> Iterator[EvaluationTrack]:
         """Yield a track of each face; it depends only on the face's key and on this scene."""
         for index, key in enumerate(faces.keys):
             yield self._sample(key, np.asarray(faces.images[index]), faces.landmarks[index])
 
     def _sample(
         self, key: str, face: NDArray[np.uint8], landmarks: NDArray[np.float32]
-    ) -> TrackSample:
+    ) -> EvaluationTrack:
         track = record_track(
             face, landmarks, self._worn(key), self.sprites, self.lr_size, rng_for(key),
             CameraSettings(native_width=(self.width, self.width)), ALIGNED,
@@ -84,7 +84,7 @@ class TrackScene:
             round(track.native_width),
         )  # fmt: skip
         alpha = cv2.resize(covered, (TEMPLATE_SIZE, TEMPLATE_SIZE))
-        return TrackSample(key, pair, np.asarray(alpha, np.float32), track)
+        return EvaluationTrack(key, pair, np.asarray(alpha, np.float32), track)
 
     def _worn(self, key: str) -> tuple[bool, ...]:
         """Return for each shot whether the person wears a mask."""

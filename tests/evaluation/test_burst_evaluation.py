@@ -20,8 +20,8 @@ from jdsr_cli.evaluation.comparison import Comparison, compare
 from jdsr_cli.evaluation.methods import Method, NamedRestorer, open_restorers
 from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
 from jdsr_cli.evaluation.scoring import evaluate
-from jdsr_cli.evaluation.track_methods import track_methods
-from jdsr_cli.evaluation.tracks import TrackSample, TrackScene, scenes
+from jdsr_cli.evaluation.track_methods import methods_for_tracks
+from jdsr_cli.evaluation.tracks import EvaluationTrack, TrackScene, scenes
 from jdsr_cli.faces.regions import face_region
 from jdsr_cli.networks import build
 from jdsr_cli.settings import EvalSettings
@@ -39,7 +39,7 @@ def sprites() -> list[Sprite]:
 
 
 @pytest.fixture(scope="module")
-def plain(face_set: FaceSet) -> list[TrackSample]:
+def plain(face_set: FaceSet) -> list[EvaluationTrack]:
     return list(TrackScene("plain", 56, 4, 128, ()).samples(subset(face_set, [0, 3])))
 
 
@@ -60,14 +60,14 @@ def burst_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_name(restorer: NamedRestorer, *counts: int) -> dict[str, Method]:
-    return {kind.name: method for kind, method in track_methods(restorer, counts)}
+    return {kind.name: method for kind, method in methods_for_tracks(restorer, counts)}
 
 
 def opened(path: Path | str) -> NamedRestorer:
     return open_restorers([str(path)], None)[0][0]
 
 
-def with_frames(sample: TrackSample, frames: list[np.ndarray]) -> TrackSample:
+def with_frames(sample: EvaluationTrack, frames: list[np.ndarray]) -> EvaluationTrack:
     """Return the sample with other bare shots of the same person or of another."""
     closed = np.zeros((len(frames), *frames[0].shape[:2]), np.float32)
     track = RecordedTrack(
@@ -167,7 +167,7 @@ def test_the_psnr_of_the_face_ignores_what_surrounds_it() -> None:
 
 @pytest.mark.parametrize("combination", ["results", "inputs", "shots"])
 def test_shots_of_another_person_are_left_out(
-    plain: list[TrackSample], tiny_weights: Weights, burst_weights: Path, combination: str
+    plain: list[EvaluationTrack], tiny_weights: Weights, burst_weights: Path, combination: str
 ) -> None:
     path = burst_weights if combination == "shots" else tiny_weights(128)
     restorer = opened(path)
@@ -185,7 +185,7 @@ def test_shots_of_another_person_are_left_out(
 
 
 def test_a_network_of_several_shots_receives_those_that_match(
-    plain: list[TrackSample], burst_weights: Path
+    plain: list[EvaluationTrack], burst_weights: Path
 ) -> None:
     methods = by_name(opened(burst_weights), 2, 4)
     alone, two, four = (method.restore(plain) for method in methods.values())
