@@ -21,8 +21,6 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_cli.networks.lite import GRID, LiteConfig, LiteGenerator
 
-MAX_SHOTS = 8
-"""Most shots that the network is trained for."""
 COVERED_WEIGHT = 1e-3
 """Weight of a covered pixel relative to a visible one: it counts where all shots are covered."""
 MAX_LOGIT = 4.0

@@ -86,6 +86,9 @@ class WeightEntry:
     measured."""
     exports: Mapping[str, ExportedFile] = field(default_factory=dict)
     """Exported forms of the weights (ONNX) by precision; carried where the weights are."""
+    base: str | None = None
+    """Name of the weights that the file refers to for a part of its network; None if it is
+    complete."""
     carried: bool = True
     """Whether the installed package contains the file; other files are fetched by name."""
     url: str | None = None
@@ -98,7 +101,7 @@ _TOML_TYPES = {"str": str, "int": int, "bool": bool, "str | None": str}
 """TOML type of a field by its annotation; a table for any other."""
 _OPTIONAL = (
     "arguments", "figures", "mask_decision", "occlusion_calibration", "doubt", "gates", "exports",
-    "carried", "url",
+    "base", "carried", "url",
 )  # fmt: skip
 
 

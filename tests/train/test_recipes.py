@@ -33,7 +33,7 @@ WEIGHT_NAMES = {
 
 def test_the_shipped_recipes_are_complete() -> None:
     assert set(recipe_files.names()) == {
-        "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera",
+        "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera", "lite_burst",
         "paper_x4", "paper_x8", "short_x4", "short_x8",
         "lease_x4", "lease_x8", "lease_camera", "lease_lite_camera", "lease_lite_large_camera",
         "without_attention", "without_identity", "without_perceptual", "without_smooth",

@@ -93,6 +93,8 @@ def export_weights(
             "protocol": f"{_protocol(figures)}; deviations: {'; '.join(deviations) or 'none'}",
         },
     }
+    if base is not None:
+        table["base"] = base.name
     if gates:
         table["gates"] = dict(gates)
     if recipe.earns is not None and _is_earned(WeightEntry(**table)):

@@ -30,8 +30,7 @@ from jdsr_train.data.samples import (
 WEIGHT_DEVIATION = 0.35
 """Standard deviation of the logarithm of a shot's weight, which imitates measured qualities."""
 SEEN_BLUR = (0.5, 3.0)
-"""Standard deviation, in pixels of 128, of the blur by which a generator's occlusion map differs from
-the true one."""
+"""Standard deviation, in pixels of 128, of the blur of a generator's occlusion map."""
 MISSED = 0.04
 """Share of masked shots whose mask the generator of single shots does not find."""
 

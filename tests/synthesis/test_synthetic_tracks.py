@@ -27,8 +27,8 @@ EXACT = CameraSettings(
     infrared=0.0, rotation=0.0, zoom=0.0, shift=0.0,
 )  # fmt: skip
 STILL = TrackSettings(
-    shift=(0.0, 0.0), rotation=(0.0, 0.0), zoom=(0.0, 0.0), stretch=0.0, warp=0.0, expression=0.0, light=0.0,
-    uncovered=0.0, hand=0.0,
+    shift=(0.0, 0.0), rotation=(0.0, 0.0), zoom=(0.0, 0.0), stretch=0.0, warp=0.0, expression=0.0,
+    light=0.0, uncovered=0.0, hand=0.0,
 )  # fmt: skip
 
 

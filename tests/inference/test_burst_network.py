@@ -1,0 +1,198 @@
+"""Restoration from several shots: which weights extend a generator, and what they give."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.faces.burst import RegisteredShots
+from jdsr_cli.inference.burst import BurstNetwork
+from jdsr_cli.inference.loading import open_generator
+from jdsr_cli.networks import build
+from jdsr_cli.weights import entry, load_generator, save_network, sha256_of
+from jdsr_cli.weights.loading import load_base
+
+SINGLE: dict[str, object] = {
+    "lr_size": 128,
+    "widths": [16, 16],
+    "encoder_blocks": [1, 1],
+    "decoder_blocks": [1],
+    "tail_width": 16,
+    "tail_blocks": 1,
+}
+BURST: dict[str, object] = {**SINGLE, "weight_width": 8, "rank": 2}
+
+
+def listed(name: str, path: Path, network: str, arguments: dict[str, object], more: str) -> str:
+    table = json.dumps(arguments).replace(":", " =").replace('"', "")
+    digest = sha256_of(path)
+    return f"""[[weights]]
+name = "{name}"
+file = "{path.name}"
+sha256 = "{digest}"
+bytes = {path.stat().st_size}
+network = "{network}"
+scale = 1
+lr_size = 128
+data = "noise"
+licence = "MIT"
+commit = "0000000"
+recipe = "none"
+arguments = {table}
+{more}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights `single` and `other`, and `several`, which extend `single`."""
+    weights = tmp_path / "weights"
+    monkeypatch.setenv("JDSR_WEIGHTS", str(weights))
+    text = ""
+    for seed, name in enumerate(("single", "other")):
+        torch.manual_seed(seed)
+        path = weights / f"{name}.safetensors"
+        save_network(path, "lite", SINGLE, build("lite", SINGLE))
+        text += listed(name, path, "lite", SINGLE, "")
+    manifest = weights / "manifest.toml"
+    manifest.write_text(text, encoding="utf-8")
+    network = build("burst", BURST)
+    base, tensors = load_base("single", "burst")
+    network.load_state_dict(tensors, strict=False)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.05)
+    path = weights / "several.safetensors"
+    save_network(path, "burst", BURST, network, base=base)
+    manifest.write_text(text + listed("several", path, "burst", BURST, 'base = "single"'), "utf-8")
+    return weights
+
+
+def shots(count: int = 3) -> RegisteredShots:
+    rng = np.random.default_rng(count)
+    return RegisteredShots(
+        rng.uniform(-20, 275, (count, 128, 128, 3)).astype(np.float32),
+        rng.uniform(0, 1, (count, 128, 128)).astype(np.float32),
+        rng.uniform(0.2, 3, count),
+        tuple(range(count)),
+    )
+
+
+def network_of(name: str) -> BurstNetwork | None:
+    return BurstNetwork.of(open_generator(name, backend="torch"))
+
+
+@pytest.mark.parametrize(("name", "extended"), [("single", True), ("other", False)])
+def test_weights_extend_the_generator_that_they_name(
+    folder: Path, name: str, extended: bool
+) -> None:
+    found = network_of(name)
+
+    assert (found is not None) == extended
+    if found is not None:
+        assert found.entry.name == "several"
+
+
+def test_a_file_that_no_manifest_lists_is_not_extended(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    path = tmp_path / "own.safetensors"
+    save_network(path, "lite", SINGLE, build("lite", SINGLE))
+
+    assert network_of(str(path)) is None
+
+
+def test_without_the_file_nothing_is_extended(folder: Path) -> None:
+    (folder / "several.safetensors").unlink()
+
+    assert network_of("single") is None
+
+
+@pytest.mark.parametrize("change", ["flip", "cut", "empty"])
+def test_an_altered_file_is_reported_before_anything_is_restored(folder: Path, change: str) -> None:
+    path = folder / "several.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1
+    path.write_bytes({"flip": bytes(content), "cut": bytes(content[:-9]), "empty": b""}[change])
+
+    with pytest.raises(WeightsCorruptError):
+        network_of("single")
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_picture_is_that_of_the_network(folder: Path, count: int) -> None:
+    network = network_of("single")
+    assert network is not None
+    given = shots(count)
+
+    pictures = network.restore(given)
+
+    loaded = load_generator("several", "cpu", "float32").network
+    with torch.no_grad():
+        output = loaded(
+            torch.from_numpy(given.crops.clip(0, 255) / 255).permute(0, 3, 1, 2)[None].float(),
+            torch.from_numpy(given.visibility)[None, :, None],
+            torch.from_numpy(given.weights)[None].float(),
+        )
+    expected = (output.restored[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    assert pictures.images.shape == (1, 128, 128, 3)
+    assert pictures.occlusions.shape == (1, 128, 128)
+    assert pictures.finite.tolist() == [True]
+    assert np.abs(pictures.images[0].astype(float) - expected).max() <= 1
+
+
+def test_the_scale_of_the_weights_does_not_matter(folder: Path) -> None:
+    network = network_of("single")
+    assert network is not None
+    given = shots()
+
+    one, other = (
+        network.restore(replace(given, weights=factor * given.weights)) for factor in (1.0, 37.0)
+    )
+
+    assert np.abs(one.images.astype(int) - other.images).max() <= 1
+
+
+def test_a_single_shot_is_that_of_the_generator(folder: Path) -> None:
+    network = network_of("single")
+    assert network is not None
+    given = replace(shots(1), crops=np.rint(shots(1).crops.clip(0, 255)))
+
+    pictures = network.restore(given)
+
+    single = open_generator("single", backend="torch", precision="float32")
+    expected = single.restore(given.crops.astype(np.uint8))
+    assert np.array_equal(pictures.images, expected.images)
+    assert np.abs(pictures.occlusions.astype(int) - expected.occlusions).max() <= 1
+
+
+def test_values_that_are_not_finite_are_reported(folder: Path) -> None:
+    network = network_of("single")
+    assert network is not None
+    network.restore(shots())
+    loaded = network._loaded
+    assert loaded is not None
+    with torch.no_grad():
+        next(loaded.network.parameters()).fill_(float("nan"))
+
+    assert network.restore(shots()).finite.tolist() == [False]
+
+
+def test_other_sizes_are_refused(folder: Path) -> None:
+    network = network_of("single")
+    assert network is not None
+    large = replace(shots(), crops=np.zeros((3, 256, 256, 3), np.float32))
+
+    with pytest.raises(UsageError, match="128"):
+        network.restore(large)
+
+
+def test_the_entry_states_its_base(folder: Path) -> None:
+    assert entry("several").base == "single"
+    assert entry("single").base is None
