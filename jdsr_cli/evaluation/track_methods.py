@@ -23,6 +23,7 @@ from jdsr_cli.evaluation.methods import Method, NamedRestorer, bicubic, crop_col
 from jdsr_cli.evaluation.tracks import EvaluationTrack
 from jdsr_cli.faces.burst import RegisteredShots, align_shots, robust_mean
 from jdsr_cli.faces.canonical_colours import ColourMap
+from jdsr_cli.inference.burst import restore_together
 from jdsr_cli.networks import BurstGenerator, GeneratorOutput
 from jdsr_cli.synthesis.compression import resize_bicubic
 
@@ -35,7 +36,7 @@ COMBINATIONS: dict[Combination, str] = {
 BATCH = 32
 """Most shots that a network receives at once."""
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 
 
@@ -96,13 +97,13 @@ def _method(kind: TrackMethod, tracks: _TrackRestorer, restorer: NamedRestorer) 
 class _SeenTrack:
     """The shots of a face and their single restorations, in canonical colours if required."""
 
-    filmed: Pictures
+    filmed: Images
     """(s, s, 3): the first shot in its own colours, to which results are converted."""
     colours: ColourMap | None
     """Of the first shot; None if colours are not converted."""
-    crops: Pictures
+    crops: Images
     """(n, s, s, 3)."""
-    restored: Pictures
+    restored: Images
     """(n, 128, 128, 3)."""
     occlusions: Maps
     """(n, 128, 128) in [0, 1]."""
@@ -119,12 +120,12 @@ class _SeenTrack:
         """The restored shots, registered on the first one."""
         return self._aligned(self.restored)
 
-    def _aligned(self, pictures: Pictures) -> RegisteredShots:
+    def _aligned(self, pictures: Images) -> RegisteredShots:
         count = len(pictures)
         widths = [self.width] * count
         return align_shots(pictures, np.ones(count), self.occlusions, widths=widths)
 
-    def finish(self, face: Pictures, occlusion: Maps) -> Pictures:
+    def finish(self, face: Images, occlusion: Maps) -> Images:
         """Return a restored face (128, 128, 3) in the colours of the first shot.
 
         Args:
@@ -198,13 +199,13 @@ class _TrackRestorer:
             )
         ]  # fmt: skip
 
-    def _run(self, crops: Sequence[Pictures]) -> tuple[Pictures, Maps]:
+    def _run(self, crops: Sequence[Images]) -> tuple[Images, Maps]:
         """Restore single crops (s, s, 3); return faces (N, 128, 128, 3) and occlusion maps."""
         parts = [self._run_batch(crops[at : at + BATCH]) for at in range(0, len(crops), BATCH)]
         faces, occlusions = zip(*parts, strict=True)
         return np.concatenate(faces), np.concatenate(occlusions)
 
-    def _run_batch(self, crops: Sequence[Pictures]) -> tuple[Pictures, Maps]:
+    def _run_batch(self, crops: Sequence[Images]) -> tuple[Images, Maps]:
         loaded, lr = self._restorer.loaded, to_tensor(crops)
         if loaded is None:
             closed = np.zeros((len(crops), TEMPLATE_SIZE, TEMPLATE_SIZE), np.float32)
@@ -213,19 +214,10 @@ class _TrackRestorer:
             output: GeneratorOutput = loaded.network(lr.to(loaded.device))
         return _levels(output.restored), _enlarged(output.occlusion)
 
-    def _restore_together(self, seen: _SeenTrack, count: int) -> tuple[Pictures, Maps]:
-        shots, loaded = first_shots(seen.inputs, count), self._restorer.loaded
-        assert loaded is not None
-        arguments = (
-            torch.from_numpy(shots.crops).permute(0, 3, 1, 2).clamp(0, 255) / 255,
-            torch.from_numpy(shots.visibility)[:, None],
-            torch.from_numpy(shots.weights.astype(np.float32)),
-        )
-        with torch.inference_mode():
-            output: GeneratorOutput = loaded.network(
-                *(a[None].to(loaded.device) for a in arguments)
-            )
-        return _levels(output.restored)[0], _enlarged(output.occlusion)[0]
+    def _restore_together(self, seen: _SeenTrack, count: int) -> tuple[Images, Maps]:
+        assert self._restorer.loaded is not None
+        found = restore_together(self._restorer.loaded, first_shots(seen.inputs, count))
+        return found.images[0], found.occlusions[0].astype(np.float32) / np.float32(255)
 
 
 def first_shots(shots: RegisteredShots, count: int) -> RegisteredShots:
@@ -237,16 +229,16 @@ def first_shots(shots: RegisteredShots, count: int) -> RegisteredShots:
     )  # fmt: skip
 
 
-def _mean(shots: RegisteredShots) -> Pictures:
+def _mean(shots: RegisteredShots) -> Images:
     mean = shots.crops[0] if len(shots.used) == 1 else robust_mean(shots)[0]
     return np.asarray(np.rint(mean).clip(0, 255), np.uint8)
 
 
-def _mean_result(seen: _SeenTrack, count: int) -> tuple[Pictures, Maps]:
+def _mean_result(seen: _SeenTrack, count: int) -> tuple[Images, Maps]:
     return _mean(first_shots(seen.results, count)), seen.occlusions[0]
 
 
-def _levels(restored: Tensor) -> Pictures:
+def _levels(restored: Tensor) -> Images:
     levels = (restored.float().clamp(0, 1) * 255).round().byte()
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
