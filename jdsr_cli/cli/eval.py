@@ -137,32 +137,27 @@ def draw_track_table(found: Comparison) -> Table:
 
 
 def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> list[list[str]]:
-    """Return a line for each combination of shots: the means, and the gain of the last one."""
+    """Return a line for each combination of shots: the means, and the gain of the most shots."""
     from rich.markup import escape
 
     rows = {row.method: row for row in found.rows if row.faces == faces}
+    methods = [one for one in found.bursts.values() if figure in rows[one.name].estimates]
     counts = sorted({one.shots for one in found.bursts.values()})
     lines = []
-    singles = [one for one in found.bursts.values() if one.combination is None]
-    for single in singles:
-        others = [
-            one for one in found.bursts.values()
-            if one.restorer == single.restorer and one.combination is not None
-        ]  # fmt: skip
+    for single in (one for one in methods if one.combination is None):
+        others = [one for one in methods if one.restorer == single.restorer and one is not single]
         for combination in dict.fromkeys(one.combination for one in others) or [None]:
-            cells, last = [], None
-            for one in (single, *(one for one in others if one.combination == combination)):
-                row = rows[one.name]
-                if figure not in row.estimates:
-                    continue
-                cells.append(f"{row.estimates[figure].mean:.{decimals}f}")
-                last = row
-            if last is None:
-                continue
-            blank = [""] * (len(counts) - len(cells))
-            width = faces.partition(" ")[2]
-            label = escape(f"  {width}  {single.restorer} {combination or ''}".rstrip())
-            lines.append([label, *cells, *blank, *_gain_cells(last, figure, decimals)])
+            named = {one.shots: one.name for one in others if one.combination == combination}
+            named[single.shots] = single.name
+            label = f"  {faces.partition(' ')[2]}  {single.restorer} {combination or ''}".rstrip()
+            means = [
+                f"{rows[named[count]].estimates[figure].mean:.{decimals}f}"
+                if count in named
+                else ""
+                for count in counts
+            ]
+            gain = _gain_cells(rows[named[max(named)]], figure, decimals)
+            lines.append([escape(label), *means, *gain])
     return lines
 
 
