@@ -143,13 +143,15 @@ def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> l
     rows = {row.method: row for row in found.rows if row.faces == faces}
     methods = [one for one in found.bursts.values() if figure in rows[one.name].estimates]
     counts = sorted({one.shots for one in found.bursts.values()})
+    several = len({one.restorer for one in found.bursts.values()}) > 1
     lines = []
     for single in (one for one in methods if one.combination is None):
         others = [one for one in methods if one.restorer == single.restorer and one is not single]
         for combination in dict.fromkeys(one.combination for one in others) or [None]:
             named = {one.shots: one.name for one in others if one.combination == combination}
             named[single.shots] = single.name
-            label = f"  {faces.partition(' ')[2]}  {single.restorer} {combination or ''}".rstrip()
+            shown = single.restorer if several or combination is None else ""
+            label = "  " + " ".join(filter(None, (faces.partition(" ")[2], shown, combination)))
             means = [
                 f"{rows[named[count]].estimates[figure].mean:.{decimals}f}"
                 if count in named

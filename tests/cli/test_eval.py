@@ -200,4 +200,6 @@ def test_the_table_of_tracks_has_a_column_for_each_number_of_shots(
     ):
         assert text in result.stdout
     assert "PSNR cropped" not in result.stdout
+    alone = evaluate(data, tmp_path / "alone", template_folder, *compared[:1], "bicubic", *options)
+    assert "  40 px inputs" in alone.stdout
     assert "--widths" in one_line(evaluate(data, tmp_path, template_folder, "--widths", "24"), 2)
