@@ -61,6 +61,8 @@ class FaceRecord:
     """In-plane rotation in degrees."""
     residual: float | None = None
     """Distance of the five points from a mean head in that pose, relative to their spread."""
+    window: int | None = None
+    """Number of frames that the picture which the generator received was made of."""
     covered: float | None = None
     """Share of the face that is occluded according to the generator, 0 to 1."""
     replaced: float | None = None

@@ -20,19 +20,22 @@ GRID = 64
 ITERATIONS = 3
 """Gauss-Newton iterations."""
 MAX_MOTION = 5.0
-"""Maximum motion of a corner in template pixels; a larger estimate is rejected."""
+"""Maximum motion of a corner in template pixels from one frame to the next."""
 STEP = 1.0 / 256.0
 """Template pixels to which shifts are rounded, so that results are reproducible."""
 MIN_GAIN = 0.02
 """Minimum relative decrease of the difference for the motion to be accepted."""
 
 
-def estimate_motion(before: NDArray[np.float32], now: NDArray[np.float32]) -> NDArray[np.float64]:
+def estimate_motion(
+    before: NDArray[np.float32], now: NDArray[np.float32], limit: float = MAX_MOTION
+) -> NDArray[np.float64]:
     """Estimate the small similarity by which a face moved.
 
     Args:
         before: Smoothed luma of the previous crop, (128, 128).
         now: Smoothed luma of the current crop, (128, 128).
+        limit: Maximum motion of a corner in template pixels; a larger estimate is rejected.
 
     Returns:
         (2, 3) from pixels of `now` to those of `before`; the identity if no small motion
@@ -60,7 +63,7 @@ def estimate_motion(before: NDArray[np.float32], now: NDArray[np.float32]) -> ND
     for _ in range(ITERATIONS):
         difference = (_warped(moving, _matrix(motion)) - fixed).reshape(-1)
         motion -= np.linalg.solve(normal, weighted @ difference)
-    final = _rounded(motion)
+    final = _rounded(motion, limit)
     if final is None:
         return np.eye(2, 3)
     end = float((weight * np.abs(_warped(moving, _matrix(final)) - fixed)).sum())
@@ -92,10 +95,10 @@ def _matrix(motion: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([linear, shift])
 
 
-def _rounded(motion: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _rounded(motion: NDArray[np.float64], limit: float) -> NDArray[np.float64] | None:
     """Return the motion in multiples of `STEP`; None if it is too large or not finite."""
     scale = 128.0 / GRID
-    if not np.isfinite(motion).all() or np.abs(motion).sum() * scale > MAX_MOTION:
+    if not np.isfinite(motion).all() or np.abs(motion).sum() * scale > limit:
         return None
     return np.rint(motion * scale / STEP) * STEP / scale
 

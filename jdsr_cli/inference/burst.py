@@ -104,7 +104,9 @@ def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Picture
             f"shots are {shots.crops.shape}, the network takes (n, 128, 128, 3)",
             hint="Register crops that are 128 pixels wide.",
         )
-    weights = shots.weights / shots.weights.max()
+    # The network takes the shot with the largest weight for the one that others follow.
+    weights = np.minimum(shots.weights / shots.weights.max(), 0.99)
+    weights[0] = 1.0
     inputs = (
         np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
         shots.visibility[:, None],

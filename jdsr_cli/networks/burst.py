@@ -1,11 +1,15 @@
 """`burst`: the `lite` generator for several shots of one face.
 
-The shots are registered beforehand (`jdsr_cli.faces.registration`). A small network that all shots
-share weighs their pixels; the weighted mean of the shots enters the trunk and the skip connections
-of the generator as a single picture does. What the mean does not show, namely how much the shots
-differ from it and how many there are, enters as additional features, and low-rank changes of its
-convolutions (LoRA, arXiv 2106.09685) adapt the trunk to means. Both vanish for a single shot, which
-is restored exactly as by the generator of single shots. The order of the shots does not matter.
+The shots are registered beforehand (`jdsr_cli.faces.registration`) on the best one. A small network
+that all shots share weighs their pixels by how they differ from that reference: a moved mouth and a
+passing hand are left out. The weighted mean of the shots enters the trunk and the skip connections
+of the generator as a single picture does. What the mean does not show, namely how the reference and
+the other shots differ from it and how many there are, enters as additional features, and low-rank
+changes of its convolutions (LoRA, arXiv 2106.09685) adapt the trunk to means. Both vanish for a
+single shot, which is restored exactly as by the generator of single shots.
+
+The reference is the shot with the largest weight, the mean of several with equal ones, so that the
+order of the shots does not matter.
 """
 
 from __future__ import annotations
@@ -69,23 +73,24 @@ class LowRankChange(nn.Module):
 
 
 class ShotWeights(nn.Module):
-    """The logarithms of the weights of each shot's pixels, from the shot and its deviations.
+    """The logarithms of the weights of each shot's pixels, from the shot and its differences.
 
-    (N, C, 32, 32) folded shots and deviations and (N, 1, 32, 32) visibilities to (N, 1, s, s).
+    (N, C, 32, 32) folded shots and differences from the reference and (N, 2, 32, 32) visibility of
+    the shot, and of the shot and the reference, to (N, 1, s, s).
     """
 
     def __init__(self, channels: int, width: int, fold: int) -> None:
         super().__init__()
         self.fold = fold
-        self.first = nn.Conv2d(2 * channels + 1, width, 3, padding=1)
+        self.first = nn.Conv2d(2 * channels + 2, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.last = nn.Conv2d(width, 1, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
-    def forward(self, shots: Tensor, deviations: Tensor, visible: Tensor) -> Tensor:
+    def forward(self, shots: Tensor, differences: Tensor, visible: Tensor) -> Tensor:
         """Return logarithms within `MAX_LOGIT`, bilinearly enlarged to the size of the shots."""
-        features = self.first(torch.cat([shots, deviations.abs(), visible], dim=1)).relu()
+        features = self.first(torch.cat([shots, differences.abs(), visible], dim=1)).relu()
         logits = self.last(self.second(features).relu()).float()
         limited = MAX_LOGIT * torch.tanh(logits / MAX_LOGIT)
         return F.interpolate(limited, scale_factor=self.fold, mode="bilinear", align_corners=False)
@@ -107,11 +112,12 @@ class BurstGenerator(nn.Module):
         channels, width = 3 * self.fold**2, config.widths[0]
         self.weigh = ShotWeights(channels, config.weight_width, self.fold)
         # Without biases: shots that do not differ, and a single one, give no features.
-        self.deviation = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.difference = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.spread = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.offset = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.support = nn.Conv2d(1, width, 1, bias=False)
-        nn.init.zeros_(self.spread.weight)
-        nn.init.zeros_(self.support.weight)
+        for layer in (self.spread, self.offset, self.support):
+            nn.init.zeros_(layer.weight)
         self._changed = tuple(
             f"{name}.weight"
             for name, layer in self.single.named_modules()
@@ -153,22 +159,28 @@ class BurstGenerator(nn.Module):
         count = shots.shape[1]
         if visibility is None:
             visibility = torch.ones_like(shots[:, :, :1])
-        trust = COVERED_WEIGHT + (1.0 - COVERED_WEIGHT) * visibility
-        if weights is not None:
-            trust = trust * weights[:, :, None, None, None]
-        consensus = _mean(shots, trust)
-        folded = self._fold(shots)
-        deviations = self._fold(visibility * (shots - consensus[:, None]))
-        visible = F.avg_pool2d(visibility.flatten(0, 1), self.fold)
-        logits = self.weigh(folded, deviations, visible)
-        trust = trust * logits.exp().view_as(trust)
+        if weights is None:
+            weights = torch.ones_like(shots[:, :, 0, 0, 0])
+        visible = COVERED_WEIGHT + (1.0 - COVERED_WEIGHT) * visibility
+        best = (weights >= weights.amax(1, keepdim=True)).to(shots.dtype)[:, :, None, None, None]
+        reference = _mean(shots, best * visible)
+        seen = ((best * visibility).sum(1) / best.sum(1))[:, None] * visibility
+        differences = self._fold(seen * (shots - reference[:, None]))
+        shown = torch.cat([visibility, seen], dim=2)
+        logits = self.weigh(
+            self._fold(shots), differences, F.avg_pool2d(shown.flatten(0, 1), self.fold)
+        )
+        trust = visible * weights[:, :, None, None, None] * logits.exp().view_as(visible)
         trust = trust / trust.sum(1, keepdim=True)
-        differences = self.deviation(deviations).relu()
-        weighted = F.avg_pool2d(trust.flatten(0, 1), self.fold) * differences
+        fused = _mean(shots, trust)
+        shares = F.avg_pool2d(trust.flatten(0, 1), self.fold)
+        weighted = shares * self.difference(differences).relu()
         spread = self.spread(weighted.reshape(-1, count, *weighted.shape[1:]).sum(1))
+        missing = (best * visibility).sum(1) / best.sum(1) * (reference - fused)
+        offset = self.offset(F.pixel_unshuffle(missing, self.fold))
         # One less the inverse of the effective number of shots: 0 where a single one counts.
-        support = 1.0 - F.avg_pool2d((trust**2).sum(1), self.fold)
-        return _mean(shots, trust), spread + self.support(support)
+        support = self.support(1.0 - F.avg_pool2d((trust**2).sum(1), self.fold))
+        return fused, spread + offset + support
 
     def _change_weights(self, count: int) -> dict[str, Tensor]:
         """Return the weights of the convolutions of `single` for a number of shots."""

@@ -39,6 +39,9 @@ class Shot:
     """(128, 128) in [0, 1]: what the generator takes for covered."""
     monochrome: bool = False
     """Whether the track shows no colours but a tint."""
+    seen: Image | None = None
+    """What the face was restored from where that is the mean of several frames: RGB uint8
+    (128, 128, 3), aligned, in the colours of the frame; None where it is the filmed face."""
 
     @property
     def generated(self) -> RestoredFace:
@@ -133,6 +136,8 @@ class BestShots:
             arrays[f"{name}.image"] = face.image
             arrays[f"{name}.replaced"] = face.occlusion
             arrays[f"{name}.occlusion"] = shot.occlusion
+            if shot.seen is not None:
+                arrays[f"{name}.seen"] = shot.seen
         return Snapshot({"shots": values}, arrays)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -151,6 +156,7 @@ class BestShots:
                 RestoredFace(image, replaced, value["redone"], value["side"], value["part"]),
                 occlusion,
                 value["monochrome"],
+                snapshot.arrays.get(f"{number}.seen"),
             )
             self.add(value["track"], shot)
 

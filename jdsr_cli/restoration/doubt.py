@@ -129,16 +129,20 @@ class DoubtEstimator:
         crop: NDArray[np.uint8],
         conditions: FaceConditions,
         part: RestoredPart = "all",
+        *,
+        seen: NDArray[np.uint8] | None = None,
     ) -> Doubt | None:
         """Restore the repeats of a crop and return what can be trusted.
 
-        The result depends on the crop and the other arguments alone.
+        The result depends on the arguments alone.
 
         Args:
             crop: The aligned face in canonical colours, RGB uint8 (128, 128, 3).
             conditions: Of the face. Covered pixels of faces that are not masked are those of the
                 crop.
             part: Which part of the restored face is shown; the other pixels have no level.
+            seen: What is restored instead of the crop, such as its mean with those of neighbouring
+                frames, likewise; default: the crop.
 
         Returns:
             None if a repeat gives values that are not finite, and if no pixel of the restored face
@@ -149,7 +153,9 @@ class DoubtEstimator:
             MemoryError: The device has too little memory for one face.
 
         """
-        faces = self._generator.restore(repeated(crop, conditions.native_width))
+        faces = self._generator.restore(
+            repeated(crop if seen is None else seen, conditions.native_width)
+        )
         finite = [face for face in faces if face is not None]
         if len(finite) < len(faces):
             return None

@@ -79,7 +79,10 @@ class Examiner:
         conditions, part = _conditions(shot, colours.gain), shot.face.part
         if not self._doubt.can_keep(conditions, part):
             return ExaminedShot(shot, unreliable=True)
-        doubt = self._doubt.estimate(colours.apply(filmed), conditions, part)
+        seen = filmed if shot.seen is None else shot.seen
+        doubt = self._doubt.estimate(
+            colours.apply(filmed), conditions, part, seen=colours.apply(seen)
+        )
         if doubt is None:
             return ExaminedShot(shot)
         face = finish_face(doubt.face, filmed, colours, shot.mask, part)

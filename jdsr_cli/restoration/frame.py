@@ -27,6 +27,7 @@ from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.head_appearance import Thumbnails
 from jdsr_cli.faces.occlusion import MaskState
 from jdsr_cli.faces.tracking import TrackedFace
+from jdsr_cli.faces.window import FaceWindow
 from jdsr_cli.media import DeepImage, Image, LaterRecording, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
@@ -244,9 +245,14 @@ class FaceItem:
     """Sharpness of the face as filmed, 0 to 1."""
     crop: Image | None = None
     """Aligned face, RGB uint8 (side, side, 3), resampled once; None if refused."""
+    # window
+    window: FaceWindow | None = None
+    """Its neighbours in time; None without any."""
     # generate
     colours: ColourMap | None = None
     """To the canonical colours that the generator receives."""
+    frames: int = 1
+    """Number of frames that the picture which the generator received was made of."""
     generated: RestoredFace | None = None
     """Output of the generator, in canonical colours; None if it is not finite."""
     # composite
@@ -297,7 +303,8 @@ class FaceItem:
         arrays = [a for face in faces if face is not None for a in (face.image, face.occlusion)]
         arrays += [array for array in (self.crop, self.reference) if array is not None]
         arrays += [] if self.patch is None else [self.patch.pixels]
-        return sum(array.nbytes for array in arrays)
+        window = 0 if self.window is None else self.window.nbytes
+        return sum(array.nbytes for array in arrays) + window
 
 
 @dataclass(eq=False)

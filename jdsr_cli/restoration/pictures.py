@@ -7,6 +7,7 @@ any frame of the track, only shots in which no mask was removed are exported.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ class BestShotSink(Sink):
             if not face.bridged and self._best.accepts(
                 face.track, seconds, face.quality, face.mask
             ):
-                self._best.add(face.track, _shot(item, face, smoothed=False))
+                shot = _shot(item, face, smoothed=False)
+                self._best.add(face.track, replace(shot, seen=_seen(face)))
 
     def end_track(self, track: int, pictures: TrackPictures) -> None:
         """Write the pictures of a track."""
@@ -230,3 +232,14 @@ def _shot(item: FrameItem, face: FaceItem, *, smoothed: bool) -> Shot:
         face.generated.occlusion,
         face.monochrome,
     )
+
+
+def _seen(face: FaceItem) -> Image | None:
+    """Return what a face was restored from if that is the mean of several frames.
+
+    It is combined again, since another process may have restored the face.
+    """
+    if face.window is None or face.frames == 1:
+        return None
+    assert face.reference is not None
+    return face.window.combine(face.reference).image

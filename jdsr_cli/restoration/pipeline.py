@@ -35,6 +35,7 @@ from jdsr_cli.restoration.stages.privacy import protect, survey
 from jdsr_cli.restoration.stages.reading import read
 from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.stages.tracking import track
+from jdsr_cli.restoration.stages.window import window
 from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
@@ -131,6 +132,8 @@ def run_stages(
                 stream = stages.add(aligned, "align", STEADY_QUEUE_BYTES)
                 if settings.selects_shots:
                     stream = stages.add_inline(select(stream, settings.kept_shots), "select")
+                if settings.window > 1:
+                    stream = stages.add_inline(window(stream, settings.window), "window")
                 stream = stages.add(generate(stream, models.generator), "generate")
                 stream = stages.add(composite(stream, settings, calibration), "composite")
             else:

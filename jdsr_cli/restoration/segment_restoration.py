@@ -19,6 +19,7 @@ from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.generation import FaceBatch, FaceGenerator
 from jdsr_cli.restoration.stages.privacy import protect
 from jdsr_cli.restoration.stages.selection import select
+from jdsr_cli.restoration.stages.window import window
 from jdsr_cli.restoration.stored_detections import check_frame, read_detections
 from jdsr_cli.restoration.stored_faces import SUFFIX, write_faces
 from jdsr_cli.restoration.stored_tracks import frames_in, track_stored
@@ -135,6 +136,8 @@ class SegmentRestoration:
         stream = align(stream, self._generator.side, limits, plan_bridged(self._settings))
         if self._settings.selects_shots:
             stream = select(stream, self._settings.kept_shots)
+        if self._settings.window > 1:
+            stream = window(stream, self._settings.window)
         for element in stream:
             self._check_needed()
             yield from frames_in(batch.add(element))

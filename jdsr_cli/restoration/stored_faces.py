@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import InputUnreadableError
-from jdsr_cli.restoration.frame import FrameItem, RestoredFace
+from jdsr_cli.restoration.frame import FaceItem, FrameItem, RestoredFace
 from jdsr_cli.restoration.hashed_files import is_whole, write_hashed
 
 SUFFIX = ".faces"
@@ -24,6 +24,7 @@ _FACE = np.dtype(
         ("frame", "<u4"),
         ("finite", "?"),
         ("redone", "?"),
+        ("frames", "u1"),
         ("image", "u1", (TEMPLATE_SIZE, TEMPLATE_SIZE, 3)),
         ("occlusion", "u1", (TEMPLATE_SIZE, TEMPLATE_SIZE)),
     ]
@@ -40,7 +41,7 @@ def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
     write_hashed(
         path,
         (
-            _record(item.number, face.generated).tobytes()
+            _record(item.number, face).tobytes()
             for item in items
             for face in item.faces
             if face.crop is not None
@@ -48,14 +49,14 @@ def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
     )
 
 
-def _record(frame: int, face: RestoredFace | None) -> NDArray[np.void]:
-    record = np.zeros((), _FACE)
-    record["frame"] = frame
-    record["finite"] = face is not None
-    if face is not None:
-        record["redone"] = face.redone
-        record["image"] = face.image
-        record["occlusion"] = np.rint(face.occlusion * np.float32(255))
+def _record(frame: int, face: FaceItem) -> NDArray[np.void]:
+    record, generated = np.zeros((), _FACE), face.generated
+    record["frame"], record["frames"] = frame, face.frames
+    record["finite"] = generated is not None
+    if generated is not None:
+        record["redone"] = generated.redone
+        record["image"] = generated.image
+        record["occlusion"] = np.rint(generated.occlusion * np.float32(255))
     return record
 
 
@@ -93,6 +94,7 @@ class StoredFaces:
             if record["frame"] != item.number:
                 raise self._damaged()
             face.generated = self._face(record) if record["finite"] else None
+            face.frames = int(record["frames"])
 
     def _face(self, record: NDArray[np.void]) -> RestoredFace:
         occlusion = record["occlusion"].astype(np.float32) / np.float32(255)

@@ -110,6 +110,7 @@ def describe_face(item: FrameItem, number: int, face: FaceItem) -> FaceRecord:
         pitch=None if pose is None else round(pose.pitch, 1),
         roll=None if pose is None else round(pose.roll, 1),
         residual=None if pose is None else round(pose.residual, 4),
+        window=None if restored is None else face.frames,
         covered=None if restored is None else round(face.covered, 4),
         replaced=None if restored is None else round(face.replaced, 4),
         mask=face.mask,

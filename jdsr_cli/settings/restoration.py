@@ -106,6 +106,14 @@ class RestoreSettings(DetectionSettings):
             group="faces", negatable=True,
         ),
     ] = True  # fmt: skip
+    window: Annotated[
+        int,
+        Option(
+            "Frames of a video that each face is restored from: its own, and as many before as "
+            "after it in its track, averaged where they agree; 1 is its own alone.",
+            group="faces", metavar="N", unit="frames", choices=(1, 3, 5, 7, 9),
+        ),
+    ] = 1  # fmt: skip
     doubt: Annotated[
         bool,
         Option(

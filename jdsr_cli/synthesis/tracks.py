@@ -199,30 +199,19 @@ def draw_masked(
 def draw_camera(settings: CameraSettings, rng: np.random.Generator) -> CameraSettings:
     """Return the settings of one camera: properties that do not change from shot to shot are drawn.
 
-    Motion blur, noise, the position on the codec's grid and small differences of width, sharpness
-    and quality are still drawn for each shot.
+    These are the width of the face, but for small differences, the shape of the pixels, interlacing
+    and whether frames are degraded at all. Focus, motion blur, noise and compression are still
+    drawn for each shot: persons move, and bit rates and gain are controlled automatically.
     """
     if settings.pristine and rng.random() < settings.pristine:
         settings = settings.without_degradation()
     width = float(np.exp(rng.uniform(*np.log(settings.native_width))))
-    blur = float(rng.uniform(*settings.blur))
-    low, high = settings.noise
-    noise = low + (high - low) * float(rng.beta(1.0, 2.5))
-    quality = int(rng.integers(settings.quality[0], settings.quality[1] + 1))
-    crf = int(rng.integers(settings.crf[0], settings.crf[1] + 1))
     squeeze = settings.squeeze
     if settings.squeezed and rng.random() < settings.squeezed:
         squeeze = SQUEEZES[int(rng.integers(len(SQUEEZES)))]
     return replace(
         settings,
         native_width=(width * (1.0 - WIDTH_VARIATION), width * (1.0 + WIDTH_VARIATION)),
-        blur=(0.8 * blur, 1.2 * blur),
-        noise=(noise, noise),
-        quality=(max(1, quality - 4), min(100, quality + 4)),
-        crf=(max(0, crf - 1), min(51, crf + 1)),
-        uncompressed=float(rng.random() < settings.uncompressed),
-        deblocked=float(rng.random() < settings.deblocked),
-        video=float(rng.random() < settings.video),
         interlaced=float(rng.random() < settings.interlaced),
         squeezed=0.0,
         squeeze=squeeze,

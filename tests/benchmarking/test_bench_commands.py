@@ -68,6 +68,21 @@ def test_a_run_is_reported_by_stage(clip: Path, tiny_weights: Weights, tmp_path:
     assert "ms_per_frame" in result.stdout
 
 
+def test_a_run_with_windows_has_a_row_for_them(
+    clip: Path, tiny_weights: Weights, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    result = run(
+        "pipeline", clip, *CENTERFACE, "--weights", tiny_weights(64), "--repeat", "1", "--json",
+        report, "--frame-scale", "1", "--window", "3",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    content = validated(report)
+    names = [row["name"] for row in content["rows"]]
+    assert names[names.index("align") + 1 : names.index("composite")] == ["window", "generate"]
+    assert content["conditions"]["window"] == 3
+
+
 def test_a_run_of_crop_faces_has_no_generator(clip: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     shared = ("--command", "crop-faces", *CENTERFACE, "--repeat", "1", "--frames", "4")

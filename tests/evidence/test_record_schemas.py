@@ -19,8 +19,9 @@ FACE: dict[str, Any] = {
     "frame": 0, "pts": 0, "seconds": 0.0, "face": 1, "track": 1, "bridged": False,
     "box": [1.0, 2, 3.5, None], "points": [[1.0, 2.0]] * 5, "score": 0.5, "eye_distance": 9.0,
     "status": "refused", "native_width": None, "sharpness": 0.1, "yaw": -3.0, "pitch": 2.0,
-    "roll": 0.0, "residual": 0.1, "covered": None, "mask": None, "mask_probability": None,
-    "masked": None, "quality": None, "reason": "too small", "file": None, "sha256": None,
+    "roll": 0.0, "residual": 0.1, "window": None, "covered": None, "mask": None,
+    "mask_probability": None, "masked": None, "quality": None, "reason": "too small",
+    "file": None, "sha256": None,
     "occlusion": None, "replaced": None, "redone_in_float32": False,
 }  # fmt: skip
 values = st.recursive(

@@ -80,6 +80,16 @@ def test_a_face_on_which_all_repeats_agree_is_reliable() -> None:
     assert doubt.face.redone
 
 
+def test_what_was_received_is_repeated_instead_of_the_crop() -> None:
+    conditions = FaceConditions("bare", 100.0, 1.0)
+    doubt = estimator(Mirror()).estimate(face(1), conditions, seen=face(2))
+    other = estimator(Mirror()).estimate(face(2), conditions)
+    assert doubt is not None
+    assert other is not None
+    assert np.array_equal(doubt.face.image, other.face.image)
+    assert np.array_equal(doubt.spread, other.spread)
+
+
 def test_what_the_repeats_disagree_on_is_doubtful() -> None:
     doubt = estimator(Mirror(bias=40)).estimate(face(), FaceConditions("bare", 100.0, 1.0))
     assert doubt is not None

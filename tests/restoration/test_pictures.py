@@ -236,7 +236,12 @@ class Judge(DoubtEstimator):
         return self._possible
 
     def estimate(
-        self, crop: np.ndarray, conditions: FaceConditions, part: RestoredPart = "all"
+        self,
+        crop: np.ndarray,
+        conditions: FaceConditions,
+        part: RestoredPart = "all",
+        *,
+        seen: np.ndarray | None = None,
     ) -> Doubt:
         self.restored += 1
         share = 0.5 if self._reliable(self.restored) else 0.0

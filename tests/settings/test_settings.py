@@ -173,9 +173,9 @@ def test_fields_of_the_manifest_are_pinned() -> None:
     assert list(RestoreSettings().deciding()) == [
         "reading", "privacy", "detector", "threshold", "min_face", "min_sharpness",
         "detection_scale", "rotated_faces", "detect_every", "roi", "min_track", "smoothing",
-        "identity", "segment", "scale", "mode", "crops", "restore", "shots", "stabilise", "doubt",
-        "error_bound", "confidence", "frame_scale", "codec", "crf", "label", "overlay", "compare",
-        "compare_boxes",
+        "identity", "segment", "scale", "mode", "crops", "restore", "shots", "stabilise", "window",
+        "doubt", "error_bound", "confidence", "frame_scale", "codec", "crf", "label", "overlay",
+        "compare", "compare_boxes",
     ]  # fmt: skip
     assert list(asdict(ReadSettings())) == [
         "frame_rate", "stream", "start", "end", "deinterlace", "aspect", "decoder",

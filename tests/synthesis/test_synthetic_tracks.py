@@ -167,9 +167,10 @@ def test_the_camera_of_a_track_is_drawn_once() -> None:
     for camera in cameras:
         low, high = camera.native_width
         assert high / low < 1.2
-        assert camera.noise[0] == camera.noise[1]
-        assert camera.quality[1] - camera.quality[0] <= 8
-        assert {camera.video, camera.uncompressed, camera.interlaced} <= {0.0, 0.5, 1.0}
+        assert (camera.noise, camera.quality) in {
+            (wide.noise, wide.quality),
+            ((0.0, 0.0), (93, 98)),
+        }
         assert camera.pristine == camera.squeezed == 0.0
     assert len({round(camera.native_width[0]) for camera in cameras}) > 20
     assert {camera.interlaced for camera in cameras} == {0.0, 1.0}

@@ -261,7 +261,7 @@ class _Faces:
     """
 
     def __init__(self) -> None:
-        self._chosen: list[tuple[FaceItem, Image]] = []
+        self._chosen: list[FaceItem] = []
         self._same: list[tuple[FaceItem, FaceItem]] = []
         self._last: dict[int, tuple[Image, FaceItem]] = {}
 
@@ -282,7 +282,7 @@ class _Faces:
             if before is not None and cv2.absdiff(before[0], means).max() <= MAX_NOISE:
                 self._same.append((face, before[1]))
             else:
-                self._chosen.append((face, crop))
+                self._chosen.append(face)
                 self._last[face.track] = (np.asarray(means, np.uint8), face)
         for track in element.ended_tracks:
             self._last.pop(track, None)
@@ -291,11 +291,11 @@ class _Faces:
 
     def restore(self, generator: FaceGenerator) -> None:
         """Set the results of all waiting faces."""
-        results = generator.restore([crop for _, crop in self._chosen])
-        for (face, _), result in zip(self._chosen, results, strict=True):
+        results = generator.restore([_generator_input(face) for face in self._chosen])
+        for face, result in zip(self._chosen, results, strict=True):
             face.generated = result
         for face, before in self._same:
-            face.generated = before.generated
+            face.generated, face.frames = before.generated, before.frames
         self._chosen, self._same = [], []
 
 
@@ -308,6 +308,17 @@ def canonical_crop(face: FaceItem) -> NDArray[np.uint8]:
     """Set the colour map of a face; return its crop in canonical colours."""
     assert face.crop is not None
     return set_canonical_colours(face).apply(face.crop)
+
+
+def _generator_input(face: FaceItem) -> NDArray[np.uint8]:
+    """Return what the generator receives: the face, averaged with its neighbours if it has any."""
+    assert face.crop is not None
+    assert face.colours is not None
+    seen = face.crop
+    if face.window is not None:
+        windowed = face.window.combine(face.crop)
+        seen, face.frames = windowed.image, windowed.frames
+    return face.colours.apply(seen)
 
 
 def set_canonical_colours(face: FaceItem) -> ColourMap:

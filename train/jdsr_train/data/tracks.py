@@ -27,8 +27,8 @@ from jdsr_train.data.samples import (
     shuffled,
 )
 
-WEIGHT_DEVIATION = 0.35
-"""Standard deviation of the logarithm of a shot's weight, which imitates measured qualities."""
+LEAST_WEIGHT = 0.4
+"""Weight of the worst shots relative to the first, the best one; imitates measured qualities."""
 SEEN_BLUR = (0.5, 3.0)
 """Standard deviation, in pixels of 128, of the blur of a generator's occlusion map."""
 MISSED = 0.04
@@ -65,7 +65,8 @@ def known_of(track: RecordedTrack, rng: np.random.Generator) -> TrackSample:
         missed = worn and rng.random() < MISSED
         seen = np.zeros_like(occlusion) if missed else cv2.GaussianBlur(occlusion, (0, 0), blur)
         visible.append(np.rint(255 * (1.0 - np.clip(seen, 0.0, 1.0))).astype(np.uint8))
-    weights = np.exp(rng.normal(0.0, WEIGHT_DEVIATION, len(visible))).astype(np.float32)
+    weights = rng.uniform(LEAST_WEIGHT, 0.99, len(visible)).astype(np.float32)
+    weights[0] = 1.0
     covered = track.occlusions.min(axis=0)
     return TrackSample(np.stack(shots), np.stack(visible), weights, track.truth, covered)
 
