@@ -28,11 +28,13 @@ HEADINGS = {
     "psnr_beside": ("PSNR beside", 2),
     "ssim_beside": ("SSIM beside", 4),
     "psnr_unaltered": ("PSNR unaltered", 2),
+    "psnr_face": ("PSNR face", 2),
     "lpips": ("LPIPS", 4),
     "identity": ("identity", 4),
     "identity_moved": ("identity moved", 3),
     "rank1": ("rank-1", 3),
     "landmark_error": ("landmarks, %", 2),
+    "shots_used": ("shots combined", 1),
 }
 """Heading of each figure in the table, and its decimals."""
 REFERENCES = {
@@ -40,6 +42,8 @@ REFERENCES = {
     "rank1": {"rank1_input": "enlarged input", "rank1_truth": "true face"},
 }
 """Figures of the same faces without restoration, and their labels, below those of methods."""
+TRACK_FIGURES = tuple(name for name in HEADINGS if not name.endswith(("_crop", "_beside")))
+"""Figures in the table of tracks; `results.json` has all."""
 COLUMNS = ("mean", "95 %", "difference", "95 %", "better")
 SINGLE = 2
 """Number of the columns that a single method has."""
@@ -52,7 +56,8 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     Every method gets the same pictures. Prints means with 95 % intervals,
     paired differences and the share of the faces on which each method is
     better than the first; writes results.json, scores.csv (one line a face)
-    and sheet.png (input, each method, truth).
+    and sheet.png (input, each method, truth). With --burst every face is
+    restored from several shots, and the table has a column for each number.
     """
     from jdsr_cli.cli.rendering import Bars
     from jdsr_cli.evaluation.comparison import compare as run
@@ -68,7 +73,7 @@ def _write(found: Comparison) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(draw_table(found))
+    console.print(draw_track_table(found) if found.bursts else draw_table(found))
     typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
 
 
@@ -100,6 +105,62 @@ def draw_table(found: Comparison) -> Table:
         for row in timed:
             table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
     return table
+
+
+def draw_track_table(found: Comparison) -> Table:
+    """Return the table of tracks: a line for each width and method, a column for each number."""
+    from rich import box
+    from rich.table import Table
+
+    counts = sorted({one.shots for one in found.bursts.values()})
+    table = Table(
+        title=f"{found.count} faces, shots of a track: {', '.join(map(str, counts))}",
+        title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left",
+        caption=f"PSNR in dB; gain: of {counts[-1]} shots over the first one alone, face by face; "
+        "better: on that share of faces",
+    )  # fmt: skip
+    table.add_column("", overflow="fold", min_width=14)
+    for heading in (*map(str, counts), "gain", *COLUMNS[-2:]):
+        table.add_column(heading, justify="right", no_wrap=True)
+    sections = dict.fromkeys(row.faces for row in found.rows)
+    for kind in dict.fromkeys(name.partition(" ")[0] for name in sections):
+        table.add_row(f"{kind} faces", style="bold underline")
+        own = [name for name in sections if name.partition(" ")[0] == kind]
+        for figure in TRACK_FIGURES:
+            heading, decimals = HEADINGS[figure]
+            lines = [line for name in own for line in _track_lines(found, name, figure, decimals)]
+            if lines:
+                table.add_row(heading, style="bold")
+            for line in lines:
+                table.add_row(*line)
+    return table
+
+
+def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> list[list[str]]:
+    """Return a line for each combination of shots: the means, and the gain of the most shots."""
+    from rich.markup import escape
+
+    rows = {row.method: row for row in found.rows if row.faces == faces}
+    methods = [one for one in found.bursts.values() if figure in rows[one.name].estimates]
+    counts = sorted({one.shots for one in found.bursts.values()})
+    several = len({one.restorer for one in found.bursts.values()}) > 1
+    lines = []
+    for single in (one for one in methods if one.combination is None):
+        others = [one for one in methods if one.restorer == single.restorer and one is not single]
+        for combination in dict.fromkeys(one.combination for one in others) or [None]:
+            named = {one.shots: one.name for one in others if one.combination == combination}
+            named[single.shots] = single.name
+            shown = single.restorer if several or combination is None else ""
+            label = "  " + " ".join(filter(None, (faces.partition(" ")[2], shown, combination)))
+            means = [
+                f"{rows[named[count]].estimates[figure].mean:.{decimals}f}"
+                if count in named
+                else ""
+                for count in counts
+            ]
+            gain = _gain_cells(rows[named[max(named)]], figure, decimals)
+            lines.append([escape(label), *means, *gain])
+    return lines
 
 
 def _caption(found: Comparison, several: bool) -> str:
@@ -140,6 +201,12 @@ def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence
 
 def _cells(row: Row, figure: str, decimals: int) -> list[str]:
     cells = _estimate(row.estimates[figure], decimals, "")
+    return cells + _gain_cells(row, figure, decimals)
+
+
+def _gain_cells(row: Row, figure: str, decimals: int) -> list[str]:
+    """Return the difference to the first method, its interval, and the share of better faces."""
+    cells = []
     if figure in row.differences:
         cells += _estimate(row.differences[figure], decimals, "+")
     if figure in row.better_share:

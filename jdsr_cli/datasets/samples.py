@@ -102,6 +102,11 @@ class EvaluationSample:
     alpha: NDArray[np.float32]
     """(128, 128) alpha of the mask before degradation; zero without a mask."""
 
+    @property
+    def inputs(self) -> NDArray[np.uint8]:
+        """The pictures that the methods receive: the degraded face, (s, s, 3)."""
+        return self.pair.lr
+
 
 def evaluation_samples(
     faces: FaceSet, degrader: Degrader, *, masked: bool, seed: int = 0, limit: int | None = None

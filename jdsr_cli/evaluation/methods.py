@@ -1,31 +1,25 @@
-"""Methods of a comparison: bicubic interpolation, generators, and results of other tools.
-
-For other tools the inputs are written to files, and their result images are read.
-"""
+"""Methods of a comparison: bicubic interpolation and generators."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.atomic import atomic_file
-from jdsr_cli.datasets.face_set import PILLOW_ERRORS
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
-from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
+from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_cli.settings.training import EVALUATION_SCALES
+from jdsr_cli.settings.evaluation import EVALUATION_SCALES
 from jdsr_cli.synthesis.compression import resize_bicubic
-from jdsr_cli.weights import entries, load_generator
+from jdsr_cli.weights import LoadedGenerator, entries, load_generator
 from jdsr_cli.weights.names import SUFFIXES
 
 Restorer = Callable[[Tensor], Tensor]
@@ -123,6 +117,9 @@ class Method:
     """Side of its input in pixels; None for any."""
     description: Mapping[str, str | int] = field(default_factory=dict)
     """Its description in `results.json`."""
+    count_shots: Callable[[Sequence[EvaluationSample]], NDArray[np.float64]] | None = None
+    """Returns for each of B faces the number of shots that were combined, (B,); None for methods
+    of single pictures."""
 
 
 def from_lr(restore: Restorer) -> RestoreSamples:
@@ -134,10 +131,59 @@ def from_lr(restore: Restorer) -> RestoreSamples:
     return restore_samples
 
 
-def load_methods(
+@dataclass(frozen=True, eq=False)
+class NamedRestorer:
+    """What a name stands for: weights, or bicubic interpolation."""
+
+    name: str
+    """Name in tables."""
+    loaded: LoadedGenerator | None
+    """The weights, in float32; None for bicubic interpolation."""
+
+    @property
+    def lr_size(self) -> int | None:
+        """Side of its input in pixels; None for any."""
+        return None if self.loaded is None else self.loaded.lr_size
+
+    @property
+    def canonical(self) -> bool:
+        """Whether it requires canonical colours."""
+        return self.lr_size == FOOTAGE_SIZE
+
+    @property
+    def description(self) -> dict[str, str | int]:
+        """Its description in `results.json`."""
+        loaded = self.loaded
+        if loaded is None:
+            return {"what": "PIL's bicubic"}
+        description: dict[str, str | int] = {
+            "what": "weights",
+            "file": loaded.path.name,
+            "sha256": loaded.sha256,
+            "lr_size": loaded.lr_size,
+            "parameters": sum(one.numel() for one in loaded.network.parameters()),
+        }
+        if loaded.entry is not None:
+            description |= {"registry": loaded.entry.name, "recipe": loaded.entry.recipe}
+        return description
+
+    @property
+    def method(self) -> Method:
+        """The restorer of single pictures."""
+        restore: Restorer = bicubic
+        if self.loaded is not None:
+            network, device = self.loaded.network, str(self.loaded.device)
+            restore = restorer(network, device, canonical=self.canonical)
+        return Method(
+            self.name, from_lr(restore), timed=True, lr_size=self.lr_size,
+            description=self.description,
+        )  # fmt: skip
+
+
+def open_restorers(
     names: Sequence[str], scale: int | None, device: str = "cpu"
-) -> tuple[list[Method], int]:
-    """Load methods by name.
+) -> tuple[list[NamedRestorer], int]:
+    """Load restorers by name.
 
     Args:
         names: `bicubic`; `lite` and `paper` for the weights of that kind and scale; a name of
@@ -146,7 +192,7 @@ def load_methods(
         device: Device of the networks, which run in float32.
 
     Returns:
-        The methods in order, and the side of their common input in pixels.
+        The restorers in order, and the side of their common input in pixels.
 
     Raises:
         UsageError: A name is unknown, is given twice, or requires another input size.
@@ -156,12 +202,22 @@ def load_methods(
     if scale is not None and scale not in EVALUATION_SCALES:
         raise UsageError(f"unknown scale {scale}", where="--scale", hint="Use 1, 2, 4 or 8")
     full = [_full_name(name, scale or DEFAULT_SCALE) for name in names]
-    labels = _labels(full)
-    methods = [_load(name, label, device) for name, label in zip(full, labels, strict=True)]
-    repeated = [name for name, count in Counter(one.name for one in methods).items() if count > 1]
+    opened = [
+        NamedRestorer(label, None if name == "bicubic" else load_generator(name, device, "float32"))
+        for name, label in zip(full, _labels(full), strict=True)
+    ]
+    repeated = [name for name, count in Counter(one.name for one in opened).items() if count > 1]
     if repeated:
         raise UsageError(f"{repeated[0]} is given twice", where="--compare")
-    return methods, _common_size(methods, scale)
+    return opened, _common_size(opened, scale)
+
+
+def load_methods(
+    names: Sequence[str], scale: int | None, device: str = "cpu"
+) -> tuple[list[Method], int]:
+    """Load restorers of single pictures by name; see `open_restorers`."""
+    opened, lr_size = open_restorers(names, scale, device)
+    return [one.method for one in opened], lr_size
 
 
 def _labels(names: Sequence[str]) -> list[str]:
@@ -195,27 +251,7 @@ def _full_name(name: str, scale: int) -> str:
     )
 
 
-def _load(name: str, label: str, device: str) -> Method:
-    if name == "bicubic":
-        return Method(name, from_lr(bicubic), timed=True, description={"what": "PIL's bicubic"})
-    loaded = load_generator(name, device, "float32")
-    description: dict[str, str | int] = {
-        "what": "weights",
-        "file": loaded.path.name,
-        "sha256": loaded.sha256,
-        "lr_size": loaded.lr_size,
-        "parameters": sum(one.numel() for one in loaded.network.parameters()),
-    }
-    if loaded.entry is not None:
-        description |= {"registry": loaded.entry.name, "recipe": loaded.entry.recipe}
-    return Method(
-        label, from_lr(restorer(loaded.network, device, canonical=loaded.lr_size == FOOTAGE_SIZE)),
-        timed=True,
-        lr_size=loaded.lr_size, description=description,
-    )  # fmt: skip
-
-
-def _common_size(methods: Sequence[Method], scale: int | None) -> int:
+def _common_size(methods: Sequence[NamedRestorer], scale: int | None) -> int:
     sizes = {one.name: one.lr_size for one in methods if one.lr_size is not None}
     listed = ", ".join(f"{name} {size} px" for name, size in sizes.items())
     if len(set(sizes.values())) > 1:
@@ -233,92 +269,3 @@ def _common_size(methods: Sequence[Method], scale: int | None) -> int:
             hint=f"Give --scale {128 // size}, or weights of scale {scale}",
         )
     return size
-
-
-RESULT_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
-
-
-class ExternalResults:
-    """A folder of 128x128 images, each named after the face it restores.
-
-    Args:
-        name: Name in tables.
-        folder: The images; files of other faces are ignored.
-        keys: The evaluated faces.
-
-    Raises:
-        InputMissingError: The folder does not exist.
-        DatasetError: A face has no image or two, or its image has another size or cannot be
-            read; the message names the file.
-
-    """
-
-    def __init__(self, name: str, folder: Path, keys: Sequence[str]) -> None:
-        if not folder.is_dir():
-            raise InputMissingError(f"no folder of results for {name}", where=folder)
-        self._files: dict[str, Path] = {}
-        expected = set(keys)
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in RESULT_SUFFIXES or path.stem not in expected:
-                continue
-            if path.stem in self._files:
-                raise DatasetError(
-                    f"a second picture of {path.stem} beside {self._files[path.stem].name}",
-                    where=path,
-                )
-            self._files[path.stem] = path
-        missing = [key for key in keys if key not in self._files]
-        if missing:
-            raise DatasetError(
-                f"{name} has no picture of this face, nor of {len(missing) - 1} others"
-                if len(missing) > 1
-                else f"{name} has no picture of this face",
-                where=folder / f"{missing[0]}.png",
-                hint="Every evaluated face needs one; --write-inputs writes the inputs to restore",
-            )
-        for path in self._files.values():
-            _read_result(path, size_only=True)
-        self.method = Method(
-            name,
-            self._read_pictures,
-            description={"what": "ready-made pictures", "folder": folder.name},
-        )
-
-    def _read_pictures(self, samples: Sequence[EvaluationSample]) -> Tensor:
-        return to_tensor(
-            [_read_result(self._files[sample.key], size_only=False) for sample in samples]
-        )
-
-
-def _read_result(path: Path, *, size_only: bool) -> NDArray[np.uint8]:
-    """Read an image; with `size_only` check its size and return an empty array."""
-    try:
-        with Image.open(path) as picture:
-            if picture.size != (128, 128):
-                width, height = picture.size
-                raise DatasetError(f"the picture is {width}x{height}, not 128x128", where=path)
-            if picture.mode.startswith(("I", "F")):
-                raise DatasetError(
-                    "the picture has more than 8 bits a channel", where=path, hint="Save 8-bit RGB"
-                )
-            if size_only:
-                return np.zeros((0, 0, 3), np.uint8)
-            return np.asarray(picture.convert("RGB"), np.uint8)
-    except DatasetError:
-        raise
-    except PILLOW_ERRORS as error:
-        raise DatasetError("not a readable picture", where=path) from error
-
-
-def write_inputs(samples: Iterable[EvaluationSample], folder: Path) -> Iterator[EvaluationSample]:
-    """Yield the samples unchanged, and write the input of each to `<key>.png`.
-
-    Raises:
-        OutputError: A file cannot be written.
-
-    """
-    for sample in samples:
-        path = folder / f"{sample.key}.png"
-        with atomic_file(path, make_folder=True) as partial:
-            Image.fromarray(sample.pair.lr).save(partial, format="PNG")
-        yield sample

@@ -114,7 +114,7 @@ class Fingerprint:
                     hint="Masks, results and tables identify faces by name: rename one",
                 )
             self._keys.add(sample.key)
-            self._digest.update(sample.key.encode() + b"\0" + sample.pair.lr.tobytes())
+            self._digest.update(sample.key.encode() + b"\0" + sample.inputs.tobytes())
             yield sample
 
     @property

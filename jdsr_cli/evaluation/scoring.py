@@ -72,16 +72,17 @@ class RelativeMetric(Metric, Protocol):
 
 
 UNALTERED = "psnr_unaltered"
+SHOTS_USED = "shots_used"
+"""Number of shots that a method of tracks combined: those that match the first one."""
 REFERENCE_FIGURES = ("identity_input", "rank1_input", "rank1_truth")
 """Figures of enlarged inputs and of true faces, which are those of every method."""
 SHARE_FIGURES = ("identity_moved", "rank1", "rank1_input", "rank1_truth")
 """Figures that are 1 or 0 for each face, so that their mean is a share of the faces."""
 FIGURES = (
-    *FIDELITY_FIGURES, UNALTERED, "lpips", "identity", "identity_input", "identity_moved", "rank1",
-    "rank1_input", "rank1_truth", "landmark_error",
+    *FIDELITY_FIGURES, UNALTERED, "psnr_face", "lpips", "identity", "identity_input",
+    "identity_moved", "rank1", "rank1_input", "rank1_truth", "landmark_error", SHOTS_USED,
 )  # fmt: skip
-"""All figures, in the order of tables; those after `psnr_unaltered` need a face or feature network.
-"""
+"""All figures, in the order of tables; those from `lpips` to `landmark_error` need a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +182,10 @@ def evaluate(
                 started = perf_counter()
                 restored = method.restore(group)
                 result.seconds += perf_counter() - started
-                for name, values in reference.measure(method.name, restored).items():
+                figures = reference.measure(method.name, restored)
+                if method.count_shots is not None:
+                    figures[SHOTS_USED] = method.count_shots(group)
+                for name, values in figures.items():
                     result.figures.setdefault(name, []).append(values)
                 result.keys += reference.keys
                 progress.advance(task, len(group))

@@ -78,39 +78,8 @@ class BurstNetwork:
             MemoryError: The device has too little memory.
 
         """
-        import torch
-
-        if shots.crops.shape[1:] != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
-            raise UsageError(
-                f"shots are {shots.crops.shape}, the network takes (n, 128, 128, 3)",
-                hint="Register crops that are 128 pixels wide.",
-            )
         with self._lock:
-            loaded = self._load()
-            # The network takes the shot with the largest weight for the one that others follow.
-            weights = np.minimum(shots.weights / shots.weights.max(), 0.99)
-            weights[0] = 1.0
-            inputs = (
-                np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
-                shots.visibility[:, None],
-                weights,
-            )
-            tensors = (
-                torch.from_numpy(np.ascontiguousarray(one, np.float32))[None].to(loaded.device)
-                for one in inputs
-            )
-            try:
-                with torch.inference_mode():
-                    output = loaded.network(*tensors)
-                restored, occlusion = output.restored.float(), output.occlusion.float()
-                finite = bool(torch.isfinite(restored).all() and torch.isfinite(occlusion).all())
-                levels, covered = (
-                    (torch.nan_to_num(one).clamp(0, 1) * 255).round().byte().cpu().numpy()
-                    for one in (restored, occlusion)
-                )
-            except torch.OutOfMemoryError as error:
-                raise MemoryError(str(error)) from error
-        return Pictures(levels.transpose(0, 2, 3, 1), covered[:, 0], np.array([finite]))
+            return restore_together(self._load(), shots)
 
     def _load(self) -> LoadedGenerator:
         if self._loaded is None:
@@ -118,3 +87,44 @@ class BurstNetwork:
 
             self._loaded = load_generator(self.entry.name, self._device, "float32")
         return self._loaded
+
+
+def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Pictures:
+    """Restore a face from its shots, in float32; see `BurstNetwork.restore`.
+
+    Args:
+        loaded: Weights of a network of this name.
+        shots: As `faces.burst.align_shots` returns them, 128 pixels wide.
+
+    """
+    import torch
+
+    if shots.crops.shape[1:] != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
+        raise UsageError(
+            f"shots are {shots.crops.shape}, the network takes (n, 128, 128, 3)",
+            hint="Register crops that are 128 pixels wide.",
+        )
+    # The network takes the shot with the largest weight for the one that others follow.
+    weights = np.minimum(shots.weights / shots.weights.max(), 0.99)
+    weights[0] = 1.0
+    inputs = (
+        np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
+        shots.visibility[:, None],
+        weights,
+    )
+    tensors = (
+        torch.from_numpy(np.ascontiguousarray(one, np.float32))[None].to(loaded.device)
+        for one in inputs
+    )
+    try:
+        with torch.inference_mode():
+            output = loaded.network(*tensors)
+        restored, occlusion = output.restored.float(), output.occlusion.float()
+        finite = bool(torch.isfinite(restored).all() and torch.isfinite(occlusion).all())
+        levels, covered = (
+            (torch.nan_to_num(one).clamp(0, 1) * 255).round().byte().cpu().numpy()
+            for one in (restored, occlusion)
+        )
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    return Pictures(levels.transpose(0, 2, 3, 1), covered[:, 0], np.array([finite]))

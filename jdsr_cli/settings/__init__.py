@@ -34,6 +34,7 @@ from jdsr_cli.settings.detection import (
     ReadSettings,
     TrackerSettings,
 )
+from jdsr_cli.settings.evaluation import EvalSettings
 from jdsr_cli.settings.execution import RAY_PORT, ExecutionSettings
 from jdsr_cli.settings.options import (
     Declared,
@@ -64,7 +65,6 @@ from jdsr_cli.settings.restoration import (
     WatchOptions,
 )
 from jdsr_cli.settings.training import (
-    EvalSettings,
     ExportSettings,
     FetchSettings,
     NetworkExportSettings,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.detection import AUTO, BackendName, DetectionSettings, DetectorName, Device
+from jdsr_cli.settings.evaluation import parse_list
 from jdsr_cli.settings.options import Option, Settings, declared
 from jdsr_cli.settings.restoration import (
     Config,
@@ -18,7 +19,6 @@ from jdsr_cli.settings.restoration import (
     TerminalOptions,
     Weights,
 )
-from jdsr_cli.settings.training import parse_list
 
 GENERATOR_BACKENDS: tuple[BackendName, ...] = ("torch", "openvino", "onnx")
 """What can run the generator."""

@@ -1,4 +1,4 @@
-"""Options of `jdsr train`, `eval` and `weights`."""
+"""Options of `jdsr train` and `jdsr weights`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,6 @@ from jdsr_cli.settings.restoration import output_option
 StoredPrecision = Literal["float16", "bfloat16"]
 """Of the values in a weight file: float16 has 11 significant bits and ends at 65,504; bfloat16 has
 8 and the range of float32."""
-EVALUATION_SCALES = (1, 2, 4, 8)
-"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
-
-
-def parse_list(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """Split text at commas, and drop empty parts."""
-    parts = given.split(",") if isinstance(given, str) else given
-    return tuple(name for name in map(str.strip, parts) if name)
-
-
-def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
-    """Read NAME=DIR."""
-    name, folder = given.split("=", 1) if isinstance(given, str) else given
-    if not (name.strip() and str(folder)):
-        raise ValueError(given)
-    return name.strip(), Path(folder)
 
 
 @dataclass(frozen=True)
@@ -174,108 +158,6 @@ class TrainSettings(Settings):
         given = [name for name, value in lengths.items() if value is not None]
         if len(given) > 1 and "--minutes" in given:
             raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
-
-
-@dataclass(frozen=True)
-class EvalSettings(Settings):
-    """Options of `jdsr eval`."""
-
-    data: Annotated[
-        Path,
-        Option(
-            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
-            "prepared faces.",
-            metavar="TAR|DIR",
-        ),
-    ]
-    methods: Annotated[
-        tuple[str, ...],
-        Option(
-            "bicubic, lite, paper, or other weights by name or file. The first is the one that the "
-            "others are compared with.",
-            name="compare", metavar="NAME,...", parse=parse_list, form="names between commas",
-        ),
-    ] = ("bicubic", "lite")  # fmt: skip
-    out: Annotated[Path, output_option()] = Path("jdsr-eval")
-    scale: Annotated[
-        int | None,
-        Option(
-            "Enlargement: 1, 2, 4 or 8.",
-            choices=EVALUATION_SCALES, unset="that of the weights; 4 for lite and paper",
-        ),
-    ] = None  # fmt: skip
-    results: Annotated[
-        tuple[tuple[str, Path], ...],
-        Option(
-            "Restored 128x128 pictures of another tool, named like the faces; repeatable.",
-            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
-            form="NAME=DIR, such as other=out/",
-        ),
-    ] = ()  # fmt: skip
-    write_inputs: Annotated[
-        Path | None,
-        Option("Write the inputs here as PNG, for other tools.", metavar="DIR"),
-    ] = None
-    degradation: Annotated[
-        Literal["paper", "camera", "sharp"],
-        Option(
-            "How inputs are made: bicubic reduction of masked faces (paper), a simulated camera "
-            "and codec (camera), or bicubic reduction of bare faces, which should stay as they are "
-            "(sharp)."
-        ),
-    ] = "paper"
-    masks: Annotated[
-        Path | None,
-        Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
-    ] = None
-    split: Annotated[
-        str | None,
-        Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
-    ] = None
-    limit: Annotated[
-        int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
-    ] = None
-    lpips: Annotated[
-        str | None,
-        Option(
-            "Measure LPIPS with torchvision's alexnet, vgg16 or squeezenet1_1 state dict ('caffe' "
-            "in its name: BGR 0-255), or with AlexNet, downloaded.",
-            metavar="FILE|download",
-        ),
-    ] = None
-    lpips_heads: Annotated[
-        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="the published ones")
-    ] = None
-    identity: Annotated[
-        Path | None,
-        Option(
-            "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
-            "with the true face, share of faces whose identity moves away from it, and rank-1 "
-            "identification if the data names the people.",
-            metavar="FILE",
-        ),
-    ] = None
-    landmarks: Annotated[
-        Path | None,
-        Option(
-            "Measure the landmark error with an ONNX network (112x112 input, 68 points).",
-            metavar="FILE",
-        ),
-    ] = None
-    groups: Annotated[
-        tuple[str, ...],
-        Option(
-            "Report thirds of the faces separately as well: lightness (of the skin in the "
-            "picture), width (on the sensor of the simulated camera).",
-            metavar="NAME,...", parse=parse_list, form="names between commas",
-        ),
-    ] = ()  # fmt: skip
-    cache: Annotated[
-        Path | None,
-        Option("Folder of decoded and prepared faces.", metavar="DIR", unset="OUT/cache"),
-    ] = None
-    device: Device = AUTO
-    batch: Annotated[int, Option("Faces in one batch.", unit="faces", low=1)] = 32
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,9 @@ ALIGNED = TrackSettings(
 """Shots that are aligned by landmarks and not registered.
 
 As measured between shots of one track (at least 0.2 s apart) of seven clips of streets, offices and
-corridors (`tests/benchmarks/registration_error.py`): shift 7.9, 3.4, 1.6 and 0.9 px along each
-axis, rotation 3.7, 2.2, 1.4 and 1.1 degrees, zoom 0.104, 0.056, 0.042 and 0.026 for faces about
-16, 26, 42 and 75 px wide.
+corridors (`alignment_error.py` and `registration_error.py` in `tests/benchmarks`): shift 7.9, 3.4,
+1.6 and 0.9 px along each axis, rotation 3.7, 2.2, 1.4 and 1.1 degrees, zoom 0.104, 0.056, 0.042 and
+0.026 for faces about 16, 26, 42 and 75 px wide.
 """
 MISREGISTERED = 4.0
 """Factor of the movements of a shot whose registration failed."""

@@ -169,3 +169,37 @@ def test_groups_have_lines_below_their_method(
     assert f"masked, darkest: L* {low:.1f} to {high:.1f}, 2 faces" in result.stdout
     invalid = evaluate(data, tmp_path, template_folder, "--groups", "age")
     assert "grouped by 'age'" in one_line(invalid, 2)
+
+
+def test_the_table_of_tracks_has_a_column_for_each_number_of_shots(
+    data: Path, template_folder: Path, tmp_path: Path, tiny_weights: Weights
+) -> None:
+    options = ("--burst", "4,2", "--widths", "40", "--limit", 2)
+    compared = ("--compare", f"bicubic,{tiny_weights(128)}")
+    result = evaluate(data, tmp_path, template_folder, *compared, *options)
+    assert result.exit_code == 0, result.output
+    assert "2 faces, shots of a track: 1, 2, 4" in result.stdout
+    stated = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["results"]
+    figures = {
+        row["method"]: row["figures"]["psnr"] for row in stated if row["faces"] == "plain 40 px"
+    }
+    line = next(one.split() for one in result.stdout.splitlines() if "bicubic inputs" in one)
+    names = ("bicubic, 1 shot", "bicubic, 2 inputs", "bicubic, 4 inputs")
+    gain = figures[names[-1]]["difference"]
+    low, high = gain["interval"]
+    assert line[:-2] == [
+        "40", "px", "bicubic", "inputs", *(f"{figures[name]['mean']:.2f}" for name in names),
+        f"{gain['mean']:+.2f}", f"{low:+.2f}", "to", f"{high:+.2f}",
+    ]  # fmt: skip
+    for text in (
+        "plain faces",
+        "uncovered faces",
+        "PSNR face",
+        "shots combined",
+        "tiny-128 results",
+    ):
+        assert text in result.stdout
+    assert "PSNR cropped" not in result.stdout
+    alone = evaluate(data, tmp_path / "alone", template_folder, *compared[:1], "bicubic", *options)
+    assert "  40 px inputs" in alone.stdout
+    assert "--widths" in one_line(evaluate(data, tmp_path, template_folder, "--widths", "24"), 2)

@@ -91,7 +91,9 @@ def test_metrics_have_intervals_and_differences(comparison: Comparison) -> None:
     bicubic, network = record(comparison)["results"]
     assert (bicubic["method"], bicubic["faces"], bicubic["count"]) == ("bicubic", "masked", 6)
     unnamed = {"rank1", "rank1_input", "rank1_truth"}  # the faces carry no names
-    assert set(bicubic["figures"]) == set(FIGURES) - {"lpips", "psnr_unaltered"} - unnamed
+    tracks = {"psnr_face", "shots_used"}
+    others = {"lpips", "psnr_unaltered"} | unnamed | tracks
+    assert set(bicubic["figures"]) == set(FIGURES) - others
     for name, content in network["figures"].items():
         scored = comparison.rows[1].scores.figures[name]
         assert content["mean"] == pytest.approx(scored.mean(), abs=1e-6)

@@ -9,7 +9,7 @@ from PIL import Image
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings, evaluation_samples
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_cli.evaluation.methods import ExternalResults, write_inputs
+from jdsr_cli.evaluation.external import ExternalResults, write_inputs
 from jdsr_cli.evaluation.scoring import evaluate
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 

@@ -1,0 +1,202 @@
+"""Options of `jdsr eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.settings.detection import AUTO, Device
+from jdsr_cli.settings.options import Option, Settings
+from jdsr_cli.settings.restoration import MAX_FUSED_SHOTS, output_option
+
+EVALUATION_SCALES = (1, 2, 4, 8)
+"""Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
+LEAST_WIDTH, MAX_WIDTH = 8, 128
+"""Limits of the width of a face on the sensor, in pixels."""
+
+
+def parse_list(given: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """Split text at commas, and drop empty parts."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(name for name in map(str.strip, parts) if name)
+
+
+def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
+    """Read NAME=DIR."""
+    name, folder = given.split("=", 1) if isinstance(given, str) else given
+    if not (name.strip() and str(folder)):
+        raise ValueError(given)
+    return name.strip(), Path(folder)
+
+
+def parse_counts(given: str | Sequence[int]) -> tuple[int, ...]:
+    """Read numbers of shots; return them in ascending order."""
+    return _parse_numbers(given, 1, MAX_FUSED_SHOTS)
+
+
+def parse_widths(given: str | Sequence[int]) -> tuple[int, ...]:
+    """Read widths in pixels; return them in ascending order."""
+    return _parse_numbers(given, LEAST_WIDTH, MAX_WIDTH)
+
+
+def _parse_numbers(given: str | Sequence[int], low: int, high: int) -> tuple[int, ...]:
+    if isinstance(given, str):
+        given = [int(part) for part in parse_list(given)] or [low - 1]
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in given)
+    if not whole or any(not low <= one <= high for one in given):
+        raise ValueError(given)
+    return tuple(sorted(set(given)))
+
+
+@dataclass(frozen=True)
+class EvalSettings(Settings):
+    """Options of `jdsr eval`."""
+
+    data: Annotated[
+        Path,
+        Option(
+            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
+            "prepared faces.",
+            metavar="TAR|DIR",
+        ),
+    ]
+    methods: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "bicubic, lite, paper, or other weights by name or file. The first is the one that the "
+            "others are compared with.",
+            name="compare", metavar="NAME,...", parse=parse_list, form="names between commas",
+            unset="bicubic,lite; with --burst the weights that restore uses",
+        ),
+    ] = None  # fmt: skip
+    out: Annotated[Path, output_option()] = Path("jdsr-eval")
+    scale: Annotated[
+        int | None,
+        Option(
+            "Enlargement: 1, 2, 4 or 8.",
+            choices=EVALUATION_SCALES, unset="that of the weights; 4 for lite and paper",
+        ),
+    ] = None  # fmt: skip
+    results: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "Restored 128x128 pictures of another tool, named like the faces; repeatable.",
+            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
+            form="NAME=DIR, such as other=out/",
+        ),
+    ] = ()  # fmt: skip
+    write_inputs: Annotated[
+        Path | None,
+        Option("Write the inputs here as PNG, for other tools.", metavar="DIR"),
+    ] = None
+    degradation: Annotated[
+        Literal["paper", "camera", "sharp"] | None,
+        Option(
+            "How inputs are made: bicubic reduction of masked faces (paper), a simulated camera "
+            "and codec (camera), or bicubic reduction of bare faces, which should stay as they are "
+            "(sharp).",
+            unset="paper; camera with --burst",
+        ),
+    ] = None
+    burst: Annotated[
+        tuple[int, ...],
+        Option(
+            "Restore each face from several shots of a simulated track, from the first K of them, "
+            "and compare that with the first shot alone.",
+            metavar="K,...",
+            parse=parse_counts,
+            unset="single pictures",
+            form="numbers of shots between commas, each 1 to 8",
+        ),
+    ] = ()
+    widths: Annotated[
+        tuple[int, ...],
+        Option(
+            "Widths of the faces on the sensor with --burst; each is evaluated separately.",
+            metavar="PX,...",
+            parse=parse_widths,
+            unit="px",
+            unset="16, 24, 36 and 56",
+            form="widths between commas, each 8 to 128",
+        ),
+    ] = ()
+    masks: Annotated[
+        Path | None,
+        Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
+    ] = None
+    split: Annotated[
+        str | None,
+        Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
+    ] = None
+    limit: Annotated[
+        int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
+    ] = None
+    lpips: Annotated[
+        str | None,
+        Option(
+            "Measure LPIPS with torchvision's alexnet, vgg16 or squeezenet1_1 state dict ('caffe' "
+            "in its name: BGR 0-255), or with AlexNet, downloaded.",
+            metavar="FILE|download",
+        ),
+    ] = None
+    lpips_heads: Annotated[
+        Path | None, Option("Linear layers of LPIPS.", metavar="FILE", unset="the published ones")
+    ] = None
+    identity: Annotated[
+        Path | None,
+        Option(
+            "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
+            "with the true face, share of faces whose identity moves away from it, and rank-1 "
+            "identification if the data names the people.",
+            metavar="FILE",
+        ),
+    ] = None
+    landmarks: Annotated[
+        Path | None,
+        Option(
+            "Measure the landmark error with an ONNX network (112x112 input, 68 points).",
+            metavar="FILE",
+        ),
+    ] = None
+    groups: Annotated[
+        tuple[str, ...],
+        Option(
+            "Report thirds of the faces separately as well: lightness (of the skin in the "
+            "picture), width (on the sensor of the simulated camera).",
+            metavar="NAME,...", parse=parse_list, form="names between commas",
+        ),
+    ] = ()  # fmt: skip
+    cache: Annotated[
+        Path | None,
+        Option("Folder of decoded and prepared faces.", metavar="DIR", unset="OUT/cache"),
+    ] = None
+    device: Device = AUTO
+    batch: Annotated[int, Option("Faces in one batch.", unit="faces", low=1)] = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.burst:
+            if self.widths:
+                raise UsageError(
+                    "faces of given widths are those of tracks",
+                    where="--widths", hint="Give --burst as well, or --groups width",
+                )  # fmt: skip
+            return
+        if self.inputs != "camera":
+            raise UsageError(
+                f"the shots of a track are those of a camera, not {self.degradation}",
+                where="--burst", hint="Leave --degradation out",
+            )  # fmt: skip
+        if self.results or self.write_inputs is not None:
+            raise UsageError(
+                "other tools are compared on single pictures",
+                where="--burst", hint="Leave --results and --write-inputs out",
+            )  # fmt: skip
+
+    @property
+    def inputs(self) -> Literal["paper", "camera", "sharp"]:
+        """How inputs are made: `degradation`, or what applies where that is not given."""
+        return self.degradation or ("camera" if self.burst else "paper")

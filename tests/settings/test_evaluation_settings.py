@@ -1,0 +1,58 @@
+"""Options of `jdsr eval` that exclude each other, and numbers between commas."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jdsr_cli.errors import UsageError
+from jdsr_cli.settings import EvalSettings
+from jdsr_cli.settings.evaluation import parse_counts, parse_widths
+
+
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [("1,2,4,8", (1, 2, 4, 8)), ("8, 2,2", (2, 8)), ([4, 1], (1, 4)), ((3,), (3,)), ((), ())],
+)
+def test_numbers_of_shots_are_read_in_ascending_order(given: Any, counts: tuple[int, ...]) -> None:
+    assert parse_counts(given) == counts
+    assert EvalSettings(Path("faces"), burst=given).burst == counts
+
+
+@pytest.mark.parametrize("given", ["", ",", "0", "9", "1,x", "2.5", [2.5], [True], 4, "-1,2"])
+def test_other_numbers_of_shots_are_errors(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"--burst.*numbers of shots between commas, each 1 to 8"):
+        EvalSettings(Path("faces"), burst=given)
+
+
+def test_widths_are_those_of_faces_on_a_sensor() -> None:
+    assert parse_widths("56,16") == (16, 56)
+    for given in ("7", "129", "16px", [24.0]):
+        with pytest.raises(UsageError, match=r"--widths.*each 8 to 128"):
+            EvalSettings(Path("faces"), burst=(2,), widths=given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": (24,)}, r"--widths.*--burst"),
+        ({"burst": (2,), "degradation": "paper"}, r"--burst.*camera, not paper"),
+        ({"burst": (2,), "degradation": "sharp"}, r"--burst.*camera, not sharp"),
+        ({"burst": (2,), "results": (("other", Path("out")),)}, r"--burst.*--results"),
+        ({"burst": (2,), "write_inputs": Path("out")}, r"--burst.*--write-inputs"),
+    ],
+)
+def test_options_that_do_not_go_together_are_errors(options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        EvalSettings(Path("faces"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs"),
+    [
+        ({}, "paper"), ({"burst": (4,)}, "camera"), ({"degradation": "sharp"}, "sharp"),
+        ({"degradation": "camera", "burst": (4,)}, "camera"),
+    ],
+)  # fmt: skip
+def test_tracks_are_those_of_a_camera(options: Any, inputs: str) -> None:
+    assert EvalSettings(Path("faces"), **options).inputs == inputs
