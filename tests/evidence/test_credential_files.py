@@ -92,7 +92,7 @@ def test_every_container_is_signed_and_read_back(
     stated = assertions["jdsr.restoration"]
     assert stated["statement"] == CAUTION
     assert stated["weights"] == {
-        "name": "own.safetensors", "file": "own.safetensors", "sha256": "cd" * 32
+        "name": "own.safetensors", "file": "own.safetensors", "sha256": "cd" * 32, "burst": None
     }  # fmt: skip
 
     found = read_credentials(path)

@@ -373,6 +373,12 @@ def test_with_a_trust_list_every_file_needs_valid_credentials(
         (lambda one: one.update(request="2" * 64), "another request"),
         (lambda one: one["weights"].update(sha256="3" * 64), "another file of weights"),
         (lambda one: one.update(weights=None), "another file of weights"),
+        (
+            lambda one: one["weights"].update(
+                burst={"name": "b", "file": "b.safetensors", "sha256": "4" * 64}
+            ),
+            "another file of weights of fused faces",
+        ),
     ],
 )
 def test_credentials_of_another_result_are_a_problem(

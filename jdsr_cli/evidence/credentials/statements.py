@@ -82,7 +82,7 @@ class Origin:
     def _assertion(self, content: Content) -> dict[str, Any]:
         weights = None
         if self.weights is not None:
-            burst = self.weights["burst"]
+            burst = self.weights.get("burst")
             weights = {
                 # A path was given for weights of one's own.
                 "name": _name(str(self.weights["name"] or self.weights["file"])),
