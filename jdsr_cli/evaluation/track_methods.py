@@ -23,6 +23,7 @@ from jdsr_cli.evaluation.methods import Method, NamedRestorer, bicubic, crop_col
 from jdsr_cli.evaluation.tracks import EvaluationTrack
 from jdsr_cli.faces.burst import RegisteredShots, align_shots, robust_mean
 from jdsr_cli.faces.canonical_colours import ColourMap
+from jdsr_cli.faces.occlusion import MaskCalibration, classify_mask
 from jdsr_cli.inference.burst import restore_together
 from jdsr_cli.networks import BurstGenerator, GeneratorOutput
 from jdsr_cli.synthesis.compression import resize_bicubic
@@ -31,7 +32,7 @@ Combination = Literal["results", "inputs", "shots"]
 COMBINATIONS: dict[Combination, str] = {
     "results": "mean of the restored shots, registered",
     "inputs": "mean of the registered shots, restored once",
-    "shots": "registered shots, restored together by the network",
+    "shots": "registered shots, restored together by the network; mean with their mirror images",
 }
 BATCH = 32
 """Most shots that a network receives at once."""
@@ -107,6 +108,8 @@ class _SeenTrack:
     """(n, 128, 128, 3)."""
     occlusions: Maps
     """(n, 128, 128) in [0, 1]."""
+    masked: tuple[bool, ...]
+    """Whether a mask is found in each shot, from its occlusion map alone."""
     width: float
     """Of the face on the sensor, in pixels."""
 
@@ -122,8 +125,10 @@ class _SeenTrack:
 
     def _aligned(self, pictures: Images) -> RegisteredShots:
         count = len(pictures)
-        widths = [self.width] * count
-        return align_shots(pictures, np.ones(count), self.occlusions, widths=widths)
+        return align_shots(
+            pictures, np.ones(count), self.occlusions, masked=self.masked,
+            widths=[self.width] * count,
+        )  # fmt: skip
 
     def finish(self, face: Images, occlusion: Maps) -> Images:
         """Return a restored face (128, 128, 3) in the colours of the first shot.
@@ -191,8 +196,19 @@ class _TrackRestorer:
         ]  # fmt: skip
         restored, occlusions = self._run([shot for own in crops for shot in own])
         ends = np.cumsum([len(own) for own in crops])[:-1]
+        entry = None if self._restorer.loaded is None else self._restorer.loaded.entry
+        calibration = MaskCalibration.of(entry)
         return [
-            _SeenTrack(one.pair.lr, own[0], shots, faces, covered, one.track.native_width)
+            _SeenTrack(
+                one.pair.lr, own[0], shots, faces, covered,
+                tuple(
+                    classify_mask(
+                        calibration.probability(each, 1.0 if colours is None else colours.gain)
+                    ) == "masked"
+                    for each, colours in zip(covered, own, strict=True)
+                ),
+                one.track.native_width,
+            )
             for one, own, shots, faces, covered in zip(
                 samples, maps, crops, np.split(restored, ends), np.split(occlusions, ends),
                 strict=True,

@@ -21,7 +21,7 @@ which is off in two of the eight shots:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -66,11 +66,6 @@ class RegisteredShots:
     used: tuple[int, ...]
     """Indices of these shots among those given; 0 first, then ascending."""
 
-    def mirrored(self) -> RegisteredShots:
-        """Return the shots with left and right exchanged."""
-        crops, visibility = self.crops[:, :, ::-1], self.visibility[:, :, ::-1]
-        return replace(self, crops=crops, visibility=visibility)
-
 
 @dataclass(frozen=True, eq=False)
 class FusedInput:
@@ -89,6 +84,7 @@ def align_shots(
     weights: NDArray[np.floating] | Sequence[float],
     occlusions: NDArray[np.float32] | None = None,
     *,
+    masked: Sequence[bool] | None = None,
     widths: Sequence[float] | None = None,
     read: Reader | None = None,
 ) -> RegisteredShots:
@@ -102,6 +98,9 @@ def align_shots(
         crops: RGB uint8 (n, side, side, 3), in the template, in canonical colours; the best first.
         weights: (n,), above 0: how good each shot is.
         occlusions: (n, 128, 128) in [0, 1]: what is covered; nothing by default.
+        masked: (n,): whether the person wears a mask in the shot; in none by default. Such a shot
+            shows nothing that the first one does not: where its occlusion map has a gap, there is a
+            hand, or a mask that was not found.
         widths: (n,) native widths in pixels; see `registration.register`.
         read: Reads a shot where the registration found it, so that it is resampled from its frame
             once; by default the crop is resampled again.
@@ -111,7 +110,7 @@ def align_shots(
 
     """
     share = np.asarray(weights, dtype=np.float64)
-    _check(crops, share, occlusions, widths)
+    _check(crops, share, occlusions, masked, widths)
     side = crops.shape[1]
     closed = [
         np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE), np.float32)
@@ -131,6 +130,8 @@ def align_shots(
         shot = read(index, points) if read else sample(crops[index].astype(np.float32), points)
         seen = sample(_resized(1.0 - closed[index], side), points, border=0.0)
         seen = np.clip(seen, 0.0, 1.0)
+        if masked is not None and masked[index]:
+            seen = seen * open_first
         kept.append(match_tone(shot, first, open_first * seen))
         visible.append(seen)
         used.append(index)
@@ -142,6 +143,7 @@ def fuse_inputs(
     weights: NDArray[np.floating] | Sequence[float],
     *,
     occlusions: NDArray[np.float32] | None = None,
+    masked: Sequence[bool] | None = None,
     widths: Sequence[float] | None = None,
     read: Reader | None = None,
 ) -> FusedInput:
@@ -156,6 +158,7 @@ def fuse_inputs(
         crops: See `align_shots`, as the other arguments.
         weights: (n,), above 0.
         occlusions: (n, 128, 128) in [0, 1].
+        masked: (n,): whether the person wears a mask in the shot.
         widths: (n,) native widths in pixels.
         read: Reads a shot where the registration found it.
 
@@ -166,7 +169,7 @@ def fuse_inputs(
         UsageError: Shapes do not match, or a weight is not above 0.
 
     """
-    shots = align_shots(crops, weights, occlusions, widths=widths, read=read)
+    shots = align_shots(crops, weights, occlusions, masked=masked, widths=widths, read=read)
     if len(shots.used) == 1:
         return FusedInput(crops[0].copy(), (0,), np.ones(crops.shape[1:3], np.float32))
     return fuse_registered(shots)
@@ -203,6 +206,7 @@ def _check(
     crops: NDArray[np.uint8],
     weights: NDArray[np.float64],
     occlusions: NDArray[np.float32] | None,
+    masked: Sequence[bool] | None,
     widths: Sequence[float] | None,
 ) -> None:
     count = len(crops)
@@ -223,10 +227,11 @@ def _check(
             f"{count} shots do not go with occlusion maps of shape {occlusions.shape}",
             hint="Give one map (128, 128) for each.",
         )
-    if widths is not None and len(widths) != count:
-        raise UsageError(
-            f"{count} shots do not go with {len(widths)} widths", hint="Give one for each."
-        )
+    for name, values in (("widths", widths), ("mask decisions", masked)):
+        if values is not None and len(values) != count:
+            raise UsageError(
+                f"{count} shots do not go with {len(values)} {name}", hint="Give one for each."
+            )
 
 
 def _resized(field: Pixels, side: int) -> Pixels:

@@ -92,6 +92,8 @@ class BurstNetwork:
 def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Pictures:
     """Restore a face from its shots, in float32; see `BurstNetwork.restore`.
 
+    The picture of several shots is the mean of theirs and of that of their mirror images.
+
     Args:
         loaded: Weights of a network of this name.
         shots: As `faces.burst.align_shots` returns them, 128 pixels wide.
@@ -105,21 +107,24 @@ def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Picture
             hint="Register crops that are 128 pixels wide.",
         )
     # The network takes the shot with the largest weight for the one that others follow.
-    weights = np.minimum(shots.weights / shots.weights.max(), 0.99)
-    weights[0] = 1.0
-    inputs = (
-        np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
-        shots.visibility[:, None],
-        weights,
-    )
-    tensors = (
+    trust = np.minimum(shots.weights / shots.weights.max(), 0.99)
+    trust[0] = 1.0
+    faces, visibility, weights = (
         torch.from_numpy(np.ascontiguousarray(one, np.float32))[None].to(loaded.device)
-        for one in inputs
+        for one in (
+            np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
+            shots.visibility[:, None],
+            trust,
+        )
     )
     try:
         with torch.inference_mode():
-            output = loaded.network(*tensors)
-        restored, occlusion = output.restored.float(), output.occlusion.float()
+            output = loaded.network(faces, visibility, weights)
+            restored, occlusion = output.restored.float(), output.occlusion.float()
+            if faces.shape[1] > 1:
+                mirrored = loaded.network(faces.flip(-1), visibility.flip(-1), weights)
+                restored = (restored + mirrored.restored.float().flip(-1)) / 2
+                occlusion = (occlusion + mirrored.occlusion.float().flip(-1)) / 2
         finite = bool(torch.isfinite(restored).all() and torch.isfinite(occlusion).all())
         levels, covered = (
             (torch.nan_to_num(one).clamp(0, 1) * 255).round().byte().cpu().numpy()

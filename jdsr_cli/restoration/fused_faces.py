@@ -163,6 +163,7 @@ class ShotFusion:
                     for shot in shots
                 ]
             ),
+            masked=[shot.mask == "masked" for shot in shots],
             widths=[shot.patch.alignment.native_width for shot in shots],
             read=lambda index, points: views[index].read(points),
         )
@@ -185,7 +186,7 @@ class ShotFusion:
         return FusedFace(used, filmed, _reduced(fused), colours, generated, mask, jointly)
 
     def _restore_jointly(self, shots: RegisteredShots) -> RestoredFace | None:
-        """Return the mean of the faces restored from all shots and from their mirror images.
+        """Return the face restored from all shots.
 
         Returns:
             None without a network for that, for shots of another size than the template, and if the
@@ -194,19 +195,11 @@ class ShotFusion:
         """
         if self._burst is None or shots.crops.shape[1] != TEMPLATE_SIZE:
             return None
-        pictures = [self._burst.restore(one) for one in (shots, shots.mirrored())]
-        if not all(one.finite.all() for one in pictures):
+        pictures = self._burst.restore(shots)
+        if not pictures.finite[0]:
             return None
-        (image, occlusion), (mirror, mirrored) = (
-            (one.images[0].astype(np.float32), one.occlusions[0].astype(np.float32))
-            for one in pictures
-        )
-        return RestoredFace(
-            np.rint((image + mirror[:, ::-1]) / 2).astype(np.uint8),
-            np.asarray((occlusion + mirrored[:, ::-1]) / np.float32(510)),
-            False,
-            TEMPLATE_SIZE,
-        )
+        occlusion = pictures.occlusions[0].astype(np.float32) / np.float32(255)
+        return RestoredFace(pictures.images[0], occlusion, False, TEMPLATE_SIZE)
 
 
 def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bool) -> MaskState:
