@@ -83,7 +83,7 @@ class EvaluationPlan:
 
 
 def plan_pictures(request: EvalSettings) -> EvaluationPlan:
-    """EvaluationPlan a comparison on single pictures.
+    """Plan a comparison on single pictures.
 
     Raises:
         UsageError: Methods of different input sizes; masks for sharp faces; an unknown property.
@@ -140,7 +140,7 @@ def _with_external_results(
 
 
 def plan_tracks(request: EvalSettings) -> EvaluationPlan:
-    """EvaluationPlan a comparison on tracks: single shots against several ones, for each width.
+    """Plan a comparison on tracks: single shots against several ones, for each width.
 
     Raises:
         UsageError: Methods of different input sizes, or none; groups by width.
@@ -193,10 +193,10 @@ def _drawn(shots: int) -> dict[str, Draw]:
     """Return what the contact sheet shows of a track."""
     if shots == 1:
         return {"shot": _input}
-    return {"first shot": _input, "all shots": _draw_shots}
+    return {"first shot": _input, "all shots": draw_shots}
 
 
-def _draw_shots(sample: EvaluationSample) -> NDArray[np.uint8]:
+def draw_shots(sample: EvaluationSample) -> NDArray[np.uint8]:
     """Return all shots of a track in one square."""
     shots = sample.inputs
     side = int(np.ceil(np.sqrt(len(shots))))

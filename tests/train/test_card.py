@@ -11,7 +11,10 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.demo.people import COLLINS, HOPPER
 from jdsr_cli.evaluation.report import FONT_SIZE, GAP, HEADING_HEIGHT
 from jdsr_cli.faces import TEMPLATE
+from jdsr_cli.networks import build
 from jdsr_cli.synthesis.compression import resize_bicubic
+from jdsr_cli.weights import save_network
+from jdsr_cli.weights.loading import load_base
 from jdsr_train import card
 
 MAX_BYTES = 400_000
@@ -111,3 +114,22 @@ def test_the_command_prints_its_files_or_an_error(
     (tmp_path / "occupied").write_text("")
     assert card.main(["--out", str(tmp_path / "occupied"), "--weights", weights[0]]) == 6
     assert "occupied" in capsys.readouterr().err
+
+
+def test_weights_for_several_shots_are_drawn_on_tracks(tmp_path: Path) -> None:
+    network = build("burst", {})
+    base, tensors = load_base("lite-camera", "burst")
+    network.load_state_dict(tensors, strict=False)
+    path = tmp_path / "several.safetensors"
+    save_network(path, "burst", {}, network, base=base)
+
+    files = card.draw([str(path)], tmp_path / "pictures")
+
+    names = [f"burst-{kind}-{width}.png" for kind, width in card.TRACKS]
+    assert [file.name for file in files] == names
+    for file in files:
+        assert file.stat().st_size < MAX_BYTES
+        first, shots, single, several, truth = tiles(file, 5, 2)
+        assert np.abs(single.astype(int) - several).mean() > 1.0
+        assert np.abs(shots.astype(int) - truth).mean() > 5.0
+        assert np.abs(first.astype(int) - truth).mean() > 2.0

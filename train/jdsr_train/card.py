@@ -2,7 +2,8 @@
 
 Run as `python -m jdsr_train.card --out weights/pictures [--weights NAME ...]`. Weights that take
 32 or 16 px are shown on the paper's degradation, those that take 64 or 128 px on footage of
-several native widths, with drawn masks. The same weights give the same bytes.
+several native widths, with drawn masks, and those that take several shots on tracks. The same
+weights give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from jdsr_cli.atomic import output_error
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import (
     Degrader,
@@ -29,10 +31,14 @@ from jdsr_cli.datasets.samples import (
 )
 from jdsr_cli.demo.people import COLLINS, HOPPER, Person
 from jdsr_cli.errors import JdsrError
-from jdsr_cli.evaluation.methods import Method, bicubic, load_methods
+from jdsr_cli.evaluation.methods import Method, NamedRestorer, bicubic, open_restorers
+from jdsr_cli.evaluation.plans import draw_shots
 from jdsr_cli.evaluation.report import Block, Column, write_sheet
 from jdsr_cli.evaluation.scoring import score
+from jdsr_cli.evaluation.track_methods import methods_for_tracks
+from jdsr_cli.evaluation.tracks import TrackKind, TrackScene
 from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.networks import BurstGenerator
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, landmarks_from_five
@@ -45,6 +51,11 @@ PAPER_SIZES = (32, 16)
 """Input sizes of generators for the paper's degradation; larger ones are for footage."""
 NATIVE_WIDTHS = (16, 32, 64, 128)
 """Of faces in the footage, in pixels; divisors of 128, so that their pixels can be shown."""
+
+
+TRACKS: tuple[tuple[TrackKind, int], ...] = (("plain", 20), ("plain", 40), ("uncovered", 32))
+"""Kind and native width of the tracks of each picture of generators that take several shots."""
+TRACK_SHOTS = 8
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,9 @@ def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
         OutputError: The folder cannot be written.
 
     """
-    methods: list[Method] = []
-    for name in weights:
-        methods += load_methods([name], None, device)[0]
+    restorers = [one for name in weights for one in open_restorers([name], None, device)[0]]
+    several = [one for one in restorers if _takes_several(one)]
+    methods = [one.method for one in restorers if not _takes_several(one)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,7 +148,38 @@ def draw(weights: Sequence[str], out: Path, device: str = "cpu") -> list[Path]:
         path = out / f"{view.name}.png"
         write_sheet([block(view, fitting)], path)
         files.append(path)
+    for kind, width in TRACKS if several else ():
+        path = out / f"burst-{kind}-{width}.png"
+        write_sheet([track_block(one, kind, width) for one in several], path)
+        files.append(path)
     return files
+
+
+def _takes_several(restorer: NamedRestorer) -> bool:
+    return restorer.loaded is not None and isinstance(restorer.loaded.network, BurstGenerator)
+
+
+def track_block(restorer: NamedRestorer, kind: TrackKind, width: int) -> Block:
+    """Restore tracks of the people, from the first shot and from all of them."""
+    scene = TrackScene(kind, width, TRACK_SHOTS, TEMPLATE_SIZE, _masks())
+    samples: list[EvaluationSample] = []
+    for person in PEOPLE:
+        samples += scene.samples(portrait(person, person.name))
+    found = [method for _, method in methods_for_tracks(restorer, (TRACK_SHOTS,))]
+    rows = [_pictures(method.restore(samples)) for method in found]
+    last = to_tensor(rows[-1])
+    figures = score(lambda lr: last, samples, batch=len(samples)).figures["psnr"]
+    columns = [
+        Column(sample.key, index, float(figures[index])) for index, sample in enumerate(samples)
+    ]
+    labels = ["first shot", "all shots", *(method.name for method in found), "truth"]
+    lines = [
+        [sample.pair.lr for sample in samples],
+        [draw_shots(sample) for sample in samples],
+        *rows,
+        [sample.pair.hr for sample in samples],
+    ]
+    return Block(f"Tracks, {scene.name} wide. PSNR of {labels[-2]}", columns, labels, lines)
 
 
 def _fits(method: Method, view: View) -> bool:
