@@ -10,7 +10,7 @@ from jdsr_cli.networks import NETWORKS, JDSRConfig, JDSRGenerator, LiteConfig, L
 
 
 def test_the_available_networks_are_listed() -> None:
-    assert NETWORKS == ("lite", "jdsr")
+    assert NETWORKS == ("lite", "burst", "jdsr")
 
 
 def test_arguments_may_be_lists() -> None:
@@ -30,7 +30,7 @@ def test_the_paper_generator_is_built() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("light", {}, "'light'.*lite, jdsr"),
+        ("light", {}, "'light'.*lite, burst, jdsr"),
         ("lite", {"scale": 4}, "no argument 'scale'.*lr_size"),
         ("lite", {"lr_size": 48}, "lr_size is 48"),
         ("lite", {"widths": 16}, "cannot be built"),

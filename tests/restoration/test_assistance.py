@@ -22,6 +22,7 @@ from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
+from jdsr_cli.restoration.stages import generation
 from jdsr_cli.restoration.stages.generation import FaceGenerator
 from jdsr_cli.restoration.stored_detections import read_detections, write_detections
 from jdsr_cli.restoration.workspace import WRITING, Workspace
@@ -97,14 +98,22 @@ def prepare(path: Path, workspace: Workspace, settings: Any) -> None:
 
 @pytest.fixture
 def only_stored(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Make searching and restoring fail from the call on."""
+    """Make searching, and restoring the faces of frames, fail from the call on.
+
+    Fused faces are restored by the process that writes.
+    """
 
     def forbid() -> None:
         def fail(*_: Any) -> None:
             raise AssertionError("done again")
 
         monkeypatch.setattr(SceneSearch, "add", fail)
-        monkeypatch.setattr(FaceGenerator, "_restore_batch", fail)
+
+        def fail_with_faces(faces: Any, generator: FaceGenerator) -> None:
+            if faces.count:
+                fail()
+
+        monkeypatch.setattr(generation._Faces, "restore", fail_with_faces)
 
     return forbid
 
