@@ -107,7 +107,9 @@ class RecordedTrack:
     frames: NDArray[np.uint8]
     """(n, s, s, 3): the aligned crops."""
     occlusions: NDArray[np.float32]
-    """(n, s, s) in [0, 1]: share of each pixel that a mask covers."""
+    """(n, s, s) in [0, 1]: share of each pixel that shows a mask."""
+    worn: NDArray[np.float32]
+    """(n, s, s) in [0, 1]: share of each pixel that a mask covers, also behind a hand."""
     truth: NDArray[np.uint8]
     """(128, 128, 3): the face without mask and hand, as the first shot shows it."""
     masked: tuple[bool, ...]
@@ -156,8 +158,10 @@ def record_track(
     truth = face
     frames: list[NDArray[np.uint8]] = []
     occlusions: list[NDArray[np.float32]] = []
+    worn: list[NDArray[np.float32]] = []
     for number, (wears, hand) in enumerate(zip(masked, hands, strict=True)):
         scene = _dress(face, landmarks, mask if wears else None, rng)
+        behind = scene.alpha
         if hand:
             scene = add_occluder("hand", scene, frame, rng)
         position = _position(base, frame, width, rng, settings if number else None)
@@ -168,12 +172,15 @@ def record_track(
         shot, _ = capture(exposed, lr_size, light, rng, camera)
         colours = canonical_map(shot, monochrome=monochrome) if canonical else None
         frames.append(shot if colours is None else colours.apply(shot))
-        alpha = cv2.resize(moved[..., 3], (lr_size, lr_size), interpolation=cv2.INTER_AREA)
-        occlusions.append(alpha.astype(np.float32) / np.float32(255))
+        occlusions.append(_reduced(moved[..., 3], lr_size))
+        hidden = _remap(rounded(behind * 255), position) if hand else moved[..., 3]
+        worn.append(_reduced(hidden, lr_size))
         if number == 0:
             exact = light.expose(_remap(face, position))
             truth = rounded(exact if colours is None else colours.apply(exact))
-    return RecordedTrack(np.stack(frames), np.stack(occlusions), truth, tuple(masked), width)
+    return RecordedTrack(
+        np.stack(frames), np.stack(occlusions), np.stack(worn), truth, tuple(masked), width
+    )
 
 
 def draw_masked(
@@ -311,6 +318,12 @@ def _draw_shade(rng: np.random.Generator, deviation: float) -> NDArray[np.float3
     ramp = np.linspace(-1.0, 1.0, TEMPLATE_SIZE)
     shade = np.exp(level + across * ramp[None, :] + down * ramp[:, None])
     return np.asarray(shade[..., None], np.float32)
+
+
+def _reduced(alpha: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """Return an alpha in [0, 1] of (size, size) pixels."""
+    reduced = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced.astype(np.float32) / np.float32(255))
 
 
 def _remap(picture: NDArray[np.uint8], position: NDArray[np.float32]) -> NDArray[np.uint8]:

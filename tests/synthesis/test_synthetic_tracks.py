@@ -222,3 +222,15 @@ def test_a_share_of_shots_is_misregistered(face: NDArray[np.uint8]) -> None:
 
     assert np.quantile(changes[1], 0.95) > 1.5 * np.quantile(changes[0], 0.95)
     assert abs(np.median(changes[1]) / np.median(changes[0]) - 1.0) < 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 3, 8])
+def test_a_hand_hides_a_mask_that_is_still_worn(face: NDArray[np.uint8], seed: int) -> None:
+    recorded = track(face, (True,) * 6, settings=replace(STILL, hand=1.0), seed=seed)
+
+    hidden = recorded.worn - recorded.occlusions
+    assert hidden.min() > -0.02
+    assert hidden[0].max() < 0.02
+    assert hidden.max() > 0.9
+    always = recorded.worn.min(0) > 0.5
+    assert always.sum() > 0.85 * (recorded.worn[0] > 0.5).sum()

@@ -21,6 +21,7 @@ from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.tracks import TrackSettings, record_track
 from jdsr_cli.weights import entry, load_generator, save_network
 from jdsr_train import recipe_files
+from jdsr_train.data import tracks as tracks_data
 from jdsr_train.data.tracks import MISSED, PackedTracks, TrackSamples, known_of
 from jdsr_train.dry_run import plan_training
 from jdsr_train.recipe import Recipe
@@ -360,3 +361,21 @@ def test_tracks_need_the_camera_in_canonical_colours(tmp_path: Path, data: str) 
 
     with pytest.raises(UsageError, match="tracks are recorded"):
         recipe_files.load(str(path))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hand_in_front_of_a_mask_uncovers_nothing(face_set: FaceSet, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    settings = replace(TrackSettings(), hand=1.0)
+    face, landmarks = np.asarray(face_set.images[0]), face_set.landmarks[0]
+    track = record_track(
+        face, landmarks, (True,) * 6, draw_sprites(2, 1), 128, rng, CAMERA, settings, canonical=True
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracks_data, "MISSED", 0.0)
+        sample = known_of(track, rng)
+
+    covered = track.worn.min(0) > 0.9
+    assert covered.sum() > 500
+    assert sample.occlusion[covered].min() > 0.9
+    assert sample.visibility[:, covered].mean() < 40

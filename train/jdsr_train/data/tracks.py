@@ -27,6 +27,8 @@ from jdsr_train.data.samples import (
     shuffled,
 )
 
+BATCH_STREAM = 1 << 31
+"""Third part of the seeds of batches, which no index of a face reaches."""
 LEAST_WEIGHT = 0.4
 """Weight of the worst shots relative to the first, the best one; imitates measured qualities."""
 SEEN_BLUR = (0.5, 3.0)
@@ -59,16 +61,20 @@ def known_of(track: RecordedTrack, rng: np.random.Generator) -> TrackSample:
     for shot, occlusion in zip(track.frames[1:], track.occlusions[1:], strict=True):
         seen = open_first * (1.0 - occlusion)
         shots.append(rounded(match_tone(shot.astype(np.float32), reference, seen)))
-    visible = []
+    visible: list[NDArray[np.float32]] = []
     for occlusion, worn in zip(track.occlusions, track.masked, strict=True):
         blur = float(rng.uniform(*SEEN_BLUR)) * side / 128
         missed = worn and rng.random() < MISSED
         seen = np.zeros_like(occlusion) if missed else cv2.GaussianBlur(occlusion, (0, 0), blur)
-        visible.append(np.rint(255 * (1.0 - np.clip(seen, 0.0, 1.0))).astype(np.uint8))
+        open_share = 1.0 - np.clip(seen, 0.0, 1.0)
+        if worn and not missed and visible:
+            # As `faces.burst.align_shots`: a hand in front of a mask shows nothing of the face.
+            open_share = open_share * visible[0]
+        visible.append(open_share)
     weights = rng.uniform(LEAST_WEIGHT, 0.99, len(visible)).astype(np.float32)
     weights[0] = 1.0
-    covered = track.occlusions.min(axis=0)
-    return TrackSample(np.stack(shots), np.stack(visible), weights, track.truth, covered)
+    visibility = np.rint(255 * np.stack(visible)).astype(np.uint8)
+    return TrackSample(np.stack(shots), visibility, weights, track.truth, track.worn.min(axis=0))
 
 
 class TrackSamples(Dataset[TrackSample]):
@@ -93,7 +99,8 @@ class TrackSamples(Dataset[TrackSample]):
     def __getitem__(self, number: int) -> TrackSample:
         """Return the sample; the same number always gives the same bytes."""
         shots = self.settings.shots
-        choice = np.random.default_rng((self.seed, 1, number // self.size)).integers(len(shots))
+        batch = np.random.default_rng((self.seed, number // self.size, BATCH_STREAM))
+        choice = batch.integers(len(shots))
         epoch, position = divmod(number, len(self.faces))
         index = int(shuffled(len(self.faces), self.seed, epoch)[position])
         rng = np.random.default_rng((self.seed, epoch, index))
