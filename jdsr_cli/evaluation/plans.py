@@ -21,7 +21,7 @@ from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import check_properties
 from jdsr_cli.evaluation.track_methods import TrackMethod, methods_for_tracks
-from jdsr_cli.evaluation.tracks import TRACKS_PROTOCOL, scenes
+from jdsr_cli.evaluation.tracks import describe_tracks, scenes
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.synthesis.masks import Sprite
 from jdsr_cli.weights.default import default_weights
@@ -175,8 +175,9 @@ def plan_tracks(request: EvalSettings) -> EvaluationPlan:
     return EvaluationPlan(
         lr_size, True, sections,
         {
-            "tracks": TRACKS_PROTOCOL,
-            "difference": "to the first shot alone, restored by the same weights",
+            "tracks": describe_tracks(most),
+            "reference": "the first shot alone, restored by the same weights",
+            "throughput": "not measured on tracks",
         },
         {
             "shots": list(request.burst),

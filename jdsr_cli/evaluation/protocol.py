@@ -40,9 +40,10 @@ def describe_protocol(metrics: Sequence[Metric], device: str, batch: int) -> dic
             f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
             f"{SEED}, the same for every method and figure; of shares (rank1, identity_moved) "
             "Wilson's; faces of one person count as independent; difference: of each face's figure "
-            "to that of the first method; better_share: of the faces, on which the figure is above "
-            "that of the first method"
+            "to the reference; better_share: of the faces, on which the figure is above the "
+            "reference"
         ),
+        "reference": "the first method",
         "throughput": (
             "faces a second of the method alone, from 8-bit pictures in memory to float32 in "
             f"memory, one batch before the clock runs; device {_device_name(device)}, batch "

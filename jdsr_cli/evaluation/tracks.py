@@ -27,12 +27,34 @@ WIDTHS = (16, 24, 36, 56)
 """Default widths of faces on the sensor, in pixels."""
 BARE = 0.25
 """Share of shots of `uncovered` tracks in which the mask is off, never in the first one."""
-TRACKS_PROTOCOL = (
-    "one camera a track; misalignment, deformation, expression and light between shots as measured "
-    "on real clips for the width of the face, crops not registered; a hand in front of the face in "
-    "some shots of 15 % of the tracks; the truth is the bare face as the first shot shows it; "
-    "uncovered: the mask is off in a quarter of the shots, at random positions after the first"
-)
+
+
+def bare_shots(shots: int) -> int:
+    """Return in how many of the shots of an `uncovered` track the mask is off."""
+    return max(1, round(BARE * shots))
+
+
+def describe_tracks(shots: int) -> str:
+    """Describe the tracks of an evaluation with this number of shots."""
+    hand = (
+        f"a hand in front of the face in some shots after the first of {ALIGNED.hand:.0%} of the "
+        "tracks; "
+        if shots > 2
+        else ""
+    )
+    uncovered = (
+        f"; uncovered: the mask is off in {bare_shots(shots)} of {shots} shots, at random "
+        "positions after the first"
+        if shots > 1
+        else ""
+    )
+    return (
+        "the width of the face, the light and the shape of the pixels are those of the track, "
+        "noise, focus, motion blur and compression those of a shot; misalignment, deformation, "
+        "expression and light between shots as measured on clips, crops not registered; "
+        f"{hand}masks are found in each shot by itself; the truth is the bare face as the first "
+        f"shot shows it, and *_covered what the mask covers there{uncovered}"
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ class TrackScene:
         """Return for each shot whether the person wears a mask."""
         if self.kind != "uncovered":
             return (self.kind == "masked",) * self.shots
-        off = max(1, round(BARE * self.shots))
+        off = bare_shots(self.shots)
         bare = 1 + rng_for(f"{key} uncovered").permutation(self.shots - 1)[:off]
         return tuple(number not in bare for number in range(self.shots))
 

@@ -47,19 +47,19 @@ class TrackSettings:
     """Movement between the shots of a track, and what covers the face.
 
     Standard deviations are relative to the first shot, in pixels of the 128-pixel template. Those
-    that are pairs (a, b) are a + b / width for a face `width` pixels wide on the sensor, since
-    landmarks and registration are less exact in small faces. The defaults are what remains after
-    registration, as measured on such tracks (`jdsr_cli.faces.registration`); `ALIGNED` is what
-    registration starts from.
+    that are pairs (a, b) are a + b / width ** 1.5 for a face `width` pixels wide on the sensor,
+    since landmarks and registration are less exact in small faces. The defaults are what remains
+    after registration, as measured on such tracks (`jdsr_cli.faces.registration`); `ALIGNED` is
+    what registration starts from.
     """
 
     shots: tuple[int, ...] = (2, 4, 8)
     """Numbers of shots of training tracks; one is drawn for each batch."""
-    shift: tuple[float, float] = (0.0, 15.0)
+    shift: tuple[float, float] = (0.15, 50.0)
     """Shift along x and along y."""
-    rotation: tuple[float, float] = (0.1, 8.0)
+    rotation: tuple[float, float] = (0.18, 27.0)
     """Rotation, in degrees."""
-    zoom: tuple[float, float] = (0.002, 0.12)
+    zoom: tuple[float, float] = (0.0032, 0.4)
     """Relative change of scale."""
     stretch: float = 0.01
     """Relative change of the width alone."""
@@ -86,7 +86,7 @@ class TrackSettings:
 
 
 ALIGNED = TrackSettings(
-    shift=(0.0, 90.0), rotation=(0.4, 48.0), zoom=(0.005, 1.5), stretch=0.03, warp=0.9,
+    shift=(0.0, 500.0), rotation=(0.8, 185.0), zoom=(0.02, 5.4), stretch=0.03, warp=0.9,
     expression=1.2, misregistered=0.0,
 )  # fmt: skip
 """Shots that are aligned by landmarks and not registered.
@@ -181,6 +181,11 @@ def record_track(
     return RecordedTrack(
         np.stack(frames), np.stack(occlusions), np.stack(worn), truth, tuple(masked), width
     )
+
+
+def deviation(near: float, far: float, width: float) -> float:
+    """Return a standard deviation of `TrackSettings` for faces of a width in pixels."""
+    return float(near + far / width**1.5)
 
 
 def draw_masked(
@@ -279,7 +284,7 @@ def _position(
     if settings is not None:
         further = MISREGISTERED if rng.random() < settings.misregistered else 1.0
         turn, zoom, across, down = (
-            further * float(_normal(rng, near + far / width)[0])
+            further * float(_normal(rng, deviation(near, far, width))[0])
             for near, far in (settings.rotation, settings.zoom, settings.shift, settings.shift)
         )
         centre = (side - 1) / 2

@@ -71,7 +71,7 @@ def with_frames(sample: EvaluationTrack, frames: list[np.ndarray]) -> Evaluation
     """Return the sample with other bare shots of the same person or of another."""
     closed = np.zeros((len(frames), *frames[0].shape[:2]), np.float32)
     track = RecordedTrack(
-        np.stack(frames), closed, sample.track.truth, (False,) * len(frames), 56.0
+        np.stack(frames), closed, closed, sample.track.truth, (False,) * len(frames), 56.0
     )
     return replace(sample, track=track)
 
@@ -250,7 +250,7 @@ def test_results_are_stated_by_kind_width_and_number_of_shots(compared: Comparis
     assert list(content["data"]["inputs_sha256"]) == names
     assert len(set(content["data"]["inputs_sha256"].values())) == 6
     assert "registered" in content["protocol"]["tracks"]
-    assert "first shot alone" in content["protocol"]["difference"]
+    assert "first shot alone" in content["protocol"]["reference"]
     by_method = {one["name"]: one for one in content["methods"]}
     assert by_method["tiny-128, 3 inputs"]["shots"] == 3
     assert "restored once" in by_method["tiny-128, 3 inputs"]["combination"]

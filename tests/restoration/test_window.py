@@ -359,7 +359,7 @@ def test_the_repeats_of_a_shot_are_of_what_it_was_restored_from(
     shots.snapshot().write(tmp_path / "state.npz")
     resumed = BestShots(2)
     resumed.restore(Snapshot.read(tmp_path / "state.npz"))
-    (windowed,), (single,) = (resumed.pop(track, seen_bare=True) for track in (1, 2))
+    (windowed,), (single,) = (resumed.pop(track, seen_bare=True).best for track in (1, 2))
     assert windowed.seen is not None
     assert np.array_equal(windowed.seen, seen)
     assert single.seen is None

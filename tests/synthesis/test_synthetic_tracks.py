@@ -78,7 +78,7 @@ def test_a_still_person_before_a_perfect_camera_looks_the_same_in_every_shot(
     "change",
     [
         {"shift": (3.0, 0.0)},
-        {"shift": (0.0, 300.0)},
+        {"shift": (0.0, 3000.0)},
         {"rotation": (4.0, 0.0)},
         {"zoom": (0.05, 0.0)},
         {"stretch": 0.08},
@@ -234,3 +234,16 @@ def test_a_hand_hides_a_mask_that_is_still_worn(face: NDArray[np.uint8], seed: i
     assert hidden.max() > 0.9
     always = recorded.worn.min(0) > 0.5
     assert always.sum() > 0.85 * (recorded.worn[0] > 0.5).sum()
+
+
+@pytest.mark.parametrize(
+    ("width", "shift", "rotation", "zoom"),
+    [(16, 7.9, 3.7, 0.104), (26, 3.4, 2.2, 0.056), (42, 1.6, 1.4, 0.042), (75, 0.9, 1.1, 0.026)],
+)
+def test_aligned_shots_move_as_measured_on_clips(
+    width: float, shift: float, rotation: float, zoom: float
+) -> None:
+    measured = {"shift": shift, "rotation": rotation, "zoom": zoom}
+    for name, value in measured.items():
+        simulated = tracks.deviation(*getattr(tracks.ALIGNED, name), width)
+        assert 0.8 * value < simulated < 1.25 * value, name

@@ -379,3 +379,24 @@ def test_a_hand_in_front_of_a_mask_uncovers_nothing(face_set: FaceSet, seed: int
     assert covered.sum() > 500
     assert sample.occlusion[covered].min() > 0.9
     assert sample.visibility[:, covered].mean() < 40
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["[loss]\njaw = 4.0", "[data]\noccluded = 0.1", "[data]\nlowered = 0.2", "[loss]\nprior = 1.0"],
+)
+def test_what_has_no_effect_on_tracks_is_refused(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'base = "lite_burst"\n{change}\n', encoding="utf-8")
+
+    with pytest.raises(UsageError, match="not to tracks"):
+        recipe_files.load(str(path))
+
+
+@pytest.mark.parametrize("base", ["lite_camera", "camera", "paper_x4"])
+def test_tables_of_tracks_belong_to_networks_of_tracks(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'base = "{base}"\n[track]\nwarp = 1.0\n', encoding="utf-8")
+
+    with pytest.raises(UsageError, match="single faces"):
+        recipe_files.load(str(path))

@@ -90,7 +90,9 @@ def export_weights(
         "arguments": dict(arguments),
         "figures": {
             **{n: round(float(value), 4) for n, value in figures.items() if n != "step"},
-            "protocol": f"{_protocol(figures)}; deviations: {'; '.join(deviations) or 'none'}",
+            "protocol": (
+                f"{_protocol(figures, recipe)}; deviations: {'; '.join(deviations) or 'none'}"
+            ),
         },
     }
     if base is not None:
@@ -105,11 +107,20 @@ def export_weights(
         temporary.write_text(_replace_entry(text, table), encoding="utf-8")
 
 
-def _protocol(figures: Mapping[str, float]) -> str:
+def _protocol(figures: Mapping[str, float], recipe: Recipe) -> str:
     if "step" not in figures:
         return "not measured"
-    selection = "the first" if "validation_faces" in figures else "all"
-    return f"{selection} validation faces of the training data, step {figures['step']:.0f}"
+    selection = "the first of the" if "validation_faces" in figures else "the"
+    described = (
+        f"{selection} validation faces of the training data, evenly spaced, step "
+        f"{figures['step']:.0f}"
+    )
+    if recipe.of_tracks:
+        described += (
+            f"; tracks of {max(recipe.track.shots)} shots with what registration leaves, in "
+            "canonical colours; psnr_gain: over the first shot alone"
+        )
+    return described
 
 
 def _replace_entry(text: str, entry: Mapping[str, Any]) -> str:

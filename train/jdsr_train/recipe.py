@@ -310,6 +310,27 @@ class Recipe:
             )
         within(self, 0, MAX_SEED, "seed")
 
+        if self.of_tracks:
+            self._check_tracks()
+        elif self.track != TrackSettings():
+            raise UsageError(
+                f"the network {self.generator.network!r} restores single faces, not tracks",
+                where="track",
+                hint="Leave the table out, or choose the network burst",
+            )
+
+    def _check_tracks(self) -> None:
+        """Refuse what has no effect on tracks."""
+        single = {
+            "data: occluded": self.data.occluded, "data: lowered": self.data.lowered,
+            "loss: jaw": self.loss.jaw, "loss: prior": self.loss.prior,
+        }  # fmt: skip
+        for where, value in single.items():
+            if value:
+                raise UsageError(
+                    "applies to single faces and not to tracks", where=where, hint="Set it to 0"
+                )
+
     @property
     def of_tracks(self) -> bool:
         """Whether the generator restores tracks, not single faces."""

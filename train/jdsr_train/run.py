@@ -49,7 +49,7 @@ SKIPPED_STAGES = "left_out.json"
 _STAGE_SETTINGS = {
     "parser": ("parser", "seed"),
     "identity": ("identity", "data", "seed"),
-    "denoise": ("generator", "data", "loss", "denoise", "seed"),
+    "denoise": ("generator", "data", "camera", "loss", "denoise", "seed"),
     "joint": (
         "generator", "data", "camera", "track", "loss", "optimiser", "critic", "stages", "seed",
     ),

@@ -16,6 +16,9 @@ from jdsr_cli.faces.window import MAX_SECONDS, FaceView, FaceWindow
 from jdsr_cli.restoration.frame import Element, FaceItem, FrameItem
 from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
 
+ROUNDING = 1e-6
+"""Seconds by which the difference of two times in floating point can be off."""
+
 
 def window(stream: Iterable[Element], frames: int) -> Iterator[Element]:
     """Set the window of each face that is restored and has neighbours.
@@ -87,7 +90,7 @@ class _DelayedFrames:
         near = [
             one
             for one in around
-            if one is not viewed and abs(one.seconds - viewed.seconds) <= MAX_SECONDS
+            if one is not viewed and abs(one.seconds - viewed.seconds) <= MAX_SECONDS + ROUNDING
         ]
         for face in item.faces:
             views = [one.views[face.track] for one in near if face.track in one.views]
