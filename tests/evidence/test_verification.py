@@ -100,6 +100,7 @@ def state(name: str, value: object, *path: str | int) -> Callable[[dict[str, Any
         (state("mask", "masked", "best", 0), "best 1 states mask masked of frame"),
         (state("seconds", [0.0, 0.0], "fused"), "fused states seconds 0.0 of frame"),
         (state("frames", [0, 1, 2], "fused"), "fused has another number of frames"),
+        (state("jointly", True, "fused"), "fused was restored jointly, and the manifest names no"),
     ],
 )
 def test_what_a_track_states_about_a_frame_is_compared_with_the_face(

@@ -6,16 +6,22 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from cli.command_line import run
 
+from jdsr_cli import diagnosis
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_cli.faces.burst import RegisteredShots
 from jdsr_cli.inference.burst import BurstNetwork
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.networks import build
+from jdsr_cli.progress import Silent
+from jdsr_cli.restoration import models
+from jdsr_cli.settings import RestoreSettings
 from jdsr_cli.weights import entry, load_generator, save_network, sha256_of, weight_status
 from jdsr_cli.weights.loading import load_base
 
@@ -209,6 +215,65 @@ def test_the_status_of_weights_is_that_of_their_base(
     assert found.state == "unusable"
     assert found.error is not None
     assert why in found.error.what
+
+
+@pytest.mark.parametrize(("change", "why"), BASES)
+def test_the_commands_name_another_or_missing_base(
+    folder: Path, change: Callable[[Path], None], why: str
+) -> None:
+    assert run("weights", "verify", "several").exit_code == 0
+    change(folder)
+
+    result = run("weights", "verify", "several")
+    (diagnosed,) = (one for one in diagnosis._weights() if one.name == "several")
+
+    assert result.exit_code == 5
+    assert "several: UNUSABLE" in result.output
+    assert why in result.output
+    assert diagnosed.state == "fault"
+    assert why in diagnosed.detail
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "mode", "expected"),
+    [
+        (None, "both", "fused faces: several, float32 on cpu"),
+        (retrain, "both", "several cannot be used for fused faces: was trained with other"),
+        (restate, "crops", "several cannot be used for fused faces: the manifest states"),
+        (retrain, "paste", None),
+    ],
+)
+def test_a_run_says_before_its_first_frame_how_fused_faces_are_restored(
+    folder: Path,
+    change: Callable[[Path], None] | None,
+    mode: Literal["both", "paste", "crops"],
+    expected: str | None,
+) -> None:
+    if change is not None:
+        change(folder)
+    progress = Notes()
+    settings = RestoreSettings(
+        weights="single", detector="centerface", device="cpu", backend="torch", mode=mode
+    )
+
+    opened = models.open_models(settings, progress)
+
+    said = [line for line in progress.lines if "fused" in line]
+    assert bool(said) == (expected is not None)
+    assert opened.weights is not None
+    assert (opened.weights["burst"] is not None) == (change is None)
+    if expected is not None:
+        assert said[0].startswith(expected)
+    if change is not None:
+        assert list(opened.notes[: len(said)]) == said
 
 
 @pytest.mark.parametrize("usable", [True, False])
