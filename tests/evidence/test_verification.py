@@ -113,6 +113,22 @@ def test_what_a_track_states_about_a_frame_is_compared_with_the_face(
     assert f"tracks.jsonl, line 1: track 1: {words}" in problems(result)
 
 
+@pytest.mark.parametrize("jointly", [True, False])
+def test_a_fused_face_may_be_restored_by_weights_that_were_available(
+    result: Path, jointly: bool
+) -> None:
+    records = lines(result / "tracks.jsonl")
+    records[0]["fused"]["jointly"] = jointly
+    write_lines(result / "tracks.jsonl", records)
+    burst = {"name": "lite-several", "file": "several.safetensors", "sha256": "9" * 64}
+    edit_manifest(result, lambda manifest: manifest["weights"].update(burst=burst))
+    forge(result)
+    verified = check(result)
+    assert verified.as_recorded, verified.findings
+    words = "the weights for fused faces lite-several are not listed by this installation"
+    assert words in "\n".join(map(str, verified.notes))
+
+
 def test_a_bare_face_that_is_not_believed_may_be_unsure_in_its_track(result: Path) -> None:
     records = lines(result / "tracks.jsonl")
     for one in (records[0]["filmed"], *records[0]["best"]):
