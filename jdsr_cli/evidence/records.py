@@ -134,7 +134,7 @@ class TrackRecord:
     """Restored pictures of the best single frames, best first; of frames in which the face is not
     masked if the person is bare in any."""
     fused: dict[str, Any] | None = None
-    """Picture made of several frames that were fused and then restored, if enough of them agree."""
+    """Picture made of several frames that agree, restored together or from their mean."""
     unreliable: int = 0
     """Number of shots that were not written since no pixel of them is reliable."""
 

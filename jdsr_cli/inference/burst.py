@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import UsageError, WeightsError, WeightsMissingError
 from jdsr_cli.faces.burst import RegisteredShots
 from jdsr_cli.inference.generator import GeneratorNetwork, Pictures
+from jdsr_cli.weights.bases import check_base
 from jdsr_cli.weights.locations import find_file
 from jdsr_cli.weights.registry import WeightEntry, entries, verify
 
@@ -27,41 +28,59 @@ class BurstNetwork:
     Its weights are loaded when the first face is restored. It can be used by several threads.
 
     Args:
-        entry: Manifest entry of its weights.
+        entry: Manifest entry of its weights, which were checked.
         device: Name of a device of torch.
-
-    Raises:
-        WeightsError: The file is missing or altered.
 
     """
 
     def __init__(self, entry: WeightEntry, device: str) -> None:
-        verify(entry)
         self.entry, self._device = entry, device
         self._lock = Lock()
         self._loaded: LoadedGenerator | None = None
 
     @classmethod
-    def of(cls, generator: GeneratorNetwork) -> Self | None:
+    def of(cls, generator: GeneratorNetwork) -> tuple[Self | None, tuple[str, ...]]:
         """Return the network that extends a generator of single shots.
+
+        Of several, it is the first in the order of `jdsr_cli.weights.entries` that can be used.
 
         Args:
             generator: Its weights are the base of those of the network.
 
         Returns:
-            None if no weights on this machine extend those of the generator.
+            The network, None if no weights that can be used extend those of the generator; and
+            notes on weights that are listed and not used.
 
         Raises:
-            WeightsCorruptError: The file of the weights is altered.
+            WeightsCorruptError: The file of weights that would be used is altered.
 
         """
         if generator.entry is None:
-            return None
+            return None, ()
+        base, notes = generator.entry.name, list[str]()
+        found: Self | None = None
         for listed in entries():
-            extends = listed.network == NETWORK and listed.base == generator.entry.name
-            if extends and find_file(listed.file) is not None:
-                return cls(listed, generator.device)
-        return None
+            if listed.network != NETWORK or listed.base != base:
+                continue
+            if found is not None:
+                notes.append(
+                    f"{listed.name} extends {base} as well and is not used for fused faces: "
+                    f"{found.entry.name} is listed before it"
+                )
+                continue
+            if find_file(listed.file) is None and not listed.carried:
+                continue
+            fault = _fault(listed)
+            if fault is None:
+                found = cls(listed, generator.device)
+            else:
+                notes.append(
+                    f"{listed.name} cannot be used for fused faces: {fault.what} (`jdsr weights "
+                    f"verify {listed.name}` says what to do)"
+                )
+        if found is None and notes:
+            notes.append(f"fused faces are restored from the mean of their shots, by {base}")
+        return found, tuple(notes)
 
     def restore(self, shots: RegisteredShots) -> Pictures:
         """Restore a face.
@@ -87,6 +106,24 @@ class BurstNetwork:
 
             self._loaded = load_generator(self.entry.name, self._device, "float32")
         return self._loaded
+
+
+def _fault(listed: WeightEntry) -> WeightsError | None:
+    """Return why listed weights cannot be used: they, or their base, are missing or others.
+
+    Raises:
+        WeightsCorruptError: The file is altered.
+
+    """
+    try:
+        verify(listed)
+    except WeightsMissingError as error:
+        return error
+    try:
+        check_base(listed)
+    except WeightsError as error:
+        return error
+    return None
 
 
 def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Pictures:

@@ -7,6 +7,7 @@ from pathlib import Path
 from jdsr_cli.errors import UsageError
 from jdsr_cli.inference.backends import compiled_directory, resolve_backend
 from jdsr_cli.inference.generator import EXPORT_FORMAT, ExportedGenerator, GeneratorNetwork
+from jdsr_cli.weights.bases import base_of_file
 from jdsr_cli.weights.locations import sha256_of
 from jdsr_cli.weights.names import listed_by_hash, no_such_file, path_of
 from jdsr_cli.weights.registry import WeightEntry, entry, verify_export
@@ -40,11 +41,13 @@ def open_generator(
         batch: Faces in each pass on a GPU.
 
     Raises:
-        UsageError: The combination is not possible.
+        UsageError: The combination is not possible, or the weights extend others and restore no
+            single shots.
         WeightsError: The weights are missing, altered or cannot be read.
         DeviceError: The device is not on this machine.
 
     """
+    _refuse_extensions(name_or_path)
     if Path(name_or_path).suffix == ONNX:
         return _open_file(Path(name_or_path), device, precision, backend)
     chosen = resolve_backend(backend, device)
@@ -71,6 +74,24 @@ def open_generator(
             hint="Use auto, float32, or --backend torch.",
         )
     return _convert(name_or_path, chosen)
+
+
+def _refuse_extensions(name_or_path: str) -> None:
+    """Raise `UsageError` for weights that restore several shots of a face and extend others."""
+    path = path_of(name_or_path)
+    if path is None:
+        base = entry(name_or_path).base
+    else:
+        stated = base_of_file(path)
+        base = None if stated is None else stated.name
+    if base is not None:
+        raise UsageError(
+            f"{name_or_path} restores fused faces only, from several shots; single faces, their "
+            "doubt and their calibrations need its base",
+            where="--weights",
+            hint=f"Use --weights {base}: fused faces are then restored with the weights that "
+            "extend it.",
+        )
 
 
 def _open_file(path: Path, device: str, precision: str, backend: str) -> GeneratorNetwork:

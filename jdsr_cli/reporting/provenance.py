@@ -259,7 +259,7 @@ def _tools(manifest: Record) -> list[tuple[str, str]]:
     entry = table(weights, "entry")
     rows = (
         ("Network", text(weights, "name")),
-        ("Network of fused faces", text(table(weights, "burst"), "name")),
+        ("Network for fused faces", text(table(weights, "burst"), "name")),
         ("Precision and backend", _joined(weights, "precision", "backend")),
         ("Trained on", text(entry, "data")),
         ("Licence of the weights", text(entry, "licence")),
@@ -277,7 +277,7 @@ def _hashes(folder: ResultFolder) -> list[HashRow]:
         _hash_row("input", table(manifest, "input")),
         *(_hash_row("output", one, folder) for one in tables(manifest, "outputs")[:MAX_ITEMS]),
         _hash_row("weights", weights),
-        _hash_row("weights", table(weights, "burst")),
+        _hash_row("weights for fused faces", table(weights, "burst")),
         _hash_row("detector", {"file": detector.get("name"), "sha256": detector.get("sha256")}),
         _hash_row(
             "face network",

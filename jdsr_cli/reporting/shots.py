@@ -20,6 +20,11 @@ from jdsr_cli.reporting.wording import (
 
 _KEPT = ("bare", "unsure")
 """Mask decisions of faces whose parts stay as they were filmed."""
+_COMBINED = {
+    True: "all frames were restored together, by the network for fused faces",
+    False: "the mean of the frames was restored, by the network for single faces",
+}
+"""By `jointly` of a fused face in `tracks.jsonl`."""
 MAX_TIMES = 8
 """Times and frames that are listed for a picture at most."""
 
@@ -43,6 +48,8 @@ class RestoredShot:
     quality: str | None
     covered: str | None
     reliability: str | None
+    combined: str | None
+    """How the frames of a fused face were combined; None if that is not stated."""
     identity: list[tuple[str, str]]
     warning: str | None
     overlays: list[Overlay] = field(default_factory=list)
@@ -107,6 +114,7 @@ def describe_shot(
         quality=None if quality is None else f"{quality:.2f}",
         covered=None if covered is None else percent(covered),
         reliability=reliability(doubt),
+        combined=_COMBINED[entry["jointly"]] if type(entry.get("jointly")) is bool else None,
         identity=identity_rows(identity),
         warning=text(identity, "warning"),
     )

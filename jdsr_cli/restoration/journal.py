@@ -268,9 +268,37 @@ def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> No
         raise OutputError(
             f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
             where=folder,
-            hint="Repeat the same command with --resume (with the --weights of that run, if they "
-            "are not the default now), or start again with --force.",
+            hint=f"{_advice(stored or {}, request.to_json())}, or start again with --force.",
         )
+
+
+def _advice(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return how a run can be continued whose stored request is not the one of now."""
+    before, found = _weights(stored), _weights(now)
+    several, other = before.pop("burst", None), found.pop("burst", None)
+    if several == other or before != found or not isinstance(several or other, dict):
+        return (
+            "Repeat the same command with --resume (with the --weights of that run, if they are "
+            "not the default now)"
+        )
+    if not several:
+        return (
+            f"That run had no weights for fused faces; move {other['file']} out of the folders of "
+            "weights, and repeat the same command with --resume"
+        )
+    name, file = several.get("name"), several.get("file")
+    state = "is another file now" if other is not None else "is missing, or cannot be used"
+    return (
+        f"The weights of that run for fused faces, {file}, {state}: put back the file with the "
+        f"SHA-256 above and the weights that it extends (see `jdsr weights verify {name}`), and "
+        "repeat the same command with --resume"
+    )
+
+
+def _weights(request: Mapping[str, Any]) -> dict[str, Any]:
+    asked = request.get("asked")
+    weights = asked.get("weights") if isinstance(asked, dict) else None
+    return dict(weights) if isinstance(weights, dict) else {}
 
 
 def _read_unchecked(line: bytes) -> dict[str, Any] | None:

@@ -60,7 +60,7 @@ class Models:
     examiner: Examiner = field(default_factory=Examiner)
     """Examines the best shots."""
     notes: tuple[str, ...] = ()
-    """What the user should know about how shots are examined."""
+    """What the user should know about how shots are fused and examined."""
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the bytes of a result."""
@@ -97,6 +97,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
 
     """
     generator, burst, weights = None, None, None
+    several: tuple[str, ...] = ()
     signer = open_signer(settings)
     device = resolve_device_name(settings.device)
     if isinstance(settings, RestoreSettings):
@@ -111,7 +112,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         progress.note(f"weights: {name}{reason}, {network.precision} on {where}")
         generator = FaceGenerator(network, settings.batch)
         if settings.exports_crops:
-            burst = BurstNetwork.of(network)
+            burst, several = BurstNetwork.of(network)
         if burst is not None:
             progress.note(f"fused faces: {burst.entry.name}, float32 on {network.device}")
         weights = _describe_weights(name, network, burst)
@@ -123,6 +124,7 @@ def open_models(settings: DetectionSettings, progress: Progress) -> Models:
         embedder = FaceEmbedder(Path(settings.identity), device)
         progress.note(f"people are re-identified with {settings.identity}")
     examiner, notes = _open_examiner(settings, generator, embedder)
+    notes = (*several, *notes)
     for note in notes:
         progress.note(note)
     reference = None

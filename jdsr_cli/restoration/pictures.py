@@ -121,6 +121,7 @@ class TrackExport:
             **_description(examined.shots, examined),
             "doubt": None,
             "identity": None if figures is None else figures.fields(),
+            "jointly": examined.jointly,
         }
 
     def _write_shot(self, name: str, shot: Shot, side: int) -> dict[str, Any]:

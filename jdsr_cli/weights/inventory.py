@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from jdsr_cli.errors import WeightsError, WeightsMissingError
+from jdsr_cli.weights.bases import check_base
 from jdsr_cli.weights.locations import cache_directory, check_digest, find_file, sha256_of
 from jdsr_cli.weights.registry import WeightEntry, entries, unknown_name, verify
 
@@ -164,7 +165,8 @@ class WeightStatus:
     described: WeightEntry | AuxiliaryFile
     """Its recorded description."""
     state: Literal["verified", "present", "missing", "unusable"]
-    """``present``: the hash was not compared; ``unusable``: it differs or cannot be computed."""
+    """``present``: the hash was not compared; ``unusable``: it differs or cannot be computed, or
+    the weights that the file extends are missing or others."""
     path: Path | None
     """Path of the file, None if missing."""
     error: WeightsError | None = None
@@ -243,4 +245,9 @@ def _status(one: WeightEntry | AuxiliaryFile, hashed: bool) -> WeightStatus:
         return WeightStatus(one, "missing", None, error)
     except WeightsError as error:
         return WeightStatus(one, "unusable", path, error)
+    try:
+        if isinstance(one, WeightEntry):
+            check_base(one)
+    except WeightsError as error:
+        return WeightStatus(one, "unusable", found, error)
     return WeightStatus(one, "verified", found)

@@ -19,7 +19,8 @@ from jdsr_cli.errors import (
     WeightsError,
 )
 from jdsr_cli.networks import BASE_PREFIXES, Generator, GeneratorOutput, build
-from jdsr_cli.weights.locations import check_digest
+from jdsr_cli.weights.bases import BaseWeights, check_same_base
+from jdsr_cli.weights.locations import check_digest, unreadable
 from jdsr_cli.weights.names import listed_by_hash, path_of
 from jdsr_cli.weights.registry import (
     ALTERED_HINT,
@@ -29,12 +30,7 @@ from jdsr_cli.weights.registry import (
     entry,
     locate,
 )
-from jdsr_cli.weights.state_dicts import (
-    BaseWeights,
-    difference,
-    parse_state_dict,
-    unreadable,
-)
+from jdsr_cli.weights.state_dicts import difference, parse_state_dict
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -228,13 +224,7 @@ def _base_tensors(read: _WeightFile) -> dict[str, Tensor]:
             hint=ALTERED_HINT,
         )
     found, tensors = load_base(wanted.name, network)
-    if found != wanted:
-        raise WeightsCorruptError(
-            f"was trained with other weights {wanted.name!r}: those with the SHA-256 "
-            f"{wanted.sha256 or '(not stated)'}, not {found.sha256}",
-            where=read.path,
-            hint=f"Use the file and {wanted.name} of one version of jdsr.",
-        )
+    check_same_base(read.path, wanted, found.sha256)
     return tensors
 
 

@@ -63,11 +63,16 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"cannot be read ({error.strerror or error})",
-            where=path,
-            hint="Check that it is a file and that you may read it.",
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> WeightsError:
+    """Return the error for a weight file that cannot be read."""
+    return WeightsError(
+        f"cannot be read ({error.strerror or error})",
+        where=path,
+        hint="Check that it is a file and that you may read it.",
+    )
 
 
 def check_digest(where: str | Path, found: str, recorded: str, hint: str) -> None:

@@ -103,6 +103,8 @@ _OPTIONAL = (
     "arguments", "figures", "mask_decision", "occlusion_calibration", "doubt", "gates", "exports",
     "base", "carried", "url",
 )  # fmt: skip
+_OF_SINGLE_SHOTS = ("mask_decision", "occlusion_calibration", "doubt", "gates", "exports")
+"""Tables about pictures of single shots, which weights with a base do not restore."""
 
 
 def entries() -> tuple[WeightEntry, ...]:
@@ -196,11 +198,22 @@ def verify(entry: WeightEntry) -> Path:
         WeightsCorruptError: Its size or hash is not the recorded one.
 
     """
+    path = verify_file(entry)
+    for precision in entry.exports:
+        verify_export(entry, precision)
+    return path
+
+
+def verify_file(entry: WeightEntry) -> Path:
+    """Return the path of the entry's own file after comparing its size and SHA-256.
+
+    Raises:
+        WeightsMissingError, WeightsCorruptError: As for `verify`.
+
+    """
     path = locate(entry)
     check_size(path, path.stat().st_size, entry.bytes, altered_hint(entry))
     check_digest(path, sha256_of(path), entry.sha256, altered_hint(entry))
-    for precision in entry.exports:
-        verify_export(entry, precision)
     return path
 
 
@@ -283,6 +296,10 @@ def _read_entry(path: Path, table: Mapping[str, Any]) -> WeightEntry:
         if type(value) is not kind or (kind is not bool and value in (0, "")):
             raise _broken(path, f"{label}: {name} cannot be {value!r}")
     _check_file(path, label, table)
+    idle = [name for name in _OF_SINGLE_SHOTS if table.get(name)] if "base" in table else []
+    if idle:
+        what = f"{label} extends {table['base']!r}, whose table {idle[0]} applies: leave it out"
+        raise _broken(path, what)
     url = table.get("url")
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", url):
         raise _broken(path, f"{label}: url is not an https:// or http:// address")

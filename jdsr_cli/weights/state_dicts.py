@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -23,6 +23,8 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
 from jdsr_cli.networks import BASE_PREFIXES, NETWORKS, build
 from jdsr_cli.settings import StoredPrecision
+from jdsr_cli.weights.bases import BaseWeights
+from jdsr_cli.weights.locations import unreadable
 from jdsr_cli.weights.names import no_such_file
 from jdsr_cli.weights.registry import ALTERED_HINT
 
@@ -112,15 +114,6 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
     return StateDict(dict(state), {})
 
 
-def unreadable(path: Path, error: OSError) -> WeightsError:
-    """Return the error for a weight file that cannot be read."""
-    return WeightsError(
-        f"cannot be read ({error.strerror or error})",
-        where=path,
-        hint="Check that it is a file and that you may read it.",
-    )
-
-
 def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
     """Describe the first difference of two state dicts in names, shapes or types, if any."""
     missing, unused = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
@@ -134,32 +127,6 @@ def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
         if value.is_floating_point() != found[key].is_floating_point():
             return f"tensor {key!r} is {found[key].dtype}, not {value.dtype}"
     return None
-
-
-BASE, BASE_SHA256 = "base", "base_sha256"
-"""Keys of the metadata that refer to other weights."""
-
-
-@dataclass(frozen=True)
-class BaseWeights:
-    """Weights that the frozen part of another network has."""
-
-    name: str
-    """Name of their manifest entry."""
-    sha256: str
-    """Hash of their file."""
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of a file that refers to them."""
-        return {BASE: self.name, BASE_SHA256: self.sha256}
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Return what the metadata of a file refer to; None if it is complete."""
-        if BASE not in metadata:
-            return None
-        return cls(metadata[BASE], metadata.get(BASE_SHA256, ""))
 
 
 def save_network(

@@ -92,7 +92,8 @@ def test_every_container_is_signed_and_read_back(
     stated = assertions["jdsr.restoration"]
     assert stated["statement"] == CAUTION
     assert stated["weights"] == {
-        "name": "own.safetensors", "file": "own.safetensors", "sha256": "cd" * 32, "burst": None
+        "name": "own.safetensors", "file": "own.safetensors", "sha256": "cd" * 32,
+        "available_for_fused_faces": None,
     }  # fmt: skip
 
     found = read_credentials(path)

@@ -100,6 +100,7 @@ def state(name: str, value: object, *path: str | int) -> Callable[[dict[str, Any
         (state("mask", "masked", "best", 0), "best 1 states mask masked of frame"),
         (state("seconds", [0.0, 0.0], "fused"), "fused states seconds 0.0 of frame"),
         (state("frames", [0, 1, 2], "fused"), "fused has another number of frames"),
+        (state("jointly", True, "fused"), "fused was restored jointly, and the manifest names no"),
     ],
 )
 def test_what_a_track_states_about_a_frame_is_compared_with_the_face(
@@ -110,6 +111,22 @@ def test_what_a_track_states_about_a_frame_is_compared_with_the_face(
     write_lines(result / "tracks.jsonl", records)
     forge(result)
     assert f"tracks.jsonl, line 1: track 1: {words}" in problems(result)
+
+
+@pytest.mark.parametrize("jointly", [True, False])
+def test_a_fused_face_may_be_restored_by_weights_that_were_available(
+    result: Path, jointly: bool
+) -> None:
+    records = lines(result / "tracks.jsonl")
+    records[0]["fused"]["jointly"] = jointly
+    write_lines(result / "tracks.jsonl", records)
+    burst = {"name": "lite-several", "file": "several.safetensors", "sha256": "9" * 64}
+    edit_manifest(result, lambda manifest: manifest["weights"].update(burst=burst))
+    forge(result)
+    verified = check(result)
+    assert verified.as_recorded, verified.findings
+    words = "the weights for fused faces lite-several are not listed by this installation"
+    assert words in "\n".join(map(str, verified.notes))
 
 
 def test_a_bare_face_that_is_not_believed_may_be_unsure_in_its_track(result: Path) -> None:

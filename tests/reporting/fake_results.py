@@ -132,7 +132,9 @@ class FakeResult:
             "seen": 58, "bridged": 3, "restored": 59, "refused": {"too blurred": 2},
             "masked": 40, "unsure": 1, "unreliable": 1,
             "best": [self.shot(f"{name}_best{one}", covered + one, mask) for one in (1, 2, 3)],
-            "fused": self.shot(f"{name}_fused", covered, mask, frames=[covered, covered + 1]),
+            "fused": self.shot(
+                f"{name}_fused", covered, mask, frames=[covered, covered + 1], jointly=False
+            ),
             "filmed": {
                 **self.picture(f"{name}_filmed.png", filmed), "frame": covered,
                 "seconds": covered / 10, "mask": mask, "quality": 0.83, "reason": None,

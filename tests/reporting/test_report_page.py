@@ -119,6 +119,41 @@ def test_overlays_and_figures_are_stated_in_words(make_result: MakeResult) -> No
     assert sum("checked" in box.attributes for box in boxes) == 4
 
 
+@pytest.mark.parametrize(
+    ("jointly", "words"),
+    [
+        (True, "all frames were restored together, by the network for fused faces"),
+        (False, "the mean of the frames was restored, by the network for single faces"),
+        (None, None),
+        ("true", None),
+        ([1], None),
+    ],
+)
+def test_it_is_stated_how_a_fused_face_was_restored(
+    make_result: MakeResult, jointly: object, words: str | None
+) -> None:
+    result = make_result()
+    result.person(1)
+    result.tracks[0]["fused"]["jointly"] = jointly
+    page = page_of(result)
+    assert page.text.count("Combined") == (words is not None)
+    assert words is None or words in page.text
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_the_network_for_fused_faces_is_one_that_was_available(
+    make_result: MakeResult, available: bool
+) -> None:
+    result = make_result()
+    result.person(1)
+    burst = {"name": "lite-several", "file": "several.safetensors", "sha256": "9" * 64}
+    result.write()
+    weights = {**result.manifest["weights"], "burst": burst if available else None}
+    page = page_of(result, weights=weights)
+    for words in ("Network for fused faces", "lite-several", "weights for fused faces"):
+        assert (words in page.text) == available
+
+
 def test_overlays_cover_what_the_maps_mark_and_differ_without_colour(
     make_result: MakeResult,
 ) -> None:

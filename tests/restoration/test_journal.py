@@ -118,3 +118,40 @@ def test_segments_after_a_missing_line_are_discarded(tmp_path: Path, lost: int) 
     journal = Journal(tmp_path, REQUEST)
     assert journal.segments == written[:lost]
     journal.close()
+
+
+def burst_request(burst: object, sha256: str = "1" * 64, name: str = "weights") -> Request:
+    return Request({name: {"file": "one.safetensors", "sha256": sha256, "burst": burst}}, {})
+
+
+SEVERAL = {"name": "lite-several", "file": "several.safetensors", "sha256": "2" * 64}
+MORE = {"name": "more", "file": "more.safetensors", "sha256": "3" * 64}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (SEVERAL, None, r"several.safetensors, is missing.*jdsr weights verify lite-several"),
+        (SEVERAL, MORE, r"several.safetensors, is another file now.*verify lite-several"),
+        (SEVERAL, {**SEVERAL, "sha256": "4" * 64}, r"several.safetensors, is another file now"),
+        (None, MORE, r"had no weights for fused faces; move more.safetensors out"),
+    ],
+)
+def test_other_weights_for_fused_faces_are_named(
+    tmp_path: Path, before: object, now: object, words: str
+) -> None:
+    Journal(tmp_path, burst_request(before)).close()
+    with pytest.raises(OutputError, match=rf"{words}.*--resume, or start again") as raised:
+        Journal(tmp_path, burst_request(now))
+    assert "--weights of that run" not in str(raised.value)
+    Journal(tmp_path, burst_request(before)).close()
+
+
+@pytest.mark.parametrize("before", [SEVERAL, None, "text", 3])
+@pytest.mark.parametrize("now", [burst_request(None, "5" * 64), burst_request(MORE, name="other")])
+def test_other_weights_of_the_generator_are_chosen_by_their_option(
+    tmp_path: Path, before: object, now: Request
+) -> None:
+    Journal(tmp_path, burst_request(before)).close()
+    with pytest.raises(OutputError, match="with the --weights of that run"):
+        Journal(tmp_path, now)

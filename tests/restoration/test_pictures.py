@@ -8,8 +8,10 @@ import pytest
 from PIL import Image as Pillow
 
 from jdsr_cli.faces import Alignment, crop, estimate_alignment
+from jdsr_cli.faces.burst import RegisteredShots
 from jdsr_cli.faces.doubt import FaceConditions
 from jdsr_cli.faces.occlusion import DEFAULT_CALIBRATION, MaskState
+from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.media import read_image
 from jdsr_cli.restoration.best_shots import BestShots, Shot, TrackShots
 from jdsr_cli.restoration.doubt import Doubt, DoubtEstimator
@@ -179,6 +181,33 @@ def test_best_and_fused_pictures_are_written(astronaut: np.ndarray, tmp_path: Pa
     inner = (slice(side // 3, 5 * side // 6), slice(side // 4, 3 * side // 4))
     errors = [np.square(one - clean)[inner].mean() for one in (together, single)]
     assert errors[0] < 0.5 * errors[1]
+
+
+class Joint:
+    """Restores from all shots, or gives values that are not finite."""
+
+    def __init__(self, finite: bool) -> None:
+        self._finite = finite
+
+    def restore(self, shots: RegisteredShots) -> Pictures:
+        images = np.full((1, 128, 128, 3), 90, np.uint8)
+        return Pictures(images, np.zeros((1, 128, 128), np.uint8), np.array([self._finite]))
+
+
+@pytest.mark.parametrize(
+    ("burst", "jointly"), [(None, False), (Joint(finite=True), True), (Joint(finite=False), False)]
+)
+def test_the_record_of_a_fused_face_states_how_it_was_restored(
+    astronaut: np.ndarray, tmp_path: Path, burst: Joint | None, jointly: bool
+) -> None:
+    pictures = TrackPictures()
+    shots = [shot(astronaut, frame=n, quality=0.9 - n / 9) for n in range(3)]
+    fusion = ShotFusion(Copier(), DEFAULT_CALIBRATION, scale=4, burst=burst)
+    export = TrackExport(FaceFolder(tmp_path), Examiner(), fusion, scale=4, most=2)
+    export.write(1, TrackShots(shots), pictures)
+    assert pictures.fused is not None
+    assert pictures.fused["jointly"] is jointly
+    assert all("jointly" not in one for one in pictures.best)
 
 
 def test_one_shot_is_not_fused(astronaut: np.ndarray, tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_with_a_trust_list_every_file_needs_valid_credentials(
             lambda one: one["weights"].update(
                 burst={"name": "b", "file": "b.safetensors", "sha256": "4" * 64}
             ),
-            "another file of weights of fused faces",
+            "another file of weights for fused faces",
         ),
     ],
 )

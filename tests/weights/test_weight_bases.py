@@ -14,8 +14,8 @@ from weight_folders import TINY, Folders
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.networks import BurstGenerator, build
 from jdsr_cli.weights import entry, load_generator, save_network
+from jdsr_cli.weights.bases import BaseWeights, base_of_file, read_metadata
 from jdsr_cli.weights.loading import load_base
-from jdsr_cli.weights.state_dicts import BaseWeights
 
 SINGLE = {**TINY, "lr_size": 64, "tail_blocks": 1}
 BURST: dict[str, object] = {**SINGLE, "weight_width": 8, "rank": 2}
@@ -95,3 +95,36 @@ def test_a_network_without_such_a_part_is_refused(saved: Path) -> None:
 
     with pytest.raises(WeightsCorruptError, match="refers to other weights"):
         load_generator(saved, "cpu")
+
+
+def test_the_header_is_read_without_the_tensors(saved: Path) -> None:
+    with safetensors.safe_open(saved, "pt") as file:
+        assert read_metadata(saved) == file.metadata()
+    assert base_of_file(saved) == BaseWeights("single", entry("single").sha256)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x05\0\0\0\0\0\0\0{",
+        b"\x02\0\0\0\0\0\0\0[]",
+        b"\x03\0\0\0\0\0\0\0{x}",
+        b'\x18\0\0\0\0\0\0\0{"__metadata__": "none"}',
+        b"\xff" * 40,
+        b"\x02\0\0\0\0\0\0\0\xff\xfe",
+    ],
+)
+def test_a_file_without_such_a_header_is_corrupt(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsCorruptError, match="not a safetensors file"):
+        read_metadata(path)
+
+
+def test_complete_files_have_no_base(folders: Folders, tmp_path: Path) -> None:
+    assert base_of_file(folders.add("single")) is None
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    assert base_of_file(path) is None
+    assert base_of_file(tmp_path / "other.pth") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from weight_folders import TINY, Folders
+from weight_folders import TINY, Folders, gates_table
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights import entries, entry, locate, locations, read_manifest, verify
@@ -149,3 +149,28 @@ def test_optional_fields_may_be_left_out(folders: Folders) -> None:
     assert entry("plain").figures == {}
     assert entry("plain").carried is True
     assert entry("plain").url is None
+
+
+@pytest.mark.parametrize(
+    ("table", "value"),
+    [
+        ("mask_decision", {"level": 0.5}),
+        ("occlusion_calibration", {"a": 1.0, "b": 1.0, "c": 0.0}),
+        ("doubt", {"delta": 0.1}),
+        ("gates", None),
+        ("exports", {"int8": {"file": "a.onnx", "sha256": "0" * 64, "bytes": 3}}),
+    ],
+)
+def test_weights_with_a_base_have_no_tables_of_single_shots(
+    folders: Folders, table: str, value: object
+) -> None:
+    path = folders.add("single")
+    value = gates_table(path) if value is None else value
+    more = folders.describe("more", "more.safetensors", b"more", **{table: value})
+    folders.write(folders.override, [*folders.entries, more])
+    assert getattr(entry("more"), table)
+
+    folders.write(folders.override, [*folders.entries, {**more, "base": "single"}])
+
+    with pytest.raises(WeightsCorruptError, match=f"'more' extends 'single', whose table {table}"):
+        entries()

@@ -17,9 +17,9 @@ from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.version import __version__
 from jdsr_cli.weights import WeightEntry, entries, entry, save_network
+from jdsr_cli.weights.bases import BaseWeights
 from jdsr_cli.weights.default import compare_gates
 from jdsr_cli.weights.registry import CARRIED, MANIFEST
-from jdsr_cli.weights.state_dicts import BaseWeights
 from jdsr_train.recipe import Recipe
 
 LICENCE = "Terms of the training faces; state them before passing the file on"

@@ -54,8 +54,8 @@ def _facts(
     yield "size of the input", signed.get("bytes"), stated.get("bytes")
     signed, stated = _part(statement, "weights"), _part(manifest, "weights")
     yield "file of weights", signed.get("sha256"), stated.get("sha256")
-    signed, stated = _part(signed, "burst"), _part(stated, "burst")
-    yield "file of weights of fused faces", signed.get("sha256"), stated.get("sha256")
+    signed, stated = _part(signed, "available_for_fused_faces"), _part(stated, "burst")
+    yield "file of weights for fused faces", signed.get("sha256"), stated.get("sha256")
 
 
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

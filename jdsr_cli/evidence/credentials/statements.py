@@ -88,7 +88,8 @@ class Origin:
                 "name": _name(str(self.weights["name"] or self.weights["file"])),
                 "file": self.weights["file"],
                 "sha256": self.weights["sha256"],
-                "burst": None if burst is None else dict(burst),
+                # Available to the run; tracks.jsonl says which fused faces they restored.
+                "available_for_fused_faces": None if burst is None else dict(burst),
             }
         return {
             "software": TOOL,

@@ -67,7 +67,7 @@ def check_counts(result: StoredResult) -> Iterator[Finding]:
     total, by_track = _Tally(), dict[object, _Tally]()
     tracks = list(result.records(TRACKS))
     # Results of versions without a schema_version state less about single frames.
-    facts = TrackFacts(tracks if result.schema_version is not None else [])
+    facts = TrackFacts(tracks if result.schema_version is not None else [], result.manifest)
     order, contradictions = _Limited("are not in their order"), _Limited("contradict others")
     before: Record | None = None
     for number, face in result.records(FACES):

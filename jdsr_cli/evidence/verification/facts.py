@@ -21,11 +21,14 @@ class TrackFacts:
 
     Args:
         tracks: The numbers of the lines and the records of the tracks.
+        manifest: The manifest of the result.
 
     """
 
-    def __init__(self, tracks: Sequence[tuple[int, Record]]) -> None:
+    def __init__(self, tracks: Sequence[tuple[int, Record]], manifest: Record) -> None:
         self._tracks = tracks
+        weights = manifest.get("weights")
+        self._for_fused = weights.get("burst") if isinstance(weights, dict) else None
         self._faces: dict[Place, Record | None] = {
             place: None
             for _, track in tracks
@@ -47,7 +50,9 @@ class TrackFacts:
                 yield Finding("problem", TRACKS, text, number)
 
     def _track_differences(self, track: Record) -> Iterator[str]:
-        timeline = track.get("timeline")
+        timeline, fused = track.get("timeline"), track.get("fused")
+        if isinstance(fused, dict) and fused.get("jointly") is True and self._for_fused is None:
+            yield "fused was restored jointly, and the manifest names no weights for fused faces"
         for what, one in _pictures(track):
             if len({len(_list(one, name)) for name in ("frames", "seconds")}) > 1:
                 yield f"{what} has another number of frames than of seconds"

@@ -126,15 +126,19 @@ def check_weights(result: StoredResult) -> Iterator[Finding]:
     except JdsrError as fault:
         yield Finding("note", MANIFEST, f"the weights are not compared: {fault.what}")
         return
-    burst = stated.get("burst")
-    for one in (stated, *([burst] if isinstance(burst, dict) else [])):
+    for one, what in (
+        (stated, "the weights"),
+        (stated.get("burst"), "the weights for fused faces"),
+    ):
+        if not isinstance(one, dict):
+            continue
         sha256 = one.get("sha256")
         if isinstance(sha256, str) and sha256 in known:
-            what = f"the weights are {known[sha256]}, as this installation lists them"
+            found = f"{what} are {known[sha256]}, as this installation lists them"
         else:
             name = shown(one.get("name") or one.get("file"))
-            what = f"the weights {name} are not listed by this installation"
-        yield Finding("note", MANIFEST, what)
+            found = f"{what} {name} are not listed by this installation"
+        yield Finding("note", MANIFEST, found)
 
 
 def _known_hashes() -> Iterator[tuple[str, Any]]:
