@@ -108,8 +108,8 @@ class _SeenTrack:
     """(n, 128, 128, 3)."""
     occlusions: Maps
     """(n, 128, 128) in [0, 1]."""
-    masked: tuple[bool, ...]
-    """Whether a mask is found in each shot, from its occlusion map alone."""
+    bare: tuple[bool, ...]
+    """Whether each shot is decided to be bare, from its occlusion map alone."""
     width: float
     """Of the face on the sensor, in pixels."""
 
@@ -126,7 +126,7 @@ class _SeenTrack:
     def _aligned(self, pictures: Images) -> RegisteredShots:
         count = len(pictures)
         return align_shots(
-            pictures, np.ones(count), self.occlusions, masked=self.masked,
+            pictures, np.ones(count), self.occlusions, bare=self.bare,
             widths=[self.width] * count,
         )  # fmt: skip
 
@@ -204,7 +204,7 @@ class _TrackRestorer:
                 tuple(
                     classify_mask(
                         calibration.probability(each, 1.0 if colours is None else colours.gain)
-                    ) == "masked"
+                    ) == "bare"
                     for each, colours in zip(covered, own, strict=True)
                 ),
                 one.track.native_width,

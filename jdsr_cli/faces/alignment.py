@@ -126,6 +126,28 @@ def crop(
     return resample(image, chain(alignment.inverse(), zoom(TEMPLATE_SIZE / size)), size)
 
 
+def filmed_region(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.float32]:
+    """Return the share of each pixel of a crop that lies within the frame.
+
+    Args:
+        image: RGB (H, W, 3): the frame, or a part of it that contains all that the template covers.
+        alignment: Alignment of the face.
+
+    Returns:
+        (128, 128) in [0, 1]; 0 where `crop` repeats border pixels.
+
+    Raises:
+        UsageError: The alignment cannot be inverted.
+
+    """
+    matrix = alignment.inverse()
+    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE].astype(np.float64)
+    points = np.stack([x, y], axis=2) @ matrix[:, :2].T + matrix[:, 2]
+    limits = np.array([image.shape[1], image.shape[0]])
+    inside = np.minimum(points + 0.5, limits - 0.5 - points) / stretch(matrix)
+    return np.asarray(np.clip(inside + 0.5, 0.0, 1.0).prod(axis=2), np.float32)
+
+
 MEAN_FACE: NDArray[np.float64] = np.array(
     [[-0.50, 0.00, 0.00], [0.50, 0.00, 0.00], [0.00, 0.58, 0.30],
      [-0.44, 0.97, -0.12], [0.44, 0.97, -0.12]]

@@ -46,6 +46,8 @@ MAX_DEVIATION = 60.0
 """Grey levels from the median above which a pixel has no weight."""
 LEAST_VISIBILITY = 1e-3
 """Visibility of a fully covered pixel; counts only where the pixel is covered in every shot."""
+MAX_OTHER_WEIGHT = 0.99
+"""Weight of a shot as good as the reference, whose weight is 1 and the largest."""
 
 Pixels = NDArray[np.float32]
 Reader = Callable[[int, NDArray[np.float32]], Pixels]
@@ -58,11 +60,13 @@ class RegisteredShots:
 
     crops: Pixels
     """RGB (k, side, side, 3) in grey levels, 0 to 255 and not rounded; the reference first, with
-    its own pixels, the others registered on it and matched in tone."""
+    its own pixels, the others registered on it and matched in tone. Where they show nothing, they
+    have the pixels of the reference."""
     visibility: Pixels
-    """(k, side, side) in [0, 1]: 0 where the shot is covered, or ends."""
+    """(k, side, side) in [0, 1]: 0 where the shot is covered, or shows nothing."""
     weights: NDArray[np.float64]
-    """(k,), as given."""
+    """(k,): 1 of the reference; of the others their share of the largest weight given, at most
+    `MAX_OTHER_WEIGHT`."""
     used: tuple[int, ...]
     """Indices of these shots among those given; 0 first, then ascending."""
 
@@ -84,7 +88,8 @@ def align_shots(
     weights: NDArray[np.floating] | Sequence[float],
     occlusions: NDArray[np.float32] | None = None,
     *,
-    masked: Sequence[bool] | None = None,
+    shown: NDArray[np.float32] | None = None,
+    bare: Sequence[bool] | None = None,
     widths: Sequence[float] | None = None,
     read: Reader | None = None,
 ) -> RegisteredShots:
@@ -98,9 +103,12 @@ def align_shots(
         crops: RGB uint8 (n, side, side, 3), in the template, in canonical colours; the best first.
         weights: (n,), above 0: how good each shot is.
         occlusions: (n, 128, 128) in [0, 1]: what is covered; nothing by default.
-        masked: (n,): whether the person wears a mask in the shot; in none by default. Such a shot
-            shows nothing that the first one does not: where its occlusion map has a gap, there is a
-            hand, or a mask that was not found.
+        shown: (n, 128, 128) in [0, 1]: where the shots show something; everywhere by default.
+            Elsewhere, such as beyond the border of the frame, a crop has pixels that nobody filmed,
+            which do not count even where the face is covered in every other shot.
+        bare: (n,): whether the person is known to wear no mask in the shot; by default in all. Any
+            other shot shows nothing that the first one does not: where its occlusion map has a gap,
+            there is a hand, or a mask that was not found.
         widths: (n,) native widths in pixels; see `registration.register`.
         read: Reads a shot where the registration found it, so that it is resampled from its frame
             once; by default the crop is resampled again.
@@ -110,32 +118,37 @@ def align_shots(
 
     """
     share = np.asarray(weights, dtype=np.float64)
-    _check(crops, share, occlusions, masked, widths)
+    _check(crops, share, occlusions, shown, bare, widths)
     side = crops.shape[1]
-    closed = [
-        np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE), np.float32)
-        if occlusions is None
-        else covered_region(np.asarray(occlusions[index], np.float32))
-        for index in range(len(crops))
+    everything = np.ones((TEMPLATE_SIZE, TEMPLATE_SIZE), np.float32)
+    present = [everything] * len(crops) if shown is None else [*np.clip(shown, 0.0, 1.0)]
+    open_shares = [
+        one if occlusions is None else one * (1.0 - covered_region(occlusions[index]))
+        for index, one in enumerate(present)
     ]
-    first, open_first = crops[0].astype(np.float32), _resized(1.0 - closed[0], side)
+    first, open_first = crops[0].astype(np.float32), _resized(open_shares[0], side)
     kept, visible, used = [first], [open_first], [0]
     for index in range(1, len(crops)):
-        both = (1.0 - closed[0]) * (1.0 - closed[index])
+        both = open_shares[0] * open_shares[index]
         width = TEMPLATE_SIZE if widths is None else min(widths[0], widths[index])
         found = register(crops[0], crops[index], weight=both, native_width=width)
         if found is None:
             continue
         points = found.coordinates(side)
         shot = read(index, points) if read else sample(crops[index].astype(np.float32), points)
-        seen = sample(_resized(1.0 - closed[index], side), points, border=0.0)
-        seen = np.clip(seen, 0.0, 1.0)
-        if masked is not None and masked[index]:
+        seen, own = (
+            np.clip(sample(_resized(one, side), points, border=0.0), 0.0, 1.0)
+            for one in (open_shares[index], present[index])
+        )
+        if bare is not None and not bare[index]:
             seen = seen * open_first
-        kept.append(match_tone(shot, first, open_first * seen))
+        matched = match_tone(shot, first, open_first * seen)
+        kept.append(first + own[..., None] * (matched - first))
         visible.append(seen)
         used.append(index)
-    return RegisteredShots(np.stack(kept), np.stack(visible), share[used], tuple(used))
+    trust = np.minimum(share[used] / share[used].max(), MAX_OTHER_WEIGHT)
+    trust[0] = 1.0
+    return RegisteredShots(np.stack(kept), np.stack(visible), trust, tuple(used))
 
 
 def fuse_inputs(
@@ -143,7 +156,8 @@ def fuse_inputs(
     weights: NDArray[np.floating] | Sequence[float],
     *,
     occlusions: NDArray[np.float32] | None = None,
-    masked: Sequence[bool] | None = None,
+    shown: NDArray[np.float32] | None = None,
+    bare: Sequence[bool] | None = None,
     widths: Sequence[float] | None = None,
     read: Reader | None = None,
 ) -> FusedInput:
@@ -158,7 +172,8 @@ def fuse_inputs(
         crops: See `align_shots`, as the other arguments.
         weights: (n,), above 0.
         occlusions: (n, 128, 128) in [0, 1].
-        masked: (n,): whether the person wears a mask in the shot.
+        shown: (n, 128, 128) in [0, 1].
+        bare: (n,): whether the person is known to wear no mask in the shot.
         widths: (n,) native widths in pixels.
         read: Reads a shot where the registration found it.
 
@@ -169,7 +184,9 @@ def fuse_inputs(
         UsageError: Shapes do not match, or a weight is not above 0.
 
     """
-    shots = align_shots(crops, weights, occlusions, masked=masked, widths=widths, read=read)
+    shots = align_shots(
+        crops, weights, occlusions, shown=shown, bare=bare, widths=widths, read=read
+    )
     if len(shots.used) == 1:
         return FusedInput(crops[0].copy(), (0,), np.ones(crops.shape[1:3], np.float32))
     return fuse_registered(shots)
@@ -187,8 +204,7 @@ def robust_mean(shots: RegisteredShots) -> tuple[Pixels, Pixels]:
 
     See `fuse_inputs`; the mean is in grey levels and not rounded.
     """
-    share = shots.weights / shots.weights.max()
-    weight = share[:, None, None] * np.maximum(shots.visibility, LEAST_VISIBILITY)
+    weight = shots.weights[:, None, None] * np.maximum(shots.visibility, LEAST_VISIBILITY)
     detail = COMPARED_DETAIL * shots.crops.shape[1] / TEMPLATE_SIZE
     smooth = np.stack([cv2.GaussianBlur(one, (0, 0), detail) for one in shots.crops])
     deviation = np.abs(smooth - _weighted_median(smooth, weight)).max(axis=3)
@@ -206,7 +222,8 @@ def _check(
     crops: NDArray[np.uint8],
     weights: NDArray[np.float64],
     occlusions: NDArray[np.float32] | None,
-    masked: Sequence[bool] | None,
+    shown: NDArray[np.float32] | None,
+    bare: Sequence[bool] | None,
     widths: Sequence[float] | None,
 ) -> None:
     count = len(crops)
@@ -222,12 +239,13 @@ def _check(
             hint="Give one number above 0 for each.",
         )
     expected = (count, TEMPLATE_SIZE, TEMPLATE_SIZE)
-    if occlusions is not None and occlusions.shape != expected:
-        raise UsageError(
-            f"{count} shots do not go with occlusion maps of shape {occlusions.shape}",
-            hint="Give one map (128, 128) for each.",
-        )
-    for name, values in (("widths", widths), ("mask decisions", masked)):
+    for name, maps in (("occlusion maps", occlusions), ("maps of what they show", shown)):
+        if maps is not None and maps.shape != expected:
+            raise UsageError(
+                f"{count} shots do not go with {name} of shape {maps.shape}",
+                hint="Give one map (128, 128) for each.",
+            )
+    for name, values in (("widths", widths), ("mask decisions", bare)):
         if values is not None and len(values) != count:
             raise UsageError(
                 f"{count} shots do not go with {len(values)} {name}", hint="Give one for each."

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import compose, crop
+from jdsr_cli.faces.alignment import filmed_region
 from jdsr_cli.faces.burst import RegisteredShots, align_shots, fuse_registered
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.identity_check import CheckedShot
+from jdsr_cli.faces.lower_face import TOP
 from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, classify_mask, covered_share
-from jdsr_cli.faces.regions import face_region
+from jdsr_cli.faces.regions import covered_region, face_region
 from jdsr_cli.faces.registration import sample
 from jdsr_cli.faces.resampling import chain, stretch, zoom
 from jdsr_cli.inference.generator import Pictures
@@ -155,15 +157,9 @@ class ShotFusion:
         registered = align_shots(
             np.stack([view.crop for view in views]),
             [max(shot.quality, LEAST_WEIGHT) for shot in shots],
-            np.stack(
-                [
-                    _all_but_upper_face(shot.occlusion)
-                    if seen_bare and shot.mask == "masked"
-                    else shot.occlusion
-                    for shot in shots
-                ]
-            ),
-            masked=[shot.mask == "masked" for shot in shots],
+            np.stack([shot.occlusion for shot in shots]),
+            shown=np.stack([_shown(shot, best, seen_bare=seen_bare) for shot in shots]),
+            bare=[shot.mask == "bare" for shot in shots],
             widths=[shot.patch.alignment.native_width for shot in shots],
             read=lambda index, points: views[index].read(points),
         )
@@ -219,13 +215,26 @@ def decide_mask(probability: float, shots: Sequence[MaskState], *, seen_bare: bo
     return "unsure" if mask == ("masked" if seen_bare else "bare") else mask
 
 
-def _all_but_upper_face(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the occlusion map of a masked face with all covered but the face above the mask.
+def _shown(shot: Shot, best: Shot, *, seen_bare: bool) -> NDArray[np.float32]:
+    """Return where a shot shows the person, (128, 128) in [0, 1].
+
+    Beyond the border of the frame it shows nothing. Of a person seen bare, a masked shot shows the
+    face above the mask, and beside a bare one so does a shot of which it is not sure whether the
+    face is bare, whatever their occlusion maps are: a mask like skin leaves them empty.
+    """
+    filmed = filmed_region(shot.patch.pixels, shot.patch.alignment)
+    hides = shot.mask == "masked" or (shot.mask == "unsure" and best.mask == "bare")
+    return filmed * _upper_face(shot.occlusion) if seen_bare and hides else filmed
+
+
+def _upper_face(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the region of the face above the mask, (128, 128) in [0, 1].
 
     Beside a mask are its edge and its straps, of which occlusion maps show little.
     """
     rows = occlusion.max(axis=1, keepdims=True)
-    return np.asarray(np.maximum(rows, 1.0 - face_region()), np.float32)
+    rows[TOP:] = 1.0
+    return np.asarray(1.0 - covered_region(np.maximum(rows, 1.0 - face_region())), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

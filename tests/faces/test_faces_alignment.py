@@ -10,6 +10,7 @@ from PIL import Image
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces import TEMPLATE, Alignment, crop, estimate_alignment
+from jdsr_cli.faces.alignment import filmed_region
 
 Matrix = NDArray[np.float64]
 
@@ -194,3 +195,32 @@ def test_the_border_is_replicated_beyond_the_frame() -> None:
 def test_a_crop_of_invalid_size_is_refused() -> None:
     with pytest.raises(UsageError):
         crop(np.zeros((8, 8, 3), np.uint8), estimate_alignment(TEMPLATE), -1)
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.9, 4.0])
+@pytest.mark.parametrize("degrees", [0.0, 20.0, 200.0])
+@pytest.mark.parametrize("middle", [(0.5, 0.5), (0.0, 0.4), (1.0, 0.6), (0.3, 0.0), (0.9, 1.0)])
+def test_the_filmed_region_ends_where_the_frame_does(
+    scale: float, degrees: float, middle: tuple[float, float]
+) -> None:
+    frame = np.full((300, 400, 3), 255, np.uint8)
+    to_frame = similarity(scale, degrees, 0.0, 0.0)
+    at = np.array(middle) * (400, 300)
+    to_frame[:, 2] = at - to_frame[:, :2] @ (64.0, 64.0)
+    alignment = Alignment(cv2.invertAffineTransform(to_frame))
+    margin = 1000
+    moved = alignment.matrix.copy()
+    moved[:, 2] -= moved[:, :2] @ (margin, margin)
+    beyond_black = cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_CONSTANT)
+    expected = crop(np.asarray(beyond_black, np.uint8), Alignment(moved))[..., 0] / 255.0
+    region = filmed_region(frame, alignment)
+    assert region.shape == (128, 128)
+    # Enlarged border pixels end half a pixel of the frame earlier or later.
+    difference = np.abs(region - expected)
+    reach = int(np.ceil(0.5 / scale)) + 2
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    whole = cv2.erode(np.uint8(expected > 0.99), kernel)
+    none = cv2.erode(np.uint8(expected < 0.01), kernel)
+    assert difference[(whole | none) > 0].max(initial=0.0) == 0.0
+    assert difference.mean() < 0.02
+    assert (region < 1).any() == (expected < 0.99).any()

@@ -138,6 +138,30 @@ def test_a_hand_in_one_shot_leaves_no_trace(face: Crop) -> None:
     assert fused.support[spot].mean() < fused.support[90:100, 50:70].mean()
 
 
+@pytest.mark.parametrize("colour", MASKS)
+def test_what_is_covered_comes_from_shots_that_show_the_cover(
+    face: Crop, colour: tuple[int, int, int]
+) -> None:
+    """Pixels beyond the border of the frame do not outvote a filmed mask."""
+    worn, occlusion = put_mask(face, colour)
+    taken = shots(worn, 5, noise=3.0)
+    shown = np.ones((5, 128, 128), np.float32)
+    shown[1:, 96:] = 0.0
+    taken[1:, 96:] = (10, 230, 20)
+    fused = fuse_inputs(taken, [1.0] * 5, occlusions=np.stack([occlusion] * 5), shown=shown)
+    assert len(fused.used) == 5
+    middle = fused.image[104:122, 46:80].astype(float)
+    assert np.abs(middle - taken[0, 104:122, 46:80]).mean() < 2.0
+
+
+@pytest.mark.parametrize("given", [[0.1, 0.9, 0.5], [0.9, 0.9, 0.9], [0.9, 0.3, 0.2]])
+def test_the_reference_has_the_largest_weight(face: Crop, given: list[float]) -> None:
+    registered = align_shots(shots(face, 3, noise=2.0), given)
+    assert registered.weights[0] == 1.0
+    expected = [min(one / max(given), 0.99) for one in given[1:]]
+    assert registered.weights[1:].tolist() == pytest.approx(expected)
+
+
 def test_better_shots_count_more(face: Crop) -> None:
     taken = shots(face, 5, width=64, noise=2.0)
     taken[3:] = shots(face, 5, width=64, noise=30.0)[3:]
@@ -161,7 +185,7 @@ def test_shots_are_read_where_the_registration_finds_them(face: Crop) -> None:
     registered = align_shots(taken, [0.5, 0.2, 0.9], read=read)
     assert asked == [1, 2]
     assert registered.used == (0, 1, 2)
-    assert registered.weights.tolist() == [0.5, 0.2, 0.9]
+    assert registered.weights.tolist() == pytest.approx([1.0, 0.2 / 0.9, 0.99])
     assert np.array_equal(registered.crops[0], taken[0])
     assert registered.visibility.shape == (3, 128, 128)
     assert registered.visibility[1].min() < 0.5  # beyond the border of a moved shot
@@ -180,5 +204,9 @@ def test_inconsistent_arguments_are_refused(face: Crop) -> None:
         fuse_inputs(two, [1.0, float("nan")])
     with pytest.raises(UsageError, match="occlusion"):
         fuse_inputs(two, [1.0, 1.0], occlusions=np.zeros((2, 64, 64), np.float32))
+    with pytest.raises(UsageError, match="what they show"):
+        fuse_inputs(two, [1.0, 1.0], shown=np.ones((1, 128, 128), np.float32))
+    with pytest.raises(UsageError, match="mask decisions"):
+        fuse_inputs(two, [1.0, 1.0], bare=[True])
     with pytest.raises(UsageError, match="widths"):
         fuse_inputs(two, [1.0, 1.0], widths=[40.0])

@@ -1,15 +1,16 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.faces import Alignment, crop, estimate_alignment
 from jdsr_cli.faces.burst import RegisteredShots
 from jdsr_cli.faces.occlusion import DEFAULT_CALIBRATION, MaskState
 from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.restoration.best_shots import Shot
-from jdsr_cli.restoration.frame import RestoredFace
+from jdsr_cli.restoration.frame import FacePatch, RestoredFace
 from jdsr_cli.restoration.fused_faces import FusedFace, ShotFusion, decide_mask
 from jdsr_cli.restoration.stages.compositing import cut_patch
 from jdsr_cli.settings import RestoredPart
@@ -264,7 +265,8 @@ def test_a_network_for_several_shots_receives_them(photo: np.ndarray, scale: flo
     (given,) = joint.given
     assert given.crops.shape == (4, 128, 128, 3)
     assert given.used == (0, 1, 2, 3)
-    assert given.weights.tolist() == [one.quality for one in shots]
+    expected = [1.0, *(one.quality / shots[0].quality for one in shots[1:])]
+    assert given.weights.tolist() == pytest.approx(expected)
     assert (fused.generated.image[:, :64] == 50).all()
     assert (fused.generated.image[:, 64:] == 100).all()
     assert fused.generated.occlusion[:90].max() == 0.0
@@ -280,7 +282,80 @@ def test_the_mouth_comes_from_shots_that_show_it(photo: np.ndarray) -> None:
     visibility = joint.given[0].visibility
     assert visibility[0].min() == 1.0
     assert visibility[1][95:120, 40:90].max() < 0.05
-    assert visibility[1][40:70, 40:90].min() > 0.95
+    assert visibility[1][52:68, 44:84].min() > 0.95
+
+
+@pytest.mark.parametrize("mask", ["masked", "unsure"])
+@pytest.mark.parametrize("colour", [(190, 150, 130), (235, 235, 235), (60, 90, 150)])
+@pytest.mark.parametrize("found", [OPEN, MOUTH])
+def test_masks_that_were_not_found_do_not_outvote_a_filmed_mouth(
+    photo: np.ndarray, mask: MaskState, colour: tuple[int, int, int], found: np.ndarray
+) -> None:
+    """Nor where the bare face is taken for covered."""
+    worn = photo.copy()
+    worn[126:160, 105:185] = colour
+    others = [shot(worn, seed=s, scale=0.5, mask=mask, quality=0.9) for s in range(1, 5)]
+    best = shot(photo, scale=0.5, occlusion=found)
+
+    fused = fuse([best, *others])
+
+    assert fused is not None
+    assert len(fused.shots) == 5
+    mouth = (slice(90, 116), slice(40, 88))
+    alone = crop(best.patch.pixels, best.patch.alignment)
+    assert np.abs(fused.filmed.astype(float) - alone)[mouth].mean() < 4.0
+
+
+BEYOND = {
+    "left": np.s_[44:104, 24:46],
+    "right": np.s_[44:104, 82:104],
+    "top": np.s_[28:46, 40:88],
+    "bottom": np.s_[96:116, 40:88],
+}
+"""Parts of the face that lie beyond a border of the frame at 50, 78, 50 and 92 pixels."""
+
+
+def at_border(whole: Shot, side: str) -> Shot:
+    """Return a shot of which a border of the frame cuts off a part."""
+    line = {"left": 50, "right": 78, "top": 50, "bottom": 92}[side]
+    inverse, matrix = whole.patch.alignment.inverse(), whole.patch.alignment.matrix.copy()
+    x, y = np.rint(inverse @ (line, line, 1.0)).astype(int)
+    kept = {"left": np.s_[:, x:], "right": np.s_[:, :x], "top": np.s_[y:], "bottom": np.s_[:y]}
+    start = {"left": (x, 0), "top": (0, y)}.get(side, (0, 0))
+    matrix[:, 2] += matrix[:, :2] @ start
+    patch = FacePatch(whole.patch.pixels[kept[side]].copy(), Alignment(matrix))
+    return replace(whole, patch=patch)
+
+
+@pytest.mark.parametrize("side", BEYOND)
+@pytest.mark.parametrize("reference_cut", [True, False])
+@pytest.mark.parametrize("scale", [0.3, 0.6])
+def test_what_lies_beyond_the_border_of_the_frame_comes_from_other_shots(
+    photo: np.ndarray, side: str, reference_cut: bool, scale: float
+) -> None:
+    shots = [shot(photo, seed=seed, scale=scale, noise=4.0, jitter=0.5) for seed in range(5)]
+    cut = [at_border(one, side) for one in shots]
+    given = [cut[0], *shots[1:]] if reference_cut else [shots[0], *cut[1:]]
+    expected = fuse(shots)
+    fused = fuse(given)
+    assert fused is not None
+    assert expected is not None
+    assert len(fused.shots) == 5
+    error = np.abs(fused.filmed.astype(float) - expected.filmed)[BEYOND[side]].mean()
+    repeated = crop(cut[0].patch.pixels, cut[0].patch.alignment, len(fused.filmed))
+    without = np.abs(repeated.astype(float) - expected.filmed)[BEYOND[side]].mean()
+    assert error < 0.25 * without
+
+
+def test_nothing_counts_that_no_shot_has_filmed(photo: np.ndarray) -> None:
+    joint = Joint()
+    shots = [at_border(shot(photo, seed=s, scale=0.5, noise=2.0), "bottom") for s in range(3)]
+
+    fuse_jointly(shots, joint, Recorder())
+
+    visibility = joint.given[0].visibility
+    assert visibility[:, 100:].max() == 0.0
+    assert visibility[:, 40:86, 30:98].min() > 0.95
 
 
 @pytest.mark.parametrize(("scale", "part"), [(1.6, "all"), (0.5, "covered")])
@@ -309,12 +384,13 @@ def test_values_that_are_not_finite_are_replaced_by_the_restored_mean(photo: np.
 
 
 @pytest.mark.parametrize("mask", ["masked", "unsure"])
-def test_masked_shots_do_not_show_what_the_best_one_does_not(
-    photo: np.ndarray, mask: MaskState
+@pytest.mark.parametrize("best_mask", ["masked", "unsure"])
+def test_shots_that_are_not_bare_do_not_show_what_the_best_one_does_not(
+    photo: np.ndarray, mask: MaskState, best_mask: MaskState
 ) -> None:
     """A hand in front of a mask is a gap in its occlusion map."""
     joint = Joint()
-    best = shot(photo, scale=0.5, mask="masked", occlusion=MOUTH)
+    best = shot(photo, scale=0.5, mask=best_mask, occlusion=MOUTH)
     gap = MOUTH.copy()
     gap[:, 60:] = 0.0
 
@@ -323,8 +399,7 @@ def test_masked_shots_do_not_show_what_the_best_one_does_not(
         seen_bare=False,
     )  # fmt: skip
 
-    shown = joint.given[0].visibility[1][95:115, 80:95].mean()
-    assert shown < 0.05 if mask == "masked" else shown > 0.95
+    assert joint.given[0].visibility[1][95:115, 80:95].mean() < 0.05
 
 
 def test_shots_that_do_not_match_are_not_restored_jointly(photo: np.ndarray) -> None:
