@@ -9,7 +9,7 @@ changes of its convolutions (LoRA, arXiv 2106.09685) adapt the trunk to means. B
 single shot, which is restored exactly as by the generator of single shots.
 
 The reference is the shot with the largest weight, the mean of several with equal ones, so that the
-order of the shots does not matter.
+order of the shots does not matter, up to rounding.
 """
 
 from __future__ import annotations
