@@ -17,6 +17,7 @@ from jdsr_cli.restoration.face_folder import picture_side
 from jdsr_cli.restoration.frame import FacePatch, RestoredFace
 from jdsr_cli.restoration.shots import ShotRanking, spaced
 from jdsr_cli.restoration.snapshots import Snapshot
+from jdsr_cli.settings import MAX_FUSED_SHOTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +87,11 @@ class TrackShots:
     """Masked shots of such a person, the best first. They are fused with the others, since they
     show what the mask does not cover."""
 
+    @property
+    def fusible(self) -> list[Shot]:
+        """What may be fused, the best first; it does not depend on how many are exported."""
+        return [*self.best[:MAX_FUSED_SHOTS], *self.covered[:MAX_FUSED_SHOTS]]
+
 
 class BestShots:
     """The best shots of every open track, by their mask decision.
@@ -122,7 +128,8 @@ class BestShots:
         if not seen_bare:
             return TrackShots(spaced([*unsure, *masked])[: self._limit])
         best = spaced(bare, unsure)[: self._limit]
-        covered = [shot for shot in spaced(best, masked) if shot.mask == "masked"]
+        fused = best[:MAX_FUSED_SHOTS]
+        covered = [shot for shot in spaced(fused, masked) if shot.mask == "masked"]
         return TrackShots(best, covered[: self._limit])
 
     def snapshot(self) -> Snapshot:

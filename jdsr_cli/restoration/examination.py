@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import crop
-from jdsr_cli.faces.canonical_colours import canonical_map
+from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.doubt import FaceConditions
 from jdsr_cli.faces.identity_check import CheckedShot, IdentityCheck, IdentityFigures
 from jdsr_cli.faces.occlusion_calibration import (
@@ -73,6 +73,16 @@ class Examiner:
         """
         return self._doubt is not None and bool(shown(shot.generated, _conditions(shot, 1.0)).any())
 
+    def can_keep(self, shot: Shot) -> bool:
+        """Return whether any pixel of a shot could be relied on.
+
+        It is known before the shot is restored again. A shot that is not (`repeats`) is kept.
+        """
+        if self._doubt is None or not self.repeats(shot):
+            return True
+        _, colours = _filmed(shot)
+        return self._doubt.can_keep(_conditions(shot, colours.gain), shot.face.part)
+
     def examine(self, shot: Shot) -> ExaminedShot:
         """Return a shot with its doubt map, and with the mean of the repeats as its face.
 
@@ -80,11 +90,10 @@ class Examiner:
         """
         if self._doubt is None or not self.repeats(shot):
             return ExaminedShot(shot)
-        filmed = crop(shot.patch.pixels, shot.patch.alignment)
-        colours = canonical_map(filmed, monochrome=shot.monochrome)
-        conditions, part = _conditions(shot, colours.gain), shot.face.part
-        if not self._doubt.can_keep(conditions, part):
+        if not self.can_keep(shot):
             return ExaminedShot(shot, unreliable=True)
+        filmed, colours = _filmed(shot)
+        conditions, part = _conditions(shot, colours.gain), shot.face.part
         seen = filmed if shot.seen is None else shot.seen
         doubt = self._doubt.estimate(
             colours.apply(filmed), conditions, part, seen=colours.apply(seen)
@@ -143,6 +152,12 @@ class Examiner:
             return None
         others = [_checked(shot) for shot in fused.shots]
         return self._identity.check_one(fused.checked(), others, bare)
+
+
+def _filmed(shot: Shot) -> tuple[Image, ColourMap]:
+    """Return the aligned crop of a shot as filmed, and its map to canonical colours."""
+    filmed = crop(shot.patch.pixels, shot.patch.alignment)
+    return filmed, canonical_map(filmed, monochrome=shot.monochrome)
 
 
 def _conditions(shot: Shot, gain: float) -> FaceConditions:

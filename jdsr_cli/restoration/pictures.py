@@ -70,7 +70,7 @@ class TrackExport:
             OutputError: A picture cannot be written or signed.
 
         """
-        best, others = self._examine(shots.best, pictures)
+        best = self._examine(shots.best, pictures)
         identity = self._examiner.compare([one.shot for one in best], pictures.bare)
         for number, (one, figures) in enumerate(zip(best, identity, strict=True), 1):
             name, side = f"{track_name(track)}_best{number}", one.shot.side(self._scale)
@@ -81,36 +81,36 @@ class TrackExport:
                     "identity": None if figures is None else figures.fields(),
                 },
             )
-        fusible = [*(one.shot for one in best), *others, *shots.covered][:MAX_FUSED_SHOTS]
-        if best and len(fusible) >= 2:
-            self._fuse(track, fusible, pictures)
+        if best:
+            self._fuse(track, shots.fusible, pictures)
 
     def write_face(self, name: str, shot: Shot) -> dict[str, Any]:
         """Write a single face; return the description of its picture."""
         return self._write_shot(name, shot, shot.side(self._scale))
 
-    def _examine(
-        self, shots: Sequence[Shot], pictures: TrackPictures
-    ) -> tuple[list[ExaminedShot], list[Shot]]:
-        """Return the shots to be written and those after them; count the unreliable ones.
-
-        An unreliable shot is neither written nor fused. Those after the ones to be written are not
-        examined: they are only fused, and the fused face is.
-        """
+    def _examine(self, shots: Sequence[Shot], pictures: TrackPictures) -> list[ExaminedShot]:
+        """Return the shots to be written, and count the unreliable ones before them."""
         best: list[ExaminedShot] = []
-        for index, shot in enumerate(shots):
+        for shot in shots:
             if len(best) == self._most:
-                return best, list(shots[index:])
+                break
             examined = self._examiner.examine(shot)
             if examined.unreliable:
                 pictures.unreliable += 1
             else:
                 best.append(examined)
-        return best, []
+        return best
 
     def _fuse(self, track: int, shots: Sequence[Shot], pictures: TrackPictures) -> None:
-        """Write the fused face of the shots, best first, if enough of them agree."""
-        fused = self._fusion.fuse(shots, seen_bare=pictures.seen_bare)
+        """Write the fused face of the shots, best first, if enough of them agree.
+
+        They are fused as they were restored first, examined or not, and those of which no pixel
+        could be reliable are left out: the choice does not depend on how many shots are written.
+        """
+        kept = [shot for shot in shots if self._examiner.can_keep(shot)][:MAX_FUSED_SHOTS]
+        if len(kept) < 2:
+            return
+        fused = self._fusion.fuse(kept, seen_bare=pictures.seen_bare)
         examined = None if fused is None else self._examiner.examine_fused(fused)
         if examined is None:
             return

@@ -326,7 +326,7 @@ def judged(
 
 @pytest.mark.parametrize("most", [1, 2, 3])
 @pytest.mark.parametrize("fused_reliable", [True, False])
-def test_unreliable_shots_are_not_fused_and_the_fused_face_is_judged(
+def test_unreliable_shots_are_not_written_and_the_fused_face_is_judged(
     astronaut: np.ndarray, tmp_path: Path, most: int, fused_reliable: bool
 ) -> None:
     shots = [shot(astronaut, frame=frame, quality=0.9 - frame / 9) for frame in range(6)]
@@ -338,9 +338,56 @@ def test_unreliable_shots_are_not_fused_and_the_fused_face_is_judged(
     assert pictures.unreliable == (most > 1)
     assert (pictures.fused is not None) == fused_reliable
     if pictures.fused is not None:
-        frames = (0, 2, 3, 4, 5) if most > 1 else tuple(range(6))
-        assert pictures.fused["frames"] == frames
+        assert pictures.fused["frames"] == tuple(range(6))
         assert pictures.fused["doubt"] is None
+
+
+class SureJudge(Judge):
+    """Finds nothing reliable in faces of which it is not sure whether they are bare."""
+
+    def can_keep(self, conditions: FaceConditions, part: RestoredPart) -> bool:
+        return conditions.mask != "unsure"
+
+
+@pytest.mark.parametrize("unsure", [{1, 2}, {0}, {3, 9, 10}])
+def test_the_fused_shots_do_not_depend_on_the_number_of_written_ones(
+    astronaut: np.ndarray, tmp_path: Path, unsure: set[int]
+) -> None:
+    random = np.random.default_rng(4)
+    shots = []
+    for frame in range(12):
+        noisy = np.clip(astronaut + random.normal(0, 6, astronaut.shape), 0, 255)
+        mask: MaskState = "unsure" if frame in unsure else "bare"
+        quality = 0.9 - frame / 20
+        shots.append(shot(noisy.astype(np.uint8), frame=frame, quality=quality, mask=mask))
+    found = []
+    for most in (1, 2, 8):
+        judge = SureJudge(lambda number: number != 1)
+        folder = tmp_path / str(most)
+        folder.mkdir()
+        pictures = TrackPictures(bare=crop(astronaut, estimate_alignment(POINTS)))
+        export = exporter(folder, most=most, examiner=Examiner(judge))
+        export.write(1, TrackShots(shots), pictures)
+        assert pictures.fused is not None
+        found.append(pictures.fused)
+    assert found[0] == found[1] == found[2]
+    assert found[0]["frames"] == tuple(frame for frame in range(8) if frame not in unsure)
+
+
+def test_masked_shots_beside_a_bare_one_are_fused_whatever_is_written(
+    astronaut: np.ndarray,
+) -> None:
+    given: list[tuple[int, float, MaskState]] = [
+        *((n, 0.5 + n / 99, "bare") for n in range(10)),
+        *((20 + n, 0.4 + n / 99, "masked") for n in range(10)),
+    ]
+    chosen = []
+    for limit in (8, 9, 20):
+        best_shots = BestShots(limit)
+        offer(best_shots, astronaut, *given)
+        chosen.append([one.frame for one in best_shots.pop(1, seen_bare=True).fusible])
+    assert chosen[0] == chosen[1] == chosen[2]
+    assert chosen[0] == [*range(9, 1, -1), *range(29, 21, -1)]
 
 
 def test_what_cannot_be_reliable_is_not_restored_again(
