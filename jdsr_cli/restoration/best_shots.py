@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -83,14 +83,10 @@ class TrackShots:
     best: list[Shot]
     """The best first, to be exported. Of a person who is bare in some frame, those in which the
     face is bare come first, and none from which a mask was removed is among them."""
-    covered: list[Shot] = field(default_factory=list)
-    """Masked shots of such a person, the best first. They are fused with the others, since they
-    show what the mask does not cover."""
-
-    @property
-    def fusible(self) -> list[Shot]:
-        """What may be fused, the best first; it does not depend on how many are exported."""
-        return [*self.best[:MAX_FUSED_SHOTS], *self.covered[:MAX_FUSED_SHOTS]]
+    fusible: list[Shot]
+    """What may be fused, the best first; it does not depend on how many are exported. After those
+    like the exported ones come masked shots of a person seen bare, which show what the mask does
+    not cover."""
 
 
 class BestShots:
@@ -122,15 +118,14 @@ class BestShots:
                 is bare are wrong, and their shots are left out.
 
         """
-        bare, unsure, masked = (
-            self._shots[mask].pop(track) for mask in ("bare", "unsure", "masked")
-        )
+        ranked = [self._shots[mask].pop(track) for mask in ("bare", "unsure", "masked")]
+        bare, unsure, masked = (shots[:MAX_FUSED_SHOTS] for shots in ranked)
         if not seen_bare:
-            return TrackShots(spaced([*unsure, *masked])[: self._limit])
-        best = spaced(bare, unsure)[: self._limit]
-        fused = best[:MAX_FUSED_SHOTS]
-        covered = [shot for shot in spaced(fused, masked) if shot.mask == "masked"]
-        return TrackShots(best, covered[: self._limit])
+            best = spaced([*ranked[1], *ranked[2]])
+            return TrackShots(best[: self._limit], spaced([*unsure, *masked])[:MAX_FUSED_SHOTS])
+        best, fusible = spaced(ranked[0], ranked[1]), spaced(bare, unsure)[:MAX_FUSED_SHOTS]
+        covered = [shot for shot in spaced(fusible, masked) if shot.mask == "masked"]
+        return TrackShots(best[: self._limit], [*fusible, *covered])
 
     def snapshot(self) -> Snapshot:
         """Return all shots."""

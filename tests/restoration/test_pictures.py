@@ -147,7 +147,7 @@ def exporter(
 
 def export(folder: Path, track: int, shots: list[Shot], *, most: int) -> TrackPictures:
     pictures = TrackPictures()
-    exporter(folder, most=most).write(track, TrackShots(shots), pictures)
+    exporter(folder, most=most).write(track, TrackShots(shots, shots), pictures)
     return pictures
 
 
@@ -204,7 +204,7 @@ def test_the_record_of_a_fused_face_states_how_it_was_restored(
     shots = [shot(astronaut, frame=n, quality=0.9 - n / 9) for n in range(3)]
     fusion = ShotFusion(Copier(), DEFAULT_CALIBRATION, scale=4, burst=burst)
     export = TrackExport(FaceFolder(tmp_path), Examiner(), fusion, scale=4, most=2)
-    export.write(1, TrackShots(shots), pictures)
+    export.write(1, TrackShots(shots, shots), pictures)
     assert pictures.fused is not None
     assert pictures.fused["jointly"] is jointly
     assert all("jointly" not in one for one in pictures.best)
@@ -255,8 +255,10 @@ def test_no_mask_is_removed_in_the_best_shots_of_a_person_seen_bare(
     seen_bare = any(mask == "bare" for _, _, mask in given)
     shots = resumed.pop(1, seen_bare=seen_bare)
     assert [one.frame for one in shots.best] == frames
-    assert {one.mask for one in shots.covered} <= {"masked"}
-    assert seen_bare or not shots.covered
+    kept = len(shots.best)
+    assert shots.fusible[:kept] == shots.best
+    assert "bare" not in {one.mask for one in shots.fusible[kept:]}
+    assert seen_bare or not shots.fusible[kept:]
     # Another person may get the number of a track that has ended.
     offer(resumed, astronaut, (30, 0.5, "masked"))
     assert [one.frame for one in resumed.pop(1, seen_bare=False).best] == [30]
@@ -268,7 +270,7 @@ def test_masked_shots_of_a_person_seen_bare_are_kept_to_be_fused(astronaut: np.n
     offer(best_shots, astronaut, *given)
     shots = best_shots.pop(1, seen_bare=True)
     assert [one.frame for one in shots.best] == [0, 2]
-    assert [one.frame for one in shots.covered] == [1, 3]
+    assert [one.frame for one in shots.fusible] == [0, 2, 1, 3]
 
 
 @pytest.mark.parametrize("mask", ["masked", "unsure", "bare"])
@@ -320,7 +322,7 @@ def judged(
     folder: Path, shots: list[Shot], judge: Judge, *, most: int
 ) -> tuple[TrackPictures, list[str]]:
     pictures, export = TrackPictures(), exporter(folder, most=most, examiner=Examiner(judge))
-    export.write(1, TrackShots(shots), pictures)
+    export.write(1, TrackShots(shots, shots), pictures)
     return pictures, [one["file"] for one in pictures.best]
 
 
@@ -367,18 +369,21 @@ def test_the_fused_shots_do_not_depend_on_the_number_of_written_ones(
         folder.mkdir()
         pictures = TrackPictures(bare=crop(astronaut, estimate_alignment(POINTS)))
         export = exporter(folder, most=most, examiner=Examiner(judge))
-        export.write(1, TrackShots(shots), pictures)
+        export.write(1, TrackShots(shots, shots[:8]), pictures)
         assert pictures.fused is not None
         found.append(pictures.fused)
     assert found[0] == found[1] == found[2]
     assert found[0]["frames"] == tuple(frame for frame in range(8) if frame not in unsure)
 
 
+@pytest.mark.parametrize(("first", "second"), [(10, "bare"), (2, "bare"), (10, "unsure")])
 def test_masked_shots_beside_a_bare_one_are_fused_whatever_is_written(
-    astronaut: np.ndarray,
+    astronaut: np.ndarray, first: int, second: MaskState
 ) -> None:
     given: list[tuple[int, float, MaskState]] = [
-        *((n, 0.5 + n / 99, "bare") for n in range(10)),
+        *((n, 0.5 + n / 99, "bare") for n in range(first)),
+        *((n, 0.5 + n / 99, second) for n in range(first, 10)),
+        *((n, 0.6 + n / 99, "unsure") for n in range(10)),
         *((20 + n, 0.4 + n / 99, "masked") for n in range(10)),
     ]
     chosen = []
