@@ -143,15 +143,13 @@ def restore_together(loaded: LoadedGenerator, shots: RegisteredShots) -> Picture
             f"shots are {shots.crops.shape}, the network takes (n, 128, 128, 3)",
             hint="Register crops that are 128 pixels wide.",
         )
-    # The network takes the shot with the largest weight for the one that others follow.
-    trust = np.minimum(shots.weights / shots.weights.max(), 0.99)
-    trust[0] = 1.0
     faces, visibility, weights = (
         torch.from_numpy(np.ascontiguousarray(one, np.float32))[None].to(loaded.device)
         for one in (
             np.clip(shots.crops, 0.0, 255.0).transpose(0, 3, 1, 2) / np.float32(255),
             shots.visibility[:, None],
-            trust,
+            # The first one is the largest: the reference of the network.
+            shots.weights,
         )
     )
     try:
