@@ -153,7 +153,7 @@ class ShotFusion:
         best = shots[0]
         width, compositing = best.patch.alignment.native_width, best.face.compositing
         side = TEMPLATE_SIZE if compositing.replaced(width) == 1.0 else self.side(best)
-        views = [_View.of(shot, side) for shot in shots]
+        views = [_ShotView.of(shot, side) for shot in shots]
         registered = align_shots(
             np.stack([view.crop for view in views]),
             [max(shot.quality, LEAST_WEIGHT) for shot in shots],
@@ -238,7 +238,7 @@ def _upper_face(occlusion: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class _ShotView:
     """A shot in the template, and how it is read from its frame."""
 
     shot: Shot
@@ -249,7 +249,7 @@ class _View:
     """In canonical colours, likewise."""
 
     @classmethod
-    def of(cls, shot: Shot, side: int) -> _View:
+    def of(cls, shot: Shot, side: int) -> _ShotView:
         filmed = crop(shot.patch.pixels, shot.patch.alignment, side)
         colours = canonical_map(filmed, monochrome=shot.monochrome)
         return cls(shot, filmed, colours, colours.apply(filmed))

@@ -35,7 +35,7 @@ from jdsr_cli.restoration.stages.privacy import protect, survey
 from jdsr_cli.restoration.stages.reading import read
 from jdsr_cli.restoration.stages.selection import select
 from jdsr_cli.restoration.stages.tracking import track
-from jdsr_cli.restoration.stages.window import window
+from jdsr_cli.restoration.stages.windows import window
 from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace

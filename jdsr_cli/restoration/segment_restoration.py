@@ -19,7 +19,7 @@ from jdsr_cli.restoration.stages.alignment import align
 from jdsr_cli.restoration.stages.generation import FaceBatch, FaceGenerator
 from jdsr_cli.restoration.stages.privacy import protect
 from jdsr_cli.restoration.stages.selection import select
-from jdsr_cli.restoration.stages.window import window
+from jdsr_cli.restoration.stages.windows import window
 from jdsr_cli.restoration.stored_detections import check_frame, read_detections
 from jdsr_cli.restoration.stored_faces import SUFFIX, write_faces
 from jdsr_cli.restoration.stored_tracks import frames_in, track_stored

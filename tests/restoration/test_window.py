@@ -41,7 +41,7 @@ from jdsr_cli.restoration.frame import (
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
 from jdsr_cli.restoration.stages.generation import FaceGenerator
-from jdsr_cli.restoration.stages.window import window
+from jdsr_cli.restoration.stages.windows import window
 from jdsr_cli.settings import RestoreSettings
 
 RATE = 25
