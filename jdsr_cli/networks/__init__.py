@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -16,7 +15,6 @@ from jdsr_cli.networks.layers import ChannelAttention, Generator, GeneratorOutpu
 from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
 
 __all__ = [
-    "BASE_PREFIXES",
     "NETWORKS",
     "BurstConfig",
     "BurstGenerator",
@@ -40,10 +38,6 @@ _BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
 
 NETWORKS: tuple[str, ...] = tuple(_BUILDERS)
 """Names of the networks that `build` accepts."""
-
-BASE_PREFIXES: Mapping[str, str] = MappingProxyType({"burst": "single."})
-"""For networks with a frozen part that has the weights of another generator: the beginning of the
-names of its parameters."""
 
 
 def build(network: str, arguments: Mapping[str, object]) -> nn.Module:

@@ -9,12 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
 from jdsr_cli.weights.locations import unreadable
 from jdsr_cli.weights.registry import ALTERED_HINT, WeightEntry, entries, locate, verify_file
 
+BASE_PREFIXES: Mapping[str, str] = MappingProxyType({"burst": "single."})
+"""For networks with a frozen part that has the weights of another generator: the beginning of the
+names of its parameters."""
 BASE, BASE_SHA256 = "base", "base_sha256"
 """Keys of the metadata that refer to other weights."""
 SAFETENSORS = ".safetensors"

@@ -18,8 +18,8 @@ from jdsr_cli.errors import (
     WeightsCorruptError,
     WeightsError,
 )
-from jdsr_cli.networks import BASE_PREFIXES, Generator, GeneratorOutput, build
-from jdsr_cli.weights.bases import BaseWeights, check_same_base
+from jdsr_cli.networks import Generator, GeneratorOutput, build
+from jdsr_cli.weights.bases import BASE_PREFIXES, BaseWeights, check_same_base
 from jdsr_cli.weights.locations import check_digest, unreadable
 from jdsr_cli.weights.names import listed_by_hash, path_of
 from jdsr_cli.weights.registry import (
@@ -198,7 +198,7 @@ def load_base(name: str, network: str) -> tuple[BaseWeights, dict[str, Tensor]]:
 
     Args:
         name: Name of a manifest entry.
-        network: A key of `jdsr_cli.networks.BASE_PREFIXES`.
+        network: A key of `bases.BASE_PREFIXES`.
 
     Returns:
         Their description, and their tensors by the names in that network.

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
-from jdsr_cli.networks import BASE_PREFIXES, NETWORKS, build
+from jdsr_cli.networks import NETWORKS, build
 from jdsr_cli.settings import StoredPrecision
-from jdsr_cli.weights.bases import BaseWeights
+from jdsr_cli.weights.bases import BASE_PREFIXES, BaseWeights
 from jdsr_cli.weights.locations import unreadable
 from jdsr_cli.weights.names import no_such_file
 from jdsr_cli.weights.registry import ALTERED_HINT

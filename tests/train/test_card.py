@@ -116,6 +116,7 @@ def test_the_command_prints_its_files_or_an_error(
     assert "occupied" in capsys.readouterr().err
 
 
+@pytest.mark.nightly
 def test_weights_for_several_shots_are_drawn_on_tracks(tmp_path: Path) -> None:
     network = build("burst", {})
     base, tensors = load_base("lite-camera", "burst")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import UsageError, one_of, within
-from jdsr_cli.networks import BASE_PREFIXES
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.synthesis.tracks import TrackSettings
+from jdsr_cli.weights.bases import BASE_PREFIXES
 from jdsr_cli.weights.default import ON_GPU
 
 STAGES = ("parser", "identity", "denoise", "joint")

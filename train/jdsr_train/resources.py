@@ -12,10 +12,10 @@ from jdsr_cli.datasets.cropping import PrepareSettings
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.errors import WeightsCorruptError, WeightsError
-from jdsr_cli.networks import BASE_PREFIXES
 from jdsr_cli.networks.lite import LiteGenerator, unfold_state
 from jdsr_cli.progress import Progress
 from jdsr_cli.weights import load_state
+from jdsr_cli.weights.bases import BASE_PREFIXES
 from jdsr_cli.weights.loading import load_base
 from jdsr_cli.weights.state_dicts import difference
 from jdsr_train.data.parsing_set import ParsingSet, open_parsing_set

@@ -184,7 +184,14 @@ STEPS = 12
 """Steps of the stages before the joint one, which runs until its time is over."""
 DIVERGING_RATE = 1e30
 """A learning rate with which no loss stays finite."""
-_ARGUMENTS = {
+_LITE: dict[str, Any] = {
+    "widths": [16, 16],
+    "encoder_blocks": [1, 1],
+    "decoder_blocks": [1],
+    "tail_width": 16,
+    "tail_blocks": 1,
+}
+_ARGUMENTS: dict[str, dict[str, Any]] = {
     "jdsr": {
         "hourglass_blocks": 1,
         "noise_width": 16,
@@ -192,13 +199,8 @@ _ARGUMENTS = {
         "width": 16,
         "prior_width": 32,
     },
-    "lite": {
-        "widths": [16, 16],
-        "encoder_blocks": [1, 1],
-        "decoder_blocks": [1],
-        "tail_width": 16,
-        "tail_blocks": 1,
-    },
+    "lite": _LITE,
+    "burst": {**_LITE, "weight_width": 8, "rank": 2},
 }
 
 
