@@ -1,6 +1,12 @@
-"""Arguments of the smallest complete generator."""
+"""Arguments of the smallest complete generator, and its entry in a manifest."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jdsr_cli.weights import sha256_of
 
 
 def tiny_arguments(lr_size: int) -> dict[str, object]:
@@ -12,3 +18,32 @@ def tiny_arguments(lr_size: int) -> dict[str, object]:
         "tail_width": 16,
         "tail_blocks": 1,
     }
+
+
+def manifest_entry(
+    path: Path, network: str, arguments: Mapping[str, object], more: str = ""
+) -> str:
+    """Return the entry of a weight file with inputs of 128 px, which has the name of the file.
+
+    Args:
+        path: The file.
+        network: Name of its network.
+        arguments: Of the network.
+        more: Further lines of TOML.
+
+    """
+    return f"""[[weights]]
+name = "{path.stem}"
+file = "{path.name}"
+sha256 = "{sha256_of(path)}"
+bytes = {path.stat().st_size}
+network = "{network}"
+scale = 1
+lr_size = 128
+data = "noise"
+licence = "MIT"
+commit = "0000000"
+recipe = "none"
+arguments = {json.dumps(dict(arguments)).replace(":", " =").replace('"', "")}
+{more}
+"""

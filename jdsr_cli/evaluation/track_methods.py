@@ -21,7 +21,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.evaluation.methods import Method, NamedRestorer, bicubic, crop_colour_map
 from jdsr_cli.evaluation.tracks import EvaluationTrack
-from jdsr_cli.faces.burst import RegisteredShots, align_shots, robust_mean
+from jdsr_cli.faces.burst import RegisteredShots, align_shots, fuse
 from jdsr_cli.faces.canonical_colours import ColourMap
 from jdsr_cli.faces.occlusion import MaskCalibration, classify_mask
 from jdsr_cli.inference.burst import restore_together
@@ -162,7 +162,7 @@ class _TrackRestorer:
         elif kind.combination == "results":
             faces = [_mean_result(one, kind.shots) for one in seen]
         elif kind.combination == "inputs":
-            means = [_mean(first_shots(one.inputs, kind.shots)) for one in seen]
+            means = [fuse(first_shots(one.inputs, kind.shots)).image for one in seen]
             faces = list(zip(*self._run(means), strict=True))
         else:
             faces = [self._restore_together(one, kind.shots) for one in seen]
@@ -245,13 +245,8 @@ def first_shots(shots: RegisteredShots, count: int) -> RegisteredShots:
     )  # fmt: skip
 
 
-def _mean(shots: RegisteredShots) -> Images:
-    mean = shots.crops[0] if len(shots.used) == 1 else robust_mean(shots)[0]
-    return np.asarray(np.rint(mean).clip(0, 255), np.uint8)
-
-
 def _mean_result(seen: _SeenTrack, count: int) -> tuple[Images, Maps]:
-    return _mean(first_shots(seen.results, count)), seen.occlusions[0]
+    return fuse(first_shots(seen.results, count)).image, seen.occlusions[0]
 
 
 def _levels(restored: Tensor) -> Images:

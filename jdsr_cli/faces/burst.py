@@ -77,8 +77,6 @@ class FusedInput:
 
     image: NDArray[np.uint8]
     """RGB uint8 (side, side, 3)."""
-    used: tuple[int, ...]
-    """Indices of the fused shots; the reference, 0, first."""
     support: Pixels
     """(side, side): effective number of shots of which each pixel is made, 1 or more."""
 
@@ -151,58 +149,13 @@ def align_shots(
     return RegisteredShots(np.stack(kept), np.stack(visible), trust, tuple(used))
 
 
-def fuse_inputs(
-    crops: NDArray[np.uint8],
-    weights: NDArray[np.floating] | Sequence[float],
-    *,
-    occlusions: NDArray[np.float32] | None = None,
-    shown: NDArray[np.float32] | None = None,
-    bare: Sequence[bool] | None = None,
-    widths: Sequence[float] | None = None,
-    read: Reader | None = None,
-) -> FusedInput:
-    """Fuse aligned crops of one face to a single one that a generator restores.
+def fuse(shots: RegisteredShots) -> FusedInput:
+    """Fuse registered shots of one face to a single crop that a generator restores.
 
-    Each pixel is the mean of the shots registered by `align_shots`, by weight and visibility; a
-    covered pixel counts only where it is covered in every shot. Values far from the weighted median
-    count less (Huber, and not at all beyond `MAX_DEVIATION`); they are compared without fine
-    detail. The order of all shots but the first does not matter.
-
-    Args:
-        crops: See `align_shots`, as the other arguments.
-        weights: (n,), above 0.
-        occlusions: (n, 128, 128) in [0, 1].
-        shown: (n, 128, 128) in [0, 1].
-        bare: (n,): whether the person is known to wear no mask in the shot.
-        widths: (n,) native widths in pixels.
-        read: Reads a shot where the registration found it.
-
-    Returns:
-        The first crop itself if no other matches.
-
-    Raises:
-        UsageError: Shapes do not match, or a weight is not above 0.
-
-    """
-    shots = align_shots(
-        crops, weights, occlusions, shown=shown, bare=bare, widths=widths, read=read
-    )
-    if len(shots.used) == 1:
-        return FusedInput(crops[0].copy(), (0,), np.ones(crops.shape[1:3], np.float32))
-    return fuse_registered(shots)
-
-
-def fuse_registered(shots: RegisteredShots) -> FusedInput:
-    """Fuse registered shots; see `fuse_inputs`."""
-    image, support = robust_mean(shots)
-    pixels = np.clip(np.rint(image), 0.0, 255.0).astype(np.uint8)
-    return FusedInput(pixels, shots.used, support)
-
-
-def robust_mean(shots: RegisteredShots) -> tuple[Pixels, Pixels]:
-    """Return the mean of registered shots (side, side, 3), and its support (side, side).
-
-    See `fuse_inputs`; the mean is in grey levels and not rounded.
+    Each pixel is the mean of the shots by weight and visibility; a covered pixel counts only where
+    it is covered in every shot. Values far from the weighted median count less (Huber, and not at
+    all beyond `MAX_DEVIATION`); they are compared without fine detail. The order of all shots but
+    the first does not matter, and a single shot keeps its pixels.
     """
     weight = shots.weights[:, None, None] * np.maximum(shots.visibility, LEAST_VISIBILITY)
     detail = COMPARED_DETAIL * shots.crops.shape[1] / TEMPLATE_SIZE
@@ -215,7 +168,8 @@ def robust_mean(shots: RegisteredShots) -> tuple[Pixels, Pixels]:
     total = _total(counted)
     mean = _total(counted[..., None] * shots.crops) / total[..., None]
     support = total**2 / _total(counted**2)
-    return np.asarray(mean, np.float32), np.asarray(support, np.float32)
+    pixels = np.clip(np.rint(mean), 0.0, 255.0).astype(np.uint8)
+    return FusedInput(pixels, np.asarray(support, np.float32))
 
 
 def _check(

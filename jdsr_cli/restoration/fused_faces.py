@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.faces import compose, crop
 from jdsr_cli.faces.alignment import filmed_region
-from jdsr_cli.faces.burst import RegisteredShots, align_shots, fuse_registered
+from jdsr_cli.faces.burst import RegisteredShots, align_shots, fuse
 from jdsr_cli.faces.canonical_colours import ColourMap, canonical_map
 from jdsr_cli.faces.identity_check import CheckedShot
 from jdsr_cli.faces.lower_face import TOP
@@ -166,7 +166,7 @@ class ShotFusion:
         if len(registered.used) < 2:
             return None
         used = tuple(shots[index] for index in registered.used)
-        fused = fuse_registered(registered).image
+        fused = fuse(registered).image
         generated = self._restore_jointly(registered)
         jointly = generated is not None
         if generated is None:

@@ -26,7 +26,7 @@ from repeated_clip import print_line
 from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced
 from jdsr_cli.datasets.preparation import open_faces
-from jdsr_cli.faces.burst import align_shots, fuse_inputs, robust_mean
+from jdsr_cli.faces.burst import align_shots, fuse
 from jdsr_cli.faces.occlusion import face_ellipse
 from jdsr_cli.inference.loading import open_generator
 from jdsr_cli.restoration.stages.generation import FaceGenerator
@@ -104,13 +104,14 @@ def _measure(
     restored = np.stack([one.image for one in found])
     occlusions = np.stack([one.occlusion for one in found])
     weights, widths = [1.0] * len(crops), [float(width)] * len(crops)
-    fused = fuse_inputs(crops, weights, occlusions=occlusions, widths=widths)
+    aligned = align_shots(crops, weights, occlusions, widths=widths)
+    fused = fuse(aligned)
     (face,) = generator.restore([fused.image])
     assert face is not None
-    after, _ = robust_mean(align_shots(restored, weights))
-    pictures = (crops[0], restored[0], np.rint(after).clip(0, 255).astype(np.uint8), face.image)
+    after = fuse(align_shots(restored, weights)).image
+    pictures = (crops[0], restored[0], after, face.image)
     figures = [psnr(one, truth, where) for one in pictures]
-    return (*figures, float(len(fused.used)), float(fused.support[face_ellipse()].mean()))
+    return (*figures, float(len(aligned.used)), float(fused.support[face_ellipse()].mean()))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import skimage.data
 from face_photos import Photo
+from numpy.typing import NDArray
 from PIL import Image
+
+from jdsr_cli.faces import crop, estimate_alignment
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -28,6 +31,18 @@ def hopper_photo() -> Photo:
     image = np.ascontiguousarray(image[:450, 40:490])
     points = [[182.0, 189.0], [265.0, 187.0], [227.0, 238.0], [191.0, 281.0], [269.0, 278.0]]
     return Photo(image, np.array(points), 175.0)
+
+
+@pytest.fixture
+def face(hopper_photo: Photo) -> NDArray[np.uint8]:
+    """An aligned face, RGB uint8 (128, 128, 3)."""
+    return crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
+
+
+@pytest.fixture
+def stranger(astronaut_photo: Photo) -> NDArray[np.uint8]:
+    """The aligned face of another person."""
+    return crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from jdsr_cli.faces.burst import align_shots, fuse
 
 Crop = NDArray[np.uint8]
 
@@ -46,3 +50,18 @@ def put_mask(face: Crop, colour: tuple[int, int, int]) -> tuple[Crop, NDArray[np
     occlusion = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0)[..., None]
     worn = face + occlusion * (np.array(colour, np.float32) - face)
     return np.rint(worn).astype(np.uint8), np.asarray(occlusion[..., 0], np.float32)
+
+
+class Fused(NamedTuple):
+    """Shots that were registered and fused."""
+
+    image: Crop
+    support: NDArray[np.float32]
+    used: tuple[int, ...]
+
+
+def fuse_inputs(crops: Crop, weights: Any, **others: Any) -> Fused:
+    """Register shots, see `align_shots`, and fuse them."""
+    registered = align_shots(crops, weights, **others)
+    fused = fuse(registered)
+    return Fused(fused.image, fused.support, registered.used)

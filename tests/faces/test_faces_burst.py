@@ -1,25 +1,13 @@
 import cv2
 import numpy as np
 import pytest
-from face_photos import Photo
-from filmed_shots import Crop, film, put_mask, similarity
+from filmed_shots import Crop, film, fuse_inputs, put_mask, similarity
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import crop, estimate_alignment
-from jdsr_cli.faces.burst import align_shots, fuse_inputs
+from jdsr_cli.faces.burst import align_shots
 
 MASKS = [(235, 240, 245), (30, 30, 40), (90, 150, 190)]
-
-
-@pytest.fixture
-def face(hopper_photo: Photo) -> Crop:
-    return crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
-
-
-@pytest.fixture
-def stranger(astronaut_photo: Photo) -> Crop:
-    return crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
 
 
 def shots(

@@ -1,26 +1,14 @@
 import cv2
 import numpy as np
 import pytest
-from face_photos import Photo
 from filmed_shots import Crop, film, put_mask, similarity
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.faces import crop, estimate_alignment
 from jdsr_cli.faces.regions import covered_region
 from jdsr_cli.faces.registration import Registration, register
 
 STILL = similarity(0.0, 0.0, 0.0, 1.0)
-
-
-@pytest.fixture
-def face(hopper_photo: Photo) -> Crop:
-    return crop(hopper_photo.image, estimate_alignment(hopper_photo.points))
-
-
-@pytest.fixture
-def stranger(astronaut_photo: Photo) -> Crop:
-    return crop(astronaut_photo.image, estimate_alignment(astronaut_photo.points))
 
 
 def error(found: Registration | None, wanted: NDArray[np.float64]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cli.command_line import run
+from tiny_generator import manifest_entry, tiny_arguments
 
 from jdsr_cli import diagnosis
 from jdsr_cli.errors import UsageError, WeightsCorruptError
@@ -25,35 +25,8 @@ from jdsr_cli.settings import RestoreSettings
 from jdsr_cli.weights import entry, load_generator, save_network, sha256_of, weight_status
 from jdsr_cli.weights.loading import load_base
 
-SINGLE: dict[str, object] = {
-    "lr_size": 128,
-    "widths": [16, 16],
-    "encoder_blocks": [1, 1],
-    "decoder_blocks": [1],
-    "tail_width": 16,
-    "tail_blocks": 1,
-}
+SINGLE = tiny_arguments(128)
 BURST: dict[str, object] = {**SINGLE, "weight_width": 8, "rank": 2}
-
-
-def listed(name: str, path: Path, network: str, arguments: dict[str, object], more: str) -> str:
-    table = json.dumps(arguments).replace(":", " =").replace('"', "")
-    digest = sha256_of(path)
-    return f"""[[weights]]
-name = "{name}"
-file = "{path.name}"
-sha256 = "{digest}"
-bytes = {path.stat().st_size}
-network = "{network}"
-scale = 1
-lr_size = 128
-data = "noise"
-licence = "MIT"
-commit = "0000000"
-recipe = "none"
-arguments = {table}
-{more}
-"""
 
 
 @pytest.fixture
@@ -66,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         torch.manual_seed(seed)
         path = weights / f"{name}.safetensors"
         save_network(path, "lite", SINGLE, build("lite", SINGLE))
-        text += listed(name, path, "lite", SINGLE, "")
+        text += manifest_entry(path, "lite", SINGLE)
     manifest = weights / "manifest.toml"
     manifest.write_text(text, encoding="utf-8")
     network = build("burst", BURST)
@@ -78,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 parameter.normal_(std=0.05)
     path = weights / "several.safetensors"
     save_network(path, "burst", BURST, network, base=base)
-    manifest.write_text(text + listed("several", path, "burst", BURST, 'base = "single"'), "utf-8")
+    manifest.write_text(text + manifest_entry(path, "burst", BURST, 'base = "single"'), "utf-8")
     return weights
 
 
@@ -280,7 +253,7 @@ def test_a_run_says_before_its_first_frame_how_fused_faces_are_restored(
 def test_of_two_extensions_the_first_that_can_be_used_is_used(folder: Path, usable: bool) -> None:
     manifest, path = folder / "manifest.toml", folder / "more.safetensors"
     path.write_bytes((folder / "several.safetensors").read_bytes())
-    more = listed("more", path, "burst", BURST, 'base = "single"')
+    more = manifest_entry(path, "burst", BURST, 'base = "single"')
     manifest.write_text(manifest.read_text("utf-8") + more, "utf-8")
     if not usable:
         (folder / "several.safetensors").unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_generator import manifest_entry, tiny_arguments
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet
@@ -32,14 +32,7 @@ from jdsr_train.stages.track_validation import TrackValidation
 from jdsr_train.training.monitoring import LOG
 
 CAMERA = CameraSettings(native_width=(30.0, 60.0), infrared=0.3, dark=0.2)
-SINGLE: dict[str, object] = {
-    "lr_size": 128,
-    "widths": [16, 16],
-    "encoder_blocks": [1, 1],
-    "decoder_blocks": [1],
-    "tail_width": 16,
-    "tail_blocks": 1,
-}
+SINGLE = tiny_arguments(128)
 RECIPE = """
 [generator]
 network = "burst"
@@ -232,24 +225,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     folder = tmp_path / "weights"
     torch.manual_seed(0)
     path = folder / "single.safetensors"
-    digest = save_network(path, "lite", SINGLE, build("lite", SINGLE))
-    (folder / "manifest.toml").write_text(
-        f"""[[weights]]
-name = "single"
-file = "single.safetensors"
-sha256 = "{digest}"
-bytes = {path.stat().st_size}
-network = "lite"
-scale = 1
-lr_size = 128
-data = "noise"
-licence = "MIT"
-commit = "0000000"
-recipe = "none"
-arguments = {json.dumps(SINGLE).replace(":", " =").replace('"', "")}
-""",
-        encoding="utf-8",
-    )
+    save_network(path, "lite", SINGLE, build("lite", SINGLE))
+    (folder / "manifest.toml").write_text(manifest_entry(path, "lite", SINGLE), encoding="utf-8")
     monkeypatch.setenv("JDSR_WEIGHTS", str(folder))
     (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
     return recipe_files.load(str(tmp_path / "tiny.toml"))
