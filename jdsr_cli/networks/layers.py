@@ -36,6 +36,12 @@ class GeneratorOutput:
     """(B, N, 64, 64) in [0, 1]: a heat map for each landmark, of generators with a prior."""
     parsing: Tensor | None = None
     """(B, 11, 64, 64) logits of the face parts, of generators with a prior."""
+    steps: tuple[Tensor, ...] = ()
+    """Results on which training also computes its loss, in the order of computation: the restored
+    faces of the steps of a recurrent network, (B, 3, 128, 128) each; the pictures of the scales of
+    DRN, coarsest first, (B, 3, r, r). The last one is `restored`."""
+    landmark_steps: tuple[Tensor, ...] = ()
+    """(B, N, r, r) landmark heat maps of each step, of recurrent networks with a prior."""
 
 
 class Generator(Protocol):
