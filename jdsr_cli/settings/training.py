@@ -133,6 +133,14 @@ class TrainSettings(Settings):
             low=1, unset="500; with --deadline at the end of a stage",
         ),
     ] = None  # fmt: skip
+    validation_faces: Annotated[
+        int,
+        Option(
+            "Validation faces that are measured, evenly spaced; fewer make validations of large "
+            "networks on a CPU short.",
+            unit="faces", low=1,
+        ),
+    ] = 200  # fmt: skip
     processes: Annotated[
         int,
         Option(

@@ -73,6 +73,7 @@ class TrainRequest:
     cache: Path | None = None
     """Folder of the prepared faces; `cache` in the output folder when None."""
     validation_faces: int = 200
+    """Number of validation faces that are measured, evenly spaced."""
 
     @property
     def cache_folder(self) -> Path:
@@ -126,7 +127,7 @@ def make_request(settings: TrainSettings, start: float) -> TrainRequest:
         init=settings.init, features=settings.features, parsing=settings.parsing,
         labels=settings.labels, landmarks=settings.landmarks, identity=settings.identity,
         cache=settings.cache, minutes=settings.minutes, export_every=settings.export_every,
-        deadline=deadline,
+        deadline=deadline, validation_faces=settings.validation_faces,
     )  # fmt: skip
 
 
