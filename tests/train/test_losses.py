@@ -73,11 +73,11 @@ def test_pixel_loss_is_the_mean_absolute_error() -> None:
     assert float(losses.pixel_loss(image, full(0.5))) == pytest.approx(0.2)
 
 
-def test_coarse_loss_is_the_mean_squared_error() -> None:
+def test_squared_loss_is_the_mean_squared_error() -> None:
     image = full(0.5)
     image[:, 0] += 0.3
     image[:, 1] -= 0.3
-    assert float(losses.coarse_loss(image, full(0.5))) == pytest.approx(0.06)
+    assert float(losses.squared_loss(image, full(0.5))) == pytest.approx(0.06)
 
 
 def test_decibel_loss_of_uniform_errors() -> None:
@@ -177,7 +177,7 @@ def test_prior_terms_without_labels_are_zero_with_a_gradient_of_zero(kind: str) 
 PAIRS = {
     "asymmetric_loss": losses.asymmetric_loss,
     "pixel_loss": losses.pixel_loss,
-    "coarse_loss": losses.coarse_loss,
+    "squared_loss": losses.squared_loss,
     "decibel_loss": losses.decibel_loss,
     "occlusion_loss": losses.occlusion_loss,
     "landmark_loss": losses.landmark_loss,

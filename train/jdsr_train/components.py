@@ -17,11 +17,12 @@ from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, load_templates
+from jdsr_train.companions import Companion, build_companions
 from jdsr_train.data.parsing_set import ParsingSamples
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.data.tracks import TrackSamples
 from jdsr_train.frozen_features import FeatureExtractor
-from jdsr_train.networks import IdentityNetwork
+from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import without_stage
 from jdsr_train.request import TrainRequest, stage_weights_path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MASK_SEED = 20231
 PAPER_LANDMARKS = 81
+PRIOR_NETWORKS = ("jdsr", "fsrnet", "dic")
+"""Networks with landmark heat maps, whose number is an argument."""
 PARENT_FACES = 1_220_775 * 8
 """Number of faces in the joint training of the paper's parent work; the paper states none."""
 
@@ -125,6 +128,20 @@ class TrainingComponents:
         network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         return PrecisionWrapper(network, self._half).to(self.fabric.device)
 
+    def companions(self) -> list[Companion]:
+        """Build the models that are trained beside the generator, from the recipe's seed."""
+        torch.manual_seed(self.recipe.seed)
+        recogniser = None
+        if self.recipe.loss.super_identity:
+            network, settings = identity_network(self.recipe), self.recipe.identity
+            self.resources.load_identity(network)
+            head = MarginHead(
+                settings.features, len(self.faces("train").people),
+                scale=settings.scale, margin=settings.margin,
+            )  # fmt: skip
+            recogniser = IdentityClassifier(network, head)
+        return build_companions(self.recipe, recogniser)
+
     def generator_arguments(self) -> dict[str, Any]:
         """Return the arguments of the generator: `recipe_arguments` and the number of landmarks.
 
@@ -134,7 +151,7 @@ class TrainingComponents:
 
         """
         arguments = recipe_arguments(self.recipe)
-        if self.recipe.generator.network != "jdsr" or not self.recipe.loss.prior:
+        if self.recipe.generator.network not in PRIOR_NETWORKS or not self.recipe.loss.prior:
             return arguments
         count = self.faces("train").heat_points.shape[1]
         if arguments.setdefault("landmarks", count) != count:
@@ -170,8 +187,12 @@ class TrainingComponents:
             self.resources.load_denoiser(generator.denoiser)
 
     def deviations(self) -> tuple[str, ...]:
-        """Describe how the run differs from the paper, if it trains the paper's network."""
+        """Describe how the run differs from the paper, or from the recipe of another network."""
         found = [f"no {stage} stage: {why}" for stage, why in self.skipped.items()]
+        planned = self.request.recipe.optimiser.steps * self.recipe.optimiser.batch
+        face_count = self.recipe.optimiser.steps * self.recipe.optimiser.batch
+        if face_count != planned:
+            found.append(f"scheduled for {face_count:,} faces, the recipe for {planned:,}")
         if self.recipe.generator.network != "jdsr":
             return tuple(found)
         if self.features is not None and self.features.deviation:
@@ -185,7 +206,6 @@ class TrainingComponents:
                 found.append("no parsing labels: the parsing half of eq. 14 is idle")
         if self.recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
-        face_count = self.recipe.optimiser.steps * self.recipe.optimiser.batch
         if face_count < PARENT_FACES:
             found.append(f"scheduled for {face_count:,} faces instead of about {PARENT_FACES:,}")
         if self.request.init is not None:
@@ -270,6 +290,6 @@ def sample_settings(recipe: Recipe) -> SampleSettings:
         occluded=data.occluded,
         lowered=data.lowered,
         canonical=data.canonical,
-        priors=recipe.loss.prior > 0,
+        priors=max(recipe.loss.prior, recipe.loss.super_identity) > 0,
         heat_sigma=data.heat_sigma,
     )

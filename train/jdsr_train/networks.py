@@ -236,6 +236,18 @@ class MarginHead(nn.Module):
         return F.cross_entropy(self(features, identities), identities)
 
 
+class IdentityClassifier(nn.Module):
+    """An identity network with a classification head."""
+
+    def __init__(self, network: IdentityNetwork, head: MarginHead) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, faces: Tensor, people: Tensor) -> Tensor:
+        """Return the logits of (B, 3, 128, 128) faces, (B, identities)."""
+        logits: Tensor = self.head(self.network(faces), people)
+        return logits
+
 def labels(logits: Tensor) -> Tensor:
     """Return the most likely class of each pixel: (B, C, H, W) logits to (B, H, W) int64."""
     return logits.argmax(dim=1)

@@ -118,11 +118,25 @@ class LossRecipe:
     identity: float = 0.0
     """Frozen identity network (eq. 15); the paper's weight is 1."""
     identity_reduction: str = "mean"
-    """`mean` or `sum` of the squared differences over the feature."""
+    """`mean` or `sum` of the squared differences over the feature, or `absolute`, the mean of the
+    absolute differences."""
     adversarial: float = 0.0
     """Minus the critic's score (eq. 16); the paper's weight is 1e-3."""
     coarse: float = 0.0
     """Squared error of the coarse face; not in eq. 17, weight 1 in the paper's parent works."""
+    squared_lr: float = 0.0
+    """Squared error of the denoised face, the loss of CBDNet; not in eq. 17."""
+    squared_hr: float = 0.0
+    """Squared error of the restored face, the loss of SICNN and FSRNet; not in eq. 17."""
+    steps_hr: float = 0.0
+    """Mean absolute error of every step or scale of a network that has several, summed: SRFBN, DRN
+    and DIC."""
+    dual: float = 0.0
+    """DRN: mean absolute error of the smaller pictures that dual networks make of the restored
+    scales; these networks are trained beside the generator."""
+    super_identity: float = 0.0
+    """SICNN: squared difference of the unit-length features of a recognition network, summed over
+    the feature. The network is trained beside the generator, on true and restored faces."""
     decibel_hr: float = 0.0
     """Minus the PSNR of the restored face, per dB. Not in the paper; for the light generators."""
     occlusion: float = 0.0
@@ -142,7 +156,7 @@ class LossRecipe:
 
     def __post_init__(self) -> None:
         one_of(self.parsing_kind, ("mse", "ce"), "parsing_kind")
-        one_of(self.identity_reduction, ("mean", "sum"), "identity_reduction")
+        one_of(self.identity_reduction, ("mean", "sum", "absolute"), "identity_reduction")
         for name, value in vars(self).items():
             if isinstance(value, float):
                 within(self, 0, 1 if name.endswith("_from") else math.inf, name)
@@ -152,6 +166,11 @@ class LossRecipe:
         """Whether a term needs frozen features."""
         perceptual = self.perceptual_lr, self.perceptual_hr, self.perceptual_covered
         return max(self.style_lr, *perceptual) > 0
+
+    @property
+    def recognition(self) -> bool:
+        """Whether a term needs a trained recognition network."""
+        return max(self.identity, self.super_identity) > 0
 
 
 @dataclass(frozen=True)
@@ -167,9 +186,11 @@ class OptimiserRecipe:
     rate: float = 4e-4
     """Peak learning rate, after a linear warm-up."""
     schedule: str = "cosine"
-    """`cosine` to a hundredth of the rate, or `constant` with a linear `tail` to zero."""
+    """`cosine` to a hundredth of the rate, `constant` with a linear `tail` to zero, or `halving`."""
     tail: float = 0.0
     """Share of the steps in which a `constant` rate falls to zero, 0 to 1."""
+    halved_at: tuple[float, ...] = ()
+    """Shares of the steps after which a `halving` rate is halved, 0 to 1."""
     warmup: int = 200
     """Steps of warm-up."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -187,16 +208,22 @@ class OptimiserRecipe:
         within(self, 1, math.inf, "steps", "batch")
         within(self, 0, math.inf, "rate", "warmup", "weight_decay", "clip")
         within(self, 0, BELOW_ONE, "betas")
-        within(self, 0, 1, "tail", "ema")
+        within(self, 0, 1, "tail", "ema", "halved_at")
         one_of(self.kind, ("adamw", "adam", "sgd"), "kind")
-        one_of(self.schedule, ("cosine", "constant"), "schedule")
+        one_of(self.schedule, ("cosine", "constant", "halving"), "schedule")
+        if bool(self.halved_at) != (self.schedule == "halving"):
+            raise UsageError("belongs to the schedule `halving`, which needs it", where="halved_at")
         one_of(self.precision, ("bfloat16", "float32"), "precision")
 
 
 @dataclass(frozen=True)
 class CriticRecipe:
-    """The critic of the joint stage (eq. 7, WGAN-GP)."""
+    """The critic of the joint stage (eq. 7, WGAN-GP), or the discriminator of a baseline."""
 
+    kind: str = "wasserstein"
+    """`wasserstein`, the critic of eq. 7; `patches`, the discriminator of FSRGAN, or `light_cnn`,
+    that of DICGAN, both with binary cross-entropy. Widths, fold and the weights of eq. 7 are those
+    of `wasserstein` alone."""
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
     """Channels of its first convolution and of its residual stages."""
     fold: int = 1
@@ -217,6 +244,7 @@ class CriticRecipe:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
+        one_of(self.kind, ("wasserstein", "patches", "light_cnn"), "kind")
         one_of(self.sees, ("face", "covered"), "sees")
         within(self, 1, math.inf, "steps_per_update", "widths", "fold")
         within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")

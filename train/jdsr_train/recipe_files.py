@@ -126,7 +126,7 @@ def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
 def without_stage(recipe: Recipe, stage: str) -> Recipe:
     """Return the recipe without a stage and without the loss term that needs its network."""
     if stage == "identity":
-        loss = dataclasses.replace(recipe.loss, identity=0.0)
+        loss = dataclasses.replace(recipe.loss, identity=0.0, super_identity=0.0)
         recipe = dataclasses.replace(recipe, loss=loss)
     stages = tuple(name for name in recipe.stages if name != stage)
     return dataclasses.replace(recipe, stages=stages)

@@ -9,13 +9,13 @@ import torch
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_state
+from jdsr_train.companions import build_companions
 from jdsr_train.components import (
     TrainingComponents,
     check_input_size,
     identity_network,
     recipe_arguments,
 )
-from jdsr_train.networks import Critic
 from jdsr_train.recipe import STAGES
 from jdsr_train.request import OWN_PARSER
 
@@ -60,7 +60,7 @@ def _option_faults(components: TrainingComponents, stages: Sequence[str]) -> Ite
         ("--features", request.features is not None, weights.features),
         ("--parsing", request.parsing is not None, weights.prior > 0),
         ("--labels", request.labels != OWN_PARSER, weights.prior > 0),
-        ("--identity", request.identity is not None, weights.identity > 0),
+        ("--identity", request.identity is not None, weights.recognition),
     ):
         if given and not used:
             yield f"nothing in the recipe uses {option}, leave it out"
@@ -70,7 +70,10 @@ def _stage_faults(components: TrainingComponents, stages: Sequence[str]) -> Iter
     """Find weights of earlier stages that the joint stage needs and that do not exist."""
     request, recipe = components.request, components.recipe
     for earlier, needed, otherwise in (
-        ("identity", recipe.loss.identity > 0 and request.identity is None, "loss.identity = 0"),
+        (
+            "identity", recipe.loss.recognition and request.identity is None,
+            "loss.identity and loss.super_identity = 0",
+        ),
         ("denoise", "denoise" in recipe.stages and request.init is None, 'stages = ["joint"]'),
     ):
         path = components.weights_path(earlier)
@@ -90,12 +93,12 @@ def _check_networks(components: TrainingComponents, stages: Sequence[str]) -> No
     """Build the networks that the stages train, without their weights."""
     recipe = components.recipe
     with torch.device("meta"):
-        if "identity" in stages or (recipe.loss.identity and "joint" in stages):
+        if "identity" in stages or (recipe.loss.recognition and "joint" in stages):
             identity_network(recipe)
         if not {"denoise", "joint"} & set(stages):
             return
-        if recipe.loss.adversarial and "joint" in stages:
-            Critic(recipe.critic.widths, fold=recipe.critic.fold)
+        if "joint" in stages:
+            build_companions(recipe)
         network = build(recipe.generator.network, recipe_arguments(recipe))
     check_input_size(recipe, network)
     if "denoise" in stages and not isinstance(network, JDSRGenerator):

@@ -203,7 +203,7 @@ def stages_of(request: TrainRequest) -> tuple[str, ...]:
     used = {
         PREPARE: True,
         "parser": recipe.loss.prior > 0,
-        "identity": recipe.loss.identity > 0,
+        "identity": recipe.loss.recognition,
     }
     if not (requested in recipe.stages or used.get(requested, False)):
         raise UsageError(

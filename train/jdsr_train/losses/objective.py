@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jdsr_cli.networks.layers import GeneratorOutput, enlarge
+from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_train import losses
 from jdsr_train.data.samples import Batch
 from jdsr_train.frozen_features import FeatureExtractor
@@ -19,17 +19,14 @@ Term = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class LossNetworks:
-    """The frozen networks and the critic of a step's loss terms; None if they are not active."""
+    """The frozen networks of a step's loss terms; None if they are not active."""
 
     features: FeatureExtractor | None = None
     perceptual_hr: bool = True
     """Whether the perceptual terms of the restored face are active."""
     identity: nn.Module | None = None
-    critic: Callable[[Tensor], Tensor] | None = None
-    region: str = "face"
-    """Input of the critic, see `select_region`."""
     masked: float = 1.0
-    """Share of a batch's faces, 0 to 1, in the region `covered`."""
+    """Share of a batch's faces, 0 to 1, in the region `covered`; see `select_region`."""
 
 
 def denoising_terms(
@@ -46,12 +43,13 @@ def denoising_terms(
     (the paper's generator with grid `hr`), these are enlarged as the generator enlarges its input.
     """
     side = denoised.shape[-1]
-    clean = _on_grid(batch.lr_clean, side)
+    clean = losses.on_grid(batch.lr_clean, side)
     level = noise_target(batch, side, noise_truth)
     terms: dict[str, tuple[float, Term]] = {
         "asymmetric": (weights.asymmetric, lambda: losses.asymmetric_loss(noise_map, level)),
         "total_variation": (weights.total_variation, lambda: losses.total_variation(noise_map)),
         "pixel_lr": (weights.pixel_lr, lambda: losses.pixel_loss(denoised, clean)),
+        "squared_lr": (weights.squared_lr, lambda: losses.squared_loss(denoised, clean)),
         "smooth_lr": (weights.smooth_lr, lambda: losses.smooth_loss(denoised)),
     }
     weighted = _weighted(terms)
@@ -79,9 +77,9 @@ def noise_target(batch: Batch, side: int, noise_truth: str) -> Tensor:
 
     """
     if noise_truth == "alpha":
-        level = losses.covered_level(_on_grid(batch.occlusion, side).clamp(0, 1))
+        level = losses.covered_level(losses.on_grid(batch.occlusion, side).clamp(0, 1))
         return level.expand(-1, 3, -1, -1)
-    return losses.noise_level(_on_grid(batch.lr, side), _on_grid(batch.lr_clean, side))
+    return losses.noise_level(losses.on_grid(batch.lr, side), losses.on_grid(batch.lr_clean, side))
 
 
 def restoring_terms(
@@ -94,12 +92,13 @@ def restoring_terms(
     restored, truth = output.restored, batch.hr
     terms: dict[str, tuple[float, Term]] = {
         "pixel_hr": (weights.pixel_hr, lambda: losses.pixel_loss(restored, truth)),
+        "squared_hr": (weights.squared_hr, lambda: losses.squared_loss(restored, truth)),
         "decibel_hr": (weights.decibel_hr, lambda: losses.decibel_loss(restored, truth)),
         "smooth_hr": (weights.smooth_hr, lambda: losses.smooth_loss(restored)),
         "occlusion": (
             weights.occlusion,
             lambda: losses.occlusion_loss(
-                output.occlusion, _on_grid(batch.occlusion, output.occlusion.shape[-1])
+                output.occlusion, losses.on_grid(batch.occlusion, output.occlusion.shape[-1])
             ),
         ),
     }
@@ -111,19 +110,22 @@ def restoring_terms(
         )
     coarse, landmarks, parsing = output.coarse, output.landmarks, output.parsing
     if coarse is not None:
-        terms["coarse"] = (weights.coarse, lambda: losses.coarse_loss(coarse, truth))
+        terms["coarse"] = (weights.coarse, lambda: losses.squared_loss(coarse, truth))
+    if output.steps:
+        terms["steps_hr"] = (weights.steps_hr, lambda: losses.steps_loss(output.steps, truth))
     heat_maps, labels = batch.heat_maps, batch.parsing
-    if landmarks is not None and heat_maps is not None:
+    estimates = output.landmark_steps or (() if landmarks is None else (landmarks,))
+    if estimates and heat_maps is not None:
         terms["prior_landmarks"] = (
             weights.prior * weights.prior_landmarks,
-            lambda: losses.landmark_loss(landmarks, heat_maps),
+            lambda: losses.landmark_steps_loss(estimates, heat_maps),
         )
     if parsing is not None and labels is not None:
         terms["prior_parsing"] = (
             weights.prior * weights.prior_parsing,
             lambda: losses.parsing_loss(parsing, labels, weights.parsing_kind),
         )
-    features, identity, critic = networks.features, networks.identity, networks.critic
+    features, identity = networks.features, networks.identity
     if features is not None and networks.perceptual_hr:
         terms["perceptual_hr"] = (
             weights.perceptual_hr,
@@ -140,13 +142,6 @@ def restoring_terms(
             weights.identity,
             lambda: losses.identity_loss(
                 identity(restored), identity(truth), weights.identity_reduction
-            ),
-        )
-    if critic is not None:
-        terms["adversarial"] = (
-            weights.adversarial,
-            lambda: losses.generator_adversarial(
-                critic(select_region(restored, batch, networks.region, networks.masked)[0])
             ),
         )
     return _weighted(terms)
@@ -187,7 +182,3 @@ def select_region(
     )
     share = F.interpolate(occlusion, size=restored.shape[-2:], mode="bilinear")
     return truth + share * (given - truth), truth
-
-
-def _on_grid(pictures: Tensor, side: int) -> Tensor:
-    return pictures if pictures.shape[-1] == side else enlarge(pictures, side)

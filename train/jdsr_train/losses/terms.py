@@ -10,6 +10,12 @@ from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.generator import UNDER_ESTIMATED
+from jdsr_cli.networks.layers import enlarge
+
+
+def on_grid(pictures: Tensor, side: int) -> Tensor:
+    """Return square pictures of this side, resized by the bicubic kernel of Pillow."""
+    return pictures if pictures.shape[-1] == side else enlarge(pictures, side)
 
 
 def pixel_loss(image: Tensor, truth: Tensor) -> Tensor:
@@ -28,12 +34,24 @@ def smooth_loss(image: Tensor) -> Tensor:
     return down.abs().mean() + across.abs().mean()
 
 
-def coarse_loss(coarse: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean squared error of the coarse face I_C.
+def squared_loss(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean squared error.
 
-    Not in eq. 17 of the paper; the parent networks FSRNet and FCSR-GAN have it (SPEC 2).
+    Not in eq. 17 of the paper; the parent networks FSRNet and FCSR-GAN have it for the coarse face
+    I_C (SPEC 2), CBDNet, SICNN and FSRNet for their results (SPEC 6).
     """
-    return ((coarse.float() - truth.detach().float()) ** 2).mean()
+    return ((image.float() - truth.detach().float()) ** 2).mean()
+
+
+def steps_loss(steps: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """Return the sum over steps or scales of the mean absolute error (SPEC 6.2, 6.3, 6.6).
+
+    Args:
+        steps: Results, (B, 3, r, r) each with its own r.
+        truth: (B, 3, 128, 128), reduced to each r by the bicubic kernel of Pillow.
+
+    """
+    return torch.stack([pixel_loss(step, on_grid(truth, step.shape[-1])) for step in steps]).sum()
 
 
 def decibel_loss(image: Tensor, truth: Tensor) -> Tensor:
@@ -146,6 +164,19 @@ def landmark_loss(maps: Tensor, truth: Tensor) -> Tensor:
     return _mean_of_known((maps.float() - truth) ** 2, (truth >= 0).float())
 
 
+def landmark_steps_loss(steps: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """Return the sum over estimates of the mean squared error of the heat maps (SPEC 6.6).
+
+    Args:
+        steps: Estimates, (B, N, r, r) each; r divides 64.
+        truth: (B, N, 64, 64) as of `landmark_loss`, reduced to r by area.
+
+    """
+    return torch.stack(
+        [landmark_loss(one, F.adaptive_avg_pool2d(truth, one.shape[-1])) for one in steps]
+    ).sum()
+
+
 def parsing_loss(logits: Tensor, labels: Tensor, kind: str = "mse") -> Tensor:
     """Return the error of the parsing maps (second half of eq. 14).
 
@@ -178,18 +209,21 @@ def identity_loss(features: Tensor, target: Tensor, reduction: str = "mean") -> 
         features: (B, F) features of I_SR; they are normalised here.
         target: (B, F) features of the true face, no gradient.
         reduction: Reduction over the F values. `mean` is our default, which does not dominate the
-            pixel term; `sum`, from 0 to 4, is the equation as printed (SPEC 2).
+            pixel term; `sum`, from 0 to 4, is the equation as printed (SPEC 2); `absolute`, the
+            mean of the absolute differences, is that of DICGAN (SPEC 6.6).
 
     Raises:
         UsageError: The reduction is neither.
 
     """
-    error = (F.normalize(features.float()) - F.normalize(target.detach().float())) ** 2
+    error = F.normalize(features.float()) - F.normalize(target.detach().float())
     if reduction == "mean":
-        return error.mean()
+        return (error**2).mean()
     if reduction == "sum":
-        return error.sum(dim=1).mean()
-    raise UsageError(f"no reduction is called {reduction!r}", hint="Use mean or sum")
+        return (error**2).sum(dim=1).mean()
+    if reduction == "absolute":
+        return error.abs().mean()
+    raise UsageError(f"no reduction is called {reduction!r}", hint="Use mean, sum or absolute")
 
 
 CriticFunction = Callable[[Tensor], Tensor]

@@ -44,7 +44,8 @@ def build_stage(name: str, components: TrainingComponents) -> Stage:
         else components.samples("train", recipe.seed)
     )
     return JointStage(
-        recipe, generator, samples, features=components.features, identity=components.identity,
+        recipe, generator, samples, companions=components.companions(),
+        features=components.features, identity=components.identity,
         validation=_validation(components, components.request.run.out / name),
         deviations=components.deviations(),
     )  # fmt: skip

@@ -29,7 +29,7 @@ from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train.data.labels import PARSING_CLASSES
 from jdsr_train.data.parsing_set import PackedPairs, ParsingBatch, ParsingSamples
 from jdsr_train.data.samples import Packed, SampleNumbers, numbered_batches, shuffled
-from jdsr_train.networks import IdentityNetwork, MarginHead, Parser
+from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead, Parser
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition
 
@@ -180,19 +180,6 @@ class IdentityStage:
             "features": settings.features,
         }
         return arguments, network.network
-
-
-class IdentityClassifier(nn.Module):
-    """An identity network with a classification head."""
-
-    def __init__(self, network: IdentityNetwork, head: MarginHead) -> None:
-        super().__init__()
-        self.network, self.head = network, head
-
-    def forward(self, faces: Tensor, people: Tensor) -> Tensor:
-        """Return the logits of (B, 3, 128, 128) faces, (B, identities)."""
-        logits: Tensor = self.head(self.network(faces), people)
-        return logits
 
 
 def _people(faces: FaceSet) -> NDArray[np.int64]:

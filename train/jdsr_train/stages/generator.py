@@ -6,10 +6,9 @@ parent work reports a gain of 2 dB from training in two stages, which is the def
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,18 +16,12 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator
-from jdsr_train import losses
+from jdsr_train.companions import Companion
 from jdsr_train.data.samples import Batch, Packed, PackedBatch, TrainingSamples
 from jdsr_train.data.tracks import TrackSamples
 from jdsr_train.frozen_features import FeatureExtractor
-from jdsr_train.losses.objective import (
-    LossNetworks,
-    denoising_terms,
-    restoring_terms,
-    select_region,
-)
-from jdsr_train.networks import Critic
-from jdsr_train.recipe import OptimiserRecipe, Recipe
+from jdsr_train.losses.objective import LossNetworks, denoising_terms, restoring_terms
+from jdsr_train.recipe import Recipe
 from jdsr_train.stages.track_validation import TrackValidation
 from jdsr_train.stages.validation import Validation
 from jdsr_train.training.stage import Networks, OptimisedModel, OptimiserStep, SchedulePosition
@@ -123,15 +116,17 @@ class DenoiseStage:
 
 
 class JointStage:
-    """Trains the whole generator, and its critic if the recipe has one.
+    """Trains the whole generator, and its companions if the recipe has some.
 
-    The critic is updated on every batch and the generator on every `steps_per_update`-th (WGAN-GP,
-    PAPER eq. 7). Before `adversarial_from` only the generator is updated, on every batch.
+    A companion, such as the critic, is updated on every batch and the generator on every
+    `steps_per_update`-th (WGAN-GP, PAPER eq. 7). Before its start only the generator is updated,
+    on every batch.
 
     Args:
         recipe: Loss weights and schedules.
         generator: The generator.
         samples: The training samples.
+        companions: Models that are trained beside the generator.
         features: Frozen features of the perceptual and style terms, if any.
         identity: Frozen identity network, if any.
         validation: Validates the averaged generator; None in processes other than the first.
@@ -148,21 +143,18 @@ class JointStage:
         generator: nn.Module,
         samples: TrainingSamples | TrackSamples,
         *,
+        companions: Sequence[Companion] = (),
         features: FeatureExtractor | None = None,
         identity: nn.Module | None = None,
         validation: Validation | TrackValidation | None = None,
         deviations: tuple[str, ...] = (),
     ) -> None:
-        self.recipe, self.samples = recipe, samples
+        self.recipe, self.samples, self.companions = recipe, samples, companions
         self.features, self.identity = features, identity
         self.validation = validation
         self.deviations = deviations
         self.models = {"generator": OptimisedModel(generator, recipe.optimiser)}
-        if recipe.loss.adversarial:
-            self.models["critic"] = OptimisedModel(
-                Critic(tuple(recipe.critic.widths), fold=recipe.critic.fold),
-                critic_options(recipe),
-            )
+        self.models |= {one.name: one.model for one in companions}
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
@@ -174,40 +166,34 @@ class JointStage:
     def train_steps(
         self, networks: Networks, batch: Batch, position: SchedulePosition
     ) -> Iterator[OptimiserStep]:
-        """Yield the optimiser step of the critic, then that of the generator if it is due."""
-        adversarial = "critic" in networks and self._is_active("adversarial", position)
-        updates_generator = (
-            not adversarial or (position.step + 1) % self.recipe.critic.steps_per_update == 0
-        )
+        """Yield the optimiser steps of the companions, then that of the generator if it is due."""
+        active = [one for one in self.companions if position.share >= one.begins]
+        cycle = max((one.steps_per_update for one in active), default=1)
+        updates_generator = (position.step + 1) % cycle == 0
         with torch.set_grad_enabled(updates_generator):
             output = GeneratorOutput(**networks["generator"](*batch.inputs))
-        if adversarial:
-            region, masked = self.recipe.critic.sees, self.recipe.data.masked
-            restored, truth = select_region(output.restored, batch, region, masked)
-            terms = self._critic_terms(networks, restored, truth, position.step)
-            yield OptimiserStep("critic", terms)
+        for one in active:
+            terms = one.own_terms(networks[one.name], output, batch, position.step)
+            yield OptimiserStep(one.name, terms)
         if not updates_generator:
             return
-        critic = self.models["critic"].network.requires_grad_(False) if adversarial else None
-        yield OptimiserStep("generator", self.terms(output, batch, position, critic))
-        if critic is not None:
-            critic.requires_grad_(True)
+        terms = self.terms(output, batch, position)
+        frozen = [(one, one.model.network.requires_grad_(False)) for one in active]
+        for one, network in frozen:
+            terms |= one.generator_terms(network, output, batch)
+        yield OptimiserStep("generator", terms)
+        for _, network in frozen:
+            network.requires_grad_(True)
 
     def terms(
-        self,
-        output: GeneratorOutput,
-        batch: Batch,
-        position: SchedulePosition,
-        critic: nn.Module | None = None,
+        self, output: GeneratorOutput, batch: Batch, position: SchedulePosition
     ) -> dict[str, Tensor]:
-        """Return the weighted loss terms of the generator at a position in the schedule."""
+        """Return the weighted terms of the generator at a position, without those of companions."""
         weights = self.recipe.loss
         frozen = LossNetworks(
             self.features,
-            self._is_active("perceptual", position),
-            self.identity if self._is_active("identity", position) else None,
-            critic,
-            self.recipe.critic.sees,
+            position.share >= weights.perceptual_from,
+            self.identity if position.share >= weights.identity_from else None,
             self.recipe.data.masked,
         )
         return denoising_terms(
@@ -220,7 +206,7 @@ class JointStage:
     ) -> dict[str, float]:
         """Return loss and fidelity metrics of the averaged generator on the validation faces.
 
-        The loss excludes the critic, whose score has no fixed zero.
+        The loss excludes the companions; a critic's score has no fixed zero.
         """
         if self.validation is None:
             return {}
@@ -230,29 +216,3 @@ class JointStage:
 
         loss = self.validation.loss(network, terms, until)
         return {"validation_loss": loss, **self.validation.metrics(network, until)}
-
-    def _critic_terms(
-        self, networks: Networks, restored: Tensor, truth: Tensor, step: int
-    ) -> dict[str, Tensor]:
-        settings = self.recipe.critic
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        share = torch.rand(len(restored), generator=generator).to(
-            restored.device, non_blocking=True
-        )
-        terms = losses.critic_loss(
-            networks["critic"], restored, truth,
-            weight=settings.wasserstein, eta=settings.gradient_penalty, share=share,
-        )  # fmt: skip
-        return {f"critic_{name}": term for name, term in terms.items()}
-
-    def _is_active(self, term: str, position: SchedulePosition) -> bool:
-        start: float = getattr(self.recipe.loss, f"{term}_from")
-        return position.share >= start
-
-
-def critic_options(recipe: Recipe) -> OptimiserRecipe:
-    """Return the critic's options: Adam with its own rate, the generator's schedule, float32."""
-    return dataclasses.replace(
-        recipe.optimiser, kind="adam", rate=recipe.critic.rate, betas=recipe.critic.betas,
-        weight_decay=0.0, clip=0.0, ema=0.0, precision="float32",
-    )  # fmt: skip

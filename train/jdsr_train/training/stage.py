@@ -52,6 +52,9 @@ def learning_rate(position: SchedulePosition, options: OptimiserRecipe) -> float
     if options.schedule == "constant":
         tail = (1 - position.share) / max(1 / options.steps, options.tail)
         return options.rate * min(warmup, tail)
+    if options.schedule == "halving":
+        halvings = sum(position.share >= share for share in options.halved_at)
+        return options.rate * min(warmup, 0.5**halvings)
     warm = min(options.warmup, options.steps - 1) / options.steps
     done = min(1.0, max(0.0, (position.share - warm) / (1 - warm)))
     cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
