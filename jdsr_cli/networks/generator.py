@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
+from jdsr_cli.networks.hourglass import Bottleneck
 from jdsr_cli.networks.layers import (
     SIDES,
     ChannelAttention,
@@ -22,7 +23,7 @@ from jdsr_cli.networks.layers import (
     ResidualBlock,
     enlarge,
 )
-from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
+from jdsr_cli.networks.super_resolver import SuperResolver
 
 SMALL = 0.1
 """Factor on the initial weights of the last convolutions."""
