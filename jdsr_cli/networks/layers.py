@@ -116,3 +116,20 @@ def enlarge(image: Tensor, side: int) -> Tensor:
     float32.
     """
     return F.interpolate(image.float(), size=(side, side), mode="bicubic", antialias=True)
+
+
+def he_normal(module: nn.Module) -> None:
+    """Initialise all convolutions of a module as He normal (fan-in) with zero bias."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def remove_attention(network: nn.Module) -> None:
+    """Replace every channel attention in a network by the identity."""
+    for part in network.modules():
+        for name, child in part.named_children():
+            if isinstance(child, ChannelAttention):
+                setattr(part, name, nn.Identity())
