@@ -33,7 +33,8 @@ class GeneratorOutput:
     coarse: Tensor | None = None
     """I_C, (B, 3, 128, 128), of generators that have a coarse network (eq. 3)."""
     landmarks: Tensor | None = None
-    """(B, N, 64, 64) in [0, 1]: a heat map for each landmark, of generators with a prior."""
+    """(B, N, 64, 64) in [0, 1]: a heat map for each landmark, of generators with a prior. Those of
+    DIC are 32 px wide and only nominally in [0, 1]."""
     parsing: Tensor | None = None
     """(B, 11, 64, 64) logits of the face parts, of generators with a prior."""
     steps: tuple[Tensor, ...] = ()
