@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
+from jdsr_cli.networks.hourglass import Bottleneck
 from jdsr_cli.networks.layers import (
     SIDES,
-    ChannelAttention,
     GeneratorOutput,
     ResidualBlock,
     enlarge,
+    he_normal,
+    remove_attention,
 )
-from jdsr_cli.networks.super_resolver import Bottleneck, SuperResolver
+from jdsr_cli.networks.super_resolver import SuperResolver
 
 SMALL = 0.1
 """Factor on the initial weights of the last convolutions."""
@@ -35,11 +37,9 @@ def initialise(module: nn.Module, outputs: tuple[nn.Conv2d, ...]) -> None:
     `SMALL` times that. Otherwise about fifty consecutive bottlenecks add up to logits in the
     hundreds, and heat maps that are saturated from the first step do not learn.
     """
+    he_normal(module)
     last = list(outputs)
     for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(part.weight)
-            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
         if isinstance(part, ResidualBlock):
             last.append(part.conv2)
         if isinstance(part, Bottleneck):
@@ -130,7 +130,7 @@ class JDSRGenerator(nn.Module):
             config.hourglass_attention,
         )
         if not config.attention:
-            _remove_attention(self)
+            remove_attention(self)
         initialise(
             self,
             outputs=(
@@ -168,13 +168,6 @@ class JDSRGenerator(nn.Module):
         masked = enlarge(lr, TEMPLATE_SIZE) if self.config.grid == "hr" else lr.float()
         denoised, gamma = self.denoiser(masked)
         return denoised, gamma
-
-
-def _remove_attention(network: nn.Module) -> None:
-    for part in network.modules():
-        for name, child in part.named_children():
-            if isinstance(child, ChannelAttention):
-                setattr(part, name, nn.Identity())
 
 
 def occlusion_from_noise(noise_map: Tensor, kind: NoiseMap = "difference") -> Tensor:

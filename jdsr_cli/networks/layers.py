@@ -33,7 +33,8 @@ class GeneratorOutput:
     coarse: Tensor | None = None
     """I_C, (B, 3, 128, 128), of generators that have a coarse network (eq. 3)."""
     landmarks: Tensor | None = None
-    """(B, N, 64, 64) in [0, 1]: a heat map for each landmark, of generators with a prior."""
+    """(B, N, 64, 64) in [0, 1]: a heat map for each landmark, of generators with a prior. Those of
+    DIC are 32 px wide and only nominally in [0, 1]."""
     parsing: Tensor | None = None
     """(B, 11, 64, 64) logits of the face parts, of generators with a prior."""
     steps: tuple[Tensor, ...] = ()
@@ -116,3 +117,20 @@ def enlarge(image: Tensor, side: int) -> Tensor:
     float32.
     """
     return F.interpolate(image.float(), size=(side, side), mode="bicubic", antialias=True)
+
+
+def he_normal(module: nn.Module) -> None:
+    """Initialise all convolutions of a module as He normal (fan-in) with zero bias."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def remove_attention(network: nn.Module) -> None:
+    """Replace every channel attention in a network by the identity."""
+    for part in network.modules():
+        for name, child in part.named_children():
+            if isinstance(child, ChannelAttention):
+                setattr(part, name, nn.Identity())

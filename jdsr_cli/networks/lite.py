@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
-from jdsr_cli.networks.layers import SIDES, GeneratorOutput, ResidualBlock
+from jdsr_cli.networks.layers import SIDES, GeneratorOutput, ResidualBlock, he_normal
 
 GRID = 32
 """Side of the grid of the U-Net."""
@@ -147,10 +147,7 @@ class LiteGenerator(nn.Module):
 
     def _initialise(self) -> None:
         """Initialise as He normal, blocks near the identity, the output as bicubic enlargement."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        he_normal(self)
         for module in self.modules():
             if isinstance(module, ResidualBlock):
                 with torch.no_grad():

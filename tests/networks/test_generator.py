@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,8 +11,8 @@ from torch import Tensor
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import JDSRConfig, JDSRGenerator, occlusion_from_noise
 from jdsr_cli.networks.denoiser import NoiseEstimator
+from jdsr_cli.networks.hourglass import Bottleneck, Hourglass, bottlenecks
 from jdsr_cli.networks.layers import enlarge
-from jdsr_cli.networks.super_resolver import Bottleneck, Hourglass
 
 TINY = {
     "landmarks": 5,
@@ -136,16 +138,16 @@ def test_the_noise_map_always_has_a_gradient() -> None:
     assert estimator.output.bias.grad.abs().min() > 0
 
 
-@pytest.mark.parametrize(("blocks", "bottlenecks"), [(4, 52), (1, 13)])
-def test_hourglass_has_the_bottlenecks_of_its_parent_network(blocks: int, bottlenecks: int) -> None:
+@pytest.mark.parametrize(("blocks", "expected"), [(4, 52), (1, 13)])
+def test_hourglass_has_the_bottlenecks_of_its_parent_network(blocks: int, expected: int) -> None:
     with torch.device("meta"):
-        hourglass = Hourglass(32, blocks, attention=False)
+        hourglass = Hourglass(partial(bottlenecks, 32, blocks))
     count = sum(isinstance(part, Bottleneck) for part in hourglass.modules())
-    assert count == bottlenecks
+    assert count == expected
 
 
 def test_hourglass_of_identities_adds_its_levels() -> None:
-    hourglass = Hourglass(16, 1, attention=True).eval()
+    hourglass = Hourglass(partial(bottlenecks, 16, 1, True)).eval()
     for part in hourglass.modules():
         if isinstance(part, Bottleneck):
             part.last.weight.data.zero_()
