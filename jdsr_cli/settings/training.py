@@ -16,6 +16,14 @@ StoredPrecision = Literal["float16", "bfloat16"]
 8 and the range of float32."""
 
 
+Model = Literal[
+    "lite", "paper",
+    "cbdnet", "srfbn", "drn", "drn_large", "sicnn", "fsrnet", "fsrgan", "dic", "dicgan",
+]  # fmt: skip
+"""What `jdsr train` trains at x4 and x8: our light generator, the paper's, and the systems that the
+paper compares with."""
+
+
 @dataclass(frozen=True)
 class TrainSettings(Settings):
     """Options of `jdsr train`."""
@@ -32,13 +40,21 @@ class TrainSettings(Settings):
     scale: Annotated[
         int | None,
         Option(
-            "Enlargement, 4 or 8; selects the recipe lite_x4 or lite_x8 where none is named.",
+            "Enlargement, 4 or 8; selects the recipe of the model where none is named.",
             choices=(4, 8), unset="that of the recipe; 4 without one",
+        ),
+    ] = None  # fmt: skip
+    model: Annotated[
+        Model | None,
+        Option(
+            "Model that is trained, by the recipe MODEL_x<scale>; paper is that of the paper, lite "
+            "our light one, the others are those that the paper compares with.",
+            unset="lite",
         ),
     ] = None  # fmt: skip
     recipe: Annotated[
         str | None,
-        Option("Recipe by name or TOML file.", metavar="NAME|FILE", unset="lite_x<scale>"),
+        Option("Recipe by name or TOML file.", metavar="NAME|FILE", unset="that of the model"),
     ] = None
     stage: Annotated[
         str,
@@ -163,6 +179,8 @@ class TrainSettings(Settings):
         lengths = {
             "--steps": self.steps, "--minutes": self.minutes, "--deadline": self.deadline,
         }  # fmt: skip
+        if self.model is not None and self.recipe is not None:
+            raise UsageError("--model and --recipe exclude each other", hint="Leave one out")
         given = [name for name, value in lengths.items() if value is not None]
         if len(given) > 1 and "--minutes" in given:
             raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")

@@ -104,7 +104,9 @@ def make_request(settings: TrainSettings, start: float) -> TrainRequest:
         DeviceError: The device is not on this machine.
 
     """
-    recipe = recipe_files.load(settings.recipe or f"lite_x{settings.scale or 4}")
+    recipe = recipe_files.load(
+        settings.recipe or f"{settings.model or 'lite'}_x{settings.scale or 4}"
+    )
     if settings.scale not in (None, recipe.generator.scale):
         raise UsageError(
             f"recipe {recipe.name} enlarges {recipe.generator.scale} times, not {settings.scale}",

@@ -7,7 +7,6 @@ networks map the pictures back to the next lower scale. Pictures are in levels o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -155,7 +154,7 @@ class DualNetworks(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(_halving(3, 3) for _ in range(_octaves(scale)))
 
-    def forward(self, pictures: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def forward(self, *pictures: Tensor) -> tuple[Tensor, ...]:
         """Reduce all pictures but the coarsest.
 
         Args:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_train.baselines.adversary import discriminator_loss, generator_loss
-from jdsr_train.baselines.discriminators import LightCnnDiscriminator, PatchDiscriminator
+from jdsr_train.baselines.adversary import deception_loss, discriminator_loss
+from jdsr_train.baselines.discriminators import LightCNNDiscriminator, PatchDiscriminator
 from jdsr_train.companions.protocol import Network, companion_options
 from jdsr_train.data.samples import Batch
 from jdsr_train.losses.objective import select_region
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import OptimisedModel
 
-KINDS = {"patches": PatchDiscriminator, "light_cnn": LightCnnDiscriminator}
+KINDS = {"patches": PatchDiscriminator, "light_cnn": LightCNNDiscriminator}
 
 
 class DiscriminatorCompanion:
@@ -40,13 +41,14 @@ class DiscriminatorCompanion:
     ) -> Mapping[str, Tensor]:
         """Return the cross-entropy on restored and true faces."""
         restored, truth = self._compared(output, batch)
-        return {"discriminator": discriminator_loss(network, restored, truth)}
+        logits = network(torch.cat([restored.detach(), truth.to(restored.dtype)]))
+        return {"discriminator": discriminator_loss(*logits.chunk(2))}
 
     def generator_terms(
         self, network: Network, output: GeneratorOutput, batch: Batch
     ) -> Mapping[str, Tensor]:
         """Return the cross-entropy of the restored faces and the label of true ones."""
-        loss = generator_loss(network(self._compared(output, batch)[0]))
+        loss = deception_loss(network(self._compared(output, batch)[0]))
         return {"adversarial": self.recipe.loss.adversarial * loss}
 
     def _compared(self, output: GeneratorOutput, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,6 @@ class DualCompanion:
 
     def _error(self, network: Network, steps: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the weighted sum over scales of the mean absolute error."""
-        smaller = network(steps)
+        smaller = network(*steps)
         errors = [losses.pixel_loss(one, losses.on_grid(batch.hr, one.shape[-1])) for one in smaller]
         return self.weight * torch.stack(errors).sum()
