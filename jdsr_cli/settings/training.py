@@ -218,6 +218,20 @@ class ExportSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ChainSettings(ExportSettings):
+    """Options of `jdsr weights chain`."""
+
+    out: Annotated[
+        Path | None,
+        Option(
+            "Weight file, after which the chain is named; its entry is added to manifest.toml "
+            "beside it.",
+            short="-o", metavar="FILE", unset="cbd_<super-resolver>_x<scale>.safetensors",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
 class NetworkExportSettings(Settings):
     """Options of `jdsr export`."""
 
