@@ -18,9 +18,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.super_resolver import FACE_PARTS
-
-CRITIC_WIDTHS = (64, 128, 256, 512, 512, 512)
-"""Channels of the first convolution and of each stage."""
+from jdsr_train.recipe import PUBLISHED_WIDTHS
 
 
 def _layer_norm(channels: int) -> nn.GroupNorm:
@@ -70,7 +68,7 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, widths: Sequence[int] = CRITIC_WIDTHS, size: int = 128, *, fold: int = 1
+        self, widths: Sequence[int] = PUBLISHED_WIDTHS["wasserstein"], size: int = 128, *, fold: int = 1
     ) -> None:
         super().__init__()
         stages = len(widths) - 1

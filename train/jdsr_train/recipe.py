@@ -216,16 +216,25 @@ class OptimiserRecipe:
         one_of(self.precision, ("bfloat16", "float32"), "precision")
 
 
+PUBLISHED_WIDTHS = {
+    "wasserstein": (64, 128, 256, 512, 512, 512),
+    "patches": (64, 128, 256, 512),
+    "light_cnn": (48, 96, 192, 128),
+}
+"""Channels of the stages of each kind of critic; of `wasserstein` the first convolution as well."""
+
+
 @dataclass(frozen=True)
 class CriticRecipe:
     """The critic of the joint stage (eq. 7, WGAN-GP), or the discriminator of a baseline."""
 
     kind: str = "wasserstein"
     """`wasserstein`, the critic of eq. 7; `patches`, the discriminator of FSRGAN, or `light_cnn`,
-    that of DICGAN, both with binary cross-entropy. Widths, fold and the weights of eq. 7 are those
-    of `wasserstein` alone."""
-    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
-    """Channels of its first convolution and of its residual stages."""
+    that of DICGAN, both with binary cross-entropy. `fold`, `wasserstein` and `gradient_penalty` are
+    those of `wasserstein` alone."""
+    widths: tuple[int, ...] = ()
+    """Channels of its stages, of `wasserstein` also of its first convolution; by default those of
+    the publication (`PUBLISHED_WIDTHS`)."""
     fold: int = 1
     """Side of the blocks of pixels that are moved to channels first; 2 makes the critic four times
     as fast, which a CPU needs."""
@@ -244,7 +253,9 @@ class CriticRecipe:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        one_of(self.kind, ("wasserstein", "patches", "light_cnn"), "kind")
+        one_of(self.kind, tuple(PUBLISHED_WIDTHS), "kind")
+        if not self.widths:
+            object.__setattr__(self, "widths", PUBLISHED_WIDTHS[self.kind])
         one_of(self.sees, ("face", "covered"), "sees")
         within(self, 1, math.inf, "steps_per_update", "widths", "fold")
         within(self, 0, math.inf, "wasserstein", "gradient_penalty", "rate")

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.layers import conv
+from jdsr_train.recipe import PUBLISHED_WIDTHS
 
 SLOPE = 0.2
 """Slope of the leaky ReLUs below zero."""
-PATCH_WIDTHS = (64, 128, 256, 512)
-LIGHT_CNN_WIDTHS = (48, 96, 192, 128)
 
 
 class PatchDiscriminator(nn.Module):
@@ -36,7 +35,7 @@ class PatchDiscriminator(nn.Module):
 
     """
 
-    def __init__(self, widths: Sequence[int] = PATCH_WIDTHS) -> None:
+    def __init__(self, widths: Sequence[int] = PUBLISHED_WIDTHS["patches"]) -> None:
         super().__init__()
         if not widths:
             raise UsageError("a patch discriminator has at least one width")
@@ -92,7 +91,7 @@ class LightCNNDiscriminator(nn.Module):
 
     def __init__(
         self,
-        widths: Sequence[int] = LIGHT_CNN_WIDTHS,
+        widths: Sequence[int] = PUBLISHED_WIDTHS["light_cnn"],
         features: int = 256,
         size: int = TEMPLATE_SIZE,
     ) -> None:

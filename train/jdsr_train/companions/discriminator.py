@@ -34,7 +34,7 @@ class DiscriminatorCompanion:
         self.recipe, self.begins = recipe, recipe.loss.adversarial_from
         self.steps_per_update = settings.steps_per_update
         options = companion_options(recipe, settings.rate, settings.betas)
-        self.model = OptimisedModel(KINDS[settings.kind](), options)
+        self.model = OptimisedModel(KINDS[settings.kind](settings.widths), options)
 
     def own_terms(
         self, network: Network, output: GeneratorOutput, batch: Batch, step: int
