@@ -13,12 +13,12 @@ from jdsr_cli.progress import Silent
 from jdsr_cli.settings import TrainSettings
 from jdsr_train.queue.children import ChildResult, Interruption
 
-PARSING = 'stages = ["parser", "identity", "joint"]\nbase = "paper_x4_small"\n'
+FEW_MASKS = "[data]\ndrawn_masks = 2\n"
 RECIPES = {
-    "whole": PARSING,
-    "ablation": PARSING + "[loss]\nstyle_lr = 0.0\n",
-    "denoiser": 'base = "cbdnet_x4_small"\n',
-    "resolver": 'base = "drn_x4_small"\n',
+    "whole": f'base = "paper_x4_small"\n{FEW_MASKS}',
+    "ablation": f'base = "paper_x4_small"\n{FEW_MASKS}[loss]\nstyle_lr = 0.0\n',
+    "denoiser": f'base = "cbdnet_x4_small"\n{FEW_MASKS}',
+    "resolver": f'base = "drn_x4_small"\n{FEW_MASKS}',
     "longer": 'base = "resolver.toml"\n',
 }
 PLAN = """
@@ -89,8 +89,8 @@ class FakeProcesses:
     """Error by job."""
     interrupted: str | None = None
     """Job during which a signal comes."""
-    version: str = "1"
-    """Content of the files."""
+    version: int = 1
+    """Value in the files."""
     started: list[str] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)
 
@@ -118,5 +118,4 @@ class FakeProcesses:
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"steps": "7", "version": self.version}
-        safetensors.torch.save_file({"x": torch.zeros(1)}, path, metadata)
+        safetensors.torch.save_file({"x": torch.tensor(self.version)}, path, {"steps": "7"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from jdsr_train import recipe_files
 from jdsr_train.queue import plan_files
 from jdsr_train.queue.plan_files import ChainJob, TrainingJob, load_queue
 
+ROOT = Path(__file__).parents[3]
 ABLATIONS = {"style", "perceptual", "identity", "smooth", "attention"}
 
 
@@ -137,6 +139,24 @@ def test_parts_of_different_scales_are_not_chained(tmp_path: Path) -> None:
     text = PLAN.replace('"denoiser.toml"', '"cbdnet_x8"').replace('"denoiser"', '"cbdnet_x8"')
     with pytest.raises(UsageError, match="have different scales"):
         load_queue(str(write_plan(tmp_path, text)))
+
+
+def test_every_plan_is_part_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {f"{name}.toml" for name in plan_files.names()} == {
+        Path(source).name for source, place in included.items() if "/plans/" in place
+    }
+
+
+def test_plans_of_an_installation_are_found_beside_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(tmp_path / "plans")
+    monkeypatch.setattr(plan_files, "FOLDER", tmp_path / "plans")
+    assert "plan" in plan_files.names()
+    assert "reproduce" not in plan_files.names()
+    assert load_queue("plan").name == "plan"
 
 
 def test_an_unknown_plan_is_answered_with_the_nearest_one() -> None:

@@ -166,6 +166,7 @@ def _lines(process: subprocess.Popen[str], on_tick: Callable[[], None]) -> Itera
 
 
 def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
-    for line in stream:
-        lines.put(line.rstrip("\n"))
+    with stream:
+        for line in stream:
+            lines.put(line.rstrip("\n"))
     lines.put(None)

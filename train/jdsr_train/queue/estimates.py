@@ -149,5 +149,6 @@ def describe_remaining(left: Remaining) -> str:
     """Return the remaining time as the end of a line; empty if nothing is known."""
     if not left.seconds:
         return ""
-    without = f" without {left.unknown} jobs that were not measured" if left.unknown else ""
+    jobs = "1 job that was" if left.unknown == 1 else f"{left.unknown} jobs that were"
+    without = f" without {jobs} not measured" if left.unknown else ""
     return f", about {duration_text(left.seconds)} left{without}"

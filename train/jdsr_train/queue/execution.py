@@ -120,7 +120,7 @@ class _QueueRun:
     ) -> None:  # fmt: skip
         self.queue, self.options, self.progress = found, options, progress
         self.start, self.lock = start, lock
-        self.records = QueueRecords(options.out)
+        self.records = QueueRecords(options.out, (one.name for one in found.jobs))
         self.estimates = Estimates(options, found)
         self.trainings = {one.name: one for one in found.jobs if isinstance(one, TrainingJob)}
         self.interruption = Interruption()

@@ -96,7 +96,8 @@ def plan_queue(settings: TrainSettings, progress: Progress | None = None) -> Que
     """
     progress = progress or Silent()
     queue, options = open_queue(settings)
-    estimates, record = Estimates(options, queue), QueueRecords(options.out)
+    estimates = Estimates(options, queue)
+    record = QueueRecords(options.out, (one.name for one in queue.jobs))
     found: list[JobForecast] = []
     device = ""
     task = "planning jobs"

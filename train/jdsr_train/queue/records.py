@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,19 +61,22 @@ class QueueRecords:
 
     Args:
         folder: Folder of the queue.
+        names: Names of the jobs in order; those that never started get a record.
 
     Raises:
         TrainingError: `queue.json` is damaged or of another version.
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
         self.folder = folder
-        self._jobs = _read_jobs(folder / RECORD)
+        stored = _read_jobs(folder / RECORD)
+        ordered = {name: stored.pop(name, JobRecord()) for name in names}
+        self._jobs = ordered | stored
 
     def __getitem__(self, name: str) -> JobRecord:
-        """Return the record of a job, which is new if the job never started."""
-        return self._jobs.setdefault(name, JobRecord())
+        """Return the record of a job."""
+        return self._jobs[name]
 
     def save(self) -> None:
         """Write `queue.json`.
