@@ -1,4 +1,8 @@
-"""The generators: the network of the paper (`jdsr`), and a small one for CPUs (`lite`, `burst`)."""
+"""The generators: the network of the paper (`jdsr`), and a small one for CPUs (`lite`, `burst`).
+
+Other packages can add networks (`jdsr_cli.networks.further`); the training code adds those with
+which the paper compares its own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.burst import BurstConfig, BurstGenerator
+from jdsr_cli.networks.further import further_networks, load_network
 from jdsr_cli.networks.generator import JDSRConfig, JDSRGenerator, occlusion_from_noise
 from jdsr_cli.networks.layers import ChannelAttention, Generator, GeneratorOutput, ResidualBlock
 from jdsr_cli.networks.lite import LiteConfig, LiteGenerator
@@ -27,6 +32,7 @@ __all__ = [
     "LiteGenerator",
     "ResidualBlock",
     "build",
+    "known_networks",
     "occlusion_from_noise",
 ]
 
@@ -37,14 +43,19 @@ _BUILDERS: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
 }
 
 NETWORKS: tuple[str, ...] = tuple(_BUILDERS)
-"""Names of the networks that `build` accepts."""
+"""Names of the networks of this package."""
+
+
+def known_networks() -> tuple[str, ...]:
+    """Return the names that `build` accepts: `NETWORKS`, then those of other packages."""
+    return tuple(dict.fromkeys((*NETWORKS, *further_networks())))
 
 
 def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
     """Create a generator with random initial weights.
 
     Args:
-        network: One of `NETWORKS`.
+        network: One of `known_networks`; a name of `NETWORKS` always means the network here.
         arguments: Fields of its configuration, as read from TOML or JSON (arrays may be lists);
             omitted ones keep their defaults.
 
@@ -52,14 +63,11 @@ def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
         A module that implements the `Generator` protocol, in training mode, on the default device.
 
     Raises:
-        UsageError: The network or an argument is unknown, or a value is invalid.
+        UsageError: The network or an argument is unknown, a value is invalid, or the network of
+            another package cannot be imported.
 
     """
-    if network not in _BUILDERS:
-        raise UsageError(
-            f"no network is called {network!r}", hint=f"Known are {', '.join(NETWORKS)}."
-        )
-    configuration, module = _BUILDERS[network]
+    configuration, module = _builder(network)
     known = [field.name for field in fields(configuration)]  # type: ignore[arg-type]
     unknown = sorted(set(arguments) - set(known))
     if unknown:
@@ -77,3 +85,15 @@ def build(network: str, arguments: Mapping[str, object]) -> nn.Module:
         raise UsageError(
             f"network {network!r} cannot be built from {dict(arguments)}: {error}"
         ) from error
+
+
+def _builder(network: str) -> tuple[Callable[..., Any], Callable[..., nn.Module]]:
+    """Return the classes of the configuration and of the module of a network."""
+    if network in _BUILDERS:
+        return _BUILDERS[network]
+    further = further_networks()
+    if network not in further:
+        raise UsageError(
+            f"no network is called {network!r}", hint=f"Known are {', '.join(known_networks())}."
+        )
+    return load_network(further[network])

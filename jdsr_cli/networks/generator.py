@@ -17,6 +17,7 @@ from jdsr_cli.errors import UsageError
 from jdsr_cli.networks.denoiser import Denoiser
 from jdsr_cli.networks.hourglass import Bottleneck
 from jdsr_cli.networks.layers import (
+    REDUCTION,
     SIDES,
     GeneratorOutput,
     ResidualBlock,
@@ -59,7 +60,6 @@ NOISE_FLOOR = 0.02
 """Noise level up to which a pixel counts as not covered: the level of sensors and codecs."""
 NOISE_FULL = 0.12
 """Noise level from which a pixel counts as completely covered."""
-_REDUCTION = 16
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class JDSRConfig:
             raise UsageError("landmarks and hourglass_blocks are at least 1", where="jdsr")
         if len(self.denoiser_widths) != 3:
             raise UsageError("denoiser_widths has 3 entries", where="jdsr")
-        if min(self.noise_width, *self.denoiser_widths, self.width, self.prior_width) < _REDUCTION:
+        if min(self.noise_width, *self.denoiser_widths, self.width, self.prior_width) < REDUCTION:
             raise UsageError(
-                f"channel attention needs widths of at least {_REDUCTION}", where="jdsr"
+                f"channel attention needs widths of at least {REDUCTION}", where="jdsr"
             )
 
 

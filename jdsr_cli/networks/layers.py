@@ -12,6 +12,8 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 
 SIDES = (16, 32, 64, TEMPLATE_SIZE)
 """Sides of the inputs of generators."""
+REDUCTION = 16
+"""Factor by which channel attention reduces its channels, which it therefore needs at least."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ChannelAttention(nn.Module):
     back, sigmoid, multiply. (B, C, H, W) in and out.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.squeeze = nn.Conv2d(channels, channels // reduction, 1)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsError
-from jdsr_cli.networks import NETWORKS, build
+from jdsr_cli.networks import build, known_networks
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.weights.bases import BASE_PREFIXES, BaseWeights
 from jdsr_cli.weights.locations import unreadable
@@ -161,7 +161,7 @@ def save_network(
         OutputError: The file cannot be written.
 
     """
-    if network_name in NETWORKS:
+    if network_name in known_networks():
         with torch.device("meta"):
             expected = build(network_name, arguments)
         fault = difference(expected.state_dict(), module.state_dict())

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from network_counts import gmac, parameters
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from jdsr_cli.networks import ChannelAttention, JDSRConfig, JDSRGenerator
 
 
-def parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def attention_parameters(module: nn.Module) -> int:
     return sum(parameters(part) for part in module.modules() if isinstance(part, ChannelAttention))
-
-
-def gmac(module: nn.Module, channels: int, side: int) -> float:
-    """Multiply-adds of convolutions and transposed convolutions, in 10^9."""
-    image = torch.zeros(1, channels, side, side, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module.eval()(image)
-    return counter.get_total_flops() / 2e9
 
 
 @pytest.fixture(scope="module")

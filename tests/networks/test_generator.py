@@ -45,7 +45,9 @@ def test_the_output_has_every_field(grid: str, side: int) -> None:
     assert output.occlusion.shape == (2, 1, inner, inner)
     assert output.landmarks.shape == (2, 5, 64, 64)
     assert output.parsing.shape == (2, 11, 64, 64)
-    for value in vars(output).values():
+    tensors = [value for value in vars(output).values() if isinstance(value, Tensor)]
+    assert len(tensors) == 7
+    for value in tensors:
         assert value.dtype == torch.float32
         assert value.isfinite().all()
     assert output.noise_map.min() > 0
@@ -120,7 +122,7 @@ def test_half_precision_gives_float32_close_to_full() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             half = network(faces(32))
     for name, value in vars(half).items():
-        assert value.dtype == torch.float32, name
+        assert not isinstance(value, Tensor) or value.dtype == torch.float32, name
     assert not torch.equal(half.restored, full.restored)
     assert (half.denoised - full.denoised).abs().mean() < 0.02
 

@@ -14,7 +14,7 @@ from jdsr_cli.networks.layers import conv
 
 SLOPE = 0.2
 """Initial slope of a PReLU below zero."""
-_OVERLAP = 4
+OVERLAP = 4
 """Pixels by which the kernel of a projection exceeds its stride: 6/2, 8/4 and 12/8."""
 
 
@@ -25,7 +25,7 @@ def conv_prelu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 def up_projection(features: int, factor: int) -> nn.Sequential:
     """Create a transposed convolution from (B, C, H, W) to (B, C, fH, fW), and a PReLU."""
-    kernel, padding = factor + _OVERLAP, _OVERLAP // 2
+    kernel, padding = factor + OVERLAP, OVERLAP // 2
     return nn.Sequential(
         nn.ConvTranspose2d(features, features, kernel, factor, padding), nn.PReLU(init=SLOPE)
     )
@@ -33,7 +33,7 @@ def up_projection(features: int, factor: int) -> nn.Sequential:
 
 def down_projection(features: int, factor: int) -> nn.Sequential:
     """Create a convolution from (B, C, fH, fW) to (B, C, H, W), and a PReLU."""
-    kernel, padding = factor + _OVERLAP, _OVERLAP // 2
+    kernel, padding = factor + OVERLAP, OVERLAP // 2
     return nn.Sequential(
         nn.Conv2d(features, features, kernel, factor, padding), nn.PReLU(init=SLOPE)
     )
