@@ -137,7 +137,7 @@ def test_the_losses_of_the_prior_apply_to_fsrnet() -> None:
     labels = torch.randint(0, 11, (2, 64, 64))
     sum(
         [
-            losses.coarse_loss(output.coarse, torch.rand(2, 3, 128, 128)),
+            losses.squared_loss(output.coarse, torch.rand(2, 3, 128, 128)),
             losses.landmark_loss(output.landmarks, truth),
             losses.parsing_loss(output.parsing, labels),
         ]
