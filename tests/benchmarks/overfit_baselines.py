@@ -6,7 +6,7 @@ trained network (pixel terms of all steps and scales), with Adam at a constant r
 Prints PSNR on Y (BT.601, limited range) over the eight faces: of the restored faces and of bicubic
 enlargement, for CBDNet on the grid of 32 px and of the masked input. Stops at `--target` dB.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/overfit_baselines.py faces128/ drn_x4_small srfbn_x4_small
+    OMP_NUM_THREADS=1 python tests/benchmarks/overfit_baselines.py faces128/ cbdnet_x4 drn_x4_small
 """
 
 from __future__ import annotations
