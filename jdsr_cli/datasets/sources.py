@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.datasets import celeba
 from jdsr_cli.datasets.aligned import TABLES, fingerprint, is_in_split, load_faces, raw_path
-from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SetFiles, find_prepared
+from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SETTINGS_FILE, SetFiles, find_prepared
 from jdsr_cli.errors import DatasetError, UsageError
 from jdsr_cli.progress import Progress
 
@@ -69,6 +70,23 @@ def source_kind(source: Path) -> SourceKind:
     if any(source.glob("*.tar")) or any((source / name).exists() for name in TABLES):
         return "aligned"
     return "pictures"
+
+
+def data_kind(source: Path) -> str:
+    """Return the kind of an existing source, or of the source of which a folder was prepared.
+
+    Raises:
+        DatasetError: It is a file that is not a tar archive, or a damaged prepared folder.
+
+    """
+    prepared = find_prepared(source)
+    if prepared is None:
+        return source_kind(source)
+    path = prepared / SETTINGS_FILE
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["source"]["kind"])
+    except (KeyError, TypeError) as error:
+        raise DatasetError("does not state the kind of its source", where=path) from error
 
 
 def source_splits(source: Path) -> tuple[str, ...]:

@@ -123,6 +123,22 @@ class EvalSettings(Settings):
             form="widths between commas, each 8 to 128",
         ),
     ] = ()
+    table: Annotated[
+        Literal["2", "3", "generality"] | None,
+        Option(
+            "Print a table of the paper, with its figures beside those of the checkpoints: 2 "
+            "(without single terms), 3 (denoising, then super-resolution) or generality (Helen).",
+            unset="the methods of --compare",
+        ),
+    ] = None
+    checkpoints: Annotated[
+        Path | None,
+        Option(
+            "Weights for --table: DIR, DIR/weights and DIR/*/weights are searched for "
+            "manifest.toml, whose entries name their recipes.",
+            metavar="DIR",
+        ),
+    ] = None
     masks: Annotated[
         Path | None,
         Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
@@ -178,6 +194,36 @@ class EvalSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_table()
+        self._check_tracks()
+
+    def _check_table(self) -> None:
+        if self.table is None:
+            if self.checkpoints is not None:
+                raise UsageError(
+                    "checkpoints are those of a table of the paper",
+                    where="--checkpoints", hint="Give --table as well, or name them by --compare",
+                )  # fmt: skip
+            return
+        if self.checkpoints is None:
+            raise UsageError(
+                "a table of the paper requires its checkpoints",
+                where="--table", hint="Give --checkpoints DIR",
+            )  # fmt: skip
+        other = {
+            "--compare": self.methods is not None, "--burst": self.burst, "--widths": self.widths,
+            "--results": self.results, "--write-inputs": self.write_inputs is not None,
+            f"--degradation {self.degradation}": self.degradation not in (None, "paper"),
+        }  # fmt: skip
+        given = [flag for flag, present in other.items() if present]
+        if given:
+            raise UsageError(
+                f"the paper's tables have fixed methods and inputs, so that {given[0]} does not "
+                "apply",
+                where="--table", hint=f"Leave {' and '.join(given)} out",
+            )  # fmt: skip
+
+    def _check_tracks(self) -> None:
         if not self.burst:
             if self.widths:
                 raise UsageError(
