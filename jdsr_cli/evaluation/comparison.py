@@ -13,6 +13,7 @@ import torch
 from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced, subset
+from jdsr_cli.datasets.face_sources import select_sources
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, UsageError
@@ -90,6 +91,8 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
             f"{request.data} has no test split: all its faces are evaluated, so "
             "nothing may have been trained on them"
         )
+    if request.sources:
+        all_faces = select_sources(all_faces, request.data, request.sources)
     selected = evenly_spaced(all_faces, request.limit)
     sprites, masks = eval_masks(request.masks) if plan.with_masks else ([], None)
     _enrol(metrics, all_faces, progress)
@@ -127,6 +130,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         "data": {
             "source": request.data.name, "split": split or "all", "faces": len(selected),
             "of": len(all_faces),
+            **({"sources": list(request.sources)} if request.sources else {}),
             "inputs_sha256": {name: one.value for name, one in fingerprints.items()},
         },
         "masks": masks,
@@ -144,8 +148,10 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     write_results(results, description, all_rows, group_rows)
     table = None
     if plan.table is not None:
-        faces = describe_faces(plan.table.paper, request.data, split, len(selected), len(all_faces))
-        measured = plan.table.measured(all_rows, faces, masks or {})
+        described = describe_faces(
+            plan.table.paper, request.data, split, len(selected), len(all_faces), request.sources
+        )
+        measured = plan.table.measured(all_rows, described, masks or {})
         table = write_table_files(request.out, measured, description)
     return Comparison(
         tuple(all_rows), tuple(group_rows), len(selected), results, per_face, sheet, plan.bursts,

@@ -166,7 +166,14 @@ def _describe_conditions(
     return tuple(sentences)
 
 
-def describe_faces(paper: PaperTable, source: Path, split: str | None, count: int, of: int) -> str:
+def describe_faces(
+    paper: PaperTable,
+    source: Path,
+    split: str | None,
+    count: int,
+    of: int,
+    sources: Sequence[str] = (),
+) -> str:
     """Return what was evaluated, and how it differs from what the paper evaluates.
 
     Args:
@@ -174,14 +181,18 @@ def describe_faces(paper: PaperTable, source: Path, split: str | None, count: in
         source: The data.
         split: Its split; None for all faces.
         count: Number of evaluated faces.
-        of: Number of faces of the split.
+        of: Number of faces of the split, of the sources if any are given.
+        sources: Sources from which the faces come; empty for all.
 
     Raises:
         DatasetError: The data has another layout than when it was opened.
 
     """
+    name = source.name
+    if sources:
+        name = f"faces of the source{'s'[: len(sources) > 1]} {', '.join(sources)} of {name}"
     selected = "" if count == of else f" of {of:,}, evenly spaced"
-    parts = [f"{source.name}, {f'split {split}' if split else 'all faces'}: {count:,}{selected}"]
+    parts = [f"{name}, {f'split {split}' if split else 'all faces'}: {count:,}{selected}"]
     if data_kind(source) != paper.kind or (paper.kind == "celeba" and split != "test"):
         parts.append(f"not {paper.data}")
     elif paper.faces not in (None, count):

@@ -58,8 +58,8 @@ class EvalSettings(Settings):
     data: Annotated[
         Path,
         Option(
-            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
-            "prepared faces.",
+            "Faces: an official CelebA folder, a folder of Helen, archives of aligned faces, a "
+            "folder of pictures, or prepared faces.",
             metavar="TAR|DIR",
         ),
     ]
@@ -147,6 +147,14 @@ class EvalSettings(Settings):
         str | None,
         Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
     ] = None
+    sources: Annotated[
+        tuple[str, ...],
+        Option(
+            "Use the faces that come from these sources: names in the column source of faces.csv "
+            "beside aligned faces.",
+            metavar="NAME,...", parse=parse_list, form="names between commas", unset="all faces",
+        ),
+    ] = ()  # fmt: skip
     limit: Annotated[
         int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
     ] = None

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from celeba_folder import write_celeba
+from helen_folder import write_ibug
 from recipe_checkpoints import alter, write_checkpoint
 
 from jdsr_cli.errors import UsageError, WeightsMissingError
 from jdsr_cli.evaluation.comparison import Comparison, compare
 from jdsr_cli.evaluation.paper_tables import FULL_MODEL, PAPER_TABLES
-from jdsr_cli.evaluation.table_rows import TableRow
+from jdsr_cli.evaluation.table_rows import TableRow, describe_faces
 from jdsr_cli.settings import EvalSettings
 
 TRAINED = {"steps": "500", "batch": "16", "deviations": "tiny"}
@@ -207,6 +209,37 @@ def test_generality_names_other_faces_than_those_of_helen(
     )
     published = {key: row.paper.published for key, row in rows_of(found).items()}
     assert [key for key, one in published.items() if one is not None] == [(4, FULL_MODEL)]
+
+
+def test_faces_of_helen_are_those_of_the_paper(
+    checkpoints: Path, template_folder: Path, tmp_path: Path, portraits: list
+) -> None:
+    helen = write_ibug(tmp_path / "helen", portraits)
+    found = evaluated("generality", helen, checkpoints, template_folder, tmp_path / "out")
+    assert found.table is not None
+    assert "data: helen, split test: 3" in found.table.table.conditions
+    third = evaluated("3", helen, checkpoints, template_folder, tmp_path / "out", scale=4)
+    assert third.table is not None
+    assert "data: helen, split test: 3; not CelebA's test set" in third.table.table.conditions
+
+
+def test_celeba_and_selected_sources_are_described(
+    data: Path, tmp_path: Path, portraits: list
+) -> None:
+    celeba = write_celeba(tmp_path / "celeba", portraits)
+    paper = PAPER_TABLES["3"]
+    assert describe_faces(paper, celeba, "test", 2, 2) == (
+        "celeba, split test: 2; the paper evaluates 19,962"
+    )
+    assert describe_faces(paper, celeba, "test", 19_962, 19_962) == "celeba, split test: 19,962"
+    assert describe_faces(paper, celeba, None, 6, 6) == (
+        "celeba, all faces: 6; not CelebA's test set"
+    )
+    other = describe_faces(PAPER_TABLES["generality"], data, "train", 5, 9, ("lfw", "web"))
+    assert other == (
+        f"faces of the sources lfw, web of {data.name}, split train: 5 of 9, evenly spaced; not "
+        "Helen; figures of weights that were trained on these faces mean nothing"
+    )
 
 
 def test_a_folder_without_a_usable_row_is_an_error_that_says_why(
