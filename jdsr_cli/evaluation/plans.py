@@ -20,6 +20,7 @@ from jdsr_cli.evaluation.methods import Method, load_methods, open_restorers
 from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import check_properties
+from jdsr_cli.evaluation.table_rows import PlannedTable
 from jdsr_cli.evaluation.track_methods import TrackMethod, methods_for_tracks
 from jdsr_cli.evaluation.tracks import describe_tracks, scenes
 from jdsr_cli.settings import EvalSettings
@@ -67,8 +68,8 @@ class Section:
 class EvaluationPlan:
     """A comparison whose methods are loaded and whose faces are not yet read."""
 
-    lr_size: int
-    """Side of the inputs in pixels."""
+    lr_size: int | None
+    """Side of the inputs in pixels; None if sections differ, and `fields` has those of each."""
     with_masks: bool
     sections: Callable[[FaceSet, Sequence[Sprite]], list[Section]]
     """Returns the sections for the evaluated faces and the masks."""
@@ -80,6 +81,8 @@ class EvaluationPlan:
     """Metrics of this plan, beside those that the request names."""
     bursts: Mapping[str, TrackMethod] = field(default_factory=dict)
     """How each method restores tracks, by its name."""
+    table: PlannedTable | None = None
+    """The table of the paper that is evaluated."""
 
 
 def plan_pictures(request: EvalSettings) -> EvaluationPlan:

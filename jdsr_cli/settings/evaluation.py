@@ -58,8 +58,8 @@ class EvalSettings(Settings):
     data: Annotated[
         Path,
         Option(
-            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
-            "prepared faces.",
+            "Faces: an official CelebA folder, a folder of Helen, archives of aligned faces, a "
+            "folder of pictures, or prepared faces.",
             metavar="TAR|DIR",
         ),
     ]
@@ -123,6 +123,22 @@ class EvalSettings(Settings):
             form="widths between commas, each 8 to 128",
         ),
     ] = ()
+    table: Annotated[
+        Literal["2", "3", "generality"] | None,
+        Option(
+            "Print a table of the paper, with its figures beside those of the checkpoints: 2 "
+            "(without single terms), 3 (denoising, then super-resolution) or generality (Helen).",
+            unset="the methods of --compare",
+        ),
+    ] = None
+    checkpoints: Annotated[
+        Path | None,
+        Option(
+            "Weights for --table: DIR, DIR/weights and DIR/*/weights are searched for "
+            "manifest.toml, whose entries name their recipes.",
+            metavar="DIR",
+        ),
+    ] = None
     masks: Annotated[
         Path | None,
         Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
@@ -131,6 +147,14 @@ class EvalSettings(Settings):
         str | None,
         Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
     ] = None
+    sources: Annotated[
+        tuple[str, ...],
+        Option(
+            "Use the faces that come from these sources: names in the column source of faces.csv "
+            "beside aligned faces.",
+            metavar="NAME,...", parse=parse_list, form="names between commas", unset="all faces",
+        ),
+    ] = ()  # fmt: skip
     limit: Annotated[
         int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
     ] = None
@@ -178,6 +202,36 @@ class EvalSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_table()
+        self._check_tracks()
+
+    def _check_table(self) -> None:
+        if self.table is None:
+            if self.checkpoints is not None:
+                raise UsageError(
+                    "checkpoints are those of a table of the paper",
+                    where="--checkpoints", hint="Give --table as well, or name them by --compare",
+                )  # fmt: skip
+            return
+        if self.checkpoints is None:
+            raise UsageError(
+                "a table of the paper requires its checkpoints",
+                where="--table", hint="Give --checkpoints DIR",
+            )  # fmt: skip
+        other = {
+            "--compare": self.methods is not None, "--burst": self.burst, "--widths": self.widths,
+            "--results": self.results, "--write-inputs": self.write_inputs is not None,
+            f"--degradation {self.degradation}": self.degradation not in (None, "paper"),
+        }  # fmt: skip
+        given = [flag for flag, present in other.items() if present]
+        if given:
+            raise UsageError(
+                f"the paper's tables have fixed methods and inputs, so that {given[0]} does not "
+                "apply",
+                where="--table", hint=f"Leave {' and '.join(given)} out",
+            )  # fmt: skip
+
+    def _check_tracks(self) -> None:
         if not self.burst:
             if self.widths:
                 raise UsageError(

@@ -11,7 +11,7 @@ from network_files import write_points_onnx, write_torchscript
 from PIL import Image
 from typer.testing import Result
 
-from jdsr_cli.cli.eval import _share
+from jdsr_cli.cli.figure_cells import share_cell
 
 Weights = Callable[[int], Path]
 
@@ -80,7 +80,7 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
 )
 def test_only_exact_shares_are_shown_as_0_or_100_percent(share: float, text: str) -> None:
-    assert _share(share) == text
+    assert share_cell(share) == text
 
 
 def test_the_test_archives_of_a_folder_are_used(evaluated: tuple[Path, Result]) -> None:

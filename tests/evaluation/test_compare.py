@@ -209,6 +209,24 @@ def test_a_limit_selects_evenly_spaced_faces(
     assert (record(comparison)["data"]["faces"], record(comparison)["data"]["of"]) == (2, 6)
 
 
+def test_sources_select_the_evaluated_faces(
+    write_faces: Callable[..., Path], template_folder: Path, tmp_path: Path
+) -> None:
+    folder = write_faces(tmp_path / "faces", ("train-0.tar",))
+    path = folder / "faces.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    named = [f"{line},{'web' if line.startswith('hopper') else 'lfw'}" for line in lines]
+    path.write_text("\n".join([f"{head},source", *named]), encoding="utf-8")
+    request = EvalSettings(
+        folder, ("bicubic",), tmp_path / "out", masks=template_folder, split="train",
+        sources=("web",), limit=2,
+    )  # fmt: skip
+    comparison = compare(request)
+    assert [row["key"] for row in table(comparison)] == ["hopper0", "hopper1"]
+    data = record(comparison)["data"]
+    assert (data["faces"], data["of"], data["sources"]) == (2, 3, ["web"])
+
+
 def test_camera_degradation_evaluates_masked_and_bare_faces(
     data: Path, tiny_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,9 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
             EvalSettings(Path("faces"), burst=(2,), widths=given)  # type: ignore[arg-type]
 
 
+TABLE = {"table": "3", "checkpoints": Path("runs")}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -40,6 +43,13 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
         ({"burst": (2,), "degradation": "sharp"}, r"--burst.*camera, not sharp"),
         ({"burst": (2,), "results": (("other", Path("out")),)}, r"--burst.*--results"),
         ({"burst": (2,), "write_inputs": Path("out")}, r"--burst.*--write-inputs"),
+        ({"checkpoints": Path("runs")}, r"--checkpoints.*--table"),
+        ({"table": "3"}, r"--table.*--checkpoints"),
+        ({**TABLE, "methods": ("lite",)}, r"--table.*Leave --compare out"),
+        ({**TABLE, "burst": (2,), "widths": (24,)}, r"--table.*Leave --burst and --widths out"),
+        ({**TABLE, "results": (("other", Path("out")),)}, r"--table.*Leave --results out"),
+        ({**TABLE, "write_inputs": Path("out")}, r"--table.*Leave --write-inputs out"),
+        ({**TABLE, "degradation": "camera"}, r"--table.*Leave --degradation camera out"),
     ],
 )
 def test_options_that_do_not_go_together_are_errors(options: Any, message: str) -> None:
@@ -51,8 +61,11 @@ def test_options_that_do_not_go_together_are_errors(options: Any, message: str) 
     ("options", "inputs"),
     [
         ({}, "paper"), ({"burst": (4,)}, "camera"), ({"degradation": "sharp"}, "sharp"),
-        ({"degradation": "camera", "burst": (4,)}, "camera"),
+        ({"degradation": "camera", "burst": (4,)}, "camera"), (TABLE, "paper"),
+        ({**TABLE, "degradation": "paper"}, "paper"),
     ],
 )  # fmt: skip
-def test_tracks_are_those_of_a_camera(options: Any, inputs: str) -> None:
+def test_tracks_are_those_of_a_camera_and_tables_those_of_the_paper(
+    options: Any, inputs: str
+) -> None:
     assert EvalSettings(Path("faces"), **options).inputs == inputs

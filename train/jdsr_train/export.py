@@ -70,6 +70,7 @@ def export_weights(
         {
             "recipe": recipe.name,
             "steps": str(step),
+            "batch": str(recipe.optimiser.batch),
             "data": data,
             "deviations": "; ".join(deviations) or "none",
         },
