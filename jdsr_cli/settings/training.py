@@ -109,9 +109,9 @@ class TrainSettings(Settings):
     minutes: Annotated[
         float | None,
         Option(
-            "Give the joint stage as many steps as fit into this time on this machine (on a CPU, of "
-            "processor time). The same command continues with the number of steps of its first "
-            "start.",
+            "Give the joint stage as many steps as fit into this time on this machine, on a CPU "
+            "into this much processor time. The same command continues with the number of steps of "
+            "its first start.",
             unit="min", low=0.1,
         ),
     ] = None  # fmt: skip
