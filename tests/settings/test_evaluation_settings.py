@@ -40,6 +40,10 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
         ({"burst": (2,), "degradation": "sharp"}, r"--burst.*camera, not sharp"),
         ({"burst": (2,), "results": (("other", Path("out")),)}, r"--burst.*--results"),
         ({"burst": (2,), "write_inputs": Path("out")}, r"--burst.*--write-inputs"),
+        ({"burst": (2,), "ffhq_results": (("other", Path("out")),)}, r"--burst.*--ffhq-results"),
+        ({"inputs_size": 512}, r"--inputs-size.*--write-inputs"),
+        ({"inputs_template": "ffhq"}, r"--inputs-template.*--write-inputs"),
+        ({"write_inputs": Path("out"), "inputs_size": 500}, r"--inputs-size: 500"),
     ],
 )
 def test_options_that_do_not_go_together_are_errors(options: Any, message: str) -> None:
