@@ -107,7 +107,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         stream = fingerprints[name].update(section.samples(selected))
         stream = properties[name].update(stream)
         if section.inputs_folder is not None:
-            stream = write_inputs(stream, section.inputs_folder)
+            stream = write_inputs(stream, section.inputs_folder, section.inputs_form)
         scores = evaluate(
             section.methods, stream, metrics=metrics, sharp=section.sharp, batch=request.batch,
             progress=progress, task=f"{name} faces", total=len(selected),

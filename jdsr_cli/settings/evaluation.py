@@ -14,6 +14,10 @@ from jdsr_cli.settings.restoration import MAX_FUSED_SHOTS, output_option
 
 EVALUATION_SCALES = (1, 2, 4, 8)
 """Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
+FaceTemplate = Literal["jdsr", "ffhq"]
+"""Alignment of faces in pictures: that of jdsr, or that of FFHQ (see `faces.ffhq`)."""
+PICTURE_SIZES = (128, 256, 512, 1024)
+"""Sides in pixels of the pictures that are exchanged with other tools."""
 LEAST_WIDTH, MAX_WIDTH = 8, 128
 """Limits of the width of a face on the sensor, in pixels."""
 
@@ -83,7 +87,8 @@ class EvalSettings(Settings):
     results: Annotated[
         tuple[tuple[str, Path], ...],
         Option(
-            "Restored 128x128 pictures of another tool, named like the faces; repeatable.",
+            "Restored pictures of another tool, named like the faces, of 128, 256, 512 or 1024 "
+            "pixels square; repeatable.",
             metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
             form="NAME=DIR, such as other=out/",
         ),
@@ -92,6 +97,30 @@ class EvalSettings(Settings):
         Path | None,
         Option("Write the inputs here as PNG, for other tools.", metavar="DIR"),
     ] = None
+    inputs_size: Annotated[
+        int | None,
+        Option(
+            "Side to which the written inputs are enlarged.",
+            unit="px", choices=PICTURE_SIZES,
+            unset="that of the input; 512 with --inputs-template ffhq",
+        ),
+    ] = None  # fmt: skip
+    inputs_template: Annotated[
+        FaceTemplate,
+        Option(
+            "Alignment of the faces in the written inputs: that of the evaluated faces (jdsr), or "
+            "that of FFHQ, which most other restorers expect (ffhq).",
+        ),
+    ] = "jdsr"
+    ffhq_results: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "As --results, for pictures in the alignment of FFHQ (--inputs-template ffhq) of 256, "
+            "512 or 1024 pixels square.",
+            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
+            form="NAME=DIR, such as other=out/",
+        ),
+    ] = ()  # fmt: skip
     degradation: Annotated[
         Literal["paper", "camera", "sharp"] | None,
         Option(
@@ -203,7 +232,19 @@ class EvalSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_table()
+        self._check_written_inputs()
         self._check_tracks()
+
+    def _check_written_inputs(self) -> None:
+        if self.write_inputs is None:
+            for option, given in (
+                ("--inputs-size", self.inputs_size is not None),
+                ("--inputs-template", self.inputs_template != "jdsr"),
+            ):
+                if given:
+                    raise UsageError(
+                        "no inputs are written", where=option, hint="Give --write-inputs as well"
+                    )
 
     def _check_table(self) -> None:
         if self.table is None:
@@ -220,7 +261,8 @@ class EvalSettings(Settings):
             )  # fmt: skip
         other = {
             "--compare": self.methods is not None, "--burst": self.burst, "--widths": self.widths,
-            "--results": self.results, "--write-inputs": self.write_inputs is not None,
+            "--results": self.results,
+            "--ffhq-results": self.ffhq_results, "--write-inputs": self.write_inputs is not None,
             f"--degradation {self.degradation}": self.degradation not in (None, "paper"),
         }  # fmt: skip
         given = [flag for flag, present in other.items() if present]
@@ -244,10 +286,10 @@ class EvalSettings(Settings):
                 f"the shots of a track are those of a camera, not {self.degradation}",
                 where="--burst", hint="Leave --degradation out",
             )  # fmt: skip
-        if self.results or self.write_inputs is not None:
+        if self.results or self.ffhq_results or self.write_inputs is not None:
             raise UsageError(
                 "other tools are compared on single pictures",
-                where="--burst", hint="Leave --results and --write-inputs out",
+                where="--burst", hint="Leave --results, --ffhq-results and --write-inputs out",
             )  # fmt: skip
 
     @property

@@ -50,6 +50,10 @@ TABLE = {"table": "3", "checkpoints": Path("runs")}
         ({**TABLE, "results": (("other", Path("out")),)}, r"--table.*Leave --results out"),
         ({**TABLE, "write_inputs": Path("out")}, r"--table.*Leave --write-inputs out"),
         ({**TABLE, "degradation": "camera"}, r"--table.*Leave --degradation camera out"),
+        ({"burst": (2,), "ffhq_results": (("other", Path("out")),)}, r"--burst.*--ffhq-results"),
+        ({"inputs_size": 512}, r"--inputs-size.*--write-inputs"),
+        ({"inputs_template": "ffhq"}, r"--inputs-template.*--write-inputs"),
+        ({"write_inputs": Path("out"), "inputs_size": 500}, r"--inputs-size: 500"),
     ],
 )
 def test_options_that_do_not_go_together_are_errors(options: Any, message: str) -> None:
