@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.video_tables import draw_video_table
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
 if TYPE_CHECKING:
@@ -58,23 +60,35 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     better than the first; writes results.json, scores.csv (one line a face)
     and sheet.png (input, each method, truth). With --burst every face is
     restored from several shots, and the table has a column for each number.
+    With --video restored videos are compared with their reference: how steady
+    faces are from frame to frame (scores.csv: one line a track).
     """
     from jdsr_cli.cli.rendering import Bars
+
+    if settings.video:
+        from jdsr_cli.evaluation.videos import compare_videos
+
+        with Bars(quiet=terminal.quiet) as bars:
+            videos = compare_videos(settings, bars)
+        _print(draw_video_table(videos), videos.results, videos.per_track, videos.faces)
+        return
     from jdsr_cli.evaluation.comparison import compare as run
 
     with Bars(quiet=terminal.quiet) as bars:
         found = run(settings, bars)
-    _write(found)
+    table = draw_track_table(found) if found.bursts else draw_table(found)
+    _print(table, found.results, found.per_face, found.sheet)
 
 
-def _write(found: Comparison) -> None:
+def _print(table: Table, *files: Path) -> None:
+    """Print a table and the paths of the files with the results."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(draw_track_table(found) if found.bursts else draw_table(found))
-    typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
+    console.print(table)
+    typer.echo("\n".join(map(str, files)))
 
 
 def draw_table(found: Comparison) -> Table:
