@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells, share_cell
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.video_tables import draw_video_table
 from jdsr_cli.errors import EXIT_PARTIAL
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
@@ -48,38 +50,58 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     the checkpoints, and table.json and table.md are written as well. Rows
     without a checkpoint are marked missing; the exit code is 4 if weights of
     a row cannot be used.
+
+    With --video restored videos are compared with their reference: how steady
+    faces are from frame to frame (scores.csv: one line a track).
     """
     from jdsr_cli.cli.rendering import Bars
+
+    if settings.video:
+        from jdsr_cli.evaluation.videos import compare_videos
+
+        with Bars(quiet=terminal.quiet) as bars:
+            videos = compare_videos(settings, bars)
+        _print(draw_video_table(videos), videos.results, videos.per_track, videos.faces)
+        return
     from jdsr_cli.evaluation.comparison import compare as run
 
     with Bars(quiet=terminal.quiet) as bars:
         found = run(settings, bars)
-    _write(found)
+    if found.table is not None:
+        _print_paper_table(found.table, found)
+        return
+    table = draw_track_table(found) if found.bursts else draw_table(found)
+    _print(table, found.results, found.per_face, found.sheet)
 
 
-def _write(found: Comparison) -> None:
+def _console() -> Console:
+    """Return the console of tables."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    if found.table is not None:
-        _write_paper_table(console, found.table)
-    else:
-        console.print(draw_track_table(found) if found.bursts else draw_table(found))
-    typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
-    if found.table is not None and found.table.table.errors:
-        raise typer.Exit(EXIT_PARTIAL)
+    return console
 
 
-def _write_paper_table(console: Console, files: TableFiles) -> None:
+def _print(table: Table, *files: Path) -> None:
+    """Print a table and the paths of the files with the results."""
+    _console().print(table)
+    typer.echo("\n".join(map(str, files)))
+
+
+def _print_paper_table(files: TableFiles, found: Comparison) -> None:
+    """Print a table of the paper, the paths of its files, and the errors of its rows."""
     from jdsr_cli.cli.paper_rendering import print_paper_table
     from jdsr_cli.cli.rendering import write_error
 
-    print_paper_table(console, files.table)
-    typer.echo(f"{files.record}\n{files.text}")
+    print_paper_table(_console(), files.table)
+    written = (files.record, files.text, found.results, found.per_face, found.sheet)
+    typer.echo("\n".join(map(str, written)))
     for error in files.table.errors:
         write_error(str(error))
+    if files.table.errors:
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def draw_table(found: Comparison) -> Table:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.detection import AUTO, Device
-from jdsr_cli.settings.options import Option, Settings
+from jdsr_cli.settings.options import Option, Settings, declared
 from jdsr_cli.settings.restoration import MAX_FUSED_SHOTS, output_option
 
 EVALUATION_SCALES = (1, 2, 4, 8)
@@ -18,6 +18,8 @@ FaceTemplate = Literal["jdsr", "ffhq"]
 """Alignment of faces in pictures: that of jdsr, or that of FFHQ (see `faces.ffhq`)."""
 PICTURE_SIZES = (128, 256, 512, 1024)
 """Sides in pixels of the pictures that are exchanged with other tools."""
+VIDEO_OPTIONS = ("data", "video", "faces", "out", "identity", "landmarks", "device")
+"""Fields of the options that apply to restored videos."""
 LEAST_WIDTH, MAX_WIDTH = 8, 128
 """Limits of the width of a face on the sensor, in pixels."""
 
@@ -63,8 +65,9 @@ class EvalSettings(Settings):
         Path,
         Option(
             "Faces: an official CelebA folder, a folder of Helen, archives of aligned faces, a "
-            "folder of pictures, or prepared faces.",
-            metavar="TAR|DIR",
+            "folder of pictures, or prepared faces. With --video the reference: a video, or a "
+            "folder of numbered frames.",
+            metavar="TAR|DIR|VIDEO",
         ),
     ]
     methods: Annotated[
@@ -121,6 +124,23 @@ class EvalSettings(Settings):
             form="NAME=DIR, such as other=out/",
         ),
     ] = ()  # fmt: skip
+    video: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "Compare restored videos of the reference: how steady faces are from frame to frame. A "
+            "video or a folder of numbered frames, with a frame for each of the reference; "
+            "repeatable.",
+            metavar="NAME=FILE", parse=parse_named_folder, repeated=True,
+            form="NAME=FILE, such as other=restored.mp4",
+        ),
+    ] = ()  # fmt: skip
+    faces: Annotated[
+        Path | None,
+        Option(
+            "Faces of the reference with --video: faces.jsonl of its result.",
+            metavar="FILE", unset="searched in every frame",
+        ),
+    ] = None  # fmt: skip
     degradation: Annotated[
         Literal["paper", "camera", "sharp"] | None,
         Option(
@@ -203,14 +223,16 @@ class EvalSettings(Settings):
         Option(
             "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
             "with the true face, share of faces whose identity moves away from it, and rank-1 "
-            "identification if the data names the people.",
+            "identification if the data names the people. With --video: distance between the "
+            "identities of neighbouring frames.",
             metavar="FILE",
         ),
     ] = None
     landmarks: Annotated[
         Path | None,
         Option(
-            "Measure the landmark error with an ONNX network (112x112 input, 68 points).",
+            "Measure the landmark error with an ONNX network (112x112 input, 68 points). With "
+            "--video: how unevenly landmarks move.",
             metavar="FILE",
         ),
     ] = None
@@ -231,6 +253,12 @@ class EvalSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.video:
+            self._check_video()
+        elif self.faces is not None:
+            raise UsageError(
+                "the faces of a video are given", where="--faces", hint="Give --video as well"
+            )
         self._check_table()
         self._check_written_inputs()
         self._check_tracks()
@@ -291,6 +319,15 @@ class EvalSettings(Settings):
                 "other tools are compared on single pictures",
                 where="--burst", hint="Leave --results, --ffhq-results and --write-inputs out",
             )  # fmt: skip
+
+    def _check_video(self) -> None:
+        """Check that no option of other comparisons is given."""
+        for one in declared(type(self)):
+            if one.field not in VIDEO_OPTIONS and getattr(self, one.field) != one.default:
+                raise UsageError(
+                    "is for faces, and restored videos are compared (--video)",
+                    where=one.flag, hint="Leave it out",
+                )  # fmt: skip
 
     @property
     def inputs(self) -> Literal["paper", "camera", "sharp"]:

@@ -33,6 +33,7 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
 
 
 TABLE = {"table": "3", "checkpoints": Path("runs")}
+VIDEO = (("restored", Path("restored.mp4")),)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,14 @@ TABLE = {"table": "3", "checkpoints": Path("runs")}
         ({**TABLE, "degradation": "camera"}, r"--table.*Leave --degradation camera out"),
         ({"burst": (2,), "ffhq_results": (("other", Path("out")),)}, r"--burst.*--ffhq-results"),
         ({"inputs_size": 512}, r"--inputs-size.*--write-inputs"),
+        ({"faces": Path("faces.jsonl")}, r"--faces.*--video"),
+        ({"video": VIDEO, "methods": ("bicubic",)}, r"--compare.*--video"),
+        ({"video": VIDEO, "results": (("other", Path("out")),)}, r"--results.*--video"),
+        ({"video": VIDEO, "burst": (2,)}, r"--burst.*--video"),
+        ({"video": VIDEO, "limit": 5}, r"--limit.*--video"),
+        ({"video": VIDEO, "batch": 8}, r"--batch.*--video"),
+        ({"video": VIDEO, "lpips": "download"}, r"--lpips.*--video"),
+        ({"video": VIDEO, "write_inputs": Path("out")}, r"--write-inputs.*--video"),
         ({"inputs_template": "ffhq"}, r"--inputs-template.*--write-inputs"),
         ({"write_inputs": Path("out"), "inputs_size": 500}, r"--inputs-size: 500"),
     ],
@@ -73,3 +82,12 @@ def test_tracks_are_those_of_a_camera_and_tables_those_of_the_paper(
     options: Any, inputs: str
 ) -> None:
     assert EvalSettings(Path("faces"), **options).inputs == inputs
+
+
+def test_restored_videos_take_networks_faces_and_a_device() -> None:
+    settings = EvalSettings(
+        Path("clip.mp4"), video=VIDEO, faces=Path("f"), identity=Path("i"), landmarks=Path("l"),
+        out=Path("o"), device="cpu",
+    )  # fmt: skip
+    assert settings.video == VIDEO
+    assert EvalSettings(Path("clip.mp4"), video=["a=b.mp4"]).video == (("a", Path("b.mp4")),)  # type: ignore[arg-type]
