@@ -21,15 +21,23 @@ def tiny_arguments(lr_size: int) -> dict[str, object]:
 
 
 def manifest_entry(
-    path: Path, network: str, arguments: Mapping[str, object], more: str = ""
+    path: Path,
+    network: str,
+    arguments: Mapping[str, object],
+    more: str = "",
+    *,
+    recipe: str = "none",
+    lr_size: int = 128,
 ) -> str:
-    """Return the entry of a weight file with inputs of 128 px, which has the name of the file.
+    """Return the entry of a weight file, which has the name of the file.
 
     Args:
         path: The file.
         network: Name of its network.
         arguments: Of the network.
         more: Further lines of TOML.
+        recipe: Recipe that trained it.
+        lr_size: Side of its inputs.
 
     """
     return f"""[[weights]]
@@ -38,12 +46,12 @@ file = "{path.name}"
 sha256 = "{sha256_of(path)}"
 bytes = {path.stat().st_size}
 network = "{network}"
-scale = 1
-lr_size = 128
+scale = {128 // lr_size}
+lr_size = {lr_size}
 data = "noise"
 licence = "MIT"
 commit = "0000000"
-recipe = "none"
+recipe = "{recipe}"
 arguments = {json.dumps(dict(arguments)).replace(":", " =").replace('"', "")}
 {more}
 """

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells, share_cell
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.video_tables import draw_video_table
+from jdsr_cli.errors import EXIT_PARTIAL
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from jdsr_cli.evaluation.comparison import Comparison
-    from jdsr_cli.evaluation.statistics import Estimate, Row
+    from jdsr_cli.evaluation.statistics import Row
+    from jdsr_cli.evaluation.table_files import TableFiles
 
 PLAIN_WIDTH = 100
 """Columns of a table that is written to a file or pipe."""
-HEADINGS = {
-    "psnr": ("PSNR", 2),
-    "ssim": ("SSIM", 4),
-    "psnr_crop": ("PSNR cropped", 2),
-    "ssim_crop": ("SSIM cropped", 4),
-    "psnr_covered": ("PSNR covered", 2),
-    "ssim_covered": ("SSIM covered", 4),
-    "psnr_beside": ("PSNR beside", 2),
-    "ssim_beside": ("SSIM beside", 4),
-    "psnr_unaltered": ("PSNR unaltered", 2),
-    "psnr_face": ("PSNR face", 2),
-    "lpips": ("LPIPS", 4),
-    "identity": ("identity", 4),
-    "identity_moved": ("identity moved", 3),
-    "rank1": ("rank-1", 3),
-    "landmark_error": ("landmarks, %", 2),
-    "shots_used": ("shots combined", 1),
-}
-"""Heading of each figure in the table, and its decimals."""
 REFERENCES = {
     "identity": {"identity_input": "enlarged input"},
     "rank1": {"rank1_input": "enlarged input", "rank1_truth": "true face"},
@@ -58,23 +45,63 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
     better than the first; writes results.json, scores.csv (one line a face)
     and sheet.png (input, each method, truth). With --burst every face is
     restored from several shots, and the table has a column for each number.
+
+    With --table a table of the paper is printed, its figures beside those of
+    the checkpoints, and table.json and table.md are written as well. Rows
+    without a checkpoint are marked missing; the exit code is 4 if weights of
+    a row cannot be used.
+
+    With --video restored videos are compared with their reference: how steady
+    faces are from frame to frame (scores.csv: one line a track).
     """
     from jdsr_cli.cli.rendering import Bars
+
+    if settings.video:
+        from jdsr_cli.evaluation.videos import compare_videos
+
+        with Bars(quiet=terminal.quiet) as bars:
+            videos = compare_videos(settings, bars)
+        _print(draw_video_table(videos), videos.results, videos.per_track, videos.faces)
+        return
     from jdsr_cli.evaluation.comparison import compare as run
 
     with Bars(quiet=terminal.quiet) as bars:
         found = run(settings, bars)
-    _write(found)
+    if found.table is not None:
+        _print_paper_table(found.table, found)
+        return
+    table = draw_track_table(found) if found.bursts else draw_table(found)
+    _print(table, found.results, found.per_face, found.sheet)
 
 
-def _write(found: Comparison) -> None:
+def _console() -> Console:
+    """Return the console of tables."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    console.print(draw_track_table(found) if found.bursts else draw_table(found))
-    typer.echo(f"{found.results}\n{found.per_face}\n{found.sheet}")
+    return console
+
+
+def _print(table: Table, *files: Path) -> None:
+    """Print a table and the paths of the files with the results."""
+    _console().print(table)
+    typer.echo("\n".join(map(str, files)))
+
+
+def _print_paper_table(files: TableFiles, found: Comparison) -> None:
+    """Print a table of the paper, the paths of its files, and the errors of its rows."""
+    from jdsr_cli.cli.paper_rendering import print_paper_table
+    from jdsr_cli.cli.rendering import write_error
+
+    print_paper_table(_console(), files.table)
+    written = (files.record, files.text, found.results, found.per_face, found.sheet)
+    typer.echo("\n".join(map(str, written)))
+    for error in files.table.errors:
+        write_error(str(error))
+    if files.table.errors:
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def draw_table(found: Comparison) -> Table:
@@ -200,7 +227,7 @@ def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence
 
 
 def _cells(row: Row, figure: str, decimals: int) -> list[str]:
-    cells = _estimate(row.estimates[figure], decimals, "")
+    cells = estimate_cells(row.estimates[figure], decimals)
     return cells + _gain_cells(row, figure, decimals)
 
 
@@ -208,24 +235,7 @@ def _gain_cells(row: Row, figure: str, decimals: int) -> list[str]:
     """Return the difference to the first method, its interval, and the share of better faces."""
     cells = []
     if figure in row.differences:
-        cells += _estimate(row.differences[figure], decimals, "+")
+        cells += estimate_cells(row.differences[figure], decimals, "+")
     if figure in row.better_share:
-        cells.append(_share(row.better_share[figure]))
+        cells.append(share_cell(row.better_share[figure]))
     return cells
-
-
-def _share(share: float) -> str:
-    """Format a share in per cent; 100 % and 0 % stand for every face and none."""
-    percent = f"{100 * share:.1f} %"
-    if percent == "100.0 %":
-        return "100 %" if share == 1 else ">99.9 %"
-    if percent == "0.0 %":
-        return "0 %" if share == 0 else "<0.1 %"
-    return percent
-
-
-def _estimate(one: Estimate, decimals: int, sign: str) -> list[str]:
-    mean = f"{one.mean:{sign}.{decimals}f}"
-    if one.low is None or one.high is None:
-        return [mean, ""]
-    return [mean, f"{one.low:{sign}.{decimals}f} to {one.high:{sign}.{decimals}f}"]

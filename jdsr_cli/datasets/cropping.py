@@ -172,6 +172,8 @@ class FaceCropper:
 
     def crop(self, face: SourceFace) -> FaceCrop | str:
         """Return the cropped face, or the reason why there is none."""
+        if face.fault is not None:
+            return face.fault
         if face.row is not None:
             return self._read_raw(face)
         try:

@@ -220,7 +220,7 @@ def _hint(complete: Sequence[str]) -> str:
 
 
 def subset(faces: FaceSet, indices: Sequence[int]) -> FaceSet:
-    """Select faces of a set; the pictures stay on disk if all are selected."""
+    """Select faces of a set, without labels; the pictures stay on disk if all are selected."""
     selected = list(indices)
     if selected == list(range(len(faces))):
         return faces
@@ -228,6 +228,8 @@ def subset(faces: FaceSet, indices: Sequence[int]) -> FaceSet:
         tuple(faces.keys[position] for position in selected),
         faces.images[selected],
         faces.landmarks[selected],
+        faces.heat_points[selected],
+        None if faces.identities is None else tuple(faces.identities[i] for i in selected),
     )
 
 

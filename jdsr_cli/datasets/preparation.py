@@ -157,7 +157,7 @@ def _prepare_set(
         ShardTask(part, files.shards / f"{number:05d}.npz") for number, part in enumerate(parts)
     ]
     pending = [task for task in tasks if not task.path.exists()]
-    detect = any(face.row is None and face.five is None for face in faces)
+    detect = any(face.row is None and face.five is None and face.fault is None for face in faces)
     name = f"preparing {files.split}"
     progress.begin(name, len(faces))
     try:
@@ -289,9 +289,9 @@ def open_faces(
     """Open the faces of a split; they are prepared first if necessary.
 
     Args:
-        source: An official CelebA folder, a tar archive of aligned faces or a folder of such
-            archives or pictures with their landmarks, a folder of pictures of any size, or a
-            folder written by `prepare`.
+        source: An official CelebA folder, a folder of Helen, a tar archive of aligned faces or a
+            folder of such archives or pictures with their landmarks, a folder of pictures of any
+            size, or a folder written by `prepare`.
         split: `train`, `val`, `test`, or None for all faces.
         cache: Folder for decoded and prepared faces; created if absent. A prepared folder does
             not need it.

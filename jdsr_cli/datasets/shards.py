@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.cropping import FaceCrop, FaceCropper, PartLabeller, PrepareSettings
+from jdsr_cli.datasets.cropping import (
+    FaceCrop,
+    FaceCropper,
+    PartLabeller,
+    PrepareSettings,
+    map_points,
+)
 from jdsr_cli.datasets.face_set import MAP_SIZE
 from jdsr_cli.datasets.landmark_networks import locate_landmarks, open_landmarks
 from jdsr_cli.datasets.sources import SourceFace
@@ -194,7 +200,7 @@ def _points(
     if located is not None:
         return located, located
     if face.landmarks is not None and face.heat_points is not None:
-        return face.landmarks, face.heat_points
+        return map_points(face.landmarks, crop.to_face), map_points(face.heat_points, crop.to_face)
     assert crop.five is not None
     return landmarks_from_five(crop.five), crop.five
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.datasets import celeba
+from jdsr_cli.datasets import celeba, helen
 from jdsr_cli.datasets.aligned import TABLES, fingerprint, is_in_split, load_faces, raw_path
-from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SetFiles, find_prepared
+from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SETTINGS_FILE, SetFiles, find_prepared
 from jdsr_cli.errors import DatasetError, UsageError
 from jdsr_cli.progress import Progress
 
-SourceKind = Literal["celeba", "aligned", "pictures"]
-"""`celeba`: the official folder. `aligned`: 128-px faces in archives, or as pictures with a table
-of landmarks in the same folder. `pictures`: a folder of pictures of any size."""
+SourceKind = Literal["celeba", "helen", "aligned", "pictures"]
+"""`celeba`: the official folder. `helen`: Helen with 194 or 68 points. `aligned`: 128-px faces in
+archives, or as pictures with a table of landmarks in the same folder. `pictures`: a folder of
+pictures of any size."""
 
 SPLITS = celeba.SPLITS
 ALL_FACES = "all"
@@ -42,13 +44,15 @@ class SourceFace:
     box: tuple[float, float, float, float] | None = None
     """Approximate position in the picture; None if unknown."""
     landmarks: NDArray[np.float32] | None = None
-    """(68, 2) of an aligned face."""
+    """(68, 2) in pixels of the picture, or of the aligned face; None if not annotated."""
     heat_points: NDArray[np.float32] | None = None
-    """(P, 2) of an aligned face."""
+    """(P, 2) in the same pixels, if `landmarks` are known."""
     identity: str | None = None
+    fault: str | None = None
+    """Why it cannot be used, as far as its annotation shows."""
     required: bool = True
-    """Whether a picture that cannot be used is an error; otherwise it is skipped. False if the face
-    must be detected, since no detector detects all faces."""
+    """Whether a picture that cannot be used is an error; otherwise it is skipped. False for Helen,
+    and if the face must be detected, since no detector detects all faces."""
 
 
 def source_kind(source: Path) -> SourceKind:
@@ -66,9 +70,28 @@ def source_kind(source: Path) -> SourceKind:
         return "aligned"
     if celeba.is_celeba(source):
         return "celeba"
+    if helen.is_helen(source):
+        return "helen"
     if any(source.glob("*.tar")) or any((source / name).exists() for name in TABLES):
         return "aligned"
     return "pictures"
+
+
+def data_kind(source: Path) -> str:
+    """Return the kind of an existing source, or of the source of which a folder was prepared.
+
+    Raises:
+        DatasetError: It is a file that is not a tar archive, or a damaged prepared folder.
+
+    """
+    prepared = find_prepared(source)
+    if prepared is None:
+        return source_kind(source)
+    path = prepared / SETTINGS_FILE
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["source"]["kind"])
+    except (KeyError, TypeError) as error:
+        raise DatasetError("does not state the kind of its source", where=path) from error
 
 
 def source_splits(source: Path) -> tuple[str, ...]:
@@ -76,6 +99,8 @@ def source_splits(source: Path) -> tuple[str, ...]:
     kind = source_kind(source)
     if kind == "celeba":
         return celeba.splits_in(source)
+    if kind == "helen":
+        return helen.splits_in(source) or (ALL_FACES,)
     if kind == "aligned":
         archives = [path.name for path in source.glob("*.tar")] if source.is_dir() else []
         archive_splits = tuple(
@@ -89,8 +114,9 @@ def source_splits(source: Path) -> tuple[str, ...]:
 def list_faces(source: Path, split: str, cache: Path, progress: Progress) -> tuple[SourceFace, ...]:
     """List the faces of a split (`all` for every face) in a fixed order.
 
-    A folder of pictures is split by its subfolders `train`, `val` and `test`, if there are any;
-    otherwise `val` is one picture in twenty, by name, `train` the others, and `test` all.
+    Faces of Helen whose annotation cannot be used are listed with the reason. A folder of pictures
+    is split by its subfolders `train`, `val` and `test`, if there are any; otherwise `val` is one
+    picture in twenty, by name, `train` the others, and `test` all.
 
     Args:
         source: A source of any kind.
@@ -108,6 +134,8 @@ def list_faces(source: Path, split: str, cache: Path, progress: Progress) -> tup
     kind = source_kind(source)
     if kind == "celeba":
         faces = _celeba_faces(source, split)
+    elif kind == "helen":
+        faces = _helen_faces(source, split)
     elif kind == "aligned":
         faces = _aligned_faces(source, split, cache, progress)
     else:
@@ -143,6 +171,28 @@ def _celeba_faces(source: Path, split: str) -> list[SourceFace]:
             required=entry.five is not None,
         )
         for entry in celeba.read_celeba(source, None if split == ALL_FACES else split)
+    ]
+
+
+def _helen_faces(source: Path, split: str) -> list[SourceFace]:
+    entries = helen.read_helen(source, None if split == ALL_FACES else split)
+    if split != ALL_FACES and all(entry.split != split for entry in entries):
+        raise DatasetError(
+            f"it is not known which faces of Helen are in the split {split!r}",
+            where=source,
+            hint="Put trainnames.txt and testnames.txt beside annotation/, or give no split",
+        )
+    return [
+        SourceFace(
+            entry.key,
+            entry.path,
+            five=entry.five,
+            landmarks=entry.landmarks,
+            heat_points=entry.landmarks,
+            fault=entry.fault,
+            required=False,
+        )
+        for entry in entries
     ]
 
 
@@ -197,6 +247,10 @@ def source_digest(source: Path) -> str:
     if kind == "aligned":
         return fingerprint(source, None)
     digest = hashlib.sha256(kind.encode())
+    if kind == "helen":
+        for path in helen.list_files(source):
+            digest.update(_state(path.relative_to(source).as_posix(), path.stat()))
+        return digest.hexdigest()[:16]
     if kind == "celeba":
         digest.update(b"wild" if celeba.in_the_wild(source) else b"aligned")
         for path in celeba.list_files(source):
@@ -207,17 +261,20 @@ def source_digest(source: Path) -> str:
             continue
         for entry in sorted(os.scandir(folder), key=lambda one: one.name):
             if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                state = entry.stat()
-                line = f"{folder.name}/{entry.name}:{state.st_size}:{state.st_mtime_ns}\n"
-                digest.update(line.encode())
+                digest.update(_state(f"{folder.name}/{entry.name}", entry.stat()))
     return digest.hexdigest()[:16]
+
+
+def _state(name: str, state: os.stat_result) -> bytes:
+    return f"{name}:{state.st_size}:{state.st_mtime_ns}\n".encode()
 
 
 def default_split(source: Path) -> str | None:
     """Return `test` if a source has a test split, otherwise None (all faces).
 
-    Official CelebA has one; archives if the name of one starts with `test`, pictures if there is
-    a folder `test`, and prepared folders if it was prepared.
+    Official CelebA has one, and Helen if its lists or folders tell; archives if the name of one
+    starts with `test`, pictures if there is a folder `test`, and prepared folders if it was
+    prepared.
     """
     if not source.is_dir():
         return None

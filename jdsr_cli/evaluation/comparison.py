@@ -13,6 +13,7 @@ import torch
 from jdsr_cli.atomic import prepare_folder
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet, evenly_spaced, subset
+from jdsr_cli.datasets.face_sources import select_sources
 from jdsr_cli.datasets.preparation import open_faces
 from jdsr_cli.datasets.sources import default_split
 from jdsr_cli.errors import DatasetError, UsageError
@@ -20,7 +21,7 @@ from jdsr_cli.evaluation.external import write_inputs
 from jdsr_cli.evaluation.metrics.identity import IdentityMetric
 from jdsr_cli.evaluation.metrics.landmarks import LandmarkMetric
 from jdsr_cli.evaluation.metrics.lpips import LpipsMetric
-from jdsr_cli.evaluation.plans import Section, plan_pictures, plan_tracks
+from jdsr_cli.evaluation.plans import EvaluationPlan, Section, plan_pictures, plan_tracks
 from jdsr_cli.evaluation.protocol import Fingerprint, describe_protocol, eval_masks, versions
 from jdsr_cli.evaluation.report import (
     Block,
@@ -31,6 +32,9 @@ from jdsr_cli.evaluation.report import (
 )
 from jdsr_cli.evaluation.scoring import Metric, evaluate
 from jdsr_cli.evaluation.statistics import PROPERTIES, MeasuredProperties, Row, result_rows
+from jdsr_cli.evaluation.table_files import TableFiles, write_table_files
+from jdsr_cli.evaluation.table_plan import plan_table
+from jdsr_cli.evaluation.table_rows import describe_faces
 from jdsr_cli.evaluation.track_methods import TrackMethod
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import EvalSettings
@@ -51,25 +55,29 @@ class Comparison:
     sheet: Path
     bursts: Mapping[str, TrackMethod] = field(default_factory=dict)
     """How each method restores tracks, by its name; empty for single pictures."""
+    table: TableFiles | None = None
+    """The table of the paper that was evaluated."""
 
 
 def compare(request: EvalSettings, progress: Progress | None = None) -> Comparison:
     """Evaluate every method on the same faces.
 
     Single pictures are masked, also bare for the camera, or sharp; tracks (`request.burst`) are
-    bare, masked, or masked in some shots, for each width.
+    bare, masked, or masked in some shots, for each width. A table of the paper (`request.table`)
+    has masked pictures and the checkpoints of a folder, at one or several scales.
 
     Raises:
         UsageError: Methods of different input sizes, or none; masks for sharp faces; an unknown
-            property.
+            property; a scale that the table does not have.
         DatasetError, InputMissingError: The faces, masks or external results cannot be used.
-        WeightsError: Weights of a method or a metric are missing or altered.
+        WeightsError: Weights of a method or a metric are missing or altered; no checkpoint of a
+            table can be used.
         OutputError: The output folder cannot be written.
 
     """
     request = replace(request, device=str(resolve_device(request.device)))
     progress = progress or Silent()
-    plan = plan_tracks(request) if request.burst else plan_pictures(request)
+    plan = _make_plan(request)
     metrics = [*plan.metrics, *_open_metrics(request)]
     prepare_folder(request.out)
     split = request.split or default_split(request.data)
@@ -83,6 +91,8 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
             f"{request.data} has no test split: all its faces are evaluated, so "
             "nothing may have been trained on them"
         )
+    if request.sources:
+        all_faces = select_sources(all_faces, request.data, request.sources)
     selected = evenly_spaced(all_faces, request.limit)
     sprites, masks = eval_masks(request.masks) if plan.with_masks else ([], None)
     _enrol(metrics, all_faces, progress)
@@ -97,7 +107,7 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         stream = fingerprints[name].update(section.samples(selected))
         stream = properties[name].update(stream)
         if section.inputs_folder is not None:
-            stream = write_inputs(stream, section.inputs_folder)
+            stream = write_inputs(stream, section.inputs_folder, section.inputs_form)
         scores = evaluate(
             section.methods, stream, metrics=metrics, sharp=section.sharp, batch=request.batch,
             progress=progress, task=f"{name} faces", total=len(selected),
@@ -120,11 +130,12 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
         "data": {
             "source": request.data.name, "split": split or "all", "faces": len(selected),
             "of": len(all_faces),
+            **({"sources": list(request.sources)} if request.sources else {}),
             "inputs_sha256": {name: one.value for name, one in fingerprints.items()},
         },
         "masks": masks,
         "degradation": request.inputs,
-        "scale": TEMPLATE_SIZE // plan.lr_size,
+        "scale": None if plan.lr_size is None else TEMPLATE_SIZE // plan.lr_size,
         "lr_size": plan.lr_size,
         "methods": [{"name": one.name, **one.description} for one in sections[0].methods],
         **plan.fields,
@@ -135,9 +146,23 @@ def compare(request: EvalSettings, progress: Progress | None = None) -> Comparis
     write_table(per_face, all_rows, {name: one.values for name, one in properties.items()})
     write_sheet(blocks, sheet)
     write_results(results, description, all_rows, group_rows)
+    table = None
+    if plan.table is not None:
+        described = describe_faces(
+            plan.table.paper, request.data, split, len(selected), len(all_faces), request.sources
+        )
+        measured = plan.table.measured(all_rows, described, masks or {})
+        table = write_table_files(request.out, measured, description)
     return Comparison(
-        tuple(all_rows), tuple(group_rows), len(selected), results, per_face, sheet, plan.bursts
-    )
+        tuple(all_rows), tuple(group_rows), len(selected), results, per_face, sheet, plan.bursts,
+        table,
+    )  # fmt: skip
+
+
+def _make_plan(request: EvalSettings) -> EvaluationPlan:
+    if request.table is not None:
+        return plan_table(request)
+    return plan_tracks(request) if request.burst else plan_pictures(request)
 
 
 def _open_metrics(request: EvalSettings) -> list[Metric]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,43 +12,71 @@ from PIL import Image
 from torch import Tensor
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import PILLOW_ERRORS
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.evaluation.methods import Method
+from jdsr_cli.faces.ffhq import FFHQ_SIZE, into_ffhq, out_of_ffhq
+from jdsr_cli.settings.evaluation import FaceTemplate
+from jdsr_cli.synthesis.compression import resize_bicubic
 
-RESULT_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
+ADDED_NAMES = ("_00", "_restored", "_out")
+"""What tools add to the name of a face: GFPGAN the number of the face in its picture, others a
+word."""
+OTHER_FOLDERS = ("cmp", "cropped_faces", "restored_imgs", "final_results")
+"""Folders that tools write beside those of restored faces: comparisons, the inputs as they were
+cropped, and whole pictures (GFPGAN, CodeFormer, KEEP)."""
+MAX_DEPTH = 3
+"""Greatest number of names of a picture below the folder of results: two folders and its own."""
+SIZES: Mapping[FaceTemplate, tuple[int, ...]] = {
+    "jdsr": (TEMPLATE_SIZE, 256, 512, 1024),
+    "ffhq": (256, 512, 1024),
+}
+"""Sides in pixels of the pictures that are read, by the template of their faces."""
 
 
 class ExternalResults:
-    """A folder of 128x128 images, each named after the face it restores.
+    """A folder of square pictures, each named after the face that it restores.
+
+    Pictures are found in the folder and two levels below it, except in `OTHER_FOLDERS`. A picture
+    belongs to the face whose key is its name without the suffix, otherwise to the face whose key is
+    that name without one of `ADDED_NAMES`; other files are ignored. Larger pictures than 128x128
+    are reduced.
 
     Args:
         name: Name in tables.
-        folder: The images; files of other faces are ignored.
+        folder: The pictures.
         keys: The evaluated faces.
+        template: Alignment of the faces in the pictures.
 
     Raises:
         InputMissingError: The folder does not exist.
-        DatasetError: A face has no image or two, or its image has another size or cannot be
+        DatasetError: A face has no picture or two, or its picture has another size or cannot be
             read; the message names the file.
 
     """
 
-    def __init__(self, name: str, folder: Path, keys: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, keys: Sequence[str], template: FaceTemplate = "jdsr"
+    ) -> None:
         if not folder.is_dir():
             raise InputMissingError(f"no folder of results for {name}", where=folder)
+        self._template: FaceTemplate = template
         self._files: dict[str, Path] = {}
         expected = set(keys)
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in RESULT_SUFFIXES or path.stem not in expected:
+        for path in _pictures(folder):
+            key = _key(path.stem, expected)
+            if key is None:
                 continue
-            if path.stem in self._files:
+            if key in self._files:
                 raise DatasetError(
-                    f"a second picture of {path.stem} beside {self._files[path.stem].name}",
+                    f"a second picture of {key} beside {self._files[key].relative_to(folder)}",
                     where=path,
+                    hint="Give the folder that holds the restored faces only",
                 )
-            self._files[path.stem] = path
+            self._files[key] = path
         missing = [key for key in keys if key not in self._files]
         if missing:
             raise DatasetError(
@@ -57,42 +86,153 @@ class ExternalResults:
                 where=folder / f"{missing[0]}.png",
                 hint="Every evaluated face needs one; --write-inputs writes the inputs to restore",
             )
-        for path in self._files.values():
-            _read_result(path, size_only=True)
+        sides = {_check_size(path, SIZES[template]) for path in self._files.values()}
         self.method = Method(
             name,
             self._read_pictures,
-            description={"what": "ready-made pictures", "folder": folder.name},
+            description={
+                "what": "ready-made pictures",
+                "folder": folder.name,
+                "sides": ", ".join(map(str, sorted(sides))),
+                "alignment": _ALIGNMENTS[template],
+            },
         )
 
     def _read_pictures(self, samples: Sequence[EvaluationSample]) -> Tensor:
-        return to_tensor(
-            [_read_result(self._files[sample.key], size_only=False) for sample in samples]
-        )
+        sizes, place = SIZES[self._template], _PLACES[self._template]
+        return to_tensor([place(_read(self._files[sample.key], sizes)) for sample in samples])
 
 
-def _read_result(path: Path, *, size_only: bool) -> NDArray[np.uint8]:
-    """Read an image; with `size_only` check its size and return an empty array."""
+_ALIGNMENTS: Mapping[FaceTemplate, str] = {
+    "jdsr": "that of the truth; larger pictures are reduced to 128x128 by PIL's bicubic, "
+    "antialiased",
+    "ffhq": "that of FFHQ (five points of facexlib); mapped to that of the truth by the similarity "
+    "between both templates, in one bicubic resampling, antialiased",
+}
+
+
+def _in_place(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture if len(picture) == TEMPLATE_SIZE else resize_bicubic(picture, TEMPLATE_SIZE)
+
+
+_PLACES: Mapping[FaceTemplate, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "jdsr": _in_place,
+    "ffhq": out_of_ffhq,
+}
+"""How a picture becomes the template of jdsr, by the template of its face."""
+
+
+def _pictures(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
+    """Yield the pictures of a folder and of those below it, in order of their paths.
+
+    Raises:
+        DatasetError: A folder cannot be listed.
+
+    """
     try:
-        with Image.open(path) as picture:
-            if picture.size != (128, 128):
-                width, height = picture.size
-                raise DatasetError(f"the picture is {width}x{height}, not 128x128", where=path)
-            if picture.mode.startswith(("I", "F")):
-                raise DatasetError(
-                    "the picture has more than 8 bits a channel", where=path, hint="Save 8-bit RGB"
-                )
-            if size_only:
-                return np.zeros((0, 0, 3), np.uint8)
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DatasetError(
+            f"the folder cannot be listed ({error.strerror})", where=folder,
+            hint="Check its permissions",
+        ) from error  # fmt: skip
+    for path in entries:
+        if path.is_dir():
+            if depth > 1 and path.name not in OTHER_FOLDERS:
+                yield from _pictures(path, depth - 1)
+        elif path.suffix.lower() in PICTURE_SUFFIXES:
+            yield path
+
+
+def _key(stem: str, keys: set[str]) -> str | None:
+    """Return the face that the name of a picture stands for; None if it is another one."""
+    shorter = (stem.removesuffix(added) for added in ADDED_NAMES if stem.endswith(added))
+    return next((name for name in (stem, *shorter) if name in keys), None)
+
+
+def _check_size(path: Path, sizes: Sequence[int]) -> int:
+    """Return the side of a picture without decoding it; raises as `_read`."""
+    with _open(path, sizes) as picture:
+        return picture.width
+
+
+def _read(path: Path, sizes: Sequence[int]) -> NDArray[np.uint8]:
+    """Return a picture as RGB uint8.
+
+    Raises:
+        DatasetError: It has another size or depth, or cannot be read.
+
+    """
+    with _open(path, sizes) as picture:
+        try:
             return np.asarray(picture.convert("RGB"), np.uint8)
-    except DatasetError:
-        raise
+        except PILLOW_ERRORS as error:
+            raise DatasetError("not a readable picture", where=path) from error
+
+
+def _open(path: Path, sizes: Sequence[int]) -> Image.Image:
+    try:
+        picture = Image.open(path)
     except PILLOW_ERRORS as error:
         raise DatasetError("not a readable picture", where=path) from error
+    width, height = picture.size
+    if width != height or width not in sizes:
+        picture.close()
+        *most, last = (f"{size}x{size}" for size in sizes)
+        raise DatasetError(
+            f"the picture is {width}x{height}, not {', '.join(most)} or {last}", where=path
+        )
+    if picture.mode.startswith(("I", "F")):
+        picture.close()
+        raise DatasetError(
+            "the picture has more than 8 bits a channel", where=path, hint="Save 8-bit RGB"
+        )
+    return picture
 
 
-def write_inputs(samples: Iterable[EvaluationSample], folder: Path) -> Iterator[EvaluationSample]:
+@dataclass(frozen=True)
+class InputForm:
+    """How inputs are written for other tools."""
+
+    size: int | None = None
+    """Side in pixels; None for that of the input in the template of jdsr, and 512 in FFHQ's."""
+    template: FaceTemplate = "jdsr"
+
+    @property
+    def protocol(self) -> str:
+        """Description of the written pictures."""
+        if self.template == "ffhq":
+            size = self.size or FFHQ_SIZE
+            return (
+                f"{size}x{size}, in the alignment of FFHQ (five points of facexlib), in one bicubic"
+                " resampling of the input; beyond its border, the border pixels are repeated"
+            )
+        if self.size is None:
+            return "as the compared methods receive them"
+        return f"enlarged to {self.size}x{self.size} by PIL's bicubic"
+
+    def picture_of(self, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an input, RGB uint8 (s, s, 3), as it is written."""
+        if self.template == "ffhq":
+            return into_ffhq(face, self.size or FFHQ_SIZE)
+        if self.size is None or self.size == len(face):
+            return face
+        return resize_bicubic(face, self.size)
+
+
+AS_RECEIVED = InputForm()
+"""Inputs as the compared methods receive them."""
+
+
+def write_inputs(
+    samples: Iterable[EvaluationSample], folder: Path, form: InputForm = AS_RECEIVED
+) -> Iterator[EvaluationSample]:
     """Yield the samples unchanged, and write the input of each to `<key>.png`.
+
+    Args:
+        samples: The samples.
+        folder: Where the pictures are written.
+        form: Size and alignment of the pictures.
 
     Raises:
         OutputError: A file cannot be written.
@@ -101,5 +241,5 @@ def write_inputs(samples: Iterable[EvaluationSample], folder: Path) -> Iterator[
     for sample in samples:
         path = folder / f"{sample.key}.png"
         with atomic_file(path, make_folder=True) as partial:
-            Image.fromarray(sample.pair.lr).save(partial, format="PNG")
+            Image.fromarray(form.picture_of(sample.pair.lr)).save(partial, format="PNG")
         yield sample

@@ -15,14 +15,16 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, EvaluationSample, SampleSettings
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evaluation.external import ExternalResults
+from jdsr_cli.evaluation.external import AS_RECEIVED, ExternalResults, InputForm
 from jdsr_cli.evaluation.methods import Method, load_methods, open_restorers
 from jdsr_cli.evaluation.metrics.face_region import FaceRegionMetric
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import check_properties
+from jdsr_cli.evaluation.table_rows import PlannedTable
 from jdsr_cli.evaluation.track_methods import TrackMethod, methods_for_tracks
 from jdsr_cli.evaluation.tracks import describe_tracks, scenes
 from jdsr_cli.settings import EvalSettings
+from jdsr_cli.settings.evaluation import FaceTemplate
 from jdsr_cli.synthesis.masks import Sprite
 from jdsr_cli.weights.default import default_weights
 
@@ -54,6 +56,8 @@ class Section:
     """Pictures above the results on the contact sheet, by their labels."""
     inputs_folder: Path | None = None
     """Folder into which the inputs are written."""
+    inputs_form: InputForm = AS_RECEIVED
+    """How they are written."""
     families: Sequence[Sequence[str]] = ()
     """Names of the methods that are compared with the first one among them; by default all."""
 
@@ -67,8 +71,8 @@ class Section:
 class EvaluationPlan:
     """A comparison whose methods are loaded and whose faces are not yet read."""
 
-    lr_size: int
-    """Side of the inputs in pixels."""
+    lr_size: int | None
+    """Side of the inputs in pixels; None if sections differ, and `fields` has those of each."""
     with_masks: bool
     sections: Callable[[FaceSet, Sequence[Sprite]], list[Section]]
     """Returns the sections for the evaluated faces and the masks."""
@@ -80,6 +84,8 @@ class EvaluationPlan:
     """Metrics of this plan, beside those that the request names."""
     bursts: Mapping[str, TrackMethod] = field(default_factory=dict)
     """How each method restores tracks, by its name."""
+    table: PlannedTable | None = None
+    """The table of the paper that is evaluated."""
 
 
 def plan_pictures(request: EvalSettings) -> EvaluationPlan:
@@ -101,6 +107,7 @@ def plan_pictures(request: EvalSettings) -> EvaluationPlan:
         )
     degradation = "camera" if request.inputs == "camera" else "paper"
     settings = SampleSettings(lr_size, degradation, masked=float(with_masks))
+    form = InputForm(request.inputs_size, request.inputs_template)
 
     def sections(faces: FaceSet, sprites: Sequence[Sprite]) -> list[Section]:
         degrader = Degrader(sprites, settings)
@@ -113,17 +120,25 @@ def plan_pictures(request: EvalSettings) -> EvaluationPlan:
             def samples(some: FaceSet, kind: str = kind) -> Iterator[EvaluationSample]:
                 return EvaluationFaces(some, degrader).samples(kind)
 
-            found.append(Section(kind, compared, samples, compared, inputs_folder=written))
+            section = Section(
+                kind, compared, samples, compared, inputs_folder=written, inputs_form=form
+            )
+            found.append(section)
         return found
 
-    return EvaluationPlan(lr_size, with_masks, sections)
+    protocol = {} if request.write_inputs is None else {"written_inputs": form.protocol}
+    return EvaluationPlan(lr_size, with_masks, sections, protocol)
 
 
 def _with_external_results(
     methods: Sequence[Method], request: EvalSettings, keys: Sequence[str], subfolder: str
 ) -> list[Method]:
     """Return the methods and the external results."""
-    names = [one.name for one in methods] + [name for name, _ in request.results]
+    given: list[tuple[str, Path, FaceTemplate]] = [
+        *((name, folder, "jdsr") for name, folder in request.results),
+        *((name, folder, "ffhq") for name, folder in request.ffhq_results),
+    ]
+    names = [one.name for one in methods] + [name for name, *_ in given]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
@@ -134,7 +149,8 @@ def _with_external_results(
             "nothing to compare", where="--compare", hint="Name a method or --results NAME=FOLDER"
         )
     external = [
-        ExternalResults(name, folder / subfolder, keys).method for name, folder in request.results
+        ExternalResults(name, folder / subfolder, keys, template).method
+        for name, folder, template in given
     ]
     return [*methods, *external]
 

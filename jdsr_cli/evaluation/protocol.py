@@ -20,14 +20,24 @@ from jdsr_cli.synthesis.masks import Sprite, load_templates
 TEST_MASK_SEED = 777
 DRAWN_MASKS = 200
 _PACKAGES = ("jdsr", "torch", "torchvision", "numpy", "pillow", "opencv-python")
-FIDELITY_PROTOCOL = (
+Y_PROTOCOL = (
     "PSNR and SSIM on Y (BT.601 limited range), outputs clamped and rounded to 8 bits, peak 255; "
     "SSIM with an 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, valid positions only; "
-    "means over faces of each face's figure; no border crop, but *_crop ignores as many pixels "
-    "along each edge as the scale; *_covered and *_beside: pixels (SSIM: windows by their centre) "
-    "that the mask covers by more than half before the face is reduced, and the others; "
-    "*_unaltered: against bicubic of the input instead of the truth, pixels beside eyes and mouth, "
-    "on bare faces that are only reduced; bicubic is PIL's"
+    "means over faces of each face's figure; no border crop"
+)
+COVERED_PROTOCOL = (
+    "pixels (SSIM: windows by their centre) that the mask covers by more than half before the face "
+    "is reduced"
+)
+FIDELITY_PROTOCOL = (
+    f"{Y_PROTOCOL}, but *_crop ignores as many pixels along each edge as the scale; *_covered and "
+    f"*_beside: {COVERED_PROTOCOL}, and the others; *_unaltered: against bicubic of the input "
+    "instead of the truth, pixels beside eyes and mouth, on bare faces that are only reduced; "
+    "bicubic is PIL's"
+)
+INTERVAL_PROTOCOL = (
+    f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed {SEED}, the "
+    "same for every method and figure"
 )
 
 
@@ -37,11 +47,9 @@ def describe_protocol(metrics: Sequence[Metric], device: str, batch: int) -> dic
     description |= {metric.figure: metric.protocol for metric in metrics}
     return description | {
         "interval": (
-            f"{CONFIDENCE:.0%} percentile bootstrap over faces, {RESAMPLES:,} resamples, seed "
-            f"{SEED}, the same for every method and figure; of shares (rank1, identity_moved) "
-            "Wilson's; faces of one person count as independent; difference: of each face's figure "
-            "to the reference; better_share: of the faces, on which the figure is above the "
-            "reference"
+            f"{INTERVAL_PROTOCOL}; of shares (rank1, identity_moved) Wilson's; faces of one person "
+            "count as independent; difference: of each face's figure to the reference; "
+            "better_share: of the faces, on which the figure is above the reference"
         ),
         "reference": "the first method",
         "throughput": (

@@ -37,14 +37,15 @@ def write_results(
 
     """
     results = [
-        _row_fields(row) | {"faces_per_second": row.scores.faces_per_second} | _figures(row)
+        _row_fields(row)
+        | {"faces_per_second": row.scores.faces_per_second, "figures": figure_fields(row)}
         for row in rows
     ]
     group_results = [
         _row_fields(row)
         | {"by": row.group.by, "group": row.group.name}
         | {"limits": [round(end, 3) for end in (row.group.low, row.group.high)]}
-        | _figures(row)
+        | {"figures": figure_fields(row)}
         for row in groups
         if row.group is not None
     ]
@@ -58,13 +59,14 @@ def _row_fields(row: Row) -> dict[str, Any]:
     return {"faces": row.faces, "method": row.method, "count": len(row.scores.keys)}
 
 
-def _figures(row: Row) -> dict[str, Any]:
+def figure_fields(row: Row) -> dict[str, Any]:
+    """Return the figures of a row with intervals and differences, as JSON values."""
     fields = {figure: _estimate_fields(one) for figure, one in row.estimates.items()}
     for figure, one in row.differences.items():
         fields[figure]["difference"] = _estimate_fields(one)
     for figure, share in row.better_share.items():
         fields[figure]["better_share"] = round(share, 6)
-    return {"figures": fields}
+    return fields
 
 
 def _estimate_fields(one: Estimate) -> dict[str, Any]:

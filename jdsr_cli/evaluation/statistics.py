@@ -70,8 +70,8 @@ def estimate(
     resampled = dict(
         zip(
             finite,
-            _resampled([np.where(defined[n], columns[n], 0.0) for n in finite],
-                       [defined[n] for n in finite], resamples, seed),
+            resampled_ratios([np.where(defined[n], columns[n], 0.0) for n in finite],
+                             [defined[n] for n in finite], resamples, seed),
             strict=True,
         )
     ) if finite else {}  # fmt: skip
@@ -104,12 +104,27 @@ def _has_both_infinities(values: NDArray[np.float64]) -> bool:
     return bool(np.isposinf(values).any() and np.isneginf(values).any())
 
 
-def _resampled(
-    values: list[NDArray[np.float64]], defined: list[NDArray[np.bool_]], resamples: int, seed: int
+def resampled_ratios(
+    numerators: Sequence[NDArray[np.float64]],
+    denominators: Sequence[NDArray[np.generic]],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> NDArray[np.float64]:
-    """Return the means of the columns in each resample, (columns, resamples)."""
+    """Return ratios of sums over units that are drawn with replacement, (ratios, resamples).
+
+    Args:
+        numerators: (N,) of the same N units for each ratio.
+        denominators: The same, such as which units have a value: the ratio is then their mean.
+        resamples: Number of resamples of N units, the same ones for every ratio.
+        seed: Seed of the random numbers.
+
+    Returns:
+        NaN where the sum of the denominators is not above 0.
+
+    """
     rng = np.random.default_rng(seed)
-    table = np.stack([*values, *(mask.astype(np.float64) for mask in defined)], axis=1)
+    below = [one.astype(np.float64) for one in denominators]
+    table = np.stack([*numerators, *below], axis=1)
     count = len(table)
     step = max(1, _MAX_DRAWS // count)
     sums = []
@@ -119,7 +134,7 @@ def _resampled(
         multiplicity = np.bincount(indices.ravel(), minlength=size * count).reshape(size, count)
         sums.append(multiplicity @ table)
     joined = np.concatenate(sums).T
-    totals, counts = joined[: len(values)], joined[len(values) :]
+    totals, counts = joined[: len(numerators)], joined[len(numerators) :]
     return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
 
 

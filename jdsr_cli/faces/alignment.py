@@ -106,6 +106,20 @@ def estimate_alignment(
     )
 
 
+def similarity_from_template(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (2, 3), the least-squares similarity from the template to another one.
+
+    Args:
+        points: (5, 2): the points of the other template, ordered as `TEMPLATE`; all count alike.
+
+    """
+    x, y = TEMPLATE.T
+    one, zero = np.ones(5), np.zeros(5)
+    system = np.vstack([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    (a, b, right, down), *_ = np.linalg.lstsq(system, points.T.ravel(), rcond=None)
+    return np.array([[a, -b, right], [b, a, down]])
+
+
 def crop(
     image: NDArray[np.uint8], alignment: Alignment, size: int = TEMPLATE_SIZE
 ) -> NDArray[np.uint8]:

@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
 from jdsr_cli.faces.regions import covered_region, face_region
-from jdsr_cli.faces.registration import register, sample
+from jdsr_cli.faces.registration import register
+from jdsr_cli.faces.resampling import sample
 
 TONE_SIDE = 32
 """Side in pixels to which shots are reduced to compare their tone."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError, WeightsCorruptError, WeightsMissingError
-from jdsr_cli.faces.alignment import TEMPLATE, crop, estimate_alignment
+from jdsr_cli.faces.alignment import crop, estimate_alignment, similarity_from_template
 from jdsr_cli.faces.detection.base import Detection
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.resampling import invert, resample
@@ -39,11 +39,7 @@ ARCFACE_TEMPLATE.setflags(write=False)
 
 def to_arcface() -> NDArray[np.float64]:
     """Return (2, 3), the least-squares similarity from the template of jdsr to ArcFace's."""
-    x, y = TEMPLATE.T
-    one, zero = np.ones(5), np.zeros(5)
-    system = np.vstack([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    (a, b, right, down), *_ = np.linalg.lstsq(system, ARCFACE_TEMPLATE.T.ravel(), rcond=None)
-    return np.array([[a, -b, right], [b, a, down]])
+    return similarity_from_template(ARCFACE_TEMPLATE)
 
 
 class RecognitionNetwork:

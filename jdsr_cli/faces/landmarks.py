@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import WeightsCorruptError, WeightsMissingError
+from jdsr_cli.faces.resampling import resample
 
 POINTS = 68
 _HINT = "Give a landmark network of 112x112 RGB with 136 outputs"
@@ -56,6 +57,13 @@ class OnnxLandmarks:
     def locate(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N, 68, 2) in pixels of RGB squares (N, 112, 112, 3)."""
         return np.stack([self._points(square) for square in squares])
+
+    def locate_in_template(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return (N, 68, 2), in pixels of the template, of aligned faces (N, 128, 128, 3)."""
+        to_face = window_to_template(self.window, self.size)
+        squares = np.stack([resample(face, to_face, self.size) for face in faces])
+        points = self.locate(squares).astype(np.float64)
+        return np.asarray(points @ to_face[:, :2].T + to_face[:, 2], np.float64)
 
     def _points(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:

@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import UsageError
+from jdsr_cli.faces.optical_flow import COARSEST, band, estimate_flow, flow_levels, round_trip
 from jdsr_cli.faces.regions import face_region
-from jdsr_cli.faces.resampling import chain, invert, zoom
+from jdsr_cli.faces.resampling import chain, invert, sample, zoom
 
 MIN_CORRELATION = 0.85
 """Least correlation of the compared bands after the affine registration, `NOISE_ALLOWANCE` less in
@@ -59,7 +60,7 @@ CONVERGED = 1e-4
 """Maximum iterations of the registration, and the gain of correlation at which it ends."""
 SMOOTHING = 5
 """Side in pixels of the Gaussian that enhanced correlation applies to both crops."""
-REGISTERED_BAND = (1.0, 24.0)
+REGISTERED_BAND = (1.0, COARSEST)
 COMPARED_BAND = (2.5, 16.0)
 """Standard deviations in pixels of the Gaussians that limit the bands in which crops are registered
 and compared: without light and colour above, without noise below."""
@@ -69,9 +70,6 @@ AFFINE_GAIN = 0.01
 """Gain of correlation from which the affine map replaces its nearest similarity."""
 FLOW_FROM = 20.0
 """Native width in pixels from which flow is estimated; in narrower faces it follows the noise."""
-FLOW_BLUR = 2.0
-"""Least standard deviation in pixels of the Gaussian before the flow; half a native pixel if that
-is more."""
 FLOW_SMOOTHNESS = 7.0
 """Standard deviation in pixels of the Gaussian that smooths the flow."""
 MAX_FLOW = 6.0
@@ -80,8 +78,6 @@ INCONSISTENT = 1.0
 """Pixels by which forward and backward flow may differ."""
 FLOW_GAIN = 0.002
 """Gain of correlation from which flow is kept."""
-FLOW_CONTRAST = 40.0
-"""Standard deviation in grey levels to which the band is scaled for the flow."""
 
 _COARSE = (TEMPLATE_SIZE, TEMPLATE_SIZE)
 
@@ -205,12 +201,6 @@ def _fill(luma: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.fl
     return np.asarray(seen * luma + (1.0 - seen) * around, np.float32)
 
 
-def _band(luma: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
-    """Return what lies between two Gaussians."""
-    low, high = (cv2.GaussianBlur(luma, (0, 0), limit) for limit in limits)
-    return np.asarray(low - high, np.float32)
-
-
 def _register_affine(
     fixed: NDArray[np.float32],
     moving: NDArray[np.float32],
@@ -221,12 +211,12 @@ def _register_affine(
 
     None if they do not match: their correlation is less than `least`, or they are too far apart.
     """
-    here, there = (_band(one, REGISTERED_BAND) for one in (fixed, moving))
+    here, there = (band(one, REGISTERED_BAND) for one in (fixed, moving))
     affine = _correlate(here, there, np.eye(2, 3), region)
     if affine is None:
         return None
     similarity = _nearest_similarity(affine, region)
-    here, there = (_band(one, COMPARED_BAND) for one in (fixed, moving))
+    here, there = (band(one, COMPARED_BAND) for one in (fixed, moving))
     by_affine, by_similarity = (
         _correlation(here, warp(there, one), region) for one in (affine, similarity)
     )
@@ -301,39 +291,19 @@ def _find_flow(
         correlation: Correlation without flow.
 
     """
-    blur = max(FLOW_BLUR, 0.5 * TEMPLATE_SIZE / native_width)
-    limits = (blur, REGISTERED_BAND[1])
-    here, there = (_visible_levels(_band(one, limits)) for one in (fixed, warp(moving, matrix)))
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    estimator.setFinestScale(1)
-    estimator.setPatchSize(16)
-    estimator.setPatchStride(4)
-    nothing = np.zeros((*_COARSE, 2), np.float32)
-    forward, backward = (
-        np.asarray(estimator.calc(one, other, nothing.copy()), np.float32)
-        for one, other in ((here, there), (there, here))
-    )
-    y, x = np.mgrid[:TEMPLATE_SIZE, :TEMPLATE_SIZE].astype(np.float32)
-    grid = np.stack([x, y], axis=2)
-    back = sample(backward, grid + forward)
-    agreed = (np.abs(forward + back).max(axis=2) < INCONSISTENT) & (
-        np.abs(forward).max(axis=2) < MAX_FLOW
-    )
+    here, there = (flow_levels(one, native_width) for one in (fixed, warp(moving, matrix)))
+    forward, backward = estimate_flow(here, there)
+    mismatch = np.abs(round_trip(forward, backward)).max(axis=2)
+    agreed = (mismatch < INCONSISTENT) & (np.abs(forward).max(axis=2) < MAX_FLOW)
     trust = np.asarray(agreed * region, np.float32)
     evidence = cv2.GaussianBlur(trust, (0, 0), FLOW_SMOOTHNESS)[..., None] + 0.1
     flow = np.asarray(
         cv2.GaussianBlur(forward * trust[..., None], (0, 0), FLOW_SMOOTHNESS) / evidence, np.float32
     )
-    fixed, moving = (_band(one, COMPARED_BAND) for one in (fixed, moving))
+    fixed, moving = (band(one, COMPARED_BAND) for one in (fixed, moving))
     moved = Registration(matrix, flow, 1.0).coordinates(TEMPLATE_SIZE)
     reached = _correlation(fixed, sample(moving, moved), region)
     return (flow, reached) if reached > correlation + FLOW_GAIN else (None, correlation)
-
-
-def _visible_levels(band: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Scale a band to grey levels, since the flow is estimated from 8 bits."""
-    scale = FLOW_CONTRAST / max(float(band.std()), 1.0)
-    return np.asarray(np.clip(np.rint(128.0 + scale * band), 0.0, 255.0), np.uint8)
 
 
 def _refine(
@@ -344,7 +314,7 @@ def _refine(
 ) -> NDArray[np.float64]:
     """Return the map in all pixels of larger crops, or the given one where that fails."""
     side = len(reference)
-    fixed, moving = (_band(_luma(one, side), REGISTERED_BAND) for one in (reference, picture))
+    fixed, moving = (band(_luma(one, side), REGISTERED_BAND) for one in (reference, picture))
     within = np.asarray(cv2.resize(region, (side, side)), np.float32)
     found = _correlate(fixed, moving, matrix, within)
     if found is None:
@@ -376,25 +346,3 @@ def warp(picture: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[n
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(warped, np.float32)
-
-
-def sample(
-    picture: NDArray[np.float32], coordinates: NDArray[np.float32], *, border: float | None = None
-) -> NDArray[np.float32]:
-    """Return a picture at given points, bicubic.
-
-    Args:
-        picture: float32 (H, W) or (H, W, C).
-        coordinates: (h, w, 2) x and y in pixels of the picture.
-        border: Value outside the picture; by default that of the nearest border pixel.
-
-    """
-    mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
-    value = (0.0 if border is None else border,) * 4
-    found = cv2.remap(
-        picture,
-        *(coordinates[..., 0], coordinates[..., 1], cv2.INTER_CUBIC),
-        borderMode=mode,
-        borderValue=value,
-    )
-    return np.asarray(found, np.float32)

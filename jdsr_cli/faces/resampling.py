@@ -211,3 +211,25 @@ def _reduction(size: int, fine: int) -> NDArray[np.float32]:
     weights = np.asarray(kernel / kernel.sum(axis=1, keepdims=True), dtype=np.float32)
     weights.setflags(write=False)
     return weights
+
+
+def sample(
+    picture: NDArray[np.float32], coordinates: NDArray[np.float32], *, border: float | None = None
+) -> NDArray[np.float32]:
+    """Return a picture at given points, bicubic.
+
+    Args:
+        picture: float32 (H, W) or (H, W, C).
+        coordinates: (h, w, 2) x and y in pixels of the picture.
+        border: Value outside the picture; by default that of the nearest border pixel.
+
+    """
+    mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
+    value = (0.0 if border is None else border,) * 4
+    found = cv2.remap(
+        picture,
+        *(coordinates[..., 0], coordinates[..., 1], cv2.INTER_CUBIC),
+        borderMode=mode,
+        borderValue=value,
+    )
+    return np.asarray(found, np.float32)

@@ -20,8 +20,7 @@ from jdsr_cli.faces.identity_check import CheckedShot
 from jdsr_cli.faces.lower_face import TOP
 from jdsr_cli.faces.occlusion import MaskCalibration, MaskState, classify_mask, covered_share
 from jdsr_cli.faces.regions import covered_region, face_region
-from jdsr_cli.faces.registration import sample
-from jdsr_cli.faces.resampling import chain, stretch, zoom
+from jdsr_cli.faces.resampling import chain, sample, stretch, zoom
 from jdsr_cli.inference.generator import Pictures
 from jdsr_cli.media import Image
 from jdsr_cli.restoration.best_shots import Shot, template_to_canvas

@@ -9,11 +9,17 @@ from typing import Annotated, Literal
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.settings.detection import AUTO, Device
-from jdsr_cli.settings.options import Option, Settings
+from jdsr_cli.settings.options import Option, Settings, declared
 from jdsr_cli.settings.restoration import MAX_FUSED_SHOTS, output_option
 
 EVALUATION_SCALES = (1, 2, 4, 8)
 """Factors by which a face of 128, 64, 32 or 16 pixels becomes one of 128."""
+FaceTemplate = Literal["jdsr", "ffhq"]
+"""Alignment of faces in pictures: that of jdsr, or that of FFHQ (see `faces.ffhq`)."""
+PICTURE_SIZES = (128, 256, 512, 1024)
+"""Sides in pixels of the pictures that are exchanged with other tools."""
+VIDEO_OPTIONS = ("data", "video", "faces", "out", "identity", "landmarks", "device")
+"""Fields of the options that apply to restored videos."""
 LEAST_WIDTH, MAX_WIDTH = 8, 128
 """Limits of the width of a face on the sensor, in pixels."""
 
@@ -58,9 +64,10 @@ class EvalSettings(Settings):
     data: Annotated[
         Path,
         Option(
-            "Faces: an official CelebA folder, archives of aligned faces, a folder of pictures, or "
-            "prepared faces.",
-            metavar="TAR|DIR",
+            "Faces: an official CelebA folder, a folder of Helen, archives of aligned faces, a "
+            "folder of pictures, or prepared faces. With --video the reference: a video, or a "
+            "folder of numbered frames.",
+            metavar="TAR|DIR|VIDEO",
         ),
     ]
     methods: Annotated[
@@ -83,7 +90,8 @@ class EvalSettings(Settings):
     results: Annotated[
         tuple[tuple[str, Path], ...],
         Option(
-            "Restored 128x128 pictures of another tool, named like the faces; repeatable.",
+            "Restored pictures of another tool, named like the faces, of 128, 256, 512 or 1024 "
+            "pixels square; repeatable.",
             metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
             form="NAME=DIR, such as other=out/",
         ),
@@ -92,6 +100,47 @@ class EvalSettings(Settings):
         Path | None,
         Option("Write the inputs here as PNG, for other tools.", metavar="DIR"),
     ] = None
+    inputs_size: Annotated[
+        int | None,
+        Option(
+            "Side to which the written inputs are enlarged.",
+            unit="px", choices=PICTURE_SIZES,
+            unset="that of the input; 512 with --inputs-template ffhq",
+        ),
+    ] = None  # fmt: skip
+    inputs_template: Annotated[
+        FaceTemplate,
+        Option(
+            "Alignment of the faces in the written inputs: that of the evaluated faces (jdsr), or "
+            "that of FFHQ, which most other restorers expect (ffhq).",
+        ),
+    ] = "jdsr"
+    ffhq_results: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "As --results, for pictures in the alignment of FFHQ (--inputs-template ffhq) of 256, "
+            "512 or 1024 pixels square.",
+            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
+            form="NAME=DIR, such as other=out/",
+        ),
+    ] = ()  # fmt: skip
+    video: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            "Compare restored videos of the reference: how steady faces are from frame to frame. A "
+            "video or a folder of numbered frames, with a frame for each of the reference; "
+            "repeatable.",
+            metavar="NAME=FILE", parse=parse_named_folder, repeated=True,
+            form="NAME=FILE, such as other=restored.mp4",
+        ),
+    ] = ()  # fmt: skip
+    faces: Annotated[
+        Path | None,
+        Option(
+            "Faces of the reference with --video: faces.jsonl of its result.",
+            metavar="FILE", unset="searched in every frame",
+        ),
+    ] = None  # fmt: skip
     degradation: Annotated[
         Literal["paper", "camera", "sharp"] | None,
         Option(
@@ -123,6 +172,22 @@ class EvalSettings(Settings):
             form="widths between commas, each 8 to 128",
         ),
     ] = ()
+    table: Annotated[
+        Literal["2", "3", "generality"] | None,
+        Option(
+            "Print a table of the paper, with its figures beside those of the checkpoints: 2 "
+            "(without single terms), 3 (denoising, then super-resolution) or generality (Helen).",
+            unset="the methods of --compare",
+        ),
+    ] = None
+    checkpoints: Annotated[
+        Path | None,
+        Option(
+            "Weights for --table: DIR, DIR/weights and DIR/*/weights are searched for "
+            "manifest.toml, whose entries name their recipes.",
+            metavar="DIR",
+        ),
+    ] = None
     masks: Annotated[
         Path | None,
         Option("Mask templates.", metavar="DIR", unset="masks drawn by jdsr"),
@@ -131,6 +196,14 @@ class EvalSettings(Settings):
         str | None,
         Option("train, val or test.", unset="test where the data has one, otherwise all faces"),
     ] = None
+    sources: Annotated[
+        tuple[str, ...],
+        Option(
+            "Use the faces that come from these sources: names in the column source of faces.csv "
+            "beside aligned faces.",
+            metavar="NAME,...", parse=parse_list, form="names between commas", unset="all faces",
+        ),
+    ] = ()  # fmt: skip
     limit: Annotated[
         int | None, Option("Use this many evenly spaced faces.", low=1, unset="all faces")
     ] = None
@@ -150,14 +223,16 @@ class EvalSettings(Settings):
         Option(
             "Measure identity with a TorchScript network (112x112 input as for ArcFace): cosine "
             "with the true face, share of faces whose identity moves away from it, and rank-1 "
-            "identification if the data names the people.",
+            "identification if the data names the people. With --video: distance between the "
+            "identities of neighbouring frames.",
             metavar="FILE",
         ),
     ] = None
     landmarks: Annotated[
         Path | None,
         Option(
-            "Measure the landmark error with an ONNX network (112x112 input, 68 points).",
+            "Measure the landmark error with an ONNX network (112x112 input, 68 points). With "
+            "--video: how unevenly landmarks move.",
             metavar="FILE",
         ),
     ] = None
@@ -178,6 +253,55 @@ class EvalSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.video:
+            self._check_video()
+        elif self.faces is not None:
+            raise UsageError(
+                "the faces of a video are given", where="--faces", hint="Give --video as well"
+            )
+        self._check_table()
+        self._check_written_inputs()
+        self._check_tracks()
+
+    def _check_written_inputs(self) -> None:
+        if self.write_inputs is None:
+            for option, given in (
+                ("--inputs-size", self.inputs_size is not None),
+                ("--inputs-template", self.inputs_template != "jdsr"),
+            ):
+                if given:
+                    raise UsageError(
+                        "no inputs are written", where=option, hint="Give --write-inputs as well"
+                    )
+
+    def _check_table(self) -> None:
+        if self.table is None:
+            if self.checkpoints is not None:
+                raise UsageError(
+                    "checkpoints are those of a table of the paper",
+                    where="--checkpoints", hint="Give --table as well, or name them by --compare",
+                )  # fmt: skip
+            return
+        if self.checkpoints is None:
+            raise UsageError(
+                "a table of the paper requires its checkpoints",
+                where="--table", hint="Give --checkpoints DIR",
+            )  # fmt: skip
+        other = {
+            "--compare": self.methods is not None, "--burst": self.burst, "--widths": self.widths,
+            "--results": self.results,
+            "--ffhq-results": self.ffhq_results, "--write-inputs": self.write_inputs is not None,
+            f"--degradation {self.degradation}": self.degradation not in (None, "paper"),
+        }  # fmt: skip
+        given = [flag for flag, present in other.items() if present]
+        if given:
+            raise UsageError(
+                f"the paper's tables have fixed methods and inputs, so that {given[0]} does not "
+                "apply",
+                where="--table", hint=f"Leave {' and '.join(given)} out",
+            )  # fmt: skip
+
+    def _check_tracks(self) -> None:
         if not self.burst:
             if self.widths:
                 raise UsageError(
@@ -190,11 +314,20 @@ class EvalSettings(Settings):
                 f"the shots of a track are those of a camera, not {self.degradation}",
                 where="--burst", hint="Leave --degradation out",
             )  # fmt: skip
-        if self.results or self.write_inputs is not None:
+        if self.results or self.ffhq_results or self.write_inputs is not None:
             raise UsageError(
                 "other tools are compared on single pictures",
-                where="--burst", hint="Leave --results and --write-inputs out",
+                where="--burst", hint="Leave --results, --ffhq-results and --write-inputs out",
             )  # fmt: skip
+
+    def _check_video(self) -> None:
+        """Check that no option of other comparisons is given."""
+        for one in declared(type(self)):
+            if one.field not in VIDEO_OPTIONS and getattr(self, one.field) != one.default:
+                raise UsageError(
+                    "is for faces, and restored videos are compared (--video)",
+                    where=one.flag, hint="Leave it out",
+                )  # fmt: skip
 
     @property
     def inputs(self) -> Literal["paper", "camera", "sharp"]:

@@ -64,8 +64,8 @@ class TrainSettings(Settings):
     plan: Annotated[
         str | None,
         Option(
-            "Train all recipes of a plan in turn: reproduce, equal_budget, or those of a TOML file. "
-            "The same command continues; finished jobs are not started again.",
+            "Train the recipes of a plan in turn: reproduce, equal_budget, or a TOML file. The "
+            "same command continues; finished jobs are not started again.",
             metavar="NAME|FILE", unset="one recipe",
         ),
     ] = None  # fmt: skip
@@ -122,8 +122,9 @@ class TrainSettings(Settings):
     minutes: Annotated[
         float | None,
         Option(
-            "Give the joint stage as many steps as fit into this time on this machine. The same "
-            "command continues with the number of steps of its first start.",
+            "Give the joint stage as many steps as fit into this time on this machine, on a CPU "
+            "into this much processor time. The same command continues with the number of steps of "
+            "its first start.",
             unit="min", low=0.1,
         ),
     ] = None  # fmt: skip

@@ -11,7 +11,7 @@ from network_files import write_points_onnx, write_torchscript
 from PIL import Image
 from typer.testing import Result
 
-from jdsr_cli.cli.eval import _share
+from jdsr_cli.cli.figure_cells import share_cell
 
 Weights = Callable[[int], Path]
 
@@ -80,7 +80,7 @@ def test_the_table_shows_means_intervals_and_differences(evaluated: tuple[Path, 
     [(1, "100 %"), (0.9999, ">99.9 %"), (0.5, "50.0 %"), (0.0001, "<0.1 %"), (0, "0 %")],
 )
 def test_only_exact_shares_are_shown_as_0_or_100_percent(share: float, text: str) -> None:
-    assert _share(share) == text
+    assert share_cell(share) == text
 
 
 def test_the_test_archives_of_a_folder_are_used(evaluated: tuple[Path, Result]) -> None:
@@ -203,3 +203,57 @@ def test_the_table_of_tracks_has_a_column_for_each_number_of_shots(
     alone = evaluate(data, tmp_path / "alone", template_folder, *compared[:1], "bicubic", *options)
     assert "  40 px inputs" in alone.stdout
     assert "--widths" in one_line(evaluate(data, tmp_path, template_folder, "--widths", "24"), 2)
+
+
+def test_the_table_of_videos_shows_means_and_ratios_to_the_reference(
+    tmp_path: Path, two_people: list[np.ndarray]
+) -> None:
+    for name, levels in (("clip", 0), ("bright", 9)):
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(two_people):
+            flickering = frame // 2 + np.uint8(levels * (number % 2))
+            Image.fromarray(flickering).save(tmp_path / name / f"{number}.png")
+    points = [[40, 44], [62, 44], [51, 56], [42, 66], [60, 66]]
+    records = [
+        {"frame": frame, "track": 1, "points": points, "status": "restored", "bridged": False}
+        for frame in range(len(two_people))
+    ]
+    faces = tmp_path / "faces.jsonl"
+    faces.write_text("".join(json.dumps(one) + "\n" for one in records))
+    result = run(
+        "eval", "--data", tmp_path / "clip", "--video", f"bright={tmp_path / 'bright'}",
+        "--faces", faces, "--out", tmp_path / "out", "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "6 frames, 1 track, 5 pairs of frames" in result.stdout
+    assert "intervals over pairs of frames" in result.stdout
+    stated = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["results"]
+    for heading, figure, decimals in (
+        ("warping error, x 0.001", "warping_error", 3), ("flicker, grey levels", "flicker", 2),
+    ):  # fmt: skip
+        reference, bright = section(result, heading)
+        for words, row in ((reference, stated[0]), (bright, stated[1])):
+            mean = row["figures"][figure]["mean"]
+            ends = (f"{mean[end]:.{decimals}f}" for end in ("value", "low", "high"))
+            value, low, high = ends
+            assert words[:5] == [row["video"], value, low, "to", high]
+        relative = stated[1]["figures"][figure]["relative"]
+        assert bright[5] == f"{relative['value']:.2f}"
+    assert "identity distance" not in result.stdout
+    assert [Path(line).name for line in result.stdout.splitlines()[-3:]] == [
+        "results.json", "scores.csv", "faces.jsonl"
+    ]  # fmt: skip
+
+
+def test_videos_that_do_not_match_are_errors_in_one_line(
+    tmp_path: Path, two_people: list[np.ndarray]
+) -> None:
+    for name, count in (("clip", 3), ("short", 2)):
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(two_people[:count]):
+            Image.fromarray(frame).save(tmp_path / name / f"{number}.png")
+    videos = ("--video", f"short={tmp_path / 'short'}", "--out", tmp_path / "out")
+    result = run("eval", "--data", tmp_path / "clip", *videos)
+    assert "has 2 frames, and the reference 3" in one_line(result, 2)
+    refused = run("eval", "--data", tmp_path / "clip", *videos, "--compare", "bicubic")
+    assert "--compare: is for faces" in one_line(refused, 2)

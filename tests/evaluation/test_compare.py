@@ -199,6 +199,36 @@ def test_external_results_of_written_inputs_score_the_same(
     assert row.scores.means() == {name: expected[name] for name in row.scores.figures}
 
 
+def test_pictures_in_the_alignment_of_ffhq_are_compared_on_the_same_truth(
+    data: Path, template_folder: Path, tmp_path: Path
+) -> None:
+    inputs = tmp_path / "inputs"
+    common = {"methods": ("bicubic",), "masks": template_folder, "limit": 2}
+    written = compare(
+        EvalSettings(
+            data, out=tmp_path / "first", write_inputs=inputs, inputs_template="ffhq", **common
+        )
+    )
+    assert "FFHQ" in record(written)["protocol"]["written_inputs"]
+    (tmp_path / "gan").mkdir()
+    inputs.rename(tmp_path / "gan" / "restored_faces")
+    request = EvalSettings(
+        data, out=tmp_path / "second", ffhq_results=(("unchanged", tmp_path / "gan"),), **common
+    )
+    comparison = compare(request)
+    assert [row.method for row in comparison.rows] == ["bicubic", "unchanged"]
+    described = record(comparison)["methods"][1]
+    assert (described["sides"], described["folder"]) == ("512", "gan")
+    assert "FFHQ" in described["alignment"]
+    assert "written_inputs" not in record(comparison)["protocol"]
+    bicubic, unchanged = (row.scores.figures["psnr"] for row in comparison.rows)
+    assert np.abs(bicubic - unchanged).max() < 0.3
+    folders = (("other", tmp_path / "gan"),)
+    twice = EvalSettings(data, out=tmp_path / "x", results=folders, ffhq_results=folders)
+    with pytest.raises(UsageError, match="other is given twice"):
+        compare(twice)
+
+
 def test_a_limit_selects_evenly_spaced_faces(
     data: Path, template_folder: Path, tmp_path: Path, face_set: FaceSet
 ) -> None:
@@ -207,6 +237,24 @@ def test_a_limit_selects_evenly_spaced_faces(
     assert comparison.count == 2
     assert [row["key"] for row in table(comparison)] == [face_set.keys[0], face_set.keys[3]]
     assert (record(comparison)["data"]["faces"], record(comparison)["data"]["of"]) == (2, 6)
+
+
+def test_sources_select_the_evaluated_faces(
+    write_faces: Callable[..., Path], template_folder: Path, tmp_path: Path
+) -> None:
+    folder = write_faces(tmp_path / "faces", ("train-0.tar",))
+    path = folder / "faces.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    named = [f"{line},{'web' if line.startswith('hopper') else 'lfw'}" for line in lines]
+    path.write_text("\n".join([f"{head},source", *named]), encoding="utf-8")
+    request = EvalSettings(
+        folder, ("bicubic",), tmp_path / "out", masks=template_folder, split="train",
+        sources=("web",), limit=2,
+    )  # fmt: skip
+    comparison = compare(request)
+    assert [row["key"] for row in table(comparison)] == ["hopper0", "hopper1"]
+    data = record(comparison)["data"]
+    assert (data["faces"], data["of"], data["sources"]) == (2, 3, ["web"])
 
 
 def test_camera_degradation_evaluates_masked_and_bare_faces(

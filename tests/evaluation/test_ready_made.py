@@ -1,16 +1,26 @@
 """Results of other tools: reading by face name, errors, and written inputs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.datasets.face_set import FaceSet
-from jdsr_cli.datasets.samples import Degrader, EvaluationSample, SampleSettings, evaluation_samples
+from jdsr_cli.datasets.samples import (
+    Degrader,
+    EvaluationSample,
+    SampleSettings,
+    evaluation_samples,
+    to_tensor,
+)
 from jdsr_cli.errors import DatasetError, InputMissingError, OutputError
-from jdsr_cli.evaluation.external import ExternalResults, write_inputs
+from jdsr_cli.evaluation.external import ExternalResults, InputForm, write_inputs
 from jdsr_cli.evaluation.scoring import evaluate
+from jdsr_cli.settings.evaluation import FaceTemplate
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 
 
@@ -97,3 +107,146 @@ def test_an_unwritable_folder_raises_an_error_that_names_it(
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
         list(write_inputs(chosen, tmp_path / "taken"))
+
+
+def _put(face: NDArray[np.uint8], path: Path, side: int = 128) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.mark.parametrize("side", [256, 512, 1024])
+def test_larger_pictures_are_reduced_with_antialiasing(
+    tmp_path: Path, chosen: list[EvaluationSample], face_set: FaceSet, side: int
+) -> None:
+    keys = face_set.keys[:2]
+    # Columns that alternate between black and white: gray, unless pixels are left out.
+    stripes = np.zeros((side, side, 3), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / f"{keys[0]}.png")
+    factor = side // 128
+    repeated = np.asarray(face_set.images[1]).repeat(factor, 0).repeat(factor, 1)
+    Image.fromarray(repeated).save(tmp_path / f"{keys[1]}.png", compress_level=1)
+    method = ExternalResults("other", tmp_path, keys).method
+    assert method.description["sides"] == str(side)
+    assert "antialiased" in str(method.description["alignment"])
+    restored = method.restore(chosen[:2])
+    assert restored.shape == (2, 3, 128, 128)
+    assert (restored[0, :, 4:-4, 4:-4] - 0.5).abs().max() < 0.03
+    assert (restored[1] - to_tensor([np.asarray(face_set.images[1])])[0]).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("place", "added"),
+    [
+        ("restored_faces", "_00"),  # GFPGAN
+        ("restored_faces", ""),  # CodeFormer with --has_aligned, KEEP once renamed
+        ("", ""),  # OSDFace
+        ("inputs_0.5/restored_faces", ""),  # CodeFormer in its own folder of results
+        (".", "_restored"),
+        ("faces", "_out"),
+    ],
+)
+def test_folders_and_names_of_other_restorers_are_understood(
+    tmp_path: Path, chosen: list[EvaluationSample], face_set: FaceSet, place: str, added: str
+) -> None:
+    keys = face_set.keys[:2]
+    for key, image in zip(keys, face_set.images, strict=False):
+        _put(np.asarray(image), tmp_path / place / f"{key}{added}.png", 256)
+        for beside in ("cmp", "cropped_faces", "restored_imgs", "final_results", "more/cmp"):
+            _put(np.zeros((9, 9, 3), np.uint8), tmp_path / beside / f"{key}.png")
+            _put(np.zeros((9, 9, 3), np.uint8), tmp_path / beside / f"{key}_00.png")
+    restored = ExternalResults("other", tmp_path, keys).method.restore(chosen[:2])
+    truth = to_tensor(list(np.asarray(face_set.images[:2])))
+    assert (restored - truth).abs().mean() < 0.01
+
+
+def test_a_name_that_is_a_key_is_not_taken_for_another_face_with_an_added_name(
+    tmp_path: Path, chosen: list[EvaluationSample], face_set: FaceSet
+) -> None:
+    keys = ("anna", "anna_00", "anna_out")
+    for key, image in zip(keys, face_set.images, strict=False):
+        _put(np.asarray(image), tmp_path / f"{key}.png")
+    method = ExternalResults("other", tmp_path, keys).method
+    restored = method.restore([replace(chosen[0], key=key) for key in keys])
+    assert torch.equal(restored, to_tensor(list(np.asarray(face_set.images[:3]))))
+    (tmp_path / "anna_out.png").rename(tmp_path / "anna_out_restored.png")
+    ExternalResults("other", tmp_path, keys)
+    (tmp_path / "anna.png").unlink()
+    with pytest.raises(DatasetError, match=r"anna\.png: other has no picture of this face"):
+        ExternalResults("other", tmp_path, keys)
+
+
+def test_two_pictures_of_a_face_raise_an_error_that_names_both(
+    tmp_path: Path, face_set: FaceSet
+) -> None:
+    for key, image in zip(face_set.keys, face_set.images, strict=True):
+        _put(np.asarray(image), tmp_path / "restored_faces" / f"{key}.png", 256)
+    key = face_set.keys[0]
+    second = tmp_path / "restored_faces" / f"{key}_00.png"
+    _put(np.asarray(face_set.images[0]), second, 256)
+    with pytest.raises(DatasetError) as fault:
+        ExternalResults("other", tmp_path, face_set.keys)
+    assert fault.value.where == str(second)
+    assert f"a second picture of {key} beside restored_faces/{key}.png" in str(fault.value)
+    second.rename(tmp_path / f"{key}_restored.png")
+    with pytest.raises(DatasetError, match=rf"a second picture of {key} beside {key}_restored"):
+        ExternalResults("other", tmp_path, face_set.keys)
+
+
+def test_pictures_more_than_two_folders_below_are_not_results(
+    tmp_path: Path, face_set: FaceSet
+) -> None:
+    keys = face_set.keys
+    for key in keys:
+        _put(np.zeros((9, 9, 3), np.uint8), tmp_path / "a" / "b" / f"{key}.png")
+    ExternalResults("other", tmp_path, keys)
+    (tmp_path / "a" / "b").rename(tmp_path / "b")
+    (tmp_path / "a" / "c").mkdir()
+    (tmp_path / "b").rename(tmp_path / "a" / "c" / "b")
+    with pytest.raises(DatasetError, match="other has no picture of this face"):
+        ExternalResults("other", tmp_path, keys)
+
+
+@pytest.mark.parametrize(
+    ("template", "size"),
+    [("jdsr", (384, 384)), ("jdsr", (512, 1024)), ("jdsr", (64, 64)), ("ffhq", (128, 128))],
+)
+def test_other_sizes_are_refused(
+    tmp_path: Path, template: FaceTemplate, size: tuple[int, int]
+) -> None:
+    Image.new("RGB", size).save(tmp_path / "face.png")
+    with pytest.raises(DatasetError, match=rf"face\.png: the picture is {size[0]}x{size[1]}, not"):
+        ExternalResults("other", tmp_path, ["face"], template)
+
+
+@pytest.mark.parametrize(("size", "side"), [(None, 32), (128, 128), (512, 512)])
+def test_inputs_are_enlarged_to_the_asked_size(
+    tmp_path: Path, chosen: list[EvaluationSample], size: int | None, side: int
+) -> None:
+    form = InputForm(size)
+    assert list(write_inputs(chosen[:2], tmp_path, form)) == chosen[:2]
+    for sample in chosen[:2]:
+        with Image.open(tmp_path / f"{sample.key}.png") as picture:
+            assert picture.size == (side, side)
+            lr = Image.fromarray(sample.pair.lr)
+            expected = lr if size is None else lr.resize((side, side), Image.Resampling.BICUBIC)
+            assert np.array_equal(np.asarray(picture), np.asarray(expected))
+    assert str(side) in form.protocol or size is None
+
+
+@pytest.mark.parametrize("size", [None, 256])
+def test_ffhq_inputs_that_come_back_unchanged_equal_the_enlarged_input(
+    tmp_path: Path, chosen: list[EvaluationSample], face_set: FaceSet, size: int | None
+) -> None:
+    form = InputForm(size, "ffhq")
+    keys = face_set.keys[:2]
+    samples = list(write_inputs(chosen[:2], tmp_path, form))
+    with Image.open(tmp_path / f"{samples[0].key}.png") as picture:
+        assert picture.size == (size or 512,) * 2
+    returned = ExternalResults("other", tmp_path, keys, "ffhq").method.restore(samples)
+    bicubic = to_tensor(
+        [np.asarray(Image.fromarray(one.pair.lr).resize((128, 128), 3)) for one in samples]
+    )
+    assert (returned - bicubic).abs().mean() < 0.01
+    wrong = ExternalResults("other", tmp_path, keys).method.restore(samples)
+    assert (wrong - bicubic).abs().mean() > 0.03

@@ -27,6 +27,7 @@ class Shallow(nn.Module):
 PAIR = (ShallowConfig, Shallow)
 SINGLE = Shallow
 REVERSED = (Shallow, ShallowConfig)
+PLAIN = (Shallow, Shallow)
 """
 POINTS = {
     "shallow": "shallow_package:PAIR",
@@ -35,6 +36,7 @@ POINTS = {
     "absent-name": "shallow_package:ABSENT",
     "single": "shallow_package:SINGLE",
     "reversed": "shallow_package:REVERSED",
+    "plain": "shallow_package:PLAIN",
     "failing": "failing_package:PAIR",
 }
 
@@ -89,6 +91,7 @@ def test_arguments_of_a_further_network_are_checked() -> None:
         ("absent-name", "cannot be imported from shallow_package:ABSENT"),
         ("failing", "cannot be imported from failing_package:PAIR: division by zero"),
         ("single", "shallow_package:SINGLE is not a pair of a dataclass and a module"),
+        ("plain", "shallow_package:PLAIN is not a pair of a dataclass and a module"),
         ("reversed", "shallow_package:REVERSED is not a pair of a dataclass and a module"),
     ],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +9,6 @@ from torch import Tensor
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import JDSRConfig, JDSRGenerator, occlusion_from_noise
 from jdsr_cli.networks.denoiser import NoiseEstimator
-from jdsr_cli.networks.hourglass import Bottleneck, Hourglass, bottlenecks
 from jdsr_cli.networks.layers import enlarge
 
 TINY = {
@@ -138,26 +135,6 @@ def test_the_noise_map_always_has_a_gradient() -> None:
     assert gamma.max() < 1e-4
     assert estimator.output.bias.grad is not None
     assert estimator.output.bias.grad.abs().min() > 0
-
-
-@pytest.mark.parametrize(("blocks", "expected"), [(4, 52), (1, 13)])
-def test_hourglass_has_the_bottlenecks_of_its_parent_network(blocks: int, expected: int) -> None:
-    with torch.device("meta"):
-        hourglass = Hourglass(partial(bottlenecks, 32, blocks))
-    count = sum(isinstance(part, Bottleneck) for part in hourglass.modules())
-    assert count == expected
-
-
-def test_hourglass_of_identities_adds_its_levels() -> None:
-    hourglass = Hourglass(partial(bottlenecks, 16, 1, True)).eval()
-    for part in hourglass.modules():
-        if isinstance(part, Bottleneck):
-            part.last.weight.data.zero_()
-            part.last.bias.data.zero_()
-    with torch.no_grad():
-        result = hourglass(torch.ones(1, 16, 64, 64))
-    # Each of four levels adds its branch, which is 1, to the 1 of the lowest level.
-    assert torch.equal(result, torch.full_like(result, 5.0))
 
 
 def test_occlusion_is_computed_from_the_noise_map() -> None:

@@ -32,6 +32,10 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
             EvalSettings(Path("faces"), burst=(2,), widths=given)  # type: ignore[arg-type]
 
 
+TABLE = {"table": "3", "checkpoints": Path("runs")}
+VIDEO = (("restored", Path("restored.mp4")),)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -40,6 +44,25 @@ def test_widths_are_those_of_faces_on_a_sensor() -> None:
         ({"burst": (2,), "degradation": "sharp"}, r"--burst.*camera, not sharp"),
         ({"burst": (2,), "results": (("other", Path("out")),)}, r"--burst.*--results"),
         ({"burst": (2,), "write_inputs": Path("out")}, r"--burst.*--write-inputs"),
+        ({"checkpoints": Path("runs")}, r"--checkpoints.*--table"),
+        ({"table": "3"}, r"--table.*--checkpoints"),
+        ({**TABLE, "methods": ("lite",)}, r"--table.*Leave --compare out"),
+        ({**TABLE, "burst": (2,), "widths": (24,)}, r"--table.*Leave --burst and --widths out"),
+        ({**TABLE, "results": (("other", Path("out")),)}, r"--table.*Leave --results out"),
+        ({**TABLE, "write_inputs": Path("out")}, r"--table.*Leave --write-inputs out"),
+        ({**TABLE, "degradation": "camera"}, r"--table.*Leave --degradation camera out"),
+        ({"burst": (2,), "ffhq_results": (("other", Path("out")),)}, r"--burst.*--ffhq-results"),
+        ({"inputs_size": 512}, r"--inputs-size.*--write-inputs"),
+        ({"faces": Path("faces.jsonl")}, r"--faces.*--video"),
+        ({"video": VIDEO, "methods": ("bicubic",)}, r"--compare.*--video"),
+        ({"video": VIDEO, "results": (("other", Path("out")),)}, r"--results.*--video"),
+        ({"video": VIDEO, "burst": (2,)}, r"--burst.*--video"),
+        ({"video": VIDEO, "limit": 5}, r"--limit.*--video"),
+        ({"video": VIDEO, "batch": 8}, r"--batch.*--video"),
+        ({"video": VIDEO, "lpips": "download"}, r"--lpips.*--video"),
+        ({"video": VIDEO, "write_inputs": Path("out")}, r"--write-inputs.*--video"),
+        ({"inputs_template": "ffhq"}, r"--inputs-template.*--write-inputs"),
+        ({"write_inputs": Path("out"), "inputs_size": 500}, r"--inputs-size: 500"),
     ],
 )
 def test_options_that_do_not_go_together_are_errors(options: Any, message: str) -> None:
@@ -51,8 +74,20 @@ def test_options_that_do_not_go_together_are_errors(options: Any, message: str) 
     ("options", "inputs"),
     [
         ({}, "paper"), ({"burst": (4,)}, "camera"), ({"degradation": "sharp"}, "sharp"),
-        ({"degradation": "camera", "burst": (4,)}, "camera"),
+        ({"degradation": "camera", "burst": (4,)}, "camera"), (TABLE, "paper"),
+        ({**TABLE, "degradation": "paper"}, "paper"),
     ],
 )  # fmt: skip
-def test_tracks_are_those_of_a_camera(options: Any, inputs: str) -> None:
+def test_tracks_are_those_of_a_camera_and_tables_those_of_the_paper(
+    options: Any, inputs: str
+) -> None:
     assert EvalSettings(Path("faces"), **options).inputs == inputs
+
+
+def test_restored_videos_take_networks_faces_and_a_device() -> None:
+    settings = EvalSettings(
+        Path("clip.mp4"), video=VIDEO, faces=Path("f"), identity=Path("i"), landmarks=Path("l"),
+        out=Path("o"), device="cpu",
+    )  # fmt: skip
+    assert settings.video == VIDEO
+    assert EvalSettings(Path("clip.mp4"), video=["a=b.mp4"]).video == (("a", Path("b.mp4")),)  # type: ignore[arg-type]

@@ -98,7 +98,7 @@ def test_a_schedule_is_timed_in_its_phases() -> None:
 def test_phases_are_weighted_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock advances by 1 s for each step before step 40, and by 3 s from it on."""
     clock = [0.0]
-    monkeypatch.setattr(timing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(timing, "clock_of", lambda device: lambda: clock[0])
 
     class Fake:
         step = 0

@@ -122,6 +122,7 @@ def test_the_precision_is_stored_in_the_file(
     with safetensors.safe_open(path, "pt") as opened:  # type: ignore[no-untyped-call]
         assert opened.metadata()["precision"] == precision
         assert opened.metadata()["recipe"] == "paper_camera"
+        assert opened.metadata()["batch"] == str(RECIPE.optimiser.batch)
         kinds = {opened.get_tensor(key).dtype for key in opened.keys()}  # noqa: SIM118
     assert getattr(torch, precision) in kinds
     monkeypatch.setenv("JDSR_WEIGHTS", str(path.parent))

@@ -47,7 +47,7 @@ def batch() -> Batch:
     )
 
 
-def output(grid: int, **changes: Tensor | None) -> GeneratorOutput:
+def output(grid: int, **changes: Tensor | tuple[Tensor, ...] | None) -> GeneratorOutput:
     result = GeneratorOutput(
         restored=full(0.5, 2, 3, 128, 128),
         denoised=full(0.5, 2, 3, grid, grid),
@@ -173,15 +173,13 @@ class _Sums(nn.Module):
         return torch.stack([images.mean((1, 2, 3)), images.amax((1, 2, 3)) + 1], 1)
 
 
-def test_identity_and_adversarial_terms_give_only_the_restored_face_a_gradient(
-    batch: Batch,
-) -> None:
-    weights = dataclasses.replace(NO_TERMS, identity=2.0, adversarial=0.5, identity_reduction="sum")
+def test_the_identity_term_gives_only_the_restored_face_a_gradient(batch: Batch) -> None:
+    weights = dataclasses.replace(NO_TERMS, identity=2.0, identity_reduction="sum")
     restored = full(0.5, 2, 3, 128, 128).requires_grad_()
-    networks = LossNetworks(identity=_Sums(), critic=lambda images: images.mean((1, 2, 3)))
-    terms = restoring_terms(output(32, restored=restored), batch, weights, networks)
-    assert set(terms) == {"identity", "adversarial"}
-    assert float(terms["adversarial"].detach()) == pytest.approx(-0.25)
+    terms = restoring_terms(
+        output(32, restored=restored), batch, weights, LossNetworks(identity=_Sums())
+    )
+    assert set(terms) == {"identity"}
     one, other = (
         nn.functional.normalize(_Sums()(images)[:1]) for images in (restored.detach(), batch.hr)
     )
@@ -275,33 +273,13 @@ def test_uncovered_faces_are_replaced_by_the_truth(batch: Batch) -> None:
     assert torch.equal(truth, batch.hr)
 
 
-def test_a_critic_of_covered_pixels_gives_other_pixels_no_gradient(batch: Batch) -> None:
-    restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    terms = restoring_terms(
-        output(32, restored=restored),
-        half_covered(batch),
-        alone("adversarial", 2.0),
-        LossNetworks(critic=lambda images: images.mean((1, 2, 3)), region="covered", masked=0.5),
-    )
-    assert set(terms) == {"adversarial"}
-    assert float(terms["adversarial"].detach()) == pytest.approx(-2 * (0.25 + 0.75) / 2)
-    terms["adversarial"].backward()
-    assert restored.grad is not None
-    assert not restored.grad[0, ..., :60].any()
-    assert not restored.grad[1].any()
-    assert restored.grad[0, ..., 68:].all()
-
-
 def test_an_uncovered_face_has_no_gradient_from_terms_of_covered_pixels(batch: Batch) -> None:
     restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    weights = dataclasses.replace(NO_TERMS, adversarial=2.0, perceptual_covered=1.0)
     terms = restoring_terms(
         output(32, restored=restored),
         half_covered(batch),
-        weights,
-        LossNetworks(
-            features=_Levels(), critic=lambda images: images.mean((1, 2, 3)), region="covered"
-        ),  # type: ignore[arg-type]
+        alone("perceptual_covered"),
+        LossNetworks(features=_Levels()),  # type: ignore[arg-type]
     )
     # Both faces are shown, the second as its truth.
     assert float(terms["perceptual_covered"].detach()) == pytest.approx(0.5 * 0.25)
@@ -309,3 +287,34 @@ def test_an_uncovered_face_has_no_gradient_from_terms_of_covered_pixels(batch: B
     assert restored.grad is not None
     assert restored.grad[0].any()
     assert not restored.grad[1].any()
+
+
+def test_steps_are_compared_at_their_own_size(batch: Batch) -> None:
+    steps = (full(0.5, 2, 3, 32, 32), full(0.75, 2, 3, 64, 64), full(0.25, 2, 3, 128, 128))
+    terms = restoring_terms(output(32, steps=steps), batch, alone("steps_hr", 2.0), LossNetworks())
+    assert {key: float(value) for key, value in terms.items()} == {
+        "steps_hr": pytest.approx(2 * (0.25 + 0.5 + 0.0), abs=1e-5)
+    }
+
+
+def test_every_step_s_landmarks_are_compared(batch: Batch) -> None:
+    steps = (full(0.5, 2, 5, 32, 32), full(0.0, 2, 5, 32, 32))
+    other = dataclasses.replace(batch, heat_maps=full(0.25, 2, 5, 64, 64))
+    terms = restoring_terms(
+        output(32, landmarks=steps[-1], landmark_steps=steps), other,
+        dataclasses.replace(alone("prior", 2.0), prior_landmarks=0.5, prior_parsing=0.0),
+        LossNetworks(),
+    )  # fmt: skip
+    assert float(terms["prior_landmarks"]) == pytest.approx(2 * 0.25**2)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("squared_lr", 0.25**2), ("squared_hr", 0.25**2)])
+def test_squared_errors(name: str, expected: float, batch: Batch) -> None:
+    result = output(32)
+    weights = alone(name, 2.0)
+    terms = denoising_terms(result.denoised, result.noise_map, batch, weights) | restoring_terms(
+        result, batch, weights, LossNetworks()
+    )
+    assert {key: float(value) for key, value in terms.items()} == {
+        name: pytest.approx(2 * expected)
+    }

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
+from jdsr_cli.settings.training import Model
 from jdsr_train import recipe_files
 from jdsr_train.components import recipe_arguments, sample_settings
 from jdsr_train.recipe import LossRecipe
@@ -31,6 +33,14 @@ WEIGHT_NAMES = {
 """Names of the weights of recipes, where they differ from the recipe's name."""
 
 
+BASELINES = [
+    f"{model}_x{scale}"
+    for model in get_args(Model)
+    if model not in ("lite", "paper")
+    for scale in (4, 8)
+]
+
+
 def test_the_shipped_recipes_are_complete() -> None:
     assert set(recipe_files.names()) == {
         "lite_x4", "lite_x8", "lite_camera", "lite_large_camera", "camera", "lite_burst",
@@ -38,6 +48,11 @@ def test_the_shipped_recipes_are_complete() -> None:
         "lease_x4", "lease_x8", "lease_camera", "lease_lite_camera", "lease_lite_large_camera",
         "without_attention", "without_identity", "without_perceptual", "without_smooth",
         "without_style",
+        *BASELINES,
+        "paper_x4_small", "without_attention_small", "without_identity_small",
+        "without_perceptual_small", "without_smooth_small", "without_style_small",
+        "cbdnet_x4_small", "dicgan_x4_small", "drn_x4_small", "fsrgan_x4_small", "sicnn_x4_small",
+        "srfbn_x4_small",
     }  # fmt: skip
 
 
@@ -159,6 +174,9 @@ def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("whole", "suffix"), [("paper_x4", ""), ("paper_x4_small", "_small")], ids=["paper", "small"]
+)
+@pytest.mark.parametrize(
     ("name", "changed"),
     [
         ("style", {"style_lr"}),
@@ -168,12 +186,16 @@ def test_only_generators_for_footage_can_earn_a_default(tmp_path: Path) -> None:
         ("attention", set()),
     ],
 )
-def test_an_ablation_changes_only_its_terms(name: str, changed: set[str]) -> None:
-    whole, without = recipe_files.load("paper_x4"), recipe_files.load(f"without_{name}")
-    differing = {key for key, value in vars(whole.loss).items() if vars(without.loss)[key] != value}
+def test_an_ablation_changes_only_its_terms(
+    name: str, changed: set[str], whole: str, suffix: str
+) -> None:
+    complete, without = recipe_files.load(whole), recipe_files.load(f"without_{name}{suffix}")
+    terms = vars(complete.loss)
+    differing = {key for key, value in terms.items() if vars(without.loss)[key] != value}
+    same = ("data", "optimiser", "denoise", "critic", "seed")
+    assert all(getattr(complete, part) == getattr(without, part) for part in same)
     assert differing == changed
     assert all(vars(without.loss)[key] == 0 for key in changed)
-    assert without.optimiser == whole.optimiser
     assert without.generator.arguments.get("attention", True) is (name != "attention")
 
 
@@ -322,3 +344,40 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe name")
     with pytest.raises(UsageError, match="not readable as TOML"):
         recipe_files.load(str(path))
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_super_resolvers_learn_from_bare_faces_and_cbdnet_from_masked_ones(name: str) -> None:
+    recipe = recipe_files.load(name)
+    assert recipe.data.masked == (1.0 if name.startswith("cbdnet") else 0.0)
+    assert recipe.data.degradation == "paper"
+    assert 128 // recipe.generator.scale == recipe.generator.arguments["lr_size"]
+
+
+def test_small_recipes_have_one_schedule() -> None:
+    schedules = [
+        recipe_files.load(name).optimiser
+        for name in recipe_files.names()
+        if name.endswith("_small")
+    ]
+    assert len(schedules) == 12
+    assert all(
+        (one.rate, one.betas, one.schedule, one.batch, one.clip, one.warmup, one.precision)
+        == (1e-3, (0.9, 0.99), "cosine", 8, 1.0, 20, "float32")
+        for one in schedules
+    )
+
+
+def test_critics_have_the_widths_of_their_kind_unless_others_are_given(tmp_path: Path) -> None:
+    assert recipe_files.load("paper_x4").critic.widths == (64, 128, 256, 512, 512, 512)
+    assert recipe_files.load("fsrgan_x4").critic.widths == (64, 128, 256, 512)
+    text = 'base = "fsrgan_x4"\n[critic]\nkind = "light_cnn"\n'
+    assert recipe_files.load(write(tmp_path, text)).critic.widths == (48, 96, 192, 128)
+    text += "widths = [4, 8]\n"
+    assert recipe_files.load(write(tmp_path, text)).critic.widths == (4, 8)
+
+
+@pytest.mark.parametrize("schedule", ['"cosine"\nhalved_at = [0.5]', '"halving"'])
+def test_halvings_belong_to_their_schedule(schedule: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="halved_at: belongs to the schedule `halving`"):
+        recipe_files.load(write(tmp_path, f"[optimiser]\nschedule = {schedule}\n"))

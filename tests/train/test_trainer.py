@@ -23,6 +23,7 @@ from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_train.companions import build_companions
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.recipe import (
     CriticRecipe,
@@ -101,7 +102,9 @@ def make(face_set: FaceSet) -> Make:
         progress: ActingProgress | None = None,
     ) -> Trainer:
         torch.manual_seed(recipe.seed)
-        stage = MeasuredStage(recipe, build("lite", TINY), samples)
+        stage = MeasuredStage(
+            recipe, build("lite", TINY), samples, companions=build_companions(recipe)
+        )
         if validate is not None:
             stage.measure = validate
         settings = RunSettings(
@@ -202,6 +205,7 @@ import os, pickle, signal, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
 from jdsr_cli.networks import build
+from jdsr_train.companions import build_companions
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
 from jdsr_train.request import RunSettings
@@ -221,7 +225,8 @@ recipe, samples = pickle.load(open(sys.argv[1], "rb"))
 every = dict(checkpoint_every=2, validate_every=2, log_every=1)
 settings = RunSettings(Path(sys.argv[2]), workers=0, **every)
 torch.manual_seed(recipe.seed)
-stage = JointStage(recipe, build("lite", recipe.generator.arguments), samples)
+network = build("lite", recipe.generator.arguments)
+stage = JointStage(recipe, network, samples, companions=build_companions(recipe))
 Trainer(stage, settings, stage_settings(recipe, "joint"), progress=Killed()).run()
 """
 

@@ -43,9 +43,8 @@ class WeightOrigin:
     """Number of training steps."""
     deviations: tuple[str, ...]
     """Descriptions of the differences from the paper."""
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """Recipes and SHA-256 of the weights from which these were put together; metadata of the file
-    alone."""
+    further: Mapping[str, str] = field(default_factory=dict)
+    """Further metadata of the file."""
 
     @property
     def differences(self) -> str:
@@ -94,7 +93,10 @@ def export_weights(
     name = recipe.generator.base
     base = None if name is None else BaseWeights(name, entry(name).sha256)
     table = store_weights(
-        path, WeightOrigin(recipe.name, data, str(step), deviations),
+        path,
+        WeightOrigin(
+            recipe.name, data, str(step), deviations, {"batch": str(recipe.optimiser.batch)}
+        ),
         recipe.generator.network, arguments, network, precision=precision, base=base,
         figures={n: round(float(value), 4) for n, value in figures.items() if n != "step"},
         protocol=_protocol(figures, recipe),
@@ -143,7 +145,7 @@ def store_weights(
             "steps": origin.steps,
             "data": origin.data,
             "deviations": origin.differences,
-            **origin.parts,
+            **origin.further,
         },
         precision=precision, base=base,
     )  # fmt: skip

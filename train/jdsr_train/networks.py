@@ -68,7 +68,11 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, widths: Sequence[int] = PUBLISHED_WIDTHS["wasserstein"], size: int = 128, *, fold: int = 1
+        self,
+        widths: Sequence[int] = PUBLISHED_WIDTHS["wasserstein"],
+        size: int = 128,
+        *,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         stages = len(widths) - 1
@@ -245,6 +249,7 @@ class IdentityClassifier(nn.Module):
         """Return the logits of (B, 3, 128, 128) faces, (B, identities)."""
         logits: Tensor = self.head(self.network(faces), people)
         return logits
+
 
 def labels(logits: Tensor) -> Tensor:
     """Return the most likely class of each pixel: (B, C, H, W) logits to (B, H, W) int64."""

@@ -186,7 +186,8 @@ class OptimiserRecipe:
     rate: float = 4e-4
     """Peak learning rate, after a linear warm-up."""
     schedule: str = "cosine"
-    """`cosine` to a hundredth of the rate, `constant` with a linear `tail` to zero, or `halving`."""
+    """`cosine` to a hundredth of the rate, `constant` with a linear `tail` to zero, or `halving` at
+    given shares of the steps."""
     tail: float = 0.0
     """Share of the steps in which a `constant` rate falls to zero, 0 to 1."""
     halved_at: tuple[float, ...] = ()

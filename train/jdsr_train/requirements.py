@@ -71,7 +71,8 @@ def _stage_faults(components: TrainingComponents, stages: Sequence[str]) -> Iter
     request, recipe = components.request, components.recipe
     for earlier, needed, otherwise in (
         (
-            "identity", recipe.loss.recognition and request.identity is None,
+            "identity",
+            recipe.loss.recognition and request.identity is None,
             "loss.identity and loss.super_identity = 0",
         ),
         ("denoise", "denoise" in recipe.stages and request.init is None, 'stages = ["joint"]'),

@@ -2,6 +2,9 @@
 
 `jdsr train --minutes` stores that number in the folder of the run before the first step. A later
 start of the same command reads it, so that the schedule does not change.
+
+A single-threaded process on a CPU measures its processor time, so that other work on the machine
+does not change the number; everything else measures real time.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import gc
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,13 +112,15 @@ def _time_phase(
 ) -> float:
     first = -(-step // cycle) * cycle
 
+    clock = clock_of(trainer.fabric.device)
+
     def run(cycles: int) -> float:
-        started = time.monotonic()
+        started = clock()
         for number in range(cycles * cycle):
             trainer.step = first + number % cycle
             trainer.train_step(batches[number % len(batches)])
         synchronise(trainer.fabric.device)
-        return (time.monotonic() - started) / (cycles * cycle)
+        return (clock() - started) / (cycles * cycle)
 
     run(1)
     once = run(1)
@@ -156,6 +161,13 @@ def time_batches(
     seconds = (time.monotonic() - started) / rounds
     del batches  # ends its workers
     return prepared, seconds
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Return the clock of a stage's work on a device, in seconds."""
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        return time.process_time
+    return time.monotonic
 
 
 def synchronise(device: torch.device) -> None:
@@ -226,8 +238,9 @@ def load_or_measure_budget(components: TrainingComponents, minutes: float) -> Bu
 
 
 def _measure(components: TrainingComponents, minutes: float) -> Budget:
-    measurement_start = time.monotonic()
     run, recipe, fabric = components.request.run, components.recipe, components.fabric
+    clock = clock_of(fabric.device)
+    measurement_start = clock()
     components.progress.note(f"joint: measuring how many steps fit into {minutes:g} minutes")
     stage = build_stage("joint", components)
     trainer = Trainer(stage, run, {}, fabric=fabric)
@@ -236,23 +249,23 @@ def _measure(components: TrainingComponents, minutes: float) -> Budget:
     if fabric.is_global_zero:
         (run.out / "joint").mkdir(parents=True, exist_ok=True)
     for _ in range(2):  # the first is a warm-up and not counted
-        started = time.monotonic()
+        started = clock()
         trainer.train_step(batches[0], shares=True)
         if fabric.is_global_zero:
             stage.validate(trainer.average, trainer.position)
         synchronise(fabric.device)
-        validated = time.monotonic()
+        validated = clock()
     if fabric.is_global_zero:
         _save_once(trainer, run)
     costs = Costs(
         Speed(computing, sampling).step(run.workers),
         validated - started,
-        time.monotonic() - validated,
+        clock() - validated,
     )
     del stage, trainer
     gc.collect()
     torch.cuda.empty_cache()
-    remaining = 60 * minutes - (time.monotonic() - measurement_start)
+    remaining = 60 * minutes - (clock() - measurement_start)
     return Budget(minutes, fit_steps(remaining, costs, run.validate_every or math.inf), costs)
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from jdsr_cli.faces.landmarks import OnnxLandmarks, window_to_template
-from jdsr_cli.faces.resampling import resample
+from jdsr_cli.faces.landmarks import OnnxLandmarks
 from jdsr_cli.weights.locations import sha256_of
 
 EYE_CORNERS = (36, 45)
@@ -50,7 +48,6 @@ class LandmarkMetric:
 
     def __init__(self, path: Path) -> None:
         self._network = OnnxLandmarks(path)
-        self._to_face = window_to_template(self._network.window, self._network.size)
         self.features(torch.zeros(1, 3, 128, 128))
 
     @property
@@ -65,10 +62,7 @@ class LandmarkMetric:
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the points, (B, 68, 2) in pixels, of (B, 3, 128, 128) RGB in [0, 1]."""
         levels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        squares = [resample(face, self._to_face, self._network.size) for face in levels]
-        points = self._network.locate(np.stack(squares)).astype(np.float64)
-        mapped = points @ self._to_face[:, :2].T + self._to_face[:, 2]
-        return (torch.from_numpy(mapped),)
+        return (torch.from_numpy(self._network.locate_in_template(levels)),)
 
     def compare(self, restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
         """Return the error of each face, (B,)."""

@@ -114,9 +114,9 @@ class FlickerMeter:
         if last is not None and not fresh and frame == last.frame + 1:
             self._pairs += 1
             if motion is None:
-                motion = estimate_motion(_smooth_luma(last.reference), _smooth_luma(reference))
-            self._input += _difference(last.reference, reference, motion)
-            self._output += _difference(last.restored, restored, motion)
+                motion = motion_between(last.reference, reference)
+            self._input += change_between(last.reference, reference, motion)
+            self._output += change_between(last.restored, restored, motion)
         else:
             motion = None
         self._last[track] = _PreviousFace(frame, reference.copy(), restored.copy())
@@ -174,10 +174,28 @@ def _smooth_luma(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(_luma(picture), (0, 0), SMOOTHING), np.float32)
 
 
-def _difference(
+def motion_between(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the motion of a face between aligned crops of two frames, see `estimate_motion`.
+
+    Args:
+        previous: RGB uint8 (128, 128, 3).
+        current: The same of the next frame.
+
+    """
+    return estimate_motion(_smooth_luma(previous), _smooth_luma(current))
+
+
+def change_between(
     previous: NDArray[np.uint8], current: NDArray[np.uint8], motion: NDArray[np.float64]
 ) -> float:
-    """Return the mean absolute change of luma over the face, in grey levels."""
+    """Return the mean absolute change of luma over the face, in grey levels.
+
+    Args:
+        previous: RGB uint8 (128, 128, 3).
+        current: The same of the next frame.
+        motion: (2, 3) from pixels of `current` to those of `previous`.
+
+    """
     moved = cv2.warpAffine(
         _luma(previous),
         motion,

@@ -26,7 +26,27 @@ TINY: dict[str, dict[str, Any]] = {
         "noise_width": 16,
         "denoiser_widths": (16, 16, 16),
     },
+    "dic": {
+        "features": 4,
+        "groups": 2,
+        "feedback_steps": 2,
+        "fusion_blocks": 1,
+        "prior_width": 8,
+        "depth": 1,
+    },
     "drn": {"blocks": 1, "features": 4},
+    "fsrnet": {
+        "landmarks": 5,
+        "width": 8,
+        "coarse_blocks": 1,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "prior_width": 8,
+        "prior_blocks": 1,
+        "hourglasses": 1,
+        "depth": 1,
+    },
+    "sicnn": {"width": 4, "growth": 2, "layers": 2, "tail_layers": 1},
     "srfbn": {"features": 4, "groups": 2, "feedback_steps": 2},
 }
 """Arguments of a small network of each name."""

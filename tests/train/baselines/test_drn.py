@@ -87,10 +87,10 @@ def test_a_dual_network_maps_each_scale_to_the_next_lower_one(scale: int, count:
     pictures = [
         torch.rand(1, 3, side, side) for side in (16, 32, 64, 128)[-len(networks.networks) - 1 :]
     ]
-    reduced = networks(pictures)
+    reduced = networks(*pictures)
     assert [one.shape for one in reduced] == [one.shape for one in pictures[:-1]]
     changed = [*pictures[:-1], pictures[-1] + 0.1]
-    again = networks(changed)
+    again = networks(*changed)
     assert torch.equal(again[0], reduced[0])
     assert not torch.equal(again[-1], reduced[-1])
 
@@ -98,15 +98,15 @@ def test_a_dual_network_maps_each_scale_to_the_next_lower_one(scale: int, count:
 def test_dual_networks_treat_all_ranges_alike() -> None:
     networks = DualNetworks(4)
     pictures = [torch.rand(1, 3, side, side) for side in (32, 64, 128)]
-    levels = networks([255 * picture for picture in pictures])
-    for one, other in zip(networks(pictures), levels, strict=True):
+    levels = networks(*(255 * picture for picture in pictures))
+    for one, other in zip(networks(*pictures), levels, strict=True):
         torch.testing.assert_close(255 * one, other, rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_reach_every_dual_network() -> None:
     networks = DualNetworks(8)
     pictures = [torch.rand(1, 3, side, side) for side in (16, 32, 64, 128)]
-    sum(one.sum() for one in networks(pictures)).backward()
+    sum(one.sum() for one in networks(*pictures)).backward()
     assert all(parameter.grad.any() for parameter in networks.parameters())
 
 

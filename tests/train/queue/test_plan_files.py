@@ -85,9 +85,7 @@ def test_a_chain_follows_the_later_one_of_its_parts(tmp_path: Path) -> None:
     assert queue.name == "plan"
 
 
-def test_recipes_are_those_beside_the_plan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recipes_are_those_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_plan(tmp_path / "plans")
     monkeypatch.chdir(tmp_path)
     job = load_queue(str(path.relative_to(tmp_path))).jobs[0]
@@ -127,7 +125,8 @@ def test_a_faulty_plan_is_refused(tmp_path: Path, old: str, new: str, message: s
 
 
 def test_a_job_takes_only_what_another_one_trains(tmp_path: Path) -> None:
-    text = '[[job]]\nrecipe = "resolver.toml"\n[[job]]\nrecipe = "whole.toml"\nlabels = "resolver"\n'
+    first = '[[job]]\nrecipe = "resolver.toml"\n'
+    text = f'{first}[[job]]\nrecipe = "whole.toml"\nlabels = "resolver"\n'
     with pytest.raises(UsageError, match="resolver has no stage that trains it"):
         load_queue(str(write_plan(tmp_path, text)))
     text = '[[job]]\nrecipe = "paper_x4"\n[[job]]\nrecipe = "whole.toml"\nidentity = "paper_x4"\n'
@@ -160,7 +159,7 @@ def test_plans_of_an_installation_are_found_beside_its_modules(
 
 
 def test_an_unknown_plan_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(UsageError, match="no plan 'reproduction'. Nearest: reproduce"):
+    with pytest.raises(UsageError, match=r"no plan 'reproduction'\. Nearest: reproduce"):
         load_queue("reproduction")
 
 

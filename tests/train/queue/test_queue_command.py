@@ -51,8 +51,7 @@ def write_tiny_plan(folder: Path, steps: int) -> Path:
         f"denoiser_widths = [16, 16, 16]\n{schedule}"
     )
     (folder / "doubling_x4.toml").write_text(
-        'base = "drn_x4_small"\n[generator.arguments]\nblocks = 1\nfeatures = 4\n'
-        f"{schedule}"
+        f'base = "drn_x4_small"\n[generator.arguments]\nblocks = 1\nfeatures = 4\n{schedule}'
     )
     path = folder / "tiny.toml"
     path.write_text(PLAN)

@@ -91,7 +91,7 @@ def test_minutes_are_those_of_the_joint_stage(folder: Path) -> None:
 def test_damaged_estimates_are_an_error(folder: Path) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "estimates.json").write_text("{")
-    with pytest.raises(TrainingError, match="estimates.json: cannot be read"):
+    with pytest.raises(TrainingError, match=r"estimates\.json: cannot be read"):
         estimates_of(settings(folder))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
@@ -49,6 +48,4 @@ class DualCompanion:
 
     def _error(self, network: Network, steps: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the weighted sum over scales of the mean absolute error."""
-        smaller = network(*steps)
-        errors = [losses.pixel_loss(one, losses.on_grid(batch.hr, one.shape[-1])) for one in smaller]
-        return self.weight * torch.stack(errors).sum()
+        return self.weight * losses.steps_loss(network(*steps), batch.hr)

@@ -1,0 +1,141 @@
+"""Every baseline trains by its recipe, resumes, and is restored from the file that it exports."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import squeezenet1_1
+
+from jdsr_cli.datasets.face_set import FaceSet
+from jdsr_cli.datasets.samples import Degrader
+from jdsr_cli.networks import build
+from jdsr_cli.synthesis.mask_drawing import draw_sprites
+from jdsr_cli.weights import load_generator, save_network
+from jdsr_train.companions import build_companions
+from jdsr_train.components import sample_settings
+from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.frozen_features import FeatureExtractor, load_features
+from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
+from jdsr_train.recipe import Recipe
+from jdsr_train.recipe_files import load
+from jdsr_train.request import RunSettings
+from jdsr_train.run import stage_settings
+from jdsr_train.stages import JointStage
+from jdsr_train.training.trainer import Trainer
+
+TINY: dict[str, dict[str, Any]] = {
+    "cbdnet": {"noise_width": 16, "denoiser_widths": [16, 16, 16]},
+    "srfbn": {"features": 4, "groups": 1, "feedback_steps": 2},
+    "drn": {"features": 4, "blocks": 1},
+    "sicnn": {"width": 4, "growth": 2, "layers": 1, "tail_layers": 1},
+    "fsrnet": {"width": 4, "prior_width": 4, "depth": 1, "encoder_blocks": 1, "landmarks": 68},
+    "dic": {"features": 4, "groups": 1, "feedback_steps": 2, "fusion_blocks": 1,
+            "prior_width": 8, "depth": 1},
+}  # fmt: skip
+TERMS = {
+    "cbdnet": {"asymmetric", "total_variation", "squared_lr"},
+    "srfbn": {"steps_hr"},
+    "drn": {"steps_hr", "dual", "dual_networks"},
+    "sicnn": {"squared_hr", "super_identity", "recognition"},
+    "fsrnet": {"squared_hr", "coarse", "prior_landmarks", "prior_parsing"},
+    "fsrgan": {"squared_hr", "coarse", "prior_landmarks", "prior_parsing", "perceptual_hr",
+               "adversarial", "discriminator"},
+    "dic": {"steps_hr", "prior_landmarks"},
+    "dicgan": {"steps_hr", "prior_landmarks", "identity", "adversarial", "discriminator"},
+}  # fmt: skip
+
+
+def tiny(model: str, scale: int) -> Recipe:
+    """Return the recipe of a model with narrow networks and four steps of two faces."""
+    recipe = load(f"{model}_x{scale}")
+    network = recipe.generator.network
+    arguments = {**recipe.generator.arguments, **TINY[network]}
+    return dataclasses.replace(
+        recipe,
+        generator=dataclasses.replace(recipe.generator, arguments=arguments),
+        critic=dataclasses.replace(recipe.critic, widths=(4, 4)),
+        identity=dataclasses.replace(recipe.identity, widths=(4,), blocks=(1,), features=4),
+        optimiser=dataclasses.replace(recipe.optimiser, steps=4, batch=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> FeatureExtractor:
+    path = tmp_path_factory.mktemp("features") / "squeezenet.pth"
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1(weights=None).state_dict(), path)
+    return load_features(path)
+
+
+@pytest.fixture(scope="module")
+def complete(face_set: FaceSet) -> FaceSet:
+    """The portraits with 68 heat maps, people and parsing labels."""
+    labels = np.random.default_rng(0).integers(0, 11, (len(face_set), 64, 64)).astype(np.uint8)
+    people = tuple(f"person{number % 2}" for number in range(len(face_set)))
+    return FaceSet(
+        face_set.keys, face_set.images, face_set.landmarks, face_set.landmarks, people, labels
+    )
+
+
+def trainer(recipe: Recipe, faces: FaceSet, features: FeatureExtractor, out: Path) -> Trainer:
+    torch.manual_seed(0)
+    degrader = Degrader(draw_sprites(2, 1), sample_settings(recipe))
+    settings = recipe.identity
+    recognition = IdentityNetwork(settings.widths, settings.blocks, settings.features)
+    classifier = IdentityClassifier(recognition, MarginHead(settings.features, 2))
+    companions = build_companions(recipe, classifier if recipe.loss.super_identity else None)
+    stage = JointStage(
+        recipe, build(recipe.generator.network, recipe.generator.arguments),
+        TrainingSamples(faces, degrader, 0), companions=companions,
+        features=features if recipe.loss.features else None,
+        identity=recognition.requires_grad_(False) if recipe.loss.identity else None,
+    )  # fmt: skip
+    run = RunSettings(out, workers=0, checkpoint_every=2, validate_every=None, log_every=1)
+    return Trainer(stage, run, stage_settings(recipe, "joint"))
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+@pytest.mark.parametrize("model", list(TERMS))
+def test_a_baseline_trains_and_is_exported(
+    model: str, scale: int, complete: FaceSet, features: FeatureExtractor, tmp_path: Path
+) -> None:
+    recipe = tiny(model, scale)
+    made = trainer(recipe, complete, features, tmp_path)
+    (batch,) = made.stage.batches(0, 1, 0, 0, 1)
+    terms = made.train_step(batch)
+    assert set(terms) == TERMS[model]
+    assert all(torch.isfinite(value) for value in terms.values())
+    network, path = made.average, tmp_path / f"{model}.safetensors"
+    arguments = recipe.generator.arguments
+    save_network(path, recipe.generator.network, arguments, network, {})
+    loaded = load_generator(path, "cpu")
+    lr = batch.unpack("cpu").lr
+    assert loaded.lr_size == 128 // scale
+    with torch.inference_mode():
+        difference = loaded(lr).restored - network(lr).restored
+    assert float(difference.abs().max()) < 0.02  # half precision in the file
+
+
+@pytest.mark.parametrize("model", ["drn", "sicnn", "fsrgan"])
+def test_a_baseline_with_companions_resumes_to_the_same_weights(
+    model: str, complete: FaceSet, features: FeatureExtractor, tmp_path: Path
+) -> None:
+    recipe = tiny(model, 4)
+    whole = trainer(recipe, complete, features, tmp_path / "whole")
+    whole.run()
+    halves = trainer(recipe, complete, features, tmp_path / "halves")
+    halves.folder.mkdir(parents=True)
+    for batch in halves.stage.batches(0, 2, 0, 0, 1):
+        halves.train_step(batch)
+    halves._save()
+    resumed = trainer(recipe, complete, features, tmp_path / "halves")
+    resumed.run()
+    for name, model_ in whole.stage.models.items():
+        other = resumed.stage.models[name].network.state_dict()
+        for key, value in model_.network.state_dict().items():
+            assert torch.equal(value, other[key]), (name, key)
