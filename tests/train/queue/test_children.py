@@ -29,7 +29,7 @@ print("ready", flush=True)
 until = time.monotonic() + 20
 while not count.exists() and time.monotonic() < until:
     time.sleep(0.01)
-time.sleep(0.3)
+time.sleep(0.8)
 print("exported", flush=True)
 sys.exit(130)
 """
@@ -104,8 +104,9 @@ def test_a_signal_reaches_the_process_once_and_its_end_is_awaited(
     def send(line: str) -> None:
         lines.append(line)
         if line == "ready":
-            for _ in range(3):
+            for _ in range(2):
                 os.kill(os.getpid(), number)
+                time.sleep(0.4)  # so that the process has counted it
 
     with interruption.handled(), pytest.raises(KeyboardInterrupt):
         run([], interruption, send)
