@@ -88,3 +88,11 @@ class StageClock:
         """Return the seconds of each stage and, as `total`, those since the first start."""
         total = 0.0 if self._start is None else time.perf_counter() - self._start
         return {name: round(s, 3) for name, s in (*self._seconds.items(), ("total", total))}
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit in which it is at least two: `3.1 days`, `2.5 h`, `90 min`."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

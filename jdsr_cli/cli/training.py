@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.progress import duration_text
 from jdsr_cli.settings import RunOptions, TrainSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from jdsr_train.dry_run import TrainingPlan
+    from jdsr_train.queue.execution import QueueOutcome
+    from jdsr_train.queue.forecast import QueueForecast
 
 
 @with_options
@@ -26,11 +29,17 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
     weights/: with JDSR_WEIGHTS=OUT/weights every command finds them. Ctrl-C
     and SIGTERM export what the joint stage has trained by then.
 
+    With --plan the recipes of a plan are trained in turn, each in a process of
+    its own and a folder of its name.
+
     Several machines: torchrun --nnodes 2 --nproc-per-node 4 ... -m jdsr_cli train ...
     """
     from jdsr_train.processes import launch, start_time
     from jdsr_train.request import is_first_process, make_request, without_option
 
+    if settings.plan is not None:
+        _run_plan(settings, options)
+        return
     began = start_time()
     if settings.processes > 1:
         words = without_option("--processes", sys.argv[1:])
@@ -56,6 +65,82 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
         typer.echo(f"{result.stage} -> {result.path}")
 
 
+def _run_plan(settings: TrainSettings, options: RunOptions) -> None:
+    """Run the queue of a plan, or show it."""
+    from jdsr_cli.cli.rendering import Bars
+
+    with Bars(quiet=options.quiet) as bars:
+        if options.dry_run:
+            from jdsr_train.queue.forecast import plan_queue
+
+            made = plan_queue(settings, bars)
+        else:
+            from jdsr_train.queue.execution import run_queue
+
+            outcome = run_queue(settings, bars)
+    if options.dry_run:
+        _write_forecast(made, settings.minutes)
+        return
+    _write_outcome(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _write_outcome(outcome: QueueOutcome) -> None:
+    """Print what came of the jobs of a queue, and the commands that evaluate it."""
+    from rich.console import Console
+
+    jobs = _table("jobs", "job", "state", "time", "steps", "weights")
+    for one in outcome.jobs:
+        record = one.record
+        jobs.add_row(
+            one.name, record.state, duration_text(record.seconds) if record.seconds else "",
+            record.steps, record.weights,
+        )  # fmt: skip
+    console = Console(soft_wrap=True)
+    console.print(jobs)
+    for one in outcome.jobs:
+        if one.record.error:
+            console.print(f"{one.name}: {one.record.state}, {one.record.error}", markup=False)
+    for command in outcome.evaluations:
+        typer.echo(command)
+
+
+def _write_forecast(made: QueueForecast, minutes: float | None) -> None:
+    """Print the stages of the jobs of a queue, how long they take, and what is missing."""
+    from rich.console import Console
+
+    gpus = f", {made.gpus} GPUs" if made.gpus else ""
+    stages = _table(
+        f"{made.name} on {made.device or 'no device'}{gpus}",
+        "job", "state", "stage", "steps", "faces a step", "processes", "precision", "s a step",
+        "job's time",
+    )  # fmt: skip
+    for job in made.jobs:
+        total = "unknown" if job.seconds is None else duration_text(job.seconds)
+        if not job.stages:
+            stages.add_row(job.name, job.state, *[""] * 6, total)
+        for number, one in enumerate(job.stages):
+            steps = f"in {minutes:g} min x share" if one.steps is None else f"{one.steps:,}"
+            stages.add_row(
+                *(("", "") if number else (job.name, job.state)), one.stage, steps, str(one.batch),
+                str(job.processes), one.precision, f"{one.step_seconds:.3g}",
+                "" if number else total,
+            )  # fmt: skip
+    console = Console(soft_wrap=True)
+    console.print(stages)
+    console.print(
+        "Timed on made-up faces, on one GPU; preparation, validation, checkpoints and the exchange "
+        "between GPUs come on top."
+    )
+    if made.chains:
+        console.print(f"then chained: {', '.join(made.chains)}", markup=False)
+    for job in made.jobs:
+        if job.missing:
+            console.print(f"{job.name} cannot start yet: {job.missing}", markup=False)
+    without = f", without {', '.join(made.unknown)}" if made.unknown else ""
+    console.print(f"in all {made.seconds / 3600:.1f} h{without}", markup=False)
+
+
 def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
     """Print a plan as tables: what the stages are, and how fast."""
     from rich.console import Console
@@ -71,7 +156,7 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
         parameters = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
         sizes.add_row(
             stage.stage, f"{stage.steps:,}", str(stage.batch), parameters,
-            _duration(stage.seconds), f"{stage.gigabytes:.1f} GiB",
+            duration_text(stage.seconds), f"{stage.gigabytes:.1f} GiB",
         )  # fmt: skip
         row = [
             stage.stage,
@@ -90,21 +175,18 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
         console.print(f"cannot start yet: {made.missing}", markup=False)
 
 
+_TEXTS = ("stage", "limit", "job", "state", "weights", "precision")
+"""Columns of text."""
+
+
 def _table(title: str, *headings: str) -> Table:
     from rich.table import Table
 
     table = Table(title=title)
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("stage", "limit") else "right")
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right")
     return table
 
 
 def _rate(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

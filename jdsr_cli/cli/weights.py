@@ -1,4 +1,4 @@
-"""`jdsr weights`: list, verify, fetch, export."""
+"""`jdsr weights`: list, verify, fetch, export, chain."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from jdsr_cli.cli.options import with_options
-from jdsr_cli.settings import ExportSettings, FetchSettings
+from jdsr_cli.settings import ChainSettings, ExportSettings, FetchSettings
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, verify, fetch and export the weights of generators and detectors.",
+    help="List, verify, fetch, export and chain the weights of generators and detectors.",
 )
 
 
@@ -129,6 +129,32 @@ def export(
     from jdsr_train.trained_generator import export_checkpoint
 
     typer.echo(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
+
+
+@app.command()
+@with_options
+def chain(
+    denoiser: Annotated[
+        str, typer.Argument(metavar="DENOISER", help="Name or file of the weights of a cbdnet.")
+    ],
+    super_resolver: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUPER_RESOLVER",
+            help="Name or file of the weights of a drn, srfbn, sicnn, fsrnet or dic.",
+        ),
+    ],
+    settings: ChainSettings,
+) -> None:
+    """Join a denoiser and a super-resolver into one weight file.
+
+    These are the systems 'CBD + ...' with which the paper compares its own: masks are removed
+    first, then the face is enlarged. The file can be evaluated and used like other weights.
+    """
+    from jdsr_train.chained_weights import chain_weights
+
+    path = chain_weights(denoiser, super_resolver, settings.out, settings.precision)
+    typer.echo(f"chained: {path}")
 
 
 def _megabytes(size: int) -> str:

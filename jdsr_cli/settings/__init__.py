@@ -65,6 +65,7 @@ from jdsr_cli.settings.restoration import (
     WatchOptions,
 )
 from jdsr_cli.settings.training import (
+    ChainSettings,
     ExportSettings,
     FetchSettings,
     NetworkExportSettings,
@@ -89,6 +90,7 @@ __all__ = [
     "BackendName",
     "BenchOptions",
     "BundleOptions",
+    "ChainSettings",
     "Codec",
     "CropOptions",
     "CropSettings",
@@ -145,6 +147,7 @@ COMMANDS: dict[str, tuple[type[Settings], ...]] = {
     "export": (NetworkExportSettings,),
     "weights fetch": (FetchSettings,),
     "weights export": (ExportSettings,),
+    "weights chain": (ChainSettings,),
     "weights list": (),
     "weights verify": (),
     "doctor": (),

@@ -36,7 +36,12 @@ class TrainSettings(Settings):
             metavar="DIR",
         ),
     ]
-    out: Annotated[Path | None, output_option("Folder of the run.", default="runs/RECIPE")] = None
+    out: Annotated[
+        Path | None,
+        output_option(
+            "Folder of the run, or of a plan's runs.", default="runs/RECIPE, or runs/PLAN"
+        ),
+    ] = None
     scale: Annotated[
         int | None,
         Option(
@@ -56,6 +61,14 @@ class TrainSettings(Settings):
         str | None,
         Option("Recipe by name or TOML file.", metavar="NAME|FILE", unset="that of the model"),
     ] = None
+    plan: Annotated[
+        str | None,
+        Option(
+            "Train all recipes of a plan in turn: reproduce, equal_budget, or those of a TOML "
+            "file. The same command continues; finished jobs are not started again.",
+            metavar="NAME|FILE", unset="one recipe",
+        ),
+    ] = None  # fmt: skip
     stage: Annotated[
         str,
         Option(
@@ -185,6 +198,23 @@ class TrainSettings(Settings):
         given = [name for name, value in lengths.items() if value is not None]
         if len(given) > 1 and "--minutes" in given:
             raise UsageError(f"{' and '.join(given)} exclude each other", hint="Leave one out")
+        if self.plan is not None:
+            self._check_plan()
+
+    def _check_plan(self) -> None:
+        """Refuse the options of a single run."""
+        single = {
+            "--recipe": self.recipe is not None, "--model": self.model is not None,
+            "--scale": self.scale is not None, "--stage": self.stage != "all",
+            "--init": self.init is not None, "--deadline": self.deadline is not None,
+        }  # fmt: skip
+        refused = next((name for name, given in single.items() if given), None)
+        if refused is not None:
+            raise UsageError(
+                f"{refused} is for a single run and not for a plan",
+                where="--plan",
+                hint="Leave it out; the plan states what its jobs train",
+            )
 
 
 @dataclass(frozen=True)
@@ -216,6 +246,20 @@ class ExportSettings(Settings):
         StoredPrecision,
         Option("Format of the values; bfloat16 is for weights beyond the range of float16."),
     ] = "float16"
+
+
+@dataclass(frozen=True)
+class ChainSettings(ExportSettings):
+    """Options of `jdsr weights chain`."""
+
+    out: Annotated[
+        Path | None,
+        Option(
+            "Weight file, after which the chain is named; its entry is added to manifest.toml "
+            "beside it.",
+            short="-o", metavar="FILE", unset="cbd_<super-resolver>_x<scale>.safetensors",
+        ),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import tomli_w
 from torch import nn
 
 from jdsr_cli.atomic import atomic_file
+from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.errors import WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.version import __version__
@@ -23,6 +25,34 @@ from jdsr_cli.weights.registry import CARRIED, MANIFEST
 from jdsr_train.recipe import Recipe
 
 LICENCE = "Terms of the training faces; state them before passing the file on"
+NO_DEVIATIONS = "none"
+"""Text of deviations where there is none."""
+NOT_MEASURED = "not measured"
+"""Protocol of weights without figures."""
+
+
+@dataclass(frozen=True)
+class WeightOrigin:
+    """How weights were made, as their file and their manifest entry state it."""
+
+    recipe: str
+    """Name of the recipe."""
+    data: str
+    """Description of the training data."""
+    steps: str
+    """Number of training steps."""
+    deviations: tuple[str, ...]
+    """Descriptions of the differences from the paper."""
+    batch: str | None = None
+    """Faces of a step; None if there are several numbers."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Recipes and SHA-256 of the weights from which these were put together; metadata of the file
+    alone."""
+
+    @property
+    def differences(self) -> str:
+        """The deviations in one text."""
+        return "; ".join(self.deviations) or NO_DEVIATIONS
 
 
 def export_weights(
@@ -65,43 +95,95 @@ def export_weights(
     """
     name = recipe.generator.base
     base = None if name is None else BaseWeights(name, entry(name).sha256)
-    sha256 = save_network(
-        path, recipe.generator.network, arguments, network,
-        {
-            "recipe": recipe.name,
-            "steps": str(step),
-            "batch": str(recipe.optimiser.batch),
-            "data": data,
-            "deviations": "; ".join(deviations) or "none",
-        },
-        precision=precision, base=base,
+    table = store_weights(
+        path, WeightOrigin(
+            recipe.name, data, str(step), deviations, batch=str(recipe.optimiser.batch)
+        ),
+        recipe.generator.network, arguments, network, precision=precision, base=base,
+        figures={n: round(float(value), 4) for n, value in figures.items() if n != "step"},
+        protocol=_protocol(figures, recipe),
     )  # fmt: skip
-    table: dict[str, Any] = {
-        "name": recipe.name.replace("_", "-"),
-        "file": path.name,
-        "sha256": sha256,
-        "bytes": path.stat().st_size,
-        "network": recipe.generator.network,
-        "scale": recipe.generator.scale,
-        "lr_size": 128 // recipe.generator.scale,
-        "data": data,
-        "licence": LICENCE,
-        "commit": commit(),
-        "recipe": recipe.name,
-        "arguments": dict(arguments),
-        "figures": {
-            **{n: round(float(value), 4) for n, value in figures.items() if n != "step"},
-            "protocol": (
-                f"{_protocol(figures, recipe)}; deviations: {'; '.join(deviations) or 'none'}"
-            ),
-        },
-    }
-    if base is not None:
-        table["base"] = base.name
     if gates:
         table["gates"] = dict(gates)
     if recipe.earns is not None and _is_earned(WeightEntry(**table)):
         table["name"] = recipe.earns
+    add_to_manifest(path, table)
+
+
+def store_weights(
+    path: Path,
+    origin: WeightOrigin,
+    network_name: str,
+    arguments: Mapping[str, Any],
+    network: nn.Module,
+    *,
+    precision: StoredPrecision = "float16",
+    base: BaseWeights | None = None,
+    figures: Mapping[str, float] | None = None,
+    protocol: str = NOT_MEASURED,
+) -> dict[str, Any]:
+    """Write a weight file and return its manifest entry, which has the name of the recipe.
+
+    Args:
+        path: The weight file.
+        origin: How the weights were made.
+        network_name: Name of the network for `jdsr_cli.networks.build`.
+        arguments: Arguments of the network.
+        network: The network; its `lr_size` is the side of its input.
+        precision: Precision of the values in the file.
+        base: Weights to which the file refers for the frozen part of the network.
+        figures: Validation metrics.
+        protocol: How they were measured.
+
+    Raises:
+        WeightsError: A parameter is not finite, or outside the range of `precision`.
+        OutputError: The folder cannot be written.
+
+    """
+    sha256 = save_network(
+        path, network_name, arguments, network,
+        {
+            "recipe": origin.recipe,
+            "steps": origin.steps,
+            **({} if origin.batch is None else {"batch": origin.batch}),
+            "data": origin.data,
+            "deviations": origin.differences,
+            **origin.parts,
+        },
+        precision=precision, base=base,
+    )  # fmt: skip
+    lr_size = network.lr_size
+    assert isinstance(lr_size, int)
+    table: dict[str, Any] = {
+        "name": origin.recipe.replace("_", "-"),
+        "file": path.name,
+        "sha256": sha256,
+        "bytes": path.stat().st_size,
+        "network": network_name,
+        "scale": TEMPLATE_SIZE // lr_size,
+        "lr_size": lr_size,
+        "data": origin.data,
+        "licence": LICENCE,
+        "commit": commit(),
+        "recipe": origin.recipe,
+        "arguments": dict(arguments),
+        "figures": {
+            **(figures or {}),
+            "protocol": f"{protocol}; deviations: {origin.differences}",
+        },
+    }
+    if base is not None:
+        table["base"] = base.name
+    return table
+
+
+def add_to_manifest(path: Path, table: Mapping[str, Any]) -> None:
+    """Write the entry of a weight file into the manifest beside it, instead of its last one.
+
+    Raises:
+        OutputError: The manifest cannot be written.
+
+    """
     manifest = path.with_name(MANIFEST)
     text = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
     with atomic_file(manifest) as temporary:
@@ -110,7 +192,7 @@ def export_weights(
 
 def _protocol(figures: Mapping[str, float], recipe: Recipe) -> str:
     if "step" not in figures:
-        return "not measured"
+        return NOT_MEASURED
     selection = "the first of the" if "validation_faces" in figures else "the"
     described = (
         f"{selection} validation faces of the training data, evenly spaced, step "

@@ -53,7 +53,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if base is tuple and isinstance(value, list):
         parts = hint.__args__
         if parts[-1] is Ellipsis:
-            return tuple(_convert(parts[0], item, where) for item in value)
+            tables = dataclasses.is_dataclass(parts[0])
+            return tuple(
+                _convert(parts[0], item, f"{where} {number}" if tables else where)
+                for number, item in enumerate(value, 1)
+            )
         if len(value) != len(parts):
             raise UsageError(f"{len(parts)} values are needed, not {len(value)}", where=where)
         return tuple(_convert(*pair, where) for pair in zip(parts, value, strict=True))
@@ -88,23 +92,49 @@ def load(name_or_path: str) -> Recipe:
 
 
 def _find(name_or_path: str) -> Path:
+    return find_file(name_or_path, _folder(), "recipe")
+
+
+def find_file(name_or_path: str, folder: Path, kind: str) -> Path:
+    """Return the TOML file of a name in a folder, or the named file.
+
+    Args:
+        name_or_path: Name of a file in the folder without its suffix, or a path that ends in .toml.
+        folder: The folder.
+        kind: What the files are, for errors.
+
+    Raises:
+        UsageError: There is none; the error states the most similar name.
+
+    """
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = _folder() / f"{name_or_path}.toml"
+        path = folder / f"{name_or_path}.toml"
     if not path.is_file():
-        nearest = difflib.get_close_matches(name_or_path, names(), 1, 0.0)
+        known = sorted(one.stem for one in folder.glob("*.toml"))
+        nearest = difflib.get_close_matches(name_or_path, known, 1, 0.0)
         raise UsageError(
-            f"no recipe {name_or_path!r}", hint=f"Nearest: {nearest[0]}" if nearest else None
+            f"no {kind} {name_or_path!r}", hint=f"Nearest: {nearest[0]}" if nearest else None
         )
     return path
 
 
-def _read(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the values of a file, merged with those of its base."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file.
+
+    Raises:
+        UsageError: It cannot be read, or is not TOML.
+
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UsageError(f"not readable as TOML ({error})", where=path) from error
+
+
+def _read(path: Path, derived: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the values of a file, merged with those of its base."""
+    values = read_toml(path)
     base = values.pop("base", None)
     if base is None:
         return values

@@ -1,0 +1,163 @@
+"""The state of a queue: `queue.json` in its folder, written whenever a job starts or ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jdsr_cli.atomic import atomic_file, prepare_folder
+from jdsr_cli.errors import OutputError, TrainingError, UsageError
+from jdsr_cli.weights import sha256_of
+from jdsr_train.recipe_files import build_table
+
+RECORD = "queue.json"
+LOCK = "queue.lock"
+FORMAT = 1
+
+WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
+FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
+
+
+@dataclass
+class JobRecord:
+    """What is known about a job."""
+
+    state: str = WAITING
+    command: list[str] = field(default_factory=list)
+    """Arguments of `jdsr` of its last start."""
+    options: dict[str, str] = field(default_factory=dict)
+    """On what its weights depend, by option; see `job_options.result_options`."""
+    taken: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the files that it took from other jobs, by option."""
+    seconds: float = 0.0
+    """Time of all of its starts."""
+    steps: str = ""
+    """Steps that its weights were trained, as their file states them."""
+    weights: str = ""
+    """Its weight file, relative to the folder of the queue; empty before it has one."""
+    sha256: str = ""
+    """Of the weight file."""
+    error: str = ""
+    """Why it failed or was left out."""
+
+    def is_intact(self, folder: Path) -> bool:
+        """Return whether it is finished and its weights are as it wrote them.
+
+        Args:
+            folder: Folder of the queue.
+
+        """
+        path = folder / self.weights
+        return self.state == FINISHED and path.is_file() and sha256_of(path) == self.sha256
+
+
+class QueueRecords:
+    """The records of the jobs of a queue.
+
+    Args:
+        folder: Folder of the queue.
+        names: Names of the jobs in order; those that never started get a record.
+
+    Raises:
+        TrainingError: `queue.json` is damaged or of another version.
+
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self.folder = folder
+        stored = _read_jobs(folder / RECORD)
+        ordered = {name: stored.pop(name, JobRecord()) for name in names}
+        self._jobs = ordered | stored
+
+    def __getitem__(self, name: str) -> JobRecord:
+        """Return the record of a job."""
+        return self._jobs[name]
+
+    def save(self) -> None:
+        """Write `queue.json`.
+
+        Raises:
+            OutputError: It cannot be written.
+
+        """
+        jobs = {name: asdict(record) for name, record in self._jobs.items()}
+        write_json(self.folder / RECORD, {"format": FORMAT, "jobs": jobs})
+
+
+def _read_jobs(path: Path) -> dict[str, JobRecord]:
+    values = read_json(path)
+    try:
+        jobs = values.get("jobs", {}).items()
+        found = {name: build_table(JobRecord, dict(job), name) for name, job in jobs}
+    except (AttributeError, TypeError, ValueError, UsageError) as error:
+        raise _damaged(path, error) from error
+    for record in found.values():
+        if record.state == RUNNING:  # the queue was killed
+            record.state = INTERRUPTED
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a file of the queue; empty if there is none.
+
+    Raises:
+        TrainingError: It is damaged, or was written by another version.
+
+    """
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise ValueError("another format")
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a file of the queue atomically.
+
+    Raises:
+        OutputError: It cannot be written.
+
+    """
+    with atomic_file(path, make_folder=True) as temporary:
+        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def _damaged(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"cannot be read ({error})",
+        where=path,
+        hint="Delete it: the jobs then continue from their checkpoints",
+    )
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[int]:
+    """Lock the folder of a queue, and yield the file descriptor that holds the lock.
+
+    A child process that inherits the descriptor holds the lock as well: after the queue was killed,
+    no other can start while a job of it is still training.
+
+    Raises:
+        OutputError: Another process holds the lock, or nothing can be written in the folder.
+
+    """
+    path = prepare_folder(folder) / LOCK
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                "another process runs the queue in this folder, or a job of it",
+                where=folder,
+                hint="Wait for it, end it, or choose another folder with --out",
+            ) from error
+        yield file.fileno()
