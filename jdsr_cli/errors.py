@@ -17,8 +17,9 @@
     └── TrainingError   (1, RuntimeError)     a loss that is not finite, a checkpoint of another run
 
 Exit codes of the command line: 0 all done · 1 training failed · 2 usage · 3 input unreadable ·
-4 some inputs, recordings in them, or rows of a table failed, the rest done · 5 weights missing or
-corrupt · 6 output cannot be written · 7 a result is not as recorded · 130 interrupted.
+4 some inputs, recordings in them, jobs of a plan or rows of a table failed, the rest done ·
+5 weights missing or corrupt · 6 output cannot be written · 7 a result is not as recorded ·
+130 interrupted.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class TrainSettings(Settings):
     plan: Annotated[
         str | None,
         Option(
-            "Train all recipes of a plan in turn: reproduce, equal_budget, or those of a TOML "
-            "file. The same command continues; finished jobs are not started again.",
+            "Train the recipes of a plan in turn: reproduce, equal_budget, or a TOML file. The "
+            "same command continues; finished jobs are not started again.",
             metavar="NAME|FILE", unset="one recipe",
         ),
     ] = None  # fmt: skip

@@ -183,7 +183,7 @@ def _origin(name: str, first: ChainPart, second: ChainPart) -> WeightOrigin:
         deviations=tuple(
             f"{one.recipe}: {one.deviations}" for one in parts if one.deviations != NO_DEVIATIONS
         ),
-        parts={
+        further={
             "denoiser": first.recipe,
             "denoiser_sha256": first.loaded.sha256,
             "super_resolver": second.recipe,

@@ -43,11 +43,8 @@ class WeightOrigin:
     """Number of training steps."""
     deviations: tuple[str, ...]
     """Descriptions of the differences from the paper."""
-    batch: str | None = None
-    """Faces of a step; None if there are several numbers."""
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """Recipes and SHA-256 of the weights from which these were put together; metadata of the file
-    alone."""
+    further: Mapping[str, str] = field(default_factory=dict)
+    """Further metadata of the file."""
 
     @property
     def differences(self) -> str:
@@ -96,8 +93,9 @@ def export_weights(
     name = recipe.generator.base
     base = None if name is None else BaseWeights(name, entry(name).sha256)
     table = store_weights(
-        path, WeightOrigin(
-            recipe.name, data, str(step), deviations, batch=str(recipe.optimiser.batch)
+        path,
+        WeightOrigin(
+            recipe.name, data, str(step), deviations, {"batch": str(recipe.optimiser.batch)}
         ),
         recipe.generator.network, arguments, network, precision=precision, base=base,
         figures={n: round(float(value), 4) for n, value in figures.items() if n != "step"},
@@ -145,10 +143,9 @@ def store_weights(
         {
             "recipe": origin.recipe,
             "steps": origin.steps,
-            **({} if origin.batch is None else {"batch": origin.batch}),
             "data": origin.data,
             "deviations": origin.differences,
-            **origin.parts,
+            **origin.further,
         },
         precision=precision, base=base,
     )  # fmt: skip

@@ -63,9 +63,7 @@ def run(
 
 
 def test_output_is_passed_on_and_kept(script: Callable[[str], None]) -> None:
-    script(
-        "import sys, time\nprint(sys.argv[1:])\ntime.sleep(0.3)\nprint('two', file=sys.stderr)\n"
-    )
+    script("import sys, time\nprint(sys.argv[1:])\ntime.sleep(0.3)\nsys.stderr.write('two\\n')")
     lines: list[str] = []
     ticks: list[float] = []
     result = run(["train", "--steps", "3"], None, lines.append, lambda: ticks.append(0))

@@ -125,9 +125,8 @@ def test_a_faulty_plan_is_refused(tmp_path: Path, old: str, new: str, message: s
 
 
 def test_a_job_takes_only_what_another_one_trains(tmp_path: Path) -> None:
-    text = (
-        '[[job]]\nrecipe = "resolver.toml"\n[[job]]\nrecipe = "whole.toml"\nlabels = "resolver"\n'
-    )
+    first = '[[job]]\nrecipe = "resolver.toml"\n'
+    text = f'{first}[[job]]\nrecipe = "whole.toml"\nlabels = "resolver"\n'
     with pytest.raises(UsageError, match="resolver has no stage that trains it"):
         load_queue(str(write_plan(tmp_path, text)))
     text = '[[job]]\nrecipe = "paper_x4"\n[[job]]\nrecipe = "whole.toml"\nidentity = "paper_x4"\n'

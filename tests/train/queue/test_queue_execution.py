@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 from queue_plans import ORDER, FakeProcesses, Notes, settings, write_plan
+from typer.main import get_command
 
+from jdsr_cli.cli.app import app
 from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.weights import sha256_of
 from jdsr_train.queue.children import ChildResult
@@ -63,11 +66,8 @@ def test_the_record_has_command_options_and_weights(folder: Path) -> None:
     path = folder / "out" / "longer" / "weights" / "longer.safetensors"
     assert record["command"] == start.words["longer"]
     assert record["weights"] == "longer/weights/longer.safetensors"
-    assert (record["sha256"], record["steps"], record["state"]) == (
-        sha256_of(path),
-        "7",
-        "finished",
-    )
+    assert (record["state"], record["steps"]) == ("finished", "7")
+    assert record["sha256"] == sha256_of(path)
     assert record["options"]["--steps"] == "5"
     assert record["options"]["--init"] == "resolver"
     assert record["taken"] == {"init": jobs["resolver"]["sha256"]}
@@ -249,6 +249,9 @@ def test_the_commands_that_fill_the_tables_are_named(folder: Path, template_fold
         f"jdsr eval --table generality --checkpoints {out} --data helen/ {masks} "
         f"--out {out / 'table-generality'}",
     )
+    command = get_command(app).commands["eval"]
+    for line in outcome.evaluations:
+        command.make_context("eval", shlex.split(line)[2:])  # an unknown option raises
 
 
 def test_a_queue_is_not_started_by_torchrun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

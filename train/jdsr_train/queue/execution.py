@@ -128,8 +128,8 @@ class _QueueRun:
     def run(self) -> QueueOutcome:
         """Run every job that is not finished."""
         jobs = self.queue.jobs
-        for job in self.trainings.values():
-            self._check_options(job)
+        for training in self.trainings.values():
+            self._check_options(training)
         with self.interruption.handled():
             for number, job in enumerate(jobs, 1):
                 self.interruption.check()
@@ -176,7 +176,9 @@ class _QueueRun:
             names = {name: job.sources[name] for name in files}
             record.options, words = result_options(settings, job, names), to_words(settings)
         else:
-            words = chain_words(*files.values(), self.options.weights(job))
+            words = chain_words(
+                files["denoiser"], files["super_resolver"], self.options.weights(job)
+            )
         record.command, record.taken, record.error = words, taken, ""
         left = describe_remaining(self.estimates.remaining(self.records))
         self.progress.note(f"{title}{left}")

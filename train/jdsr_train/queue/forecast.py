@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,7 +106,7 @@ def plan_queue(settings: TrainSettings, progress: Progress | None = None) -> Que
         written.touch()
         for job in estimates.jobs.values():
             made, missing = _measure(job, options, estimates.jobs, written)
-            stages = ()
+            stages: tuple[StageForecast, ...] = ()
             if made is not None:
                 device = made.device
                 stages = _stages(made, options, job)
@@ -134,8 +133,7 @@ def _measure(
         return None, str(error)
     finally:
         gc.collect()
-        with suppress(RuntimeError):
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
     return made, made.missing
 
 
