@@ -12,11 +12,15 @@ from jdsr_cli.progress import duration_text
 from jdsr_cli.settings import RunOptions, TrainSettings
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from jdsr_train.dry_run import TrainingPlan
     from jdsr_train.queue.execution import QueueOutcome
     from jdsr_train.queue.forecast import QueueForecast
+
+MIN_WIDTH = 110
+"""Characters in a line of the tables of a queue, at least."""
 
 
 @with_options
@@ -79,7 +83,7 @@ def _run_plan(settings: TrainSettings, options: RunOptions) -> None:
 
             outcome = run_queue(settings, bars)
     if options.dry_run:
-        _write_forecast(made, settings.minutes)
+        _write_forecast(made)
         return
     _write_outcome(outcome)
     raise typer.Exit(outcome.exit_code)
@@ -87,8 +91,6 @@ def _run_plan(settings: TrainSettings, options: RunOptions) -> None:
 
 def _write_outcome(outcome: QueueOutcome) -> None:
     """Print what came of the jobs of a queue, and the commands that evaluate it."""
-    from rich.console import Console
-
     jobs = _table("jobs", "job", "state", "time", "steps", "weights")
     for one in outcome.jobs:
         record = one.record
@@ -96,7 +98,7 @@ def _write_outcome(outcome: QueueOutcome) -> None:
             one.name, record.state, duration_text(record.seconds) if record.seconds else "",
             record.steps, record.weights,
         )  # fmt: skip
-    console = Console(soft_wrap=True)
+    console = _wide_console()
     console.print(jobs)
     for one in outcome.jobs:
         if one.record.error:
@@ -105,38 +107,37 @@ def _write_outcome(outcome: QueueOutcome) -> None:
         typer.echo(command)
 
 
-def _write_forecast(made: QueueForecast, minutes: float | None) -> None:
+def _write_forecast(made: QueueForecast) -> None:
     """Print the stages of the jobs of a queue, how long they take, and what is missing."""
-    from rich.console import Console
-
+    processes = "GPUs" if made.gpus else "processes"
     gpus = f", {made.gpus} GPUs" if made.gpus else ""
     stages = _table(
         f"{made.name} on {made.device or 'no device'}{gpus}",
-        "job", "state", "stage", "steps", "faces a step", "processes", "precision", "s a step",
-        "job's time",
+        "job", "stage", "steps", "batch", processes, "s a step", "time",
     )  # fmt: skip
+    stages.columns[0].no_wrap = True
     for job in made.jobs:
+        name = job.name if job.state == "waiting" else f"{job.name}\n  {job.state}"
         total = "unknown" if job.seconds is None else duration_text(job.seconds)
         if not job.stages:
-            stages.add_row(job.name, job.state, *[""] * 6, total)
+            stages.add_row(name, *[""] * 5, total)
         for number, one in enumerate(job.stages):
-            steps = f"in {minutes:g} min x share" if one.steps is None else f"{one.steps:,}"
+            steps = f"in {one.minutes:g} min" if one.steps is None else f"{one.steps:,}"
             stages.add_row(
-                *(("", "") if number else (job.name, job.state)), one.stage, steps, str(one.batch),
-                str(job.processes), one.precision, f"{one.step_seconds:.3g}",
-                "" if number else total,
+                "" if number else name, one.stage, steps, str(one.batch), str(job.processes),
+                f"{one.step_seconds:.3g}", "" if number else total,
             )  # fmt: skip
-    console = Console(soft_wrap=True)
+    console = _wide_console()
     console.print(stages)
+    between = " and the exchange between GPUs" if made.gpus > 1 else ""
     console.print(
-        "Timed on made-up faces, on one GPU; preparation, validation, checkpoints and the exchange "
-        "between GPUs come on top."
+        "Timed on made-up faces; chains, preparation, validation, checkpoints"
+        f"{between} come on top."
     )
     if made.chains:
         console.print(f"then chained: {', '.join(made.chains)}", markup=False)
-    for job in made.jobs:
-        if job.missing:
-            console.print(f"{job.name} cannot start yet: {job.missing}", markup=False)
+    for error, jobs in made.missing.items():
+        console.print(f"cannot start yet: {', '.join(jobs)}: {error}", markup=False)
     without = f", without {', '.join(made.unknown)}" if made.unknown else ""
     console.print(f"in all {made.seconds / 3600:.1f} h{without}", markup=False)
 
@@ -175,7 +176,14 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
         console.print(f"cannot start yet: {made.missing}", markup=False)
 
 
-_TEXTS = ("stage", "limit", "job", "state", "weights", "precision")
+def _wide_console() -> Console:
+    """Return a console on which no cell is cut off, also where the output is no terminal."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, width=max(MIN_WIDTH, Console().width))
+
+
+_TEXTS = ("stage", "limit", "job", "state", "weights")
 """Columns of text."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -279,11 +279,17 @@ def check_input_size(recipe: Recipe, network: nn.Module) -> None:
 
 def mask_pool(recipe: Recipe, templates: Path | None) -> list[Sprite]:
     """Return the masks of a recipe: drawn ones, and about as many copies of the templates."""
-    drawn = draw_sprites(recipe.data.drawn_masks, MASK_SEED)
+    drawn = list(_drawn_masks(recipe.data.drawn_masks))
     if templates is None:
         return drawn
     loaded = load_templates(templates)
     return drawn + loaded * max(1, round(len(drawn) / len(loaded)))
+
+
+@lru_cache(maxsize=1)
+def _drawn_masks(count: int) -> tuple[Sprite, ...]:
+    """Draw masks, which takes seconds, once for all plans and runs of this process."""
+    return tuple(draw_sprites(count, MASK_SEED))
 
 
 def sample_settings(recipe: Recipe) -> SampleSettings:

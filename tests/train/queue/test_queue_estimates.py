@@ -184,6 +184,7 @@ def test_a_forecast_has_every_job_and_keeps_its_measurements(
     assert made.unknown == ()
     assert jobs["whole"].missing == "vgg.pth: no such file"
     assert jobs["denoiser"].missing is None
+    assert made.missing == {"vgg.pth: no such file": ["whole", "ablation"]}
     assert requests[1].identity is not None
     assert not (folder / "out" / "queue.json").exists()
 
@@ -201,7 +202,7 @@ def test_minutes_replace_the_steps_of_the_joint_stage(
 ) -> None:
     made = plan_queue(settings(folder, minutes=10))
     jobs = by_name(made.jobs)
-    assert jobs["denoiser"].stages[0].steps is None
+    assert (jobs["denoiser"].stages[0].steps, jobs["denoiser"].stages[0].minutes) == (None, 5)
     assert jobs["denoiser"].seconds == 300
     assert jobs["whole"].stages[0].steps == 150
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.evidence import describe_device
+import torch
+
+from jdsr_cli.benchmarking.hardware import describe_machine
 from jdsr_cli.progress import duration_text
 from jdsr_cli.weights import resolve_device
 from jdsr_train.queue import records
@@ -77,7 +79,7 @@ class Estimates:
         self.jobs = {one.name: one for one in queue.jobs if isinstance(one, TrainingJob)}
         self._path = options.out / ESTIMATES
         self._devices: dict[str, Any] = read_json(self._path).get("devices", {})
-        self._device = describe_device(resolve_device(options.settings.device))["name"]
+        self._device = _device_name(options.settings.device)
 
     def seconds(self, job: TrainingJob) -> float | None:
         """Return the seconds of a job without preparation, validations and checkpoints.
@@ -143,6 +145,14 @@ class Estimates:
             if seconds is not None
         )
         return Remaining(total, sum(seconds is None for _, seconds in waiting))
+
+
+def _device_name(device: str) -> str:
+    """Return the name of the GPU, or of the processor."""
+    resolved = resolve_device(device)
+    if resolved.type == "cuda":
+        return torch.cuda.get_device_name(resolved)
+    return str(describe_machine()["cpu"])
 
 
 def describe_remaining(left: Remaining) -> str:

@@ -20,7 +20,7 @@ from jdsr_train.queue.execution import open_queue
 from jdsr_train.queue.job_options import QueueOptions
 from jdsr_train.queue.plan_files import TrainingJob
 from jdsr_train.queue.records import QueueRecords
-from jdsr_train.recipe import OptimiserRecipe, Recipe
+from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.request import TrainRequest
 
 
@@ -30,7 +30,9 @@ class StageForecast:
 
     stage: str
     steps: int | None
-    """None if they follow from `--minutes`."""
+    """None if they follow from `minutes`."""
+    minutes: float | None
+    """The job's share of `--minutes`, for the joint stage."""
     batch: int
     """Faces of a step, over all processes."""
     precision: str
@@ -70,6 +72,15 @@ class QueueForecast:
     def seconds(self) -> float:
         """Time of all jobs that are not finished and whose time is known."""
         return sum(one.seconds or 0.0 for one in self.jobs if one.state != records.FINISHED)
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """The jobs that cannot start yet, by the error that they would raise."""
+        found: dict[str, list[str]] = {}
+        for one in self.jobs:
+            if one.missing is not None:
+                found.setdefault(one.missing, []).append(one.name)
+        return found
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -156,15 +167,13 @@ def _part_of_batches(request: TrainRequest, processes: int) -> TrainRequest:
 def _stages(
     made: TrainingPlan, options: QueueOptions, job: TrainingJob
 ) -> tuple[StageForecast, ...]:
-    recipe: Recipe = job.recipe
-    budgeted = options.settings.minutes is not None
-    return tuple(
-        StageForecast(
-            one.stage,
-            None if budgeted and one.stage == "joint" else one.steps,
-            recipe.steps(one.stage).batch,
-            recipe.steps(one.stage).precision,
-            one.speed.step(one.workers),
-        )
-        for one in made.stages
-    )
+    minutes = options.settings.minutes
+    if minutes is not None:
+        minutes *= job.table.share
+    found = []
+    for one in made.stages:
+        own, limit = job.recipe.steps(one.stage), minutes if one.stage == "joint" else None
+        steps = one.steps if limit is None else None
+        seconds = one.speed.step(one.workers)
+        found.append(StageForecast(one.stage, steps, limit, own.batch, own.precision, seconds))
+    return tuple(found)
