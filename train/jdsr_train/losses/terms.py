@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -223,7 +224,7 @@ def identity_loss(features: Tensor, target: Tensor, reduction: str = "mean") -> 
     if reduction == "sum":
         return (error**2).sum(dim=1).mean()
     if reduction == "absolute":
-        return error.abs().mean() * features.shape[1] ** 0.5
+        return error.abs().mean() * math.sqrt(features.shape[1])
     raise UsageError(f"no reduction is called {reduction!r}", hint="Use mean, sum or absolute")
 
 
