@@ -53,7 +53,12 @@ class TrainedCheckpoint:
     @property
     def steps(self) -> int | None:
         """Optimiser steps of its training; None if the file does not say."""
-        return _number(self.metadata.get("steps"))
+        return _number(self.stated_steps)
+
+    @property
+    def stated_steps(self) -> str | None:
+        """What the file says of its steps; of a chain those of its parts."""
+        return self.metadata.get("steps")
 
     @property
     def batch(self) -> int | None:

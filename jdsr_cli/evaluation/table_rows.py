@@ -136,6 +136,8 @@ def _caption(row: TableRow) -> str:
     if one.steps is not None:
         of = "" if one.batch is None else f" of {one.batch} faces"
         parts.append(f"{one.steps:,} steps{of}")
+    elif one.stated_steps is not None:
+        parts.append(f"steps: {one.stated_steps}")
     parts.append(f"trained on {one.entry.data}")
     if one.deviations is not None:
         parts.append(f"deviations from the paper: {one.deviations}")

@@ -66,7 +66,7 @@ def search_faces(reference: Path, out: Path, device: str, progress: Progress) ->
         shutil.rmtree(work, ignore_errors=True)
 
 
-class StoredFaces:
+class ReferenceFaces:
     """Reads the records of `faces.jsonl`, frame by frame.
 
     Args:

@@ -17,7 +17,7 @@ from jdsr_cli.evaluation.protocol import versions
 from jdsr_cli.evaluation.video_faces import (
     GIVEN_PROTOCOL,
     PROTOCOL,
-    StoredFaces,
+    ReferenceFaces,
     search_faces,
 )
 from jdsr_cli.evaluation.video_frames import ComparedVideo, MatchedVideos
@@ -86,7 +86,7 @@ def compare_videos(request: EvalSettings, progress: Progress | None = None) -> V
         records = request.faces
         if records is None:
             records = search_faces(request.data, request.out, request.device, progress)
-        tracks = _measure(matched, StoredFaces(records), metrics, progress)
+        tracks = _measure(matched, ReferenceFaces(records), metrics, progress)
         if not tracks:
             raise DatasetError(
                 "no face is found in two consecutive frames", where=request.data,
@@ -112,7 +112,7 @@ def compare_videos(request: EvalSettings, progress: Progress | None = None) -> V
 
 
 def _measure(
-    matched: MatchedVideos, stored: StoredFaces, metrics: VideoMetrics, progress: Progress
+    matched: MatchedVideos, stored: ReferenceFaces, metrics: VideoMetrics, progress: Progress
 ) -> list[TrackScores]:
     """Return the figures of the tracks with a pair of consecutive frames."""
     scores: dict[int, TrackScores] = {}

@@ -109,8 +109,12 @@ class TrainSettings(Settings):
     ] = None  # fmt: skip
     init: Annotated[
         str | None,
-        Option("Weights whose matching tensors the training starts from.", metavar="NAME|FILE"),
-    ] = None
+        Option(
+            "Weights whose matching tensors the training starts from; for srfbn and drn also their "
+            "published state dicts.",
+            metavar="NAME|FILE",
+        ),
+    ] = None  # fmt: skip
     identity: Annotated[
         Path | None,
         Option("Identity network of another run, used instead of training one.", metavar="FILE"),
@@ -123,8 +127,8 @@ class TrainSettings(Settings):
         float | None,
         Option(
             "Give the joint stage as many steps as fit into this time on this machine, on a CPU "
-            "into this much processor time. The same command continues with the number of steps of "
-            "its first start.",
+            "with one thread into this much processor time. The same command continues with the "
+            "number of steps of its first start.",
             unit="min", low=0.1,
         ),
     ] = None  # fmt: skip

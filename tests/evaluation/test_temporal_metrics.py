@@ -103,6 +103,23 @@ def test_a_flow_that_does_not_return_is_occluded() -> None:
         assert occluded(field, -field)[64, 64] == boundary
 
 
+def test_the_flow_back_is_taken_where_the_flow_leads() -> None:
+    forward, backward = np.zeros((2, 128, 128, 2), np.float32)
+    forward[30:70, 20:50, 0] = 40.0
+    backward[30:70, 60:90, 0] = -40.0
+    assert np.abs(round_trip(forward, backward)[32:68, 22:48]).max() < 1e-3
+    assert not occluded(forward, backward)[32:68, 22:48].any()
+    # What is under the moved object in the second frame is seen in the first one only.
+    assert occluded(forward, backward)[32:68, 62:88].all()
+
+
+def test_what_leaves_the_crop_is_not_compared(scene: Picture) -> None:
+    weight = WarpedPair(moved(scene, 0, 0), moved(scene, 0, 8), 128)._weight
+    assert weight[100:114, 60:70].min() > 0
+    assert face_region()[122, 60:70].min() > 0
+    assert weight[122, 60:70].max() == 0
+
+
 def test_an_object_that_appears_in_the_reference_is_left_out(face: Picture) -> None:
     now = face.copy()
     now[40:90, 60:100] = np.random.default_rng(0).integers(0, 255, (50, 40, 1), np.uint8)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
-from jdsr_cli.evaluation.video_faces import StoredFaces
+from jdsr_cli.evaluation.video_faces import ReferenceFaces
 from jdsr_cli.evaluation.video_frames import MatchedVideos, frames_path
 from jdsr_cli.evaluation.videos import VideoComparison, compare_videos
 from jdsr_cli.faces.alignment import TEMPLATE
@@ -304,14 +304,14 @@ def test_records_that_do_not_fit_are_refused(
     with pytest.raises(UsageError, match=r"still\.jsonl: has a face in frame 4.*has 4 frames"):
         compare(tmp_path, clip, still_faces, copy=clip)
     with pytest.raises(DatasetError, match=r"absent\.jsonl: cannot be read"):
-        StoredFaces(tmp_path / "absent.jsonl")
+        ReferenceFaces(tmp_path / "absent.jsonl")
     good = still_faces.read_text().splitlines()
     for content in ("{}", "[1]", "no record", good[0].replace('"track": 1', '"track": null')):
         still_faces.write_text(content)
         with pytest.raises(DatasetError, match="not the record of a face"):
-            StoredFaces(still_faces)
+            ReferenceFaces(still_faces)
     for lines, frame in (((good[3], good[1]), 3), ((good[0], good[0]), 0)):
         still_faces.write_text("\n".join(lines))
-        stored = StoredFaces(still_faces)
+        stored = ReferenceFaces(still_faces)
         with pytest.raises(DatasetError, match="not in the order of frames"):
             stored.faces(frame)

@@ -51,8 +51,8 @@ def test_the_shipped_recipes_are_complete() -> None:
         *BASELINES,
         "paper_x4_small", "without_attention_small", "without_identity_small",
         "without_perceptual_small", "without_smooth_small", "without_style_small",
-        "cbdnet_x4_small", "dicgan_x4_small", "drn_x4_small", "fsrgan_x4_small", "sicnn_x4_small",
-        "srfbn_x4_small",
+        "cbdnet_x4_small", "dic_x4_small", "dicgan_x4_small", "drn_x4_small", "fsrgan_x4_small",
+        "sicnn_x4_small", "srfbn_x4_small",
     }  # fmt: skip
 
 
@@ -360,7 +360,7 @@ def test_small_recipes_have_one_schedule() -> None:
         for name in recipe_files.names()
         if name.endswith("_small")
     ]
-    assert len(schedules) == 12
+    assert len(schedules) == 13
     assert all(
         (one.rate, one.betas, one.schedule, one.batch, one.clip, one.warmup, one.precision)
         == (1e-3, (0.9, 0.99), "cosine", 8, 1.0, 20, "float32")

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MASK_SEED = 20231
 PAPER_LANDMARKS = 81
+OWN_NETWORKS = ("lite", "burst")
+"""Networks that no publication describes."""
 PRIOR_NETWORKS = ("jdsr", "fsrnet", "dic")
 """Networks with landmark heat maps, whose number is an argument."""
 PARENT_FACES = 1_220_775 * 8
@@ -187,30 +189,35 @@ class TrainingComponents:
             self.resources.load_denoiser(generator.denoiser)
 
     def deviations(self) -> tuple[str, ...]:
-        """Describe how the run differs from the paper, or from the recipe of another network."""
-        found = [f"no {stage} stage: {why}" for stage, why in self.skipped.items()]
-        planned = self.request.recipe.optimiser.steps * self.recipe.optimiser.batch
-        face_count = self.recipe.optimiser.steps * self.recipe.optimiser.batch
-        if face_count != planned:
-            found.append(f"scheduled for {face_count:,} faces, the recipe for {planned:,}")
-        if self.recipe.generator.network != "jdsr":
+        """Describe how the run differs from the paper, or a baseline from its publication."""
+        recipe, request = self.recipe, self.request
+        found = list(recipe.deviations)
+        found += [f"no {stage} stage: {why}" for stage, why in self.skipped.items()]
+        if recipe.starts_from is not None and request.init is None:
+            found.append(f"not started from {recipe.starts_from}")
+        network = recipe.generator.network
+        if network in OWN_NETWORKS:
             return tuple(found)
         if self.features is not None and self.features.deviation:
             found.append(self.features.deviation)
-        if self.recipe.loss.prior:
+        if recipe.loss.prior:
             faces = self.faces("train")
             count = faces.heat_points.shape[1]
-            if count != PAPER_LANDMARKS:
+            if network != "dic" and count != PAPER_LANDMARKS:
                 found.append(f"{count} landmarks instead of the {PAPER_LANDMARKS} of SeetaFace")
-            if faces.parsing is None:
-                found.append("no parsing labels: the parsing half of eq. 14 is idle")
-        if self.recipe.generator.arguments.get("grid") == "lr":
+            if recipe.loss.prior_parsing and faces.parsing is None:
+                found.append("no parsing labels: the parsing half of the prior's loss is idle")
+        if recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
-        if face_count < PARENT_FACES:
+        face_count = recipe.optimiser.steps * recipe.optimiser.batch
+        planned = request.recipe.optimiser.steps * request.recipe.optimiser.batch
+        if network == "jdsr" and face_count < PARENT_FACES:
             found.append(f"scheduled for {face_count:,} faces instead of about {PARENT_FACES:,}")
-        if self.request.init is not None:
-            found.append(f"started from {Path(self.request.init).stem}")
-        elif "denoise" in self.recipe.stages:
+        elif face_count != planned:
+            found.append(f"scheduled for {face_count:,} faces, the recipe for {planned:,}")
+        if request.init is not None:
+            found.append(f"started from {Path(request.init).stem}")
+        elif "denoise" in recipe.stages:
             found.append("the denoiser is warmed up alone")
         return tuple(found)
 

@@ -152,10 +152,16 @@ class SyntheticResources:
             tuple(f"{split}{number}" for number in range(SYNTHETIC_FACES)),
             rng.integers(0, 255, (SYNTHETIC_FACES, 128, 128, 3), np.uint8),
             dense,
-            five if self.request.landmarks == "five" else dense,
+            five if self._has_five_points else dense,
             tuple(f"person{number % 4}" for number in range(SYNTHETIC_FACES)),
             rng.integers(0, 11, (SYNTHETIC_FACES, 64, 64)).astype(np.uint8),
         )
+
+    @property
+    def _has_five_points(self) -> bool:
+        """Whether faces have five landmarks, which DIC cannot use."""
+        network = self.request.recipe.generator.network
+        return self.request.landmarks == "five" and network != "dic"
 
     def parsing_set(self, split: str) -> ParsingSet:
         """Return random pictures and labels."""

@@ -119,7 +119,7 @@ class LossRecipe:
     """Frozen identity network (eq. 15); the paper's weight is 1."""
     identity_reduction: str = "mean"
     """`mean` or `sum` of the squared differences over the feature, or `absolute`, the mean of the
-    absolute differences."""
+    absolute differences of features with a root mean square of 1."""
     adversarial: float = 0.0
     """Minus the critic's score (eq. 16); the paper's weight is 1e-3."""
     coarse: float = 0.0
@@ -312,6 +312,10 @@ class Recipe:
     earns: str | None = None
     """Registry name of the weights if they pass every gate (`jdsr_cli.weights.gates.GATES`):
     `camera`, the default on a GPU."""
+    deviations: tuple[str, ...] = ()
+    """How it differs from the publication of its network; kept with the weights."""
+    starts_from: str | None = None
+    """Recipe whose weights its publication starts the joint stage from (`--init`)."""
     stages: tuple[str, ...] = ("joint",)
     """The stages of `--stage all`; `joint` alone is the literal reading of the paper."""
     generator: GeneratorRecipe = GeneratorRecipe()

@@ -11,6 +11,7 @@ from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_state
 from jdsr_train.companions import build_companions
 from jdsr_train.components import (
+    PRIOR_NETWORKS,
     TrainingComponents,
     check_input_size,
     identity_network,
@@ -32,6 +33,7 @@ def check_requirements(components: TrainingComponents, stages: Sequence[str]) ->
     request, recipe = components.request, components.recipe
     faults = [
         *_option_faults(components, stages),
+        *_loss_faults(components, stages),
         *_stage_faults(components, stages),
         *_batch_faults(components, stages),
     ]
@@ -58,12 +60,29 @@ def _option_faults(components: TrainingComponents, stages: Sequence[str]) -> Ite
         yield "the parser stage needs labelled faces (--parsing)"
     for option, given, used in (
         ("--features", request.features is not None, weights.features),
-        ("--parsing", request.parsing is not None, weights.prior > 0),
-        ("--labels", request.labels != OWN_PARSER, weights.prior > 0),
+        ("--parsing", request.parsing is not None, weights.prior * weights.prior_parsing > 0),
+        ("--labels", request.labels != OWN_PARSER, weights.prior * weights.prior_parsing > 0),
         ("--identity", request.identity is not None, weights.recognition),
     ):
         if given and not used:
             yield f"nothing in the recipe uses {option}, leave it out"
+
+
+def _loss_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
+    """Find terms of results that the network does not have, and landmarks that it cannot use."""
+    network, weights = components.recipe.generator.network, components.recipe.loss
+    if "joint" not in stages:
+        return
+    for term, weight, networks in (
+        ("dual", weights.dual, ("drn",)),
+        ("steps_hr", weights.steps_hr, ("srfbn", "drn", "dic")),
+        ("coarse", weights.coarse, ("jdsr", "fsrnet")),
+        ("prior", weights.prior, PRIOR_NETWORKS),
+    ):
+        if weight and network not in networks:
+            yield f"loss.{term} belongs to {', '.join(networks)}, not to the network {network}"
+    if network == "dic" and weights.prior and components.request.landmarks == "five":
+        yield "the network dic needs 68 landmarks (--landmarks fan, or an ONNX network)"
 
 
 def _stage_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from jdsr_cli.weights import load_state
 from jdsr_cli.weights.bases import BASE_PREFIXES
 from jdsr_cli.weights.loading import load_base
 from jdsr_cli.weights.state_dicts import difference
+from jdsr_train.baselines.published import from_published, is_published
 from jdsr_train.data.parsing_set import ParsingSet, open_parsing_set
 from jdsr_train.data.part_labellers import label_source
 from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
@@ -51,7 +52,7 @@ class TrainingResources(Protocol):
         """Load the weights of the denoise stage."""
 
     def load_initial(self, generator: nn.Module) -> None:
-        """Load the weights of `--init`, as far as they fit."""
+        """Load what fits of the weights of `--init`, also of published ones of SRFBN and DRN."""
 
     def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
         """Load the weights of the generator's frozen part."""
@@ -125,7 +126,10 @@ class FileResources:
     def load_initial(self, generator: nn.Module) -> None:
         """Load the weights of `--init`, as far as they fit."""
         assert self.request.init is not None
-        self.progress.note(load_matching_tensors(generator, load_state(self.request.init)))
+        state, network = load_state(self.request.init), self.request.recipe.generator.network
+        if is_published(network, state):
+            state = from_published(network, state)
+        self.progress.note(load_matching_tensors(generator, state))
 
     def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
         """Load the weights that the recipe names into the generator's frozen part.

@@ -217,7 +217,10 @@ def stages_of(request: TrainRequest) -> tuple[str, ...]:
 def stage_settings(recipe: Recipe, stage: str) -> dict[str, Any]:
     """Return the parts of a recipe on which the result of a stage depends, as plain values."""
     values = to_dict(recipe)
-    return {name: values[name] for name in _STAGE_SETTINGS[stage]}
+    names = _STAGE_SETTINGS[stage]
+    if stage == "joint" and recipe.loss.super_identity:
+        names += ("identity",)  # its network is trained on in the joint stage
+    return {name: values[name] for name in names}
 
 
 def _run_stage(name: str, components: TrainingComponents, limit: float | None) -> StageResult:

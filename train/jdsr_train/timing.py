@@ -3,8 +3,9 @@
 `jdsr train --minutes` stores that number in the folder of the run before the first step. A later
 start of the same command reads it, so that the schedule does not change.
 
-A single-threaded process on a CPU measures its processor time, so that other work on the machine
-does not change the number; everything else measures real time.
+A single-threaded process on a CPU measures the processor time of its own work, so that other work
+on the machine hardly changes the number; the preparation of samples by workers, and everything
+else, is measured in real time.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def time_stage(
         seconds: Duration of the measurement of each phase, after two warm-up updates.
 
     """
-    cycle = recipe.critic.steps_per_update if stage == "joint" else 1
+    adversarial = stage == "joint" and recipe.loss.adversarial > 0
+    cycle = recipe.critic.steps_per_update if adversarial else 1
     return sum(
         phase.share * _time_phase(trainer, phase.step, cycle, batches, seconds)
         for phase in phases(stage, recipe)

@@ -13,19 +13,24 @@ from torchvision.models import squeezenet1_1
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader
+from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import build
+from jdsr_cli.progress import Silent
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import load_generator, save_network
 from jdsr_train.companions import build_companions
-from jdsr_train.components import sample_settings
+from jdsr_train.components import TrainingComponents, sample_settings
 from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.dry_run import SyntheticResources
 from jdsr_train.frozen_features import FeatureExtractor, load_features
 from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import load
-from jdsr_train.request import RunSettings
+from jdsr_train.request import RunSettings, TrainRequest
+from jdsr_train.requirements import check_requirements
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
+from jdsr_train.training.fabric import open_fabric
 from jdsr_train.training.trainer import Trainer
 
 TINY: dict[str, dict[str, Any]] = {
@@ -139,3 +144,51 @@ def test_a_baseline_with_companions_resumes_to_the_same_weights(
         other = resumed.stage.models[name].network.state_dict()
         for key, value in model_.network.state_dict().items():
             assert torch.equal(value, other[key]), (name, key)
+
+
+def components(recipe: Recipe, complete: FaceSet, tmp_path: Path, **options: Any) -> Any:
+    """Return the components of a run whose faces are in memory."""
+    request = TrainRequest(recipe, tmp_path, RunSettings(tmp_path / "out", workers=0), **options)
+    resources = SyntheticResources(request, has_features=False)
+    return TrainingComponents(request, resources, open_fabric("cpu"), Silent())
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "message"),
+    [
+        ("dic", {}, "dic needs 68 landmarks"),
+        ("dicgan", {}, "dic needs 68 landmarks"),
+        ("srfbn", {"dual": 0.1}, "loss.dual belongs to drn, not to the network srfbn"),
+        ("sicnn", {"steps_hr": 1.0}, "loss.steps_hr belongs to srfbn, drn, dic"),
+        ("drn", {"coarse": 1.0}, "loss.coarse belongs to jdsr, fsrnet"),
+        ("sicnn", {"prior": 1.0}, "loss.prior belongs to jdsr, fsrnet, dic"),
+    ],
+)
+def test_what_a_network_cannot_do_is_refused_before_the_faces_are_prepared(
+    model: str, loss: dict[str, float], message: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    recipe = tiny(model, 4)
+    recipe = dataclasses.replace(recipe, loss=dataclasses.replace(recipe.loss, **loss))
+    with pytest.raises(UsageError, match=message):
+        check_requirements(components(recipe, complete, tmp_path), ("joint",))
+
+
+def test_deviations_of_baselines_are_recorded(complete: FaceSet, tmp_path: Path) -> None:
+    found = components(tiny("dicgan", 4), complete, tmp_path).deviations()
+    assert "the landmark network is not frozen" in found
+    assert "not started from dic_x4" in found
+    started = components(tiny("dicgan", 4), complete, tmp_path, init="dic_x4.safetensors")
+    assert "started from dic_x4" in started.deviations()
+    assert "not started from dic_x4" not in started.deviations()
+    assert (
+        "5 landmarks instead of the 81 of SeetaFace"
+        in components(tiny("fsrnet", 4), complete, tmp_path).deviations()
+    )
+    shorter = components(tiny("srfbn", 4), complete, tmp_path)
+    shorter.set_steps(2)
+    assert "scheduled for 4 faces, the recipe for 8" in shorter.deviations()
+
+
+def test_the_settings_of_sicnn_s_recognition_network_belong_to_its_checkpoints() -> None:
+    assert "identity" in stage_settings(load("sicnn_x4"), "joint")
+    assert "identity" not in stage_settings(load("paper_x4"), "joint")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jdsr_cli.errors import UsageError
 from jdsr_train.baselines.discriminators import (
     LightCNNDiscriminator,
-    MaxoutLayer,
+    MaxFeatureMap,
     PatchDiscriminator,
 )
 
@@ -96,7 +96,7 @@ def test_all_but_the_first_convolution_of_patches_are_normalised() -> None:
 
 
 def test_a_maxout_layer_returns_the_larger_half_of_its_channels() -> None:
-    layer = MaxoutLayer(nn.Identity())
+    layer = MaxFeatureMap(nn.Identity())
     assert layer(torch.tensor([[1.0, 5.0, 3.0, 4.0]])).tolist() == [[3.0, 5.0]]
 
 
@@ -105,7 +105,7 @@ def test_initial_features_of_light_cnn_keep_their_scale() -> None:
     torch.manual_seed(0)
     network, squares = LightCNNDiscriminator((32, 32, 32, 32), features=64, size=32), []
     for part in network.modules():
-        if isinstance(part, MaxoutLayer):
+        if isinstance(part, MaxFeatureMap):
             part.register_forward_hook(lambda *call: squares.append(float((call[2] ** 2).mean())))
     network(faces(32, count=4))
     assert len(squares) == 10
@@ -125,3 +125,12 @@ def test_impossible_shapes_of_discriminators_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         create()
+
+
+def test_batches_of_the_patch_discriminator_are_normalised_separately() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator((4, 4))
+    one, other = torch.rand(2, 3, 16, 16), 0.1 * torch.rand(2, 3, 16, 16)
+    together = network(one, other)
+    assert torch.equal(together, torch.cat([network(one), network(other)]))
+    assert not torch.allclose(together, network(torch.cat([one, other])))

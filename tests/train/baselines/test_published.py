@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
 from jdsr_train.baselines.drn import DRN, DRNConfig
-from jdsr_train.baselines.published import from_published, published_configuration
+from jdsr_train.baselines.published import from_published, is_published, published_configuration
 from jdsr_train.baselines.srfbn import SRFBN, SRFBNConfig
 
 MEAN = 255 * torch.tensor([0.4488, 0.4371, 0.4040])
@@ -257,3 +257,22 @@ def test_other_factors_and_networks_are_refused() -> None:
         from_published("drn", empty(drn_shapes(1, 1, 16)))
     with pytest.raises(UsageError, match=r"no published layout of 'lite'.*srfbn, drn"):
         from_published("lite", {})
+
+
+@pytest.mark.parametrize("name", ["srfbn", "drn"])
+def test_published_layouts_are_recognised(name: str) -> None:
+    shapes = {"srfbn": srfbn_shapes(8), "drn": drn_shapes(2, 30, 16)}[name]
+    state = empty(shapes)
+    assert is_published(name, state)
+    assert is_published(name, {f"module.{key}": value for key, value in state.items()})
+    assert not is_published(name, from_published(name, real(state)))
+    assert not is_published("sicnn", state)
+
+
+def real(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return zeros of the same shapes, with the constants of the mean shifts."""
+    made = {name: torch.zeros(value.shape) for name, value in state.items()}
+    for layer, sign in (("sub_mean", -1), ("add_mean", 1)):
+        made[f"{layer}.weight"] = torch.eye(3).view(3, 3, 1, 1)
+        made[f"{layer}.bias"] = sign * MEAN
+    return made

@@ -21,7 +21,7 @@ def discriminator_loss(restored: Tensor, true: Tensor) -> Tensor:
     return F.softplus(restored.float()).mean() + F.softplus(-true.float()).mean()
 
 
-def deception_loss(restored: Tensor) -> Tensor:
+def generator_loss(restored: Tensor) -> Tensor:
     """Return the generator's term: the cross-entropy of restored faces as true.
 
     Args:

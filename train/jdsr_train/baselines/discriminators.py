@@ -48,13 +48,16 @@ class PatchDiscriminator(nn.Module):
                 layers.append(nn.LeakyReLU(SLOPE, inplace=True))
         self.body = nn.Sequential(*layers, conv(widths[-1], 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits, (B, 1, size / 16, size / 16) float32 for four widths."""
-        logits: Tensor = self.body(images * 2.0 - 1.0).float()
-        return logits
+    def forward(self, *images: Tensor) -> Tensor:
+        """Return logits, (B, 1, size / 16, size / 16) float32 for four widths.
+
+        Several batches are normalised separately and their logits concatenated: with statistics
+        of true and restored faces together, the logits of restored faces alone mean nothing.
+        """
+        return torch.cat([self.body(one * 2.0 - 1.0).float() for one in images])
 
 
-class MaxoutLayer(nn.Module):
+class MaxFeatureMap(nn.Module):
     """The maximum of the two halves of a layer's channels (max-feature-map of LightCNN)."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -67,8 +70,8 @@ class MaxoutLayer(nn.Module):
         return torch.maximum(one, other)
 
 
-def _maxout_conv(inputs: int, outputs: int, kernel: int) -> MaxoutLayer:
-    return MaxoutLayer(conv(inputs, 2 * outputs, kernel))
+def _max_feature_conv(inputs: int, outputs: int, kernel: int) -> MaxFeatureMap:
+    return MaxFeatureMap(conv(inputs, 2 * outputs, kernel))
 
 
 class LightCNNDiscriminator(nn.Module):
@@ -101,16 +104,16 @@ class LightCNNDiscriminator(nn.Module):
                 f"a LightCNN of widths {tuple(widths)} cannot take images of {size} px",
                 hint="Give at least two widths, and a side divisible by two for each",
             )
-        layers: list[nn.Module] = [_maxout_conv(3, widths[0], 5), nn.MaxPool2d(2)]
+        layers: list[nn.Module] = [_max_feature_conv(3, widths[0], 5), nn.MaxPool2d(2)]
         for inputs, width in pairwise(widths):
-            layers += [_maxout_conv(inputs, inputs, 1), _maxout_conv(inputs, width, 3)]
+            layers += [_max_feature_conv(inputs, inputs, 1), _max_feature_conv(inputs, width, 3)]
             layers.append(nn.MaxPool2d(2))
         last = widths[-1]
-        layers[-1:-1] = [_maxout_conv(last, last, 1), _maxout_conv(last, last, 3)]
+        layers[-1:-1] = [_max_feature_conv(last, last, 1), _max_feature_conv(last, last, 3)]
         self.body = nn.Sequential(*layers)
         area = (size >> len(widths)) ** 2
         self.head = nn.Sequential(
-            MaxoutLayer(nn.Linear(last * area, 2 * features)),
+            MaxFeatureMap(nn.Linear(last * area, 2 * features)),
             nn.LeakyReLU(SLOPE, inplace=True),
             nn.Linear(features, 1),
         )
@@ -119,7 +122,7 @@ class LightCNNDiscriminator(nn.Module):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="linear")
                 nn.init.zeros_(part.bias)  # type: ignore[arg-type]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits, (B,) float32."""
-        logits: Tensor = self.head(self.body(images).flatten(1)).float().squeeze(1)
+    def forward(self, *images: Tensor) -> Tensor:
+        """Return the logits of all batches, (B,) float32."""
+        logits: Tensor = self.head(self.body(torch.cat(images)).flatten(1)).float().squeeze(1)
         return logits

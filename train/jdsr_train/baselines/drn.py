@@ -126,13 +126,13 @@ class DRN(nn.Module):
         size = (TEMPLATE_SIZE, TEMPLATE_SIZE)
         enlarged = F.interpolate(lr.float(), size=size, mode="bicubic", align_corners=False)
         features = self.enter(subtract_mean(enlarged, DIV2K_MEAN, PEAK))
-        beside = []
+        skips = []
         for down in self.down:
-            beside.append(features)
+            skips.append(features)
             features = down(features)
         pictures = [self._picture(0, features)]
         for index, stage in enumerate(self.stages, start=1):
-            features = torch.cat([stage(features), beside.pop()], dim=1)
+            features = torch.cat([stage(features), skips.pop()], dim=1)
             pictures.append(self._picture(index, features))
         return enlarged_only(lr, pictures[-1], steps=tuple(pictures))
 

@@ -71,6 +71,19 @@ class PublishedLayout:
     """Adds the layers that shift the mean (second argument) to renamed tensors, or checks them."""
 
 
+def is_published(name: str, state: Mapping[str, Tensor]) -> bool:
+    """Return whether tensors have a published layout, by the layers that shift the mean.
+
+    Args:
+        name: Name of a network.
+        state: Tensors by name.
+
+    """
+    return name in _LAYOUTS and any(
+        key.removeprefix("module.").partition(".")[0] in _SHIFTS for key in state
+    )
+
+
 def from_published(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert a published state dict.
 

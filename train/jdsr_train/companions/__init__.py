@@ -32,8 +32,8 @@ def build_companions(
     """
     found: list[Companion] = []
     if recipe.loss.adversarial:
-        adversary = recipe.critic.kind == "wasserstein"
-        found.append(CriticCompanion(recipe) if adversary else DiscriminatorCompanion(recipe))
+        is_critic = recipe.critic.kind == "wasserstein"
+        found.append(CriticCompanion(recipe) if is_critic else DiscriminatorCompanion(recipe))
     if recipe.loss.dual:
         found.append(DualCompanion(recipe))
     if recipe.loss.super_identity and recogniser is not None:

@@ -9,38 +9,30 @@ from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.companions.protocol import Network, companion_options
+from jdsr_train.companions.adversary import AdversarialCompanion
+from jdsr_train.companions.protocol import Network
 from jdsr_train.data.samples import Batch
-from jdsr_train.losses.objective import select_region
 from jdsr_train.networks import Critic
 from jdsr_train.recipe import Recipe
-from jdsr_train.training.stage import OptimisedModel
 
 
-class CriticCompanion:
-    """Scores restored and true faces, or only their covered part.
+class CriticCompanion(AdversarialCompanion):
+    """Scores restored and true faces.
 
     Args:
         recipe: Its tables `critic` and `loss`.
 
     """
 
-    name = "critic"
-
     def __init__(self, recipe: Recipe) -> None:
-        settings = recipe.critic
-        self.recipe, self.begins = recipe, recipe.loss.adversarial_from
-        self.steps_per_update = settings.steps_per_update
-        network = Critic(tuple(settings.widths), fold=settings.fold)
-        options = companion_options(recipe, settings.rate, settings.betas)
-        self.model = OptimisedModel(network, options)
+        super().__init__(recipe, Critic(tuple(recipe.critic.widths), fold=recipe.critic.fold))
 
     def own_terms(
         self, network: Network, output: GeneratorOutput, batch: Batch, step: int
     ) -> Mapping[str, Tensor]:
         """Return the Wasserstein part and the gradient penalty."""
         settings = self.recipe.critic
-        restored, truth = self._compared(output, batch)
+        restored, truth = self.compared(output, batch)
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         share = torch.rand(len(restored), generator=generator).to(
             restored.device, non_blocking=True
@@ -55,9 +47,5 @@ class CriticCompanion:
         self, network: Network, output: GeneratorOutput, batch: Batch
     ) -> Mapping[str, Tensor]:
         """Return minus the mean score of the restored faces (eq. 16)."""
-        scores = network(self._compared(output, batch)[0])
+        scores = network(self.compared(output, batch)[0])
         return {"adversarial": self.recipe.loss.adversarial * losses.generator_adversarial(scores)}
-
-    def _compared(self, output: GeneratorOutput, batch: Batch) -> tuple[Tensor, Tensor]:
-        region, masked = self.recipe.critic.sees, self.recipe.data.masked
-        return select_region(output.restored, batch, region, masked)

@@ -16,7 +16,7 @@ from jdsr_train.training.stage import OptimisedModel
 
 
 class DualCompanion:
-    """Closes the loop from each restored scale back to the input's.
+    """Reduces each restored scale to the next smaller one, which has to fit the true one.
 
     The published code updates generator and dual networks from one backward pass; here the dual
     networks take their step first, on the same results.

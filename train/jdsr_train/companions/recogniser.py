@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import torch
@@ -15,6 +16,9 @@ from jdsr_train.data.samples import Batch
 from jdsr_train.networks import IdentityClassifier
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import OptimisedModel
+
+CLIP = 1.0
+"""Largest gradient norm of the recognition network."""
 
 
 class RecogniserCompanion:
@@ -36,7 +40,8 @@ class RecogniserCompanion:
         self.weight = recipe.loss.super_identity
         self._features = classifier.network
         options = companion_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
-        self.model = OptimisedModel(classifier, options)
+        # The head is untrained, and its first gradients would destroy the trained features.
+        self.model = OptimisedModel(classifier, dataclasses.replace(options, clip=CLIP))
 
     def own_terms(
         self, network: Network, output: GeneratorOutput, batch: Batch, step: int
