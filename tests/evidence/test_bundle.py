@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.command_line import one_line, run
+from command_line import one_line, run
 from typer.main import get_command
 
 from jdsr_cli import InputError, NotAsRecordedError, OutputError, UsageError, bundle, verify

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.command_line import run
+from command_line import run
 
 from jdsr_cli import Silent, VerifiedResult, verify
 from jdsr_cli.evidence import SUMS, sha256_file, write_sums

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from cli.command_line import run
+from command_line import run
 from tiny_generator import manifest_entry, tiny_arguments
 
 from jdsr_cli import diagnosis

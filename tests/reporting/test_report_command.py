@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.command_line import run
+from command_line import run
 from fake_results import MakeResult
 from pages import assert_self_contained, read_page
 

@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from cli.command_line import run
+from command_line import run
 from killed_run import run_until_killed
 from media.clips import encode
 from numpy.typing import NDArray

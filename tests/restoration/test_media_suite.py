@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.command_line import run
+from command_line import run
 from media.clips import (
     COUNT,
     HEIGHT,

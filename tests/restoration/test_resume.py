@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli.command_line import run
+from command_line import run
 from killed_run import POINTS, run_until_killed
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
 from results_folder import results_in

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("c2pa", reason="needs the extra provenance")
 
 from certificates import SigningFiles, write_files
-from cli.command_line import run
+from command_line import run
 from evidence.signed_media import decoded
 from PIL import Image
 from results_folder import results_in

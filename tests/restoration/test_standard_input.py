@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.command_line import run
+from command_line import run
 from media.clips import encode
 from results_folder import results_in
 

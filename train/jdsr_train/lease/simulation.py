@@ -201,6 +201,19 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "lite": _LITE,
     "burst": {**_LITE, "weight_width": 8, "rank": 2},
+    "cbdnet": {"noise_width": 16, "denoiser_widths": [16, 16, 16]},
+    "srfbn": {"features": 4, "groups": 1, "feedback_steps": 2},
+    "drn": {"features": 4, "blocks": 1},
+    "sicnn": {"width": 4, "growth": 2, "layers": 1, "tail_layers": 1},
+    "fsrnet": {"width": 4, "prior_width": 4, "depth": 1, "encoder_blocks": 1},
+    "dic": {
+        "features": 4,
+        "groups": 1,
+        "feedback_steps": 2,
+        "fusion_blocks": 1,
+        "prior_width": 8,
+        "depth": 1,
+    },
 }
 
 
