@@ -83,8 +83,10 @@ def test_upright_faces_are_returned_unchanged(
     picture, _ = rotated(astronaut_photo, 0)
     detected = create_detector("centerface").detect([picture])[0]
     again = detector.detect([picture])[0]
-    assert [one.box for one in again] == [one.box for one in detected]
-    assert all(np.array_equal(a.points, b.points) for a, b in zip(again, detected, strict=True))
+    # A network compiled for one size rounds differently from that for any size.
+    assert [one.box for one in again] == [pytest.approx(one.box, abs=1e-3) for one in detected]
+    for one, other in zip(again, detected, strict=True):
+        np.testing.assert_allclose(one.points, other.points, atol=1e-3)
     assert {one.turn for one in again} == {0.0}
 
 

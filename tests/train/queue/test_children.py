@@ -95,8 +95,10 @@ def test_a_failure_has_its_last_error_line(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_process_once_and_its_end_is_awaited(
-    script: Callable[[str], None], number: signal.Signals
+    script: Callable[[str], None], number: signal.Signals, request: pytest.FixtureRequest
 ) -> None:
+    before = signal.signal(number, signal.default_int_handler)  # `nohup` makes it ignored
+    request.addfinalizer(lambda: signal.signal(number, before))
     script(COUNTER)
     interruption = Interruption()
     lines: list[str] = []
