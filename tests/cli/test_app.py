@@ -1,6 +1,7 @@
 """The command line: help, version, exit codes and one-line errors."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -44,16 +45,22 @@ def test_help_and_version_import_nothing_heavy_and_are_fast(arguments: list[str]
         "import atexit, sys; sys.argv[0] = 'jdsr';"
         "atexit.register(lambda: print('MODULES', *sys.modules));" + RUN
     )
-    before = os.times()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
-    )
-    after = os.times()
-    loaded = done.stdout.split("MODULES")[1].split()
-    assert not HEAVY & set(loaded)
-    # CPU time, so that other work on the machine does not count.
-    spent = after.children_user - before.children_user
-    assert spent + after.children_system - before.children_system < 0.5
+    fastest = math.inf
+    for _ in range(3):
+        before = os.times()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        after = os.times()
+        loaded = done.stdout.split("MODULES")[1].split()
+        assert not HEAVY & set(loaded)
+        # CPU time, so that other work on the machine counts little; the best of three, since a
+        # busy sibling of the core makes this time longer as well.
+        spent = after.children_user - before.children_user
+        fastest = min(fastest, spent + after.children_system - before.children_system)
+        if fastest < 0.5:
+            break
+    assert fastest < 0.5
 
 
 def test_version_is_the_package_version() -> None:
