@@ -1,15 +1,17 @@
 """A recipe of a tiny light generator, whose training takes seconds."""
 
 
-def tiny_recipe(steps: int, batch: int, precision: str = "float32") -> str:
+def tiny_recipe(
+    steps: int, batch: int, precision: str = "float32", *, scale: int = 8, masks: int = 2
+) -> str:
     """Return the recipe as TOML."""
     return f"""
 [generator]
 network = "lite"
-scale = 8
+scale = {scale}
 
 [generator.arguments]
-lr_size = 16
+lr_size = {128 // scale}
 widths = [16, 16]
 encoder_blocks = [1, 1]
 decoder_blocks = [1]
@@ -17,7 +19,7 @@ tail_width = 16
 tail_blocks = 1
 
 [data]
-drawn_masks = 2
+drawn_masks = {masks}
 
 [optimiser]
 steps = {steps}

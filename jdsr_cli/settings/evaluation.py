@@ -38,6 +38,14 @@ def parse_named_folder(given: str | tuple[str, Path]) -> tuple[str, Path]:
     return name.strip(), Path(folder)
 
 
+def _named_paths(text: str, metavar: str, example: str) -> Option:
+    """Return an option that takes paths with names, repeatedly."""
+    return Option(
+        text, metavar=metavar, parse=parse_named_folder, repeated=True,
+        form=f"{metavar}, such as other={example}",
+    )  # fmt: skip
+
+
 def parse_counts(given: str | Sequence[int]) -> tuple[int, ...]:
     """Read numbers of shots; return them in ascending order."""
     return _parse_numbers(given, 1, MAX_FUSED_SHOTS)
@@ -89,11 +97,10 @@ class EvalSettings(Settings):
     ] = None  # fmt: skip
     results: Annotated[
         tuple[tuple[str, Path], ...],
-        Option(
+        _named_paths(
             "Restored pictures of another tool, named like the faces, of 128, 256, 512 or 1024 "
             "pixels square; repeatable.",
-            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
-            form="NAME=DIR, such as other=out/",
+            "NAME=DIR", "out/",
         ),
     ] = ()  # fmt: skip
     write_inputs: Annotated[
@@ -117,21 +124,19 @@ class EvalSettings(Settings):
     ] = "jdsr"
     ffhq_results: Annotated[
         tuple[tuple[str, Path], ...],
-        Option(
+        _named_paths(
             "As --results, for pictures in the alignment of FFHQ (--inputs-template ffhq) of 256, "
             "512 or 1024 pixels square.",
-            metavar="NAME=DIR", parse=parse_named_folder, repeated=True,
-            form="NAME=DIR, such as other=out/",
+            "NAME=DIR", "out/",
         ),
     ] = ()  # fmt: skip
     video: Annotated[
         tuple[tuple[str, Path], ...],
-        Option(
+        _named_paths(
             "Compare restored videos of the reference: how steady faces are from frame to frame. A "
             "video or a folder of numbered frames, with a frame for each of the reference; "
             "repeatable.",
-            metavar="NAME=FILE", parse=parse_named_folder, repeated=True,
-            form="NAME=FILE, such as other=restored.mp4",
+            "NAME=FILE", "restored.mp4",
         ),
     ] = ()  # fmt: skip
     faces: Annotated[

@@ -10,30 +10,12 @@ import pytest
 import torch
 from command_line import one_line, run
 from PIL import Image, ImageOps
+from tiny_recipe import tiny_recipe
 from typer.testing import Result
 
 from jdsr_cli.weights import load_generator, load_state
 
-RECIPE = """
-[generator]
-network = "lite"
-scale = 4
-[generator.arguments]
-lr_size = 32
-widths = [16, 16]
-encoder_blocks = [1, 1]
-decoder_blocks = [1]
-tail_width = 16
-tail_blocks = 1
-
-[data]
-drawn_masks = 4
-
-[optimiser]
-steps = 3
-batch = 2
-warmup = 1
-"""
+RECIPE = tiny_recipe(3, 2, "bfloat16", scale=4, masks=4)
 
 
 @pytest.fixture(scope="module")

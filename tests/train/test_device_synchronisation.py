@@ -23,7 +23,7 @@ from jdsr_cli.datasets.samples import Degrader
 from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train import recipe_files
-from jdsr_train.companions import build_companions
+from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.components import sample_settings
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.frozen_features import load_features
@@ -143,7 +143,7 @@ def test_a_training_step_does_not_synchronise(
         identity.requires_grad_(False)
     stage = JointStage(
         recipe, build(recipe.generator.network, dict(recipe.generator.arguments)), samples,
-        companions=build_companions(recipe), features=load_features(str(features)),
+        auxiliary=build_auxiliary_models(recipe), features=load_features(str(features)),
         identity=identity,
     )  # fmt: skip
     trainer = Trainer(stage, RunSettings(tmp_path, workers=0), {})

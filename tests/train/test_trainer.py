@@ -23,7 +23,7 @@ from jdsr_cli.datasets.samples import Degrader, SampleSettings
 from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
-from jdsr_train.companions import build_companions
+from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.recipe import (
     CriticRecipe,
@@ -103,7 +103,7 @@ def make(face_set: FaceSet) -> Make:
     ) -> Trainer:
         torch.manual_seed(recipe.seed)
         stage = MeasuredStage(
-            recipe, build("lite", TINY), samples, companions=build_companions(recipe)
+            recipe, build("lite", TINY), samples, auxiliary=build_auxiliary_models(recipe)
         )
         if validate is not None:
             stage.measure = validate
@@ -205,7 +205,7 @@ import os, pickle, signal, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
 from jdsr_cli.networks import build
-from jdsr_train.companions import build_companions
+from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
 from jdsr_train.request import RunSettings
@@ -226,7 +226,7 @@ every = dict(checkpoint_every=2, validate_every=2, log_every=1)
 settings = RunSettings(Path(sys.argv[2]), workers=0, **every)
 torch.manual_seed(recipe.seed)
 network = build("lite", recipe.generator.arguments)
-stage = JointStage(recipe, network, samples, companions=build_companions(recipe))
+stage = JointStage(recipe, network, samples, auxiliary=build_auxiliary_models(recipe))
 Trainer(stage, settings, stage_settings(recipe, "joint"), progress=Killed()).run()
 """
 

@@ -12,12 +12,12 @@ from torch import nn
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, SampleSettings
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import DatasetError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.progress import Progress
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, load_templates
-from jdsr_train.companions import Companion, build_companions
+from jdsr_train.auxiliary import AuxiliaryModel, build_auxiliary_models
 from jdsr_train.data.parsing_set import ParsingSamples
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.data.tracks import TrackSamples
@@ -130,19 +130,27 @@ class TrainingComponents:
         network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         return PrecisionWrapper(network, self._half).to(self.fabric.device)
 
-    def companions(self) -> list[Companion]:
+    def auxiliary_models(self) -> list[AuxiliaryModel]:
         """Build the models that are trained beside the generator, from the recipe's seed."""
         torch.manual_seed(self.recipe.seed)
         recogniser = None
         if self.recipe.loss.super_identity:
+            people = self.faces("train").people
+            if len(people) < 2:
+                raise DatasetError(
+                    "loss.super_identity needs faces whose people are known",
+                    where=self.request.data,
+                    hint="Put identity_CelebA.txt beside the images, or an identity column into "
+                    "faces.csv",
+                )
             network, settings = identity_network(self.recipe), self.recipe.identity
             self.resources.load_identity(network)
             head = MarginHead(
-                settings.features, len(self.faces("train").people),
+                settings.features, len(people),
                 scale=settings.scale, margin=settings.margin,
             )  # fmt: skip
             recogniser = IdentityClassifier(network, head)
-        return build_companions(self.recipe, recogniser)
+        return build_auxiliary_models(self.recipe, recogniser)
 
     def generator_arguments(self) -> dict[str, Any]:
         """Return the arguments of the generator: `recipe_arguments` and the number of landmarks.

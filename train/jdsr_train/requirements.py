@@ -9,7 +9,7 @@ import torch
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_cli.weights import load_state
-from jdsr_train.companions import build_companions
+from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.components import (
     PRIOR_NETWORKS,
     TrainingComponents,
@@ -118,7 +118,7 @@ def _check_networks(components: TrainingComponents, stages: Sequence[str]) -> No
         if not {"denoise", "joint"} & set(stages):
             return
         if "joint" in stages:
-            build_companions(recipe)
+            build_auxiliary_models(recipe)
         network = build(recipe.generator.network, recipe_arguments(recipe))
     check_input_size(recipe, network)
     if "denoise" in stages and not isinstance(network, JDSRGenerator):

@@ -13,12 +13,12 @@ from torchvision.models import squeezenet1_1
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import DatasetError, UsageError
 from jdsr_cli.networks import build
 from jdsr_cli.progress import Silent
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import load_generator, save_network
-from jdsr_train.companions import build_companions
+from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.components import TrainingComponents, sample_settings
 from jdsr_train.data.samples import TrainingSamples
 from jdsr_train.dry_run import SyntheticResources
@@ -93,10 +93,10 @@ def trainer(recipe: Recipe, faces: FaceSet, features: FeatureExtractor, out: Pat
     settings = recipe.identity
     recognition = IdentityNetwork(settings.widths, settings.blocks, settings.features)
     classifier = IdentityClassifier(recognition, MarginHead(settings.features, 2))
-    companions = build_companions(recipe, classifier if recipe.loss.super_identity else None)
+    auxiliary = build_auxiliary_models(recipe, classifier if recipe.loss.super_identity else None)
     stage = JointStage(
         recipe, build(recipe.generator.network, recipe.generator.arguments),
-        TrainingSamples(faces, degrader, 0), companions=companions,
+        TrainingSamples(faces, degrader, 0), auxiliary=auxiliary,
         features=features if recipe.loss.features else None,
         identity=recognition.requires_grad_(False) if recipe.loss.identity else None,
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_baseline_trains_and_is_exported(
 
 
 @pytest.mark.parametrize("model", ["drn", "sicnn", "fsrgan"])
-def test_a_baseline_with_companions_resumes_to_the_same_weights(
+def test_a_baseline_with_auxiliary_models_resumes_to_the_same_weights(
     model: str, complete: FaceSet, features: FeatureExtractor, tmp_path: Path
 ) -> None:
     recipe = tiny(model, 4)
@@ -192,3 +192,16 @@ def test_deviations_of_baselines_are_recorded(complete: FaceSet, tmp_path: Path)
 def test_the_settings_of_sicnn_s_recognition_network_belong_to_its_checkpoints() -> None:
     assert "identity" in stage_settings(load("sicnn_x4"), "joint")
     assert "identity" not in stage_settings(load("paper_x4"), "joint")
+
+
+@pytest.mark.parametrize("people", [(), ("one",) * 6, (None,) * 6])
+def test_super_identity_needs_at_least_two_known_people(
+    people: tuple[str | None, ...], complete: FaceSet, tmp_path: Path
+) -> None:
+    found = components(tiny("sicnn", 4), complete, tmp_path)
+    faces = FaceSet(
+        complete.keys, complete.images, complete.landmarks, complete.landmarks, people or None
+    )
+    found.resources.faces = lambda split: faces
+    with pytest.raises(DatasetError, match=r"loss\.super_identity needs faces whose people are"):
+        found.auxiliary_models()

@@ -149,15 +149,15 @@ def _lines(process: subprocess.Popen[str], on_tick: Callable[[], None]) -> Itera
     waiting: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(process.stdout, waiting), daemon=True)
     reader.start()
-    patience = LAST_LINES
+    remaining = LAST_LINES
     while True:
         try:
             line = waiting.get(timeout=TICK)
         except queue.Empty:
             on_tick()
             if process.poll() is not None:
-                patience -= TICK
-                if patience <= 0:
+                remaining -= TICK
+                if remaining <= 0:
                     return
             continue
         if line is None:

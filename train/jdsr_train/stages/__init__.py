@@ -44,7 +44,7 @@ def build_stage(name: str, components: TrainingComponents) -> Stage:
         else components.samples("train", recipe.seed)
     )
     return JointStage(
-        recipe, generator, samples, companions=components.companions(),
+        recipe, generator, samples, auxiliary=components.auxiliary_models(),
         features=components.features, identity=components.identity,
         validation=_validation(components, components.request.run.out / name),
         deviations=components.deviations(),

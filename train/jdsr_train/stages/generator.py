@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from jdsr_cli.errors import UsageError
 from jdsr_cli.networks import GeneratorOutput, JDSRGenerator
-from jdsr_train.companions import Companion
+from jdsr_train.auxiliary import AuxiliaryModel
 from jdsr_train.data.samples import Batch, Packed, PackedBatch, TrainingSamples
 from jdsr_train.data.tracks import TrackSamples
 from jdsr_train.frozen_features import FeatureExtractor
@@ -116,9 +116,9 @@ class DenoiseStage:
 
 
 class JointStage:
-    """Trains the whole generator, and its companions if the recipe has some.
+    """Trains the whole generator, and its auxiliary models if the recipe has some.
 
-    A companion, such as the critic, is updated on every batch and the generator on every
+    An auxiliary model, such as the critic, is updated on every batch and the generator on every
     `steps_per_update`-th (WGAN-GP, PAPER eq. 7). Before its start only the generator is updated,
     on every batch.
 
@@ -126,7 +126,7 @@ class JointStage:
         recipe: Loss weights and schedules.
         generator: The generator.
         samples: The training samples.
-        companions: Models that are trained beside the generator.
+        auxiliary: Models that are trained beside the generator.
         features: Frozen features of the perceptual and style terms, if any.
         identity: Frozen identity network, if any.
         validation: Validates the averaged generator; None in processes other than the first.
@@ -143,18 +143,18 @@ class JointStage:
         generator: nn.Module,
         samples: TrainingSamples | TrackSamples,
         *,
-        companions: Sequence[Companion] = (),
+        auxiliary: Sequence[AuxiliaryModel] = (),
         features: FeatureExtractor | None = None,
         identity: nn.Module | None = None,
         validation: Validation | TrackValidation | None = None,
         deviations: tuple[str, ...] = (),
     ) -> None:
-        self.recipe, self.samples, self.companions = recipe, samples, companions
+        self.recipe, self.samples, self.auxiliary = recipe, samples, auxiliary
         self.features, self.identity = features, identity
         self.validation = validation
         self.deviations = deviations
         self.models = {"generator": OptimisedModel(generator, recipe.optimiser)}
-        self.models |= {one.name: one.model for one in companions}
+        self.models |= {one.name: one.model for one in auxiliary}
 
     def batches(
         self, first: int, last: int, workers: int, rank: int, world: int
@@ -166,8 +166,8 @@ class JointStage:
     def train_steps(
         self, networks: Networks, batch: Batch, position: SchedulePosition
     ) -> Iterator[OptimiserStep]:
-        """Yield the optimiser steps of the companions, then that of the generator if it is due."""
-        active = [one for one in self.companions if position.share >= one.begins]
+        """Yield the steps of the auxiliary models, then that of the generator if it is due."""
+        active = [one for one in self.auxiliary if position.share >= one.begins]
         cycle = max((one.steps_per_update for one in active), default=1)
         updates_generator = (position.step + 1) % cycle == 0
         with torch.set_grad_enabled(updates_generator):
@@ -188,7 +188,7 @@ class JointStage:
     def terms(
         self, output: GeneratorOutput, batch: Batch, position: SchedulePosition
     ) -> dict[str, Tensor]:
-        """Return the weighted terms of the generator at a position, without those of companions."""
+        """Return the weighted terms of the generator alone at a position in the schedule."""
         weights = self.recipe.loss
         frozen = LossNetworks(
             self.features,
@@ -206,7 +206,7 @@ class JointStage:
     ) -> dict[str, float]:
         """Return loss and fidelity metrics of the averaged generator on the validation faces.
 
-        The loss excludes the companions; a critic's score has no fixed zero.
+        The loss excludes the auxiliary models; a critic's score has no fixed zero.
         """
         if self.validation is None:
             return {}

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
+from jdsr_train.auxiliary.adversary import AuxiliaryAdversary
+from jdsr_train.auxiliary.protocol import Network
 from jdsr_train.baselines.adversary import discriminator_loss, generator_loss
 from jdsr_train.baselines.discriminators import LightCNNDiscriminator, PatchDiscriminator
-from jdsr_train.companions.adversary import AdversarialCompanion
-from jdsr_train.companions.protocol import Network
 from jdsr_train.data.samples import Batch
 from jdsr_train.recipe import Recipe
 
 KINDS = {"patches": PatchDiscriminator, "light_cnn": LightCNNDiscriminator}
 
 
-class DiscriminatorCompanion(AdversarialCompanion):
+class AuxiliaryDiscriminator(AuxiliaryAdversary):
     """Tells restored faces from true ones.
 
     Args:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.companions.protocol import Network, companion_options
+from jdsr_train.auxiliary.protocol import Network, auxiliary_options
 from jdsr_train.data.samples import Batch
 from jdsr_train.networks import IdentityClassifier
 from jdsr_train.recipe import Recipe
@@ -21,7 +21,7 @@ CLIP = 1.0
 """Largest gradient norm of the recognition network."""
 
 
-class RecogniserCompanion:
+class AuxiliaryRecogniser:
     """Domain-integrated training: the network classifies people in true and in restored faces.
 
     The generator's term is the super-identity loss: the squared distance of the unit-length
@@ -39,7 +39,7 @@ class RecogniserCompanion:
     def __init__(self, recipe: Recipe, classifier: IdentityClassifier) -> None:
         self.weight = recipe.loss.super_identity
         self._features = classifier.network
-        options = companion_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
+        options = auxiliary_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
         # The head is untrained, and its first gradients would destroy the trained features.
         self.model = OptimisedModel(classifier, dataclasses.replace(options, clip=CLIP))
 

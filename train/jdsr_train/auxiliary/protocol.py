@@ -14,10 +14,10 @@ from jdsr_train.recipe import OptimiserRecipe, Recipe
 from jdsr_train.training.stage import OptimisedModel
 
 Network = Callable[..., Any]
-"""The model of a companion, callable on the device of the run."""
+"""The model of an auxiliary model, callable on the device of the run."""
 
 
-class Companion(Protocol):
+class AuxiliaryModel(Protocol):
     """A model that learns from what the generator restores, and gives a term of its loss."""
 
     @property
@@ -55,8 +55,8 @@ class Companion(Protocol):
         """Return the weighted terms of the generator, given the model, which is not trained."""
 
 
-def companion_options(recipe: Recipe, rate: float, betas: tuple[float, float]) -> OptimiserRecipe:
-    """Return options of a companion: Adam with its own rate, the generator's schedule, float32."""
+def auxiliary_options(recipe: Recipe, rate: float, betas: tuple[float, float]) -> OptimiserRecipe:
+    """Return options for Adam in float32, with its own rate and the generator's schedule."""
     return dataclasses.replace(
         recipe.optimiser, kind="adam", rate=rate, betas=betas,
         weight_decay=0.0, clip=0.0, ema=0.0, precision="float32",

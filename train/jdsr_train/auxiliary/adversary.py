@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_train.companions.protocol import companion_options
+from jdsr_train.auxiliary.protocol import auxiliary_options
 from jdsr_train.data.samples import Batch
 from jdsr_train.losses.objective import select_region
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import OptimisedModel
 
 
-class AdversarialCompanion:
+class AuxiliaryAdversary:
     """A network that judges restored faces, or only their covered part, beside true ones.
 
     Args:
@@ -27,7 +27,7 @@ class AdversarialCompanion:
         settings = recipe.critic
         self.recipe, self.begins = recipe, recipe.loss.adversarial_from
         self.steps_per_update = settings.steps_per_update
-        options = companion_options(recipe, settings.rate, settings.betas)
+        options = auxiliary_options(recipe, settings.rate, settings.betas)
         self.model = OptimisedModel(network, options)
 
     def compared(self, output: GeneratorOutput, batch: Batch) -> tuple[Tensor, Tensor]:

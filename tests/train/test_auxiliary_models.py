@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
-from jdsr_train.companions import (
-    Companion,
-    CriticCompanion,
-    DiscriminatorCompanion,
-    DualCompanion,
-    RecogniserCompanion,
-    build_companions,
+from jdsr_train.auxiliary import (
+    AuxiliaryCritic,
+    AuxiliaryDiscriminator,
+    AuxiliaryDualNetworks,
+    AuxiliaryModel,
+    AuxiliaryRecogniser,
+    build_auxiliary_models,
 )
 from jdsr_train.data.samples import Batch
 from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
@@ -57,16 +57,16 @@ def output(restored: Tensor, steps: Sequence[Tensor] = ()) -> GeneratorOutput:
     return GeneratorOutput(restored, lr, lr, lr[:, :1], steps=tuple(steps))
 
 
-def recogniser() -> RecogniserCompanion:
+def recogniser() -> AuxiliaryRecogniser:
     recipe = changed("sicnn_x4", loss={"super_identity": 0.5})
     torch.manual_seed(0)
     network = IdentityNetwork((4, 4), (1, 1), 8)
-    (found,) = build_companions(recipe, IdentityClassifier(network, MarginHead(8, 3)))
-    assert isinstance(found, RecogniserCompanion)
+    (found,) = build_auxiliary_models(recipe, IdentityClassifier(network, MarginHead(8, 3)))
+    assert isinstance(found, AuxiliaryRecogniser)
     return found
 
 
-def companion(name: str) -> Companion:
+def build(name: str) -> AuxiliaryModel:
     if name == "recogniser":
         return recogniser()
     recipe = {
@@ -76,7 +76,7 @@ def companion(name: str) -> Companion:
         "dual": load("drn_x4"),
     }[name]
     torch.manual_seed(0)
-    (found,) = build_companions(recipe)
+    (found,) = build_auxiliary_models(recipe)
     return found
 
 
@@ -84,8 +84,10 @@ NAMES = ["critic", "patches", "light_cnn", "dual", "recogniser"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_companion_trains_itself_and_then_the_generator_alone(name: str, batch: Batch) -> None:
-    one = companion(name)
+def test_an_auxiliary_model_trains_itself_and_then_the_generator_alone(
+    name: str, batch: Batch
+) -> None:
+    one = build(name)
     network = one.model.network
     restored = torch.rand(2, 3, 128, 128).requires_grad_()
     steps = [nn.functional.avg_pool2d(restored, side) for side in (4, 2, 1)]
@@ -106,7 +108,7 @@ def test_a_companion_trains_itself_and_then_the_generator_alone(name: str, batch
 def test_a_discriminator_learns_to_tell_restored_faces(
     name: str, rate: float, batch: Batch
 ) -> None:
-    one = companion(name)
+    one = build(name)
     smooth = nn.functional.interpolate(torch.rand(2, 3, 8, 8), size=(128, 128), mode="bilinear")
     true, restored = dataclasses.replace(batch, hr=smooth), torch.rand(2, 3, 128, 128)
     adam = torch.optim.Adam(one.model.network.parameters(), rate)
@@ -121,7 +123,7 @@ def test_a_discriminator_learns_to_tell_restored_faces(
 
 
 def test_the_weight_of_the_dual_term_is_that_of_the_recipe(batch: Batch) -> None:
-    one = companion("dual")
+    one = build("dual")
     steps = [full(0.25, 2, 3, side, side) for side in (32, 64, 128)]
     for network in one.model.network.networks:  # type: ignore[union-attr]
         for weight in network.parameters():
@@ -158,7 +160,7 @@ def test_a_critic_of_covered_pixels_gives_other_pixels_no_gradient(batch: Batch)
     half = torch.zeros(2, 1, 32, 32)
     half[0, ..., 16:] = 1.0
     restored = full(0.75, 2, 3, 128, 128).requires_grad_()
-    terms = CriticCompanion(recipe).generator_terms(
+    terms = AuxiliaryCritic(recipe).generator_terms(
         lambda images: images.mean((1, 2, 3)),
         output(restored), dataclasses.replace(batch, occlusion=half),
     )  # fmt: skip
@@ -170,13 +172,13 @@ def test_a_critic_of_covered_pixels_gives_other_pixels_no_gradient(batch: Batch)
     assert restored.grad[0, ..., 68:].all()
 
 
-def test_a_recipe_has_the_companions_of_its_terms() -> None:
+def test_a_recipe_has_the_auxiliary_models_of_its_terms() -> None:
     kinds = {
-        "srfbn_x4": [], "cbdnet_x4": [], "fsrnet_x4": [], "paper_x4": [CriticCompanion],
-        "drn_x4": [DualCompanion], "fsrgan_x4": [DiscriminatorCompanion],
-        "dicgan_x4": [DiscriminatorCompanion],
+        "srfbn_x4": [], "cbdnet_x4": [], "fsrnet_x4": [], "paper_x4": [AuxiliaryCritic],
+        "drn_x4": [AuxiliaryDualNetworks], "fsrgan_x4": [AuxiliaryDiscriminator],
+        "dicgan_x4": [AuxiliaryDiscriminator],
     }  # fmt: skip
     for name, expected in kinds.items():
         with torch.device("meta"):
-            found = build_companions(load(name))
+            found = build_auxiliary_models(load(name))
         assert [type(one) for one in found] == expected, name

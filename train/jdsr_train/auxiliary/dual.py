@@ -8,14 +8,14 @@ from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
+from jdsr_train.auxiliary.protocol import Network, auxiliary_options
 from jdsr_train.baselines.drn import DualNetworks
-from jdsr_train.companions.protocol import Network, companion_options
 from jdsr_train.data.samples import Batch
 from jdsr_train.recipe import Recipe
 from jdsr_train.training.stage import OptimisedModel
 
 
-class DualCompanion:
+class AuxiliaryDualNetworks:
     """Reduces each restored scale to the next smaller one, which has to fit the true one.
 
     The published code updates generator and dual networks from one backward pass; here the dual
@@ -30,7 +30,7 @@ class DualCompanion:
 
     def __init__(self, recipe: Recipe) -> None:
         self.weight = recipe.loss.dual
-        options = companion_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
+        options = auxiliary_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
         self.model = OptimisedModel(DualNetworks(recipe.generator.scale), options)
 
     def own_terms(

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train import losses
-from jdsr_train.companions.adversary import AdversarialCompanion
-from jdsr_train.companions.protocol import Network
+from jdsr_train.auxiliary.adversary import AuxiliaryAdversary
+from jdsr_train.auxiliary.protocol import Network
 from jdsr_train.data.samples import Batch
 from jdsr_train.networks import Critic
 from jdsr_train.recipe import Recipe
 
 
-class CriticCompanion(AdversarialCompanion):
+class AuxiliaryCritic(AuxiliaryAdversary):
     """Scores restored and true faces.
 
     Args:
