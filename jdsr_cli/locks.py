@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -10,11 +11,17 @@ from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 
 
+PATIENCE = 0.5
+"""Seconds for which a lock is waited for: other processes may hold it while they look at it."""
+
+
 def acquire_lock(path: Path, where: Path, what: str) -> FileLock:
     """Return a lock that this process holds; any of its threads may release it.
 
+    A process that holds the lock may remove its folder, which is created again.
+
     Args:
-        path: File of the lock.
+        path: File of the lock; missing folders are created.
         where: Folder that messages name.
         what: What another process does if it holds the lock.
 
@@ -22,12 +29,19 @@ def acquire_lock(path: Path, where: Path, what: str) -> FileLock:
         OutputError: Another process holds it, or the file cannot be written.
 
     """
-    lock = FileLock(path, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as fault:
-        hint = "Wait for it, or choose another folder with --out."
-        raise OutputError(what, where=where, hint=hint) from fault
-    except OSError as fault:
-        raise output_error(fault, where) from fault
-    return lock
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, timeout=max(0.0, until - time.monotonic()), thread_local=False)
+            lock.acquire()
+        except Timeout as fault:
+            hint = "Wait for it, or choose another folder with --out."
+            raise OutputError(what, where=where, hint=hint) from fault
+        except OSError as fault:
+            if isinstance(fault, FileNotFoundError) and time.monotonic() < until:
+                continue
+            raise output_error(fault, where) from fault
+        if path.exists():
+            return lock
+        lock.release()

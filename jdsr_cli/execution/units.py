@@ -164,7 +164,7 @@ def wait_for_journal(workspace: Workspace, seconds: float = LOCK_SECONDS) -> Non
     end = time.monotonic() + seconds
     while (workspace.work / Journal.NAME).exists() and time.monotonic() < end:
         try:
-            Journal.check_unlocked(workspace.work)
+            workspace.check_unlocked()
         except OutputError:
             time.sleep(LOCK_STEP)
         else:

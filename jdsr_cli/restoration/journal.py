@@ -19,11 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock
-
 from jdsr_cli.atomic import atomic_file, output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration.finished_segments import (
     CHECK_LENGTH,
     FinishedSegment,
@@ -34,8 +31,6 @@ from jdsr_cli.restoration.finished_segments import (
     recover,
     write_line,
 )
-
-LOCK = "journal.lock"
 
 
 @dataclass(frozen=True)
@@ -72,11 +67,11 @@ class Request:
 
 
 class Journal:
-    """The journal in a folder; open and locked from construction to `close`.
+    """The journal in a folder; open from construction to `close`.
 
     Args:
-        folder: Folder of the work in progress; exists. The folder that contains it contains the
-            results as well.
+        folder: Folder of the work in progress; exists, and no other run writes in it. The folder
+            that contains it contains the results as well.
         request: Written as the first line of a new journal.
 
     Attributes:
@@ -84,8 +79,7 @@ class Journal:
         recovered: What was found of an interrupted run.
 
     Raises:
-        OutputError: Another run uses the folder, the journal belongs to another request, or it
-            cannot be written.
+        OutputError: The journal belongs to another request, or it cannot be written.
 
     """
 
@@ -95,7 +89,6 @@ class Journal:
         self._path = folder / self.NAME
         self._root = folder.parent
         self._run = request.run
-        self._lock = _acquire(folder)
         self._file: IO[bytes] | None = None
         try:
             lines = _read_lines(self._path)
@@ -117,17 +110,15 @@ class Journal:
         Files are compared by their sizes only.
 
         Raises:
-            OutputError: As the constructor.
+            OutputError: The journal belongs to another request, or it cannot be read.
 
         """
-        lines = _locked_lines(folder)
+        try:
+            lines = _read_lines(folder / cls.NAME)
+        except OSError as fault:
+            raise output_error(fault, folder) from fault
         _check_request(folder, request, lines)
         return listed_frames(lines[1:], request.run, folder.parent)
-
-    @classmethod
-    def check_unlocked(cls, folder: Path) -> None:
-        """Raise `OutputError` if another run has the journal of `folder` open."""
-        _locked_lines(folder)
 
     @classmethod
     def stored_request(cls, folder: Path) -> Mapping[str, Any]:
@@ -186,10 +177,9 @@ class Journal:
                 )
 
     def close(self) -> None:
-        """Close the file and release the lock."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
-        self._lock.release()
 
     def _flush(self) -> None:
         assert self._file is not None
@@ -225,25 +215,9 @@ def _leaves(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]
     ]
 
 
-def _acquire(folder: Path) -> FileLock:
-    # The run is opened by one thread and closed by another.
-    return acquire_lock(folder / LOCK, folder, "another run is writing this result")
-
-
 def _read_lines(path: Path) -> list[bytes]:
     """Return the complete lines of a journal; none if there is no journal."""
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-
-
-def _locked_lines(folder: Path) -> list[bytes]:
-    """Return the journal of a folder to which no other run writes."""
-    lock = _acquire(folder)
-    try:
-        return _read_lines(folder / Journal.NAME)
-    except OSError as fault:
-        raise output_error(fault, folder) from fault
-    finally:
-        lock.release()
 
 
 def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> None:

@@ -76,9 +76,9 @@ class SegmentRestoration:
         """Restore the faces of the first segment that can be; return whether there was one."""
         if self._settings.privacy.surveys and not is_surveyed(self._workspace):
             return False
-        if self._workspace.size_of(SUFFIX) >= MAX_BYTES:
+        if self._workspace.segments.size_of(SUFFIX) >= MAX_BYTES:
             return False
-        for number in count(max(self._workspace.written_segments(), self._next_tracked)):
+        for number in count(max(self._workspace.segments.written(), self._next_tracked)):
             if not self._can_be_tracked(number):
                 return False
             if self._results.claim(number) == "ours":
@@ -110,7 +110,7 @@ class SegmentRestoration:
 
     def may_go_on(self) -> bool:
         """Return whether faces of a segment are still to be restored."""
-        first = max(self._workspace.written_segments(), self._next_tracked)
+        first = max(self._workspace.segments.written(), self._next_tracked)
         return self._search.end is None or first < self._search.end
 
     def _can_be_tracked(self, number: int) -> bool:

@@ -50,7 +50,7 @@ class SegmentSearch:
 
     def prepare_one(self) -> bool:
         """Search the first segment that nobody has searched; return whether there was one."""
-        first = max(self._first_unsearched, self._workspace.written_segments())
+        first = max(self._first_unsearched, self._workspace.segments.written())
         self._first_unsearched = first
         for number in count(first):
             if self.end is not None and number >= self.end:

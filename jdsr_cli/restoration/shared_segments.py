@@ -38,7 +38,7 @@ class SharedResults:
 
     def path(self, number: int) -> Path:
         """Return the path of the result of segment `number` (from 0)."""
-        return self._workspace.segment_file(number, self._suffix)
+        return self._workspace.segments.file(number, self._suffix)
 
     def claim(self, number: int) -> Availability:
         """Claim the result of a segment unless it is there, or another process makes it.

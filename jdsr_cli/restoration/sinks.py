@@ -168,7 +168,7 @@ class VideoSink(Sink):
             self._writer = None
 
     def _file(self, number: int) -> Path:
-        return self._workspace.segment_file(number, f".{self.name}.nut")
+        return self._workspace.segments.file(number, f".{self.name}.nut")
 
 
 class StillSink(Sink):
@@ -269,7 +269,7 @@ class SegmentedText:
         return path
 
     def _file(self, number: int) -> Path:
-        return self._workspace.segment_file(number, f".{self._name}")
+        return self._workspace.segments.file(number, f".{self._name}")
 
 
 class RecordSink(Sink):

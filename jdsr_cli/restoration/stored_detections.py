@@ -27,7 +27,7 @@ _NUMBERS = 18
 
 def detections_file(workspace: Workspace, number: int) -> Path:
     """Return the path of the stored detections of segment `number`."""
-    return workspace.segment_file(number, SUFFIX)
+    return workspace.segments.file(number, SUFFIX)
 
 
 def check_frame(source: Path, number: int, stored: float | None, found: float | None) -> None:

@@ -221,7 +221,7 @@ class InputSurvey:
             self._similarities[track] = pooled_similarity(faces, self._reference.embedding)
 
     def _heads_file(self, number: int) -> Path:
-        return self._workspace.segment_file(number, HEADS_SUFFIX)
+        return self._workspace.segments.file(number, HEADS_SUFFIX)
 
 
 class _HeadWriter:

@@ -7,31 +7,30 @@ unless no segment was finished.
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock
 
 from jdsr_cli.atomic import clear_partials, output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, read_manifest
+from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration.finished_result import damaged_files
 from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.segment_files import SegmentFiles
 
 HIDDEN_NAME = ".{}.partial"
 """Name of the hidden folder of a result."""
+LOCK = "journal.lock"
+"""Name of the file in the folder of the work that the run which writes the results has locked."""
 WRITING = "writing"
 """Name of the file in the folder of the work that exists while a process writes the results. It
 holds a random token of the run, which stays if another process continues it."""
 SHARED = (".faces", ".npz")
 """Ends of the names of files that processes which only assist may be writing."""
-STATE = ".state.npz"
-"""End of the names of the snapshots at the ends of finished segments."""
-KEPT_SNAPSHOTS = 8
-"""Latest segments whose snapshots all stay; of those before, every second one of as many again,
-then every fourth, and so on."""
 REQUEST = "request"
 """Key of the manifest that holds the digest of the request."""
 
@@ -51,6 +50,8 @@ class Workspace:
         self._hidden = out / HIDDEN_NAME.format(name)
         self._source = source
         self._journal: Journal | None = None
+        self._lock: FileLock | None = None
+        self.segments = SegmentFiles(self.work)
         self.damage: str | None = None
         """Sentence on what of the interrupted run is damaged, since `open`."""
 
@@ -75,31 +76,6 @@ class Workspace:
         """Number of finished segments of a run that this process writes, otherwise 0."""
         return 0 if self._journal is None else len(self._journal.segments)
 
-    def segment_file(self, number: int, suffix: str) -> Path:
-        """Return the path of a file of segment `number` (from 0)."""
-        return self.work / f"{number:06d}{suffix}"
-
-    def snapshot_file(self, number: int) -> Path:
-        """Return the path of the snapshot at the end of segment `number`."""
-        return self.segment_file(number, STATE)
-
-    def drop_snapshots(self, last: int) -> None:
-        """Remove snapshots that need not stay beside that of segment `last`, the latest one.
-
-        A damaged segment makes a run fall back to the snapshot before it. All of the latest
-        segments stay, and of earlier ones the fewer the earlier they are.
-        """
-        for number in self._snapshots():
-            segments = number + 1
-            spacing = segments & -segments
-            if number > last or last - number >= KEPT_SNAPSHOTS * spacing:
-                self.snapshot_file(number).unlink(missing_ok=True)
-
-    def _snapshots(self) -> list[int]:
-        """Return the segments whose snapshots are there."""
-        names = [name.partition(".")[0] for name, _ in self._files(STATE)]
-        return [int(name) for name in names if name.isdigit()]
-
     def writing_token(self) -> str | None:
         """Return the token of the run that writes the results, also if its process was lost.
 
@@ -114,29 +90,6 @@ class Workspace:
         """Tell processes that assist that nobody writes the results any more."""
         with suppress(OSError):
             (self.work / WRITING).unlink()
-
-    def written_segments(self) -> int:
-        """Return the number of segments that the process that writes the results has finished."""
-        return max((number + 1 for number in self._snapshots()), default=0)
-
-    def clear_segments(self, suffix: str, end: int) -> None:
-        """Remove the files of the segments before `end` that have this suffix."""
-        for name in [name for name, _ in self._files(suffix)]:
-            number = name.partition(".")[0]
-            if number.isdigit() and int(number) < end:
-                (self.work / name).unlink(missing_ok=True)
-
-    def size_of(self, suffix: str) -> int:
-        """Return the bytes of all files of segments that have this suffix."""
-        return sum(size for _, size in self._files(suffix))
-
-    def _files(self, suffix: str) -> Iterator[tuple[str, int]]:
-        """Yield name and size of the files in the folder of the work that have a suffix."""
-        with suppress(OSError), os.scandir(self.work) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix) and not entry.name.startswith("."):
-                    with suppress(OSError):
-                        yield entry.name, entry.stat().st_size
 
     def is_finished(self, request: Request) -> bool:
         """Return whether a result of the same request exists already.
@@ -176,11 +129,21 @@ class Workspace:
         self._check_final(force=force)
         if not (self.work / Journal.NAME).exists():
             return 0
+        self.check_unlocked()
         if not resume:
             if not force:
                 self._refuse_interrupted(request)
             return 0
         return Journal.finished_frames(self.work, request)
+
+    def check_unlocked(self) -> None:
+        """Raise `OutputError` if another run is writing this result."""
+        if self.work.exists():
+            self._acquire().release()
+
+    def _acquire(self) -> FileLock:
+        # The run is opened by one thread and closed by another.
+        return acquire_lock(self.work / LOCK, self.work, "another run is writing this result")
 
     def open(self, request: Request, *, force: bool, resume: bool) -> None:
         """Start, or continue an interrupted run of the same request.
@@ -196,17 +159,27 @@ class Workspace:
 
         """
         self._check_final(force=force)
-        started = (self.work / Journal.NAME).exists()
-        had_segments = resume and not force and bool(self._snapshots())
-        if started and not resume:
-            if force:
-                Journal.check_unlocked(self.work)
+        self._lock = self._acquire()
+        is_new = {path.name for path in self._hidden.rglob("*")} == {self.work.name, LOCK}
+        try:
+            self._start(request, force=force, resume=resume)
+        except BaseException:
+            if is_new:
+                self._discard()
             else:
-                self._refuse_interrupted(request)
+                self._end()
+            raise
+
+    def _start(self, request: Request, *, force: bool, resume: bool) -> None:
+        """Do what `open` does, once no other run can begin, end or be discarded."""
+        self._check_final(force=force)
+        started = (self.work / Journal.NAME).exists()
+        had_segments = resume and not force and bool(self.segments.snapshots())
+        if started and not resume and not force:
+            self._refuse_interrupted(request)
         try:
             if not (started and resume):
-                _remove(self._hidden)
-            self.work.mkdir(parents=True, exist_ok=True)
+                self._clear()
             self.results.mkdir(exist_ok=True)
         except OSError as fault:
             raise output_error(fault, self.final) from fault
@@ -217,11 +190,18 @@ class Workspace:
         try:
             clear_partials(self._hidden, SHARED)
             self._clear_misplaced()
-            self.drop_snapshots(len(self._journal.segments) - 1)
+            self.segments.drop_snapshots(len(self._journal.segments) - 1)
             if self.writing_token() is None:
                 (self.work / WRITING).write_text(secrets.token_hex(16))
         except OSError as fault:
             raise output_error(fault, self.final) from fault
+
+    def _clear(self) -> None:
+        """Remove everything from the hidden folder but the lock."""
+        for folder, kept in ((self._hidden, self.work.name), (self.work, LOCK)):
+            for path in list(folder.iterdir()):
+                if path.name != kept:
+                    _remove(path)
 
     def _clear_misplaced(self) -> None:
         """Remove folders that have the name of a file, which would be in the place of it."""
@@ -245,14 +225,41 @@ class Workspace:
             self.results.rename(self.final)
         except OSError as fault:
             raise output_error(fault, self.final) from fault
-        self.journal.close()
-        self._journal = None
-        shutil.rmtree(self._hidden, ignore_errors=True)
+        self._discard()
 
     def clear(self) -> None:
         """Remove what is left of a run that was killed after it had published its results."""
-        if not self.results.exists():
-            shutil.rmtree(self._hidden, ignore_errors=True)
+        if not self._hidden.exists() or self.results.exists():
+            return
+        with suppress(OutputError):
+            self._lock = self._acquire()
+            if self.results.exists():
+                self._end()
+            else:
+                self._discard()
+
+    def _discard(self) -> None:
+        """Remove the hidden folder and end the run.
+
+        The file of the lock is removed last, since another run may begin as soon as it is gone.
+        """
+        if self._journal is not None:
+            self._journal.close()
+        with suppress(OSError):
+            self._clear()
+            (self.work / LOCK).unlink(missing_ok=True)
+            self.work.rmdir()
+            self._hidden.rmdir()
+        self._end()
+
+    def _end(self) -> None:
+        """Close the journal and release the lock."""
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = None
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
 
     def close(self) -> int:
         """Close a run that did not finish; return the number of frames kept for `--resume`.
@@ -263,15 +270,14 @@ class Workspace:
             return 0
         frames = self._journal.frames
         self.end_writing()
-        self._journal.close()
-        self._journal = None
-        if not frames:
-            shutil.rmtree(self._hidden, ignore_errors=True)
+        if frames:
+            self._end()
+        else:
+            self._discard()
         return frames
 
     def _refuse_interrupted(self, request: Request) -> None:
         """Raise if finished segments would be lost."""
-        Journal.check_unlocked(self.work)
         try:
             frames = Journal.finished_frames(self.work, request)
         except OutputError as fault:
@@ -305,6 +311,10 @@ class Workspace:
         raise OutputError(what, where=final, hint=hint)
 
 
-def _remove(folder: Path) -> None:
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that it contains."""
     with suppress(FileNotFoundError):
-        shutil.rmtree(folder)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -73,9 +73,9 @@ def interrupt(path: Path, out: Path, settings: Any, frames: int = SEGMENT + 2) -
         run(path, out, settings, Interrupts(frames))
     workspace = Workspace(out, path.stem, path)
     for one in workspace.work.glob("*.facts.npz"):
-        if int(one.name[:6]) >= workspace.written_segments():
+        if int(one.name[:6]) >= workspace.segments.written():
             one.unlink()
-    assert workspace.written_segments() == 1
+    assert workspace.segments.written() == 1
     return workspace
 
 
@@ -199,8 +199,8 @@ def test_a_claim_is_not_held_while_frames_are_skipped(
 ) -> None:
     workspace = interrupt(clip.path, tmp_path, clip.settings)
     prepare(clip.path, workspace, clip.settings)
-    workspace.segment_file(3, ".facts.npz").unlink()
-    workspace.segment_file(3, ".faces").unlink()
+    workspace.segments.file(3, ".facts.npz").unlink()
+    workspace.segments.file(3, ".faces").unlink()
     others = [SharedResults(workspace, suffix) for suffix in (".facts.npz", ".faces")]
     skipped: list[int] = []
     original = NumberedFrames.approach
@@ -231,7 +231,7 @@ def test_an_assistant_goes_back_to_a_segment_that_another_gave_up(
         other.release_all()
         while one.prepare_one():
             pass
-    assert workspace.segment_file(1, ".faces").exists()
+    assert workspace.segments.file(1, ".faces").exists()
     assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
     assert whole.output is not None
     assert_same(workspace.final, whole.output)
@@ -243,7 +243,7 @@ def test_an_assistant_of_an_earlier_run_writes_nothing(clip: Clip, tmp_path: Pat
         (workspace.work / WRITING).write_text("another run")
         assert not one.is_needed
         assert not one.work(SECONDS)
-    assert not workspace.segment_file(1, ".facts.npz").exists()
+    assert not workspace.segments.file(1, ".facts.npz").exists()
 
 
 def test_what_an_assistant_is_writing_survives_a_resumed_run(clip: Clip, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_what_an_assistant_is_writing_survives_a_resumed_run(clip: Clip, tmp_pat
     assert partial.exists()
     assert list(workspace.results.glob(".*.partial*")) == []
     assert workspace.writing_token() == "token"
-    assert workspace.size_of(".faces") == 0
+    assert workspace.segments.size_of(".faces") == 0
     workspace.close()
     assert workspace.writing_token() is None
 
@@ -265,8 +265,8 @@ def test_what_an_assistant_is_writing_survives_a_resumed_run(clip: Clip, tmp_pat
 def test_faces_of_finished_segments_are_removed(clip: Clip, tmp_path: Path) -> None:
     workspace = interrupt(clip.path, tmp_path, clip.settings)
     for number in range(3):
-        workspace.segment_file(number, ".faces").write_bytes(b"x")
-    workspace.clear_segments(".faces", 2)
+        workspace.segments.file(number, ".faces").write_bytes(b"x")
+    workspace.segments.clear(".faces", 2)
     assert [path.name for path in workspace.work.glob("*.faces")] == ["000002.faces"]
 
 
@@ -275,16 +275,16 @@ def test_an_assistant_ends_with_the_run(clip: Clip, tmp_path: Path) -> None:
     with assistant(clip.path, workspace, clip.settings) as one:
         (workspace.work / WRITING).unlink()
         assert not one.work(SECONDS)
-    assert not workspace.segment_file(1, ".facts.npz").exists()
+    assert not workspace.segments.file(1, ".facts.npz").exists()
 
 
 def test_an_assistant_works_for_the_time_given(clip: Clip, tmp_path: Path) -> None:
     workspace = interrupt(clip.path, tmp_path, clip.settings)
     with assistant(clip.path, workspace, clip.settings) as one:
         assert one.work(0.0)
-        assert not workspace.segment_file(1, ".facts.npz").exists()
+        assert not workspace.segments.file(1, ".facts.npz").exists()
         assert not one.work(SECONDS)
-    assert workspace.segment_file(3, ".faces").exists()
+    assert workspace.segments.file(3, ".faces").exists()
 
 
 def test_no_more_faces_are_prepared_than_the_disk_is_to_hold(
@@ -328,7 +328,7 @@ def test_exchanged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None
     whole = run(clip.path, tmp_path / "whole", clip.settings)
     workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
     prepare(clip.path, workspace, clip.settings)
-    first, second = (workspace.segment_file(number, ".facts.npz") for number in (1, 2))
+    first, second = (workspace.segments.file(number, ".facts.npz") for number in (1, 2))
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
@@ -342,7 +342,7 @@ def test_damaged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
     whole = run(clip.path, tmp_path / "whole", clip.settings)
     workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
     prepare(clip.path, workspace, clip.settings)
-    workspace.segment_file(2, ".facts.npz").write_bytes(b"damaged")
+    workspace.segments.file(2, ".facts.npz").write_bytes(b"damaged")
     result = run(clip.path, tmp_path / "out", replace(clip.settings, resume=True))
     assert result.error is None
     assert whole.output is not None
@@ -364,7 +364,7 @@ def test_damaged_faces_are_restored_again(
     whole = run(clip.path, tmp_path / "whole", clip.settings)
     workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
     prepare(clip.path, workspace, clip.settings)
-    faces = workspace.segment_file(2, ".faces")
+    faces = workspace.segments.file(2, ".faces")
     faces.write_bytes(damage(faces.read_bytes()))
     assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
     assert whole.output is not None

@@ -19,8 +19,9 @@ from killed_run import run_until_killed
 from suite_clips import WALK, file_hashes, walk, walk_settings
 
 from jdsr_cli.restoration import restore
-from jdsr_cli.restoration.journal import LOCK, Journal
-from jdsr_cli.restoration.workspace import KEPT_SNAPSHOTS
+from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.segment_files import KEPT_SNAPSHOTS
+from jdsr_cli.restoration.workspace import LOCK
 from jdsr_cli.settings import RestoreSettings
 
 DONE = 24
@@ -243,8 +244,8 @@ def test_snapshots_are_kept_ever_more_sparsely(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "clip", Path("clip.mp4"))
     workspace.work.mkdir(parents=True)
     for number in range(1000):
-        workspace.snapshot_file(number).write_bytes(b"state")
-        workspace.drop_snapshots(number)
+        workspace.segments.snapshot(number).write_bytes(b"state")
+        workspace.segments.drop_snapshots(number)
         kept = sorted(int(path.name[:6]) for path in workspace.work.iterdir())
         assert kept[-1] == number
         assert set(range(max(0, number - KEPT_SNAPSHOTS + 1), number + 1)) <= set(kept)

@@ -85,14 +85,6 @@ def test_another_request_is_refused_with_its_differences(tmp_path: Path) -> None
         Journal(tmp_path, Request(REQUEST.asked, {"av": "19"}))
 
 
-def test_two_runs_never_write_one_result(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, REQUEST)
-    with pytest.raises(OutputError, match="another run"):
-        Journal(tmp_path, REQUEST)
-    journal.close()
-    Journal(tmp_path, REQUEST).close()
-
-
 @pytest.mark.parametrize("content", [b"\n", b"null\n", b"[]\n", b"{}\n", b'{"asked": 3}\n'])
 def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / Journal.NAME).write_bytes(content)

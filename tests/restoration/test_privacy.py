@@ -130,7 +130,7 @@ def test_segments_of_other_processes_have_the_same_bytes(walked: Walk, tmp_path:
         people.with_suffix(".gone").rename(people)
         while one.restore_one():
             pass
-    assert workspace.segment_file(2, ".faces").exists()
+    assert workspace.segments.file(2, ".faces").exists()
     settings = replace(walked.settings, resume=True)
     folder = done(restore([walked.clip], tmp_path, settings).results)
     assert file_hashes(folder) == file_hashes(walked.whole)

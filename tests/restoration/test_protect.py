@@ -50,7 +50,7 @@ def protected(
         ]
         mosaic = make_mosaic(np.full((12, 12, 3), 77, np.uint8))
         stored = SegmentHeads({0: heads}, {face.track: mosaic for face in faces})
-        stored.write(one.workspace.segment_file(0, HEADS_SUFFIX))
+        stored.write(one.workspace.segments.file(0, HEADS_SUFFIX))
     stream: list[Element] = [InputStarted(one), item]
     settings = CropSettings(privacy=privacy)
     passed = list(align(protect(stream, settings), 64, LIMITS))
@@ -117,7 +117,7 @@ def test_the_frame_that_was_read_is_not_changed() -> None:
 
 def test_a_damaged_survey_fails_the_input() -> None:
     one = opened("damaged")
-    one.workspace.segment_file(0, HEADS_SUFFIX).write_bytes(b"nothing")
+    one.workspace.segments.file(0, HEADS_SUFFIX).write_bytes(b"nothing")
     item = FrameItem(one, 0, 0, 0, Fraction(0), np.zeros((90, 90, 3), np.uint8))
     item.faces = [face(2, 10.0)]
     settings = CropSettings(privacy=PrivacySettings(only_track=(1,), blur_others=True))

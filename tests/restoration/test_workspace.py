@@ -1,14 +1,18 @@
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, write_sums
-from jdsr_cli.restoration.journal import Request
-from jdsr_cli.restoration.workspace import Workspace
+from jdsr_cli.locks import acquire_lock
+from jdsr_cli.restoration import workspace as workspace_module
+from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.workspace import WRITING, Workspace
 
 SOURCE = Path("somewhere/clip.mp4")
 REQUEST = Request({"scale": 4}, {})
@@ -27,11 +31,11 @@ def opened(out: Path, *, force: bool = False, resume: bool = False) -> Workspace
 
 def finish_segment(workspace: Workspace) -> None:
     number = len(workspace.journal.segments)
-    file, state = workspace.work / f"{number}", workspace.snapshot_file(number)
+    file, state = workspace.work / f"{number}", workspace.segments.snapshot(number)
     file.write_bytes(b"abc")
     state.write_bytes(b"state %d" % number)
     workspace.journal.add(8 * (number + 1), 8 * (number + 1), [file], state)
-    workspace.drop_snapshots(number)
+    workspace.segments.drop_snapshots(number)
 
 
 def names(folder: Path) -> list[str]:
@@ -97,7 +101,83 @@ def test_two_runs_do_not_share_a_workspace(tmp_path: Path) -> None:
     for resume in (False, True):
         with pytest.raises(OutputError, match="another run"):
             opened(tmp_path, resume=resume)
+        with pytest.raises(OutputError, match="another run"):
+            create_workspace(tmp_path).open(REQUEST, force=True, resume=resume)
+    assert (workspace.work / WRITING).exists()
     workspace.close()
+    opened(tmp_path).close()
+    assert names(tmp_path) == []
+
+
+def test_a_run_that_starts_while_another_one_starts_removes_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = []
+
+    def begin(folder: Path, request: Request) -> Journal:
+        # The first run holds the lock, and its journal is not there yet.
+        with pytest.raises(OutputError, match="another run") as fault:
+            create_workspace(tmp_path).open(OTHER, force=True, resume=False)
+        faults.append(fault)
+        return Journal(folder, request)
+
+    monkeypatch.setattr(workspace_module, "Journal", begin)
+    workspace = create_workspace(tmp_path)
+    monkeypatch.setattr(begin, "NAME", Journal.NAME, raising=False)
+    workspace.open(REQUEST, force=False, resume=False)
+    (workspace.results / "a").write_text("a")
+    workspace.publish()
+    assert len(faults) == 1
+    assert names(tmp_path / "clip") == ["a"]
+
+
+def test_a_run_that_waits_for_one_that_publishes_finds_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path)
+    (first.results / MANIFEST).write_text("{}")
+
+    def publish_and_acquire(path: Path, where: Path, what: str) -> FileLock:
+        first.publish()
+        return acquire_lock(path, where, what)
+
+    monkeypatch.setattr(workspace_module, "acquire_lock", publish_and_acquire)
+    with pytest.raises(OutputError, match="an earlier result is here already"):
+        opened(tmp_path)
+    assert names(tmp_path) == ["clip"]
+    assert names(tmp_path / "clip") == [MANIFEST]
+
+
+def test_runs_that_replace_one_result_again_and_again_never_mix(tmp_path: Path) -> None:
+    published, faults = [], []
+
+    def run(name: str) -> None:
+        for number in range(40):
+            try:
+                workspace = create_workspace(tmp_path)
+                workspace.open(REQUEST, force=True, resume=False)
+                for file in (MANIFEST, "one"):
+                    (workspace.results / file).write_text(f"{name} {number}")
+                if number % 3:
+                    finish_segment(workspace)
+                    workspace.publish()
+                    published.append(f"{name} {number}")
+                else:
+                    workspace.close()
+            except OutputError as fault:
+                if "another run is writing" not in str(fault):
+                    faults.append(fault)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert published
+    assert names(tmp_path) == ["clip"]
+    assert names(tmp_path / "clip") == [MANIFEST, "one"]
+    assert (tmp_path / "clip" / MANIFEST).read_text() == (tmp_path / "clip" / "one").read_text()
 
 
 def earlier(out: Path, request: Request = REQUEST) -> Path:

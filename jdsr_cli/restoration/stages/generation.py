@@ -152,7 +152,7 @@ class _PreparedSegments:
         """Segments whose stored faces were used; they stay until the segment is finished, so that
         nobody prepares them again."""
         self._number = len(opened.finished)
-        opened.workspace.clear_segments(SUFFIX, self._number)
+        opened.workspace.segments.clear(SUFFIX, self._number)
         self.begins = True
         """Whether a segment begins with the next frame."""
         opened.state.resources.callback(self._close)

@@ -191,7 +191,7 @@ class _Guard:
 
     def _segment_heads(self, number: int) -> SegmentHeads:
         if self._heads is None or number != self._number:
-            path = self._opened.workspace.segment_file(number, HEADS_SUFFIX)
+            path = self._opened.workspace.segments.file(number, HEADS_SUFFIX)
             self._heads, self._number = SegmentHeads.read(path), number
         return self._heads
 

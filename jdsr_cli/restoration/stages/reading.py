@@ -94,7 +94,7 @@ def _open(
         last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")
         reader.skip_to(last.next_index)
-        snapshot = Snapshot.read(workspace.snapshot_file(last.number))
+        snapshot = Snapshot.read(workspace.segments.snapshot(last.number))
     display = Display.of(info.sample_aspect_ratio)
     return OpenInput(
         state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished,

@@ -235,12 +235,12 @@ class _InputWriter:
             composite=item.snapshot or Snapshot(),
             **{sink.name: sink.snapshot() for sink in self._sinks},
         )
-        state = workspace.snapshot_file(number)
+        state = workspace.segments.snapshot(number)
         snapshot.write(state)
         # Stored before the frames of the segment were passed on.
         files.append(detections_file(workspace, number))
         self._journal.add(self._frames, item.index + 1, files, state)
-        workspace.drop_snapshots(number)
+        workspace.segments.drop_snapshots(number)
 
     def _check_input(self) -> None:
         """Check that the frames are from the bytes that were hashed."""
