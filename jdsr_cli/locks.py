@@ -10,7 +10,6 @@ from filelock import FileLock, Timeout
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 
-
 PATIENCE = 0.5
 """Seconds for which a lock is waited for: other processes may hold it while they look at it."""
 

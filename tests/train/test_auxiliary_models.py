@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,10 +19,12 @@ from jdsr_train.auxiliary import (
     AuxiliaryRecogniser,
     build_auxiliary_models,
 )
-from jdsr_train.data.samples import Batch
+from jdsr_train.data.samples import Batch, TrainingSamples
 from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import load
+from jdsr_train.stages.generator import JointStage
+from jdsr_train.training.stage import SchedulePosition
 
 
 def changed(name: str, **tables: dict[str, object]) -> Recipe:
@@ -57,11 +60,13 @@ def output(restored: Tensor, steps: Sequence[Tensor] = ()) -> GeneratorOutput:
     return GeneratorOutput(restored, lr, lr, lr[:, :1], steps=tuple(steps))
 
 
+RECOGNISED = changed("sicnn_x4", loss={"super_identity": 0.5, "identity_from": 0.4})
+
+
 def recogniser() -> AuxiliaryRecogniser:
-    recipe = changed("sicnn_x4", loss={"super_identity": 0.5})
     torch.manual_seed(0)
     network = IdentityNetwork((4, 4), (1, 1), 8)
-    (found,) = build_auxiliary_models(recipe, IdentityClassifier(network, MarginHead(8, 3)))
+    (found,) = build_auxiliary_models(RECOGNISED, IdentityClassifier(network, MarginHead(8, 3)))
     assert isinstance(found, AuxiliaryRecogniser)
     return found
 
@@ -144,6 +149,26 @@ def test_unknown_people_do_not_train_the_recognition_network(batch: Batch) -> No
     assert float(loss.detach()) == 0.0
     gradients = [weight.grad for weight in one.model.network.parameters()]
     assert all(one is None or not one.any() for one in gradients)
+
+
+@pytest.mark.parametrize(
+    ("share", "terms"),
+    [(0.0, {"squared_hr"}), (0.39, {"squared_hr"}), (0.4, {"squared_hr", "super_identity"})],
+)
+def test_the_recognition_network_learns_before_its_term_is_active(
+    share: float, terms: set[str], batch: Batch
+) -> None:
+    generator, one = nn.Conv2d(3, 3, 1), recogniser()
+
+    def restore(lr: Tensor) -> dict[str, object]:
+        return vars(output(nn.functional.interpolate(generator(lr), scale_factor=4)))
+
+    stage = JointStage(RECOGNISED, generator, Mock(spec=TrainingSamples), auxiliary=(one,))
+    networks = {"generator": restore, "recogniser": one.model.network}
+    steps = list(stage.train_steps(networks, batch, SchedulePosition(1, share)))
+    assert [step.model for step in steps] == ["recogniser", "generator"]
+    assert set(steps[1].terms) == terms
+    assert all(weight.requires_grad for weight in one.model.network.parameters())
 
 
 def test_a_perfect_face_has_no_super_identity_loss(batch: Batch) -> None:

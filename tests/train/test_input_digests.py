@@ -20,6 +20,7 @@ from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces, prepare
 from jdsr_cli.errors import DatasetError, WeightsError
 from jdsr_cli.progress import Silent
+from jdsr_cli.weights import sha256_of
 from jdsr_train import input_digests
 from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import open_parsing_set
@@ -298,6 +299,26 @@ def test_a_stage_has_digests_of_only_what_it_uses(
     assert set(stage_digests(make(USES_ALL, masks=None), "joint")) == {"--data", "--features"}
     minimal = replace(USES_ALL, loss=LossRecipe(), data=DataRecipe(masked=0.0))
     assert set(stage_digests(make(minimal), "joint")) == {"--data"}
+
+
+def test_a_frozen_identity_network_is_an_input_of_the_joint_stage(
+    make: Callable[..., TrainingComponents], tmp_path: Path
+) -> None:
+    given, own = tmp_path / "given.safetensors", tmp_path / "out/identity/identity.safetensors"
+    own.parent.mkdir(parents=True)
+    given.write_bytes(b"given")
+    own.write_bytes(b"own")
+    frozen = replace(USES_ALL, loss=replace(USES_ALL.loss, identity=1.0))
+    trained = replace(USES_ALL, loss=replace(USES_ALL.loss, super_identity=1.0))
+    digests = [
+        stage_digests(make(recipe, identity=file), "joint").get("--identity")
+        for recipe in (frozen, trained)
+        for file in (given, None)
+    ]
+    assert digests == [sha256_of(given), sha256_of(own), None, None]
+    assert "--identity" not in stage_digests(make(frozen, identity=given), "denoise")
+    with pytest.raises(WeightsError):
+        stage_digests(make(frozen, identity=tmp_path / "missing"), "joint")
 
 
 @pytest.mark.parametrize(

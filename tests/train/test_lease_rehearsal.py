@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lease_sources import write_sources
@@ -30,7 +32,10 @@ CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
 """Duration of a lease with fake training."""
 REAL_SECONDS = 60.0
-"""Duration of a lease with `jdsr train`; on a loaded machine its first stages may not fit."""
+"""Duration of a lease with `jdsr train`."""
+LONGER = (1, 3, 9)
+"""Factors of the duration: on a loaded machine, programs may take longer to start than a lease."""
+TOO_SHORT = re.compile(r"no time was left|did not arrive in time|lease has ended before")
 FAKE_TRAINING = Path(__file__).with_name("fake_training.py")
 PLAN = """
 reserve = 2
@@ -76,6 +81,21 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def rehearse_long_enough(
+    plan: Path, sources: StagingSources, work: Path, seconds: float,
+    capfd: pytest.CaptureFixture[str], **given: Any,
+) -> str:  # fmt: skip
+    """Return what a successful rehearsal prints; one whose lease was too short is repeated."""
+    for factor in LONGER:
+        shutil.rmtree(work, ignore_errors=True)
+        code = rehearse(CHECKOUT, plan, sources, seconds=factor * seconds, work=work, **given)
+        printed = capfd.readouterr().out
+        if not TOO_SHORT.search(printed):
+            break
+    assert code == 0, printed
+    return printed
+
+
 def weights_in(target: Path) -> dict[str, str]:
     """Return what each retrieved file was trained from, as its manifest states."""
     origins = {}
@@ -93,11 +113,9 @@ def test_a_plan_is_retrieved_despite_faults(
     limits = Limits(call_mib=24, files=3, file_mib=1, total_mib=4)
     faults = ("killed", "failed", "slow")
     work = tmp_path / "work"
-    code = rehearse(
-        CHECKOUT, plan, sources, seconds=SECONDS, faults=faults, limits=limits, work=work
+    printed = rehearse_long_enough(
+        plan, sources, work, SECONDS, capfd, faults=faults, limits=limits
     )
-    printed = capfd.readouterr().out
-    assert code == 0, printed
     assert re.search(r"watch, lease ended +lost", printed)
     assert "lite: failed (jdsr train ended with 1 and left no weights)" in printed
     assert "everything was retrieved except lite, which was expected to fail" in printed
@@ -193,12 +211,9 @@ def test_weights_of_jdsr_train_are_retrieved(
 ) -> None:
     (tmp_path / "plan.toml").write_text(REAL, encoding="utf-8")
     work = tmp_path / "work"
-    code = rehearse(
-        CHECKOUT, tmp_path / "plan.toml", sources, seconds=REAL_SECONDS, work=work,
-        limits=Limits(call_mib=24),
-    )  # fmt: skip
-    printed = capfd.readouterr().out
-    assert code == 0, printed
+    printed = rehearse_long_enough(
+        tmp_path / "plan.toml", sources, work, REAL_SECONDS, capfd, limits=Limits(call_mib=24)
+    )
     assert "all imports succeeded" in printed
     assert "x4, joint: step" in printed
     assert set(weights_in(work / "results")) == {"paper_x4.safetensors"}

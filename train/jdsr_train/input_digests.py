@@ -19,6 +19,7 @@ from jdsr_cli.synthesis.masks import template_files
 from jdsr_cli.weights import entry, sha256_of
 from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16
+from jdsr_train.resources import identity_path
 
 if TYPE_CHECKING:
     from jdsr_train.components import TrainingComponents
@@ -41,12 +42,13 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
 
     Returns:
         `--parsing` for the parser; `--data` for the others, with `--masks` if templates are used,
-        `[generator] base` if the recipe names such weights, and `--features` if a loss term needs
-        them; 64 hexadecimal digits, or the name of torchvision's VGG-16.
+        `[generator] base` if the recipe names such weights, `--features` if a loss term needs
+        them, and for the joint stage `--identity` if a term needs the frozen identity network; 64
+        hexadecimal digits, or the name of torchvision's VGG-16.
 
     Raises:
         DatasetError, InputMissingError: The faces or masks cannot be read.
-        WeightsError: The file of the features cannot be read.
+        WeightsError: The file of the features or of the identity network cannot be read.
 
     """
     splits = ("train",) if stage == "identity" else ("train", "val")
@@ -63,6 +65,8 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
         digests["[generator] base"] = entry(recipe.generator.base).sha256
     if recipe.loss.features:
         digests["--features"] = features_digest(components.request.features)
+    if stage == "joint" and recipe.loss.identity:
+        digests["--identity"] = sha256_of(identity_path(components.request))
     return digests
 
 

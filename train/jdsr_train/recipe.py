@@ -150,7 +150,7 @@ class LossRecipe:
     perceptual_from: float = 0.0
     """Share of the joint steps after which the perceptual terms of the restored face are active."""
     identity_from: float = 0.0
-    """Share of the joint steps after which the identity term is active."""
+    """Share of the joint steps after which the identity or the super-identity term is active."""
     adversarial_from: float = 0.0
     """Share of the joint steps after which the critic and the adversarial term are active."""
 

@@ -117,7 +117,7 @@ class FileResources:
 
     def load_identity(self, network: nn.Module) -> None:
         """Load the weights of `--identity`, or those of the identity stage of this run."""
-        load_stage_weights(network, self.request.identity or self._weights_path("identity"))
+        load_stage_weights(network, identity_path(self.request))
 
     def load_denoiser(self, network: nn.Module) -> None:
         """Load the weights of the denoise stage of this run."""
@@ -162,6 +162,11 @@ class FileResources:
         if self.fabric.is_global_zero:
             self.fabric.barrier()
         return result
+
+
+def identity_path(request: TrainRequest) -> Path:
+    """Return the file of the identity network: `--identity`, or that of the run's own stage."""
+    return request.identity or stage_weights_path(request.run.out, "identity", request.recipe)
 
 
 def load_matching_tensors(network: nn.Module, weights: dict[str, Tensor]) -> str:

@@ -76,7 +76,7 @@ def phases(stage: str, recipe: Recipe) -> list[Phase]:
             start
             for start, active in (
                 (loss.perceptual_from, loss.perceptual_hr or loss.perceptual_covered),
-                (loss.identity_from, loss.identity),
+                (loss.identity_from, loss.identity or loss.super_identity),
                 (loss.adversarial_from, loss.adversarial),
             )
             if active and start < 1

@@ -25,7 +25,8 @@ class AuxiliaryAdversary:
 
     def __init__(self, recipe: Recipe, network: nn.Module) -> None:
         settings = recipe.critic
-        self.recipe, self.begins = recipe, recipe.loss.adversarial_from
+        self.recipe = recipe
+        self.begins = self.term_begins = recipe.loss.adversarial_from
         self.steps_per_update = settings.steps_per_update
         options = auxiliary_options(recipe, settings.rate, settings.betas)
         self.model = OptimisedModel(network, options)

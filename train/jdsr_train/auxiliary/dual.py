@@ -26,7 +26,7 @@ class AuxiliaryDualNetworks:
 
     """
 
-    name, begins, steps_per_update = "dual", 0.0, 1
+    name, begins, term_begins, steps_per_update = "dual", 0.0, 0.0, 1
 
     def __init__(self, recipe: Recipe) -> None:
         self.weight = recipe.loss.dual

@@ -30,7 +30,11 @@ class AuxiliaryModel(Protocol):
 
     @property
     def begins(self) -> float:
-        """Share of the joint steps after which it is trained and its term is active."""
+        """Share of the joint steps after which it is trained."""
+
+    @property
+    def term_begins(self) -> float:
+        """Share of the joint steps, not before `begins`, after which its term is active."""
 
     @property
     def steps_per_update(self) -> int:

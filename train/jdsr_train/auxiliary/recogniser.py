@@ -25,8 +25,9 @@ class AuxiliaryRecogniser:
     """Domain-integrated training: the network classifies people in true and in restored faces.
 
     The generator's term is the super-identity loss: the squared distance of the unit-length
-    features of the restored and the true face. SICNN classifies by an angular softmax; here it is
-    the margin softmax of the identity stage.
+    features of the restored and the true face, from `loss.identity_from` on. The network learns
+    from the first step, since its head is untrained. SICNN classifies by an angular softmax; here
+    it is the margin softmax of the identity stage.
 
     Args:
         recipe: Its tables `loss` and `optimiser`.
@@ -37,10 +38,10 @@ class AuxiliaryRecogniser:
     name, begins, steps_per_update = "recogniser", 0.0, 1
 
     def __init__(self, recipe: Recipe, classifier: IdentityClassifier) -> None:
-        self.weight = recipe.loss.super_identity
+        self.weight, self.term_begins = recipe.loss.super_identity, recipe.loss.identity_from
         self._features = classifier.network
         options = auxiliary_options(recipe, recipe.optimiser.rate, recipe.optimiser.betas)
-        # The head is untrained, and its first gradients would destroy the trained features.
+        # The first gradients of the untrained head would destroy the trained features.
         self.model = OptimisedModel(classifier, dataclasses.replace(options, clip=CLIP))
 
     def own_terms(

@@ -178,7 +178,8 @@ class JointStage:
         if not updates_generator:
             return
         terms = self.terms(output, batch, position)
-        frozen = [(one, one.model.network.requires_grad_(False)) for one in active]
+        acting = [one for one in active if position.share >= one.term_begins]
+        frozen = [(one, one.model.network.requires_grad_(False)) for one in acting]
         for one, network in frozen:
             terms |= one.generator_terms(network, output, batch)
         yield OptimiserStep("generator", terms)
