@@ -154,6 +154,7 @@ def test_bare_faces_are_not_masked_and_the_video_keeps_its_aspect(
     assert file_hashes(tmp_path / "alone" / "0") == file_hashes(tmp_path / "all" / "0")
 
 
+@pytest.mark.nightly
 def test_a_killed_run_resumes_to_the_same_bytes(
     tmp_path: Path, portraits: tuple[Picture, Picture], tiny_weights: Callable[[int], Path]
 ) -> None:

@@ -126,7 +126,16 @@ def small(path: Path) -> NDArray[np.float32]:
     return np.asarray(colours, np.float32)
 
 
-@pytest.mark.parametrize("name", ["PQ", "PQ, RGB", "HLG", "BT.2020, SDR", "Display P3, 8 bit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PQ",
+        pytest.param("PQ, RGB", marks=pytest.mark.nightly),
+        "HLG",
+        pytest.param("BT.2020, SDR", marks=pytest.mark.nightly),
+        "Display P3, 8 bit",
+    ],
+)
 def test_pictures_of_faces_and_restored_frames_have_the_colours_of_sdr(
     tmp_path: Path, scenes: list[Picture], tiny_weights: Weights, name: str
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(walked: Walk, tmp_path: Path, po
     assert_same_results(resume_run(walked.clip, tmp_path, walked.settings), walked.whole)
 
 
+@pytest.mark.nightly
 def test_a_run_may_be_killed_repeatedly(walked: Walk, tmp_path: Path) -> None:
     again = replace(walked.settings, resume=True)
     for point in (FIRST, "before a line of the journal", JOIN):
@@ -189,7 +190,14 @@ KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+OFTEN = ("two recordings with sound", "variable rate", "interlaced", "pictures")
+"""Kinds that every run of the tests tries; the others are for nightly runs."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind in OFTEN else [pytest.mark.nightly]) for kind in KINDS],
+)
 def test_footage_of_any_kind_resumes(
     base_settings: RestoreSettings, tmp_path: Path, kind: str
 ) -> None:

@@ -49,10 +49,10 @@ PAPER = {
     "generator": {
         "arguments": {
             "hourglass_blocks": 1, "noise_width": 16, "denoiser_widths": [16, 16, 16],
-            "width": 16, "prior_width": 32, "landmarks": 68,
+            "width": 16, "prior_width": 16, "landmarks": 68,
         }
     },
-    "critic": {"widths": (4, 4, 4, 4, 4, 4)},
+    "critic": {"widths": (4, 4, 4), "fold": 8},
     "identity": {"widths": (4, 4, 8, 8), "blocks": (1, 1, 1, 1), "features": 16},
 }  # fmt: skip
 
@@ -115,7 +115,7 @@ def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
     loss = dataclasses.replace(
         recipe.loss, perceptual_from=0.0, identity_from=0.0, adversarial_from=0.0
     )
-    optimiser = dataclasses.replace(recipe.optimiser, steps=4, batch=4)
+    optimiser = dataclasses.replace(recipe.optimiser, steps=4, batch=1)
     return dataclasses.replace(recipe, **parts, loss=loss, optimiser=optimiser)
 
 

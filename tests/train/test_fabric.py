@@ -109,7 +109,7 @@ def test_training_on_aligned_faces_needs_no_packages_for_footage(
     write_faces: Callable[..., Path], tmp_path: Path
 ) -> None:
     faces = write_faces(tmp_path / "faces", ("train-0.tar", "val-0.tar"))
-    (tmp_path / "small.toml").write_text(tiny_recipe(2, 2, "bfloat16"), encoding="utf-8")
+    (tmp_path / "small.toml").write_text(tiny_recipe(2, 2), encoding="utf-8")
     done = subprocess.run(
         [
             sys.executable, "-c", CHILD.format(blocked=set(BLOCKED)), "train", "--data", faces,

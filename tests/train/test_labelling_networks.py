@@ -225,6 +225,7 @@ def set_device(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(preparation, "resolve_device", lambda: torch.device(kind))
 
 
+@pytest.mark.nightly
 def test_on_a_gpu_one_process_labels_the_crops_of_the_others(
     parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +247,7 @@ def test_on_a_gpu_one_process_labels_the_crops_of_the_others(
     assert contents(within) == contents(alone)
 
 
-@pytest.mark.parametrize("workers", [2, 0])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.nightly), 0])
 def test_a_run_interrupted_between_cropping_and_labelling_resumes_both(
     workers: int, parser: Path, tmp_path: Path, portraits: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:

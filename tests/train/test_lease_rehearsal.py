@@ -105,6 +105,7 @@ def weights_in(target: Path) -> dict[str, str]:
     return origins
 
 
+@pytest.mark.nightly
 def test_a_plan_is_retrieved_despite_faults(
     plan: Path, sources: StagingSources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
