@@ -35,12 +35,20 @@ def acquire_lock(path: Path, where: Path, what: str) -> FileLock:
             lock = FileLock(path, timeout=max(0.0, until - time.monotonic()), thread_local=False)
             lock.acquire()
         except Timeout as fault:
-            hint = "Wait for it, or choose another folder with --out."
-            raise OutputError(what, where=where, hint=hint) from fault
-        except OSError as fault:
-            if isinstance(fault, FileNotFoundError) and time.monotonic() < until:
+            raise _is_taken(where, what) from fault
+        except (FileNotFoundError, FileExistsError) as fault:
+            # The folder has just been removed; or a file has its name, which does not pass.
+            if time.monotonic() < until:
                 continue
+            if isinstance(fault, FileExistsError):
+                raise output_error(fault, where) from fault
+            raise _is_taken(where, what) from fault
+        except OSError as fault:
             raise output_error(fault, where) from fault
         if path.exists():
             return lock
         lock.release()
+
+
+def _is_taken(where: Path, what: str) -> OutputError:
+    return OutputError(what, where=where, hint="Wait for it, or choose another folder with --out.")

@@ -157,6 +157,6 @@ def test_a_continued_unit_waits_until_the_lost_process_gives_up_the_journal(
     start = time.monotonic()
     wait_for_journal(workspace, seconds=0.5)
     assert time.monotonic() - start >= 0.5
-    threading.Timer(0.3, workspace.journal.close).start()
+    threading.Timer(0.3, workspace.close).start()
     wait_for_journal(workspace, seconds=30.0)
     assert 0.8 <= time.monotonic() - start < 20.0

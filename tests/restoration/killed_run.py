@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from jdsr_cli import atomic
 from jdsr_cli.media.writing import writer
-from jdsr_cli.restoration import crop_faces, restore, sinks
+from jdsr_cli.restoration import crop_faces, restore, sinks, workspace
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, RestoreSettings
@@ -38,9 +37,9 @@ def _named(end: str) -> Callable[..., bool]:
     return lambda _, path: path.name.endswith(end)
 
 
-def _published(folder: Path, **_: Any) -> bool:
-    """Return whether the removed folder contained results that are already published."""
-    return (folder / "work").exists() and not (folder / "results").exists()
+def _published(path: Path) -> bool:
+    """Return whether a removed file was of a run whose results are already published."""
+    return path.parent.name == "work" and not (path.parents[1] / "results").exists()
 
 
 POINTS = {
@@ -57,7 +56,7 @@ POINTS = {
     "before segments are joined": Point(sinks, "join_segments"),
     "while segments are joined": Point(writer, "verify_file", 2),
     "before the results are published": Point(Workspace, "publish"),
-    "while working files are removed": Point(shutil, "rmtree", matches=_published),
+    "while working files are removed": Point(workspace, "_remove", 2, matches=_published),
 }
 """Points of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
 

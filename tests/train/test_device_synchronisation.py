@@ -115,7 +115,7 @@ def tiny(name: str, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
     loss = dataclasses.replace(
         recipe.loss, perceptual_from=0.0, identity_from=0.0, adversarial_from=0.0
     )
-    optimiser = dataclasses.replace(recipe.optimiser, steps=4, batch=1)
+    optimiser = dataclasses.replace(recipe.optimiser, steps=4, batch=2, precision="float32")
     return dataclasses.replace(recipe, **parts, loss=loss, optimiser=optimiser)
 
 

@@ -38,30 +38,33 @@ TINY = """
 base = "paper_x4"
 
 [generator]
-arguments = { hourglass_blocks = 1, noise_width = 16, denoiser_widths = [16, 16, 16], width = 16, prior_width = 32 }
+arguments = { hourglass_blocks = 1, noise_width = 16, denoiser_widths = [16, 16, 16], width = 16, prior_width = 16 }
 
 [data]
 drawn_masks = 4
 
 [critic]
-widths = [4, 4, 4, 4, 4, 4]
+fold = 8
+widths = [4, 4, 4]
 steps_per_update = 2
 
 [identity]
 widths = [4, 4, 8, 8]
 blocks = [1, 1, 1, 1]
 features = 16
-optimiser = { batch = 2, kind = "sgd", warmup = 0, rate = 0.01 }
+optimiser = { batch = 2, kind = "sgd", warmup = 0, rate = 0.01, precision = "float32" }
 
 [parser]
 width = 4
-optimiser = { batch = 2, warmup = 0 }
+optimiser = { batch = 2, warmup = 0, precision = "float32" }
 
 [optimiser]
 batch = 2
+precision = "float32"
 
 [denoise]
 batch = 2
+precision = "float32"
 """  # noqa: E501
 STEPS = 4
 Make = Callable[..., TrainRequest]
@@ -264,8 +267,10 @@ train(pickle.load(open(sys.argv[1], "rb")), Killed())
 @pytest.mark.parametrize(
     "stage",
     [
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("parser", "identity")),
-        "denoise",
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in ("parser", "identity", "denoise")
+        ),
         "joint",
     ],
 )

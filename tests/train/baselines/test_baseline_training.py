@@ -65,7 +65,8 @@ def tiny(model: str, scale: int) -> Recipe:
         generator=dataclasses.replace(recipe.generator, arguments=arguments),
         critic=dataclasses.replace(recipe.critic, widths=(4, 4)),
         identity=dataclasses.replace(recipe.identity, widths=(4,), blocks=(1,), features=4),
-        optimiser=dataclasses.replace(recipe.optimiser, steps=4, batch=2),
+        optimiser=dataclasses.replace(recipe.optimiser, steps=4, batch=2, precision="float32"),
+        loss=dataclasses.replace(recipe.loss, identity_from=0.0),
     )
 
 

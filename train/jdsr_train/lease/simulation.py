@@ -218,7 +218,9 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
-    """Return a recipe with the stages and loss terms of another and tiny networks.
+    """Return a recipe with the stages and loss terms of another and tiny networks, in float32.
+
+    Some CPUs emulate bfloat16, which takes a hundred times as long.
 
     Args:
         recipe: Name or file of a recipe.
@@ -237,7 +239,7 @@ def tiny_recipe(recipe: str, *, failing: bool = False) -> tuple[str, bool]:
     from jdsr_train import recipe_files  # imports torch
 
     original = recipe_files.load(recipe)
-    common: dict[str, Any] = {"batch": 2, "warmup": 0}
+    common: dict[str, Any] = {"batch": 2, "warmup": 0, "precision": "float32"}
     identity = {**common, "steps": STEPS, "kind": "sgd", "rate": 0.01}
     joint = dict(common)
     has_identity = "identity" in original.stages
