@@ -16,11 +16,12 @@ import argparse
 import dataclasses
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from repeated_clip import print_line
-from torch import Tensor
+from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import evenly_spaced
 from jdsr_cli.datasets.preparation import open_faces
@@ -56,6 +57,20 @@ def _part(batch: Batch, step: int, size: int) -> Batch:
     return Batch(**{name: getattr(batch, name)[first : first + size] for name in tensors})
 
 
+def _fidelity(recipe: Recipe, network: nn.Module, parts: Sequence[Batch]) -> tuple[float, float]:
+    """Return the mean PSNR of the results, and that of what they improve.
+
+    The parts are those of the training steps, since batch normalisation depends on them.
+    """
+    values = []
+    for part in parts:
+        with torch.inference_mode():
+            result, truth, before = compared(recipe, network(part.lr), part)
+        values.append([psnr(one.clamp(0, 1), truth).mean() for one in (result, before)])
+    reached, base = torch.tensor(values).mean(0).tolist()
+    return reached, base
+
+
 def overfit(name: str, faces: Path, rate: float, size: int, target: float, minutes: float) -> None:
     """Train one recipe's network and print how its PSNR grows."""
     recipe = load(name)
@@ -84,10 +99,8 @@ def overfit(name: str, faces: Path, rate: float, size: int, target: float, minut
         adam.step()
         step += 1
         if step % EVERY == 0:
-            with torch.inference_mode():
-                result, truth, before = compared(recipe, network(batch.lr), batch)
-            reached = float(psnr(result.clamp(0, 1), truth).mean())
-            base = float(psnr(before.clamp(0, 1), truth).mean())
+            parts = [_part(batch, number, size) for number in range(FACES // size)]
+            reached, base = _fidelity(recipe, network, parts)
             print_line(
                 f"{name} step {step}: {reached:.2f} dB (before: {base:.2f} dB), "
                 f"{time.process_time():.0f} s of processor time"
