@@ -12,6 +12,8 @@ from jdsr_cli.errors import OutputError
 
 PATIENCE = 0.5
 """Seconds for which a lock is waited for: other processes may hold it while they look at it."""
+PAUSE = 0.01
+"""Seconds between two attempts while the folder is being removed."""
 
 
 def acquire_lock(path: Path, where: Path, what: str) -> FileLock:
@@ -39,6 +41,7 @@ def acquire_lock(path: Path, where: Path, what: str) -> FileLock:
         except (FileNotFoundError, FileExistsError) as fault:
             # The folder has just been removed; or a file has its name, which does not pass.
             if time.monotonic() < until:
+                time.sleep(PAUSE)
                 continue
             if isinstance(fault, FileExistsError):
                 raise output_error(fault, where) from fault

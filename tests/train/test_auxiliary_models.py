@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from constant_batch import constant_batch, full
 from torch import Tensor, nn
 
 from jdsr_cli.networks import GeneratorOutput
@@ -39,20 +40,10 @@ def changed(name: str, **tables: dict[str, object]) -> Recipe:
     )
 
 
-def full(value: float, *shape: int) -> Tensor:
-    return torch.full(shape, value)
-
-
 @pytest.fixture
 def batch() -> Batch:
     """Two bare faces of different people, of whom the second is unknown."""
-    return Batch(
-        lr=full(0.25, 2, 3, 32, 32),
-        lr_clean=full(0.25, 2, 3, 32, 32),
-        hr=full(0.25, 2, 3, 128, 128),
-        occlusion=full(0.0, 2, 1, 32, 32),
-        identity=torch.tensor([1, -1]),
-    )
+    return constant_batch(masked=0.25, occlusion=0.0, identity=torch.tensor([1, -1]))
 
 
 def output(restored: Tensor, steps: Sequence[Tensor] = ()) -> GeneratorOutput:

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from constant_batch import constant_batch, full
 from torch import Tensor, nn
 
 from jdsr_cli.datasets.face_set import FaceSet
@@ -30,18 +31,12 @@ NO_TERMS = LossRecipe(
 )
 
 
-def full(value: float, *shape: int) -> Tensor:
-    return torch.full(shape, value)
-
-
 @pytest.fixture
 def batch() -> Batch:
     """Two faces of 32 px that are 0.5 brighter with a mask than without."""
-    return Batch(
-        lr=full(0.75, 2, 3, 32, 32),
-        lr_clean=full(0.25, 2, 3, 32, 32),
-        hr=full(0.25, 2, 3, 128, 128),
-        occlusion=full(0.5, 2, 1, 32, 32),
+    return constant_batch(
+        masked=0.75,
+        occlusion=0.5,
         heat_maps=full(0.0, 2, 5, 64, 64),
         parsing=torch.zeros(2, 64, 64, dtype=torch.int64),
     )

@@ -51,10 +51,51 @@ def test_sigterm_ends_a_command_with_its_weights_written(command: Command, tmp_p
     running.send_signal(signal.SIGTERM)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
-    # A thread of the standard library in a worker may report that its peer is gone.
-    assert "Traceback" not in output or "resource_sharer" in output
+    assert "Traceback" not in output
     (entry,) = read_manifest(tmp_path / "run" / "weights" / "manifest.toml")
     assert re.search(r"stopped at step \d+ of 10,000,000", str(entry.figures["protocol"]))
+
+
+SHARING = """
+import socket, sys, time
+from multiprocessing import connection, resource_sharer
+from jdsr_train.processes import without_lost_peers
+
+if {quiet}:
+    without_lost_peers(0)
+address, _ = resource_sharer.DupFd(0)._id
+{contact}
+time.sleep(0.5)
+sys.excepthook(ValueError, ValueError("of another kind"), None)
+"""
+"""A process that shares a file descriptor with another one, which is lost."""
+CONTACTS = {
+    "before its answer": "socket.socket(socket.AF_UNIX).connect(address)",
+    "in a message": """
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(address)
+peer.sendall(b"abc")
+peer.close()
+""",
+    "before its request": """
+from multiprocessing import process
+connection.Client(address, authkey=process.current_process().authkey).close()
+""",
+}
+
+
+@pytest.mark.parametrize("contact", CONTACTS.values(), ids=CONTACTS)
+def test_a_worker_is_silent_about_a_peer_that_is_lost(contact: str) -> None:
+    errors = [
+        subprocess.run(
+            [sys.executable, "-c", SHARING.format(quiet=quiet, contact=contact)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True, capture_output=True, text=True,
+        ).stderr
+        for quiet in (False, True)
+    ]  # fmt: skip
+    assert "resource_sharer" in errors[0]
+    assert errors[1] == "ValueError: of another kind\n"
 
 
 def test_two_processes_share_a_step_and_its_gradients(command: Command, tmp_path: Path) -> None:

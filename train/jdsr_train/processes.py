@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 STARTED_VARIABLE = "JDSR_TRAIN_STARTED"
 """Environment variable with the start time of the command, for all processes of a run."""
@@ -38,6 +38,27 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def without_lost_peers(number: int) -> None:
+    """Make a worker that prepares samples silent about the loss of the process that takes them.
+
+    A thread of `multiprocessing` passes the memory of batches to that process. If it is interrupted
+    at this moment, the thread would print a traceback; the run has then ended in order.
+
+    Args:
+        number: Number of the worker, which is not needed.
+
+    """
+    del number
+
+    def report(
+        kind: type[BaseException], fault: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, (EOFError, ConnectionError)):
+            sys.__excepthook__(kind, fault, trace)
+
+    sys.excepthook = report
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from jdsr_cli.datasets.face_set import MAP_SIZE, FaceSet
 from jdsr_cli.datasets.samples import HEAT_SIGMA, Degrader, images_on_device, stack
 from jdsr_cli.synthesis.compression import DegradedPair
 from jdsr_train.data.labels import heat_maps, mirror_labels, mirror_points, moved_labels
+from jdsr_train.processes import without_lost_peers
 
 JAW_POINTS = 17
 """Number of the first iBUG landmarks, which follow the jaw from ear to ear."""
@@ -290,6 +291,7 @@ def numbered_batches(
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
         pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
         generator=torch.Generator(),
+        worker_init_fn=without_lost_peers,
     )
     return iter(loader)
 
