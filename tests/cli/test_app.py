@@ -1,7 +1,6 @@
 """The command line: help, version, exit codes and one-line errors."""
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -16,6 +15,9 @@ import jdsr_cli
 from jdsr_cli.cli.app import app
 
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
+MAX_MODULES = 450
+"""Of help and version, the standard library's among them. Imports take most of their time, which
+`tests/benchmarks/start_up.py` measures; torch alone would be more than a thousand."""
 COMMANDS = (
     *("restore", "crop-faces", "watch", "demo", "weights", "doctor", "train", "eval", "export"),
     *("bench", "report"),
@@ -40,27 +42,18 @@ def restore(weights: Path, *arguments: str | Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["restore", "--help"]])
-def test_help_and_version_import_nothing_heavy_and_are_fast(arguments: list[str]) -> None:
+def test_help_and_version_import_few_modules_and_no_heavy_ones(arguments: list[str]) -> None:
     code = (
         "import atexit, sys; sys.argv[0] = 'jdsr';"
         "atexit.register(lambda: print('MODULES', *sys.modules));" + RUN
     )
-    fastest = math.inf
-    for _ in range(3):
-        before = os.times()
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
-        )
-        after = os.times()
-        loaded = done.stdout.split("MODULES")[1].split()
-        assert not HEAVY & set(loaded)
-        # CPU time, so that other work on the machine counts little; the best of three, since a
-        # busy sibling of the core makes this time longer as well.
-        spent = after.children_user - before.children_user
-        fastest = min(fastest, spent + after.children_system - before.children_system)
-        if fastest < 0.5:
-            break
-    assert fastest < 0.5
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split("MODULES")[1].split()
+    assert "jdsr_cli.cli.app" in loaded
+    assert not HEAVY & set(loaded)
+    assert len(loaded) < MAX_MODULES
 
 
 def test_version_is_the_package_version() -> None:
