@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,12 @@ def items(count: int, taken: list[int] | None = None, size: int = 10) -> Iterato
         if taken is not None:
             taken.append(number)
         yield Item(number, size)
+
+
+def await_length(taken: list[int], length: int) -> None:
+    end = time.monotonic() + 60
+    while len(taken) < length and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def doubled(stream: Iterator[Item]) -> Iterator[Item]:
@@ -51,10 +58,10 @@ def test_the_number_of_queued_items_is_limited(monkeypatch: pytest.MonkeyPatch) 
     with ParallelStages() as stages:
         stream = stages.add(items(100, taken), "one")
         next(stream)
-        pause = threading.Event()
-        pause.wait(0.2)
         # One item was consumed, five are queued, and the stage holds one.
-        assert len(taken) <= 7
+        await_length(taken, 7)
+        threading.Event().wait(0.2)
+        assert len(taken) == 7
 
 
 def test_the_size_of_queued_items_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +69,7 @@ def test_the_size_of_queued_items_is_limited(monkeypatch: pytest.MonkeyPatch) ->
     taken: list[int] = []
     with ParallelStages() as stages:
         stream = stages.add(items(10, taken, size=100), "one")
+        await_length(taken, 2)
         threading.Event().wait(0.2)
         assert len(taken) == 2
         assert [item.number for item in stream] == list(range(10))
@@ -153,23 +161,25 @@ def test_the_time_of_a_stage_is_that_without_the_stage_before(
 
 def test_waiting_for_the_stage_before_is_not_busy_time() -> None:
     def late() -> Iterator[Item]:
-        threading.Event().wait(0.05)
+        threading.Event().wait(0.3)
         yield Item(1)
 
     with ParallelStages() as stages:
         list(stages.add_inline(doubled(stages.add(late(), "late")), "last"))
         first, last = stages.times()
-    assert first.busy >= 0.04
-    assert last.input_wait >= 0.03
+    assert first.busy >= 0.1
+    assert last.input_wait >= 0.1
     assert first.input_wait == last.output_wait == 0.0
 
 
 def test_waiting_for_room_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "MAX_QUEUE_ITEMS", 1)
+    taken: list[int] = []
     with ParallelStages() as stages:
-        stream = stages.add(items(3), "one")
+        stream = stages.add(items(3, taken), "one")
         next(stream)
-        threading.Event().wait(0.05)
+        await_length(taken, 3)  # one was consumed, one is queued, and the stage holds one
+        threading.Event().wait(0.2)
         list(stream)
         (times,) = stages.times()
     assert times.output_wait >= 0.03

@@ -68,13 +68,13 @@ def test_the_policies_of_the_caller_and_of_new_threads_are_restored() -> None:
     def wait() -> None:
         set_batch()
         started.set()
-        go_on.wait(10)
+        go_on.wait(600)
 
     def change() -> None:
         with unchanged_scheduling():
             set_batch()
             thread.start()
-            started.wait(10)
+            started.wait(600)
             assert os.SCHED_BATCH in policies()
         assert os.sched_getscheduler(0) == before
         assert os.sched_getscheduler(thread.native_id or 0) == before

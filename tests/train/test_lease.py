@@ -488,7 +488,7 @@ def test_a_process_left_by_a_killed_runner_is_ended(
     words = [
         sys.executable,
         "-c",
-        "import time; time.sleep(60)",
+        "import time; time.sleep(600)",
         str(lease_workspace.root if own else ""),
     ]
     with subprocess.Popen(words, start_new_session=True) as remaining:
@@ -497,7 +497,7 @@ def test_a_process_left_by_a_killed_runner_is_ended(
         state.save(lease_workspace)
         run_plan(lease_workspace, 0.5)
         if own:
-            assert remaining.wait(10) == -signal.SIGKILL
+            assert remaining.wait(60) == -signal.SIGKILL
         else:
             assert remaining.poll() is None
             remaining.kill()
@@ -522,7 +522,7 @@ def test_starting_twice_only_changes_the_end(
         assert start_runner(2, lease_workspace) is None
         assert "the plan is running; training ends in 2 s" in capsys.readouterr().out
         assert read_state(lease_workspace).runner == runner == runner_process.pid
-        assert runner_process.wait(60) == 0
+        assert runner_process.wait(600) == 0
         assert read_state(lease_workspace).done
     finally:
         if runner_process.poll() is None:

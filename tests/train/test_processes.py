@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,28 +28,36 @@ def faces(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., P
 
 
 @pytest.fixture
-def command(faces: Path, tmp_path: Path) -> Command:
+def command(faces: Path, tmp_path: Path) -> Iterator[Command]:
+    started: list[subprocess.Popen[str]] = []
+
     def start(out: Path, steps: int, *more: object) -> subprocess.Popen[str]:
         recipe = tmp_path / "tiny.toml"
         recipe.write_text(tiny_recipe(steps, batch=4), encoding="utf-8")
         words = ["--data", faces, "--recipe", recipe, "--out", out, "--cache", tmp_path / "cache"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "jdsr_cli", "train", *map(str, [*words, "--device", "cpu"])]
             + [str(word) for word in more],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:  # a test failed
+            process.kill()
+            process.communicate()
 
 
 def test_sigterm_ends_a_command_with_its_weights_written(command: Command, tmp_path: Path) -> None:
     running = command(tmp_path / "run", 10_000_000, "--workers", 1)
     log = tmp_path / "run" / "joint" / "log.jsonl"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while time.monotonic() < until and not log.exists():
         time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=600)
     assert running.returncode == 130, output
     assert "Traceback" not in output
     (entry,) = read_manifest(tmp_path / "run" / "weights" / "manifest.toml")
@@ -101,7 +109,7 @@ def test_a_worker_is_silent_about_a_peer_that_is_lost(contact: str) -> None:
 def test_two_processes_share_a_step_and_its_gradients(command: Command, tmp_path: Path) -> None:
     """The result is that of one process with the same faces, to rounding."""
     for name, more in (("one", ()), ("two", ("--processes", "2"))):
-        output, _ = command(tmp_path / name, 6, "--workers", 0, *more).communicate(timeout=240)
+        output, _ = command(tmp_path / name, 6, "--workers", 0, *more).communicate(timeout=600)
         assert f"joint -> {tmp_path / name}/weights/tiny.safetensors\n" in output
         assert output.count("joint ->") == 1
     one, two = (
@@ -123,7 +131,7 @@ def test_a_compiled_network_trains_the_same_weights(
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
     for name, more in (("uncompiled", ()), ("compiled", ("--compile",))):
-        output, _ = command(tmp_path / name, 4, "--workers", 0, *more).communicate(timeout=400)
+        output, _ = command(tmp_path / name, 4, "--workers", 0, *more).communicate(timeout=600)
         assert "joint ->" in output, output
     uncompiled, compiled = (
         load_state(tmp_path / name / "weights" / "tiny.safetensors")

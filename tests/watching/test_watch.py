@@ -257,7 +257,7 @@ def test_sigterm_ends_the_loop_cleanly(watched: Watched, recorded: bytes) -> Non
         assert "gate" in process.stdout.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 130
+        assert process.wait(600) == 130
         assert "interrupted: finished work is kept" in process.stderr.read()
     assert watched.states()[-1] == ("gate.mp4", "restored")
     assert RunSummary(tuple(watched.once().values())).exit_code == 0

@@ -141,11 +141,11 @@ def test_a_queue_is_interrupted_continued_and_chained(
         start, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )  # fmt: skip
     out = tmp_path / "out"
-    log, until = out / "cleaning_x4" / "joint" / "log.jsonl", time.monotonic() + 200
+    log, until = out / "cleaning_x4" / "joint" / "log.jsonl", time.monotonic() + 600
     while not log.exists() and time.monotonic() < until:
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
-    output, _ = running.communicate(timeout=200)
+    output, _ = running.communicate(timeout=600)
     assert running.returncode == 130, output
     assert "Traceback" not in output
     weights = out / "cleaning_x4" / "weights" / "cleaning_x4.safetensors"
@@ -153,7 +153,7 @@ def test_a_queue_is_interrupted_continued_and_chained(
     record = json.loads((out / "queue.json").read_text())["jobs"]
     assert [one["state"] for one in record.values()] == ["interrupted", "waiting", "waiting"]
 
-    done = subprocess.run(start, capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(start, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "cleaning_x4: joint: resumed at step" in done.stderr
     record = json.loads((out / "queue.json").read_text())["jobs"]
@@ -164,6 +164,6 @@ def test_a_queue_is_interrupted_continued_and_chained(
     monkeypatch.setenv("JDSR_WEIGHTS", str(chained))
     assert entry("cbd-doubling-x4").recipe == "cbd_doubling_x4"
     assert load_generator("cbd-doubling-x4", "cpu", "float32").lr_size == 32
-    again = subprocess.run(start, capture_output=True, text=True, check=False, timeout=500)
+    again = subprocess.run(start, capture_output=True, text=True, check=False, timeout=600)
     assert again.returncode == 0
     assert "job 1" not in again.stderr
