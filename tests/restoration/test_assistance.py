@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -34,8 +35,25 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Clip:
+    """A clip, its settings, and runs of it with these settings."""
+
     path: Path
     settings: RestoreSettings
+    whole: Path
+    """Results of an uninterrupted run."""
+    prepared: Path
+    """Folder of results of an interrupted run, all of whose other segments are prepared."""
+
+    def copy_prepared(self, out: Path) -> Workspace:
+        """Copy the run that is prepared."""
+        shutil.copytree(self.prepared, out)
+        return Workspace(out, self.path.stem, self.path)
+
+    def resume(self, workspace: Workspace) -> None:
+        """Resume a run, which must give the whole results."""
+        again = replace(self.settings, resume=True)
+        assert run(self.path, workspace.final.parent, again).error is None
+        assert_same(workspace.final, self.whole)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +63,12 @@ def clip(
     hopper: np.ndarray,
     tiny_weights: Callable[[int], Path],
 ) -> Clip:
-    path = walk(tmp_path_factory.mktemp("assisted") / "walk.mkv", astronaut, hopper)
-    return Clip(path, walk_settings(tiny_weights(64)))
+    folder, settings = tmp_path_factory.mktemp("assisted"), walk_settings(tiny_weights(64))
+    path = walk(folder / "walk.mkv", astronaut, hopper)
+    whole = run(path, folder / "whole", settings)
+    assert whole.output is not None
+    prepare(path, interrupt(path, folder / "prepared", settings), settings)
+    return Clip(path, settings, whole.output, folder / "prepared")
 
 
 class Interrupts(Silent):
@@ -167,8 +189,7 @@ def test_exported_faces_are_the_same(
 
 
 def test_all_segments_are_prepared_once(clip: Clip, tmp_path: Path) -> None:
-    workspace = interrupt(clip.path, tmp_path, clip.settings)
-    prepare(clip.path, workspace, clip.settings)
+    workspace = clip.copy_prepared(tmp_path / "out")
     last = -(-WALK // SEGMENT)
     names = {path.name for path in workspace.work.iterdir()}
     assert {f"{number:06d}.faces" for number in range(1, last)} <= names
@@ -197,8 +218,7 @@ def test_what_another_process_makes_is_left_to_it(clip: Clip, tmp_path: Path) ->
 def test_a_claim_is_not_held_while_frames_are_skipped(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = interrupt(clip.path, tmp_path, clip.settings)
-    prepare(clip.path, workspace, clip.settings)
+    workspace = clip.copy_prepared(tmp_path / "out")
     workspace.segments.file(3, ".facts.npz").unlink()
     workspace.segments.file(3, ".faces").unlink()
     others = [SharedResults(workspace, suffix) for suffix in (".facts.npz", ".faces")]
@@ -221,7 +241,6 @@ def test_a_claim_is_not_held_while_frames_are_skipped(
 def test_an_assistant_goes_back_to_a_segment_that_another_gave_up(
     clip: Clip, tmp_path: Path
 ) -> None:
-    whole = run(clip.path, tmp_path / "whole", clip.settings)
     workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
     other = SharedResults(workspace, ".facts.npz")
     with assistant(clip.path, workspace, clip.settings) as one:
@@ -232,9 +251,7 @@ def test_an_assistant_goes_back_to_a_segment_that_another_gave_up(
         while one.prepare_one():
             pass
     assert workspace.segments.file(1, ".faces").exists()
-    assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
-    assert whole.output is not None
-    assert_same(workspace.final, whole.output)
+    clip.resume(workspace)
 
 
 def test_an_assistant_of_an_earlier_run_writes_nothing(clip: Clip, tmp_path: Path) -> None:
@@ -325,28 +342,18 @@ def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
 
 
 def test_exchanged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
-    whole = run(clip.path, tmp_path / "whole", clip.settings)
-    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
-    prepare(clip.path, workspace, clip.settings)
+    workspace = clip.copy_prepared(tmp_path / "out")
     first, second = (workspace.segments.file(number, ".facts.npz") for number in (1, 2))
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
-    result = run(clip.path, tmp_path / "out", replace(clip.settings, resume=True))
-    assert result.error is None
-    assert whole.output is not None
-    assert_same(workspace.final, whole.output)
+    clip.resume(workspace)
 
 
 def test_damaged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
-    whole = run(clip.path, tmp_path / "whole", clip.settings)
-    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
-    prepare(clip.path, workspace, clip.settings)
+    workspace = clip.copy_prepared(tmp_path / "out")
     workspace.segments.file(2, ".facts.npz").write_bytes(b"damaged")
-    result = run(clip.path, tmp_path / "out", replace(clip.settings, resume=True))
-    assert result.error is None
-    assert whole.output is not None
-    assert_same(workspace.final, whole.output)
+    clip.resume(workspace)
 
 
 @pytest.mark.parametrize(
@@ -361,11 +368,7 @@ def test_damaged_detections_are_made_again(clip: Clip, tmp_path: Path) -> None:
 def test_damaged_faces_are_restored_again(
     clip: Clip, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    whole = run(clip.path, tmp_path / "whole", clip.settings)
-    workspace = interrupt(clip.path, tmp_path / "out", clip.settings)
-    prepare(clip.path, workspace, clip.settings)
+    workspace = clip.copy_prepared(tmp_path / "out")
     faces = workspace.segments.file(2, ".faces")
     faces.write_bytes(damage(faces.read_bytes()))
-    assert run(clip.path, tmp_path / "out", replace(clip.settings, resume=True)).error is None
-    assert whole.output is not None
-    assert_same(workspace.final, whole.output)
+    clip.resume(workspace)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from killed_run import run_until_killed
+from nightly_cases import mostly_nightly
 from suite_clips import WALK, file_hashes, walk, walk_settings
 
 from jdsr_cli.restoration import restore
@@ -94,7 +95,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("damage", ["a bit in the middle", "zeros"])
+@pytest.mark.parametrize("damage", mostly_nightly(["a bit in the middle", "zeros"], ["zeros"]))
 def test_a_damaged_file_costs_only_its_segment_and_those_after_it(
     interrupted: Interrupted, tmp_path: Path, file: str, damage: str
 ) -> None:
@@ -121,7 +122,9 @@ def test_a_missing_file_counts_as_damaged(interrupted: Interrupted, tmp_path: Pa
 
 
 @pytest.mark.parametrize("line", range(4))
-@pytest.mark.parametrize("damage", ["a bit in the middle", "the last byte"])
+@pytest.mark.parametrize(
+    "damage", mostly_nightly(["a bit in the middle", "the last byte"], ["the last byte"])
+)
 def test_a_damaged_line_of_the_journal_costs_what_it_names(
     interrupted: Interrupted, tmp_path: Path, line: int, damage: str
 ) -> None:
@@ -166,7 +169,7 @@ def test_several_damaged_files_cost_the_earliest(interrupted: Interrupted, tmp_p
     assert "continues after 8 frames" in interrupted.resume(tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", mostly_nightly(range(6), range(2)))
 def test_random_damage_is_found_or_without_effect(
     interrupted: Interrupted, tmp_path: Path, seed: int
 ) -> None:
@@ -179,7 +182,11 @@ def test_random_damage_is_found_or_without_effect(
 
 
 @pytest.mark.parametrize(
-    "file", [*FILES, "work/000003.facts.npz", "results/faces/track0001_best1.png"]
+    "file",
+    mostly_nightly(
+        [*FILES, "work/000003.facts.npz", "results/faces/track0001_best1.png"],
+        ["work/000001.restored.nut", "work/000003.facts.npz", "results/faces/track0002_best1.png"],
+    ),
 )
 def test_a_folder_in_the_place_of_a_file_is_no_obstacle(
     interrupted: Interrupted, tmp_path: Path, file: str
@@ -191,7 +198,9 @@ def test_a_folder_in_the_place_of_a_file_is_no_obstacle(
     interrupted.resume(tmp_path)
 
 
-@pytest.mark.parametrize("numbers", [(0, 1), (1, 2), (2, 3), (0, 3)])
+@pytest.mark.parametrize(
+    "numbers", mostly_nightly([(0, 1), (1, 2), (2, 3), (0, 3)], [(1, 2), (0, 3)])
+)
 def test_exchanged_detections_are_searched_again(
     interrupted: Interrupted, tmp_path: Path, numbers: tuple[int, int]
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from command_line import run
 from killed_run import POINTS, run_until_killed
 from media.clips import Track, encode, framemd5, interlaced, numbered, raw_h264, vfr
+from nightly_cases import mostly_nightly
 from results_folder import results_in
 from suite_clips import WALK, file_hashes, lines, repeatable_manifest, walk, walk_settings
 
@@ -36,6 +37,15 @@ OTHER_TESTS = (
     "while the journal is written",
 )
 KILLED = [point for point in POINTS if point not in OTHER_TESTS]
+KILLED_OFTEN = (
+    MID,
+    "while a state is written",
+    "before a line of the journal",
+    "after the last whole segment",
+    "while segments are joined",
+    "before the results are published",
+    "while working files are removed",
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ def test_a_track_keeps_its_number_across_segments(walked: Walk) -> None:
     assert times == framemd5(walked.clip)[0] == framemd5(walked.whole / "overlay.mp4")[0]
 
 
+@pytest.mark.nightly
 def test_rotated_faces_resume_to_the_same_bytes(
     walked: Walk, tmp_path: Path, astronaut: np.ndarray, hopper: np.ndarray
 ) -> None:
@@ -106,8 +117,9 @@ def test_rotated_faces_resume_to_the_same_bytes(
     assert all(abs(abs(roll) - 135.0) < 60.0 for roll in rolls)
 
 
-@pytest.mark.parametrize("checked", [True, False])
-@pytest.mark.parametrize("stored", [None, 1])
+@pytest.mark.parametrize(
+    ("stored", "checked"), [(None, False), (1, True)], ids=["not stored", "another one"]
+)
 def test_a_run_with_another_detection_method_is_refused(
     walked: Walk, tmp_path: Path, stored: int | None, checked: bool
 ) -> None:
@@ -131,7 +143,7 @@ def test_a_run_with_another_detection_method_is_refused(
     assert file_hashes(tmp_path) == before
 
 
-@pytest.mark.parametrize("point", KILLED)
+@pytest.mark.parametrize("point", mostly_nightly(KILLED, KILLED_OFTEN))
 def test_a_killed_run_resumes_to_the_same_bytes(walked: Walk, tmp_path: Path, point: str) -> None:
     run_until_killed(point, walked.clip, tmp_path, walked.settings)
     if point != "while working files are removed":
@@ -190,14 +202,10 @@ KINDS: dict[str, tuple[Make, dict[str, Any]]] = {
 }
 
 
-OFTEN = ("two recordings with sound", "variable rate", "interlaced", "pictures")
-"""Kinds that every run of the tests tries; the others are for nightly runs."""
+OFTEN = ("two recordings with sound", "interlaced", "pictures")
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=[] if kind in OFTEN else [pytest.mark.nightly]) for kind in KINDS],
-)
+@pytest.mark.parametrize("kind", mostly_nightly(KINDS, OFTEN))
 def test_footage_of_any_kind_resumes(
     base_settings: RestoreSettings, tmp_path: Path, kind: str
 ) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nightly_cases import mostly_nightly
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
@@ -266,13 +267,7 @@ train(pickle.load(open(sys.argv[1], "rb")), Killed())
 
 @pytest.mark.parametrize(
     "stage",
-    [
-        *(
-            pytest.param(name, marks=pytest.mark.nightly)
-            for name in ("parser", "identity", "denoise")
-        ),
-        "joint",
-    ],
+    mostly_nightly(["parser", "identity", "denoise", "joint"], ["joint"]),
 )
 def test_a_run_killed_in_any_stage_resumes_to_the_same_result(
     stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
@@ -459,6 +454,7 @@ def run_two(request: TrainRequest, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_two_processes_train_like_one(
     whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
