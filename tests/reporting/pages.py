@@ -19,7 +19,11 @@ VOID = {"meta", "img", "input", "br", "wbr", "link", "hr"}
 class Element:
     tag: str
     attributes: dict[str, str]
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 @dataclass
@@ -34,9 +38,10 @@ class Page(HTMLParser):
         super().__init__()
         self._open: list[Element] = []
         self.unbalanced: list[str] = []
+        self._visible: list[str] = []
         self.feed(self.source)
         self.close()
-        self.text = " ".join(self.text.split())
+        self.text = " ".join(" ".join(self._visible).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = Element(tag, {name: value or "" for name, value in attrs})
@@ -55,9 +60,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         for element in self._open:
-            element.text += data
+            element.pieces.append(data)
         if self._open and self._open[-1].tag not in ("style", "script", "title"):
-            self.text += f"{data} "
+            self._visible.append(data)
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
         """Return the elements of a tag whose attributes have these values."""
