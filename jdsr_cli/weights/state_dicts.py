@@ -49,7 +49,8 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
 
     Args:
         path: The file.
-        key: Key of the state dict in a file of ``torch.save`` with further content.
+        key: Key of the state dict in a file of ``torch.save`` with further content. If None, it is
+            the file's mapping, or what a training wrote as its ``state_dict``.
 
     Raises:
         WeightsMissingError: There is no such file.
@@ -97,6 +98,8 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
             state = torch.load(stream, map_location="cpu", weights_only=True)
         if key is not None:
             state = state[key]
+        elif isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+            state = state["state_dict"]
     except Exception as error:  # torch raises errors of any type for damaged files
         raise WeightsCorruptError(
             "is not a state dict of tensors only, and was not opened",

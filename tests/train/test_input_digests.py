@@ -20,7 +20,7 @@ from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.preparation import open_faces, prepare
 from jdsr_cli.errors import DatasetError, WeightsError
 from jdsr_cli.progress import Silent
-from jdsr_cli.weights import sha256_of
+from jdsr_cli.weights import entry, sha256_of
 from jdsr_train import input_digests
 from jdsr_train.components import TrainingComponents
 from jdsr_train.data.parsing_set import open_parsing_set
@@ -301,7 +301,7 @@ def test_a_stage_has_digests_of_only_what_it_uses(
     assert set(stage_digests(make(minimal), "joint")) == {"--data"}
 
 
-def test_a_frozen_identity_network_is_an_input_of_the_joint_stage(
+def test_an_identity_network_is_an_input_of_the_joint_stage(
     make: Callable[..., TrainingComponents], tmp_path: Path
 ) -> None:
     given, own = tmp_path / "given.safetensors", tmp_path / "out/identity/identity.safetensors"
@@ -315,10 +315,27 @@ def test_a_frozen_identity_network_is_an_input_of_the_joint_stage(
         for recipe in (frozen, trained)
         for file in (given, None)
     ]
-    assert digests == [sha256_of(given), sha256_of(own), None, None]
+    assert digests == 2 * [sha256_of(given), sha256_of(own)]
     assert "--identity" not in stage_digests(make(frozen, identity=given), "denoise")
     with pytest.raises(WeightsError):
         stage_digests(make(frozen, identity=tmp_path / "missing"), "joint")
+
+
+def test_the_weights_that_the_joint_stage_starts_from_are_an_input(
+    make: Callable[..., TrainingComponents], tmp_path: Path
+) -> None:
+    """Otherwise a resumed run would record other ones than it started from."""
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(b"one")
+    given = make(USES_ALL, init=str(path))
+    assert stage_digests(given, "joint")["--init"] == sha256_of(path)
+    assert "--init" not in stage_digests(given, "denoise")
+    path.write_bytes(b"two")
+    assert stage_digests(given, "joint")["--init"] == sha256_of(path)
+    by_name = stage_digests(make(USES_ALL, init="lite-camera"), "joint")["--init"]
+    assert by_name == entry("lite-camera").sha256
+    with pytest.raises(WeightsError):
+        stage_digests(make(USES_ALL, init=str(tmp_path / "missing.pth")), "joint")
 
 
 @pytest.mark.parametrize(

@@ -410,6 +410,15 @@ def test_a_missing_or_unused_identity_network_is_refused(make: Make, tmp_path: P
         train(dataclasses.replace(request, recipe=unused))
 
 
+def test_given_weights_leave_out_the_warm_up(make: Make, tmp_path: Path) -> None:
+    request = make(tmp_path, init="given.safetensors")
+    assert stages_of(request) == ("parser", "prepare", "identity", "joint")
+    alone = dataclasses.replace(request, stage="denoise")
+    assert stages_of(alone) == ("denoise",)
+    with pytest.raises(UsageError, match="--init is for the joint stage"):
+        train(alone)
+
+
 def test_without_labelled_faces_the_parser_is_not_trained(make: Make, tmp_path: Path) -> None:
     request = make(tmp_path, parsing=None)
     assert stages_of(request) == ("prepare", "identity", "denoise", "joint")

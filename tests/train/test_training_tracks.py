@@ -360,8 +360,11 @@ def test_a_hand_in_front_of_a_mask_uncovers_nothing(face_set: FaceSet, seed: int
 
 @pytest.mark.parametrize(
     "change",
-    ["[loss]\njaw = 4.0", "[data]\noccluded = 0.1", "[data]\nlowered = 0.2", "[loss]\nprior = 1.0"],
-)
+    [
+        "[loss]\njaw = 4.0", "[data]\noccluded = 0.1", "[data]\nlowered = 0.2",
+        "[loss]\nprior = 1.0", "[loss]\nsuper_identity = 1.0",
+    ],
+)  # fmt: skip
 def test_what_has_no_effect_on_tracks_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(f'base = "lite_burst"\n{change}\n', encoding="utf-8")

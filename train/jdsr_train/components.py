@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MASK_SEED = 20231
 PAPER_LANDMARKS = 81
+DENSE_LANDMARKS = 68
+"""Landmarks of iBUG's order, which DIC groups by the parts of the face."""
 OWN_NETWORKS = ("lite", "burst")
 """Networks that no publication describes."""
 PRIOR_NETWORKS = ("jdsr", "fsrnet", "dic")
@@ -164,6 +166,12 @@ class TrainingComponents:
         if self.recipe.generator.network not in PRIOR_NETWORKS or not self.recipe.loss.prior:
             return arguments
         count = self.faces("train").heat_points.shape[1]
+        if self.recipe.generator.network == "dic" and count != DENSE_LANDMARKS:
+            raise UsageError(
+                f"the network dic needs {DENSE_LANDMARKS} landmarks, the faces have {count}",
+                where=self.request.data,
+                hint="Use --landmarks fan, or an ONNX network",
+            )
         if arguments.setdefault("landmarks", count) != count:
             raise UsageError(
                 f"the recipe's generator has {arguments['landmarks']} landmarks, the faces {count}",
@@ -199,7 +207,7 @@ class TrainingComponents:
     def deviations(self) -> tuple[str, ...]:
         """Describe how the run differs from the paper, or a baseline from its publication."""
         recipe, request = self.recipe, self.request
-        found = list(recipe.deviations)
+        found = list(recipe.stated_deviations)
         found += [f"no {stage} stage: {why}" for stage, why in self.skipped.items()]
         if recipe.starts_from is not None and request.init is None:
             found.append(f"not started from {recipe.starts_from}")
@@ -213,32 +221,41 @@ class TrainingComponents:
             count = faces.heat_points.shape[1]
             if network != "dic" and count != PAPER_LANDMARKS:
                 found.append(f"{count} landmarks instead of the {PAPER_LANDMARKS} of SeetaFace")
-            if recipe.loss.prior_parsing and faces.parsing is None:
+            if recipe.loss.parsing and faces.parsing is None:
                 found.append("no parsing labels: the parsing half of the prior's loss is idle")
         if recipe.generator.arguments.get("grid") == "lr":
             found.append("the denoiser works on the low-resolution grid")
         face_count = recipe.optimiser.steps * recipe.optimiser.batch
-        planned = request.recipe.optimiser.steps * request.recipe.optimiser.batch
+        options = request.recipe.optimiser
+        planned = request.planned_faces or options.steps * options.batch
         if network == "jdsr" and face_count < PARENT_FACES:
             found.append(f"scheduled for {face_count:,} faces instead of about {PARENT_FACES:,}")
         elif face_count != planned:
             found.append(f"scheduled for {face_count:,} faces, the recipe for {planned:,}")
         if request.init is not None:
-            found.append(f"started from {Path(request.init).stem}")
+            start = Path(request.init).stem
+            if start != recipe.starts_from:
+                found.append(f"started from {start}")
         elif "denoise" in recipe.stages:
             found.append("the denoiser is warmed up alone")
         return tuple(found)
 
     def data_description(self) -> str:
         """Describe the training data of the generator."""
-        masks = "drawn masks"
-        if self.request.masks is not None:
-            masks += f" and {self.request.masks.name}"
         data = self.recipe.data
         return (
-            f"{len(self.faces('train'))} faces of {self.request.data.name}; {masks}; "
-            f"{data.degradation} degradation"
+            f"{len(self.faces('train'))} faces of {self.request.data.name}; "
+            f"{self._describe_masks()}; {data.degradation} degradation"
         )
+
+    def _describe_masks(self) -> str:
+        data, templates = self.recipe.data, self.request.masks
+        if data.masked == 0:
+            return "bare"
+        kinds = ["drawn masks"] if data.drawn_masks else []
+        kinds += [] if templates is None else [templates.name]
+        share = "" if data.masked == 1 else f"{data.masked:.0%} of them with "
+        return share + " and ".join(kinds)
 
 
 def identity_network(recipe: Recipe) -> IdentityNetwork:
@@ -286,7 +303,12 @@ def check_input_size(recipe: Recipe, network: nn.Module) -> None:
 
 
 def mask_pool(recipe: Recipe, templates: Path | None) -> list[Sprite]:
-    """Return the masks of a recipe: drawn ones, and about as many copies of the templates."""
+    """Return the masks of a recipe: drawn ones, and about as many copies of the templates.
+
+    There are none if all faces are bare.
+    """
+    if recipe.data.masked == 0:
+        return []
     drawn = list(_drawn_masks(recipe.data.drawn_masks))
     if templates is None:
         return drawn

@@ -26,7 +26,7 @@ from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16, FeatureExtractor, load_features
 from jdsr_train.recipe import GeneratorRecipe
 from jdsr_train.request import TrainRequest
-from jdsr_train.requirements import check_requirements
+from jdsr_train.requirements import check_given_weights, check_requirements
 from jdsr_train.run import PREPARE, open_components, stages_of
 from jdsr_train.stages import build_stage
 from jdsr_train.timing import Speed, time_batches, time_stage
@@ -95,8 +95,15 @@ class TrainingPlan:
     """Differences from the paper that are known without the data."""
 
 
-def plan_training(request: TrainRequest, progress: Progress | None = None) -> TrainingPlan:
+def plan_training(
+    request: TrainRequest, progress: Progress | None = None, *, promised: bool = False
+) -> TrainingPlan:
     """Time a few steps of each stage on synthetic data.
+
+    Args:
+        request: The request.
+        progress: Receives reports.
+        promised: Whether the given networks are yet to be trained, and their files placeholders.
 
     Raises:
         UsageError: A stage does not exist, or a network cannot be built.
@@ -107,7 +114,10 @@ def plan_training(request: TrainRequest, progress: Progress | None = None) -> Tr
     stages = stages_of(request)
     missing = None
     try:
-        check_requirements(open_components(request, fabric, progress), stages)
+        opened = open_components(request, fabric, progress)
+        check_requirements(opened, stages)
+        if not promised:
+            check_given_weights(opened, stages)
     except JdsrError as error:
         missing = str(error)
     planned = []

@@ -17,6 +17,7 @@ from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.synthesis.masks import template_files
 from jdsr_cli.weights import entry, sha256_of
+from jdsr_cli.weights.names import path_of
 from jdsr_train.data.parsing_set import ParsingSet
 from jdsr_train.frozen_features import VGG16
 from jdsr_train.resources import identity_path
@@ -43,8 +44,8 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
     Returns:
         `--parsing` for the parser; `--data` for the others, with `--masks` if templates are used,
         `[generator] base` if the recipe names such weights, `--features` if a loss term needs
-        them, and for the joint stage `--identity` if a term needs the frozen identity network; 64
-        hexadecimal digits, or the name of torchvision's VGG-16.
+        them, and for the joint stage `--identity` if a term needs an identity network, and `--init`
+        if it is given; 64 hexadecimal digits, or the name of torchvision's VGG-16.
 
     Raises:
         DatasetError, InputMissingError: The faces or masks cannot be read.
@@ -65,8 +66,10 @@ def stage_digests(components: TrainingComponents, stage: str) -> dict[str, str]:
         digests["[generator] base"] = entry(recipe.generator.base).sha256
     if recipe.loss.features:
         digests["--features"] = features_digest(components.request.features)
-    if stage == "joint" and recipe.loss.identity:
+    if stage == "joint" and recipe.loss.recognition:
         digests["--identity"] = sha256_of(identity_path(components.request))
+    if stage == "joint" and components.request.init is not None:
+        digests["--init"] = weights_digest(components.request.init)
     return digests
 
 
@@ -123,6 +126,18 @@ def features_digest(source: str | None) -> str:
 
     """
     return VGG16 if source in (None, VGG16) else sha256_of(Path(str(source)))
+
+
+def weights_digest(name_or_path: str) -> str:
+    """Return the SHA-256 of a weight file in hexadecimal, given by name or path.
+
+    Raises:
+        UsageError: There are no such weights.
+        WeightsError: The file cannot be read.
+
+    """
+    path = path_of(name_or_path)
+    return entry(name_or_path).sha256 if path is None else sha256_of(path)
 
 
 def _combined(parts: Iterable[str]) -> str:

@@ -168,6 +168,11 @@ class LossRecipe:
         return max(self.style_lr, *perceptual) > 0
 
     @property
+    def parsing(self) -> bool:
+        """Whether a term needs the labels of face parts."""
+        return self.prior > 0 and self.prior_parsing > 0
+
+    @property
     def recognition(self) -> bool:
         """Whether a term needs a trained recognition network."""
         return max(self.identity, self.super_identity) > 0
@@ -313,7 +318,10 @@ class Recipe:
     """Registry name of the weights if they pass every gate (`jdsr_cli.weights.gates.GATES`):
     `camera`, the default on a GPU."""
     deviations: tuple[str, ...] = ()
-    """How it differs from the publication of its network; kept with the weights."""
+    """How it differs from the publication of its network; kept with the weights. `{steps}`,
+    `{batch}` and `{rate}` stand for those of the joint stage."""
+    further_deviations: tuple[str, ...] = ()
+    """Those of a variant, beside those of the recipe that it starts from."""
     starts_from: str | None = None
     """Recipe whose weights its publication starts the joint stage from (`--init`)."""
     stages: tuple[str, ...] = ("joint",)
@@ -368,12 +376,28 @@ class Recipe:
         single = {
             "data: occluded": self.data.occluded, "data: lowered": self.data.lowered,
             "loss: jaw": self.loss.jaw, "loss: prior": self.loss.prior,
+            "loss: super_identity": self.loss.super_identity,
         }  # fmt: skip
         for where, value in single.items():
             if value:
                 raise UsageError(
                     "applies to single faces and not to tracks", where=where, hint="Set it to 0"
                 )
+
+    @property
+    def stated_deviations(self) -> tuple[str, ...]:
+        """How it differs from the publication of its network, with the numbers filled in."""
+        options = self.optimiser
+        numbers = {
+            "{steps}": f"{options.steps:,}", "{batch}": f"{options.batch}",
+            "{rate}": f"{options.rate:g}",
+        }  # fmt: skip
+        found = []
+        for text in (*self.deviations, *self.further_deviations):
+            for name, number in numbers.items():
+                text = text.replace(name, number)
+            found.append(text)
+        return tuple(found)
 
     @property
     def of_tracks(self) -> bool:

@@ -74,6 +74,8 @@ class TrainRequest:
     """Folder of the prepared faces; `cache` in the output folder when None."""
     validation_faces: int = 200
     """Number of validation faces that are measured, evenly spaced."""
+    planned_faces: int | None = None
+    """Faces of the recipe's joint stage where `--steps` has shortened it."""
 
     @property
     def cache_folder(self) -> Path:
@@ -113,7 +115,9 @@ def make_request(settings: TrainSettings, start: float) -> TrainRequest:
             where="--scale",
             hint="Leave --scale out or choose another --recipe.",
         )
+    planned_faces = None
     if settings.steps is not None:
+        planned_faces = recipe.optimiser.steps * recipe.optimiser.batch
         recipe = recipe_files.shortened(recipe, settings.steps)
     deadline = None if settings.deadline is None else Deadline.after(settings.deadline, start)
     run = RunSettings(
@@ -130,6 +134,7 @@ def make_request(settings: TrainSettings, start: float) -> TrainRequest:
         labels=settings.labels, landmarks=settings.landmarks, identity=settings.identity,
         cache=settings.cache, minutes=settings.minutes, export_every=settings.export_every,
         deadline=deadline, validation_faces=settings.validation_faces,
+        planned_faces=planned_faces,
     )  # fmt: skip
 
 

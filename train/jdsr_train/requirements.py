@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from jdsr_cli.datasets.sources import data_kind
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
-from jdsr_cli.weights import load_state
 from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.components import (
     PRIOR_NETWORKS,
@@ -19,6 +19,15 @@ from jdsr_train.components import (
 )
 from jdsr_train.recipe import STAGES
 from jdsr_train.request import OWN_PARSER
+from jdsr_train.resources import identity_state, initial_tensors
+
+BARE_NETWORKS = ("srfbn", "drn", "sicnn", "fsrnet", "dic")
+"""Networks that enlarge bare faces, and return their input as the denoised face."""
+DENOISING_TERMS = (
+    "asymmetric", "total_variation", "style_lr", "perceptual_lr", "pixel_lr", "smooth_lr",
+    "squared_lr", "occlusion",
+)  # fmt: skip
+"""Terms of the denoised face, the noise map and the occlusion map, constant for these networks."""
 
 
 def check_requirements(components: TrainingComponents, stages: Sequence[str]) -> None:
@@ -27,7 +36,7 @@ def check_requirements(components: TrainingComponents, stages: Sequence[str]) ->
     Raises:
         UsageError: Options are missing, unused or contradictory; all of them in one message.
         InputMissingError: A file or folder does not exist.
-        WeightsError: Frozen features or initial weights cannot be read.
+        WeightsError: Frozen features cannot be read.
 
     """
     request, recipe = components.request, components.recipe
@@ -47,29 +56,51 @@ def check_requirements(components: TrainingComponents, stages: Sequence[str]) ->
         if path is not None and not path.exists():
             raise InputMissingError("no such file or folder", where=path)
     _check_networks(components, stages)
-    if "joint" in stages and request.init is not None:
-        load_state(request.init)
     if {"denoise", "joint"} & set(stages):
         _ = components.features
+
+
+def check_given_weights(components: TrainingComponents, stages: Sequence[str]) -> None:
+    """Check that the networks of `--init` and `--identity` fit those that the stages train.
+
+    Raises:
+        UsageError: There are no such weights.
+        WeightsError: They cannot be read, or do not fit.
+
+    """
+    request, recipe = components.request, components.recipe
+    if "joint" not in stages:
+        return
+    with torch.device("meta"):
+        if request.identity is not None and recipe.loss.recognition:
+            identity_state(identity_network(recipe), request)
+        if request.init is not None:
+            arguments = recipe_arguments(recipe)
+            initial_tensors(build(recipe.generator.network, arguments), request)
 
 
 def _option_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
     """Find options that are missing, and options that nothing uses."""
     request, weights = components.request, components.recipe.loss
+    masked = components.recipe.data.masked > 0
     if "parser" in stages and request.parsing is None:
         yield "the parser stage needs labelled faces (--parsing)"
     for option, given, used in (
+        ("--masks", request.masks is not None, masked),
+        ("--landmarks", request.landmarks != "five", weights.prior > 0 or masked),
         ("--features", request.features is not None, weights.features),
-        ("--parsing", request.parsing is not None, weights.prior * weights.prior_parsing > 0),
-        ("--labels", request.labels != OWN_PARSER, weights.prior * weights.prior_parsing > 0),
+        ("--parsing", request.parsing is not None, weights.parsing),
+        ("--labels", request.labels != OWN_PARSER, weights.parsing),
         ("--identity", request.identity is not None, weights.recognition),
     ):
         if given and not used:
             yield f"nothing in the recipe uses {option}, leave it out"
+    if request.init is not None and "joint" not in stages:
+        yield "--init is for the joint stage, which is not requested"
 
 
 def _loss_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
-    """Find terms of results that the network does not have, and landmarks that it cannot use."""
+    """Find terms that the network or the data make constant, and landmarks it cannot use."""
     network, weights = components.recipe.generator.network, components.recipe.loss
     if "joint" not in stages:
         return
@@ -81,8 +112,30 @@ def _loss_faults(components: TrainingComponents, stages: Sequence[str]) -> Itera
     ):
         if weight and network not in networks:
             yield f"loss.{term} belongs to {', '.join(networks)}, not to the network {network}"
-    if network == "dic" and weights.prior and components.request.landmarks == "five":
+    if network in BARE_NETWORKS:
+        for term in DENOISING_TERMS:
+            if getattr(weights, term):
+                yield f"loss.{term} has no effect: the network {network} does not remove masks"
+    if components.recipe.data.masked == 0:
+        covered = components.recipe.critic.sees == "covered" and weights.adversarial
+        for name, value in (
+            ("loss.perceptual_covered", weights.perceptual_covered),
+            ('critic.sees = "covered"', covered),
+        ):
+            if value:
+                yield f"{name} has no effect: data.masked = 0"
+    if network == "dic" and weights.parsing:
+        yield "loss.prior_parsing has no effect: the network dic has landmarks alone"
+    if network == "dic" and weights.prior and _has_five_points(components):
         yield "the network dic needs 68 landmarks (--landmarks fan, or an ONNX network)"
+
+
+def _has_five_points(components: TrainingComponents) -> bool:
+    """Return whether the faces have five landmarks for certain, before they are prepared."""
+    request = components.request
+    if request.landmarks != "five" or not request.data.exists():
+        return False
+    return data_kind(request.data) in ("celeba", "pictures")
 
 
 def _stage_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:

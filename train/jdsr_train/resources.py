@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 RERUN_HINT = "Run its stage again with this recipe, into the same --out"
+IDENTITY_HINT = "Give the identity.safetensors of a run with the same [identity] as this recipe"
 
 T = TypeVar("T")
 
@@ -117,19 +118,18 @@ class FileResources:
 
     def load_identity(self, network: nn.Module) -> None:
         """Load the weights of `--identity`, or those of the identity stage of this run."""
-        load_stage_weights(network, identity_path(self.request))
+        network.load_state_dict(identity_state(network, self.request))
 
     def load_denoiser(self, network: nn.Module) -> None:
         """Load the weights of the denoise stage of this run."""
-        load_stage_weights(network, self._weights_path("denoise"))
+        network.load_state_dict(stage_state(network, self._weights_path("denoise")))
 
     def load_initial(self, generator: nn.Module) -> None:
         """Load the weights of `--init`, as far as they fit."""
-        assert self.request.init is not None
-        state, network = load_state(self.request.init), self.request.recipe.generator.network
-        if is_published(network, state):
-            state = from_published(network, state)
-        self.progress.note(load_matching_tensors(generator, state))
+        matching = initial_tensors(generator, self.request)
+        generator.load_state_dict(matching, strict=False)
+        count = len(generator.state_dict())
+        self.progress.note(f"started from given weights: {len(matching)} of {count} tensors fit")
 
     def load_base(self, generator: nn.Module, recipe: GeneratorRecipe) -> None:
         """Load the weights that the recipe names into the generator's frozen part.
@@ -169,44 +169,81 @@ def identity_path(request: TrainRequest) -> Path:
     return request.identity or stage_weights_path(request.run.out, "identity", request.recipe)
 
 
-def load_matching_tensors(network: nn.Module, weights: dict[str, Tensor]) -> str:
-    """Load every tensor of `weights` whose name and shape match, and return a summary.
+def initial_tensors(network: nn.Module, request: TrainRequest) -> dict[str, Tensor]:
+    """Read the tensors of `--init` whose names and shapes match those of a network.
+
+    Args:
+        network: The network, with or without weights.
+        request: A request with `init`: weights of this package, or published ones of SRFBN or DRN.
 
     Raises:
-        WeightsError: No tensor matches.
+        UsageError: There are no such weights.
+        WeightsError: They cannot be read, or no tensor matches.
 
     """
+    assert request.init is not None
+    weights, name = load_state(request.init), request.recipe.generator.network
+    if is_published(name, weights):
+        weights = from_published(name, weights)
+    matching = matching_tensors(network, weights)
+    if not matching:
+        raise WeightsError(
+            f"no tensor of {request.init} fits the network {name!r}",
+            where="--init",
+            hint="Give weights of this network",
+        )
+    return matching
+
+
+def matching_tensors(network: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names and shapes match those of a network, as float32."""
     own = network.state_dict()
     if isinstance(network, LiteGenerator) and _is_folded(network, weights):
         weights = unfold_state(weights, network)
-    matching = {
+    return {
         name: value.float()
         for name, value in weights.items()
         if name in own and own[name].shape == value.shape
     }
-    if not matching:
-        raise WeightsError("no tensor of the starting weights fits the network", where="--init")
-    network.load_state_dict(matching, strict=False)
-    return f"started from given weights: {len(matching)} of {len(own)} tensors fit"
 
 
-def load_stage_weights(network: nn.Module, path: Path) -> None:
-    """Load the weights that an earlier stage wrote.
+def identity_state(network: nn.Module, request: TrainRequest) -> dict[str, Tensor]:
+    """Read the identity network of `--identity`, or that of the run's own stage.
+
+    Args:
+        network: An identity network of the recipe, with or without weights.
+        request: The request.
+
+    Raises:
+        WeightsError: It is damaged, or belongs to another network.
+
+    """
+    hint = RERUN_HINT if request.identity is None else IDENTITY_HINT
+    return stage_state(network, identity_path(request), hint)
+
+
+def stage_state(network: nn.Module, path: Path, hint: str = RERUN_HINT) -> dict[str, Tensor]:
+    """Read the weights that an earlier stage wrote.
+
+    Args:
+        network: The network that they must fit, with or without weights.
+        path: The file.
+        hint: What to do if they are not usable.
 
     Raises:
         WeightsError: They are damaged, or belong to another network.
 
     """
     try:
-        network.load_state_dict(load_state(path))
+        state = load_state(path)
     except WeightsError as error:
         raise WeightsCorruptError(
-            "not the weights that its stage wrote", where=path, hint=RERUN_HINT
+            "not the weights that its stage wrote", where=path, hint=hint
         ) from error
-    except RuntimeError as error:
-        raise WeightsCorruptError(
-            "the weights of another network", where=path, hint=RERUN_HINT
-        ) from error
+    fault = difference(network.state_dict(), state)
+    if fault is not None:
+        raise WeightsCorruptError(f"the weights of another network: {fault}", where=path, hint=hint)
+    return state
 
 
 def _is_folded(network: LiteGenerator, weights: dict[str, Tensor]) -> bool:

@@ -22,7 +22,7 @@ from jdsr_train.processes import sigterm_as_interrupt, single_threaded
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipe_files import to_dict
 from jdsr_train.request import TrainRequest
-from jdsr_train.requirements import check_requirements
+from jdsr_train.requirements import check_given_weights, check_requirements
 from jdsr_train.resources import FileResources
 from jdsr_train.stages import JointStage, Stage, build_stage
 from jdsr_train.stages.validation import Validation, measure_gates
@@ -109,6 +109,7 @@ def train(request: TrainRequest, progress: Progress | None = None) -> list[Stage
         components = open_components(request, fabric, progress)
         stages = stages_of(request)
         check_requirements(components, stages)
+        check_given_weights(components, stages)
         return _run_stages(stages, components)
 
 
@@ -197,12 +198,14 @@ def stages_of(request: TrainRequest) -> tuple[str, ...]:
             ordered.remove("parser")
         if request.identity is not None and "identity" in ordered:
             ordered.remove("identity")
+        if request.init is not None and "denoise" in ordered:
+            ordered.remove("denoise")  # the joint stage starts from the given weights
         index = 1 if "parser" in ordered else 0
         return (*ordered[:index], PREPARE, *ordered[index:])
     # A stage that `all` does not run can still be used, such as a frozen identity network.
     used = {
         PREPARE: True,
-        "parser": recipe.loss.prior > 0,
+        "parser": recipe.loss.parsing,
         "identity": recipe.loss.recognition,
     }
     if not (requested in recipe.stages or used.get(requested, False)):

@@ -13,9 +13,10 @@ from torchvision.models import squeezenet1_1
 
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader
-from jdsr_cli.errors import DatasetError, UsageError
+from jdsr_cli.errors import DatasetError, UsageError, WeightsError
 from jdsr_cli.networks import build
 from jdsr_cli.progress import Silent
+from jdsr_cli.settings import TrainSettings
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.weights import load_generator, save_network
 from jdsr_train.auxiliary import build_auxiliary_models
@@ -26,8 +27,8 @@ from jdsr_train.frozen_features import FeatureExtractor, load_features
 from jdsr_train.networks import IdentityClassifier, IdentityNetwork, MarginHead
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import load
-from jdsr_train.request import RunSettings, TrainRequest
-from jdsr_train.requirements import check_requirements
+from jdsr_train.request import RunSettings, TrainRequest, make_request
+from jdsr_train.requirements import check_given_weights, check_requirements
 from jdsr_train.run import stage_settings
 from jdsr_train.stages import JointStage
 from jdsr_train.training.fabric import open_fabric
@@ -163,6 +164,11 @@ def components(recipe: Recipe, complete: FaceSet, tmp_path: Path, **options: Any
         ("sicnn", {"steps_hr": 1.0}, "loss.steps_hr belongs to srfbn, drn, dic"),
         ("drn", {"coarse": 1.0}, "loss.coarse belongs to jdsr, fsrnet"),
         ("sicnn", {"prior": 1.0}, "loss.prior belongs to jdsr, fsrnet, dic"),
+        ("srfbn", {"pixel_lr": 1.0}, "loss.pixel_lr has no effect: the network srfbn"),
+        ("drn", {"total_variation": 0.1}, "loss.total_variation has no effect"),
+        ("fsrgan", {"style_lr": 1.0}, "loss.style_lr has no effect: the network fsrnet"),
+        ("sicnn", {"perceptual_covered": 1.0}, "perceptual_covered has no effect: data.masked = 0"),
+        ("dic", {"prior_parsing": 0.1}, "loss.prior_parsing has no effect: the network dic"),
     ],
 )
 def test_what_a_network_cannot_do_is_refused_before_the_faces_are_prepared(
@@ -174,13 +180,107 @@ def test_what_a_network_cannot_do_is_refused_before_the_faces_are_prepared(
         check_requirements(components(recipe, complete, tmp_path), ("joint",))
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("srfbn", {"masks": Path("masks")}, "nothing in the recipe uses --masks"),
+        ("drn", {"landmarks": "fan"}, "nothing in the recipe uses --landmarks"),
+        ("dic", {"parsing": Path("parsing")}, "nothing in the recipe uses --parsing"),
+        ("sicnn", {"labels": "facexlib"}, "nothing in the recipe uses --labels"),
+    ],
+)
+def test_options_that_a_baseline_does_not_use_are_refused(
+    model: str, options: dict[str, Any], message: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_requirements(components(tiny(model, 4), complete, tmp_path, **options), ("joint",))
+
+
+@pytest.mark.parametrize("model", ["srfbn", "sicnn", "cbdnet"])
+def test_weights_of_another_network_are_refused_before_the_faces_are_prepared(
+    model: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    torch.save({"unknown": torch.zeros(3)}, tmp_path / "other.pth")
+    given = components(tiny(model, 4), complete, tmp_path, init=str(tmp_path / "other.pth"))
+    with pytest.raises(WeightsError, match=r"no tensor of .*other\.pth fits the network"):
+        check_given_weights(given, ("identity", "joint"))
+
+
+def test_an_identity_network_of_another_shape_is_refused_before_the_faces_are_prepared(
+    complete: FaceSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "identity.pth"
+    torch.save(IdentityNetwork((8,), (1,), 4).state_dict(), path)
+    given = components(tiny("sicnn", 4), complete, tmp_path, identity=path)
+    with pytest.raises(WeightsError, match="the weights of another network"):
+        check_given_weights(given, ("joint",))
+
+
+@pytest.mark.parametrize("model", ["dic", "dicgan"])
+def test_faces_that_are_annotated_with_68_landmarks_suffice(
+    model: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    """Whether an aligned set has them is known once it is open."""
+    (tmp_path / "landmarks68.npz").touch()
+    given = components(tiny(model, 4), complete, tmp_path)
+    check_requirements(given, ("identity", "joint"))
+    assert given.generator_arguments()["landmarks"] == 68
+    five = dataclasses.replace(complete, heat_points=complete.heat_points[:, :5])
+    given.resources.faces = lambda split: five
+    with pytest.raises(UsageError, match="needs 68 landmarks, the faces have 5"):
+        given.generator_arguments()
+
+
+@pytest.mark.parametrize("model", ["drn", "srfbn", "cbdnet"])
+def test_deviations_state_the_steps_that_are_trained(
+    model: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    found = "; ".join(components(tiny(model, 4), complete, tmp_path).deviations())
+    assert "for 4 steps of 2" in found
+    shipped = "; ".join(load(f"{model}_x4").stated_deviations)
+    assert "for 150,000 steps of " in shipped
+    small = "; ".join(load(f"{model}_x4_small").stated_deviations)
+    assert "for 20,000 steps of 8" in small
+    assert "trained at 0.001" in small
+    assert "{" not in shipped + small
+
+
+def test_steps_of_a_trial_are_a_deviation(complete: FaceSet, tmp_path: Path) -> None:
+    given = components(tiny("fsrnet", 4), complete, tmp_path, planned_faces=1_000)
+    assert "scheduled for 8 faces, the recipe for 1,000" in given.deviations()
+    settings = TrainSettings(Path("faces"), recipe="srfbn_x4", steps=3)
+    request = make_request(settings, 0.0)
+    assert request.planned_faces == 150_000 * 16
+    assert request.recipe.optimiser.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "masked", "expected"),
+    [("srfbn", 0.0, "bare"), ("cbdnet", 1.0, "drawn masks"), ("cbdnet", 0.5, "50% of them with")],
+)
+def test_the_description_of_the_data_says_whether_faces_are_masked(
+    model: str, masked: float, expected: str, complete: FaceSet, tmp_path: Path
+) -> None:
+    recipe = tiny(model, 4)
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, masked=masked))
+    _, masks, degradation = components(recipe, complete, tmp_path).data_description().split("; ")
+    assert masks.startswith(expected)
+    assert degradation == "paper degradation"
+
+
+def test_the_start_that_a_publication_has_is_no_deviation(
+    complete: FaceSet, tmp_path: Path
+) -> None:
+    started = components(tiny("dicgan", 4), complete, tmp_path, init="dic_x4.safetensors")
+    assert not [one for one in started.deviations() if "started from" in one]
+    other = components(tiny("dicgan", 4), complete, tmp_path, init="dic_x8.safetensors")
+    assert "started from dic_x8" in other.deviations()
+
+
 def test_deviations_of_baselines_are_recorded(complete: FaceSet, tmp_path: Path) -> None:
     found = components(tiny("dicgan", 4), complete, tmp_path).deviations()
     assert "the landmark network is not frozen" in found
     assert "not started from dic_x4" in found
-    started = components(tiny("dicgan", 4), complete, tmp_path, init="dic_x4.safetensors")
-    assert "started from dic_x4" in started.deviations()
-    assert "not started from dic_x4" not in started.deviations()
     assert (
         "5 landmarks instead of the 81 of SeetaFace"
         in components(tiny("fsrnet", 4), complete, tmp_path).deviations()

@@ -142,7 +142,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]:
     """Replace the measurement of steps by 0.5 s each, and keep the requests."""
     seen: list[TrainRequest] = []
 
-    def plan(request: TrainRequest, progress: object = None) -> TrainingPlan:
+    def plan(
+        request: TrainRequest, progress: object = None, *, promised: bool = False
+    ) -> TrainingPlan:
         seen.append(request)
         stages = tuple(
             StagePlan(name, options.steps, options.batch, {}, Speed(0.5, 0.1), 1, 0.0)
@@ -222,10 +224,10 @@ def test_a_job_that_cannot_be_measured_does_not_stop_the_others(
 ) -> None:
     plan = forecast.plan_training
 
-    def fail(request: TrainRequest, progress: Any = None) -> TrainingPlan:
+    def fail(request: TrainRequest, **options: Any) -> TrainingPlan:
         if request.recipe.name == "denoiser":
             raise TrainingError("no memory")
-        return plan(request)
+        return plan(request, **options)
 
     monkeypatch.setattr(forecast, "plan_training", fail)
     made = plan_queue(settings(folder))

@@ -139,7 +139,8 @@ def _measure(
 ) -> tuple[TrainingPlan | None, str | None]:
     try:
         request = request_of(job, options, jobs, written)
-        made = plan_training(_part_of_batches(request, options.processes(job)))
+        part = _part_of_batches(request, options.processes(job))
+        made = plan_training(part, promised=bool(job.sources))
     except (JdsrError, torch.OutOfMemoryError) as error:
         return None, str(error)
     finally:
