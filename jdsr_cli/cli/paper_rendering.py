@@ -47,7 +47,7 @@ def draw_paper_table(table: MeasuredTable) -> Table:
         if trained:
             drawn.add_row("steps x faces", style="bold")
         for row in trained:
-            drawn.add_row(escape(f"  {row.paper.label}"), row.training)
+            drawn.add_row(escape(f"  {row.label}"), row.training)
     return drawn
 
 
@@ -69,7 +69,7 @@ def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
             cells = [row.status, "", published]
         else:
             continue
-        lines.append((escape(f"  {row.paper.label}"), *cells))
+        lines.append((escape(f"  {row.label}"), *cells))
     if lines:
         drawn.add_row(heading, style="bold")
     for line in lines:

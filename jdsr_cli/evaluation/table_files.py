@@ -70,6 +70,7 @@ def _row_fields(row: TableRow) -> dict[str, Any]:
             "name": one.entry.name, "recipe": one.entry.recipe, "file": one.path.name,
             "sha256": one.entry.sha256, "commit": one.entry.commit, "data": one.entry.data,
             "steps": one.steps, "batch": one.batch, "deviations": one.deviations,
+            "remark": row.remark,
         }  # fmt: skip
     return {
         "scale": paper.scale,

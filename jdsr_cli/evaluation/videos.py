@@ -37,9 +37,10 @@ from jdsr_cli.weights import resolve_device
 TASK = "frames"
 """Name of the task in the progress."""
 MATCHING = (
-    "frame by frame, by index, pictures of folders by number; times after the first frame agree to half a frame where both videos "
-    "have them; every face is cut out of each video by the similarity of the reference, scaled to "
-    "the size of the video, and resampled once to 128x128, antialiased"
+    "frame by frame, by index, pictures of folders by number; times after the first frame agree to "
+    "half a frame where both videos have them; every face is cut out of each video by the "
+    "similarity of the reference, scaled to the size of the video, and resampled once to 128x128, "
+    "antialiased"
 )
 
 
