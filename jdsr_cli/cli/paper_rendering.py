@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells
+from jdsr_cli.file_names import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ def print_paper_table(console: Console, table: MeasuredTable) -> None:
     """Print the table, its protocol, and what is known of each checkpoint."""
     console.print(draw_paper_table(table))
     for line in (*table.conditions, "", *table.captions, ""):
-        console.print(line, markup=False)
+        console.print(as_text(line), markup=False)
 
 
 def draw_paper_table(table: MeasuredTable) -> Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jdsr_cli.datasets.face_set import FaceSet, subset
 from jdsr_cli.errors import DatasetError, UsageError
+from jdsr_cli.file_names import BYTES
 
 TABLE = "faces.csv"
 
@@ -42,7 +43,7 @@ def select_sources(faces: FaceSet, data: Path, names: Sequence[str]) -> FaceSet:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors=BYTES) as file:
             return {row["key"]: row["source"] or "" for row in csv.DictReader(file)}
     except FileNotFoundError as error:
         raise DatasetError(
@@ -51,5 +52,5 @@ def _read(path: Path) -> dict[str, str]:
         ) from error  # fmt: skip
     except KeyError as error:
         raise DatasetError(f"the table has no column {error}", where=path) from error
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+    except (OSError, csv.Error) as error:
         raise DatasetError(f"the table cannot be read ({error})", where=path) from error

@@ -13,6 +13,7 @@ from jdsr_cli.evaluation.paper_tables import FULL_MODEL, PAPER
 from jdsr_cli.evaluation.report import figure_fields
 from jdsr_cli.evaluation.statistics import Estimate
 from jdsr_cli.evaluation.table_rows import MeasuredTable, TableRow
+from jdsr_cli.file_names import as_text
 
 HEADINGS = (
     "method", "PSNR, dB", "SSIM", "paper: PSNR", "paper: SSIM",
@@ -102,8 +103,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape what Markdown would read as emphasis, and join lines."""
-    return " ".join(text.split()).replace("*", "\\*").replace("_", "\\_")
+    """Escape what Markdown would read as emphasis and what is no text, and join lines."""
+    return as_text(" ".join(text.split())).replace("*", "\\*").replace("_", "\\_")
 
 
 def _cells(row: TableRow) -> list[str]:

@@ -29,6 +29,7 @@ from jdsr_cli.evaluation.video_statistics import (
     unit_name,
 )
 from jdsr_cli.evidence import SUMS, sha256_file
+from jdsr_cli.file_names import BYTES
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.reporting.folder import is_result
 from jdsr_cli.settings import EvalSettings
@@ -214,7 +215,10 @@ def _write_tracks(
 ) -> None:
     """Write a line for each track and video: the means over its pairs, empty without a value."""
     columns = ("video", "track", "first_frame", "last_frame", "frames", "pairs", "native_width")
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+    ):
         writer = csv.writer(file)
         writer.writerow([*columns, *figures])
         for number, video in enumerate(videos):
