@@ -8,6 +8,9 @@ import re
 
 LONGEST = 255
 """Bytes of a name in the usual file systems."""
+BYTES = "surrogateescape"
+"""Error handler of encoding and decoding with which bytes that are not UTF-8 stay as they are, in
+names and in tables of names."""
 _HASH_LENGTH = 8
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, separators of lines, changes of the direction of writing, and bytes that are
@@ -20,6 +23,11 @@ def as_text(name: str) -> str:
     File names may hold any byte: line breaks, commands for terminals, bytes that are not UTF-8.
     """
     return _NO_TEXT.sub(lambda match: "".join(f"%{byte:02X}" for byte in _bytes(match[0])), name)
+
+
+def name_bytes(name: str) -> bytes:
+    """Return the bytes of a file name: its UTF-8, and bytes that are not UTF-8 as they are."""
+    return name.encode("utf-8", BYTES)
 
 
 def _bytes(character: str) -> bytes:
@@ -35,7 +43,7 @@ def shortened(name: str, room: int) -> str:
     A longer one is cut between two characters and gets a hash of the whole name, so that different
     names stay different.
     """
-    encoded = name.encode("utf-8", "surrogateescape")
+    encoded = name_bytes(name)
     if len(encoded) <= room:
         return name
     mark = f"~{hashlib.sha256(encoded).hexdigest()[:_HASH_LENGTH]}"

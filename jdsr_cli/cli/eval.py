@@ -12,6 +12,7 @@ from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells, share_cell
 from jdsr_cli.cli.options import with_options
 from jdsr_cli.cli.video_tables import draw_video_table
 from jdsr_cli.errors import EXIT_PARTIAL
+from jdsr_cli.file_names import as_text
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _console() -> Console:
 def _print(table: Table, *files: Path) -> None:
     """Print a table and the paths of the files with the results."""
     _console().print(table)
-    typer.echo("\n".join(map(str, files)))
+    typer.echo("\n".join(as_text(str(file)) for file in files))
 
 
 def _print_paper_table(files: TableFiles, found: Comparison) -> None:
@@ -97,7 +98,7 @@ def _print_paper_table(files: TableFiles, found: Comparison) -> None:
 
     print_paper_table(_console(), files.table)
     written = (files.record, files.text, found.results, found.per_face, found.sheet)
-    typer.echo("\n".join(map(str, written)))
+    typer.echo("\n".join(as_text(str(file)) for file in written))
     for error in files.table.errors:
         write_error(str(error))
     if files.table.errors:

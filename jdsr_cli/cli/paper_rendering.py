@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells
+from jdsr_cli.file_names import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ def print_paper_table(console: Console, table: MeasuredTable) -> None:
     """Print the table, its protocol, and what is known of each checkpoint."""
     console.print(draw_paper_table(table))
     for line in (*table.conditions, "", *table.captions, ""):
-        console.print(line, markup=False)
+        console.print(as_text(line), markup=False)
 
 
 def draw_paper_table(table: MeasuredTable) -> Table:
@@ -47,7 +48,7 @@ def draw_paper_table(table: MeasuredTable) -> Table:
         if trained:
             drawn.add_row("steps x faces", style="bold")
         for row in trained:
-            drawn.add_row(escape(f"  {row.paper.label}"), row.training)
+            drawn.add_row(escape(f"  {row.label}"), row.training)
     return drawn
 
 
@@ -69,7 +70,7 @@ def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
             cells = [row.status, "", published]
         else:
             continue
-        lines.append((escape(f"  {row.paper.label}"), *cells))
+        lines.append((escape(f"  {row.label}"), *cells))
     if lines:
         drawn.add_row(heading, style="bold")
     for line in lines:

@@ -30,6 +30,7 @@ from jdsr_cli.datasets.face_set import (
     write_json,
 )
 from jdsr_cli.errors import DatasetError, InputMissingError
+from jdsr_cli.file_names import BYTES, as_text, name_bytes
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.synthesis.masks import landmarks_from_five
 
@@ -59,8 +60,8 @@ def read_table(folder: Path) -> FaceTable:
     dense, sparse = (folder / name for name in TABLES)
     rows: list[dict[str, str]] = []
     if sparse.exists():
-        with _table_errors(sparse), sparse.open(newline="", encoding="utf-8-sig") as table:
-            rows = list(csv.DictReader(table))
+        with _table_errors(sparse):
+            rows = read_rows(sparse)
     if dense.exists():
         with _table_errors(dense), dense.open("rb") as file, zipfile.ZipFile(file):
             file.seek(0)
@@ -79,6 +80,21 @@ def read_table(folder: Path) -> FaceTable:
     raise DatasetError(
         "no landmarks", where=folder, hint="Put landmarks68.npz or faces.csv beside the pictures"
     )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the lines of `faces.csv` by column; bytes of keys may be no UTF-8, as in file names.
+
+    Raises:
+        OSError, csv.Error, ValueError: It is no such table, or cannot be read.
+
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors=BYTES) as file:
+        reader = csv.DictReader(file)
+        header = "".join(reader.fieldnames or ())
+        if header != as_text(header):
+            raise ValueError("its first line has no names of columns")
+        return list(reader)
 
 
 @contextmanager
@@ -200,7 +216,7 @@ def is_in_split(picture: Path, split: str | None) -> bool:
     """Return whether a single picture is in a split: one in twenty, by name, is for validation."""
     if split is None:
         return True
-    is_validation = hashlib.sha256(picture.stem.encode()).digest()[0] % VALIDATION_INTERVAL == 0
+    is_validation = hashlib.sha256(name_bytes(picture.stem)).digest()[0] % VALIDATION_INTERVAL == 0
     return split == ("val" if is_validation else "train")
 
 
@@ -211,7 +227,7 @@ def fingerprint(source: Path, split: str | None) -> str:
     digest = hashlib.sha256(b"faces-2")
     for path in [*aligned_files(source, split), *tables]:
         state = path.stat()
-        digest.update(f"{path.name}:{state.st_size}:{state.st_mtime_ns}\n".encode())
+        digest.update(name_bytes(f"{path.name}:{state.st_size}:{state.st_mtime_ns}\n"))
     return digest.hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from jdsr_cli.datasets.aligned import read_rows
 from jdsr_cli.datasets.face_set import FaceSet, subset
 from jdsr_cli.errors import DatasetError, UsageError
 
@@ -42,8 +43,7 @@ def select_sources(faces: FaceSet, data: Path, names: Sequence[str]) -> FaceSet:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {row["key"]: row["source"] or "" for row in csv.DictReader(file)}
+        return {row["key"]: row["source"] or "" for row in read_rows(path)}
     except FileNotFoundError as error:
         raise DatasetError(
             "the faces have no table that names their sources", where=path,
@@ -51,5 +51,5 @@ def _read(path: Path) -> dict[str, str]:
         ) from error  # fmt: skip
     except KeyError as error:
         raise DatasetError(f"the table has no column {error}", where=path) from error
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+    except (OSError, csv.Error, ValueError) as error:
         raise DatasetError(f"the table cannot be read ({error})", where=path) from error

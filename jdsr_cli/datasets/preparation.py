@@ -57,6 +57,7 @@ from jdsr_cli.errors import (
     UsageError,
 )
 from jdsr_cli.faces import create_detector
+from jdsr_cli.file_names import BYTES
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.weights import resolve_device, sha256_of
 
@@ -268,14 +269,17 @@ def _write_skipped(files: SetFiles, skipped: Sequence[tuple[str, str]]) -> None:
     path = files.folder / SKIPPED_FILE
     other_rows = [row for row in _read_skipped(path) if row[0] != files.split]
     rows = [*other_rows, *([files.split, key, reason] for key, reason in skipped)]
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+    ):
         csv.writer(file).writerows([["split", "key", "reason"], *rows])
 
 
 def _read_skipped(path: Path) -> list[list[str]]:
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors=BYTES) as file:
         return list(csv.reader(file))[1:]
 
 

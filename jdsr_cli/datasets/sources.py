@@ -16,6 +16,7 @@ from jdsr_cli.datasets import celeba, helen
 from jdsr_cli.datasets.aligned import TABLES, fingerprint, is_in_split, load_faces, raw_path
 from jdsr_cli.datasets.face_set import IMAGE_SUFFIXES, SETTINGS_FILE, SetFiles, find_prepared
 from jdsr_cli.errors import DatasetError, UsageError
+from jdsr_cli.file_names import name_bytes
 from jdsr_cli.progress import Progress
 
 SourceKind = Literal["celeba", "helen", "aligned", "pictures"]
@@ -266,7 +267,7 @@ def source_digest(source: Path) -> str:
 
 
 def _state(name: str, state: os.stat_result) -> bytes:
-    return f"{name}:{state.st_size}:{state.st_mtime_ns}\n".encode()
+    return name_bytes(f"{name}:{state.st_size}:{state.st_mtime_ns}\n")
 
 
 def default_split(source: Path) -> str | None:

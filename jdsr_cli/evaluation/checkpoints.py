@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,6 +51,14 @@ class TrainedCheckpoint:
             # `load` reports what is wrong with the file.
             return {}
 
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of the file as it is; None if it cannot be read."""
+        try:
+            return sha256_of(self.path)
+        except WeightsError:
+            return None
+
     @property
     def steps(self) -> int | None:
         """Optimiser steps of its training; None if the file does not say."""
@@ -89,7 +98,9 @@ class TrainedCheckpoint:
                 where=self.path, hint=_EXPORT_AGAIN,
             )  # fmt: skip
         check_size(self.path, self.path.stat().st_size, self.entry.bytes, _EXPORT_AGAIN)
-        check_digest(self.path, sha256_of(self.path), self.entry.sha256, _EXPORT_AGAIN)
+        check_digest(
+            self.path, self.digest or sha256_of(self.path), self.entry.sha256, _EXPORT_AGAIN
+        )
         loaded = load_generator(self.path, device, "float32")
         if loaded.lr_size * scale != TEMPLATE_SIZE:
             raise WeightsError(
@@ -136,12 +147,42 @@ def find_checkpoints(folder: Path) -> tuple[list[TrainedCheckpoint], list[Weight
     return found, errors
 
 
-def choose_checkpoint(found: Sequence[TrainedCheckpoint], recipe: str) -> TrainedCheckpoint | None:
-    """Return the checkpoint of a recipe; of several the one whose file was written last.
+def choose_variant(
+    found: Sequence[TrainedCheckpoint], recipes: Sequence[str], full: str
+) -> tuple[str, list[str]]:
+    """Return the one variant of recipes whose checkpoints are compared, and what is left out.
 
-    If none has exactly this recipe, those of its variants count, whose names continue with an
-    underscore: `paper_x4_budget` for `paper_x4`.
+    Names of variants continue with an underscore: `paper_x4_budget` for `paper_x4`. The exact
+    recipes are compared if there is a checkpoint of the full model's, otherwise the variant of most
+    recipes; of several with as many, the first by name.
+
+    Args:
+        found: Checkpoints.
+        recipes: Recipes of the rows that are compared.
+        full: That of them which the others are compared with.
+
+    Returns:
+        What its names add to those of the recipes, empty for the exact recipes; the recipes of
+        checkpoints of other variants, in order of name.
+
     """
-    exact = [one for one in found if one.entry.recipe == recipe]
-    variants = [one for one in found if one.entry.recipe.startswith(f"{recipe}_")]
-    return max(exact or variants, key=lambda one: one.modified, default=None)
+    present = {
+        recipe: {
+            one.entry.recipe.removeprefix(recipe)
+            for one in found
+            if one.entry.recipe == recipe or one.entry.recipe.startswith(f"{recipe}_")
+        }
+        for recipe in recipes
+    }
+    counts = Counter(variant for own in present.values() for variant in own)
+    chosen = ""
+    if "" not in present.get(full, ()):
+        chosen = min(counts, key=lambda one: (-counts[one], one), default="")
+    others = {f"{recipe}{one}" for recipe, own in present.items() for one in own - {chosen}}
+    return chosen, sorted(others)
+
+
+def choose_checkpoint(found: Sequence[TrainedCheckpoint], recipe: str) -> TrainedCheckpoint | None:
+    """Return the checkpoint of a recipe; of several the one whose file was written last."""
+    own = [one for one in found if one.entry.recipe == recipe]
+    return max(own, key=lambda one: one.modified, default=None)

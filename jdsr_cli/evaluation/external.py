@@ -13,7 +13,6 @@ from torch import Tensor
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.face_set import PILLOW_ERRORS
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.evaluation.methods import Method
@@ -28,6 +27,8 @@ word."""
 OTHER_FOLDERS = ("cmp", "cropped_faces", "restored_imgs", "final_results")
 """Folders that tools write beside those of restored faces: comparisons, the inputs as they were
 cropped, and whole pictures (GFPGAN, CodeFormer, KEEP)."""
+MAX_NAMED = 20
+"""Greatest number of further pictures that an error names; the rest is counted."""
 MAX_DEPTH = 3
 """Greatest number of names of a picture below the folder of results: two folders and its own."""
 SIZES: Mapping[FaceTemplate, tuple[int, ...]] = {
@@ -54,7 +55,7 @@ class ExternalResults:
     Raises:
         InputMissingError: The folder does not exist.
         DatasetError: A face has no picture or two, or its picture has another size or cannot be
-            read; the message names the file.
+            read; the message names the file, and others that cannot be used.
 
     """
 
@@ -86,7 +87,7 @@ class ExternalResults:
                 where=folder / f"{missing[0]}.png",
                 hint="Every evaluated face needs one; --write-inputs writes the inputs to restore",
             )
-        sides = {_check_size(path, SIZES[template]) for path in self._files.values()}
+        sides = _check_pictures(list(self._files.values()), folder, SIZES[template])
         self.method = Method(
             name,
             self._read_pictures,
@@ -150,10 +151,30 @@ def _key(stem: str, keys: set[str]) -> str | None:
     return next((name for name in (stem, *shorter) if name in keys), None)
 
 
-def _check_size(path: Path, sizes: Sequence[int]) -> int:
-    """Return the side of a picture without decoding it; raises as `_read`."""
-    with _open(path, sizes) as picture:
-        return picture.width
+def _check_pictures(paths: Sequence[Path], folder: Path, sizes: Sequence[int]) -> set[int]:
+    """Decode every picture once, so that none fails during the evaluation, and return their sides.
+
+    Raises:
+        DatasetError: Pictures cannot be used; the message says why the first cannot, and names
+            the others.
+
+    """
+    sides: set[int] = set()
+    faults: list[tuple[Path, DatasetError]] = []
+    for path in paths:
+        try:
+            sides.add(len(_read(path, sizes)))
+        except DatasetError as fault:
+            faults.append((path, fault))
+    if not faults:
+        return sides
+    first, others = faults[0][1], [str(path.relative_to(folder)) for path, _ in faults[1:]]
+    shown = ", ".join(others[:MAX_NAMED])
+    more = f" and {len(others) - MAX_NAMED} others" if len(others) > MAX_NAMED else ""
+    raise DatasetError(
+        f"{first.what}; nor can be used: {shown}{more}" if others else first.what,
+        where=first.where, hint=first.hint or "Restore these faces again, or copy them again",
+    )  # fmt: skip
 
 
 def _read(path: Path, sizes: Sequence[int]) -> NDArray[np.uint8]:
@@ -166,14 +187,14 @@ def _read(path: Path, sizes: Sequence[int]) -> NDArray[np.uint8]:
     with _open(path, sizes) as picture:
         try:
             return np.asarray(picture.convert("RGB"), np.uint8)
-        except PILLOW_ERRORS as error:
+        except Exception as error:  # Pillow raises errors of any type for damaged files
             raise DatasetError("not a readable picture", where=path) from error
 
 
 def _open(path: Path, sizes: Sequence[int]) -> Image.Image:
     try:
         picture = Image.open(path)
-    except PILLOW_ERRORS as error:
+    except Exception as error:  # Pillow raises errors of any type for damaged files
         raise DatasetError("not a readable picture", where=path) from error
     width, height = picture.size
     if width != height or width not in sizes:

@@ -14,6 +14,7 @@ from jdsr_cli.datasets.samples import EvaluationSample
 from jdsr_cli.errors import DatasetError
 from jdsr_cli.evaluation.scoring import Metric
 from jdsr_cli.evaluation.statistics import CONFIDENCE, RESAMPLES, SEED
+from jdsr_cli.file_names import name_bytes
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_cli.synthesis.masks import Sprite, load_templates
 
@@ -94,7 +95,7 @@ def eval_masks(folder: Path | None) -> tuple[list[Sprite], dict[str, str | int]]
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+            digest.update(name_bytes(path.name) + b"\0" + path.read_bytes())
     return sprites, {
         "generator": "templates", "folder": folder.name, "masks": len(sprites),
         "sha256": digest.hexdigest(),
@@ -123,7 +124,7 @@ class Fingerprint:
                     hint="Masks, results and tables identify faces by name: rename one",
                 )
             self._keys.add(sample.key)
-            self._digest.update(sample.key.encode() + b"\0" + sample.inputs.tobytes())
+            self._digest.update(name_bytes(sample.key) + b"\0" + sample.inputs.tobytes())
             yield sample
 
     @property

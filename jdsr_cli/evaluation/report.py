@@ -18,6 +18,7 @@ from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.evaluation.scoring import FIGURES
 from jdsr_cli.evaluation.statistics import Estimate, Row
+from jdsr_cli.file_names import BYTES
 from jdsr_cli.synthesis.compression import resize_bicubic
 
 
@@ -90,7 +91,10 @@ def write_table(
 
     """
     used = [figure for figure in FIGURES if figure in rows[0].scores.figures]
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["faces", "method", "key", *properties[rows[0].faces], *used])
         for row in rows:

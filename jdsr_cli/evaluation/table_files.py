@@ -13,6 +13,7 @@ from jdsr_cli.evaluation.paper_tables import FULL_MODEL, PAPER
 from jdsr_cli.evaluation.report import figure_fields
 from jdsr_cli.evaluation.statistics import Estimate
 from jdsr_cli.evaluation.table_rows import MeasuredTable, TableRow
+from jdsr_cli.file_names import as_text
 
 HEADINGS = (
     "method", "PSNR, dB", "SSIM", "paper: PSNR", "paper: SSIM",
@@ -70,6 +71,7 @@ def _row_fields(row: TableRow) -> dict[str, Any]:
             "name": one.entry.name, "recipe": one.entry.recipe, "file": one.path.name,
             "sha256": one.entry.sha256, "commit": one.entry.commit, "data": one.entry.data,
             "steps": one.steps, "batch": one.batch, "deviations": one.deviations,
+            "remark": row.remark,
         }  # fmt: skip
     return {
         "scale": paper.scale,
@@ -101,8 +103,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape what Markdown would read as emphasis, and join lines."""
-    return " ".join(text.split()).replace("*", "\\*").replace("_", "\\_")
+    """Escape what Markdown would read as emphasis and what is no text, and join lines."""
+    return as_text(" ".join(text.split())).replace("*", "\\*").replace("_", "\\_")
 
 
 def _cells(row: TableRow) -> list[str]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import Degrader, EvaluationFaces, EvaluationSample, SampleSettings
 from jdsr_cli.errors import UsageError, WeightsError, WeightsMissingError
-from jdsr_cli.evaluation.checkpoints import TrainedCheckpoint, choose_checkpoint, find_checkpoints
+from jdsr_cli.evaluation.checkpoint_state import QueueState, check_parts
+from jdsr_cli.evaluation.checkpoints import (
+    TrainedCheckpoint,
+    choose_checkpoint,
+    choose_variant,
+    find_checkpoints,
+)
 from jdsr_cli.evaluation.methods import NamedRestorer
 from jdsr_cli.evaluation.paper_tables import FULL_MODEL, PAPER, PAPER_TABLES, PaperTable
 from jdsr_cli.evaluation.plans import EvaluationPlan, Section
@@ -43,7 +49,10 @@ def plan_table(request: EvalSettings) -> EvaluationPlan:
         )  # fmt: skip
     scales = paper.scales if request.scale is None else (request.scale,)
     found, errors = find_checkpoints(request.checkpoints)
-    rows, restorers = _load(paper, scales, found, request.device)
+    variants = {scale: _choose_variant(paper, scale, found) for scale in scales}
+    suffixes = {scale: suffix for scale, (suffix, _) in variants.items()}
+    queue = QueueState(request.checkpoints)
+    rows, restorers = _load(paper, suffixes, found, queue, request.device)
     if not restorers:
         problems = [*errors, *(row.error for row in rows if row.error is not None)]
         raise WeightsMissingError(
@@ -73,28 +82,66 @@ def plan_table(request: EvalSettings) -> EvaluationPlan:
                 for one in loaded
             ],
         },
-        table=PlannedTable(paper, tuple(rows), tuple(errors)),
+        table=PlannedTable(
+            paper,
+            tuple(rows),
+            tuple(errors),
+            tuple(_describe_variant(scale, *one) for scale, one in variants.items() if any(one)),
+            queue.fault,
+        ),
     )
 
 
+def _choose_variant(
+    paper: PaperTable, scale: int, found: Sequence[TrainedCheckpoint]
+) -> tuple[str, list[str]]:
+    """Return what `choose_variant` does for the rows of a scale."""
+    recipes = {row.label: row.recipe for row in paper.rows if row.scale == scale}
+    return choose_variant(found, list(recipes.values()), recipes[FULL_MODEL])
+
+
+def _describe_variant(scale: int, variant: str, left_out: Sequence[str]) -> str:
+    """Return a sentence on the chosen variant of the recipes of a scale, and on the others."""
+    chosen = f"the variants *{variant} of the recipes" if variant else "exactly the recipes"
+    text = f"recipes: at x{scale} {chosen} are compared"
+    return f"{text}; of other variants, left out: {', '.join(left_out)}" if left_out else text
+
+
 def _load(
-    paper: PaperTable, scales: Sequence[int], found: Sequence[TrainedCheckpoint], device: str
+    paper: PaperTable,
+    variants: Mapping[int, str],
+    found: Sequence[TrainedCheckpoint],
+    queue: QueueState,
+    device: str,
 ) -> tuple[list[TableRow], Restorers]:
-    """Return the rows of the scales, and what restores those whose checkpoint can be used."""
+    """Return the rows of the scales, and what restores those whose checkpoint can be used.
+
+    Args:
+        paper: The table.
+        variants: What the names of the compared variants add to those of recipes, by the scale.
+        found: Checkpoints.
+        queue: What is recorded of their training.
+        device: Device of the networks.
+
+    """
     rows: list[TableRow] = []
     restorers: Restorers = {}
     for row in paper.rows:
-        checkpoint = choose_checkpoint(found, row.recipe) if row.scale in scales else None
-        if row.scale not in scales or (row.optional and checkpoint is None):
+        if row.scale not in variants:
+            continue
+        checkpoint = choose_checkpoint(found, f"{row.recipe}{variants[row.scale]}")
+        if row.optional and checkpoint is None:
             continue
         error = None
         try:
             if checkpoint is not None:
+                check_parts(checkpoint, found)
                 loaded = checkpoint.load(row.label, row.scale, device)
                 restorers.setdefault(row.scale, []).append(loaded)
         except WeightsError as raised:
             error = raised
-        rows.append(TableRow(row, checkpoint, error))
+        remark = None if checkpoint is None else queue.remark(checkpoint)
+        rows.append(TableRow(row, checkpoint, error, remark=remark))
     return rows, restorers
 
 

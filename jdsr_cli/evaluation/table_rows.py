@@ -40,6 +40,8 @@ class TableRow:
     """Why the checkpoint cannot be used."""
     measured: Row | None = None
     """None before the evaluation, and without a usable checkpoint."""
+    remark: str | None = None
+    """Why the checkpoint is not what its queue wrote at the end of its training."""
 
     @property
     def status(self) -> str:
@@ -63,6 +65,14 @@ class TableRow:
         return self.checkpoint.entry.recipe
 
     @property
+    def label(self) -> str:
+        """Name of the method and, in brackets, what a variant adds to the name of the recipe."""
+        if self.variant is None:
+            return self.paper.label
+        added = self.variant.removeprefix(self.paper.recipe).removeprefix("_")
+        return f"{self.paper.label} ({added})"
+
+    @property
     def training(self) -> str:
         """Steps and faces of a step, as far as the checkpoint says; otherwise empty."""
         one = self.checkpoint
@@ -80,6 +90,10 @@ class PlannedTable:
     """In the order of the paper."""
     errors: tuple[WeightsError, ...]
     """Manifests that cannot be read."""
+    variants: tuple[str, ...] = ()
+    """Which variants of recipes are compared, in sentences; of a scale with others or left out."""
+    queue_fault: str | None = None
+    """Why the record of a queue cannot be used."""
 
     def measured(self, rows: Sequence[Row], data: str, masks: Mapping[str, Any]) -> MeasuredTable:
         """Return the table with the results of its rows.
@@ -96,7 +110,14 @@ class PlannedTable:
             for row in self.rows
         )
         failed = tuple(row.error for row in own if row.error is not None)
-        conditions = _describe_conditions(self.paper, data, masks, own)
+        remarks = [
+            f"x{row.paper.scale} {row.paper.label}: {row.remark}" for row in own if row.remark
+        ]
+        conditions = (
+            *_describe_conditions(self.paper, data, masks, own),
+            *self.variants,
+            *(f"training: {one}" for one in (self.queue_fault, *remarks) if one is not None),
+        )
         return MeasuredTable(self.paper, own, conditions, (*self.errors, *failed))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jdsr_cli.datasets.face_set import output_errors
 from jdsr_cli.errors import DatasetError, UsageError
-from jdsr_cli.evaluation.video_frames import frames_path
+from jdsr_cli.evaluation.picture_folders import frames_path
 from jdsr_cli.faces.alignment import Alignment, estimate_alignment
 from jdsr_cli.progress import Progress
 from jdsr_cli.restoration import crop_faces
@@ -20,6 +21,8 @@ from jdsr_cli.settings import CropSettings
 
 FACES = "faces.jsonl"
 """File of the records of faces."""
+_WORK = ".search-"
+"""Start of the name of the folder in which faces are searched."""
 PROTOCOL = (
     "detected in every frame of the reference and tracked; the landmarks, smoothed along the "
     "track, align the same face in every video to the template by one similarity; faces that "
@@ -46,7 +49,8 @@ def search_faces(reference: Path, out: Path, device: str, progress: Progress) ->
 
     Args:
         reference: A video, or a folder of numbered pictures.
-        out: Folder of the results.
+        out: Existing folder of the results; the search works in a new hidden folder in it, which
+            is removed also if it fails.
         device: Device of the detector.
         progress: Receives the progress.
 
@@ -54,16 +58,16 @@ def search_faces(reference: Path, out: Path, device: str, progress: Progress) ->
         JdsrError: The reference cannot be read, or nothing can be written.
 
     """
-    work = out / "search"
-    settings = CropSettings(detect_every=1, device=device, force=True)
-    try:
-        (result,) = crop_faces([frames_path(reference)], work, settings, progress).results
+    settings = CropSettings(detect_every=1, device=device)
+    with (
+        output_errors("the faces of the reference", out),
+        tempfile.TemporaryDirectory(dir=out, prefix=_WORK, ignore_cleanup_errors=True) as work,
+    ):
+        (result,) = crop_faces([frames_path(reference)], Path(work), settings, progress).results
         if result.error is not None:
             raise result.error
         assert result.output is not None
         return (result.output / FACES).replace(out / FACES)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 class ReferenceFaces:

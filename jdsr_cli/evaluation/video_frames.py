@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -13,44 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jdsr_cli.errors import UsageError
+from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.evaluation.picture_folders import check_numbers, frames_path
 from jdsr_cli.faces.alignment import Alignment, crop
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.resampling import chain
-from jdsr_cli.media import Image, MediaInfo, Reader, open_reader
-from jdsr_cli.media.folders import is_media_name
+from jdsr_cli.media import Image, MediaInfo, Reader, ReadReport, open_reader
 
 REFERENCE = "reference"
 """Name of the reference in tables."""
 TOLERANCE = 0.01
 """Relative difference of the two scales of a restored video, such as that of a rounded size."""
-_NUMBERED = re.compile(r"(.*?)([0-9]+)(\D*)")
-
-
-def frames_path(path: Path) -> Path:
-    """Return what the reader opens: a file, or for a folder the pattern of its numbered pictures.
-
-    Raises:
-        UsageError: The pictures of the folder are not one numbered sequence.
-
-    """
-    if not path.is_dir():
-        return path
-    names = sorted(entry.name for entry in path.iterdir() if is_media_name(entry))
-    parts = [_NUMBERED.fullmatch(name) for name in names]
-    found = [part.groups() for part in parts if part is not None]
-    if not found or len(found) < len(names) or len({(one[0], one[2]) for one in found}) > 1:
-        raise UsageError(
-            "the pictures of this folder are not one numbered sequence"
-            if names
-            else "there are no pictures directly in this folder",
-            where=path,
-            hint="Give a video, or a folder of frames such as 00000000.png, 00000001.png, ...",
-        )
-    before, digits, after = found[0]
-    padded = len({len(one[1]) for one in found}) == 1
-    field = f"%0{len(digits)}d" if padded else "%d"
-    return path / f"{before}{field}{after}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +32,24 @@ class ComparedVideo:
     name: str
     path: Path
     reader: Reader
-    frames: int
+    read: ReadReport
+    """What was found when all of its frames were decoded once."""
     to_reference: NDArray[np.float64]
     """(2, 3) from its displayed pixels to those of the reference."""
+
+    @property
+    def frames(self) -> int:
+        """Number of its frames."""
+        return self.read.frames
+
+    @property
+    def damage(self) -> str | None:
+        """What of it is damaged, in words; None if nothing was found."""
+        faults = (
+            (self.read.corrupt, "frames are damaged"),
+            (self.read.skipped, "packets cannot be decoded"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in faults if count) or None
 
     @property
     def info(self) -> MediaInfo:
@@ -110,9 +97,9 @@ class MatchedVideos:
         restored: Names and paths of restored versions, likewise.
 
     Raises:
-        InputError: A file is missing or cannot be read.
+        InputError: A file is missing or cannot be read; also a single picture of a sequence.
         UsageError: A restored video has another number of frames or another shape, two of them have
-            the same name, or a folder is not a sequence.
+            the same name, or a folder is not a sequence, or lacks a number.
 
     """
 
@@ -124,21 +111,22 @@ class MatchedVideos:
                     f"{name} is given twice", where="--video", hint="Give every video its own name"
                 )
         paths = [reference, *(path for _, path in restored)]
-        counts = [_count(frames_path(path)) for path in paths]
-        for path, count in zip(paths, counts, strict=True):
-            if count != counts[0]:
+        check_numbers([frames_path(path) for path in paths])
+        reports = [_read_through(frames_path(path)) for path in paths]
+        for path, report in zip(paths, reports, strict=True):
+            if report.frames != reports[0].frames:
                 raise UsageError(
-                    f"has {count} frames, and the reference {counts[0]}",
+                    f"has {report.frames} frames, and the reference {reports[0].frames}",
                     where=path, hint="Give a video with one frame for each of the reference",
                 )  # fmt: skip
         self._open = ExitStack()
         self.videos: list[ComparedVideo] = []
         try:
-            for name, path in zip(names, paths, strict=True):
+            for name, path, report in zip(names, paths, reports, strict=True):
                 reader = self._open.enter_context(open_reader(frames_path(path)))
                 first = self.videos[0] if self.videos else None
                 scale = _map_between(reader, path, first)
-                self.videos.append(ComparedVideo(name, path, reader, counts[0], scale))
+                self.videos.append(ComparedVideo(name, path, reader, report, scale))
         except BaseException:
             self.close()
             raise
@@ -190,9 +178,24 @@ class MatchedVideos:
                 )
 
 
-def _count(path: Path) -> int:
+def _read_through(path: Path) -> ReadReport:
+    """Decode all frames and return what was found.
+
+    Raises:
+        MediaError: A picture of a sequence cannot be read.
+
+    """
     with open_reader(path) as reader:
-        return reader.skip(sys.maxsize)
+        reader.skip(sys.maxsize)
+        report = reader.report
+    if report.left_out:
+        others = len(report.left_out) - 1
+        raise MediaError(
+            "the picture cannot be read" + (f", nor {others} others" if others else ""),
+            where=report.left_out[0],
+            hint="Write it again: later frames would be compared with those before them",
+        )
+    return report
 
 
 def _map_between(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jdsr_cli.atomic import atomic_file, prepare_folder
-from jdsr_cli.errors import DatasetError
+from jdsr_cli.errors import DatasetError, OutputError
 from jdsr_cli.evaluation.protocol import versions
 from jdsr_cli.evaluation.video_faces import (
     GIVEN_PROTOCOL,
@@ -28,17 +28,20 @@ from jdsr_cli.evaluation.video_statistics import (
     summarise,
     unit_name,
 )
-from jdsr_cli.evidence import sha256_file
+from jdsr_cli.evidence import SUMS, sha256_file
+from jdsr_cli.file_names import BYTES
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.reporting.folder import is_result
 from jdsr_cli.settings import EvalSettings
 from jdsr_cli.weights import resolve_device
 
 TASK = "frames"
 """Name of the task in the progress."""
 MATCHING = (
-    "frame by frame, by index; times after the first frame agree to half a frame where both videos "
-    "have them; every face is cut out of each video by the similarity of the reference, scaled to "
-    "the size of the video, and resampled once to 128x128, antialiased"
+    "frame by frame, by index, pictures of folders by number; times after the first frame agree to "
+    "half a frame where both videos have them; every face is cut out of each video by the "
+    "similarity of the reference, scaled to the size of the video, and resampled once to 128x128, "
+    "antialiased"
 )
 
 
@@ -75,14 +78,19 @@ def compare_videos(request: EvalSettings, progress: Progress | None = None) -> V
         DatasetError: No face is seen in two consecutive frames, or the records of faces cannot be
             used.
         WeightsError: A network is missing or not usable.
-        OutputError: The output folder cannot be written.
+        OutputError: The output folder cannot be written, or is a result of `restore` or
+            `crop-faces`.
 
     """
+    _refuse_result(request.out)
     request = replace(request, device=str(resolve_device(request.device)))
     progress = progress or Silent()
     metrics = VideoMetrics(request.identity, request.landmarks, request.device)
     prepare_folder(request.out)
     with MatchedVideos(request.data, request.video) as matched:
+        for video in matched.videos:
+            if video.damage is not None:
+                progress.note(f"{video.path}: {video.damage}; the figures include such frames")
         records = request.faces
         if records is None:
             records = search_faces(request.data, request.out, request.device, progress)
@@ -109,6 +117,20 @@ def compare_videos(request: EvalSettings, progress: Progress | None = None) -> V
     _write_results(found, description)
     _write_tracks(found.per_track, list(videos), metrics.figures, tracks)
     return found
+
+
+def _refuse_result(out: Path) -> None:
+    """Refuse an output folder whose records of faces belong to a result.
+
+    Raises:
+        OutputError: It is the folder of a result.
+
+    """
+    if is_result(out) or (out / SUMS).is_file():
+        raise OutputError(
+            "is a result of jdsr, whose files would be replaced",
+            where=out, hint="Choose another folder with --out",
+        )  # fmt: skip
 
 
 def _measure(
@@ -173,6 +195,8 @@ def _video_fields(video: ComparedVideo) -> dict[str, Any]:
         "height": video.info.height,
         "frame_rate": None if rate is None else round(float(rate), 6),
         "timestamps": video.info.timestamps,
+        "damaged_frames": video.read.corrupt,
+        "undecoded_packets": video.read.skipped,
     }
 
 
@@ -191,7 +215,10 @@ def _write_tracks(
 ) -> None:
     """Write a line for each track and video: the means over its pairs, empty without a value."""
     columns = ("video", "track", "first_frame", "last_frame", "frames", "pairs", "native_width")
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_file(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+    ):
         writer = csv.writer(file)
         writer.writerow([*columns, *figures])
         for number, video in enumerate(videos):

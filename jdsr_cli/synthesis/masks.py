@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from jdsr_cli.conventions import LUMA_WEIGHTS
 from jdsr_cli.errors import DatasetError
+from jdsr_cli.file_names import name_bytes
 
 View = Literal["front", "left", "right"]
 
@@ -178,7 +179,7 @@ class MaskedFace:
 
 def rng_for(name: str, seed: int = 0) -> np.random.Generator:
     """Return a random generator seeded by a file name."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    digest = hashlib.sha256(name_bytes(f"{seed}:{name}")).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 

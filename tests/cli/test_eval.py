@@ -254,6 +254,6 @@ def test_videos_that_do_not_match_are_errors_in_one_line(
             Image.fromarray(frame).save(tmp_path / name / f"{number}.png")
     videos = ("--video", f"short={tmp_path / 'short'}", "--out", tmp_path / "out")
     result = run("eval", "--data", tmp_path / "clip", *videos)
-    assert "has 2 frames, and the reference 3" in one_line(result, 2)
+    assert "has no picture of the number 2 (it has 2 frames, expected are 3)" in one_line(result, 2)
     refused = run("eval", "--data", tmp_path / "clip", *videos, "--compare", "bicubic")
     assert "--compare: is for faces" in one_line(refused, 2)

@@ -49,7 +49,10 @@ def test_data_without_a_table_of_sources_is_an_error(data: Path, face_set: FaceS
     path.write_text("key,person\nastronaut0,one\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="no column 'source'"):
         select_sources(face_set, data, ["web"])
-    path.write_bytes(b"key,source\n\xff\xfe,web\n")
+    path.write_bytes(b"key,source\n\xff\xfe,web\n")  # a name that is not UTF-8
+    with pytest.raises(UsageError, match="no face of the split comes from"):
+        select_sources(face_set, data, ["web"])
+    path.write_bytes("key,source\nastronaut0,web\n".encode("utf-16"))
     with pytest.raises(DatasetError, match="cannot be read"):
         select_sources(face_set, data, ["web"])
     path.unlink()

@@ -14,6 +14,7 @@ from jdsr_cli.errors import (
 from jdsr_cli.evaluation.checkpoints import (
     TrainedCheckpoint,
     choose_checkpoint,
+    choose_variant,
     find_checkpoints,
 )
 
@@ -36,14 +37,34 @@ def test_the_folder_itself_its_weights_and_those_of_runs_in_it_are_searched(tmp_
     assert chosen(tmp_path, "of_run").path == tmp_path / "run" / "weights" / "of_run.safetensors"
 
 
-def test_the_exact_recipe_comes_before_newer_variants_and_other_rows(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path, "paper_x4_budget", time=30)
-    write_checkpoint(tmp_path, "paper_x4_short", time=20)
-    write_checkpoint(tmp_path, "paper_x4b", time=99)
-    assert chosen(tmp_path, "paper_x4").entry.recipe == "paper_x4_budget"
+def variant_of(folder: Path, *recipes: str) -> tuple[str, list[str]]:
+    return choose_variant(find_checkpoints(folder)[0], recipes, recipes[-1])
+
+
+def test_all_rows_are_of_the_exact_recipes_if_the_full_model_is(tmp_path: Path) -> None:
+    recipes = ("cbd_drn_x4", "cbd_dicgan_x4", "paper_x4")
+    for recipe in recipes:
+        write_checkpoint(tmp_path, f"{recipe}_small", time=99)
+    assert variant_of(tmp_path, *recipes) == ("_small", [])
     write_checkpoint(tmp_path, "paper_x4", time=10)
+    write_checkpoint(tmp_path, "paper_x4b")
+    assert variant_of(tmp_path, *recipes) == ("", [f"{one}_small" for one in sorted(recipes)])
     assert chosen(tmp_path, "paper_x4").entry.recipe == "paper_x4"
-    assert choose_checkpoint(find_checkpoints(tmp_path)[0], "paper_x8") is None
+    assert choose_checkpoint(find_checkpoints(tmp_path)[0], "cbd_drn_x4") is None
+
+
+def test_otherwise_the_variant_of_most_rows_is_chosen_and_the_first_by_name(tmp_path: Path) -> None:
+    recipes = ("cbd_drn_x4", "cbd_dicgan_x4", "paper_x4")
+    write_checkpoint(tmp_path, "paper_x4_tiny", time=9)
+    write_checkpoint(tmp_path, "paper_x4_budget", time=1)
+    assert variant_of(tmp_path, *recipes) == ("_budget", ["paper_x4_tiny"])
+    write_checkpoint(tmp_path, "cbd_drn_x4_tiny")
+    assert variant_of(tmp_path, *recipes) == ("_tiny", ["paper_x4_budget"])
+    for recipe in recipes[:2]:  # exact ones, without a full model
+        write_checkpoint(tmp_path, recipe)
+    others = ["cbd_drn_x4_tiny", "paper_x4_budget", "paper_x4_tiny"]
+    assert variant_of(tmp_path, *recipes) == ("", others)
+    assert variant_of(tmp_path, "paper_x8") == ("", [])
 
 
 def test_of_several_checkpoints_of_a_recipe_the_last_written_one_is_chosen(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_faces: Callable[..., Pa
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_checkpoint(folder / "full" / "weights", "paper_x4", seed=1, **TRAINED)
-    write_checkpoint(folder / "drn" / "weights", "cbd_drn_x4_budget", seed=2, steps="9")
+    write_checkpoint(folder / "drn" / "weights", "cbd_drn_x4", seed=2, steps="9")
+    write_checkpoint(folder / "budget" / "weights", "cbd_drn_x4_budget", seed=9, time=99)
     write_checkpoint(folder / "srfbn" / "weights", "cbd_srfbn_x8", 16, seed=3)
     write_checkpoint(folder / "dicgan" / "weights", "cbd_dicgan_x8", 16, seed=4)
     write_checkpoint(folder / "fsrgan" / "weights", "cbd_fsrgan_x4", 16)
@@ -150,7 +151,7 @@ def test_table_json_has_published_and_measured_figures(third: Comparison) -> Non
     drn = rows[4, "CBD+DRN"]
     assert drn["published"] == {"psnr": 26.48, "ssim": 0.7398}
     assert (drn["recipe"], drn["status"]) == ("cbd_drn_x4", "measured")
-    assert drn["checkpoint"]["recipe"] == "cbd_drn_x4_budget"
+    assert drn["checkpoint"]["recipe"] == "cbd_drn_x4"
     assert (drn["checkpoint"]["steps"], drn["checkpoint"]["batch"]) == (9, None)
     measured = rows_of(third)[4, "CBD+DRN"].measured
     assert measured is not None
@@ -173,7 +174,8 @@ def test_table_md_shows_figures_protocol_and_checkpoints(third: Comparison) -> N
     assert measured is not None
     mean, gain = measured.estimates["psnr"], measured.differences["psnr"]
     cells = [cell.strip() for cell in lines[0].split("|")[1:-1]]
-    assert cells[0] == "CBD+DRN (`cbd_drn_x4_budget`)"
+    assert cells[0] == "CBD+DRN"
+    assert "exactly the recipes are compared; of other variants, left out: cbd\\_drn" in text
     assert cells[1] == f"{mean.mean:.2f} ({mean.low:.2f} to {mean.high:.2f})"
     assert cells[3:5] == ["26.48", "0.7398"]
     assert cells[5] == f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"

@@ -80,14 +80,39 @@ def test_missing_or_invalid_images_raise_errors_that_name_them(
         ExternalResults("other", folder, keys)
 
 
-def test_a_truncated_image_raises_an_error_when_it_is_read(
-    folder: Path, chosen: list[EvaluationSample], face_set: FaceSet
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
+def test_pictures_that_cannot_be_decoded_are_named_before_the_evaluation(
+    folder: Path, face_set: FaceSet, suffix: str
 ) -> None:
-    path = folder / f"{face_set.keys[3]}.png"
-    path.write_bytes(path.read_bytes()[:2000])
-    method = ExternalResults("other", folder, face_set.keys).method
-    with pytest.raises(DatasetError, match=rf"{path.name}: not a readable picture"):
-        evaluate([method], chosen)
+    names = []
+    for index in (3, 1, 4):
+        whole = folder / f"{face_set.keys[index]}.png"
+        path = whole.with_suffix(suffix)
+        Image.fromarray(np.asarray(face_set.images[index])).save(path)
+        if path != whole:
+            whole.unlink()
+        names.append(path.name)
+        if index != 4:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(DatasetError) as fault:
+        ExternalResults("other", folder, face_set.keys)
+    first, second = sorted(names[:2])
+    assert f"{first}: not a readable picture; nor can be used: {second}. " in str(fault.value)
+
+
+def test_an_error_names_twenty_further_pictures_and_counts_the_rest(tmp_path: Path) -> None:
+    keys = [f"face{number:02d}" for number in range(25)]
+    for key in keys:
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{key}.png")
+    with pytest.raises(DatasetError) as fault:
+        ExternalResults("other", tmp_path, keys)
+    assert "face00.png: the picture is 64x64" in str(fault.value)
+    assert str(fault.value).count(".png") == 21
+    assert "face20.png and 4 others" in str(fault.value)
+    for key in keys[:-2]:
+        Image.new("RGB", (128, 128)).save(tmp_path / f"{key}.png")
+    with pytest.raises(DatasetError, match=r"face23\.png: the .*nor can be used: face24\.png\. "):
+        ExternalResults("other", tmp_path, keys)
 
 
 def test_written_inputs_equal_the_inputs_of_methods(

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
+from jdsr_cli.evaluation.picture_folders import frames_path
 from jdsr_cli.evaluation.video_faces import ReferenceFaces
-from jdsr_cli.evaluation.video_frames import MatchedVideos, frames_path
+from jdsr_cli.evaluation.video_frames import MatchedVideos
 from jdsr_cli.evaluation.videos import VideoComparison, compare_videos
 from jdsr_cli.faces.alignment import TEMPLATE
 from jdsr_cli.settings import EvalSettings
@@ -280,7 +281,11 @@ def test_a_folder_is_the_sequence_of_its_numbered_pictures(tmp_path: Path) -> No
     (tmp_path / "notes.txt").write_text("beside them")
     assert frames_path(tmp_path) == tmp_path / "frame_%03d.png"
     (tmp_path / "frame_010.png").rename(tmp_path / "frame_1000.png")
-    assert frames_path(tmp_path) == tmp_path / "frame_%d.png"
+    assert frames_path(tmp_path) == tmp_path / "frame_%03d.png"
+    (tmp_path / "frame_0003.png").touch()
+    with pytest.raises(UsageError, match="not one numbered sequence"):
+        frames_path(tmp_path)
+    (tmp_path / "frame_0003.png").unlink()
     Image.new("RGB", (8, 8)).save(tmp_path / "cover.png")
     with pytest.raises(UsageError, match="not one numbered sequence"):
         frames_path(tmp_path)

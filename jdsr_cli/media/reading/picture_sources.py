@@ -153,6 +153,9 @@ class SequenceSource:
         MediaError: None of the pictures can be read.
         UsageError: A video stream other than the first is chosen.
 
+    Attributes:
+        left_out: The pictures that could not be read so far.
+
     """
 
     corrupt = 0
@@ -163,7 +166,7 @@ class SequenceSource:
         if (settings.stream or 1) > 1:
             raise no_such_stream(pattern, settings.stream or 1, 1)
         self._window = TrimWindow(settings)
-        self._unreadable: list[str] = []
+        self.left_out: list[Path] = []
         self._resized = 0
         self.skipped = 0
         first = self._first_picture()
@@ -232,7 +235,7 @@ class SequenceSource:
             try:
                 picture = _read(file.path)
             except MediaError:
-                self._unreadable.append(file.path.name)
+                self.left_out.append(file.path)
                 self.skipped += 1
                 continue
             pts = file.number - origin
@@ -254,11 +257,11 @@ class SequenceSource:
     def warnings(self) -> list[str]:
         """Return one sentence for each problem found so far."""
         found = list(self._faults)
-        if self._unreadable:
-            names = ", ".join(self._unreadable[:_MAX_LISTED])
-            more = " and others" if len(self._unreadable) > _MAX_LISTED else ""
+        if self.left_out:
+            names = ", ".join(path.name for path in self.left_out[:_MAX_LISTED])
+            more = " and others" if len(self.left_out) > _MAX_LISTED else ""
             found.append(
-                f"{len(self._unreadable)} pictures of the sequence could not be read and were "
+                f"{len(self.left_out)} pictures of the sequence could not be read and were "
                 f"left out: {names}{more}"
             )
         if self._resized:

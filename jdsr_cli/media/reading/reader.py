@@ -147,6 +147,7 @@ class ReadReport:
         warnings: One sentence for each problem or assumption; empty if there was none.
         unread: Those warnings that name bytes of the file which were not read.
         later: The recordings that follow the first one in the file, for `join_segments`.
+        left_out: Pictures of a sequence that could not be decoded.
 
     """
 
@@ -156,6 +157,7 @@ class ReadReport:
     warnings: tuple[str, ...]
     unread: tuple[str, ...] = ()
     later: tuple[LaterRecording, ...] = ()
+    left_out: tuple[Path, ...] = ()
 
 
 class Reader:
@@ -260,7 +262,10 @@ class Reader:
         source = self._source
         warnings, unread = tuple(source.warnings()), tuple(source.unread())
         later = tuple(source.later) if isinstance(source, JoinedSource) else ()
-        return ReadReport(self._count, source.corrupt, source.skipped, warnings, unread, later)
+        left_out = tuple(source.left_out) if isinstance(source, SequenceSource) else ()
+        return ReadReport(
+            self._count, source.corrupt, source.skipped, warnings, unread, later, left_out
+        )
 
     def close(self) -> None:
         """Close the file; no more frames can be read."""

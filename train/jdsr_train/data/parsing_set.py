@@ -22,6 +22,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.face_set import PILLOW_ERRORS, output_errors, write_json
 from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
+from jdsr_cli.file_names import name_bytes
 from jdsr_cli.progress import Progress, Silent
 from jdsr_train.data.labelled_files import LabelledFile, find_labelled_files, source_state
 from jdsr_train.data.labels import from_celebamask, mirror_labels, reduce_labels
@@ -117,7 +118,7 @@ def open_parsing_set(
     files = find_labelled_files(source, split)
     keys_text = "\n".join(file.key for file in files)
     state = f"parsing-1 {STORED_SIZE}\n{source_state(source)}\n{keys_text}"
-    stem = cache / f"parsing-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+    stem = cache / f"parsing-{hashlib.sha256(name_bytes(state)).hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.exists():
         with output_errors("the cache of label maps", cache):

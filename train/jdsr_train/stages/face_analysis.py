@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 from jdsr_cli.datasets.face_set import FaceSet
 from jdsr_cli.datasets.samples import images_on_device, stack, to_tensor
 from jdsr_cli.errors import DatasetError
+from jdsr_cli.file_names import name_bytes
 from jdsr_cli.synthesis.compression import resize_bicubic
 from jdsr_train.data.labels import PARSING_CLASSES
 from jdsr_train.data.parsing_set import PackedPairs, ParsingBatch, ParsingSamples
@@ -204,7 +205,7 @@ def _held_out(faces: FaceSet, people: NDArray[np.int64]) -> NDArray[np.bool_]:
     remaining = np.bincount(people[people >= 0])
     for index, key in enumerate(faces.keys):
         person = people[index]
-        drawn = hashlib.sha256(key.encode()).digest()[0] % HELD_OUT == 0
+        drawn = hashlib.sha256(name_bytes(key)).digest()[0] % HELD_OUT == 0
         if person >= 0 and drawn and remaining[person] > 1:
             chosen[index] = True
             remaining[person] -= 1
