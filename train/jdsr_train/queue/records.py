@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jdsr_cli.atomic import atomic_file, prepare_folder
+from jdsr_cli.atomic import atomic_file, output_error, prepare_folder
 from jdsr_cli.errors import OutputError, TrainingError, UsageError
 from jdsr_cli.weights import sha256_of
 from jdsr_train.recipe_files import build_table
@@ -151,8 +151,9 @@ def hold_folder(folder: Path) -> Iterator[int]:
 
     """
     path = prepare_folder(folder) / LOCK
-    with path.open("a") as file:
+    with ExitStack() as stack:
         try:
+            file = stack.enter_context(path.open("a"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
@@ -160,4 +161,6 @@ def hold_folder(folder: Path) -> Iterator[int]:
                 where=folder,
                 hint="Wait for it, end it, or choose another folder with --out",
             ) from error
+        except OSError as error:
+            raise output_error(error, path) from error
         yield file.fileno()
