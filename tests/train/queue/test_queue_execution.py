@@ -236,12 +236,41 @@ def test_only_one_queue_runs_in_a_folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "jobs": {"a": 5}}',
-                                  '{"format": 1, "jobs": {"a": {"status": "x"}}}'])  # fmt: skip
+                                  '{"format": 1, "jobs": {"a": {"status": "x"}}}',
+                                  '{"format": 1, "jobs": []}', '{"format": 1, "jobs": null}',
+                                  '{"format": 1, "jobs": {"a": null}}',
+                                  '{"format": 1, "jobs": {"a": [["state", "waiting"]]}}',
+                                  "[" * 100_000])  # fmt: skip
 def test_a_damaged_record_is_an_error(folder: Path, text: str) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "queue.json").write_text(text)
     with pytest.raises(TrainingError, match=r"queue\.json: cannot be read"):
         run_queue(settings(folder), Notes(), FakeProcesses())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("state", '"bogus"'), ("state", "null"), ("seconds", "-5"), ("seconds", "NaN"),
+        ("seconds", "Infinity"), ("seconds", "1e300"), ("seconds", "9" * 400), ("seconds", "true"),
+        ("seconds", '"7"'), ("command", "[1]"), ("command", '"train"'), ("options", '{"--data": 1}'),
+        ("options", "[]"), ("taken", '{"init": null}'), ("sha256", "0"), ("weights", "{}"),
+        ("steps", "7"),
+    ],
+)  # fmt: skip
+def test_a_record_with_a_value_that_is_never_written_is_an_error(
+    folder: Path, key: str, value: str
+) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "queue.json").write_text(
+        f'{{"format": 1, "jobs": {{"whole": {{"{key}": {value}}}}}}}'
+    )
+    start = FakeProcesses()
+    with pytest.raises(TrainingError, match=r"queue\.json: cannot be read .*Delete it") as fault:
+        run_queue(settings(folder), Notes(), start)
+    assert "jobs: whole: " in str(fault.value)
+    assert key in str(fault.value) or "a number is too large" in str(fault.value)
+    assert start.started == []
 
 
 def test_the_commands_that_fill_the_tables_are_named(folder: Path, template_folder: Path) -> None:

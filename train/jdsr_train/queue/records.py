@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jdsr_cli.atomic import atomic_file, output_error, prepare_folder
-from jdsr_cli.errors import OutputError, TrainingError, UsageError
+from jdsr_cli.errors import OutputError, TrainingError, UsageError, one_of, within
 from jdsr_cli.weights import sha256_of
 from jdsr_train.recipe_files import build_table
 
@@ -21,6 +21,11 @@ FORMAT = 1
 
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
 FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
+STATES = (WAITING, RUNNING, INTERRUPTED, FINISHED, FAILED, LEFT_OUT)
+MAX_SECONDS = 1e10
+"""Time of a job that can be recorded: 300 years."""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -44,6 +49,13 @@ class JobRecord:
     """Of the weight file."""
     error: str = ""
     """Why it failed or was left out."""
+
+    def __post_init__(self) -> None:
+        one_of(self.state, STATES, "state")
+        within(self, 0, MAX_SECONDS, "seconds")
+        texts = (*self.command, *self.options.values(), *self.taken.values())
+        if not all(isinstance(one, str) for one in texts):
+            raise UsageError("a value is not a text", where="command, options or taken")
 
     def is_intact(self, folder: Path) -> bool:
         """Return whether it is finished and its weights are as it wrote them.
@@ -90,16 +102,48 @@ class QueueRecords:
 
 
 def _read_jobs(path: Path) -> dict[str, JobRecord]:
-    values = read_json(path)
-    try:
-        jobs = values.get("jobs", {}).items()
-        found = {name: build_table(JobRecord, dict(job), name) for name, job in jobs}
-    except (AttributeError, TypeError, ValueError, UsageError) as error:
-        raise _damaged(path, error) from error
+    found = build_tables(JobRecord, read_json(path).get("jobs", {}), path, "jobs")
     for record in found.values():
         if record.state == RUNNING:  # the queue was killed
             record.state = INTERRUPTED
     return found
+
+
+def build_tables(kind: type[T], values: Any, path: Path, where: str) -> dict[str, T]:
+    """Build a dataclass from each value of a table that was read from a file of the queue.
+
+    Args:
+        kind: The dataclass.
+        values: The table, whatever the file contains in its place.
+        path: The file, for errors.
+        where: Name of the table, for errors.
+
+    Raises:
+        TrainingError: The values are not as this version writes them.
+
+    """
+    found = {}
+    for name, value in table_in(values, path, where).items():
+        try:
+            found[name] = build_table(kind, table_in(value, path, name), f"{where}: {name}")
+        except UsageError as error:
+            raise _damaged(path, error) from error
+        except OverflowError as error:  # an integer that no float can hold
+            fault = UsageError("a number is too large", where=f"{where}: {name}")
+            raise _damaged(path, fault) from error
+    return found
+
+
+def table_in(value: Any, path: Path, where: str) -> dict[str, Any]:
+    """Return a value of a file of the queue that has to be a table.
+
+    Raises:
+        TrainingError: It is something else.
+
+    """
+    if not isinstance(value, dict):
+        raise _damaged(path, UsageError("a table is needed", where=where))
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -109,13 +153,13 @@ def read_json(path: Path) -> dict[str, Any]:
         TrainingError: It is damaged, or was written by another version.
 
     """
-    if not path.exists():
-        return {}
     try:
+        if not path.exists():
+            return {}
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError("another format")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     return values
 
@@ -135,7 +179,7 @@ def _damaged(path: Path, error: Exception) -> TrainingError:
     return TrainingError(
         f"cannot be read ({error})",
         where=path,
-        hint="Delete it: the jobs then continue from their checkpoints",
+        hint="Delete it: jobs then continue from their checkpoints, and --dry-run measures again",
     )
 
 
