@@ -123,9 +123,7 @@ def test_a_step_without_a_possible_time_is_an_error(folder: Path, seconds: str, 
         values["devices"]["another"] = jobs = json.loads(json.dumps(jobs))
     jobs["denoiser"]["step_seconds"]["joint"] = "SECONDS"
     path.write_text(json.dumps(values).replace('"SECONDS"', seconds))
-    with pytest.raises(
-        TrainingError, match=r"estimates\.json: cannot be read .*denoiser: step_sec"
-    ):
+    with pytest.raises(TrainingError, match=r"estimates\.json: cannot be read .*denoiser: step"):
         estimates_of(settings(folder))
 
 
@@ -280,6 +278,22 @@ def test_a_job_that_cannot_be_measured_does_not_stop_the_others(
     assert (job.stages, job.seconds, job.missing) == ((), None, "no memory")
     assert made.unknown == ("denoiser",)
     assert by_name(made.jobs)["longer"].seconds == 10_000
+
+
+def test_a_measurement_that_fails_keeps_an_earlier_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(settings(folder))
+    before = (folder / "out" / "estimates.json").read_text()
+
+    def fail(request: TrainRequest, progress: object = None) -> TrainingPlan:
+        raise TrainingError("no memory")
+
+    monkeypatch.setattr(forecast, "plan_training", fail)
+    made = plan_queue(settings(folder))
+    assert made.seconds == 50_225
+    assert made.missing == {"no memory": list(JOBS)}
+    assert (folder / "out" / "estimates.json").read_text() == before
 
 
 def test_what_earlier_jobs_write_is_not_missing(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from jdsr_cli.atomic import atomic_file, output_error, prepare_folder
 from jdsr_cli.errors import OutputError, TrainingError, UsageError, one_of, within
@@ -24,6 +25,11 @@ FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
 STATES = (WAITING, RUNNING, INTERRUPTED, FINISHED, FAILED, LEFT_OUT)
 MAX_SECONDS = 1e10
 """Time of a job that can be recorded: 300 years."""
+
+PATIENCE = 0.5
+"""Seconds for which the lock is waited for: `is_held` holds it while it looks at it."""
+PAUSE = 0.01
+"""Seconds between two attempts."""
 
 T = TypeVar("T")
 
@@ -74,15 +80,20 @@ class QueueRecords:
     Args:
         folder: Folder of the queue.
         names: Names of the jobs in order; those that never started get a record.
+        running: Whether a queue runs there now; otherwise a job that is recorded as running was
+            interrupted when its queue was killed.
 
     Raises:
         TrainingError: `queue.json` is damaged or of another version.
 
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    def __init__(self, folder: Path, names: Iterable[str], *, running: bool = False) -> None:
         self.folder = folder
         stored = _read_jobs(folder / RECORD)
+        for record in stored.values():
+            if record.state == RUNNING and not running:
+                record.state = INTERRUPTED
         ordered = {name: stored.pop(name, JobRecord()) for name in names}
         self._jobs = ordered | stored
 
@@ -102,11 +113,7 @@ class QueueRecords:
 
 
 def _read_jobs(path: Path) -> dict[str, JobRecord]:
-    found = build_tables(JobRecord, read_json(path).get("jobs", {}), path, "jobs")
-    for record in found.values():
-        if record.state == RUNNING:  # the queue was killed
-            record.state = INTERRUPTED
-    return found
+    return build_tables(JobRecord, read_json(path).get("jobs", {}), path, "jobs")
 
 
 def build_tables(kind: type[T], values: Any, path: Path, where: str) -> dict[str, T]:
@@ -183,6 +190,43 @@ def _damaged(path: Path, error: Exception) -> TrainingError:
     )
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a queue, or a job of a killed one, runs in a folder now.
+
+    Raises:
+        OutputError: That cannot be found out.
+
+    """
+    path = folder / LOCK
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise output_error(error, path) from error
+    return False
+
+
+def _lock(file: IO[str], until: float) -> None:
+    """Lock a file for this process alone, waiting until a time of `time.monotonic`.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+
+    """
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(PAUSE)
+
+
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[int]:
     """Lock the folder of a queue, and yield the file descriptor that holds the lock.
@@ -198,7 +242,7 @@ def hold_folder(folder: Path) -> Iterator[int]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("a"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, time.monotonic() + PATIENCE)
         except BlockingIOError as error:
             raise OutputError(
                 "another process runs the queue in this folder, or a job of it",
