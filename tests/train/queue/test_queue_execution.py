@@ -266,3 +266,25 @@ def test_the_folder_of_a_plan_is_named_after_it(
     monkeypatch.chdir(folder)
     run_queue(settings(folder, out=None), Notes(), FakeProcesses())
     assert (folder / "runs" / "plan" / "queue.json").is_file()
+
+
+def test_a_finished_job_is_accepted_with_another_spelling_of_a_file_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that an earlier version recorded by a relative path."""
+    monkeypatch.chdir(folder)
+    run_queue(settings(folder, features="vgg.pth"), Notes(), FakeProcesses())
+    path = folder / "out" / "queue.json"
+    absolute = recorded(folder)["whole"]["options"]["--features"]
+    assert absolute == str(folder / "vgg.pth")
+    path.write_text(path.read_text().replace(f'features": "{absolute}"', 'features": "vgg.pth"'))
+    assert recorded(folder)["whole"]["options"]["--features"] == "vgg.pth"
+    again = FakeProcesses()
+    assert run_queue(settings(folder, features="./vgg.pth"), Notes(), again).exit_code == 0
+    assert recorded(folder)["whole"]["options"]["--features"] == absolute
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder / "sub")
+    assert run_queue(settings(folder, features="../vgg.pth"), Notes(), again).exit_code == 0
+    with pytest.raises(UsageError, match="whole was finished with --features"):
+        run_queue(settings(folder, features="vgg.pth"), Notes(), again)
+    assert again.started == []

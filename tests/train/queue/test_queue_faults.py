@@ -54,8 +54,8 @@ def test_a_damaged_record_is_an_error(folder: Path, text: str) -> None:
         ("state", '"bogus"'), ("state", "null"), ("seconds", "-5"), ("seconds", "NaN"),
         ("seconds", "Infinity"), ("seconds", "1e300"), ("seconds", "9" * 400),
         ("seconds", "true"), ("seconds", '"7"'), ("command", "[1]"), ("command", '"train"'),
-        ("options", '{"--data": 1}'), ("options", "[]"), ("taken", '{"init": null}'), ("sha256", "0"), ("weights", "{}"),
-        ("steps", "7"),
+        ("options", '{"--data": 1}'), ("options", "[]"), ("taken", '{"init": null}'),
+        ("sha256", "0"), ("weights", "{}"), ("steps", "7"),
     ],
 )  # fmt: skip
 def test_a_record_with_a_value_that_is_never_written_is_an_error(

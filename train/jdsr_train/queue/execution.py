@@ -130,6 +130,7 @@ class _QueueRun:
         jobs = self.queue.jobs
         for training in self.trainings.values():
             self._check_options(training)
+        self.records.save()
         with self.interruption.handled():
             for number, job in enumerate(jobs, 1):
                 self.interruption.check()
@@ -145,7 +146,7 @@ class _QueueRun:
         if record.state != records.FINISHED or not self.options.weights(job).is_file():
             return
         now = result_options(settings, job, {name: one.name for name, (one, _) in taken.items()})
-        difference = describe_difference(record.options, now)
+        difference = describe_difference(record.options, now, self.trainings)
         if difference is not None:
             raise UsageError(
                 f"{job.name} was finished with {difference}",
@@ -153,6 +154,7 @@ class _QueueRun:
                 hint=f"Use the same options or another --out, or delete {self.options.folder(job)} "
                 "to train it again",
             )
+        record.options = now  # files by their absolute paths, also where a relative one was given
 
     def _run_job(self, job: TrainingJob | ChainJob, title: str) -> None:
         record = self.records[job.name]
