@@ -204,9 +204,9 @@ def describe_difference(
         old, new = before.get(option), now.get(option)
         if old == new:
             continue
-        if old is not None and old not in jobs:
-            if _with_resolved_file(option.removeprefix("--"), old) == new:
-                continue
+        is_file = old is not None and old not in jobs
+        if is_file and _with_resolved_file(option.removeprefix("--"), old) == new:
+            continue
         if option == "recipe":
             return "another content of its recipe"
         return f"{'no ' + option if old is None else f'{option} {old}'}, not {new or 'without it'}"
