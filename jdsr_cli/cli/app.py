@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -83,4 +85,11 @@ app.add_typer(bench, name="bench")
 def main() -> None:
     """Entry point of the command line."""
     return_freed_memory()
+    _print_any_path()
     app()
+
+
+def _print_any_path() -> None:
+    """Let standard output take paths that are not UTF-8: their bytes are written as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")

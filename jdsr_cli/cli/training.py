@@ -112,7 +112,7 @@ def _write_forecast(made: QueueForecast) -> None:
     processes = "GPUs" if made.gpus else "processes"
     gpus = f", {made.gpus} GPUs" if made.gpus else ""
     stages = _table(
-        f"{made.name} on {made.device or 'no device'}{gpus}",
+        f"{made.name} on {made.device}{gpus}",
         "job", "stage", "steps", "batch", processes, "s a step", "time",
     )  # fmt: skip
     stages.columns[0].no_wrap = True
@@ -134,6 +134,11 @@ def _write_forecast(made: QueueForecast) -> None:
         "Timed on made-up faces; chains, preparation, validation, checkpoints"
         f"{between} come on top."
     )
+    if made.running:
+        console.print(
+            "The queue is running: nothing was measured beside it, and what may be missing was not "
+            "checked. Times are those of earlier dry runs."
+        )
     if made.chains:
         console.print(f"then chained: {', '.join(made.chains)}", markup=False)
     for error, jobs in made.missing.items():

@@ -179,7 +179,8 @@ class TrainSettings(Settings):
         int,
         Option(
             "Processes that share every step: one for each GPU, or single-threaded ones for the "
-            "otherwise idle cores of a CPU.",
+            "otherwise idle cores of a CPU. With --plan, 1 means as many as the plan says, or one "
+            "GPU with --device cuda:0.",
             low=1,
         ),
     ] = 1

@@ -1,5 +1,6 @@
 """The command line: help, version, exit codes and one-line errors."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from results_folder import results_in
 from typer.testing import CliRunner
 
 import jdsr_cli
+from jdsr_cli.cli import app as app_module
 from jdsr_cli.cli.app import app
 
 HEAVY = {"torch", "torchvision", "cv2", "av", "numpy", "scipy", "PIL", "matplotlib", "skimage"}
@@ -177,3 +180,17 @@ def test_an_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("jdsr_cli.restoration.restore", broken)
     result = CliRunner().invoke(app, ["restore", "x.mp4"])
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("write", [typer.echo, print])
+def test_paths_of_any_bytes_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None]
+) -> None:
+    """As in most locales, whose standard output refuses them."""
+    printed = io.BytesIO()
+    output = io.TextIOWrapper(printed, encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(app_module, "app", lambda: write(os.fsdecode(b"caf\xe9")))
+    app_module.main()
+    output.flush()
+    assert printed.getvalue() == b"caf\xe9\n"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
-from jdsr_cli.errors import OutputError
+from jdsr_cli.errors import OutputError, TrainingError
 from jdsr_train.queue import children
 from jdsr_train.queue.children import ChildResult, Interruption, run_child
 from jdsr_train.queue.records import hold_folder
@@ -196,3 +199,104 @@ def test_a_process_holds_the_lock_of_its_queue(
     child.join()
     with hold_folder(folder):
         pass
+
+
+def test_any_bytes_of_a_path_are_kept_in_the_output(script: Callable[[str], None]) -> None:
+    script("import os, sys\nprint(os.fsencode(sys.argv[2]) == b'caf\\xe9')")
+    lines: list[str] = []
+    assert run(["--data", os.fsdecode(b"caf\xe9")], None, lines.append).code == 0
+    assert lines == ["True"]
+    assert Path("log/output.txt").read_bytes().startswith(b"$ jdsr --data caf\xe9\n")
+
+
+def test_an_output_that_cannot_be_opened_is_an_output_error(script: Callable[[str], None]) -> None:
+    script("from pathlib import Path\nPath('started').touch()")
+    Path("log").touch()
+    with pytest.raises(OutputError, match=r"log/output\.txt: cannot be written: .* Remove it"):
+        run([])
+    Path("log").unlink()
+    Path("log/output.txt").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"log/output\.txt: cannot be written: is a folder"):
+        run([])
+    assert not Path("started").exists()
+
+
+class FullDisk:
+    """A file on a disk that is full after this number of flushed lines."""
+
+    def __init__(self, file: IO[str], lines: int) -> None:
+        self.file, self.remaining = file, lines
+
+    def write(self, text: str) -> int:
+        return self.file.write(text)
+
+    def flush(self) -> None:
+        self.remaining -= 1
+        if self.remaining < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+        if self.remaining < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, lines: int) -> None:
+    """Let files that are appended to accept this number of lines."""
+    opened = Path.open
+
+    def open_file(path: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        file = opened(path, mode, *more, **named)
+        return FullDisk(file, lines) if path.name == "output.txt" else file
+
+    monkeypatch.setattr(Path, "open", open_file)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_a_process_whose_output_cannot_be_kept_is_ended_once_and_awaited(
+    script: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    """It exports its weights after the signal, which a second one would interrupt."""
+    script(COUNTER.replace('print("ready"', 'print("one")\nprint("ready"'))
+    fill_disk(monkeypatch, lines)
+    interruption = Interruption()
+    with pytest.raises(OutputError, match=r"log/output\.txt: cannot be written: the disk is full"):
+        run([], interruption)
+    assert not interruption.requested
+    signals = Path("signals").read_text() if Path("signals").exists() else ""
+    assert signals == ("x" if lines else "")
+
+
+def test_a_signal_after_the_output_was_lost_does_not_reach_the_process_again(
+    script: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(COUNTER)
+    fill_disk(monkeypatch, 1)
+    interruption = Interruption()
+
+    def signal_later() -> None:
+        until = time.monotonic() + 600
+        while not Path("signals").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=signal_later)
+    sender.start()
+    with interruption.handled(), pytest.raises(OutputError):
+        run([], interruption)
+    sender.join()
+    assert interruption.requested
+    assert Path("signals").read_text() == "x"
+
+
+def test_a_process_that_cannot_be_started_is_an_error_of_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrainingError, match=r"log: its process cannot be started \(Resource temp"):
+        run([])

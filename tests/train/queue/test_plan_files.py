@@ -173,3 +173,19 @@ def test_an_unknown_plan_is_answered_with_the_nearest_one() -> None:
 def test_a_plan_needs_a_job(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no \[\[job\]\]"):
         load_queue(str(write_plan(tmp_path, "job = []\n")))
+
+
+def test_only_the_equal_budget_has_no_denoise_stage_beside_the_minutes() -> None:
+    """`--minutes` is the time of the joint stage; plan and documentation state the difference."""
+
+    def with_denoiser(plan: str) -> set[str]:
+        jobs = (one for one in load_queue(plan).jobs if isinstance(one, TrainingJob))
+        return {one.name for one in jobs if "denoise" in one.recipe.stages}
+
+    assert with_denoiser("equal_budget") == set()
+    longer = with_denoiser("reproduce")
+    assert {name.partition("_")[0] for name in longer} == {"paper", "without"}
+    assert {"paper_x4", "paper_x8"} < longer
+    texts = [ROOT / "train/reproduce.toml", ROOT / "docs/training.md", ROOT / "docs/evaluation.md"]
+    for text in texts:
+        assert "denoise" in text.read_text(encoding="utf-8").partition("--minutes")[2], text

@@ -88,11 +88,56 @@ def test_minutes_are_those_of_the_joint_stage(folder: Path) -> None:
     assert times(measured(given))["whole"] == 600 + 450 / 2
 
 
-def test_damaged_estimates_are_an_error(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "[]", "{}", '{"format": 2, "devices": {}}', '{"format": 1, "devices": []}',
+        '{"format": 1, "devices": null}', '{"format": 1, "devices": {"cpu": []}}',
+        '{"format": 1, "devices": {"cpu": {"whole": 5}}}',
+        '{"format": 1, "devices": {"cpu": {"whole": {"conditions": {}}}}}',
+        '{"format": 1, "devices": {"cpu": {"whole": {"step_seconds": {}}}}}',
+        '{"format": 1, "devices": {"cpu": {"whole": {"conditions": [], "step_seconds": {}}}}}',
+        '{"format": 1, "devices": {"cpu": {"whole": {"conditions": {}, "step_seconds": [1]}}}}',
+        '{"a":' * 100_000,
+    ],
+)  # fmt: skip
+def test_damaged_estimates_are_an_error(folder: Path, text: str) -> None:
     (folder / "out").mkdir()
-    (folder / "out" / "estimates.json").write_text("{")
-    with pytest.raises(TrainingError, match=r"estimates\.json: cannot be read"):
+    (folder / "out" / "estimates.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"estimates\.json: cannot be read .*Delete it"):
         estimates_of(settings(folder))
+
+
+@pytest.mark.parametrize(
+    "seconds", ["null", "0", "-0.5", "NaN", "Infinity", "1e300", "9" * 400, '"1"', "true", "[1]"]
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_step_without_a_possible_time_is_an_error(folder: Path, seconds: str, own: bool) -> None:
+    """Also of another device, since it is written again with those of this one."""
+    measured(settings(folder))
+    path = folder / "out" / "estimates.json"
+    values = json.loads(path.read_text())
+    (device,) = values["devices"]
+    jobs = values["devices"][device]
+    if not own:
+        values["devices"]["another"] = jobs = json.loads(json.dumps(jobs))
+    jobs["denoiser"]["step_seconds"]["joint"] = "SECONDS"
+    path.write_text(json.dumps(values).replace('"SECONDS"', seconds))
+    with pytest.raises(TrainingError, match=r"estimates\.json: cannot be read .*denoiser: step"):
+        estimates_of(settings(folder))
+
+
+def test_other_devices_keep_their_measurements(folder: Path) -> None:
+    measured(settings(folder))
+    path = folder / "out" / "estimates.json"
+    values = json.loads(path.read_text())
+    (device,) = values["devices"]
+    values["devices"]["another"] = {"gone": {"conditions": {"a": 1}, "step_seconds": {"x": 2}}}
+    path.write_text(json.dumps(values))
+    measured(settings(folder), 0.25)
+    found = json.loads(path.read_text())["devices"]
+    assert found["another"] == values["devices"]["another"]
+    assert found[device]["denoiser"]["step_seconds"]["joint"] == 0.25
 
 
 def records_of(folder: Path, **seconds: float) -> QueueRecords:
@@ -235,6 +280,22 @@ def test_a_job_that_cannot_be_measured_does_not_stop_the_others(
     assert (job.stages, job.seconds, job.missing) == ((), None, "no memory")
     assert made.unknown == ("denoiser",)
     assert by_name(made.jobs)["longer"].seconds == 10_000
+
+
+def test_a_measurement_that_fails_keeps_an_earlier_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(settings(folder))
+    before = (folder / "out" / "estimates.json").read_text()
+
+    def fail(request: TrainRequest, progress: object = None) -> TrainingPlan:
+        raise TrainingError("no memory")
+
+    monkeypatch.setattr(forecast, "plan_training", fail)
+    made = plan_queue(settings(folder))
+    assert made.seconds == 50_225
+    assert made.missing == {"no memory": list(JOBS)}
+    assert (folder / "out" / "estimates.json").read_text() == before
 
 
 def test_what_earlier_jobs_write_is_not_missing(

@@ -14,7 +14,7 @@ from queue_plans import ORDER, FakeProcesses, Notes, settings, write_plan
 from typer.main import get_command
 
 from jdsr_cli.cli.app import app
-from jdsr_cli.errors import OutputError, TrainingError, UsageError
+from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.weights import sha256_of
 from jdsr_train.queue.children import ChildResult
 from jdsr_train.queue.execution import QueueOutcome, run_queue
@@ -231,15 +231,6 @@ def test_only_one_queue_runs_in_a_folder(folder: Path) -> None:
         run_queue(settings(folder), Notes(), FakeProcesses())
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "jobs": {"a": 5}}',
-                                  '{"format": 1, "jobs": {"a": {"status": "x"}}}'])  # fmt: skip
-def test_a_damaged_record_is_an_error(folder: Path, text: str) -> None:
-    (folder / "out").mkdir()
-    (folder / "out" / "queue.json").write_text(text)
-    with pytest.raises(TrainingError, match=r"queue\.json: cannot be read"):
-        run_queue(settings(folder), Notes(), FakeProcesses())
-
-
 def test_the_commands_that_fill_the_tables_are_named(folder: Path, template_folder: Path) -> None:
     outcome = run_queue(settings(folder, masks=template_folder), Notes(), FakeProcesses())
     out, masks = folder / "out", f"--masks {template_folder}"
@@ -275,3 +266,25 @@ def test_the_folder_of_a_plan_is_named_after_it(
     monkeypatch.chdir(folder)
     run_queue(settings(folder, out=None), Notes(), FakeProcesses())
     assert (folder / "runs" / "plan" / "queue.json").is_file()
+
+
+def test_a_finished_job_is_accepted_with_another_spelling_of_a_file_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that an earlier version recorded by a relative path."""
+    monkeypatch.chdir(folder)
+    run_queue(settings(folder, features="vgg.pth"), Notes(), FakeProcesses())
+    path = folder / "out" / "queue.json"
+    absolute = recorded(folder)["whole"]["options"]["--features"]
+    assert absolute == str(folder / "vgg.pth")
+    path.write_text(path.read_text().replace(f'features": "{absolute}"', 'features": "vgg.pth"'))
+    assert recorded(folder)["whole"]["options"]["--features"] == "vgg.pth"
+    again = FakeProcesses()
+    assert run_queue(settings(folder, features="./vgg.pth"), Notes(), again).exit_code == 0
+    assert recorded(folder)["whole"]["options"]["--features"] == absolute
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder / "sub")
+    assert run_queue(settings(folder, features="../vgg.pth"), Notes(), again).exit_code == 0
+    with pytest.raises(UsageError, match="whole was finished with --features"):
+        run_queue(settings(folder, features="vgg.pth"), Notes(), again)
+    assert again.started == []

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from jdsr_cli.errors import EXIT_INTERRUPTED
+from jdsr_cli.atomic import output_error
+from jdsr_cli.errors import EXIT_INTERRUPTED, TrainingError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK = 1.0
@@ -70,7 +71,7 @@ class Interruption:
         """Pass the first signal, also one that has come before, on to a process."""
         self._unsignalled = [process]
         if self.requested:
-            self._pass_on()
+            self.pass_on()
         try:
             yield
         finally:
@@ -83,9 +84,10 @@ class Interruption:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._pass_on()
+        self.pass_on()
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Send SIGTERM to the running process, unless it has received it already."""
         with suppress(IndexError):
             self._unsignalled.pop().terminate()
 
@@ -110,37 +112,76 @@ def run_child(
 
     Raises:
         KeyboardInterrupt: It was interrupted.
-        OSError: The log cannot be written.
+        OutputError: The log cannot be written; the process has ended.
+        TrainingError: The process cannot be started.
 
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as output:
-        output.write(f"$ jdsr {' '.join(words)}\n")
-        output.flush()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jdsr_cli", *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", errors="replace", start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
-        )  # fmt: skip
+    with _opened(log) as write:
+        write(f"$ jdsr {' '.join(words)}")
+        process = _start(words, log, lock)
         shown = ""
         with interruption.passed_to(process):
             try:
                 for line in _lines(process, on_tick):
-                    output.write(f"{line}\n")
-                    output.flush()
+                    write(line)
                     if line.strip():
                         if line.startswith(ERROR) or not shown.startswith(ERROR):
                             shown = line
                         on_line(line)
             except BaseException:
-                process.terminate()
+                interruption.pass_on()
                 raise
             finally:
                 code = process.wait()
     if code and (interruption.requested or code == EXIT_INTERRUPTED):
         raise KeyboardInterrupt
     return ChildResult(code, shown.removeprefix(ERROR).strip() if code else "")
+
+
+def _start(words: Sequence[str], log: Path, lock: int | None) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jdsr_cli", *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, encoding="utf-8", errors="replace", start_new_session=True,
+            pass_fds=() if lock is None else (lock,),
+        )  # fmt: skip
+    except OSError as error:
+        raise TrainingError(
+            f"its process cannot be started ({error.strerror or error})",
+            where=log.parent,
+            hint="Free memory or end other processes, and start the queue again",
+        ) from error
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[Callable[[str], None]]:
+    """Open the log of a job, and yield a function that appends a line to it.
+
+    Paths in lines may have any bytes, which are kept.
+
+    Raises:
+        OutputError: It cannot be opened, or the function cannot write to it.
+
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("a", encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise output_error(error, log) from error
+
+    def write(line: str) -> None:
+        try:
+            output.write(f"{line}\n")
+            output.flush()
+        except OSError as error:
+            raise output_error(error, log) from error
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # what could not be written is in its buffer and has been reported
+            output.close()
 
 
 def _lines(process: subprocess.Popen[str], on_tick: Callable[[], None]) -> Iterator[str]:

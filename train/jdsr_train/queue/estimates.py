@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from jdsr_cli.benchmarking.hardware import describe_machine
+from jdsr_cli.errors import UsageError
 from jdsr_cli.progress import duration_text
 from jdsr_cli.weights import resolve_device
 from jdsr_train.queue import records
 from jdsr_train.queue.job_options import QueueOptions, recipe_digest
 from jdsr_train.queue.plan_files import TrainingJob, TrainingQueue
-from jdsr_train.queue.records import QueueRecords, read_json, write_json
+from jdsr_train.queue.records import (
+    QueueRecords,
+    build_tables,
+    read_json,
+    table_in,
+    write_json,
+)
 from jdsr_train.request import TrainRequest, make_request
 from jdsr_train.run import PREPARE, stages_of
 
 ESTIMATES = "estimates.json"
+MAX_STEP_SECONDS = 86400.0
+"""Time of a step that can be recorded: a day."""
 
 
 def request_of(
@@ -62,6 +71,25 @@ class Remaining:
     """Number of jobs for which there is none."""
 
 
+@dataclass(frozen=True)
+class MeasuredJob:
+    """What was measured of a job on a device."""
+
+    conditions: dict[str, Any]
+    """On what the time of a step depends."""
+    step_seconds: dict[str, float]
+    """Seconds of a step by stage, above 0 and at most `MAX_STEP_SECONDS`."""
+
+    def __post_init__(self) -> None:
+        for stage, seconds in self.step_seconds.items():
+            is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+            if not (is_number and 0 < seconds <= MAX_STEP_SECONDS):
+                raise UsageError(
+                    f"{seconds!r} is not above 0 and at most {MAX_STEP_SECONDS:g}",
+                    where=f"step_seconds: {stage}",
+                )
+
+
 class Estimates:
     """The measured seconds of the steps of jobs on this machine.
 
@@ -70,7 +98,7 @@ class Estimates:
         queue: The queue.
 
     Raises:
-        TrainingError: `estimates.json` is damaged.
+        TrainingError: `estimates.json` is damaged or of another version.
 
     """
 
@@ -78,7 +106,11 @@ class Estimates:
         self.options = options
         self.jobs = {one.name: one for one in queue.jobs if isinstance(one, TrainingJob)}
         self._path = options.out / ESTIMATES
-        self._devices: dict[str, Any] = read_json(self._path).get("devices", {})
+        devices = table_in(read_json(self._path).get("devices", {}), self._path, "devices")
+        self._devices = {
+            device: build_tables(MeasuredJob, jobs, self._path, device)
+            for device, jobs in devices.items()
+        }
         self._device = _device_name(options.settings.device)
 
     def seconds(self, job: TrainingJob) -> float | None:
@@ -91,7 +123,7 @@ class Estimates:
 
         """
         request = request_of(job, self.options, self.jobs, None)
-        measured = self._measured(job)
+        measured = self.step_seconds(job)
         total = 0.0
         for stage in stages_of(request):
             if stage == PREPARE:
@@ -112,14 +144,24 @@ class Estimates:
 
         """
         jobs = self._devices.setdefault(self._device, {})
-        jobs[job.name] = {"conditions": self._conditions(job), "step_seconds": dict(steps)}
-        write_json(self._path, {"format": records.FORMAT, "devices": self._devices})
+        jobs[job.name] = MeasuredJob(self._conditions(job), dict(steps))
+        values = {
+            device: {name: asdict(one) for name, one in measured.items()}
+            for device, measured in self._devices.items()
+        }
+        write_json(self._path, {"format": records.FORMAT, "devices": values})
 
-    def _measured(self, job: TrainingJob) -> dict[str, float]:
-        stored = self._devices.get(self._device, {}).get(job.name, {})
-        if stored.get("conditions") != self._conditions(job):
+    def step_seconds(self, job: TrainingJob) -> Mapping[str, float]:
+        """Return the measured seconds of a step of the stages of a job.
+
+        Returns:
+            Empty if the job was not measured on this device in the same conditions.
+
+        """
+        stored = self._devices.get(self._device, {}).get(job.name)
+        if stored is None or stored.conditions != self._conditions(job):
             return {}
-        return dict(stored["step_seconds"])
+        return stored.step_seconds
 
     def _conditions(self, job: TrainingJob) -> dict[str, Any]:
         settings = self.options.settings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, UsageError
+from jdsr_cli.errors import EXIT_OK, EXIT_PARTIAL, JdsrError, UsageError, WeightsError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import TrainSettings
 from jdsr_cli.weights import resolve_device, sha256_of
@@ -130,6 +130,7 @@ class _QueueRun:
         jobs = self.queue.jobs
         for training in self.trainings.values():
             self._check_options(training)
+        self.records.save()
         with self.interruption.handled():
             for number, job in enumerate(jobs, 1):
                 self.interruption.check()
@@ -145,7 +146,7 @@ class _QueueRun:
         if record.state != records.FINISHED or not self.options.weights(job).is_file():
             return
         now = result_options(settings, job, {name: one.name for name, (one, _) in taken.items()})
-        difference = describe_difference(record.options, now)
+        difference = describe_difference(record.options, now, self.trainings)
         if difference is not None:
             raise UsageError(
                 f"{job.name} was finished with {difference}",
@@ -153,6 +154,7 @@ class _QueueRun:
                 hint=f"Use the same options or another --out, or delete {self.options.folder(job)} "
                 "to train it again",
             )
+        record.options = now  # files by their absolute paths, also where a relative one was given
 
     def _run_job(self, job: TrainingJob | ChainJob, title: str) -> None:
         record = self.records[job.name]
@@ -161,13 +163,18 @@ class _QueueRun:
             self._end(record, records.LEFT_OUT, f"needs {needed}")
             self.progress.note(f"{title}: left out, needs {needed}")
             return
-        taken = {name: sha256_of(path) for name, path in files.items()}
+        try:
+            taken = {name: sha256_of(path) for name, path in files.items()}
+            intact = record.is_intact(self.options.out)
+        except WeightsError as error:
+            self._fail(job, record, str(error))
+            return
         changed = [name for name in record.taken if record.taken[name] != taken.get(name)]
         begun = (self.options.folder(job) / "joint" / CHECKPOINT).is_file()
         if changed and begun and isinstance(job, TrainingJob):
             self._refuse_changed(job, record, changed[0])
             return
-        if record.is_intact(self.options.out) and not changed:
+        if intact and not changed:
             return
         if record.state == records.FINISHED:
             self.progress.note(f"{title}: its weights are missing or altered, it runs again")
@@ -207,8 +214,7 @@ class _QueueRun:
             f"its --{option} of {job.sources[option]} has changed since it began: delete "
             f"{self.options.folder(job)} to train it again"
         )
-        self._end(record, records.FAILED, error)
-        self.progress.note(f"{job.name}: failed, {error}")
+        self._fail(job, record, error)
 
     def _start(self, job: TrainingJob | ChainJob, record: JobRecord, title: str) -> None:
         expected = self.estimates.seconds(job) if isinstance(job, TrainingJob) else None
@@ -233,6 +239,8 @@ class _QueueRun:
             record.seconds = before + time.monotonic() - began
             self._end(record, records.INTERRUPTED, "")
             raise
+        except JdsrError as error:  # of its log, or of the start of its process
+            result = ChildResult(error.exit_code, str(error))
         finally:
             self.progress.end(title)
         record.seconds = before + time.monotonic() - began
@@ -246,12 +254,20 @@ class _QueueRun:
         if result.code == 0:
             error = "" if path.is_file() else "ended without weights"
         if error:
-            self._end(record, records.FAILED, error)
-            self.progress.note(f"{job.name}: failed, {error}")
+            self._fail(job, record, error)
+            return
+        try:
+            digest, steps = sha256_of(path), read_metadata(path).get("steps", "")
+        except WeightsError as unusable:
+            self._fail(job, record, str(unusable))
             return
         record.weights = str(path.relative_to(self.options.out))
-        record.sha256, record.steps = sha256_of(path), read_metadata(path).get("steps", "")
+        record.sha256, record.steps = digest, steps
         self._end(record, records.FINISHED, "")
+
+    def _fail(self, job: TrainingJob | ChainJob, record: JobRecord, error: str) -> None:
+        self._end(record, records.FAILED, error)
+        self.progress.note(f"{job.name}: failed, {error}")
 
     def _end(self, record: JobRecord, state: str, error: str) -> None:
         record.state, record.error = state, error

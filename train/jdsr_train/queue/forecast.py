@@ -13,15 +13,17 @@ import torch
 from jdsr_cli.errors import JdsrError
 from jdsr_cli.progress import Progress, Silent
 from jdsr_cli.settings import TrainSettings
-from jdsr_train.dry_run import TrainingPlan, plan_training
+from jdsr_cli.weights import resolve_device
+from jdsr_train.dry_run import plan_training
 from jdsr_train.queue import records
 from jdsr_train.queue.estimates import Estimates, request_of
 from jdsr_train.queue.execution import open_queue
 from jdsr_train.queue.job_options import QueueOptions
 from jdsr_train.queue.plan_files import TrainingJob
-from jdsr_train.queue.records import QueueRecords
+from jdsr_train.queue.records import QueueRecords, is_held
 from jdsr_train.recipe import OptimiserRecipe
 from jdsr_train.request import TrainRequest
+from jdsr_train.run import stages_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class JobForecast:
     """As in `queue.json`."""
     processes: int
     stages: tuple[StageForecast, ...]
-    """Empty if they cannot be measured."""
+    """Those that were measured."""
     seconds: float | None
     """Time of the whole job; None if it is not known."""
     missing: str | None
@@ -67,6 +69,8 @@ class QueueForecast:
     """GPUs of this machine that the jobs may use."""
     jobs: tuple[JobForecast, ...]
     chains: tuple[str, ...]
+    running: bool = False
+    """Whether the queue runs; from then on nothing is measured, since its job slows every step."""
 
     @property
     def seconds(self) -> float:
@@ -96,7 +100,7 @@ def plan_queue(settings: TrainSettings, progress: Progress | None = None) -> Que
     """Time a few steps of each job on synthetic data, and keep the measurements for the queue.
 
     A job of several GPUs is timed on one with its part of a batch, without the exchange between
-    them.
+    them. While the queue runs, nothing is timed or kept: earlier measurements are used.
 
     Raises:
         UsageError, DeviceError: As for `execution.open_queue`.
@@ -107,46 +111,51 @@ def plan_queue(settings: TrainSettings, progress: Progress | None = None) -> Que
     progress = progress or Silent()
     queue, options = open_queue(settings)
     estimates = Estimates(options, queue)
-    record = QueueRecords(options.out, (one.name for one in queue.jobs))
-    found: list[JobForecast] = []
-    device = ""
+    names = [one.name for one in queue.jobs]
+    record = QueueRecords(options.out, names)
+    running = is_held(options.out)
+    missing: dict[str, str | None] = {}
     task = "planning jobs"
     progress.begin(task, len(estimates.jobs))
     with TemporaryDirectory() as folder:
         written = Path(folder) / "of_an_earlier_job.safetensors"
         written.touch()
         for job in estimates.jobs.values():
-            made, missing = _measure(job, options, estimates.jobs, written)
-            stages: tuple[StageForecast, ...] = ()
-            if made is not None:
-                device = made.device
-                stages = _stages(made, options, job)
-                estimates.store(job, {one.stage: one.step_seconds for one in stages})
-            found.append(
-                JobForecast(
-                    job.name, record[job.name].state, options.processes(job), stages,
-                    estimates.seconds(job), missing,
-                )
-            )  # fmt: skip
+            if not running:
+                made, missing[job.name] = _measure(job, options, estimates.jobs, written)
+                running = is_held(options.out)  # it may have started meanwhile
+                if made and not running:
+                    estimates.store(job, made)
             progress.advance(task)
     progress.end(task)
+    if running:
+        record = QueueRecords(options.out, names, running=True)
+    found = tuple(
+        JobForecast(
+            job.name, record[job.name].state, options.processes(job),
+            _stages(job, options, estimates), estimates.seconds(job), missing.get(job.name),
+        )
+        for job in estimates.jobs.values()
+    )  # fmt: skip
     chains = tuple(one.name for one in queue.jobs if not isinstance(one, TrainingJob))
-    return QueueForecast(queue.name, device, options.gpus, tuple(found), chains)
+    device = str(resolve_device(settings.device))
+    return QueueForecast(queue.name, device, options.gpus, found, chains, running)
 
 
 def _measure(
     job: TrainingJob, options: QueueOptions, jobs: Mapping[str, TrainingJob], written: Path
-) -> tuple[TrainingPlan | None, str | None]:
+) -> tuple[dict[str, float], str | None]:
+    """Return the seconds of a step by stage, none if they cannot be measured, and the error."""
     try:
         request = request_of(job, options, jobs, written)
         part = _part_of_batches(request, options.processes(job))
         made = plan_training(part, promised=bool(job.sources))
     except (JdsrError, torch.OutOfMemoryError) as error:
-        return None, str(error)
+        return {}, str(error)
     finally:
         gc.collect()
         torch.cuda.empty_cache()
-    return made, made.missing
+    return {one.stage: one.speed.step(one.workers) for one in made.stages}, made.missing
 
 
 def _part_of_batches(request: TrainRequest, processes: int) -> TrainRequest:
@@ -166,15 +175,17 @@ def _part_of_batches(request: TrainRequest, processes: int) -> TrainRequest:
 
 
 def _stages(
-    made: TrainingPlan, options: QueueOptions, job: TrainingJob
+    job: TrainingJob, options: QueueOptions, estimates: Estimates
 ) -> tuple[StageForecast, ...]:
-    minutes = options.settings.minutes
-    if minutes is not None:
-        minutes *= job.table.share
+    """Return the stages of a job that were measured."""
+    request = request_of(job, options, estimates.jobs, None)
+    measured = estimates.step_seconds(job)
     found = []
-    for one in made.stages:
-        own, limit = job.recipe.steps(one.stage), minutes if one.stage == "joint" else None
-        steps = one.steps if limit is None else None
-        seconds = one.speed.step(one.workers)
-        found.append(StageForecast(one.stage, steps, limit, own.batch, own.precision, seconds))
+    for stage in stages_of(request):
+        if stage in measured:
+            own, limit = request.recipe.steps(stage), request.minutes if stage == "joint" else None
+            steps = own.steps if limit is None else None
+            found.append(
+                StageForecast(stage, steps, limit, own.batch, own.precision, measured[stage])
+            )
     return tuple(found)

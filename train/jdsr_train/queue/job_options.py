@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jdsr_cli.datasets.cropping import LANDMARKS
 from jdsr_cli.settings import TrainSettings, declared
+from jdsr_train.data.part_labellers import LABELS
+from jdsr_train.frozen_features import VGG16
 from jdsr_train.queue.plan_files import ChainJob, TrainingJob, uses_labels
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import to_dict
@@ -19,6 +22,10 @@ RESULT_OPTIONS = (
     "steps",
 )  # fmt: skip
 """Options on which the trained weights depend, besides the recipe."""
+CHOICES: Mapping[str, Collection[str]] = {
+    "landmarks": LANDMARKS, "labels": (OWN_PARSER, *LABELS), "features": (VGG16,),
+}  # fmt: skip
+"""Values of the options whose text is a file otherwise."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +165,21 @@ def result_options(
     """
     found = {"recipe": recipe_digest(job.recipe)}
     for option in RESULT_OPTIONS:
-        value = names.get(option, getattr(settings, option))
-        if isinstance(value, Path):
-            value = value.resolve()
-        if value is not None:
-            found[f"--{option}"] = str(value)
+        value = getattr(settings, option)
+        if option in names:
+            found[f"--{option}"] = names[option]
+        elif isinstance(value, Path):
+            found[f"--{option}"] = str(value.resolve())
+        elif value is not None:
+            found[f"--{option}"] = _with_resolved_file(option, str(value))
     return found
+
+
+def _with_resolved_file(option: str, text: str) -> str:
+    """Return the text of an option; if it names a file, the file's absolute path."""
+    if option not in CHOICES or text in CHOICES[option]:
+        return text
+    return str(Path(text).resolve())
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -172,11 +188,24 @@ def recipe_digest(recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def describe_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """Describe the first option that differs, if any."""
+def describe_difference(
+    before: Mapping[str, str], now: Mapping[str, str], jobs: Collection[str] = ()
+) -> str | None:
+    """Describe the first option that differs, if any.
+
+    Args:
+        before: Options of a record; earlier versions recorded relative paths of some files, which
+            start at the working folder.
+        now: Options as `result_options` returns them.
+        jobs: Names of jobs, which are no such paths.
+
+    """
     for option in dict.fromkeys((*before, *now)):
         old, new = before.get(option), now.get(option)
         if old == new:
+            continue
+        is_file = old is not None and old not in jobs
+        if is_file and _with_resolved_file(option.removeprefix("--"), old) == new:
             continue
         if option == "recipe":
             return "another content of its recipe"
