@@ -204,8 +204,11 @@ def describe_difference(
         old, new = before.get(option), now.get(option)
         if old == new:
             continue
-        is_file = old is not None and old not in jobs
-        if is_file and _with_resolved_file(option.removeprefix("--"), old) == new:
+        if (
+            old is not None
+            and old not in jobs
+            and _with_resolved_file(option.removeprefix("--"), old) == new
+        ):
             continue
         if option == "recipe":
             return "another content of its recipe"
