@@ -30,7 +30,7 @@ class Timing:
         self.seconds = 0.5
         self.measured: list[str] = []
 
-    def __call__(self, request: TrainRequest, progress: object = None) -> TrainingPlan:
+    def __call__(self, request: TrainRequest, **_: Any) -> TrainingPlan:
         self.measured.append(request.recipe.name)
         stages = tuple(
             StagePlan(name, 1, 1, {}, Speed(self.seconds, 0.0), 1, 0.0)
@@ -106,11 +106,11 @@ def test_measurements_end_when_the_queue_starts_meanwhile(
 ) -> None:
     held: list[Any] = []
 
-    def measure(request: TrainRequest, progress: object = None) -> TrainingPlan:
+    def measure(request: TrainRequest, **options: Any) -> TrainingPlan:
         if request.recipe.name == "denoiser":
             held.append(hold_folder(folder / "out"))
             held[0].__enter__()
-        return timing(request)
+        return timing(request, **options)
 
     monkeypatch.setattr(forecast, "plan_training", measure)
     made = plan_queue(settings(folder))

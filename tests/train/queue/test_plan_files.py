@@ -80,7 +80,7 @@ def test_every_job_takes_the_parser_and_the_identity_network_that_are_trained_fi
     assert first.sources == {}
     for job in others:
         takes = {
-            "labels": plan_files.uses_labels(job.recipe), "identity": job.recipe.loss.recognition,
+            "labels": job.recipe.loss.parsing, "identity": job.recipe.loss.recognition,
         }  # fmt: skip
         expected = {option: first.name for option, used in takes.items() if used}
         assert {key: one for key, one in job.sources.items() if key != "init"} == expected

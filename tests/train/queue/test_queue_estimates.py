@@ -288,7 +288,7 @@ def test_a_measurement_that_fails_keeps_an_earlier_one(
     measured(settings(folder))
     before = (folder / "out" / "estimates.json").read_text()
 
-    def fail(request: TrainRequest, progress: object = None) -> TrainingPlan:
+    def fail(request: TrainRequest, **options: Any) -> TrainingPlan:
         raise TrainingError("no memory")
 
     monkeypatch.setattr(forecast, "plan_training", fail)

@@ -12,7 +12,7 @@ from jdsr_cli.datasets.cropping import LANDMARKS
 from jdsr_cli.settings import TrainSettings, declared
 from jdsr_train.data.part_labellers import LABELS
 from jdsr_train.frozen_features import VGG16
-from jdsr_train.queue.plan_files import ChainJob, TrainingJob, uses_labels
+from jdsr_train.queue.plan_files import ChainJob, TrainingJob
 from jdsr_train.recipe import Recipe
 from jdsr_train.recipe_files import to_dict
 from jdsr_train.request import OWN_PARSER, stage_weights_path
@@ -54,7 +54,7 @@ class QueueOptions:
         settings = self.settings
         return (
             "parser" in job.recipe.stages
-            and uses_labels(job.recipe)
+            and job.recipe.loss.parsing
             and settings.parsing is not None
             and settings.labels == OWN_PARSER
             and "labels" not in job.sources
@@ -113,16 +113,17 @@ class QueueOptions:
 
         """
         given, recipe = self.settings, job.recipe
-        loss, stages = recipe.loss, recipe.stages
+        loss, stages, masked = recipe.loss, recipe.stages, recipe.data.masked > 0
         labels = str(taken["labels"]) if "labels" in taken else given.labels
-        parts = uses_labels(recipe)
+        parts = loss.parsing
         has_parser = parts and "parser" in stages and labels == OWN_PARSER
         minutes = None if given.minutes is None else given.minutes * job.table.share
         init = taken.get("init")
         return replace(
             given,
             plan=None, recipe=job.source, out=self.folder(job), cache=given.cache or self.cache,
-            masks=given.masks if recipe.data.masked > 0 else None,
+            masks=given.masks if masked else None,
+            landmarks=given.landmarks if loss.prior > 0 or masked else "five",
             features=given.features if loss.features else None,
             parsing=given.parsing if has_parser else None,
             labels=labels if parts else OWN_PARSER,

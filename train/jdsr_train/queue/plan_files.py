@@ -170,16 +170,11 @@ _GIVES: Mapping[str, Callable[[Recipe], bool]] = {
 }
 """Whether a job of a recipe trains what another one takes, by the option."""
 _USES: Mapping[str, Callable[[Recipe], bool]] = {
-    "labels": lambda recipe: uses_labels(recipe),
+    "labels": lambda recipe: recipe.loss.parsing,
     "identity": lambda recipe: recipe.loss.recognition,
     "init": lambda _: True,
 }
 """Whether a recipe uses what is taken, by the option."""
-
-
-def uses_labels(recipe: Recipe) -> bool:
-    """Return whether a recipe learns from labels of the parts of faces."""
-    return recipe.loss.prior > 0 and recipe.loss.prior_parsing > 0
 
 
 def _check_source(
