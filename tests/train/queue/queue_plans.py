@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -12,6 +14,7 @@ import torch
 from jdsr_cli.progress import Silent
 from jdsr_cli.settings import TrainSettings
 from jdsr_train.queue.children import ChildResult, Interruption
+from jdsr_train.queue.execution import QueueOutcome
 
 FEW_MASKS = "[data]\ndrawn_masks = 2\n"
 RECIPES = {
@@ -65,6 +68,17 @@ def settings(folder: Path, **options: object) -> TrainSettings:
         "device": "cpu", "parsing": folder / "parsing.tar", "features": str(folder / "vgg.pth"),
     }  # fmt: skip
     return TrainSettings(**{**given, **options})  # type: ignore[arg-type]
+
+
+def states(outcome: QueueOutcome) -> dict[str, str]:
+    """Return the state of each job by its name."""
+    return {one.name: one.record.state for one in outcome.jobs}
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """Return the records of the jobs of a queue in `settings(folder)`."""
+    values = json.loads((folder / "out" / "queue.json").read_text())
+    return dict(values["jobs"])
 
 
 class Notes(Silent):

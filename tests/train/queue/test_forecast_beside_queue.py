@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_plans import FakeProcesses, Notes, settings, write_plan
+from queue_plans import FakeProcesses, Notes, settings
 
 from jdsr_cli.cli import training
 from jdsr_cli.errors import OutputError
@@ -45,12 +45,6 @@ def timing(monkeypatch: pytest.MonkeyPatch) -> Timing:
     found = Timing()
     monkeypatch.setattr(forecast, "plan_training", found)
     return found
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_plan(tmp_path)
-    return tmp_path
 
 
 def forecast_during(folder: Path, job: str, **options: Any) -> QueueForecast:

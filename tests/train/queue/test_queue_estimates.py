@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_plans import FakeProcesses, Notes, settings, write_plan
+from queue_plans import FakeProcesses, Notes, settings
 
 from jdsr_cli.errors import TrainingError
 from jdsr_cli.settings import TrainSettings
@@ -24,12 +24,6 @@ from jdsr_train.timing import Speed
 JOBS = ("whole", "ablation", "denoiser", "resolver", "longer")
 SMALL = {"whole": 20_450, "ablation": 20_000, "denoiser": 20_000, "resolver": 20_000}
 """Steps of the jobs over all stages; parser and identity network are trained once."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_plan(tmp_path)
-    return tmp_path
 
 
 def estimates_of(given: TrainSettings) -> Estimates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 from collections.abc import Sequence
@@ -10,30 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_plans import ORDER, FakeProcesses, Notes, settings, write_plan
+from queue_plans import ORDER, FakeProcesses, Notes, recorded, settings, states
 from typer.main import get_command
 
 from jdsr_cli.cli.app import app
 from jdsr_cli.errors import OutputError, UsageError
 from jdsr_cli.weights import sha256_of
 from jdsr_train.queue.children import ChildResult
-from jdsr_train.queue.execution import QueueOutcome, run_queue
+from jdsr_train.queue.execution import run_queue
 from jdsr_train.queue.records import hold_folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_plan(tmp_path)
-    return tmp_path
-
-
-def states(outcome: QueueOutcome) -> dict[str, str]:
-    return {one.name: one.record.state for one in outcome.jobs}
-
-
-def recorded(folder: Path) -> dict[str, Any]:
-    values = json.loads((folder / "out" / "queue.json").read_text())
-    return dict(values["jobs"])
 
 
 def test_jobs_run_in_order_with_what_they_take(folder: Path) -> None:

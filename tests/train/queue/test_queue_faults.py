@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_plans import ORDER, FakeProcesses, Notes, settings, write_plan
+from queue_plans import ORDER, FakeProcesses, Notes, recorded, settings, states
 
 from jdsr_cli.errors import OutputError, TrainingError, WeightsError
 from jdsr_cli.weights import sha256_of
 from jdsr_train.queue import execution
 from jdsr_train.queue.children import ChildResult, run_child
-from jdsr_train.queue.execution import QueueOutcome, run_queue
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_plan(tmp_path)
-    return tmp_path
-
-
-def states(outcome: QueueOutcome) -> dict[str, str]:
-    return {one.name: one.record.state for one in outcome.jobs}
-
-
-def recorded(folder: Path) -> dict[str, Any]:
-    values = json.loads((folder / "out" / "queue.json").read_text())
-    return dict(values["jobs"])
+from jdsr_train.queue.execution import run_queue
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "jobs": {"a": 5}}',
