@@ -88,7 +88,7 @@ class FanLandmarks:
 
         network: nn.Module = FAN(num_modules=4, num_landmarks=98, device="cpu")
         try:
-            network.load_state_dict(read_state_dict(path, key="state_dict").tensors)
+            network.load_state_dict(read_state_dict(path).tensors)
         except RuntimeError as error:  # includes WeightsCorruptError
             raise WeightsCorruptError("is not facexlib's FAN", where=path) from error
         self._device = resolve_device(device)

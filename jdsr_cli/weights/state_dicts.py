@@ -44,13 +44,12 @@ class StateDict:
     """Of a safetensors file; empty for a file written by ``torch.save``."""
 
 
-def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
+def read_state_dict(path: Path) -> StateDict:
     """Read a weight file: safetensors by its suffix, otherwise a file written by ``torch.save``.
 
     Args:
-        path: The file.
-        key: Key of the state dict in a file of ``torch.save`` with further content. If None, it is
-            the file's mapping, or what a training wrote as its ``state_dict``.
+        path: The file. One of ``torch.save`` may be the checkpoint of a training that holds it as
+            ``state_dict`` beside other values.
 
     Raises:
         WeightsMissingError: There is no such file.
@@ -60,20 +59,19 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
     """
     try:
         with path.open("rb") as stream:
-            return parse_state_dict(stream, path, key=key)
+            return parse_state_dict(stream, path)
     except FileNotFoundError as error:
         raise no_such_file(path) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) -> StateDict:
+def parse_state_dict(stream: BinaryIO, path: Path) -> StateDict:
     """Read a weight file from a stream.
 
     Args:
-        stream: The bytes.
+        stream: The bytes, of a file as for `read_state_dict`.
         path: Name of the file, whose suffix determines the format.
-        key: As for `read_state_dict`.
 
     Raises:
         WeightsCorruptError: It is not a safetensors file, or not a mapping of names to tensors.
@@ -96,16 +94,14 @@ def parse_state_dict(stream: BinaryIO, path: Path, *, key: str | None = None) ->
             # torch warns of TorchScript archives before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
             state = torch.load(stream, map_location="cpu", weights_only=True)
-        if key is not None:
-            state = state[key]
-        elif isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-            state = state["state_dict"]
     except Exception as error:  # torch raises errors of any type for damaged files
         raise WeightsCorruptError(
             "is not a state dict of tensors only, and was not opened",
             where=path,
             hint="Export the weights as safetensors.",
         ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):

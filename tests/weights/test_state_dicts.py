@@ -31,10 +31,24 @@ def test_both_formats_are_read(tmp_path: Path) -> None:
 
 def test_a_state_dict_within_a_checkpoint_can_be_read(tmp_path: Path) -> None:
     torch.save({"epoch": 7, "state_dict": TENSORS}, tmp_path / "a.pth")
-    assert has_tensors(read_state_dict(tmp_path / "a.pth", key="state_dict").tensors)
-    for key in (None, "model"):
-        with pytest.raises(WeightsCorruptError, match=r"a\.pth: is not a state dict"):
-            read_state_dict(tmp_path / "a.pth", key=key)
+    assert has_tensors(read_state_dict(tmp_path / "a.pth").tensors)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": 7, "model": TENSORS},
+        {"state_dict": [1.0], "other": TENSORS},
+        {"state_dict": {"weight": 1.0}},
+        {"state_dict": {"state_dict": TENSORS}},
+    ],
+)
+def test_a_checkpoint_without_a_state_dict_is_refused(
+    tmp_path: Path, content: dict[str, object]
+) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(WeightsCorruptError, match=r"a\.pth: is not a state dict"):
+        read_state_dict(tmp_path / "a.pth")
 
 
 def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
