@@ -1,8 +1,11 @@
 """`jdsr train` on the command line: training from a recipe, plans and errors."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,3 +216,33 @@ def test_weights_of_a_run_are_listed_by_every_command(
     result = run("weights", "list")
     assert result.exit_code == 0, result.output
     assert "small" in result.stdout
+
+
+WITHOUT_TOML = (
+    "import sys; sys.modules['tomli_w'] = None; sys.argv[0] = 'jdsr';"
+    "from jdsr_cli.cli.app import main; main()"
+)
+"""The command line where the extra `train` is not installed."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data", "."],
+        ["train", "--data", ".", "--dry-run"],
+        ["train", "--data", ".", "--plan", "equal_budget"],
+        ["weights", "export", "checkpoint.pt"],
+        ["weights", "chain", "a.safetensors", "b.safetensors", "--out", "c.safetensors"],
+    ],
+    ids=" ".join,
+)
+def test_commands_that_need_the_extra_train_say_so(words: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TOML, *words],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.endswith("pip install 'jdsr[train]'")
+    assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 from torch import nn
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.errors import WeightsError
+from jdsr_cli.errors import UsageError, WeightsError
 from jdsr_cli.settings import StoredPrecision
 from jdsr_cli.version import __version__
 from jdsr_cli.weights import WeightEntry, entries, entry, save_network
@@ -23,6 +22,14 @@ from jdsr_cli.weights.bases import BaseWeights
 from jdsr_cli.weights.default import compare_gates
 from jdsr_cli.weights.registry import CARRIED, MANIFEST
 from jdsr_train.recipe import Recipe
+
+try:
+    import tomli_w
+except ModuleNotFoundError as missing:  # before hours of training, not after them
+    raise UsageError(
+        "trained weights are listed by the package tomli-w, which is not installed",
+        hint="pip install 'jdsr[train]'",
+    ) from missing
 
 LICENCE = "Terms of the training faces; state them before passing the file on"
 NO_DEVIATIONS = "none"
