@@ -307,6 +307,7 @@ def test_values_of_another_type_are_refused_with_their_key(text: str, tmp_path: 
         ("[loss]\npixel_hr = nan", "loss: pixel_hr: nan is out of range"),
         ("[optimiser]\nbatch = 0", "optimiser: batch: 0 is out of range, at least 1 is required"),
         ("[optimiser]\nrate = -1.0", "optimiser: rate: -1 is out of range"),
+        (f"[optimiser]\nrate = 1{400 * '0'}", "optimiser: rate: the number is too large"),
         ("[optimiser]\nwarmup = -1", "optimiser: warmup: -1 is out of range"),
         ("[optimiser]\nbetas = [2.0, 0.9]", "optimiser: betas: 2 is out of range"),
         ("[identity.optimiser]\nclip = nan", "identity: optimiser: clip: nan is out of range"),

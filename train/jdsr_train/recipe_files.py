@@ -62,7 +62,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UsageError(f"{len(parts)} values are needed, not {len(value)}", where=where)
         return tuple(_convert(*pair, where) for pair in zip(parts, value, strict=True))
     if base is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise UsageError("the number is too large", where=where) from error
     if not isinstance(value, base) or (isinstance(value, bool) and base is not bool):
         name = "list" if base is tuple else getattr(base, "__name__", str(base))
         raise UsageError(f"{value!r} is not of type {name}", where=where)
