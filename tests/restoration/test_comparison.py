@@ -169,6 +169,7 @@ def test_pixels_that_are_not_square_stay_so(
         assert (reader.info.width, reader.info.height) == (402, 130)
 
 
+@pytest.mark.nightly
 def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
     tiny_weights: Weights, tmp_path: Path, astronaut: Picture, hopper: Picture
 ) -> None:

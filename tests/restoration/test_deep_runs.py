@@ -209,6 +209,7 @@ def test_the_label_is_white_text_of_203_nits(
     assert corner.min() < 0.2 * 65535
 
 
+@pytest.mark.nightly
 def test_a_killed_run_resumes_to_the_same_bytes(
     tmp_path: Path, scenes: list[Picture], tiny_weights: Weights
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media.clips import encode, picture
+from nightly_cases import mostly_nightly
 from PIL import Image
 from results_folder import results_in
 from suite_clips import walk, walk_settings
@@ -141,7 +142,7 @@ def test_a_picture_that_is_added_to_a_sequence_changes_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("change", [append, overwrite])
-@pytest.mark.parametrize("segment", [1, 2])
+@pytest.mark.parametrize("segment", mostly_nightly([1, 2], [2]))
 def test_nothing_is_published_of_a_recording_that_changes(
     tmp_path: Path,
     settings: RestoreSettings,

@@ -114,6 +114,7 @@ def test_a_killed_folder_resumes_to_the_same_bytes(batch: Batch, tmp_path: Path)
     batch.assert_whole(tmp_path / "out")
 
 
+@pytest.mark.nightly
 def test_parallel_runs_of_different_inputs_give_all_results(batch: Batch, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from frame_times import VARIABLE_PTS, clip_times
+from nightly_cases import mostly_nightly
 from results_folder import VARYING, restored_in, results_in
 
 from jdsr_cli.faces import TEMPLATE, Detection
@@ -198,7 +199,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("lr_size", [32, 128])
+@pytest.mark.parametrize("lr_size", mostly_nightly([32, 128], [32]))
 def test_results_do_not_depend_on_the_batch_size(
     clip: Path, tiny_weights: Weights, tmp_path: Path, lr_size: int
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from killed_run import run_until_killed
 from media.clips import encode
+from nightly_cases import mostly_nightly
 from PIL import Image
 from suite_clips import WALK, lines, walk, walk_settings
 from test_assistance import assert_same, interrupt, prepare, run
@@ -298,7 +299,12 @@ def test_faces_are_steadier_and_what_was_filmed_is_not_changed(
     assert steady["flicker_unstabilised"] < 0.7 * single.figures["flicker_unstabilised"]
 
 
-@pytest.mark.parametrize("point", ["after the first segment", "in the middle of a segment"])
+@pytest.mark.parametrize(
+    "point",
+    mostly_nightly(
+        ["after the first segment", "in the middle of a segment"], ["in the middle of a segment"]
+    ),
+)
 def test_killed_runs_resume_to_the_same_bytes(
     clip: Path, settings: RestoreSettings, whole: Path, tmp_path: Path, point: str
 ) -> None:

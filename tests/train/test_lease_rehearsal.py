@@ -31,7 +31,7 @@ from jdsr_train.lease.workspace import LeaseWorkspace, is_locked
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 16.0
 """Duration of a lease with fake training."""
-REAL_SECONDS = 60.0
+REAL_SECONDS = 40.0
 """Duration of a lease with `jdsr train`."""
 LONGER = (1, 3, 9)
 """Factors of the duration: on a loaded machine, programs may take longer to start than a lease."""

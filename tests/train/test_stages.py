@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nightly_cases import mostly_nightly
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
@@ -265,10 +264,8 @@ train(pickle.load(open(sys.argv[1], "rb")), Killed())
 """
 
 
-@pytest.mark.parametrize(
-    "stage",
-    mostly_nightly(["parser", "identity", "denoise", "joint"], ["joint"]),
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("stage", ["parser", "identity", "denoise", "joint"])
 def test_a_run_killed_in_any_stage_resumes_to_the_same_result(
     stage: str, whole: tuple[Path, list[StageResult]], make: Make, tmp_path: Path
 ) -> None:
