@@ -53,7 +53,7 @@ def test_a_record_with_a_value_that_is_never_written_is_an_error(
     with pytest.raises(TrainingError, match=r"queue\.json: cannot be read .*Delete it") as fault:
         run_queue(settings(folder), Notes(), start)
     assert "jobs: whole: " in str(fault.value)
-    assert key in str(fault.value) or "a number is too large" in str(fault.value)
+    assert key in str(fault.value)
     assert start.started == []
 
 

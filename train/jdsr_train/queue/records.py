@@ -135,9 +135,6 @@ def build_tables(kind: type[T], values: Any, path: Path, where: str) -> dict[str
             found[name] = build_table(kind, table_in(value, path, name), f"{where}: {name}")
         except UsageError as error:
             raise _damaged(path, error) from error
-        except OverflowError as error:  # an integer that no float can hold
-            fault = UsageError("a number is too large", where=f"{where}: {name}")
-            raise _damaged(path, fault) from error
     return found
 
 
