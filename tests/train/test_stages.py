@@ -483,7 +483,7 @@ def test_two_processes_train_a_network_with_an_unused_parsing_head(
         (tmp_path / "run" / stage).mkdir(parents=True)
         name = f"{stage}/{stage}.safetensors"
         (tmp_path / "run" / name).write_bytes((whole[0] / name).read_bytes())
-    request = make(tmp_path / "run", stage="joint")
+    request = make(tmp_path / "run", stage="joint", parsing=None)
     loss = dataclasses.replace(request.recipe.loss, prior_parsing=0.0)
     changed = dataclasses.replace(request.recipe, loss=loss)
     run_two(dataclasses.replace(request, recipe=changed), tmp_path)
