@@ -14,11 +14,11 @@ from tiny_generator import tiny_arguments
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.weights import read_manifest
 from jdsr_train import timing
+from jdsr_train.loss_recipe import LossRecipe
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
     GeneratorRecipe,
-    LossRecipe,
     OptimiserRecipe,
     Recipe,
 )

@@ -31,7 +31,8 @@ from jdsr_train.input_digests import (
     parsing_digest,
     stage_digests,
 )
-from jdsr_train.recipe import DataRecipe, LossRecipe, Recipe
+from jdsr_train.loss_recipe import LossRecipe
+from jdsr_train.recipe import DataRecipe, Recipe
 from jdsr_train.request import RunSettings, TrainRequest
 from jdsr_train.run import open_components
 from jdsr_train.training.fabric import open_fabric

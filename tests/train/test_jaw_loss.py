@@ -11,9 +11,9 @@ from torch import Tensor
 
 from jdsr_cli.networks import GeneratorOutput
 from jdsr_train.data.samples import Batch
+from jdsr_train.loss_recipe import LossRecipe
 from jdsr_train.losses.jaw import BAND_SIGMA, FLOOR, edge_strength, jaw_band, jaw_loss
 from jdsr_train.losses.objective import LossNetworks, restoring_terms
-from jdsr_train.recipe import LossRecipe
 
 CENTRE = 63.5
 

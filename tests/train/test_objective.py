@@ -16,6 +16,7 @@ from jdsr_cli.networks.layers import enlarge
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train.components import recipe_arguments, sample_settings
 from jdsr_train.data.samples import Batch, TrainingSamples
+from jdsr_train.loss_recipe import LossRecipe
 from jdsr_train.losses.objective import (
     LossNetworks,
     denoising_terms,
@@ -23,7 +24,6 @@ from jdsr_train.losses.objective import (
     restoring_terms,
     select_region,
 )
-from jdsr_train.recipe import LossRecipe
 from jdsr_train.recipe_files import load
 
 NO_TERMS = LossRecipe(

@@ -13,7 +13,7 @@ from jdsr_cli.networks import build
 from jdsr_cli.settings.training import Model
 from jdsr_train import recipe_files
 from jdsr_train.components import recipe_arguments, sample_settings
-from jdsr_train.recipe import LossRecipe
+from jdsr_train.loss_recipe import LossRecipe
 
 
 def write(tmp_path: Path, text: str) -> str:

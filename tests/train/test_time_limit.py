@@ -19,12 +19,12 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from jdsr_cli.errors import InputMissingError, TrainingError
 from jdsr_cli.weights import load_generator, read_manifest
 from jdsr_train import recipe_files
+from jdsr_train.loss_recipe import LossRecipe
 from jdsr_train.recipe import (
     CriticRecipe,
     DataRecipe,
     GeneratorRecipe,
     IdentityRecipe,
-    LossRecipe,
     OptimiserRecipe,
     Recipe,
 )

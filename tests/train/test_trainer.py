@@ -25,10 +25,10 @@ from jdsr_cli.networks import build
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
 from jdsr_train.auxiliary import build_auxiliary_models
 from jdsr_train.data.samples import TrainingSamples
+from jdsr_train.loss_recipe import LossRecipe
 from jdsr_train.recipe import (
     CriticRecipe,
     GeneratorRecipe,
-    LossRecipe,
     OptimiserRecipe,
     Recipe,
 )

@@ -182,6 +182,13 @@ def test_what_changes_the_weights_is_compared_and_nothing_else(tmp_path: Path) -
 FILES = {"features": "vgg.pth", "landmarks": "fan.onnx", "labels": "parser.safetensors"}
 
 
+@pytest.fixture
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a plan, which is the working folder."""
+    monkeypatch.chdir(folder)
+    return folder
+
+
 def options_of(folder: Path, option: str, value: str) -> dict[str, str]:
     """Return what is recorded of a job of the plan in a folder with an option."""
     jobs = jobs_of(str(folder / "plan.toml"))
@@ -194,34 +201,28 @@ def options_of(folder: Path, option: str, value: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("option", "name"), FILES.items())
 def test_a_file_is_the_same_by_every_spelling_of_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
+    inside: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
 ) -> None:
-    write_plan(tmp_path)
-    (tmp_path / "sub").mkdir()
-    (tmp_path / name).touch()
-    (tmp_path / "link").symlink_to(name)
-    monkeypatch.chdir(tmp_path)
-    before = options_of(tmp_path, option, str(tmp_path / name))
-    assert before[f"--{option}"] == str((tmp_path / name).resolve())
-    for spelling in (name, f"./{name}", f"sub/../{name}", "link", str(tmp_path / "link")):
-        assert describe_difference(before, options_of(tmp_path, option, spelling)) is None
-    monkeypatch.chdir(tmp_path / "sub")
-    assert describe_difference(before, options_of(tmp_path, option, f"../{name}")) is None
-    (tmp_path / "sub" / name).touch()
-    found = describe_difference(before, options_of(tmp_path, option, name))
-    assert found == f"--{option} {tmp_path / name}, not {tmp_path / 'sub' / name}"
+    (inside / "sub").mkdir()
+    (inside / name).touch()
+    (inside / "link").symlink_to(name)
+    before = options_of(inside, option, str(inside / name))
+    assert before[f"--{option}"] == str((inside / name).resolve())
+    for spelling in (name, f"./{name}", f"sub/../{name}", "link", str(inside / "link")):
+        assert describe_difference(before, options_of(inside, option, spelling)) is None
+    monkeypatch.chdir(inside / "sub")
+    assert describe_difference(before, options_of(inside, option, f"../{name}")) is None
+    (inside / "sub" / name).touch()
+    found = describe_difference(before, options_of(inside, option, name))
+    assert found == f"--{option} {inside / name}, not {inside / 'sub' / name}"
 
 
 @pytest.mark.parametrize(("option", "name"), FILES.items())
-def test_a_file_stays_the_same_after_it_was_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
-) -> None:
-    write_plan(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / name).touch()
-    before = options_of(tmp_path, option, name)
-    (tmp_path / name).unlink()
-    assert describe_difference(before, options_of(tmp_path, option, name)) is None
+def test_a_file_stays_the_same_after_it_was_removed(inside: Path, option: str, name: str) -> None:
+    (inside / name).touch()
+    before = options_of(inside, option, name)
+    (inside / name).unlink()
+    assert describe_difference(before, options_of(inside, option, name)) is None
 
 
 @pytest.mark.parametrize(
@@ -229,35 +230,27 @@ def test_a_file_stays_the_same_after_it_was_removed(
     [("landmarks", "five"), ("landmarks", "fan"), ("labels", "facexlib"), ("labels", "none"),
      ("features", "vgg16")],
 )  # fmt: skip
-def test_a_name_is_no_file_even_if_one_is_called_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
-) -> None:
-    write_plan(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / name).touch()
-    assert options_of(tmp_path, option, name)[f"--{option}"] == name
+def test_a_name_is_no_file_even_if_one_is_called_so(inside: Path, option: str, name: str) -> None:
+    (inside / name).touch()
+    assert options_of(inside, option, name)[f"--{option}"] == name
 
 
 @pytest.mark.parametrize(("option", "name"), FILES.items())
 def test_relative_paths_of_earlier_records_start_at_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
+    inside: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
 ) -> None:
-    write_plan(tmp_path)
-    (tmp_path / "sub").mkdir()
-    monkeypatch.chdir(tmp_path)
-    now = options_of(tmp_path, option, name)
+    (inside / "sub").mkdir()
+    now = options_of(inside, option, name)
     earlier = {**now, f"--{option}": name}
     assert describe_difference(earlier, now) is None
-    monkeypatch.chdir(tmp_path / "sub")
-    assert describe_difference(earlier, now) == f"--{option} {name}, not {tmp_path / name}"
+    monkeypatch.chdir(inside / "sub")
+    assert describe_difference(earlier, now) == f"--{option} {name}, not {inside / name}"
 
 
-def test_a_job_is_not_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_plan(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "whole").touch()
-    before = options_of(tmp_path, "labels", "own")
+def test_a_job_is_not_a_file_of_its_name(inside: Path) -> None:
+    (inside / "whole").touch()
+    before = options_of(inside, "labels", "own")
     assert before["--labels"] == "whole"
-    now = options_of(tmp_path, "labels", "whole")
+    now = options_of(inside, "labels", "whole")
     found = describe_difference(before, now, ["whole"])
-    assert found == f"--labels whole, not {tmp_path / 'whole'}"
+    assert found == f"--labels whole, not {inside / 'whole'}"

@@ -12,7 +12,7 @@ from jdsr_cli.networks.layers import GeneratorOutput
 from jdsr_train import losses
 from jdsr_train.data.samples import Batch
 from jdsr_train.frozen_features import FeatureExtractor
-from jdsr_train.recipe import LossRecipe
+from jdsr_train.loss_recipe import LossRecipe
 
 Term = Callable[[], Tensor]
 
