@@ -10,6 +10,7 @@ from jdsr_cli.datasets.sources import data_kind
 from jdsr_cli.errors import InputMissingError, UsageError
 from jdsr_cli.networks import JDSRGenerator, build
 from jdsr_train.auxiliary import build_auxiliary_models
+from jdsr_train.chained_weights import SUPER_RESOLVERS
 from jdsr_train.components import (
     PRIOR_NETWORKS,
     TrainingComponents,
@@ -21,13 +22,12 @@ from jdsr_train.recipe import STAGES
 from jdsr_train.request import OWN_PARSER
 from jdsr_train.resources import identity_state, initial_tensors
 
-BARE_NETWORKS = ("srfbn", "drn", "sicnn", "fsrnet", "dic")
-"""Networks that enlarge bare faces, and return their input as the denoised face."""
 DENOISING_TERMS = (
     "asymmetric", "total_variation", "style_lr", "perceptual_lr", "pixel_lr", "smooth_lr",
     "squared_lr", "occlusion",
 )  # fmt: skip
-"""Terms of the denoised face, the noise map and the occlusion map, constant for these networks."""
+"""Terms of the denoised face, the noise map and the occlusion map. They are constant for networks
+that enlarge bare faces, which return their input as the denoised face."""
 
 
 def check_requirements(components: TrainingComponents, stages: Sequence[str]) -> None:
@@ -72,11 +72,12 @@ def check_given_weights(components: TrainingComponents, stages: Sequence[str]) -
     if "joint" not in stages:
         return
     with torch.device("meta"):
-        if request.identity is not None and recipe.loss.recognition:
-            identity_state(identity_network(recipe), request)
-        if request.init is not None:
-            arguments = recipe_arguments(recipe)
-            initial_tensors(build(recipe.generator.network, arguments), request)
+        network = build(recipe.generator.network, recipe_arguments(recipe))
+        identity = identity_network(recipe)
+    if request.identity is not None and recipe.loss.recognition:
+        identity_state(identity, request)
+    if request.init is not None:
+        initial_tensors(network, request)
 
 
 def _option_faults(components: TrainingComponents, stages: Sequence[str]) -> Iterator[str]:
@@ -112,7 +113,7 @@ def _loss_faults(components: TrainingComponents, stages: Sequence[str]) -> Itera
     ):
         if weight and network not in networks:
             yield f"loss.{term} belongs to {', '.join(networks)}, not to the network {network}"
-    if network in BARE_NETWORKS:
+    if network in SUPER_RESOLVERS:
         for term in DENOISING_TERMS:
             if getattr(weights, term):
                 yield f"loss.{term} has no effect: the network {network} does not remove masks"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,13 @@ import torch
 from torch import Tensor
 
 from jdsr_cli.errors import UsageError, WeightsCorruptError
+from jdsr_cli.networks import build
 from jdsr_train.baselines.drn import DRN, DRNConfig
 from jdsr_train.baselines.published import from_published, is_published, published_configuration
 from jdsr_train.baselines.srfbn import SRFBN, SRFBNConfig
+from jdsr_train.recipe_files import load as load_recipe
+from jdsr_train.request import RunSettings, TrainRequest
+from jdsr_train.resources import initial_tensors
 
 MEAN = 255 * torch.tensor([0.4488, 0.4371, 0.4040])
 NETWORKS = {"srfbn": SRFBN, "drn": DRN}
@@ -124,6 +129,29 @@ def test_a_published_layout_fits_the_network(
     with torch.device("meta"):
         network = NETWORKS[name](config)
     network.load_state_dict(from_published(name, state), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shapes", "prefix"),
+    [
+        ("srfbn_x4", srfbn_shapes(8), ""),
+        ("srfbn_x8", srfbn_shapes(12), "module."),
+        ("drn_large_x4", drn_shapes(2, 40, 20), "module."),
+    ],
+    ids=["srfbn-x4", "srfbn-x8", "drn-l-x4"],
+)
+def test_every_tensor_of_a_published_file_fits_before_the_training(
+    recipe: str, shapes: Shapes, prefix: str, tmp_path: Path
+) -> None:
+    state = filled(shapes)
+    path = tmp_path / "published.pth"
+    torch.save({"epoch": 1, "state_dict": {prefix + key: one for key, one in state.items()}}, path)
+    request = TrainRequest(load_recipe(recipe), tmp_path, RunSettings(tmp_path), init=str(path))
+    with torch.device("meta"):
+        network = build(request.recipe.generator.network, request.recipe.generator.arguments)
+    found = initial_tensors(network, request)
+    assert set(found) == set(network.state_dict())
+    assert {one.device.type for one in found.values()} == {"cpu"}
 
 
 @pytest.mark.parametrize(("size", "blocks", "features"), [("S", 30, 16), ("L", 40, 20)])
