@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from repeated_clip import print_line
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("", "media")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 
 from mutations import DAMAGE
 

@@ -41,9 +41,9 @@ from typing import Any
 import numpy as np
 from repeated_clip import print_line
 
-sys.path[:0] = [
-    str(Path(__file__).parents[1] / folder) for folder in ("", "media", "restoration", "benchmarks")
-]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "restoration"))
 
 from results_folder import results_in
 from run_damage import damage_once
@@ -169,8 +169,8 @@ class Killed:
         for name, segments in self.files.items():
             if _content(hidden / name) != _content(before / name):
                 damaged |= segments
-        journal = _content(hidden / "work" / Journal.NAME) or b""
-        lines = journal.splitlines(keepends=True)
+        copies = [_content(hidden / "work" / name) or b"" for name in Journal.NAMES]
+        lines = b"\n".join(copies).splitlines(keepends=True)
         return damaged | {n for n, line in enumerate(self.lines[1:]) if line not in lines}
 
 
