@@ -73,6 +73,8 @@ MOMENTS = 4
 LONGEST = 240
 """Seconds after which a case counts as hanging."""
 _AGAIN = re.compile(r"(\d+) of its frames are done again")
+_RESUMED = re.compile(r"resumed after (\d+) frames")
+_TOLD = re.compile(r"is damaged \(\S|journal of the interrupted run is lost")
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -250,7 +252,7 @@ class Cases:
                 done = [damage_once(files, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
                 damaged = killed.damaged_segments(out)
                 faulthandler.dump_traceback_later(LONGEST, exit=True)
-                outcomes, said, again = self._resume(run, out, damaged)
+                outcomes, said, again = self._resume(run, out, damaged, killed.segments)
                 faulthandler.cancel_dump_traceback_later()
                 report.counts.update(outcomes)
                 report.segments.append((len(damaged), again))
@@ -261,7 +263,9 @@ class Cases:
                     )
                 shutil.rmtree(out.parent)
 
-    def _resume(self, run: Any, out: Path, damaged: set[int]) -> tuple[list[str], str, int]:
+    def _resume(
+        self, run: Any, out: Path, damaged: set[int], finished: int
+    ) -> tuple[list[str], str, int]:
         """Return the outcomes, what was said, and how many segments were done again."""
         try:
             result = run(out)
@@ -279,7 +283,8 @@ class Cases:
         outcomes = [] if self._is_whole(out) else ["silent"]
         if again > len(damaged):
             outcomes.append("excess")
-        if damaged and "damaged" not in said and "lost" not in said:
+        resumed = sum(int(one) for one in _RESUMED.findall(said))
+        if damaged and resumed < finished * SEGMENT and not _TOLD.search(said):
             outcomes.append("untold")
         return outcomes or ["identical"], said, again
 

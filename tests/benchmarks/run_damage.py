@@ -89,8 +89,9 @@ def _put_link(path: Path, other: Path, rng: Generator) -> None:
     if rng.random() < 0.5:
         path.symlink_to(other)
         return
-    # Outside of the run, and with the same content.
-    outside = path.parents[3] / f"{path.name}.moved"
+    # Outside of the results, and with the same content.
+    hidden = next(one for one in path.parents if one.name.endswith(".partial"))
+    outside = hidden.parents[1] / f"{path.name}.moved"
     outside.write_bytes(content)
     path.symlink_to(outside)
 
