@@ -29,12 +29,11 @@ import torch
 from frame_times import VARIABLE_PTS
 from numpy.typing import NDArray
 from PIL import Image
-from tiny_generator import tiny_arguments
+from small_portraits import astronaut_portrait, hopper_portrait
+from tiny_generator import write_tiny_weights
 
 from jdsr_cli.datasets.face_set import FaceSet
-from jdsr_cli.networks.lite import LiteGenerator
 from jdsr_cli.synthesis.masks import landmarks_from_five
-from jdsr_cli.weights import save_network
 
 # A shell that starts the tests in the background makes Python ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,10 +42,6 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 ImageArray = NDArray[np.uint8]
-
-
-def _shrunk(image: ImageArray, side: int) -> ImageArray:
-    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -67,15 +62,13 @@ def scheduling_policy() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def astronaut() -> ImageArray:
     """The upper part of a portrait, 120 px square, with a face about 37 px wide."""
-    return _shrunk(skimage.data.astronaut()[:290, 80:370], 120)
+    return astronaut_portrait()
 
 
 @pytest.fixture(scope="session")
 def hopper() -> ImageArray:
     """The upper part of a portrait, 120 px square, with a face about 50 px wide."""
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        image = np.asarray(Image.open(file).convert("RGB"))
-    return _shrunk(image[:450, 40:490], 120)
+    return hopper_portrait()
 
 
 @pytest.fixture(scope="session")
@@ -132,15 +125,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Pa
     def make(lr_size: int) -> Path:
         path = folder / f"tiny-{lr_size}.safetensors"
         if not path.exists():
-            from jdsr_cli.networks import build
-
-            torch.manual_seed(0)
-            network = build("lite", tiny_arguments(lr_size))
-            assert isinstance(network, LiteGenerator)
-            # The untrained head predicts every pixel half covered; with this bias none is.
-            with torch.no_grad():
-                network.head.bias[6] = -6.0
-            save_network(path, "lite", tiny_arguments(lr_size), network, {})
+            write_tiny_weights(path, lr_size)
         return path
 
     return make

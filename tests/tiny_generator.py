@@ -20,6 +20,24 @@ def tiny_arguments(lr_size: int) -> dict[str, object]:
     }
 
 
+def write_tiny_weights(path: Path, lr_size: int) -> Path:
+    """Write weights of an untrained generator for an input size; return their path."""
+    import torch
+
+    from jdsr_cli.networks import build
+    from jdsr_cli.networks.lite import LiteGenerator
+    from jdsr_cli.weights import save_network
+
+    torch.manual_seed(0)
+    network = build("lite", tiny_arguments(lr_size))
+    assert isinstance(network, LiteGenerator)
+    # The untrained head predicts every pixel half covered; with this bias none is.
+    with torch.no_grad():
+        network.head.bias[6] = -6.0
+    save_network(path, "lite", tiny_arguments(lr_size), network, {})
+    return path
+
+
 def manifest_entry(
     path: Path,
     network: str,

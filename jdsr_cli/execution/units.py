@@ -162,7 +162,7 @@ def wait_for_journal(workspace: Workspace, seconds: float = LOCK_SECONDS) -> Non
     After `seconds` it returns as well: the pipeline then reports who holds the journal.
     """
     end = time.monotonic() + seconds
-    while (workspace.work / Journal.NAME).exists() and time.monotonic() < end:
+    while Journal.exists(workspace.work) and time.monotonic() < end:
         try:
             workspace.check_unlocked()
         except OutputError:

@@ -1,9 +1,7 @@
-"""The segments of an interrupted run that can be trusted: lines of a journal, and their files.
+"""The segments that a run has finished: lines of its journal, and their files.
 
 Each line of a journal ends in a checksum of itself, names the request of its run, and holds the
-hash of each file of a segment and of the state at its end. What a disk or a copy has damaged is
-found before a run continues; the run then continues from the last segment that is whole together
-with all before it, and whose state is.
+hash of each file of a segment and of the state at its end.
 """
 
 from __future__ import annotations
@@ -11,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.evidence import sha256_file
+from jdsr_cli.restoration.hashed_files import is_regular
 
 CHECK_LENGTH = 16
 """Hexadecimal digits of the checksum of a line."""
@@ -42,11 +41,15 @@ class StoredFile:
         return cls(path.stat().st_size, sha256_file(path))
 
     def is_at(self, path: Path) -> bool:
-        """Whether a file has this size and this hash."""
+        """Whether there is a file, and no link to one, with this size and this hash."""
         try:
-            return path.stat().st_size == self.bytes and sha256_file(path) == self.sha256
+            return self.has_size_of(path) and sha256_file(path) == self.sha256
         except (OSError, InputUnreadableError):
             return False
+
+    def has_size_of(self, path: Path) -> bool:
+        """Whether there is a file, and no link to one, with this size."""
+        return is_regular(path) and path.stat().st_size == self.bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class FinishedSegment:
     def has_files(self, root: Path) -> bool:
         """Whether all its files are there with their sizes."""
         try:
-            return all((root / n).stat().st_size == one.bytes for n, one in self.files.items())
+            return all(one.has_size_of(root / name) for name, one in self.files.items())
         except OSError:
             return False
 
@@ -110,83 +113,18 @@ def describe_segment(segment: FinishedSegment, run: str) -> bytes:
     return write_line({**asdict(segment), "run": run})
 
 
-def read_segments(lines: Sequence[bytes], run: str) -> Iterator[FinishedSegment | None]:
-    """Yield the segment of each line; None for a line that is damaged or of another request."""
+def read_segments(lines: Iterable[bytes], run: str) -> dict[int, FinishedSegment]:
+    """Return the segments of the intact lines of a run by their numbers, whatever their order."""
+    segments: dict[int, FinishedSegment] = {}
     for line in lines:
         value = read_line(line)
         if value is None or value.pop("run", None) != run:
-            yield None
             continue
         try:
             files = {name: StoredFile(**one) for name, one in value.pop("files").items()}
             state = StoredFile(**value.pop("state"))
-            yield FinishedSegment(files=files, state=state, **value)
+            segment = FinishedSegment(files=files, state=state, **value)
         except (TypeError, KeyError, AttributeError):
-            yield None
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """What of an interrupted run can be trusted."""
-
-    segments: tuple[FinishedSegment, ...] = ()
-    lost: int = 0
-    """Frames of finished segments that are to be done again, as far as intact lines name them."""
-    fault: str | None = None
-    """What is damaged; None if everything is as it was written."""
-
-    @property
-    def frames(self) -> int:
-        """Number of frames in the segments."""
-        return self.segments[-1].frames if self.segments else 0
-
-    @property
-    def note(self) -> str | None:
-        """Sentence for the user if something is damaged."""
-        if self.fault is None:
-            return None
-        again = f"{self.lost} of its frames are" if self.lost else "what followed is"
-        return (
-            f"the interrupted run is damaged ({self.fault}): it continues after {self.frames} "
-            f"frames, {again} done again"
-        )
-
-
-def recover(lines: Sequence[bytes], run: str, root: Path) -> Recovered:
-    """Return the segments from which a run can continue; hashes all their files.
-
-    Args:
-        lines: Complete lines of the journal after that of the request.
-        run: Identifier of the request.
-        root: Folder that contains work and results.
-
-    """
-    read = list(read_segments(lines, run))
-    known = [one for one in read if one is not None]
-    fault: str | None = None
-    whole: list[FinishedSegment] = []
-    for segment in read:
-        if segment is None or segment.number != len(whole):
-            fault = "its journal"
-            break
-        damaged = segment.damaged_file(root)
-        if damaged is not None:
-            fault = damaged
-            break
-        whole.append(segment)
-    while whole and not whole[-1].has_state(root):
-        fault = fault or whole[-1].state_file
-        whole.pop()
-    frames = whole[-1].frames if whole else 0
-    total = max((one.frames for one in known), default=0)
-    return Recovered(tuple(whole), total - frames, fault)
-
-
-def listed_frames(lines: Sequence[bytes], run: str, root: Path) -> int:
-    """Return the number of frames of the segments whose files have their sizes, without hashing."""
-    frames = 0
-    for number, segment in enumerate(read_segments(lines, run)):
-        if segment is None or segment.number != number or not segment.has_files(root):
-            break
-        frames = segment.frames
-    return frames
+            continue
+        segments[segment.number] = segment
+    return segments

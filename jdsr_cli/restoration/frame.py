@@ -32,7 +32,7 @@ from jdsr_cli.media import DeepImage, Image, LaterRecording, MediaInfo, Reader
 from jdsr_cli.progress import StageClock
 from jdsr_cli.restoration.finished_segments import FinishedSegment
 from jdsr_cli.restoration.input_bytes import InputBytes
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.result_signer import ResultSigner
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.workspace import Workspace

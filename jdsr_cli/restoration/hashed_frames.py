@@ -42,6 +42,13 @@ class HashedFrames:
             self._input = FrameHashes(opened.state.source, target, opened.info.stream)
             opened.state.resources.callback(self._input.stop)
 
+    def unfinished(self, path: Path) -> bool:
+        """Whether a file in the folder of results is that of the hashes that are being written."""
+        is_hidden = path.name.startswith(f".{Path(INPUT_HASHES).stem}.")
+        return path.parent == self._folder and (
+            path.name == INPUT_HASHES or (is_hidden and path.name.endswith(SUFFIX))
+        )
+
     def finish(self, restored: Path | None, frames: int) -> None:
         """Wait for the hashes of the input, and hash the frames of the restored video.
 

@@ -2,8 +2,8 @@
 
 The first line holds the request. A line is written after every file that it names has reached
 the disk, and is flushed to the disk before work continues, so that after a loss of power the
-journal never names a file that is not there. A last line that was cut off counts as not written;
-other damage, to lines or files, is found when the journal is opened, see `finished_segments`.
+journal never names a file that is not there. The journal is written twice, and a line counts if
+either copy has it. Other damage, to lines or files, is found when it is opened, see `recovery`.
 
 sqlite3 and diskcache were considered and not used: a journal that is appended to can be read by
 eye, recovers from a torn write by dropping its last line, and leaves no side files to clean up.
@@ -11,59 +11,26 @@ eye, recovers from a torn write by dropping its last line, and leaves no side fi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from jdsr_cli.atomic import atomic_file, output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.restoration.finished_segments import (
-    CHECK_LENGTH,
     FinishedSegment,
     StoredFile,
     describe_segment,
-    listed_frames,
     read_line,
-    recover,
+    read_segments,
     write_line,
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything that determines the bytes of a result; identifies runs and their results."""
-
-    asked: Mapping[str, Any]
-    """Command, hash of the input, settings, weights and detector, ready for JSON."""
-    tools: Mapping[str, Any]
-    """Device and versions of the packages that affect pixels."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of `asked`, stored in the manifest."""
-        return hashlib.sha256(_canonical(self.asked).encode()).hexdigest()
-
-    @property
-    def run(self) -> str:
-        """Identifier of runs that give the same bytes: of what is asked, and of the tools."""
-        return hashlib.sha256(_canonical(self.to_json()).encode()).hexdigest()[:CHECK_LENGTH]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the request as JSON-compatible values."""
-        stored: dict[str, Any] = json.loads(_canonical({"asked": self.asked, "tools": self.tools}))
-        return stored
-
-    def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Describe each difference to a stored request; empty if they are equal."""
-        return [
-            f"{name} was {json.dumps(before)} and is {json.dumps(now)}"
-            for name, before, now in _leaves(stored, self.to_json())
-            if before != now
-        ]
+from jdsr_cli.restoration.hashed_files import is_regular
+from jdsr_cli.restoration.recovery import Examination
+from jdsr_cli.restoration.request import Request, resume_advice
+from jdsr_cli.restoration.segment_files import SegmentFiles
 
 
 class Journal:
@@ -84,24 +51,58 @@ class Journal:
     """
 
     NAME = "journal.jsonl"
+    NAMES = (NAME, "journal.copy.jsonl")
+    """Names of both copies."""
 
     def __init__(self, folder: Path, request: Request) -> None:
-        self._path = folder / self.NAME
+        self._folder = folder
         self._root = folder.parent
         self._run = request.run
-        self._file: IO[bytes] | None = None
+        self._files: list[IO[bytes]] = []
+        lines = _read_lines(folder)
+        _check_request(folder, request, lines)
+        known = read_segments(lines, self._run)
+        examined = Examination(known, self._root)
+        written = SegmentFiles(folder).written()
+        # The state of a segment is written before its line.
+        complete = written <= len(known) + (not _is_damaged(lines))
+        self.recovered = examined.recover(complete=complete)
+        self.segments = list(self.recovered.segments)
         try:
-            lines = _read_lines(self._path)
-            _check_request(folder, request, lines)
-            self.recovered = recover(lines[1:], self._run, self._root)
-            self.segments = list(self.recovered.segments)
-            self._rewrite(request)
-            self._file = self._path.open("ab")
+            for path in self._paths(folder):
+                write_journal(path, request, self.segments)
+                self._files.append(path.open("ab"))
         except BaseException as fault:
             self.close()
             if isinstance(fault, OSError) and not isinstance(fault, OutputError):
-                raise output_error(fault, self._path) from fault
+                raise output_error(fault, folder) from fault
             raise
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        """Return whether a folder holds a journal."""
+        return any(is_regular(path) for path in cls._paths(folder))
+
+    @classmethod
+    def is_lost(cls, folder: Path) -> bool:
+        """Return whether there are segments, but no line of a journal."""
+        return SegmentFiles(folder).written() > 0 and not any(_read_lines(folder))
+
+    @classmethod
+    def examine(cls, folder: Path, request: Request) -> Examination:
+        """Compare all files with the journal; nothing is changed.
+
+        Raises:
+            OutputError: As the constructor.
+
+        """
+        lines = _read_lines(folder)
+        _check_request(folder, request, lines)
+        return Examination(read_segments(lines, request.run), folder.parent)
+
+    @classmethod
+    def _paths(cls, folder: Path) -> list[Path]:
+        return [folder / name for name in cls.NAMES]
 
     @classmethod
     def finished_frames(cls, folder: Path, request: Request) -> int:
@@ -113,20 +114,22 @@ class Journal:
             OutputError: The journal belongs to another request, or it cannot be read.
 
         """
-        try:
-            lines = _read_lines(folder / cls.NAME)
-        except OSError as fault:
-            raise output_error(fault, folder) from fault
+        lines, frames = _read_lines(folder), 0
         _check_request(folder, request, lines)
-        return listed_frames(lines[1:], request.run, folder.parent)
+        segments = read_segments(lines, request.run)
+        for number in range(len(segments)):
+            segment = segments.get(number)
+            if segment is None or not segment.has_files(folder.parent):
+                break
+            frames = segment.frames
+        return frames
 
     @classmethod
     def stored_request(cls, folder: Path) -> Mapping[str, Any]:
         """Return the request of a run that another process writes; empty if there is none."""
         try:
-            with (folder / cls.NAME).open("rb") as file:
-                return read_line(file.readline().rstrip(b"\n")) or {}
-        except OSError:
+            return _stored_request(_read_lines(folder)) or {}
+        except OutputError:
             return {}
 
     @property
@@ -147,18 +150,22 @@ class Journal:
             OutputError: The disk is full or failing, or a file cannot be read back.
 
         """
-        assert self._file is not None
+        assert self._files
         try:
             stored = {self._name(path): StoredFile.of(path) for path in files}
             segment = FinishedSegment(
                 len(self.segments), frames, next_index, stored, self._name(state),
                 StoredFile.of(state),
             )  # fmt: skip
-            self._file.write(describe_segment(segment, self._run))
-            self._flush()
+            self._write(describe_segment(segment, self._run))
         except OSError as fault:
-            raise output_error(fault, self._path) from fault
+            raise output_error(fault, self._folder) from fault
         self.segments.append(segment)
+
+    def files(self) -> set[Path]:
+        """Return the files of all segments, with their states."""
+        names = {name for one in self.segments for name in (*one.files, one.state_file)}
+        return {self._root / name for name in names}
 
     def check_files(self) -> None:
         """Check that the files of all segments are as they were written.
@@ -177,47 +184,71 @@ class Journal:
                 )
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        """Close the files."""
+        for file in self._files:
+            file.close()
 
-    def _flush(self) -> None:
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _write(self, line: bytes) -> None:
+        """Append a line, which reaches the disk before this returns."""
+        for file in self._files:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def _rewrite(self, request: Request) -> None:
-        """Bring the file to the request and the segments that are kept, in one step."""
-        lines = [write_line(request.to_json())]
-        lines += [describe_segment(segment, self._run) for segment in self.segments]
-        content = b"".join(lines)
-        if self._path.exists() and self._path.read_bytes() == content:
-            return
-        with atomic_file(self._path) as partial:
-            partial.write_bytes(content)
+
+def write_journal(path: Path, request: Request, segments: Sequence[FinishedSegment]) -> None:
+    """Bring a journal to a request and segments, in one step.
+
+    Raises:
+        OutputError: It cannot be written.
+
+    """
+    lines = [write_line(request.to_json())]
+    lines += [describe_segment(segment, request.run) for segment in segments]
+    content = b"".join(lines)
+    if is_regular(path) and path.read_bytes() == content:
+        return
+    with atomic_file(path) as partial:
+        partial.write_bytes(content)
 
 
-def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+def _read_lines(folder: Path) -> list[bytes]:
+    """Return the lines of both copies of a journal, of which each may be damaged or missing.
+
+    Raises:
+        OutputError: A copy is there, but cannot be read.
+
+    """
+    lines: list[bytes] = []
+    for name in Journal.NAMES:
+        path = folder / name
+        if not is_regular(path):
+            continue
+        try:
+            lines += path.read_bytes().split(b"\n")
+        except OSError as fault:
+            raise OutputError(
+                f"the journal of the interrupted run cannot be read ({fault.strerror or fault})",
+                where=path,
+                hint="Make it readable, and repeat the command with --resume.",
+            ) from fault
+    return lines
 
 
-def _leaves(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
-    """Return the leaves of two trees in pairs, with their dotted names."""
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [(name, before, now)]
-    return [
-        leaf
-        for key in sorted(before.keys() | now.keys())
-        for leaf in _leaves(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
-    ]
+def _is_damaged(lines: Sequence[bytes]) -> bool:
+    """Return whether a line of a journal is damaged, or a copy of it missing."""
+    values = [read_line(line) for line in lines if line]
+    requests = sum(1 for value in values if value is not None and "asked" in value)
+    return None in values or requests < len(Journal.NAMES)
 
 
-def _read_lines(path: Path) -> list[bytes]:
-    """Return the complete lines of a journal; none if there is no journal."""
-    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+def _stored_request(lines: Sequence[bytes]) -> dict[str, Any] | None:
+    """Return the request that intact lines of a journal hold; None if none does."""
+    values = (value for line in lines if (value := read_line(line)) is not None)
+    return next((value for value in values if "asked" in value), None)
 
 
 def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> None:
@@ -229,10 +260,10 @@ def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> No
     """
     if not any(lines):
         return
-    stored = read_line(lines[0])
+    stored = _stored_request(lines)
     if stored is None:
-        # The line of the request is damaged; every other one names the run.
-        runs = {value.get("run") for line in lines[1:] if (value := read_line(line)) is not None}
+        # The lines of the request are damaged; every other one names the run.
+        runs = {value.get("run") for line in lines if (value := read_line(line)) is not None}
         stored = _read_unchecked(lines[0])
         if request.run in runs or (not runs and stored is None):
             return
@@ -242,37 +273,8 @@ def _check_request(folder: Path, request: Request, lines: Sequence[bytes]) -> No
         raise OutputError(
             f"the interrupted run here was another: {'; '.join(differences[:3])}{more}",
             where=folder,
-            hint=f"{_advice(stored or {}, request.to_json())}, or start again with --force.",
+            hint=f"{resume_advice(stored or {}, request.to_json())}, or start again with --force.",
         )
-
-
-def _advice(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return how a run can be continued whose stored request is not the one of now."""
-    before, found = _weights(stored), _weights(now)
-    several, other = before.pop("burst", None), found.pop("burst", None)
-    if several == other or before != found or not isinstance(several or other, dict):
-        return (
-            "Repeat the same command with --resume (with the --weights of that run, if they are "
-            "not the default now)"
-        )
-    if not several:
-        return (
-            f"That run had no weights for fused faces; move {other['file']} out of the folders of "
-            "weights, and repeat the same command with --resume"
-        )
-    name, file = several.get("name"), several.get("file")
-    state = "is another file now" if other is not None else "is missing, or cannot be used"
-    return (
-        f"The weights of that run for fused faces, {file}, {state}: put back the file with the "
-        f"SHA-256 above and the weights that it extends (see `jdsr weights verify {name}`), and "
-        "repeat the same command with --resume"
-    )
-
-
-def _weights(request: Mapping[str, Any]) -> dict[str, Any]:
-    asked = request.get("asked")
-    weights = asked.get("weights") if isinstance(asked, dict) else None
-    return dict(weights) if isinstance(weights, dict) else {}
 
 
 def _read_unchecked(line: bytes) -> dict[str, Any] | None:

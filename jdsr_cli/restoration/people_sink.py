@@ -56,7 +56,7 @@ class PeopleSink(Sink):
             if one not in self._seen
         ]
         if self._privacy.reference is not None:
-            known = read_similarities(self._opened.workspace)
+            known = read_similarities(self._opened)
             level = self._privacy.reference_level
             selected = {k: v for k, v in known.items() if v is not None and v >= level}
             others = [(v, k) for k, v in known.items() if v is not None and v < level]

@@ -18,31 +18,15 @@ from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import expand_inputs
 from jdsr_cli.parallel import ParallelStages, StageTimes
 from jdsr_cli.progress import Progress
-from jdsr_cli.restoration.frame import Element, InputState
+from jdsr_cli.restoration.frame import InputState
+from jdsr_cli.restoration.mending import mend
 from jdsr_cli.restoration.models import Models, open_models
-from jdsr_cli.restoration.plans import (
-    limit_alignment,
-    plan_bridged,
-    plan_detection,
-    plan_intervals,
-)
+from jdsr_cli.restoration.processing import process
 from jdsr_cli.restoration.result_names import ResultNames
-from jdsr_cli.restoration.stages.alignment import align
-from jdsr_cli.restoration.stages.compositing import composite
-from jdsr_cli.restoration.stages.detection import detect
-from jdsr_cli.restoration.stages.generation import generate
-from jdsr_cli.restoration.stages.privacy import protect, survey
-from jdsr_cli.restoration.stages.reading import read
-from jdsr_cli.restoration.stages.selection import select
-from jdsr_cli.restoration.stages.tracking import track
-from jdsr_cli.restoration.stages.windows import window
 from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
-from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
-
-STEADY_QUEUE_BYTES = 16 << 20
-"""Maximum bytes of frames between stages whose reader collects a group of frames anyway."""
+from jdsr_cli.settings import DetectionSettings
 
 
 def run_pipeline(
@@ -109,37 +93,11 @@ def run_stages(
 
     """
     stages = stages or ParallelStages()
-    plan, limits = plan_detection(settings, models), limit_alignment(settings)
+    for state in states:
+        mend(state, settings, models, progress)
     try:
         with single_threads(), stages:
-            stream: Iterator[Element]
-            stream = stages.add(read(states, settings, models, limit), "read", STEADY_QUEUE_BYTES)
-            if settings.privacy.surveys:
-                surveyed = survey(
-                    stream, settings, plan, models.reference, progress,
-                    lambda: stages.stopped, limit,
-                )  # fmt: skip
-                stream = stages.add_inline(surveyed, "survey")
-            stream = stages.add(detect(stream, plan), "detect", STEADY_QUEUE_BYTES)
-            tracked = track(stream, settings.tracker, plan_intervals(settings, plan))
-            stream = stages.add_inline(tracked, "track")
-            if settings.privacy.selects:
-                stream = stages.add_inline(protect(stream, settings), "protect")
-            if isinstance(settings, RestoreSettings):
-                assert models.generator is not None
-                side, calibration = models.generator.side, models.generator.calibration
-                aligned = align(stream, side, limits, plan_bridged(settings))
-                stream = stages.add(aligned, "align", STEADY_QUEUE_BYTES)
-                if settings.selects_shots:
-                    stream = stages.add_inline(select(stream, settings.kept_shots), "select")
-                if settings.window > 1:
-                    stream = stages.add_inline(window(stream, settings.window), "window")
-                stream = stages.add(generate(stream, models.generator), "generate")
-                stream = stages.add(composite(stream, settings, calibration), "composite")
-            else:
-                assert isinstance(settings, CropSettings)
-                aligned = align(stream, settings.size, limits, plan_bridged(settings))
-                stream = stages.add(aligned, "align")
+            stream = process(states, settings, models, progress, stages, limit)
             written = write(stream, settings, models, progress, limit)
             yield from stages.add_inline(written, "write")
     finally:

@@ -57,6 +57,7 @@ class SegmentRestoration:
         self._opened = opened
         self._state = opened.state
         self._workspace = opened.workspace
+        self._run = opened.request.run
         self._settings = settings
         self._plan = plan
         self._segment = plan.segment
@@ -85,7 +86,7 @@ class SegmentRestoration:
                 is_near = self._is_near(number)
                 if is_near:
                     restored = self._restore(number)
-                    write_faces(self._results.path(number), restored)
+                    write_faces(self._results.path(number), restored, self._run)
                 self._results.release(number)
                 if not is_near:
                     self._approach(number)
@@ -124,7 +125,7 @@ class SegmentRestoration:
     def _is_last(self, number: int) -> bool:
         if self._search.end is not None and number + 1 >= self._search.end:
             return True
-        frames = sum(1 for _ in read_detections(self._search.results.path(number)))
+        frames = sum(1 for _ in read_detections(self._search.results.path(number), self._run))
         return frames < self._segment
 
     def _restore(self, number: int) -> Iterator[FrameItem]:

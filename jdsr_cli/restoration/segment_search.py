@@ -91,4 +91,4 @@ class SegmentSearch:
         found += [one.detections for one in search.end_group(following)]
         known = [one for one in found if one is not None]
         self._check_needed()
-        write_detections(self.results.path(number), known)
+        write_detections(self.results.path(number), known, self._opened.request.run)

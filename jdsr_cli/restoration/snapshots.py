@@ -51,29 +51,36 @@ class Snapshot:
         }
         return cls({name: part.values for name, part in parts.items()}, arrays)
 
-    def write(self, path: Path) -> None:
-        """Write the file atomically; OutputError if it cannot be written."""
+    def write(self, path: Path, run: str) -> None:
+        """Write the file atomically; OutputError if it cannot be written.
+
+        Args:
+            path: The file.
+            run: Identifier of the run, see `Request.run`.
+
+        """
         text = json.dumps(self.values, ensure_ascii=False)
         stored: dict[str, Any] = {f"array/{name}": one for name, one in self.arrays.items()}
         stored[_VALUES] = np.frombuffer(text.encode(), np.uint8)
         content = io.BytesIO()
         np.savez(content, **stored)
-        write_hashed(path, [content.getvalue()])
+        write_hashed(path, [content.getvalue()], run)
 
     @classmethod
-    def read(cls, path: Path, what: str = DAMAGED_STATE) -> Snapshot:
+    def read(cls, path: Path, run: str, what: str = DAMAGED_STATE) -> Snapshot:
         """Read a file written by `write`.
 
         Args:
             path: The file.
+            run: Identifier of the run that wrote it.
             what: Message if it is damaged.
 
         Raises:
-            InputUnreadableError: It is missing or damaged.
+            InputUnreadableError: It is missing, damaged or of another run.
 
         """
         try:
-            content = io.BytesIO(read_hashed(path))
+            content = io.BytesIO(read_hashed(path, run))
             with _READING, np.load(content, allow_pickle=False) as stored:
                 values = json.loads(stored[_VALUES].tobytes())
                 names = [name for name in stored.files if name.startswith("array/")]

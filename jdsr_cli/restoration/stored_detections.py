@@ -17,7 +17,7 @@ from jdsr_cli.restoration.workspace import Workspace
 
 SUFFIX = ".facts.npz"
 """End of the names of these files."""
-DETECTIONS_FORMAT = 7
+DETECTIONS_FORMAT = 8
 """Version of the methods of detection and tracking and of the stored detections; part of the
 request, so that a run that another version began is not resumed. Increase it if any changes."""
 DAMAGED = "the detections of the interrupted run are damaged"
@@ -51,8 +51,8 @@ def check_frame(source: Path, number: int, stored: float | None, found: float | 
         )
 
 
-def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
-    """Store the detections of a segment, so that tracking can be repeated exactly.
+def write_detections(path: Path, frames: Sequence[FrameDetections], run: str) -> None:
+    """Store the detections of a segment of a run, so that tracking can be repeated exactly.
 
     Raises:
         OutputError: The file cannot be written.
@@ -74,17 +74,17 @@ def write_detections(path: Path, frames: Sequence[FrameDetections]) -> None:
         )
         for one in frames
     ]
-    Snapshot({"frames": table}, arrays | embeddings).write(path)
+    Snapshot({"frames": table}, arrays | embeddings).write(path, run)
 
 
-def read_detections(path: Path) -> Iterator[FrameDetections]:
-    """Yield what `write_detections` stored.
+def read_detections(path: Path, run: str) -> Iterator[FrameDetections]:
+    """Yield what `write_detections` stored in the same run.
 
     Raises:
-        InputUnreadableError: The file is missing or damaged.
+        InputUnreadableError: The file is missing, damaged or of another run.
 
     """
-    stored, first = Snapshot.read(path, DAMAGED), 0
+    stored, first = Snapshot.read(path, run, DAMAGED), 0
     for number, row in enumerate(stored.values["frames"]):
         time, searched, cut, shift, colour, count, colours = row
         faces = stored.arrays["faces"][first : first + count]

@@ -31,8 +31,8 @@ _FACE = np.dtype(
 )
 
 
-def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
-    """Store the generated faces of the frames of a segment; the file appears when it is complete.
+def write_faces(path: Path, items: Iterable[FrameItem], run: str) -> None:
+    """Store the generated faces of a segment of a run; the file appears when it is complete.
 
     Raises:
         OutputError: The file cannot be written.
@@ -46,6 +46,7 @@ def write_faces(path: Path, items: Iterable[FrameItem]) -> None:
             for face in item.faces
             if face.crop is not None
         ),
+        run,
     )
 
 
@@ -66,16 +67,17 @@ class StoredFaces:
     Args:
         path: A file that `write_faces` wrote.
         side: Side in pixels of the crops that the generator received.
+        run: Identifier of the run that wrote it.
 
     Raises:
-        InputUnreadableError: The file is missing or damaged.
+        InputUnreadableError: The file is missing, damaged or of another run.
 
     """
 
-    def __init__(self, path: Path, side: int) -> None:
+    def __init__(self, path: Path, side: int, run: str) -> None:
         self._path = path
         self._side = side
-        if not is_whole(path):
+        if not is_whole(path, run):
             raise self._damaged()
         self._file = path.open("rb")
 

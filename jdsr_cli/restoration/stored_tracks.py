@@ -57,7 +57,7 @@ def _stored_frames(
     for number in count():
         if number == end():
             break
-        frames = list(read_detections(path(number)))
+        frames = list(read_detections(path(number), opened.request.run))
         for position, detections in enumerate(frames, number * segment):
             ends = (position + 1) % segment == 0
             time = Fraction(detections.time)

@@ -47,14 +47,14 @@ def is_surveyed(workspace: Workspace) -> bool:
     return (workspace.work / PEOPLE).exists()
 
 
-def read_similarities(workspace: Workspace) -> dict[int, float | None]:
+def read_similarities(opened: OpenInput) -> dict[int, float | None]:
     """Return for each track the similarity to the reference person, None where it is unknown.
 
     Raises:
         InputUnreadableError: The file is missing or damaged.
 
     """
-    stored = Snapshot.read(workspace.work / PEOPLE, DAMAGED)
+    stored = Snapshot.read(opened.workspace.work / PEOPLE, opened.request.run, DAMAGED)
     return dict(stored.values["tracks"])
 
 
@@ -67,8 +67,8 @@ class SegmentHeads:
     mosaics: Mapping[int, Mosaic]
     """By the number of the track."""
 
-    def write(self, path: Path) -> None:
-        """Store them; OutputError if the file cannot be written."""
+    def write(self, path: Path, run: str) -> None:
+        """Store them for a run; OutputError if the file cannot be written."""
         rows = [
             (number, one.track, *one.head, *one.face)
             for number, heads in self.frames.items()
@@ -80,12 +80,12 @@ class SegmentHeads:
             "heads": np.array(rows, np.float64).reshape(-1, _NUMBERS),
             "mosaics": np.array(mosaics, np.uint8).reshape(-1, BLOCKS, BLOCKS, 3),
         }
-        Snapshot({"tracks": tracks}, arrays).write(path)
+        Snapshot({"tracks": tracks}, arrays).write(path, run)
 
     @classmethod
-    def read(cls, path: Path) -> SegmentHeads:
-        """Read what `write` stored; InputUnreadableError if it is missing or damaged."""
-        stored = Snapshot.read(path, DAMAGED)
+    def read(cls, path: Path, run: str) -> SegmentHeads:
+        """Read what `write` stored; InputUnreadableError if it is missing, damaged or another."""
+        stored = Snapshot.read(path, run, DAMAGED)
         frames: dict[int, list[Head]] = defaultdict(list)
         for number, track, x0, y0, x1, y1, *face in stored.arrays["heads"].tolist():
             left, top, right, bottom = face
@@ -114,6 +114,7 @@ class InputSurvey:
         reference: ReferencePerson | None,
     ) -> None:
         self._opened = opened
+        self._run = opened.request.run
         self._workspace = opened.workspace
         self._settings = settings
         self._plan = plan
@@ -127,10 +128,10 @@ class InputSurvey:
     def is_done(self) -> bool:
         """Whether an interrupted run has completed it, and its files are whole."""
         path = self._workspace.work / PEOPLE
-        if not is_whole(path):
+        if not is_whole(path, self._run):
             return False
-        segments = Snapshot.read(path, DAMAGED).values["segments"]
-        return all(is_whole(self._heads_file(number)) for number in range(segments))
+        segments = Snapshot.read(path, self._run, DAMAGED).values["segments"]
+        return all(is_whole(self._heads_file(number), self._run) for number in range(segments))
 
     def run(
         self,
@@ -161,7 +162,7 @@ class InputSurvey:
             raise self._opened.state.error
         tracks = sorted(self._similarities.items())
         people = Snapshot({"tracks": tracks, "segments": self._segments})
-        people.write(self._workspace.work / PEOPLE)
+        people.write(self._workspace.work / PEOPLE, self._run)
 
     @staticmethod
     def _search_all(
@@ -188,7 +189,7 @@ class InputSurvey:
 
     def _follow(self, tracked: Iterable[FrameItem], check_needed: Callable[[], None]) -> None:
         """Compare the tracks with the reference person, and store the heads of each segment."""
-        writer = _HeadWriter(self._plan.segment, self._heads_file)
+        writer = _HeadWriter(self._plan.segment, self._heads_file, self._run)
         for item in tracked:
             if item.number % self._plan.segment == 0:
                 check_needed()
@@ -227,9 +228,10 @@ class InputSurvey:
 class _HeadWriter:
     """Stores the heads of the frames of an input in a file for each segment."""
 
-    def __init__(self, segment: int, path: Callable[[int], Path]) -> None:
+    def __init__(self, segment: int, path: Callable[[int], Path], run: str) -> None:
         self._segment = segment
         self._path = path
+        self._run = run
         self._timeline = HeadTimeline()
         self._mosaics: dict[int, Mosaic] = {}
         self._frames: dict[int, list[Head]] = {}
@@ -263,6 +265,6 @@ class _HeadWriter:
             self._frames[number] = heads
 
     def _close(self) -> None:
-        SegmentHeads(self._frames, self._mosaics).write(self._path(self._number))
+        SegmentHeads(self._frames, self._mosaics).write(self._path(self._number), self._run)
         self._frames = {}
         self._number += 1

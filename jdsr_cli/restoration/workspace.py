@@ -8,8 +8,8 @@ unless no segment was finished.
 from __future__ import annotations
 
 import secrets
-import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,7 +19,15 @@ from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, read_manifest
 from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration.finished_result import damaged_files
-from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.hashed_files import is_regular
+from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.kept_files import (
+    clear_damaged,
+    clear_misplaced,
+    clear_unlisted,
+    remove,
+)
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.segment_files import SegmentFiles
 
 HIDDEN_NAME = ".{}.partial"
@@ -54,6 +62,8 @@ class Workspace:
         self.segments = SegmentFiles(self.work)
         self.damage: str | None = None
         """Sentence on what of the interrupted run is damaged, since `open`."""
+        self.mended: str | None = None
+        """Sentence on what of the interrupted run was damaged, and done again before `open`."""
 
     @property
     def results(self) -> Path:
@@ -127,7 +137,7 @@ class Workspace:
         if resume and not force and self.is_finished(request):
             return None
         self._check_final(force=force)
-        if not (self.work / Journal.NAME).exists():
+        if not Journal.exists(self.work):
             return 0
         self.check_unlocked()
         if not resume:
@@ -141,7 +151,24 @@ class Workspace:
         if self.work.exists():
             self._acquire().release()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs away, outside of `open` and `close`.
+
+        Raises:
+            OutputError: Another run is writing this result.
+
+        """
+        lock = self._acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _acquire(self) -> FileLock:
+        if not is_regular(self.work / LOCK):
+            with suppress(OSError):
+                remove(self.work / LOCK)
         # The run is opened by one thread and closed by another.
         return acquire_lock(self.work / LOCK, self.work, "another run is writing this result")
 
@@ -173,23 +200,26 @@ class Workspace:
     def _start(self, request: Request, *, force: bool, resume: bool) -> None:
         """Do what `open` does, once no other run can begin, end or be discarded."""
         self._check_final(force=force)
-        started = (self.work / Journal.NAME).exists()
-        had_segments = resume and not force and bool(self.segments.snapshots())
+        started = Journal.exists(self.work)
+        is_lost = resume and not force and Journal.is_lost(self.work)
         if started and not resume and not force:
             self._refuse_interrupted(request)
         try:
             if not (started and resume):
                 self._clear()
+            clear_misplaced(self.work, self.results)
             self.results.mkdir(exist_ok=True)
         except OSError as fault:
             raise output_error(fault, self.final) from fault
         self._journal = Journal(self.work, request)
         self.damage = self._journal.recovered.note
-        if had_segments and not self._journal.segments and self.damage is None:
+        if is_lost:
             self.damage = "the journal of the interrupted run is lost: it starts from the beginning"
         try:
             clear_partials(self._hidden, SHARED)
-            self._clear_misplaced()
+            listed = self._journal.files()
+            clear_unlisted(self.results, listed)
+            clear_damaged(self.work, SHARED, listed, request.run)
             self.segments.drop_snapshots(len(self._journal.segments) - 1)
             if self.writing_token() is None:
                 (self.work / WRITING).write_text(secrets.token_hex(16))
@@ -201,13 +231,7 @@ class Workspace:
         for folder, kept in ((self._hidden, self.work.name), (self.work, LOCK)):
             for path in list(folder.iterdir()):
                 if path.name != kept:
-                    _remove(path)
-
-    def _clear_misplaced(self) -> None:
-        """Remove folders that have the name of a file, which would be in the place of it."""
-        for path in list(self._hidden.rglob("*.*")):
-            if path.is_dir() and not path.is_symlink():
-                _remove(path)
+                    remove(path)
 
     def publish(self) -> None:
         """Give the results their final name and remove the work.
@@ -220,7 +244,7 @@ class Workspace:
         try:
             if self.final.exists():
                 old = self._hidden / "old"
-                _remove(old)
+                remove(old)
                 self.final.rename(old)
             self.results.rename(self.final)
         except OSError as fault:
@@ -309,12 +333,3 @@ class Workspace:
         else:
             return
         raise OutputError(what, where=final, hint=hint)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder with all that it contains."""
-    with suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

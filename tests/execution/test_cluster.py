@@ -148,7 +148,8 @@ def test_a_continued_unit_waits_until_the_lost_process_gives_up_the_journal(
     tmp_path: Path,
 ) -> None:
     from jdsr_cli.execution.units import wait_for_journal
-    from jdsr_cli.restoration.journal import Journal, Request
+    from jdsr_cli.restoration.journal import Journal
+    from jdsr_cli.restoration.request import Request
     from jdsr_cli.restoration.workspace import Workspace
 
     workspace = Workspace(tmp_path, "clip", tmp_path / "clip.mp4")

@@ -51,12 +51,12 @@ POINTS = {
     "after the first segment": Point(Journal, "add", after=True),
     "after the second segment": Point(Journal, "add", 2, after=True),
     "before a journal is there": Point(atomic, "publish", matches=_named(Journal.NAME)),
-    "while the journal is written": Point(Journal, "_flush"),
+    "while the journal is written": Point(Journal, "_write"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(sinks, "join_segments"),
     "while segments are joined": Point(writer, "verify_file", 2),
     "before the results are published": Point(Workspace, "publish"),
-    "while working files are removed": Point(workspace, "_remove", 2, matches=_published),
+    "while working files are removed": Point(workspace, "remove", 2, matches=_published),
 }
 """Points of a run that writes two videos, of `suite_clips.walk` in segments of 8."""
 

@@ -18,9 +18,10 @@ from jdsr_cli.errors import InputError, OutputError
 from jdsr_cli.progress import Silent
 from jdsr_cli.restoration import InputResult, crop_faces, restore, segment_restoration
 from jdsr_cli.restoration.assistance import Assistant
-from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models, open_models
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.scene_search import SceneSearch
 from jdsr_cli.restoration.shared_segments import SharedResults
 from jdsr_cli.restoration.stages import generation
@@ -331,9 +332,10 @@ def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
         while one.search_one():
             pass
         stored = SharedResults(workspace, ".facts.npz").path(1)
-        first, *others = read_detections(stored)
+        identifier = Request(**Journal.stored_request(workspace.work)).run
+        first, *others = read_detections(stored, identifier)
         later = [replace(frame, time=frame.time + 0.001) for frame in others]
-        write_detections(stored, [first, *later])
+        write_detections(stored, [first, *later], identifier)
         with pytest.raises(InputError, match="not the one"):
             one.work(SECONDS)
     result = run(path, tmp_path / "out", replace(clip.settings, resume=True))

@@ -26,7 +26,7 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
     RestoredFace,
 )
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.stages import compositing
 from jdsr_cli.restoration.stages.compositing import composite
 from jdsr_cli.restoration.workspace import Workspace

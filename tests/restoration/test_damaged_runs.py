@@ -7,65 +7,21 @@ uninterrupted run, and a note says what was damaged.
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from filelock import FileLock
-from killed_run import run_until_killed
+from interrupted_runs import DAMAGES, DONE, SEGMENT, Interrupted, flip, journals, process
 from nightly_cases import mostly_nightly
-from suite_clips import WALK, file_hashes, walk, walk_settings
+from suite_clips import WALK, walk, walk_settings
 
-from jdsr_cli.restoration import restore
+from jdsr_cli.restoration import sinks
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.segment_files import KEPT_SNAPSHOTS
 from jdsr_cli.restoration.workspace import LOCK
-from jdsr_cli.settings import RestoreSettings
-
-DONE = 24
-"""Frames in the three finished segments of the killed run."""
-
-
-def flip(data: bytes, at: int = -1) -> bytes:
-    at %= len(data)
-    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "a bit in the middle": lambda data: flip(data, len(data) // 2),
-    "the first byte": lambda data: flip(data, 0),
-    "the last byte": flip,
-    "zeros": lambda data: bytes(len(data)),
-    "a zeroed part": lambda data: data[: len(data) // 3] + bytes(40) + data[len(data) // 3 + 40 :],
-    "cut off": lambda data: data[:-1],
-    "longer": lambda data: data + b"\0",
-    "empty": lambda data: b"",
-}
-
-
-class Interrupted:
-    """A run that was killed after its third segment, and what it would have given."""
-
-    def __init__(self, clip: Path, out: Path, whole: Path, settings: RestoreSettings) -> None:
-        self.clip, self.out, self.whole, self.settings = clip, out, whole, settings
-
-    def copy(self, out: Path) -> Path:
-        """Copy the interrupted run; return the hidden folder."""
-        shutil.copytree(self.out, out, dirs_exist_ok=True)
-        return out / ".walk.partial"
-
-    def resume(self, out: Path) -> str:
-        """Resume a copy, which must give the whole results; return the notes."""
-        (result,) = restore([self.clip], out, replace(self.settings, resume=True)).results
-        assert result.error is None
-        assert result.output is not None
-        assert file_hashes(result.output) == file_hashes(self.whole)
-        assert result.counts is not None
-        assert result.counts.frames_read == WALK
-        return "\n".join(result.notes)
 
 
 @pytest.fixture(scope="module")
@@ -76,35 +32,106 @@ def interrupted(
     tiny_weights: Callable[[int], Path],
 ) -> Interrupted:
     folder = tmp_path_factory.mktemp("damaged")
-    settings = walk_settings(tiny_weights(64))
     clip = walk(folder / "walk.mkv", astronaut, hopper)
-    assert restore([clip], folder / "whole", settings).exit_code == 0
-    run_until_killed("after the last whole segment", clip, folder / "out", settings)
-    return Interrupted(clip, folder / "out", folder / "whole" / "walk", settings)
+    return Interrupted(clip, folder, walk_settings(tiny_weights(64)))
+
+
+@pytest.fixture
+def frames_written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the frames that runs of this test write."""
+    written: list[int] = []
+    write = sinks.VideoSink.write
+
+    def count(self: sinks.VideoSink, item: Any) -> None:
+        written.append(item.number)
+        write(self, item)
+
+    monkeypatch.setattr(sinks.VideoSink, "write", count)
+    return written
 
 
 FILES = {
-    "work/000001.restored.nut": 8,
+    "work/000001.restored.nut": 1,
     "work/000000.faces.jsonl": 0,
-    "work/000001.tracks.jsonl": 8,
-    "work/000001.facts.npz": 8,
-    "work/000002.state.npz": 16,
-    "results/faces/track0002_best1.png": 8,
+    "work/000001.tracks.jsonl": 1,
+    "work/000001.facts.npz": 1,
+    "work/000002.restored.nut": 2,
+    "work/000002.state.npz": 2,
+    "results/faces/track0002_best1.png": 1,
 }
-"""A kept file, and the frames that are whole without it: the second track ends in frame 10."""
+"""A kept file, and its segment: the second track ends in frame 10."""
 
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", mostly_nightly(["a bit in the middle", "zeros"], ["zeros"]))
-def test_a_damaged_file_costs_only_its_segment_and_those_after_it(
-    interrupted: Interrupted, tmp_path: Path, file: str, damage: str
+def test_a_damaged_file_costs_only_its_segment(
+    interrupted: Interrupted, tmp_path: Path, file: str, damage: str, frames_written: list[int]
 ) -> None:
-    hidden, kept = interrupted.copy(tmp_path), FILES[file]
+    hidden, segment = interrupted.copy(tmp_path), FILES[file]
     path = hidden / file
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     notes = interrupted.resume(tmp_path)
-    assert file in notes
-    assert f"continues after {kept} frames, {DONE - kept} of its frames are done again" in notes
+    assert f"is damaged ({file}): " in notes
+    assert f"{SEGMENT} of its frames are done again" in notes
+    assert f"resumed after {16 if segment == 2 else DONE} frames" in notes
+    again = range(segment * SEGMENT, (segment + 1) * SEGMENT)
+    assert sorted(frames_written) == [*again, *range(DONE, WALK)]
+
+
+def test_damaged_segments_are_done_again_one_by_one(
+    interrupted: Interrupted, tmp_path: Path, frames_written: list[int]
+) -> None:
+    hidden = interrupted.copy(tmp_path)
+    for file in ("work/000000.restored.nut", "work/000002.facts.npz"):
+        (hidden / file).write_bytes(b"damaged")
+    notes = interrupted.resume(tmp_path)
+    assert "(work/000000.restored.nut): 8 of its frames are done again" in notes
+    assert "(work/000002.facts.npz): it continues after 16 frames" in notes
+    assert sorted(frames_written) == [*range(SEGMENT), *range(16, WALK)]
+
+
+def test_neighbouring_damaged_segments_are_done_again_together(
+    interrupted: Interrupted, tmp_path: Path, frames_written: list[int]
+) -> None:
+    hidden = interrupted.copy(tmp_path)
+    for file in ("work/000000.restored.nut", "work/000001.facts.npz", "work/000000.state.npz"):
+        (hidden / file).write_bytes(b"damaged")
+    notes = interrupted.resume(tmp_path)
+    assert "(work/000000.restored.nut and 1 more): 16 of its frames are done again" in notes
+    assert sorted(frames_written) == [*range(16), *range(DONE, WALK)]
+
+
+def test_a_segment_that_comes_out_otherwise_is_not_taken(
+    interrupted: Interrupted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = interrupted.copy(tmp_path) / "work/000001.restored.nut"
+    path.write_bytes(b"damaged")
+    from jdsr_cli.restoration.stages import segments
+
+    class Altered(segments.SegmentedSinks):
+        """Ends segments with other records than before."""
+
+        def add(self, item: Any) -> None:
+            for face in item.faces if "mending" in str(self._input.workspace.work) else ():
+                face.covered += 0.25
+            super().add(item)
+
+    from jdsr_cli.restoration import mending
+
+    monkeypatch.setattr(mending, "SegmentedSinks", Altered)
+    notes = interrupted.resume(tmp_path)
+    assert "(work/000001.restored.nut): it continues after 8 frames, 16 of its frames" in notes
+
+
+def test_an_older_state_serves_where_the_one_before_is_missing(
+    interrupted: Interrupted, tmp_path: Path
+) -> None:
+    hidden = interrupted.copy(tmp_path)
+    (hidden / "work/000000.state.npz").unlink()
+    (hidden / "work/000001.tracks.jsonl").write_bytes(b"damaged")
+    notes = interrupted.resume(tmp_path)
+    assert "(work/000001.tracks.jsonl): 16 of its frames are done again" in notes
+    assert f"resumed after {DONE} frames" in notes
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -125,13 +152,13 @@ def test_a_missing_file_counts_as_damaged(interrupted: Interrupted, tmp_path: Pa
 @pytest.mark.parametrize(
     "damage", mostly_nightly(["a bit in the middle", "the last byte"], ["the last byte"])
 )
-def test_a_damaged_line_of_the_journal_costs_what_it_names(
+def test_a_damaged_line_of_both_journals_costs_what_it_names(
     interrupted: Interrupted, tmp_path: Path, line: int, damage: str
 ) -> None:
-    path = interrupted.copy(tmp_path) / "work" / Journal.NAME
-    lines = path.read_bytes().splitlines()
-    lines[line] = DAMAGES[damage](lines[line])
-    path.write_bytes(b"\n".join(lines) + b"\n")
+    for path in journals(interrupted.copy(tmp_path)):
+        lines = path.read_bytes().splitlines()
+        lines[line] = DAMAGES[damage](lines[line])
+        path.write_bytes(b"\n".join(lines) + b"\n")
     notes = interrupted.resume(tmp_path)
     if line == 0:
         # The other lines name the run as well.
@@ -142,31 +169,60 @@ def test_a_damaged_line_of_the_journal_costs_what_it_names(
         assert f"continues after {8 * (line - 1)} frames" in notes
 
 
-def test_a_journal_that_is_damaged_as_a_whole_starts_anew(
+def exchange_lines(data: bytes) -> bytes:
+    first, second, *others = data.splitlines(keepends=True)
+    return b"".join([second, first, *reversed(others)])
+
+
+JOURNALS: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "a blank line": lambda path: path.write_bytes(b"\n"),
+    "damaged": lambda path: path.write_bytes(flip(path.read_bytes(), 9)),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:900]),
+    "records": lambda path: path.write_bytes((path.parent / "000000.faces.jsonl").read_bytes()),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "exchanged lines": lambda path: path.write_bytes(exchange_lines(path.read_bytes())),
+    "repeated lines": lambda path: path.write_bytes(2 * path.read_bytes()),
+}
+
+
+@pytest.mark.parametrize("damage", mostly_nightly(JOURNALS, ["missing", "records"]))
+@pytest.mark.parametrize("copy", mostly_nightly(range(2), [0]))
+def test_one_of_both_journals_is_enough(
+    interrupted: Interrupted, tmp_path: Path, damage: str, copy: int
+) -> None:
+    JOURNALS[damage](journals(interrupted.copy(tmp_path))[copy])
+    notes = interrupted.resume(tmp_path)
+    assert "damaged" not in notes
+    assert f"resumed after {DONE} frames" in notes
+
+
+@pytest.mark.parametrize(
+    "damage", mostly_nightly(["exchanged lines", "repeated lines"], ["exchanged lines"])
+)
+def test_lines_of_a_journal_are_read_in_any_order(
+    interrupted: Interrupted, tmp_path: Path, damage: str
+) -> None:
+    for path in journals(interrupted.copy(tmp_path)):
+        JOURNALS[damage](path)
+    assert f"resumed after {DONE} frames" in interrupted.resume(tmp_path)
+
+
+def test_journals_that_are_damaged_as_a_whole_start_anew(
     interrupted: Interrupted, tmp_path: Path
 ) -> None:
-    path = interrupted.copy(tmp_path) / "work" / Journal.NAME
-    path.write_bytes(b"".join(flip(one, 9) + b"\n" for one in path.read_bytes().splitlines()))
+    for path in journals(interrupted.copy(tmp_path)):
+        path.write_bytes(b"".join(flip(one, 9) + b"\n" for one in path.read_bytes().splitlines()))
     notes = interrupted.resume(tmp_path)
     assert "damaged (its journal): it continues after 0 frames" in notes
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\n"])
-def test_a_lost_journal_is_said(
-    interrupted: Interrupted, tmp_path: Path, content: bytes | None
-) -> None:
-    path = interrupted.copy(tmp_path) / "work" / Journal.NAME
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
+@pytest.mark.parametrize("damage", mostly_nightly(["missing", "empty", "a blank line"], ["empty"]))
+def test_a_lost_journal_is_said(interrupted: Interrupted, tmp_path: Path, damage: str) -> None:
+    for path in journals(interrupted.copy(tmp_path)):
+        JOURNALS[damage](path)
     assert "the journal of the interrupted run is lost" in interrupted.resume(tmp_path)
-
-
-def test_several_damaged_files_cost_the_earliest(interrupted: Interrupted, tmp_path: Path) -> None:
-    hidden = interrupted.copy(tmp_path)
-    for file in ("work/000002.state.npz", "work/000001.facts.npz", "work/000001.state.npz"):
-        (hidden / file).write_bytes(b"damaged")
-    assert "continues after 8 frames" in interrupted.resume(tmp_path)
 
 
 @pytest.mark.parametrize("seed", mostly_nightly(range(6), range(2)))
@@ -222,7 +278,7 @@ def test_a_run_beside_another_one_is_not_told_to_replace_it(
 ) -> None:
     hidden = interrupted.copy(tmp_path)
     with FileLock(hidden / "work" / LOCK):
-        (result,) = restore([interrupted.clip], tmp_path, interrupted.settings).results
+        result = process(interrupted.clip, tmp_path, interrupted.settings)
     assert "another run is writing this result. Wait for it" in str(result.error)
     assert "--force" not in str(result.error)
 
@@ -240,7 +296,7 @@ def test_damage_while_a_run_goes_on_is_found_before_anything_is_published(
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "add", add_and_damage)
-        (result,) = restore([interrupted.clip], tmp_path, interrupted.settings).results
+        result = process(interrupted.clip, tmp_path, interrupted.settings)
     assert "000000.restored.nut: is not as it was written" in str(result.error)
     assert "--resume" in str(result.error)
     assert not (tmp_path / "walk").exists()

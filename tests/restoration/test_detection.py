@@ -28,7 +28,7 @@ from jdsr_cli.restoration.frame import (
     InputState,
     OpenInput,
 )
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.scene_search import DetectionPlan, group_size
 from jdsr_cli.restoration.stages.detection import detect
 from jdsr_cli.restoration.workspace import Workspace

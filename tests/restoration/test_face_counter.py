@@ -87,9 +87,9 @@ def test_a_track_is_recorded_once_with_all_its_frames() -> None:
 
 
 def test_a_counter_continues_from_its_state(tmp_path: Path) -> None:
-    Snapshot(filled().state()).write(tmp_path / "state.npz")
+    Snapshot(filled().state()).write(tmp_path / "state.npz", "run")
     other, expected = FaceCounter(), filled()
-    other.load(Snapshot.read(tmp_path / "state.npz").values)
+    other.load(Snapshot.read(tmp_path / "state.npz", "run").values)
     for counter in (other, expected):
         counter.add(record(2, 3), None)
         counter.add(record(4, 3), None)

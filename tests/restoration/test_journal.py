@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jdsr_cli.errors import OutputError
-from jdsr_cli.restoration.journal import FinishedSegment, Journal, Request
+from jdsr_cli.restoration.finished_segments import FinishedSegment
+from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.request import Request
 
 REQUEST = Request({"command": "restore", "settings": {"scale": 4, "crf": None}}, {"av": "18"})
 

@@ -24,7 +24,7 @@ from jdsr_cli.restoration.frame import (
     InputState,
     OpenInput,
 )
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.scene_search import DetectionPlan, FrameBefore, SceneSearch
 from jdsr_cli.restoration.stages.detection import detect
 from jdsr_cli.restoration.stages.tracking import track

@@ -109,9 +109,9 @@ def test_best_shots_continue_from_a_snapshot(astronaut: np.ndarray, tmp_path: Pa
     best_shots = BestShots(2)
     for track, frame in ((3, 0), (3, 30), (8, 40)):
         best_shots.add(track, shot(astronaut, frame=frame, quality=0.1 + frame / 100))
-    best_shots.snapshot().write(tmp_path / "state.npz")
+    best_shots.snapshot().write(tmp_path / "state.npz", "run")
     other = BestShots(2)
-    other.restore(Snapshot.read(tmp_path / "state.npz"))
+    other.restore(Snapshot.read(tmp_path / "state.npz", "run"))
     for track in (3, 8):
         kept, resumed = (one.pop(track, seen_bare=True).best for one in (best_shots, other))
         for a, b in zip(kept, resumed, strict=True):

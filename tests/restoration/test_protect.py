@@ -50,7 +50,7 @@ def protected(
         ]
         mosaic = make_mosaic(np.full((12, 12, 3), 77, np.uint8))
         stored = SegmentHeads({0: heads}, {face.track: mosaic for face in faces})
-        stored.write(one.workspace.segments.file(0, HEADS_SUFFIX))
+        stored.write(one.workspace.segments.file(0, HEADS_SUFFIX), one.request.run)
     stream: list[Element] = [InputStarted(one), item]
     settings = CropSettings(privacy=privacy)
     passed = list(align(protect(stream, settings), 64, LIMITS))

@@ -195,9 +195,9 @@ def test_shots_of_a_resumed_run_show_the_same_part(hopper: Picture, tmp_path: Pa
     for track, part in enumerate(PARTS):
         face = RestoredFace(STRIPES.astype(np.uint8), MASK, False, 128, part)
         shots.add(track, Shot(0, 0.0, 0.5, "masked", 0.5, patch, face, MASK))
-    shots.snapshot().write(tmp_path / "state.npz")
+    shots.snapshot().write(tmp_path / "state.npz", "run")
     resumed = BestShots(3)
-    resumed.restore(Snapshot.read(tmp_path / "state.npz"))
+    resumed.restore(Snapshot.read(tmp_path / "state.npz", "run"))
     pictures = [shots.pop(track, seen_bare=False).best[0].render(160)[1] for track in range(3)]
     again = [resumed.pop(track, seen_bare=False).best[0].render(160)[1] for track in range(3)]
     for one, other in zip(pictures, again, strict=True):

@@ -124,7 +124,8 @@ def test_a_run_with_another_detection_method_is_refused(
     walked: Walk, tmp_path: Path, stored: int | None, checked: bool
 ) -> None:
     run_until_killed(FIRST, walked.clip, tmp_path, walked.settings)
-    (path,) = tmp_path.rglob(Journal.NAME)
+    path, copy = (next(tmp_path.rglob(name)) for name in Journal.NAMES)
+    copy.unlink()
     header, *segments = [read_line(line) or {} for line in path.read_bytes().splitlines()]
     del header["asked"]["detections"]
     if stored is not None:

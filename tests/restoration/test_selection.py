@@ -24,7 +24,7 @@ from jdsr_cli.restoration.frame import (
     InputState,
     OpenInput,
 )
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.stages.alignment import BETTER_SHOT
 from jdsr_cli.restoration.stages.generation import FaceGenerator, generate
 from jdsr_cli.restoration.stages.selection import select

@@ -17,8 +17,8 @@ def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     inner = Snapshot({"sum": 0.1 + 0.2, "names": ["ä", "b/c"]}, {"x": random.random((3, 4))})
     outer = Snapshot.join(one=inner, two=Snapshot({}, {"m": np.zeros((0, 2), np.uint8)}))
-    outer.write(tmp_path / "state.npz")
-    read = Snapshot.read(tmp_path / "state.npz")
+    outer.write(tmp_path / "state.npz", "run")
+    read = Snapshot.read(tmp_path / "state.npz", "run")
     assert read.values == outer.values
     assert read.part("one").values == inner.values
     np.testing.assert_array_equal(read.part("one").arrays["x"], inner.arrays["x"])
@@ -30,9 +30,9 @@ def test_a_snapshot_is_stored_exactly(tmp_path: Path) -> None:
 def test_a_damaged_snapshot_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.npz").write_bytes(content)
     with pytest.raises(InputUnreadableError, match="--resume"):
-        Snapshot.read(tmp_path / "state.npz")
+        Snapshot.read(tmp_path / "state.npz", "run")
     with pytest.raises(InputUnreadableError, match="--resume"):
-        Snapshot.read(tmp_path / "absent.npz")
+        Snapshot.read(tmp_path / "absent.npz", "run")
 
 
 def face(random: np.random.Generator) -> Detection:
@@ -60,8 +60,8 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
         )
         for number in range(6)
     ]
-    write_detections(tmp_path / "frames.npz", frames)
-    read = list(read_detections(tmp_path / "frames.npz"))
+    write_detections(tmp_path / "frames.npz", frames, "run")
+    read = list(read_detections(tmp_path / "frames.npz", "run"))
     assert len(read) == len(frames)
     for a, b in zip(frames, read, strict=True):
         assert (a.time, a.searched, a.cut, a.colour) == (b.time, b.searched, b.cut, b.colour)
@@ -83,14 +83,14 @@ def test_detections_are_stored_exactly(tmp_path: Path) -> None:
 
 
 def test_a_segment_without_frames_is_stored(tmp_path: Path) -> None:
-    write_detections(tmp_path / "frames.npz", [])
-    assert list(read_detections(tmp_path / "frames.npz")) == []
+    write_detections(tmp_path / "frames.npz", [], "run")
+    assert list(read_detections(tmp_path / "frames.npz", "run")) == []
 
 
 def test_damaged_detections_are_reported(tmp_path: Path) -> None:
     (tmp_path / "frames.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputUnreadableError, match="--resume"):
-        list(read_detections(tmp_path / "frames.npz"))
+        list(read_detections(tmp_path / "frames.npz", "run"))
 
 
 @pytest.mark.parametrize("threads", [2, 4, 8])
@@ -98,7 +98,7 @@ def test_threads_read_snapshots_one_after_another(
     tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NumPy parses the headers of arrays by `ast`, which some versions of Python get wrong."""
-    Snapshot({"a": 1}, {"b": np.arange(3)}).write(tmp_path / "state.npz")
+    Snapshot({"a": 1}, {"b": np.arange(3)}).write(tmp_path / "state.npz", "run")
     load, now, most = np.load, [0], [0]
 
     def counted(*args: Any, **named: Any) -> Any:
@@ -112,6 +112,8 @@ def test_threads_read_snapshots_one_after_another(
 
     monkeypatch.setattr(np, "load", counted)
     with ThreadPoolExecutor(threads) as pool:
-        read = list(pool.map(lambda _: Snapshot.read(tmp_path / "state.npz"), range(2 * threads)))
+        read = list(
+            pool.map(lambda _: Snapshot.read(tmp_path / "state.npz", "run"), range(2 * threads))
+        )
     assert most == [1]
     assert all(one.values == {"a": 1} for one in read)

@@ -22,7 +22,7 @@ from jdsr_cli.restoration.frame import (
     InputState,
     OpenInput,
 )
-from jdsr_cli.restoration.journal import Request
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.stages.tracking import track
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import TrackerSettings

@@ -362,9 +362,9 @@ def test_the_repeats_of_a_shot_are_of_what_it_was_restored_from(
     shots = BestShots(2)
     shots.add(1, replace(filmed, seen=seen))
     shots.add(2, filmed)
-    shots.snapshot().write(tmp_path / "state.npz")
+    shots.snapshot().write(tmp_path / "state.npz", "run")
     resumed = BestShots(2)
-    resumed.restore(Snapshot.read(tmp_path / "state.npz"))
+    resumed.restore(Snapshot.read(tmp_path / "state.npz", "run"))
     (windowed,), (single,) = (resumed.pop(track, seen_bare=True).best for track in (1, 2))
     assert windowed.seen is not None
     assert np.array_equal(windowed.seen, seen)

@@ -11,7 +11,8 @@ from jdsr_cli.errors import OutputError
 from jdsr_cli.evidence import MANIFEST, write_sums
 from jdsr_cli.locks import acquire_lock
 from jdsr_cli.restoration import workspace as workspace_module
-from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.journal import Journal
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.workspace import WRITING, Workspace
 
 SOURCE = Path("somewhere/clip.mp4")

@@ -55,6 +55,7 @@ class _InputDetector:
     def __init__(self, opened: OpenInput, plan: DetectionPlan) -> None:
         self._state = opened.state
         self._segment = plan.segment
+        self._run = opened.request.run
         before = None
         if opened.snapshot is not None:
             last = opened.snapshot.part("detect")
@@ -90,7 +91,7 @@ class _InputDetector:
         None if the file is damaged, or holds those of another segment.
         """
         try:
-            stored = deque(read_detections(self._shared.path(self._number)))
+            stored = deque(read_detections(self._shared.path(self._number), self._run))
         except InputUnreadableError:
             return None
         return stored if stored and stored[0].time == float(item.time) else None
@@ -119,7 +120,7 @@ class _InputDetector:
         if self._stored is not None or self._number < 0:
             return []
         done = self._noted(self._search.end_group(following))
-        write_detections(self._shared.path(self._number), self._found)
+        write_detections(self._shared.path(self._number), self._found, self._run)
         self._shared.release(self._number)
         self._found = []
         return done

@@ -145,6 +145,7 @@ class _PreparedSegments:
 
     def __init__(self, opened: OpenInput, side: int) -> None:
         self._state = opened.state
+        self._run = opened.request.run
         self._side = side
         self._shared = SharedResults(opened.workspace, SUFFIX)
         self._stored: StoredFaces | None = None
@@ -178,7 +179,7 @@ class _PreparedSegments:
             found = self._shared.await_claim(self._number, lambda: self._state.failed)
         if found == "there":
             try:
-                self._stored = StoredFaces(self._shared.path(self._number), self._side)
+                self._stored = StoredFaces(self._shared.path(self._number), self._side, self._run)
             except InputUnreadableError:
                 # The damaged file was removed.
                 found = self._shared.claim(self._number)

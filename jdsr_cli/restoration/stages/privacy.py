@@ -122,7 +122,7 @@ class _Guard:
         self._settings = settings
         self._similarities: dict[int, float | None] = {}
         if settings.privacy.reference is not None:
-            self._similarities = read_similarities(opened.workspace)
+            self._similarities = read_similarities(opened)
         self._number = -1
         """Number of the segment whose heads are read."""
         self._heads: SegmentHeads | None = None
@@ -192,7 +192,7 @@ class _Guard:
     def _segment_heads(self, number: int) -> SegmentHeads:
         if self._heads is None or number != self._number:
             path = self._opened.workspace.segments.file(number, HEADS_SUFFIX)
-            self._heads, self._number = SegmentHeads.read(path), number
+            self._heads, self._number = SegmentHeads.read(path, self._opened.request.run), number
         return self._heads
 
     def _stored(self, box: Box) -> Box:

@@ -20,8 +20,8 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.input_bytes import InputBytes
-from jdsr_cli.restoration.journal import Request
 from jdsr_cli.restoration.models import Models
+from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.result_signer import ResultSigner
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
@@ -88,13 +88,12 @@ def _open(
             compared = plan_comparison(plan, still=info.kind == "image")
             notes += [compared.note] if compared.note is not None else []
     finished = tuple(workspace.journal.segments)
-    if workspace.damage is not None:
-        notes.append(workspace.damage)
+    notes += [one for one in (workspace.mended, workspace.damage) if one is not None]
     if finished:
         last = finished[-1]
         notes.append(f"resumed after {last.frames} frames of an interrupted run")
         reader.skip_to(last.next_index)
-        snapshot = Snapshot.read(workspace.segments.snapshot(last.number))
+        snapshot = Snapshot.read(workspace.segments.snapshot(last.number), request.run)
     display = Display.of(info.sample_aspect_ratio)
     return OpenInput(
         state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished,

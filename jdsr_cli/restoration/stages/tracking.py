@@ -67,7 +67,8 @@ class _InputTracker:
         self._aspect_check = AspectCheck(*display_size)
         self._finished_frames = opened.finished_frames
         for segment in opened.finished:
-            for detections in read_detections(detections_file(opened.workspace, segment.number)):
+            stored = detections_file(opened.workspace, segment.number)
+            for detections in read_detections(stored, opened.request.run):
                 self._update(detections)
 
     def add(self, item: FrameItem) -> list[FrameItem]:

@@ -15,13 +15,9 @@ from jdsr_cli.evidence import (
     digest_file,
     write_sums,
 )
-from jdsr_cli.media import sdr_header
+from jdsr_cli.file_names import as_text
 from jdsr_cli.progress import Progress
 from jdsr_cli.reporting import write_report
-from jdsr_cli.restoration.annotations import draw_overlay
-from jdsr_cli.restoration.comparison import plan_comparison
-from jdsr_cli.restoration.crop_sink import CropSink
-from jdsr_cli.restoration.filmed import FilmedSink
 from jdsr_cli.restoration.frame import (
     Element,
     FrameItem,
@@ -30,28 +26,16 @@ from jdsr_cli.restoration.frame import (
     OpenInput,
 )
 from jdsr_cli.restoration.hashed_frames import HashedFrames
+from jdsr_cli.restoration.kept_files import clear_unlisted
 from jdsr_cli.restoration.models import Models
-from jdsr_cli.restoration.people_sink import PeopleSink
-from jdsr_cli.restoration.pictures import BestShotSink
-from jdsr_cli.restoration.signed_files import SignedFilesSink
 from jdsr_cli.restoration.sinks import (
-    COMPARISON,
-    OVERLAY,
     RESTORED,
-    FigureSink,
-    RecordSink,
-    Sink,
     SinkResult,
-    StillSink,
-    VideoSink,
-    comparison_frame,
-    composited_frame,
 )
-from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stages.reading import command_name, expected_frames
-from jdsr_cli.restoration.stored_detections import detections_file
-from jdsr_cli.restoration.summary import Counts, InputResult, TrackPictures
-from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
+from jdsr_cli.restoration.stages.segments import SegmentedSinks
+from jdsr_cli.restoration.summary import Counts, InputResult
+from jdsr_cli.settings import DetectionSettings, RestoreSettings
 
 
 def write(
@@ -125,49 +109,8 @@ def _with_hint(error: JdsrError, frames: int) -> JdsrError:
     return hinted
 
 
-def open_sinks(opened: OpenInput, settings: DetectionSettings, models: Models) -> list[Sink]:
-    """Return the sinks of an input. Those that write files come before those that record them.
-
-    Args:
-        opened: The input.
-        settings: `CropSettings` for `crop-faces`, otherwise `RestoreSettings`.
-        models: Restore and examine the pictures of each person.
-
-    """
-    people = [PeopleSink(opened, settings)] if settings.privacy.selects else []
-    if isinstance(settings, CropSettings):
-        return [CropSink(opened, settings), RecordSink(opened), *people]
-    assert isinstance(settings, RestoreSettings)
-    assert opened.frame_plan is not None
-    sinks: list[Sink] = []
-    info, plan = opened.info, opened.frame_plan
-    restored, sdr, still = opened.restored or info, sdr_header(info), info.kind == "image"
-    compared = plan_comparison(plan, still=still).size
-    exif = opened.reader.exif
-    if exif is not None and settings.privacy.blur_others:
-        exif = exif.without_pictures()
-    for name, used, header, size, picture in (
-        (RESTORED, settings.pastes, restored, (plan.width, plan.height), composited_frame),
-        (OVERLAY, settings.overlay, sdr, (info.width, info.height), draw_overlay),
-        (COMPARISON, settings.compare, sdr, compared, comparison_frame),
-    ):
-        if used and still:
-            sinks.append(StillSink(name, opened, exif, picture))
-        elif used:
-            sinks.append(VideoSink(name, opened, header, size, settings, picture))
-    if settings.exports_crops:
-        assert models.generator is not None
-        networks = models.generator, models.burst
-        best = BestShotSink(opened, settings, models.examiner, *networks)
-        sinks += [FilmedSink(opened, settings), best]
-    sinks += [RecordSink(opened), FigureSink(settings), *people]
-    if opened.signer is not None:
-        sinks.append(SignedFilesSink(opened, opened.signer))
-    return sinks
-
-
 class _InputWriter:
-    """The sinks of one input, and the journal of its segments."""
+    """Writes the results of one input and publishes them."""
 
     def __init__(
         self,
@@ -183,24 +126,18 @@ class _InputWriter:
         self._models = models
         self._progress = progress
         self._name = opened.state.source.name
-        self._journal = opened.workspace.journal
-        self._frames = self._journal.frames
         self._ended = False
         self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
-        self._sinks = open_sinks(opened, settings, models)
-        if opened.snapshot is not None:
-            for sink in self._sinks:
-                sink.restore(opened.snapshot.part(sink.name))
+        self._segments = SegmentedSinks(opened, settings, models)
+        self._foreign: list[str] = []
+        """Files that something else has put into the folder of results."""
         progress.begin(self._name, expected_frames(opened.info, settings.reading))
-        if self._frames:
-            progress.advance(self._name, self._frames)
+        if self._segments.frames:
+            progress.advance(self._name, self._segments.frames)
 
     def add(self, item: FrameItem) -> None:
         """Write a frame, and close the segment that ends with it."""
-        for sink in self._sinks:
-            self.state.attempt(sink.stage, sink.write, item)
-        self._end_tracks(item.ended_tracks)
-        self.state.attempt("write", self._end_frame, item)
+        self._segments.add(item)
         self._progress.advance(self._name)
 
     def finish(self) -> InputResult | None:
@@ -211,54 +148,23 @@ class _InputWriter:
 
     def abandon(self) -> int:
         """Close everything that is open; return the number of frames kept for `--resume`."""
-        for sink in self._sinks:
-            sink.abandon()
+        self._segments.abandon()
         self._end_progress()
         return self.state.close()
 
-    def _end_tracks(self, tracks: Sequence[int]) -> None:
-        for track in tracks:
-            pictures = TrackPictures()
-            for sink in self._sinks:
-                self.state.attempt(sink.stage, sink.end_track, track, pictures)
-
-    def _end_frame(self, item: FrameItem) -> None:
-        """Count a frame; store the segment that ends with it."""
-        self._frames += 1
-        if not item.ends_segment:
-            return
-        self._check_input()
-        number, workspace = len(self._journal.segments), self._input.workspace
-        files = [path for sink in self._sinks for path in sink.end_segment()]
-        snapshot = Snapshot.join(
-            detect=Snapshot({"time": float(item.time)}, {"thumbnail": item.thumbnail}),
-            composite=item.snapshot or Snapshot(),
-            **{sink.name: sink.snapshot() for sink in self._sinks},
-        )
-        state = workspace.segments.snapshot(number)
-        snapshot.write(state)
-        # Stored before the frames of the segment were passed on.
-        files.append(detections_file(workspace, number))
-        self._journal.add(self._frames, item.index + 1, files, state)
-        workspace.segments.drop_snapshots(number)
-
-    def _check_input(self) -> None:
-        """Check that the frames are from the bytes that were hashed."""
-        if self.state.bytes is not None:
-            self.state.bytes.check()
-
     def _join_results(self) -> list[SinkResult]:
-        self._check_input()
-        self._journal.check_files()
-        for sink in self._sinks:
-            sink.end_segment()
-        return [sink.finish() for sink in self._sinks]
+        self._segments.check_input()
+        listed = self._segments.end()
+        hashes, results = self._hashed_frames, self._input.workspace.results
+        spares = (lambda _: False) if hashes is None else hashes.unfinished
+        self._foreign = clear_unlisted(results, listed, spares)
+        return [sink.finish() for sink in self._segments.sinks]
 
     def _hash_outputs(self, results: Sequence[SinkResult]) -> tuple[FileDigest, ...]:
         files = [path for one in results for path in one.files]
         if self._hashed_frames is not None:
             videos = (path for path in files if path.stem == RESTORED and path.suffix != ".png")
-            self._hashed_frames.finish(next(videos, None), self._frames)
+            self._hashed_frames.finish(next(videos, None), self._segments.frames)
             files += self._hashed_frames.files
         return tuple(digest_file(path, path.name) for path in files)
 
@@ -267,7 +173,7 @@ class _InputWriter:
     ) -> InputResult:
         """Write the manifest and give the results their final name."""
         # The sound was read after the frames.
-        self._check_input()
+        self._segments.check_input()
         state, workspace = self.state, self._input.workspace
         counted = {name: count for one in results for name, count in one.counts.items()}
         counts = Counts(frames_read=state.frames_read, **counted)
@@ -279,6 +185,7 @@ class _InputWriter:
             *state.reader_notes,
             *state.detection_notes,
             *(() if self._hashed_frames is None else self._hashed_frames.notes),
+            *(f"{as_text(name)} is not of this run, and was removed" for name in self._foreign),
         )
         notes = tuple(dict.fromkeys(notes))
         figures = {name: figure for one in results for name, figure in one.figures.items()}
