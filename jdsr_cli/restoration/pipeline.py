@@ -40,6 +40,7 @@ from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, RestoreSettings
+from jdsr_cli.temporary_folders import sweep_temporary_folders
 
 STEADY_QUEUE_BYTES = 16 << 20
 """Maximum bytes of frames between stages whose reader collects a group of frames anyway."""
@@ -76,6 +77,7 @@ def run_pipeline(
     paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
     results = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     times: tuple[StageTimes, ...] = ()
+    sweep_temporary_folders()
     if paths:
         prepare_folder(out)
         models = models or open_models(settings, progress)
