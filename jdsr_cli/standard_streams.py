@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from jdsr_cli.atomic import output_error
@@ -113,8 +114,8 @@ def guarded_streams() -> Iterator[None]:
         errors.flush()
         sys.stdout, sys.stderr = kept
     if output.fault is not None and output.fault.errno not in _READER_GONE:
-        fault = output_error(output.fault, "standard output")
-        raise OutputError(fault.what, where=fault.where, hint="Choose another place for it.")
+        what = output_error(output.fault, Path("standard output")).what
+        raise OutputError(what, where="standard output", hint="Choose another place for it.")
 
 
 def _open_closed() -> None:

@@ -18,6 +18,7 @@ from jdsr_cli.settings import EvalSettings, TerminalOptions
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_cli.evaluation.comparison import Comparison
     from jdsr_cli.evaluation.statistics import Row
@@ -161,13 +162,15 @@ def draw_track_table(found: Comparison) -> Table:
     return table
 
 
-def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> list[list[str]]:
+def _track_lines(
+    found: Comparison, faces: str, figure: str, decimals: int
+) -> list[list[str | Text]]:
     """Return a line for each combination of shots: the means, and the gain of the most shots."""
     rows = {row.method: row for row in found.rows if row.faces == faces}
     methods = [one for one in found.bursts.values() if figure in rows[one.name].estimates]
     counts = sorted({one.shots for one in found.bursts.values()})
     several = len({one.restorer for one in found.bursts.values()}) > 1
-    lines = []
+    lines: list[list[str | Text]] = []
     for single in (one for one in methods if one.combination is None):
         others = [one for one in methods if one.restorer == single.restorer and one is not single]
         for combination in dict.fromkeys(one.combination for one in others) or [None]:

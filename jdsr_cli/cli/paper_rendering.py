@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_cli.evaluation.table_rows import MeasuredTable, TableRow
 
@@ -53,8 +54,9 @@ def draw_paper_table(table: MeasuredTable) -> Table:
 
 def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
     heading, decimals = HEADINGS[figure]
-    lines = []
+    lines: list[list[str | Text]] = []
     for row in rows:
+        cells: list[str | Text]
         published = ""
         if figure in PUBLISHED and row.paper.published is not None:
             published = f"{getattr(row.paper.published, figure):.{decimals}f}"
@@ -67,7 +69,7 @@ def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
             cells = [cell(row.status), "", published]
         else:
             continue
-        lines.append((cell(f"  {row.label}"), *cells))
+        lines.append([cell(f"  {row.label}"), *cells])
     if lines:
         drawn.add_row(heading, style="bold")
     for line in lines:

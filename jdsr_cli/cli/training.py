@@ -15,6 +15,7 @@ from jdsr_cli.settings import RunOptions, TrainSettings
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_train.dry_run import TrainingPlan
     from jdsr_train.queue.execution import QueueOutcome
@@ -162,7 +163,7 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
             cell(stage.stage), f"{stage.steps:,}", str(stage.batch), parameters,
             duration_text(stage.seconds), f"{stage.gigabytes:.1f} GiB",
         )  # fmt: skip
-        row = [
+        row: list[str | Text] = [
             cell(stage.stage),
             _rate(stage.trained_per_second),
             _rate(stage.prepared_per_second),

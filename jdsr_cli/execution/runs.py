@@ -166,7 +166,7 @@ def run_inputs(
 
     """
     execution.check(settings)
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     failed = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     if not paths:
         return RunSummary(tuple(failed))

@@ -178,7 +178,7 @@ def plan_crops(
 def _plan(
     inputs: Sequence[str | Path], out: Path, settings: DetectionSettings, progress: Progress
 ) -> RunPlan:
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     failed = tuple(
         PlannedInput(Path(fault.where or ""), out, "failed", error=fault) for fault in faults
     )

@@ -74,7 +74,7 @@ def run_pipeline(
         DeviceError: The device is not available.
 
     """
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     results = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     times: tuple[StageTimes, ...] = ()
     sweep_temporary_folders()
