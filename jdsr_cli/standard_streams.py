@@ -100,19 +100,31 @@ def guarded_streams() -> Iterator[None]:
     their place.
 
     Raises:
-        OutputError: Standard output could not be written, and its reader is not simply gone.
+        OutputError: The block succeeded, but standard output could not be written, and its reader
+            is not simply gone.
 
     """
     _open_closed()
     kept = sys.stdout, sys.stderr
     output, errors = (_guard(stream) for stream in kept)
     sys.stdout, sys.stderr = cast(TextIO, output), cast(TextIO, errors)
+    succeeded = False
     try:
         yield
+        succeeded = True
+    except SystemExit as end:
+        succeeded = not end.code
+        raise
     finally:
         output.flush()
         errors.flush()
         sys.stdout, sys.stderr = kept
+        if succeeded:
+            _check_written(output)
+
+
+def _check_written(output: GuardedStream) -> None:
+    """Raise OutputError if standard output could not be written though somebody reads it."""
     if output.fault is not None and output.fault.errno not in _READER_GONE:
         what = output_error(output.fault, Path("standard output")).what
         raise OutputError(what, where="standard output", hint="Choose another place for it.")

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import imageio_ffmpeg
 
+from jdsr_cli.file_names import as_text
 from jdsr_cli.parallel import check_stopped
 
 _ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
@@ -74,9 +75,12 @@ def run_program(command: Sequence[str], seconds: float) -> tuple[bool, str]:
 
 
 def last_message(text: str) -> str:
-    """Return the last line of ffmpeg's messages that is not empty, shortened, without addresses."""
+    """Return the last line of ffmpeg's messages that is not empty, shortened, without addresses.
+
+    They quote texts of the file, whose control characters are quoted here.
+    """
     lines = [_ADDRESS.sub("", line).strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]
+    return as_text(lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]
 
 
 def check_disk(text: str) -> None:
