@@ -32,8 +32,8 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
     Each stage writes checkpoint.pt, log.jsonl, curves.png and TensorBoard
     records into a folder of its name; the joint stage draws panel.png (input,
     restored, truth). The weights and a manifest that lists them are written to
-    weights/: with JDSR_WEIGHTS=OUT/weights every command finds them. Ctrl-C
-    and SIGTERM export what the joint stage has trained by then.
+    weights/: with JDSR_WEIGHTS=OUT/weights every command finds them. Ctrl-C,
+    SIGTERM and SIGHUP export what the joint stage has trained by then.
 
     With --plan the recipes of a plan are trained in turn, each in a process of
     its own and a folder of its name.

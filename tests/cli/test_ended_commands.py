@@ -100,7 +100,7 @@ def test_a_signal_leaves_no_child_and_no_copy(
     inputs = [clip]
     if kind == "salvage":
         inputs = [tmp_path / f"export{index}.dav" for index in range(int(jobs))]
-        data = noise(5000) + raw_h264(tmp_path).read_bytes()
+        data = noise(1 << 20) + b"\0" + raw_h264(tmp_path).read_bytes()
         for path in inputs:
             path.write_bytes(data)
     with ended.start(*inputs, jobs=jobs) as process, killed_at_the_end(process):
