@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from threading import Condition, Thread
+from threading import Condition, Thread, local
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 MAX_QUEUE_ITEMS = 64
@@ -33,6 +33,25 @@ Item = TypeVar("Item")
 
 class _Stopped(BaseException):
     """Ends a stage whose reader has stopped; not caught by `except Exception`."""
+
+
+class _CurrentStage(local):
+    """The queue of the stage that a thread runs; None in other threads."""
+
+    queue: BoundedQueue[Any] | None = None
+
+
+_current = _CurrentStage()
+
+
+def check_stopped() -> None:
+    """End the stage of this thread if its reader has stopped.
+
+    Work that takes long without yielding an item, such as reading a whole file, calls this now and
+    then. In a thread that runs no stage it does nothing.
+    """
+    if _current.queue is not None and _current.queue.stopped:
+        raise _Stopped
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,13 @@ class BoundedQueue(Generic[T]):
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the reader has stopped."""
+        return self._stopped
+
     def _run(self) -> None:
+        _current.queue = self
         try:
             for item in self._items:
                 self._put(item)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from jdsr_cli.restoration.pipeline import run_pipeline
 from jdsr_cli.restoration.stages.reading import command_name
 from jdsr_cli.restoration.summary import Counts
 from jdsr_cli.settings import DetectionSettings
+from jdsr_cli.temporary_folders import TemporaryFolder
 
 WARM_UP_FRAMES = 48
 """Frames of the run that is not measured: caches, allocators and thread pools are filled in it."""
@@ -128,10 +128,10 @@ _NAMED_OTHERWISE = ("detector", "device", "weights", "precision")
 def _measure(
     clip: Path, settings: DetectionSettings, models: Models, frames: int | None
 ) -> RunMeasurement:
-    with tempfile.TemporaryDirectory() as folder, PeakMemory() as memory:
+    with TemporaryFolder() as folder, PeakMemory() as memory:
         seen = _FirstFrame()
         wall, cpu = time.perf_counter(), _process_cpu()
-        summary = run_pipeline([clip], Path(folder), settings, seen, models=models, limit=frames)
+        summary = run_pipeline([clip], folder.path, settings, seen, models=models, limit=frames)
         wall, cpu = time.perf_counter() - wall, _process_cpu() - cpu
     (result,) = summary.results
     if result.error is not None:

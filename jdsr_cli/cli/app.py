@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +14,14 @@ from jdsr_cli.cli.commands import crop_faces, demo, doctor, restore
 from jdsr_cli.cli.eval import evaluate
 from jdsr_cli.cli.exporting import export
 from jdsr_cli.cli.reporting import report
+from jdsr_cli.cli.terminal import write_error, write_line, write_notice
 from jdsr_cli.cli.training import train
 from jdsr_cli.cli.verifying import verify
 from jdsr_cli.cli.watching import watch
 from jdsr_cli.cli.weights import app as weights
-from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError
+from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, OutputError
+from jdsr_cli.signals import interrupting_signals
+from jdsr_cli.standard_streams import guarded_streams
 from jdsr_cli.version import __version__
 
 
@@ -32,12 +33,11 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except JdsrError as fault:
-            typer.echo(f"error: {fault}", err=True)
+            write_error(fault)
             raise typer.Exit(fault.exit_code) from fault
         except KeyboardInterrupt as fault:
-            typer.echo(
-                "interrupted: finished work is kept (continue with --resume; training resumes)",
-                err=True,
+            write_notice(
+                "interrupted: finished work is kept (continue with --resume; training resumes)"
             )
             raise typer.Exit(EXIT_INTERRUPTED) from fault
 
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 def _version(requested: bool) -> None:
     if requested:
-        typer.echo(f"jdsr {__version__}")
+        write_line(f"jdsr {__version__}")
         raise typer.Exit
 
 
@@ -85,11 +85,9 @@ app.add_typer(bench, name="bench")
 def main() -> None:
     """Entry point of the command line."""
     return_freed_memory()
-    _print_any_path()
-    app()
-
-
-def _print_any_path() -> None:
-    """Let standard output take paths that are not UTF-8: their bytes are written as they are."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="surrogateescape")
+    try:
+        with interrupting_signals(ends_process=True), guarded_streams():
+            app()
+    except OutputError as fault:
+        write_error(fault)
+        raise SystemExit(fault.exit_code) from fault

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 
 from jdsr_cli.benchmarking.report import BenchReport, Figure, MeasuredRow, ReportComparison
+from jdsr_cli.cli.terminal import write_line
+from jdsr_cli.file_names import as_text
 
 
 def write_report(report: BenchReport) -> None:
@@ -21,24 +22,27 @@ def write_report(report: BenchReport) -> None:
     _line("conditions", *(f"{name} {value}" for name, value in report.conditions.items()))
     for names, rows in _tables(report.rows):
         cells = [["", *names]]
-        cells += [[row.name, *(_text(row.figures[name]) for name in names)] for row in rows]
+        cells += [
+            [as_text(row.name), *(_text(row.figures[name]) for name in names)] for row in rows
+        ]
         _write_table(cells)
     for row in report.rows:
         if row.unavailable is not None:
-            sys.stdout.write(f"{row.name}: not measured, {row.unavailable}\n")
+            write_line(f"{row.name}: not measured, {row.unavailable}")
 
 
 def write_comparison(comparison: ReportComparison) -> None:
     """Write the ratio of each figure and the conditions that differ to standard output."""
-    sys.stdout.write("\nratio to the earlier report\n")
+    write_line()
+    write_line("ratio to the earlier report")
     for row in comparison.rows:
         shown = (
             f"{name} {'-' if ratio is None else format(ratio, '.3f')}"
             for name, ratio in row.ratios.items()
         )
-        sys.stdout.write(f"{row.name}: {', '.join(shown)}\n")
+        write_line(f"{row.name}: {', '.join(shown)}")
     for difference in comparison.differences:
-        sys.stdout.write(f"differs: {difference}\n")
+        write_line(f"differs: {difference}")
 
 
 def _tables(rows: Sequence[MeasuredRow]) -> Iterable[tuple[list[str], list[MeasuredRow]]]:
@@ -52,10 +56,10 @@ def _tables(rows: Sequence[MeasuredRow]) -> Iterable[tuple[list[str], list[Measu
 
 def _write_table(cells: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    sys.stdout.write("\n")
+    write_line()
     for first, *others in cells:
         padded = (text.rjust(width) for text, width in zip(others, widths[1:], strict=True))
-        sys.stdout.write("  ".join((first.ljust(widths[0]), *padded)).rstrip() + "\n")
+        write_line("  ".join((first.ljust(widths[0]), *padded)).rstrip())
 
 
 def _text(figure: Figure) -> str:
@@ -66,4 +70,4 @@ def _text(figure: Figure) -> str:
 
 
 def _line(name: str, *parts: str) -> None:
-    sys.stdout.write(f"{name}: {', '.join(parts)}\n")
+    write_line(f"{name}: {', '.join(parts)}")

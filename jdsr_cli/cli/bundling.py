@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.terminal import write_line
 from jdsr_cli.cli.verifying import Folders
 from jdsr_cli.settings import BundleOptions, TerminalOptions
 
@@ -23,4 +22,4 @@ def bundle(folders: Folders, options: BundleOptions, terminal: TerminalOptions) 
 
     with Bars(quiet=terminal.quiet) as bars:
         file = run(folders, options.out, media=options.media, progress=bars)
-    typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+    write_line(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jdsr_cli.cli.options import Inputs, with_options
+from jdsr_cli.cli.terminal import write_error, write_line
 from jdsr_cli.settings import (
     CropOptions,
     CropSettings,
@@ -119,11 +120,11 @@ def demo(options: DemoOptions, settings: DemoSettings) -> None:
 
     with Bars(quiet=options.quiet) as bars:
         result = run(options.out, settings.restoration, progress=bars)
-    typer.echo(f"clip          {result.clip}")
-    typer.echo(f"restored      {result.video}")
-    typer.echo(f"side by side  {result.sheet}")
+    write_line(f"clip          {result.clip}")
+    write_line(f"restored      {result.video}")
+    write_line(f"side by side  {result.sheet}")
     seconds = result.restored.seconds.get("total", 0.0)
-    typer.echo(
+    write_line(
         f"{result.detected} of {result.faces} faces detected; restoring took {seconds:.1f} s"
     )
 
@@ -144,15 +145,13 @@ def doctor() -> None:
     for one in diagnosis.findings:
         if one.group != group:
             group = one.group
-            typer.echo(group)
+            write_line(group)
         advice = f"  ->  {one.advice}" if one.advice and one.state != "ok" else ""
-        typer.echo(f"  {LABELS[one.state]}{one.name}: {one.detail}{advice}")
+        write_line(f"  {LABELS[one.state]}{one.name}: {one.detail}{advice}")
     if diagnosis.ready:
-        typer.echo("ready: `jdsr restore` can run on this machine")
+        write_line("ready: `jdsr restore` can run on this machine")
         return
     for one in diagnosis.blocking:
         what = f"{one.group}, {one.name}: {one.detail}"
-        typer.echo(
-            f"error: {what}" if one.advice is None else f"error: {what}. {one.advice}", err=True
-        )
+        write_error(what if one.advice is None else f"{what}. {one.advice}")
     raise typer.Exit(WeightsError.exit_code)

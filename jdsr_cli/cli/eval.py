@@ -10,14 +10,15 @@ import typer
 
 from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells, share_cell
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.terminal import cell, open_console, write_error, write_line
 from jdsr_cli.cli.video_tables import draw_video_table
 from jdsr_cli.errors import EXIT_PARTIAL
-from jdsr_cli.file_names import as_text
 from jdsr_cli.settings import EvalSettings, TerminalOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_cli.evaluation.comparison import Comparison
     from jdsr_cli.evaluation.statistics import Row
@@ -77,9 +78,7 @@ def evaluate(settings: EvalSettings, terminal: TerminalOptions) -> None:
 
 def _console() -> Console:
     """Return the console of tables."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = open_console()
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
@@ -88,19 +87,19 @@ def _console() -> Console:
 def _print(table: Table, *files: Path) -> None:
     """Print a table and the paths of the files with the results."""
     _console().print(table)
-    typer.echo("\n".join(as_text(str(file)) for file in files))
+    for file in files:
+        write_line(file)
 
 
 def _print_paper_table(files: TableFiles, found: Comparison) -> None:
     """Print a table of the paper, the paths of its files, and the errors of its rows."""
     from jdsr_cli.cli.paper_rendering import print_paper_table
-    from jdsr_cli.cli.rendering import write_error
 
     print_paper_table(_console(), files.table)
-    written = (files.record, files.text, found.results, found.per_face, found.sheet)
-    typer.echo("\n".join(as_text(str(file)) for file in written))
+    for file in (files.record, files.text, found.results, found.per_face, found.sheet):
+        write_line(file)
     for error in files.table.errors:
-        write_error(str(error))
+        write_error(error)
     if files.table.errors:
         raise typer.Exit(EXIT_PARTIAL)
 
@@ -108,21 +107,20 @@ def _print_paper_table(files: TableFiles, found: Comparison) -> None:
 def draw_table(found: Comparison) -> Table:
     """Return the table: for each figure a line for each method and for each of its groups."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     kinds = list(dict.fromkeys(row.faces for row in found.rows))
     several = len(found.rows) > len(kinds)
     table = Table(
         title=f"{found.count} faces", title_justify="left", box=box.SIMPLE_HEAD,
-        caption=escape(_caption(found, several)), caption_justify="left",
+        caption=cell(*_caption(found, several)), caption_justify="left",
     )  # fmt: skip
     table.add_column("", overflow="fold", min_width=14)
     for heading in COLUMNS if several else COLUMNS[:SINGLE]:
         table.add_column(heading, justify="right", no_wrap=True)
     for kind in kinds:
         if len(kinds) > 1:
-            table.add_row(f"{kind} faces", style="bold underline")
+            table.add_row(cell(f"{kind} faces"), style="bold underline")
         rows = [row for row in found.rows if row.faces == kind]
         groups = [row for row in found.groups if row.faces == kind]
         for figure in HEADINGS:
@@ -131,7 +129,7 @@ def draw_table(found: Comparison) -> Table:
         if timed:
             table.add_row("faces a second", style="bold")
         for row in timed:
-            table.add_row(escape(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
+            table.add_row(cell(f"  {row.method}"), f"{row.scores.faces_per_second:.1f}")
     return table
 
 
@@ -152,7 +150,7 @@ def draw_track_table(found: Comparison) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     sections = dict.fromkeys(row.faces for row in found.rows)
     for kind in dict.fromkeys(name.partition(" ")[0] for name in sections):
-        table.add_row(f"{kind} faces", style="bold underline")
+        table.add_row(cell(f"{kind} faces"), style="bold underline")
         own = [name for name in sections if name.partition(" ")[0] == kind]
         for figure in TRACK_FIGURES:
             heading, decimals = HEADINGS[figure]
@@ -164,15 +162,15 @@ def draw_track_table(found: Comparison) -> Table:
     return table
 
 
-def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> list[list[str]]:
+def _track_lines(
+    found: Comparison, faces: str, figure: str, decimals: int
+) -> list[list[str | Text]]:
     """Return a line for each combination of shots: the means, and the gain of the most shots."""
-    from rich.markup import escape
-
     rows = {row.method: row for row in found.rows if row.faces == faces}
     methods = [one for one in found.bursts.values() if figure in rows[one.name].estimates]
     counts = sorted({one.shots for one in found.bursts.values()})
     several = len({one.restorer for one in found.bursts.values()}) > 1
-    lines = []
+    lines: list[list[str | Text]] = []
     for single in (one for one in methods if one.combination is None):
         others = [one for one in methods if one.restorer == single.restorer and one is not single]
         for combination in dict.fromkeys(one.combination for one in others) or [None]:
@@ -187,11 +185,11 @@ def _track_lines(found: Comparison, faces: str, figure: str, decimals: int) -> l
                 for count in counts
             ]
             gain = _gain_cells(rows[named[max(named)]], figure, decimals)
-            lines.append([escape(label), *means, *gain])
+            lines.append([cell(label), *means, *gain])
     return lines
 
 
-def _caption(found: Comparison, several: bool) -> str:
+def _caption(found: Comparison, several: bool) -> list[str]:
     from jdsr_cli.evaluation.statistics import PROPERTIES
 
     lines = ["PSNR in dB"]
@@ -206,12 +204,10 @@ def _caption(found: Comparison, several: bool) -> str:
                 f"{row.faces}, {one.name}: {symbol} {one.low:.1f} to {one.high:.1f}, "
                 f"{len(one.indices)} faces"
             )
-    return "\n".join(lines)
+    return lines
 
 
 def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence[Row]) -> None:
-    from rich.markup import escape
-
     shown = [row for row in rows if figure in row.estimates]
     if shown:
         table.add_row(HEADINGS[figure][0], style="bold")
@@ -221,10 +217,10 @@ def _add_figure(table: Table, figure: str, rows: Sequence[Row], groups: Sequence
     for row, label, name in lines:
         decimals = HEADINGS[figure][1]
         if name in row.estimates:
-            table.add_row(escape(f"  {label}"), *_cells(row, name, decimals))
+            table.add_row(cell(f"  {label}"), *_cells(row, name, decimals))
         for part in groups:
             if part.group is not None and part.method == row.method and name in part.estimates:
-                table.add_row(f"    {part.group.name}", *_cells(part, name, decimals))
+                table.add_row(cell(f"    {part.group.name}"), *_cells(part, name, decimals))
 
 
 def _cells(row: Row, figure: str, decimals: int) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.terminal import write_line
 from jdsr_cli.settings import NetworkExportSettings
 
 
@@ -19,5 +18,5 @@ def export(settings: NetworkExportSettings) -> None:
     from jdsr_cli.weights import sha256_of
 
     file = export_onnx(settings.weights, settings.onnx, settings.int8)
-    typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, SHA-256 {sha256_of(file)}")
-    typer.echo(f"use it with: jdsr restore VIDEO --weights {file}")
+    write_line(f"{file}: {file.stat().st_size / 1e6:.1f} MB, SHA-256 {sha256_of(file)}")
+    write_line(f"use it with: jdsr restore VIDEO --weights {file}")

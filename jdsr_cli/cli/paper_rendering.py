@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jdsr_cli.cli.figure_cells import HEADINGS, estimate_cells
-from jdsr_cli.file_names import as_text
+from jdsr_cli.cli.terminal import cell, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_cli.evaluation.table_rows import MeasuredTable, TableRow
 
@@ -23,19 +24,18 @@ def print_paper_table(console: Console, table: MeasuredTable) -> None:
     """Print the table, its protocol, and what is known of each checkpoint."""
     console.print(draw_paper_table(table))
     for line in (*table.conditions, "", *table.captions, ""):
-        console.print(as_text(line), markup=False)
+        write_line(line)
 
 
 def draw_paper_table(table: MeasuredTable) -> Table:
     """Return the table: for each scale and figure a line for each row of the paper."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from jdsr_cli.evaluation.paper_tables import FULL_MODEL
     from jdsr_cli.evaluation.table_rows import FIGURES_SHOWN
 
-    drawn = Table(title=escape(table.paper.title), title_justify="left", box=box.SIMPLE_HEAD)
+    drawn = Table(title=cell(table.paper.title), title_justify="left", box=box.SIMPLE_HEAD)
     drawn.add_column("", overflow="fold", min_width=14)
     for heading in ("mean", "95 %", "paper", f"to {FULL_MODEL}", "95 %"):
         drawn.add_column(heading, justify="right", no_wrap=True)
@@ -48,16 +48,15 @@ def draw_paper_table(table: MeasuredTable) -> Table:
         if trained:
             drawn.add_row("steps x faces", style="bold")
         for row in trained:
-            drawn.add_row(escape(f"  {row.label}"), row.training)
+            drawn.add_row(cell(f"  {row.label}"), cell(row.training))
     return drawn
 
 
 def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
-    from rich.markup import escape
-
     heading, decimals = HEADINGS[figure]
-    lines = []
+    lines: list[list[str | Text]] = []
     for row in rows:
+        cells: list[str | Text]
         published = ""
         if figure in PUBLISHED and row.paper.published is not None:
             published = f"{getattr(row.paper.published, figure):.{decimals}f}"
@@ -67,10 +66,10 @@ def _add_figure(drawn: Table, figure: str, rows: Sequence[TableRow]) -> None:
             if figure in row.measured.differences:
                 cells += estimate_cells(row.measured.differences[figure], decimals, "+")
         elif figure in PUBLISHED and row.measured is None:
-            cells = [row.status, "", published]
+            cells = [cell(row.status), "", published]
         else:
             continue
-        lines.append((escape(f"  {row.label}"), *cells))
+        lines.append([cell(f"  {row.label}"), *cells])
     if lines:
         drawn.add_row(heading, style="bold")
     for line in lines:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jdsr_cli.cli.terminal import open_console, write_error, write_line
 from jdsr_cli.file_names import as_text
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Bars:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = open_console(errors=True)
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -77,11 +76,6 @@ class Bars:
             self._console.print(as_text(message), markup=False, soft_wrap=True)
 
 
-def write_error(message: str) -> None:
-    """Write one line to standard error."""
-    sys.stderr.write(f"error: {as_text(message)}\n")
-
-
 def write_summary(summary: RunSummary, verb: str) -> None:
     """Write a line for each input: results to standard output, failures to standard error.
 
@@ -91,12 +85,12 @@ def write_summary(summary: RunSummary, verb: str) -> None:
 
     """
     for result in summary.done:
-        sys.stdout.write(as_text(_line(result, verb)) + "\n")
+        write_line(_line(result, verb))
     for result in summary.done:
         for text in result.unread:
             write_error(f"{result.source}: {text}")
     for result in summary.failed:
-        write_error(str(result.error))
+        write_error(result.error)
     if len(summary.results) > 1 and summary.failed:
         write_error(f"{len(summary.failed)} of {len(summary.results)} inputs failed")
 
@@ -105,16 +99,16 @@ def write_plan(plan: RunPlan) -> None:
     """Write what a run would do: a line for each input, and the total."""
     for one in plan.inputs:
         if one.error is None:
-            sys.stdout.write(as_text(_planned_line(one)) + "\n")
+            write_line(_planned_line(one))
         else:
-            write_error(str(one.error))
+            write_error(one.error)
     todo = [one for one in plan.inputs if one.state in ("new", "resume")]
     seconds = sum(one.seconds or 0.0 for one in todo)
     size = sum(one.bytes or 0 for one in todo)
     unknown = sum(one.seconds is None for one in todo)
     more = f", and {_count(unknown, 'input')} of unknown length" if unknown else ""
-    sys.stdout.write(
-        f"{_count(len(todo), 'input')} to do: about {_duration(seconds)}, {_size(size)}{more}\n"
+    write_line(
+        f"{_count(len(todo), 'input')} to do: about {_duration(seconds)}, {_size(size)}{more}"
     )
 
 
@@ -128,7 +122,7 @@ def write_verification(verification: Verification, *, notes: bool) -> None:
     """
     for one in verification.results:
         if one.error is not None:
-            write_error(str(one.error))
+            write_error(one.error)
             continue
         problems, files = len(one.problems), _count(one.files, "file")
         state = _count(problems, "problem") if problems else "as recorded"
@@ -137,9 +131,9 @@ def write_verification(verification: Verification, *, notes: bool) -> None:
         else:
             left_out = f", {_count(one.left_out, 'video')} left out" if one.left_out else ""
             line = f"{one.folder}: {state} ({files}{left_out})"
-        sys.stdout.write(as_text(line) + "\n")
+        write_line(line)
         for note in one.notes if notes else ():
-            sys.stdout.write(as_text(f"    {note}") + "\n")
+            write_line(f"    {note}")
         for problem in one.problems:
             write_error(f"{one.folder}: {problem}")
 

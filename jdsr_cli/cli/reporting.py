@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from jdsr_cli.cli.terminal import write_error, write_line
 
 
 def report(
@@ -23,13 +24,11 @@ def report(
     Exit codes: 0 all done, 3 no result could be read, 4 some failed, 6 the
     report cannot be written.
     """
-    from jdsr_cli.cli.rendering import write_error
-    from jdsr_cli.file_names import as_text
     from jdsr_cli.reporting import report as run
 
     summary = run(folders)
     for one in summary.done:
-        sys.stdout.write(as_text(str(one.page)) + "\n")
+        write_line(one.page)
     for one in summary.failed:
-        write_error(str(one.error))
+        write_error(one.error)
     raise typer.Exit(summary.exit_code)

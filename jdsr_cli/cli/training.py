@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.terminal import cell, open_console, write_line
 from jdsr_cli.progress import duration_text
 from jdsr_cli.settings import RunOptions, TrainSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from jdsr_train.dry_run import TrainingPlan
     from jdsr_train.queue.execution import QueueOutcome
@@ -30,8 +32,8 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
     Each stage writes checkpoint.pt, log.jsonl, curves.png and TensorBoard
     records into a folder of its name; the joint stage draws panel.png (input,
     restored, truth). The weights and a manifest that lists them are written to
-    weights/: with JDSR_WEIGHTS=OUT/weights every command finds them. Ctrl-C
-    and SIGTERM export what the joint stage has trained by then.
+    weights/: with JDSR_WEIGHTS=OUT/weights every command finds them. Ctrl-C,
+    SIGTERM and SIGHUP export what the joint stage has trained by then.
 
     With --plan the recipes of a plan are trained in turn, each in a process of
     its own and a folder of its name.
@@ -66,7 +68,7 @@ def train(settings: TrainSettings, options: RunOptions) -> None:
         _write_plan(made, request.recipe.name, settings.minutes)
         return
     for result in results:
-        typer.echo(f"{result.stage} -> {result.path}")
+        write_line(f"{result.stage} -> {result.path}")
 
 
 def _run_plan(settings: TrainSettings, options: RunOptions) -> None:
@@ -95,16 +97,16 @@ def _write_outcome(outcome: QueueOutcome) -> None:
     for one in outcome.jobs:
         record = one.record
         jobs.add_row(
-            one.name, record.state, duration_text(record.seconds) if record.seconds else "",
-            record.steps, record.weights,
+            cell(one.name), cell(record.state),
+            duration_text(record.seconds) if record.seconds else "",
+            cell(record.steps), cell(record.weights),
         )  # fmt: skip
-    console = _wide_console()
-    console.print(jobs)
+    _wide_console().print(jobs)
     for one in outcome.jobs:
         if one.record.error:
-            console.print(f"{one.name}: {one.record.state}, {one.record.error}", markup=False)
+            write_line(f"{one.name}: {one.record.state}, {one.record.error}")
     for command in outcome.evaluations:
-        typer.echo(command)
+        write_line(command)
 
 
 def _write_forecast(made: QueueForecast) -> None:
@@ -117,40 +119,37 @@ def _write_forecast(made: QueueForecast) -> None:
     )  # fmt: skip
     stages.columns[0].no_wrap = True
     for job in made.jobs:
-        name = job.name if job.state == "waiting" else f"{job.name}\n  {job.state}"
+        name = cell(job.name) if job.state == "waiting" else cell(job.name, f"  {job.state}")
         total = "unknown" if job.seconds is None else duration_text(job.seconds)
         if not job.stages:
             stages.add_row(name, *[""] * 5, total)
         for number, one in enumerate(job.stages):
             steps = f"in {one.minutes:g} min" if one.steps is None else f"{one.steps:,}"
             stages.add_row(
-                "" if number else name, one.stage, steps, str(one.batch), str(job.processes),
+                "" if number else name, cell(one.stage), steps, str(one.batch), str(job.processes),
                 f"{one.step_seconds:.3g}", "" if number else total,
             )  # fmt: skip
-    console = _wide_console()
-    console.print(stages)
+    _wide_console().print(stages)
     between = " and the exchange between GPUs" if made.gpus > 1 else ""
-    console.print(
+    write_line(
         "Timed on made-up faces; chains, preparation, validation, checkpoints"
         f"{between} come on top."
     )
     if made.running:
-        console.print(
+        write_line(
             "The queue is running: nothing was measured beside it, and what may be missing was not "
             "checked. Times are those of earlier dry runs."
         )
     if made.chains:
-        console.print(f"then chained: {', '.join(made.chains)}", markup=False)
+        write_line(f"then chained: {', '.join(made.chains)}")
     for error, jobs in made.missing.items():
-        console.print(f"cannot start yet: {', '.join(jobs)}: {error}", markup=False)
+        write_line(f"cannot start yet: {', '.join(jobs)}: {error}")
     without = f", without {', '.join(made.unknown)}" if made.unknown else ""
-    console.print(f"in all {made.seconds / 3600:.1f} h{without}", markup=False)
+    write_line(f"in all {made.seconds / 3600:.1f} h{without}")
 
 
 def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
     """Print a plan as tables: what the stages are, and how fast."""
-    from rich.console import Console
-
     sizes = _table(
         f"{name} on {made.processes} x {made.device}",
         "stage", "steps", "faces a step", "trained parameters", "time", "memory",
@@ -161,31 +160,29 @@ def _write_plan(made: TrainingPlan, name: str, minutes: float | None) -> None:
     for stage in made.stages:
         parameters = ", ".join(f"{part} {count:,}" for part, count in stage.parameters.items())
         sizes.add_row(
-            stage.stage, f"{stage.steps:,}", str(stage.batch), parameters,
+            cell(stage.stage), f"{stage.steps:,}", str(stage.batch), parameters,
             duration_text(stage.seconds), f"{stage.gigabytes:.1f} GiB",
         )  # fmt: skip
-        row = [
-            stage.stage,
+        row: list[str | Text] = [
+            cell(stage.stage),
             _rate(stage.trained_per_second),
             _rate(stage.prepared_per_second),
-            stage.limit,
+            cell(stage.limit),
         ]
         speeds.add_row(*row, *([] if minutes is None else [f"{stage.steps_in(minutes):,}"]))
-    console = Console()
+    console = open_console()
     console.print(sizes)
     console.print(speeds)
-    console.print("Timed on made-up faces; preparation, validation and checkpoints come on top.")
+    write_line("Timed on made-up faces; preparation, validation and checkpoints come on top.")
     for deviation in made.deviations:
-        console.print(f"differs from the paper: {deviation}", markup=False)
+        write_line(f"differs from the paper: {deviation}")
     if made.missing:
-        console.print(f"cannot start yet: {made.missing}", markup=False)
+        write_line(f"cannot start yet: {made.missing}")
 
 
 def _wide_console() -> Console:
     """Return a console on which no cell is cut off, also where the output is no terminal."""
-    from rich.console import Console
-
-    return Console(soft_wrap=True, width=max(MIN_WIDTH, Console().width))
+    return open_console(width=max(MIN_WIDTH, open_console().width), wraps=False)
 
 
 _TEXTS = ("stage", "limit", "job", "state", "weights")
@@ -195,7 +192,7 @@ _TEXTS = ("stage", "limit", "job", "state", "weights")
 def _table(title: str, *headings: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=cell(title))
     for heading in headings:
         table.add_column(heading, justify="left" if heading in _TEXTS else "right")
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -37,5 +36,4 @@ def verify(folders: Folders, options: VerifyOptions) -> None:
     with Bars(quiet=options.quiet) as bars:
         verification = run(folders, frames=options.frames, trust=options.trust, progress=bars)
     write_verification(verification, notes=not options.quiet)
-    sys.stdout.flush()
     raise typer.Exit(verification.exit_code)

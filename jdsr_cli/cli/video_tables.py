@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jdsr_cli.cli.terminal import cell
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -24,7 +26,6 @@ COLUMNS = ("mean", "95 %", "relative", "95 %")
 def draw_video_table(found: VideoComparison) -> Table:
     """Return the table: for each figure a line for each video."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
@@ -49,7 +50,7 @@ def draw_video_table(found: VideoComparison) -> Table:
             cells = _cells(value.mean, decimals)
             if value.relative is not None:
                 cells += _cells(value.relative, 2)
-            table.add_row(escape(f"  {name}"), *cells)
+            table.add_row(cell(f"  {name}"), *cells)
     return table
 
 

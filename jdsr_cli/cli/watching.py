@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,18 +25,16 @@ def watch(
     once, also across restarts; an interrupted one continues. A file that fails
     is reported once and tried again only if it changes. Nothing is deleted.
 
-    Runs until Ctrl-C or SIGTERM (exit code 130; finished work is kept), or with
+    Runs until Ctrl-C, SIGTERM or SIGHUP (exit code 130; finished work is kept), or with
     --once until everything that is finished now is restored.
     """
     from jdsr_cli.cli.rendering import Bars, write_summary
     from jdsr_cli.restoration import InputResult, RunSummary
     from jdsr_cli.watching import watch as run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: list[InputResult] = []
     with Bars(quiet=options.quiet) as bars:
         for result in run(folder, options, settings, execution, bars):
             write_summary(RunSummary((result,)), "restored")
-            sys.stdout.flush()
             results += [result] if options.once else []
     raise typer.Exit(RunSummary(tuple(results)).exit_code)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jdsr_cli.cli.options import with_options
+from jdsr_cli.cli.terminal import write_error, write_line
 from jdsr_cli.settings import ChainSettings, ExportSettings, FetchSettings
 
 app = typer.Typer(
@@ -34,28 +35,28 @@ def list_weights() -> None:
     for one in found:
         described = one.described
         where = one.path or ("MISSING" if one.carried else "not fetched")
-        typer.echo(f"{one.name}: {where}")
+        write_line(f"{one.name}: {where}")
         if isinstance(described, AuxiliaryFile):
             size = "size unknown" if described.bytes is None else _megabytes(described.bytes)
-            typer.echo(f"    {described.purpose}, {size}, by others: {described.url}")
+            write_line(f"    {described.purpose}, {size}, by others: {described.url}")
             continue
-        typer.echo(
+        write_line(
             f"    network {described.network}, {described.lr_size} px to 128 px "
             f"(x{described.scale}), {_megabytes(described.bytes)}, "
             f"{'carried' if described.carried else 'fetched by name'}"
         )
         for precision, export in described.exports.items():
-            typer.echo(f"    exported in {precision}: {export.file}, {_megabytes(export.bytes)}")
-        typer.echo(f"    trained on {described.data} ({described.recipe}, {described.commit})")
-        typer.echo(f"    licence: {described.licence}")
+            write_line(f"    exported in {precision}: {export.file}, {_megabytes(export.bytes)}")
+        write_line(f"    trained on {described.data} ({described.recipe}, {described.commit})")
+        write_line(f"    licence: {described.licence}")
         if described.figures:
             shown = (f"{name} {value}" for name, value in described.figures.items())
-            typer.echo(f"    measured: {', '.join(shown)}")
+            write_line(f"    measured: {', '.join(shown)}")
         if described.gates:
-            typer.echo(
+            write_line(
                 f"    gates: {', '.join(gate_figures(described))} ({described.gates['protocol']})"
             )
-            typer.echo(f"    {compare_gates(described, known.get(CARRIED)).description}")
+            write_line(f"    {compare_gates(described, known.get(CARRIED)).description}")
 
 
 @app.command()
@@ -75,13 +76,13 @@ def verify(
     faults = 0
     for one in weight_status(names or (), hashed=True):
         if one.error is None:
-            typer.echo(f"{one.name}: verified, {one.path}")
+            write_line(f"{one.name}: verified, {one.path}")
         elif one.state == "missing" and not one.carried and not names:
-            typer.echo(f"{one.name}: not fetched")
+            write_line(f"{one.name}: not fetched")
         else:
             faults += 1
-            typer.echo(f"{one.name}: {one.state.upper()}")
-            typer.echo(f"error: {one.error}", err=True)
+            write_line(f"{one.name}: {one.state.upper()}")
+            write_error(one.error)
     raise typer.Exit(WeightsError.exit_code if faults else EXIT_OK)
 
 
@@ -107,10 +108,10 @@ def fetch(
     with Bars() as bars:
         for name in names:
             try:
-                typer.echo(f"{name}: verified, {fetch_file(name, settings.source, bars)}")
+                write_line(f"{name}: verified, {fetch_file(name, settings.source, bars)}")
             except JdsrError as error:
                 code = code or error.exit_code
-                typer.echo(f"error: {error}", err=True)
+                write_error(error)
     raise typer.Exit(code)
 
 
@@ -128,7 +129,7 @@ def export(
     """
     from jdsr_train.trained_generator import export_checkpoint
 
-    typer.echo(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
+    write_line(f"exported: {export_checkpoint(checkpoint, settings.out, settings.precision)}")
 
 
 @app.command()
@@ -154,7 +155,7 @@ def chain(
     from jdsr_train.chained_weights import chain_weights
 
     path = chain_weights(denoiser, super_resolver, settings.out, settings.precision)
-    typer.echo(f"chained: {path}")
+    write_line(f"chained: {path}")
 
 
 def _megabytes(size: int) -> str:

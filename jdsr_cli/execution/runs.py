@@ -22,6 +22,7 @@ from jdsr_cli.restoration.result_names import ResultNames
 from jdsr_cli.restoration.stages.reading import expected_frames
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.settings import DetectionSettings, ExecutionSettings
+from jdsr_cli.temporary_folders import sweep_temporary_folders
 
 SEGMENTS_EACH = 4
 """Segments of an input for each further process that takes part in it. With three segments, two
@@ -84,6 +85,7 @@ def open_runner(
 
     """
     execution.check(settings)
+    sweep_temporary_folders()
     if execution.in_process:
         runner = UnitRunner(settings, open_models)
         runner.open(progress)
@@ -164,7 +166,7 @@ def run_inputs(
 
     """
     execution.check(settings)
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     failed = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     if not paths:
         return RunSummary(tuple(failed))

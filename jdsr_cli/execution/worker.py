@@ -12,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from jdsr_cli.allocation import return_freed_memory
+from jdsr_cli.signals import ignore_ending_signals
+from jdsr_cli.standard_streams import guarded_streams
 
 if TYPE_CHECKING:
     from jdsr_cli.execution.scheduler import Event
@@ -60,13 +62,14 @@ def serve(connection: Connection, settings: DetectionSettings, threads: int) -> 
         threads: Threads of each network and of OpenCV.
 
     """
-    # Ctrl-C reaches all processes of a terminal; the scheduler alone decides what it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and SIGHUP reach all processes of a terminal; the scheduler decides what they end.
+    ignore_ending_signals()
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     return_freed_memory()
     try:
-        _serve(connection, settings, threads)
+        with guarded_streams():
+            _serve(connection, settings, threads)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return
 

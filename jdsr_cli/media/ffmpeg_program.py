@@ -9,11 +9,21 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 import imageio_ffmpeg
 
+from jdsr_cli.file_names import as_text
+from jdsr_cli.parallel import check_stopped
+
 _ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
 """Prefix of ffmpeg's messages; it differs from run to run."""
+_POLL = 0.1
+"""Seconds between two looks whether it is still wanted."""
 _MAX_MESSAGE = 160
 """Maximum number of characters of ffmpeg's message that are reported."""
 
@@ -28,10 +38,49 @@ def find_program() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def run_program(command: Sequence[str], seconds: float) -> tuple[bool, str]:
+    """Run ffmpeg with a time limit; an exception, or the end of this stage, ends it as well.
+
+    It has a session of its own, so that Ctrl-C reaches it through this process alone.
+
+    Args:
+        command: Its command line.
+        seconds: The time limit.
+
+    Returns:
+        Whether it succeeded, and its messages.
+
+    Raises:
+        OSError: It cannot be started.
+
+    """
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=messages,
+            start_new_session=True,
+        )  # fmt: skip
+        end = time.monotonic() + seconds
+        try:
+            while process.poll() is None:
+                check_stopped()
+                if time.monotonic() > end:
+                    return False, f"stopped after {seconds:.0f} s"
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL)
+        finally:
+            process.kill()
+            process.wait()
+        messages.seek(0)
+        return process.returncode == 0, messages.read().decode("utf-8", "replace")
+
+
 def last_message(text: str) -> str:
-    """Return the last line of ffmpeg's messages that is not empty, shortened, without addresses."""
+    """Return the last line of ffmpeg's messages that is not empty, shortened, without addresses.
+
+    They quote texts of the file, whose control characters are quoted here.
+    """
     lines = [_ADDRESS.sub("", line).strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]
+    return as_text(lines[-1] if lines else "nothing was found")[:_MAX_MESSAGE]
 
 
 def check_disk(text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from jdsr_cli.errors import InputMissingError, InputUnreadableError
+from jdsr_cli.media.own_results import OwnResults
 
 Note = Callable[[str], None]
 """Receives one line for the user."""
@@ -32,16 +33,17 @@ def is_media_name(path: Path) -> bool:
     return path.suffix.lower() in MEDIA_SUFFIXES and not _is_hidden(path)
 
 
-def media_in_folder(folder: Path, note: Note) -> list[Path]:
-    """Return the media files directly in a folder, in order of name.
+def media_in_folder(folder: Path, note: Note, own: OwnResults) -> list[Path]:
+    """Return the media files directly in a folder, in order of name; none of a result.
 
     Args:
         folder: The folder.
         note: Receives a line on the files that are left out, and one on the folders that are not
             searched. Hidden files and folders, and empty folders, are not mentioned.
+        own: Knows results.
 
     Raises:
-        InputMissingError: There are none.
+        InputMissingError: There are none, though the folder is no result and holds none.
         InputUnreadableError: It cannot be listed.
 
     """
@@ -54,7 +56,15 @@ def media_in_folder(folder: Path, note: Note) -> list[Path]:
             hint="Check its permissions.",
         ) from exc
     files = [entry for entry in entries if is_media_name(entry) and entry.is_file()]
-    _note_others(str(folder), f"{folder}/**/*", entries, files, note)
+    if own.include(folder):
+        note(f"{folder}: {_left_out(len(files))}, since the folder is a result or lies in one")
+        return []
+    made = {entry for entry in entries if entry.is_dir() and own.leave_out(entry, folder)}
+    others = [entry for entry in entries if entry not in made]
+    _note_others(str(folder), f"{folder}/**/*", others, files, note)
+    if not files and (made or own.is_output(folder)):
+        note(f"{folder}: holds results of jdsr alone, which were left out")
+        return []
     if not files:
         raise InputMissingError(
             "no video or picture directly in this folder",
@@ -64,31 +74,52 @@ def media_in_folder(folder: Path, note: Note) -> list[Path]:
     return files
 
 
-def media_of_pattern(pattern: str, note: Note) -> list[Path]:
-    """Return the media files that match a glob pattern, in order of name.
+def media_of_pattern(pattern: str, note: Note, own: OwnResults) -> list[Path]:
+    """Return the media files that match a glob pattern, in order of name; none of a result.
 
     Args:
         pattern: The pattern; if it has a suffix, all files that match are media.
         note: As for `media_in_folder`.
+        own: Knows results.
 
     Raises:
-        InputMissingError: There are none.
+        InputMissingError: There are none, nor in results.
 
     """
     suffix = Path(pattern).suffix
     has_suffix = bool(suffix) and not glob.has_magic(suffix)
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
     entries = [path for path in map(Path, matches) if has_suffix or not _is_hidden(path)]
-    files = [path for path in entries if path.is_file() and (has_suffix or is_media_name(path))]
+    media = [path for path in entries if path.is_file() and (has_suffix or is_media_name(path))]
+    root = _fixed_part(pattern)
+    entries = [path for path in entries if not own.leave_out(path, root)]
+    kept = set(entries)
+    files = [path for path in media if path in kept]
+    if len(files) < len(media):
+        note(f"{pattern}: {_left_out(len(media) - len(files))}, in results of jdsr")
     if "**" in Path(pattern).parts:
         # Folders that match are searched.
         entries = [path for path in entries if not path.is_dir()]
     _note_others(pattern, f"{Path(pattern).parent}/**/*", entries, files, note)
-    if not files:
+    if not files and not media:
         raise InputMissingError(
             "the pattern matches no video or picture", where=pattern, hint="Check the spelling."
         )
     return files
+
+
+def _fixed_part(pattern: str) -> Path:
+    """Return the folder that a pattern searches: its parts before the first one with a wildcard."""
+    root = Path()
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        root /= part
+    return root
+
+
+def _left_out(number: int) -> str:
+    return "1 file was left out" if number == 1 else f"{number} files were left out"
 
 
 def _is_hidden(path: Path) -> bool:

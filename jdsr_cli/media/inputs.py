@@ -23,6 +23,7 @@ from jdsr_cli.errors import (
 )
 from jdsr_cli.media.containers import RECOPY
 from jdsr_cli.media.folders import Note, media_in_folder, media_of_pattern
+from jdsr_cli.media.own_results import OwnResults
 
 _ATTACHED_PICTURE = 1 << 10
 """Disposition of a cover picture, which is not a video."""
@@ -265,7 +266,7 @@ def _ignore(message: str) -> None:
 
 
 def expand_inputs(
-    paths: Sequence[str], note: Note = _ignore
+    paths: Sequence[str], note: Note = _ignore, out: Path | None = None
 ) -> tuple[list[Path], list[InputError]]:
     """Expand files, folders and glob patterns.
 
@@ -275,9 +276,13 @@ def expand_inputs(
     suffix. The pattern of a sequence (`shot_%05d.png`) is one input and is returned unchanged. A
     file that is given twice is returned once.
 
+    What jdsr made itself is left out of folders and patterns: the folder of the results, and every
+    folder that has a manifest of jdsr or lies in one that has. A file that is named is accepted.
+
     Args:
         paths: What the user named.
         note: Receives a line on what is left out of each folder and pattern.
+        out: Folder of the results; None if there is none.
 
     Returns:
         The files in the order of `paths`, and one error for each name that matches no file.
@@ -285,16 +290,25 @@ def expand_inputs(
     """
     files: dict[Path, Path] = {}
     errors: list[InputError] = []
+    own = OwnResults(out)
     for name in paths:
         try:
-            for file in _expand(name, note):
+            for file in _expand(name, note, own):
                 files.setdefault(Path(os.path.realpath(file)), file)
         except InputError as exc:
             errors.append(exc)
+    if paths and not (files or errors):
+        errors.append(
+            InputMissingError(
+                "nothing but results of jdsr is here, and they are left out",
+                where=paths[0],
+                hint="Name a file of a result to process it.",
+            )
+        )
     return list(files.values()), errors
 
 
-def _expand(name: str, note: Note) -> list[Path]:
+def _expand(name: str, note: Note, own: OwnResults) -> list[Path]:
     path = Path(name).expanduser()
     try:
         folder, exists = path.is_dir(), path.exists()
@@ -302,7 +316,7 @@ def _expand(name: str, note: Note) -> list[Path]:
         raise InputUnreadableError(f"cannot be opened ({exc})", where=name) from exc
     if name and exists:
         if folder:
-            return media_in_folder(path, note)
+            return media_in_folder(path, note, own)
         _check_regular(path)
         return [path]
     _refuse_address(name)
@@ -310,7 +324,7 @@ def _expand(name: str, note: Note) -> list[Path]:
         numbered_files(path)
         return [path]
     if glob.has_magic(name):
-        return media_of_pattern(str(path), note)
+        return media_of_pattern(str(path), note, own)
     _refuse_broken_link(path)
     raise InputMissingError("no such file or folder", where=name or "''", hint=_similar(path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from jdsr_cli.restoration.stages.reading import expected_frames, make_request
 from jdsr_cli.restoration.summary import PlannedInput, RunPlan, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import CropSettings, DetectionSettings, ExecutionSettings, RestoreSettings
+from jdsr_cli.temporary_folders import TemporaryFolder
 
 SAMPLE_FRAMES = 24
 """Number of frames on which the speed is measured."""
@@ -178,7 +178,7 @@ def plan_crops(
 def _plan(
     inputs: Sequence[str | Path], out: Path, settings: DetectionSettings, progress: Progress
 ) -> RunPlan:
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     failed = tuple(
         PlannedInput(Path(fault.where or ""), out, "failed", error=fault) for fault in faults
     )
@@ -244,9 +244,9 @@ class _Planner:
 
     def _measure(self, path: Path) -> _Cost | None:
         settings = replace(self._settings, force=False, resume=False)
-        with tempfile.TemporaryDirectory() as folder:
+        with TemporaryFolder() as folder:
             run = run_pipeline(
-                [path], Path(folder), settings, Silent(), models=self._models, limit=SAMPLE_FRAMES
+                [path], folder.path, settings, Silent(), models=self._models, limit=SAMPLE_FRAMES
             )
             (result,) = run.results
             if result.counts is None or not result.counts.frames_read or result.output is None:

@@ -27,6 +27,7 @@ from jdsr_cli.restoration.stages.writing import write
 from jdsr_cli.restoration.summary import InputResult, RunSummary
 from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import DetectionSettings
+from jdsr_cli.temporary_folders import sweep_temporary_folders
 
 
 def run_pipeline(
@@ -57,9 +58,10 @@ def run_pipeline(
         DeviceError: The device is not available.
 
     """
-    paths, faults = expand_inputs([str(item) for item in inputs], progress.note)
+    paths, faults = expand_inputs([str(item) for item in inputs], progress.note, out)
     results = [InputResult(Path(fault.where or ""), error=fault) for fault in faults]
     times: tuple[StageTimes, ...] = ()
+    sweep_temporary_folders()
     if paths:
         prepare_folder(out)
         models = models or open_models(settings, progress)

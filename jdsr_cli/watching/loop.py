@@ -85,11 +85,14 @@ class _Watcher:
     def run(self, options: WatchOptions) -> Iterator[InputResult]:
         """Yield results until the caller stops, or once."""
         settling = SettlingFiles(options.settle)
-        found = list_recordings(self._folder, self._out)
-        finished = settling.finished(found, time.monotonic())
+        listing = list_recordings(self._folder, self._out)
+        if listing.results:
+            were = "1 folder was" if listing.results == 1 else f"{listing.results} folders were"
+            self._progress.note(f"{self._folder}: {were} left out: results of jdsr")
+        finished = settling.finished(listing.recordings, time.monotonic())
         if options.once:
             time.sleep(options.settle)
-            found = list_recordings(self._folder, self._out)
+            found = list_recordings(self._folder, self._out).recordings
             yield from self._process(settling.finished(found, time.monotonic()))
             return
         reachable = True
@@ -97,7 +100,7 @@ class _Watcher:
             yield from self._process(finished)
             time.sleep(options.poll)
             try:
-                found = list_recordings(self._folder, self._out)
+                found = list_recordings(self._folder, self._out).recordings
             except InputUnreadableError as fault:
                 if reachable:
                     self._progress.note(f"{fault} It is tried again.")

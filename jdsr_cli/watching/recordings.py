@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.media.folders import is_media_name
+from jdsr_cli.result_folders import is_result
 
 
 @dataclass(frozen=True)
@@ -26,29 +27,41 @@ class RecordedFile:
     """Modification time in nanoseconds, as the file system states it."""
 
 
-def list_recordings(folder: Path, excluded: Path) -> list[RecordedFile]:
-    """Return the media files in a folder and its sub-folders, the oldest first.
+@dataclass(frozen=True)
+class FolderListing:
+    """What is in a watched folder."""
 
-    Hidden files and folders are left out, and files without content.
+    recordings: list[RecordedFile]
+    """The recordings, the oldest first."""
+    results: int
+    """Number of folders that were left out since they are results."""
+
+
+def list_recordings(folder: Path, excluded: Path) -> FolderListing:
+    """Return the media files in a folder and its sub-folders.
+
+    Hidden files and folders are left out, files without content, and results of jdsr.
 
     Args:
         folder: The watched folder.
-        excluded: Folder that is left out, with everything below it.
+        excluded: Folder that is left out, with everything below it, unless it is `folder`.
 
     Raises:
         InputUnreadableError: The folder cannot be listed.
 
     """
-    found = []
+    found, results = [], 0
     excluded = excluded.resolve()
     try:
         for parent, folders, names in os.walk(folder, onerror=_fail):
             here = Path(parent)
-            folders[:] = [
+            searched = [
                 name
                 for name in folders
                 if not name.startswith(".") and (here / name).resolve() != excluded
             ]
+            folders[:] = [name for name in searched if not is_result(here / name)]
+            results += len(searched) - len(folders)
             found += [_describe(here / name, folder) for name in names if is_media_name(Path(name))]
     except OSError as fault:
         raise InputUnreadableError(
@@ -57,7 +70,7 @@ def list_recordings(folder: Path, excluded: Path) -> list[RecordedFile]:
             hint="Check its permissions, and that the share is connected.",
         ) from fault
     present = [one for one in found if one is not None and one.bytes]
-    return sorted(present, key=lambda one: (one.modified, one.file))
+    return FolderListing(sorted(present, key=lambda one: (one.modified, one.file)), results)
 
 
 def _fail(fault: OSError) -> None:

@@ -183,14 +183,13 @@ def test_an_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("write", [typer.echo, print])
-def test_paths_of_any_bytes_are_printed_as_they_are(
+def test_whatever_is_printed_is_quoted(
     monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None]
 ) -> None:
-    """As in most locales, whose standard output refuses them."""
     printed = io.BytesIO()
     output = io.TextIOWrapper(printed, encoding="utf-8", errors="strict")
     monkeypatch.setattr(sys, "stdout", output)
-    monkeypatch.setattr(app_module, "app", lambda: write(os.fsdecode(b"caf\xe9")))
+    monkeypatch.setattr(app_module, "app", lambda: write(os.fsdecode(b"caf\xe9\x07\x1b]0;x")))
     app_module.main()
     output.flush()
-    assert printed.getvalue() == b"caf\xe9\n"
+    assert printed.getvalue() == b"caf%E9%07%1B]0;x\n"

@@ -144,7 +144,7 @@ def test_files_without_media_start_no_program(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a program was started")
 
-    monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     (tmp_path / "text.mp4").write_text("This is no video.\n" * 5000)
     (tmp_path / "noise.dav").write_bytes(noise(1 << 20))
     (tmp_path / "zero.ts").write_bytes(bytes(1 << 20))
@@ -193,24 +193,24 @@ def test_a_full_disk_is_reported(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    monkeypatch.setattr(salvage, "check_stopped", fail)
     with pytest.raises(OutputError, match="the disk is full"):
         open_reader(wrapped)
     assert list(temporary.iterdir()) == []
 
 
 def test_ffmpeg_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hang(command: list[str], **options: float) -> None:
-        assert options["timeout"] > 0
-        raise subprocess.TimeoutExpired(command, options["timeout"])
-
-    monkeypatch.setattr(subprocess, "run", hang)
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(salvage, "find_program", lambda: str(program))
+    monkeypatch.setattr(salvage, "_MIN_SECONDS", 0.2)
     data = raw_h264(tmp_path).read_bytes()
     wrapped = tmp_path / "wrapped.jpg"
     wrapped.write_bytes(data)
     copies = salvage.Salvage(wrapped)
     assert list(copies.copies()) == []
-    assert copies.messages == ["as h264: stopped after 30 s"]
+    assert copies.messages == ["as h264: stopped after 0 s"]
 
 
 def test_ffmpeg_opens_no_other_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from tiny_recipe import tiny_recipe
 
 from jdsr_cli.weights import load_state, read_manifest
-from jdsr_train.processes import STARTED_VARIABLE, sigterm_as_interrupt, single_threaded, start_time
+from jdsr_train.processes import STARTED_VARIABLE, single_threaded, start_time
 
 Command = Callable[..., "subprocess.Popen[str]"]
 
@@ -158,20 +158,6 @@ def test_a_training_process_uses_one_thread_of_a_cpu(monkeypatch: pytest.MonkeyP
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_forked_process_ends_on_sigterm() -> None:
-    with sigterm_as_interrupt():
-        child = os.fork()
-        if not child:
-            time.sleep(60)
-            os._exit(0)
-        time.sleep(0.2)
-        os.kill(child, signal.SIGTERM)
-        _, status = os.waitpid(child, 0)
-        assert os.WTERMSIG(status) == signal.SIGTERM
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
 
 
 def test_processes_of_a_run_share_the_start_time_of_the_command(

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from media.own_files import result_manifest
 
 from jdsr_cli.errors import InputUnreadableError
 from jdsr_cli.watching.recordings import RecordedFile, SettlingFiles, list_recordings
@@ -21,9 +22,23 @@ def test_media_in_all_sub_folders_are_listed_the_oldest_first(tmp_path: Path) ->
     for name in ("notes.txt", ".hidden.mp4", ".trash/gone.mp4", "out/walk/restored.mp4"):
         write(tmp_path / name)
     write(tmp_path / "empty.mp4", b"")
-    assert list_recordings(tmp_path, tmp_path / "out") == [
+    listing = list_recordings(tmp_path, tmp_path / "out")
+    assert listing.recordings == [
         RecordedFile("old.MKV", 1, 10), RecordedFile("b/c/new.mp4", 4, 30),
     ]  # fmt: skip
+    assert listing.results == 0
+
+
+def test_results_in_a_watched_folder_are_no_recordings(tmp_path: Path) -> None:
+    write(tmp_path / "gate.mp4", modified=10)
+    write(tmp_path / "day1" / "gate" / "restored.mp4")
+    write(tmp_path / "day1" / "gate" / "manifest.json", result_manifest())
+    write(tmp_path / "other" / "a.mp4", modified=20)
+    write(tmp_path / "other" / "manifest.json", b'{"name": "of another program"}')
+    for out in (tmp_path, tmp_path / "out"):
+        listing = list_recordings(tmp_path, out)
+        assert [one.file for one in listing.recordings] == ["gate.mp4", "other/a.mp4"]
+        assert listing.results == 1
 
 
 def test_a_folder_that_vanished_is_an_error(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from jdsr_cli.evaluation.scoring import score
 from jdsr_cli.evaluation.track_methods import methods_for_tracks
 from jdsr_cli.evaluation.tracks import TrackKind, TrackScene
 from jdsr_cli.faces import crop, estimate_alignment
+from jdsr_cli.file_names import as_text
 from jdsr_cli.networks import BurstGenerator
 from jdsr_cli.synthesis.camera_settings import CameraSettings
 from jdsr_cli.synthesis.mask_drawing import draw_sprites
@@ -227,9 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         files = draw(given.weights or [one.name for one in entries()], given.out)
     except JdsrError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{as_text(str(error))}\n")
         return error.exit_code
-    sys.stdout.writelines(f"{path}\n" for path in files)
+    sys.stdout.writelines(f"{as_text(str(path))}\n" for path in files)
     return 0
 
 

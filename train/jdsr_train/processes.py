@@ -6,38 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import TracebackType
+
+from jdsr_cli.signals import interrupting_signals
 
 STARTED_VARIABLE = "JDSR_TRAIN_STARTED"
 """Environment variable with the start time of the command, for all processes of a run."""
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread on SIGTERM, as on Ctrl-C.
-
-    Forked processes, such as workers that prepare samples, end without the exception.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    owner = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def without_lost_peers(number: int) -> None:
@@ -90,7 +67,7 @@ def start_time() -> float:
 def launch(processes: int, arguments: Sequence[str], start: float) -> int:
     """Run `jdsr` with these arguments in several processes that share every step.
 
-    Ctrl-C and SIGTERM are passed on to them, and their end is awaited.
+    Ctrl-C, SIGTERM and SIGHUP are passed on to them, and their end is awaited.
 
     Args:
         processes: Number of processes.
@@ -107,7 +84,7 @@ def launch(processes: int, arguments: Sequence[str], start: float) -> int:
     ]  # fmt: skip
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     environment = {**os.environ, **threads, STARTED_VARIABLE: str(start)}
-    with sigterm_as_interrupt(), subprocess.Popen(command, env=environment) as process:
+    with interrupting_signals(), subprocess.Popen(command, env=environment) as process:
         while True:
             try:
                 return process.wait()

@@ -15,10 +15,11 @@ from torch import nn
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import TrainingError, UsageError
 from jdsr_cli.progress import Progress, Silent
+from jdsr_cli.signals import interrupting_signals
 from jdsr_cli.weights import save_network
 from jdsr_train.components import TrainingComponents
 from jdsr_train.input_digests import stage_digests
-from jdsr_train.processes import sigterm_as_interrupt, single_threaded
+from jdsr_train.processes import single_threaded
 from jdsr_train.recipe import STAGES, Recipe
 from jdsr_train.recipe_files import to_dict
 from jdsr_train.request import TrainRequest
@@ -98,11 +99,11 @@ def train(request: TrainRequest, progress: Progress | None = None) -> list[Stage
         TrainingError: A loss is not finite, a checkpoint belongs to another recipe, or the deadline
             leaves no time for the last stage.
         OutputError: The output folder cannot be written.
-        KeyboardInterrupt: On Ctrl-C and SIGTERM, after everything has been written.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM and SIGHUP, after everything has been written.
 
     """
     progress = progress or Silent()
-    with sigterm_as_interrupt(), single_threaded(request.run.device):
+    with interrupting_signals(), single_threaded(request.run.device):
         fabric = open_fabric(request.run.device)
         if not fabric.is_global_zero:
             progress = Silent()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +13,7 @@ from jdsr_cli.evidence.verification.stored_result import VIDEO_SUFFIXES, StoredR
 from jdsr_cli.media import FrameHashes
 from jdsr_cli.restoration.hashed_frames import HASHED_KINDS, INPUT_HASHES, SUFFIX, not_written
 from jdsr_cli.restoration.sinks import RESTORED
+from jdsr_cli.temporary_folders import TemporaryFolder
 
 
 def check_frames(result: StoredResult) -> Iterator[Finding]:
@@ -69,8 +69,8 @@ def _not_hashed(result: StoredResult, hashed: Sequence[str]) -> Iterator[Finding
 
 
 def _compare(result: StoredResult, name: str, video: Path, stream: int) -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory(prefix="jdsr-verify-") as folder:
-        target = Path(folder) / "now"
+    with TemporaryFolder() as folder:
+        target = folder.path / "now"
         hashes = FrameHashes(video, target, max(1, stream))
         task = f"{result.folder.name}: {name} (frames)"
         result.progress.begin(task, None)

@@ -20,6 +20,7 @@ from jdsr_cli.media.reading.elements import ENDLESS, Layout
 from jdsr_cli.media.reading.recording_starts import find_start, layout_at
 from jdsr_cli.media.reading.structures import ASF
 from jdsr_cli.media.slices import FileSlice
+from jdsr_cli.parallel import check_stopped
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes after a recording in which the next one is searched."""
@@ -228,6 +229,7 @@ def is_meaningful(stream: BinaryIO, start: int, end: int) -> bool:
         return False
     stream.seek(start)
     while start < end:
+        check_stopped()
         block = stream.read(min(_BLOCK, end - start))
         if not block or block.strip(_PADDING):
             return bool(block)

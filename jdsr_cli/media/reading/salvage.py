@@ -18,7 +18,6 @@ import errno
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
@@ -28,7 +27,9 @@ from pathlib import Path
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message
+from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message, run_program
+from jdsr_cli.parallel import check_stopped
+from jdsr_cli.temporary_folders import TemporaryFolder
 
 _SEARCH_LENGTH = 16 << 20
 """Number of bytes from the start of a file that are searched."""
@@ -168,6 +169,7 @@ in its header are guesses of the muxer."""
 _MAX_CANDIDATES = 4
 """Maximum number of positions in a file that are tried."""
 
+_BLOCK = 1 << 20
 _MIN_SECONDS = 30.0
 _BYTES_PER_SECOND = 1_000_000
 """Time limit of a copy: a constant plus the size at the speed of a slow network drive."""
@@ -187,7 +189,7 @@ class SalvagedCopy:
     path: Path
     demuxer: str
     signature: Signature
-    _folder: tempfile.TemporaryDirectory[str]
+    _folder: TemporaryFolder
 
     @property
     def description(self) -> str:
@@ -201,7 +203,7 @@ class SalvagedCopy:
     def close(self) -> None:
         """Remove the copy."""
         with suppress(OSError):
-            self._folder.cleanup()
+            self._folder.remove()
 
 
 class Salvage:
@@ -253,21 +255,21 @@ class Salvage:
     ) -> Iterator[SalvagedCopy]:
         """Yield a copy in a new temporary folder, which is removed if copying fails."""
         try:
-            folder = tempfile.TemporaryDirectory(prefix="jdsr-salvage-")
+            folder = TemporaryFolder()
         except OSError as exc:
             raise _temporary_folder_error(exc) from exc
-        target = Path(folder.name) / f"copy.{suffix}"
+        target = folder.path / f"copy.{suffix}"
         succeeded = False
         try:
             size = self._file.stat().st_size - signature.offset
-            if shutil.disk_usage(folder.name).free < size:
+            if shutil.disk_usage(folder.path).free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             succeeded = write(signature, suffix, target) and target.stat().st_size > 0
         except OSError as exc:
             raise _temporary_folder_error(exc) from exc
         finally:
             if not succeeded:
-                folder.cleanup()
+                folder.remove()
         if succeeded:
             yield SalvagedCopy(target, demuxer, signature, folder)
 
@@ -275,7 +277,7 @@ class Salvage:
         """Copy the stream with ffmpeg; return whether it succeeded."""
         command = _command(program, self._file, signature, muxer, target)
         limit = _MIN_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
-        done, message = _run(command, limit)
+        done, message = run_program(command, limit)
         check_disk(message)
         if done and target.exists():
             return True
@@ -286,7 +288,9 @@ class Salvage:
         """Copy the bytes from the start of the stream to the end of the file."""
         with self._file.open("rb") as source, target.open("wb") as copy:
             source.seek(signature.offset)
-            shutil.copyfileobj(source, copy)
+            while block := source.read(_BLOCK):
+                check_stopped()
+                copy.write(block)
         return True
 
 
@@ -301,18 +305,6 @@ def _command(program: str, file: Path, signature: Signature, muxer: str, target:
         "-protocol_whitelist", "file,subfile", "-f", signature.demuxer, "-i", source,
         "-map", "0:v", "-map", "0:a?", "-c", "copy", *timing, "-f", muxer, f"file:{target}",
     ]  # fmt: skip
-
-
-def _run(command: list[str], seconds: float) -> tuple[bool, str]:
-    """Run ffmpeg with a time limit; return whether it succeeded, and its messages."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, timeout=seconds, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False, f"stopped after {seconds:.0f} s"
-    return done.returncode == 0, done.stderr.decode("utf-8", "replace")
 
 
 def _temporary_folder_error(exc: OSError) -> OutputError:

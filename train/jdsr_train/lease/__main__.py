@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jdsr_cli.errors import EXIT_INTERRUPTED, JdsrError, OutputError, UsageError
+from jdsr_cli.file_names import as_text
 from jdsr_train.lease.plan import Limits
 from jdsr_train.lease.staging import StagingSources, print_summary, stage_plan
 from jdsr_train.lease.workspace import LeaseWorkspace
@@ -22,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[given.command](given)
     except JdsrError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {as_text(str(error))}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {as_text(str(error))}\n")
         return OutputError.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -13,6 +13,7 @@ from typing import Any
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.errors import InputMissingError, InputUnreadableError
+from jdsr_cli.file_names import as_text
 
 MIB = 1 << 20
 CHUNK = 1 << 20
@@ -22,8 +23,8 @@ by names, sizes and times, which must be the same after every copy."""
 
 
 def print_line(text: str) -> None:
-    """Print a line and flush it, so that an interrupted call shows what was printed before."""
-    sys.stdout.write(f"{text}\n")
+    """Print text and flush it, so that an interrupted call shows what was printed before."""
+    sys.stdout.writelines(f"{as_text(line)}\n" for line in text.split("\n"))
     sys.stdout.flush()
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jdsr_cli.errors import JdsrError, TrainingError, UsageError
+from jdsr_cli.signals import interrupting_signals
 from jdsr_cli.weights.registry import MANIFEST
 from jdsr_train.lease.bundles import find_export
 from jdsr_train.lease.checkout import carried_files, git, restore_weights
@@ -33,7 +34,6 @@ from jdsr_train.lease.retrieval import ALL_RETRIEVED, STOPPED, join, retrieved
 from jdsr_train.lease.simulation import LOST, Reply, SimulatedMachine, tiny_recipe
 from jdsr_train.lease.staging import Staged, StagingSources, stage_plan
 from jdsr_train.lease.workspace import FAILED, READY, read_state
-from jdsr_train.processes import sigterm_as_interrupt
 
 INTO = ".lease"
 RESERVE_SHARE = 0.12
@@ -194,7 +194,7 @@ def rehearse(
 
     """
     folder = tempfile.TemporaryDirectory(prefix="jdsr-rehearsal-")
-    with sigterm_as_interrupt(), folder as temporary:
+    with interrupting_signals(), folder as temporary:
         scratch = (work or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         if any(scratch.iterdir()):
