@@ -166,6 +166,12 @@ class _Join:
             except TracksRefusedError as refusal:
                 refusals[container] = str(refusal)
                 return None
+            except OutputError as fault:
+                if container != "matroska" or tracks is None or not tracks.tallies:
+                    raise
+                # Its muxer moves all times if sound starts before 0.
+                refusals[container] = fault.what
+                return None
             publish(partial, final)
         warnings = (*notes, *assembly.notes, *track_warnings, *track_differences)
         return JoinedVideo(final, times.count, warnings, assembly.time_offset)

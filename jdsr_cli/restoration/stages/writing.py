@@ -278,6 +278,7 @@ class _InputWriter:
             *(note for one in results for note in one.notes),
             *state.reader_notes,
             *state.detection_notes,
+            *(() if state.bytes is None else state.bytes.notes),
             *(() if self._hashed_frames is None else self._hashed_frames.notes),
         )
         notes = tuple(dict.fromkeys(notes))
