@@ -234,9 +234,7 @@ class TestRefusalsAtTheJoin:
 
         monkeypatch.setattr(Assembly, "write", refuse_or_write)
 
-    @pytest.mark.parametrize(
-        ("refused", "suffix"), [(("mp4",), ".mov"), (("mp4", "mov"), ".mkv")]
-    )
+    @pytest.mark.parametrize(("refused", "suffix"), [(("mp4",), ".mov"), (("mp4", "mov"), ".mkv")])
     def test_another_container_is_taken(
         self,
         source: Path,
