@@ -16,7 +16,6 @@ from jdsr_cli.evidence import digest_file
 from jdsr_cli.media import input_files
 from jdsr_cli.restoration.standard_input import input_name
 
-
 _FRESH = 2_000_000_000
 """Nanoseconds for which a file may change again without another stamp: file systems store times in
 steps of up to 2 s."""

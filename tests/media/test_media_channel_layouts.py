@@ -48,16 +48,16 @@ def source_with(path: Path, codec: str, layout: str, *more: str) -> Path:
     return path
 
 
-def joined(path: Path) -> JoinedVideo:
+def joined(path: Path, codec: str = "h264") -> JoinedVideo:
     """Write the frames of a file anew, with its sound."""
     segment = path.with_name("all.nut")
     with open_reader(path) as reader:
-        with SegmentWriter(segment, reader.info, WIDTH, HEIGHT) as writer:
+        with SegmentWriter(segment, reader.info, WIDTH, HEIGHT, codec=codec) as writer:
             for frame in reader:
                 writer.write(picture(frame.index), frame.pts)
         info, later = reader.info, reader.report.later
     target = path.with_name("out.mp4")
-    planned = plan_output(target, info)
+    planned = plan_output(target, info, codec)
     video = join_segments(target, [segment], info, later=later)
     assert later or video.path == planned
     return video
@@ -148,6 +148,28 @@ def test_the_reason_for_another_container_is_that_of_ffmpeg(
     assert note == (
         "stored as QuickTime: MP4 refuses the sound (pcm_s16le): unsupported channel layout "
         f"{stated or layout}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "suffix"),
+    [
+        ("ffv1", "5.1", ".mkv"),
+        ("av1", "5.1", ".mkv"),
+        ("av1", "stereo", ".mp4"),
+        ("hevc", "5.1", ".mov"),
+    ],
+)
+def test_sound_is_kept_in_the_containers_of_every_codec(
+    tmp_path: Path, codec: str, layout: str, suffix: str
+) -> None:
+    """QuickTime takes neither FFV1 nor AV1."""
+    source = source_with(tmp_path / "in.mkv", "pcm_s16le", layout)
+    result = joined(source, codec)
+    assert result.path.suffix == suffix
+    assert_same_sound(source, result.path)
+    assert any("unsupported channel layout" in one for one in result.warnings) == (
+        layout != "stereo"
     )
 
 

@@ -77,6 +77,24 @@ def can_store(container: str, codec: str) -> bool:
     return codec in _storable(container)
 
 
+@lru_cache
+def _takes_video(container: str, encoder: str) -> bool:
+    """Whether a container takes videos of an encoder; QuickTime has a place for AV1, but does not.
+
+    The header of Matroska cannot be tried without that of the video.
+    """
+    if container == "matroska" or not can_store(container, encoder):
+        return can_store(container, encoder)
+    try:
+        with av.open(io.BytesIO(), mode="w", format=container) as output:
+            stream = output.add_mux_stream(encoder, rate=25, width=64, height=64)
+            stream.time_base = Fraction(1, 25)
+            output.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
 def is_refusal(fault: av.FFmpegError) -> bool:
     """Whether FFmpeg refuses to store what it was given, rather than the system to write it."""
     if fault.errno == errno.EPERM:  # The code of muxers for some packets.
@@ -92,8 +110,8 @@ def choose_container(
 ) -> str:
     """Return the container that can store the video and most of the sound and subtitles.
 
-    MP4 if it can hold all of them, otherwise QuickTime. Matroska only if it keeps subtitles that
-    would be lost otherwise, can hold all sound, and rounds no time.
+    MP4 if it can hold all of them, otherwise QuickTime. Matroska only if it keeps sound that would
+    be lost otherwise; or if it keeps such subtitles, can hold all sound, and rounds no time.
 
     Args:
         encoder: FFmpeg's name of the video's encoder.
@@ -109,7 +127,7 @@ def choose_container(
     def count_sound(name: str) -> int:
         return sum(track.is_stored(name) for track in tracks if track.type == "audio")
 
-    usable = [name for name in CONTAINERS if name not in excluded and can_store(name, encoder)]
+    usable = [name for name in CONTAINERS if name not in excluded and _takes_video(name, encoder)]
     fitting = [name for name in usable if name != "matroska"]
     if not fitting:
         return "matroska"
@@ -119,6 +137,8 @@ def choose_container(
             count_sound(name), count_copied(name, "audio"), count_copied(name, "subtitle")
         ),
     )  # fmt: skip
+    if "matroska" in usable and count_sound("matroska") > count_sound(best):
+        return "matroska"
     times = [time_base, *(track.time_base for track in tracks)]
     exact = all((time * MILLISECONDS).denominator == 1 for time in times)
     if (

@@ -39,8 +39,8 @@ class JoinedVideo:
     """A video that was joined and verified.
 
     Attributes:
-        path: The final name: .mp4, .mov if only QuickTime can hold the sound as it is, or .mkv if
-            only Matroska can hold the subtitles or a pause of many hours.
+        path: The final name: .mp4, .mov if only QuickTime takes the sound as it is, or .mkv if only
+            Matroska can hold the subtitles or a pause of many hours.
         frames: Number of frames.
         warnings: One sentence for each property that could not be preserved.
         time_offset: Seconds that were added to every time, exact. It differs from 0 only for a part
@@ -56,6 +56,8 @@ class JoinedVideo:
 
 def plan_output(path: str | Path, source: MediaInfo, codec: str = "h264") -> Path:
     """Return the final name of an output of `source`, and check that it can be written.
+
+    The first packets of every track of sound and subtitles are tried in each container.
 
     Args:
         path: The requested name.
@@ -92,7 +94,8 @@ def join_segments(
     a pause of hours: then they may be rounded by less than half a millisecond. Pixel aspect,
     colour tags, range and metadata of the source are kept; the matrix is always tagged. The file is
     written under a temporary name in the same folder, read back, compared with the segments and the
-    source, and renamed; after an error it is removed. The segments are kept.
+    source, and renamed; after an error it is removed. The segments are kept. If the container does
+    not store the sound and subtitles, another one is taken; if none does, they are left out.
 
     Args:
         path: The output; its suffix follows the container, see `plan_output`.
@@ -189,7 +192,7 @@ def _reasons(
         f"{CONTAINER_NAMES[name]} does not store the tracks ({reason})"
         for name, reason in refusals.items()
     ]
-    if container == "mov" and tracks is not None and not reasons:
+    if container != "mp4" and tracks is not None and not reasons:
         reason = reason_against("mp4", tracks.kinds)
         reasons += [] if reason is None else [reason]
     return [f"stored as {CONTAINER_NAMES[container]}: {reason}" for reason in reasons]
