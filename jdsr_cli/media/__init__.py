@@ -10,14 +10,10 @@ from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.reading.reader import Reader, ReadReport, open_reader, probe, read_image
 from jdsr_cli.media.tone_mapping import sdr_header
 from jdsr_cli.media.writing.formats import restored_header
+from jdsr_cli.media.writing.joining import JoinedVideo, join_segments, plan_output
 from jdsr_cli.media.writing.pictures import write_image
 from jdsr_cli.media.writing.segments import SEGMENT_SUFFIX, SegmentWriter
-from jdsr_cli.media.writing.writer import (
-    JoinedVideo,
-    VideoWriter,
-    join_segments,
-    plan_output,
-)
+from jdsr_cli.media.writing.writer import VideoWriter
 from jdsr_cli.settings import Deinterlacing, ReadSettings
 
 __all__ = [

@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from jdsr_cli.errors import OutputError
-from jdsr_cli.evidence import FileDigest
+from jdsr_cli.errors import InputError, OutputError
 from jdsr_cli.faces.display import Display
 from jdsr_cli.inference.backends import single_threads
 from jdsr_cli.media import Reader, open_reader
 from jdsr_cli.restoration.frame import InputState, OpenInput
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.numbered_frames import NumberedFrames
@@ -84,10 +84,17 @@ class Assistant:
                 where=self._workspace.final,
                 hint="Use the same packages, weights and kind of device everywhere.",
             )
+        self._state.bytes = InputBytes(source)
+        if self._state.bytes.digest.sha256 != sha256:
+            raise InputError(
+                "holds other bytes here than where it is restored",
+                where=source,
+                hint="Give all processes the same file, for example on a shared disk.",
+            )
         reader = self._open_reader()
         self._state.resources.callback(reader.close)
         display = Display.of(reader.info.sample_aspect_ratio)
-        digest = FileDigest(source.name, 0, sha256)
+        digest = self._state.bytes.digest
         return OpenInput(self._state, reader, digest, request, display, None, None, ())
 
     def _open_reader(self) -> Reader:

@@ -100,9 +100,18 @@ class InputState:
             return None
 
     def fail(self, fault: Exception) -> None:
-        """Set the error of the input; the first one counts."""
+        """Set the error of the input; the first one counts.
+
+        If the input was removed or changed, that is the error.
+        """
         if self.error is not None:
             return
+        if self.bytes is not None and not self.bytes.changed:
+            try:
+                self.bytes.check()
+            except JdsrError as change:
+                change.__cause__ = fault
+                fault = change
         if isinstance(fault, JdsrError):
             self.error = fault
         elif isinstance(fault, OSError) and fault.errno is not None:

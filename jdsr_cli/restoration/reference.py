@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jdsr_cli.errors import UsageError
-from jdsr_cli.evidence import sha256_file
 from jdsr_cli.faces import Detection, Detector
 from jdsr_cli.faces.display import Display
 from jdsr_cli.faces.embedding import FaceEmbedder
 from jdsr_cli.faces.tracking import TrackedFace
 from jdsr_cli.media import open_reader
+from jdsr_cli.media.inputs import check_file
 from jdsr_cli.restoration.frame import FaceItem
+from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.stages.alignment import AlignmentLimits, align_face
 from jdsr_cli.settings import MIN_SHARPNESS
 
@@ -46,15 +47,17 @@ def open_reference(path: Path, detector: Detector, embedder: FaceEmbedder) -> Re
         embedder: Computes its embedding.
 
     Raises:
-        InputError: The file is missing, or cannot be read.
+        InputError: The file is missing, cannot be read, or changes while it is read.
         UsageError: It is no still picture; it shows no face, or several of similar size; or the
             face is too small, too blurred or turned too far to be compared.
 
     """
+    source = InputBytes(check_file(path))
     with open_reader(path) as reader:
         if reader.info.kind != "image":
             raise _unusable(path, f"it is no still picture ({reader.info.kind})")
         image, display = next(reader).image, Display.of(reader.info.sample_aspect_ratio)
+    source.check()
     (found,) = detector.detect([display.squared(image)])
     face = _only_face(path, [one for one in found if one.confirmed])
     item = FaceItem(TrackedFace(1, face, face, too_short=False))
@@ -65,7 +68,7 @@ def open_reference(path: Path, detector: Detector, embedder: FaceEmbedder) -> Re
     if item.refusal is not None:
         raise _unusable(path, f"its face cannot be compared: {item.refusal.reason}")
     (embedding,) = embedder(image, (face,), display)
-    return ReferencePerson(embedding, sha256_file(path))
+    return ReferencePerson(embedding, source.digest.sha256)
 
 
 def _only_face(path: Path, faces: list[Detection]) -> Detection:

@@ -109,3 +109,48 @@ def test_a_pattern_is_one_input(tmp_path: Path) -> None:
     assert probe(literal).kind == "image"
     with pytest.raises(InputMissingError, match="no such file"):
         open_reader(tmp_path / "%d_%d.png")
+
+
+@pytest.mark.parametrize("last", [999_999_999_999, 10**13])
+def test_a_huge_gap_is_a_pause(tmp_path: Path, last: int) -> None:
+    for number in (1, 2, last):
+        Image.fromarray(picture(0)).save(tmp_path / f"shot_{number}.png")
+    frames, report = read(tmp_path / "shot_%d.png")
+    assert [(frame.index, frame.pts) for frame in frames] == [(0, 0), (1, 1), (2, last - 1)]
+    assert f"{last - 3} numbers of the sequence are missing, the first is 3" in report.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rate", "names"),
+    [
+        ([1, 2, 10**15], None, r"shot_2\.png and shot_10+\.png"),
+        ([1, 2**63], None, r"shot_1\.png and shot_9223372036854775808\.png"),
+        ([3, 10**200, 10**200 + 1], None, r"shot_3\.png and shot_10+\.png"),
+        ([1, 10**10], Fraction(1, 1000), r"shot_1\.png and shot_10+\.png"),
+    ],
+)
+def test_numbers_that_no_container_can_store_as_times_are_refused(
+    tmp_path: Path, numbers: list[int], rate: Fraction | None, names: str
+) -> None:
+    for number in numbers:
+        Image.fromarray(picture(0)).save(tmp_path / f"shot_{number}.png")
+    with pytest.raises(MediaError, match=rf"of {names} are too far apart"):
+        open_reader(tmp_path / "shot_%d.png", ReadSettings(frame_rate=rate))
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"), [("%d", [1, 10]), ("%02d", [1, 10]), ("%03d", [1, 2]), ("%020d", [7])]
+)
+def test_only_numbers_of_the_given_width_belong_to_a_sequence(
+    tmp_path: Path, field: str, expected: list[int]
+) -> None:
+    for digits in ("1", "01", "001", "10", "002", f"{7:020d}"):
+        Image.fromarray(picture(int(digits))).save(tmp_path / f"shot_{digits}.png")
+    frames, _ = read(tmp_path / f"shot_{field}.png")
+    assert [frame.pts + expected[0] for frame in frames] == expected
+
+
+def test_a_single_huge_number_is_one_frame(tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / f"shot_{10**100}.png")
+    frames, _ = read(tmp_path / "shot_%d.png")
+    assert [(frame.index, frame.pts) for frame in frames] == [(0, 0)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jdsr_cli import atomic
-from jdsr_cli.media.writing import writer
+from jdsr_cli.media.writing import joining
 from jdsr_cli.restoration import crop_faces, restore, sinks, workspace
 from jdsr_cli.restoration.journal import Journal
 from jdsr_cli.restoration.workspace import Workspace
@@ -54,7 +54,7 @@ POINTS = {
     "while the journal is written": Point(Journal, "_write"),
     "after the last whole segment": Point(Journal, "add", 3, after=True),
     "before segments are joined": Point(sinks, "join_segments"),
-    "while segments are joined": Point(writer, "verify_file", 2),
+    "while segments are joined": Point(joining, "verify_file", 2),
     "before the results are published": Point(Workspace, "publish"),
     "while working files are removed": Point(workspace, "remove", 2, matches=_published),
 }

@@ -324,6 +324,19 @@ def test_other_settings_cannot_take_part(clip: Clip, tmp_path: Path) -> None:
         pass
 
 
+def test_another_file_of_the_name_cannot_be_prepared(clip: Clip, tmp_path: Path) -> None:
+    """Another machine may have one."""
+    workspace = interrupt(clip.path, tmp_path, clip.settings)
+    other = tmp_path / "elsewhere" / clip.path.name
+    other.parent.mkdir()
+    other.write_bytes(clip.path.read_bytes()[:-1] + b"x")
+    with (
+        pytest.raises(InputError, match="other bytes here"),
+        assistant(other, workspace, clip.settings),
+    ):
+        pass
+
+
 def test_an_input_that_changed_is_an_error(clip: Clip, tmp_path: Path) -> None:
     path = tmp_path / "walk.mkv"
     path.write_bytes(clip.path.read_bytes())

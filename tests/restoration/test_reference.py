@@ -17,9 +17,10 @@ from private_runs import done, manifest
 from suite_clips import WALK, lines, walk
 from test_assistance import interrupt
 
-from jdsr_cli.errors import InputMissingError, UsageError
+from jdsr_cli.errors import InputError, InputMissingError, UsageError
+from jdsr_cli.media import Reader
 from jdsr_cli.progress import Silent
-from jdsr_cli.restoration import crop_faces
+from jdsr_cli.restoration import crop_faces, reference
 from jdsr_cli.restoration.models import open_models
 from jdsr_cli.settings import CropSettings, PrivacySettings
 
@@ -95,6 +96,27 @@ def test_another_photograph_is_another_request(
     again = replace(settings, resume=True, privacy=replace(settings.privacy, reference=str(moved)))
     done(crop_faces([walk_clip], tmp_path / "out", again).results)
     assert not workspace.work.exists()
+
+
+def test_a_photograph_that_changes_while_it_is_read_is_refused(
+    walk_clip: Path,
+    tmp_path: Path,
+    network: Path,
+    hopper: Picture,
+    astronaut: Picture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(hopper).save(photo)
+    opener = reference.open_reader
+
+    def replace_and_open(path: Path) -> Reader:
+        Image.fromarray(astronaut).save(path)
+        return opener(path)
+
+    monkeypatch.setattr(reference, "open_reader", replace_and_open)
+    with pytest.raises(InputError, match="changed while it was read"):
+        crop_faces([walk_clip], tmp_path / "out", reference_settings(network, photo))
 
 
 @pytest.mark.parametrize(

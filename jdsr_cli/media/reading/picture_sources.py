@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -137,6 +138,10 @@ class _SequencePicture:
     notes: tuple[str, ...]
 
 
+_LONGEST_SEQUENCE = 10**12
+"""Seconds. Containers store times of some ten times as much, in 64 bits."""
+
+
 class SequenceSource:
     """The pictures of a numbered sequence, at a constant rate.
 
@@ -150,7 +155,7 @@ class SequenceSource:
     Raises:
         InputMissingError: There are no such files.
         InputUnreadableError: The folder cannot be listed.
-        MediaError: None of the pictures can be read.
+        MediaError: None of the pictures can be read, or their numbers are too far apart.
         UsageError: A video stream other than the first is chosen.
 
     Attributes:
@@ -169,9 +174,11 @@ class SequenceSource:
         self.left_out: list[Path] = []
         self._resized = 0
         self.skipped = 0
-        first = self._first_picture()
         rate = settings.frame_rate or DEFAULT_FRAME_RATE
         count = self._files[-1].number - self._files[0].number + 1
+        if count / rate > _LONGEST_SEQUENCE:
+            raise self._too_long()
+        first = self._first_picture()
         self.info: MediaInfo = replace(
             as_frames(first.info),
             path=pattern,
@@ -209,6 +216,15 @@ class SequenceSource:
             "none of the pictures of this sequence can be read",
             where=self._files[0].path.parent,
             hint=f"The first: {fault}",
+        )
+
+    def _too_long(self) -> MediaError:
+        before, after = max(pairwise(self._files), key=lambda pair: pair[1].number - pair[0].number)
+        return MediaError(
+            f"the numbers of {before.path.name} and {after.path.name} are too far apart: a video "
+            f"cannot be longer than {_LONGEST_SEQUENCE:.0e} s",
+            where=before.path.parent,
+            hint="Rename the picture whose number is wrong, or move it out of the folder.",
         )
 
     def _gap(self, missing: int) -> str:

@@ -26,6 +26,7 @@ from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
 from jdsr_cli.media.frames import MediaInfo
 from jdsr_cli.media.writing.clipping import TimeSpan
+from jdsr_cli.media.writing.containers import TracksRefusedError, is_refusal
 from jdsr_cli.media.writing.formats import nominal_rate, tag_picture
 from jdsr_cli.media.writing.segment_files import SegmentReader, Survey, open_segment
 from jdsr_cli.media.writing.time_bases import TimeUnits, choose_units, movie_timescale
@@ -205,6 +206,7 @@ class Assembly:
         """Write the file.
 
         Raises:
+            TracksRefusedError: FFmpeg does not store the sound or subtitles in this container.
             OutputError: The file cannot be written.
 
         """
@@ -225,6 +227,9 @@ class Assembly:
         except OutputError:
             raise
         except (av.FFmpegError, OSError) as exc:
+            refused = isinstance(exc, av.FFmpegError) and is_refusal(exc)
+            if refused and self._tracks is not None and self._tracks.tallies:
+                raise TracksRefusedError(exc.strerror or str(exc)) from exc
             raise output_error(exc, self._path) from exc
 
     def _find_last_duration(self) -> int:

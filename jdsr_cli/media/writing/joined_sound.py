@@ -16,6 +16,7 @@ from jdsr_cli.errors import MediaError
 from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan
+from jdsr_cli.media.writing.containers import TrackKind
 from jdsr_cli.media.writing.packet_times import READ_MARGIN, packet_time
 from jdsr_cli.media.writing.silence import describe_filled
 from jdsr_cli.media.writing.sound import (
@@ -24,6 +25,7 @@ from jdsr_cli.media.writing.sound import (
     has_unknown_format,
     open_tracks,
 )
+from jdsr_cli.media.writing.trials import joined_kind
 from jdsr_cli.media.writing.verify import TrackTally
 
 _RUN_IN = Fraction(1, 2)
@@ -62,6 +64,16 @@ class JoinedSound:
         self._untimed = 0
         self._faults: list[str] = []
         self.tallies: list[TrackTally] = []
+
+    def kinds(self) -> list[TrackKind]:
+        """Return the tracks, with the containers that take them."""
+        found: list[TrackKind] = []
+        for number, (file, _, _) in enumerate(self._parts):
+            source = self._open(number)
+            if source is not None:
+                with source:
+                    found += [joined_kind(file, one) for one in _sounds(source)[len(found) :]]
+        return found
 
     def attach(self, output: OutputContainer, window: TimeSpan | None) -> None:
         """Add a stream to `output` for every track.

@@ -10,6 +10,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
@@ -102,7 +103,7 @@ class DecodedTrack:
             shown.pts = None
             try:
                 frames_of_output = self._resampler.resample(shown)
-            except ValueError:
+            except (ValueError, av.FFmpegError):
                 # The layout or the rate of the sound changed within the track.
                 self.undecoded += 1
                 continue
@@ -119,16 +120,21 @@ class DecodedTrack:
         if self._next and output.format.name != "matroska":
             self.filled.add(Fraction(start - self._next, self._rate))
             while self._next < start:
-                length = min(start - self._next, self._rate)
-                stored += self._store(output, self._silence(length))
+                stored += self.store_silence(output, min(start - self._next, self._rate))
         self._next = start
         return stored
 
-    def _silence(self, samples: int) -> AudioFrame:
-        values = np.zeros((1, samples * len(self.target.layout.channels)), np.int16)
-        frame = AudioFrame.from_ndarray(values, format="s16", layout=self.target.layout.name)
+    def store_silence(self, output: OutputContainer, samples: int) -> int:
+        """Mux some samples of silence; return the number of bytes.
+
+        Raises:
+            av.FFmpegError: The output cannot be written.
+
+        """
+        values = np.zeros((1, samples * self._layout.nb_channels), np.int16)
+        frame = AudioFrame.from_ndarray(values, format="s16", layout=self._layout)
         frame.sample_rate = self._rate
-        return frame
+        return self._store(output, frame)
 
     def _store(self, output: OutputContainer, frame: AudioFrame) -> int:
         frame.pts, frame.time_base = self._next, Fraction(1, self._rate)
@@ -185,18 +191,37 @@ _LONG_PROBE = {"probesize": str(500 * 2**20), "analyzeduration": str(600 * 1_000
 """Bytes and microseconds that are searched for the parameters of a late sound track."""
 
 
+_CUSTOMARY_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
+"""Layout that players assume by FFmpeg's name of one that the file does not state. For more
+channels there are several."""
+
+
 def open_tracks(file: DataFile) -> InputContainer:
     """Open a file, and probe more of it if the parameters of a sound track are unknown.
+
+    Sound of one or two channels whose layout is not stated is mono or stereo.
 
     Raises:
         MediaError: It cannot be opened.
 
     """
     container = open_container(file)
-    if not any(has_unknown_format(stream) for stream in container.streams.audio):
-        return container
-    container.close()
-    return open_container(file, options=_LONG_PROBE)
+    if any(has_unknown_format(stream) for stream in container.streams.audio):
+        container.close()
+        container = open_container(file, options=_LONG_PROBE)
+    for stream in container.streams.audio:
+        context = stream.codec_context
+        if context is not None and context.layout.name in _CUSTOMARY_LAYOUTS:
+            context.layout = AudioLayout(_CUSTOMARY_LAYOUTS[context.layout.name])
+    return container
+
+
+def copy_stream(stream: Stream, output: OutputContainer) -> Stream:
+    """Add a stream for the packets of a track of `open_tracks` to an output; return it."""
+    target = output.add_stream_from_template(stream)
+    if isinstance(stream, AudioStream) and isinstance(target, AudioStream):
+        target.codec_context.layout = stream.codec_context.layout
+    return target
 
 
 def has_unknown_format(stream: Stream) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
 
 import av
@@ -17,9 +17,15 @@ from jdsr_cli.media.frames import MediaInfo
 from jdsr_cli.media.later_recordings import LaterRecording
 from jdsr_cli.media.slices import DataFile
 from jdsr_cli.media.writing.clipping import TimeSpan, clip, run_in, starts_between_packets
-from jdsr_cli.media.writing.containers import KEPT_TYPES, TrackKind, can_store
+from jdsr_cli.media.writing.containers import (
+    CONTAINER_NAMES,
+    KEPT_TYPES,
+    TrackKind,
+    is_refusal,
+)
 from jdsr_cli.media.writing.joined_sound import JoinedSound
 from jdsr_cli.media.writing.packet_times import READ_MARGIN, move, packet_time
+from jdsr_cli.media.writing.refusals import in_brackets
 from jdsr_cli.media.writing.silence import (
     FilledPauses,
     SilenceFiller,
@@ -30,20 +36,18 @@ from jdsr_cli.media.writing.sound import (
     PCM_CODEC,
     DecodedTrack,
     codec_delays,
-    has_unknown_format,
+    copy_stream,
     is_cover,
     label_of,
     open_tracks,
 )
+from jdsr_cli.media.writing.trials import probe_tracks
 from jdsr_cli.media.writing.verify import TrackTally
 
 _SEEK_MARGIN = Fraction(30)
 """Seconds before a time span from which on packets are read: subtitles may be shown for long."""
 
 _MICROSECONDS = 1_000_000
-
-_NAMES = {"matroska": "Matroska", "mov": "QuickTime"}
-"""Names of containers for messages, by FFmpeg's."""
 
 
 class TrackCopier:
@@ -104,21 +108,13 @@ class TrackCopier:
         """Start time of the earliest stream in seconds."""
         return Fraction(self._source.start_time or 0, _MICROSECONDS)
 
-    @property
+    @cached_property
     def kinds(self) -> list[TrackKind]:
-        """The sound and subtitle tracks whose codec is known."""
-        return [
-            TrackKind(
-                stream.type,
-                stream.codec_context.name,
-                stream.time_base or Fraction(1, _MICROSECONDS),
-                getattr(stream.codec_context, "sample_rate", 0),
-            )
-            for stream in self._source.streams
-            if stream.type in KEPT_TYPES
-            and stream.codec_context is not None
-            and not has_unknown_format(stream)
-        ]
+        """The sound and subtitle tracks of known format, with the containers that take them."""
+        kinds = probe_tracks(self._file)
+        if self._joined is None:
+            return kinds
+        return [*(kind for kind in kinds if kind.type != "audio"), *self._joined.kinds()]
 
     @property
     def file(self) -> DataFile:
@@ -165,35 +161,38 @@ class TrackCopier:
         context = stream.codec_context
         label = label_of(stream)
         if stream.type not in KEPT_TYPES or context is None:
-            kind = "cover picture" if is_cover(stream) else f"{stream.type} track"
-            self._faults.append(f"the {kind} ({label}) could not be kept")
+            noun = "cover picture" if is_cover(stream) else f"{stream.type} track"
+            self._faults.append(f"the {noun} ({label}) could not be kept")
             return
-        if has_unknown_format(stream):
+        kind = next((one for one in self.kinds if one.index == stream.index), None)
+        if kind is None:
             self._faults.append(f"the sound ({label}) could not be kept: its format is unknown")
             return
         name = context.name
+        container = output.format.name
         target: Stream
-        storable = can_store(output.format.name, name)
-        if storable and self._can_begin(stream):
-            target = output.add_stream_from_template(stream)
-            timed = output.format.name == "matroska" or bytes_per_sample(name) is None
+        if container in kind.copied and self._can_begin(stream):
+            target = copy_stream(stream, output)
+            timed = container == "matroska" or bytes_per_sample(name) is None
             if isinstance(stream, AudioStream) and not timed:
                 self._fillers[stream.index] = SilenceFiller(stream)
                 self._filled.append(self._fillers[stream.index].filled)
-        elif isinstance(stream, AudioStream):
+        elif isinstance(stream, AudioStream) and container in kind.decoded:
             decoded = DecodedTrack(stream, output)
             self._decoded[stream.index] = decoded
             self._filled.append(decoded.filled)
             target, name = decoded.target, PCM_CODEC
-            where = _NAMES.get(output.format.name, "MP4")
-            reason = "cut within its packets" if storable else f"stored in {where}"
+            where = "cut within its packets"
+            if container not in kind.copied:
+                where = f"stored in {CONTAINER_NAMES[container]}{in_brackets(kind, container)}"
             self._faults.append(
-                f"the sound ({label}) cannot be {reason}; it was stored as {PCM_CODEC}"
+                f"the sound ({label}) cannot be {where}; it was stored as {PCM_CODEC}"
             )
         else:
+            noun = "sound" if stream.type == "audio" else "subtitle track"
             self._faults.append(
-                f"the subtitle track ({label}) could not be kept: not supported by "
-                f"{output.format.name}"
+                f"the {noun} ({label}) could not be kept: not supported by {container}"
+                f"{in_brackets(kind, container)}"
             )
             return
         target.metadata.update(stream.metadata)
@@ -306,7 +305,7 @@ class TrackCopier:
                 output.mux_one(one)
                 tally.add(size)
         except av.FFmpegError as exc:
-            if exc.errno != errno.EINVAL:
+            if not is_refusal(exc):
                 raise
             kind = {"audio": "sound"}.get(tally.type, tally.type)
             self._refused[kind] = self._refused.get(kind, 0) + 1

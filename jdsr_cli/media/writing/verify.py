@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from jdsr_cli.errors import MediaError, OutputError
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.inputs import choose_stream
-from jdsr_cli.media.writing.containers import KEPT_TYPES
+from jdsr_cli.media.writing.containers import KEPT_TYPES, TracksRefusedError
 
 _HINT = "The disk may be failing or full; the file was removed."
 
@@ -132,8 +132,9 @@ def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
         One sentence for each track whose amount of data differs from what was copied.
 
     Raises:
-        OutputError: Frames or tracks are missing, or the times, the duration or the size of the
-            picture differ; the message states both values.
+        TracksRefusedError: Tracks are missing.
+        OutputError: Frames are missing, or the times, the duration or the size of the picture
+            differ; the message states both values.
 
     """
     try:
@@ -160,7 +161,7 @@ def verify_file(file: Path, expected: ExpectedContent, path: Path) -> list[str]:
             where=path,
             hint=_HINT,
         )
-    return _compare_tracks(tracks, expected.tracks, path)
+    return _compare_tracks(tracks, expected.tracks)
 
 
 def _tallies(container: InputContainer, video: VideoStream) -> tuple[TimeTally, list[TrackTally]]:
@@ -186,9 +187,7 @@ def _duration(video: VideoStream) -> Fraction | None:
     return video.duration * video.time_base
 
 
-def _compare_tracks(
-    found: Sequence[TrackTally], expected: Sequence[TrackTally], path: Path
-) -> list[str]:
+def _compare_tracks(found: Sequence[TrackTally], expected: Sequence[TrackTally]) -> list[str]:
     notes = []
     if len(found) < len(expected):
         # MP4 and QuickTime leave out a track without packets, as in a part without sound.
@@ -199,11 +198,8 @@ def _compare_tracks(
         )
         expected = filled
     if [track.type for track in found] != [track.type for track in expected]:
-        raise OutputError(
-            f"contains {len(found)} sound and subtitle tracks after writing instead of "
-            f"{len(expected)}",
-            where=path,
-            hint=_HINT,
+        raise TracksRefusedError(
+            f"{len(found)} sound and subtitle tracks after writing instead of {len(expected)}"
         )
     for number, (actual, copied) in enumerate(zip(found, expected, strict=True), 1):
         if actual.amount != copied.amount:

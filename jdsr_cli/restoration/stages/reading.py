@@ -9,7 +9,8 @@ from jdsr_cli.evidence import FileDigest, package_versions
 from jdsr_cli.evidence.credentials import Origin
 from jdsr_cli.faces.compositing import plan_frames
 from jdsr_cli.faces.display import Display
-from jdsr_cli.media import Frame, MediaInfo, open_reader, restored_header
+from jdsr_cli.media import Frame, MediaInfo, open_reader, plan_output, restored_header
+from jdsr_cli.media.writing.formats import choose_encoding
 from jdsr_cli.restoration.comparison import plan_comparison
 from jdsr_cli.restoration.frame import (
     Element,
@@ -23,8 +24,10 @@ from jdsr_cli.restoration.input_bytes import InputBytes
 from jdsr_cli.restoration.models import Models
 from jdsr_cli.restoration.request import Request
 from jdsr_cli.restoration.result_signer import ResultSigner
+from jdsr_cli.restoration.sinks import RESTORED
 from jdsr_cli.restoration.snapshots import Snapshot
 from jdsr_cli.restoration.stored_detections import DETECTIONS_FORMAT
+from jdsr_cli.restoration.workspace import Workspace
 from jdsr_cli.settings import DetectionSettings, ReadSettings, RestoreSettings
 
 
@@ -79,6 +82,7 @@ def _open(
     workspace.open(request, force=settings.force, resume=settings.resume)
     info, plan, restored, snapshot, notes = reader.info, None, None, None, []
     if isinstance(settings, RestoreSettings):
+        _check_video(workspace, info, settings)
         plan = plan_frames(info.width, info.height, settings.scale, settings.frame_scale)
         if settings.pastes:
             restored, written_notes = restored_header(settings.codec, info)
@@ -99,6 +103,18 @@ def _open(
         state, reader, digest, request, display, plan, snapshot, tuple(notes), restored, finished,
         signer,
     )  # fmt: skip
+
+
+def _check_video(workspace: Workspace, info: MediaInfo, settings: RestoreSettings) -> None:
+    """Check that a video with the sound and subtitles of an input can be written, if one is.
+
+    Raises:
+        MediaError, OutputError, UsageError: It cannot.
+
+    """
+    if info.kind != "image" and (settings.pastes or settings.overlay or settings.compare):
+        codec = choose_encoding(settings.codec, info, settings.crf)[0].codec
+        plan_output(workspace.results / f"{RESTORED}.mp4", info, codec)
 
 
 def _read_frames(opened: OpenInput, segment: int, limit: int | None) -> Iterator[FrameItem]:

@@ -184,6 +184,7 @@ class _InputWriter:
             *(note for one in results for note in one.notes),
             *state.reader_notes,
             *state.detection_notes,
+            *(() if state.bytes is None else state.bytes.notes),
             *(() if self._hashed_frames is None else self._hashed_frames.notes),
             *(f"{as_text(name)} is not of this run, and was removed" for name in self._foreign),
         )
