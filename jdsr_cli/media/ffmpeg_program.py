@@ -9,8 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Sequence
 
 import imageio_ffmpeg
+
+from jdsr_cli.media.containers import FORMATS
 
 _ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
 """Prefix of ffmpeg's messages; it differs from run to run."""
@@ -26,6 +29,20 @@ def find_program() -> str:
 
     """
     return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def limits(protocols: Sequence[str], max_pixels: int) -> list[str]:
+    """Return the arguments before the input that bound what is opened and decoded.
+
+    Args:
+        protocols: FFmpeg's names of the protocols that are allowed.
+        max_pixels: Largest number of pixels of a frame.
+
+    """
+    return [
+        "-protocol_whitelist", ",".join(protocols), "-format_whitelist", FORMATS,
+        "-max_pixels", str(max_pixels),
+    ]  # fmt: skip
 
 
 def last_message(text: str) -> str:

@@ -186,7 +186,9 @@ class _InputWriter:
         self._journal = opened.workspace.journal
         self._frames = self._journal.frames
         self._ended = False
-        self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
+        self._hashed_frames = (
+            HashedFrames(opened, progress, settings.reading.max_pixels) if limit is None else None
+        )
         self._sinks = open_sinks(opened, settings, models)
         if opened.snapshot is not None:
             for sink in self._sinks:
