@@ -9,6 +9,7 @@
     │   ├── InputMissingError                 the path does not exist
     │   ├── InputUnreadableError              the path cannot be opened or listed
     │   ├── MediaError                        the file contains no media that can be decoded
+    │   │   └── TooLargeError                 decoding it would take too much memory or time
     │   └── DatasetError                      a data set has an unexpected layout
     ├── OutputError     (6, OSError)          the output cannot be written, or not signed
     ├── WeightsError    (5, RuntimeError)     a weight file cannot be used
@@ -142,6 +143,19 @@ class MediaError(InputError):
         >>> _ = Path("text.png").write_text("no picture")
         >>> (result,) = restore(["text.png"], "results").results
         >>> isinstance(result.error, MediaError)
+        True
+
+    """
+
+
+class TooLargeError(MediaError):
+    """Decoding the file would take more memory or time than is allowed.
+
+    Examples:
+        >>> from jdsr_cli import ReadSettings, RestoreSettings, TooLargeError, restore
+        >>> settings = RestoreSettings(reading=ReadSettings(max_megapixels=0.001))
+        >>> (result,) = restore(["photo.png"], "results", settings).results
+        >>> isinstance(result.error, TooLargeError)
         True
 
     """

@@ -30,6 +30,7 @@ NAMES = [
     "RunPlan",
     "RunSummary",
     "Silent",
+    "TooLargeError",
     "TrainingError",
     "UsageError",
     "Verification",

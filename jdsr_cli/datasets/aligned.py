@@ -22,6 +22,7 @@ from jdsr_cli.conventions import TEMPLATE_SIZE
 from jdsr_cli.datasets.celeba import SPLITS
 from jdsr_cli.datasets.face_set import (
     IMAGE_SUFFIXES,
+    PICTURE_FORMATS,
     PILLOW_ERRORS,
     FaceSet,
     find_prepared,
@@ -281,14 +282,14 @@ def _write_cache(stem: Path, files: list[Path], folder: Path, progress: Progress
 
 def _decode(key: str, data: bytes, folder: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            image = np.asarray(picture.convert("RGB"), np.uint8)
+        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
+            # A picture of another size is not decoded: it may state any.
+            if (size := picture.size) == (TEMPLATE_SIZE, TEMPLATE_SIZE):
+                return np.asarray(picture.convert("RGB"), np.uint8)
     except PILLOW_ERRORS as error:
         raise DatasetError(f"{key} is not a readable picture", where=folder) from error
-    if image.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
-        raise DatasetError(
-            f"{key} is {image.shape[1]}x{image.shape[0]}, not 128x128",
-            where=folder,
-            hint="Align the faces first: jdsr crop-faces --size 128",
-        )
-    return image
+    raise DatasetError(
+        f"{key} is {size[0]}x{size[1]}, not 128x128",
+        where=folder,
+        hint="Align the faces first: jdsr crop-faces --size 128",
+    )

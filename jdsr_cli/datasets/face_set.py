@@ -99,6 +99,9 @@ IMAGE_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
 """Suffixes of pictures of faces, in lower case."""
 PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 """Exceptions of Pillow for bytes that are not a complete picture."""
+PICTURE_FORMATS = ("PNG", "WEBP", "JPEG", "BMP", "TIFF")
+"""Pillow's names of the formats of pictures of faces. Others are not tried: their decoders start
+programs (EPS), or open further files."""
 _SOURCES = IMAGE_SUFFIXES | {".tar", ".txt"}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
+from jdsr_cli.datasets.face_set import PICTURE_FORMATS
 from jdsr_cli.datasets.samples import EvaluationSample, to_tensor
 from jdsr_cli.errors import DatasetError, InputMissingError
 from jdsr_cli.evaluation.methods import Method
@@ -193,7 +194,7 @@ def _read(path: Path, sizes: Sequence[int]) -> NDArray[np.uint8]:
 
 def _open(path: Path, sizes: Sequence[int]) -> Image.Image:
     try:
-        picture = Image.open(path)
+        picture = Image.open(path, formats=PICTURE_FORMATS)
     except Exception as error:  # Pillow raises errors of any type for damaged files
         raise DatasetError("not a readable picture", where=path) from error
     width, height = picture.size

@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,7 @@ from av.container.input import InputContainer
 
 from jdsr_cli.errors import MediaError
 from jdsr_cli.media.reading.data_references import external_references
+from jdsr_cli.media.reading.index_bounds import check_index
 from jdsr_cli.media.reading.isobmff import index_missing
 from jdsr_cli.media.slices import DataFile, path_of
 
@@ -47,8 +49,11 @@ DEMUXERS = frozenset(_NAMES.split())
 """FFmpeg's names of the demuxers that read the given file alone. Sound is in the list for the
 message that a file contains no video."""
 
+FORMATS = ",".join(sorted(DEMUXERS))
+"""The same as FFmpeg's option `format_whitelist`."""
+
 _SAFE = {
-    "format_whitelist": ",".join(sorted(DEMUXERS)),
+    "format_whitelist": FORMATS,
     "protocol_whitelist": "file",
     "pattern_type": "none",
 }
@@ -62,6 +67,14 @@ _NAMES_OTHERS = re.compile(
 )
 """Text of playlists, session descriptions and filter graphs."""
 
+_ICONS = (
+    (re.compile(rb"\x00\x00\x01\x00"), "a file of icons (ICO)"),
+    (re.compile(rb"\x00\x00\x02\x00"), "a file of mouse pointers (CUR)"),
+    (re.compile(rb"RIFF.{4}ACON", re.DOTALL), "an animated mouse pointer (ANI)"),
+    (re.compile(rb"icns"), "a file of icons (ICNS)"),
+)
+"""Starts of files of small pictures in several sizes, which FFmpeg takes for videos."""
+
 RECOPY = "Copy it again from the recorder."
 
 
@@ -70,6 +83,7 @@ def open_container(
     demuxer: str | None = None,
     hwaccel: HWAccel | None = None,
     options: Mapping[str, str] | None = None,
+    max_pixels: int | None = None,
 ) -> InputContainer:
     """Open a container for reading.
 
@@ -78,17 +92,23 @@ def open_container(
         demuxer: FFmpeg's name of the format; None to detect it.
         hwaccel: Device that decodes its videos; None for software.
         options: Further options of the demuxer.
+        max_pixels: Largest number of pixels of a frame that is decoded, also to find out what the
+            file contains; None for the limit of FFmpeg.
 
     Raises:
         MediaError: It is not a container that FFmpeg can read, or its format is not in `DEMUXERS`.
+        TooLargeError: Its index would fill the memory.
 
     """
+    check_index(file)
+    decoding = decoding_options(max_pixels)
 
     def opened(source: str | BinaryIO | mmap.mmap) -> InputContainer:
         return av.open(
             source,
             mode="r",
             format=demuxer,
+            options=decoding,
             container_options={**(options or {}), **_SAFE},
             metadata_errors="replace",
             hwaccel=hwaccel,
@@ -113,7 +133,15 @@ def open_container(
             where=path_of(file),
             hint="Export a self-contained file with the program that made it.",
         )
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            stream.codec_context.options = dict(decoding)
     return container
+
+
+def decoding_options(max_pixels: int | None) -> dict[str, str]:
+    """Return the options of a decoder that bound its frames, none if there is no bound."""
+    return {} if max_pixels is None else {"max_pixels": str(max_pixels)}
 
 
 def _unopenable(file: DataFile, exc: Exception) -> MediaError:
@@ -124,6 +152,13 @@ def _unopenable(file: DataFile, exc: Exception) -> MediaError:
             "or copied",
             where=path,
             hint=RECOPY,
+        )
+    icons = _icons(path)
+    if icons is not None:
+        return MediaError(
+            f"is {icons}, not a recording",
+            where=path,
+            hint="Save the picture in it as PNG, if it is to be restored.",
         )
     text = _text_of(path)
     if text is not None and _NAMES_OTHERS.search(text):
@@ -144,6 +179,14 @@ def _unopenable(file: DataFile, exc: Exception) -> MediaError:
         where=path,
         hint="Check what the file is, or convert it first.",
     )
+
+
+def _icons(file: Path) -> str | None:
+    """Return what kind of icons a file holds, None if it is another kind of file."""
+    with suppress(OSError), file.open("rb") as stream:
+        head = stream.read(12)
+        return next((name for start, name in _ICONS if start.match(head)), None)
+    return None
 
 
 def _text_of(file: Path) -> str | None:

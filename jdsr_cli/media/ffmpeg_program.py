@@ -18,6 +18,7 @@ from contextlib import suppress
 import imageio_ffmpeg
 
 from jdsr_cli.file_names import as_text
+from jdsr_cli.media.containers import FORMATS
 from jdsr_cli.parallel import check_stopped
 
 _ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ")
@@ -36,6 +37,20 @@ def find_program() -> str:
 
     """
     return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def limits(protocols: Sequence[str], max_pixels: int) -> list[str]:
+    """Return the arguments before the input that bound what is opened and decoded.
+
+    Args:
+        protocols: FFmpeg's names of the protocols that are allowed.
+        max_pixels: Largest number of pixels of a frame.
+
+    """
+    return [
+        "-protocol_whitelist", ",".join(protocols), "-format_whitelist", FORMATS,
+        "-max_pixels", str(max_pixels),
+    ]  # fmt: skip
 
 
 def run_program(command: Sequence[str], seconds: float) -> tuple[bool, str]:

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import IO
 
 from jdsr_cli.atomic import partial_name, publish
-from jdsr_cli.media.containers import DEMUXERS
-from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message
+from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message, limits
 
 _POLL = 0.25
 """Seconds between two looks at the number of hashed frames."""
 _CHUNK = 1 << 16
+LARGEST_FRAME = 1 << 28
+"""Pixels of the largest frame of a video that `jdsr restore` writes."""
 _MESSAGES = 4096
 """Bytes at the end of ffmpeg's messages that are read."""
 
@@ -60,10 +61,13 @@ class FrameHashes:
         file: The video.
         target: The file of the hashes.
         stream: Number of the video stream, from 1.
+        max_pixels: Largest number of pixels of a frame.
 
     """
 
-    def __init__(self, file: Path, target: Path, stream: int = 1) -> None:
+    def __init__(
+        self, file: Path, target: Path, stream: int = 1, max_pixels: int = LARGEST_FRAME
+    ) -> None:
         self._target = target
         self._partial = partial_name(target)
         self._messages: IO[bytes] | None = None
@@ -73,7 +77,7 @@ class FrameHashes:
         try:
             arguments = [
                 find_program(), "-nostdin", "-hide_banner", "-loglevel", "fatal", "-y",
-                "-protocol_whitelist", "file", "-format_whitelist", ",".join(sorted(DEMUXERS)),
+                *limits(("file",), max_pixels),
                 *command(source, result, stream),
             ]  # fmt: skip
             self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`

@@ -334,11 +334,21 @@ def is_transparent(pixel_format: str) -> bool:
     return layout.has_palette or any(part.is_alpha for part in layout.components)
 
 
+_STRIP = 1 << 20
+"""Pixels that are composited at a time."""
+
+
 def over_gray(rgba: Image) -> Image:
     """Composite uint8 RGBA (height, width, 4) over mid gray; return RGB (height, width, 3)."""
-    alpha = rgba[..., 3:].astype(np.uint32)
-    total = rgba[..., :3] * alpha + BACKDROP * (255 - alpha)
-    return ((total + 127) // 255).astype(np.uint8)
+    result = np.empty((*rgba.shape[:2], 3), np.uint8)
+    rows = max(1, _STRIP // max(1, rgba.shape[1]))
+    # In strips: of a large picture the sums would take twelve bytes a pixel, several times.
+    for top in range(0, len(rgba), rows):
+        strip = rgba[top : top + rows]
+        alpha = strip[..., 3:].astype(np.uint32)
+        total = strip[..., :3] * alpha + BACKDROP * (255 - alpha)
+        result[top : top + rows] = (total + 127) // 255
+    return result
 
 
 def frame_of(image: Image | DeepImage, pixel_format: str) -> VideoFrame:

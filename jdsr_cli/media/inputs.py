@@ -50,9 +50,11 @@ def check_file(path: str | Path) -> Path:
         if file.is_dir():
             raise InputUnreadableError("is a folder", where=file, hint="Give a file in it.")
         _check_regular(file)
+        # By its size: to read from a file of the kernel, which has none, may wait for ever.
+        if not file.stat().st_size:
+            raise MediaError("the file is empty (0 bytes)", where=file, hint=RECOPY)
         with file.open("rb") as stream:
-            if not stream.read(1):
-                raise MediaError("the file is empty (0 bytes)", where=file, hint=RECOPY)
+            stream.read(1)
     except InputError:
         raise
     except (OSError, ValueError) as exc:

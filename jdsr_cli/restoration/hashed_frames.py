@@ -25,10 +25,11 @@ class HashedFrames:
     Args:
         opened: The input, whose frames are hashed from now on if it is a video.
         progress: Receives the number of hashed frames.
+        max_pixels: Largest number of pixels of a frame of the input.
 
     """
 
-    def __init__(self, opened: OpenInput, progress: Progress) -> None:
+    def __init__(self, opened: OpenInput, progress: Progress, max_pixels: int) -> None:
         self._state = opened.state
         self._folder = opened.workspace.results
         self._progress = progress
@@ -39,7 +40,7 @@ class HashedFrames:
         """Why a file was not written, or what it does not list."""
         if opened.info.kind in HASHED_KINDS:
             target = self._folder / INPUT_HASHES
-            self._input = FrameHashes(opened.state.source, target, opened.info.stream)
+            self._input = FrameHashes(opened.state.source, target, opened.info.stream, max_pixels)
             opened.state.resources.callback(self._input.stop)
 
     def unfinished(self, path: Path) -> bool:

@@ -20,18 +20,14 @@ from jdsr_cli.settings.checking import BundleOptions, VerifyOptions
 from jdsr_cli.settings.config import read_config
 from jdsr_cli.settings.detection import (
     AUTO,
-    DEFAULT_FRAME_RATE,
     MAX_EVERY,
     MAX_LAG,
     MIN_SHARPNESS,
     SEGMENT_STEP,
     BackendName,
-    Decoder,
-    Deinterlacing,
     DetectionSettings,
     DetectorName,
     DetectorSettings,
-    ReadSettings,
     TrackerSettings,
 )
 from jdsr_cli.settings.evaluation import EvalSettings
@@ -47,6 +43,13 @@ from jdsr_cli.settings.options import (
     option_rows,
 )
 from jdsr_cli.settings.privacy import PrivacySettings
+from jdsr_cli.settings.reading import (
+    DEFAULT_FRAME_RATE,
+    DEFAULT_MEGAPIXELS,
+    Decoder,
+    Deinterlacing,
+    ReadSettings,
+)
 from jdsr_cli.settings.restoration import (
     CONFIDENCES,
     ERROR_BOUNDS,
@@ -78,6 +81,7 @@ __all__ = [
     "COMMANDS",
     "CONFIDENCES",
     "DEFAULT_FRAME_RATE",
+    "DEFAULT_MEGAPIXELS",
     "DETECTOR_BACKENDS",
     "ERROR_BOUNDS",
     "GENERATOR_BACKENDS",

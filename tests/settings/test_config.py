@@ -27,6 +27,7 @@ VALUES = {
     "confidence": "95",
     "fps": "29.97", "stream": "2", "start": '"0:01:30"', "end": "100",
     "deinterlace": '"off"', "decoder": '"auto"', "aspect": '"16:9"', "frame-scale": "2",
+    "max-megapixels": "200",
     "codec": '"ffv1"', "crf": "20", "label": "false", "overlay": "true", "report": "false",
     "segment": "80",
     "device": '"cpu"', "force": "true", "resume": "true", "batch": "4", "backend": '"torch"',

@@ -179,6 +179,7 @@ def test_fields_of_the_manifest_are_pinned() -> None:
     ]  # fmt: skip
     assert list(asdict(ReadSettings())) == [
         "frame_rate", "stream", "start", "end", "deinterlace", "aspect", "decoder",
+        "max_megapixels",
     ]  # fmt: skip
 
 

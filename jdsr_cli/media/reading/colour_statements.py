@@ -16,6 +16,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from jdsr_cli.errors import MediaError
+from jdsr_cli.media.bounds import reserved_pixels
 from jdsr_cli.media.containers import open_container
 from jdsr_cli.media.frames import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, tag_name
 from jdsr_cli.media.hdr_metadata import unreadable_colours
@@ -211,8 +212,9 @@ def _codec_codes(picture: Pillow.Image, file: Path) -> ColourCodes | None:
         return ColourCodes.of(
             (int(found[name]) for name in names), full_range=bool(found["full_range_flag"])
         )
+    bound = reserved_pixels(*picture.size)
     try:
-        with open_container(file) as container:
+        with open_container(file, max_pixels=bound) as container:
             frame = next(container.decode(video=0))
     except (MediaError, av.FFmpegError, IndexError, StopIteration):
         return None

@@ -46,6 +46,7 @@ def _decoder_of(stream: VideoStream) -> VideoCodecContext:
     except UnknownCodecError:
         return own
     assert isinstance(decoder, VideoCodecContext)
+    decoder.options = dict(own.options)
     return decoder
 
 

@@ -14,6 +14,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container.input import InputContainer
 
 from jdsr_cli.errors import DeviceError, MediaError
+from jdsr_cli.media.bounds import RAISE_LIMIT, check_pixels
 from jdsr_cli.media.containers import RECOPY, open_container
 from jdsr_cli.media.inputs import ChosenStream
 from jdsr_cli.media.slices import DataFile, path_of
@@ -60,7 +61,9 @@ def choose_device(decoder: Decoder) -> str | None:
     return decoder
 
 
-def open_for_decoding(file: DataFile, demuxer: str | None, decoder: Decoder) -> InputContainer:
+def open_for_decoding(
+    file: DataFile, demuxer: str | None, decoder: Decoder, max_pixels: int
+) -> InputContainer:
     """Open a container whose video streams are decoded as chosen.
 
     Args:
@@ -68,6 +71,7 @@ def open_for_decoding(file: DataFile, demuxer: str | None, decoder: Decoder) -> 
         demuxer: FFmpeg's name of the format; None to detect it.
         decoder: "software", a device, or "auto" for the first device that exists; what it cannot
             decode is decoded by software.
+        max_pixels: Largest number of pixels of a frame.
 
     Raises:
         DeviceError: A device was asked for by name, and it is not available or decodes none of the
@@ -77,10 +81,10 @@ def open_for_decoding(file: DataFile, demuxer: str | None, decoder: Decoder) -> 
     """
     device = choose_device(decoder)
     if device is None:
-        return open_container(file, demuxer)
+        return open_container(file, demuxer, max_pixels=max_pixels)
     accelerator = HWAccel(device, allow_software_fallback=decoder == AUTO)
     try:
-        return open_container(file, demuxer, accelerator)
+        return open_container(file, demuxer, accelerator, max_pixels=max_pixels)
     except RuntimeError as exc:
         raise DeviceError(
             f"its codec cannot be decoded by {device}", where=path_of(file), hint=_HINT
@@ -102,15 +106,29 @@ def describe_decoding(chosen: ChosenStream, decoder: Decoder) -> list[str]:
     return [f"frames are decoded by {device}"]
 
 
-def undecodable(file: Path, chosen: ChosenStream, decoder: Decoder) -> MediaError:
-    """Return the error for a stream of which no frame can be decoded."""
-    hint = RECOPY
+def undecodable(file: Path, chosen: ChosenStream, decoder: Decoder, max_pixels: int) -> MediaError:
+    """Return the error for a stream of which no frame can be decoded.
+
+    Raises:
+        TooLargeError: Its frames have more than `max_pixels` pixels.
+
+    """
+    context, hint = chosen.stream.codec_context, RECOPY
+    check_pixels(context.width, context.height, file, max_pixels)
+    if not context.width:
+        # The decoder found none, or one above the bound.
+        return MediaError(
+            f"contains a {context.name} stream whose pictures state no valid size, or one of more "
+            f"than {max_pixels / 1_000_000:g} million pixels",
+            where=file,
+            hint=RAISE_LIMIT,
+        )
     if decoder not in (SOFTWARE, AUTO):
         hint = f"{decoder} may not support this kind of stream: try --decoder software."
     elif chosen.count > 1:
         hint = f"It contains {chosen.count} video streams: choose one with --stream."
     return MediaError(
-        f"contains a {chosen.stream.codec_context.name} stream of which no frame can be decoded",
+        f"contains a {context.name} stream of which no frame can be decoded",
         where=file,
         hint=hint,
     )

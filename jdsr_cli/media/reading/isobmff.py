@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import BinaryIO, TypeVar
 
 from jdsr_cli.media.geometry import Margins
@@ -81,8 +82,13 @@ def children(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
         skip: Number of bytes of the content before the first child.
 
     """
+    yield from islice(siblings(stream, box, skip), _MAX_BOXES)
+
+
+def siblings(stream: BinaryIO, box: Box, skip: int = 0) -> Iterator[Box]:
+    """Yield the boxes inside a box as `children`, of any number."""
     position = box.start + skip
-    for _ in range(_MAX_BOXES):
+    while True:
         found = _box_at(stream, position, box.end)
         if found is None or found.end > box.end:
             return

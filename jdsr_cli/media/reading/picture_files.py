@@ -14,8 +14,10 @@ from pathlib import Path
 from PIL import Image as Pillow
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
-from jdsr_cli.errors import MediaError
+from jdsr_cli.errors import MediaError, TooLargeError
+from jdsr_cli.media.bounds import RAISE_LIMIT, check_pixels
 from jdsr_cli.media.reading.heif_items import cut_off, picture_format
+from jdsr_cli.settings import ReadSettings
 
 TiffImagePlugin.READ_LIBTIFF = True
 # Pillow knows inverted gray of 16 bits in one byte order only; libtiff returns that of the machine.
@@ -44,14 +46,31 @@ _SEPARATE, _GRAY_AND_ALPHA = 2, 2
 """Value of the tag PlanarConfiguration for planes; channels of gray with transparency."""
 
 
-def open_picture(file: Path) -> Pillow.Image | None:
+def open_picture(file: Path, max_pixels: int = ReadSettings().max_pixels) -> Pillow.Image | None:
     """Open `file` as a picture; return None if it is none that Pillow and libheif support.
 
+    Args:
+        file: A file that exists.
+        max_pixels: Largest number of pixels of a picture. If it is above Pillow's own limit
+            (`PIL.Image.MAX_IMAGE_PIXELS`), that is raised for the whole process.
+
     Raises:
-        MediaError: It is a damaged picture, a TIFF, HEIF or AVIF of an unsupported kind, or too
-            large to be read safely.
+        MediaError: It is a damaged picture, or a TIFF, HEIF or AVIF of an unsupported kind.
+        TooLargeError: It has more pixels.
 
     """
+    picture = _recognised(file, max_pixels)
+    if picture is not None:
+        try:
+            check_pixels(*picture.size, file, max_pixels)
+        except TooLargeError:
+            picture.close()
+            raise
+    return picture
+
+
+def _recognised(file: Path, max_pixels: int) -> Pillow.Image | None:
+    """Open a file as `open_picture`, of any size."""
     if file.suffix.lower() in _STREAM_SUFFIXES:
         return None
     brand = picture_format(file)
@@ -64,14 +83,14 @@ def open_picture(file: Path) -> Pillow.Image | None:
                 hint=_COPY_AGAIN,
             )
         _register_heif()
-        return _open_as(brand, file)
+        return _open_as(brand, file, max_pixels)
     with file.open("rb") as stream:
         tiff = stream.read(4) in TiffImagePlugin.PREFIXES
     if tiff:
         _check_tiff(file)
-        return _open_as("TIFF", file)
+        return _open_as("TIFF", file, max_pixels)
     try:
-        return _open(file, _SUPPORTED)
+        return _open(file, _SUPPORTED, max_pixels)
     except UnidentifiedImageError:
         return None
 
@@ -82,8 +101,10 @@ def damaged(what: str, file: Path, exc: Exception) -> MediaError:
     return MediaError(f"{what} is cut off or damaged ({reason})", where=file, hint=_COPY_AGAIN)
 
 
-def _open(file: Path, formats: tuple[str, ...]) -> Pillow.Image:
+def _open(file: Path, formats: tuple[str, ...], max_pixels: int) -> Pillow.Image:
     """Open a file as one of several formats; UnidentifiedImageError if it is none."""
+    if Pillow.MAX_IMAGE_PIXELS is not None and max_pixels > Pillow.MAX_IMAGE_PIXELS:
+        Pillow.MAX_IMAGE_PIXELS = max_pixels
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -91,14 +112,16 @@ def _open(file: Path, formats: tuple[str, ...]) -> Pillow.Image:
     except UnidentifiedImageError:
         raise
     except Pillow.DecompressionBombError as exc:
-        raise MediaError(
-            "the picture has too many pixels", where=file, hint="Reduce its size first."
+        raise TooLargeError(
+            f"has pictures of more than {max_pixels / 1_000_000:g} million pixels",
+            where=file,
+            hint=RAISE_LIMIT,
         ) from exc
     except Exception as exc:  # Pillow raises errors of any type for damaged files
         raise damaged("the picture", file, exc) from exc
 
 
-def _open_as(name: str, file: Path) -> Pillow.Image:
+def _open_as(name: str, file: Path, max_pixels: int) -> Pillow.Image:
     """Open a file whose first bytes are those of a format.
 
     Raises:
@@ -106,7 +129,7 @@ def _open_as(name: str, file: Path) -> Pillow.Image:
 
     """
     try:
-        return _open(file, (name,))
+        return _open(file, (name,), max_pixels)
     except UnidentifiedImageError as unidentified:
         try:
             with warnings.catch_warnings(), file.open("rb") as stream:

@@ -171,6 +171,7 @@ class SequenceSource:
         if (settings.stream or 1) > 1:
             raise no_such_stream(pattern, settings.stream or 1, 1)
         self._window = TrimWindow(settings)
+        self._max_pixels = settings.max_pixels
         self.left_out: list[Path] = []
         self._resized = 0
         self.skipped = 0
@@ -209,7 +210,7 @@ class SequenceSource:
         fault: MediaError | None = None
         for file in self._files:
             try:
-                return _read(file.path)
+                return _read(file.path, self._max_pixels)
             except MediaError as exc:
                 fault = fault or exc
         raise MediaError(
@@ -249,7 +250,7 @@ class SequenceSource:
         size = (self.info.width, self.info.height)
         for file in self._files:
             try:
-                picture = _read(file.path)
+                picture = _read(file.path, self._max_pixels)
             except MediaError:
                 self.left_out.append(file.path)
                 self.skipped += 1
@@ -288,7 +289,7 @@ class SequenceSource:
         """Do nothing: no file is open."""
 
 
-def _read(file: Path) -> _SequencePicture:
+def _read(file: Path, max_pixels: int) -> _SequencePicture:
     """Read one picture.
 
     Raises:
@@ -296,7 +297,7 @@ def _read(file: Path) -> _SequencePicture:
 
     """
     try:
-        picture = open_picture(check_file(file))
+        picture = open_picture(check_file(file), max_pixels)
     except (InputMissingError, InputUnreadableError) as exc:
         raise MediaError(exc.what, where=file, hint=exc.hint) from exc
     if picture is None:

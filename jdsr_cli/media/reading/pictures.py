@@ -19,6 +19,7 @@ from jdsr_cli.media.reading.deep_pictures import bit_depth
 from jdsr_cli.media.reading.heif_items import displayed_margins, primary_margins
 from jdsr_cli.media.reading.picture_files import damaged
 from jdsr_cli.media.reading.picture_pixels import Rendering, orientation_of, render
+from jdsr_cli.media.reading.tiff_pages import tiff_pages
 from jdsr_cli.media.reading.trailing import Trailing, picture_end, trailing_bytes
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -84,7 +85,7 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
         warnings.simplefilter("ignore")
         separate = bool(getattr(picture, "default_image", False))
         try:
-            count = int(getattr(picture, "n_frames", 1)) - separate
+            count = _stated_count(picture, file) - separate
         except Exception:  # Pillow raises errors of any type for damaged files
             count = max(1, _count_intact(picture) - separate)
             damage = f"the file is damaged after its first {count} pictures"
@@ -97,6 +98,11 @@ def count_pictures(picture: Pillow.Image, file: Path) -> PictureCount:
                 damage = "the GIF has no end marker: pictures may be missing"
                 return PictureCount(count, damage)
     return PictureCount(count, None, separate, trailing)
+
+
+def _stated_count(picture: Pillow.Image, file: Path) -> int:
+    """Return the number of pictures that a file states; errors of any type if it is damaged."""
+    return tiff_pages(file) if picture.format == "TIFF" else int(getattr(picture, "n_frames", 1))
 
 
 def kind_of(picture: Pillow.Image, count: PictureCount) -> MediaKind:

@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from jdsr_cli.errors import MediaError, UsageError
+from jdsr_cli.errors import MediaError, TooLargeError, UsageError
+from jdsr_cli.media.bounds import check_animation
 from jdsr_cli.media.frames import Frame, Image, MediaInfo, PendingFrame, Source
 from jdsr_cli.media.geometry import chosen_aspect
 from jdsr_cli.media.inputs import check_file, is_sequence
@@ -43,6 +44,8 @@ def open_video(
 
     Raises:
         MediaError: No frame can be decoded, neither from the file nor from a salvaged copy.
+        TooLargeError: Its frames have more pixels than the settings allow, or its index would fill
+            the memory.
         OutputError: The temporary folder is full.
         UsageError: The file has fewer video streams than the chosen number.
 
@@ -55,9 +58,9 @@ def open_video(
             file, settings, animation=animation, notes=contents.notes, unknown=contents.unknown
         )
     except MediaError as error:
-        if index_missing(file) or external_references(file):
+        if isinstance(error, TooLargeError) or index_missing(file) or external_references(file):
             raise
-        salvage = Salvage(file)
+        salvage = Salvage(file, settings.max_pixels)
         salvaged = _salvaged(salvage, file, settings)
         if salvaged is None and salvage.messages:
             raise MediaError(
@@ -71,7 +74,7 @@ def open_video(
     preferred = _preferred_formats(file, source)
     if preferred:
         try:
-            salvaged = _salvaged(Salvage(file, preferred), file, settings)
+            salvaged = _salvaged(Salvage(file, settings.max_pixels, preferred), file, settings)
         except BaseException:
             source.close()
             raise
@@ -290,6 +293,7 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
         InputMissingError: There is no such file.
         InputUnreadableError: It is a folder, or cannot be read.
         MediaError: It is empty, cut off before its index, not media, or of an unknown codec.
+        TooLargeError: Its pictures have more pixels than the settings allow.
         OutputError: It has to be salvaged, and the temporary folder is full.
         UsageError: It has no video stream of the chosen number. If the requested part contains no
             frame, it is raised when the first frame is read.
@@ -299,11 +303,14 @@ def open_reader(path: str | Path, settings: ReadSettings | None = None) -> Reade
     if is_sequence(path):
         return Reader(SequenceSource(Path(path), settings), settings.aspect)
     file = check_file(path)
-    picture = open_picture(file)
+    picture = open_picture(file, settings.max_pixels)
     if picture is None:
         return Reader(open_video(file, settings), settings.aspect)
     count = count_pictures(picture, file)
-    if kind_of(picture, count) == "animation" and read_by_pyav(picture):
+    animated = kind_of(picture, count) == "animation"
+    if animated:
+        check_animation(*picture.size, count.pictures, file, settings.max_pixels)
+    if animated and read_by_pyav(picture):
         picture.close()
         return Reader(open_video(file, settings, count), settings.aspect)
     return Reader(PictureSource(file, picture, count, settings), settings.aspect)
@@ -318,6 +325,7 @@ def probe(path: str | Path, settings: ReadSettings | None = None) -> MediaInfo:
         InputMissingError: There is no such file.
         InputUnreadableError: It is a folder, or cannot be read.
         MediaError: It is empty, cut off before its index, not media, or of an unknown codec.
+        TooLargeError: Its pictures have more pixels than the settings allow.
         OutputError: It has to be salvaged, and the temporary folder is full.
         UsageError: It has no video stream of the chosen number.
 
@@ -339,6 +347,7 @@ def read_image(path: str | Path) -> Image:
         InputMissingError: There is no such file.
         InputUnreadableError: It is a folder, or cannot be read.
         MediaError: It is empty, truncated, damaged, or not a picture.
+        TooLargeError: It has more pixels than `ReadSettings` allows by default.
 
     """
     with open_reader(path) as reader:

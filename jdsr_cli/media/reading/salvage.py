@@ -27,7 +27,13 @@ from pathlib import Path
 
 from jdsr_cli.atomic import output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.media.ffmpeg_program import check_disk, find_program, last_message, run_program
+from jdsr_cli.media.ffmpeg_program import (
+    check_disk,
+    find_program,
+    last_message,
+    limits,
+    run_program,
+)
 from jdsr_cli.parallel import check_stopped
 from jdsr_cli.temporary_folders import TemporaryFolder
 
@@ -211,6 +217,7 @@ class Salvage:
 
     Args:
         file: The file.
+        max_pixels: Largest number of pixels of a frame that is decoded to describe a stream.
         only: FFmpeg's names of the formats to search for; None for all.
 
     Attributes:
@@ -218,8 +225,9 @@ class Salvage:
 
     """
 
-    def __init__(self, file: Path, only: Container[str] | None = None) -> None:
+    def __init__(self, file: Path, max_pixels: int, only: Container[str] | None = None) -> None:
         self._file = file
+        self._max_pixels = max_pixels
         self._only = only
         self.messages: list[str] = []
 
@@ -275,7 +283,7 @@ class Salvage:
 
     def _remux(self, program: str, signature: Signature, muxer: str, target: Path) -> bool:
         """Copy the stream with ffmpeg; return whether it succeeded."""
-        command = _command(program, self._file, signature, muxer, target)
+        command = _command(program, self._file, signature, muxer, target, self._max_pixels)
         limit = _MIN_SECONDS + self._file.stat().st_size / _BYTES_PER_SECOND
         done, message = run_program(command, limit)
         check_disk(message)
@@ -294,7 +302,9 @@ class Salvage:
         return True
 
 
-def _command(program: str, file: Path, signature: Signature, muxer: str, target: Path) -> list[str]:
+def _command(
+    program: str, file: Path, signature: Signature, muxer: str, target: Path, max_pixels: int
+) -> list[str]:
     """Return the command line of ffmpeg: a fixed demuxer, no other files, unchanged times."""
     source = f"file:{file.absolute()}"
     if signature.offset:
@@ -302,7 +312,7 @@ def _command(program: str, file: Path, signature: Signature, muxer: str, target:
     timing = ["-copyts", "-avoid_negative_ts", "disabled"] if muxer == REMUXED else []
     return [
         program, "-nostdin", "-hide_banner", "-loglevel", "error", "-y",
-        "-protocol_whitelist", "file,subfile", "-f", signature.demuxer, "-i", source,
+        *limits(("file", "subfile"), max_pixels), "-f", signature.demuxer, "-i", source,
         "-map", "0:v", "-map", "0:a?", "-c", "copy", *timing, "-f", muxer, f"file:{target}",
     ]  # fmt: skip
 

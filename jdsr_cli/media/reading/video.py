@@ -53,8 +53,8 @@ decoding times are the numbers of the chunks."""
 _COMPLETING = "dv"
 """Container of which FFmpeg completes a frame that is cut off with the data of the one before."""
 
-_PICTURES = "_pipe"
-"""End of the names of demuxers for pictures, of which several may follow one another."""
+_PICTURES = ("_pipe", "fits", "iff", "txd")
+"""Ends of the names of demuxers for pictures, of which several may follow one another."""
 
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """Seconds by which a file must be shorter than its header states to be reported."""
@@ -81,6 +81,7 @@ class VideoSource:
 
     Raises:
         MediaError: No frame can be decoded.
+        TooLargeError: Its frames have too many pixels.
         DeviceError: The chosen decoder is not available, or cannot decode this codec.
         InputUnreadableError: Its colours cannot be converted to RGB.
         UsageError: The file has fewer video streams than the chosen number.
@@ -108,6 +109,7 @@ class VideoSource:
             data,
             None if copy is None else copy.demuxer,
             settings.decoder,
+            settings.max_pixels,
         )
         try:
             chosen = choose_stream(self._container, file, settings.stream)
@@ -118,7 +120,7 @@ class VideoSource:
             self._decoded = self._decoder.frames()
             first = next(self._decoded, None)
             if first is None:
-                raise undecodable(file, chosen, settings.decoder)
+                raise undecodable(file, chosen, settings.decoder, settings.max_pixels)
             self._frames = chain([first], self._decoded)
             single = False
             if self._container.format.name.endswith(_PICTURES):

@@ -127,7 +127,9 @@ class _InputWriter:
         self._progress = progress
         self._name = opened.state.source.name
         self._ended = False
-        self._hashed_frames = HashedFrames(opened, progress) if limit is None else None
+        self._hashed_frames = (
+            HashedFrames(opened, progress, settings.reading.max_pixels) if limit is None else None
+        )
         self._segments = SegmentedSinks(opened, settings, models)
         self._foreign: list[str] = []
         """Files that something else has put into the folder of results."""

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from jdsr_cli.atomic import atomic_file
 from jdsr_cli.conventions import TEMPLATE_SIZE
-from jdsr_cli.datasets.face_set import PILLOW_ERRORS, output_errors, write_json
+from jdsr_cli.datasets.face_set import PICTURE_FORMATS, PILLOW_ERRORS, output_errors, write_json
 from jdsr_cli.datasets.samples import images_on_device, stack
 from jdsr_cli.errors import DatasetError, InputMissingError, UsageError
 from jdsr_cli.file_names import name_bytes
@@ -159,7 +159,7 @@ def _write_cache(
 
 def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
             square = picture.convert("RGB")
     except PILLOW_ERRORS as error:
         raise DatasetError(f"{key} is not a readable picture", where=source) from error
@@ -171,7 +171,7 @@ def _picture(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
 
 def _labels(data: bytes, key: str, source: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as picture:
             labels = np.asarray(picture)
         if labels.dtype != np.uint8 or labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
             raise UsageError(f"an array {labels.shape} of {labels.dtype}, not square 8-bit labels")

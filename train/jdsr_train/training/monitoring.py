@@ -189,7 +189,7 @@ class TrainingLog:
         """Add the panel of faces to TensorBoard if the validation has written a new one."""
         state = self._panel_state()
         if self._writer is not None and state is not None and state != self._panel_time:
-            with Image.open(self.folder / PANEL) as picture:
+            with Image.open(self.folder / PANEL, formats=("PNG",)) as picture:
                 self._writer.add_image(
                     "panel", np.asarray(picture.convert("RGB")), step, dataformats="HWC"
                 )
