@@ -106,6 +106,8 @@ def write_plan(plan: RunPlan) -> None:
     for one in plan.inputs:
         if one.error is None:
             sys.stdout.write(as_text(_planned_line(one)) + "\n")
+            for note in one.notes:
+                sys.stdout.write(as_text(f"    {note}") + "\n")
         else:
             write_error(str(one.error))
     todo = [one for one in plan.inputs if one.state in ("new", "resume")]

@@ -2,24 +2,25 @@
 
 `.NAME.partial/results` becomes `NAME` when it is complete; `.NAME.partial/work` holds the journal
 and the files of finished segments. An interrupted run leaves the hidden folder for `--resume`,
-unless no segment was finished.
+unless no segment was finished, and one that ended before complete results got their name leaves it
+for `--resume` as well.
 """
 
 from __future__ import annotations
 
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
 
-from jdsr_cli.atomic import clear_partials, output_error
+from jdsr_cli.atomic import clear_partials, flush_folder, output_error
 from jdsr_cli.errors import OutputError
-from jdsr_cli.evidence import MANIFEST, read_manifest
+from jdsr_cli.evidence import read_manifest
 from jdsr_cli.locks import acquire_lock
-from jdsr_cli.restoration.finished_result import damaged_files
+from jdsr_cli.restoration.finished_result import describe_damage
 from jdsr_cli.restoration.journal import Journal, Request
+from jdsr_cli.restoration.publication import REPLACED, RESULTS, WORK, Publication, remove
 from jdsr_cli.restoration.segment_files import SegmentFiles
 
 HIDDEN_NAME = ".{}.partial"
@@ -48,22 +49,27 @@ class Workspace:
     def __init__(self, out: Path, name: str, source: Path) -> None:
         self.final = out / name
         self._hidden = out / HIDDEN_NAME.format(name)
-        self._source = source
+        self._publication = Publication(self.final, self._hidden, source)
         self._journal: Journal | None = None
         self._lock: FileLock | None = None
+        self._request: Request | None = None
+        self._replaces = False
         self.segments = SegmentFiles(self.work)
+        self.redone: str | None = None
+        """Sentence on what of a finished result is damaged, which is made again; set by
+        `is_finished`."""
         self.damage: str | None = None
         """Sentence on what of the interrupted run is damaged, since `open`."""
 
     @property
     def results(self) -> Path:
         """Folder that will take the final name."""
-        return self._hidden / "results"
+        return self._hidden / RESULTS
 
     @property
     def work(self) -> Path:
         """Folder of the journal and the segments."""
-        return self._hidden / "work"
+        return self._hidden / WORK
 
     @property
     def journal(self) -> Journal:
@@ -91,32 +97,31 @@ class Workspace:
         with suppress(OSError):
             (self.work / WRITING).unlink()
 
-    def is_finished(self, request: Request) -> bool:
-        """Return whether a result of the same request exists already.
+    def is_finished(self, request: Request, *, hashes: bool = False) -> bool:
+        """Return whether a result of the same request exists already, with all of its files.
 
-        Raises:
-            OutputError: It does, but files that it records are missing or have another size.
+        If one is damaged, it may be replaced, and `redone` says what is wrong with it.
+
+        Args:
+            request: What is to be done.
+            hashes: Whether files are compared by their hashes, not only by their sizes.
 
         """
+        self.redone = None
         manifest = read_manifest(self.final)
-        if manifest.get(REQUEST) != request.digest:
+        if self.final.is_symlink() or manifest.get(REQUEST) != request.digest:
             return False
-        damaged = list(damaged_files(self.final, manifest))
-        if damaged:
-            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise OutputError(
-                f"the finished result is damaged: {damaged[0]}{more}",
-                where=self.final,
-                hint="--force makes it again; `jdsr verify` names all that differs.",
-            )
-        return True
+        self.redone = describe_damage(self.final, manifest, hashes=hashes)
+        return self.redone is None
 
     def stated_unread(self) -> tuple[str, ...]:
         """Return what the manifest of a finished result says about bytes that were not read."""
         return tuple(read_manifest(self.final).get("unread", ()))
 
-    def inspect(self, request: Request, *, force: bool, resume: bool) -> int | None:
-        """Return the number of frames that `open` would find done; None if the result exists.
+    def inspect(
+        self, request: Request, *, force: bool, resume: bool, hashes: bool = False
+    ) -> int | None:
+        """Return the number of frames that `open` would find done; None if all is done.
 
         Nothing is changed.
 
@@ -124,9 +129,12 @@ class Workspace:
             OutputError: As `open` would.
 
         """
-        if resume and not force and self.is_finished(request):
+        if resume and not force and self.is_finished(request, hashes=hashes):
             return None
-        self._check_final(force=force)
+        self._publication.check_hidden()
+        self._publication.check_name(replaces=force or self.redone is not None)
+        if resume and not force and self._waits(request):
+            return None
         if not (self.work / Journal.NAME).exists():
             return 0
         self.check_unlocked()
@@ -135,6 +143,33 @@ class Workspace:
                 self._refuse_interrupted(request)
             return 0
         return Journal.finished_frames(self.work, request)
+
+    def _waits(self, request: Request) -> bool:
+        """Whether complete results of a request wait for their final name."""
+        manifest = read_manifest(self.results) if self._publication.is_complete else {}
+        is_same = manifest.get(REQUEST) == request.digest
+        return is_same and describe_damage(self.results, manifest, hashes=True) is None
+
+    def publish_waiting(self, request: Request) -> bool:
+        """Give complete results of an interrupted run their final name; return whether there are.
+
+        Raises:
+            OutputError: Something else has the name, another run is writing, or the file system
+                refuses.
+
+        """
+        if not self._publication.is_complete:
+            return False
+        self._publication.check_hidden()
+        self._lock = self._acquire()
+        try:
+            if not self._waits(request):
+                return False
+            self._publication.publish(replaces=self.redone is not None)
+            self._discard()
+        finally:
+            self._end()
+        return True
 
     def check_unlocked(self) -> None:
         """Raise `OutputError` if another run is writing this result."""
@@ -158,7 +193,9 @@ class Workspace:
                 or is of another request, another run is writing, or nothing can be written.
 
         """
-        self._check_final(force=force)
+        self._replaces = force or self.redone is not None
+        self._publication.check_hidden()
+        self._publication.check_name(replaces=self._replaces)
         self._lock = self._acquire()
         is_new = {path.name for path in self._hidden.rglob("*")} == {self.work.name, LOCK}
         try:
@@ -172,7 +209,8 @@ class Workspace:
 
     def _start(self, request: Request, *, force: bool, resume: bool) -> None:
         """Do what `open` does, once no other run can begin, end or be discarded."""
-        self._check_final(force=force)
+        self._publication.put_back()
+        self._publication.check_name(replaces=self._replaces)
         started = (self.work / Journal.NAME).exists()
         had_segments = resume and not force and bool(self.segments.snapshots())
         if started and not resume and not force:
@@ -181,9 +219,11 @@ class Workspace:
             if not (started and resume):
                 self._clear()
             self.results.mkdir(exist_ok=True)
+            for folder in (self._hidden.parent, self._hidden, self.work):
+                flush_folder(folder)
         except OSError as fault:
             raise output_error(fault, self.final) from fault
-        self._journal = Journal(self.work, request)
+        self._journal, self._request = Journal(self.work, request), request
         self.damage = self._journal.recovered.note
         if had_segments and not self._journal.segments and self.damage is None:
             self.damage = "the journal of the interrupted run is lost: it starts from the beginning"
@@ -197,46 +237,52 @@ class Workspace:
             raise output_error(fault, self.final) from fault
 
     def _clear(self) -> None:
-        """Remove everything from the hidden folder but the lock."""
-        for folder, kept in ((self._hidden, self.work.name), (self.work, LOCK)):
-            for path in list(folder.iterdir()):
-                if path.name != kept:
-                    _remove(path)
+        """Remove everything of jdsr from the hidden folder but the lock."""
+        for path in (self.results, self._hidden / REPLACED):
+            remove(path)
+        for path in list(self.work.iterdir()):
+            if path.name != LOCK:
+                remove(path)
 
     def _clear_misplaced(self) -> None:
         """Remove folders that have the name of a file, which would be in the place of it."""
         for path in list(self._hidden.rglob("*.*")):
             if path.is_dir() and not path.is_symlink():
-                _remove(path)
+                remove(path)
 
     def publish(self) -> None:
         """Give the results their final name and remove the work.
 
         Raises:
-            OutputError: The file system refuses.
+            OutputError: Something has appeared under the name that is kept, or the file system
+                refuses. The results stay for `--resume`.
 
         """
         self.end_writing()
-        try:
-            if self.final.exists():
-                old = self._hidden / "old"
-                _remove(old)
-                self.final.rename(old)
-            self.results.rename(self.final)
-        except OSError as fault:
-            raise output_error(fault, self.final) from fault
+        self._publication.seal()
+        self._publication.publish(replaces=self._replaces)
         self._discard()
+
+    @property
+    def waits_for_name(self) -> bool:
+        """Whether results are complete and only lack their final name."""
+        return self._publication.is_complete
 
     def clear(self) -> None:
         """Remove what is left of a run that was killed after it had published its results."""
-        if not self._hidden.exists() or self.results.exists():
+        if not self._is_left():
             return
         with suppress(OutputError):
             self._lock = self._acquire()
-            if self.results.exists():
-                self._end()
-            else:
+            if self._is_left():
                 self._discard()
+            else:
+                self._end()
+
+    def _is_left(self) -> bool:
+        """Whether the hidden folder is what such a run leaves."""
+        unpublished = self.results.exists() or not self._hidden.exists()
+        return self._publication.is_done or not unpublished
 
     def _discard(self) -> None:
         """Remove the hidden folder and end the run.
@@ -264,20 +310,31 @@ class Workspace:
     def close(self) -> int:
         """Close a run that did not finish; return the number of frames kept for `--resume`.
 
-        A workspace that is not open stays as it is.
+        They are those that are there: somebody may have removed the folder. A workspace that is
+        not open stays as it is.
         """
         if self._journal is None:
             return 0
-        frames = self._journal.frames
+        assert self._request is not None
+        frames, kept = self._journal.frames, self._publication.frames
         self.end_writing()
-        if frames:
+        if frames and not kept:
+            with suppress(OutputError):
+                kept = Journal.finished_frames(self.work, self._request)
+        if frames or kept:
             self._end()
         else:
             self._discard()
-        return frames
+        return kept
 
     def _refuse_interrupted(self, request: Request) -> None:
-        """Raise if finished segments would be lost."""
+        """Raise if finished segments or complete results would be lost."""
+        if self.waits_for_name:
+            raise OutputError(
+                "complete results of an interrupted run are here, which lack their final name",
+                where=self.final,
+                hint="Give it to them with --resume, or start again with --force.",
+            )
         try:
             frames = Journal.finished_frames(self.work, request)
         except OutputError as fault:
@@ -292,29 +349,3 @@ class Workspace:
                 where=self.final,
                 hint="Continue with --resume, or start again with --force.",
             )
-
-    def _check_final(self, *, force: bool) -> None:
-        """Raise if the final name is taken and may not be replaced."""
-        final = self.final
-        if not final.exists() and not final.is_symlink():
-            return
-        hint = "Choose another folder with --out."
-        if not (final.is_dir() and (final / MANIFEST).is_file()):
-            what = "something that is not a result of jdsr has this name already"
-        elif self._source.resolve().is_relative_to(final.resolve()):
-            what = "the input lies in the folder of results that would be replaced"
-        elif not force:
-            what = "an earlier result is here already"
-            hint = "Add --force to replace it, or choose another folder with --out."
-        else:
-            return
-        raise OutputError(what, where=final, hint=hint)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder with all that it contains."""
-    with suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
