@@ -7,11 +7,11 @@ complete, so that a run that ended in between can be told from one that still ha
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from jdsr_cli.atomic import atomic_file, flush_folder, flush_tree, output_error, publish_folder
 from jdsr_cli.errors import InputError, OutputError
@@ -20,11 +20,23 @@ from jdsr_cli.renames import exchange, rename_new
 from jdsr_cli.restoration.finished_result import is_result, unlisted_entries
 
 RESULTS, WORK, REPLACED = "results", "work", "old"
-"""Folders in the hidden folder: the results, the work, and an earlier result that is replaced."""
+"""Folders in the hidden folder: the results, for which an earlier result is exchanged; the work;
+and that earlier result where the file system exchanges nothing in one step."""
 COMPLETE = "complete"
 """Name of the file in the folder of the work that holds the SHA-256 of the manifest of complete
 results."""
-OTHER_OUT = "choose another folder with --out"
+OTHER_PLACE = "Move it away, or choose another folder with --out."
+CHANGED = "what had this name was replaced by something else during the run"
+
+
+class _Refusal(NamedTuple):
+    """Why what has the final name is kept."""
+
+    what: str
+    remedy: str = "Move it away"
+    """What the user can do before a run."""
+    waiting: str = "Move it away"
+    """What the user can do when complete results wait for the name."""
 
 
 class Publication:
@@ -55,36 +67,27 @@ class Publication:
             OutputError: Something has the name that is kept.
 
         """
+        refusal = self._refusal(replaces=replaces)
+        if refusal is not None:
+            hint = f"{refusal.remedy}, or choose another folder with --out."
+            raise OutputError(refusal.what, where=self._final, hint=hint)
+
+    def _refusal(self, *, replaces: bool) -> _Refusal | None:
+        """Return why what has the final name is kept; None if the name is free or may be taken."""
         final = self._final
         if not os.path.lexists(final):
-            return
-        hint = f"Move it away, or {OTHER_OUT}."
+            return None
         if not is_result(final):
             what = "something that is not a result of jdsr has this name already"
             if not final.is_symlink() and (final / MANIFEST).exists():
                 what = f"{what} (its {MANIFEST} is damaged, or of another program)"
-        elif self._source.resolve().is_relative_to(final.resolve()):
+            return _Refusal(what)
+        if self._source.resolve().is_relative_to(final.resolve()):
             what = "the input lies in the folder of results that would be replaced"
-            hint = f"{OTHER_OUT[0].upper()}{OTHER_OUT[1:]}."
-        elif not replaces:
-            what = "an earlier result is here already"
-            hint = f"Add --force to replace it, or {OTHER_OUT}."
-        else:
-            self._check_entries(final)
-            return
-        raise OutputError(what, where=final, hint=hint)
-
-    def _check_entries(self, folder: Path) -> None:
-        """Raise if a result holds what is not of it."""
-        others = unlisted_entries(folder)
-        if others:
-            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            raise OutputError(
-                f"the result that would be replaced holds what jdsr did not write: {others[0]}"
-                f"{more}",
-                where=self._final,
-                hint=f"Move it out of the folder, or {OTHER_OUT}.",
-            )
+            return _Refusal(what, "Move the input out of it", "Move the input out of it")
+        if not replaces:
+            return _Refusal("an earlier result is here already", "Replace it with --force")
+        return _refused_entries(final)
 
     def check_hidden(self) -> None:
         """Check that the hidden folder holds nothing else.
@@ -100,9 +103,10 @@ class Publication:
         others: list[str] = []
         if hidden.is_dir() and not hidden.is_symlink():
             others = sorted({one.name for one in hidden.iterdir()} - {RESULTS, WORK, REPLACED})
-            what = f"the folder for unfinished results holds what jdsr did not write: {others[:1]}"
+        if others:
+            what = f"this folder for unfinished results holds what jdsr did not write: {others[0]}"
         if others or hidden.is_symlink() or not hidden.is_dir():
-            raise OutputError(what, where=hidden, hint=f"Move it away, or {OTHER_OUT}.")
+            raise OutputError(what, where=hidden, hint=OTHER_PLACE)
 
     @property
     def is_complete(self) -> bool:
@@ -159,44 +163,38 @@ class Publication:
 
         """
         try:
-            self._publish(replaces=replaces)
-        except OutputError as fault:
-            if not self.is_complete:
-                raise
-            hint = (fault.hint or "").partition(", or ")[0].rstrip(".")
-            raise OutputError(
-                f"{fault.what}; the complete results are kept",
-                where=fault.where,
-                hint=f"{hint or 'Put this right'}, then repeat the command with --resume.",
-            ) from fault
-
-    def _publish(self, *, replaces: bool) -> None:
-        try:
-            if os.path.lexists(self._final):
-                self.check_name(replaces=replaces)
-                self._exchange()
-            else:
-                publish_folder(self._results, self._final)
-        except FileExistsError as fault:
-            self.check_name(replaces=False)
-            raise self._error(fault) from fault
+            refusal = self._take_name(replaces=replaces)
         except OSError as fault:
             raise self._error(fault) from fault
+        if refusal is not None:
+            forced = " and --force" if replaces else ""
+            raise OutputError(
+                f"{refusal.what}; the complete results are kept",
+                where=self._final,
+                hint=f"{refusal.waiting}, then repeat the command with --resume{forced}.",
+            )
 
-    def _exchange(self) -> None:
+    def _take_name(self, *, replaces: bool) -> _Refusal | None:
+        """Do what `publish` does; return why what has the name is kept, None if it was done."""
+        if not os.path.lexists(self._final):
+            try:
+                publish_folder(self._results, self._final)
+            except FileExistsError:
+                return self._refusal(replaces=False)
+            return None
+        refusal = self._refusal(replaces=replaces)
+        if refusal is not None:
+            return refusal
         remove(self._replaced)
         exchange(self._results, self._final, self._replaced)
-        try:
-            # Now that it has another name, nobody adds anything to it.
-            if not is_result(self._results):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            self._check_entries(self._results)
-        except OSError:
+        # Now that it has another name, nobody adds anything to it.
+        refusal = _refused_entries(self._results) if is_result(self._results) else _Refusal(CHANGED)
+        if refusal is not None:
             exchange(self._results, self._final, self._replaced)
-            raise
+            return refusal
         flush_folder(self._final.parent)
         flush_folder(self._hidden)
-        self._results.rename(self._replaced)
+        return None
 
     def put_back(self) -> None:
         """Give an earlier result its name again if a run ended while it was being replaced.
@@ -214,6 +212,16 @@ class Publication:
 
     def _error(self, fault: OSError) -> OutputError:
         return fault if isinstance(fault, OutputError) else output_error(fault, self._final)
+
+
+def _refused_entries(folder: Path) -> _Refusal | None:
+    """Return which entries keep a result from being replaced; None if it has its own only."""
+    others = unlisted_entries(folder)
+    if not others:
+        return None
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    what = f"the result that would be replaced holds what jdsr did not write: {others[0]}{more}"
+    return _Refusal(what, "Move it out of the folder", "Move it out of the folder")
 
 
 def remove(path: Path) -> None:

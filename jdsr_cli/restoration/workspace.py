@@ -133,7 +133,7 @@ class Workspace:
             return None
         self._publication.check_hidden()
         self._publication.check_name(replaces=force or self.redone is not None)
-        if resume and not force and self._waits(request):
+        if resume and self._waits(request):
             return None
         if not (self.work / Journal.NAME).exists():
             return 0
@@ -150,8 +150,12 @@ class Workspace:
         is_same = manifest.get(REQUEST) == request.digest
         return is_same and describe_damage(self.results, manifest, hashes=True) is None
 
-    def publish_waiting(self, request: Request) -> bool:
+    def publish_waiting(self, request: Request, *, force: bool) -> bool:
         """Give complete results of an interrupted run their final name; return whether there are.
+
+        Args:
+            request: What is to be done.
+            force: Replace an earlier result of the name.
 
         Raises:
             OutputError: Something else has the name, another run is writing, or the file system
@@ -165,7 +169,7 @@ class Workspace:
         try:
             if not self._waits(request):
                 return False
-            self._publication.publish(replaces=self.redone is not None)
+            self._publication.publish(replaces=force or self.redone is not None)
             self._discard()
         finally:
             self._end()
@@ -238,6 +242,7 @@ class Workspace:
 
     def _clear(self) -> None:
         """Remove everything of jdsr from the hidden folder but the lock."""
+        self._publication.put_back()
         for path in (self.results, self._hidden / REPLACED):
             remove(path)
         for path in list(self.work.iterdir()):
@@ -318,10 +323,10 @@ class Workspace:
         assert self._request is not None
         frames, kept = self._journal.frames, self._publication.frames
         self.end_writing()
-        if frames and not kept:
+        if frames and not self.waits_for_name:
             with suppress(OutputError):
                 kept = Journal.finished_frames(self.work, self._request)
-        if frames or kept:
+        if frames or self.waits_for_name:
             self._end()
         else:
             self._discard()

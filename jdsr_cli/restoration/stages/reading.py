@@ -65,12 +65,12 @@ def _open(
 ) -> OpenInput | None:
     """Open an input and its workspace; return None if an earlier run has finished it."""
     workspace = state.workspace
-    if settings.resume and not settings.force:
-        if workspace.is_finished(request, hashes=settings.verify):
+    if settings.resume:
+        if not settings.force and workspace.is_finished(request, hashes=settings.verify):
             workspace.clear()
             state.already_done = True
         else:
-            state.already_done = workspace.publish_waiting(request)
+            state.already_done = workspace.publish_waiting(request, force=settings.force)
         if state.already_done:
             state.unread = workspace.stated_unread()
             return None
